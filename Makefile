@@ -1,0 +1,52 @@
+# Every verb of the project. `make help` lists them; the first use of any sets up .venv from the locked requirements.
+SHELL := /bin/bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+READY := $(VENV)/.ready
+RUNS ?= deepsynth-runs
+
+.PHONY: help
+help: ## Show this list
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
+
+$(READY): requirements/all.txt requirements/bootstrap.txt pyproject.toml requirements/setup.sh
+	@PYTHON=$(PYTHON) bash requirements/setup.sh $(VENV)
+	@touch $@
+
+.PHONY: setup
+setup: $(READY) ## Make .venv from the locked, hashed requirements
+
+.PHONY: test
+test: $(READY) ## Run the tests with coverage
+	@$(BIN)/coverage erase
+	@$(BIN)/pytest -n 2 --dist worksteal --cov --cov-report= tests
+	@$(BIN)/coverage report --include='operator/*' --fail-under=90
+	@$(BIN)/coverage report --include='workloads/*' --fail-under=85
+
+.PHONY: check
+check: $(READY) ## Lint, types, import contracts, generated files
+	@$(BIN)/ruff format --check .
+	@$(BIN)/ruff check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports
+	@$(BIN)/python -m deepsynth_api.crd --check crds
+
+.PHONY: format
+format: $(READY) ## Format the code and mend what the linter can
+	@$(BIN)/ruff format .
+	@$(BIN)/ruff check --fix-only .
+
+.PHONY: crds
+crds: $(READY) ## Write crds/*.yaml from the types
+	@$(BIN)/python -m deepsynth_api.crd --write crds
+
+.PHONY: lock
+lock: $(READY) ## Lock the requirements again (versions and hashes, no addresses)
+	@bash requirements/lock.sh $(BIN)/uv
+
+.PHONY: clean
+clean: ## Remove .venv, caches and local runs
+	rm -rf $(VENV) $(RUNS) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

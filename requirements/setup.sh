@@ -1,0 +1,36 @@
+#!/usr/bin/env bash
+# Make a virtual environment from the locked requirements: setup.sh FOLDER
+set -euo pipefail
+venv=$1
+python=${PYTHON:-python3}
+here=$(cd "$(dirname "$0")" && pwd)
+need_gib=9 # torch with its CUDA libraries unpacks to 5.2 GiB; uv keeps the wheels beside it while it works
+
+say() { printf 'setup: %s\n' "$*" >&2; }
+
+command -v "$python" >/dev/null || { say "no $python found; install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 1; }
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "$("$python" --version) is too old: Python 3.11 or newer is needed (choose one with make PYTHON=python3.12)"; exit 1; }
+
+mkdir -p "$venv"
+free_gib=$(df -Pk "$venv" | awk 'NR==2 {print int($4 / 1048576)}')
+if [ ! -e "$venv/bin/torchrun" ] && [ "$free_gib" -lt "$need_gib" ]; then
+    say "only $free_gib GiB free under $(cd "$venv" && pwd), $need_gib GiB are needed (PyTorch brings its CUDA libraries)"
+    exit 1
+fi
+
+if ! "$python" -m venv --clear "$venv" >/dev/null 2>&1; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing python3-venv"
+        apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+        "$python" -m venv --clear "$venv"
+    else
+        say "$python has no working venv module; install it (Debian: apt-get install python3-venv)"
+        exit 1
+    fi
+fi
+
+say "installing the locked requirements into $venv (about 5 GiB, once)"
+"$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$here/bootstrap.txt"
+export UV_LINK_MODE=hardlink VIRTUAL_ENV=$venv
+"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$here/all.txt"
+"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable "$here/.."
