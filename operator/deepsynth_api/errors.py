@@ -1,0 +1,62 @@
+"""Errors a workload ends with. Each knows its exit code and the reason that stands on the resource.
+
+WorkloadError
+  ConfigurationError   64  the document or the environment is wrong
+  DataError            65  the dataset cannot be used
+  PeerLostError        69  another node or attempt is the cause
+  InternalError        70  a check of our own failed
+  TemporaryError       75  worth another try
+"""
+
+from typing import ClassVar
+
+from deepsynth_api.exit_codes import ExitCode
+
+
+class WorkloadError(Exception):
+    """Base of everything a user is shown without a traceback.
+
+    message: one sentence that names the field, file or host, and the remedy.
+    reason: CamelCase word for the condition; the class gives the default.
+    """
+
+    exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
+    default_reason: ClassVar[str] = "WorkloadFailed"
+
+    def __init__(self, message: str, *, reason: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.reason = reason or self.default_reason
+
+    def __reduce__(self) -> tuple[object, ...]:
+        """Keep the reason when the error crosses a process boundary."""
+        return _rebuild, (type(self), self.message, self.reason)
+
+
+def _rebuild(kind: type[WorkloadError], message: str, reason: str) -> WorkloadError:
+    return kind(message, reason=reason)
+
+
+class ConfigurationError(WorkloadError):
+    exit_code = ExitCode.BAD_CONFIGURATION
+    default_reason = "BadConfiguration"
+
+
+class DataError(WorkloadError):
+    exit_code = ExitCode.BAD_DATA
+    default_reason = "BadData"
+
+
+class PeerLostError(WorkloadError):
+    exit_code = ExitCode.PEER_LOST
+    default_reason = "PeerLost"
+
+
+class InternalError(WorkloadError):
+    exit_code = ExitCode.INTERNAL
+    default_reason = "InternalError"
+
+
+class TemporaryError(WorkloadError):
+    exit_code = ExitCode.TRY_AGAIN
+    default_reason = "TemporaryFailure"

@@ -1,0 +1,169 @@
+"""What a container tells the controller: the answer of GET /report and the termination message.
+
+The kubelet keeps the last 4,096 bytes of a termination message, so `fit_report` shortens a report field by field
+until it fits 3,500 bytes. A message that does not parse is shown as plain text.
+"""
+
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from deepsynth_api.v1alpha1.base import ApiModel, Time
+from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput
+
+TERMINATION_MESSAGE_BYTES: Final = 3500
+REPORT_BYTES: Final = 65_536
+"""Most bytes the controller reads from GET /report."""
+
+Step = Literal["plan", "render", "publish", "train"]
+Phase = Literal["download", "start", "step", "evaluate", "save", "publish", "done"]
+
+
+class Failure(ApiModel):
+    """Why a container ended: the root cause, not a consequence of it."""
+
+    reason: str
+    message: str
+    exit_code: int
+    rank: int | None = None
+    local_rank: int | None = None
+    node: str | None = None
+    exception: str | None = None
+    step: int | None = None
+
+
+class PlanReport(ApiModel):
+    revision: str
+    digest: str
+    splits: list[PlannedSplit]
+    shards: int
+    rows_read: int
+    dropped: list[DroppedRows] = Field(default_factory=list)
+
+
+class RenderReport(ApiModel):
+    """Of one shard."""
+
+    shard: int
+    documents_total: int = 0
+    documents: int = 0
+    pages: int = 0
+    bytes: int = 0
+    pages_per_second: float = 0.0
+    dropped: list[DroppedRows] = Field(default_factory=list)
+    waiting: str = ""
+
+
+class PublishReport(ApiModel):
+    uri: str
+    revision: str = ""
+    rows: int = 0
+    pages: int = 0
+    bytes: int = 0
+    manifest_sha256: str = ""
+    dropped: list[DroppedRows] = Field(default_factory=list)
+    waiting: str = ""
+
+
+class TrainReport(ApiModel):
+    attempt: int
+    phase: Phase = "start"
+    step: int = 0
+    total_steps: int = 0
+    epoch: float = 0.0
+    loss: float | None = None
+    grad_norm: float | None = None
+    learning_rate: float | None = None
+    samples_per_second: float | None = None
+    pages_per_second: float | None = None
+    label_tokens_per_second: float | None = None
+    image_tokens_per_page: int | None = None
+    data_wait_share: float | None = None
+    peak_memory_bytes: int | None = None
+    remaining_seconds: float | None = None
+    download_bytes: int | None = None
+    download_bytes_total: int | None = None
+    resumed_from_step: int | None = None
+    saved_step: int | None = None
+    """Newest step that is in a complete checkpoint."""
+    checkpoints: list[CheckpointStatus] = Field(default_factory=list)
+    """Newest first."""
+    best_checkpoint: CheckpointStatus | None = None
+    metrics: list[MetricValue] = Field(default_factory=list)
+    dropped: list[DroppedRows] = Field(default_factory=list)
+    notes: list[str] = Field(default_factory=list)
+    """Such as a damaged checkpoint that was passed over."""
+    output: ModelOutput | None = None
+    """The final model, once it is written."""
+
+
+class Report(ApiModel):
+    """One container's view of itself."""
+
+    step: Step
+    time: Time
+    plan: PlanReport | None = None
+    render: RenderReport | None = None
+    publish: PublishReport | None = None
+    train: TrainReport | None = None
+    failure: Failure | None = None
+    previous: Annotated[Failure | None, Field(description="Root cause of the attempt before.")] = None
+
+
+def parse_report(text: str | bytes) -> Report | None:
+    """Parse a report that came from a pod. None for anything that is not one: pods run code of users."""
+    if len(text) > REPORT_BYTES:
+        return None
+    try:
+        return Report.model_validate_json(text)
+    except ValidationError:
+        return None
+
+
+def _size(report: Report) -> int:
+    return len(report.model_dump_json(by_alias=True, exclude_none=True).encode())
+
+
+def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
+    """JSON of `report` in at most `limit` bytes: long lists and messages give way first, counts never."""
+    shortened = report
+    for shorten in (_shorten_checkpoints, _shorten_notes, _shorten_messages, _drop_metrics):
+        if _size(shortened) <= limit:
+            break
+        shortened = shorten(shortened)
+    text = shortened.model_dump_json(by_alias=True, exclude_none=True)
+    if len(text.encode()) > limit:
+        text = Report(step=report.step, time=report.time, failure=_clip(shortened.failure, 500)).model_dump_json(
+            by_alias=True, exclude_none=True
+        )
+    return text
+
+
+def _clip(failure: Failure | None, characters: int) -> Failure | None:
+    if failure is None:
+        return None
+    exception = failure.exception[-characters:] if failure.exception else None
+    return failure.model_copy(update={"message": failure.message[:characters], "exception": exception})
+
+
+def _update_train(report: Report, **update: object) -> Report:
+    if report.train is None:
+        return report
+    return report.model_copy(update={"train": report.train.model_copy(update=update)})
+
+
+def _shorten_checkpoints(report: Report) -> Report:
+    return _update_train(report, checkpoints=report.train.checkpoints[:3]) if report.train else report
+
+
+def _shorten_notes(report: Report) -> Report:
+    return _update_train(report, notes=[note[:200] for note in report.train.notes[:3]]) if report.train else report
+
+
+def _shorten_messages(report: Report) -> Report:
+    return report.model_copy(update={"failure": _clip(report.failure, 800), "previous": _clip(report.previous, 200)})
+
+
+def _drop_metrics(report: Report) -> Report:
+    return _update_train(report, metrics=[], dropped=[])

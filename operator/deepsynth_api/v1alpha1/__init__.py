@@ -1,0 +1,61 @@
+"""The resources of group deepsynth.io, version v1alpha1. Types only: no I/O, no kopf, no Kubernetes client."""
+
+from deepsynth_api.v1alpha1.base import ApiModel, Condition, ObjectMeta, SecretReference
+from deepsynth_api.v1alpha1.dataset_generation import (
+    Columns,
+    DatasetGeneration,
+    DatasetGenerationSpec,
+    DatasetGenerationStatus,
+    Filters,
+    OutputSettings,
+    PageSettings,
+    RenderingSettings,
+    Source,
+)
+from deepsynth_api.v1alpha1.pod_template import PodTemplate, Volume
+from deepsynth_api.v1alpha1.training_run import (
+    Attempt,
+    CheckpointSettings,
+    CheckpointStatus,
+    EvaluationSettings,
+    ImageProcessorSettings,
+    LoraSettings,
+    ModelSettings,
+    OptimizerSettings,
+    PublishSettings,
+    TrainingRun,
+    TrainingRunSpec,
+    TrainingRunStatus,
+    TrainingSettings,
+)
+
+__all__ = [
+    "ApiModel",
+    "Attempt",
+    "CheckpointSettings",
+    "CheckpointStatus",
+    "Columns",
+    "Condition",
+    "DatasetGeneration",
+    "DatasetGenerationSpec",
+    "DatasetGenerationStatus",
+    "EvaluationSettings",
+    "Filters",
+    "ImageProcessorSettings",
+    "LoraSettings",
+    "ModelSettings",
+    "ObjectMeta",
+    "OptimizerSettings",
+    "OutputSettings",
+    "PageSettings",
+    "PodTemplate",
+    "PublishSettings",
+    "RenderingSettings",
+    "SecretReference",
+    "Source",
+    "TrainingRun",
+    "TrainingRunSpec",
+    "TrainingRunStatus",
+    "TrainingSettings",
+    "Volume",
+]

@@ -1,0 +1,86 @@
+"""What both kinds share: the base model, metadata, conditions, references and the scalar types of the API."""
+
+from datetime import UTC, datetime
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic.alias_generators import to_camel
+
+
+class ApiModel(BaseModel):
+    """camelCase on the wire, snake_case in Python. Unknown fields are ignored, as the API server prunes them."""
+
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+
+    def to_dict(self) -> dict[str, Any]:
+        """JSON-ready dict in camelCase, without the fields that are not set."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+def _format_time(value: datetime) -> str:
+    return value.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+Time = Annotated[datetime, PlainSerializer(_format_time, when_used="json")]
+"""RFC 3339 in UTC, whole seconds, as Kubernetes writes metav1.Time."""
+
+Decimal = Annotated[
+    str,
+    Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$", max_length=24),
+]
+"""A number as a string: the API conventions forbid floats in a spec. Examples: "0.0002", "2e-4"."""
+
+Fraction = Annotated[str, Field(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$", max_length=24)]
+"""A decimal string from 0 to 1."""
+
+Quantity = Annotated[
+    int | str,
+    BeforeValidator(lambda value: value if isinstance(value, int) else str(value)),
+    Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
+]
+"""A Kubernetes resource.Quantity: 8, "8", "500m", "40Gi"."""
+
+ConditionStatus = Literal["True", "False", "Unknown"]
+
+
+class Condition(ApiModel):
+    """One observation of the resource's state, in the form of metav1.Condition."""
+
+    type: Annotated[str, Field(description="Name of the condition: Complete, Failed, Suspended and so on.")]
+    status: Annotated[ConditionStatus, Field(description="Whether the condition holds.")]
+    reason: Annotated[str, Field(description="One CamelCase word for machines.")]
+    message: Annotated[str, Field(description="A sentence for people, with the remedy where there is one.")] = ""
+    last_transition_time: Annotated[Time, Field(description="When status last changed.")]
+    observed_generation: Annotated[
+        int | None, Field(description="The metadata.generation that this condition was computed from.")
+    ] = None
+
+
+class SecretReference(ApiModel):
+    """A Secret in the resource's namespace. The operator only names it in envFrom, it never reads it."""
+
+    name: Annotated[
+        str,
+        Field(
+            min_length=1,
+            max_length=253,
+            description=(
+                "Name of the Secret. Its keys become environment variables of the pods: HF_TOKEN for the "
+                "Hub, HF_ENDPOINT for a Hub of your own."
+            ),
+        ),
+    ]
+
+
+class ObjectMeta(ApiModel):
+    """The part of metav1.ObjectMeta that the controller reads."""
+
+    name: str
+    namespace: str = "default"
+    uid: str = ""
+    generation: int = 1
+    resource_version: str = ""
+    creation_timestamp: Time | None = None
+    deletion_timestamp: Time | None = None
+    labels: dict[str, str] = Field(default_factory=dict)
+    annotations: dict[str, str] = Field(default_factory=dict)
