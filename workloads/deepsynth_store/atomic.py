@@ -1,0 +1,105 @@
+"""Files that are either there as a whole or not at all, also after a power cut."""
+
+import contextlib
+import errno
+import hashlib
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+from deepsynth_api.errors import TemporaryError
+
+_CHUNK_BYTES = 4 * 2**20
+
+
+def write_file_atomically(path: Path, content: bytes | Path) -> None:
+    """Replace `path` by `content` (bytes, or a file to copy) and flush both the file and its folder to the disk.
+
+    A reader sees the old content or the new one. TemporaryError when the disk is full.
+    """
+    partial = partial_name(path)
+    with explain_full_disk(path):
+        make_folder_durably(path.parent)
+        try:
+            _write(partial, content)
+            rename_durably(partial, path)
+        finally:
+            partial.unlink(missing_ok=True)
+
+
+def partial_name(path: Path) -> Path:
+    """A hidden name beside `path` for its unfinished content; unique per process, so that writers cannot meet."""
+    return path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.partial")
+
+
+def rename_durably(source: Path, target: Path) -> None:
+    """Rename (replacing a file of that name) and flush the target's folder."""
+    source.replace(target)
+    fsync_folder(target.parent)
+
+
+def make_folder_durably(folder: Path) -> None:
+    """Create a folder and its parents so that they outlive a power cut. An existing folder is fine."""
+    if folder.is_dir():
+        return
+    make_folder_durably(folder.parent)
+    folder.mkdir(exist_ok=True)
+    fsync_folder(folder.parent)
+
+
+def fsync_file(path: Path) -> None:
+    """Flush a file's content to the disk."""
+    _fsync(path)
+
+
+def fsync_folder(folder: Path) -> None:
+    """Flush a folder's entries (creations, renames, deletions) to the disk."""
+    _fsync(folder)
+
+
+def compute_sha256(path: Path) -> str:
+    """Hexadecimal sha256 of a file, read in pieces."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+@contextlib.contextmanager
+def explain_full_disk(path: Path) -> Iterator[None]:
+    """Turn "no space left" into a TemporaryError that says where, how much is free and what helps."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
+            raise
+        raise TemporaryError(
+            f"no space left for {path} ({free_bytes(path.parent):,} bytes free): enlarge the volume or "
+            "delete what is not needed there.",
+            reason="DiskFull",
+        ) from error
+
+
+def free_bytes(folder: Path) -> int:
+    """Bytes that this process may still write below `folder`, which need not exist yet."""
+    while not folder.exists():
+        folder = folder.parent
+    return shutil.disk_usage(folder).free
+
+
+def _write(path: Path, content: bytes | Path) -> None:
+    with path.open("wb") as target:
+        if isinstance(content, bytes):
+            target.write(content)
+        else:
+            with content.open("rb") as source:
+                shutil.copyfileobj(source, target, _CHUNK_BYTES)
+        target.flush()
+        os.fsync(target.fileno())
+
+
+def _fsync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

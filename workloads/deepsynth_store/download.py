@@ -1,0 +1,65 @@
+"""From an open stored file to a checked local one."""
+
+import hashlib
+from pathlib import Path
+from typing import BinaryIO
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_store.atomic import (
+    explain_full_disk,
+    free_bytes,
+    fsync_file,
+    make_folder_durably,
+    partial_name,
+    rename_durably,
+)
+from deepsynth_store.interface import OnBytes, StoredFile
+
+_CHUNK_BYTES = 8 * 2**20
+
+
+def write_download(
+    source: BinaryIO, expected: StoredFile, local_path: Path, uri: str, on_bytes: OnBytes | None
+) -> StoredFile:
+    """Copy `source` to local_path, which appears only when size and (where known) sha256 are right."""
+    _check_free_space(expected, local_path)
+    partial = partial_name(local_path)
+    with explain_full_disk(local_path):
+        make_folder_durably(local_path.parent)
+        try:
+            found = _copy(source, expected.path, partial, on_bytes)
+            _compare(found, expected, uri)
+            fsync_file(partial)
+            rename_durably(partial, local_path)
+        finally:
+            partial.unlink(missing_ok=True)
+    return found
+
+
+def _copy(source: BinaryIO, path: str, target: Path, on_bytes: OnBytes | None) -> StoredFile:
+    digest, size = hashlib.sha256(), 0
+    with target.open("wb") as file:
+        while chunk := source.read(_CHUNK_BYTES):
+            file.write(chunk)
+            digest.update(chunk)
+            size += len(chunk)
+            if on_bytes:
+                on_bytes(len(chunk))
+    return StoredFile(path, size, digest.hexdigest())
+
+
+def _compare(found: StoredFile, expected: StoredFile, uri: str) -> None:
+    if found.size != expected.size or expected.sha256 not in {None, found.sha256}:
+        raise DataError(
+            f"{expected.path} of {uri} is damaged: {found.size} bytes with sha256 {found.sha256} instead of "
+            f"{expected.size} bytes with {expected.sha256}."
+        )
+
+
+def _check_free_space(expected: StoredFile, local_path: Path) -> None:
+    if (free := free_bytes(local_path.parent)) < expected.size:
+        raise ConfigurationError(
+            f"{expected.path} needs {expected.size:,} bytes and {local_path.parent} has {free:,} free: "
+            "give it a larger volume.",
+            reason="DiskTooSmall",
+        )
