@@ -105,7 +105,7 @@ class PageSettings(ApiModel):
     font_sizes_px: Annotated[
         list[Annotated[int, Field(ge=6, le=96)]],
         Field(min_length=1, max_length=8, description="Font sizes to choose from, pixels per em."),
-    ] = Field(default_factory=lambda: [18])
+    ] = Field(default=[18])
     line_height: Annotated[Decimal, Field(description="Line pitch as a multiple of the font size.")] = "1.25"
     margin_px: Annotated[int, Field(ge=0, le=512, description="Margin on all four sides, pixels.")] = 32
     align: Annotated[Literal["left", "justify"], Field(description="Alignment of lines.")] = "left"

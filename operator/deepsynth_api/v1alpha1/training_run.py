@@ -40,7 +40,7 @@ class LoraSettings(ApiModel):
     target_modules: Annotated[
         list[str],
         Field(max_length=64, description="Names of the linear layers; default: attention projections."),
-    ] = Field(default_factory=lambda: ["q_proj", "k_proj", "v_proj", "o_proj"])
+    ] = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
 
 
 class ModelSettings(ApiModel):
@@ -83,7 +83,7 @@ class OptimizerSettings(ApiModel):
     learning_rate: Annotated[Decimal, Field(description="Peak learning rate.")] = "0.0002"
     weight_decay: Annotated[Decimal, Field(description="Decoupled weight decay.")] = "0.01"
     betas: Annotated[list[Fraction], Field(min_length=2, max_length=2, description="Decay rates of the moments.")] = (
-        Field(default_factory=lambda: ["0.9", "0.999"])
+        Field(default=["0.9", "0.999"])
     )
     max_grad_norm: Annotated[Decimal, Field(description="Clip the global gradient norm to this; 0: never.")] = "1.0"
     schedule: Annotated[

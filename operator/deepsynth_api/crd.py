@@ -1,0 +1,240 @@
+"""Generate the CustomResourceDefinitions from the types.
+
+    python -m deepsynth_api.crd --write crds     write the files
+    python -m deepsynth_api.crd --check crds     fail when they differ
+
+Pydantic's JSON schema becomes a structural schema: references inlined, nullable unions made plain, titles and empty
+defaults dropped, integers bounded, quantities int-or-string, cross-field rules added as CEL.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from deepsynth_api.rules import (
+    DATASET_GENERATION_RULES,
+    SPEC_FIELDS_THAT_MAY_CHANGE,
+    TRAINING_RUN_RULES,
+    build_immutability_rule,
+)
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+
+GROUP: Final = "deepsynth.io"
+VERSION: Final = "v1alpha1"
+HEADER: Final = "# Generated from operator/deepsynth_api by `make crds`. Do not edit.\n"
+MAX_ITEMS: Final = 64
+MAX_PROPERTIES: Final = 64
+MAX_LENGTH: Final = 4096
+
+Schema = dict[str, Any]
+Column = tuple[str, str, str, int]
+
+KINDS: Final[dict[str, type[DatasetGeneration | TrainingRun]]] = {
+    "DatasetGeneration": DatasetGeneration,
+    "TrainingRun": TrainingRun,
+}
+SHORT_NAMES: Final = {"DatasetGeneration": "dsg", "TrainingRun": "trun"}
+RULES: Final = {"DatasetGeneration": DATASET_GENERATION_RULES, "TrainingRun": TRAINING_RUN_RULES}
+
+COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
+    "TrainingRun": (
+        ("State", "string", ".status.state", 0),
+        ("Progress", "string", ".status.summary.progress", 0),
+        ("Step", "string", ".status.summary.step", 0),
+        ("Loss", "string", ".status.summary.loss", 0),
+        ("ETA", "string", ".status.summary.eta", 0),
+        ("Checkpoint", "string", ".status.summary.checkpoint", 0),
+        ("Restarts", "integer", ".status.restarts", 0),
+        ("Age", "date", ".metadata.creationTimestamp", 0),
+        ("Nodes", "string", ".status.summary.nodes", 1),
+        ("Dataset", "string", ".status.summary.dataset", 1),
+        ("Samples/s", "string", ".status.summary.samplesPerSecond", 1),
+        ("Model", "string", ".status.summary.model", 1),
+    ),
+    "DatasetGeneration": (
+        ("State", "string", ".status.state", 0),
+        ("Progress", "string", ".status.summary.progress", 0),
+        ("Shards", "string", ".status.summary.shards", 0),
+        ("Pages", "string", ".status.summary.pages", 0),
+        ("ETA", "string", ".status.summary.eta", 0),
+        ("Age", "date", ".metadata.creationTimestamp", 0),
+        ("Pages/s", "string", ".status.summary.rate", 1),
+        ("Source", "string", ".status.summary.source", 1),
+        ("Output", "string", ".status.summary.output", 1),
+    ),
+}
+
+
+def build_crd(kind: str) -> Schema:
+    """The CustomResourceDefinition of DatasetGeneration or TrainingRun as a plain dict."""
+    plural = f"{kind.lower()}s"
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": f"{plural}.{GROUP}"},
+        "spec": {
+            "group": GROUP,
+            "scope": "Namespaced",
+            "names": {
+                "kind": kind,
+                "listKind": f"{kind}List",
+                "plural": plural,
+                "singular": kind.lower(),
+                "shortNames": [SHORT_NAMES[kind]],
+                "categories": ["deepsynth"],
+            },
+            "versions": [
+                {
+                    "name": VERSION,
+                    "served": True,
+                    "storage": True,
+                    "subresources": {"status": {}},
+                    "selectableFields": [{"jsonPath": ".status.state"}],
+                    "additionalPrinterColumns": [
+                        {"name": name, "type": type_, "jsonPath": path, "priority": priority}
+                        for name, type_, path, priority in COLUMNS[kind]
+                    ],
+                    "schema": {"openAPIV3Schema": build_schema(kind)},
+                }
+            ],
+        },
+    }
+
+
+def build_schema(kind: str) -> Schema:
+    """The structural schema of a kind, with its CEL rules."""
+    model = KINDS[kind]
+    raw = model.model_json_schema(by_alias=True, mode="validation")
+    schema = _rewrite(raw, raw.get("$defs", {}))
+    properties = schema["properties"]
+    properties["apiVersion"] = {"type": "string"}
+    properties["kind"] = {"type": "string"}
+    properties["metadata"] = {"type": "object"}
+    properties["status"]["default"] = {"observedGeneration": -1}
+    schema["required"] = ["spec"]
+    _bound(properties["spec"])
+    immutable = [
+        build_immutability_rule(field, kind)
+        for field in properties["spec"]["properties"]
+        if field not in SPEC_FIELDS_THAT_MAY_CHANGE
+    ]
+    for rule in (*RULES[kind], *immutable):
+        _find(schema, rule.path).setdefault("x-kubernetes-validations", []).append(rule.to_dict())
+    return schema
+
+
+def _rewrite(node: Schema, definitions: Schema) -> Schema:
+    """One schema node in the structural form that a CRD allows."""
+    node = dict(node)
+    if "$ref" in node:
+        target = definitions[node.pop("$ref").rsplit("/", 1)[-1]]
+        node = {**target, **node}
+    if "allOf" in node and len(node["allOf"]) == 1:
+        node = {**_rewrite(node.pop("allOf")[0], definitions), **node}
+    if node.get("x-kubernetes-int-or-string"):
+        return _drop_noise(
+            {key: node[key] for key in ("description", "default", "x-kubernetes-int-or-string") if key in node}
+        )
+    if "anyOf" in node:
+        node = _without_null(node, definitions)
+    if "const" in node:
+        node["enum"] = [node.pop("const")]
+    if "items" in node:
+        node["items"] = _rewrite(node["items"], definitions)
+    if "properties" in node:
+        node["properties"] = {name: _rewrite(child, definitions) for name, child in node["properties"].items()}
+        node.pop("additionalProperties", None)
+    if isinstance(node.get("additionalProperties"), dict):
+        node["additionalProperties"] = _rewrite(node["additionalProperties"], definitions)
+    elif node.get("additionalProperties") is True:
+        node.pop("additionalProperties")
+    return _drop_noise(node)
+
+
+def _without_null(node: Schema, definitions: Schema) -> Schema:
+    options = [option for option in node.pop("anyOf") if option.get("type") != "null"]
+    if len(options) != 1:
+        raise ValueError(f"a union cannot be written as a structural schema: {options}")
+    return {**_rewrite(options[0], definitions), **node}
+
+
+def _drop_noise(node: Schema) -> Schema:
+    for key in ("title", "$defs"):
+        node.pop(key, None)
+    if "default" in node and (node["default"] in (None, "", [], {}) or isinstance(node["default"], dict)):
+        node.pop("default")
+    if node.get("format") == "date-time" or node.get("type") != "integer":
+        return node
+    return {**node, "format": "int64"}
+
+
+def _bound(node: Schema) -> None:
+    """Give every list, map and string a bound, or the API server refuses CEL rules over them as too costly."""
+    match node.get("type"):
+        case "array":
+            node.setdefault("maxItems", MAX_ITEMS)
+            _bound(node["items"])
+        case "string" if "enum" not in node and "format" not in node:
+            node.setdefault("maxLength", MAX_LENGTH)
+        case "object":
+            for child in node.get("properties", {}).values():
+                _bound(child)
+            if "additionalProperties" in node:
+                node.setdefault("maxProperties", MAX_PROPERTIES)
+                _bound(node["additionalProperties"])
+
+
+def _find(schema: Schema, path: str) -> Schema:
+    for part in path.split(".") if path else []:
+        schema = schema["properties"][part.removesuffix("[]")]
+        if part.endswith("[]"):
+            schema = schema["items"]
+    return schema
+
+
+def render_crd(kind: str) -> str:
+    """The file's text."""
+    return HEADER + yaml.safe_dump(build_crd(kind), sort_keys=False, width=120, allow_unicode=False)
+
+
+def file_name(kind: str) -> str:
+    return f"{GROUP}_{kind.lower()}s.yaml"
+
+
+def write_crds(folder: Path) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    for kind in KINDS:
+        (folder / file_name(kind)).write_text(render_crd(kind), encoding="utf-8")
+
+
+def find_drift(folder: Path) -> list[str]:
+    """Names of the files that differ from the types."""
+    return [
+        file_name(kind)
+        for kind in KINDS
+        if not (folder / file_name(kind)).exists()
+        or (folder / file_name(kind)).read_text(encoding="utf-8") != render_crd(kind)
+    ]
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deepsynth_api.crd", description="Generate or check the CRDs.")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--write", type=Path, metavar="FOLDER", help="write the files")
+    action.add_argument("--check", type=Path, metavar="FOLDER", help="fail when the files differ from the types")
+    chosen = parser.parse_args(arguments)
+    if chosen.write:
+        write_crds(chosen.write)
+        return 0
+    drift = find_drift(chosen.check)
+    if drift:
+        print(f"out of date: {', '.join(drift)}; run `make crds`", file=sys.stderr)
+    return 1 if drift else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
