@@ -1,0 +1,30 @@
+"""Checkpoints that can be trusted: staged, hashed, committed by one rename, verified before they are read.
+
+folder/
+  owner.json                    the run, its fingerprint and the attempt that may commit here
+  step-120/                     a committed checkpoint
+    shards/                     model and optimizer, torch.distributed.checkpoint format, resharded on load
+    model/                      what `from_pretrained` opens
+    state.json  metrics.jsonl   the trainer's own state; the curve up to here
+    manifest.json               size and sha256 of every other file, written last
+  step-160.tmp-attempt-3/       a save that is not finished; of no value to anyone
+  step-80.corrupt-attempt-3/    failed verification while attempt 3 loaded
+  latest  best                  names of folders, for people and tools; the manifests decide
+"""
+
+from deepsynth_train.checkpoint.folder import CheckpointFolder
+from deepsynth_train.checkpoint.load import Loaded
+from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.checkpoint.owner import Owner
+from deepsynth_train.checkpoint.save import Snapshot
+from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+
+__all__ = [
+    "CheckpointFolder",
+    "CheckpointRecord",
+    "Loaded",
+    "Owner",
+    "Snapshot",
+    "apply_tensors",
+    "gather_tensors",
+]

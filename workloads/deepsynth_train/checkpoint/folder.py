@@ -1,0 +1,127 @@
+"""CheckpointFolder: what the trainer holds. Claims the folder, loads the newest good checkpoint, saves new ones."""
+
+import shutil
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from deepsynth_train.checkpoint.layout import list_stale_staging, resolve_folder
+from deepsynth_train.checkpoint.load import Loaded, find_newest_good, read_checkpoint
+from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.checkpoint.owner import Owner, claim_folder
+from deepsynth_train.checkpoint.ranks import Ranks
+from deepsynth_train.checkpoint.retention import find_best
+from deepsynth_train.checkpoint.save import Snapshot, Target, list_records, save_step
+from deepsynth_train.checkpoint.shards import copy_tensors
+
+
+class CheckpointFolder:
+    """Every method is called by all ranks together (with or without a process group), from the main thread.
+
+    An error of any rank is raised on all: TemporaryError (disk), PeerLostError (a later attempt owns the folder),
+    ConfigurationError (the folder is another run's).
+    """
+
+    def __init__(
+        self,
+        uri: str,
+        owner: Owner,
+        *,
+        keep_last: int = 3,
+        keep_best: bool = True,
+        on_change: Callable[["CheckpointFolder"], None] | None = None,
+    ) -> None:
+        """uri: file:///folder or pvc://CLAIM/folder. Raises ConfigurationError for other schemes.
+
+        on_change: called on rank 0, also from the saving thread, when `records` or `notes` have changed.
+        """
+        self.notes: list[str] = []
+        """What a person should know: adopted folders, checkpoints passed over."""
+        self.records: list[CheckpointRecord] = []
+        """Committed checkpoints, newest first; on rank 0 only."""
+        self.target = Target(resolve_folder(uri), uri, owner, keep_last, keep_best)
+        self.path = self.target.folder
+        self._on_change = on_change
+        self._ranks = Ranks.build()
+        self._claimed = False
+        self._saved_step: int | None = None
+        self._saving: threading.Thread | None = None
+        self._error: BaseException | None = None
+
+    @property
+    def best(self) -> CheckpointRecord | None:
+        """The one with the lowest validation loss; on rank 0 only."""
+        return find_best(self.records)
+
+    def claim(self) -> None:
+        """Become the folder's owner and clear away unfinished saves. Implied by `load_latest` and `save`."""
+        if self._claimed:
+            return
+        error: BaseException | None = None
+        try:
+            if self._ranks.is_first:
+                self._claim()
+        except BaseException as caught:  # noqa: BLE001 - the other ranks wait to hear of it
+            error = caught
+        self._ranks.agree(error)
+        self._claimed = True
+
+    def _claim(self) -> None:
+        if note := claim_folder(self.path, self.target.owner):
+            self.notes.append(note)
+        for staging in list_stale_staging(self.path, self.target.owner.attempt):
+            shutil.rmtree(staging)
+        self._refresh()
+
+    def load_latest(self, tensors: Mapping[str, Any]) -> Loaded | None:
+        """Fill `tensors` in place from the newest checkpoint that verifies.
+
+        A damaged one is renamed to step-N.corrupt-attempt-K, named in `notes`, and the one before it is tried.
+        Returns None when there is none. Raises ConfigurationError when names or shapes do not fit.
+        """
+        self.claim()
+        step, notes = find_newest_good(self.path, self.target.owner.attempt, self._ranks)
+        self.notes += notes
+        if self._ranks.is_first:
+            self._refresh()
+        if step is None:
+            return None
+        self._saved_step = step
+        return read_checkpoint(self.path, step, tensors, self._ranks)
+
+    def save(self, step: int, snapshot: Snapshot) -> None:
+        """Wait for the save in flight, copy the snapshot, and commit it in the background.
+
+        A step that is saved already is not saved again. Raises the error of the save before this one.
+        """
+        self.claim()
+        self.wait()
+        if step == self._saved_step:
+            return
+        copied = replace(snapshot, tensors=copy_tensors(snapshot.tensors), metrics=list(snapshot.metrics))
+        self._saving = threading.Thread(target=self._save, args=(step, copied), name=f"save step {step}", daemon=True)
+        self._saving.start()
+
+    def _save(self, step: int, snapshot: Snapshot) -> None:
+        try:
+            save_step(self.target, step, snapshot, self._ranks)
+            self._saved_step = step
+            if self._ranks.is_first:
+                self._refresh()
+        except BaseException as error:  # noqa: BLE001 - kept for the main thread, which raises it in wait
+            self._error = error
+
+    def wait(self) -> None:
+        """Return when nothing is in flight. Raises the error of the last save."""
+        if self._saving:
+            self._saving.join()
+            self._saving = None
+        if self._error:
+            error, self._error = self._error, None
+            raise error
+
+    def _refresh(self) -> None:
+        self.records = list_records(self.target)
+        if self._on_change:
+            self._on_change(self)

@@ -1,0 +1,123 @@
+"""manifest.json: what a checkpoint holds, with the hash of every file. Without it a folder is no checkpoint."""
+
+import hashlib
+import json
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Self
+
+from deepsynth_train.checkpoint.layout import sync_file, write_durably
+
+MANIFEST_FILE = "manifest.json"
+FORMAT = 1
+
+
+@dataclass(frozen=True)
+class FileDigest:
+    """path: relative to the checkpoint, with forward slashes. size: bytes."""
+
+    path: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """One checkpoint. time: RFC 3339. loss: validation loss at this very step, None when it was not evaluated."""
+
+    step: int
+    time: str
+    attempt: int
+    world_size: int
+    fingerprint: str
+    loss: float | None
+    files: tuple[FileDigest, ...]
+    format: int = FORMAT
+
+    @property
+    def bytes(self) -> int:
+        return sum(file.size for file in self.files)
+
+    def to_json(self) -> str:
+        return json.dumps(asdict(self), indent=1)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        """Raises ValueError for text that is no manifest of this format."""
+        try:
+            data: dict[str, Any] = json.loads(text)
+            if data["format"] != FORMAT:
+                raise ValueError(f"format {data['format']} is not {FORMAT}")
+            return cls(**{**data, "files": tuple(FileDigest(**file) for file in data["files"])})
+        except (KeyError, TypeError) as error:
+            raise ValueError(f"not a checkpoint manifest: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class CheckpointRecord:
+    """A committed checkpoint as the report shows it. sha256: of manifest.json, which covers every other file."""
+
+    step: int
+    uri: str
+    time: datetime
+    bytes: int
+    sha256: str
+    loss: float | None
+
+
+def compute_digest(root: Path, path: Path) -> FileDigest:
+    """Read and hash one file below `root`."""
+    with path.open("rb") as file:
+        digest = hashlib.file_digest(file, "sha256").hexdigest()
+    return FileDigest(path.relative_to(root).as_posix(), path.stat().st_size, digest)
+
+
+def sync_and_digest(root: Path, paths: Iterable[Path]) -> list[FileDigest]:
+    """Make durable and hash the files that one rank wrote."""
+    digests = []
+    for path in sorted(paths):
+        sync_file(path)
+        digests.append(compute_digest(root, path))
+    return digests
+
+
+def find_damage(root: Path, files: Iterable[FileDigest]) -> str | None:
+    """The first file that is not what its digest says, in words; None when all are."""
+    for expected in files:
+        path = root / expected.path
+        try:
+            if path.stat().st_size != expected.size:
+                return f"{expected.path} has {path.stat().st_size} bytes instead of {expected.size}"
+            if compute_digest(root, path) != expected:
+                return f"{expected.path} has another sha256 than its manifest says"
+        except OSError as error:
+            return f"{expected.path} cannot be read ({error.strerror})"
+    return None
+
+
+def write_manifest(root: Path, manifest: Manifest) -> None:
+    write_durably(root / MANIFEST_FILE, manifest.to_json())
+
+
+def read_manifest(root: Path) -> Manifest:
+    """Raises ValueError or OSError when the folder holds no readable manifest."""
+    return Manifest.from_json((root / MANIFEST_FILE).read_text())
+
+
+def build_record(root: Path, uri: str) -> CheckpointRecord:
+    """What the report says about the committed checkpoint in `root`. Errors as `read_manifest`."""
+    manifest = read_manifest(root)
+    return CheckpointRecord(
+        step=manifest.step,
+        uri=uri,
+        time=datetime.fromisoformat(manifest.time),
+        bytes=manifest.bytes,
+        sha256=compute_digest(root, root / MANIFEST_FILE).sha256,
+        loss=manifest.loss,
+    )
+
+
+def format_now() -> str:
+    return datetime.now(UTC).isoformat(timespec="seconds")

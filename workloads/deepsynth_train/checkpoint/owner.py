@@ -1,0 +1,79 @@
+"""Who may commit to a checkpoint folder. The fence that keeps a ghost of an earlier attempt harmless."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from deepsynth_api.errors import ConfigurationError, PeerLostError
+from deepsynth_train.checkpoint.layout import has_steps, write_durably
+
+OWNER_FILE = "owner.json"
+
+
+@dataclass(frozen=True)
+class Owner:
+    """run_uid: metadata.uid of the TrainingRun. fingerprint: of what determines the weights. attempt: from 1."""
+
+    run_uid: str
+    fingerprint: str
+    attempt: int
+
+
+def read_owner(folder: Path) -> Owner | None:
+    """The folder's owner, or None. Raises ConfigurationError when owner.json cannot be understood."""
+    path = folder / OWNER_FILE
+    try:
+        data = json.loads(path.read_text())
+        return Owner(str(data["run_uid"]), str(data["fingerprint"]), int(data["attempt"]))
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error}); set spec.checkpoint.uri to another folder or remove that file's folder",
+            reason="CheckpointFolderUnusable",
+        ) from error
+
+
+def claim_folder(folder: Path, owner: Owner) -> str | None:
+    """Make `owner` the folder's owner. Returns a note when another run's checkpoints were adopted.
+
+    Raises ConfigurationError when the folder belongs to a different training, PeerLostError when a later
+    attempt of the same run has it already.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    note = _judge_claim(folder, read_owner(folder), owner)
+    write_durably(folder / OWNER_FILE, json.dumps(asdict(owner)))
+    return note
+
+
+def _judge_claim(folder: Path, current: Owner | None, claimant: Owner) -> str | None:
+    if current is None:
+        if has_steps(folder):
+            raise _refusal(folder, "holds checkpoints but no owner.json")
+        return None
+    if current.run_uid == claimant.run_uid:
+        if current.attempt > claimant.attempt:
+            raise _lost(folder, current)
+        return None
+    if current.fingerprint != claimant.fingerprint:
+        raise _refusal(folder, f"belongs to another run (uid {current.run_uid}) with different settings")
+    return f"adopted the checkpoints of run {current.run_uid}, whose settings are the same"
+
+
+def check_ownership(folder: Path, owner: Owner) -> None:
+    """Raise PeerLostError unless `owner` still owns the folder. Called right before every commit."""
+    current = read_owner(folder)
+    if current != owner:
+        raise _lost(folder, current)
+
+
+def _refusal(folder: Path, why: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"spec.checkpoint.uri: {folder} {why}; choose an empty folder, or empty this one",
+        reason="CheckpointFolderInUse",
+    )
+
+
+def _lost(folder: Path, current: Owner | None) -> PeerLostError:
+    holder = f"attempt {current.attempt} of run {current.run_uid}" if current else "nobody (owner.json is gone)"
+    return PeerLostError(f"{folder} is now owned by {holder}; this attempt stops", reason="CheckpointOwnerLost")

@@ -1,0 +1,60 @@
+"""The ranks that save and load together, on a gloo group of their own. Without a process group: one rank."""
+
+from datetime import timedelta
+from typing import Any, Self
+
+import torch.distributed as dist
+
+TIMEOUT = timedelta(hours=1)
+"""Longest that ranks wait for each other: hashing and writing many gigabytes to a slow volume."""
+
+
+class Ranks:
+    """Collectives over small Python objects. Every method but the properties is called by all ranks together."""
+
+    def __init__(self, group: dist.ProcessGroup | None) -> None:
+        self.group = group
+        self.rank = dist.get_rank(group) if group else 0
+        self.size = dist.get_world_size(group) if group else 1
+
+    @classmethod
+    def build(cls) -> Self:
+        """A new group over all ranks. Sharing the training's own group kills both: gloo pairs are not thread safe."""
+        if not dist.is_initialized():
+            return cls(None)
+        group = dist.new_group(backend="gloo", timeout=TIMEOUT)
+        assert isinstance(group, dist.ProcessGroup)  # noqa: S101 - every rank belongs to it
+        return cls(group)
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    def gather(self, value: Any) -> list[Any]:
+        """Every rank's value, in rank order, on every rank."""
+        if self.group is None:
+            return [value]
+        values: list[Any] = [None] * self.size
+        dist.all_gather_object(values, value, group=self.group)
+        return values
+
+    def share(self, value: Any) -> Any:
+        """Rank 0's value on every rank."""
+        return self.gather(value if self.is_first else None)[0]
+
+    def agree(self, error: BaseException | None) -> None:
+        """Raise on every rank the error of the lowest rank that has one."""
+        for rank, other in enumerate(self.gather(error if error is None else _portable(error))):
+            if other is not None:
+                raise error if rank == self.rank and error is not None else other
+
+
+def _portable(error: BaseException) -> BaseException:
+    """The error, or a stand-in with its text when it cannot be pickled."""
+    import pickle
+
+    try:
+        pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
+    except Exception:  # noqa: BLE001 - whatever pickling raises, the text is what peers need
+        return RuntimeError(f"{type(error).__name__}: {error}")
+    return error

@@ -1,0 +1,202 @@
+"""Save one step: write to a staging folder, hash, commit by one rename. Runs in a thread beside the training."""
+
+import errno
+import json
+import os
+import shutil
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from deepsynth_api.errors import InternalError, TemporaryError, WorkloadError
+from deepsynth_train.checkpoint.layout import (
+    BEST,
+    LATEST,
+    list_steps,
+    staging_name,
+    step_name,
+    sync_folder,
+    write_durably,
+)
+from deepsynth_train.checkpoint.load import METRICS_FILE, SHARDS, STATE_FILE
+from deepsynth_train.checkpoint.manifest import (
+    CheckpointRecord,
+    FileDigest,
+    Manifest,
+    build_record,
+    format_now,
+    sync_and_digest,
+    write_manifest,
+)
+from deepsynth_train.checkpoint.owner import Owner, check_ownership
+from deepsynth_train.checkpoint.ranks import Ranks
+from deepsynth_train.checkpoint.retention import find_best, select_expired
+from deepsynth_train.checkpoint.shards import write_shards
+
+MODEL = "model"
+T = TypeVar("T")
+WriteModel = Callable[[Path, dict[str, Any]], None]
+
+
+@dataclass(frozen=True)
+class Snapshot:
+    """All there is to save of one step.
+
+    tensors: nested dict of tensors (DTensors too) with equal keys on every rank, {"model": ..., "optimizer": ...};
+        copied before `save` returns, so training may go on at once. See `gather_tensors`.
+    state: the trainer's own counters as JSON, equal on every rank; rank 0's is written.
+    metrics: the curve so far, one JSON object per step or evaluation; rank 0's is written.
+    loss: validation loss at this step, None when it was not evaluated.
+    write_model: called on rank 0, in a thread, with (folder, copy of tensors["model"]): writes what
+        `from_pretrained` opens. None: no model folder.
+    """
+
+    tensors: Mapping[str, Any]
+    state: Mapping[str, Any]
+    metrics: Sequence[Mapping[str, Any]] = ()
+    loss: float | None = None
+    write_model: WriteModel | None = None
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where and for whom to save, and what to keep."""
+
+    folder: Path
+    uri: str
+    owner: Owner
+    keep_last: int
+    keep_best: bool
+
+
+def save_step(target: Target, step: int, snapshot: Snapshot, ranks: Ranks) -> None:
+    """Commit one checkpoint. Called by all ranks; an error on any of them is raised on all.
+
+    Whatever happens on the way, and wherever the process is killed, the checkpoints before this one stay as they
+    are, and this one is complete or absent.
+    """
+    staging = target.folder / staging_name(step, target.owner.attempt)
+    _together(ranks, staging, lambda: _prepare(staging) if ranks.is_first else None)
+    digests = _together(ranks, staging, lambda: _write_files(staging, snapshot, ranks))
+    files = sorted((file for part in ranks.gather(digests) for file in part), key=lambda file: file.path)
+    manifest = Manifest(
+        step=step,
+        time=format_now(),
+        attempt=target.owner.attempt,
+        world_size=ranks.size,
+        fingerprint=target.owner.fingerprint,
+        loss=snapshot.loss,
+        files=tuple(files),
+    )
+    _together(ranks, staging, lambda: _commit(target, staging, manifest) if ranks.is_first else None)
+
+
+def _together(ranks: Ranks, staging: Path, action: Callable[[], T]) -> T:
+    """Run `action` on every rank and agree on how it went. The staging folder is removed after an error."""
+    result: T | None = None
+    failure: BaseException | None = None
+    try:
+        result = action()
+    except BaseException as error:  # noqa: BLE001 - torch's CheckpointException is no Exception, and peers wait
+        failure = _explain(error, staging)
+    try:
+        ranks.agree(failure)
+    except BaseException:
+        if ranks.is_first:
+            shutil.rmtree(staging, ignore_errors=True)
+        raise
+    return result  # type: ignore[return-value]  # None only after an error, which agree has raised
+
+
+def _prepare(staging: Path) -> None:
+    if staging.exists():
+        shutil.rmtree(staging)
+    staging.mkdir()
+
+
+def _write_files(staging: Path, snapshot: Snapshot, ranks: Ranks) -> list[FileDigest]:
+    written = write_shards(dict(snapshot.tensors), staging / SHARDS, ranks)
+    if ranks.is_first:
+        written += _write_first_rank_files(staging, snapshot)
+    return sync_and_digest(staging, written)
+
+
+def _write_first_rank_files(staging: Path, snapshot: Snapshot) -> list[Path]:
+    (staging / STATE_FILE).write_text(json.dumps(snapshot.state))
+    (staging / METRICS_FILE).write_text("".join(json.dumps(line) + "\n" for line in snapshot.metrics))
+    if snapshot.write_model:
+        (staging / MODEL).mkdir()
+        snapshot.write_model(staging / MODEL, snapshot.tensors["model"])
+    model_files = [path for path in (staging / MODEL).rglob("*") if path.is_file()]
+    return [staging / STATE_FILE, staging / METRICS_FILE, *model_files]
+
+
+def _commit(target: Target, staging: Path, manifest: Manifest) -> None:
+    for folder, _, _ in os.walk(staging):
+        sync_folder(Path(folder))
+    write_manifest(staging, manifest)
+    check_ownership(target.folder, target.owner)
+    staging.rename(target.folder / step_name(manifest.step))
+    sync_folder(target.folder)
+    publish_pointers(target)
+
+
+def publish_pointers(target: Target) -> list[CheckpointRecord]:
+    """Point `latest` and `best` at what is there now, then delete what is past keeping."""
+    records = list_records(target)
+    write_durably(target.folder / LATEST, step_name(records[0].step))
+    if best := find_best(records):
+        write_durably(target.folder / BEST, step_name(best.step))
+    for step in select_expired(records, keep_last=target.keep_last, keep_best=target.keep_best):
+        _delete(target, step)
+    return list_records(target)
+
+
+def list_records(target: Target) -> list[CheckpointRecord]:
+    """Committed checkpoints, newest first. One whose manifest cannot be read is left to the next load."""
+    records = []
+    for step in list_steps(target.folder):
+        try:
+            records.append(build_record(target.folder / step_name(step), f"{target.uri.rstrip('/')}/{step_name(step)}"))
+        except (OSError, ValueError):
+            continue
+    return records
+
+
+def _delete(target: Target, step: int) -> None:
+    """Under the name of an unfinished save, so that half of a checkpoint never looks like one."""
+    doomed = target.folder / staging_name(step, target.owner.attempt)
+    (target.folder / step_name(step)).rename(doomed)
+    shutil.rmtree(doomed)
+
+
+def _explain(error: BaseException, staging: Path) -> BaseException:
+    """A full or failing disk as an error for people; anything else as it is."""
+    cause = _find_os_error(error)
+    if isinstance(error, WorkloadError) or cause is None:
+        return error
+    if cause.errno in (errno.ENOTEMPTY, errno.EEXIST):
+        return InternalError(f"{cause.filename2 or cause.filename} exists already; two attempts save at once")
+    free = _format_free(staging.parent)
+    what = "the disk is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT) else cause.strerror
+    return TemporaryError(
+        f"spec.checkpoint.uri: {staging.parent} cannot be written: {what} ({free}); make room or lower "
+        "spec.checkpoint.keepLast. The checkpoints before are intact",
+        reason="CheckpointNotSaved",
+    )
+
+
+def _find_os_error(error: BaseException) -> OSError | None:
+    """The OSError in the chain of causes, also inside torch's CheckpointException, which holds one per rank."""
+    if isinstance(error, OSError):
+        return error
+    inner = [failure[0] for failure in getattr(error, "failures", {}).values()]
+    for cause in (*inner, error.__cause__, error.__context__):
+        if cause is not None and (found := _find_os_error(cause)):
+            return found
+    return None
+
+
+def _format_free(folder: Path) -> str:
+    return f"{shutil.disk_usage(folder).free / 1e9:.2f} GB free"
