@@ -12,7 +12,7 @@ RUNS ?= deepsynth-runs
 help: ## Show this list
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
-$(READY): requirements/all.txt requirements/bootstrap.txt pyproject.toml requirements/setup.sh
+$(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh
 	@PYTHON=$(PYTHON) bash requirements/setup.sh $(VENV)
 	@touch $@
 

@@ -18,11 +18,12 @@ if [ ! -e "$venv/bin/torchrun" ] && [ "$free_gib" -lt "$need_gib" ]; then
     exit 1
 fi
 
-if ! "$python" -m venv --clear "$venv" >/dev/null 2>&1; then
+make_venv() { "$python" -m venv "$venv"; }
+if [ ! -x "$venv/bin/pip" ] && ! make_venv >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing python3-venv"
         apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
-        "$python" -m venv --clear "$venv"
+        make_venv
     else
         say "$python has no working venv module; install it (Debian: apt-get install python3-venv)"
         exit 1

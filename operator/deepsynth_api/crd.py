@@ -196,9 +196,16 @@ def _find(schema: Schema, path: str) -> Schema:
     return schema
 
 
+class _PlainDumper(yaml.SafeDumper):
+    """Writes equal lists out twice: anchors are hard to read and some tools refuse them."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class fixes the signature
+        return True
+
+
 def render_crd(kind: str) -> str:
     """The file's text."""
-    return HEADER + yaml.safe_dump(build_crd(kind), sort_keys=False, width=120, allow_unicode=False)
+    return HEADER + yaml.dump(build_crd(kind), Dumper=_PlainDumper, sort_keys=False, width=120)
 
 
 def file_name(kind: str) -> str:
