@@ -1,0 +1,54 @@
+"""The layout's own rules, those that no linter knows."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[3]
+SKIPPED = {".venv", ".git", "deepsynth-runs", "node_modules"}
+
+
+def project_folders() -> list[Path]:
+    return [
+        folder
+        for top in ROOT.iterdir()
+        if top.is_dir() and top.name not in SKIPPED
+        for folder in (top, *(child for child in top.rglob("*") if child.is_dir()))
+    ]
+
+
+def test_no_folder_named_operator_or_workloads_is_a_package() -> None:
+    """`operator` is a standard-library module: as a package it would hide it from every import."""
+    packages = [folder for folder in project_folders() if folder.name in {"operator", "workloads"}]
+    assert ROOT / "operator" in packages
+    assert [folder for folder in packages if (folder / "__init__.py").exists()] == []
+
+
+def test_there_is_no_junk_drawer() -> None:
+    drawers = {"utils.py", "util.py", "helpers.py", "common.py", "misc.py"}
+    files = [path for top in ("operator", "workloads", "tests", "benchmarks") for path in (ROOT / top).rglob("*.py")]
+    assert [str(path) for path in files if path.name in drawers] == []
+
+
+@pytest.mark.parametrize(
+    ("package", "forbidden"),
+    [
+        ("deepsynth_train", ["kopf", "kubernetes", "torch"]),
+        ("deepsynth_render", ["kopf", "kubernetes", "torch", "transformers", "datasets"]),
+        ("deepsynth_store", ["kopf", "kubernetes", "torch", "transformers", "datasets"]),
+        ("deepsynth_api", ["kopf", "kubernetes", "torch", "numpy", "huggingface_hub"]),
+    ],
+)
+def test_importing_a_package_stays_light(package: str, forbidden: list[str]) -> None:
+    script = f"import sys, {package}; print(sorted(set({forbidden!r}) & set(sys.modules)))"
+    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+
+
+def test_locked_requirements_hold_hashes_and_no_addresses() -> None:
+    for path in (ROOT / "requirements").glob("*.txt"):
+        text = path.read_text()
+        assert "--hash=sha256:" in text, path.name
+        assert "://" not in text, path.name
