@@ -1,0 +1,22 @@
+"""Training workload: fine-tunes a vision-language model on page images.
+
+    from deepsynth_train import Trainer, TrainConfig
+    Trainer(TrainConfig(model={"uri": "config://deepseek-ocr2-tiny"}, ...)).train(dataset)
+
+Importing the package is cheap: torch and transformers are loaded when they are first needed.
+"""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from deepsynth_train.trainer import TrainConfig, Trainer
+
+__all__ = ["TrainConfig", "Trainer"]
+
+
+def __getattr__(name: str) -> Any:
+    if name in __all__:
+        from deepsynth_train import trainer
+
+        return getattr(trainer, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

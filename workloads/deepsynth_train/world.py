@@ -1,0 +1,69 @@
+"""The processes of one attempt: who this one is, its device, and small agreements between all of them."""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+
+import torch
+import torch.distributed as dist
+
+TIMEOUT = timedelta(hours=24)
+"""Longest that ranks wait for one that downloads; the launcher's heartbeat finds hangs long before."""
+
+
+@dataclass(frozen=True)
+class World:
+    """rank and size count all processes, local_rank and local_size those of this node."""
+
+    rank: int
+    size: int
+    local_rank: int
+    local_size: int
+    device: torch.device
+
+    @property
+    def is_first(self) -> bool:
+        return self.rank == 0
+
+    @property
+    def is_first_on_node(self) -> bool:
+        return self.local_rank == 0
+
+    def sum(self, values: Sequence[float]) -> list[float]:
+        """Element-wise sum over all ranks in float64; every rank gets the same numbers."""
+        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+        if self.size > 1:
+            dist.all_reduce(tensor)
+        return [float(value) for value in tensor.tolist()]
+
+    def barrier(self) -> None:
+        """Return when every rank is here."""
+        self.sum([0.0])
+
+
+def join_world() -> World:
+    """Read torchrun's variables (without them: one process) and set up the process group, NCCL where there is a GPU.
+
+    Call once per process; `leave_world` undoes it.
+    """
+    rank, size = _read("RANK", 0), _read("WORLD_SIZE", 1)
+    local_rank, local_size = _read("LOCAL_RANK", 0), _read("LOCAL_WORLD_SIZE", 1)
+    device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
+    else:
+        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_size))
+    if size > 1:
+        backend = "nccl" if device.type == "cuda" else "gloo"
+        dist.init_process_group(backend, rank=rank, world_size=size, timeout=TIMEOUT)
+    return World(rank, size, local_rank, local_size, device)
+
+
+def leave_world() -> None:
+    if dist.is_initialized():
+        dist.destroy_process_group()
+
+
+def _read(name: str, default: int) -> int:
+    return int(os.environ.get(name, default))
