@@ -8,7 +8,7 @@ import hashlib
 import json
 from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import ConfigDict, Field, ValidationError
+from pydantic import Field, ValidationError
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1.base import ApiModel
@@ -53,8 +53,6 @@ def is_reserved_variable(name: str) -> bool:
 class Workload(ApiModel):
     """Base of the documents."""
 
-    model_config = ConfigDict(extra="forbid")
-
     version: Literal["v1alpha1"] = "v1alpha1"
     name: Annotated[str, Field(description="Name of the resource.")]
     namespace: Annotated[str, Field(description="Namespace of the resource.")]
@@ -67,15 +65,37 @@ class Workload(ApiModel):
         Raises ConfigurationError when it does not fit the type: the image and the operator differ in version.
         """
         try:
-            return cls.model_validate_json(text)
+            workload = cls.model_validate_json(text)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "document"
-            raise ConfigurationError(f"{field}: {first['msg']}; use an image of the operator's own version") from error
+            raise ConfigurationError(f"{field}: {first['msg']}; {_REMEDY}") from error
+        unknown = _find_unknown(json.loads(text), workload.model_dump(mode="json", by_alias=True))
+        if unknown:
+            raise ConfigurationError(f"{unknown}: unknown field; {_REMEDY}")
+        return workload
 
     def to_json(self) -> str:
         """The document as the ConfigMap holds it: stable, so that equal documents are equal bytes."""
         return self.model_dump_json(by_alias=True, exclude_none=True, indent=2)
+
+
+_REMEDY: Final = "use an image of the operator's own version"
+
+
+def _find_unknown(given: Any, known: Any, path: str = "") -> str | None:
+    """Path of the first field of `given` that the type did not take up, None where all are known."""
+    if isinstance(given, list) and isinstance(known, list):
+        found = (_find_unknown(*pair, f"{path}[{index}]") for index, pair in enumerate(zip(given, known, strict=True)))
+        return next(filter(None, found), None)
+    if not (isinstance(given, dict) and isinstance(known, dict)):
+        return None
+    for name, value in given.items():
+        field = f"{path}.{name}".removeprefix(".")
+        unknown = _find_unknown(value, known[name], field) if name in known else field
+        if unknown:
+            return unknown
+    return None
 
 
 class PlanReference(ApiModel):

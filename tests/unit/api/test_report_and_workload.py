@@ -74,9 +74,17 @@ def test_documents_come_back_as_they_were_written() -> None:
     assert RenderWorkload.parse(workload.to_json()) == workload
 
 
-def test_a_document_of_another_version_is_refused_with_the_fields_name() -> None:
-    with pytest.raises(ConfigurationError, match=r"newField.*image of the operator's own version"):
-        RenderWorkload.parse(build_render_workload().to_json().replace("{", '{"newField": 1,', 1))
+@pytest.mark.parametrize(("place", "field"), [("{", "newField"), ('"output": {', "output.newField")])
+def test_a_document_of_another_version_is_refused_with_the_fields_name(place: str, field: str) -> None:
+    document = build_render_workload().to_json().replace(place, f'{place}"newField": 1,', 1)
+    with pytest.raises(ConfigurationError, match=f"^{field}: unknown field; .*image of the operator's own version"):
+        RenderWorkload.parse(document)
+
+
+def test_a_document_without_a_needed_field_is_refused_with_its_name() -> None:
+    document = build_render_workload().to_json().replace('"uri"', '"url"')
+    with pytest.raises(ConfigurationError, match=r"uri: Field required"):
+        RenderWorkload.parse(document)
 
 
 def test_equal_training_has_an_equal_fingerprint_wherever_it_is_saved() -> None:
