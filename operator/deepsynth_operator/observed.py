@@ -1,0 +1,221 @@
+"""What was seen of one resource and its children, as frozen values. Parsing only: who reads it is in gather.py.
+
+Everything a decision depends on is in here or is the time: `status/` gets nothing else.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Self
+
+from deepsynth_api.labels import OWNER_UID, STEP
+from deepsynth_api.report import Report, parse_report
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+
+JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+COMPLETION_INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+
+Manifest = Mapping[str, Any]
+"""An object of the Kubernetes API as it comes over the wire."""
+
+
+def parse_time(value: str | None) -> datetime | None:
+    """RFC 3339 as the API server writes it; None stays None."""
+    return datetime.fromisoformat(value) if value else None
+
+
+def find_true_condition(manifest: Manifest, kind: str) -> Manifest | None:
+    """The condition of this type in status.conditions, if it is True."""
+    conditions = manifest.get("status", {}).get("conditions") or []
+    return next((item for item in conditions if item["type"] == kind and item["status"] == "True"), None)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedPod:
+    """One pod of a Job. `gone` pods are known from the body of their DELETED event."""
+
+    name: str
+    uid: str
+    job: str
+    """Name of its Job."""
+    index: int
+    """Completion index: the node rank of training, the shard of rendering."""
+    phase: str
+    """Pending, Running, Succeeded, Failed or Unknown."""
+    created: datetime | None
+    started: datetime | None = None
+    """When its container started."""
+    deletion: datetime | None = None
+    """metadata.deletionTimestamp: when its grace period ends."""
+    node: str | None = None
+    node_ready: bool | None = None
+    """None: not asked (only terminating pods' nodes are), or not allowed to know."""
+    disruption: str | None = None
+    """Reason of a true DisruptionTarget condition, such as EvictionByEvictionAPI."""
+    disruption_message: str = ""
+    unschedulable: str | None = None
+    """Message of PodScheduled=False."""
+    waiting_reason: str | None = None
+    """Reason of the waiting container, such as ImagePullBackOff."""
+    waiting_message: str = ""
+    exit_code: int | None = None
+    """Set once the container has ended."""
+    exit_reason: str = ""
+    """Such as Error, Completed or OOMKilled."""
+    finished: datetime | None = None
+    """When the container ended."""
+    message: str = ""
+    """Termination message, where it is not a report."""
+    report: Report | None = None
+    """The final report when the container has ended, else the live one, where it could be read."""
+    gone: bool = False
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its container will do nothing any more."""
+        return self.gone or self.exit_code is not None or self.phase in {"Succeeded", "Failed"}
+
+    @classmethod
+    def parse(
+        cls, pod: Manifest, *, live: Report | None = None, node_ready: bool | None = None, gone: bool = False
+    ) -> Self:
+        """Parse a pod; `live` is the answer of its GET /report, where it gave one."""
+        metadata, status = pod["metadata"], pod.get("status", {})
+        state = _get_container_state(status)
+        waiting, ended = state.get("waiting", {}), state.get("terminated", {})
+        disruption = find_true_condition(pod, "DisruptionTarget") or {}
+        message = ended.get("message", "")
+        final = parse_report(message) if message else None
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            job=metadata.get("labels", {}).get(JOB_NAME_LABEL, ""),
+            index=int(metadata.get("annotations", {}).get(COMPLETION_INDEX_ANNOTATION, "0")),
+            phase=status.get("phase", "Pending"),
+            created=parse_time(metadata.get("creationTimestamp")),
+            started=parse_time((ended or state.get("running", {})).get("startedAt")),
+            deletion=parse_time(metadata.get("deletionTimestamp")),
+            node=pod.get("spec", {}).get("nodeName"),
+            node_ready=node_ready,
+            disruption=disruption.get("reason"),
+            disruption_message=disruption.get("message", ""),
+            unschedulable=_find_scheduling_message(status),
+            waiting_reason=waiting.get("reason"),
+            waiting_message=waiting.get("message", ""),
+            exit_code=ended.get("exitCode"),
+            exit_reason=ended.get("reason", ""),
+            finished=parse_time(ended.get("finishedAt")),
+            message="" if final else message,
+            report=final or (None if ended else live),
+            gone=gone,
+        )
+
+
+def _get_container_state(status: Manifest) -> Manifest:
+    """State of the container: our pods have one."""
+    statuses = status.get("containerStatuses") or [{}]
+    state: Manifest = statuses[0].get("state", {})
+    return state
+
+
+def _find_scheduling_message(status: Manifest) -> str | None:
+    for condition in status.get("conditions") or []:
+        if condition["type"] == "PodScheduled" and condition["status"] == "False":
+            return str(condition.get("message", ""))
+    return None
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedJob:
+    """One Job of the resource."""
+
+    name: str
+    uid: str
+    step: str
+    """plan, render, publish or train."""
+    created: datetime | None = None
+    suspended: bool = False
+    """spec.suspend: only Kueue sets it."""
+    started: datetime | None = None
+    """status.startTime: when it was last unsuspended."""
+    parallelism: int = 1
+    completions: int = 1
+    completed_indexes: str = ""
+    """As in the Job: 1,3-5,7."""
+    failed_indexes: str = ""
+    active: int = 0
+    succeeded: int = 0
+    is_complete: bool = False
+    is_failed: bool = False
+    is_failing: bool = False
+    """FailureTarget: it has failed, and some of its pods still terminate."""
+    failure_reason: str = ""
+    failure_message: str = ""
+    deleting: bool = False
+
+    @property
+    def is_finished(self) -> bool:
+        return self.is_complete or self.is_failed
+
+    @classmethod
+    def parse(cls, job: Manifest) -> Self:
+        metadata, spec, status = job["metadata"], job["spec"], job.get("status", {})
+        failed = find_true_condition(job, "Failed")
+        failure = failed or find_true_condition(job, "FailureTarget") or {}
+        return cls(
+            name=metadata["name"],
+            uid=metadata["uid"],
+            step=metadata.get("labels", {}).get(STEP, ""),
+            created=parse_time(metadata.get("creationTimestamp")),
+            suspended=bool(spec.get("suspend", False)),
+            started=parse_time(status.get("startTime")),
+            parallelism=spec.get("parallelism", 1),
+            completions=spec.get("completions", 1),
+            completed_indexes=status.get("completedIndexes", ""),
+            failed_indexes=status.get("failedIndexes", ""),
+            active=status.get("active", 0),
+            succeeded=status.get("succeeded", 0),
+            is_complete=find_true_condition(job, "Complete") is not None,
+            is_failed=failed is not None,
+            is_failing=bool(failure),
+            failure_reason=failure.get("reason", ""),
+            failure_message=failure.get("message", ""),
+            deleting="deletionTimestamp" in metadata,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Children:
+    """Jobs and pods of one resource."""
+
+    jobs: tuple[ObservedJob, ...] = ()
+    """Unfinished ones were read past the cache, and so was the newest that status names."""
+    pods: tuple[ObservedPod, ...] = ()
+
+    def find_job(self, name: str) -> ObservedJob | None:
+        return next((job for job in self.jobs if job.name == name), None)
+
+    def get_pods(self, job: str) -> list[ObservedPod]:
+        """Pods of the Job with this name, by index."""
+        return sorted((pod for pod in self.pods if pod.job == job), key=lambda pod: pod.index)
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedGeneration:
+    generation: DatasetGeneration
+    children: Children = Children()
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedRun:
+    run: TrainingRun
+    children: Children = Children()
+    generations: Mapping[str, DatasetGeneration | None] | None = None
+    """Every DatasetGeneration that spec.datasets refers to, by name; None: there is none of that name."""
+    model_run: TrainingRun | None = None
+    """The TrainingRun that spec.model.trainingRunRef refers to, if it exists."""
+
+
+def is_owned_by(manifest: Manifest, uid: str) -> bool:
+    """Whether a child carries the label of the owner with this uid."""
+    return bool(manifest["metadata"].get("labels", {}).get(OWNER_UID) == uid)
