@@ -2,7 +2,7 @@
 
 Staged files lie in a hidden folder of the target, so that they can be published by hard links. Publishing replaces
 files one by one, which readers must not see: the journal stands meanwhile (they refuse to read), and the manifest
-comes last. Every step can be killed and repeated, because links leave the staged files where they are until all is done.
+comes last. Every step can be killed and repeated: links leave the staged files where they are until all is done.
 """
 
 import contextlib
@@ -26,7 +26,7 @@ from deepsynth_store.atomic import (
 )
 from deepsynth_store.folder_reading import JOURNAL, compute_folder_revision, walk_files
 from deepsynth_store.interface import MANIFEST, Published, StoredFile
-from deepsynth_store.manifest import find_superseded, refuse_foreign_files
+from deepsynth_store.manifest import find_superseded, list_expected, read_content, refuse_foreign_files
 from deepsynth_store.uri import FolderLocation
 
 _LOCK = "deepsynth/.lock"
@@ -68,6 +68,7 @@ class FolderTarget:
             raise DataError(f"{path} is not staged in {self._staging}.") from error
 
     def publish(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
+        list_expected(copies, files)
         with self._explain_refusal():
             make_folder_durably(self._root / "deepsynth")
             with self._lock():
@@ -103,9 +104,7 @@ class FolderTarget:
         return sorted(superseded | interrupted)
 
     def _is_published(self, files: Mapping[str, bytes | Path]) -> bool:
-        wanted = files[MANIFEST]
-        content = wanted if isinstance(wanted, bytes) else wanted.read_bytes()
-        return not (self._root / JOURNAL).exists() and self._read_manifest() == content
+        return not (self._root / JOURNAL).exists() and self._read_manifest() == read_content(files[MANIFEST])
 
     def _list_present(self) -> list[str]:
         return [path for path, _, _ in walk_files(self._root)]

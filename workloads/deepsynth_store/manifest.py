@@ -2,9 +2,10 @@
 
 import json
 from collections.abc import Iterable, Mapping
+from pathlib import Path
 
-from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_store.interface import MANIFEST, StoredFile
+from deepsynth_api.errors import ConfigurationError, DataError, InternalError
+from deepsynth_store.interface import MANIFEST, README, StoredFile
 
 DATA_FOLDER = "data/"
 
@@ -40,3 +41,26 @@ def refuse_foreign_files(previous: bytes | None, present: Iterable[str], where: 
             f"{field}: {where} holds {len(foreign)} file(s) under data/ that no DatasetGeneration wrote "
             f"(first {foreign[0]}); readers would mix them with the new ones. Delete them or choose another place."
         )
+
+
+def list_expected(copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> list[StoredFile]:
+    """What a revision must hold after publishing. InternalError when the manifest and what is given do not agree."""
+    given = {*copies, *files}
+    listed = parse_manifest(read_content(files[MANIFEST]), "the new data set")
+    if disagreeing := sorted((set(listed) - given) | (given - set(listed) - {MANIFEST, README})):
+        raise InternalError(f"the manifest and the files to publish disagree about {', '.join(disagreeing[:5])}.")
+    return [*listed.values(), *(StoredFile(path, size_of(files[path]), None) for path in files if path not in listed)]
+
+
+def is_same_content(one: StoredFile, other: StoredFile) -> bool:
+    """As far as is known: equal sizes, and equal hashes where both are known."""
+    known = {one.sha256, other.sha256} - {None}
+    return one.size == other.size and len(known) <= 1
+
+
+def read_content(content: bytes | Path) -> bytes:
+    return content if isinstance(content, bytes) else content.read_bytes()
+
+
+def size_of(content: bytes | Path) -> int:
+    return len(content) if isinstance(content, bytes) else content.stat().st_size

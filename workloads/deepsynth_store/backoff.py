@@ -1,0 +1,32 @@
+"""How long to wait before a call is tried again, and when to give up. Pure."""
+
+from enum import Enum
+from typing import Final
+
+
+class Fault(Enum):
+    """Why a call may be tried again."""
+
+    CONFLICT = "another writer was faster"
+    THROTTLED = "the Hub's rate limit is reached"
+    UNAVAILABLE = "the Hub does not answer"
+
+
+_MAX_TRIES: Final = {Fault.CONFLICT: 60, Fault.THROTTLED: 30, Fault.UNAVAILABLE: 8}
+_FIRST_SECONDS: Final = {Fault.CONFLICT: 1.0, Fault.THROTTLED: 30.0, Fault.UNAVAILABLE: 1.0}
+_LONGEST_SECONDS: Final = {Fault.CONFLICT: 30.0, Fault.THROTTLED: 300.0, Fault.UNAVAILABLE: 60.0}
+_LONGEST_ASKED_SECONDS: Final = 3600.0
+
+
+def compute_pause(fault: Fault, tries: int, asked_seconds: float | None, jitter: float) -> float | None:
+    """Seconds to wait after the `tries`-th failure of this kind (1 for the first), or None to give up.
+
+    asked_seconds: what the server asked for (Retry-After). jitter: uniform in [0, 1), so that writers who
+    collided once do not collide again.
+    """
+    if tries >= _MAX_TRIES[fault]:
+        return None
+    if asked_seconds is not None:
+        return asked_seconds + 1 + jitter if asked_seconds <= _LONGEST_ASKED_SECONDS else None
+    growing = _FIRST_SECONDS[fault] * 2.0 ** (tries - 1)
+    return min(growing, _LONGEST_SECONDS[fault]) * (0.5 + jitter / 2)

@@ -1,0 +1,94 @@
+"""What an error of the Hub's client means: try again, or tell the user."""
+
+import json
+import re
+from collections.abc import Mapping
+from typing import Final
+
+from huggingface_hub import get_token
+from huggingface_hub.errors import (
+    EntryNotFoundError,
+    GatedRepoError,
+    HfHubHTTPError,
+    OfflineModeIsEnabled,
+    RepositoryNotFoundError,
+    RevisionNotFoundError,
+)
+
+from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
+from deepsynth_store.backoff import Fault
+
+HTTP_ERROR: Final[type[BaseException]] = HfHubHTTPError.__bases__[0]
+"""The base of all errors of the HTTP library below huggingface_hub: httpx up to 1.x, httpx2 from 2.0 on."""
+
+
+def classify(error: BaseException) -> Fault | None:
+    """None when trying again would not help."""
+    if isinstance(error, HfHubHTTPError):
+        return _classify_status(error.response.status_code)
+    if isinstance(error, RuntimeError):  # another thread closed the shared client after a refused connection
+        return Fault.UNAVAILABLE if "client has been closed" in str(error) else None
+    return Fault.UNAVAILABLE if isinstance(error, (HTTP_ERROR, json.JSONDecodeError)) else None
+
+
+def _classify_status(status: int) -> Fault | None:
+    if status in {409, 412}:
+        return Fault.CONFLICT
+    if status == 429:
+        return Fault.THROTTLED
+    return Fault.UNAVAILABLE if status == 408 or status >= 500 else None
+
+
+def get_asked_seconds(error: BaseException) -> float | None:
+    """How long the server asks to wait before the next try, None when it does not say."""
+    if not isinstance(error, HfHubHTTPError):
+        return None
+    return parse_asked_seconds(error.response.headers)
+
+
+def parse_asked_seconds(headers: Mapping[str, str]) -> float | None:
+    """From `RateLimit: "api";r=0;t=55` (nothing remaining, 55 s to the next window) or `Retry-After: 55`."""
+    if match := re.search(r"\br=0\b.*\bt=(\d+)", headers.get("ratelimit", "")):
+        return float(match.group(1))
+    after = headers.get("retry-after", "")
+    return float(after) if after.isdigit() else None
+
+
+def describe(error: BaseException) -> str:
+    """One line without the query of any URL: signatures of uploads stand there."""
+    if not isinstance(error, HfHubHTTPError):
+        text = f"{type(error).__name__}: {error}"
+    else:
+        request = error.response.request
+        said = error.server_message or error.response.headers.get("x-error-message") or "no reason given"
+        text = f"HTTP {error.response.status_code} to {request.method} {request.url.path}: {said}"
+    token = get_token()
+    return text.replace(token, "***") if token else text
+
+
+def explain(error: BaseException, uri: str, field: str) -> WorkloadError | None:
+    """The error a user is shown for one that will not go away, None for what the Hub has no part in."""
+    if isinstance(error, OfflineModeIsEnabled):
+        return ConfigurationError(f"{field}: {uri} cannot be reached while HF_HUB_OFFLINE is set.")
+    if not isinstance(error, HfHubHTTPError):
+        return DataError(f"{uri}: {error}") if isinstance(error, EntryNotFoundError) else None
+    if isinstance(error, EntryNotFoundError):
+        return DataError(f"{uri} lacks a file that was expected: {describe(error)}.")
+    return ConfigurationError(f"{field}: {_explain_refusal(error, uri)}", reason="HubRefused")
+
+
+def _explain_refusal(error: HfHubHTTPError, uri: str) -> str:
+    status = error.response.status_code
+    if isinstance(error, GatedRepoError):
+        return f"{uri} is gated: accept its conditions on its page with the account whose token is in HF_TOKEN."
+    if isinstance(error, RevisionNotFoundError):
+        return f"{uri} has no such revision ({describe(error)})."
+    if status == 401 and not get_token():
+        return f"{uri} was not found without a token: add the key HF_TOKEN to the Secret that secretRef names."
+    if status == 401:
+        return f"the Hub does not accept the token in HF_TOKEN for {uri} (invalid or expired): replace that key."
+    if status == 403:
+        return f"the token in HF_TOKEN has no right to do this to {uri} ({describe(error)})."
+    if isinstance(error, RepositoryNotFoundError):
+        return f"{uri} does not exist, or the token in HF_TOKEN (key of the Secret) cannot see it."
+    return f"the Hub refused a request about {uri} ({describe(error)})."
