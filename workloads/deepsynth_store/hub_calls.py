@@ -16,8 +16,8 @@ from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.utils._http import default_client_factory
 
 from deepsynth_api.errors import TemporaryError
-from deepsynth_store.backoff import compute_pause
-from deepsynth_store.hub_errors import HTTP_ERROR, classify, describe, explain, get_asked_seconds
+from deepsynth_store.backoff import Fault, compute_pause
+from deepsynth_store.hub_errors import HTTP_ERROR, classify, describe, explain, get_asked_seconds, parse_asked_seconds
 from deepsynth_store.interface import OnWait, Waiting
 from deepsynth_store.uri import HubLocation
 
@@ -98,9 +98,9 @@ def _build_client() -> Any:
 def _report_throttling(response: Any) -> None:
     """Tell about waits inside the library, which honours Retry-After silently."""
     if response.status_code == 429:
-        after = response.headers.get("retry-after", "")
+        seconds = parse_asked_seconds(response.headers) or 0.0
         for listener in _listeners:
-            listener(Waiting("the Hub's rate limit is reached", float(after) if after.isdigit() else 0.0))
+            listener(Waiting(Fault.THROTTLED.value, seconds))
 
 
 set_client_factory(_build_client)

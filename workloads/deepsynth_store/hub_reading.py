@@ -6,10 +6,11 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, Final, cast
 
-from huggingface_hub import hf_hub_url
+from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils import build_hf_headers, get_session, hf_raise_for_status
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import hf_raise_for_status
 
 from deepsynth_api.errors import DataError
 from deepsynth_store.download import write_download
@@ -36,7 +37,7 @@ class HubDataset:
     ) -> None:
         self.uri = location.uri
         self._calls = HubCalls(location, field=field, on_wait=on_wait)
-        self.revision = self._calls.call("read", lambda: self._pin(revision))
+        self.revision = self._pin(revision)
 
     def list_files(self, prefix: str = "") -> Sequence[StoredFile]:
         return [file for path, file in self._files.items() if path.startswith(prefix)]
@@ -62,12 +63,18 @@ class HubDataset:
         return self._files[path]
 
     def _pin(self, revision: str | None) -> str:
-        info = self._calls.api.repo_info(**self._calls.repo, revision=revision)
-        names = [file.rfilename for file in info.siblings or []]
-        script = self._calls.location.repo_id.split("/")[-1] + ".py"
-        if revision is None and script in names and not any(name.endswith(".parquet") for name in names):
-            info = self._calls.api.repo_info(**self._calls.repo, revision=CONVERTED)
-        return str(info.sha)
+        sha = self._read_sha(revision)
+        if revision is None and self._calls.location.kind == "dataset":
+            names = {file.path for file in list_tree(self._calls, sha)}
+            script = self._calls.location.repo_id.split("/")[-1] + ".py"
+            if script in names and not any(name.endswith(".parquet") for name in names):
+                return self._read_sha(CONVERTED)
+        return sha
+
+    def _read_sha(self, revision: str | None) -> str:
+        return self._calls.call(
+            "read", lambda: str(self._calls.api.repo_info(**self._calls.repo, revision=revision).sha)
+        )
 
 
 def list_tree(calls: HubCalls, revision: str, folder: str | None = None) -> list[StoredFile]:
