@@ -2,9 +2,12 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from deepsynth_api.report import Phase
+
+if TYPE_CHECKING:
+    from deepsynth_train.checkpoint import CheckpointRecord
 
 
 @dataclass(frozen=True)
@@ -69,6 +72,9 @@ class Progress(Protocol):
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         """metrics: validation_loss, validation_loss_swapped and so on."""
 
+    def checkpoints(self, records: Sequence["CheckpointRecord"], notes: Sequence[str]) -> None:
+        """What is committed now, newest first, and all notes of the folder. Also called from the saving thread."""
+
     def note(self, text: str) -> None:
         """Something a person should know."""
 
@@ -87,5 +93,7 @@ class NoProgress:
     def step(self, report: StepReport) -> None: ...
 
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None: ...
+
+    def checkpoints(self, records: Sequence["CheckpointRecord"], notes: Sequence[str]) -> None: ...
 
     def note(self, text: str) -> None: ...

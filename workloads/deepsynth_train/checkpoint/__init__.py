@@ -12,7 +12,7 @@ folder/
   latest  best                  names of folders, for people and tools; the manifests decide
 """
 
-from deepsynth_train.checkpoint.folder import CheckpointFolder
+from deepsynth_train.checkpoint.folder import CheckpointFolder, open_checkpoint_folder
 from deepsynth_train.checkpoint.load import Loaded
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.checkpoint.owner import Owner
@@ -27,4 +27,5 @@ __all__ = [
     "Snapshot",
     "apply_tensors",
     "gather_tensors",
+    "open_checkpoint_folder",
 ]

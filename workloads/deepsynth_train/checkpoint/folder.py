@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.checkpoint.layout import list_stale_staging, resolve_folder
 from deepsynth_train.checkpoint.load import Loaded, find_newest_good, read_checkpoint
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
@@ -14,6 +15,7 @@ from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best
 from deepsynth_train.checkpoint.save import Snapshot, Target, list_records, save_step
 from deepsynth_train.checkpoint.shards import copy_tensors
+from deepsynth_train.progress import Progress
 
 
 class CheckpointFolder:
@@ -125,3 +127,14 @@ class CheckpointFolder:
         self.records = list_records(self.target)
         if self._on_change:
             self._on_change(self)
+
+
+def open_checkpoint_folder(workload: TrainWorkload, progress: Progress) -> CheckpointFolder:
+    """The folder of an attempt, from its document. Saves and notes go to `progress`. Called by all ranks."""
+    return CheckpointFolder(
+        workload.checkpoint.uri,
+        Owner(workload.uid, workload.fingerprint, workload.attempt),
+        keep_last=workload.checkpoint.keep_last,
+        keep_best=workload.checkpoint.keep_best,
+        on_change=lambda folder: progress.checkpoints(folder.records, folder.notes),
+    )

@@ -1,12 +1,10 @@
-"""Names inside a checkpoint folder, and writes that survive a crash."""
+"""Names inside a checkpoint folder."""
 
-import os
 import re
 from pathlib import Path
-from uuid import uuid4
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.workload import VOLUMES_PATH, VOLUMES_VARIABLE
+from deepsynth_store.uri import FolderLocation, parse_uri
 
 LATEST = "latest"
 BEST = "best"
@@ -32,10 +30,6 @@ def list_steps(folder: Path) -> list[int]:
     return sorted((int(m[1]) for m in map(_STEP.fullmatch, _names(folder)) if m), reverse=True)
 
 
-def has_steps(folder: Path) -> bool:
-    return bool(list_steps(folder))
-
-
 def list_stale_staging(folder: Path, attempt: int) -> list[Path]:
     """Unfinished saves and unfinished deletions of this and earlier attempts."""
     return [folder / m[0] for m in map(_STAGING.fullmatch, _names(folder)) if m and int(m[1]) <= attempt]
@@ -52,40 +46,12 @@ def _names(folder: Path) -> list[str]:
 def resolve_folder(uri: str) -> Path:
     """Local path of a checkpoint URI (file:///path or pvc://CLAIM/path).
 
-    Raises ConfigurationError for every other scheme: a commit here is a rename, which the Hub does not have.
+    Raises ConfigurationError for the Hub: a commit here is a rename, which a repository does not have.
     """
-    scheme, separator, rest = uri.partition("://")
-    if separator and scheme == "file" and rest.startswith("/"):
-        return Path(rest)
-    if separator and scheme == "pvc" and rest.strip("/"):
-        return Path(os.environ.get(VOLUMES_VARIABLE, VOLUMES_PATH)) / rest.strip("/")
+    location = parse_uri(uri, "spec.checkpoint.uri")
+    if isinstance(location, FolderLocation):
+        return location.path
     raise ConfigurationError(
-        f"spec.checkpoint.uri: {uri} cannot hold checkpoints; use pvc://CLAIM/folder or file:///folder"
-        + (" (a model repository on the Hub is for spec.publish.uri)" if scheme == "hf" else ""),
-        reason="BadCheckpointUri",
+        f"spec.checkpoint.uri: {uri} cannot hold checkpoints; use pvc://CLAIM/PATH or file:///PATH "
+        "(a repository on the Hub is for spec.publish.uri)"
     )
-
-
-def write_durably(path: Path, text: str) -> None:
-    """Replace `path` by `text` so that a crash leaves the old or the new content, never a mixture."""
-    temporary = path.with_name(f".{path.name}.{uuid4().hex}")
-    with temporary.open("w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    temporary.replace(path)
-    sync_folder(path.parent)
-
-
-def sync_file(path: Path) -> None:
-    """Make a file durable that another library wrote."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    sync_file(folder)

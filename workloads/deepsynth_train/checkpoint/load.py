@@ -10,7 +10,8 @@ from typing import Any
 from torch.distributed.checkpoint.api import CheckpointException
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_train.checkpoint.layout import corrupt_name, list_corrupt, list_steps, step_name, sync_folder
+from deepsynth_store.atomic import fsync_folder
+from deepsynth_train.checkpoint.layout import corrupt_name, list_corrupt, list_steps, step_name
 from deepsynth_train.checkpoint.manifest import Manifest, find_damage, read_manifest
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.shards import read_shards
@@ -67,7 +68,7 @@ def _quarantine(folder: Path, step: int, attempt: int) -> None:
     for older in list_corrupt(folder):
         shutil.rmtree(older)
     (folder / step_name(step)).rename(folder / corrupt_name(step, attempt))
-    sync_folder(folder)
+    fsync_folder(folder)
 
 
 def read_checkpoint(folder: Path, step: int, tensors: Mapping[str, Any], ranks: Ranks) -> Loaded:

@@ -1,6 +1,5 @@
 """manifest.json: what a checkpoint holds, with the hash of every file. Without it a folder is no checkpoint."""
 
-import hashlib
 import json
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass
@@ -8,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from deepsynth_train.checkpoint.layout import sync_file, write_durably
+from deepsynth_store.atomic import compute_sha256, fsync_file, write_file_atomically
 
 MANIFEST_FILE = "manifest.json"
 FORMAT = 1
@@ -69,16 +68,14 @@ class CheckpointRecord:
 
 def compute_digest(root: Path, path: Path) -> FileDigest:
     """Read and hash one file below `root`."""
-    with path.open("rb") as file:
-        digest = hashlib.file_digest(file, "sha256").hexdigest()
-    return FileDigest(path.relative_to(root).as_posix(), path.stat().st_size, digest)
+    return FileDigest(path.relative_to(root).as_posix(), path.stat().st_size, compute_sha256(path))
 
 
 def sync_and_digest(root: Path, paths: Iterable[Path]) -> list[FileDigest]:
     """Make durable and hash the files that one rank wrote."""
     digests = []
     for path in sorted(paths):
-        sync_file(path)
+        fsync_file(path)
         digests.append(compute_digest(root, path))
     return digests
 
@@ -98,7 +95,7 @@ def find_damage(root: Path, files: Iterable[FileDigest]) -> str | None:
 
 
 def write_manifest(root: Path, manifest: Manifest) -> None:
-    write_durably(root / MANIFEST_FILE, manifest.to_json())
+    write_file_atomically(root / MANIFEST_FILE, manifest.to_json().encode())
 
 
 def read_manifest(root: Path) -> Manifest:
@@ -114,7 +111,7 @@ def build_record(root: Path, uri: str) -> CheckpointRecord:
         uri=uri,
         time=datetime.fromisoformat(manifest.time),
         bytes=manifest.bytes,
-        sha256=compute_digest(root, root / MANIFEST_FILE).sha256,
+        sha256=compute_sha256(root / MANIFEST_FILE),
         loss=manifest.loss,
     )
 

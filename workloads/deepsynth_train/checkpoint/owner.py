@@ -5,7 +5,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError
-from deepsynth_train.checkpoint.layout import has_steps, write_durably
+from deepsynth_store.atomic import make_folder_durably, write_file_atomically
+from deepsynth_train.checkpoint.layout import list_steps
 
 OWNER_FILE = "owner.json"
 
@@ -40,15 +41,15 @@ def claim_folder(folder: Path, owner: Owner) -> str | None:
     Raises ConfigurationError when the folder belongs to a different training, PeerLostError when a later
     attempt of the same run has it already.
     """
-    folder.mkdir(parents=True, exist_ok=True)
+    make_folder_durably(folder)
     note = _judge_claim(folder, read_owner(folder), owner)
-    write_durably(folder / OWNER_FILE, json.dumps(asdict(owner)))
+    write_file_atomically(folder / OWNER_FILE, json.dumps(asdict(owner)).encode())
     return note
 
 
 def _judge_claim(folder: Path, current: Owner | None, claimant: Owner) -> str | None:
     if current is None:
-        if has_steps(folder):
+        if list_steps(folder):
             raise _refusal(folder, "holds checkpoints but no owner.json")
         return None
     if current.run_uid == claimant.run_uid:

@@ -9,6 +9,13 @@ TIMEOUT = timedelta(hours=1)
 """Longest that ranks wait for each other: hashing and writing many gigabytes to a slow volume."""
 
 
+class RaisedOnPeer(Exception):  # noqa: N818 - a mark in the chain of causes, never raised by itself
+    """Cause of an error that another rank met and this one only hears of."""
+
+    def __init__(self, rank: int) -> None:
+        super().__init__(f"on rank {rank}")
+
+
 class Ranks:
     """Collectives over small Python objects. Every method but the properties is called by all ranks together."""
 
@@ -43,10 +50,13 @@ class Ranks:
         return self.gather(value if self.is_first else None)[0]
 
     def agree(self, error: BaseException | None) -> None:
-        """Raise on every rank the error of the lowest rank that has one."""
-        for rank, other in enumerate(self.gather(error if error is None else _portable(error))):
+        """Raise on every rank when any has an error: its own, or else that of the lowest rank that has one."""
+        others = self.gather(error and _portable(error))
+        if error is not None:
+            raise error
+        for rank, other in enumerate(others):
             if other is not None:
-                raise error if rank == self.rank and error is not None else other
+                raise other from RaisedOnPeer(rank)
 
 
 def _portable(error: BaseException) -> BaseException:

@@ -10,14 +10,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepsynth_api.errors import InternalError, TemporaryError, WorkloadError
+from deepsynth_store.atomic import free_bytes, fsync_folder, write_file_atomically
 from deepsynth_train.checkpoint.layout import (
     BEST,
     LATEST,
     list_steps,
     staging_name,
     step_name,
-    sync_folder,
-    write_durably,
 )
 from deepsynth_train.checkpoint.load import METRICS_FILE, SHARDS, STATE_FILE
 from deepsynth_train.checkpoint.manifest import (
@@ -134,20 +133,20 @@ def _write_first_rank_files(staging: Path, snapshot: Snapshot) -> list[Path]:
 
 def _commit(target: Target, staging: Path, manifest: Manifest) -> None:
     for folder, _, _ in os.walk(staging):
-        sync_folder(Path(folder))
+        fsync_folder(Path(folder))
     write_manifest(staging, manifest)
     check_ownership(target.folder, target.owner)
     staging.rename(target.folder / step_name(manifest.step))
-    sync_folder(target.folder)
+    fsync_folder(target.folder)
     publish_pointers(target)
 
 
 def publish_pointers(target: Target) -> list[CheckpointRecord]:
     """Point `latest` and `best` at what is there now, then delete what is past keeping."""
     records = list_records(target)
-    write_durably(target.folder / LATEST, step_name(records[0].step))
+    write_file_atomically(target.folder / LATEST, step_name(records[0].step).encode())
     if best := find_best(records):
-        write_durably(target.folder / BEST, step_name(best.step))
+        write_file_atomically(target.folder / BEST, step_name(best.step).encode())
     for step in select_expired(records, keep_last=target.keep_last, keep_best=target.keep_best):
         _delete(target, step)
     return list_records(target)
@@ -178,11 +177,10 @@ def _explain(error: BaseException, staging: Path) -> BaseException:
         return error
     if cause.errno in (errno.ENOTEMPTY, errno.EEXIST):
         return InternalError(f"{cause.filename2 or cause.filename} exists already; two attempts save at once")
-    free = _format_free(staging.parent)
     what = "the disk is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT) else cause.strerror
     return TemporaryError(
-        f"spec.checkpoint.uri: {staging.parent} cannot be written: {what} ({free}); make room or lower "
-        "spec.checkpoint.keepLast. The checkpoints before are intact",
+        f"spec.checkpoint.uri: {staging.parent} cannot be written: {what} "
+        f"({free_bytes(staging.parent):,} bytes free); make room or lower spec.checkpoint.keepLast. The checkpoints before are intact",
         reason="CheckpointNotSaved",
     )
 
@@ -196,7 +194,3 @@ def _find_os_error(error: BaseException) -> OSError | None:
         if cause is not None and (found := _find_os_error(cause)):
             return found
     return None
-
-
-def _format_free(folder: Path) -> str:
-    return f"{shutil.disk_usage(folder).free / 1e9:.2f} GB free"
