@@ -37,10 +37,10 @@ def check_scripts(text: str) -> None:
 
     text: normalised.
     """
-    unsupported = {character for character in set(text) - _ASCII if _find_script(character) not in SCRIPTS}
+    unsupported = {character for character in set(text) - _ASCII if find_script(character) not in SCRIPTS}
     if unsupported:
         character = min(unsupported, key=text.index)
-        script = _find_script(character)
+        script = find_script(character)
         raise RefusedDocument("UnsupportedScript", f"{describe(character)} is of script {script}; drawn are {_DRAWN}")
 
 
@@ -53,7 +53,8 @@ def describe(character: str) -> str:
 
 
 @cache
-def _find_script(character: str) -> str:
+def find_script(character: str) -> str:
+    """ISO 15924 code of a character's script; Zzzz for what Unicode does not assign or leaves private."""
     from fontTools.unicodedata import script
 
     return str(script(character))

@@ -1,11 +1,21 @@
 """Text to pages: the one way from a document to its PNG files."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
+from functools import cached_property
+from hashlib import blake2b
+
+import numpy as np
 
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_render.characters import normalise
+from deepsynth_render.characters import check_scripts, normalise
+from deepsynth_render.fonts import load_font
+from deepsynth_render.geometry import build_geometry
+from deepsynth_render.layout import Layout, lay_out
+from deepsynth_render.png import Compression, encode_png
+from deepsynth_render.raster import load_draw, place_bitmaps
 from deepsynth_render.refusal import RefusedDocument
+from deepsynth_render.words import INKED, LINE_FEED, WordCache
 
 __all__ = ["Page", "PageRenderer", "RefusedDocument", "normalise"]
 
@@ -26,9 +36,11 @@ class PageRenderer:
     Raises ConfigurationError when no text fits the page.
     """
 
-    def __init__(self, page: PageSettings, compression: Literal["small", "fast"]) -> None:
-        self._page = page
-        self._compression = compression
+    def __init__(self, page: PageSettings, compression: Compression) -> None:
+        self._seed = page.seed
+        self._styles = [
+            _Style(page, family, size, compression) for family in page.font_families for size in page.font_sizes_px
+        ]
 
     def render(self, text: str, seed_key: str) -> list[Page]:
         """The pages of one document, at least one, none blank.
@@ -37,4 +49,52 @@ class PageRenderer:
         seed_key: what the choice among several fonts and sizes hangs on, such as the document's id.
         Raises RefusedDocument when a character cannot be drawn or the text does not fit.
         """
-        raise NotImplementedError
+        text = normalise(text)
+        check_scripts(text)
+        return self._choose_style(seed_key).render(text)
+
+    def _choose_style(self, seed_key: str) -> "_Style":
+        digest = blake2b(f"{self._seed} {seed_key}".encode(errors="surrogatepass"), digest_size=8).digest()
+        return self._styles[int.from_bytes(digest) % len(self._styles)]
+
+
+class _Style:
+    """One font at one size."""
+
+    def __init__(self, page: PageSettings, family: str, size_px: int, compression: Compression) -> None:
+        self._page = page
+        self._family = family
+        self._size_px = size_px
+        self._compression = compression
+        self._geometry = build_geometry(page, load_font(family), size_px)
+
+    @cached_property
+    def _words(self) -> WordCache:
+        return WordCache(self._family, self._size_px, self._geometry.column_width)
+
+    def render(self, text: str) -> list[Page]:
+        rows = self._words.find_pieces(text)
+        pieces = self._words.pieces.rows[rows]
+        if not pieces[:, INKED].any():
+            raise RefusedDocument("EmptyDocument", "the text holds nothing that can be drawn")
+        layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._page.align == "justify")
+        needed = len(layout.page_starts)
+        if needed > self._page.max_pages:
+            raise RefusedDocument(
+                "TooManyPages", f"the text needs {needed} pages, spec.page.maxPages is {self._page.max_pages}"
+            )
+        starts = layout.page_starts.tolist()
+        ends = [*starts[1:], len(text)]
+        files = self._draw(layout, rows)
+        return [
+            Page(png, text[start:end], start, end) for png, start, end in zip(files, starts, ends, strict=True)
+        ]
+
+    def _draw(self, layout: Layout, rows: np.ndarray) -> Iterator[bytes]:
+        geometry, atlas = self._geometry, self._words.atlas.ink.rows[:, 0]
+        ink = np.empty((geometry.height, geometry.width + geometry.width % 2), np.uint8)
+        draw = load_draw()
+        for bitmaps in place_bitmaps(layout, rows, self._words, geometry):
+            ink.fill(0)
+            draw(ink, atlas, bitmaps)
+            yield encode_png(ink, geometry.width, self._compression)

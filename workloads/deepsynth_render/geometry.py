@@ -1,0 +1,57 @@
+"""The measures of a page, in pixels."""
+
+from dataclasses import dataclass
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import PageSettings
+from deepsynth_render.fonts import Font
+
+A4_INCHES = (8.27, 11.69)
+FEWEST_EMS = 8  # a narrower column would break most words
+GUTTER_EMS = 2
+
+
+@dataclass(frozen=True)
+class Geometry:
+    """Where text stands. Left edges and baseline are measured from the page's top left corner."""
+
+    width: int
+    height: int
+    column_width: int
+    column_lefts: tuple[int, ...]
+    first_baseline: int
+    line_pitch: int
+    lines_per_column: int
+
+    @property
+    def lines_per_page(self) -> int:
+        return self.lines_per_column * len(self.column_lefts)
+
+
+def build_geometry(page: PageSettings, font: Font, size_px: int) -> Geometry:
+    """The measures of spec.page with one of its fonts and sizes. Raises ConfigurationError when no text fits."""
+    width, height = parse_size(page.size)
+    gutter = GUTTER_EMS * size_px
+    column_width = (width - 2 * page.margin_px - (page.columns - 1) * gutter) // page.columns
+    pitch = round(float(page.line_height) * size_px)
+    lines = (height - 2 * page.margin_px) // max(pitch, 1)
+    if pitch < size_px or lines < 1 or column_width < FEWEST_EMS * size_px:
+        raise ConfigurationError(
+            f"spec.page: no text fits {width}x{height} px with columns {page.columns}, marginPx {page.margin_px}, "
+            f"fontSizesPx {size_px} and lineHeight {page.line_height}; a column needs {FEWEST_EMS} ems and a line, "
+            "and lineHeight is at least 1"
+        )
+    # Half of what the pitch adds to the font's own height stands above the letters, half below.
+    leading = pitch - (font.ascender - font.descender) * size_px
+    baseline = page.margin_px + round(leading / 2 + font.ascender * size_px)
+    lefts = tuple(page.margin_px + column * (column_width + gutter) for column in range(page.columns))
+    return Geometry(width, height, column_width, lefts, baseline, pitch, lines)
+
+
+def parse_size(size: str) -> tuple[int, int]:
+    """Width and height in pixels of spec.page.size: "1024", "a4@72" or "640x480"."""
+    if size.startswith("a4@"):
+        dots_per_inch = int(size.removeprefix("a4@"))
+        return round(A4_INCHES[0] * dots_per_inch), round(A4_INCHES[1] * dots_per_inch)
+    width, _, height = size.partition("x")
+    return int(width), int(height or width)

@@ -1,0 +1,37 @@
+"""Rows of integers that grow in place: what the caches of words and glyphs are made of."""
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+class GrowingRows:
+    """A numpy array of shape (rows, columns) with an amortised append. The views it hands out are read at once."""
+
+    def __init__(self, columns: int, dtype: type[np.generic] = np.int64) -> None:
+        self._rows = np.zeros((256, columns), dtype)
+        self._count = 0
+
+    def __len__(self) -> int:
+        return self._count
+
+    @property
+    def rows(self) -> NDArray[np.int64]:
+        return self._rows[: self._count]
+
+    def extend(self, rows: NDArray[np.generic] | list[tuple[int, ...]]) -> int:
+        """Append rows and say how many there were before."""
+        first, self._count = self._count, self._count + len(rows)
+        if self._count > len(self._rows):
+            grown = np.zeros((max(self._count, 2 * len(self._rows)), self._rows.shape[1]), self._rows.dtype)
+            grown[:first] = self._rows[:first]
+            self._rows = grown
+        if len(rows):
+            self._rows[first : self._count] = rows
+        return first
+
+
+def expand_ranges(first: NDArray[np.int64], count: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The indices of several ranges one after another: first [7, 2], count [2, 3] give [7, 8, 2, 3, 4]."""
+    ends = np.cumsum(count)
+    total = int(ends[-1]) if len(ends) else 0
+    return np.arange(total) + np.repeat(first - ends + count, count)

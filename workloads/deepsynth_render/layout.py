@@ -1,0 +1,82 @@
+"""Pages: lines set in columns one below another, and the place of every piece. No glyphs, no pixels."""
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsynth_render.geometry import Geometry
+from deepsynth_render.growing import expand_ranges
+from deepsynth_render.lines import Ints, Lines, break_lines, compute_edges, compute_stretch, is_inked
+from deepsynth_render.words import CHARS
+
+HANGING = -1
+"""Place of an empty line at the top of a column: it takes no room there and counts to what went before."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Where the pieces of a document stand.
+
+    pieces: (n,) indices into the document's pieces, those on lines, in reading order.
+    x: (n,) left edges in 1/64 px. page, row: (n,) index of the page, and of the line in its column.
+    page_starts: (pages,) offset in the text of each page's first character; the first is 0.
+    """
+
+    pieces: Ints
+    x: Ints
+    page: Ints
+    row: Ints
+    page_starts: Ints
+
+
+def lay_out(pieces: Ints, is_line_feed: NDArray[np.bool_], geometry: Geometry, *, justify: bool) -> Layout:
+    """Set a document on pages. At least one of its pieces is inked.
+
+    pieces: (n, 6), the document's rows of WordCache.pieces.
+    """
+    width = geometry.column_width * 64
+    lines = break_lines(pieces, is_line_feed, width)
+    places = _find_places(is_inked(lines, pieces), geometry.lines_per_column)
+    lines, places = lines.select(places != HANGING), places[places != HANGING]
+    counts = lines.ends - lines.starts
+    on_lines = expand_ranges(lines.starts, counts)
+    left, _ = compute_edges(pieces)
+    shift = _find_column_lefts(places, geometry) * 64 - left[lines.starts]
+    x = left[on_lines] + np.repeat(shift, counts)
+    if justify:
+        x += compute_stretch(lines, pieces, width)
+    return Layout(
+        pieces=on_lines,
+        x=x,
+        page=np.repeat(places // geometry.lines_per_page, counts),
+        row=np.repeat(places % geometry.lines_per_column, counts),
+        page_starts=_find_page_starts(lines, places // geometry.lines_per_page, pieces),
+    )
+
+
+def _find_places(inked: NDArray[np.bool_], lines_per_column: int) -> Ints:
+    """(lines,) the how-manieth line of all columns of all pages each line is, or HANGING."""
+    if inked.all():
+        return np.arange(len(inked))
+    places = np.full(len(inked), HANGING)
+    place = 0
+    for line, draws in enumerate(inked.tolist()):
+        if draws or place % lines_per_column:
+            places[line] = place
+            place += 1
+    return places
+
+
+def _find_column_lefts(places: Ints, geometry: Geometry) -> Ints:
+    columns = places // geometry.lines_per_column % len(geometry.column_lefts)
+    return np.array(geometry.column_lefts)[columns]
+
+
+def _find_page_starts(lines: Lines, page: Ints, pieces: Ints) -> Ints:
+    """(pages,) offset in the text of each page's first character. page: (lines,)."""
+    characters = np.cumsum(pieces[:, CHARS]) - pieces[:, CHARS]
+    first_lines = np.searchsorted(page, np.arange(page[-1] + 1))
+    starts = characters[lines.starts[first_lines]]
+    starts[0] = 0
+    return np.asarray(starts)
