@@ -13,12 +13,12 @@ PRESERVE = {"x-kubernetes-preserve-unknown-fields": True}
 class ResourceRequirements(ApiModel):
     """Compute resources of the container, as in a pod."""
 
-    limits: Annotated[dict[str, Quantity], Field(description="Most of each resource. nvidia.com/gpu belongs here.")] = (
-        Field(default_factory=dict)
-    )
-    requests: Annotated[dict[str, Quantity], Field(description="Resource to reserve; default: the limits.")] = Field(
-        default_factory=dict
-    )
+    limits: Annotated[
+        dict[str, Quantity], Field(max_length=16, description="Most of each resource. nvidia.com/gpu belongs here.")
+    ] = Field(default_factory=dict)
+    requests: Annotated[
+        dict[str, Quantity], Field(max_length=16, description="Resource to reserve; default: the limits.")
+    ] = Field(default_factory=dict)
 
 
 class PersistentVolumeClaimVolume(ApiModel):
