@@ -1,7 +1,7 @@
 """What both kinds share: the base model, metadata, conditions, references and the scalar types of the API."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
 from pydantic.alias_generators import to_camel
@@ -15,6 +15,12 @@ class ApiModel(BaseModel):
     def to_dict(self) -> dict[str, Any]:
         """JSON-ready dict in camelCase, without the fields that are not set."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+    def updated(self, **changes: Any) -> Self:
+        """A copy with these fields changed. Raises TypeError for a field that does not exist, unlike model_copy."""
+        if unknown := changes.keys() - type(self).model_fields.keys():
+            raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
+        return self.model_copy(update=changes)
 
 
 def _format_time(value: datetime) -> str:

@@ -396,18 +396,27 @@ class Attempt(ApiModel):
 
     number: Annotated[int, Field(description="1, 2, 3 and so on; never reused.")]
     start_time: Annotated[Time, Field(description="When the attempt was decided on.")]
+    held_time: Annotated[Time | None, Field(description="When its first container started.")] = None
     running_time: Annotated[Time | None, Field(description="When all its pods ran.")] = None
-    end_time: Annotated[Time | None, Field(description="When its outcome was seen.")] = None
+    end_time: Annotated[
+        Time | None, Field(description="When it was over. With an outcome but no endTime it is ending.")
+    ] = None
     job: Annotated[str, Field(description="Name of its Job.")]
+    job_uid: Annotated[str, Field(description="uid of its Job, once that was seen.")] = ""
     image: Annotated[str, Field(description="Resolved image.")] = ""
     resumed_from_step: Annotated[int | None, Field(description="Step of the checkpoint it began from.")] = None
     last_step: Annotated[int | None, Field(description="Last step it reported.")] = None
+    saved_step: Annotated[int | None, Field(description="Newest step it saved beyond all earlier checkpoints.")] = None
+    saved_time: Annotated[Time | None, Field(description="When it saved that step.")] = None
     outcome: Annotated[AttemptOutcome | None, Field(description="How it ended; empty while it lives.")] = None
     reason: Annotated[str, Field(description="CamelCase reason of the outcome.")] = ""
     exit_code: Annotated[int | None, Field(description="Exit code of the root cause.")] = None
     rank: Annotated[int | None, Field(description="Rank of the root cause.")] = None
     node: Annotated[str | None, Field(description="Node of the root cause.")] = None
+    failed_step: Annotated[int | None, Field(description="Step at which it failed, where the cause names one.")] = None
+    failed_time: Annotated[Time | None, Field(description="When the container of the root cause ended.")] = None
     message: Annotated[str, Field(description="What happened.")] = ""
+    gpu_seconds: Annotated[int, Field(description="GPU-seconds it held.")] = 0
 
 
 class Usage(ApiModel):
@@ -463,6 +472,12 @@ class TrainingRunStatus(ApiModel):
         CheckpointStatus | None, Field(description="The one with the lowest validation loss.")
     ] = None
     metrics: Annotated[list[MetricValue], Field(description="Newest values.")] = Field(default_factory=list)
+    model: Annotated[
+        ModelOutput | None, Field(description="The model that spec.model.trainingRunRef produced, pinned.")
+    ] = None
+    saved_step: Annotated[
+        int, Field(description="Highest step that was ever in a complete checkpoint: the measure of progress.")
+    ] = 0
     notes: Annotated[
         list[str],
         Field(description="Things worth knowing, such as a damaged checkpoint that was passed over; last ten."),
