@@ -14,10 +14,19 @@ from typing import Any, Final, TypedDict, TypeVar
 
 from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_store.backoff import Fault, compute_pause
-from deepsynth_store.hub_errors import HTTP_ERROR, classify, describe, explain, get_asked_seconds, parse_asked_seconds
+from deepsynth_store.hub_errors import (
+    HTTP_ERROR,
+    classify,
+    describe,
+    explain,
+    find_cause,
+    get_asked_seconds,
+    parse_asked_seconds,
+)
 from deepsynth_store.interface import OnWait, Waiting
 from deepsynth_store.uri import HubLocation
 
@@ -63,6 +72,7 @@ class HubCalls:
             _listeners.remove(self._on_wait)
 
     def _wait_or_give_up(self, error: BaseException, what: str, tries: Counter[object]) -> None:
+        error = find_cause(error)
         fault = classify(error)
         if fault is None:
             raise explain(error, self.location.uri, self._field) or error from error
@@ -104,3 +114,4 @@ def _report_throttling(response: Any) -> None:
 
 
 set_client_factory(_build_client)
+disable_progress_bars()

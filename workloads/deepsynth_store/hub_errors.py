@@ -22,6 +22,11 @@ HTTP_ERROR: Final[type[BaseException]] = HfHubHTTPError.__bases__[0]
 """The base of all errors of the HTTP library below huggingface_hub: httpx up to 1.x, httpx2 from 2.0 on."""
 
 
+def find_cause(error: BaseException) -> BaseException:
+    """The library wraps what went wrong with an upload into a RuntimeError."""
+    return error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+
+
 def classify(error: BaseException) -> Fault | None:
     """None when trying again would not help."""
     if isinstance(error, HfHubHTTPError):

@@ -5,13 +5,12 @@ the deletion of what the previous generation left. parent_commit makes that step
 between, all of it is decided anew.
 """
 
-import contextlib
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import BinaryIO, Final
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
-from huggingface_hub.errors import RepositoryNotFoundError, RevisionNotFoundError
+from huggingface_hub.errors import RepositoryNotFoundError
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.hub_calls import HubCalls
@@ -128,7 +127,8 @@ class HubTarget:
         ).oid
 
     def _delete_branch(self) -> None:
-        with contextlib.suppress(RevisionNotFoundError):  # deleted before, and the answer was lost
+        branches = self._api.list_repo_refs(**self._calls.repo).branches
+        if any(branch.name == self._branch for branch in branches):  # else deleted before, and the answer was lost
             self._api.delete_branch(**self._calls.repo, branch=self._branch)
 
     def _read_head(self) -> str:
