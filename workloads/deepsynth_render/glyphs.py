@@ -29,7 +29,7 @@ class GlyphAtlas:
         self._faces = [font.build_rasteriser(size_px) for font in fonts]
         self._slots: dict[tuple[int, int], int] = {}
         self.ink = GrowingRows(1, np.uint8)
-        self.boxes = GrowingRows(5)
+        self.boxes = GrowingRows(5, np.int64)
 
     def find_slot(self, font: int, glyph: int) -> int:
         """Slot of a glyph, drawing it first when it is new. font: index into the fonts given at the start."""

@@ -1,13 +1,17 @@
 """Rows of integers that grow in place: what the caches of words and glyphs are made of."""
 
+from typing import Generic, TypeVar
+
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import ArrayLike, NDArray
+
+Integer = TypeVar("Integer", np.int64, np.uint8)
 
 
-class GrowingRows:
+class GrowingRows(Generic[Integer]):
     """A numpy array of shape (rows, columns) with an amortised append. The views it hands out are read at once."""
 
-    def __init__(self, columns: int, dtype: type[np.generic] = np.int64) -> None:
+    def __init__(self, columns: int, dtype: type[Integer]) -> None:
         self._rows = np.zeros((256, columns), dtype)
         self._count = 0
 
@@ -15,18 +19,19 @@ class GrowingRows:
         return self._count
 
     @property
-    def rows(self) -> NDArray[np.int64]:
+    def rows(self) -> NDArray[Integer]:
         return self._rows[: self._count]
 
-    def extend(self, rows: NDArray[np.generic] | list[tuple[int, ...]]) -> int:
-        """Append rows and say how many there were before."""
-        first, self._count = self._count, self._count + len(rows)
+    def extend(self, rows: ArrayLike) -> int:
+        """Append (n, columns) integers, or nothing when n is 0, and say how many rows there were before."""
+        added = np.asarray(rows, self._rows.dtype)
+        first, self._count = self._count, self._count + len(added)
         if self._count > len(self._rows):
             grown = np.zeros((max(self._count, 2 * len(self._rows)), self._rows.shape[1]), self._rows.dtype)
             grown[:first] = self._rows[:first]
             self._rows = grown
-        if len(rows):
-            self._rows[first : self._count] = rows
+        if len(added):
+            self._rows[first : self._count] = added
         return first
 
 

@@ -3,6 +3,7 @@
 from bisect import bisect_right
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -34,30 +35,36 @@ def compute_edges(pieces: Ints) -> tuple[Ints, Ints]:
 
 def break_lines(pieces: Ints, is_line_feed: NDArray[np.bool_], width: int) -> Lines:
     """Fill lines of at most width, 1/64 px. Spaces at a break stand on no line: they hang in the margin."""
-    left, right = (edges.tolist() for edges in compute_edges(pieces))
-    empty = (pieces[:, GLYPHS] == 0).tolist()
+    left, right = compute_edges(pieces)
+    edges = _Edges(left.tolist(), right.tolist(), (pieces[:, GLYPHS] == 0).tolist())
     feeds = np.flatnonzero(is_line_feed).tolist()
     lines = [
         line
         for start, end in zip([0, *(feed + 1 for feed in feeds)], [*feeds, len(pieces)], strict=True)
-        for line in _break_paragraph(start, end, left, right, empty, width)
+        for line in _break_paragraph(start, end, edges, width)
     ]
     starts, ends, closing = zip(*lines, strict=True)
     return Lines(np.array(starts), np.array(ends), np.array(closing))
 
 
-def _break_paragraph(
-    start: int, end: int, left: list[int], right: list[int], empty: list[bool], width: int
-) -> Iterator[tuple[int, int, bool]]:
+class _Edges(NamedTuple):
+    """Of each piece, as lists: the loop below reads single values."""
+
+    left: list[int]
+    right: list[int]
+    empty: list[bool]
+
+
+def _break_paragraph(start: int, end: int, edges: _Edges, width: int) -> Iterator[tuple[int, int, bool]]:
     """Yield first piece, piece after the last, and whether the paragraph ends, for the lines of pieces[start:end]."""
     while True:
         # No piece is wider than the line, so each line takes at least one.
-        stop = bisect_right(right, left[start] + width, start, end)
+        stop = bisect_right(edges.right, edges.left[start] + width, start, end)
         yield start, stop, stop == end
         if stop == end:
             return
         start = stop
-        while empty[start] and start + 1 < end:
+        while edges.empty[start] and start + 1 < end:
             start += 1
 
 

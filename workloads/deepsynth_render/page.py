@@ -5,15 +5,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
-import numpy as np
-
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.characters import check_scripts, normalise
-from deepsynth_render.fonts import load_font
+from deepsynth_render.fonts import Font, load_font
 from deepsynth_render.geometry import build_geometry
 from deepsynth_render.layout import Layout, lay_out
-from deepsynth_render.png import Compression, encode_png
-from deepsynth_render.raster import load_draw, place_bitmaps
+from deepsynth_render.lines import Ints
+from deepsynth_render.png import Compression, build_paper, encode_png
+from deepsynth_render.raster import Drawing, place_bitmaps
 from deepsynth_render.refusal import RefusedDocument
 from deepsynth_render.words import INKED, LINE_FEED, WordCache
 
@@ -38,8 +37,11 @@ class PageRenderer:
 
     def __init__(self, page: PageSettings, compression: Compression) -> None:
         self._seed = page.seed
+        draw = Drawing()
         self._styles = [
-            _Style(page, family, size, compression) for family in page.font_families for size in page.font_sizes_px
+            _Style(page, load_font(family), size, compression, draw)
+            for family in page.font_families
+            for size in page.font_sizes_px
         ]
 
     def render(self, text: str, seed_key: str) -> list[Page]:
@@ -61,40 +63,38 @@ class PageRenderer:
 class _Style:
     """One font at one size."""
 
-    def __init__(self, page: PageSettings, family: str, size_px: int, compression: Compression) -> None:
-        self._page = page
-        self._family = family
+    def __init__(self, page: PageSettings, font: Font, size_px: int, compression: Compression, draw: Drawing) -> None:
+        self._justify = page.align == "justify"
+        self._max_pages = page.max_pages
+        self._font = font
         self._size_px = size_px
         self._compression = compression
-        self._geometry = build_geometry(page, load_font(family), size_px)
+        self._draw = draw
+        self._geometry = build_geometry(page, font, size_px)
 
     @cached_property
     def _words(self) -> WordCache:
-        return WordCache(self._family, self._size_px, self._geometry.column_width)
+        return WordCache(self._font, self._size_px, self._geometry.column_width)
 
     def render(self, text: str) -> list[Page]:
         rows = self._words.find_pieces(text)
         pieces = self._words.pieces.rows[rows]
         if not pieces[:, INKED].any():
             raise RefusedDocument("EmptyDocument", "the text holds nothing that can be drawn")
-        layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._page.align == "justify")
-        needed = len(layout.page_starts)
-        if needed > self._page.max_pages:
-            raise RefusedDocument(
-                "TooManyPages", f"the text needs {needed} pages, spec.page.maxPages is {self._page.max_pages}"
-            )
+        layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._justify)
         starts = layout.page_starts.tolist()
+        if len(starts) > self._max_pages:
+            raise RefusedDocument(
+                "TooManyPages", f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
+            )
         ends = [*starts[1:], len(text)]
-        files = self._draw(layout, rows)
-        return [
-            Page(png, text[start:end], start, end) for png, start, end in zip(files, starts, ends, strict=True)
-        ]
+        files = self._draw_pages(layout, rows)
+        return [Page(png, text[start:end], start, end) for png, start, end in zip(files, starts, ends, strict=True)]
 
-    def _draw(self, layout: Layout, rows: np.ndarray) -> Iterator[bytes]:
-        geometry, atlas = self._geometry, self._words.atlas.ink.rows[:, 0]
-        ink = np.empty((geometry.height, geometry.width + geometry.width % 2), np.uint8)
-        draw = load_draw()
-        for bitmaps in place_bitmaps(layout, rows, self._words, geometry):
-            ink.fill(0)
-            draw(ink, atlas, bitmaps)
-            yield encode_png(ink, geometry.width, self._compression)
+    def _draw_pages(self, layout: Layout, rows: Ints) -> Iterator[bytes]:
+        width, height = self._geometry.width, self._geometry.height
+        atlas = self._words.atlas.ink.rows[:, 0]
+        for bitmaps in place_bitmaps(layout, rows, self._words, self._geometry):
+            page = build_paper(width, height)
+            self._draw(page, atlas, bitmaps)
+            yield encode_png(page, width, self._compression)

@@ -13,29 +13,27 @@ Compression = Literal["small", "fast"]
 
 _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BIT_DEPTH, _GREYSCALE = 4, 0
-_DEFLATE: dict[Compression, Callable[[bytes], bytes]] = {
+_DEFLATE: dict[Compression, Callable[[memoryview], bytes]] = {
     "fast": lambda rows: isal_zlib.compress(rows, 1),
     "small": lambda rows: zlib_ng.compress(rows, 6),
 }
 
 
-def encode_png(ink: NDArray[np.uint8], width: int, compression: Compression) -> bytes:
-    """A greyscale PNG of 4 bits per pixel, black ink on white.
+def build_paper(width: int, height: int) -> NDArray[np.uint8]:
+    """A white page as encode_png takes it: (height, 1 + bytes), filter type 0, then two pixels a byte, left one high.
 
-    ink: (height, width rounded up to even), 0 for paper to 15 for full ink.
+    An odd width leaves half of the last byte unused.
     """
-    header = struct.pack(">IIBBBBB", width, len(ink), _BIT_DEPTH, _GREYSCALE, 0, 0, 0)
-    rows = _DEFLATE[compression](_pack_rows(ink).tobytes())
-    return _SIGNATURE + _build_chunk(b"IHDR", header) + _build_chunk(b"IDAT", rows) + _build_chunk(b"IEND", b"")
-
-
-def _pack_rows(ink: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Two pixels a byte, the left one in the high half, each row after its filter type 0."""
-    pairs = ink.view("<u2")
-    rows = np.zeros((len(ink), 1 + pairs.shape[1]), np.uint8)
-    np.bitwise_or(pairs << 4, pairs >> 8, out=rows[:, 1:], casting="unsafe")
-    rows[:, 1:] ^= 0xFF
+    rows = np.full((height, 1 + (width + 1) // 2), 0xFF, np.uint8)
+    rows[:, 0] = 0
     return rows
+
+
+def encode_png(rows: NDArray[np.uint8], width: int, compression: Compression) -> bytes:
+    """A greyscale PNG of 4 bits per pixel. rows: as build_paper makes them."""
+    header = struct.pack(">IIBBBBB", width, len(rows), _BIT_DEPTH, _GREYSCALE, 0, 0, 0)
+    data = _DEFLATE[compression](rows.data)
+    return _SIGNATURE + _build_chunk(b"IHDR", header) + _build_chunk(b"IDAT", data) + _build_chunk(b"IEND", b"")
 
 
 def _build_chunk(kind: bytes, data: bytes) -> bytes:

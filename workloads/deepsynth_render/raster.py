@@ -1,14 +1,13 @@
 """Glyphs onto pages: where each bitmap goes, and the loop that puts it there."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cache
 
 import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_render.geometry import Geometry
-from deepsynth_render.glyphs import HEIGHT, LEFT, OFFSET, PHASES, TOP, WIDTH
+from deepsynth_render.glyphs import HEIGHT, LEFT, PHASES, TOP, WIDTH
 from deepsynth_render.growing import expand_ranges
 from deepsynth_render.layout import Layout
 from deepsynth_render.lines import Ints
@@ -16,6 +15,10 @@ from deepsynth_render.refusal import RefusedDocument
 from deepsynth_render.words import FIRST_GLYPH, GLYPHS, SLOT, WordCache, X, Y
 
 Ink = NDArray[np.uint8]
+Rows = NDArray[np.uint8]
+Draw = Callable[[Rows, Ink, Ints], None]
+
+PAGES_BEFORE_COMPILING = 400
 
 
 def place_bitmaps(layout: Layout, rows: Ints, cache: WordCache, geometry: Geometry) -> list[Ints]:
@@ -46,33 +49,59 @@ def _check_inside(bitmaps: Ints, geometry: Geometry) -> None:
         )
 
 
-def draw_with_numpy(page: Ink, atlas: Ink, bitmaps: Ints) -> None:
-    """Draw bitmaps from the atlas onto a page of ink. Where two overlap the darker pixel stays."""
+def draw_with_numpy(rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
+    """Draw bitmaps (n, 5) of the atlas onto a page of paper. Where two overlap the darker pixel stays.
+
+    rows: (height, 1 + bytes) the page as PNG has it: a filter byte, then two pixels a byte, the left one high.
+    """
+    page = np.zeros((len(rows), 2 * rows.shape[1] - 2), np.uint8)
     for offset, width, height, left, top in bitmaps.tolist():
         bitmap = atlas[offset : offset + width * height].reshape(height, width)
         area = page[top : top + height, left : left + width]
         np.maximum(area, bitmap, out=area)
+    pairs = page.view("<u2")
+    rows[:, 1:] -= (pairs << 4 | pairs >> 8).astype(np.uint8)
 
 
-def _draw_pixels(page: Ink, atlas: Ink, bitmaps: Ints) -> None:
-    for bitmap in range(len(bitmaps)):
-        offset, width, height, left, top = bitmaps[bitmap]
-        for row in range(height):
-            source = offset + row * width
-            for column in range(width):
-                ink = atlas[source + column]
-                if ink > page[top + row, left + column]:
-                    page[top + row, left + column] = ink
+def _draw_in_loops(rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
+    """What draw_with_numpy does, for numba to compile."""
+    page = np.zeros((rows.shape[0], 2 * rows.shape[1] - 2), np.uint8)
+    for offset, width, height, left, top in bitmaps:
+        for y in range(height):
+            bitmap = atlas[offset + y * width : offset + (y + 1) * width]
+            area = page[top + y, left : left + width]
+            for x in range(width):
+                area[x] = max(area[x], bitmap[x])
+    for y in range(page.shape[0]):
+        ink, row = page[y], rows[y, 1:]
+        for x in range(row.shape[0]):
+            row[x] -= ink[2 * x] << 4 | ink[2 * x + 1]
+
+
+class Drawing:
+    """draw_with_numpy for the first pages, then the same as machine code, with the same pixels.
+
+    Importing numba and compiling takes a process seconds, so it waits until they will have been worth it. Where
+    numba is not installed nothing changes.
+    """
+
+    def __init__(self, pages_before_compiling: int = PAGES_BEFORE_COMPILING) -> None:
+        self._left = pages_before_compiling
+        self._draw: Draw = draw_with_numpy
+
+    def __call__(self, rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
+        if self._left == 0:
+            self._draw = compile_draw()
+        self._left -= 1
+        self._draw(rows, atlas, bitmaps)
 
 
 @cache
-def load_draw() -> Callable[[Ink, Ink, Ints], None]:
-    """The drawing loop as machine code, or in numpy, ten times slower, where numba is not installed.
-
-    Both give the same pixels. Compiling takes a second, once per process.
-    """
+def compile_draw() -> Draw:
+    """The loops compiled; draw_with_numpy where numba is not installed."""
     try:
         import numba
     except ImportError:
         return draw_with_numpy
-    return numba.njit(_draw_pixels)
+    compiled: Draw = numba.njit("void(u1[:,::1], u1[:], i8[:,::1])")(_draw_in_loops)
+    return compiled

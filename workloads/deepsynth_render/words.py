@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsynth_render.fonts import FAMILIES, load_font
+from deepsynth_render.fonts import FAMILIES, Font, load_font
 from deepsynth_render.glyphs import GlyphAtlas
 from deepsynth_render.growing import GrowingRows, expand_ranges
 from deepsynth_render.refusal import RefusedDocument
@@ -35,8 +35,8 @@ class WordCache:
     feed. A piece is no wider than a column. pieces: (n, 6) int64. glyphs: (n, 3) int64.
     """
 
-    def __init__(self, family: str, size_px: int, column_width: int) -> None:
-        fonts = [load_font(name) for name in sorted(FAMILIES, key=lambda name: name != family)]
+    def __init__(self, font: Font, size_px: int, column_width: int) -> None:
+        fonts = [font, *(load_font(family) for family in FAMILIES if family != font.family)]
         self._shaper = Shaper(fonts, size_px)
         self._space = self._shaper.shape(" ").advance
         self._widest = column_width * 64
@@ -58,9 +58,9 @@ class WordCache:
 
     def _start_anew(self) -> None:
         self._words = _Memo(self._add_word)
-        self._ranges = GrowingRows(2)
-        self.pieces = GrowingRows(6)
-        self.glyphs = GrowingRows(3)
+        self._ranges = GrowingRows(2, np.int64)
+        self.pieces = GrowingRows(6, np.int64)
+        self.glyphs = GrowingRows(3, np.int64)
         self.pieces.extend([(0, 0, 0, 0, 0, 0)])
         self._words["\n"] = self._ranges.extend([(LINE_FEED, 1)])
 
