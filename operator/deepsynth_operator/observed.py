@@ -4,7 +4,7 @@ Everything a decision depends on is in here or is the time: `status/` gets nothi
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Self
 
@@ -42,7 +42,9 @@ class ObservedPod:
     """Completion index: the node rank of training, the shard of rendering."""
     phase: str
     """Pending, Running, Succeeded, Failed or Unknown."""
-    created: datetime | None
+    phase_reason: str = ""
+    """Such as UnexpectedAdmissionError or OutOfcpu: the kubelet's word for a pod whose container never ran."""
+    created: datetime | None = None
     started: datetime | None = None
     """When its container started."""
     deletion: datetime | None = None
@@ -92,6 +94,7 @@ class ObservedPod:
             job=metadata.get("labels", {}).get(JOB_NAME_LABEL, ""),
             index=int(metadata.get("annotations", {}).get(COMPLETION_INDEX_ANNOTATION, "0")),
             phase=status.get("phase", "Pending"),
+            phase_reason=status.get("reason", ""),
             created=parse_time(metadata.get("creationTimestamp")),
             started=parse_time((ended or state.get("running", {})).get("startedAt")),
             deletion=parse_time(metadata.get("deletionTimestamp")),
@@ -151,6 +154,8 @@ class ObservedJob:
     """FailureTarget: it has failed, and some of its pods still terminate."""
     failure_reason: str = ""
     failure_message: str = ""
+    finished: datetime | None = None
+    """When it became Complete or Failed."""
     deleting: bool = False
 
     @property
@@ -160,7 +165,7 @@ class ObservedJob:
     @classmethod
     def parse(cls, job: Manifest) -> Self:
         metadata, spec, status = job["metadata"], job["spec"], job.get("status", {})
-        failed = find_true_condition(job, "Failed")
+        complete, failed = find_true_condition(job, "Complete"), find_true_condition(job, "Failed")
         failure = failed or find_true_condition(job, "FailureTarget") or {}
         return cls(
             name=metadata["name"],
@@ -175,11 +180,12 @@ class ObservedJob:
             failed_indexes=status.get("failedIndexes", ""),
             active=status.get("active", 0),
             succeeded=status.get("succeeded", 0),
-            is_complete=find_true_condition(job, "Complete") is not None,
+            is_complete=complete is not None,
             is_failed=failed is not None,
             is_failing=bool(failure),
             failure_reason=failure.get("reason", ""),
             failure_message=failure.get("message", ""),
+            finished=parse_time((complete or failed or {}).get("lastTransitionTime")),
             deleting="deletionTimestamp" in metadata,
         )
 
@@ -204,16 +210,20 @@ class Children:
 class ObservedGeneration:
     generation: DatasetGeneration
     children: Children = Children()
+    refusal: str | None = None
+    """Why the API server refused to create the newest step's children, if it just did."""
 
 
 @dataclass(frozen=True, slots=True)
 class ObservedRun:
     run: TrainingRun
     children: Children = Children()
-    generations: Mapping[str, DatasetGeneration | None] | None = None
-    """Every DatasetGeneration that spec.datasets refers to, by name; None: there is none of that name."""
+    generations: Mapping[str, DatasetGeneration] = field(default_factory=dict)
+    """The DatasetGenerations that spec.datasets refers to and that exist, by name."""
     model_run: TrainingRun | None = None
     """The TrainingRun that spec.model.trainingRunRef refers to, if it exists."""
+    refusal: str | None = None
+    """Why the API server refused to create the newest attempt's children, if it just did."""
 
 
 def is_owned_by(manifest: Manifest, uid: str) -> bool:

@@ -1,0 +1,47 @@
+"""spec.startTimeoutSeconds: the pods of an attempt run together, or the attempt ends.
+
+Without it two runs that hold half of the GPUs each would wait for each other for ever.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun
+from deepsynth_operator.observed import ObservedJob, ObservedPod
+from deepsynth_operator.status.outcomes import Cause
+
+_CONFIGURATION_ERRORS: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+"""What a container waits for until a person mends it."""
+
+
+def find_start_timeout(
+    run: TrainingRun, attempt: Attempt, job: ObservedJob, pods: Sequence[ObservedPod], now: datetime
+) -> Cause | None:
+    """Why the attempt must end although nothing failed; None while it may still start."""
+    if attempt.running_time is not None or job.started is None:
+        return None
+    if now < job.started + timedelta(seconds=run.spec.start_timeout_seconds):
+        return None
+    for pod in pods:
+        if pod.waiting_reason in _CONFIGURATION_ERRORS:
+            message = pod.waiting_message or f"pod {pod.name} cannot start; see kubectl describe pod {pod.name}"
+            return Cause("Failed", pod.waiting_reason, message, node=pod.node, time=now)
+    return Cause("Disrupted", "NotStarted", _describe(run, pods))
+
+
+def _describe(run: TrainingRun, pods: Sequence[ObservedPod]) -> str:
+    started = sum(pod.started is not None for pod in pods)
+    reasons = [pod.unschedulable for pod in pods if pod.unschedulable]
+    text = f"{started} of {run.spec.num_nodes} pods ran within {run.spec.start_timeout_seconds} s"
+    return f"{text}: {reasons[0]}" if reasons else text
