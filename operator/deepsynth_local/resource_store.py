@@ -1,0 +1,68 @@
+"""Resources on disk, status included, one readable YAML file each: what etcd is to a cluster."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from deepsynth_api.crd import KINDS
+from deepsynth_api.errors import TemporaryError
+from deepsynth_local.admission import DEFAULT_NAMESPACE
+from deepsynth_local.runs_folder import RunsFolder
+
+Resource = dict[str, Any]
+
+
+@dataclass(frozen=True)
+class ResourceStore:
+    """The resources of a runs folder."""
+
+    runs: RunsFolder
+
+    def load(self, kind: str, namespace: str, name: str) -> Resource | None:
+        file = self._file(kind, namespace, name)
+        return _read(file) if file.exists() else None
+
+    def list_all(self, kind: str) -> list[Resource]:
+        """Every resource of a kind, oldest first."""
+        plural = f"{kind.lower()}s"
+        files = [*self.runs.path.glob(f"{plural}/*.yaml"), *self.runs.path.glob(f"*/{plural}/*.yaml")]
+        return sorted((_read(file) for file in files), key=_get_age_key)
+
+    def save(self, resource: Resource) -> None:
+        """Replace the file in one step. Raises TemporaryError when the disk does not take it."""
+        metadata = resource["metadata"]
+        file = self._file(resource["kind"], metadata["namespace"], metadata["name"])
+        draft = file.with_suffix(".draft")
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            draft.write_text(yaml.safe_dump(resource, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+            draft.replace(file)
+        except OSError as error:
+            raise TemporaryError(
+                f"{file}: cannot be written: {error.strerror}; free some space and run again"
+            ) from error
+
+    def delete(self, kind: str, namespace: str, name: str) -> bool:
+        """Whether there was one. What it wrote to volumes stays."""
+        file = self._file(kind, namespace, name)
+        exists = file.exists()
+        file.unlink(missing_ok=True)
+        return exists
+
+    def _file(self, kind: str, namespace: str, name: str) -> Path:
+        if kind not in KINDS:
+            raise ValueError(f"{kind} is none of {', '.join(KINDS)}")
+        root = self.runs.path if namespace == DEFAULT_NAMESPACE else self.runs.path / namespace
+        return root / f"{kind.lower()}s" / f"{name}.yaml"
+
+
+def _get_age_key(resource: Resource) -> tuple[str, str]:
+    metadata = resource["metadata"]
+    return metadata.get("creationTimestamp", ""), metadata["name"]
+
+
+def _read(file: Path) -> Resource:
+    resource: Resource = yaml.safe_load(file.read_text(encoding="utf-8"))
+    return resource

@@ -1,0 +1,75 @@
+"""Where a local run keeps its things, and the lock that keeps a second command out.
+
+deepsynth-runs/
+  trainingruns/NAME.yaml         resources with their status (other namespaces: NAMESPACE/trainingruns/NAME.yaml)
+  datasetgenerations/NAME.yaml
+  volumes/CLAIM/                 what pvc://CLAIM/ means here
+  logs/POD.log                   output of each pod
+  pods/POD/                      ConfigMaps, scratch volumes and the termination log while a pod runs
+  report.html
+"""
+
+import fcntl
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from deepsynth_api.errors import ConfigurationError
+
+DEFAULT_RUNS: Final = "deepsynth-runs"
+
+
+@dataclass(frozen=True)
+class RunsFolder:
+    """Paths below one folder; `path` is absolute."""
+
+    path: Path
+
+    @property
+    def volumes(self) -> Path:
+        return self.path / "volumes"
+
+    @property
+    def report(self) -> Path:
+        return self.path / "report.html"
+
+    def log_file(self, pod: str) -> Path:
+        return self.path / "logs" / f"{pod}.log"
+
+    def pod_folder(self, pod: str) -> Path:
+        return self.path / "pods" / pod
+
+    @classmethod
+    def open(cls, path: Path) -> "RunsFolder":
+        """Make the folder if need be. Raises ConfigurationError when it cannot be written."""
+        folder = cls(path.resolve())
+        try:
+            for name in ("logs", "pods", "volumes"):
+                (folder.path / name).mkdir(parents=True, exist_ok=True)
+        except OSError as error:
+            raise ConfigurationError(
+                f"{folder.path}: cannot be written: {error.strerror}; choose another folder with --runs"
+            ) from error
+        return folder
+
+    @contextmanager
+    def lock(self) -> Iterator[None]:
+        """Hold the folder. The system frees it when this process ends, however it ends.
+
+        Raises ConfigurationError when another command holds it.
+        """
+        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            os.close(handle)
+            raise ConfigurationError(
+                f"{self.path}: another deepsynth command works in this folder; wait for it, stop it, or use --runs"
+            ) from error
+        try:
+            yield
+        finally:
+            os.close(handle)
