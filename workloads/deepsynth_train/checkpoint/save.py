@@ -180,7 +180,8 @@ def _explain(error: BaseException, staging: Path) -> BaseException:
     what = "the disk is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT) else cause.strerror
     return TemporaryError(
         f"spec.checkpoint.uri: {staging.parent} cannot be written: {what} "
-        f"({free_bytes(staging.parent):,} bytes free); make room or lower spec.checkpoint.keepLast. The checkpoints before are intact",
+        f"({free_bytes(staging.parent):,} bytes free); make room or lower spec.checkpoint.keepLast. "
+        "The checkpoints before are intact",
         reason="CheckpointNotSaved",
     )
 

@@ -1,0 +1,153 @@
+"""What a worker tells its launcher while it trains: the Progress of the training loop as files."""
+
+import logging
+import threading
+import time
+from collections.abc import Mapping, Sequence
+
+from deepsynth_api.report import Phase, TrainReport
+from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
+from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput
+from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.checkpoint.retention import find_best
+from deepsynth_train.progress import StartReport, StepReport
+from deepsynth_train.run_folder import Beat, RunFolder, replace_text
+
+REPORT_PERIOD = 0.5
+"""Seconds between two reports while nothing but the step changes."""
+LOG_PERIOD = 10.0
+"""Seconds between two lines of the log about steps."""
+
+logger = logging.getLogger("deepsynth_train")
+
+
+class Heartbeat:
+    """Implements Progress. Every rank beats; the first worker of a node also keeps the node's TrainReport."""
+
+    def __init__(self, folder: RunFolder, attempt: int, rank: int, local_rank: int) -> None:
+        self._folder = folder
+        self._rank = rank
+        self._local_rank = local_rank
+        self._phase: Phase = "start"
+        self._step = 0
+        self._report = TrainReport(attempt=attempt)
+        self._own_notes: list[str] = []
+        self._folder_notes: list[str] = []
+        self._reported = 0.0
+        self._logged = 0.0
+        self._lock = threading.Lock()
+        self._update(phase="start")
+
+    @property
+    def step_done(self) -> int:
+        """Steps done, for the error record."""
+        return self._step
+
+    def phase(self, name: Phase) -> None:
+        self._phase = name
+        self._update(phase=name)
+
+    def beat(self) -> None:
+        self._folder.write_beat(self._local_rank, Beat(self._rank, self._phase, self._step, time.monotonic()))
+
+    def download(self, done: int, total: int) -> None:
+        self._update(soon=done < total, download_bytes=done, download_bytes_total=total)
+
+    def start(self, report: StartReport) -> None:
+        self._step = report.resumed_from_step or 0
+        self._update(
+            step=self._step,
+            total_steps=report.total_steps,
+            image_tokens_per_page=report.image_tokens_per_page,
+            resumed_from_step=report.resumed_from_step,
+            dropped=[DroppedRows(reason=dropped.reason, rows=dropped.samples) for dropped in report.dropped],
+        )
+
+    def step(self, report: StepReport) -> None:
+        self._step = report.step
+        fields = {name: getattr(report, name) for name in STEP_FIELDS}
+        self._update(soon=report.step < report.total_steps, **fields)
+        self._log_step(report)
+
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        values = [MetricValue(name=name, value=f"{value:.6g}", step=step) for name, value in metrics.items()]
+        kept = [metric for metric in self._report.metrics if metric.name not in metrics]
+        self._update(metrics=[*values, *kept])
+        self._log(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+
+    def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
+        for note in notes[len(self._folder_notes) :]:
+            self._log(note)
+        self._folder_notes = list(notes)
+        best = find_best(records)
+        self._update(
+            checkpoints=[build_status(record) for record in records],
+            best_checkpoint=build_status(best) if best else None,
+            saved_step=records[0].step if records else None,
+            notes=[*self._folder_notes, *self._own_notes],
+        )
+
+    def note(self, text: str) -> None:
+        self._own_notes.append(text)
+        self._log(text)
+        self._update(notes=[*self._folder_notes, *self._own_notes])
+
+    def finish(self, output: str | None) -> None:
+        """The last report. output: URI of the final model."""
+        self._phase = "done"
+        self._update(phase="done", output=ModelOutput(uri=output) if output else None)
+
+    def _update(self, *, soon: bool = False, **fields: object) -> None:
+        """Beat, and write the report; `soon`: not if it was written a moment ago."""
+        self.beat()
+        if self._local_rank != 0:
+            return
+        with self._lock:
+            self._report = self._report.model_copy(update=fields)
+            now = time.monotonic()
+            if soon and now - self._reported < REPORT_PERIOD:
+                return
+            self._reported = now
+            replace_text(self._folder.report, self._report.model_dump_json(by_alias=True))
+
+    def _log_step(self, report: StepReport) -> None:
+        now = time.monotonic()
+        if now - self._logged < LOG_PERIOD and report.step < report.total_steps:
+            return
+        self._logged = now
+        self._log(
+            f"step {report.step}/{report.total_steps}: loss {report.loss:.4g}, "
+            f"{report.samples_per_second:.3g} samples/s, {report.remaining_seconds:.0f} s to go"
+        )
+
+    def _log(self, text: str) -> None:
+        if self._rank == 0:
+            logger.info(text)
+
+
+STEP_FIELDS = (
+    "step",
+    "total_steps",
+    "epoch",
+    "loss",
+    "grad_norm",
+    "learning_rate",
+    "samples_per_second",
+    "pages_per_second",
+    "label_tokens_per_second",
+    "data_wait_share",
+    "peak_memory_bytes",
+    "remaining_seconds",
+)
+"""Fields of StepReport that TrainReport has too."""
+
+
+def build_status(record: CheckpointRecord) -> CheckpointStatus:
+    return CheckpointStatus(
+        step=record.step,
+        uri=record.uri,
+        time=record.time,
+        bytes=record.bytes,
+        sha256=record.sha256,
+        loss="" if record.loss is None else f"{record.loss:.6g}",
+    )

@@ -1,0 +1,81 @@
+"""GET /report (JSON), /metrics (Prometheus) and /healthz, from a thread of the launcher."""
+
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+from prometheus_client import CollectorRegistry
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.metrics_core import Metric
+from prometheus_client.registry import Collector
+
+from deepsynth_api.report import Report
+
+GAUGES = {
+    "attempt": "Number of the attempt.",
+    "step": "Optimizer steps done.",
+    "total_steps": "Optimizer steps to do.",
+    "epoch": "Passes over the data.",
+    "loss": "Training loss per label token.",
+    "grad_norm": "Gradient norm before clipping.",
+    "learning_rate": "Learning rate of the last step.",
+    "samples_per_second": "Over all processes.",
+    "pages_per_second": "Over all processes.",
+    "label_tokens_per_second": "Over all processes.",
+    "data_wait_share": "Share of time spent waiting for pages, 0 to 1.",
+    "peak_memory_bytes": "Peak memory of the first worker of the node.",
+    "remaining_seconds": "Estimated time to the end of training.",
+    "saved_step": "Newest step in a complete checkpoint.",
+}
+"""Fields of TrainReport that are metrics, with their help texts."""
+
+
+class _TrainCollector(Collector):
+    def __init__(self, build: Callable[[], Report]) -> None:
+        self._build = build
+
+    def collect(self) -> Iterator[Metric]:
+        train = self._build().train
+        for name, documentation in GAUGES.items():
+            value = getattr(train, name, None)
+            if value is not None:
+                yield GaugeMetricFamily(f"deepsynth_train_{name}", documentation, value=value)
+
+
+def start_report_server(address: str, build: Callable[[], Report]) -> ThreadingHTTPServer:
+    """Serve at HOST:PORT until the process ends. Raises OSError when the address is taken."""
+    registry = CollectorRegistry()
+    registry.register(_TrainCollector(build))
+    host, _, port = address.rpartition(":")
+    server = ThreadingHTTPServer((host, int(port)), _build_handler(build, registry))
+    server.daemon_threads = True
+    threading.Thread(target=server.serve_forever, name="report server", daemon=True).start()
+    return server
+
+
+def _build_handler(build: Callable[[], Report], registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
+    def answer(path: str) -> tuple[int, str, bytes]:
+        if path == "/report":
+            return 200, "application/json", build().model_dump_json(by_alias=True, exclude_none=True).encode()
+        if path == "/metrics":
+            return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
+        if path == "/healthz":
+            return 200, "text/plain", b"ok\n"
+        return 404, "text/plain", b"not found: GET /report, /metrics or /healthz\n"
+
+    class Handler(BaseHTTPRequestHandler):
+        timeout = 10
+
+        def do_GET(self) -> None:
+            status, kind, body = answer(self.path.partition("?")[0])
+            self.send_response(status)
+            self.send_header("Content-Type", kind)
+            self.send_header("Content-Length", str(len(body)))
+            self.end_headers()
+            self.wfile.write(body)
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
+            """Polls are not news."""
+
+    return Handler

@@ -1,0 +1,87 @@
+"""What the launcher reports: GET /report while it runs, and at the end the termination message and its copy."""
+
+import json
+import os
+from collections.abc import Mapping
+from contextlib import suppress
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pydantic import ValidationError
+
+from deepsynth_api.report import Failure, Report, TrainReport, fit_report, parse_report
+from deepsynth_api.workload import TERMINATION_LOG_PATH, TERMINATION_LOG_VARIABLE, TrainWorkload
+from deepsynth_train.run_folder import RunFolder, say
+
+REPORTS = "reports"
+"""Folder beside the checkpoints for the last words of each attempt."""
+
+
+class Reporter:
+    """Puts the workers' reports, the failure and the last attempt's failure together."""
+
+    def __init__(self, workload: TrainWorkload, folder: RunFolder, node_rank: int, checkpoints: Path) -> None:
+        self._attempt = workload.attempt
+        self._uid = workload.uid
+        self._folder = folder
+        self._node_rank = node_rank
+        self._checkpoints = checkpoints
+        self._previous = self._read_previous()
+
+    def build(self, failure: Failure | None = None) -> Report:
+        return Report(
+            step="train",
+            time=datetime.now(UTC),
+            train=self._read_train(),
+            failure=failure,
+            previous=self._previous,
+        )
+
+    def _read_train(self) -> TrainReport:
+        with suppress(FileNotFoundError, ValidationError):
+            return TrainReport.model_validate_json(self._folder.report.read_text())
+        return TrainReport(attempt=self._attempt)
+
+    def finish(self, failure: Failure | None, stacks: Mapping[int, str]) -> None:
+        """Write the termination message, and beside the checkpoints its copy and the stacks of a hang."""
+        text = fit_report(self.build(failure))
+        write_termination_message(text)
+        if not self._may_write_beside_checkpoints():
+            return
+        try:
+            self._write_copies(text, stacks)
+        except OSError as error:
+            say(f"no copy of the report beside the checkpoints: {error}")
+
+    def _write_copies(self, text: str, stacks: Mapping[int, str]) -> None:
+        reports = self._checkpoints / REPORTS
+        reports.mkdir(parents=True, exist_ok=True)
+        stem = f"attempt-{self._attempt}-node-{self._node_rank}"
+        (reports / f"{stem}.json").write_text(text)
+        for local_rank, stack in stacks.items():
+            (reports / f"{stem}-local-rank-{local_rank}-stacks.txt").write_text(stack)
+
+    def _may_write_beside_checkpoints(self) -> bool:
+        """Not into the folder of another run."""
+        with suppress(OSError, ValueError, KeyError, TypeError):
+            return bool(json.loads((self._checkpoints / "owner.json").read_text())["run_uid"] == self._uid)
+        return not (self._checkpoints / "owner.json").exists()
+
+    def _read_previous(self) -> Failure | None:
+        """Root cause of the attempt before this one; of its nodes', the one that is no consequence."""
+        failures = []
+        for path in sorted((self._checkpoints / REPORTS).glob(f"attempt-{self._attempt - 1}-node-*.json")):
+            with suppress(OSError):
+                report = parse_report(path.read_text())
+                if report and report.failure:
+                    failures.append(report.failure)
+        return min(failures, key=lambda failure: failure.reason == "PeerLost", default=None)
+
+
+def write_termination_message(text: str) -> None:
+    """For the kubelet, which reads the file after the container has ended."""
+    path = Path(os.environ.get(TERMINATION_LOG_VARIABLE, TERMINATION_LOG_PATH))
+    try:
+        path.write_text(text)
+    except OSError as error:
+        say(f"no termination message: {error}")

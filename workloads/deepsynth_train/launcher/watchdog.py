@@ -1,0 +1,79 @@
+"""The thread that ends workers which hang, or which do not stop in the time the pod has."""
+
+import os
+import threading
+import time
+from collections.abc import Mapping
+from typing import Self
+
+from deepsynth_api.report import Phase
+from deepsynth_api.workload import GRACE_PERIOD_VARIABLE
+from deepsynth_train.launcher.hangs import Hang, are_silent, find_culprit
+from deepsynth_train.launcher.workers import Workers
+from deepsynth_train.run_folder import Beat, RunFolder, say
+
+GRACE_RESERVE = 10.0
+"""Seconds of the pod's grace period kept back for the report."""
+STACKS_WAIT = 5.0
+"""Seconds for the workers to write their stacks: their interpreters may be stuck, faulthandler is not."""
+
+
+class Watchdog:
+    """A context manager around the workers' lives. hang: set when they were found without a heartbeat."""
+
+    def __init__(self, folder: RunFolder, workers: Workers, limits: Mapping[Phase, float]) -> None:
+        self.hang: Hang | None = None
+        self._folder = folder
+        self._workers = workers
+        self._limits = limits
+        self._grace = float(os.environ.get(GRACE_PERIOD_VARIABLE, "inf")) - GRACE_RESERVE
+        self._started = time.monotonic()
+        self._over = threading.Event()
+        self._thread = threading.Thread(target=self._watch, name="watchdog", daemon=True)
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._over.set()
+        self._thread.join()
+
+    def _watch(self) -> None:
+        period = min(1.0, *self._limits.values())
+        while not self._over.wait(period):
+            if self._has_used_up_its_grace():
+                say("the workers did not stop within the grace period")
+                self._workers.kill()
+                return
+            self.hang = self._find_hang()
+            if self.hang:
+                self.hang.print()
+                self._workers.kill()
+                return
+
+    def _has_used_up_its_grace(self) -> bool:
+        since = self._workers.stopping_since
+        return since is not None and time.monotonic() - since > self._grace
+
+    def _find_hang(self) -> Hang | None:
+        now = time.monotonic()
+        beats = {rank: self._read_beat(rank) for rank in self._workers.living}
+        if not are_silent(list(beats.values()), self._limits, now):
+            return None
+        stacks = self._gather_stacks()
+        culprit = find_culprit(beats, stacks)
+        return Hang(culprit, beats[culprit], now - beats[culprit].at, stacks)
+
+    def _read_beat(self, local_rank: int) -> Beat:
+        return self._folder.read_beat(local_rank) or Beat(local_rank, "start", 0, self._started)
+
+    def _gather_stacks(self) -> dict[int, str]:
+        """The stacks of the living workers that have got far enough to write them."""
+        ready = [rank for rank in self._workers.living if self._folder.stacks(rank).exists()]
+        self._workers.request_stacks(ready)
+        deadline = time.monotonic() + STACKS_WAIT
+        while time.monotonic() < deadline and not all(self._folder.stacks(rank).stat().st_size for rank in ready):
+            time.sleep(0.05)
+        time.sleep(0.05)  # a file is written line by line
+        return {rank: self._folder.stacks(rank).read_text(errors="replace") for rank in ready}

@@ -1,0 +1,90 @@
+"""The worker processes of this node: signals to them, and when and how each ended."""
+
+import contextlib
+import os
+import signal
+import threading
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+
+@dataclass
+class Workers:
+    """Thread safe. The elastic agent starts and reaps the processes; this only watches and signals them.
+
+    peer_grace: seconds that the others have to end after one has failed. They can do nothing useful any more, but
+    may hang in a collective that never completes.
+    """
+
+    peer_grace: float = 10.0
+    stopping_since: float | None = None
+    """When the launcher was asked to stop; seconds, monotonic."""
+    _pids: dict[int, int] = field(default_factory=dict)
+    _ends: dict[int, tuple[int | None, float]] = field(default_factory=dict)
+    _killed: set[int] = field(default_factory=set)
+
+    def watch(self, pids: Mapping[int, int]) -> None:
+        """Local rank to process id, right after the start."""
+        self._pids.update(pids)
+        for local_rank, pid in pids.items():
+            threading.Thread(target=self._wait_for, args=(local_rank, pid), daemon=True).start()
+        if self.stopping_since is not None:
+            self.stop()
+
+    def _wait_for(self, local_rank: int, pid: int) -> None:
+        """Learn the end without reaping it: the agent polls ten times a second, which cannot tell who was first."""
+        try:
+            status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
+        except ChildProcessError:  # the agent was faster; it knows the exit code
+            code = None
+        else:
+            code = _exit_code(status)
+        self._ends[local_rank] = (code, time.monotonic())
+        if code:
+            timer = threading.Timer(self.peer_grace, self.kill)
+            timer.daemon = True
+            timer.start()
+
+    def get_end(self, local_rank: int) -> tuple[int | None, float]:
+        """(exit code or None if only the agent knows it, when). The process has ended."""
+        return self._ends.get(local_rank, (None, time.monotonic()))
+
+    @property
+    def have_started(self) -> bool:
+        return bool(self._pids)
+
+    def was_killed(self, local_rank: int) -> bool:
+        return local_rank in self._killed
+
+    @property
+    def living(self) -> list[int]:
+        """Local ranks of the workers that run."""
+        return [local_rank for local_rank in self._pids if local_rank not in self._ends]
+
+    def stop(self) -> None:
+        """Ask all workers to save and stop. Called from the signal handler."""
+        self.stopping_since = self.stopping_since or time.monotonic()
+        self._signal(self.living, signal.SIGTERM)
+
+    def request_stacks(self, local_ranks: Sequence[int]) -> None:
+        """Ask workers to write their stacks. Only those that are ready for it: the signal kills the others."""
+        self._signal(local_ranks, signal.SIGUSR1)
+
+    def kill(self) -> None:
+        """End what still runs, with its children. Their ends then say nothing about the cause."""
+        for local_rank in self.living:
+            self._killed.add(local_rank)
+            with contextlib.suppress(ProcessLookupError):
+                os.killpg(self._pids[local_rank], signal.SIGKILL)
+
+    def _signal(self, local_ranks: Sequence[int], number: int) -> None:
+        for local_rank in local_ranks:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._pids[local_rank], number)
+
+
+def _exit_code(status: os.waitid_result | None) -> int | None:
+    if status is None:
+        return None
+    return status.si_status if status.si_code == os.CLD_EXITED else -status.si_status

@@ -1,0 +1,117 @@
+"""One process of an attempt: `python -m deepsynth_train.worker --document FILE --folder FOLDER`, by the launcher."""
+
+import argparse
+import ctypes
+import faulthandler
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING
+
+from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.heartbeat import Heartbeat
+from deepsynth_train.run_folder import ErrorRecord, RunFolder
+
+if TYPE_CHECKING:
+    from deepsynth_train.training import TrainResult
+
+logger = logging.getLogger("deepsynth_train")
+
+PR_SET_PDEATHSIG = 1
+
+
+class StopFlag:
+    """SIGTERM, for the loop to poll. Until it is polled first there is nothing to save, and SIGTERM just ends."""
+
+    def __init__(self) -> None:
+        self.raised = False
+        self._polled = False
+        signal.signal(signal.SIGTERM, self._on_signal)
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launcher too, which sends SIGTERM
+
+    def __call__(self) -> bool:
+        self._polled = True
+        return self.raised
+
+    def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
+        self.raised = True
+        if not self._polled:
+            from deepsynth_train.worker_errors import StopRequested
+
+            raise StopRequested
+
+
+def main(arguments: list[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="deepsynth_train.worker")
+    parser.add_argument("--document", type=Path, required=True)
+    parser.add_argument("--folder", type=Path, required=True)
+    options = parser.parse_args(arguments)
+    workload = TrainWorkload.parse(options.document.read_bytes())
+    return run_worker(RunFolder(options.folder), workload, _train)
+
+
+def _train(workload: TrainWorkload, heartbeat: Heartbeat, should_stop: Callable[[], bool]) -> "TrainResult":
+    from deepsynth_train.training import train_workload
+    from deepsynth_train.world import join_world
+
+    return train_workload(workload, join_world(), heartbeat, should_stop)
+
+
+def run_worker(
+    folder: RunFolder,
+    workload: TrainWorkload,
+    train: Callable[[TrainWorkload, Heartbeat, Callable[[], bool]], "TrainResult"],
+) -> int:
+    """Run `train` and map how it ends to an exit code, with an error file for the launcher."""
+    rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    _die_with_launcher()
+    logging.basicConfig(level=logging.INFO, format=f"rank {rank}: %(message)s", stream=sys.stdout, force=True)
+    with folder.stacks(local_rank).open("w") as stacks:
+        faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
+        heartbeat = Heartbeat(folder, workload.attempt, rank, local_rank)
+        should_stop = StopFlag()
+        try:
+            result = train(workload, heartbeat, should_stop)
+        except BaseException as error:  # noqa: BLE001 - whatever it is, the launcher needs to hear of it
+            return _fail(folder, local_rank, heartbeat, error, rank=rank, stopping=should_stop.raised)
+        return _finish(folder, local_rank, heartbeat, result, rank=rank)
+
+
+def _finish(folder: RunFolder, local_rank: int, heartbeat: Heartbeat, result: "TrainResult", *, rank: int) -> int:
+    heartbeat.finish(result.output)
+    if not result.stopped:
+        return int(ExitCode.DONE)
+    message = f"saved step {result.saved_step}"
+    record = ErrorRecord(rank, int(ExitCode.STOPPED), "Stopped", message, time.monotonic(), step=result.saved_step)
+    folder.write_error(local_rank, record)
+    logger.info(message)
+    return record.exit_code
+
+
+def _fail(
+    folder: RunFolder, local_rank: int, heartbeat: Heartbeat, error: BaseException, *, rank: int, stopping: bool
+) -> int:
+    from deepsynth_train.worker_errors import describe_error
+
+    at = time.monotonic()
+    record = describe_error(error, rank=rank, step=heartbeat.step_done, at=at, stopping=stopping)
+    folder.write_error(local_rank, record)
+    for line in (record.exception or record.message).splitlines():
+        logger.error(line)
+    return record.exit_code
+
+
+def _die_with_launcher() -> None:
+    """A killed launcher must not leave processes behind that hold GPUs. In a pod, the end of PID 1 does this."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,81 @@
+"""From the exception that ends a worker to its exit code, and whether another process is to blame."""
+
+import errno
+import traceback
+
+from torch import OutOfMemoryError
+from torch.distributed import DistError
+
+from deepsynth_api.errors import PeerLostError, WorkloadError
+from deepsynth_api.exit_codes import ExitCode
+from deepsynth_train.checkpoint.ranks import RaisedOnPeer
+from deepsynth_train.run_folder import ErrorRecord
+
+TRACEBACK_CHARACTERS = 2000
+
+COLLECTIVE_FAILURES = (
+    "Connection closed by peer",
+    "Connection reset by peer",
+    "Broken pipe",
+    "Application timeout caused pair closure",
+    "gloo",
+    "NCCL",
+    "Timed out waiting",
+    "Socket Timeout",
+    "Connection refused",
+    "failed to connect",
+)
+"""What gloo, NCCL and the store say, as plain RuntimeErrors, when a peer is gone."""
+
+
+class StopRequested(BaseException):
+    """SIGTERM came while there was nothing to save yet. No Exception, so that nothing on the way swallows it."""
+
+
+def describe_error(error: BaseException, *, rank: int, step: int, at: float, stopping: bool) -> ErrorRecord:
+    """at: seconds, monotonic. stopping: this worker was asked to stop, so that lost peers are no surprise."""
+    code, reason, message = _classify(error)
+    consequence = is_consequence(error)
+    if isinstance(error, StopRequested) or (stopping and consequence and not isinstance(error, WorkloadError)):
+        return ErrorRecord(rank, int(ExitCode.STOPPED), "Stopped", "stopped before the first step", at)
+    expected = isinstance(error, WorkloadError) or consequence
+    return ErrorRecord(
+        rank=rank,
+        exit_code=int(code),
+        reason=reason,
+        message=message,
+        at=at,
+        step=step,
+        consequence=consequence,
+        exception=None if expected else format_traceback(error)[-TRACEBACK_CHARACTERS:],
+    )
+
+
+def is_consequence(error: BaseException) -> bool:
+    """Whether the error says that another process failed, rather than this one."""
+    if isinstance(error, PeerLostError | DistError) or isinstance(error.__cause__, RaisedOnPeer):
+        return True
+    return type(error) is RuntimeError and any(sign in str(error) for sign in COLLECTIVE_FAILURES)
+
+
+def format_traceback(error: BaseException) -> str:
+    return "".join(traceback.format_exception(error))
+
+
+def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
+    if isinstance(error, WorkloadError):
+        return error.exit_code, error.reason, error.message
+    if is_consequence(error):
+        return ExitCode.TRY_AGAIN, "PeerLost", f"lost the other processes: {_first_line(error)}"
+    if isinstance(error, OutOfMemoryError):
+        remedy = "lower spec.microBatchSize or set spec.gradientCheckpointing"
+        return ExitCode.TRY_AGAIN, "OutOfMemory", f"the GPU's memory is full: {_first_line(error)}; {remedy}"
+    if isinstance(error, MemoryError):
+        return ExitCode.TRY_AGAIN, "OutOfMemory", "memory is full; raise the memory limit of the pods"
+    if isinstance(error, OSError) and error.errno == errno.ENOSPC:
+        return ExitCode.TRY_AGAIN, "DiskFull", f"no space left for {error.filename}; enlarge the volume"
+    return ExitCode.TRY_AGAIN, "UnexpectedError", f"{type(error).__name__}: {_first_line(error)}"
+
+
+def _first_line(error: BaseException) -> str:
+    return next(iter(str(error).splitlines()), "")[:500]
