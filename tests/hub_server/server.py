@@ -32,6 +32,7 @@ class HubServer:
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
         """(route, target) of every request, in the order of their arrival."""
+        self.bytes_sent = 0
         self._server: _Server | None = None
         self._port = 0
 
@@ -111,6 +112,8 @@ class _Server(ThreadingHTTPServer):
 
 class _Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
+    disable_nagle_algorithm = True
+    wbufsize = -1
     server: _Server
 
     def do_GET(self) -> None:
@@ -150,8 +153,9 @@ class _Handler(BaseHTTPRequestHandler):
         for key, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
             self.send_header(key, value)
         self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(answer.body[: len(answer.body) // 2] if cut else answer.body)
+        body = b"" if self.command == "HEAD" else answer.body[: len(answer.body) // 2] if cut else answer.body
+        self.wfile.write(body)
+        self.server.owner.bytes_sent += len(body)
         if cut:
             self._hang_up()
 

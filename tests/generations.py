@@ -1,0 +1,77 @@
+"""Small data sets to stage and publish, with what readers must find afterwards."""
+
+import hashlib
+import io
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepsynth_store import MANIFEST, README, DatasetTarget
+
+CARD = """---
+configs:
+- config_name: default
+  data_files:
+  - split: train
+    path: data/train-*
+---
+Pages.
+"""
+
+
+@dataclass(frozen=True)
+class Generation:
+    """staged: staging path -> content, receipts after their shards. expected: what the published data set holds."""
+
+    digest: str
+    staged: Mapping[str, bytes]
+    copies: Mapping[str, str]
+    files: Mapping[str, bytes]
+
+    @property
+    def expected(self) -> dict[str, bytes]:
+        return {**{path: self.staged[source] for path, source in self.copies.items()}, **self.files}
+
+    def render(self, target: DatasetTarget) -> None:
+        """Stage each shard with its receipt, unless the receipt is there already."""
+        present = {file.path for file in target.list_staged("receipts/")}
+        for shard, receipt in zip(self.copies.values(), self._receipts(), strict=True):
+            if receipt not in present:
+                target.put({shard: self.staged[shard], receipt: self.staged[receipt]})
+
+    def run(self, target: DatasetTarget) -> str:
+        """Everything, from nothing or from wherever an earlier run was killed, as the three steps do it."""
+        if (standing := target.published()) and standing.manifest == self.files[MANIFEST]:
+            return target.publish(self.copies, self.files)
+        target.prepare()
+        self.render(target)
+        return target.publish(self.copies, self.files)
+
+    def _receipts(self) -> list[str]:
+        return [path for path in self.staged if path.startswith("receipts/")]
+
+
+def build_generation(name: str, shards: int = 2, rows: int = 20) -> Generation:
+    """A generation whose rows all say `name`, so that a mixture of two would show."""
+    tables = [build_parquet([f"{name} {shard} {row}" for row in range(rows)]) for shard in range(shards)]
+    staged: dict[str, bytes] = {}
+    for number, content in enumerate(tables):
+        staged[f"shards/train-{number:05}.parquet"] = content
+        staged[f"receipts/{number:05}.json"] = json.dumps({"rows": rows}).encode()
+    copies = {f"data/train-{number:05}.parquet": f"shards/train-{number:05}.parquet" for number in range(shards)}
+    listing = [
+        {"path": path, "size": len(staged[source]), "sha256": hashlib.sha256(staged[source]).hexdigest(), "rows": rows}
+        for path, source in copies.items()
+    ]
+    manifest = json.dumps({"name": name, "files": listing}).encode()
+    digest = hashlib.sha256(manifest).hexdigest()
+    return Generation(digest, staged, copies, {README: CARD.encode(), MANIFEST: manifest})
+
+
+def build_parquet(texts: list[str], row_group_size: int = 10) -> bytes:
+    sink = io.BytesIO()
+    pq.write_table(pa.table({"text": texts}), sink, row_group_size=row_group_size)
+    return sink.getvalue()

@@ -1,0 +1,110 @@
+import pytest
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_store import MANIFEST, open_dataset, open_target
+from generations import build_generation
+from hub_server.repository import Blob
+from hub_server.server import HubServer
+
+REPO = "someone/pages"
+URI = f"hf://datasets/{REPO}"
+
+
+def published_files(hub: HubServer, revision: str = "main") -> dict[str, bytes]:
+    files = hub.read(REPO, revision)
+    return {path: content for path, content in files.items() if path not in {".gitattributes", "notes.md"}}
+
+
+def test_a_generation_becomes_visible_in_one_commit(hub: HubServer) -> None:
+    generation = build_generation("one", shards=3)
+    target = open_target(URI, generation.digest)
+    target.prepare()
+    generation.render(target)
+    assert target.published() is None
+    assert published_files(hub) == {}
+    revision = target.publish(generation.copies, generation.files)
+    repository = hub.repository(REPO)
+    assert repository.private
+    assert repository.history()[0].sha == revision
+    assert len(repository.history()) == 2
+    assert list(repository.refs) == ["main"]
+    assert published_files(hub) == generation.expected
+
+
+def test_a_shard_and_its_receipt_are_staged_in_one_commit(hub: HubServer) -> None:
+    generation = build_generation("one", shards=2)
+    target = open_target(URI, generation.digest)
+    target.prepare()
+    generation.render(target)
+    assert hub.count("commit") == 2
+    staged = {file.path: target.get(file.path) for file in target.list_staged()}
+    assert staged == generation.staged
+    assert [file.path for file in target.list_staged("receipts/")] == ["receipts/00000.json", "receipts/00001.json"]
+
+
+def test_staging_the_same_again_commits_nothing(hub: HubServer) -> None:
+    target = open_target(URI, "a" * 64)
+    target.prepare()
+    target.put({"shards/0.parquet": b"shard", "receipts/0.json": b"{}"})
+    before = hub.count("commit"), hub.count("lfs_put")
+    target.put({"shards/0.parquet": b"shard", "receipts/0.json": b"{}"})
+    assert (hub.count("commit"), hub.count("lfs_put")) == before
+
+
+def test_publishing_again_changes_nothing_and_gives_the_same_revision(hub: HubServer) -> None:
+    generation = build_generation("one")
+    revision = generation.run(open_target(URI, generation.digest))
+    assert generation.run(open_target(URI, generation.digest)) == revision
+    assert len(hub.repository(REPO).history()) == 2
+
+
+def test_the_next_generation_leaves_nothing_of_the_last_and_keeps_what_others_wrote(hub: HubServer) -> None:
+    first, second = build_generation("one", shards=3), build_generation("two", shards=1)
+    pinned = first.run(open_target(URI, first.digest))
+    hub.repository(REPO).commits[pinned].tree["notes.md"] = Blob(b"mine", is_lfs=False)
+    second.run(open_target(URI, second.digest))
+    assert published_files(hub) == second.expected
+    assert hub.read(REPO)["notes.md"] == b"mine"
+    assert published_files(hub, pinned) == first.expected
+
+
+def test_another_plan_does_not_see_what_is_staged(hub: HubServer) -> None:
+    one, other = open_target(URI, "a" * 64), open_target(URI, "b" * 64)
+    one.prepare()
+    other.prepare()
+    one.put({"receipts/0.json": b"{}"})
+    assert list(other.list_staged()) == []
+    with pytest.raises(DataError, match="not staged"):
+        other.get("receipts/0.json")
+
+
+def test_data_files_of_somebody_else_are_refused_before_anything_is_rendered(hub: HubServer) -> None:
+    tree = hub.create_repository(REPO, private=True).find("main").tree
+    tree["data/train-00000-of-00001.parquet"] = Blob(b"theirs", is_lfs=True)
+    with pytest.raises(ConfigurationError, match=r"output\.uri: .*train-00000-of-00001\.parquet"):
+        open_target(URI, "a" * 64).prepare()
+
+
+def test_a_public_repository_is_refused_when_the_output_is_to_be_private(hub: HubServer) -> None:
+    hub.create_repository(REPO, private=False)
+    with pytest.raises(ConfigurationError, match="exists and is public"):
+        open_target(URI, "a" * 64).prepare()
+    open_target(URI, "a" * 64, private=False).prepare()
+
+
+def test_files_that_a_gitignore_keeps_out_are_not_lost_silently(hub: HubServer) -> None:
+    tree = hub.create_repository(REPO, private=True).find("main").tree
+    tree[".gitignore"] = Blob(b"deepsynth-", is_lfs=False)
+    target = open_target(URI, "a" * 64)
+    target.prepare()
+    with pytest.raises(DataError, match=r"lacks deepsynth-a+/receipts/0\.json.*\.gitignore"):
+        target.put({"receipts/0.json": b"{}"})
+
+
+def test_a_model_is_published_like_a_data_set(hub: HubServer) -> None:
+    manifest = b'{"files": [{"path": "config.json", "size": 2, "sha256": "44136fa3"}]}'
+    files = {"config.json": b"{}", "README.md": b"A model.", MANIFEST: manifest}
+    target = open_target("hf://someone/model", "a" * 64)
+    target.prepare()
+    revision = target.publish({}, files)
+    assert open_dataset("hf://someone/model", revision).read("config.json") == b"{}"

@@ -1,0 +1,32 @@
+"""What users do with a published data set: the `datasets` library, which reads HF_ENDPOINT when it is imported."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from deepsynth_store import open_target
+from generations import build_generation
+from hub_server.server import HubServer
+
+LOAD = """
+import json, sys
+from datasets import load_dataset
+uri, revision = sys.argv[1:]
+streamed = load_dataset(uri, split="train", streaming=True, revision=revision)
+loaded = load_dataset(uri, split="train")
+print(json.dumps({"streamed": [row["text"] for row in streamed], "loaded": list(loaded["text"])}))
+"""
+
+
+def test_a_published_data_set_loads_at_once_and_streaming(hub: HubServer, tmp_path: Path) -> None:
+    generation = build_generation("one", shards=3, rows=15)
+    revision = generation.run(open_target("hf://datasets/someone/pages", generation.digest))
+    library = {"HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "USE_TORCH": "0"}
+    environment = {**os.environ, **library}
+    command = [sys.executable, "-c", LOAD, "someone/pages", revision]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    assert done.returncode == 0, done.stderr
+    expected = [f"one {shard} {row}" for shard in range(3) for row in range(15)]
+    assert json.loads(done.stdout) == {"streamed": expected, "loaded": expected}
