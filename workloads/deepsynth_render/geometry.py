@@ -6,7 +6,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.fonts import Font
 
-A4_INCHES = (8.27, 11.69)
+A4_MILLIMETRES = (210, 297)
 FEWEST_EMS = 8  # a narrower column would break most words
 GUTTER_EMS = 2
 
@@ -33,7 +33,7 @@ def build_geometry(page: PageSettings, font: Font, size_px: int) -> Geometry:
     width, height = parse_size(page.size)
     gutter = GUTTER_EMS * size_px
     column_width = (width - 2 * page.margin_px - (page.columns - 1) * gutter) // page.columns
-    pitch = round(float(page.line_height) * size_px)
+    pitch = int(float(page.line_height) * size_px + 0.5)
     lines = (height - 2 * page.margin_px) // max(pitch, 1)
     if pitch < size_px or lines < 1 or column_width < FEWEST_EMS * size_px:
         raise ConfigurationError(
@@ -52,6 +52,6 @@ def parse_size(size: str) -> tuple[int, int]:
     """Width and height in pixels of spec.page.size: "1024", "a4@72" or "640x480"."""
     if size.startswith("a4@"):
         dots_per_inch = int(size.removeprefix("a4@"))
-        return round(A4_INCHES[0] * dots_per_inch), round(A4_INCHES[1] * dots_per_inch)
+        return round(A4_MILLIMETRES[0] * dots_per_inch / 25.4), round(A4_MILLIMETRES[1] * dots_per_inch / 25.4)
     width, _, height = size.partition("x")
     return int(width), int(height or width)

@@ -52,11 +52,12 @@ class GlyphAtlas:
             drawn = outline.to_bitmap(freetype.FT_RENDER_MODE_LIGHT, origin, destroy=False)
             ink = _quantise(drawn.bitmap)
             height, width = ink.shape
-            corner = (drawn.left, drawn.top) if ink.size else (0, 0)
+            corner = (drawn.left, drawn.top) if height else (0, 0)
             self.boxes.extend([(self.ink.extend(ink.reshape(-1, 1)), width, height, *corner)])
 
 
 def _quantise(bitmap: freetype.Bitmap) -> NDArray[np.uint8]:
-    """Coverage 0 to 255 as ink 0 to FULL_INK, rounded."""
+    """Coverage 0 to 255 as ink 0 to FULL_INK, rounded; no rows when nothing is inked."""
     coverage = np.array(bitmap.buffer, np.uint16).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
-    return ((coverage * FULL_INK + 127) // 255).astype(np.uint8)
+    ink = ((coverage * FULL_INK + 127) // 255).astype(np.uint8)
+    return ink if ink.any() else ink[:0]
