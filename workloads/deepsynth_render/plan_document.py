@@ -1,0 +1,105 @@
+"""The plan: all that render and publish need to know besides where the target is.
+
+Its digest names the staging area, so whatever changes a byte of the result stands in it, and nothing else does.
+"""
+
+import hashlib
+from typing import Annotated, Final, Literal, Self
+
+from pydantic import Field, ValidationError
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.v1alpha1 import Columns, Filters, PageSettings
+from deepsynth_api.v1alpha1.base import ApiModel
+from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, PlannedSplit
+from deepsynth_api.workload import RenderWorkload
+from deepsynth_store import DatasetTarget, OnWait, open_target
+
+PLAN_PATH: Final = "plan/plan.json"
+
+
+class PinnedSource(ApiModel):
+    uri: str
+    revision: str
+    config: str | None = None
+    columns: Columns
+    max_rows_per_split: int | None = None
+    name: str
+    language: str
+    license: str | None = None
+
+
+class Look(ApiModel):
+    """How pages are drawn and stored."""
+
+    page: PageSettings
+    compression: Literal["small", "fast"]
+    max_shard_bytes: int
+    fonts: Annotated[dict[str, str], Field(description="sha256 of each font file, by family.")]
+    versions: Annotated[dict[str, str], Field(description="Versions of what draws and stores.")]
+
+
+class PlannedShard(ApiModel):
+    """rows_sha256: of the file plan/rows-NNNNN.parquet."""
+
+    split: str
+    documents: int
+    rows_sha256: str
+
+
+class Plan(ApiModel):
+    version: Literal[1] = 1
+    source: PinnedSource
+    look: Look
+    filters: Filters
+    rows_per_shard: int
+    splits: list[PlannedSplit]
+    rows_read: int
+    dropped: list[DroppedRows]
+    shards: list[PlannedShard]
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode()
+
+    def compute_digest(self) -> str:
+        return hashlib.sha256(self.to_json()).hexdigest()
+
+    @classmethod
+    def parse(cls, content: bytes, digest: str) -> Self:
+        """Raises DataError when the content is not what the digest was computed from."""
+        if hashlib.sha256(content).hexdigest() != digest:
+            raise DataError(f"{PLAN_PATH} in staging is damaged: its sha256 is not {digest}. Run the plan step again.")
+        try:
+            return cls.model_validate_json(content)
+        except ValidationError as error:
+            raise ConfigurationError(
+                f"{PLAN_PATH} was written by another version ({error.error_count()} fields differ). "
+                "Use the image that wrote it, or start anew."
+            ) from error
+
+
+def rows_path(shard: int) -> str:
+    """Staging path of a shard's rows."""
+    return f"plan/rows-{shard:05d}.parquet"
+
+
+def load_plan(workload: RenderWorkload, target: DatasetTarget) -> Plan:
+    """The staged plan that the workload document refers to."""
+    digest = require_digest(workload)
+    if not target.list_staged(PLAN_PATH):
+        raise DataError(
+            f"{target.uri} holds no staged plan {digest[:12]}. It was deleted: delete and apply the resource again.",
+            reason="PlanMissing",
+        )
+    return Plan.parse(target.get(PLAN_PATH), digest)
+
+
+def open_staging(workload: RenderWorkload, digest: str, on_wait: OnWait) -> DatasetTarget:
+    """The target of a generation; see open_target."""
+    return open_target(workload.output.uri, digest, private=workload.output.private, on_wait=on_wait)
+
+
+def require_digest(workload: RenderWorkload) -> str:
+    if workload.plan is None:
+        raise ConfigurationError("plan: the document of this step names no plan. Run the plan step first.")
+    return workload.plan.digest

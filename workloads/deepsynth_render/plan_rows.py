@@ -1,0 +1,80 @@
+"""The rows of one shard, as plan writes them and render reads them back."""
+
+import io
+from collections.abc import Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from pathlib import Path
+from typing import Any, Final
+
+_BATCH_ROWS: Final = 1000
+
+
+@dataclass(frozen=True)
+class PlanRow:
+    """One document. group: row group of the file; None where text and summary stand here. row: its place in the group
+    or, without one, in the file. index: its place in the split.
+    """
+
+    file: str
+    group: int | None
+    row: int
+    index: int
+    text: str | None = None
+    summary: str | None = None
+
+
+class PlanRowWriter:
+    """Writes one file in batches, so that texts of a large shard never stand in memory together."""
+
+    def __init__(self, path: Path) -> None:
+        import pyarrow.parquet as pq
+
+        self.path = path
+        self.count = 0
+        self._pending: list[PlanRow] = []
+        self._writer = pq.ParquetWriter(path, _build_schema(), compression="zstd", use_dictionary=["file"])
+
+    def add(self, row: PlanRow) -> None:
+        self._pending.append(row)
+        self.count += 1
+        if len(self._pending) == _BATCH_ROWS:
+            self._flush()
+
+    def close(self) -> None:
+        if self._pending:
+            self._flush()
+        self._writer.close()
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        columns = zip(*map(astuple, self._pending), strict=True)
+        schema = _build_schema()
+        arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
+        self._writer.write_batch(pa.record_batch(arrays, schema=schema))
+        self._pending.clear()
+
+
+def read_plan_rows(content: bytes) -> Iterator[PlanRow]:
+    """The rows of a plan file in order."""
+    import pyarrow.parquet as pq
+
+    names: Sequence[str] = [field.name for field in fields(PlanRow)]
+    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(_BATCH_ROWS, use_threads=False):
+        for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
+            yield PlanRow(*row)
+
+
+def _build_schema() -> Any:
+    import pyarrow as pa
+
+    return pa.schema(
+        [
+            ("file", pa.string()),
+            ("group", pa.int32()),
+            ("row", pa.int64()),
+            ("index", pa.int64()),
+            ("text", pa.string()),
+            ("summary", pa.string()),
+        ]
+    )

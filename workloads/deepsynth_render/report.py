@@ -1,0 +1,121 @@
+"""How a step shows what it does: GET /report while it runs, the termination message at its end, lines in the log."""
+
+import contextlib
+import os
+import threading
+import time
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import Literal
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report, fit_report
+from deepsynth_api.workload import NODE_NAME_VARIABLE, REPORT_ADDRESS_VARIABLE, TERMINATION_LOG_VARIABLE
+from deepsynth_store import Waiting
+
+StepName = Literal["plan", "render", "publish"]
+Part = PlanReport | RenderReport | PublishReport
+
+_METRICS = ("documents", "documents_total", "rows", "pages", "bytes", "pages_per_second")
+
+
+class Reporter:
+    """Holds the newest report of one step. The main thread shows, the server's threads read."""
+
+    def __init__(self, step: StepName) -> None:
+        self._step: StepName = step
+        self._part: Part | None = None
+        self._failure: Failure | None = None
+        self._waiting = ("", 0.0)
+
+    def show(self, part: Part) -> None:
+        self._part = part
+
+    def fail(self, reason: str, message: str, exit_code: int, exception: BaseException | None = None) -> None:
+        """Record the root cause of the step's end."""
+        self._failure = Failure(
+            reason=reason,
+            message=message,
+            exit_code=exit_code,
+            node=os.environ.get(NODE_NAME_VARIABLE),
+            exception=type(exception).__name__ if exception else None,
+        )
+
+    def on_wait(self, waiting: Waiting) -> None:
+        """Show why the store pauses, until the pause is over."""
+        self._waiting = (waiting.reason, time.monotonic() + waiting.seconds)
+        self.log(f"waiting {waiting.seconds:.0f} s: {waiting.reason}")
+
+    def log(self, line: str) -> None:
+        print(f"{self._step}: {line}", flush=True)
+
+    def build_report(self) -> Report:
+        parts = {} if self._part is None else {self._step: self._add_waiting(self._part)}
+        return Report.model_validate({"step": self._step, "time": datetime.now(UTC), "failure": self._failure, **parts})
+
+    def write_termination_message(self) -> None:
+        """To the file that becomes the container's termination message, where one is named."""
+        if path := os.environ.get(TERMINATION_LOG_VARIABLE):
+            Path(path).write_text(fit_report(self.build_report()), encoding="utf-8")
+
+    @contextlib.contextmanager
+    def serve(self) -> Iterator[None]:
+        """Answer /report, /metrics and /healthz at DEEPSYNTH_REPORT_ADDRESS for the duration of the block."""
+        address = os.environ.get(REPORT_ADDRESS_VARIABLE)
+        if not address:
+            yield
+            return
+        with _open_server(address, self) as server:
+            threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
+            try:
+                yield
+            finally:
+                server.shutdown()
+
+    def _add_waiting(self, part: Part) -> Part:
+        reason, until = self._waiting
+        seconds = until - time.monotonic()
+        if isinstance(part, PlanReport) or seconds <= 0:
+            return part
+        return part.model_copy(update={"waiting": f"{reason}, for another {seconds:.0f} s"})
+
+
+def _open_server(address: str, reporter: Reporter) -> ThreadingHTTPServer:
+    host, _, port = address.rpartition(":")
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answer = _answer(self.path, reporter)
+            self.send_response(200 if answer else 404)
+            self.send_header("Content-Type", answer[0] if answer else "text/plain")
+            self.end_headers()
+            self.wfile.write(answer[1].encode() if answer else b"see /report, /metrics and /healthz\n")
+
+        def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
+            """Say nothing: polls every few seconds would drown the log."""
+
+    try:
+        return ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
+    except (OSError, ValueError, OverflowError) as error:
+        raise ConfigurationError(f"{REPORT_ADDRESS_VARIABLE}: cannot serve at {address!r} ({error}).") from error
+
+
+def _answer(path: str, reporter: Reporter) -> tuple[str, str] | None:
+    """Content type and body."""
+    if path == "/report":
+        return "application/json", reporter.build_report().model_dump_json(by_alias=True, exclude_none=True)
+    if path == "/metrics":
+        return "text/plain; version=0.0.4", format_metrics(reporter.build_report())
+    return ("text/plain", "ok\n") if path == "/healthz" else None
+
+
+def format_metrics(report: Report) -> str:
+    """The numbers of the step under way as Prometheus gauges."""
+    part = report.render or report.publish
+    values = {name: getattr(part, name) for name in _METRICS if hasattr(part, name)}
+    return "".join(
+        f"# TYPE deepsynth_{report.step}_{name} gauge\ndeepsynth_{report.step}_{name} {value}\n"
+        for name, value in values.items()
+    )

@@ -1,0 +1,59 @@
+"""The files of a source: a folder or a Hub repository, or one file on its own."""
+
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+from typing import BinaryIO, Protocol
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_store import OnWait, StoredFile, open_dataset
+from deepsynth_store.uri import FolderLocation, parse_uri
+
+FIELD = "source.uri"
+
+
+class SourceFiles(Protocol):
+    """The part of DatasetFolder that sources need."""
+
+    @property
+    def uri(self) -> str: ...
+    @property
+    def revision(self) -> str: ...
+    def list_files(self, prefix: str = "") -> Sequence[StoredFile]: ...
+    def open(self, path: str) -> BinaryIO: ...
+    def read(self, path: str) -> bytes: ...
+
+
+def open_files(uri: str, revision: str | None, on_wait: OnWait | None) -> SourceFiles:
+    """Pin what `uri` names; see open_dataset for errors."""
+    location = parse_uri(uri, FIELD)
+    if isinstance(location, FolderLocation) and location.path.is_file():
+        return SingleFile(uri, location.path, revision)
+    return open_dataset(uri, revision, field=FIELD, on_wait=on_wait)
+
+
+class SingleFile:
+    """A source that is one file. The revision is a digest of its name, size and time of change."""
+
+    def __init__(self, uri: str, path: Path, revision: str | None) -> None:
+        self.uri = uri
+        self._path = path
+        status = path.stat()
+        self._file = StoredFile(path.name, status.st_size, None)
+        stamp = f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}"
+        self.revision = hashlib.sha256(stamp.encode()).hexdigest()
+        if revision not in {None, self.revision}:
+            raise DataError(f"{uri} has changed since it was pinned. Put the earlier content back, or start anew.")
+
+    def list_files(self, prefix: str = "") -> Sequence[StoredFile]:
+        return [self._file] if self._file.path.startswith(prefix) else []
+
+    def open(self, path: str) -> BinaryIO:
+        try:
+            return self._path.with_name(path).open("rb")
+        except PermissionError as error:
+            raise ConfigurationError(f"{FIELD}: {self.uri} cannot be read ({error}).") from error
+
+    def read(self, path: str) -> bytes:
+        with self.open(path) as file:
+            return file.read()

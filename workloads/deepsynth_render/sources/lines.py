@@ -1,0 +1,83 @@
+"""Reading rows of JSON Lines and CSV files as a stream."""
+
+import csv
+import io
+import json
+import sys
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.v1alpha1 import Columns
+from deepsynth_render.columns import choose_columns
+from deepsynth_render.sources.interface import Row
+
+
+def read_jsonl(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
+    """One object per line; empty lines are skipped. The columns are chosen by the first object's keys.
+
+    Raises DataError that names the line when it is no object, or text or summary is neither string nor null.
+    """
+    chosen: tuple[str, str] | None = None
+    for number, line in _number_lines(file, where):
+        if line.strip():
+            content = _parse_object(line, f"line {number} of {where}")
+            chosen = chosen or choose_columns(list(content), columns, where)
+            yield _get_text(content, chosen[0], number, where), _get_text(content, chosen[1], number, where)
+
+
+def read_csv(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
+    """RFC 4180 with a header line, UTF-8. Raises DataError that names the line whose fields do not fit the header."""
+    csv.field_size_limit(sys.maxsize)  # the default of 128 KiB is less than a long document
+    reader = csv.reader((line for _, line in _number_lines(file, where)), strict=True)
+    try:
+        header = next(reader, [])
+        text, summary = (header.index(name) for name in choose_columns(header, columns, where))
+        for fields in reader:
+            if fields:
+                _check_width(fields, header, reader.line_num, where)
+                yield fields[text], fields[summary]
+    except csv.Error as error:
+        raise DataError(f"line {reader.line_num} of {where} is not CSV ({error}).", reason="DamagedFile") from error
+
+
+def _number_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
+    """Lines as they are, line ends included: inside quotes they belong to the text."""
+    number = 0
+    try:
+        for number, line in enumerate(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), start=1):
+            yield number, line
+    except UnicodeDecodeError as error:
+        raise DataError(
+            f"{where} is not UTF-8 ({error.reason} after line {number}). Convert it to UTF-8.", reason="DamagedFile"
+        ) from error
+
+
+def _parse_object(line: str, where: str) -> dict[str, Any]:
+    try:
+        content = json.loads(line)
+    except ValueError as error:
+        raise DataError(f"{where} is not JSON ({error}). Write one object per line.", reason="DamagedFile") from error
+    if not isinstance(content, dict):
+        raise DataError(f"{where} holds no JSON object. Write one object per line.", reason="DamagedFile")
+    return content
+
+
+def _get_text(content: dict[str, Any], name: str, number: int, where: str) -> str | None:
+    value = content.get(name)
+    if value is not None and not isinstance(value, str):
+        raise DataError(
+            f"{name!r} in line {number} of {where} is {type(value).__name__}, not text. "
+            "Name another one in source.columns.",
+            reason="WrongColumnType",
+        )
+    return value
+
+
+def _check_width(fields: list[str], header: list[str], number: int, where: str) -> None:
+    if len(fields) != len(header):
+        raise DataError(
+            f"line {number} of {where} has {len(fields)} fields, its header {len(header)}. "
+            "Quote fields that hold commas.",
+            reason="DamagedFile",
+        )

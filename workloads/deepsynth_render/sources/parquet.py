@@ -1,0 +1,86 @@
+"""Reading two columns of a parquet file, row group by row group, in bounded memory."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any, BinaryIO
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.v1alpha1 import Columns
+from deepsynth_render.columns import choose_columns
+from deepsynth_render.sources.interface import Row
+
+_BATCH_ROWS = 512
+_READ_BYTES = 8 * 2**20
+
+
+class ParquetTexts:
+    """One open file. Raises DataError when it is damaged or a column holds no strings; close it after use.
+
+    where: the file's name in messages.
+    """
+
+    def __init__(self, file: BinaryIO, columns: Columns, where: str) -> None:
+        import pyarrow.parquet as pq
+
+        self._file = file
+        self._where = where
+        with explain_damage(where):
+            # A buffer instead of whole column chunks: a row group of a million texts may be larger than memory.
+            self._parquet: pq.ParquetFile = pq.ParquetFile(file, buffer_size=_READ_BYTES, pre_buffer=False)
+            schema = self._parquet.schema_arrow
+        self._columns = choose_columns(schema.names, columns, where)
+        for name in self._columns:
+            _check_type(schema.field(name), where)
+
+    def list_sizes(self) -> list[int]:
+        """Rows of each row group."""
+        metadata = self._parquet.metadata
+        return [metadata.row_group(number).num_rows for number in range(metadata.num_row_groups)]
+
+    def read(self, number: int) -> Iterator[Row]:
+        with explain_damage(self._where):
+            batches = self._parquet.iter_batches(
+                _BATCH_ROWS, row_groups=[number], columns=list(self._columns), use_threads=False
+            )
+            for batch in batches:
+                texts, summaries = (batch.column(name).to_pylist() for name in self._columns)
+                yield from zip(texts, summaries, strict=True)
+
+    def close(self) -> None:
+        self._parquet.close()
+        self._file.close()
+
+
+def _check_type(field: Any, where: str) -> None:
+    import pyarrow as pa
+
+    kind = field.type.value_type if pa.types.is_dictionary(field.type) else field.type
+    known = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
+    if not any(is_known(kind) for is_known in known):
+        raise DataError(
+            f"column {field.name!r} of {where} holds {kind}, not text. Name another one in source.columns.",
+            reason="WrongColumnType",
+        )
+
+
+@contextlib.contextmanager
+def explain_damage(where: str) -> Iterator[None]:
+    """Turn what pyarrow raises for damaged bytes into a DataError; errors of the store pass through."""
+    import pyarrow as pa
+
+    try:
+        yield
+    except (pa.ArrowException, UnicodeDecodeError) as error:
+        raise _damaged(where, error) from error
+    except OSError as error:
+        if error.errno is not None:  # of the disk or the network; pyarrow's own have no number
+            raise
+        raise _damaged(where, error) from error
+
+
+def _damaged(where: str, error: Exception) -> DataError:
+    return DataError(
+        f"{where} is not a readable parquet file ({' '.join(str(error).split())[:200]}). "
+        "Replace it by an undamaged copy, or leave its split out with source.splits.",
+        reason="DamagedFile",
+    )
