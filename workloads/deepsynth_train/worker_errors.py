@@ -3,15 +3,14 @@
 import errno
 import traceback
 
-from torch import OutOfMemoryError
-from torch.distributed import DistError
-
 from deepsynth_api.errors import PeerLostError, WorkloadError
 from deepsynth_api.exit_codes import ExitCode
-from deepsynth_train.checkpoint.ranks import RaisedOnPeer
 from deepsynth_train.run_folder import ErrorRecord
 
 TRACEBACK_CHARACTERS = 2000
+
+DISTRIBUTED_ERRORS = {"DistError", "RaisedOnPeer"}
+"""Classes of torch.distributed and of our checkpoints, by name: a worker that fails early has not loaded torch."""
 
 COLLECTIVE_FAILURES = (
     "Connection closed by peer",
@@ -53,7 +52,7 @@ def describe_error(error: BaseException, *, rank: int, step: int, at: float, sto
 
 def is_consequence(error: BaseException) -> bool:
     """Whether the error says that another process failed, rather than this one."""
-    if isinstance(error, PeerLostError | DistError) or isinstance(error.__cause__, RaisedOnPeer):
+    if isinstance(error, PeerLostError) or {*_class_names(error), *_class_names(error.__cause__)} & DISTRIBUTED_ERRORS:
         return True
     return type(error) is RuntimeError and any(sign in str(error) for sign in COLLECTIVE_FAILURES)
 
@@ -67,7 +66,7 @@ def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
         return error.exit_code, error.reason, error.message
     if is_consequence(error):
         return ExitCode.TRY_AGAIN, "PeerLost", f"lost the other processes: {_first_line(error)}"
-    if isinstance(error, OutOfMemoryError):
+    if "OutOfMemoryError" in _class_names(error):
         remedy = "lower spec.microBatchSize or set spec.gradientCheckpointing"
         return ExitCode.TRY_AGAIN, "OutOfMemory", f"the GPU's memory is full: {_first_line(error)}; {remedy}"
     if isinstance(error, MemoryError):
@@ -75,6 +74,10 @@ def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return ExitCode.TRY_AGAIN, "DiskFull", f"no space left for {error.filename}; enlarge the volume"
     return ExitCode.TRY_AGAIN, "UnexpectedError", f"{type(error).__name__}: {_first_line(error)}"
+
+
+def _class_names(error: BaseException | None) -> set[str]:
+    return {kind.__name__ for kind in type(error).__mro__}
 
 
 def _first_line(error: BaseException) -> str:
