@@ -1,9 +1,9 @@
 """How the in-memory Cluster runs a pod's container: the seam between it and local processes (or a test's script).
 
 The Cluster calls `start` once per pod, after its phase could become Running, and `stop` when the pod is deleted or
-evicted. The runner answers through the PodListener it was given, from the same event loop and never from inside
-`start` or `stop` itself (use a task or loop.call_soon). Nothing of Kubernetes' rules lives in a runner: whether an
-exit is a failure, what is retried and what is deleted is the Job controller's business.
+evicted. The runner answers through the PodListener it was given, at once or later, in the thread of the Cluster.
+Nothing of Kubernetes' rules lives in a runner: whether an exit is a failure, what is retried and what is deleted is
+the Job controller's business.
 """
 
 from collections.abc import Mapping

@@ -1,0 +1,161 @@
+"""Objects as an API server keeps them: resourceVersion, uid, generation, finalizers, deletion marks, watch events.
+
+Everything is synchronous, and subscribers are called in the order of the changes. They must not change objects
+themselves: they note what to do and do it later.
+"""
+
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Any, Literal
+
+Object = dict[str, Any]
+Key = tuple[str, str, str]
+"""Kind, namespace, name."""
+
+
+@dataclass(frozen=True, slots=True)
+class WatchEvent:
+    type: Literal["ADDED", "MODIFIED", "DELETED"]
+    manifest: Object
+    """The object after the change; the last body of a deleted one. Not to be changed."""
+
+
+Subscriber = Callable[[WatchEvent], None]
+
+
+class AlreadyExists(Exception):  # noqa: N818 - named after the API server's reason
+    """An object of this kind, namespace and name exists."""
+
+
+def key_of(manifest: Mapping[str, Any]) -> Key:
+    metadata = manifest["metadata"]
+    return manifest["kind"], metadata.get("namespace", "default"), metadata["name"]
+
+
+def format_time(time: datetime) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+class ObjectStore:
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._objects: dict[Key, Object] = {}
+        self._subscribers: list[Subscriber] = []
+        self._version = 0
+
+    def subscribe(self, subscriber: Subscriber) -> None:
+        self._subscribers.append(subscriber)
+
+    def get(self, kind: str, namespace: str, name: str) -> Object | None:
+        return deepcopy(self._objects.get((kind, namespace, name)))
+
+    def select(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+        """Objects of a kind in order of creation; `namespace` None means all."""
+        return [deepcopy(item) for item in self._find(kind, namespace, labels or {})]
+
+    def list_dependents(self, uid: str) -> list[Object]:
+        """Objects that name `uid` in their ownerReferences."""
+        return [deepcopy(item) for item in self._objects.values() if uid in get_owner_uids(item)]
+
+    def has_uid(self, uid: str) -> bool:
+        return any(item["metadata"]["uid"] == uid for item in self._objects.values())
+
+    def create(self, manifest: Mapping[str, Any]) -> Object:
+        """Store a new object, with generateName resolved. Raises AlreadyExists."""
+        created = deepcopy(dict(manifest))
+        uid = str(uuid.uuid4())
+        created["metadata"] = {
+            "namespace": "default",
+            "name": created["metadata"].get("generateName", "") + uid[:5],
+            **created["metadata"],
+            "uid": uid,
+            "generation": 1,
+            "creationTimestamp": format_time(self._now()),
+        }
+        return self.restore(created)
+
+    def restore(self, manifest: Mapping[str, Any]) -> Object:
+        """Store an object of an earlier life as it is, uid and status included. Raises AlreadyExists."""
+        key, restored = key_of(manifest), deepcopy(dict(manifest))
+        if key in self._objects:
+            raise AlreadyExists("{} {}/{} exists".format(*key))
+        self._put(key, restored, "ADDED")
+        return deepcopy(restored)
+
+    def update(self, key: Key, change: Callable[[Object], None]) -> Object:
+        """Change an object in place. A changed spec moves its generation; no change at all makes no event.
+
+        Raises KeyError when it is gone.
+        """
+        old = self._objects[key]
+        new = deepcopy(old)
+        change(new)
+        if new != old:
+            if new.get("spec") != old.get("spec"):
+                new["metadata"]["generation"] += 1
+            self._put(key, new, "MODIFIED")
+        return deepcopy(new)
+
+    def delete(self, key: Key) -> None:
+        """Delete in the background. Pods and objects with finalizers are only marked; gone is fine.
+
+        A pod's deletionTimestamp is the end of its grace period. Whoever runs it calls `remove` afterwards.
+        """
+        found = self._objects.get(key)
+        if found is None or "deletionTimestamp" in found["metadata"]:
+            return
+        if key[0] != "Pod" and not found["metadata"].get("finalizers"):
+            self._remove(key)
+            return
+        grace = found["spec"].get("terminationGracePeriodSeconds", 30) if key[0] == "Pod" else 0
+        end = format_time(self._now() + timedelta(seconds=grace))
+        self.update(key, lambda item: item["metadata"].update(deletionTimestamp=end, deletionGracePeriodSeconds=grace))
+
+    def remove(self, key: Key) -> None:
+        """Take a marked object away as soon as it has no finalizers: its grace has ended."""
+        self.update(key, lambda item: item["metadata"].update(deletionGracePeriodSeconds=0))
+        self._remove_if_free(key)
+
+    def remove_finalizer(self, key: Key, finalizer: str) -> None:
+        """Drop a finalizer; gone is fine. The last body of an object that this frees still shows it."""
+        found = self._objects.get(key)
+        if found is None or finalizer not in found["metadata"].get("finalizers", ()):
+            return
+        rest = [item for item in found["metadata"]["finalizers"] if item != finalizer]
+        if not rest and found["metadata"].get("deletionGracePeriodSeconds") == 0:
+            self._remove(key)
+            return
+        self.update(key, lambda item: item["metadata"].update(finalizers=rest))
+
+    def _find(self, kind: str, namespace: str | None, labels: Mapping[str, str]) -> Iterator[Object]:
+        for key, item in self._objects.items():
+            own = item["metadata"].get("labels", {})
+            if key[0] == kind and namespace in {None, key[1]} and labels.items() <= own.items():
+                yield item
+
+    def _remove_if_free(self, key: Key) -> None:
+        metadata = self._objects[key]["metadata"]
+        if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
+            self._remove(key)
+
+    def _remove(self, key: Key) -> None:
+        removed = self._objects.pop(key)
+        self._version += 1
+        self._notify(WatchEvent("DELETED", removed))
+
+    def _put(self, key: Key, manifest: Object, event: Literal["ADDED", "MODIFIED"]) -> None:
+        self._version += 1
+        manifest["metadata"]["resourceVersion"] = str(self._version)
+        self._objects[key] = manifest
+        self._notify(WatchEvent(event, manifest))
+
+    def _notify(self, event: WatchEvent) -> None:
+        for subscriber in self._subscribers:
+            subscriber(event)
+
+
+def get_owner_uids(manifest: Mapping[str, Any]) -> set[str]:
+    return {reference["uid"] for reference in manifest["metadata"].get("ownerReferences", ())}
