@@ -1,8 +1,8 @@
-"""From an open stored file to a checked local one."""
+"""From a stored file to a checked local one."""
 
 import hashlib
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.atomic import (
@@ -15,19 +15,17 @@ from deepsynth_store.atomic import (
 )
 from deepsynth_store.interface import OnBytes, StoredFile
 
-_CHUNK_BYTES = 8 * 2**20
-
 
 def write_download(
-    source: BinaryIO, expected: StoredFile, local_path: Path, uri: str, on_bytes: OnBytes | None
+    chunks: Iterable[bytes], expected: StoredFile, local_path: Path, uri: str, on_bytes: OnBytes | None
 ) -> StoredFile:
-    """Copy `source` to local_path, which appears only when size and (where known) sha256 are right."""
+    """Write the content to local_path, which appears only when size and (where known) sha256 are right."""
     _check_free_space(expected, local_path)
     partial = partial_name(local_path)
     with explain_full_disk(local_path):
         make_folder_durably(local_path.parent)
         try:
-            found = _copy(source, expected.path, partial, on_bytes)
+            found = _write(chunks, expected.path, partial, on_bytes)
             _compare(found, expected, uri)
             fsync_file(partial)
             rename_durably(partial, local_path)
@@ -36,10 +34,10 @@ def write_download(
     return found
 
 
-def _copy(source: BinaryIO, path: str, target: Path, on_bytes: OnBytes | None) -> StoredFile:
+def _write(chunks: Iterable[bytes], path: str, target: Path, on_bytes: OnBytes | None) -> StoredFile:
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
-        while chunk := source.read(_CHUNK_BYTES):
+        for chunk in chunks:
             file.write(chunk)
             digest.update(chunk)
             size += len(chunk)

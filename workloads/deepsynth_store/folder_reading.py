@@ -17,6 +17,9 @@ JOURNAL = "deepsynth/publishing"
 """Stands while a publish is under way: the folder then holds parts of two generations and is not to be read."""
 
 
+_CHUNK_BYTES = 8 * 2**20
+
+
 class FolderDataset:
     """See DatasetFolder. The revision is compared again at each opening, so that two generations never mix."""
 
@@ -43,11 +46,13 @@ class FolderDataset:
         ]
 
     def open(self, path: str) -> BinaryIO:
-        try:
-            file = self._find(path).open("rb")
-        except (FileNotFoundError, IsADirectoryError) as error:
-            raise DataError(f"{self.uri} holds no file {path}.") from error
-        self._check_unchanged()
+        with contextlib.ExitStack() as closing:
+            try:
+                file = closing.enter_context(self._find(path).open("rb"))
+            except (FileNotFoundError, IsADirectoryError) as error:
+                raise DataError(f"{self.uri} holds no file {path}.") from error
+            self._check_unchanged()  # after opening: what is open stays what it is
+            closing.pop_all()
         return file
 
     def read(self, path: str) -> bytes:
@@ -57,7 +62,8 @@ class FolderDataset:
     def download(self, path: str, local_path: Path, on_bytes: OnBytes | None = None) -> StoredFile:
         with self.open(path) as file:
             expected = self._known.get(path) or StoredFile(path, os.fstat(file.fileno()).st_size, None)
-            return write_download(file, expected, local_path, self.uri, on_bytes)
+            chunks = iter(lambda: file.read(_CHUNK_BYTES), b"")
+            return write_download(chunks, expected, local_path, self.uri, on_bytes)
 
     def _find(self, path: str) -> Path:
         if path.startswith("/") or ".." in path.split("/"):

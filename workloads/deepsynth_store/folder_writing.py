@@ -17,7 +17,6 @@ from typing import BinaryIO
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.atomic import (
     explain_full_disk,
-    fsync_file,
     fsync_folder,
     make_folder_durably,
     partial_name,
@@ -136,18 +135,20 @@ class FolderTarget:
             return
         rename_durably(partial, target)
         partial.unlink(missing_ok=True)  # renaming a file onto another link of itself leaves both names
-        fsync_file(target)
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
         """One publisher at a time; the kernel (or the NFS server) lets go when the process ends."""
         with (self._root / _LOCK).open("wb") as lock:
-            fcntl.flock(lock, fcntl.LOCK_EX)
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX)
+            except OSError as error:
+                raise ConfigurationError(f"{self._field}: {self.uri} is on a file system without locks.") from error
             yield
 
     @contextlib.contextmanager
     def _explain_refusal(self) -> Iterator[None]:
         try:
             yield
-        except (PermissionError, NotADirectoryError) as error:
+        except (PermissionError, NotADirectoryError, FileExistsError) as error:
             raise ConfigurationError(f"{self._field}: {self.uri} cannot be written ({error}).") from error

@@ -33,7 +33,11 @@ def classify(error: BaseException) -> Fault | None:
         return _classify_status(error.response.status_code)
     if isinstance(error, RuntimeError):  # another thread closed the shared client after a refused connection
         return Fault.UNAVAILABLE if "client has been closed" in str(error) else None
-    return Fault.UNAVAILABLE if isinstance(error, (HTTP_ERROR, json.JSONDecodeError)) else None
+    if isinstance(error, OfflineModeIsEnabled):
+        return None
+    # Builtin connection errors come from the Xet library, JSON errors from proxies that answer with a page of theirs.
+    unavailable = (HTTP_ERROR, json.JSONDecodeError, ConnectionError, TimeoutError)
+    return Fault.UNAVAILABLE if isinstance(error, unavailable) else None
 
 
 def _classify_status(status: int) -> Fault | None:

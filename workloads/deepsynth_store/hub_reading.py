@@ -1,31 +1,23 @@
 """Reading a repository of the Hub at one commit."""
 
-import io
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, BinaryIO, Final, cast
+from typing import BinaryIO, Final
 
-from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
-from huggingface_hub.utils._headers import build_hf_headers
-from huggingface_hub.utils._http import hf_raise_for_status
 
 from deepsynth_api.errors import DataError
 from deepsynth_store.download import write_download
 from deepsynth_store.hub_calls import HubCalls
+from deepsynth_store.hub_file import HubStream, open_hub_file
 from deepsynth_store.interface import OnBytes, OnWait, StoredFile
 from deepsynth_store.uri import HubLocation
-
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
 
 CONVERTED: Final = "refs/convert/parquet"
 """Where the Hub keeps the Parquet form of a data set that is a script, as CONFIG/SPLIT/NNNN.parquet."""
 
-_LARGEST_REQUEST_BYTES = 32 * 2**20
-_BUFFER_BYTES = 64 * 2**10
 _PATHS_PER_REQUEST = 500
 
 
@@ -50,8 +42,8 @@ class HubDataset:
             return file.read()
 
     def download(self, path: str, local_path: Path, on_bytes: OnBytes | None = None) -> StoredFile:
-        with self.open(path) as file:
-            return write_download(file, self._find(path), local_path, self.uri, on_bytes)
+        with HubStream(self._calls, self.revision, self._find(path)) as chunks:
+            return write_download(chunks, self._find(path), local_path, self.uri, on_bytes)
 
     @cached_property
     def _files(self) -> dict[str, StoredFile]:
@@ -107,52 +99,3 @@ def find_paths(calls: HubCalls, revision: str, paths: Sequence[str]) -> list[Sto
 
 def _to_stored_file(entry: RepoFile) -> StoredFile:
     return StoredFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None)
-
-
-def open_hub_file(calls: HubCalls, revision: str, file: StoredFile) -> BinaryIO:
-    """Random access by range requests."""
-    return cast("BinaryIO", io.BufferedReader(_HubFile(calls, revision, file), _BUFFER_BYTES))
-
-
-class _HubFile(io.RawIOBase):
-    def __init__(self, calls: HubCalls, revision: str, file: StoredFile) -> None:
-        self._calls = calls
-        self._file = file
-        self._position = 0
-        self._url = hf_hub_url(**calls.repo, filename=file.path, revision=revision, endpoint=calls.api.endpoint)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self._file.size - self._position, _LARGEST_REQUEST_BYTES)
-        if wanted <= 0:
-            return 0
-        content = self._calls.call(f"read {self._file.path} of", lambda: self._fetch(self._position, wanted))
-        view[:wanted] = content
-        self._position += wanted
-        return wanted
-
-    def _fetch(self, start: int, length: int) -> bytes:
-        asked = {"Range": f"bytes={start}-{start + length - 1}"}
-        response = get_session().get(self._url, headers={**build_hf_headers(), **asked})
-        hf_raise_for_status(response)
-        content = response.content if response.status_code == 206 else response.content[start : start + length]
-        if len(content) != length:
-            raise DataError(
-                f"{self._file.path} of {self._calls.location.uri} ends early: "
-                f"{len(content)} of {length} bytes at {start}."
-            )
-        return content

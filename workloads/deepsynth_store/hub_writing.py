@@ -14,7 +14,8 @@ from huggingface_hub.errors import RepositoryNotFoundError
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.hub_calls import HubCalls
-from deepsynth_store.hub_reading import find_paths, list_tree, open_hub_file
+from deepsynth_store.hub_file import open_hub_file
+from deepsynth_store.hub_reading import find_paths, list_tree
 from deepsynth_store.interface import MANIFEST, OnWait, Published, StoredFile
 from deepsynth_store.manifest import (
     find_superseded,

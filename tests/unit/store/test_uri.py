@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_store.uri import FolderLocation, HubLocation, parse_uri
+
+
+@pytest.mark.parametrize(
+    ("uri", "kind", "repo_id"),
+    [
+        ("hf://datasets/someone/pages", "dataset", "someone/pages"),
+        ("hf://datasets/billsum", "dataset", "billsum"),
+        ("hf://someone/model-1.0", "model", "someone/model-1.0"),
+    ],
+)
+def test_a_hub_uri_names_a_repository(uri: str, kind: str, repo_id: str) -> None:
+    location = parse_uri(uri)
+    assert isinstance(location, HubLocation)
+    assert (location.kind, location.repo_id) == (kind, repo_id)
+
+
+def test_a_claim_is_a_folder_below_the_volumes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSYNTH_VOLUMES", "/mnt/volumes")
+    assert parse_uri("pvc://data/sets/xsum") == FolderLocation(
+        "pvc://data/sets/xsum", Path("/mnt/volumes/data/sets/xsum")
+    )
+    assert parse_uri("pvc://data") == FolderLocation("pvc://data", Path("/mnt/volumes/data"))
+
+
+def test_a_file_uri_is_an_absolute_path() -> None:
+    assert parse_uri("file:///srv/xsum") == FolderLocation("file:///srv/xsum", Path("/srv/xsum"))
+
+
+@pytest.mark.parametrize(
+    "uri",
+    [
+        "someone/pages",
+        "/srv/xsum",
+        "file://srv/xsum",
+        "file:///srv/../etc",
+        "http://huggingface.co/datasets/someone/pages",
+        "hf://someone",
+        "hf://datasets/someone/pages/data",
+        "hf://datasets/someone/pages@main",
+        "hf://spaces/someone/app",
+        "hf://datasets/../pages",
+        "pvc://data/../other",
+        "pvc:///data",
+        "pvc://Data_Set/x",
+        "s3://bucket/pages",
+    ],
+)
+def test_a_uri_that_cannot_be_used_is_refused_with_its_field(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSYNTH_VOLUMES", "/mnt/volumes")
+    with pytest.raises(ConfigurationError, match=r"^spec\.output\.uri: "):
+        parse_uri(uri, "spec.output.uri")
+
+
+def test_a_refusal_lists_what_is_supported() -> None:
+    with pytest.raises(ConfigurationError, match=r"hf://datasets/OWNER/NAME.*pvc://CLAIM/PATH.*file:///"):
+        parse_uri("ftp://x")
+
+
+def test_a_claim_without_mounted_volumes_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DEEPSYNTH_VOLUMES", raising=False)
+    with pytest.raises(ConfigurationError, match="DEEPSYNTH_VOLUMES"):
+        parse_uri("pvc://data/x")
