@@ -12,7 +12,7 @@ from deepsynth_render.geometry import build_geometry
 from deepsynth_render.layout import Layout, lay_out
 from deepsynth_render.lines import Ints
 from deepsynth_render.png import Compression, build_paper, encode_png
-from deepsynth_render.raster import Drawing, place_bitmaps
+from deepsynth_render.raster import draw_page, place_bitmaps
 from deepsynth_render.refusal import RefusedDocument
 from deepsynth_render.words import INKED, LINE_FEED, WordCache
 
@@ -37,9 +37,8 @@ class PageRenderer:
 
     def __init__(self, page: PageSettings, compression: Compression) -> None:
         self._seed = page.seed
-        draw = Drawing()
         self._styles = [
-            _Style(page, load_font(family), size, compression, draw)
+            _Style(page, load_font(family), size, compression)
             for family in page.font_families
             for size in page.font_sizes_px
         ]
@@ -63,13 +62,12 @@ class PageRenderer:
 class _Style:
     """One font at one size."""
 
-    def __init__(self, page: PageSettings, font: Font, size_px: int, compression: Compression, draw: Drawing) -> None:
+    def __init__(self, page: PageSettings, font: Font, size_px: int, compression: Compression) -> None:
         self._justify = page.align == "justify"
         self._max_pages = page.max_pages
         self._font = font
         self._size_px = size_px
         self._compression = compression
-        self._draw = draw
         self._geometry = build_geometry(page, font, size_px)
 
     @cached_property
@@ -96,5 +94,5 @@ class _Style:
         atlas = self._words.atlas.ink.rows[:, 0]
         for bitmaps in place_bitmaps(layout, rows, self._words, self._geometry):
             page = build_paper(width, height)
-            self._draw(page, atlas, bitmaps)
+            draw_page(page, atlas, bitmaps)
             yield encode_png(page, width, self._compression)

@@ -81,8 +81,8 @@ def _draw_in_loops(rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
 class Drawing:
     """draw_with_numpy for the first pages, then the same as machine code, with the same pixels.
 
-    Importing numba and compiling takes a process seconds, so it waits until they will have been worth it. Where
-    numba is not installed nothing changes.
+    Importing numba and compiling takes a process seconds, so it waits until they are worth it. Where numba is not
+    installed nothing changes.
     """
 
     def __init__(self, pages_before_compiling: int = PAGES_BEFORE_COMPILING) -> None:
@@ -105,3 +105,7 @@ def compile_draw() -> Draw:
         return draw_with_numpy
     compiled: Draw = numba.njit("void(u1[:,::1], u1[:], i8[:,::1])")(_draw_in_loops)
     return compiled
+
+
+draw_page = Drawing()
+"""The process's own: its renderers count their pages together."""
