@@ -1,6 +1,5 @@
 """The rows of one shard, as plan writes them and render reads them back."""
 
-import io
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
 from pathlib import Path
@@ -55,12 +54,12 @@ class PlanRowWriter:
         self._pending.clear()
 
 
-def read_plan_rows(content: bytes) -> Iterator[PlanRow]:
+def read_plan_rows(path: Path) -> Iterator[PlanRow]:
     """The rows of a plan file in order."""
     import pyarrow.parquet as pq
 
     names: Sequence[str] = [field.name for field in fields(PlanRow)]
-    for batch in pq.ParquetFile(io.BytesIO(content)).iter_batches(_BATCH_ROWS, use_threads=False):
+    for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS, use_threads=False):
         for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
             yield PlanRow(*row)
 

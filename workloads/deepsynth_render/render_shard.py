@@ -1,6 +1,5 @@
 """Rendering the documents of one shard."""
 
-import hashlib
 import time
 from collections import Counter
 from collections.abc import Iterator
@@ -22,7 +21,8 @@ from deepsynth_render.receipt import Receipt, data_path, receipt_path
 from deepsynth_render.report import Reporter
 from deepsynth_render.shard import Document, ShardFile, ShardWriter
 from deepsynth_render.sources import Row, TextSource, open_source
-from deepsynth_store import DatasetTarget
+from deepsynth_store import DatasetTarget, StoredFile
+from deepsynth_store.download import write_download
 
 _LOGGED_REFUSALS: Final = 5
 """Of each reason: enough to see what is wrong, few enough for a log."""
@@ -85,11 +85,12 @@ class ShardRenderer:
                 yield from _pick(rows, self._source.read_again(file, group), file)
 
     def _load_rows(self) -> Iterator[PlanRow]:
-        path = rows_path(self._shard)
-        content = self._target.get(path)
-        if hashlib.sha256(content).hexdigest() != self._planned.rows_sha256:
-            raise DataError(f"{path} in staging of {self._target.uri} is damaged. Run the plan step again.")
-        return read_plan_rows(content)
+        path, local_path = rows_path(self._shard), self._folder / "rows.parquet"
+        size = next((file.size for file in self._target.list_staged(path)), 0)
+        with self._target.open_staged(path) as file:
+            expected = StoredFile(path, size, self._planned.rows_sha256)
+            write_download(file, expected, local_path, self._target.uri, None)
+        return read_plan_rows(local_path)
 
     @cached_property
     def _source(self) -> TextSource:

@@ -24,7 +24,7 @@ class DocstringSource:
     """See TextSource. revision: sha256 of the pairs, which differ between versions of Python."""
 
     language = "en"
-    license = "psf-2.0"
+    license = "other"
 
     def __init__(self, folder: Path | None = None, splits: tuple[str, ...] = SPLITS) -> None:
         self._folder = folder or Path(sysconfig.get_path("stdlib"))
