@@ -92,10 +92,10 @@ class Heartbeat:
         self._log(text)
         self._update(notes=[*self._folder_notes, *self._own_notes])
 
-    def finish(self, output: str | None) -> None:
-        """The last report. output: URI of the final model."""
+    def finish(self, output: ModelOutput | None) -> None:
+        """The last report. output: the final model."""
         self._phase = "done"
-        self._update(phase="done", output=ModelOutput(uri=output) if output else None)
+        self._update(phase="done", output=output)
 
     def _update(self, *, soon: bool = False, **fields: object) -> None:
         """Beat, and write the report; `soon`: not if it was written a moment ago."""

@@ -1,7 +1,8 @@
 """The processes of one attempt: who this one is, its device, and small agreements between all of them."""
 
 import os
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -30,6 +31,11 @@ class World:
     def is_first_on_node(self) -> bool:
         return self.local_rank == 0
 
+    @property
+    def threads(self) -> int:
+        """Cores of this node per process, for decoding pages."""
+        return max(1, len(os.sched_getaffinity(0)) // self.local_size)
+
     def sum(self, values: Sequence[float]) -> list[float]:
         """Element-wise sum over all ranks in float64; every rank gets the same numbers."""
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
@@ -37,9 +43,15 @@ class World:
             dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
-    def barrier(self) -> None:
-        """Return when every rank is here."""
-        self.sum([0.0])
+    def wait_for_all(self, beat: Callable[[], None]) -> None:
+        """Return when every rank is here; `beat` is called meanwhile, since that can take as long as a download."""
+        if self.size == 1:
+            return
+        arrival = dist.all_reduce(torch.zeros(1, device=self.device), async_op=True)
+        while not arrival.is_completed():
+            beat()
+            time.sleep(0.2)
+        arrival.wait()
 
 
 def join_world() -> World:
@@ -52,9 +64,10 @@ def join_world() -> World:
     device = torch.device("cuda", local_rank) if torch.cuda.is_available() else torch.device("cpu")
     if device.type == "cuda":
         torch.cuda.set_device(device)
-    else:
-        torch.set_num_threads(max(1, (os.cpu_count() or 1) // local_size))
-    if size > 1:
+    elif "OMP_NUM_THREADS" not in os.environ:
+        # More threads than the container's cores are slow, and their number must not change the sums.
+        torch.set_num_threads(1)
+    if size > 1 and not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
         dist.init_process_group(backend, rank=rank, world_size=size, timeout=TIMEOUT)
     return World(rank, size, local_rank, local_size, device)

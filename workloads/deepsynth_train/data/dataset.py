@@ -1,0 +1,68 @@
+"""All datasets of a run as two numbered sets of samples: to train on and to measure on."""
+
+import json
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from deepsynth_train.data.materialise import LocalDataset, LocalSplit
+from deepsynth_train.data.pages import PageTable
+from deepsynth_train.data.samples import Limits, SampleIndex, SampleSet, Task, build_index, concatenate
+from deepsynth_train.models.page_model import PageModel
+
+
+@dataclass(frozen=True)
+class TrainingData:
+    """validation: None when the spec names no validation split."""
+
+    train: SampleSet
+    validation: SampleSet | None
+
+    def compute_digest(self) -> int:
+        """32 bits over which rows make up the samples; equal on all nodes that hold the same data."""
+        index = self.train.index
+        return zlib.crc32(index.first.tobytes(), zlib.crc32(index.tokens.tobytes()))
+
+
+def index_data(
+    datasets: Sequence[LocalDataset],
+    task: Task,
+    model: PageModel,
+    limits: Limits,
+    *,
+    folder: Path,
+    on_rows: Callable[[], None],
+) -> None:
+    """Decide which samples are used and write that to `folder`, a new one, for all processes of the node.
+
+    Raises DataError for a dataset that cannot be used.
+    """
+    for split, parts in _by_split(datasets).items():
+        indexes = []
+        for part in parts:
+            where = f"spec.datasets[{part.name}] ({split} split)"
+            indexes.append(build_index(PageTable(part.files), task, model, limits, where=where, on_rows=on_rows))
+        rows = [len(PageTable(part.files)) for part in parts]
+        concatenate(indexes, rows).save(folder / split)
+        (folder / split / "files.json").write_text(json.dumps([str(path) for part in parts for path in part.files]))
+
+
+def open_data(folder: Path, task: Task) -> TrainingData:
+    """Open what `index_data` wrote; nothing but file maps is held."""
+    return TrainingData(
+        _open_split(folder, "train", task),
+        _open_split(folder, "validation", task) if (folder / "validation").exists() else None,
+    )
+
+
+def _open_split(folder: Path, split: str, task: Task) -> SampleSet:
+    files = [Path(path) for path in json.loads((folder / split / "files.json").read_text())]
+    return SampleSet(PageTable(files), task, SampleIndex.load(folder / split), f"the {split} split")
+
+
+def _by_split(datasets: Sequence[LocalDataset]) -> dict[str, list[LocalSplit]]:
+    splits = {"train": [dataset.train for dataset in datasets]}
+    if validation := [dataset.validation for dataset in datasets if dataset.validation]:
+        splits["validation"] = validation
+    return splits

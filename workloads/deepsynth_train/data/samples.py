@@ -1,0 +1,222 @@
+"""What a sample is: for `ocr` a page, for `summarize` a document with all its pages in order."""
+
+import json
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsynth_api.errors import DataError
+from deepsynth_train.data.pages import PageTable
+from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.progress import DroppedSamples
+
+Task = Literal["ocr", "summarize"]
+LABEL_COLUMNS: dict[Task, str] = {"ocr": "text", "summarize": "summary"}
+_FIELDS = ("first", "pages", "tokens", "sizes")
+
+
+@dataclass(frozen=True)
+class SampleIndex:
+    """Kept samples of one split, as arrays of the same length.
+
+    first: row of the first page. pages: how many rows follow each other. tokens: length of the whole sequence.
+    sizes: samples of each dataset, which follow each other. seen: samples before any was left out.
+    """
+
+    first: NDArray[np.int64]
+    pages: NDArray[np.int64]
+    tokens: NDArray[np.int64]
+    sizes: NDArray[np.int64]
+    dropped: tuple[DroppedSamples, ...] = ()
+    seen: int = 0
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def save(self, folder: Path) -> None:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name in _FIELDS:
+            np.save(folder / f"{name}.npy", getattr(self, name))
+        dropped = {drop.reason: drop.samples for drop in self.dropped}
+        (folder / "index.json").write_text(json.dumps({"seen": self.seen, "dropped": dropped}))
+
+    @classmethod
+    def load(cls, folder: Path) -> "SampleIndex":
+        """The arrays stay on disk, shared by all processes of the node."""
+        arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _FIELDS}
+        document = json.loads((folder / "index.json").read_text())
+        dropped = tuple(DroppedSamples(reason, count) for reason, count in document["dropped"].items())
+        return cls(**arrays, dropped=dropped, seen=int(document["seen"]))
+
+
+@dataclass(frozen=True)
+class Limits:
+    """None: no limit beside the model's own. max_dropped_percent: of the samples, 0 to 100."""
+
+    max_label_tokens: int | None
+    max_sequence_tokens: int | None
+    max_dropped_percent: int
+
+
+def build_index(
+    table: PageTable, task: Task, model: PageModel, limits: Limits, *, where: str, on_rows: Callable[[], None]
+) -> SampleIndex:
+    """Group pages into samples and leave out, counted by reason, what the model cannot take as a whole.
+
+    where: the dataset and split, for messages. on_rows: called now and then. Raises DataError when a column is
+    missing, nothing is left, or more than max_dropped_percent is left out.
+    """
+    _check_columns(table, task, where)
+    first, pages = _group_pages(table, task)
+    labels = _measure_labels(table, task, first, model, on_rows)
+    tokens = model.family.count_tokens(pages, labels)
+    reasons = {
+        "NoLabel": labels == 0,
+        "PagesMissing": _find_incomplete(table, task, first, pages),
+        **find_too_long(pages, labels, tokens, model, limits),
+    }
+    kept, dropped = _apply_reasons(reasons, len(first))
+    index = SampleIndex(first[kept], pages[kept], tokens[kept], np.array([kept.sum()]), dropped, len(first))
+    _check_enough(index, limits, where)
+    return index
+
+
+def find_too_long(
+    pages: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    tokens: NDArray[np.int64],
+    model: PageModel,
+    limits: Limits,
+) -> dict[str, NDArray[np.bool_]]:
+    """Samples that do not fit as a whole, by reason; nothing is ever cut to fit."""
+    context = min(limits.max_sequence_tokens or model.family.context_tokens, model.family.context_tokens)
+    return {
+        "TooManyPages": pages > (model.family.max_pages or context),
+        "LabelTooLong": labels + 1 > (limits.max_label_tokens or context),
+        "SequenceTooLong": tokens > context,
+    }
+
+
+def _apply_reasons(
+    reasons: Mapping[str, NDArray[np.bool_]], samples: int
+) -> tuple[NDArray[np.bool_], tuple[DroppedSamples, ...]]:
+    """What is kept, and the counts; the first reason that fits a sample counts it."""
+    kept = np.ones(samples, dtype=bool)
+    dropped = []
+    for reason, bad in reasons.items():
+        if count := int((bad & kept).sum()):
+            dropped.append(DroppedSamples(reason, count))
+        kept &= ~bad
+    return kept, tuple(dropped)
+
+
+def concatenate(indexes: Sequence[SampleIndex], rows: Sequence[int]) -> SampleIndex:
+    """Number several datasets through. rows: pages of each one's table."""
+    offsets = np.cumsum([0, *rows])
+    counts: Counter[str] = Counter()
+    for index in indexes:
+        counts.update({drop.reason: drop.samples for drop in index.dropped})
+    return SampleIndex(
+        first=np.concatenate([index.first + offset for index, offset in zip(indexes, offsets, strict=False)]),
+        pages=np.concatenate([index.pages for index in indexes]),
+        tokens=np.concatenate([index.tokens for index in indexes]),
+        sizes=np.concatenate([index.sizes for index in indexes]),
+        dropped=tuple(DroppedSamples(reason, count) for reason, count in counts.items()),
+        seen=sum(index.seen for index in indexes),
+    )
+
+
+def _check_columns(table: PageTable, task: Task, where: str) -> None:
+    column = LABEL_COLUMNS[task]
+    if len(table) and column not in table.columns:
+        known = ", ".join(sorted(table.columns))
+        raise DataError(f"{where} has no column {column!r}, which spec.task {task} needs; its columns: {known}")
+
+
+def _group_pages(table: PageTable, task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of the first page and number of pages of each sample. Without document ids each row is a document."""
+    if task == "ocr" or "document_id" not in table.columns:
+        return np.arange(len(table)), np.ones(len(table), dtype=np.int64)
+    starts, previous, row = [], object(), 0
+    for column in table.iter_column("document_id"):
+        for value in column.to_pylist():
+            if value != previous:
+                starts.append(row)
+            previous, row = value, row + 1
+    first = np.array(starts, dtype=np.int64)
+    return first, np.diff(first, append=row)
+
+
+def _measure_labels(
+    table: PageTable, task: Task, first: NDArray[np.int64], model: PageModel, on_rows: Callable[[], None]
+) -> NDArray[np.int64]:
+    """Label tokens of each sample without EOS; 0 where there is no label."""
+    lengths = np.zeros(len(table), dtype=np.int64)
+    wanted = np.zeros(len(table), dtype=bool)
+    wanted[first] = True
+    row = 0
+    for column in table.iter_column(LABEL_COLUMNS[task]):
+        rows = [row + n for n in range(len(column)) if wanted[row + n]]
+        texts = [column[n - row].as_py() or "" for n in rows]
+        if texts:
+            encoded: Any = model.tokenizer(texts, add_special_tokens=False)["input_ids"]
+            lengths[rows] = [len(ids) for ids in encoded]
+        row += len(column)
+        on_rows()
+    return lengths[first]
+
+
+def _find_incomplete(
+    table: PageTable, task: Task, first: NDArray[np.int64], pages: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Documents whose pages are not all there, one after the other."""
+    if task == "ocr" or not {"document_id", "num_pages"} <= table.columns:
+        return np.zeros(len(first), dtype=bool)
+    told = np.concatenate([np.asarray(column) for column in table.iter_column("num_pages")])
+    return np.asarray(told[first] != pages)
+
+
+def _check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
+    counts = ", ".join(f"{drop.samples} {drop.reason}" for drop in index.dropped)
+    if not len(index):
+        raise DataError(f"{where} has no sample to use ({counts or 'it is empty'}); check its source and filters")
+    percent = 100 * (index.seen - len(index)) / index.seen
+    if percent > limits.max_dropped_percent:
+        raise DataError(
+            f"{where}: {percent:.1f} % of {index.seen} samples are left out ({counts}), more than "
+            f"spec.maxDroppedPercent {limits.max_dropped_percent}; raise spec.maxSequenceTokens, spec.maxLabelTokens "
+            "or that limit",
+            reason="TooManySamplesDropped",
+        )
+
+
+class SampleSet:
+    """Samples of several indexes over one page table, numbered through."""
+
+    def __init__(self, table: PageTable, task: Task, index: SampleIndex, where: str) -> None:
+        self.index = index
+        self._table = table
+        self._task: Task = task
+        self._where = where
+
+    def __len__(self) -> int:
+        return len(self.index)
+
+    def read_label(self, sample: int) -> str:
+        return str(self._table.read(int(self.index.first[sample]), LABEL_COLUMNS[self._task]))
+
+    def read_pages(self, sample: int) -> Sequence[bytes]:
+        """Encoded pictures of the sample, in order."""
+        first = int(self.index.first[sample])
+        return [self._table.read_image(row) for row in range(first, first + int(self.index.pages[sample]))]
+
+    def name(self, sample: int) -> str:
+        """For messages: which rows of which dataset."""
+        first, pages = int(self.index.first[sample]), int(self.index.pages[sample])
+        rows = f"row {first}" if pages == 1 else f"rows {first} to {first + pages - 1}"
+        return f"{rows} of {self._where}"

@@ -1,0 +1,200 @@
+"""The training loop: step after step, evaluations and saves in between, until the end or a wish to stop."""
+
+import time
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.cadence import Cadence
+from deepsynth_train.checkpoint import CheckpointFolder, Snapshot, gather_tensors
+from deepsynth_train.checkpoint.save import WriteModel
+from deepsynth_train.data.loader import BatchMaker, prefetch
+from deepsynth_train.evaluate import LOSS, Chunk, Evaluator, chunk
+from deepsynth_train.meter import Meter, read_peak_memory
+from deepsynth_train.models.page_model import Batch
+from deepsynth_train.progress import Progress, StepReport
+from deepsynth_train.sampler import Sampler, derive_seed, split_batch
+from deepsynth_train.schedule import compute_learning_rate
+from deepsynth_train.step import Flags, StepOutcome, Stepper
+
+
+@dataclass
+class Loop:
+    """One attempt from `step` on. step: optimizer steps done. metrics: the curve so far, a line per event.
+
+    evaluator: None without a validation split. write_model: puts the model beside each checkpoint.
+    """
+
+    settings: TrainingSettings
+    stepper: Stepper
+    sampler: Sampler
+    maker: BatchMaker
+    cadence: Cadence
+    checkpoints: CheckpointFolder
+    evaluator: Evaluator | None
+    progress: Progress
+    should_stop: Callable[[], bool]
+    write_model: WriteModel | None
+    threads: int
+    step: int = 0
+    metrics: list[dict[str, Any]] = field(default_factory=list)
+    stopped: bool = False
+    _meter: Meter = field(default_factory=Meter)
+    _saved_at: float = field(default_factory=time.monotonic)
+
+    def run(self) -> None:
+        """Train to the end or until a rank wants to stop; the last state is saved in both cases.
+
+        Raises DataError (NonFiniteLoss) when the loss of a step is not finite twice.
+        """
+        if self.step == 0 and not self.metrics:
+            self._evaluate()
+        self._enter_steps()
+        batches = self._read_ahead()
+        while self.step < self.cadence.total_steps and not self.stopped:
+            self._do_step(batches)
+        self._save()
+        self.checkpoints.wait()
+
+    def _do_step(self, batches: Iterator[Batch]) -> None:
+        start = time.perf_counter()
+        outcome = self._try_step(batches)
+        self.step += 1
+        self._meter.add(
+            time.perf_counter() - start,
+            outcome.waited_seconds,
+            outcome.samples,
+            outcome.pages,
+            outcome.label_tokens,
+        )
+        self._report(outcome)
+        loss = self._evaluate() if self.cadence.is_evaluation_due(self.step) and not outcome.flags.stop else None
+        if self.cadence.is_save_due(self.step) or outcome.flags.save or self._is_best(loss):
+            self._save()
+        self.stopped = outcome.flags.stop and self.step < self.cadence.total_steps
+
+    def _try_step(self, batches: Iterator[Batch]) -> StepOutcome:
+        """A step, and the same step again when its loss was not finite: memory errors pass, bad data does not."""
+        outcome = self._run_step(batches)
+        if outcome.updated or outcome.overflowed:
+            return outcome
+        if self.settings.on_non_finite == "skip":
+            self.progress.note(f"step {self.step + 1} was skipped: its loss is not finite")
+            return outcome
+        again = self._run_step(prefetch(self._plan(self.step), self._make, 1))
+        if again.updated or again.overflowed:
+            return again
+        raise DataError(self._describe_non_finite(), reason="NonFiniteLoss")
+
+    def _run_step(self, batches: Iterator[Batch]) -> StepOutcome:
+        world = self.stepper.world
+        torch.manual_seed(derive_seed(self.settings.seed, self.step, world.rank))
+        wants_save = world.is_first and self.cadence.wants_save(time.monotonic() - self._saved_at)
+        return self.stepper.run(
+            batches,
+            len(self._plan(self.step)),
+            compute_learning_rate(self.settings.optimizer, self.step, self.cadence.total_steps),
+            Flags(stop=self.should_stop(), save=wants_save),
+        )
+
+    def _plan(self, step: int) -> list[Chunk]:
+        """Micro-batches of this rank in a step: sample numbers; empty ones are fillers."""
+        world = self.stepper.world
+        batch = self.sampler.select_batch(step)
+        mine = split_batch(batch, self.maker.samples.index.tokens, world.rank, world.size)
+        size = self.settings.micro_batch_size
+        chunks = chunk(mine.tolist(), size)
+        if self.stepper.reduction.needs_equal_batches:
+            most = -(-len(batch) // world.size)
+            chunks += [[]] * (-(-most // size) - len(chunks))
+        return chunks
+
+    def _read_ahead(self) -> Iterator[Batch]:
+        steps = range(self.step, self.cadence.total_steps)
+        return prefetch((numbers for step in steps for numbers in self._plan(step)), self._make, self.threads)
+
+    def _make(self, numbers: Chunk) -> Batch:
+        return self.maker.make_batch(numbers) if numbers else self.maker.make_filler()
+
+    def _describe_non_finite(self) -> str:
+        samples = [self.maker.samples.name(int(n)) for n in self.sampler.select_batch(self.step)[:8]]
+        return (
+            f"the loss of step {self.step + 1} is not finite, twice; its first samples: {', '.join(samples)}. Look at "
+            "them, lower spec.optimizer.learningRate, or set spec.onNonFinite to skip"
+        )
+
+    def _report(self, outcome: StepOutcome) -> None:
+        rates = self._meter.compute_rates()
+        report = StepReport(
+            step=self.step,
+            total_steps=self.cadence.total_steps,
+            epoch=self.step * self.cadence.global_batch_size / self.cadence.epoch_length,
+            loss=outcome.loss,
+            grad_norm=outcome.grad_norm,
+            learning_rate=compute_learning_rate(self.settings.optimizer, self.step - 1, self.cadence.total_steps),
+            samples_per_second=rates.samples,
+            pages_per_second=rates.pages,
+            label_tokens_per_second=rates.label_tokens,
+            data_wait_share=rates.data_wait_share,
+            peak_memory_bytes=read_peak_memory(self.stepper.world.device),
+            remaining_seconds=(self.cadence.total_steps - self.step) * rates.seconds_per_step,
+            skipped=not outcome.updated,
+        )
+        self._note(loss=outcome.loss, grad_norm=outcome.grad_norm, learning_rate=report.learning_rate)
+        self.progress.step(report)
+
+    def _evaluate(self) -> float | None:
+        """Validation loss, None without a validation split."""
+        if self.evaluator is None:
+            return None
+        self.progress.phase("evaluate")
+        last = self.step == self.cadence.total_steps
+        values = self.evaluator.compute_losses(black=last)
+        if last and "rouge" in self.settings.evaluation.metrics:
+            values |= self.evaluator.compute_rouge()
+        self._note(**values)
+        self.progress.evaluation(self.step, values)
+        self._enter_steps()
+        return values[LOSS]
+
+    def _enter_steps(self) -> None:
+        if self.step < self.cadence.total_steps:
+            self.progress.phase("step")
+
+    def _is_best(self, loss: float | None) -> bool:
+        """Whether keepBest must save here although no save is due."""
+        if loss is None or not self.settings.checkpoint.keep_best:
+            return False
+        earlier = [line[LOSS] for line in self.metrics[:-1] if LOSS in line and line["step"] < self.step]
+        return all(loss < value for value in earlier)
+
+    def _note(self, **values: float) -> None:
+        self.metrics.append({"step": self.step, **values})
+
+    def _save(self) -> None:
+        if self.step == 0:
+            return
+        self.progress.phase("save")
+        self.checkpoints.save(
+            self.step,
+            Snapshot(
+                tensors=gather_tensors(self.stepper.model.module, self.stepper.optimizer),
+                state={"step": self.step, "loss_scale": self._read_loss_scale()},
+                metrics=self.metrics,
+                loss=self._find_loss(),
+                write_model=self.write_model,
+            ),
+        )
+        self._saved_at = time.monotonic()
+        self._enter_steps()
+
+    def _read_loss_scale(self) -> Mapping[str, float]:
+        return {"scale": self.stepper.loss_scale.scale, "good_steps": self.stepper.loss_scale.good_steps}
+
+    def _find_loss(self) -> float | None:
+        """Validation loss of this very step."""
+        return next((line[LOSS] for line in self.metrics if line["step"] == self.step and LOSS in line), None)

@@ -1,0 +1,131 @@
+"""From the settings to a model: build or load it, check it, freeze what is not trained, add adapters."""
+
+import re
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from deepsynth_api.errors import ConfigurationError, TemporaryError
+from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings, TrainingSettings
+from deepsynth_store.uri import HubLocation, parse_uri
+from deepsynth_train.models import deepseek_ocr2, encoder_decoder
+from deepsynth_train.models.page_model import PageModel
+
+_TINY: Final[dict[str, Callable[[], tuple[Any, Any]]]] = {
+    "deepseek-ocr2-tiny": deepseek_ocr2.build_tiny_deepseek_ocr2,
+    "vit-gpt2-tiny": encoder_decoder.build_tiny_vit_gpt2,
+}
+_PROMPTS: Final = {"ocr": "Free OCR.", "summarize": "Summarize the document."}
+
+
+def build_page_model(settings: TrainingSettings) -> PageModel:
+    """The model of spec.model in fp32 on the CPU, with the parts frozen that are not trained.
+
+    Raises ConfigurationError (unknown model, a size it cannot take, prompt and model disagree on the number of
+    image positions) and TemporaryError (the Hub does not answer).
+    """
+    if settings.image_processor.max_tiles:
+        raise ConfigurationError("spec.imageProcessor.maxTiles: local tiles are not supported yet; set it to 0")
+    torch.manual_seed(settings.seed)
+    module, processor = load_module(settings.model)
+    module.float()
+    model = _wrap(module, processor, settings)
+    check_image_tokens(model)
+    _freeze(model, settings.model.freeze)
+    if settings.model.lora:
+        model = _add_adapters(model, settings.model.lora)
+    if not any(parameter.requires_grad for parameter in model.module.parameters()):
+        raise ConfigurationError("spec.model.freeze: nothing is left to train; freeze fewer parts")
+    return model
+
+
+def load_module(settings: ModelSettings) -> tuple[Any, Any]:
+    """The bare model and its processor."""
+    scheme, _, name = settings.uri.partition("://")
+    if scheme == "config":
+        if name not in _TINY:
+            raise ConfigurationError(f"spec.model.uri: unknown configuration {name!r}; known: {', '.join(_TINY)}")
+        return _TINY[name]()
+    location = parse_uri(settings.uri, "spec.model.uri")
+    if isinstance(location, HubLocation):
+        return _load_pretrained(location.repo_id, settings.revision, settings.uri)
+    if not (location.path / "config.json").is_file():
+        raise ConfigurationError(f"spec.model.uri: {location.path} holds no config.json; name a folder with a model")
+    return _load_pretrained(location.path, None, settings.uri)
+
+
+def _load_pretrained(source: str | Path, revision: str | None, uri: str) -> tuple[Any, Any]:
+    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    try:
+        module = AutoModelForImageTextToText.from_pretrained(source, revision=revision, dtype=torch.float32)
+        processors: Any = AutoProcessor
+        return module, processors.from_pretrained(source, revision=revision)
+    except (ConnectionError, OfflineModeIsEnabled) as error:
+        raise TemporaryError(f"spec.model.uri: the Hub does not answer for {uri}: {_first_line(error)}") from error
+    except (OSError, ValueError, KeyError, HfHubHTTPError) as error:
+        raise ConfigurationError(
+            f"spec.model.uri: {uri} cannot be loaded: {_first_line(error)} Check the name, spec.model.revision and, "
+            "for a private model, spec.model.secretRef"
+        ) from error
+
+
+def _wrap(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
+    kind = str(module.config.model_type)
+    side = settings.image_processor.size
+    if kind == deepseek_ocr2.MODEL_TYPE:
+        prompt = settings.prompt if settings.prompt is not None else _PROMPTS[settings.task]
+        return deepseek_ocr2.build_deepseek_ocr2(module, processor, side, prompt)
+    if kind == encoder_decoder.MODEL_TYPE:
+        if settings.prompt is not None:
+            raise ConfigurationError("spec.prompt: an encoder-decoder model takes no prompt; leave the field out")
+        return encoder_decoder.build_encoder_decoder(module, processor, side)
+    known = f"{deepseek_ocr2.MODEL_TYPE}, {encoder_decoder.MODEL_TYPE}"
+    raise ConfigurationError(f"spec.model.uri: models of type {kind} are not supported; supported types: {known}")
+
+
+def check_image_tokens(model: PageModel) -> None:
+    """Ask the model once how many positions a page takes. Raises ConfigurationError when the prompt has others."""
+    blank = torch.zeros(1, 3, model.image.side, model.image.side)
+    with torch.no_grad():
+        found = model.family.count_image_tokens(model.module, blank)
+    if found != model.family.image_tokens:
+        raise ConfigurationError(
+            f"spec.imageProcessor.size: the model makes {found} positions of a page of {model.image.side} px, the "
+            f"prompt has {model.family.image_tokens}; use a size that the model knows"
+        )
+
+
+def _freeze(model: PageModel, parts: Sequence[str]) -> None:
+    names = {"vision": model.family.vision, "language": model.family.language}
+    for part in parts:
+        for name in names[part]:
+            model.module.get_submodule(name).requires_grad_(False)
+    parameters = dict(model.module.named_parameters())
+    for name in model.family.unused:
+        if name in parameters:
+            parameters[name].requires_grad_(False)
+
+
+def _add_adapters(model: PageModel, lora: LoraSettings) -> PageModel:
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=float(lora.dropout),
+        target_modules=list(lora.target_modules),
+    )
+    try:
+        adapted = get_peft_model(model.module, config)
+    except ValueError as error:
+        raise ConfigurationError(f"spec.model.lora.targetModules: {_first_line(error)}") from error
+    return PageModel(adapted, model.processor, model.family, model.image)
+
+
+def _first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return re.sub(r"\s+", " ", text[0]) if text else type(error).__name__
