@@ -62,7 +62,7 @@ def train_workload(
     Raises the errors of deepsynth_api.errors.
     """
     progress.phase("download")
-    transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the library has no types here
     model = build_page_model(workload)
     data = _prepare_data(workload, model, world, progress)
     progress.phase("start")
