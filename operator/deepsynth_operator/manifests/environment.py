@@ -1,0 +1,65 @@
+"""Environment of a pod's container. Settings of the work itself are in the document, never here."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import SecretReference
+from deepsynth_api.v1alpha1.pod_template import EnvironmentVariable
+from deepsynth_api.workload import (
+    GRACE_PERIOD_VARIABLE,
+    NODE_NAME_VARIABLE,
+    REPORT_ADDRESS_VARIABLE,
+    REPORT_PORT,
+    TERMINATION_LOG_PATH,
+    TERMINATION_LOG_VARIABLE,
+    VOLUMES_PATH,
+    VOLUMES_VARIABLE,
+    is_reserved_variable,
+)
+from deepsynth_operator.manifests.volumes import TEMPORARY_FOLDER
+
+WRITABLE_FOLDERS: Final = {
+    "HOME": TEMPORARY_FOLDER,
+    "HF_HOME": f"{TEMPORARY_FOLDER}/huggingface",
+    "NUMBA_CACHE_DIR": f"{TEMPORARY_FOLDER}/numba",
+    "TORCHINDUCTOR_CACHE_DIR": f"{TEMPORARY_FOLDER}/torchinductor",
+    "TRITON_CACHE_DIR": f"{TEMPORARY_FOLDER}/triton",
+    "XDG_CACHE_HOME": f"{TEMPORARY_FOLDER}/cache",
+}
+"""The root file system is read-only: whatever writes to a home or a cache is sent to /tmp."""
+
+
+def build_environment(
+    user: list[EnvironmentVariable], grace_seconds: int, own: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """Variables of the contract, writable folders, then the user's, who may replace the folders.
+
+    Raises ConfigurationError for a reserved name, naming spec.template.env[i].name.
+    """
+    for index, variable in enumerate(user):
+        if is_reserved_variable(variable.name):
+            raise ConfigurationError(
+                f"spec.template.env[{index}].name: {variable.name} is reserved, the launcher sets it; remove it"
+            )
+    taken = {variable.name for variable in user}
+    contract = {
+        TERMINATION_LOG_VARIABLE: TERMINATION_LOG_PATH,
+        REPORT_ADDRESS_VARIABLE: f"0.0.0.0:{REPORT_PORT}",
+        VOLUMES_VARIABLE: VOLUMES_PATH,
+        GRACE_PERIOD_VARIABLE: str(grace_seconds),
+        **own,
+    }
+    folders = {name: path for name, path in WRITABLE_FOLDERS.items() if name not in taken}
+    return [
+        *({"name": name, "value": value} for name, value in contract.items()),
+        {"name": NODE_NAME_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        *({"name": name, "value": value} for name, value in folders.items()),
+        *(variable.to_dict() for variable in user),
+    ]
+
+
+def build_secret_sources(secrets: Iterable[SecretReference | None]) -> list[dict[str, Any]]:
+    """Secrets are only ever named: the operator cannot read them. Of equal keys the last Secret's counts."""
+    names = dict.fromkeys(secret.name for secret in secrets if secret is not None)
+    return [{"secretRef": {"name": name}} for name in names]

@@ -1,0 +1,124 @@
+"""What the pods of all Jobs share: the restricted level of Pod Security, one container, one port for reports."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from deepsynth_api.labels import CARRIED_LABELS, OWNER_NAME_ANNOTATION, Resource, build_labels
+from deepsynth_api.report import Step
+from deepsynth_api.v1alpha1.pod_template import PodTemplate, ResourceRequirements
+from deepsynth_api.workload import DOCUMENT_PATH, REPORT_PORT, TERMINATION_LOG_PATH
+from deepsynth_operator.manifests.volumes import MountedVolume, build_template_volumes
+
+DEFAULT_USER: Final = 65532
+"""uid, gid and fsGroup; the images have a passwd entry for it."""
+KEPT_ANNOTATIONS: Final = {
+    "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
+    "karpenter.sh/do-not-disrupt": "true",
+}
+"""Autoscalers must not move a pod only to pack nodes better. Users may set them otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """What differs from step to step."""
+
+    name: str
+    image: str
+    module: list[str]
+    """Python module and its arguments, to which --document FILE is added."""
+    env: list[dict[str, Any]]
+    secrets: list[dict[str, Any]]
+    volumes: list[MountedVolume]
+    grace_seconds: int
+    resources: ResourceRequirements | None = None
+    ports: list[dict[str, Any]] = field(default_factory=list)
+
+
+def build_pod_template(
+    resource: Resource, step: Step, container: Container, *, subdomain: str | None = None
+) -> dict[str, Any]:
+    """spec.template of a Job."""
+    template = resource.spec.template
+    labels = {**template.labels, **build_labels(resource, step)}
+    return {
+        "metadata": {
+            # Kueue queues the Job; a pod that names a queue would be queued once more.
+            "labels": {key: value for key, value in labels.items() if key not in CARRIED_LABELS},
+            "annotations": {
+                **KEPT_ANNOTATIONS,
+                **template.annotations,
+                OWNER_NAME_ANNOTATION: resource.metadata.name,
+            },
+        },
+        "spec": {
+            **({"subdomain": subdomain} if subdomain else {}),
+            **build_pod_spec(template, container),
+        },
+    }
+
+
+def build_pod_spec(template: PodTemplate, container: Container) -> dict[str, Any]:
+    user = template.run_as_user or DEFAULT_USER
+    volumes = [*container.volumes, *build_template_volumes(template)]
+    return {
+        "restartPolicy": "Never",
+        "automountServiceAccountToken": False,
+        "enableServiceLinks": False,
+        "terminationGracePeriodSeconds": container.grace_seconds,
+        "securityContext": {
+            "runAsNonRoot": True,
+            "runAsUser": user,
+            "runAsGroup": user,
+            "fsGroup": user,
+            # Only a volume's root is looked at: walking a million files at each attempt takes hours.
+            "fsGroupChangePolicy": "OnRootMismatch",
+            "seccompProfile": {"type": "RuntimeDefault"},
+        },
+        "containers": [_build_container(container, volumes)],
+        "volumes": [item.volume for item in volumes],
+        **_build_scheduling(template),
+    }
+
+
+def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> dict[str, Any]:
+    resources = container.resources.to_dict() if container.resources else {}
+    return {
+        "name": container.name,
+        "image": container.image,
+        "command": ["python", "-m", *container.module, "--document", DOCUMENT_PATH],
+        "env": container.env,
+        "envFrom": container.secrets,
+        "ports": [{"name": "report", "containerPort": REPORT_PORT}, *container.ports],
+        # Asks only whether the launcher answers: hangs are its own business, and a probe's kill looks like preemption.
+        "livenessProbe": {
+            "httpGet": {"path": "/healthz", "port": "report"},
+            "initialDelaySeconds": 60,
+            "periodSeconds": 30,
+            "timeoutSeconds": 10,
+            "failureThreshold": 10,
+        },
+        "resources": {kind: amounts for kind, amounts in resources.items() if amounts},
+        "securityContext": {
+            "allowPrivilegeEscalation": False,
+            "readOnlyRootFilesystem": True,
+            "capabilities": {"drop": ["ALL"]},
+        },
+        "terminationMessagePath": TERMINATION_LOG_PATH,
+        # Without a report, such as after a failed import, the end of the log is the message.
+        "terminationMessagePolicy": "FallbackToLogsOnError",
+        "volumeMounts": [item.mount for item in volumes],
+    }
+
+
+def _build_scheduling(template: PodTemplate) -> dict[str, Any]:
+    """The user's wishes, without those that are not set."""
+    wishes = {
+        "nodeSelector": template.node_selector,
+        "tolerations": template.tolerations,
+        "affinity": template.affinity,
+        "priorityClassName": template.priority_class_name,
+        "serviceAccountName": template.service_account_name,
+        "imagePullSecrets": [reference.to_dict() for reference in template.image_pull_secrets],
+    }
+    return {key: value for key, value in wishes.items() if value}

@@ -1,0 +1,135 @@
+"""The steps of a DatasetGeneration: plan (one pod), render (a pod per shard), publish (one pod).
+
+All three are Indexed Jobs with retries per index, so that one policy holds for them all: disruptions are not counted,
+what cannot succeed is not tried again, everything else backoffLimitPerIndex times.
+"""
+
+from typing import Any, Final
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.presets import resolve_source
+from deepsynth_api.v1alpha1 import DatasetGeneration, Source
+from deepsynth_api.v1alpha1.dataset_generation import ChildJob
+from deepsynth_api.workload import PlanReference, RenderWorkload
+from deepsynth_operator.manifests.child import build_metadata
+from deepsynth_operator.manifests.config_map import build_config_map
+from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
+from deepsynth_operator.manifests.pod import Container, build_pod_template
+from deepsynth_operator.manifests.volumes import (
+    Location,
+    build_claim_volumes,
+    build_document_volume,
+    build_scratch_volumes,
+)
+
+DEFAULT_GRACE_SECONDS: Final = 60
+MOST_SHARDS: Final = 100_000
+"""Most completions of an Indexed Job."""
+
+
+def build_render_children(generation: DatasetGeneration, job: ChildJob) -> list[dict[str, Any]]:
+    """ConfigMap and Job of a step; render and publish follow status.plan. Raises ConfigurationError."""
+    return [
+        build_config_map(generation, job.step, job.name, build_render_document(generation, job)),
+        build_render_job(generation, job),
+    ]
+
+
+def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, Any]:
+    spec, completions = generation.spec, _count_completions(generation, job)
+    limit = spec.max_failed_indexes if job.step == "render" else None
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": build_metadata(generation, job.step, job.name),
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": completions,
+            "parallelism": min(spec.parallelism, completions),
+            "backoffLimitPerIndex": spec.backoff_limit_per_index,
+            **({} if limit is None else {"maxFailedIndexes": min(limit, completions)}),
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                "rules": [
+                    {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {"action": "Ignore", "onExitCodes": {"operator": "In", "values": [int(ExitCode.STOPPED)]}},
+                    {
+                        "action": "FailIndex",
+                        "onExitCodes": {
+                            "operator": "In",
+                            "values": [int(ExitCode.BAD_CONFIGURATION), int(ExitCode.BAD_DATA)],
+                        },
+                    },
+                ]
+            },
+            "template": build_pod_template(generation, job.step, _build_container(generation, job)),
+        },
+    }
+
+
+def build_render_document(generation: DatasetGeneration, job: ChildJob) -> RenderWorkload:
+    """What the pods of a step are told. The plan step itself gets no plan."""
+    spec, plan = generation.spec, generation.status.plan
+    source = _resolve_source(generation)
+    follows = job.step != "plan" and plan is not None
+    return RenderWorkload(
+        name=generation.metadata.name,
+        namespace=generation.metadata.namespace,
+        uid=generation.metadata.uid,
+        filters=spec.filters,
+        page=spec.page,
+        output=spec.output,
+        rows_per_shard=spec.rows_per_shard,
+        source=source,
+        source_name=spec.preset or _name_source(source),
+        plan=PlanReference(digest=plan.digest, revision=plan.revision, shards=plan.shards)
+        if follows and plan
+        else None,
+    )
+
+
+def _count_completions(generation: DatasetGeneration, job: ChildJob) -> int:
+    if job.step != "render" or generation.status.plan is None:
+        return 1
+    shards = generation.status.plan.shards
+    if shards > MOST_SHARDS:
+        raise ConfigurationError(
+            f"spec.rowsPerShard: {shards} shards are more than the {MOST_SHARDS} that a Job can have; "
+            f"set it above {generation.spec.rows_per_shard * shards // MOST_SHARDS}"
+        )
+    return shards
+
+
+def _resolve_source(generation: DatasetGeneration) -> Source:
+    try:
+        return resolve_source(generation.spec.preset, generation.spec.source)
+    except ValueError as error:
+        raise ConfigurationError(str(error)) from error
+
+
+def _name_source(source: Source) -> str:
+    """Repository, file or folder, without the scheme; docstrings for docstrings://."""
+    scheme, _, path = source.uri.partition("://")
+    if scheme == "hf":
+        return path.removeprefix("datasets/")
+    return path.rstrip("/").rpartition("/")[2] or scheme
+
+
+def _build_container(generation: DatasetGeneration, job: ChildJob) -> Container:
+    spec, source = generation.spec, _resolve_source(generation)
+    grace = spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS
+    locations = [
+        Location("spec.source.uri", source.uri),
+        Location("spec.output.uri", spec.output.uri, is_written=True),
+    ]
+    return Container(
+        name=job.step,
+        image=job.image,
+        module=["deepsynth_render", job.step],
+        env=build_environment(spec.template.env, grace, {}),
+        secrets=build_secret_sources([source.secret_ref, spec.output.secret_ref]),
+        volumes=[build_document_volume(job.name), *build_scratch_volumes(), *build_claim_volumes(locations)],
+        grace_seconds=grace,
+        resources=spec.template.resources,
+    )

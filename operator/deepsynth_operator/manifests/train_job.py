@@ -1,0 +1,182 @@
+"""One attempt of a TrainingRun: an Indexed Job with a pod per node, which lives and dies as one."""
+
+from typing import Any, Final
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.exit_codes import PERMANENT
+from deepsynth_api.labels import ATTEMPT
+from deepsynth_api.v1alpha1 import Attempt, ModelSettings, SecretReference, TrainingRun
+from deepsynth_api.workload import (
+    CACHE_PATH,
+    CACHE_VARIABLE,
+    MASTER_ADDRESS_VARIABLE,
+    RENDEZVOUS_PORT,
+    TrainWorkload,
+    WorkloadDataset,
+    compute_fingerprint,
+)
+from deepsynth_operator.manifests.child import build_metadata
+from deepsynth_operator.manifests.config_map import build_config_map
+from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
+from deepsynth_operator.manifests.pod import Container, build_pod_template
+from deepsynth_operator.manifests.service import build_service
+from deepsynth_operator.manifests.volumes import (
+    Location,
+    build_cache_volume,
+    build_claim_volumes,
+    build_document_volume,
+    build_scratch_volumes,
+)
+from deepsynth_operator.quantity import parse_quantity
+
+GPU: Final = "nvidia.com/gpu"
+DEFAULT_GRACE_SECONDS: Final = 300
+
+
+def build_train_children(run: TrainingRun, attempt: Attempt) -> list[dict[str, Any]]:
+    """ConfigMap, Service and Job of `attempt`, which status names already, as it does the pinned datasets and model.
+
+    Raises ConfigurationError.
+    """
+    return [
+        build_config_map(run, "train", attempt.job, build_train_document(run, attempt)),
+        build_service(run, attempt.job),
+        build_train_job(run, attempt),
+    ]
+
+
+def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
+    metadata = build_metadata(run, "train", attempt.job)
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": {**metadata, "labels": {**metadata["labels"], ATTEMPT: str(attempt.number)}},
+        "spec": {
+            "completionMode": "Indexed",
+            "completions": run.spec.num_nodes,
+            "parallelism": run.spec.num_nodes,
+            # An attempt is not mended pod by pod: the next attempt is another Job.
+            "backoffLimit": 0,
+            "podReplacementPolicy": "Failed",
+            "podFailurePolicy": {
+                # Never a catch-all: the pods of a suspended Job exit non-zero too.
+                "rules": [
+                    {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
+                    {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [int(c) for c in PERMANENT]}},
+                ]
+            },
+            "template": build_pod_template(run, "train", _build_container(run, attempt), subdomain=attempt.job),
+        },
+    }
+
+
+def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
+    """What the pods of `attempt` are told: the spec with everything resolved."""
+    spec, status = run.spec, run.status
+    settings = spec.model_dump(include=set(TrainWorkload.model_fields) - {"model", "datasets"})
+    pinned = {dataset.name: dataset for dataset in status.datasets}
+    workload = TrainWorkload.model_validate(
+        {
+            **settings,
+            "name": run.metadata.name,
+            "namespace": run.metadata.namespace,
+            "uid": run.metadata.uid,
+            "model": _resolve_model(run),
+            "datasets": [
+                WorkloadDataset(
+                    name=dataset.name,
+                    train_split=dataset.train_split,
+                    validation_split=dataset.validation_split,
+                    weight=dataset.weight,
+                    uri=pinned[dataset.name].uri,
+                    revision=pinned[dataset.name].revision,
+                )
+                for dataset in spec.datasets
+            ],
+            "num_proc_per_node": spec.num_proc_per_node or count_gpus_per_node(run) or 1,
+            "attempt": attempt.number,
+            "fingerprint": "",
+            "output_uri": f"{spec.checkpoint.uri.rstrip('/')}/model",
+            "cache_bytes": _parse_cache_bytes(run),
+        }
+    )
+    return workload.model_copy(update={"fingerprint": compute_fingerprint(workload, workload.datasets)})
+
+
+def count_gpus_per_node(run: TrainingRun) -> int:
+    """GPUs of each pod. Raises ConfigurationError for a share of one."""
+    quantity = run.spec.resources_per_node.limits.get(GPU, 0)
+    field = f"spec.resourcesPerNode.limits[{GPU}]"
+    try:
+        gpus = parse_quantity(quantity)
+    except ValueError as error:
+        raise ConfigurationError(f"{field}: {error}") from error
+    if gpus != int(gpus):
+        raise ConfigurationError(f"{field}: {quantity} is no whole number of GPUs; set 1, 2 and so on")
+    return int(gpus)
+
+
+def _resolve_model(run: TrainingRun) -> ModelSettings:
+    model, pinned = run.spec.model, run.status.model
+    settings = ModelSettings.model_construct(**{name: getattr(model, name) for name in ModelSettings.model_fields})
+    if pinned is None:
+        return settings
+    return settings.model_copy(update={"uri": pinned.uri, "revision": pinned.revision})
+
+
+def _parse_cache_bytes(run: TrainingRun) -> int:
+    try:
+        return int(parse_quantity(run.spec.cache.size_limit))
+    except ValueError as error:
+        raise ConfigurationError(f"spec.cache.sizeLimit: {error}") from error
+
+
+def _build_container(run: TrainingRun, attempt: Attempt) -> Container:
+    spec = run.spec
+    grace = spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS
+    own = {
+        CACHE_VARIABLE: CACHE_PATH,
+        MASTER_ADDRESS_VARIABLE: f"{attempt.job}-0.{attempt.job}:{RENDEZVOUS_PORT}",
+    }
+    return Container(
+        name="train",
+        image=attempt.image,
+        module=["deepsynth_train"],
+        env=build_environment(spec.template.env, grace, own),
+        secrets=build_secret_sources(_find_secrets(run)),
+        volumes=[
+            build_document_volume(attempt.job),
+            *build_scratch_volumes(),
+            build_cache_volume(spec.cache.size_limit),
+            *build_claim_volumes(_find_locations(run)),
+        ],
+        grace_seconds=grace,
+        resources=spec.resources_per_node,
+        ports=[{"name": "rendezvous", "containerPort": RENDEZVOUS_PORT}],
+    )
+
+
+def _find_locations(run: TrainingRun) -> list[Location]:
+    spec, status = run.spec, run.status
+    tracking = [item.tensorboard.uri if item.tensorboard else None for item in spec.tracking]
+    return [
+        Location("spec.model.uri", status.model.uri if status.model else spec.model.uri),
+        *(Location(f"spec.datasets[{index}].uri", item.uri) for index, item in enumerate(status.datasets)),
+        Location("spec.checkpoint.uri", spec.checkpoint.uri, is_written=True),
+        Location("spec.publish.uri", spec.publish.uri if spec.publish else None, is_written=True),
+        *(
+            Location(f"spec.tracking[{index}].tensorboard.uri", uri, is_written=True)
+            for index, uri in enumerate(tracking)
+        ),
+    ]
+
+
+def _find_secrets(run: TrainingRun) -> list[SecretReference | None]:
+    spec = run.spec
+    trackers = [tracker for item in spec.tracking for tracker in (item.wandb, item.mlflow) if tracker]
+    return [
+        spec.model.secret_ref,
+        *(dataset.secret_ref for dataset in spec.datasets),
+        spec.publish.secret_ref if spec.publish else None,
+        *(tracker.secret_ref for tracker in trackers),
+    ]
