@@ -33,6 +33,7 @@ class HubServer:
         self.requests: list[tuple[str, str]] = []
         """(route, target) of every request, in the order of their arrival."""
         self.bytes_sent = 0
+        self.interruptions: dict[str, Callable[[], object]] = {}
         self._server: _Server | None = None
         self._port = 0
 
@@ -65,6 +66,10 @@ class HubServer:
     def fail_next(self, route: str, kind: FaultKind, times: int = 1, *, skip: int = 0) -> None:
         """Let the next `times` requests of a route (see ROUTES; "*" is any) fail, after `skip` that succeed."""
         self.faults.plan(route, kind, times, skip)
+
+    def before_next(self, route: str, action: Callable[[], object]) -> None:
+        """Run `action` when the next request of a route arrives, before it takes effect: somebody else is faster."""
+        self.interruptions[route] = action
 
     def count(self, route: str) -> int:
         return sum(1 for name, _ in self.requests if name == route)
@@ -125,6 +130,7 @@ class _Handler(BaseHTTPRequestHandler):
             self._hang_up()
             return
         request = self._read_request()
+        owner.interruptions.pop(route, _do_nothing)()
         if fault in STATUS:
             status, message = STATUS[fault]
             self._send(answer_json({"error": message}, status, owner.faults.headers(fault)))
@@ -175,3 +181,7 @@ def _respond(hub: Hub, request: Request, handler: Callable[[Hub, Request], Answe
         return handler(hub, request)
     except RefusedError as refused:
         return answer_json({"error": refused.message}, refused.status, refused.headers)
+
+
+def _do_nothing() -> None:
+    pass

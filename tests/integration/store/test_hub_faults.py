@@ -108,6 +108,19 @@ def test_many_writers_stage_into_one_repository(hub: HubServer) -> None:
     assert {file.path: target.get(file.path) for file in target.list_staged()} == generation.staged
 
 
+def test_a_generation_that_is_overtaken_while_it_publishes_decides_anew(hub: HubServer) -> None:
+    last, fast = build_generation("last", shards=1), build_generation("fast", shards=3)
+    for generation in (last, fast):
+        target = open_target(URI, generation.digest)
+        target.prepare()
+        generation.render(target)
+    hub.before_next("commit", functools.partial(fast.run, open_target(URI, fast.digest)))
+    revision = open_target(URI, last.digest).publish(last.copies, last.files)
+    files = hub.read(REPO, revision)
+    assert {path: files[path] for path in files if path != ".gitattributes"} == last.expected
+    assert [commit.title[:7] for commit in hub.repository(REPO).history()] == ["Publish", "Publish", "initial"]
+
+
 def test_two_generations_published_at_once_never_mix(hub: HubServer) -> None:
     hub.hub.commit_seconds = 0.005
     generations = [build_generation(name, shards=shards) for name, shards in [("one", 3), ("two", 1), ("three", 2)]]

@@ -1,5 +1,6 @@
 import os
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from deepsynth_api.errors import ConfigurationError, DataError, InternalError, T
 from deepsynth_store import MANIFEST, open_dataset, open_target
 from generations import Generation, build_generation
 
-ONE, TWO, THREE = build_generation("one", shards=2), build_generation("two", shards=1), build_generation("three")
+ONE, TWO, THREE = (build_generation(name, shards) for name, shards in [("one", 2), ("two", 3), ("three", 1)])
 
 
 @pytest.fixture
@@ -41,19 +42,19 @@ def test_a_published_generation_is_what_readers_find(uri: str, root: Path) -> No
 
 def test_staging_is_not_part_of_the_data_set(uri: str) -> None:
     run(uri, ONE)
-    target = open_target(uri, TWO.digest)
+    target = open_target(uri, THREE.digest)
     target.prepare()
-    TWO.render(target)
+    THREE.render(target)
     assert read_all(uri) == ONE.expected
-    assert {file.path: target.get(file.path) for file in target.list_staged()} == TWO.staged
+    assert {file.path: target.get(file.path) for file in target.list_staged()} == THREE.staged
     assert [file.path for file in target.list_staged("receipts/")] == ["receipts/00000.json"]
 
 
 def test_the_next_generation_replaces_the_last_and_keeps_other_files(uri: str, root: Path) -> None:
     run(uri, ONE)
     (root / "notes.md").write_bytes(b"mine")
-    run(uri, TWO)
-    assert read_all(uri) == {**TWO.expected, "notes.md": b"mine"}
+    run(uri, THREE)
+    assert read_all(uri) == {**THREE.expected, "notes.md": b"mine"}
 
 
 def test_publishing_again_changes_nothing(uri: str, root: Path) -> None:
@@ -207,9 +208,27 @@ def test_a_process_killed_at_any_step_neither_mixes_nor_loses(
             number += 1
         kill_at(None)
         assert read_or_refuse(uri) in (ONE.expected, TWO.expected, None)
+        assert_receipts_vouch_for_their_shards(uri, TWO)
         run(uri, successor)
         assert read_all(uri) == successor.expected
     assert number > 20
+
+
+def assert_receipts_vouch_for_their_shards(uri: str, generation: Generation) -> None:
+    target = open_target(uri, generation.digest)
+    for receipt in target.list_staged("receipts/"):
+        shard = receipt.path.replace("receipts/", "shards/train-").replace(".json", ".parquet")
+        assert target.get(shard) == generation.staged[shard]
+
+
+def test_generations_published_at_once_do_not_mix(uri: str) -> None:
+    targets = [(generation, open_target(uri, generation.digest)) for generation in (ONE, TWO, THREE)]
+    for generation, target in targets:
+        target.prepare()
+        generation.render(target)
+    with ThreadPoolExecutor() as pool:
+        list(pool.map(lambda pair: pair[1].publish(pair[0].copies, pair[0].files), targets))
+    assert read_all(uri) in [generation.expected for generation, _ in targets]
 
 
 def read_or_refuse(uri: str) -> dict[str, bytes] | None:
