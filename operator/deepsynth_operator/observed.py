@@ -207,11 +207,20 @@ class Children:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Why the children that the status names last could not be created, and never can be as they are."""
+
+    reason: str
+    message: str
+    exit_code: int | None = None
+    """BAD_CONFIGURATION when the spec itself is at fault."""
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedGeneration:
     generation: DatasetGeneration
     children: Children = Children()
-    refusal: str | None = None
-    """Why the API server refused to create the newest step's children, if it just did."""
+    refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -222,8 +231,7 @@ class ObservedRun:
     """The DatasetGenerations that spec.datasets refers to and that exist, by name."""
     model_run: TrainingRun | None = None
     """The TrainingRun that spec.model.trainingRunRef refers to, if it exists."""
-    refusal: str | None = None
-    """Why the API server refused to create the newest attempt's children, if it just did."""
+    refusal: Refusal | None = None
 
 
 def is_owned_by(manifest: Manifest, uid: str) -> bool:

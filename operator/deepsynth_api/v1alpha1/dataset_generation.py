@@ -24,6 +24,8 @@ GenerationState = Literal[
     "Pending", "Queued", "Starting", "Planning", "Rendering", "Publishing", "Suspended", "Complete", "Failed"
 ]
 
+StepOutcome = Literal["Succeeded", "Failed", "Disrupted", "Suspended"]
+
 
 class Columns(ApiModel):
     """The two columns of the source that matter. What is left out is detected from the usual names."""
@@ -206,6 +208,9 @@ class PlanStatus(ApiModel):
     digest: Annotated[str, Field(description="sha256 of the plan; names the staging area.")]
     splits: Annotated[list[PlannedSplit], Field(description="Documents per split.")]
     shards: Annotated[int, Field(description="Number of shards.")]
+    dropped: Annotated[list[DroppedRows], Field(description="Rows that the plan left out, by reason.")] = Field(
+        default_factory=list
+    )
 
 
 class GenerationProgress(ApiModel):
@@ -219,6 +224,7 @@ class GenerationProgress(ApiModel):
     percentage: Annotated[int, Field(description="Share of the documents rendered, percent.")] = 0
     estimated_completion_time: Annotated[Time | None, Field(description="When rendering should end.")] = None
     dropped: Annotated[list[DroppedRows], Field(description="Rows left out, by reason.")] = Field(default_factory=list)
+    updated_time: Annotated[Time | None, Field(description="When any of this last changed.")] = None
     waiting: Annotated[str, Field(description="What a pod waits for, such as a rate limit of the Hub.")] = ""
 
 
@@ -263,10 +269,13 @@ class ChildJob(ApiModel):
     step: Annotated[Literal["plan", "render", "publish"], Field(description="The step it does.")]
     name: Annotated[str, Field(description="Name of the Job.")]
     number: Annotated[int, Field(description="How many Jobs this step had before, plus one.")] = 1
+    uid: Annotated[str, Field(description="uid of the Job, once that was seen.")] = ""
     start_time: Annotated[Time, Field(description="When it was decided on.")]
-    outcome: Annotated[
-        Literal["Succeeded", "Failed", "Disrupted", "Suspended"] | None, Field(description="How it ended.")
-    ] = None
+    running_time: Annotated[Time | None, Field(description="When its first container started.")] = None
+    end_time: Annotated[Time | None, Field(description="When its outcome was seen.")] = None
+    outcome: Annotated[StepOutcome | None, Field(description="How it ended; empty while it lives.")] = None
+    reason: Annotated[str, Field(description="CamelCase reason of the outcome.")] = ""
+    message: Annotated[str, Field(description="What happened.")] = ""
     image: Annotated[str, Field(description="Resolved image.")] = ""
 
 

@@ -417,6 +417,7 @@ class Attempt(ApiModel):
     failed_time: Annotated[Time | None, Field(description="When the container of the root cause ended.")] = None
     message: Annotated[str, Field(description="What happened.")] = ""
     gpu_seconds: Annotated[int, Field(description="GPU-seconds it held.")] = 0
+    lost_gpu_seconds: Annotated[int, Field(description="Of these, after its last checkpoint.")] = 0
 
 
 class Usage(ApiModel):

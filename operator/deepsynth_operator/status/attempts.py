@@ -9,6 +9,7 @@ from typing import Final
 
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run import AttemptOutcome
+from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS
 from deepsynth_operator.observed import Children, ObservedJob, ObservedPod
 
 KEPT_ATTEMPTS: Final = 10
@@ -91,4 +92,4 @@ def end_attempt(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> T
 
 def get_grace(run: TrainingRun) -> timedelta:
     """How long its pods may take to save after SIGTERM."""
-    return timedelta(seconds=run.spec.template.termination_grace_period_seconds or 300)
+    return timedelta(seconds=run.spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS)

@@ -38,9 +38,12 @@ class SetParallelism:
 Action = CreateJob | DeleteJob | SetParallelism
 
 
+EventType = Literal["Normal", "Warning"]
+
+
 @dataclass(frozen=True, slots=True)
 class Event:
-    type: Literal["Normal", "Warning"]
+    type: EventType
     reason: str
     message: str
 

@@ -18,6 +18,7 @@ from deepsynth_operator.observed import ObservedJob, ObservedPod
 
 MESSAGE_CHARACTERS: Final = 1024
 _STRENGTH: Final[dict[AttemptOutcome | None, int]] = {"Disrupted": 0, "Hung": 1, "Failed": 2, None: 3}
+"""0 is the strongest. An outcome that is not here is never a cause to be found."""
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 _DISRUPTIONS: Final = {
@@ -67,8 +68,11 @@ def find_root_cause(pods: Iterable[ObservedPod], job: ObservedJob | None) -> Cau
 def adopt_cause(attempt: Attempt, cause: Cause | None) -> Attempt:
     """`attempt` with this cause, if it is stronger than the one it has."""
     known = _STRENGTH[attempt.outcome], (attempt.failed_time or _NEVER) if attempt.outcome == "Failed" else _NEVER
-    if cause is None or cause.order >= known:
-        return attempt
+    return attempt if cause is None or cause.order >= known else set_cause(attempt, cause)
+
+
+def set_cause(attempt: Attempt, cause: Cause) -> Attempt:
+    """`attempt` with this outcome and its details."""
     return attempt.updated(
         outcome=cause.outcome,
         reason=cause.reason,

@@ -100,9 +100,9 @@ def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: dat
 
 
 def _merge_metrics(old: Sequence[MetricValue], new: Sequence[MetricValue]) -> list[MetricValue]:
-    merged = {metric.name: metric for metric in [*old, *new]}
-    return list(merged.values())[-KEPT_METRICS:]
+    newest = {metric.name: metric for metric in new}
+    return [*newest.values(), *(metric for metric in old if metric.name not in newest)][:KEPT_METRICS]
 
 
 def _merge_notes(old: Sequence[str], new: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*old, *(note[:NOTE_CHARACTERS] for note in new)]))[-KEPT_NOTES:]
+    return list(dict.fromkeys([*old, *(note[:NOTE_CHARACTERS] for note in new[-KEPT_NOTES:])]))[-KEPT_NOTES:]

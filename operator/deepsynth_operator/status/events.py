@@ -1,0 +1,51 @@
+"""Events for `kubectl describe`: what is new in a status, told once because it is written once."""
+
+from deepsynth_api.conditions import ConditionType, find_condition, is_true
+from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
+from deepsynth_operator.status.backoff import describe_attempt
+from deepsynth_operator.status.decision import Event, EventType
+
+
+def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[Event, ...]:
+    events = [*_describe_attempts(old, new), *_describe_checkpoint(old, new)]
+    return (*events, *_describe_transitions(old.conditions, new.conditions))
+
+
+def compute_generation_events(old: DatasetGenerationStatus, new: DatasetGenerationStatus) -> tuple[Event, ...]:
+    events: list[Event] = []
+    begun = {job.name for job in old.jobs}
+    events.extend(
+        Event("Normal", "StepStarted", f"{job.step}: Job {job.name}") for job in new.jobs if job.name not in begun
+    )
+    if new.last_failure is not None and new.last_failure != old.last_failure:
+        failure = new.last_failure
+        where = failure.step if failure.index is None else f"{failure.step}, shard {failure.index}"
+        events.append(Event("Warning", failure.reason, f"{where}: {failure.message}"))
+    return (*events, *_describe_transitions(old.conditions, new.conditions))
+
+
+def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[Event]:
+    events = []
+    known = {attempt.number: attempt for attempt in old.attempts}
+    for attempt in new.attempts:
+        before = known.get(attempt.number)
+        if before is None:
+            events.append(Event("Normal", "AttemptStarted", f"attempt {attempt.number}: Job {attempt.job}"))
+        if attempt.end_time is not None and (before is None or before.end_time is None):
+            kind: EventType = "Normal" if attempt.outcome in {"Succeeded", "Suspended"} else "Warning"
+            events.append(Event(kind, f"Attempt{attempt.outcome}", describe_attempt(attempt)))
+    return events
+
+
+def _describe_checkpoint(old: TrainingRunStatus, new: TrainingRunStatus) -> list[Event]:
+    return [Event("Warning", "Note", note) for note in new.notes if note not in old.notes]
+
+
+def _describe_transitions(old: list[Condition], new: list[Condition]) -> list[Event]:
+    """Complete, Failed, Suspended and DatasetReady that have become true."""
+    events = []
+    for kind in (ConditionType.DATASET_READY, ConditionType.SUSPENDED, ConditionType.COMPLETE, ConditionType.FAILED):
+        condition = find_condition(new, kind)
+        if condition is not None and is_true(new, kind) and not is_true(old, kind):
+            events.append(Event("Warning" if kind == ConditionType.FAILED else "Normal", kind.value, condition.message))
+    return events
