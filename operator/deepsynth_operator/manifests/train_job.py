@@ -5,7 +5,8 @@ from typing import Any, Final
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import PERMANENT
 from deepsynth_api.labels import ATTEMPT
-from deepsynth_api.v1alpha1 import Attempt, ModelSettings, SecretReference, TrainingRun
+from deepsynth_api.v1alpha1 import Attempt, ModelSettings, SecretReference, TrainingRun, TrainingSettings
+from deepsynth_api.v1alpha1.training_run import DatasetSplits
 from deepsynth_api.workload import (
     CACHE_PATH,
     CACHE_VARIABLE,
@@ -72,35 +73,21 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
 
 def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
     """What the pods of `attempt` are told: the spec with everything resolved."""
-    spec, status = run.spec, run.status
-    settings = spec.model_dump(include=set(TrainWorkload.model_fields) - {"model", "datasets"})
-    pinned = {dataset.name: dataset for dataset in status.datasets}
-    workload = TrainWorkload.model_validate(
-        {
-            **settings,
-            "name": run.metadata.name,
-            "namespace": run.metadata.namespace,
-            "uid": run.metadata.uid,
-            "model": _resolve_model(run),
-            "datasets": [
-                WorkloadDataset(
-                    name=dataset.name,
-                    train_split=dataset.train_split,
-                    validation_split=dataset.validation_split,
-                    weight=dataset.weight,
-                    uri=pinned[dataset.name].uri,
-                    revision=pinned[dataset.name].revision,
-                )
-                for dataset in spec.datasets
-            ],
-            "num_proc_per_node": spec.num_proc_per_node or count_gpus_per_node(run) or 1,
-            "attempt": attempt.number,
-            "fingerprint": "",
-            "output_uri": f"{spec.checkpoint.uri.rstrip('/')}/model",
-            "cache_bytes": _parse_cache_bytes(run),
-        }
+    spec, datasets = run.spec, _resolve_datasets(run)
+    settings = {name: getattr(spec, name) for name in TrainingSettings.model_fields} | {"model": _resolve_model(run)}
+    return TrainWorkload(
+        **settings,
+        name=run.metadata.name,
+        namespace=run.metadata.namespace,
+        uid=run.metadata.uid,
+        datasets=datasets,
+        num_nodes=spec.num_nodes,
+        num_proc_per_node=spec.num_proc_per_node or count_gpus_per_node(run) or 1,
+        attempt=attempt.number,
+        fingerprint=compute_fingerprint(TrainingSettings(**settings), datasets),
+        output_uri=f"{spec.checkpoint.uri.rstrip('/')}/model",
+        cache_bytes=_parse_cache_bytes(run),
     )
-    return workload.model_copy(update={"fingerprint": compute_fingerprint(workload, workload.datasets)})
 
 
 def count_gpus_per_node(run: TrainingRun) -> int:
@@ -116,12 +103,24 @@ def count_gpus_per_node(run: TrainingRun) -> int:
     return int(gpus)
 
 
+def _resolve_datasets(run: TrainingRun) -> list[WorkloadDataset]:
+    pinned = {dataset.name: dataset for dataset in run.status.datasets}
+    return [
+        WorkloadDataset(
+            **{name: getattr(dataset, name) for name in DatasetSplits.model_fields},
+            uri=pinned[dataset.name].uri,
+            revision=pinned[dataset.name].revision,
+        )
+        for dataset in run.spec.datasets
+    ]
+
+
 def _resolve_model(run: TrainingRun) -> ModelSettings:
     model, pinned = run.spec.model, run.status.model
-    settings = ModelSettings.model_construct(**{name: getattr(model, name) for name in ModelSettings.model_fields})
-    if pinned is None:
-        return settings
-    return settings.model_copy(update={"uri": pinned.uri, "revision": pinned.revision})
+    settings: dict[str, Any] = {name: getattr(model, name) for name in ModelSettings.model_fields}
+    if pinned is not None:
+        settings |= {"uri": pinned.uri, "revision": pinned.revision}
+    return ModelSettings(**settings)
 
 
 def _parse_cache_bytes(run: TrainingRun) -> int:
