@@ -19,6 +19,32 @@ $(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh
 .PHONY: setup
 setup: $(READY) ## Make .venv from the locked, hashed requirements
 
+.PHONY: demo
+demo: $(READY) ## Render real documents and train a small model on them, without a cluster
+	@$(BIN)/deepsynth local -f examples/demo.yaml
+
+.PHONY: generate-dataset
+generate-dataset: $(READY) ## Render a preset: DATASET=xsum [MAX_SAMPLES=1000]
+	@[ -n "$(DATASET)" ] || { echo "say which: make generate-dataset DATASET=xsum (make list-datasets shows all)" >&2; exit 64; }
+	@$(BIN)/deepsynth template dataset $(DATASET) $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)) | $(BIN)/deepsynth local -f -
+
+.PHONY: train-cloud
+train-cloud: $(READY) ## Train on rendered presets: DATASETS='xsum mlsum_fr' [MODEL=hf://...] [GPUS=8]
+	@[ -n "$(DATASETS)" ] || { echo "say on which: make train-cloud DATASETS='xsum mlsum_fr'" >&2; exit 64; }
+	@$(BIN)/deepsynth template training $(DATASETS) $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)) | $(BIN)/deepsynth local -f -
+
+.PHONY: list-datasets
+list-datasets: $(READY) ## List the presets
+	@$(BIN)/deepsynth datasets
+
+.PHONY: bench-render
+bench-render: $(READY) ## Measure the renderer beside Pillow's usual way, in one run
+	@$(BIN)/python benchmarks/render.py
+
+.PHONY: benchmark-trainer
+benchmark-trainer: $(READY) ## Measure the training loop beside Hugging Face's Trainer, in one run
+	@$(BIN)/python benchmarks/trainer.py
+
 .PHONY: test
 test: $(READY) ## Run the tests with coverage
 	@$(BIN)/coverage erase
