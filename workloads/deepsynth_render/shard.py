@@ -1,5 +1,6 @@
 """Writing pages as parquet files that `datasets` opens with an Image column."""
 
+import contextlib
 import hashlib
 import json
 from collections.abc import Callable
@@ -116,22 +117,16 @@ class _ParquetFile:
     """size: bytes so far, those that wait for their row group included."""
 
     def __init__(self, path: Path) -> None:
-        import pyarrow.parquet as pq
-
         self.path = path
         self.size = 0
         self._sink = _HashingFile(path)
         self._rows: list[dict[str, Any]] = []
         self._num_rows = 0
         self._schema = build_schema()
-        self._writer: pq.ParquetWriter = pq.ParquetWriter(
-            self._sink,
-            self._schema,
-            # PNG is compressed already, and a dictionary of it would only be thrown away.
-            compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves()},
-            use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split"],
-            write_statistics=False,
-        )
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._sink.close)
+            self._writer = _open_writer(self._sink, self._schema)
+            stack.pop_all()
 
     def add(self, rows: list[dict[str, Any]], size: int) -> None:
         """The rows of one document."""
@@ -157,6 +152,19 @@ class _ParquetFile:
         self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
         self._num_rows += len(self._rows)
         self._rows = []
+
+
+def _open_writer(sink: "_HashingFile", schema: Any) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        # PNG is compressed already, and a dictionary of it would only be thrown away.
+        compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves()},
+        use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split"],
+        write_statistics=False,
+    )
 
 
 class _HashingFile:

@@ -1,0 +1,80 @@
+import io
+import json
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.v1alpha1 import Columns
+from deepsynth_render.sources.lines import read_csv, read_jsonl
+
+
+def read_lines(text: str | bytes) -> list[tuple[str | None, str | None]]:
+    content = text.encode() if isinstance(text, str) else text
+    return list(read_jsonl(io.BytesIO(content), Columns(), "data.jsonl"))
+
+
+def read_table(text: str | bytes) -> list[tuple[str | None, str | None]]:
+    content = text.encode() if isinstance(text, str) else text
+    return list(read_csv(io.BytesIO(content), Columns(), "data.csv"))
+
+
+def test_blank_lines_do_not_shift_texts_against_summaries() -> None:
+    lines = ["", *(json.dumps({"text": f"t{i}", "summary": f"s{i}"}) + "\n\n" for i in range(5))]
+    assert read_lines("\n".join(lines)) == [(f"t{i}", f"s{i}") for i in range(5)]
+    table = "text,summary\n\n" + "".join(f"t{i},s{i}\n\n" for i in range(5))
+    assert read_table(table) == [(f"t{i}", f"s{i}") for i in range(5)]
+
+
+def test_a_missing_or_null_value_is_none() -> None:
+    assert read_lines('{"text": "t", "summary": null}\n{"summary": "s"}') == [("t", None), (None, "s")]
+
+
+def test_line_ends_quotes_and_separators_inside_a_csv_field_are_text() -> None:
+    assert read_table('text,summary\r\n"a\r\nb, ""c""",s\r\n') == [('a\r\nb, "c"', "s")]
+
+
+def test_a_csv_field_may_be_a_megabyte() -> None:
+    assert read_table(f"text,summary\n{'x' * 1_000_000},s\n") == [("x" * 1_000_000, "s")]
+
+
+def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
+    assert read_table(b"\xef\xbb\xbftext,summary\nt,s\n") == [("t", "s")]
+
+
+@pytest.mark.parametrize("text", ["", "\n"])
+def test_an_empty_jsonl_file_has_no_rows(text: str) -> None:
+    assert read_lines(text) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ('{"text": "t", "summary": "s"}\n{"text"', ["line 2 of data.jsonl", "not JSON"]),
+        ("[1, 2]", ["line 1 of data.jsonl", "no JSON object"]),
+        ('{"text": 5, "summary": "s"}', ["'text'", "line 1", "int", "source.columns"]),
+        (b'{"text": "\xff"}', ["data.jsonl", "not UTF-8"]),
+    ],
+)
+def test_a_damaged_jsonl_line_is_named(text: str | bytes, words: list[str]) -> None:
+    with pytest.raises(DataError) as caught:
+        read_lines(text)
+    assert all(word in caught.value.message for word in words)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("text,summary\nt,s,x\n", ["line 2 of data.csv", "3 fields", "header 2"]),
+        ('text,summary\n"t"x,s\n', ["line 2 of data.csv", "not CSV"]),
+        (b"text,summary\nt,\xe9\n", ["data.csv", "not UTF-8"]),
+    ],
+)
+def test_a_damaged_csv_line_is_named(text: str | bytes, words: list[str]) -> None:
+    with pytest.raises(DataError) as caught:
+        read_table(text)
+    assert all(word in caught.value.message for word in words)
+
+
+def test_an_empty_csv_file_has_no_columns() -> None:
+    with pytest.raises(ConfigurationError, match=r"columns are \(none\)"):
+        read_table("")
