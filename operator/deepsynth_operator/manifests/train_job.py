@@ -85,9 +85,14 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
         num_proc_per_node=spec.num_proc_per_node or count_gpus_per_node(run) or 1,
         attempt=attempt.number,
         fingerprint=compute_fingerprint(TrainingSettings(**settings), datasets),
-        output_uri=f"{spec.checkpoint.uri.rstrip('/')}/model",
+        output_uri=build_output_uri(run),
         cache_bytes=_parse_cache_bytes(run),
     )
+
+
+def build_output_uri(run: TrainingRun) -> str:
+    """Folder of the final model."""
+    return f"{run.spec.checkpoint.uri.rstrip('/')}/model"
 
 
 def count_gpus_per_node(run: TrainingRun) -> int:

@@ -41,15 +41,16 @@ def find_verdict(run: TrainingRun, status: TrainingRunStatus) -> Verdict | None:
 
 
 def describe_attempt(attempt: Attempt) -> str:
-    """One line on how an attempt ended: `attempt 2: Failed (OutOfMemory) on rank 3, node n1, exit code 137: ...`."""
+    """One line on how an attempt ended: `attempt 2 Failed: OutOfMemory (rank 3, node n1, exit code 137): ...`."""
     details = [
         f"rank {attempt.rank}" if attempt.rank is not None else "",
         f"node {attempt.node}" if attempt.node else "",
         f"exit code {attempt.exit_code}" if attempt.exit_code is not None else "",
     ]
     place = ", ".join(detail for detail in details if detail)
-    where = f" on {place}" if place else ""
-    return f"attempt {attempt.number}: {attempt.outcome} ({attempt.reason}){where}: {attempt.message}"
+    where = f" ({place})" if place else ""
+    message = f": {attempt.message}" if attempt.message else ""
+    return f"attempt {attempt.number} {attempt.outcome}: {attempt.reason}{where}{message}"
 
 
 def compute_due_time(run: TrainingRun, status: TrainingRunStatus) -> datetime:

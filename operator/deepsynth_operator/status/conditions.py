@@ -45,11 +45,11 @@ def update_conditions(
 ) -> list[Condition]:
     """All known conditions for `situation`; `extra` maps a kind's own types to (holds, reason, message)."""
     state, reason, message = situation.state, situation.reason, situation.message
-    failed, finished = state == "Failed", state in {"Complete", "Failed"}
+    suspended, failed, finished = state == "Suspended", state == "Failed", state in {"Complete", "Failed"}
     wanted = {
         ConditionType.COMPLETE: (state == "Complete", reason, message),
         ConditionType.FAILED: (failed, reason if failed else "NotFailed", message if failed else ""),
-        ConditionType.SUSPENDED: (state == "Suspended", reason if state == "Suspended" else "NotSuspended", ""),
+        ConditionType.SUSPENDED: (suspended, reason if suspended else "NotSuspended", message if suspended else ""),
         **extra,
         ConditionType.RECONCILING: (not situation.accepted and not finished, reason, ""),
         ConditionType.STALLED: (failed, reason if failed else "NotStalled", message if failed else ""),

@@ -36,6 +36,13 @@ def pin_inputs(status: TrainingRunStatus, observed: ObservedRun) -> TrainingRunS
     return status.updated(datasets=[_pin(dataset, observed) for dataset in observed.run.spec.datasets], model=model)
 
 
+def describe_pinned(status: TrainingRunStatus) -> str:
+    """Every dataset with its revision."""
+    return ", ".join(
+        f"{item.name}: {item.uri}" + (f"@{item.revision}" if item.revision else "") for item in status.datasets
+    )
+
+
 def _find_dataset_wait(dataset: Dataset, observed: ObservedRun) -> Wait | None:
     reference = dataset.dataset_generation_ref
     if reference is None:
@@ -46,9 +53,8 @@ def _find_dataset_wait(dataset: Dataset, observed: ObservedRun) -> Wait | None:
     if is_true(generation.status.conditions, ConditionType.FAILED):
         return _describe_failed(dataset, generation)
     if not is_true(generation.status.conditions, ConditionType.COMPLETE) or generation.status.output is None:
-        state, summary = generation.status.state or "Pending", generation.status.summary.progress
-        where = f"{state} {summary}".strip()
-        return Wait("DatasetNotComplete", f"dataset {dataset.name}: DatasetGeneration {reference.name} is {where}")
+        state = generation.status.state or "Pending"
+        return Wait("DatasetNotComplete", f"dataset {dataset.name}: DatasetGeneration {reference.name} is {state}")
     return None
 
 

@@ -19,4 +19,4 @@ def describe_start(pods: Sequence[ObservedPod]) -> str:
     if waiting is not None:
         return f"pod {waiting.name}: {waiting.waiting_reason}: {waiting.waiting_message}"
     unscheduled = next((pod.unschedulable for pod in pods if pod.unschedulable), None)
-    return unscheduled or f"{sum(pod.started is not None for pod in pods)} pods run"
+    return unscheduled or f"running pods: {sum(pod.started is not None and not pod.has_ended for pod in pods)}"

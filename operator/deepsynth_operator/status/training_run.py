@@ -6,8 +6,10 @@ Take what the pods say; end the attempt if it is over; then finish, suspend, wai
 from datetime import datetime
 
 from deepsynth_api.conditions import ConditionType
-from deepsynth_api.v1alpha1 import TrainingRunStatus
+from deepsynth_api.v1alpha1 import TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run import ModelOutput
 from deepsynth_operator.manifests.names import build_job_name
+from deepsynth_operator.manifests.train_job import build_output_uri
 from deepsynth_operator.observed import ObservedRun
 from deepsynth_operator.settings import Settings
 from deepsynth_operator.status.attempts import (
@@ -26,7 +28,7 @@ from deepsynth_operator.status.attempts import (
 from deepsynth_operator.status.backoff import Verdict, compute_due_time, find_verdict
 from deepsynth_operator.status.blocking import find_blocker
 from deepsynth_operator.status.conditions import Situation, acknowledge_generation, is_finished, update_conditions
-from deepsynth_operator.status.datasets import Wait, find_wait, pin_inputs
+from deepsynth_operator.status.datasets import Wait, describe_pinned, find_wait, pin_inputs
 from deepsynth_operator.status.deadline import compute_deadline_wait, find_deadline_verdict
 from deepsynth_operator.status.decision import Action, CreateJob, Decision, DeleteJob
 from deepsynth_operator.status.ending import conclude_attempt
@@ -89,7 +91,7 @@ def _advance(status: TrainingRunStatus, observed: ObservedRun, settings: Setting
         job, pods = observed.children.find_job(live.job), select_pods(status, observed.children)
         return status, describe_live(status, live, job, pods, now=now, poll_seconds=settings.poll_seconds)
     if last is not None and last.outcome == "Succeeded":
-        return _complete(status, now)
+        return _complete(run, status, now)
     verdict = find_deadline_verdict(run, status.start_time, now)
     if verdict := verdict or (find_verdict(run, status) if last is not None else None):
         return _fail(status, verdict, now)
@@ -137,9 +139,11 @@ def _requeue(status: TrainingRunStatus, observed: ObservedRun, settings: Setting
     return status, describe_live(status, status.attempts[-1], job, pods, now=now, poll_seconds=settings.poll_seconds)
 
 
-def _complete(status: TrainingRunStatus, now: datetime) -> Step:
-    where = f"the model is at {status.output.uri}" if status.output else ""
-    return complete_progress(status).updated(completion_time=now), Situation("Complete", "Succeeded", where)
+def _complete(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> Step:
+    """Without a final report, which a node may take along, the model is where the document said it should go."""
+    output = status.output or ModelOutput(uri=build_output_uri(run))
+    status = complete_progress(status).updated(completion_time=now, output=output)
+    return status, Situation("Complete", "Succeeded", f"the model is at {output.uri}")
 
 
 def _fail(status: TrainingRunStatus, verdict: Verdict, now: datetime) -> Step:
@@ -153,10 +157,10 @@ def _describe(
     run = observed.run
     pinned = status.start_time is not None
     published = situation.state == "Complete" and run.spec.publish is not None
-    where = status.output.uri if published and status.output else ""
+    where = run.spec.publish.uri if published and run.spec.publish else ""
     wait = (situation.reason, situation.message)
     extra = {
-        ConditionType.DATASET_READY: (True, "DatasetsPinned", "") if pinned else (False, *wait),
+        ConditionType.DATASET_READY: (True, "DatasetsPinned", describe_pinned(status)) if pinned else (False, *wait),
         ConditionType.PUBLISHED: (published, "Published" if published else "NotPublished", where),
     }
     generation = run.metadata.generation
