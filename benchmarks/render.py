@@ -20,11 +20,12 @@ import datasets
 from PIL import Image, ImageDraw, ImageFont
 
 from deepsynth_api.v1alpha1 import PageSettings
+from deepsynth_render.characters import normalise
 from deepsynth_render.fonts import load_font
-from deepsynth_render.geometry import build_geometry
-from deepsynth_render.page import PageRenderer, normalise
-from deepsynth_render.png import Compression
-from deepsynth_render.raster import PAGES_BEFORE_COMPILING
+from deepsynth_render.page import PageRenderer
+from deepsynth_render.page.geometry import build_geometry
+from deepsynth_render.page.png import Compression
+from deepsynth_render.page.raster import PAGES_BEFORE_COMPILING
 from deepsynth_render.shard import Document, ShardWriter
 from deepsynth_render.sources.docstrings import DocstringSource
 

@@ -10,11 +10,10 @@ import numpy as np
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_render import words
 from deepsynth_render.fonts import FAMILIES, gather_digests, load_font
-from deepsynth_render.geometry import parse_size
-from deepsynth_render.page import PageRenderer, RefusedDocument
-from deepsynth_render.words import WordCache
+from deepsynth_render.page import PageRenderer, RefusedDocument, words
+from deepsynth_render.page.geometry import parse_size
+from deepsynth_render.page.words import WordCache
 from page_images import build_renderer, decode, find_inked_columns
 
 PROSE = "The quick brown fox \u2014 na\u00efve, 25 \u20ac \u2014 jumps over the lazy dog. " * 30

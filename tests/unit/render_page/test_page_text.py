@@ -6,7 +6,8 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from deepsynth_render.page import Page, RefusedDocument, normalise
+from deepsynth_render.characters import normalise
+from deepsynth_render.page import Page, RefusedDocument
 from page_images import build_renderer, decode, find_inked_columns, measure_ink
 
 SMALL = build_renderer()
@@ -33,7 +34,7 @@ def check_pages(text: str, pages: list[Page]) -> None:
     assert all(decode(page.png).min() < 255 for page in pages), "a blank page"
 
 
-@settings(deadline=None, max_examples=150)
+@settings(deadline=None, max_examples=80)
 @given(documents)
 def test_the_texts_of_pages_joined_are_the_document_and_no_page_is_blank(text: str) -> None:
     for renderer in (SMALL, JUSTIFIED_COLUMNS):

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from deepsynth_render import raster
-from deepsynth_render.png import Compression, build_paper, encode_png
-from deepsynth_render.raster import Drawing, compile_draw, draw_with_numpy
+from deepsynth_render.page import raster
+from deepsynth_render.page.png import Compression, build_paper, encode_png
+from deepsynth_render.page.raster import Drawing, compile_draw, draw_with_numpy
 from page_images import decode
 
 Bitmaps = np.ndarray[tuple[int, ...], np.dtype[np.int64]]

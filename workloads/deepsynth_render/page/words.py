@@ -4,13 +4,12 @@ import re
 from collections.abc import Callable, Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
 from deepsynth_render.fonts import FAMILIES, Font, load_font
-from deepsynth_render.glyphs import GlyphAtlas
-from deepsynth_render.growing import GrowingRows, expand_ranges
+from deepsynth_render.page.glyphs import GlyphAtlas
+from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
+from deepsynth_render.page.shaping import ShapedRun, Shaper
 from deepsynth_render.refusal import RefusedDocument
-from deepsynth_render.shaping import ShapedRun, Shaper
 
 MOST_GLYPHS = 2_000_000
 """Glyphs of remembered words after which the cache starts anew: about 100 MB."""
@@ -37,14 +36,14 @@ class WordCache:
 
     def __init__(self, font: Font, size_px: int, column_width: int) -> None:
         fonts = [font, *(load_font(family) for family in FAMILIES if family != font.family)]
-        self._shaper = Shaper(fonts, size_px)
+        self.atlas = GlyphAtlas(fonts, size_px)
+        self._shaper = Shaper(fonts, size_px, self.atlas)
         self._space = self._shaper.shape(" ").advance
         self._widest = column_width * 64
         self._em = size_px * 64
-        self.atlas = GlyphAtlas(fonts, size_px)
         self._start_anew()
 
-    def find_pieces(self, text: str) -> NDArray[np.int64]:
+    def find_pieces(self, text: str) -> Ints:
         """Rows of `pieces`, in reading order. text: normalised.
 
         Raises RefusedDocument("MissingGlyph" or "Overflow").
@@ -53,16 +52,16 @@ class WordCache:
             self._start_anew()
         words = text.replace("\n", " \n ").split(" ")
         known = np.fromiter(map(self._words.__getitem__, words), np.int64, len(words))
-        ranges = self._ranges.rows[known]
+        ranges = self._ranges.read()[known]
         return expand_ranges(ranges[:, 0], ranges[:, 1])
 
     def _start_anew(self) -> None:
         self._words = _Memo(self._add_word)
-        self._ranges = GrowingRows(2, np.int64)
-        self.pieces = GrowingRows(6, np.int64)
-        self.glyphs = GrowingRows(3, np.int64)
-        self.pieces.extend([(0, 0, 0, 0, 0, 0)])
-        self._words["\n"] = self._ranges.extend([(LINE_FEED, 1)])
+        self._ranges = GrowingRows(2)
+        self.pieces = GrowingRows(6)
+        self.glyphs = GrowingRows(3)
+        self.pieces.append(0, 0, 0, 0, 0, 0)
+        self._words["\n"] = self._ranges.append(LINE_FEED, 1)
 
     def _add_word(self, word: str) -> int:
         runs = [run for piece in _PIECES.findall(word) or [""] for run in self._shape_to_fit(piece)]
@@ -70,12 +69,12 @@ class WordCache:
         for run in runs[:-1]:
             self._add_piece(run, space=0, characters=len(run.text))
         self._add_piece(runs[-1], space=self._space, characters=len(runs[-1].text) + 1)
-        return self._ranges.extend([(first, len(runs))])
+        return self._ranges.append(first, len(runs))
 
     def _add_piece(self, run: ShapedRun, *, space: int, characters: int) -> None:
-        slots = [(self.atlas.find_slot(glyph.font, glyph.glyph), glyph.x, glyph.y) for glyph in run.glyphs]
-        inked = any(self.atlas.is_inked(slot) for slot, _, _ in slots)
-        self.pieces.extend([(run.advance, space, characters, self.glyphs.extend(slots), len(slots), inked)])
+        inked = not self.atlas.blank.issuperset(slot for slot, _, _ in run.glyphs)
+        first = self.glyphs.extend(run.glyphs)
+        self.pieces.append(run.advance, space, characters, first, len(run.glyphs), inked)
 
     def _shape_to_fit(self, piece: str) -> Iterator[ShapedRun]:
         """The piece, or what it must be broken into, anywhere between clusters, to fit a column."""
@@ -106,7 +105,7 @@ class _Memo(dict[str, int]):
 
 def _fill(run: ShapedRun, widest: int) -> list[int]:
     """First characters of the parts when a run's clusters are filled into parts of at most `widest` 1/64 px."""
-    edges = {glyph.cluster: glyph.x for glyph in reversed(run.glyphs)}
+    edges = {cluster: x for cluster, (_, x, _) in zip(reversed(run.clusters), reversed(run.glyphs), strict=True)}
     clusters = sorted(edges.items())
     ends = [edge for _, edge in clusters[1:]] + [run.advance]
     starts, left = [0], 0

@@ -6,13 +6,12 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsynth_render.geometry import Geometry
-from deepsynth_render.glyphs import HEIGHT, LEFT, PHASES, TOP, WIDTH
-from deepsynth_render.growing import expand_ranges
-from deepsynth_render.layout import Layout
-from deepsynth_render.lines import Ints
+from deepsynth_render.page.geometry import Geometry
+from deepsynth_render.page.glyphs import HEIGHT, LEFT, PHASES, TOP, WIDTH
+from deepsynth_render.page.growing import Ints, expand_ranges
+from deepsynth_render.page.layout import Layout
+from deepsynth_render.page.words import FIRST_GLYPH, GLYPHS, SLOT, WordCache, X, Y
 from deepsynth_render.refusal import RefusedDocument
-from deepsynth_render.words import FIRST_GLYPH, GLYPHS, SLOT, WordCache, X, Y
 
 Ink = NDArray[np.uint8]
 Rows = NDArray[np.uint8]
@@ -26,14 +25,14 @@ def place_bitmaps(layout: Layout, rows: Ints, cache: WordCache, geometry: Geomet
 
     rows: the document's rows of cache.pieces. Raises RefusedDocument("Overflow") for ink beyond the page's edge.
     """
-    pieces = cache.pieces.rows[rows[layout.pieces]]
+    pieces = cache.pieces.read()[rows[layout.pieces]]
     counts = pieces[:, GLYPHS]
-    glyphs = cache.glyphs.rows[expand_ranges(pieces[:, FIRST_GLYPH], counts)]
+    glyphs = cache.glyphs.read()[expand_ranges(pieces[:, FIRST_GLYPH], counts)]
     # In steps of a phase, to the nearest.
     x = (glyphs[:, X] + np.repeat(layout.x, counts)) * PHASES + 32 >> 6
     baseline = geometry.first_baseline + layout.row * geometry.line_pitch
     y = np.repeat(baseline, counts) - (glyphs[:, Y] + 32 >> 6)
-    bitmaps = cache.atlas.boxes.rows[glyphs[:, SLOT] * PHASES + x % PHASES]
+    bitmaps = cache.atlas.boxes.read()[glyphs[:, SLOT] * PHASES + x % PHASES]
     bitmaps[:, LEFT] += x // PHASES
     bitmaps[:, TOP] = y - bitmaps[:, TOP]
     _check_inside(bitmaps, geometry)

@@ -8,15 +8,13 @@ from hashlib import blake2b
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.characters import check_scripts, normalise
 from deepsynth_render.fonts import Font, load_font
-from deepsynth_render.geometry import build_geometry
-from deepsynth_render.layout import Layout, lay_out
-from deepsynth_render.lines import Ints
-from deepsynth_render.png import Compression, build_paper, encode_png
-from deepsynth_render.raster import draw_page, place_bitmaps
+from deepsynth_render.page.geometry import build_geometry
+from deepsynth_render.page.growing import Ints
+from deepsynth_render.page.layout import Layout, lay_out
+from deepsynth_render.page.png import Compression, build_paper, encode_png
+from deepsynth_render.page.raster import draw_page, place_bitmaps
+from deepsynth_render.page.words import INKED, LINE_FEED, WordCache
 from deepsynth_render.refusal import RefusedDocument
-from deepsynth_render.words import INKED, LINE_FEED, WordCache
-
-__all__ = ["Page", "PageRenderer", "RefusedDocument", "normalise"]
 
 
 @dataclass(frozen=True)
@@ -76,7 +74,7 @@ class _Style:
 
     def render(self, text: str) -> list[Page]:
         rows = self._words.find_pieces(text)
-        pieces = self._words.pieces.rows[rows]
+        pieces = self._words.pieces.read()[rows]
         if not pieces[:, INKED].any():
             raise RefusedDocument("EmptyDocument", "the text holds nothing that can be drawn")
         layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._justify)
@@ -91,7 +89,7 @@ class _Style:
 
     def _draw_pages(self, layout: Layout, rows: Ints) -> Iterator[bytes]:
         width, height = self._geometry.width, self._geometry.height
-        atlas = self._words.atlas.ink.rows[:, 0]
+        atlas = self._words.atlas.read_ink()
         for bitmaps in place_bitmaps(layout, rows, self._words, self._geometry):
             page = build_paper(width, height)
             draw_page(page, atlas, bitmaps)

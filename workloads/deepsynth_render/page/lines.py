@@ -8,10 +8,8 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsynth_render.growing import expand_ranges
-from deepsynth_render.words import ADVANCE, GLYPHS, INKED, SPACE
-
-Ints = NDArray[np.int64]
+from deepsynth_render.page.growing import Ints, expand_ranges
+from deepsynth_render.page.words import ADVANCE, GLYPHS, INKED, SPACE
 
 
 @dataclass(frozen=True)
@@ -89,4 +87,4 @@ def compute_stretch(lines: Lines, pieces: Ints, width: int) -> Ints:
     slack = np.where(flush, left[lines.starts] + width - right[last], 0)
     line_of_piece = np.repeat(np.arange(len(gaps)), lines.ends - lines.starts)
     before = spaces[expand_ranges(lines.starts, lines.ends - lines.starts)] - spaces[first[line_of_piece]]
-    return slack[line_of_piece] * before.clip(0, gaps[line_of_piece]) // gaps.clip(1)[line_of_piece]
+    return np.asarray(slack[line_of_piece] * before.clip(0, gaps[line_of_piece]) // gaps.clip(1)[line_of_piece])

@@ -3,51 +3,52 @@
 import unicodedata
 from collections.abc import Iterator, Sequence
 from itertools import groupby
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import uharfbuzz
 
 from deepsynth_render.characters import describe, find_script
 from deepsynth_render.fonts import Font
+from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.refusal import RefusedDocument
 
 
-class ShapedGlyph(NamedTuple):
-    """font: index of the font. x, y: origin from the start of the run in 1/64 px, y upwards.
+class ShapedRun(NamedTuple):
+    """Text and its glyphs.
 
-    cluster: index of the character in the run at which a line may break when nothing else helps.
+    glyphs: (slot in the atlas, x, y) of each, the origin from the start of the run in 1/64 px, y upwards.
+    clusters: for each glyph the index of the character in text before which a line may break if need be.
+    advance: in 1/64 px.
     """
 
-    font: int
-    glyph: int
-    x: int
-    y: int
-    cluster: int
-
-
-class ShapedRun(NamedTuple):
-    """text, its glyphs and its advance in 1/64 px."""
-
     text: str
-    glyphs: list[ShapedGlyph]
+    glyphs: list[tuple[int, int, int]]
+    clusters: list[int]
     advance: int
 
 
 class Shaper:
     """Shapes runs of text that hold no spaces or line feeds, left to right."""
 
-    def __init__(self, fonts: Sequence[Font], size_px: int) -> None:
+    def __init__(self, fonts: Sequence[Font], size_px: int, atlas: GlyphAtlas) -> None:
         self._fonts = fonts
         self._shapers = [font.build_shaper(size_px) for font in fonts]
+        self._atlas = atlas
 
     def shape(self, text: str) -> ShapedRun:
         """Raises RefusedDocument("MissingGlyph") when no font holds a character."""
-        glyphs: list[ShapedGlyph] = []
+        glyphs: list[tuple[int, int, int]] = []
+        clusters: list[int] = []
         start = advance = 0
         for font, run in self._split_by_font(text):
-            advance = self._shape_run(glyphs, font, run, start, advance)
+            infos, positions = self._shape_run(font, run)
+            for info, position in zip(infos, positions, strict=True):
+                slot = self._atlas.find_slot(font, info.codepoint)
+                glyphs.append((slot, advance + position.x_offset, position.y_offset))
+                clusters.append(start + info.cluster)
+                advance += position.x_advance
             start += len(run)
-        return ShapedRun(text, glyphs, advance)
+        return ShapedRun(text, glyphs, clusters, advance)
 
     def _split_by_font(self, text: str) -> Iterator[tuple[int, str]]:
         if self._fonts[0].codepoints.issuperset(map(ord, text)):
@@ -63,20 +64,17 @@ class Shaper:
                 return index
         raise RefusedDocument("MissingGlyph", f"no font draws {' with '.join(map(describe, cluster))}")
 
-    def _shape_run(self, glyphs: list[ShapedGlyph], font: int, run: str, start: int, advance: int) -> int:
-        """Append the glyphs of a run in one font; the new advance."""
+    def _shape_run(self, font: int, run: str) -> tuple[Sequence[Any], Sequence[Any]]:
+        """HarfBuzz's glyph infos and positions of a run in one font."""
         buffer = uharfbuzz.Buffer()
         buffer.add_str(run)
         # Guessed properties would take the language from the locale and so depend on the machine.
         buffer.direction, buffer.language, buffer.script = "ltr", "und", _find_run_script(run)
         uharfbuzz.shape(self._shapers[font], buffer)
-        for info, position in zip(buffer.glyph_infos, buffer.glyph_positions, strict=True):
-            if info.codepoint == 0:
-                raise RefusedDocument("MissingGlyph", f"no font draws {describe(run[info.cluster])}")
-            x, y = advance + position.x_offset, position.y_offset
-            glyphs.append(ShapedGlyph(font, info.codepoint, x, y, start + info.cluster))
-            advance += position.x_advance
-        return advance
+        missing = next((info for info in buffer.glyph_infos if info.codepoint == 0), None)
+        if missing:
+            raise RefusedDocument("MissingGlyph", f"no font draws {describe(run[missing.cluster])}")
+        return buffer.glyph_infos, buffer.glyph_positions
 
 
 def _split_clusters(text: str) -> list[str]:
@@ -91,5 +89,7 @@ def _split_clusters(text: str) -> list[str]:
 
 
 def _find_run_script(run: str) -> str:
+    if run.isascii():
+        return "Latn"
     scripts = (find_script(character) for character in run)
     return next((script for script in scripts if script not in {"Zyyy", "Zinh"}), "Latn")

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsynth_render.geometry import Geometry
-from deepsynth_render.growing import expand_ranges
-from deepsynth_render.lines import Ints, Lines, break_lines, compute_edges, compute_stretch, is_inked
-from deepsynth_render.words import CHARS
+from deepsynth_render.page.geometry import Geometry
+from deepsynth_render.page.growing import Ints, expand_ranges
+from deepsynth_render.page.lines import Lines, break_lines, compute_edges, compute_stretch, is_inked
+from deepsynth_render.page.words import CHARS
 
 HANGING = -1
 """Place of an empty line at the top of a column: it takes no room there and counts to what went before."""
