@@ -22,7 +22,7 @@ from deepsynth_render.report import Reporter
 from deepsynth_render.shard import Document, ShardFile, ShardWriter
 from deepsynth_render.sources import Row, TextSource, open_source
 from deepsynth_store import DatasetTarget, StoredFile
-from deepsynth_store.download import write_download
+from deepsynth_store.download import read_chunks, write_download
 
 _LOGGED_REFUSALS: Final = 5
 """Of each reason: enough to see what is wrong, few enough for a log."""
@@ -89,7 +89,7 @@ class ShardRenderer:
         size = next((file.size for file in self._target.list_staged(path)), 0)
         with self._target.open_staged(path) as file:
             expected = StoredFile(path, size, self._planned.rows_sha256)
-            write_download(file, expected, local_path, self._target.uri, None)
+            write_download(read_chunks(file), expected, local_path, self._target.uri, None)
         return read_plan_rows(local_path)
 
     @cached_property

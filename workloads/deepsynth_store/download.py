@@ -1,8 +1,9 @@
 """From a stored file to a checked local one."""
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.atomic import (
@@ -14,6 +15,8 @@ from deepsynth_store.atomic import (
     rename_durably,
 )
 from deepsynth_store.interface import OnBytes, StoredFile
+
+_CHUNK_BYTES = 8 * 2**20
 
 
 def write_download(
@@ -32,6 +35,11 @@ def write_download(
         finally:
             partial.unlink(missing_ok=True)
     return found
+
+
+def read_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of an open file, for write_download."""
+    return iter(lambda: file.read(_CHUNK_BYTES), b"")
 
 
 def _write(chunks: Iterable[bytes], path: str, target: Path, on_bytes: OnBytes | None) -> StoredFile:

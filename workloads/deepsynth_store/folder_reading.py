@@ -8,16 +8,13 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
-from deepsynth_store.download import write_download
+from deepsynth_store.download import read_chunks, write_download
 from deepsynth_store.interface import MANIFEST, OnBytes, StoredFile
 from deepsynth_store.manifest import parse_manifest
 from deepsynth_store.uri import FolderLocation
 
 JOURNAL = "deepsynth/publishing"
 """Stands while a publish is under way: the folder then holds parts of two generations and is not to be read."""
-
-
-_CHUNK_BYTES = 8 * 2**20
 
 
 class FolderDataset:
@@ -62,8 +59,7 @@ class FolderDataset:
     def download(self, path: str, local_path: Path, on_bytes: OnBytes | None = None) -> StoredFile:
         with self.open(path) as file:
             expected = self._known.get(path) or StoredFile(path, os.fstat(file.fileno()).st_size, None)
-            chunks = iter(lambda: file.read(_CHUNK_BYTES), b"")
-            return write_download(chunks, expected, local_path, self.uri, on_bytes)
+            return write_download(read_chunks(file), expected, local_path, self.uri, on_bytes)
 
     def _find(self, path: str) -> Path:
         if path.startswith("/") or ".." in path.split("/"):

@@ -25,7 +25,13 @@ from deepsynth_store.atomic import (
 )
 from deepsynth_store.folder_reading import JOURNAL, compute_folder_revision, walk_files
 from deepsynth_store.interface import MANIFEST, Published, StoredFile
-from deepsynth_store.manifest import find_superseded, list_expected, read_content, refuse_foreign_files
+from deepsynth_store.manifest import (
+    find_superseded,
+    read_content,
+    refuse_foreign_files,
+    require_agreement,
+    require_staged,
+)
 from deepsynth_store.uri import FolderLocation
 
 _LOCK = "deepsynth/.lock"
@@ -67,7 +73,6 @@ class FolderTarget:
             raise DataError(f"{path} is not staged in {self._staging}.") from error
 
     def publish(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
-        list_expected(copies, files)
         with self._explain_refusal():
             make_folder_durably(self._root / "deepsynth")
             with self._lock():
@@ -81,6 +86,8 @@ class FolderTarget:
         return None if manifest is None else Published(compute_folder_revision(self._root), manifest)
 
     def _replace_generation(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> None:
+        require_agreement(copies, files)
+        require_staged(copies, files, self.list_staged(), self.uri)
         journal = self._root / JOURNAL
         if not journal.exists():  # else an interrupted publish left it: what it superseded is still known
             refuse_foreign_files(self._read_manifest(), self._list_present(), self.uri, self._field)
@@ -126,8 +133,6 @@ class FolderTarget:
         partial.unlink(missing_ok=True)
         try:
             os.link(source, partial)
-        except FileNotFoundError as error:
-            raise DataError(f"{source.name} is not staged in {self._staging}.") from error
         except OSError as error:
             if error.errno not in {errno.EPERM, errno.EOPNOTSUPP, errno.EMLINK, errno.ENOSYS}:
                 raise

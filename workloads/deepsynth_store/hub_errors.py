@@ -80,7 +80,7 @@ def explain(error: BaseException, uri: str, field: str) -> WorkloadError | None:
     if isinstance(error, OfflineModeIsEnabled):
         return ConfigurationError(f"{field}: {uri} cannot be reached while HF_HUB_OFFLINE is set.")
     if not isinstance(error, HfHubHTTPError):
-        return DataError(f"{uri}: {error}") if isinstance(error, EntryNotFoundError) else None
+        return None
     if isinstance(error, EntryNotFoundError):
         return DataError(f"{uri} lacks a file that was expected: {describe(error)}.")
     return ConfigurationError(f"{field}: {_explain_refusal(error, uri)}", reason="HubRefused")

@@ -23,6 +23,8 @@ from deepsynth_store.manifest import (
     list_expected,
     read_content,
     refuse_foreign_files,
+    require_agreement,
+    require_staged,
     size_of,
 )
 from deepsynth_store.uri import HubLocation
@@ -75,9 +77,8 @@ class HubTarget:
         return open_hub_file(self._calls, self._branch, found[0])
 
     def publish(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
-        expected = list_expected(copies, files)
         revision = self._calls.call("publish", lambda: self._publish_once(copies, files))
-        self._check_arrived(revision, expected)
+        self._check_arrived(revision, list_expected(files))
         self._calls.call("delete the staging branch of", self._delete_branch)
         return revision
 
@@ -109,6 +110,8 @@ class HubTarget:
         previous = self._read_manifest(head)
         if previous == read_content(files[MANIFEST]):
             return head
+        require_agreement(copies, files)
+        require_staged(copies, files, self.list_staged(), self.uri)
         present = [file.path for file in list_tree(self._calls, head)]
         refuse_foreign_files(previous, present, self.uri, self._field)
         gone = find_superseded(previous, present, [*copies, *files], self.uri)

@@ -111,7 +111,8 @@ class DatasetTarget(Protocol):
         deepsynth/manifest.json. One atomic commit on the Hub; in a folder the manifest is written last. Files of the
         previous manifest that are not in this one are deleted in the same step; other files stay.
         Then staging is removed. Returns the revision. When the head already holds this very manifest nothing
-        is changed and its revision is returned, so the manifest must be a pure function of the plan.
+        but staging is changed and its revision is returned (copies and other files may then be left out), so the
+        manifest must be a pure function of the plan. DataError when a shard is not staged as the manifest lists it.
         """
 
     def published(self) -> Published | None:

@@ -43,13 +43,31 @@ def refuse_foreign_files(previous: bytes | None, present: Iterable[str], where: 
         )
 
 
-def list_expected(copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> list[StoredFile]:
-    """What a revision must hold after publishing. InternalError when the manifest and what is given do not agree."""
+def require_agreement(copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> None:
+    """InternalError unless the new manifest lists exactly what is given (README.md and itself need not be listed)."""
     given = {*copies, *files}
-    listed = parse_manifest(read_content(files[MANIFEST]), "the new data set")
-    if disagreeing := sorted((set(listed) - given) | (given - set(listed) - {MANIFEST, README})):
+    listed = set(parse_manifest(read_content(files[MANIFEST]), "the new data set"))
+    if disagreeing := sorted((listed - given) | (given - listed - {MANIFEST, README})):
         raise InternalError(f"the manifest and the files to publish disagree about {', '.join(disagreeing[:5])}.")
+
+
+def list_expected(files: Mapping[str, bytes | Path]) -> list[StoredFile]:
+    """What a revision holds once it is published: what the manifest among `files` lists, and `files` themselves."""
+    listed = parse_manifest(read_content(files[MANIFEST]), "the new data set")
     return [*listed.values(), *(StoredFile(path, size_of(files[path]), None) for path in files if path not in listed)]
+
+
+def require_staged(
+    copies: Mapping[str, str], files: Mapping[str, bytes | Path], staged: Iterable[StoredFile], where: str
+) -> None:
+    """DataError unless all that is to be copied is staged as the manifest says: before anything is taken away."""
+    wanted, present = {file.path: file for file in list_expected(files)}, {file.path: file for file in staged}
+    for path, source in copies.items():
+        if source not in present or not is_same_content(present[source], wanted[path]):
+            raise DataError(
+                f"{source} is not staged for {where} as the manifest lists it ({present.get(source)} instead of "
+                f"{wanted[path]}). Render it again: delete and apply the resource; other shards are kept."
+            )
 
 
 def is_same_content(one: StoredFile, other: StoredFile) -> bool:

@@ -55,6 +55,8 @@ def test_publishing_again_changes_nothing_and_gives_the_same_revision(hub: HubSe
     generation = build_generation("one")
     revision = generation.run(open_target(URI, generation.digest))
     assert generation.run(open_target(URI, generation.digest)) == revision
+    again = open_target(URI, generation.digest).publish({}, {MANIFEST: generation.files[MANIFEST]})
+    assert again == revision
     assert len(hub.repository(REPO).history()) == 2
 
 
@@ -66,6 +68,16 @@ def test_the_next_generation_leaves_nothing_of_the_last_and_keeps_what_others_wr
     assert published_files(hub) == second.expected
     assert hub.read(REPO)["notes.md"] == b"mine"
     assert published_files(hub, pinned) == first.expected
+
+
+def test_shards_that_are_missing_are_named_and_nothing_is_published(hub: HubServer) -> None:
+    first, second = build_generation("one"), build_generation("two")
+    first.run(open_target(URI, first.digest))
+    target = open_target(URI, second.digest)
+    target.prepare()
+    with pytest.raises(DataError, match=r"shards/train-0000\d\.parquet"):
+        target.publish(second.copies, second.files)
+    assert published_files(hub) == first.expected
 
 
 def test_another_plan_does_not_see_what_is_staged(hub: HubServer) -> None:

@@ -138,8 +138,21 @@ def test_what_is_not_there_is_named(uri: str) -> None:
     target = open_target(uri, TWO.digest)
     with pytest.raises(DataError, match="not staged"):
         target.get("receipts/0.json")
-    with pytest.raises(DataError, match="not staged"):
-        target.publish(TWO.copies, TWO.files)
+
+
+def test_shards_that_are_missing_are_noticed_before_the_last_generation_is_touched(uri: str) -> None:
+    run(uri, ONE)
+    with pytest.raises(DataError, match=r"shards/train-00000\.parquet is not staged"):
+        open_target(uri, TWO.digest).publish(TWO.copies, TWO.files)
+    assert read_all(uri) == ONE.expected
+
+
+def test_staging_that_a_kill_left_after_publishing_is_removed_by_publishing_the_same_manifest(uri: str) -> None:
+    revision = run(uri, ONE)
+    target = open_target(uri, ONE.digest)
+    target.put({"receipts/00000.json": b"{}"})
+    assert target.publish({}, {MANIFEST: ONE.files[MANIFEST]}) == revision
+    assert list(target.list_staged()) == []
 
 
 def test_a_manifest_that_does_not_list_what_is_published_is_an_internal_error(uri: str) -> None:
