@@ -11,7 +11,8 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_render.fonts import FAMILIES, gather_digests, load_font
-from deepsynth_render.page import PageRenderer, RefusedDocument, words
+from deepsynth_render.page import PageRenderer, RefusedDocument
+from deepsynth_render.page import renderer as renderer_module
 from deepsynth_render.page.geometry import parse_size
 from deepsynth_render.page.words import WordCache
 from page_images import build_renderer, decode, find_inked_columns
@@ -107,7 +108,7 @@ def test_ink_beyond_the_edge_of_the_page_is_refused_not_clipped() -> None:
 
 def test_a_cluster_wider_than_a_column_is_refused() -> None:
     with pytest.raises(RefusedDocument, match="wider than a column") as caught:
-        WordCache(load_font("DejaVu Sans"), size_px=20, column_width=10).find_pieces("W")
+        WordCache(load_font("DejaVu Sans"), size_px=20, column_width=10, most_glyphs=100).find_pieces("W")
     assert caught.value.reason == "Overflow"
 
 
@@ -165,14 +166,18 @@ def test_other_processes_and_locales_draw_the_same_bytes() -> None:
 
 
 def test_a_full_word_cache_starts_anew_and_draws_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
-    renderer = build_renderer()
-    expected = [page.png for page in renderer.render(PROSE, "key")]
-    monkeypatch.setattr(words, "MOST_GLYPHS", 100)
-    assert [page.png for page in renderer.render(PROSE, "key")] == expected
-    cache = WordCache(load_font("DejaVu Sans"), size_px=8, column_width=140)
+    expected = [page.png for page in build_renderer().render(PROSE, "key")]
+    monkeypatch.setattr(renderer_module, "MOST_GLYPHS", 10)
+    forgetful = build_renderer()
+    for _ in range(3):
+        assert [page.png for page in forgetful.render(PROSE, "key")] == expected
+
+
+def test_a_word_cache_is_bounded() -> None:
+    cache = WordCache(load_font("DejaVu Sans"), size_px=8, column_width=140, most_glyphs=100)
     for number in range(0, 2000, 20):
         cache.find_pieces(" ".join(map(str, range(number, number + 20))))
-    assert len(cache.glyphs) < 100 + 80
+    assert len(cache.glyphs) <= 100 + 20 * len("1999")
 
 
 def test_fonts_are_files_of_an_installed_package_known_by_their_digest() -> None:

@@ -23,7 +23,7 @@ words = (
     | st.text("wi", min_size=60, max_size=200)
 )
 separators = st.sampled_from([" ", " ", " ", "  ", "\n", "\n\n", "\n" * 15, "\t", " " * 80, " \n"])
-documents = st.lists(st.tuples(words, separators), max_size=60).map(lambda parts: "".join(map("".join, parts)))
+documents = st.lists(st.tuples(words, separators), max_size=30).map(lambda parts: "".join(map("".join, parts)))
 
 
 def check_pages(text: str, pages: list[Page]) -> None:
@@ -34,7 +34,7 @@ def check_pages(text: str, pages: list[Page]) -> None:
     assert all(decode(page.png).min() < 255 for page in pages), "a blank page"
 
 
-@settings(deadline=None, max_examples=80)
+@settings(deadline=None, max_examples=50)
 @given(documents)
 def test_the_texts_of_pages_joined_are_the_document_and_no_page_is_blank(text: str) -> None:
     for renderer in (SMALL, JUSTIFIED_COLUMNS):

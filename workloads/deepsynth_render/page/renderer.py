@@ -16,6 +16,9 @@ from deepsynth_render.page.raster import draw_page, place_bitmaps
 from deepsynth_render.page.words import INKED, LINE_FEED, WordCache
 from deepsynth_render.refusal import RefusedDocument
 
+MOST_GLYPHS = 2_000_000
+"""Of the words that a renderer remembers: about 100 MB, and more than a million words of text bring together."""
+
 
 @dataclass(frozen=True)
 class Page:
@@ -35,11 +38,9 @@ class PageRenderer:
 
     def __init__(self, page: PageSettings, compression: Compression) -> None:
         self._seed = page.seed
-        self._styles = [
-            _Style(page, load_font(family), size, compression)
-            for family in page.font_families
-            for size in page.font_sizes_px
-        ]
+        styles = [(load_font(family), size) for family in page.font_families for size in page.font_sizes_px]
+        most_glyphs = MOST_GLYPHS // len(styles)
+        self._styles = [_Style(page, font, size, compression, most_glyphs=most_glyphs) for font, size in styles]
 
     def render(self, text: str, seed_key: str) -> list[Page]:
         """The pages of one document, at least one, none blank.
@@ -60,17 +61,20 @@ class PageRenderer:
 class _Style:
     """One font at one size."""
 
-    def __init__(self, page: PageSettings, font: Font, size_px: int, compression: Compression) -> None:
+    def __init__(
+        self, page: PageSettings, font: Font, size_px: int, compression: Compression, *, most_glyphs: int
+    ) -> None:
         self._justify = page.align == "justify"
         self._max_pages = page.max_pages
         self._font = font
         self._size_px = size_px
         self._compression = compression
+        self._most_glyphs = most_glyphs
         self._geometry = build_geometry(page, font, size_px)
 
     @cached_property
     def _words(self) -> WordCache:
-        return WordCache(self._font, self._size_px, self._geometry.column_width)
+        return WordCache(self._font, self._size_px, self._geometry.column_width, self._most_glyphs)
 
     def render(self, text: str) -> list[Page]:
         rows = self._words.find_pieces(text)

@@ -11,9 +11,6 @@ from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
 from deepsynth_render.page.shaping import ShapedRun, Shaper
 from deepsynth_render.refusal import RefusedDocument
 
-MOST_GLYPHS = 2_000_000
-"""Glyphs of remembered words after which the cache starts anew: about 100 MB."""
-
 LINE_FEED = 0
 """The row of WordCache.pieces that ends a paragraph."""
 
@@ -32,15 +29,17 @@ class WordCache:
 
     A word is what stands between two spaces (so two spaces in a row have an empty one between them), or a line
     feed. A piece is no wider than a column. pieces: (n, 6) int64. glyphs: (n, 3) int64.
+    most_glyphs: the cache starts anew when its words hold more; a glyph takes some 50 bytes all told.
     """
 
-    def __init__(self, font: Font, size_px: int, column_width: int) -> None:
+    def __init__(self, font: Font, size_px: int, column_width: int, most_glyphs: int) -> None:
         fonts = [font, *(load_font(family) for family in FAMILIES if family != font.family)]
         self.atlas = GlyphAtlas(fonts, size_px)
         self._shaper = Shaper(fonts, size_px, self.atlas)
         self._space = self._shaper.shape(" ").advance
         self._widest = column_width * 64
         self._em = size_px * 64
+        self._most_glyphs = most_glyphs
         self._start_anew()
 
     def find_pieces(self, text: str) -> Ints:
@@ -48,7 +47,7 @@ class WordCache:
 
         Raises RefusedDocument("MissingGlyph" or "Overflow").
         """
-        if len(self.glyphs) > MOST_GLYPHS:
+        if len(self.glyphs) > self._most_glyphs:
             self._start_anew()
         words = text.replace("\n", " \n ").split(" ")
         known = np.fromiter(map(self._words.__getitem__, words), np.int64, len(words))
