@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import BinaryIO, Final
 
 from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOperationDelete
-from huggingface_hub.errors import RepositoryNotFoundError
+from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.hub_calls import HubCalls
@@ -105,6 +105,15 @@ class HubTarget:
         ).oid
 
     def _publish_once(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
+        try:
+            return self._commit_generation(copies, files)
+        except (DataError, EntryNotFoundError, RevisionNotFoundError):
+            standing = self.published()  # another process that publishes the same plan removes staging when it is done
+            if standing is None or standing.manifest != read_content(files[MANIFEST]):
+                raise
+            return standing.revision
+
+    def _commit_generation(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
         """Safe to repeat: a commit whose answer was lost is recognised by its manifest at the head."""
         head = self._read_head()
         previous = self._read_manifest(head)
@@ -131,9 +140,12 @@ class HubTarget:
         ).oid
 
     def _delete_branch(self) -> None:
-        branches = self._api.list_repo_refs(**self._calls.repo).branches
-        if any(branch.name == self._branch for branch in branches):  # else deleted before, and the answer was lost
+        try:
             self._api.delete_branch(**self._calls.repo, branch=self._branch)
+        except HfHubHTTPError:
+            branches = self._api.list_repo_refs(**self._calls.repo).branches
+            if any(branch.name == self._branch for branch in branches):  # else deleted before, by whomever
+                raise
 
     def _read_head(self) -> str:
         return str(self._api.repo_info(**self._calls.repo, revision=_MAIN).sha)

@@ -121,6 +121,16 @@ def test_a_generation_that_is_overtaken_while_it_publishes_decides_anew(hub: Hub
     assert [commit.title[:7] for commit in hub.repository(REPO).history()] == ["Publish", "Publish", "initial"]
 
 
+@pytest.mark.parametrize("route", ["tree", "preupload", "commit", "delete_branch"])
+def test_two_processes_that_publish_the_same_plan_agree(hub: HubServer, route: str) -> None:
+    generation = build_generation("one")
+    target = open_target(URI, generation.digest)
+    target.prepare()
+    generation.render(target)
+    hub.before_next(route, functools.partial(generation.run, open_target(URI, generation.digest)))
+    assert_published_once(hub, generation, target.publish(generation.copies, generation.files))
+
+
 def test_two_generations_published_at_once_never_mix(hub: HubServer) -> None:
     hub.hub.commit_seconds = 0.005
     generations = [build_generation(name, shards=shards) for name, shards in [("one", 3), ("two", 1), ("three", 2)]]
