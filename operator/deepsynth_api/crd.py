@@ -30,6 +30,7 @@ MAX_ITEMS: Final = 64
 MAX_PROPERTIES: Final = 64
 MAX_LENGTH: Final = 4096
 MAX_QUANTITY_LENGTH: Final = 32
+_QUANTITY_KEYWORDS: Final = ("description", "default", "x-kubernetes-int-or-string")
 
 Schema = dict[str, Any]
 Column = tuple[str, str, str, int]
@@ -137,7 +138,7 @@ def _rewrite(node: Schema, definitions: Schema) -> Schema:
     if "allOf" in node and len(node["allOf"]) == 1:
         node = {**_rewrite(node.pop("allOf")[0], definitions), **node}
     if node.get("x-kubernetes-int-or-string"):
-        kept = {key: node[key] for key in ("description", "default", "x-kubernetes-int-or-string") if key in node}
+        kept: Schema = {key: node[key] for key in _QUANTITY_KEYWORDS if key in node}
         return _drop_noise({**kept, "maxLength": MAX_QUANTITY_LENGTH})
     if "anyOf" in node:
         node = _without_null(node, definitions)
