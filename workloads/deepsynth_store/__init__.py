@@ -1,5 +1,6 @@
 """Where bytes live: the Hugging Face Hub, volumes and folders, behind one interface."""
 
+from deepsynth_store.finished_folder import publish_folder
 from deepsynth_store.interface import (
     MANIFEST,
     README,
@@ -25,4 +26,5 @@ __all__ = [
     "Waiting",
     "open_dataset",
     "open_target",
+    "publish_folder",
 ]

@@ -1,7 +1,9 @@
+from pathlib import Path
+
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_store import MANIFEST, open_dataset, open_target
+from deepsynth_store import MANIFEST, open_dataset, open_target, publish_folder
 from generations import build_generation
 from hub_server.repository import Blob
 from hub_server.server import HubServer
@@ -113,10 +115,20 @@ def test_files_that_a_gitignore_keeps_out_are_not_lost_silently(hub: HubServer) 
         target.put({"receipts/0.json": b"{}"})
 
 
-def test_a_model_is_published_like_a_data_set(hub: HubServer) -> None:
-    manifest = b'{"files": [{"path": "config.json", "size": 2, "sha256": "44136fa3"}]}'
-    files = {"config.json": b"{}", "README.md": b"A model.", MANIFEST: manifest}
-    target = open_target("hf://someone/model", "a" * 64)
-    target.prepare()
-    revision = target.publish({}, files)
-    assert open_dataset("hf://someone/model", revision).read("config.json") == b"{}"
+def test_a_model_is_published_as_one_commit_without_what_the_last_one_left(hub: HubServer, tmp_path: Path) -> None:
+    for name in ("config.json", "README.md", "model-00001.safetensors", "model-00002.safetensors"):
+        (tmp_path / name).write_bytes(name.encode())
+    first = publish_folder(tmp_path, "hf://someone/model")
+    (tmp_path / "model-00002.safetensors").unlink()
+    hub.fail_next("commit", "lost")
+    second = publish_folder(tmp_path, "hf://someone/model")
+    assert publish_folder(tmp_path, "hf://someone/model") == second
+    assert hub.repository("someone/model", "model").find(second).parent == first
+    assert [file.path for file in open_dataset("hf://someone/model", second).list_files()] == [
+        ".gitattributes",
+        "README.md",
+        "config.json",
+        "deepsynth/manifest.json",
+        "model-00001.safetensors",
+    ]
+    assert open_dataset("hf://someone/model").read("model-00001.safetensors") == b"model-00001.safetensors"

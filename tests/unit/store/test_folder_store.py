@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, InternalError, TemporaryError
-from deepsynth_store import MANIFEST, open_dataset, open_target
+from deepsynth_store import MANIFEST, open_dataset, open_target, publish_folder
 from generations import Generation, build_generation
 
 ONE, TWO, THREE = (build_generation(name, shards) for name, shards in [("one", 2), ("two", 3), ("three", 1)])
@@ -78,6 +78,19 @@ def test_a_reader_that_is_overtaken_stops_instead_of_mixing(uri: str) -> None:
     run(uri, TWO)
     with pytest.raises(TemporaryError, match="changed while it was read"):
         reader.open("data/train-00000.parquet")
+
+
+def test_a_finished_folder_is_published_as_it_is(uri: str, tmp_path: Path) -> None:
+    source = tmp_path / "model"
+    (source / "tokenizer").mkdir(parents=True)
+    (source / "config.json").write_bytes(b"{}")
+    (source / "tokenizer" / "vocab.json").write_bytes(b"[]")
+    revision = publish_folder(source, uri)
+    assert open_dataset(uri).revision == revision
+    assert {path: content for path, content in read_all(uri).items() if path != MANIFEST} == {
+        "config.json": b"{}",
+        "tokenizer/vocab.json": b"[]",
+    }
 
 
 def test_a_folder_without_a_manifest_is_pinned_by_its_listing(tmp_path: Path) -> None:
