@@ -2,8 +2,7 @@
 
 import functools
 from collections.abc import Iterator
-from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any
 
 import celpy
 from celpy import celtypes
@@ -12,14 +11,7 @@ from celpy.evaluation import CELEvalError, CELFunction
 
 from deepsynth_local.manifest_file import FieldPath
 from deepsynth_local.structural import Schema
-
-_BINARY: Final = {
-    suffix: Decimal(1024) ** power for power, suffix in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), 1)
-}
-_DECIMAL: Final = {
-    suffix: Decimal(10) ** power
-    for suffix, power in {"n": -9, "u": -6, "m": -3, "k": 3, "M": 6, "G": 9, "T": 12, "P": 15, "E": 18}.items()
-}
+from deepsynth_operator.quantity import parse_quantity
 
 
 def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
@@ -36,16 +28,6 @@ def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()
     elif isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             yield from find_broken_rules(item, None, schema["items"], (*path, index))
-
-
-def parse_quantity(text: str) -> Decimal:
-    """The number a Kubernetes quantity stands for. Raises ValueError for anything else."""
-    units = {**_BINARY, **_DECIMAL}
-    unit = next((suffix for suffix in units if text.endswith(suffix)), "")
-    try:
-        return Decimal(text.removesuffix(unit)) * units.get(unit, 1)
-    except InvalidOperation as error:
-        raise ValueError(f"{text!r} is not a quantity such as 8, 500m or 40Gi") from error
 
 
 def _holds(rule: str, value: Any, old: Any) -> bool:

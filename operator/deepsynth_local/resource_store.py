@@ -1,5 +1,6 @@
 """Resources on disk, status included, one readable YAML file each: what etcd is to a cluster."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import yaml
 
 from deepsynth_api.crd import KINDS
-from deepsynth_api.errors import TemporaryError
+from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_local.admission import DEFAULT_NAMESPACE
 from deepsynth_local.runs_folder import RunsFolder
 
@@ -24,20 +25,23 @@ class ResourceStore:
         file = self._file(kind, namespace, name)
         return _read(file) if file.exists() else None
 
-    def list_all(self, kind: str) -> list[Resource]:
-        """Every resource of a kind, oldest first."""
-        plural = f"{kind.lower()}s"
-        files = [*self.runs.path.glob(f"{plural}/*.yaml"), *self.runs.path.glob(f"*/{plural}/*.yaml")]
+    def list_all(self, *kinds: str) -> list[Resource]:
+        """Every resource of these kinds, or of all, oldest first."""
+        plurals = [f"{kind.lower()}s" for kind in kinds or KINDS]
+        patterns = [pattern for plural in plurals for pattern in (f"{plural}/*.yaml", f"*/{plural}/*.yaml")]
+        files = [file for pattern in patterns for file in self.runs.path.glob(pattern)]
         return sorted((_read(file) for file in files), key=_get_age_key)
 
-    def save(self, resource: Resource) -> None:
+    def save(self, resource: Mapping[str, Any]) -> None:
         """Replace the file in one step. Raises TemporaryError when the disk does not take it."""
         metadata = resource["metadata"]
         file = self._file(resource["kind"], metadata["namespace"], metadata["name"])
         draft = file.with_suffix(".draft")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
-            draft.write_text(yaml.safe_dump(resource, sort_keys=False, allow_unicode=True, width=120), encoding="utf-8")
+            draft.write_text(
+                yaml.safe_dump(dict(resource), sort_keys=False, allow_unicode=True, width=120), encoding="utf-8"
+            )
             draft.replace(file)
         except OSError as error:
             raise TemporaryError(
@@ -64,5 +68,10 @@ def _get_age_key(resource: Resource) -> tuple[str, str]:
 
 
 def _read(file: Path) -> Resource:
-    resource: Resource = yaml.safe_load(file.read_text(encoding="utf-8"))
+    """Raises ConfigurationError for a file that somebody has damaged."""
+    try:
+        resource: Resource = yaml.safe_load(file.read_text(encoding="utf-8"))
+        _get_age_key(resource)
+    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+        raise ConfigurationError(f"{file}: is damaged; remove it to forget that resource") from error
     return resource

@@ -1,0 +1,129 @@
+"""The controller of one command: the operator's reconcile for the command's resources, until all are at rest."""
+
+import asyncio
+import contextlib
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
+from deepsynth_local.display import Display
+from deepsynth_local.local_checks import Resource, find_references
+from deepsynth_local.memory_cluster import MemoryCluster
+from deepsynth_local.object_store import Key, WatchEvent, key_of
+from deepsynth_local.resource_store import ResourceStore
+from deepsynth_operator.cluster import ResourceKind
+from deepsynth_operator.errors import ControllerError
+from deepsynth_operator.queue import WorkQueue
+from deepsynth_operator.reconcile import reconcile
+from deepsynth_operator.settings import Settings
+
+LOCAL_SETTINGS: Final = Settings(render_image="local", train_image="local", poll_seconds=2)
+_KINDS: Final[Mapping[str, ResourceKind]] = {"DatasetGeneration": "DatasetGeneration", "TrainingRun": "TrainingRun"}
+_REDRAW_SECONDS: Final = 0.25
+_RETRY_SECONDS: Final = 0.5
+_WORKERS: Final = 4
+
+
+class LocalController:
+    """Reconciles `keys`; every change of theirs goes to disk and to the display."""
+
+    def __init__(self, cluster: MemoryCluster, store: ResourceStore, display: Display, keys: Sequence[Key]) -> None:
+        self._cluster, self._store, self._display, self._keys = cluster, store, display, keys
+        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile)
+        self._defect: Exception | None = None
+        self._unsaved: set[Key] = set(keys)
+        self._told_events = 0
+        self.is_interrupted = False
+        cluster.view.subscribe(self._note)
+
+    async def run(self) -> None:
+        """Return when every resource is finished or suspended and no pod runs."""
+        for key in self._keys:
+            self._queue.add(key)
+        workers = asyncio.create_task(self._queue.run(_WORKERS))
+        try:
+            while not self._is_at_rest():
+                await asyncio.sleep(_REDRAW_SECONDS)
+                self._flush()
+                if self._defect is not None:
+                    raise self._defect
+        finally:
+            workers.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await workers
+            await self._cluster.close()
+            self._flush()
+
+    def interrupt(self) -> None:
+        """Ctrl-C: suspend everything, so that pods save and stop. Again: kill them."""
+        if self.is_interrupted:
+            asyncio.get_running_loop().create_task(self._cluster.close())
+            return
+        self.is_interrupted = True
+        for kind, namespace, name in self._keys:
+            self._cluster.store.update((kind, namespace, name), lambda item: item["spec"].update(suspend=True))
+
+    def list_resources(self) -> list[Resource]:
+        """The command's resources as they are now."""
+        found = (self._cluster.store.get(*key) for key in self._keys)
+        return [resource for resource in found if resource is not None]
+
+    async def _reconcile(self, key: Key) -> float | None:
+        """A cluster's trouble passes; anything else is a defect, and trying again would only hide it."""
+        kind, namespace, name = key
+        now = datetime.now(UTC)
+        try:
+            return await reconcile(self._cluster, LOCAL_SETTINGS, _KINDS[kind], namespace, name, now=now)
+        except ControllerError:
+            return _RETRY_SECONDS
+        except Exception as error:  # noqa: BLE001 - raised by `run`
+            self._defect = error
+            return None
+
+    def _note(self, event: WatchEvent) -> None:
+        """Queue the resource itself, those that may wait for it, or the owner of the child that changed."""
+        key = key_of(event.manifest)
+        if key in self._keys:
+            self._unsaved.add(key)
+            for other in self._keys:
+                if other == key or other[0] == "TrainingRun":
+                    self._queue.add(other)
+            return
+        owner = _find_owner(event.manifest)
+        if owner is not None and owner in self._keys:
+            self._queue.add(owner)
+
+    def _is_at_rest(self) -> bool:
+        states = {key_of(item): item.get("status", {}).get("state") for item in self.list_resources()}
+        return all(_is_at_rest(item, states) for item in self.list_resources()) and not self._has_living_pods()
+
+    def _has_living_pods(self) -> bool:
+        return any(pod["status"].get("phase") in {"Pending", "Running"} for pod in self._cluster.store.select("Pod"))
+
+    def _flush(self) -> None:
+        """Events and changes since the last time: to the display and to disk."""
+        unsaved, self._unsaved = self._unsaved, set()
+        for event in self._cluster.events[self._told_events :]:
+            self._display.tell(event)
+        self._told_events = len(self._cluster.events)
+        resources = self.list_resources()
+        for resource in resources:
+            if key_of(resource) in unsaved:
+                self._store.save(resource)
+        self._display.show(resources, datetime.now(UTC))
+
+
+def _is_at_rest(resource: Resource, states: Mapping[Key, str | None]) -> bool:
+    """Finished, suspended, or waiting for something that will not come."""
+    if states[key_of(resource)] in {"Complete", "Failed", "Suspended"}:
+        return True
+    waits = states[key_of(resource)] in {"Pending", "WaitingForDataset"}
+    return waits and any(states.get(key) in {"Failed", "Suspended"} for _, key in find_references(resource))
+
+
+def _find_owner(manifest: Mapping[str, Any]) -> Key | None:
+    """The resource a child belongs to; None for objects that are no children."""
+    metadata = manifest["metadata"]
+    kind, name = metadata.get("labels", {}).get(OWNER_KIND), metadata.get("annotations", {}).get(OWNER_NAME_ANNOTATION)
+    return (kind, metadata.get("namespace", "default"), name) if kind and name else None

@@ -1,0 +1,149 @@
+"""What a person sees while resources run: a live table in a terminal, one line per change elsewhere."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Protocol, Self
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from deepsynth_local.columns import build_table
+from deepsynth_local.memory_cluster import RecordedEvent
+
+Resource = Mapping[str, Any]
+
+_STYLES = {
+    "Complete": "bold green",
+    "Failed": "bold red",
+    "Suspended": "yellow",
+    "Restarting": "yellow",
+}
+_BAR_WIDTH = 24
+_LINE_EVERY_PERCENT = 10
+
+
+class Display(Protocol):
+    """`show` is given every resource of the command each time one of them changes."""
+
+    def __enter__(self) -> Self: ...
+
+    def __exit__(self, *_: object) -> None: ...
+
+    def show(self, resources: Sequence[Resource], now: datetime) -> None: ...
+
+    def tell(self, event: RecordedEvent) -> None: ...
+
+
+class LiveTable:
+    """kubectl's columns with a progress bar, drawn again in place; events scroll by above it."""
+
+    def __init__(self, console: Console) -> None:
+        # No thread of its own: forking beside one is not safe, and the loop redraws often enough.
+        self._live = Live(console=console, auto_refresh=False, transient=False)
+
+    def __enter__(self) -> Self:
+        self._live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._live.stop()
+
+    def show(self, resources: Sequence[Resource], now: datetime) -> None:
+        self._live.update(build_tables(resources, now), refresh=True)
+
+    def tell(self, event: RecordedEvent) -> None:
+        self._live.console.print(Text(format_event(event), style="yellow" if event.kind == "Warning" else "dim"))
+
+
+class PlainLines:
+    """For logs and pipes: a line when a state changes, at every ten percent, and for each event."""
+
+    def __init__(self, console: Console) -> None:
+        self._console = console
+        self._shown: dict[str, tuple[Any, ...]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, resources: Sequence[Resource], now: datetime) -> None:
+        for resource in resources:
+            name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
+            status = resource.get("status", {})
+            seen = (status.get("state"), status.get("restarts"), _get_percentage(resource) // _LINE_EVERY_PERCENT)
+            if self._shown.get(name) != seen:
+                self._shown[name] = seen
+                self._print(now, f"{name}: {describe_progress(resource, now)}")
+
+    def tell(self, event: RecordedEvent) -> None:
+        self._print(event.time, format_event(event))
+
+    def _print(self, time: datetime, text: str) -> None:
+        self._console.print(f"{time:%H:%M:%S} {text}", markup=False, highlight=False, soft_wrap=True)
+
+
+def build_display(console: Console) -> Display:
+    return LiveTable(console) if console.is_terminal else PlainLines(console)
+
+
+def build_tables(resources: Sequence[Resource], now: datetime) -> RenderableType:
+    """One table per kind, with what is to be said about single resources below."""
+    kinds = dict.fromkeys(resource["kind"] for resource in resources)
+    tables = [_build_kind_table(kind, [item for item in resources if item["kind"] == kind], now) for kind in kinds]
+    notes = [
+        Text(f"{item['metadata']['name']}: {text}", style="dim") for item in resources if (text := _find_wait(item))
+    ]
+    return Group(*tables, *notes)
+
+
+def describe_progress(resource: Resource, now: datetime) -> str:
+    """The columns as one line: Running, 42%, step 1260/3000, loss 1.83, eta 2h5m."""
+    header, row = build_table(resource["kind"], [resource], now)
+    cells = dict(zip(header, row, strict=True))
+    plain = [cells.pop("STATE") or "Pending", cells.pop("PROGRESS")]
+    named = [f"{name.lower()} {cell}" for name, cell in cells.items() if cell and name not in {"NAME", "AGE"}]
+    wait = _find_wait(resource)
+    return ", ".join([*filter(None, plain), *(item for item in named if item != "restarts 0")]) + (
+        f" ({wait})" if wait else ""
+    )
+
+
+def format_event(event: RecordedEvent) -> str:
+    kind, _, name = event.resource
+    return f"{kind.lower()}/{name}: {event.reason}: {event.message}"
+
+
+def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime) -> Table:
+    header, *rows = build_table(kind, resources, now)
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for column in header:
+        table.add_column(column, no_wrap=True)
+        if column == "PROGRESS":
+            table.add_column("", width=_BAR_WIDTH)
+    for resource, row in zip(resources, rows, strict=True):
+        cells: list[RenderableType] = []
+        for column, cell in zip(header, row, strict=True):
+            cells.append(Text(cell, style=_STYLES.get(cell, "") if column == "STATE" else ""))
+            if column == "PROGRESS":
+                cells.append(ProgressBar(total=100, completed=_get_percentage(resource), width=_BAR_WIDTH))
+        table.add_row(*cells)
+    return table
+
+
+def _get_percentage(resource: Resource) -> int:
+    status = resource.get("status", {})
+    return 100 if status.get("state") == "Complete" else int(status.get("progress", {}).get("percentage", 0))
+
+
+def _find_wait(resource: Resource) -> str:
+    """The sentence behind a state that needs one."""
+    status = resource.get("status", {})
+    if status.get("state") in {None, "Running", "Rendering", "Complete", "Failed"}:
+        return ""
+    conditions = {item["type"]: item for item in status.get("conditions", [])}
+    return str(conditions.get("Complete", {}).get("message", ""))

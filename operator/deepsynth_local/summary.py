@@ -1,0 +1,72 @@
+"""What the command says at its end: where the results are, or why there are none and what to do."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from deepsynth_local.report_data import find_folder
+from deepsynth_local.runs_folder import RunsFolder
+
+Resource = Mapping[str, Any]
+
+_TAIL_LINES: Final = 12
+_TAIL_BYTES: Final = 8192
+
+
+def describe_result(resource: Resource, runs: RunsFolder) -> str:
+    """A line or two about a resource that is not Failed."""
+    name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
+    status = resource.get("status", {})
+    results = [f"  {label}: {_resolve(uri, runs)}" for label, uri in _find_results(status)]
+    wait = "" if status.get("state") == "Complete" else _find_message(status, "Complete")
+    return "\n".join([f"{name} is {status.get('state', 'Pending')}" + (f": {wait}" if wait else ""), *results])
+
+
+def describe_failure(resource: Resource, runs: RunsFolder) -> str:
+    """Why it failed, the end of the log, and how to go on."""
+    kind, name = resource["kind"].lower(), resource["metadata"]["name"]
+    status = resource.get("status", {})
+    lines = [f"{kind}/{name} failed: {_find_message(status, 'Failed')}"]
+    log = find_log(status, runs)
+    if log is not None:
+        lines += [f"  log: {log}", *(f"  | {line}" for line in read_tail(log))]
+    lines.append(
+        f"  a failed resource stays failed; after mending the cause: deepsynth delete {kind} {name}, then again"
+    )
+    return "\n".join(lines)
+
+
+def find_log(status: Mapping[str, Any], runs: RunsFolder) -> Path | None:
+    """The log of the pod that failed last: of the failed shard, where status names one."""
+    jobs = [item.get("job") or item.get("name") for item in status.get("attempts") or status.get("jobs") or []]
+    if not jobs:
+        return None
+    index = status.get("lastFailure", {}).get("index")
+    logs = [*runs.path.glob(f"logs/{jobs[-1]}-{'*' if index is None else f'{index}-*'}.log")]
+    return max(logs, key=lambda file: file.stat().st_mtime_ns, default=None)
+
+
+def read_tail(log: Path) -> list[str]:
+    """The last lines of a log."""
+    return log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()[-_TAIL_LINES:]
+
+
+def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    best, output = status.get("bestCheckpoint"), status.get("output")
+    if best:
+        yield f"best checkpoint (validation loss {best.get('loss') or 'unknown'})", best["uri"]
+    elif status.get("checkpoints"):
+        yield "newest checkpoint", status["checkpoints"][0]["uri"]
+    if output and "rows" in output:
+        yield f"dataset of {output['rows']:,} documents on {output['pages']:,} pages", output["uri"]
+    elif output:
+        yield "model", output["uri"]
+
+
+def _resolve(uri: str, runs: RunsFolder) -> str:
+    folder = find_folder(uri, runs)
+    return uri if folder is None else str(folder)
+
+
+def _find_message(status: Mapping[str, Any], kind: str) -> str:
+    return next((str(item.get("message", "")) for item in status.get("conditions", []) if item["type"] == kind), "")
