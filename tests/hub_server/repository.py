@@ -61,6 +61,7 @@ class Repository:
     kind: str
     repo_id: str
     private: bool
+    gated: bool = False
     commit_seconds: float = 0.0
     commits: dict[str, Commit] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)

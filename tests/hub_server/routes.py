@@ -64,6 +64,8 @@ class Hub:
         repository = self.repositories.get((kind, repo_id))
         if repository is None or (repository.private and request.token is None):
             raise RefusedError(404 if request.token else 401, "Repository not found", "RepoNotFound")
+        if repository.gated:
+            raise RefusedError(403, "Access to this data set is restricted", "GatedRepo")
         if write:
             self.require_write(request)
         return repository
@@ -89,7 +91,7 @@ def create_repo(hub: Hub, request: Request) -> Answer:
     if (kind, repo_id) in hub.repositories:
         return answer_json({"error": "You already created this repo", "url": url}, 409)
     private = wanted.get("private") is True or wanted.get("visibility") == "private"
-    hub.repositories[kind, repo_id] = Repository(kind, repo_id, private, hub.commit_seconds)
+    hub.repositories[kind, repo_id] = Repository(kind, repo_id, private, commit_seconds=hub.commit_seconds)
     return answer_json({"url": url, "name": repo_id, "id": repo_id})
 
 

@@ -79,7 +79,9 @@ class HubServer:
 
     def create_repository(self, repo_id: str, kind: str = "dataset", *, private: bool = False) -> Repository:
         """A repository that somebody else made."""
-        self.hub.repositories[kind, repo_id] = Repository(kind, repo_id, private, self.hub.commit_seconds)
+        self.hub.repositories[kind, repo_id] = Repository(
+            kind, repo_id, private, commit_seconds=self.hub.commit_seconds
+        )
         return self.repository(repo_id, kind)
 
     def read(self, repo_id: str, revision: str = "main", kind: str = "dataset") -> dict[str, bytes]:

@@ -3,6 +3,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from huggingface_hub import constants
 
 from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
 from deepsynth_store import open_dataset, open_target
@@ -109,6 +110,19 @@ def test_a_data_set_that_is_a_script_is_read_in_its_converted_form(hub: HubServe
     assert source.read("default/train/0000.parquet") == converted.content
     assert open_dataset(URI, "refs/convert/parquet").revision == sha
     assert open_dataset(URI, "main").revision == repository.refs["main"]
+
+
+def test_a_gated_data_set_is_said_to_need_its_conditions_accepted(hub: HubServer, parquet: bytes) -> None:
+    hub.repository(REPO).gated = True
+    with pytest.raises(ConfigurationError, match=f"{URI} is gated: accept its conditions"):
+        open_dataset(URI)
+
+
+def test_the_offline_switch_of_the_library_is_named(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(ConfigurationError, match="while HF_HUB_OFFLINE is set"):
+        open_dataset(URI)
+    assert hub.requests == []
 
 
 def test_what_is_not_there_is_named(hub: HubServer, parquet: bytes) -> None:
