@@ -6,9 +6,10 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from deepsynth_api.errors import ConfigurationError, TemporaryError
-from deepsynth_api.v1alpha1 import PublishSettings, TrainingSettings
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run import ModelOutput
+from deepsynth_store import publish_folder
 from deepsynth_store.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.uri import HubLocation, parse_uri
 from deepsynth_train.models.page_model import PageModel
@@ -33,7 +34,9 @@ def export_model(model: PageModel, tensors: dict[str, Any], settings: TrainingSe
         return ModelOutput(uri=output_uri)
     location = parse_uri(settings.publish.uri, "spec.publish.uri")
     if isinstance(location, HubLocation):
-        return _push(target, location.repo_id, settings.publish)
+        private = settings.publish.private
+        revision = publish_folder(target, settings.publish.uri, private=private, field="spec.publish.uri")
+        return ModelOutput(uri=settings.publish.uri, revision=revision)
     _replace_folder(final, tensors if final is model else None, settings.publish.uri, "spec.publish.uri")
     return ModelOutput(uri=settings.publish.uri)
 
@@ -67,25 +70,3 @@ def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, uri: str, 
             shutil.rmtree(staging, ignore_errors=True)
     fsync_folder(target.parent)
     return target
-
-
-def _push(folder: Path, repo_id: str, settings: PublishSettings) -> ModelOutput:
-    """One commit with all files."""
-    from huggingface_hub import CommitOperationAdd, HfApi
-    from huggingface_hub.errors import HfHubHTTPError
-
-    operations = [CommitOperationAdd(path.name, str(path)) for path in sorted(folder.iterdir())]
-    api = HfApi()
-    try:
-        api.create_repo(repo_id, private=settings.private, exist_ok=True)
-        commit = api.create_commit(repo_id, operations, commit_message="Publish the trained model")
-    except HfHubHTTPError as error:
-        if error.response is not None and error.response.status_code in {401, 403, 404}:
-            raise ConfigurationError(
-                f"spec.publish.uri: {settings.uri} cannot be written ({error.response.status_code}); "
-                "spec.publish.secretRef must name a Secret with an HF_TOKEN that may write there"
-            ) from error
-        raise TemporaryError(f"spec.publish.uri: the Hub did not take the model: {error}") from error
-    except OSError as error:
-        raise TemporaryError(f"spec.publish.uri: the Hub does not answer: {error}") from error
-    return ModelOutput(uri=settings.uri, revision=commit.oid)
