@@ -79,7 +79,7 @@ class FolderTarget:
                 if not self._is_published(files):
                     self._replace_generation(copies, files)
                 shutil.rmtree(self._staging, ignore_errors=True)
-        return compute_folder_revision(self._root)
+                return compute_folder_revision(self._root)
 
     def published(self) -> Published | None:
         manifest = None if (self._root / JOURNAL).exists() else self._read_manifest()

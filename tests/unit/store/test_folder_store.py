@@ -1,3 +1,4 @@
+import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -253,7 +254,8 @@ def test_generations_published_at_once_do_not_mix(uri: str) -> None:
         target.prepare()
         generation.render(target)
     with ThreadPoolExecutor() as pool:
-        list(pool.map(lambda pair: pair[1].publish(pair[0].copies, pair[0].files), targets))
+        revisions = list(pool.map(lambda pair: pair[1].publish(pair[0].copies, pair[0].files), targets))
+    assert revisions == [hashlib.sha256(generation.files[MANIFEST]).hexdigest() for generation, _ in targets]
     assert read_all(uri) in [generation.expected for generation, _ in targets]
 
 
