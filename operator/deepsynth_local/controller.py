@@ -115,7 +115,9 @@ class LocalController:
 
 
 def _is_at_rest(resource: Resource, states: Mapping[Key, str | None]) -> bool:
-    """Finished, suspended, or waiting for something that will not come."""
+    """Finished, suspended, or waiting for something that will not come; and the status knows the present spec."""
+    if resource.get("status", {}).get("observedGeneration") != resource["metadata"]["generation"]:
+        return False
     if states[key_of(resource)] in {"Complete", "Failed", "Suspended"}:
         return True
     waits = states[key_of(resource)] in {"Pending", "WaitingForDataset"}

@@ -21,7 +21,9 @@ _STYLES = {
     "Suspended": "yellow",
     "Restarting": "yellow",
 }
-_BAR_WIDTH = 24
+_WIDEST_BAR = 24
+_NARROWEST_BAR = 6
+_GAP = 2
 _LINE_EVERY_PERCENT = 10
 
 
@@ -52,10 +54,11 @@ class LiveTable:
         self._live.stop()
 
     def show(self, resources: Sequence[Resource], now: datetime) -> None:
-        self._live.update(build_tables(resources, now), refresh=True)
+        self._live.update(build_tables(resources, now, self._live.console.width), refresh=True)
 
     def tell(self, event: RecordedEvent) -> None:
-        self._live.console.print(Text(format_event(event), style="yellow" if event.kind == "Warning" else "dim"))
+        style = "yellow" if event.kind == "Warning" else "dim"
+        self._live.console.print(Text(format_event(event), style=style), soft_wrap=True)
 
 
 class PlainLines:
@@ -91,10 +94,11 @@ def build_display(console: Console) -> Display:
     return LiveTable(console) if console.is_terminal else PlainLines(console)
 
 
-def build_tables(resources: Sequence[Resource], now: datetime) -> RenderableType:
-    """One table per kind, with what is to be said about single resources below."""
+def build_tables(resources: Sequence[Resource], now: datetime, width: int) -> RenderableType:
+    """One table per kind, in `width` characters, with what is to be said about single resources below."""
     kinds = dict.fromkeys(resource["kind"] for resource in resources)
-    tables = [_build_kind_table(kind, [item for item in resources if item["kind"] == kind], now) for kind in kinds]
+    groups = {kind: [item for item in resources if item["kind"] == kind] for kind in kinds}
+    tables = [_build_kind_table(kind, group, now, width) for kind, group in groups.items()]
     notes = [
         Text(f"{item['metadata']['name']}: {text}", style="dim") for item in resources if (text := _find_wait(item))
     ]
@@ -118,21 +122,36 @@ def format_event(event: RecordedEvent) -> str:
     return f"{kind.lower()}/{name}: {event.reason}: {event.message}"
 
 
-def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime) -> Table:
-    header, *rows = build_table(kind, resources, now)
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime, width: int) -> Table:
+    # Without AGE, the last of these columns: a terminal of 80 characters has other uses for its room.
+    header, *rows = [row[:-1] for row in build_table(kind, resources, now)]
+    bar_width = _find_bar_width([header, *rows], width)
+    table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
     for column in header:
         table.add_column(column, no_wrap=True)
-        if column == "PROGRESS":
-            table.add_column("", width=_BAR_WIDTH)
+        if column == "PROGRESS" and bar_width:
+            table.add_column("", width=bar_width)
     for resource, row in zip(resources, rows, strict=True):
         cells: list[RenderableType] = []
         for column, cell in zip(header, row, strict=True):
             cells.append(Text(cell, style=_STYLES.get(cell, "") if column == "STATE" else ""))
-            if column == "PROGRESS":
-                cells.append(ProgressBar(total=100, completed=_get_percentage(resource), width=_BAR_WIDTH))
+            if column == "PROGRESS" and bar_width:
+                cells.append(_build_bar(resource, bar_width))
         table.add_row(*cells)
     return table
+
+
+def _find_bar_width(rows: Sequence[Sequence[str]], width: int) -> int:
+    """What the columns leave for the bar; 0 when that is too little for one."""
+    columns = sum(max(map(len, column)) + _GAP for column in zip(*rows, strict=True))
+    room = min(_WIDEST_BAR, width - columns - _GAP)
+    return room if room >= _NARROWEST_BAR else 0
+
+
+def _build_bar(resource: Resource, width: int) -> ProgressBar:
+    return ProgressBar(
+        total=100, completed=_get_percentage(resource), width=width, complete_style="cyan", finished_style="green"
+    )
 
 
 def _get_percentage(resource: Resource) -> int:
