@@ -82,7 +82,6 @@ def build_pod_spec(template: PodTemplate, container: Container) -> dict[str, Any
 
 
 def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> dict[str, Any]:
-    resources = container.resources.to_dict() if container.resources else {}
     return {
         "name": container.name,
         "image": container.image,
@@ -98,7 +97,7 @@ def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> 
             "timeoutSeconds": 10,
             "failureThreshold": 10,
         },
-        "resources": {kind: amounts for kind, amounts in resources.items() if amounts},
+        "resources": _build_resources(container.resources or ResourceRequirements()),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -109,6 +108,12 @@ def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> 
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [item.mount for item in volumes],
     }
+
+
+def _build_resources(resources: ResourceRequirements) -> dict[str, dict[str, str]]:
+    """Quantities as strings, as the API server writes them."""
+    amounts = {"limits": resources.limits, "requests": resources.requests}
+    return {kind: {name: str(value) for name, value in item.items()} for kind, item in amounts.items() if item}
 
 
 def _build_scheduling(template: PodTemplate) -> dict[str, Any]:

@@ -58,7 +58,7 @@ def build_scratch_volumes() -> list[MountedVolume]:
 def build_cache_volume(size_limit: Quantity) -> MountedVolume:
     """Node disk for the dataset in Arrow form; it goes with the pod."""
     return MountedVolume(
-        volume={"name": "cache", "emptyDir": {"sizeLimit": size_limit}},
+        volume={"name": "cache", "emptyDir": {"sizeLimit": str(size_limit)}},
         mount={"name": "cache", "mountPath": CACHE_PATH},
     )
 
