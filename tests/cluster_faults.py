@@ -5,14 +5,13 @@ Each function does to a MemoryCluster what the real thing was seen to do to a re
 
 from collections import deque
 from collections.abc import Mapping
-from copy import deepcopy
 from typing import Any
 
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_local.cluster_view import ClusterView
 from deepsynth_local.kubelet import set_pod_condition
 from deepsynth_local.memory_cluster import MemoryCluster
-from deepsynth_local.object_store import Object, WatchEvent, key_of
+from deepsynth_local.object_store import Object, WatchEvent, copy_object, key_of
 from deepsynth_operator.observed import Manifest
 
 EVICTED = "EvictionByEvictionAPI"
@@ -145,11 +144,12 @@ class LaggingView(ClusterView):
             self.deliver(WatchEvent("DELETED", gone))
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        return deepcopy(self._cache.get((kind, namespace, name)))
+        found = self._cache.get((kind, namespace, name))
+        return None if found is None else copy_object(found)
 
     def select(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Object]:
         return [
-            deepcopy(item)
+            copy_object(item)
             for key, item in self._cache.items()
             if key[:2] == (kind, namespace) and labels.items() <= item["metadata"].get("labels", {}).items()
         ]

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
-from manual_clock import ManualClock
-from scripted_runner import ScriptedRunner
-
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_local.memory_cluster import MemoryCluster
+from deepsynth_local.object_store import WatchEvent
 from deepsynth_local.pod_runner import ContainerExit
 from deepsynth_operator.cluster import ResourceKind
 from deepsynth_operator.errors import Conflict
 from deepsynth_operator.reconcile import reconcile
 from deepsynth_operator.settings import Settings
+from manual_clock import ManualClock
+from scripted_runner import ScriptedRunner
 
 SETTINGS = Settings(render_image="example/cpu:1", train_image="example/gpu:1")
 
@@ -29,6 +29,8 @@ class Controller:
         self.runner = ScriptedRunner(obeys=ContainerExit(143))
         self.cluster = cluster_type(self.runner, self.clock, **options)
         self._loop = asyncio.new_event_loop()
+        self._changes = 0
+        self.cluster.store.subscribe(self._count_change)
 
     def close(self) -> None:
         self._loop.run_until_complete(self.cluster.close())
@@ -39,16 +41,19 @@ class Controller:
 
     def reconcile(self, kind: ResourceKind, name: str) -> float | None:
         """One pass."""
-        return self.wait_for(reconcile(self.cluster, SETTINGS, kind, "default", name, now=self.clock.now()))
+        delay: float | None = self.wait_for(
+            reconcile(self.cluster, SETTINGS, kind, "default", name, now=self.clock.now())
+        )
+        return delay
 
     def settle(self) -> None:
         """Reconcile every resource until nothing changes any more at this time."""
         for _ in range(50):
-            before = self._snapshot()
+            before = self._changes
             for kind, name in list(self._list_resources()):
                 with contextlib.suppress(Conflict):
                     self.reconcile(kind, name)
-            if self._snapshot() == before:
+            if self._changes == before:
                 return
         raise AssertionError("the controller does not come to rest")
 
@@ -97,10 +102,8 @@ class Controller:
             for item in self.cluster.store.select(kind):
                 yield kind, item["metadata"]["name"]
 
-    def _snapshot(self) -> list[tuple[str, str]]:
-        kinds = ("DatasetGeneration", "TrainingRun", "Job", "Pod")
-        objects = [item for kind in kinds for item in self.cluster.store.select(kind)]
-        return [(item["metadata"]["uid"], item["metadata"]["resourceVersion"]) for item in objects]
+    def _count_change(self, event: WatchEvent) -> None:
+        self._changes += 1
 
 
 def _is_finished(job: dict[str, Any]) -> bool:

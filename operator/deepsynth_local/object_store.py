@@ -6,7 +6,6 @@ themselves: they note what to do and do it later.
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal
@@ -30,6 +29,17 @@ class AlreadyExists(Exception):  # noqa: N818 - named after the API server's rea
     """An object of this kind, namespace and name exists."""
 
 
+def copy_object(manifest: Mapping[str, Any]) -> Object:
+    """A deep copy of JSON: several times as fast as copy.deepcopy, and objects are copied at every turn."""
+    return {key: _copy_value(value) for key, value in manifest.items()}
+
+
+def _copy_value(value: Any) -> Any:
+    if isinstance(value, dict):
+        return copy_object(value)
+    return [_copy_value(item) for item in value] if isinstance(value, list) else value
+
+
 def key_of(manifest: Mapping[str, Any]) -> Key:
     metadata = manifest["metadata"]
     return manifest["kind"], metadata.get("namespace", "default"), metadata["name"]
@@ -50,22 +60,23 @@ class ObjectStore:
         self._subscribers.append(subscriber)
 
     def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        return deepcopy(self._objects.get((kind, namespace, name)))
+        found = self._objects.get((kind, namespace, name))
+        return None if found is None else copy_object(found)
 
     def select(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
         """Objects of a kind in order of creation; `namespace` None means all."""
-        return [deepcopy(item) for item in self._find(kind, namespace, labels or {})]
+        return [copy_object(item) for item in self._find(kind, namespace, labels or {})]
 
     def list_dependents(self, uid: str) -> list[Object]:
         """Objects that name `uid` in their ownerReferences."""
-        return [deepcopy(item) for item in self._objects.values() if uid in get_owner_uids(item)]
+        return [copy_object(item) for item in self._objects.values() if uid in get_owner_uids(item)]
 
     def has_uid(self, uid: str) -> bool:
         return any(item["metadata"]["uid"] == uid for item in self._objects.values())
 
     def create(self, manifest: Mapping[str, Any]) -> Object:
         """Store a new object, with generateName resolved. Raises AlreadyExists."""
-        created = deepcopy(dict(manifest))
+        created = copy_object(manifest)
         uid = str(uuid.uuid4())
         created["metadata"] = {
             "namespace": "default",
@@ -79,11 +90,11 @@ class ObjectStore:
 
     def restore(self, manifest: Mapping[str, Any]) -> Object:
         """Store an object of an earlier life as it is, uid and status included. Raises AlreadyExists."""
-        key, restored = key_of(manifest), deepcopy(dict(manifest))
+        key, restored = key_of(manifest), copy_object(manifest)
         if key in self._objects:
             raise AlreadyExists("{} {}/{} exists".format(*key))
         self._put(key, restored, "ADDED")
-        return deepcopy(restored)
+        return copy_object(restored)
 
     def update(self, key: Key, change: Callable[[Object], None]) -> Object:
         """Change an object in place. A changed spec moves its generation; no change at all makes no event.
@@ -91,13 +102,13 @@ class ObjectStore:
         Raises KeyError when it is gone.
         """
         old = self._objects[key]
-        new = deepcopy(old)
+        new = copy_object(old)
         change(new)
         if new != old:
             if new.get("spec") != old.get("spec"):
                 new["metadata"]["generation"] += 1
             self._put(key, new, "MODIFIED")
-        return deepcopy(new)
+        return copy_object(new)
 
     def delete(self, key: Key) -> None:
         """Delete in the background. Pods and objects with finalizers are only marked; gone is fine.

@@ -1,0 +1,306 @@
+"""Random lives of a TrainingRun: whatever happens, and whatever the controller misses, some things always hold."""
+
+from collections.abc import Callable
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from builders import a_training_run
+from cluster_faults import EVICTED, LaggingView, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
+from controller import Controller
+from crashing_cluster import Crash, CrashingCluster
+from deepsynth_api.conditions import ConditionType, is_true
+from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_api.report import Report, TrainReport
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
+from deepsynth_local.object_store import WatchEvent
+from deepsynth_local.pod_runner import ContainerExit
+from deepsynth_operator.errors import Conflict
+
+NAME = "read-xsum"
+NODES = ("node-a", "node-b")
+FAILURES = (1, 75, 79, 137)
+SECONDS = (1, 5, 15, 60, 400, 700)
+
+
+class Watcher:
+    """Sees every status that is written and every Job that is made, in their true order, and objects."""
+
+    def __init__(self, machine: "RunMachine") -> None:
+        self.machine = machine
+        self.status = TrainingRunStatus()
+        self.attempts: dict[int, Attempt] = {}
+        self.jobs: dict[str, str] = {}
+        """Names of all Jobs there ever were, with the uid of the newest of each name."""
+
+    def receive(self, event: WatchEvent) -> None:
+        kind = event.manifest["kind"]
+        if kind == "TrainingRun":
+            self._check_status(TrainingRun.model_validate(event.manifest).status)
+        elif kind == "Job" and event.type == "ADDED":
+            self._check_new_job(event.manifest)
+
+    def _check_status(self, new: TrainingRunStatus) -> None:
+        old = self.status
+        if is_true(old.conditions, ConditionType.COMPLETE) or is_true(old.conditions, ConditionType.FAILED):
+            assert (new.state, new.completion_time, new.attempts) == (old.state, old.completion_time, old.attempts)
+        if old.start_time is not None:
+            assert (new.start_time, new.datasets) == (old.start_time, old.datasets)
+        for field in ("saved_step", "restarts", "failures"):
+            assert getattr(new, field) >= getattr(old, field), field
+        assert new.usage.gpu_seconds >= old.usage.gpu_seconds >= new.usage.lost_gpu_seconds * 0
+        assert new.attempts_without_progress <= 10
+        for attempt in new.attempts:
+            self._check_attempt(attempt, new)
+        assert sum(attempt.end_time is None for attempt in self.attempts.values()) <= 1
+        counted = [attempt for attempt in self.attempts.values() if attempt.end_time and attempt.outcome != "Succeeded"]
+        assert new.failures == sum(attempt.outcome in {"Failed", "Hung"} for attempt in counted)
+        self.status = new
+
+    def _check_attempt(self, attempt: Attempt, status: TrainingRunStatus) -> None:
+        old = self.attempts.get(attempt.number)
+        if old is None:
+            assert attempt.number == max(self.attempts, default=0) + 1, "numbers follow each other"
+            assert all(other.end_time for other in self.attempts.values()), "one attempt at a time"
+        else:
+            assert (attempt.job, attempt.start_time) == (old.job, old.start_time)
+            assert (attempt.last_step or 0) >= (old.last_step or 0)
+            if old.end_time is not None:
+                same = (attempt.end_time, attempt.outcome, attempt.reason) == (old.end_time, old.outcome, old.reason)
+                assert same, "an outcome is final"
+        if attempt.end_time is not None and attempt.outcome in {"Failed", "Hung"}:
+            assert attempt.job in self.machine.failed_jobs, f"{attempt.job} was disrupted, not failed"
+        self.attempts[attempt.number] = attempt
+
+    def _check_new_job(self, job: dict[str, Any]) -> None:
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        last = self.status.attempts[-1]
+        assert (last.job, last.end_time) == (name, None), "the status names an attempt before its Job exists"
+        assert name not in self.jobs or not last.job_uid, "a Job's name is used once"
+        self.jobs[name] = uid
+
+
+class RunMachine(RuleBasedStateMachine):
+    """Two nodes, two pods, at most two failures; with or without a queue."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.control = Controller(CrashingCluster, nodes=NODES, view=LaggingView)
+        self.cluster: Any = self.control.cluster
+        self.failed_jobs: set[str] = set()
+        self.watcher = Watcher(self)
+        self.cluster.store.subscribe(self.watcher.receive)
+        self.step = 0
+        self.ending = "succeed"
+
+    @initialize(queued=st.booleans(), ending=st.sampled_from(["succeed", "evict", "fail"]))
+    def apply(self, queued: bool, ending: str) -> None:
+        run = a_training_run(NAME).with_spec(
+            numNodes=2, backoffLimit=2, resourcesPerNode={"limits": {"nvidia.com/gpu": 1}}
+        )
+        self.cluster.apply_resource((run.labelled({QUEUE_NAME: "team"}) if queued else run).to_manifest())
+        self.ending = ending
+
+    def teardown(self) -> None:
+        try:
+            self._live_to_the_end()
+        finally:
+            self.control.close()
+
+    # The controller.
+
+    @rule(crash=st.one_of(st.none(), st.integers(0, 5)))
+    def reconcile(self, crash: int | None) -> None:
+        self.cluster.crash_before = crash
+        try:
+            self.control.reconcile("TrainingRun", NAME)
+        except (Crash, Conflict):
+            pass
+        finally:
+            self.cluster.crash_before = None
+
+    @rule(times=st.integers(1, 4))
+    def interfere(self, times: int) -> None:
+        self.cluster.interferences = times
+        self.reconcile(None)
+        self.cluster.interferences = 0
+
+    @rule(seconds=st.sampled_from(SECONDS), watches=st.booleans())
+    def wait(self, seconds: int, watches: bool) -> None:
+        """Time passes, with the controller at work or not."""
+        self.control.clock.advance(seconds)
+        if watches:
+            self.control.settle()
+
+    @rule(seconds=st.sampled_from(SECONDS))
+    def watch(self, seconds: int) -> None:
+        self.wait(seconds, watches=True)
+
+    # Its cache.
+
+    @rule()
+    def lag(self) -> None:
+        self.cluster.view.lags = True
+
+    @precondition(lambda self: self.cluster.view.waiting)
+    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next", "catch_up"]))
+    def hear(self, how: str) -> None:
+        getattr(self.cluster.view, how)()
+
+    # The pods.
+
+    @precondition(lambda self: self._find_running())
+    @rule(data=st.data(), code=st.sampled_from([0, 0, 1, 69, 75, 79, 137, 143]))
+    def end_pod(self, data: st.DataObject, code: int) -> None:
+        pod = data.draw(st.sampled_from(self._find_running()))
+        self._end(pod, code)
+
+    @precondition(lambda self: self._find_running())
+    @rule(gain=st.integers(0, 5), saves=st.booleans())
+    def report(self, gain: int, saves: bool) -> None:
+        self.step += gain
+        saved = self.step if saves else None
+        for pod in self._find_running():
+            self.control.report(pod, self._build_report(self.step, saved))
+
+    @rule(obeys=st.booleans())
+    def obey(self, obeys: bool) -> None:
+        """Whether pods that are told to stop do so at once, or save for a while."""
+        self.control.runner.obeys = ContainerExit(143) if obeys else None
+
+    # The world.
+
+    @precondition(lambda self: self._find_disruptable())
+    @rule(data=st.data())
+    def evict(self, data: st.DataObject) -> None:
+        disrupt(self.cluster, data.draw(st.sampled_from(self._find_disruptable())), EVICTED)
+
+    @precondition(lambda self: self._find_disruptable())
+    @rule(data=st.data())
+    def delete_pod(self, data: st.DataObject) -> None:
+        self.cluster.delete_object("Pod", "default", data.draw(st.sampled_from(self._find_disruptable())))
+
+    @precondition(lambda self: self.control.list_jobs())
+    @rule(data=st.data())
+    def delete_job(self, data: st.DataObject) -> None:
+        self.cluster.delete_object("Job", "default", data.draw(st.sampled_from(self.control.list_jobs())))
+
+    @rule(node=st.sampled_from(NODES), notices=st.booleans())
+    def lose_node(self, node: str, notices: bool) -> None:
+        lose_node(self.cluster, node)
+        if notices:
+            taint_node(self.cluster, node)
+
+    @rule(node=st.sampled_from(NODES))
+    def restore_node(self, node: str) -> None:
+        restore_node(self.cluster, node)
+
+    @rule(suspend=st.booleans())
+    def suspend(self, suspend: bool) -> None:
+        key = ("TrainingRun", "default", NAME)
+        self.cluster.store.update(key, lambda item: item["spec"].update(suspend=suspend))
+
+    @precondition(lambda self: self._is_queued() and self.control.list_living_jobs())
+    @rule(suspended=st.booleans())
+    def queue(self, suspended: bool) -> None:
+        set_suspended(self.cluster, self.control.list_living_jobs()[0], suspended)
+
+    @invariant()
+    def there_is_at_most_one_living_job(self) -> None:
+        assert len(self.control.list_living_jobs()) <= 1
+
+    # How it ends.
+
+    def _live_to_the_end(self) -> None:
+        """Disruptions stop, or go on for ever without a checkpoint: the run ends either way."""
+        view: Any = self.cluster.view
+        view.catch_up()
+        self.control.runner.obeys = ContainerExit(143)
+        for pod in self._find_stopping():
+            self.control.runner.end(pod, 143)
+        for node in NODES:
+            restore_node(self.cluster, node)
+        if self.cluster.store.get("TrainingRun", "default", NAME) is None:
+            return
+        self.suspend(suspend=False)
+        for _ in range(40):
+            self._admit()
+            self.control.settle()
+            if self.watcher.status.completion_time is not None:
+                break
+            _ENDINGS[self.ending](self)
+            self.control.advance(650, step=650)
+        assert self.watcher.status.completion_time is not None, "every run ends"
+        self.control.settle()
+        assert not self.control.list_living_jobs(), "nothing is left running"
+
+    def _admit(self) -> None:
+        self.control.settle()
+        for job in self.control.list_living_jobs():
+            set_suspended(self.cluster, job, suspended=False)
+
+    def _end_all(self, code: int) -> None:
+        for pod in self._find_running():
+            if pod in self._find_running():
+                self._end(pod, code)
+
+    def _evict_first(self) -> None:
+        for pod in self._find_disruptable()[:1]:
+            disrupt(self.cluster, pod, EVICTED)
+
+    def _end(self, pod: str, code: int) -> None:
+        """End a container; note its Job as failed when that was its own doing."""
+        found = self.control.runner.find(pod)
+        stopped = found.grace_seconds is not None and code in {75, 137}
+        if code in FAILURES and not stopped:
+            self.failed_jobs.add(found.pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
+        self.control.end(pod, code, self._build_report(self.step, None) if code == 0 else None)
+
+    def _build_report(self, step: int, saved: int | None) -> Report:
+        train = TrainReport(attempt=1, phase="step", step=step, total_steps=1000, saved_step=saved)
+        return Report(step="train", time=self.control.clock.now(), train=train)
+
+    def _is_queued(self) -> bool:
+        run = self.cluster.store.get("TrainingRun", "default", NAME)
+        return run is not None and QUEUE_NAME in run["metadata"].get("labels", {})
+
+    def _find_running(self) -> list[str]:
+        """Pods whose containers run on a node that answers."""
+        living = set(self.control.runner.get_living())
+        ready = {name for name, node in self.cluster.kubelet.nodes.items() if node.ready}
+        pods = find_pods(self.cluster)
+        return [pod["metadata"]["name"] for pod in pods if _name(pod) in living and pod["spec"]["nodeName"] in ready]
+
+    def _find_disruptable(self) -> list[str]:
+        return [
+            _name(pod)
+            for pod in find_pods(self.cluster)
+            if pod["status"]["phase"] in {"Pending", "Running"} and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def _find_stopping(self) -> list[str]:
+        return [name for name in self.control.runner.get_living() if self.control.runner.pods[name].grace_seconds]
+
+
+def _name(pod: dict[str, Any]) -> str:
+    name: str = pod["metadata"]["name"]
+    return name
+
+
+_ENDINGS: dict[str, Callable[[RunMachine], None]] = {
+    "succeed": lambda machine: machine._end_all(0),
+    "fail": lambda machine: machine._end_all(1),
+    "evict": lambda machine: machine._evict_first(),
+}
+
+TestTrainingRunMachine = RunMachine.TestCase
+TestTrainingRunMachine.settings = settings(
+    max_examples=25,
+    stateful_step_count=50,
+    deadline=None,
+    # Shrinking takes minutes; a failing life of forty events is readable as it is.
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
