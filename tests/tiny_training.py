@@ -19,6 +19,22 @@ from deepsynth_train.world import World
 OCR2 = "config://deepseek-ocr2-tiny"
 VIT = "config://vit-gpt2-tiny"
 
+MODULES = [
+    "deepsynth_train.training",
+    "pyarrow.parquet",
+    "transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2",
+    "transformers.models.deepseek_ocr2.modeling_deepseek_ocr2",
+    "transformers.models.deepseek_ocr2.processing_deepseek_ocr2",
+    "transformers.models.gpt2.modeling_gpt2",
+    "transformers.models.trocr.processing_trocr",
+    "transformers.models.vision_encoder_decoder.modeling_vision_encoder_decoder",
+    "transformers.models.vit.image_processing_pil_vit",
+    "transformers.models.vit.modeling_vit",
+]
+"""What ranks need; imported once by the server that they are forked from. Nothing may be computed there: a fork after
+OpenMP has started its threads hangs.
+"""
+
 
 def build_settings(uri: str = OCR2, **changes: Any) -> TrainingSettings:
     """fp32, 64 px pages where the model allows it."""

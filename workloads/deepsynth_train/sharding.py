@@ -20,13 +20,19 @@ def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
     """Move to the device, then checkpoint, compile and shard layer by layer as the settings say."""
     module.to(world.device)
     if settings.gradient_checkpointing:
-        module.gradient_checkpointing_enable({"use_reentrant": False})
+        _recompute_activations(module)
     cast_experts(module, settings.precision)
     if settings.compile:
         for layer in find_layers(module):
             layer.compile()
     if is_sharded(settings, world):
         _shard(module, settings, world)
+
+
+def _recompute_activations(module: Any) -> None:
+    """transformers renamed the method; both names do the same."""
+    enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
 
 
 def build_reduction(module: Any, settings: TrainingSettings, world: World) -> Reduction:

@@ -1,3 +1,5 @@
+from typing import Any
+
 import pytest
 import torch
 
@@ -27,7 +29,7 @@ def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypa
     seen: list[torch.dtype] = []
     original = torch.nn.functional.grouped_mm
 
-    def spy(left: torch.Tensor, right: torch.Tensor, **rest: object) -> torch.Tensor:
+    def spy(left: torch.Tensor, right: torch.Tensor, **rest: Any) -> torch.Tensor:
         seen.extend((left.dtype, right.dtype))
         return original(left, right, **rest)
 
@@ -39,7 +41,7 @@ def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypa
     assert set(seen) == {torch.float32}, "autocast casts grouped_mm now: cast_experts is no longer needed"
     seen.clear()
     cast_experts(model.module, "bf16")
-    compute_loss_sum(model, batch, autocast).backward()
+    compute_loss_sum(model, batch, autocast).backward()  # type: ignore[no-untyped-call]  # torch has no types here
     assert set(seen) == {torch.bfloat16}
     experts = [p for name, p in model.module.named_parameters() if "experts.gate_up_proj" in name]
     assert experts

@@ -78,7 +78,7 @@ def test_a_batch_can_be_asked_for_without_the_ones_before_it() -> None:
 
 @pytest.mark.parametrize(("world", "batch"), [(4, 2), (3, 1)])
 def test_a_rank_without_a_sample_gets_an_empty_share(world: int, batch: int) -> None:
-    shares = [split_batch(np.arange(batch), np.ones(batch), rank, world) for rank in range(world)]
+    shares = [split_batch(np.arange(batch), np.ones(batch, dtype=np.int64), rank, world) for rank in range(world)]
     assert [len(share) for share in shares] == [1] * batch + [0] * (world - batch)
 
 

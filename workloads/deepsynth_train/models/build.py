@@ -1,6 +1,7 @@
 """From the settings to a model: build or load it, check it, freeze what is not trained, add adapters."""
 
 import re
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, Final
@@ -120,7 +121,9 @@ def _add_adapters(model: PageModel, lora: LoraSettings) -> PageModel:
         target_modules=list(lora.target_modules),
     )
     try:
-        adapted = get_peft_model(model.module, config)
+        with warnings.catch_warnings():  # peft still asks by a name that transformers renamed
+            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+            adapted = get_peft_model(model.module, config)
     except ValueError as error:
         raise ConfigurationError(f"spec.model.lora.targetModules: {_first_line(error)}") from error
     return PageModel(adapted, model.processor, model.family, model.image)

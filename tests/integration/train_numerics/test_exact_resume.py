@@ -1,0 +1,80 @@
+"""A killed or stopped run ends with the very weights of an uninterrupted one."""
+
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+import rank_training
+from page_dataset import build_documents, write_dataset
+from rank_processes import CONTEXT, run_ranks
+from tiny_training import MODULES, OCR2, VIT, read_weights
+from train_workloads import build_train_workload
+
+CONTEXT.set_forkserver_preload(MODULES)
+
+STEPS = 6
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_dataset(tmp_path_factory.mktemp("pages"), {"train": build_documents(11)})
+
+
+def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2) -> str:
+    return build_train_workload(
+        folder,
+        attempt=attempt,
+        model={"uri": uri},
+        task="summarize" if uri == OCR2 else "ocr",
+        datasets=[{"name": "d", "uri": f"file://{pages}", "validation_split": None}],
+        precision="fp32",
+        image_processor={"size": 64} if uri == OCR2 else {},
+        global_batch_size=5,
+        micro_batch_size=2,
+        max_steps=STEPS,
+        optimizer={"learning_rate": "0.01", "warmup_steps": 2},
+        checkpoint={"uri": f"file://{folder}/checkpoints", "every_steps": 2},
+    ).to_json()
+
+
+def run_attempt(size: int, folder: Path, document: str, **changes: Any) -> list[int]:
+    return run_ranks(size, folder / "ranks", partial(rank_training.run_attempt, document, **changes))
+
+
+def read_result(folder: Path) -> dict[str, torch.Tensor]:
+    return read_weights(folder / "output")
+
+
+def assert_equal_bits(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    assert found.keys() == expected.keys()
+    assert [name for name in found if not torch.equal(found[name], expected[name])] == []
+
+
+@pytest.mark.parametrize(("size", "uri"), [(2, VIT), (4, OCR2)])
+def test_a_rank_killed_between_saves_costs_steps_but_changes_no_bit(
+    size: int, uri: str, pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    assert run_attempt(size, whole, build_document(whole, pages, uri=uri)) == [0] * size
+    codes = run_attempt(size, broken, build_document(broken, pages, uri=uri), kill=(1, 5))
+    assert codes[1] == -9
+    assert 0 not in codes
+    assert run_attempt(size, broken, build_document(broken, pages, 2, uri)) == [0] * size
+    assert_equal_bits(read_result(broken), read_result(whole))
+
+
+def test_a_wish_to_stop_on_one_rank_saves_the_step_in_flight_on_all(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
+    whole, stopped = tmp_path / "whole", tmp_path / "stopped"
+    assert run_attempt(2, whole, build_document(whole, pages)) == [0, 0]
+    assert run_attempt(2, stopped, build_document(stopped, pages), stop_after=3) == [1, 1]
+    assert (stopped / "checkpoints" / "step-3").is_dir()
+    assert not (stopped / "output").exists()
+    assert run_attempt(2, stopped, build_document(stopped, pages, 2)) == [0, 0]
+    assert_equal_bits(read_result(stopped), read_result(whole))

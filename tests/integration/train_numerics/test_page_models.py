@@ -1,0 +1,159 @@
+"""Both families: the prompt fits the model, pages reach it, parts freeze, adapters train, folders reload."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_train.data.images import decode_page
+from deepsynth_train.evaluate import chunk
+from deepsynth_train.export import write_model
+from deepsynth_train.loss import compute_loss_sum, score_rows
+from deepsynth_train.models import PageModel, Sample, build_page_model
+from deepsynth_train.models.build import check_image_tokens
+from deepsynth_train.precision import build_autocast
+from page_dataset import encode
+from tiny_training import OCR2, VIT, build_model, build_samples, build_settings
+
+FP32 = build_autocast("fp32", torch.device("cpu"))
+BOTH = pytest.mark.parametrize("uri", [OCR2, VIT])
+
+
+def compute_loss(model: PageModel, samples: list[Sample]) -> float:
+    model.module.eval()
+    with torch.no_grad():
+        return float(compute_loss_sum(model, model.family.collate(samples), FP32))
+
+
+@pytest.mark.parametrize(("side", "tokens"), [(64, 145), (512, 145), (768, 145), (1024, 257)])
+def test_a_page_takes_as_many_positions_as_the_model_makes_of_it(side: int, tokens: int) -> None:
+    assert build_model(image_processor={"size": side}).family.image_tokens == tokens
+
+
+def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
+    model = build_model()
+    model.family.image_tokens = 65  # type: ignore[misc]  # what is tested
+    with pytest.raises(ConfigurationError, match=r"spec.imageProcessor.size: the model makes 145 .* the prompt has 65"):
+        check_image_tokens(model)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"model": {"uri": "config://gpt-9"}}, "unknown configuration 'gpt-9'; known: deepseek-ocr2-tiny"),
+        ({"model": {"uri": "file:///nowhere"}}, "/nowhere holds no config.json"),
+        ({"image_processor": {"size": 100}}, "spec.imageProcessor.size: 100 does not suit"),
+        ({"image_processor": {"max_tiles": 2}}, "spec.imageProcessor.maxTiles"),
+        ({"model": {"uri": VIT}, "image_processor": {"size": 64}}, "this encoder takes 256 only"),
+        ({"model": {"uri": VIT}, "prompt": "Read.", "image_processor": {}}, "spec.prompt"),
+        (
+            {"model": {"uri": OCR2, "freeze": ["vision", "language"], "lora": {"target_modules": ["x"]}}},
+            "targetModules",
+        ),
+    ],
+)
+def test_a_model_that_cannot_be_is_refused_with_the_field(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ConfigurationError, match=message):
+        build_page_model(build_settings(**changes))
+
+
+@BOTH
+def test_the_loss_depends_on_the_page_of_the_very_sample(uri: str) -> None:
+    model = build_model(uri)
+    samples = build_samples(model, 3)
+    other = build_samples(model, 3, seed=1)
+    alone = [compute_loss(model, [sample]) for sample in samples]
+    assert compute_loss(model, samples) == pytest.approx(sum(alone), abs=1e-3)
+    changed = [samples[0], Sample(other[1].pages, samples[1].label), samples[2]]
+    assert compute_loss(model, [changed[1]]) != alone[1]
+    assert compute_loss(model, changed) - compute_loss(model, [changed[1]]) == pytest.approx(
+        alone[0] + alone[2], abs=1e-3
+    )
+
+
+def test_a_document_of_several_pages_keeps_their_order() -> None:
+    model = build_model()
+    document = build_samples(model, 1, pages=3)[0]
+    turned = Sample(document.pages[::-1].copy(), document.label)
+    assert compute_loss(model, [document]) != compute_loss(model, [turned])
+
+
+@BOTH
+def test_only_label_rows_are_scored_and_the_end_of_text_is_one_of_them(uri: str) -> None:
+    model = build_model(uri)
+    samples = build_samples(model, 3)
+    batch = model.family.collate(samples)
+    assert len(batch.targets) == sum(len(sample.label) + 1 for sample in samples)
+    assert int(batch.rows.sum()) == len(batch.targets)
+    ends = np.cumsum([len(sample.label) + 1 for sample in samples]) - 1
+    assert (batch.targets[ends] == model.tokenizer.eos_token_id).all()
+    inputs = {**batch.inputs, "pixel_values": model.normalise_pixels(batch.inputs["pixel_values"])}
+    with torch.no_grad(), score_rows(model.module, batch.rows):
+        few = model.module(**inputs).logits
+    with torch.no_grad():
+        whole = model.module(**inputs).logits
+    assert few.shape == (len(batch.targets), whole.shape[-1])
+    torch.testing.assert_close(few, whole[batch.rows], atol=1e-5, rtol=1e-5)
+
+
+@BOTH
+def test_every_weight_that_is_trained_gets_a_gradient(uri: str) -> None:
+    model = build_model(uri)
+    compute_loss_sum(model, model.family.collate(build_samples(model, 4)), FP32).backward()  # type: ignore[no-untyped-call]  # torch
+    assert [n for n, p in model.module.named_parameters() if p.requires_grad and p.grad is None] == []
+
+
+@BOTH
+@pytest.mark.parametrize("part", ["vision", "language"])
+def test_a_frozen_part_gets_no_gradient_and_the_rest_does(uri: str, part: str) -> None:
+    model = build_model(uri, model={"uri": uri, "freeze": [part]})
+    compute_loss_sum(model, model.family.collate(build_samples(model, 2)), FP32).backward()  # type: ignore[no-untyped-call]  # torch
+    frozen = getattr(model.family, part)
+    for name, parameter in model.module.named_parameters():
+        if name.startswith(frozen):
+            assert parameter.grad is None
+    assert any(parameter.grad is not None for parameter in model.module.parameters())
+
+
+def test_with_adapters_only_they_are_trained() -> None:
+    model = build_model(model={"uri": OCR2, "lora": {"rank": 2, "alpha": 4}})
+    names = {name for name, parameter in model.module.named_parameters() if parameter.requires_grad}
+    assert names
+    assert all("lora_" in name for name in names)
+    assert compute_loss(model, build_samples(model, 1)) > 0
+
+
+@BOTH
+def test_a_written_folder_opens_as_the_same_model_and_processor(uri: str, tmp_path: Path) -> None:
+    model = build_model(uri)
+    write_model(model, tmp_path, dict(model.module.state_dict()))
+    again = build_page_model(build_settings(uri, model={"uri": f"file://{tmp_path}"}, image_processor={}))
+    assert again.image == model.image
+    samples = build_samples(model, 2)
+    assert compute_loss(again, samples) == compute_loss(model, samples)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (40, 90), (300, 120)])
+@BOTH
+def test_pages_of_any_size_become_what_the_published_processor_makes_of_them(uri: str, size: tuple[int, int]) -> None:
+    model = build_model(uri)
+    noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
+    page = Image.fromarray(noise).convert("L").convert("RGB")
+    mine = model.normalise_pixels(torch.from_numpy(decode_page(encode(page), model.image, "x")[None].copy()))
+    images = model.processor.image_processor
+    theirs = (
+        images(images=page, crop_to_patches=False, return_tensors="pt")
+        if uri == OCR2
+        else images(page, return_tensors="pt")
+    )
+    assert mine.shape == theirs["pixel_values"].shape
+    assert (mine - theirs["pixel_values"]).abs().max() < 0.02
+
+
+def test_micro_batches_hold_every_sample_once() -> None:
+    assert chunk(list(range(7)), 3) == [[0, 1, 2], [3, 4, 5], [6]]
+    assert chunk([], 3) == []

@@ -1,0 +1,85 @@
+"""What the ranks of a test do: train for a while and leave what they saw in a folder."""
+
+import json
+import os
+import signal
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.precision import LossScale
+from deepsynth_train.step import Flags
+from deepsynth_train.training import train_workload
+from deepsynth_train.world import World, join_world
+from tiny_training import Recorder, build_model, build_samples, build_settings, build_stepper
+
+FLAGS = Flags()
+
+
+def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int, **changes: Any) -> int:
+    """Take the optimizer steps `batches` (sample numbers); rank 0 writes losses, norms and the last gradients.
+
+    poisoned_rank, poisoned_step: a gradient of that rank becomes infinite. precision fp16 has a loss scale.
+    """
+    world = join_world()
+    model = build_model(uri)
+    settings = build_settings(uri)
+    stepper = build_stepper(model, settings, world)
+    if changes.get("precision") == "fp16":
+        stepper.loss_scale = LossScale.build("fp16")
+    samples = build_samples(model, 1 + max(number for batch in batches for number in batch))
+    lines = []
+    for step, numbers in enumerate(batches):
+        if (world.rank, step) == (changes.get("poisoned_rank"), changes.get("poisoned_step")):
+            _poison(model.module)
+        mine = numbers[world.rank :: world.size]
+        pieces = [mine[start : start + micro_batch] for start in range(0, len(mine), micro_batch)]
+        made = (model.family.collate([samples[number] for number in piece]) for piece in pieces)
+        outcome = stepper.run(made, len(pieces), 1e-3, FLAGS)
+        lines.append(
+            {
+                "loss": outcome.loss,
+                "norm": outcome.grad_norm,
+                "updated": outcome.updated,
+                "scale": stepper.loss_scale.scale,
+            }
+        )
+    (folder / f"steps-{world.size}-{world.rank}.json").write_text(json.dumps(lines))
+    gradients = {name: p.grad for name, p in model.module.named_parameters() if p.requires_grad}
+    torch.save(gradients, folder / f"gradients-{world.size}-{world.rank}.pt")
+    torch.save(model.module.state_dict(), folder / f"weights-{world.size}-{world.rank}.pt")
+    return 0
+
+
+def _poison(module: torch.nn.Module) -> None:
+    """The next gradient of one weight is infinite on this rank."""
+    weight = next(parameter for parameter in module.parameters() if parameter.requires_grad)
+    handle = weight.register_hook(_become_infinite)  # type: ignore[no-untyped-call]  # torch
+    weight.register_post_accumulate_grad_hook(lambda _: handle.remove())  # type: ignore[no-untyped-call]  # torch
+
+
+def _become_infinite(gradient: torch.Tensor) -> torch.Tensor:
+    return torch.full_like(gradient, torch.inf)
+
+
+def run_attempt(document: str, stop_after: int | None = None, kill: tuple[int, int] | None = None) -> int:
+    """A whole attempt. stop_after: steps after which rank 1 wants to stop. kill: (rank, step) that dies.
+
+    Exit code 0 when done, 1 when stopped.
+    """
+    workload = TrainWorkload.parse(document)
+    world = join_world()
+    recorder = Recorder()
+    recorder.on_step = lambda report: _die_at(world, report.step, kill)
+    wants_stop = stop_after is not None and world.rank == world.size - 1
+    result = train_workload(
+        workload, world, recorder, lambda: wants_stop and len(recorder.steps) + 1 >= (stop_after or 0)
+    )
+    return int(result.stopped)
+
+
+def _die_at(world: World, step: int, kill: tuple[int, int] | None) -> None:
+    if kill == (world.rank, step):
+        os.kill(os.getpid(), signal.SIGKILL)
