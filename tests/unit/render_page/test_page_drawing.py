@@ -49,6 +49,25 @@ def test_letters_are_kerned() -> None:
     assert np.ptp(kerned) < single
 
 
+def test_letters_stand_where_the_font_puts_them_to_a_quarter_of_a_pixel() -> None:
+    ink = 255.0 - decode(build_renderer(**LARGE).render("l" * 30, "key")[0].png)
+    profile = ink.sum(axis=0)
+    inked = np.flatnonzero(profile)
+    letters = np.split(inked, np.flatnonzero(np.diff(inked) > 1) + 1)
+    centres = [np.average(letter, weights=profile[letter]) for letter in letters]
+    even = np.linspace(centres[0], centres[-1], 30)
+    assert np.abs(centres - even).max() < 0.26
+
+
+def test_a_character_that_the_font_lacks_is_drawn_by_another() -> None:
+    assert ord("\U0001f600") not in load_font("DejaVu Sans Mono").codepoints
+    bare, smiling = (
+        find_inked_columns(build_renderer(fontFamilies=["DejaVu Sans Mono"]).render(text, "key")[0])
+        for text in ("a", "a\U0001f600")
+    )
+    assert smiling[-1] > bare[-1] + 4
+
+
 def test_text_stays_between_the_margins_and_out_of_the_gutter() -> None:
     for page in build_renderer(size="300x120", columns=2, marginPx=10).render(PROSE, "key"):
         columns = find_inked_columns(page)

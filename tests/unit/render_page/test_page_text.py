@@ -79,7 +79,7 @@ def test_a_long_document_keeps_its_last_words() -> None:
     ("text", "lines"),
     [
         ("aaaaaaaa well-known", ["aaaaaaaa well-", "known"]),
-        ("aaaaaaaaaaaaaa 12-34", ["aaaaaaaaaaaaaa ", "12-34"]),
+        ("aaaaaaaaaaa 12-34", ["aaaaaaaaaaa ", "12-34"]),
         ("aaaaaaaaaaaa --option", ["aaaaaaaaaaaa ", "--option"]),
         ("aaaaaaaaaaaa b\u00a0b\u00a0b", ["aaaaaaaaaaaa ", "b\u00a0b\u00a0b"]),
         ("aaaaaaaaaaaaa          bbbb", ["aaaaaaaaaaaaa          ", "bbbb"]),
@@ -94,3 +94,10 @@ def test_empty_lines_between_pages_take_no_room_on_the_next_one() -> None:
     pages = SMALL.render("first" + "\n" * 40 + "second", "key")
     assert [page.text for page in pages] == ["first" + "\n" * 40, "second"]
     assert pages[1].png == SMALL.render("second", "key")[0].png
+
+
+def test_lines_without_ink_before_the_first_word_count_to_the_first_page() -> None:
+    text = "\u00a0\n\u2003\nfirst"
+    pages = SMALL.render(text, "key")
+    check_pages(text, pages)
+    assert [page.png for page in pages] == [page.png for page in SMALL.render("first", "key")]
