@@ -1,4 +1,4 @@
-"""Random lives of a TrainingRun: whatever happens, and whatever the controller misses, some things always hold."""
+"""Random lives of a TrainingRun: whatever happens and whatever the controller misses, some things hold."""
 
 from collections.abc import Callable
 from typing import Any

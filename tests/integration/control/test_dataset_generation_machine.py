@@ -1,0 +1,256 @@
+"""Random lives of a DatasetGeneration: whatever happens and whatever the controller misses, some things hold."""
+
+from typing import Any
+
+from hypothesis import HealthCheck, Phase, settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from builders import a_dataset_generation
+from cluster_faults import LaggingView, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
+from controller import Controller
+from crashing_cluster import Crash, CrashingCluster
+from deepsynth_api.conditions import ConditionType, is_true
+from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
+from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
+from deepsynth_local.object_store import WatchEvent
+from deepsynth_operator.errors import Conflict
+
+NAME = "xsum"
+NODES = ("node-a", "node-b")
+SHARDS = 3
+ORDER = ("plan", "render", "publish")
+SECONDS = (1, 10, 60, 400, 700)
+
+
+class Watcher:
+    """Sees every status that is written and every Job that is made, in their true order, and objects."""
+
+    def __init__(self) -> None:
+        self.status = DatasetGenerationStatus()
+        self.jobs: dict[str, str] = {}
+
+    def receive(self, event: WatchEvent) -> None:
+        kind = event.manifest["kind"]
+        if kind == "DatasetGeneration":
+            self._check_status(DatasetGeneration.model_validate(event.manifest).status)
+        elif kind == "Job" and event.type == "ADDED":
+            self._check_new_job(event.manifest["metadata"]["name"])
+
+    def _check_status(self, new: DatasetGenerationStatus) -> None:
+        old = self.status
+        if is_true(old.conditions, ConditionType.COMPLETE) or is_true(old.conditions, ConditionType.FAILED):
+            assert (new.state, new.completion_time, new.jobs) == (old.state, old.completion_time, old.jobs)
+        if old.plan is not None:
+            assert new.plan == old.plan, "the plan is pinned"
+        if old.output is not None:
+            assert new.output == old.output
+        if old.progress is not None and new.progress is not None:
+            for field in ("shards_done", "rows", "pages", "bytes", "percentage"):
+                assert getattr(new.progress, field) >= getattr(old.progress, field), field
+        assert sum(job.outcome is None for job in new.jobs) <= 1
+        known = {job.name: job for job in old.jobs}
+        for job in new.jobs:
+            before = known.get(job.name)
+            if before is not None and before.outcome is not None:
+                assert job == before, "an outcome is final"
+        last = new.jobs[-1].step if new.jobs else "plan"
+        before_last = old.jobs[-1].step if old.jobs else "plan"
+        assert ORDER.index(last) >= ORDER.index(before_last), "steps do not go back"
+        self.status = new
+
+    def _check_new_job(self, name: str) -> None:
+        last = self.status.jobs[-1]
+        assert (last.name, last.outcome) == (name, None), "the status names a Job before it exists"
+        assert name not in self.jobs or not last.uid, "a Job's name is used once"
+        if last.step == "publish":
+            assert self.status.progress is not None
+            assert not self.status.progress.failed_indexes, "nothing is published after a failed shard"
+            assert self.status.progress.shards_done == SHARDS
+        self.jobs[name] = last.step
+
+
+class GenerationMachine(RuleBasedStateMachine):
+    """Three shards, two at a time, one failure each."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.control = Controller(CrashingCluster, nodes=NODES, view=LaggingView)
+        self.cluster: Any = self.control.cluster
+        self.watcher = Watcher()
+        self.cluster.store.subscribe(self.watcher.receive)
+        self.has_failed = False
+
+    @initialize(queued=st.booleans())
+    def apply(self, queued: bool) -> None:
+        generation = a_dataset_generation(NAME).with_spec(parallelism=2, backoffLimitPerIndex=1)
+        self.cluster.apply_resource((generation.labelled({QUEUE_NAME: "team"}) if queued else generation).to_manifest())
+
+    def teardown(self) -> None:
+        try:
+            self._live_to_the_end()
+        finally:
+            self.control.close()
+
+    # The controller and its cache.
+
+    @rule(crash=st.one_of(st.none(), st.integers(0, 4)))
+    def reconcile(self, crash: int | None) -> None:
+        self.cluster.crash_before = crash
+        try:
+            self.control.reconcile("DatasetGeneration", NAME)
+        except (Crash, Conflict):
+            pass
+        finally:
+            self.cluster.crash_before = None
+
+    @rule(times=st.integers(1, 4))
+    def interfere(self, times: int) -> None:
+        self.cluster.interferences = times
+        self.reconcile(None)
+        self.cluster.interferences = 0
+
+    @rule(seconds=st.sampled_from(SECONDS))
+    def watch(self, seconds: int) -> None:
+        self.control.clock.advance(seconds)
+        self.control.settle()
+
+    @rule()
+    def lag(self) -> None:
+        self.cluster.view.lags = True
+
+    @precondition(lambda self: self.cluster.view.waiting)
+    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next", "catch_up"]))
+    def hear(self, how: str) -> None:
+        getattr(self.cluster.view, how)()
+
+    # The pods.
+
+    @precondition(lambda self: self._find_running())
+    @rule(data=st.data(), code=st.sampled_from([0, 0, 0, 0, 1, 65, 75, 137, 143]))
+    def end_pod(self, data: st.DataObject, code: int) -> None:
+        self._end(data.draw(st.sampled_from(self._find_running())), code)
+
+    @precondition(lambda self: self._find_running())
+    @rule(documents=st.integers(0, 9))
+    def report(self, documents: int) -> None:
+        for pod in self._find_running():
+            if "-render-" in pod:
+                self.control.report(pod, self._build_report(pod, documents))
+
+    # The world.
+
+    @precondition(lambda self: self._find_disruptable())
+    @rule(data=st.data(), evicts=st.booleans())
+    def take_away(self, data: st.DataObject, evicts: bool) -> None:
+        pod = data.draw(st.sampled_from(self._find_disruptable()))
+        if evicts:
+            disrupt(self.cluster, pod)
+        else:
+            self.cluster.delete_object("Pod", "default", pod)
+
+    @precondition(lambda self: self.control.list_jobs())
+    @rule(data=st.data())
+    def delete_job(self, data: st.DataObject) -> None:
+        self.cluster.delete_object("Job", "default", data.draw(st.sampled_from(self.control.list_jobs())))
+
+    @rule(node=st.sampled_from(NODES), loses=st.booleans())
+    def lose_or_restore_node(self, node: str, loses: bool) -> None:
+        if loses:
+            lose_node(self.cluster, node)
+            taint_node(self.cluster, node)
+        else:
+            restore_node(self.cluster, node)
+
+    @rule(suspend=st.booleans())
+    def suspend(self, suspend: bool) -> None:
+        self._change_spec(suspend=suspend)
+
+    @rule(parallelism=st.integers(1, 4))
+    def scale(self, parallelism: int) -> None:
+        self._change_spec(parallelism=parallelism)
+
+    @precondition(lambda self: self.control.list_living_jobs())
+    @rule(suspended=st.booleans())
+    def queue(self, suspended: bool) -> None:
+        set_suspended(self.cluster, self.control.list_living_jobs()[0], suspended)
+
+    @invariant()
+    def there_is_at_most_one_living_job(self) -> None:
+        assert len(self.control.list_living_jobs()) <= 1
+
+    # How it ends.
+
+    def _live_to_the_end(self) -> None:
+        """Everything calms down: the resource becomes Complete, unless a shard really failed too often."""
+        if self.cluster.store.get("DatasetGeneration", "default", NAME) is None:
+            return
+        self.cluster.view.catch_up()
+        for node in NODES:
+            restore_node(self.cluster, node)
+        self._change_spec(suspend=False)
+        for _ in range(40):
+            self.control.settle()
+            for job in self.control.list_living_jobs():
+                set_suspended(self.cluster, job, suspended=False)
+            self.control.settle()
+            if self.watcher.status.completion_time is not None:
+                break
+            for pod in self._find_running():
+                self._end(pod, 0)
+            self.control.advance(400, step=400)
+        assert self.watcher.status.completion_time is not None, "every generation ends"
+        assert self.watcher.status.state == "Complete" or self.has_failed
+        self.control.settle()
+        assert not self.control.list_living_jobs(), "nothing is left running"
+
+    def _end(self, pod: str, code: int) -> None:
+        self.has_failed |= code not in {0, 143}
+        self.control.end(pod, code, self._build_report(pod, 10) if code == 0 else None)
+
+    def _build_report(self, pod: str, documents: int) -> Report:
+        now, index = self.control.clock.now(), int(pod.split("-")[3])
+        if "-plan-" in pod:
+            splits: Any = [{"name": "train", "rows": 10 * SHARDS}]
+            plan = PlanReport(revision="r1", digest="d1", splits=splits, shards=SHARDS, rows_read=40)
+            return Report(step="plan", time=now, plan=plan)
+        if "-render-" in pod:
+            render = RenderReport(
+                shard=index, documents_total=10, documents=documents, pages=documents, bytes=documents
+            )
+            return Report(step="render", time=now, render=render)
+        publish = PublishReport(uri="pvc://data/xsum", revision="v1", rows=30, pages=30, bytes=30, manifest_sha256="m")
+        return Report(step="publish", time=now, publish=publish)
+
+    def _change_spec(self, **fields: Any) -> None:
+        key = ("DatasetGeneration", "default", NAME)
+        self.cluster.store.update(key, lambda item: item["spec"].update(fields))
+
+    def _find_running(self) -> list[str]:
+        """Pods whose containers run on a node that answers."""
+        living = set(self.control.runner.get_living())
+        ready = {name for name, node in self.cluster.kubelet.nodes.items() if node.ready}
+        return [
+            pod["metadata"]["name"]
+            for pod in find_pods(self.cluster)
+            if pod["metadata"]["name"] in living and pod["spec"]["nodeName"] in ready
+        ]
+
+    def _find_disruptable(self) -> list[str]:
+        return [
+            pod["metadata"]["name"]
+            for pod in find_pods(self.cluster)
+            if pod["status"]["phase"] in {"Pending", "Running"} and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+
+TestDatasetGenerationMachine = GenerationMachine.TestCase
+TestDatasetGenerationMachine.settings = settings(
+    max_examples=25,
+    stateful_step_count=50,
+    deadline=None,
+    # Shrinking takes minutes; a failing life of fifty events is readable as it is.
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
