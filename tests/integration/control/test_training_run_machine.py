@@ -41,6 +41,9 @@ class Watcher:
             self._check_status(TrainingRun.model_validate(event.manifest).status)
         elif kind == "Job" and event.type == "ADDED":
             self._check_new_job(event.manifest)
+        elif kind == "Job" and event.type == "DELETED" and not self.machine.user_deletes:
+            ended = [attempt for attempt in self.status.attempts if attempt.job == event.manifest["metadata"]["name"]]
+            assert all(attempt.end_time for attempt in ended), "an outcome is written before its Job is deleted"
 
     def _check_status(self, new: TrainingRunStatus) -> None:
         old = self.status
@@ -92,6 +95,7 @@ class RunMachine(RuleBasedStateMachine):
         self.failed_jobs: set[str] = set()
         self.watcher = Watcher(self)
         self.cluster.store.subscribe(self.watcher.receive)
+        self.user_deletes = False
         self.step = 0
         self.ending = "succeed"
 
@@ -185,7 +189,9 @@ class RunMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.control.list_jobs())
     @rule(data=st.data())
     def delete_job(self, data: st.DataObject) -> None:
+        self.user_deletes = True
         self.cluster.delete_object("Job", "default", data.draw(st.sampled_from(self.control.list_jobs())))
+        self.user_deletes = False
 
     @rule(node=st.sampled_from(NODES), notices=st.booleans())
     def lose_node(self, node: str, notices: bool) -> None:
