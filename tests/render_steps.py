@@ -1,6 +1,7 @@
 """What the tests of the rendering steps share: workload documents, running a step, reading what it published."""
 
 import json
+import socket
 import subprocess
 import sys
 import tempfile
@@ -140,3 +141,10 @@ def dropped(report: Report) -> dict[str, int]:
     part = report.plan or report.render or report.publish
     assert part is not None
     return {entry.reason: entry.rows for entry in part.dropped}
+
+
+def find_free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])

@@ -18,6 +18,7 @@ from deepsynth_render.deduplicate import SeenTexts, hash_text, order_splits
 from deepsynth_render.dropped import list_dropped
 from deepsynth_render.filters import DropReason, Pair, apply_filters
 from deepsynth_render.fonts import gather_digests
+from deepsynth_render.page import PageRenderer
 from deepsynth_render.plan_document import PLAN_PATH, Look, PinnedSource, Plan, open_staging
 from deepsynth_render.plan_rows import PlanRow
 from deepsynth_render.published import find_published
@@ -33,7 +34,9 @@ _FILES_PER_PUT: Final = 50
 
 def run_plan(workload: RenderWorkload, reporter: Reporter) -> None:
     """Plan, stage the plan and report its digest. Repeating it gives the same plan."""
-    open_staging(workload, "0" * 64, reporter.on_wait)  # a URI that cannot be used shall not cost a pass over the data
+    # What cannot work shall neither cost a pass over the data nor fail in every shard.
+    open_staging(workload, "0" * 64, reporter.on_wait)
+    PageRenderer(workload.page, workload.output.compression)
     source = open_source(workload.source, on_wait=reporter.on_wait)
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}")
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):

@@ -31,7 +31,8 @@ class Reporter:
         self._waiting = ("", 0.0)
 
     def show(self, part: Part) -> None:
-        self._part = part
+        """Replace the report; whatever was waited for is over."""
+        self._part, self._waiting = part, ("", 0.0)
 
     def fail(self, reason: str, message: str, exit_code: int, exception: BaseException | None = None) -> None:
         """Record the root cause of the step's end."""

@@ -45,8 +45,9 @@ def _number_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
     """Lines as they are, line ends included: inside quotes they belong to the text."""
     number = 0
     try:
-        for number, line in enumerate(io.TextIOWrapper(file, encoding="utf-8-sig", newline=""), start=1):
-            yield number, line
+        with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
+            for number, line in enumerate(lines, start=1):
+                yield number, line
     except UnicodeDecodeError as error:
         raise DataError(
             f"{where} is not UTF-8 ({error.reason} after line {number}). Convert it to UTF-8.", reason="DamagedFile"

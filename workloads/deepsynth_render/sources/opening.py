@@ -1,6 +1,5 @@
 """From spec.source to a TextSource."""
 
-import contextlib
 from collections.abc import Generator, Sequence
 from typing import Final
 
@@ -62,11 +61,12 @@ class FileSource:
                 yield from self._read_lines(path)
 
     def read_again(self, file: str, number: int) -> Generator[Row, None, None]:
-        with contextlib.closing(self._open_parquet(file)) as texts:
-            yield from texts.read(number)
+        with self._files.open(file) as opened:
+            yield from ParquetTexts(opened, self._columns, self._name(file)).read(number)
 
     def _read_parquet(self, path: str) -> Generator[RowGroup, None, None]:
-        with contextlib.closing(self._open_parquet(path)) as texts:
+        with self._files.open(path) as file:
+            texts = ParquetTexts(file, self._columns, self._name(path))
             for number, size in enumerate(texts.list_sizes()):
                 yield RowGroup(path, number, size, texts.read(number))
 
@@ -74,9 +74,6 @@ class FileSource:
         read = read_csv if path.endswith(".csv") else read_jsonl
         with self._files.open(path) as file:
             yield RowGroup(path, None, None, read(file, self._columns, self._name(path)))
-
-    def _open_parquet(self, path: str) -> ParquetTexts:
-        return ParquetTexts(self._files.open(path), self._columns, self._name(path))
 
     def _name(self, path: str) -> str:
         return f"{path} of {self._files.uri}"

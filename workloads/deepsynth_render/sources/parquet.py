@@ -14,7 +14,7 @@ _READ_BYTES = 8 * 2**20
 
 
 class ParquetTexts:
-    """One open file. Raises DataError when it is damaged or a column holds no strings; close it after use.
+    """The texts of one open file. Raises DataError when it is damaged or a column holds no strings.
 
     where: the file's name in messages.
     """
@@ -22,7 +22,6 @@ class ParquetTexts:
     def __init__(self, file: BinaryIO, columns: Columns, where: str) -> None:
         import pyarrow.parquet as pq
 
-        self._file = file
         self._where = where
         with explain_damage(where):
             # A buffer instead of whole column chunks: a row group of a million texts may be larger than memory.
@@ -45,10 +44,6 @@ class ParquetTexts:
             for batch in batches:
                 texts, summaries = (batch.column(name).to_pylist() for name in self._columns)
                 yield from zip(texts, summaries, strict=True)
-
-    def close(self) -> None:
-        self._parquet.close()
-        self._file.close()
 
 
 def _check_type(field: Any, where: str) -> None:

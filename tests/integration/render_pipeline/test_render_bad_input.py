@@ -1,0 +1,237 @@
+"""What a user does wrong ends with one message, the right exit code and no traceback."""
+
+import errno
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from deepsynth_render.__main__ import main
+from deepsynth_render.plan_rows import PlanRowWriter
+from deepsynth_render.shard import ShardWriter
+from hub_server.server import HubServer
+from render_steps import Steps, build_rows, write_jsonl, write_parquet
+
+Build = Callable[..., Steps]
+
+
+@pytest.fixture(autouse=True)
+def no_traceback(capfd: pytest.CaptureFixture[str]) -> object:
+    yield
+    assert "Traceback" not in capfd.readouterr().err
+
+
+def test_a_missing_column_is_answered_with_the_columns_there_are(build_steps: Build, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "source/train.parquet", [{"story": "s", "gist": "g"}])
+    message = build_steps(tmp_path / "source").fail("plan", 64)
+    assert "source.columns.text" in message
+    assert "story, gist" in message
+
+
+def test_a_column_that_holds_no_text_is_named(build_steps: Build, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "source/train.parquet", [{"text": ["a", "b"], "summary": "s"}])
+    assert "'text' of train.parquet" in build_steps(tmp_path / "source").fail("plan", 65)
+
+
+@pytest.mark.parametrize("where", ["footer", "middle", "empty"])
+def test_a_damaged_parquet_file_is_named(build_steps: Build, tmp_path: Path, where: str) -> None:
+    path = tmp_path / "source/train.parquet"
+    write_parquet(path, build_rows(500))
+    content = path.read_bytes()
+    half = len(content) // 2
+    damaged = {"footer": content[:half], "middle": content[:100] + b"\xff" * 4000 + content[4100:], "empty": b""}
+    path.write_bytes(damaged[where])
+    message = build_steps(tmp_path / "source").fail("plan", 65)
+    assert "train.parquet of file://" in message
+    assert "not a readable parquet file" in message
+
+
+def test_texts_that_are_not_utf8_are_found(build_steps: Build, tmp_path: Path) -> None:
+    binary = pa.array([b"\xff" * 60] * 3)
+    texts = pa.Array.from_buffers(pa.string(), 3, binary.buffers())
+    (tmp_path / "source").mkdir()
+    pq.write_table(pa.table({"text": texts, "summary": ["long enough"] * 3}), tmp_path / "source/train.parquet")
+    assert "not a readable parquet file" in build_steps(tmp_path / "source").fail("plan", 65)
+
+
+@pytest.mark.parametrize("rows", [[], [{"text": "short", "summary": "s"}]])
+def test_a_data_set_without_usable_rows_is_refused(
+    build_steps: Build, tmp_path: Path, rows: list[dict[str, str]]
+) -> None:
+    table = pa.table({key: pa.array([row[key] for row in rows], pa.string()) for key in ("text", "summary")})
+    (tmp_path / "source").mkdir()
+    pq.write_table(table, tmp_path / "source/train.parquet")
+    message = build_steps(tmp_path / "source").fail("plan", 65)
+    assert ("1 TextTooShort" in message) if rows else ("holds no rows in train" in message)
+
+
+def test_a_data_set_of_which_nothing_can_be_drawn_is_refused(build_steps: Build, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "source/train.jsonl", [{"text": "\u4e2d\u6587" * 40, "summary": "In Chinese."}])
+    steps = build_steps(tmp_path / "source")
+    steps.plan()
+    steps.render_all()
+    assert "1 UnsupportedScript" in steps.fail("publish", 65)
+
+
+@pytest.mark.parametrize(
+    ("source", "code", "words"),
+    [
+        ({"config": "fr"}, 64, ["source.config", "'fr'", "default"]),
+        ({"splits": ["dev"]}, 64, ["source.splits", "'dev'", "train"]),
+        ({"columns": {"text": "body"}}, 64, ["source.columns.text", "'body'", "text, summary"]),
+        ({"uri": "file:///nowhere"}, 64, ["source.uri", "/nowhere"]),
+        ({"uri": "pvc://claim/x"}, 64, ["source.uri", "DEEPSYNTH_VOLUMES"]),
+        ({"uri": "docstrings://", "splits": ["test"]}, 64, ["source.splits", "train, validation"]),
+    ],
+)
+def test_a_wrong_field_of_the_source_is_named(
+    build_steps: Build, tmp_path: Path, source: dict[str, object], code: int, words: list[str]
+) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    message = build_steps({"uri": f"file://{tmp_path}/source", **source}).fail("plan", code)
+    assert all(word in message for word in words)
+
+
+def test_a_file_of_another_format_is_refused(build_steps: Build, tmp_path: Path) -> None:
+    (tmp_path / "texts.docx").write_bytes(b"PK")
+    assert ".parquet, .jsonl, .csv" in build_steps(tmp_path / "texts.docx").fail("plan", 65)
+
+
+def test_a_source_that_changed_since_it_was_planned_is_not_mixed(build_steps: Build, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(20))
+    steps = build_steps(tmp_path / "source")
+    steps.plan()
+    write_parquet(tmp_path / "source/train.parquet", build_rows(21))
+    assert "has changed" in steps.fail("render", 65, 0)
+
+
+def test_a_page_on_which_no_text_fits_is_refused_by_the_plan(build_steps: Build, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    message = build_steps(tmp_path / "source", page={"size": "100x100", "fontSizesPx": [90]}).fail("plan", 64)
+    assert "100x100" in message
+
+
+def test_an_output_that_cannot_be_written_is_named_before_the_source_is_read(build_steps: Build) -> None:
+    assert "output.uri" in build_steps(Path("/nowhere"), "pvc://claim/out").fail("plan", 64)
+
+
+def test_a_full_disk_says_where_and_is_worth_another_try(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill(*_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    write_parquet(tmp_path / "source/train.parquet", build_rows(20))
+    steps = build_steps(tmp_path / "source")
+    with monkeypatch.context() as patch:
+        patch.setattr(PlanRowWriter, "add", fill)
+        assert "no space left" in steps.fail("plan", 75)
+    steps.plan()
+    with monkeypatch.context() as patch:
+        patch.setattr(ShardWriter, "add", fill)
+        assert "no space left" in steps.fail("render", 75, 0)
+    assert steps.report is not None
+    assert steps.report.failure is not None
+    assert steps.report.failure.reason == "DiskFull"
+    steps.succeed("render", 0)
+    steps.succeed("publish")
+
+
+@pytest.mark.parametrize("index", ["", "x", "-1", "7"])
+def test_an_index_without_a_shard_is_refused(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, index: str
+) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    steps = build_steps(tmp_path / "source")
+    steps.plan()
+    monkeypatch.setenv("JOB_COMPLETION_INDEX", index)
+    assert "JOB_COMPLETION_INDEX" in steps.fail("render", 64)
+
+
+@pytest.mark.parametrize("step", ["render", "publish"])
+def test_a_step_without_a_plan_says_so(build_steps: Build, tmp_path: Path, step: str) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    steps = build_steps(tmp_path / "source")
+    assert "names no plan" in steps.fail(step, 64, 0)
+    steps.settings["plan"] = {"digest": "0" * 64, "revision": "r", "shards": 1}
+    assert "no staged plan" in steps.fail(step, 65, 0)
+
+
+def test_a_damaged_plan_is_not_followed(build_steps: Build, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    steps = build_steps(tmp_path / "source")
+    steps.plan()
+    (rows,) = (tmp_path / "out").glob(".deepsynth-*/plan/rows-*.parquet")
+    rows.write_bytes(rows.read_bytes().replace(b"train.parquet", b"trail.parquet"))
+    assert "rows-00000.parquet" in steps.fail("render", 65, 0)
+    (plan,) = (tmp_path / "out").glob(".deepsynth-*/plan/plan.json")
+    plan.write_bytes(plan.read_bytes().replace(b"foxes", b"boxes"))
+    assert "plan/plan.json" in steps.fail("render", 65, 0)
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("{", ["document"]), ("{}", ["image of the operator's own version"]), (None, ["--document"])],
+)
+def test_a_document_that_does_not_fit_is_refused(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str | None, words: list[str]
+) -> None:
+    path = tmp_path / "workload.json"
+    if text is not None:
+        path.write_text(text, encoding="utf-8")
+    assert main(["plan", "--document", str(path)]) == 64
+    said = capfd.readouterr().err
+    assert said.startswith("error: ")
+    assert all(word in said for word in words)
+
+
+def test_a_report_address_that_cannot_be_served_is_refused(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPSYNTH_REPORT_ADDRESS", "127.0.0.1:notaport")
+    assert "DEEPSYNTH_REPORT_ADDRESS" in build_steps(tmp_path).fail("plan", 64)
+
+
+def test_an_unreachable_hub_is_worth_another_try(
+    build_steps: Build, monkeypatch: pytest.MonkeyPatch, hub: HubServer
+) -> None:
+    hub.stop()
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    message = build_steps({"uri": "hf://datasets/someone/texts"}).fail("plan", 75)
+    assert hub.url in message
+
+
+@pytest.mark.parametrize(("token", "words"), [(None, ["HF_TOKEN", "Secret"]), ("hf_wrong", ["HF_TOKEN"])])
+def test_a_missing_or_wrong_token_names_the_key_of_the_secret(
+    build_steps: Build, monkeypatch: pytest.MonkeyPatch, hub: HubServer, token: str | None, words: list[str]
+) -> None:
+    hub.create_repository("someone/texts", private=True)
+    if token is None:
+        monkeypatch.delenv("HF_TOKEN")
+    else:
+        monkeypatch.setenv("HF_TOKEN", token)
+    message = build_steps({"uri": "hf://datasets/someone/texts"}).fail("plan", 64)
+    assert all(word in message for word in words)
+
+
+def test_a_defect_of_our_own_is_reported_too(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("deepsynth_render.plan.open_source", lambda *_, **__: 1 / 0)
+    message = build_steps(tmp_path).fail("plan", 70)
+    assert "ZeroDivisionError" in message
+    assert "Traceback" in capfd.readouterr().err
+
+
+def test_an_error_of_the_machine_is_worth_another_try(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise OSError(errno.EIO, "Input/output error")
+
+    monkeypatch.setattr("deepsynth_render.plan.open_source", fail)
+    assert "Input/output error" in build_steps(tmp_path).fail("plan", 75)
+    assert json.loads((tmp_path / "work-out/termination-log").read_text())["failure"]["exitCode"] == 75

@@ -1,0 +1,139 @@
+"""What only a process of its own shows: signals, other hash seeds, imports, and readers that know nothing of us."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepsynth_render.characters import normalise
+from render_steps import LONG, Steps, build_rows, find_free_port, read_documents, write_parquet
+
+Build = Callable[..., Steps]
+
+LOAD = """
+import json, sys
+from datasets import load_dataset
+data = load_dataset(sys.argv[1])
+print(json.dumps({
+    "splits": {name: len(split) for name, split in data.items()},
+    "features": {name: type(feature).__name__ for name, feature in data["train"].features.items()},
+    "image": [data["train"][0]["image"].mode, *data["train"][0]["image"].size],
+    "pages": [[row["document_id"], row["text"]] for row in data["train"].remove_columns("image")],
+}))
+"""
+
+
+def test_datasets_opens_what_was_rendered(build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(12), group_rows=4)
+    write_parquet(tmp_path / "source/test.parquet", build_rows(3, 50))
+    build_steps(tmp_path / "source", rowsPerShard=4).run_all()
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    command = [sys.executable, "-c", LOAD, str(tmp_path / "out")]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    found: dict[str, Any] = json.loads(done.stdout)
+    documents: dict[str, str] = {}
+    for name, text in found["pages"]:
+        documents[name] = documents.get(name, "") + text
+    assert documents == {f"train-{number}": normalise(row["text"]) for number, row in enumerate(build_rows(12))}
+    assert found["features"]["image"] == "Image"
+    assert found["image"] == ["L", 160, 120]
+    assert found["splits"] == {"train": len(found["pages"]), "test": len(read_documents(tmp_path / "out", "test"))}
+
+
+def test_bytes_do_not_depend_on_the_hash_seed_of_the_process(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(20))
+    found = []
+    for seed in ["1", "2"]:
+        monkeypatch.setenv("PYTHONHASHSEED", seed)
+        steps = build_steps(tmp_path / "source", f"out{seed}")
+        assert steps.run_process("plan").returncode == 0
+        steps.plan()
+        done = steps.run_process("render", 0)
+        assert done.returncode == 0, done.stderr
+        steps.succeed("publish")
+        found.append(
+            {path.name: path.read_bytes() for path in (tmp_path / f"out{seed}").rglob("*.*") if path.is_file()}
+        )
+    assert found[0] == found[1]
+
+
+def test_a_step_imports_nothing_heavy_before_it_needs_it() -> None:
+    heavy = {"datasets", "huggingface_hub", "numba", "pandas", "PIL", "pyarrow", "torch", "transformers"}
+    steps = ", ".join(f"deepsynth_render.{step}" for step in ["plan", "render", "publish"])
+    code = f"import sys, {steps}; print({heavy} & set(sys.modules))"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, check=True)
+    assert done.stdout.strip() == "set()"
+
+
+def test_a_process_does_without_pandas_although_it_is_installed(build_steps: Build, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    steps = build_steps(tmp_path / "source")
+    steps.prepare("plan", None)
+    command = [sys.executable, "-X", "importtime", *steps.build_command("plan")[1:]]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=True)
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "pyarrow" in imported
+    assert "pandas.core.api" not in imported
+
+
+def test_sigterm_ends_a_render_at_once_and_the_next_one_does_it_all(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [{"text": f"{number} " + LONG * 200, "summary": "A long fox story."} for number in range(400)]
+    write_parquet(tmp_path / "source/train.parquet", rows)
+    steps = build_steps(tmp_path / "source", page={"size": "512", "maxPages": 100})
+    steps.plan()
+    port = find_free_port()
+    monkeypatch.setenv("DEEPSYNTH_REPORT_ADDRESS", f"127.0.0.1:{port}")
+    steps.prepare("render", 0)
+    before = set(steps.folder.iterdir())
+    with subprocess.Popen(steps.build_command("render"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+        wait_for_documents(port)
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=30)
+    assert process.returncode == 143, errors
+    assert errors == b""
+    report = json.loads((steps.folder / "termination-log").read_bytes())
+    assert 0 < report["render"]["documents"] < 400
+    assert "failure" not in report
+    assert set(steps.folder.iterdir()) - {steps.folder / "termination-log"} == before - {
+        steps.folder / "termination-log"
+    }
+    assert [path.name for path in (tmp_path / "out").glob(".deepsynth-*/*")] == ["plan"]
+    monkeypatch.delenv("DEEPSYNTH_REPORT_ADDRESS")
+    steps.settings["page"] = {"size": "512", "maxPages": 100}
+    monkeypatch.setattr("deepsynth_render.render_shard.PageRenderer", lambda *_: RefuseAll())
+    assert steps.succeed("render", 0).render is not None
+
+
+class RefuseAll:
+    """Stands in for the renderer: the second run need only reach every document."""
+
+    def render(self, text: str, seed_key: str) -> None:
+        from deepsynth_render.page import RefusedDocument
+
+        raise RefusedDocument("Overflow", seed_key)
+
+
+def wait_for_documents(port: int) -> None:
+    """Until the process reports its first document."""
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        try:
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}/report", timeout=5) as answer:
+                if (json.load(answer).get("render") or {}).get("documents"):
+                    return
+        except urllib.error.URLError:
+            time.sleep(0.02)
+    raise AssertionError("no document was reported in a minute")
