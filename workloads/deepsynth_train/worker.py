@@ -58,9 +58,11 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(workload: TrainWorkload, heartbeat: Heartbeat, should_stop: Callable[[], bool]) -> "TrainResult":
     from deepsynth_train.training import train_workload
-    from deepsynth_train.world import join_world
+    from deepsynth_train.world import join_world, leave_world
 
-    return train_workload(workload, join_world(), heartbeat, should_stop)
+    result = train_workload(workload, join_world(), heartbeat, should_stop)
+    leave_world()
+    return result
 
 
 def run_worker(
@@ -71,7 +73,7 @@ def run_worker(
     """Run `train` and map how it ends to an exit code, with an error file for the launcher."""
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     _die_with_launcher()
-    logging.basicConfig(level=logging.INFO, format=f"rank {rank}: %(message)s", stream=sys.stdout, force=True)
+    _set_up_log(rank)
     with folder.stacks(local_rank).open("w") as stacks:
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
         heartbeat = Heartbeat(folder, workload.attempt, rank, local_rank)
@@ -105,6 +107,13 @@ def _fail(
     for line in (record.exception or record.message).splitlines():
         logger.error(line)
     return record.exit_code
+
+
+def _set_up_log(rank: int) -> None:
+    """Plain lines that say whose they are."""
+    logging.basicConfig(level=logging.INFO, format=f"rank {rank}: %(message)s", stream=sys.stdout, force=True)
+    # torch logs every step of a checkpoint, as JSON, to a logger of its own with level DEBUG.
+    logging.getLogger("c10d-NullHandler-dcp_logger").propagate = False
 
 
 def _die_with_launcher() -> None:

@@ -7,8 +7,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from torch.distributed.checkpoint.api import CheckpointException
-
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_store.atomic import fsync_folder
 from deepsynth_train.checkpoint.layout import corrupt_name, list_corrupt, list_steps, step_name
@@ -79,7 +77,7 @@ def read_checkpoint(folder: Path, step: int, tensors: Mapping[str, Any], ranks: 
     root = folder / step_name(step)
     try:
         read_shards(dict(tensors), root / SHARDS, ranks)
-    except (CheckpointException, KeyError, ValueError) as error:
+    except ValueError as error:
         raise ConfigurationError(
             f"spec.checkpoint.uri: the model in {root} is not this one ({error}); choose an empty folder",
             reason="CheckpointDoesNotFit",

@@ -31,7 +31,7 @@ from deepsynth_train.checkpoint.manifest import (
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best, select_expired
-from deepsynth_train.checkpoint.shards import write_shards
+from deepsynth_train.checkpoint.shards import unwrap_errors, write_shards
 
 MODEL = "model"
 T = TypeVar("T")
@@ -187,11 +187,10 @@ def _explain(error: BaseException, staging: Path) -> BaseException:
 
 
 def _find_os_error(error: BaseException) -> OSError | None:
-    """The OSError in the chain of causes, also inside torch's CheckpointException, which holds one per rank."""
-    if isinstance(error, OSError):
-        return error
-    inner = [failure[0] for failure in getattr(error, "failures", {}).values()]
-    for cause in (*inner, error.__cause__, error.__context__):
-        if cause is not None and (found := _find_os_error(cause)):
+    """The OSError in the chain of causes."""
+    for inner in unwrap_errors(error):
+        if isinstance(inner, OSError):
+            return inner
+        if inner.__cause__ and (found := _find_os_error(inner.__cause__)):
             return found
     return None

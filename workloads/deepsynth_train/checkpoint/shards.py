@@ -8,6 +8,7 @@ from typing import Any
 
 import torch
 from torch import nn
+from torch.distributed.checkpoint.api import CheckpointException
 from torch.distributed.checkpoint.filesystem import FileSystemReader, FileSystemWriter
 from torch.distributed.checkpoint.staging import BlockingAsyncStager
 from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
@@ -52,7 +53,22 @@ def write_shards(tensors: dict[str, Any], folder: Path, ranks: Ranks) -> list[Pa
 
 
 def read_shards(tensors: dict[str, Any], folder: Path, ranks: Ranks) -> None:
-    """Fill `tensors` in place. Called by all ranks. Raises CheckpointException when names or shapes differ."""
+    """Fill `tensors` in place. Called by all ranks. Raises ValueError when names or shapes differ."""
+    try:
+        _read_shards(tensors, folder, ranks)
+    except CheckpointException as error:
+        first = unwrap_errors(error)[0]
+        raise ValueError(str(first)) from error
+
+
+def unwrap_errors(error: BaseException) -> list[BaseException]:
+    """What the ranks met, out of torch's CheckpointException, which is no Exception; any other error as it is."""
+    if isinstance(error, CheckpointException):
+        return [failure for failure, _ in error.failures.values()]
+    return [error]
+
+
+def _read_shards(tensors: dict[str, Any], folder: Path, ranks: Ranks) -> None:
     with _without_single_process_warning(ranks):
         load(
             tensors,

@@ -1,0 +1,55 @@
+"""Processes that form a process group, forked from a server that has loaded torch once."""
+
+import multiprocessing
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+from uuid import uuid4
+
+CONTEXT = multiprocessing.get_context("forkserver")
+CONTEXT.set_forkserver_preload(
+    ["torch", "deepsynth_train.checkpoint.folder", "deepsynth_train.checkpoint.shards", "torch._dynamo"]
+)
+
+
+def start_ranks(size: int, folder: Path, function: Callable[..., Any], *arguments: Any) -> list[Any]:
+    """Start `size` processes that join one gloo group, by a file below `folder`, and call `function(*arguments)`.
+
+    function: at the top level of a module. What it returns, an int or None, is the exit code; -9 after SIGKILL.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    meeting = folder / f"meeting-{uuid4().hex}"
+    processes = [
+        CONTEXT.Process(target=_run_rank, args=(rank, size, meeting, function, arguments)) for rank in range(size)
+    ]
+    for process in processes:
+        process.start()
+    return processes
+
+
+def run_ranks(size: int, folder: Path, function: Callable[..., Any], *arguments: Any) -> list[int]:
+    """Exit codes of `start_ranks`, when all have ended."""
+    return join_ranks(start_ranks(size, folder, function, *arguments))
+
+
+def join_ranks(processes: list[Any]) -> list[int]:
+    for process in processes:
+        process.join(120)
+        if process.is_alive():
+            process.kill()
+            raise TimeoutError(f"{process} did not end")
+    return [process.exitcode for process in processes]
+
+
+def _run_rank(rank: int, size: int, meeting: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
+
+    import torch
+    import torch.distributed as dist
+
+    torch.set_num_threads(1)
+    os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), LOCAL_WORLD_SIZE=str(size))
+    os.environ["GLOO_SOCKET_IFNAME"] = "lo"
+    if size > 1:
+        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=size)
+    raise SystemExit(function(*arguments))

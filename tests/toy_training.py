@@ -1,0 +1,71 @@
+"""A training loop of a few lines around the checkpoints: what it computes depends on step and rank alone."""
+
+import os
+import signal
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+import torch.distributed as dist
+
+from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
+
+
+@dataclass(frozen=True)
+class Plan:
+    """kill_rank gets SIGKILL after kill_step. resumed_from: what must be found in the folder."""
+
+    folder: Path
+    attempt: int = 1
+    last_step: int = 6
+    kill_rank: int | None = None
+    kill_step: int | None = None
+    resumed_from: int | None = None
+    width: int = 5
+
+
+def train(plan: Plan) -> int:
+    """Train, save every step, write the final weights to weights-ATTEMPT.pt. Returns 0, or 2 for a wrong start."""
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    model, optimizer = build_model(plan)
+    folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
+    tensors = gather_tensors(model, optimizer)
+    loaded = folder.load_latest(tensors)
+    if loaded:
+        apply_tensors(model, optimizer, tensors)
+    if (loaded.step if loaded else None) != plan.resumed_from:
+        return 2
+    for step in range((loaded.step if loaded else 0) + 1, plan.last_step + 1):
+        _run_step(model, optimizer, step, rank, size)
+        folder.save(step, Snapshot(gather_tensors(model, optimizer), {"step": step}))
+        if (rank, step) == (plan.kill_rank, plan.kill_step):
+            folder.wait()
+            os.kill(os.getpid(), signal.SIGKILL)
+    folder.wait()
+    if rank == 0:
+        torch.save(model.state_dict(), plan.folder / f"weights-{plan.attempt}.pt")
+    return 0
+
+
+def build_model(plan: Plan) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(plan.width, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
+    return model, torch.optim.AdamW(model.parameters(), lr=0.05)
+
+
+def _run_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, rank: int, size: int) -> None:
+    generator = torch.Generator().manual_seed(1000 * step + rank)
+    inputs = torch.randn(4, 5, generator=generator)
+    model(inputs).square().mean().backward()
+    for parameter in model.parameters():
+        assert parameter.grad is not None
+        if size > 1:
+            dist.all_reduce(parameter.grad)
+    optimizer.step()
+    optimizer.zero_grad()
+
+
+def read_weights(folder: Path, attempt: int) -> dict[str, Any]:
+    weights: dict[str, Any] = torch.load(folder / f"weights-{attempt}.pt")
+    return weights
