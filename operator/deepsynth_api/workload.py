@@ -143,6 +143,7 @@ def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDatas
     document: dict[str, Any] = settings.to_dict()
     for field in ("checkpoint", "publish", "tracking", "hangTimeoutSeconds"):
         document.pop(field, None)
+    document["model"].pop("secretRef", None)
     document["datasets"] = [dataset.to_dict() for dataset in datasets]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

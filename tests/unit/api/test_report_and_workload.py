@@ -89,7 +89,9 @@ def test_a_document_without_a_needed_field_is_refused_with_its_name() -> None:
 
 def test_equal_training_has_an_equal_fingerprint_wherever_it_is_saved() -> None:
     data = [WorkloadDataset(name="a", uri="file:///a", revision="r1")]
-    here, there = build_settings(), build_settings(checkpoint={"uri": "file:///other", "everySteps": 5})
+    renamed_secret = {"uri": "config://deepseek-ocr2-tiny", "secretRef": {"name": "other"}}
+    here = build_settings()
+    there = build_settings(model=renamed_secret, checkpoint={"uri": "file:///other", "everySteps": 5})
     assert compute_fingerprint(here, data) == compute_fingerprint(there, data)
 
 
