@@ -29,10 +29,11 @@ def main(arguments: list[str] | None = None) -> int:
     reporter = Reporter(options.step)
     try:
         code = _run_reported(options.step, options.document, reporter)
+        reporter.write_termination_message()
     except _Stopped:
         reporter.log("stopped by SIGTERM; what is staged stays")
-        code = ExitCode.STOPPED
-    reporter.write_termination_message()
+        reporter.write_termination_message()
+        return ExitCode.STOPPED
     return code
 
 
@@ -41,6 +42,7 @@ class _Stopped(BaseException):
 
 
 def _stop(_number: int, _frame: object) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the clean-up is under way
     raise _Stopped
 
 
