@@ -64,11 +64,12 @@ def _become_infinite(gradient: torch.Tensor) -> torch.Tensor:
     return torch.full_like(gradient, torch.inf)
 
 
-def run_attempt(document: str, stop_after: int | None = None, kill: tuple[int, int] | None = None) -> int:
+def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill: tuple[int, int] | None = None) -> int:
     """A whole attempt. stop_after: steps after which rank 1 wants to stop. kill: (rank, step) that dies.
 
     Exit code 0 when done, 1 when stopped.
     """
+    os.environ["DEEPSYNTH_CACHE"] = str(cache)
     workload = TrainWorkload.parse(document)
     world = join_world()
     recorder = Recorder()

@@ -30,7 +30,7 @@ def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
 
 
 def _recompute_activations(module: Any) -> None:
-    """transformers renamed the method; both names do the same."""
+    """Transformers renamed the method; both names do the same."""
     enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
     enable({"use_reentrant": False})
 

@@ -29,7 +29,7 @@ def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2)
         attempt=attempt,
         model={"uri": uri},
         task="summarize" if uri == OCR2 else "ocr",
-        datasets=[{"name": "d", "uri": f"file://{pages}", "validation_split": None}],
+        datasets=[{"name": "d", "uri": f"file://{pages}", "validation_split": ""}],
         precision="fp32",
         image_processor={"size": 64} if uri == OCR2 else {},
         global_batch_size=5,
@@ -41,7 +41,7 @@ def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2)
 
 
 def run_attempt(size: int, folder: Path, document: str, **changes: Any) -> list[int]:
-    return run_ranks(size, folder / "ranks", partial(rank_training.run_attempt, document, **changes))
+    return run_ranks(size, folder / "ranks", partial(rank_training.run_attempt, document, folder / "cache", **changes))
 
 
 def read_result(folder: Path) -> dict[str, torch.Tensor]:
@@ -55,9 +55,8 @@ def assert_equal_bits(found: dict[str, torch.Tensor], expected: dict[str, torch.
 
 @pytest.mark.parametrize(("size", "uri"), [(2, VIT), (4, OCR2)])
 def test_a_rank_killed_between_saves_costs_steps_but_changes_no_bit(
-    size: int, uri: str, pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    size: int, uri: str, pages: Path, tmp_path: Path
 ) -> None:
-    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
     whole, broken = tmp_path / "whole", tmp_path / "broken"
     assert run_attempt(size, whole, build_document(whole, pages, uri=uri)) == [0] * size
     codes = run_attempt(size, broken, build_document(broken, pages, uri=uri), kill=(1, 5))
@@ -67,10 +66,7 @@ def test_a_rank_killed_between_saves_costs_steps_but_changes_no_bit(
     assert_equal_bits(read_result(broken), read_result(whole))
 
 
-def test_a_wish_to_stop_on_one_rank_saves_the_step_in_flight_on_all(
-    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
+def test_a_wish_to_stop_on_one_rank_saves_the_step_in_flight_on_all(pages: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert run_attempt(2, whole, build_document(whole, pages)) == [0, 0]
     assert run_attempt(2, stopped, build_document(stopped, pages), stop_after=3) == [1, 1]

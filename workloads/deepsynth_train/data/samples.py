@@ -175,7 +175,7 @@ def _find_incomplete(
     table: PageTable, task: Task, first: NDArray[np.int64], pages: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
     """Documents whose pages are not all there, one after the other."""
-    if task == "ocr" or not {"document_id", "num_pages"} <= table.columns:
+    if task == "ocr" or not len(first) or not {"document_id", "num_pages"} <= table.columns:
         return np.zeros(len(first), dtype=bool)
     told = np.concatenate([np.asarray(column) for column in table.iter_column("num_pages")])
     return np.asarray(told[first] != pages)

@@ -1,0 +1,47 @@
+"""A falling loss proves little: the tiny model must learn to tell pages apart, and cannot when they are black."""
+
+import math
+
+import numpy as np
+import torch
+
+from deepsynth_train.data.images import decode_page
+from deepsynth_train.models import Batch, PageModel, Sample
+from deepsynth_train.precision import build_autocast
+from deepsynth_train.step import Flags
+from page_dataset import draw_page
+from tiny_training import build_model, build_settings, build_stepper
+
+STEPS = 100
+FP32 = build_autocast("fp32", torch.device("cpu"))
+
+
+def build_digit(model: PageModel, digit: int, *, black: bool) -> Sample:
+    pixels = decode_page(draw_page(str(digit)), model.image, "digit")[None]
+    return Sample(np.zeros_like(pixels) if black else np.ascontiguousarray(pixels), model.encode_label(str(digit)))
+
+
+def compute_digit_loss(model: PageModel, batch: Batch) -> float:
+    """Without the end of text, which is the same for all."""
+    inputs = {**batch.inputs, "pixel_values": model.normalise_pixels(batch.inputs["pixel_values"])}
+    with torch.no_grad():
+        logits = model.module(**inputs).logits[batch.rows][::2]
+    return float(torch.nn.functional.cross_entropy(logits, batch.targets[::2]))
+
+
+def train_on_digits(*, black: bool) -> float:
+    model = build_model()
+    settings = build_settings(optimizer={"learning_rate": "0.003", "weight_decay": "0"})
+    stepper = build_stepper(model, settings)
+    batch = model.family.collate([build_digit(model, digit, black=black) for digit in range(10)])
+    for _ in range(STEPS):
+        stepper.run(iter([batch]), 1, 0.003, Flags())
+    return compute_digit_loss(model, batch)
+
+
+def test_ten_pages_are_told_apart_within_a_hundred_steps() -> None:
+    assert train_on_digits(black=False) < 0.6 * math.log(10)
+
+
+def test_ten_black_pages_stay_a_guess_among_ten() -> None:
+    assert abs(train_on_digits(black=True) - math.log(10)) < 0.05

@@ -1,0 +1,204 @@
+"""One process from a folder of pages to a model that from_pretrained opens."""
+
+import json
+import math
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_train import Trainer, loop
+from deepsynth_train.evaluate import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
+from deepsynth_train.step import StepOutcome, Stepper
+from deepsynth_train.trainer import TrainConfig
+from page_dataset import build_document, build_documents, write_dataset, write_split
+from tiny_training import OCR2, VIT, Recorder, read_weights
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    splits = {"train": build_documents(9), "validation": build_documents(4, start=20)}
+    return write_dataset(tmp_path_factory.mktemp("pages"), splits)
+
+
+def build_config(folder: Path, **changes: Any) -> TrainConfig:
+    settings: dict[str, Any] = {
+        "model": {"uri": OCR2},
+        "precision": "fp32",
+        "image_processor": {"size": 64},
+        "checkpoint": {"uri": f"file://{folder}/checkpoints", "every_steps": 100},
+        "optimizer": {"learning_rate": "0.003"},
+        "global_batch_size": 4,
+        "micro_batch_size": 2,
+    }
+    return TrainConfig.model_validate({**settings, **changes})
+
+
+def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path, tmp_path: Path) -> None:
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    recorder = Recorder()
+    config = build_config(
+        tmp_path, epochs=2, evaluation={"metrics": ["loss", "rouge"], "max_new_tokens": 3, "every_steps": 3}
+    )
+    result = Trainer(config, recorder).train(pages)
+    assert (result.step, result.saved_step, result.stopped) == (5, 5, False)
+    assert recorder.started.total_steps == 5, "18 visits in batches of 4, the last one of 2"
+    assert [report.step for report in recorder.steps] == [1, 2, 3, 4, 5]
+    last = recorder.steps[-1]
+    assert last.total_steps == 5
+    assert last.remaining_seconds == 0
+    assert min(last.samples_per_second, last.pages_per_second, last.label_tokens_per_second) > 0
+    assert last.pages_per_second > last.samples_per_second
+    assert last.peak_memory_bytes > 1e6
+    assert sorted(recorder.evaluations) == [0, 3, 5]
+    assert set(recorder.evaluations[0]) == {LOSS, SWAPPED}
+    assert set(recorder.evaluations[5]) == {LOSS, SWAPPED, BLACK, ROUGE_1, ROUGE_L}
+    assert recorder.evaluations[5][LOSS] < recorder.evaluations[0][LOSS]
+    first = recorder.phases.index("step")
+    assert recorder.phases[:first] == ["download", "start", "evaluate", "step"][:first]
+    assert recorder.phases[-1] == "publish"
+    output = tmp_path / "checkpoints" / "model"
+    assert result.output is not None
+    assert result.output.uri == f"file://{output}"
+    model = AutoModelForImageTextToText.from_pretrained(output)
+    saved = tmp_path / "checkpoints" / "step-5" / "model"
+    assert all(torch.equal(w, read_weights(saved)[name]) for name, w in read_weights(output).items())
+    assert sum(p.numel() for p in model.parameters()) > 1e5
+    processors: Any = AutoProcessor
+    assert processors.from_pretrained(output).tokenizer.eos_token_id == 1
+    curve = [json.loads(line) for line in (tmp_path / "checkpoints/step-5/metrics.jsonl").read_text().splitlines()]
+    assert [line["step"] for line in curve if "loss" in line] == [1, 2, 3, 4, 5]
+
+
+def test_a_second_call_resumes_and_a_changed_configuration_is_refused(pages: Path, tmp_path: Path) -> None:
+    config = build_config(tmp_path, model={"uri": VIT}, image_processor={}, task="ocr", max_steps=2)
+    Trainer(config).train(pages)
+    again = Recorder()
+    Trainer(config, again).train(pages)
+    assert again.started.resumed_from_step == 2
+    assert again.steps == []
+    changed = config.model_copy(update={"seed": 1})
+    with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri"):
+        Trainer(changed).train(pages)
+
+
+def test_a_dataset_of_pictures_trains_like_a_folder(tmp_path: Path) -> None:
+    from datasets import Dataset, DatasetDict, Features, Image, Value
+
+    features = Features({"image": Image(), "summary": Value("string"), "text": Value("string")})
+    rows = [{key: row[key] for key in features} for number in range(5) for row in build_document(number)]
+    dataset = Dataset.from_list(rows, features=features)
+    recorder = Recorder()
+    config = build_config(tmp_path, max_steps=1)
+    Trainer(config, recorder).train(DatasetDict({"train": dataset, "validation": dataset.select([0, 1])}))
+    assert recorder.started.samples == 5
+    assert set(recorder.evaluations) == {0, 1}
+
+
+def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="not list"):
+        Trainer(build_config(tmp_path)).train([1, 2])
+
+
+def spoil(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None:
+    """The loss of optimizer step `step` is not a number, `times` times."""
+    original = loop.Loop._run_step
+    left = [times]
+
+    def run(self: loop.Loop, batches: Any) -> StepOutcome:
+        if self.step + 1 == step and left[0]:
+            left[0] -= 1
+            with pytest.MonkeyPatch.context() as patch:
+                patch.setattr("deepsynth_train.step.compute_loss_sum", _compute_nan)
+                return original(self, batches)
+        return original(self, batches)
+
+    monkeypatch.setattr(loop.Loop, "_run_step", run)
+
+
+def _compute_nan(model: Any, batch: Any, autocast: Callable[[], Any]) -> torch.Tensor:
+    weight = next(p for p in model.module.parameters() if p.requires_grad)
+    loss: torch.Tensor = weight.sum() * math.nan
+    return loss
+
+
+def build_quick(folder: Path, **changes: Any) -> TrainConfig:
+    return build_config(folder, model={"uri": VIT}, image_processor={}, task="ocr", max_steps=3, **changes)
+
+
+def test_a_loss_that_is_twice_not_finite_ends_the_run_and_names_step_and_samples(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, step=2, times=2)
+    with pytest.raises(DataError, match=r"step 2 is not finite, twice; .*row \d+ of the train split") as caught:
+        Trainer(build_quick(tmp_path)).train(pages)
+    assert caught.value.reason == "NonFiniteLoss"
+
+
+def test_a_loss_that_is_once_not_finite_is_computed_again_and_changes_nothing(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    Trainer(build_quick(tmp_path / "whole")).train(pages)
+    spoil(monkeypatch, step=2, times=1)
+    Trainer(build_quick(tmp_path / "spoilt")).train(pages)
+    whole, spoilt = (read_weights(tmp_path / name / "checkpoints/model") for name in ("whole", "spoilt"))
+    assert all(torch.equal(weight, spoilt[name]) for name, weight in whole.items())
+
+
+def test_with_skip_the_batch_is_left_out_and_said_so(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spoil(monkeypatch, step=2, times=5)
+    recorder = Recorder()
+    Trainer(build_quick(tmp_path, on_non_finite="skip"), recorder).train(pages)
+    assert [report.skipped for report in recorder.steps] == [False, True, False]
+    assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
+
+
+def test_a_page_that_cannot_be_decoded_ends_the_run_and_names_its_row(tmp_path: Path) -> None:
+    rows = [*build_documents(3), *build_document(9, image={"bytes": b"no picture", "path": None})]
+    write_split(tmp_path / "pages", "train", rows)
+    with pytest.raises(DataError, match=r"row \d+ of the train split: the page cannot be decoded"):
+        Trainer(build_config(tmp_path)).train(tmp_path / "pages")
+
+
+def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) -> None:
+    config = build_config(
+        tmp_path,
+        model={"uri": OCR2, "lora": {"rank": 2, "alpha": 4}, "freeze": ["vision"]},
+        precision="bf16",
+        gradient_checkpointing=True,
+        max_steps=1,
+    )
+    result = Trainer(config).train(pages)
+    assert result.output is not None
+    names = set(read_weights(tmp_path / "checkpoints/model"))
+    assert names
+    assert not any("lora" in name for name in names), "merged"
+
+
+def test_the_norm_that_is_reported_is_the_one_before_clipping(pages: Path, tmp_path: Path) -> None:
+    seen: list[float] = []
+    original = Stepper.run
+
+    def run(self: Stepper, *arguments: Any) -> StepOutcome:
+        outcome = original(self, *arguments)
+        seen.append(float(self.reduction.finish()))
+        return outcome
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(Stepper, "run", run)
+        recorder = Recorder()
+        config = build_quick(tmp_path, optimizer={"max_grad_norm": "0.01"})
+        Trainer(config, recorder).train(pages)
+    assert all(report.grad_norm > 0.02 for report in recorder.steps)
+    assert seen == pytest.approx([0.01] * 3, rel=1e-3)
