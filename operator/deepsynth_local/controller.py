@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+from deepsynth_api.errors import TemporaryError
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_local.display import Display
 from deepsynth_local.local_checks import Resource, find_references
@@ -29,12 +30,15 @@ class LocalController:
     """Reconciles `keys`; every change of theirs goes to disk and to the display."""
 
     def __init__(self, cluster: MemoryCluster, store: ResourceStore, display: Display, keys: Sequence[Key]) -> None:
+        """Raises TemporaryError when the disk does not take the resources."""
         self._cluster, self._store, self._display, self._keys = cluster, store, display, keys
         self._queue: WorkQueue[Key] = WorkQueue(self._reconcile)
         self._defect: Exception | None = None
-        self._unsaved: set[Key] = set(keys)
+        """What ends the command."""
         self._told_events = 0
         self.is_interrupted = False
+        for resource in self.list_resources():
+            store.save(resource)
         cluster.view.subscribe(self._note)
 
     async def run(self) -> None:
@@ -85,7 +89,7 @@ class LocalController:
         """Queue the resource itself, those that may wait for it, or the owner of the child that changed."""
         key = key_of(event.manifest)
         if key in self._keys:
-            self._unsaved.add(key)
+            self._save(event.manifest)
             for other in self._keys:
                 if other == key or other[0] == "TrainingRun":
                     self._queue.add(other)
@@ -101,17 +105,19 @@ class LocalController:
     def _has_living_pods(self) -> bool:
         return any(pod["status"].get("phase") in {"Pending", "Running"} for pod in self._cluster.store.select("Pod"))
 
+    def _save(self, resource: Resource) -> None:
+        """At once, before anything follows from it: a killed command must find the attempts it has started."""
+        try:
+            self._store.save(resource)
+        except TemporaryError as error:
+            self._defect = error
+
     def _flush(self) -> None:
-        """Events and changes since the last time: to the display and to disk."""
-        unsaved, self._unsaved = self._unsaved, set()
+        """Show what is new."""
         for event in self._cluster.events[self._told_events :]:
             self._display.tell(event)
         self._told_events = len(self._cluster.events)
-        resources = self.list_resources()
-        for resource in resources:
-            if key_of(resource) in unsaved:
-                self._store.save(resource)
-        self._display.show(resources, datetime.now(UTC))
+        self._display.show(self.list_resources(), datetime.now(UTC))
 
 
 def _is_at_rest(resource: Resource, states: Mapping[Key, str | None]) -> bool:

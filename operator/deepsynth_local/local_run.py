@@ -76,15 +76,15 @@ def _resume(resource: Resource) -> Resource:
 
 def _conclude(resources: Sequence[Resource], runs: RunsFolder, *, interrupted: bool) -> int:
     """Say how each resource ended; the exit code follows from it."""
-    failed = [resource for resource in resources if resource["status"].get("state") == "Failed"]
-    for resource in resources:
-        if resource not in failed:
-            print(describe_result(resource, runs))
+    ended_well = [resource for resource in resources if resource["status"]["state"] in {"Complete", "Suspended"}]
+    for resource in ended_well:
+        print(describe_result(resource, runs))
     report = write_report([_parse(resource) for resource in resources], runs, datetime.now(UTC))
     print(f"report: {report}")
-    for resource in failed:
-        print(describe_failure(resource, runs), file=sys.stderr)
-    if failed:
+    for resource in resources:
+        if resource not in ended_well:
+            print(describe_failure(resource, runs), file=sys.stderr)
+    if len(ended_well) < len(resources):
         return FAILED
     if interrupted:
         print("stopped; run the same command again to go on", file=sys.stderr)

@@ -13,6 +13,8 @@ from deepsynth_local.admission import DEFAULT_NAMESPACE
 from deepsynth_local.runs_folder import RunsFolder
 
 Resource = dict[str, Any]
+# The one in C where PyYAML was built with it: every status write goes through it.
+_Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
 @dataclass(frozen=True)
@@ -34,13 +36,17 @@ class ResourceStore:
 
     def save(self, resource: Mapping[str, Any]) -> None:
         """Replace the file in one step. Raises TemporaryError when the disk does not take it."""
-        metadata = resource["metadata"]
+        # A resourceVersion means nothing to another process.
+        metadata = {key: value for key, value in resource["metadata"].items() if key != "resourceVersion"}
         file = self._file(resource["kind"], metadata["namespace"], metadata["name"])
         draft = file.with_suffix(".draft")
         try:
             file.parent.mkdir(parents=True, exist_ok=True)
             draft.write_text(
-                yaml.safe_dump(dict(resource), sort_keys=False, allow_unicode=True, width=120), encoding="utf-8"
+                yaml.dump(
+                    {**resource, "metadata": metadata}, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120
+                ),
+                encoding="utf-8",
             )
             draft.replace(file)
         except OSError as error:

@@ -23,9 +23,11 @@ def describe_result(resource: Resource, runs: RunsFolder) -> str:
 
 
 def describe_failure(resource: Resource, runs: RunsFolder) -> str:
-    """Why it failed, the end of the log, and how to go on."""
+    """Why it failed, or what it waits for in vain, the end of the log, and how to go on."""
     kind, name = resource["kind"].lower(), resource["metadata"]["name"]
     status = resource.get("status", {})
+    if status.get("state") != "Failed":
+        return f"{kind}/{name} cannot go on: {_find_message(status, 'Complete')}"
     lines = [f"{kind}/{name} failed: {_find_message(status, 'Failed')}"]
     log = find_log(status, runs)
     if log is not None:

@@ -1,0 +1,286 @@
+"""`deepsynth local` with containers that end in milliseconds: what it runs, says, keeps and returns."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import fake_workloads
+from deepsynth_local import local_checks
+from deepsynth_local.__main__ import main
+
+GENERATION = """\
+apiVersion: deepsynth.io/v1alpha1
+kind: DatasetGeneration
+metadata: {name: pages}
+spec:
+  source: {uri: "docstrings://"}
+  output: {uri: pvc://demo/pages}
+"""
+RUN = """\
+---
+apiVersion: deepsynth.io/v1alpha1
+kind: TrainingRun
+metadata: {name: read}
+spec:
+  model: {uri: config://deepseek-ocr2-tiny}
+  datasets: [{name: pages, datasetGenerationRef: {name: pages}}]
+  maxSteps: 4
+  checkpoint: {uri: pvc://demo/checkpoints}
+"""
+
+
+class Workplace:
+    """A folder with a file of resources and a runs folder."""
+
+    def __init__(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.folder, self._monkeypatch = folder, monkeypatch
+        self.runs = folder / "runs"
+        self.file = folder / "resources.yaml"
+        self.file.write_text(GENERATION + RUN)
+
+    def fake(self, **behaviours: str) -> None:
+        fake_workloads.install(self.folder / "fake", self._monkeypatch, **behaviours)
+
+    def run(self, *arguments: str) -> int:
+        return main(["local", "--runs", str(self.runs), *(arguments or ("-f", str(self.file)))])
+
+    def start(self) -> subprocess.Popen[str]:
+        command = [sys.executable, "-m", "deepsynth_local", "local", "--runs", str(self.runs), "-f", str(self.file)]
+        return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder)
+
+    def load(self, kind: str, name: str) -> Any:
+        return yaml.safe_load((self.runs / f"{kind}s" / f"{name}.yaml").read_text())
+
+    def wait_for(self, name: str) -> None:
+        deadline = time.monotonic() + 60
+        while not (self.runs / "volumes" / name).exists():
+            assert time.monotonic() < deadline
+            time.sleep(0.02)
+
+
+@pytest.fixture
+def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
+    place = Workplace(tmp_path, monkeypatch)
+    place.fake()
+    return place
+
+
+def test_two_resources_run_to_their_end_and_the_command_says_where_the_results_are(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert workplace.run() == 0
+
+    said = capsys.readouterr()
+    volumes = workplace.runs / "volumes"
+    assert f"dataset of 10 documents on 14 pages: {volumes}/demo/pages" in said.out
+    assert f"best checkpoint (validation loss 1.5): {volumes}/demo/checkpoints/step-4" in said.out
+    assert f"report: {workplace.runs}/report.html" in said.out
+    assert "trainingrun/read: WaitingForDataset" in said.out
+    assert said.err == ""
+    assert workplace.load("trainingrun", "read")["status"]["state"] == "Complete"
+    assert workplace.load("datasetgeneration", "pages")["status"]["output"]["rows"] == 10
+
+
+def test_a_second_command_says_what_is_done_and_starts_nothing(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert workplace.run() == 0
+    before = workplace.load("trainingrun", "read")
+    logs = list((workplace.runs / "logs").iterdir())
+    capsys.readouterr()
+
+    assert workplace.run() == 0
+
+    assert "trainingrun/read is Complete" in capsys.readouterr().out
+    assert workplace.load("trainingrun", "read") == before
+    assert list((workplace.runs / "logs").iterdir()) == logs
+
+
+def test_a_worker_that_is_killed_leads_to_a_second_attempt(workplace: Workplace) -> None:
+    workplace.fake(train="kill-once")
+
+    assert workplace.run() == 0
+
+    attempts = workplace.load("trainingrun", "read")["status"]["attempts"]
+    assert [attempt["outcome"] for attempt in attempts] == ["Failed", "Succeeded"]
+    assert attempts[0]["exitCode"] == 137
+
+
+@pytest.mark.parametrize(
+    ("step", "kind", "name"), [("plan", "datasetgeneration", "pages"), ("train", "trainingrun", "read")]
+)
+def test_a_failed_resource_is_told_with_its_log_and_the_remedy(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str], step: str, kind: str, name: str
+) -> None:
+    workplace.fake(**{step: "64"})
+
+    assert workplace.run() == 1
+
+    error = capsys.readouterr().err
+    assert f"{kind}/{name} failed: " in error
+    assert f"{step} is wrong; mend it" in error
+    assert f"| {step} of {name}: 64" in error
+    assert f"deepsynth delete {kind} {name}" in error
+    assert "Traceback" not in error
+    assert workplace.load(kind, name)["status"]["state"] == "Failed"
+
+
+def test_a_run_whose_dataset_failed_is_not_waited_for(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    workplace.fake(plan="65")
+
+    assert workplace.run() == 1
+
+    assert "trainingrun/read cannot go on: dataset pages: DatasetGeneration pages" in capsys.readouterr().err
+
+
+def test_after_delete_a_failed_resource_runs_again(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    workplace.fake(train="64")
+    assert workplace.run() == 1
+    assert main(["delete", "trun", "read", "--runs", str(workplace.runs)]) == 0
+    assert "its data in" in capsys.readouterr().out
+    workplace.fake()
+
+    assert workplace.run() == 0
+
+
+def test_a_started_resource_does_not_change_and_the_remedy_is_named(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert workplace.run() == 0
+    workplace.file.write_text(GENERATION + RUN + "  seed: 7\n")
+
+    assert workplace.run() == 64
+
+    error = capsys.readouterr().err
+    assert "spec.seed is fixed once the TrainingRun has started" in error
+    assert "or start over under this name: deepsynth delete trainingrun read" in error
+
+
+def test_a_run_of_another_file_brings_in_the_dataset_it_waits_for(workplace: Workplace) -> None:
+    workplace.fake(render="75")
+    workplace.file.write_text(GENERATION + "  backoffLimitPerIndex: 0\n")
+    assert workplace.run() == 1
+    main(["delete", "dsg", "pages", "--runs", str(workplace.runs)])
+    workplace.fake()
+    assert workplace.run() == 0
+    workplace.file.write_text(RUN)
+
+    assert workplace.run() == 0
+
+    assert workplace.load("trainingrun", "read")["status"]["datasets"][0]["revision"] == "c" * 40
+
+
+def test_ctrl_c_saves_and_the_next_command_goes_on(workplace: Workplace) -> None:
+    workplace.fake(train="wait-once")
+    command = workplace.start()
+    workplace.wait_for("waiting")
+    command.send_signal(signal.SIGINT)
+    _, error = command.communicate(timeout=60)
+
+    assert command.returncode == 130
+    assert "run the same command again to go on" in error
+    assert workplace.load("trainingrun", "read")["status"]["state"] == "Suspended"
+
+    assert workplace.run() == 0
+    attempts = workplace.load("trainingrun", "read")["status"]["attempts"]
+    assert [attempt["outcome"] for attempt in attempts] == ["Suspended", "Succeeded"]
+
+
+def test_a_second_command_in_the_same_folder_is_refused_and_a_killed_one_is_taken_up(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace.fake(train="wait-once")
+    command = workplace.start()
+    workplace.wait_for("waiting")
+    assert workplace.run() == 64
+    assert "another deepsynth command works in this folder" in capsys.readouterr().err
+    command.kill()
+    command.communicate()
+
+    assert workplace.run() == 0
+
+    attempts = workplace.load("trainingrun", "read")["status"]["attempts"]
+    assert [attempt["outcome"] for attempt in attempts] == ["Disrupted", "Succeeded"]
+    assert workplace.load("trainingrun", "read")["status"]["failures"] == 0
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kind: [\n", "resources.yaml:2: not valid YAML"),
+        ("# nothing\n", "holds no resource"),
+        (GENERATION.replace("docstrings://", "docs"), 'spec.source.uri: Invalid value: "docs"'),
+        (GENERATION.replace('source: {uri: "docstrings://"}', "preset: xsun"), "did you mean xsum?"),
+        (GENERATION + "  parralelism: 3\n", "spec.parralelism: unknown field; did you mean parallelism?"),
+        (GENERATION + "---\n" + GENERATION, 'DatasetGeneration "pages" is in these files twice'),
+        (RUN, 'there is no DatasetGeneration "pages" in these files'),
+        (
+            GENERATION + RUN + "  resourcesPerNode: {limits: {nvidia.com/gpu: 64}}\n",
+            "64 GPUs are asked for over all nodes, this machine has",
+        ),
+    ],
+)
+def test_a_bad_file_starts_nothing_and_says_what_to_do(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str], text: str, message: str
+) -> None:
+    workplace.file.write_text(text)
+
+    assert workplace.run() == 64
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
+    assert list((workplace.runs / "logs").iterdir()) == []
+
+
+def test_a_missing_file_and_missing_arguments_are_exit_code_64(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert workplace.run("-f", str(workplace.folder / "none.yaml")) == 64
+    assert "none.yaml: cannot be read: No such file or directory" in capsys.readouterr().err
+    assert main(["local"]) == 64
+    assert main(["--help"]) == 0
+
+
+def test_too_little_disk_is_said_before_anything_starts(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local_checks, "LEAST_FREE_BYTES", 10**18)
+
+    assert workplace.run() == 64
+
+    assert "free some space or choose another folder with --runs" in capsys.readouterr().err
+
+
+def test_a_defect_is_told_without_a_traceback_unless_it_is_asked_for(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fail(*_arguments: object, **_fields: object) -> None:
+        raise ZeroDivisionError("surprise")
+
+    monkeypatch.setattr("deepsynth_local.controller.reconcile", fail)
+
+    assert workplace.run() == 70
+    error = capsys.readouterr().err
+    assert "error: ZeroDivisionError: surprise; this is a defect" in error
+    assert "Traceback" not in error
+    assert workplace.run("--debug", "-f", str(workplace.file)) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+def test_templates_can_be_run_from_a_pipe(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["template", "dataset", "mlsum_fr", "--max-rows", "10"]) == 0
+    text = capsys.readouterr().out
+    command = [sys.executable, "-m", "deepsynth_local", "local", "--runs", str(workplace.runs), "-f", "-"]
+
+    ended = subprocess.run(command, input=text, text=True, capture_output=True, check=False, env=dict(os.environ))
+
+    assert ended.returncode == 0, ended.stderr
+    assert workplace.load("datasetgeneration", "mlsum-fr")["spec"]["source"]["maxRowsPerSplit"] == 10
