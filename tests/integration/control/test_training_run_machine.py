@@ -1,6 +1,7 @@
 """Random lives of a TrainingRun: whatever happens and whatever the controller misses, some things hold."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 from hypothesis import HealthCheck, Phase, settings
@@ -22,6 +23,7 @@ from deepsynth_operator.errors import Conflict
 NAME = "read-xsum"
 NODES = ("node-a", "node-b")
 FAILURES = (1, 75, 79, 137)
+LONGEST_STOP = timedelta(seconds=330)
 SECONDS = (1, 5, 15, 60, 400, 700)
 
 
@@ -73,6 +75,8 @@ class Watcher:
             if old.end_time is not None:
                 same = (attempt.end_time, attempt.outcome, attempt.reason) == (old.end_time, old.outcome, old.reason)
                 assert same, "an outcome is final"
+        if attempt.reason == "JobDeleted" and (old is None or old.end_time is None):
+            assert attempt.job not in self.machine.control.list_jobs(), "a stale cache is no proof"
         if attempt.end_time is not None and attempt.outcome in {"Failed", "Hung"}:
             assert attempt.job in self.machine.failed_jobs, f"{attempt.job} was disrupted, not failed"
         self.attempts[attempt.number] = attempt
@@ -83,6 +87,14 @@ class Watcher:
         assert (last.job, last.end_time) == (name, None), "the status names an attempt before its Job exists"
         assert name not in self.jobs or not last.job_uid, "a Job's name is used once"
         self.jobs[name] = uid
+        self._check_old_pods(name)
+
+    def _check_old_pods(self, job: str) -> None:
+        """Pods of earlier attempts have stopped, had all the time they may take, or are out of reach."""
+        machine, ended = self.machine, [attempt.end_time for attempt in self.status.attempts if attempt.end_time]
+        if machine.cluster.view.lags or not ended or machine.control.clock.now() >= ended[-1] + LONGEST_STOP:
+            return
+        assert all(pod.startswith(f"{job}-") for pod in machine.find_running()), "earlier pods are still at work"
 
 
 class RunMachine(RuleBasedStateMachine):
@@ -155,18 +167,18 @@ class RunMachine(RuleBasedStateMachine):
 
     # The pods.
 
-    @precondition(lambda self: self._find_running())
+    @precondition(lambda self: self.find_running())
     @rule(data=st.data(), code=st.sampled_from([0, 0, 1, 69, 75, 79, 137, 143]))
     def end_pod(self, data: st.DataObject, code: int) -> None:
-        pod = data.draw(st.sampled_from(self._find_running()))
+        pod = data.draw(st.sampled_from(self.find_running()))
         self._end(pod, code)
 
-    @precondition(lambda self: self._find_running())
+    @precondition(lambda self: self.find_running())
     @rule(gain=st.integers(0, 5), saves=st.booleans())
     def report(self, gain: int, saves: bool) -> None:
         self.step += gain
         saved = self.step if saves else None
-        for pod in self._find_running():
+        for pod in self.find_running():
             self.control.report(pod, self._build_report(self.step, saved))
 
     @rule(obeys=st.booleans())
@@ -248,8 +260,8 @@ class RunMachine(RuleBasedStateMachine):
             set_suspended(self.cluster, job, suspended=False)
 
     def _end_all(self, code: int) -> None:
-        for pod in self._find_running():
-            if pod in self._find_running():
+        for pod in self.find_running():
+            if pod in self.find_running():
                 self._end(pod, code)
 
     def _evict_first(self) -> None:
@@ -272,7 +284,7 @@ class RunMachine(RuleBasedStateMachine):
         run = self.cluster.store.get("TrainingRun", "default", NAME)
         return run is not None and QUEUE_NAME in run["metadata"].get("labels", {})
 
-    def _find_running(self) -> list[str]:
+    def find_running(self) -> list[str]:
         """Pods whose containers run on a node that answers."""
         living = set(self.control.runner.get_living())
         ready = {name for name, node in self.cluster.kubelet.nodes.items() if node.ready}

@@ -1,0 +1,369 @@
+"""A TrainingRun from its creation to its end, reconciled against the in-memory cluster."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from builders import a_dataset_generation, a_training_run
+from cluster_faults import QueueingCluster, disrupt, set_suspended
+from controller import Controller
+from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_api.report import Failure, Report, TrainReport
+from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_local.pod_runner import ContainerExit
+from deepsynth_operator.errors import Refused
+
+NAME = "read-xsum"
+GPUS = {"limits": {"nvidia.com/gpu": 4}}
+
+
+@pytest.fixture
+def control() -> Iterator[Controller]:
+    controller = Controller(QueueingCluster)
+    yield controller
+    controller.close()
+
+
+def build_report(control: Controller, step: int, **fields: Any) -> Report:
+    train = {"attempt": 1, "phase": "step", "step": step, "total_steps": 100, **fields}
+    return Report(step="train", time=control.clock.now(), train=TrainReport.model_validate(train))
+
+
+def build_checkpoint(control: Controller, step: int) -> dict[str, Any]:
+    return {"step": step, "uri": f"pvc://checkpoints/read-xsum/step-{step}", "time": control.clock.now()}
+
+
+def get_message(run: TrainingRun, kind: ConditionType) -> tuple[str, str, str]:
+    condition = find_condition(run.status.conditions, kind)
+    assert condition is not None
+    return condition.status, condition.reason, condition.message
+
+
+def complete(control: Controller, attempt: int = 1, **fields: Any) -> None:
+    output = {"uri": "pvc://checkpoints/read-xsum/model"}
+    report = build_report(control, 100, phase="done", saved_step=100, output=output, **fields)
+    control.end(f"{NAME}-train-{attempt}-0", 0, report)
+    control.settle()
+
+
+def test_a_run_starts_trains_and_completes(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    assert control.get_run().status.state == "Starting"
+    control.report(f"{NAME}-train-1-0", build_report(control, 42, loss=1.8342, remaining_seconds=7500))
+    control.advance(20)
+    summary = control.get_run().status.summary
+    assert (summary.progress, summary.step, summary.loss, summary.eta) == ("42%", "42/100", "1.83", "2h5m")
+    assert control.get_run().status.state == "Running"
+    complete(control)
+    status = control.get_run().status
+    assert (status.state, status.summary.progress, status.completion_time) == ("Complete", "100%", control.clock.now())
+    assert status.output is not None
+    assert status.output.uri == "pvc://checkpoints/read-xsum/model"
+
+
+def test_on_first_sight_all_conditions_are_set_and_the_resource_is_not_taken_for_done(control: Controller) -> None:
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    control.reconcile("TrainingRun", NAME)
+    run = control.get_run()
+    assert {condition.type for condition in run.status.conditions} == set(ConditionType)
+    assert all(condition.observed_generation == 1 for condition in run.status.conditions)
+    assert get_message(run, ConditionType.RECONCILING)[0] == "True"
+    control.settle()
+    assert get_message(control.get_run(), ConditionType.RECONCILING)[0] == "False"
+
+
+def test_a_run_waits_for_its_dataset_and_pins_what_was_published(control: Controller) -> None:
+    datasets = [{"name": "xsum", "datasetGenerationRef": {"name": "xsum"}}]
+    control.apply(a_training_run().with_spec(datasets=datasets).to_manifest())
+    run = control.get_run()
+    assert (run.status.state, get_message(run, ConditionType.DATASET_READY)[1]) == (
+        "WaitingForDataset",
+        "DatasetNotFound",
+    )
+    assert get_message(run, ConditionType.RECONCILING)[0] == "False", "a wait is no work in progress"
+    control.cluster.apply_resource(a_dataset_generation().to_manifest())
+    control.reconcile("DatasetGeneration", "xsum")
+    control.reconcile("TrainingRun", NAME)
+    assert get_message(control.get_run(), ConditionType.DATASET_READY)[1] == "DatasetNotComplete"
+    finish_generation(control, "Failed", "no such column")
+    status, reason, message = get_message(control.get_run(), ConditionType.DATASET_READY)
+    assert (status, reason) == ("False", "DatasetFailed")
+    assert "no such column" in message
+    assert control.get_run().status.state == "WaitingForDataset", "it may be deleted and applied again"
+    finish_generation(control, "Complete", "")
+    status_now = control.get_run().status
+    assert [(item.uri, item.revision, item.rows) for item in status_now.datasets] == [("pvc://data/xsum", "v7", 30)]
+    assert status_now.state == "Starting"
+
+
+def finish_generation(control: Controller, kind: str, message: str) -> None:
+    condition = {"type": kind, "status": "True", "reason": kind, "message": message}
+    output = {"uri": "pvc://data/xsum", "revision": "v7", "rows": 30, "pages": 60, "bytes": 1, "manifestSha256": "m"}
+    status = {"conditions": [{**condition, "lastTransitionTime": "2026-01-02T03:00:00Z"}], "output": output}
+    key = ("DatasetGeneration", "default", "xsum")
+    control.cluster.store.update(key, lambda item: item.update(status=status))
+    control.settle()
+
+
+def test_a_run_starts_from_the_model_of_another_run(control: Controller) -> None:
+    model = {"trainingRunRef": {"name": "teacher"}}
+    control.apply(a_training_run().with_spec(model=model).to_manifest())
+    assert get_message(control.get_run(), ConditionType.COMPLETE)[1] == "ModelNotFound"
+    control.apply(a_training_run("teacher").named("teacher", uid="uid-2").to_manifest())
+    assert get_message(control.get_run(), ConditionType.COMPLETE)[1] == "ModelNotComplete"
+    control.end("teacher-train-1-0", 0)
+    control.settle()
+    control.settle()
+    pinned = control.get_run().status.model
+    assert pinned is not None
+    assert pinned.uri == "pvc://checkpoints/teacher/model", "its folder is known although its report was lost"
+
+
+def test_suspending_saves_stops_and_gives_the_gpus_back_and_resuming_is_another_attempt(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.runner.obeys = None
+    control.change_spec("TrainingRun", NAME, suspend=True)
+    run = control.get_run()
+    assert (run.status.state, run.status.attempts[0].outcome) == ("Suspended", "Suspended")
+    assert control.list_jobs() == []
+    control.change_spec("TrainingRun", NAME, suspend=False)
+    assert len(control.get_run().status.attempts) == 1, "the pod is still saving"
+    control.end(f"{NAME}-train-1-0", 143, build_report(control, 9, saved_step=9))
+    control.settle()
+    status = control.get_run().status
+    assert [attempt.number for attempt in status.attempts] == [1, 2]
+    assert (status.saved_step, status.restarts, status.failures, status.attempts_without_progress) == (9, 0, 0, 0)
+
+
+def test_what_a_suspended_attempt_still_saved_is_not_lost_time(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(resourcesPerNode=GPUS).to_manifest())
+    control.runner.obeys = None
+    control.advance(100)
+    control.change_spec("TrainingRun", NAME, suspend=True)
+    assert control.get_run().status.usage.lost_gpu_seconds == 400
+    control.end(f"{NAME}-train-1-0", 143, build_report(control, 9, saved_step=9))
+    control.settle()
+    usage = control.get_run().status.usage
+    assert (usage.gpu_seconds, usage.lost_gpu_seconds) == (400, 0)
+
+
+def test_gpu_time_after_the_last_checkpoint_of_a_failed_attempt_is_lost(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(resourcesPerNode=GPUS).to_manifest())
+    control.advance(50)
+    control.report(f"{NAME}-train-1-0", build_report(control, 9, saved_step=9))
+    control.settle()
+    control.advance(20)
+    control.end(f"{NAME}-train-1-0", 1)
+    control.settle()
+    usage = control.get_run().status.usage
+    assert (usage.gpu_seconds, usage.lost_gpu_seconds) == (280, 80)
+
+
+def test_a_queue_that_takes_the_job_back_and_admits_it_again_makes_another_attempt_of_the_same_job(
+    control: Controller,
+) -> None:
+    control.apply(a_training_run().labelled({QUEUE_NAME: "team"}).to_manifest())
+    assert control.get_run().status.state == "Queued"
+    job = control.list_jobs()[0]
+    set_suspended(control.cluster, job, suspended=False)
+    control.settle()
+    control.advance(100)
+    set_suspended(control.cluster, job, suspended=True)
+    control.settle()
+    status = control.get_run().status
+    assert (status.state, status.attempts[0].outcome) == ("Queued", "Suspended")
+    assert control.list_jobs() == [job]
+    control.clock.advance(60)
+    set_suspended(control.cluster, job, suspended=False)
+    control.advance(20)
+    status = control.get_run().status
+    assert [(attempt.number, attempt.job) for attempt in status.attempts] == [(1, job), (2, job)]
+    assert (status.attempts[1].outcome, status.restarts) == (None, 0)
+    complete(control)
+    assert control.get_run().status.state == "Complete"
+
+
+def test_an_evicted_attempt_is_followed_by_another_and_counts_as_no_failure(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(numNodes=2, backoffLimit=0).to_manifest())
+    disrupt(control.cluster, f"{NAME}-train-1-0")
+    control.settle()
+    assert control.get_run().status.state == "Restarting"
+    control.advance(15)
+    status = control.get_run().status
+    assert (status.attempts[0].reason, status.restarts, status.failures) == ("Evicted", 1, 0)
+    assert control.list_living_jobs() == [f"{NAME}-train-2"]
+
+
+def test_a_finished_run_stays_finished_after_its_jobs_are_gone(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    complete(control)
+    before = control.get_run().status
+    for job in control.list_jobs():
+        control.cluster.delete_object("Job", "default", job)
+    control.advance(1000, step=500)
+    assert (control.get_run().status, control.list_jobs()) == (before, [])
+    control.change_spec("TrainingRun", NAME, suspend=True)
+    after = control.get_run()
+    assert (after.status.state, after.status.observed_generation) == ("Complete", after.metadata.generation)
+
+
+def test_the_ttl_removes_the_children_but_never_the_resource(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(ttlSecondsAfterFinished=100).to_manifest())
+    complete(control)
+    assert control.reconcile("TrainingRun", NAME) == 100
+    control.advance(99, step=99)
+    assert control.list_jobs() == [f"{NAME}-train-1"]
+    control.advance(1)
+    left = [item for kind in ("Job", "Pod", "ConfigMap", "Service") for item in control.cluster.store.select(kind)]
+    assert left == []
+    assert control.get_run().status.state == "Complete"
+    assert control.reconcile("TrainingRun", NAME) is None
+
+
+def test_nothing_is_done_for_a_run_that_is_being_deleted(control: Controller) -> None:
+    manifest = a_training_run().with_metadata(deletionTimestamp="2026-01-02T03:00:00Z").to_manifest()
+    control.cluster.restore_resource({**manifest, "metadata": {**manifest["metadata"], "uid": "uid-1"}})
+    control.settle()
+    assert (control.get_run().status.state, control.list_jobs()) == (None, [])
+
+
+def test_reports_of_the_same_progress_are_written_once_and_others_at_most_every_15_seconds(
+    control: Controller,
+) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.report(f"{NAME}-train-1-0", build_report(control, 10, loss=1.0))
+    control.settle()
+    version = control.get_run().metadata.resource_version
+    control.advance(300, step=15)
+    assert control.get_run().metadata.resource_version == version, "nothing happened"
+    control.report(f"{NAME}-train-1-0", build_report(control, 11, loss=1.0))
+    control.settle()
+    assert control.get_run().status.summary.step == "11/100"
+    control.report(f"{NAME}-train-1-0", build_report(control, 12, loss=1.0))
+    control.advance(10)
+    assert control.get_run().status.summary.step == "11/100"
+    control.advance(5)
+    assert control.get_run().status.summary.step == "12/100"
+
+
+def test_a_new_checkpoint_is_written_at_once(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.report(f"{NAME}-train-1-0", build_report(control, 10))
+    control.settle()
+    checkpoint = build_checkpoint(control, 11)
+    metrics = [{"name": "validation_loss", "value": "2.1", "step": 11}]
+    report = build_report(control, 11, checkpoints=[checkpoint], best_checkpoint=checkpoint, metrics=metrics)
+    control.report(f"{NAME}-train-1-0", report)
+    control.settle()
+    status = control.get_run().status
+    assert (status.summary.checkpoint, status.saved_step) == ("11", 11)
+    assert status.best_checkpoint == status.checkpoints[0]
+    assert [metric.value for metric in status.metrics] == ["2.1"]
+
+
+def test_a_late_report_of_an_earlier_step_does_not_move_the_status_back(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    for step in (20, 10):
+        control.report(f"{NAME}-train-1-0", build_report(control, step, saved_step=step))
+        control.advance(20)
+    status = control.get_run().status
+    assert (status.summary.step, status.saved_step) == ("20/100", 20)
+
+
+def test_an_attempt_that_resumes_from_an_earlier_checkpoint_tells_so_in_notes_and_makes_no_progress_yet(
+    control: Controller,
+) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.report(f"{NAME}-train-1-0", build_report(control, 20, saved_step=20))
+    control.settle()
+    control.end(f"{NAME}-train-1-0", 1)
+    control.settle()
+    control.advance(15)
+    previous = Failure(reason="CudaError", message="device lost", exit_code=1, rank=3, node="n9")
+    report = build_report(control, 11, saved_step=10, resumed_from_step=10, notes=["step 20 is damaged; using 10"])
+    control.report(f"{NAME}-train-2-0", report.updated(previous=previous))
+    control.advance(20)
+    status = control.get_run().status
+    assert status.notes == ["step 20 is damaged; using 10"]
+    assert (status.attempts[1].resumed_from_step, status.attempts[1].saved_step, status.saved_step) == (10, None, 20)
+    assert status.summary.step == "11/100", "the truth, although the attempt before was further"
+    assert status.attempts[0].rank is None, "what the pod itself told is not replaced"
+
+
+def test_the_report_left_beside_the_checkpoints_tells_why_a_vanished_attempt_ended(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
+    control.settle()
+    control.advance(15)
+    previous = Failure(reason="CudaError", message="device lost", exit_code=1, rank=3, node="n9")
+    control.report(f"{NAME}-train-2-0", build_report(control, 0).updated(previous=previous))
+    control.settle()
+    first = control.get_run().status.attempts[0]
+    assert (first.outcome, first.rank, first.node, first.message) == ("Disrupted", 3, "n9", "device lost")
+    assert control.get_run().status.failures == 0
+
+
+def test_the_download_is_told_with_its_bytes_while_the_run_starts(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    fields = {"phase": "download", "download_bytes": 12_000_000_000, "download_bytes_total": 50_000_000_000}
+    control.report(f"{NAME}-train-1-0", build_report(control, 0, **fields))
+    control.settle()
+    assert control.get_run().status.state == "Starting"
+    message = get_message(control.get_run(), ConditionType.COMPLETE)[2]
+    assert message == "attempt 1: downloading, 12.0 of 50.0 GB"
+
+
+def test_a_spec_that_no_pod_can_be_built_from_fails_with_the_field_and_without_a_retry(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(resourcesPerNode={"limits": {"nvidia.com/gpu": "500m"}}).to_manifest())
+    run = control.get_run()
+    status, reason, message = get_message(run, ConditionType.FAILED)
+    assert (run.status.state, status, reason) == ("Failed", "True", "BadConfiguration")
+    assert "spec.resourcesPerNode.limits[nvidia.com/gpu]" in message
+
+
+def test_a_job_that_the_api_server_refuses_is_a_failure_that_says_so(
+    control: Controller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def refuse(manifest: Any) -> None:
+        raise Refused("jobs.batch is forbidden: exceeded quota")
+
+    monkeypatch.setattr(control.cluster, "create", refuse)
+    control.apply(a_training_run().with_spec(backoffLimit=0).to_manifest())
+    assert get_message(control.get_run(), ConditionType.FAILED)[1] == "BackoffLimitExceeded"
+    assert "exceeded quota" in get_message(control.get_run(), ConditionType.FAILED)[2]
+
+
+def test_a_child_of_a_deleted_resource_of_the_same_name_is_waited_for(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.runner.obeys = ContainerExit(143)
+    old = control.cluster.store.get("Job", "default", f"{NAME}-train-1")
+    assert old is not None
+    control.cluster.delete_object("TrainingRun", "default", NAME)
+    old["metadata"].pop("ownerReferences")
+    control.cluster.store.restore(old)
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    assert control.reconcile("TrainingRun", NAME) == 10
+    assert control.get_run().status.attempts[0].job_uid == ""
+    control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
+    control.settle()
+    assert control.get_run().status.attempts[0].job_uid != ""
+
+
+def test_events_tell_each_transition_once(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.end(f"{NAME}-train-1-0", 1, message="boom")
+    control.settle()
+    control.advance(15)
+    complete(control, attempt=2)
+    control.advance(30)
+    assert [(event.kind, event.reason) for event in control.cluster.events] == [
+        ("Normal", "AttemptStarted"),
+        ("Normal", "DatasetReady"),
+        ("Warning", "AttemptFailed"),
+        ("Normal", "AttemptStarted"),
+        ("Normal", "AttemptSucceeded"),
+        ("Normal", "Complete"),
+    ]
+    assert control.cluster.events[2].message == "attempt 1 Failed: NonZeroExit (node localhost, exit code 1): boom"
