@@ -1,0 +1,62 @@
+"""The real containers once: docstrings become pages, a small model takes two steps on them, the report shows both."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+
+from deepsynth_local.__main__ import main
+
+RESOURCES = """\
+apiVersion: deepsynth.io/v1alpha1
+kind: DatasetGeneration
+metadata: {name: docstrings}
+spec:
+  source: {uri: "docstrings://", maxRowsPerSplit: 40}
+  page: {size: "512"}
+  output: {uri: pvc://demo/pages}
+---
+apiVersion: deepsynth.io/v1alpha1
+kind: TrainingRun
+metadata: {name: read}
+spec:
+  model: {uri: config://deepseek-ocr2-tiny}
+  datasets: [{name: docstrings, datasetGenerationRef: {name: docstrings}}]
+  imageProcessor: {size: 512}
+  precision: fp32
+  globalBatchSize: 2
+  maxSteps: 2
+  maxDroppedPercent: 100
+  checkpoint: {uri: pvc://demo/checkpoints, everySteps: 2}
+  evaluation: {everySteps: 2, maxSamples: 2}
+"""
+
+
+def load(file: Path) -> Any:
+    return yaml.safe_load(file.read_text())
+
+
+@pytest.mark.slow
+def test_documents_become_pages_and_a_model_is_trained_on_them(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    (tmp_path / "demo.yaml").write_text(RESOURCES)
+    runs = tmp_path / "runs"
+
+    code = main(["local", "-f", str(tmp_path / "demo.yaml"), "--runs", str(runs)])
+
+    said = capsys.readouterr()
+    assert code == 0, said.err
+    generation, run = load(runs / "datasetgenerations/docstrings.yaml"), load(runs / "trainingruns/read.yaml")
+    files = sorted((runs / "volumes/demo/pages/data").glob("*.parquet"))
+    assert sum(pq.read_metadata(file).num_rows for file in files) == generation["status"]["output"]["pages"]
+    assert run["status"]["progress"]["step"] == 2
+    assert (runs / "volumes/demo/checkpoints/model/model.safetensors").exists()
+    report = (runs / "report.html").read_text()
+    assert report.count("data:image/png;base64,") == 8
+    assert "validation, pages swapped" in report
+    assert main(["get", "trun", "--runs", str(runs)]) == 0
+    assert "2/2" in capsys.readouterr().out
