@@ -280,3 +280,11 @@ def test_a_volume_is_a_source_and_a_target(build_steps: Build, tmp_path: Path, m
     write_parquet(tmp_path / "claim/texts/train.parquet", build_rows(3))
     build_steps({"uri": "pvc://claim/texts"}, "pvc://claim/pages").run_all()
     assert len(read_documents(tmp_path / "claim/pages")) == 3
+
+
+def test_what_another_program_published_there_is_replaced(build_steps: Build, source: Path, tmp_path: Path) -> None:
+    manifest = tmp_path / "out/deepsynth/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text('{"files": []}', encoding="utf-8")
+    build_steps(source).run_all()
+    assert json.loads(manifest.read_bytes())["documents"] == 55
