@@ -1,0 +1,191 @@
+"""The launcher with its elastic agent in this process, and workers that do without torch."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+import urllib.request
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+import light_worker
+from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.report import Report, parse_report
+from deepsynth_train.launcher.hangs import build_limits
+from deepsynth_train.launcher.start import Launch
+from deepsynth_train.run_folder import RunFolder
+from train_workloads import build_train_workload
+
+
+@pytest.fixture(autouse=True)
+def kept_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+    """The launcher sets signal handlers and environment variables of its process."""
+    monkeypatch.setenv("DEEPSYNTH_TERMINATION_LOG", str(tmp_path / "termination.json"))
+    monkeypatch.setenv("DEEPSYNTH_NODE_NAME", "node-a")
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    monkeypatch.setattr("tempfile.tempdir", None)
+    environment = dict(os.environ)
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)}
+    yield
+    for number, handler in handlers.items():
+        signal.signal(number, handler)
+    os.environ.clear()
+    os.environ.update(environment)
+
+
+def launch(
+    tmp_path: Path, mode: str, *, hang_timeout: float = 600, ring: Path | None = None, **changes: Any
+) -> tuple[int, Report]:
+    """Exit code and final report. ring: where the workers of several nodes meet."""
+    workload = build_train_workload(tmp_path, **changes)
+    document = tmp_path / "document.json"
+    document.write_text(workload.to_json())
+    worker = [sys.executable, light_worker.__file__, mode, str(document)]
+
+    def command(folder: RunFolder) -> list[str]:
+        return [*worker, str(folder.path), str(ring or folder.path / "ring")]
+
+    code = Launch(workload, command, build_limits(hang_timeout), culprit_wait=0.1).run()
+    report = parse_report((tmp_path / "termination.json").read_text())
+    assert report is not None
+    return code, report
+
+
+def find_free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def test_a_run_that_ends_well_exits_0_and_reports_its_last_step(tmp_path: Path) -> None:
+    code, report = launch(tmp_path, "finish")
+    assert (code, report.failure) == (0, None)
+    assert report.train is not None
+    assert (report.train.phase, report.train.step, report.train.total_steps) == ("done", 3, 200)
+
+
+@pytest.mark.parametrize("number", range(20))
+def test_the_status_names_the_rank_that_was_killed(tmp_path: Path, number: int) -> None:
+    culprit = number % 2
+    code, report = launch(tmp_path, f"kill-{culprit}")
+    assert code == 137
+    assert report.failure is not None
+    assert (report.failure.rank, report.failure.local_rank, report.failure.node) == (culprit, culprit, "node-a")
+    assert (report.failure.reason, report.failure.step) == ("WorkerKilled", 2)
+
+
+@pytest.mark.parametrize(
+    ("what", "code", "reason"),
+    [
+        ("data", ExitCode.BAD_DATA, "BadData"),
+        ("bug", ExitCode.TRY_AGAIN, "UnexpectedError"),
+        ("exit", 3, "WorkerFailed"),
+        ("lost", ExitCode.TRY_AGAIN, "PeerLost"),
+        ("abort", 134, "WorkerCrashed"),
+    ],
+)
+def test_the_code_of_the_worker_that_failed_first_is_passed_through(
+    tmp_path: Path, what: str, code: int, reason: str
+) -> None:
+    actual, report = launch(tmp_path, f"{what}-1")
+    assert report.failure is not None
+    assert (actual, report.failure.reason, report.failure.exit_code) == (code, reason, code)
+    assert ("ZeroDivisionError: a bug" in (report.failure.exception or "")) == (what == "bug")
+
+
+def test_a_node_whose_workers_only_lost_their_peers_exits_69(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The other node: a launcher in a process of its own, whose worker is killed. They meet at node 0, this one."""
+    monkeypatch.setenv("DEEPSYNTH_MASTER_ADDRESS", f"127.0.0.1:{find_free_port()}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    (tmp_path / "node-1").mkdir()
+    command = [sys.executable, __file__, str(tmp_path / "node-1"), "kill-1", str(tmp_path / "ring")]
+    with subprocess.Popen(command, env={**os.environ, "JOB_COMPLETION_INDEX": "1"}) as other:
+        code, report = launch(tmp_path, "kill-1", ring=tmp_path / "ring", num_nodes=2, num_proc_per_node=1)
+        assert other.wait(60) == 137
+    assert code == ExitCode.PEER_LOST
+    assert report.failure is not None
+    assert (report.failure.reason, report.failure.rank) == ("PeerLost", 0)
+
+
+def test_workers_that_hang_are_ended_with_their_stacks_and_the_culprit_is_named(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, report = launch(tmp_path, "hang-1", hang_timeout=1)
+    assert code == ExitCode.HUNG
+    assert report.failure is not None
+    assert (report.failure.reason, report.failure.rank, report.failure.step) == ("Hung", 1, 2)
+    assert "light_worker.py" in (report.failure.exception or "")
+    assert "local rank 1:   File" in capfd.readouterr().out
+    stacks = sorted(path.name for path in (tmp_path / "checkpoints/reports").glob("*.txt"))
+    assert stacks == ["attempt-1-node-0-local-rank-0-stacks.txt", "attempt-1-node-0-local-rank-1-stacks.txt"]
+
+
+def test_sigterm_makes_all_workers_save_the_same_step_and_stop(tmp_path: Path) -> None:
+    code, report = launch(tmp_path, "term-1")
+    assert code == ExitCode.STOPPED
+    assert report.failure is not None
+    assert report.train is not None
+    assert report.failure.message == f"saved step {report.train.step}"
+
+
+def test_the_next_attempt_reports_why_the_one_before_it_failed(tmp_path: Path) -> None:
+    launch(tmp_path, "data-0")
+    code, report = launch(tmp_path, "finish", attempt=2)
+    assert code == 0
+    assert report.previous is not None
+    assert (report.previous.reason, report.previous.message) == ("BadData", "spec.datasets[0]: is empty")
+
+
+def test_the_report_is_served_while_the_workers_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    address = f"127.0.0.1:{find_free_port()}"
+    monkeypatch.setenv("DEEPSYNTH_REPORT_ADDRESS", address)
+    seen: list[dict[str, Any]] = []
+
+    def ask() -> None:
+        while not seen:
+            time.sleep(0.02)
+            try:
+                with urllib.request.urlopen(f"http://{address}/report") as answer:
+                    report = json.load(answer)
+            except OSError:
+                continue
+            if report["train"]["step"] > 0:
+                seen.append(report)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=ask, daemon=True).start()
+    code, _ = launch(tmp_path, "long")
+    assert code == ExitCode.STOPPED
+    assert seen[0]["train"]["totalSteps"] == 200
+
+
+def test_a_document_that_cannot_be_used_is_refused_without_a_traceback(tmp_path: Path) -> None:
+    document = tmp_path / "document.json"
+    workload = json.loads(build_train_workload(tmp_path).to_json())
+    document.write_text(json.dumps({**workload, "surprise": 1}))
+    result = subprocess.run(
+        [sys.executable, "-m", "deepsynth_train", "--document", str(document)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert result.returncode == ExitCode.BAD_CONFIGURATION
+    assert result.stdout.startswith("launcher: surprise: unknown field; use an image")
+    assert result.stderr == ""
+    report = parse_report((tmp_path / "termination.json").read_text())
+    assert report is not None
+    assert report.failure is not None
+    assert report.failure.exit_code == ExitCode.BAD_CONFIGURATION
+
+
+if __name__ == "__main__":  # the other node of two
+    os.environ["DEEPSYNTH_TERMINATION_LOG"] = f"{sys.argv[1]}/termination.json"
+    sys.exit(launch(Path(sys.argv[1]), sys.argv[2], ring=Path(sys.argv[3]), num_nodes=2, num_proc_per_node=1)[0])

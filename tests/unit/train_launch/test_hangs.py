@@ -1,0 +1,56 @@
+from deepsynth_train.launcher.hangs import Hang, are_silent, build_limits, find_culprit, is_waiting
+from deepsynth_train.run_folder import Beat
+
+LIMITS = build_limits(10)
+
+WAITING = """Thread 0x00007f1 (most recent call first):
+  File "/usr/lib/python3.11/threading.py", line 324 in wait
+
+Current thread 0x00007fc (most recent call first):
+  File "/venv/site-packages/torch/distributed/distributed_c10d.py", line 4181 in all_reduce
+  File "/app/deepsynth_train/loop.py", line 19 in train
+"""
+IN_BACKWARD = WAITING.replace("/torch/distributed/distributed_c10d.py", "/torch/autograd/graph.py")
+STUCK = """Current thread 0x00007f4 (most recent call first):
+  File "/app/deepsynth_train/data/loader.py", line 18 in read
+  File "/venv/site-packages/torch/distributed/run.py", line 80 in main
+"""
+
+
+def beat(at: float, step: int = 5, phase: str = "step") -> Beat:
+    return Beat(rank=0, phase=phase, step=step, at=at)  # type: ignore[arg-type]  # a Phase in every test
+
+
+def test_silence_is_every_worker_past_the_limit_of_its_phase() -> None:
+    assert are_silent([beat(0), beat(1)], LIMITS, now=12)
+    assert not are_silent([beat(0), beat(5)], LIMITS, now=12)
+    assert not are_silent([], LIMITS, now=12)
+
+
+def test_other_phases_have_limits_of_their_own() -> None:
+    assert not are_silent([beat(0, phase="download"), beat(0)], LIMITS, now=1000)
+    assert are_silent([beat(0, phase="download"), beat(0)], LIMITS, now=4000)
+
+
+def test_the_rank_that_does_not_wait_in_a_collective_is_the_culprit() -> None:
+    beats = {0: beat(1), 1: beat(2), 2: beat(0)}
+    assert find_culprit(beats, {0: WAITING, 1: STUCK, 2: IN_BACKWARD}) == 1
+
+
+def test_without_stacks_the_rank_with_the_fewest_steps_and_the_oldest_beat_is_the_culprit() -> None:
+    assert find_culprit({0: beat(1, step=6), 1: beat(2, step=5)}, {}) == 1
+    assert find_culprit({0: beat(2), 1: beat(1)}, {}) == 1
+
+
+def test_only_the_innermost_frame_of_the_main_thread_tells_whether_a_rank_waits() -> None:
+    assert is_waiting(WAITING)
+    assert is_waiting(IN_BACKWARD)
+    assert not is_waiting(STUCK)
+    assert not is_waiting("")
+
+
+def test_a_hang_is_described_with_rank_phase_step_and_stack() -> None:
+    failure = Hang(1, Beat(9, "step", 12, 0.0), 600.4, {1: STUCK}).describe("node-a")
+    assert (failure.reason, failure.exit_code, failure.rank, failure.local_rank, failure.step) == ("Hung", 79, 9, 1, 12)
+    assert "no sign of life for 600 s in phase step after step 12" in failure.message
+    assert failure.exception == STUCK
