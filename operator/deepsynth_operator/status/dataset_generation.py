@@ -213,7 +213,7 @@ def _plan_actions(status: DatasetGenerationStatus, observed: ObservedGeneration)
         and (not job.is_finished or job.name not in listed)
     ]
     job = observed.children.find_job(live.name) if live is not None else None
-    if live is not None and job is None and not live.uid:
+    if live is not None and job is None:
         actions.append(CreateJob(live.name))
     if job is not None and job.parallelism != (wanted := min(observed.generation.spec.parallelism, job.completions)):
         actions.append(SetParallelism(job.name, job.uid, wanted))

@@ -183,6 +183,6 @@ def _plan_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[Act
         for job in observed.children.jobs
         if job.name != wanted and not job.deleting and (not job.is_finished or job.name not in listed)
     ]
-    if live is not None and not live.job_uid and observed.children.find_job(live.job) is None:
+    if live is not None and observed.children.find_job(live.job) is None:
         actions.append(CreateJob(live.job))
     return tuple(actions)

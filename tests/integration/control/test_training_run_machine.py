@@ -245,7 +245,6 @@ class RunMachine(RuleBasedStateMachine):
         self.suspend(suspend=False)
         for _ in range(40):
             self._admit()
-            self.control.settle()
             if self.watcher.status.completion_time is not None:
                 break
             _ENDINGS[self.ending](self)
@@ -256,8 +255,10 @@ class RunMachine(RuleBasedStateMachine):
 
     def _admit(self) -> None:
         self.control.settle()
-        for job in self.control.list_living_jobs():
-            set_suspended(self.cluster, job, suspended=False)
+        if self._is_queued():
+            for job in self.control.list_living_jobs():
+                set_suspended(self.cluster, job, suspended=False)
+            self.control.settle()
 
     def _end_all(self, code: int) -> None:
         for pod in self.find_running():
@@ -315,8 +316,8 @@ _ENDINGS: dict[str, Callable[[RunMachine], None]] = {
 
 TestTrainingRunMachine = RunMachine.TestCase
 TestTrainingRunMachine.settings = settings(
-    max_examples=25,
-    stateful_step_count=50,
+    max_examples=20,
+    stateful_step_count=40,
     deadline=None,
     # Shrinking takes minutes; a failing life of forty events is readable as it is.
     phases=[Phase.generate],

@@ -1,0 +1,261 @@
+"""A DatasetGeneration from its creation to its end, reconciled against the in-memory cluster."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from builders import a_dataset_generation
+from cluster_faults import QueueingCluster, disrupt, lose_node, restore_node, set_suspended, taint_node
+from controller import Controller
+from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
+from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, PlannedSplit
+
+SHARDS = 3
+
+
+@pytest.fixture
+def control() -> Iterator[Controller]:
+    controller = Controller(QueueingCluster, nodes=("node-a", "node-b"))
+    yield controller
+    controller.close()
+
+
+def plan(control: Controller, number: int = 1, shards: int = SHARDS) -> None:
+    report = PlanReport(
+        revision="r1",
+        digest="d1",
+        splits=[PlannedSplit(name="train", rows=10 * shards)],
+        shards=shards,
+        rows_read=40,
+        dropped=[DroppedRows(reason="TextTooShort", rows=10)],
+    )
+    control.end(f"xsum-plan-{number}-0", 0, Report(step="plan", time=control.clock.now(), plan=report))
+    control.settle()
+
+
+def build_shard(control: Controller, index: int, documents: int = 10, **fields: Any) -> Report:
+    shard = RenderReport(shard=index, documents_total=10, documents=documents, pages=2 * documents, **fields)
+    return Report(step="render", time=control.clock.now(), render=shard)
+
+
+def render(control: Controller, *indexes: int, number: int = 1) -> None:
+    for index in indexes:
+        control.end(f"xsum-render-{number}-{index}", 0, build_shard(control, index))
+    control.settle()
+
+
+def publish(control: Controller) -> None:
+    report = PublishReport(uri="pvc://data/xsum", revision="v1", rows=30, pages=60, bytes=9, manifest_sha256="m")
+    control.end("xsum-publish-1-0", 0, Report(step="publish", time=control.clock.now(), publish=report))
+    control.settle()
+
+
+def get_failed(control: Controller) -> tuple[str, str, str]:
+    condition = find_condition(control.get_generation().status.conditions, ConditionType.FAILED)
+    assert condition is not None
+    return condition.status, condition.reason, condition.message
+
+
+def test_a_generation_plans_renders_and_publishes(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    assert control.get_generation().status.state == "Planning"
+    plan(control)
+    status = control.get_generation().status
+    assert status.plan is not None
+    assert (status.state, status.plan.revision, status.plan.shards) == ("Rendering", "r1", SHARDS)
+    render(control, 0)
+    control.advance(15)
+    assert control.get_generation().status.summary.shards == "1/3"
+    render(control, 1, 2)
+    assert control.get_generation().status.state == "Publishing"
+    publish(control)
+    status = control.get_generation().status
+    assert status.output is not None
+    assert (status.state, status.output.revision, status.summary.progress) == ("Complete", "v1", "100%")
+    assert status.completion_time == control.clock.now()
+    published = find_condition(status.conditions, ConditionType.PUBLISHED)
+    assert published is not None
+    assert published.status == "True"
+
+
+def test_progress_adds_up_the_shards_and_the_dropped_rows_of_plan_and_render(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    dropped = [DroppedRows(reason="TooManyPages", rows=2), DroppedRows(reason="TextTooShort", rows=1)]
+    control.report("xsum-render-1-0", build_shard(control, 0, 7, pages_per_second=2.0, dropped=dropped))
+    control.report("xsum-render-1-1", build_shard(control, 1, 5, pages_per_second=1.0, waiting="429 of the Hub"))
+    control.advance(16)
+    progress = control.get_generation().status.progress
+    assert progress is not None
+    assert (progress.rows, progress.pages, progress.percentage) == (12, 24, 50)
+    assert (progress.pages_per_second, progress.waiting) == ("3", "429 of the Hub")
+    assert [(item.reason, item.rows) for item in progress.dropped] == [("TextTooShort", 11), ("TooManyPages", 2)]
+    assert control.get_generation().status.summary.eta == "10s"
+
+
+def test_a_failed_shard_fails_the_generation_and_nothing_is_published(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    failure = Failure(reason="DamagedFile", message="train.parquet, row group 3: bad page; repair it", exit_code=65)
+    control.end("xsum-render-1-1", 65, build_shard(control, 1).updated(failure=failure))
+    render(control, 0, 2)
+    status, reason, message = get_failed(control)
+    assert (control.get_generation().status.state, status, reason) == ("Failed", "True", "ShardsFailed")
+    assert message == "shards 1 failed, nothing is published; last: DamagedFile: " + failure.message
+    assert not any("publish" in job for job in control.list_jobs())
+
+
+def test_a_failure_that_is_retried_is_kept_in_the_status(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    control.end("xsum-render-1-1", 75, message="the Hub did not answer")
+    control.settle()
+    last = control.get_generation().status.last_failure
+    assert last is not None
+    assert (last.step, last.index, last.reason, last.exit_code) == ("render", 1, "TemporaryFailure", 75)
+    assert control.get_generation().status.state == "Rendering"
+
+
+@pytest.mark.parametrize(("code", "tries"), [(64, 1), (75, 4)])
+def test_a_plan_that_fails_is_retried_within_its_limit_and_names_the_cause(
+    control: Controller, code: int, tries: int
+) -> None:
+    control.apply(a_dataset_generation().with_spec(backoffLimitPerIndex=3).to_manifest())
+    failure = Failure(reason="MissingColumn", message="no column of text; set source.columns.text", exit_code=code)
+    for _ in range(tries):
+        assert control.get_generation().status.state == "Planning"
+        control.end("xsum-plan-1-0", code, Report(step="plan", time=control.clock.now(), failure=failure))
+        control.advance(400, step=400)
+    assert get_failed(control) == ("True", "MissingColumn", f"plan failed: MissingColumn: {failure.message}")
+
+
+def test_an_evicted_plan_is_repeated_without_counting(control: Controller) -> None:
+    control.apply(a_dataset_generation().with_spec(backoffLimitPerIndex=0).to_manifest())
+    for _ in range(3):
+        disrupt(control.cluster, "xsum-plan-1-0")
+        control.advance(400, step=400)
+    plan(control)
+    status = control.get_generation().status
+    assert (status.state, status.last_failure) == ("Rendering", None)
+
+
+def test_a_plan_without_documents_fails_with_the_remedy(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control, shards=0)
+    assert get_failed(control)[1:] == (
+        "NoRows",
+        "the plan left no document to render; see progress.dropped and spec.filters",
+    )
+
+
+def test_a_plan_whose_report_was_lost_is_made_again(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    control.end("xsum-plan-1-0", 0)
+    control.settle()
+    assert control.get_generation().status.jobs[0].reason == "ReportLost"
+    control.advance(15)
+    plan(control, number=2)
+    assert control.get_generation().status.state == "Rendering"
+
+
+def test_suspending_stops_the_pods_and_resuming_renders_on_in_another_job(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    render(control, 0)
+    control.change_spec("DatasetGeneration", "xsum", suspend=True)
+    assert control.get_generation().status.state == "Suspended"
+    assert control.list_living_jobs() == []
+    control.change_spec("DatasetGeneration", "xsum", suspend=False)
+    status = control.get_generation().status
+    assert [job.name for job in status.jobs] == ["xsum-plan-1", "xsum-render-1", "xsum-render-2"]
+    assert status.summary.shards == "1/3", "what is done stays done"
+
+
+def test_a_suspended_generation_starts_nothing(control: Controller) -> None:
+    control.apply(a_dataset_generation().with_spec(suspend=True).to_manifest())
+    assert (control.get_generation().status.state, control.list_jobs()) == ("Suspended", [])
+
+
+def test_parallelism_can_be_changed_while_it_renders(control: Controller) -> None:
+    control.apply(a_dataset_generation().with_spec(parallelism=1).to_manifest())
+    plan(control)
+    assert len(control.runner.get_living()) == 1
+    control.change_spec("DatasetGeneration", "xsum", parallelism=2)
+    assert len(control.runner.get_living()) == 2
+    control.change_spec("DatasetGeneration", "xsum", parallelism=100)
+    job = control.cluster.store.get("Job", "default", "xsum-render-1")
+    assert job is not None
+    assert job["spec"]["parallelism"] == SHARDS
+
+
+def test_a_lost_node_is_left_behind(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    lose_node(control.cluster, "node-b")
+    taint_node(control.cluster, "node-b")
+    control.advance(60 + 30 + 15 + 10)
+    status = control.get_generation().status
+    assert (status.jobs[1].outcome, status.jobs[1].reason) == ("Disrupted", "NodeLost")
+    assert status.jobs[2].name == "xsum-render-2"
+    restore_node(control.cluster, "node-b")
+    render(control, 0, 1, 2, number=2)
+    assert control.get_generation().status.state == "Publishing"
+
+
+def test_a_deleted_job_is_replaced_after_a_growing_delay(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    for number, delay in ((1, 10), (2, 20)):
+        control.cluster.delete_object("Job", "default", f"xsum-plan-{number}")
+        control.settle()
+        control.advance(delay - 1)
+        assert control.list_jobs() == []
+        control.advance(1)
+        assert control.list_jobs() == [f"xsum-plan-{number + 1}"]
+
+
+def test_a_queued_job_is_queued_and_not_failed(control: Controller) -> None:
+    control.apply(a_dataset_generation().labelled({QUEUE_NAME: "team"}).to_manifest())
+    assert control.get_generation().status.state == "Queued"
+    set_suspended(control.cluster, "xsum-plan-1", suspended=False)
+    control.settle()
+    assert control.get_generation().status.state == "Planning"
+    set_suspended(control.cluster, "xsum-plan-1", suspended=True)
+    control.settle()
+    assert (control.get_generation().status.state, control.list_jobs()) == ("Queued", ["xsum-plan-1"])
+
+
+def test_the_deadline_fails_the_generation_and_stops_its_job(control: Controller) -> None:
+    control.apply(a_dataset_generation().with_spec(activeDeadlineSeconds=100).to_manifest())
+    control.advance(100)
+    assert get_failed(control)[1] == "DeadlineExceeded"
+    assert control.list_living_jobs() == []
+
+
+def test_the_ttl_removes_the_jobs_and_the_generation_stays_complete(control: Controller) -> None:
+    control.apply(a_dataset_generation().with_spec(ttlSecondsAfterFinished=60).to_manifest())
+    plan(control)
+    render(control, 0, 1, 2)
+    publish(control)
+    control.advance(60)
+    control.advance(300, step=300)
+    assert (control.list_jobs(), control.get_generation().status.state) == ([], "Complete")
+    assert len(control.get_generation().status.jobs) == 3
+
+
+def test_a_source_without_a_uri_or_preset_fails_at_once(control: Controller) -> None:
+    control.apply(a_dataset_generation().without("source").to_manifest())
+    assert (control.get_generation().status.state, get_failed(control)[0]) == ("Failed", "True")
+    assert "source" in get_failed(control)[2]
+
+
+def test_nothing_is_written_when_nothing_happened(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    control.report("xsum-render-1-0", build_shard(control, 0, 7, pages_per_second=2.0))
+    control.advance(20)
+    version = control.get_generation().metadata.resource_version
+    control.advance(300, step=15)
+    assert control.get_generation().metadata.resource_version == version
