@@ -226,6 +226,15 @@ def test_only_the_first_rows_of_a_split_are_read(build_steps: Build, source: Pat
     assert set(read_documents(tmp_path / "out", "train")) == {f"train-{index}" for index in range(12)}
 
 
+def test_files_behind_the_first_rows_are_not_opened(build_steps: Build, tmp_path: Path) -> None:
+    write_parquet(tmp_path / "source/train-0.parquet", build_rows(5))
+    (tmp_path / "source/train-1.parquet").write_bytes(b"damaged")
+    steps = build_steps({"uri": f"file://{tmp_path}/source", "maxRowsPerSplit": 5})
+    report = steps.plan().plan
+    assert report is not None
+    assert report.rows_read == 5
+
+
 def test_every_row_that_is_left_out_is_counted(build_steps: Build, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         *build_rows(3),
