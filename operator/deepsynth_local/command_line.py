@@ -13,7 +13,8 @@ examples:
   deepsynth get trainingruns -o wide          what kubectl get would show
   deepsynth template dataset xsum --max-rows 1000 | deepsynth local -f -
 
-exit codes: 0 all complete, 1 a resource failed, 64 a file or an argument is wrong, 130 stopped by Ctrl-C
+exit codes: 0 all complete, 1 a resource failed, 64 a file or an argument is wrong, 75 the disk is full,
+            130 stopped by Ctrl-C
 """
 
 

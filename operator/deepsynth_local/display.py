@@ -98,7 +98,7 @@ def build_tables(resources: Sequence[Resource], now: datetime, width: int) -> Re
     """One table per kind, in `width` characters, with what is to be said about single resources below."""
     kinds = dict.fromkeys(resource["kind"] for resource in resources)
     groups = {kind: [item for item in resources if item["kind"] == kind] for kind in kinds}
-    tables = [_build_kind_table(kind, group, now, width) for kind, group in groups.items()]
+    tables = [part for kind, group in groups.items() for part in _build_kind_table(kind, group, now, width)]
     notes = [
         Text(f"{item['metadata']['name']}: {text}", style="dim") for item in resources if (text := _find_wait(item))
     ]
@@ -122,7 +122,8 @@ def format_event(event: RecordedEvent) -> str:
     return f"{kind.lower()}/{name}: {event.reason}: {event.message}"
 
 
-def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime, width: int) -> Table:
+def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime, width: int) -> list[RenderableType]:
+    """The table, and below it the bars for which it has no room."""
     # Without AGE, the last of these columns: a terminal of 80 characters has other uses for its room.
     header, *rows = [row[:-1] for row in build_table(kind, resources, now)]
     bar_width = _find_bar_width([header, *rows], width)
@@ -138,7 +139,7 @@ def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime, w
             if column == "PROGRESS" and bar_width:
                 cells.append(_build_bar(resource, bar_width))
         table.add_row(*cells)
-    return table
+    return [table, *([] if bar_width else [_build_bar(resource, width) for resource in resources])]
 
 
 def _find_bar_width(rows: Sequence[Sequence[str]], width: int) -> int:

@@ -12,8 +12,12 @@ import pytest
 import yaml
 
 import fake_workloads
+from deepsynth_api.errors import TemporaryError
 from deepsynth_local import local_checks
 from deepsynth_local.__main__ import main
+from deepsynth_local.container import RUNS_MARKER
+from deepsynth_local.leftovers import find_processes
+from deepsynth_local.resource_store import ResourceStore
 
 GENERATION = """\
 apiVersion: deepsynth.io/v1alpha1
@@ -273,6 +277,28 @@ def test_a_defect_is_told_without_a_traceback_unless_it_is_asked_for(
     assert "Traceback" not in error
     assert workplace.run("--debug", "-f", str(workplace.file)) == 70
     assert "Traceback" in capsys.readouterr().err
+
+
+def test_a_disk_that_is_full_ends_the_command_with_the_remedy(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    saved = ResourceStore.save
+    count = 0
+
+    def fill_up(store: ResourceStore, resource: Any) -> None:
+        nonlocal count
+        count += 1
+        if count > 4:
+            raise TemporaryError(f"{store.runs.path}: cannot be written: No space left on device; free some space")
+        saved(store, resource)
+
+    workplace.fake(train="wait")
+    monkeypatch.setattr(ResourceStore, "save", fill_up)
+
+    assert workplace.run() == 75
+
+    assert "No space left on device; free some space" in capsys.readouterr().err
+    assert find_processes(RUNS_MARKER, str(workplace.runs)) == []
 
 
 def test_templates_can_be_run_from_a_pipe(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
