@@ -171,7 +171,11 @@ def test_suspending_stops_the_pods_and_resuming_renders_on_in_another_job(contro
     control.change_spec("DatasetGeneration", "xsum", suspend=False)
     status = control.get_generation().status
     assert [job.name for job in status.jobs] == ["xsum-plan-1", "xsum-render-1", "xsum-render-2"]
-    assert status.summary.shards == "1/3", "what is done stays done"
+    assert (status.summary.shards, status.summary.pages) == ("1/3", "20")
+    control.report("xsum-render-2-0", build_shard(control, 0, 1))
+    control.advance(20)
+    summary = control.get_generation().status.summary
+    assert (summary.shards, summary.pages, summary.progress) == ("1/3", "20", "33%"), "what is done stays done"
 
 
 def test_a_suspended_generation_starts_nothing(control: Controller) -> None:

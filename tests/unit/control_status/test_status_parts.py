@@ -4,7 +4,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from deepsynth_api.conditions import ConditionType, find_condition
@@ -66,6 +66,7 @@ def test_a_condition_keeps_its_transition_time_while_its_status_stays() -> None:
     assert failed.last_transition_time == later
 
 
+@settings(max_examples=25, deadline=None)
 @given(rounds=st.lists(st.lists(st.text("ab", max_size=2), max_size=12), max_size=5))
 def test_notes_are_bounded_and_the_same_report_twice_changes_nothing(rounds: list[list[str]]) -> None:
     run = a_live_run()

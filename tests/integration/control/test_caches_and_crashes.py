@@ -1,0 +1,129 @@
+"""A controller that is told late, wrongly or not at all, and one that dies between two calls."""
+
+import contextlib
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from builders import a_training_run
+from cluster_faults import LaggingView
+from controller import Controller
+from crashing_cluster import Crash, CrashingCluster
+from deepsynth_operator.errors import Conflict
+
+NAME = "read-xsum"
+
+
+@pytest.fixture
+def control() -> Iterator[Controller]:
+    controller = Controller(CrashingCluster, view=LaggingView)
+    yield controller
+    controller.close()
+
+
+def get_cluster(control: Controller) -> Any:
+    return control.cluster
+
+
+def get_attempts(control: Controller) -> list[tuple[int, str | None, str]]:
+    return [(attempt.number, attempt.outcome, attempt.reason) for attempt in control.get_run().status.attempts]
+
+
+def reconcile_until(control: Controller, crash_before: int) -> None:
+    get_cluster(control).crash_before = crash_before
+    with contextlib.suppress(Crash):
+        control.reconcile("TrainingRun", NAME)
+    get_cluster(control).crash_before = None
+
+
+@pytest.mark.parametrize("crash", range(7))
+def test_a_controller_that_dies_anywhere_while_it_starts_an_attempt_starts_exactly_one(
+    control: Controller, crash: int
+) -> None:
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    reconcile_until(control, crash)
+    control.settle()
+    assert get_attempts(control) == [(1, None, "")]
+    assert control.list_jobs() == [f"{NAME}-train-1"]
+    assert len(control.cluster.store.select("ConfigMap")) == len(control.cluster.store.select("Service")) == 1
+
+
+@pytest.mark.parametrize("crash", range(6))
+def test_a_controller_that_dies_anywhere_while_it_suspends_writes_the_outcome_before_it_deletes(
+    control: Controller, crash: int
+) -> None:
+    control.apply(a_training_run().to_manifest())
+    key = ("TrainingRun", "default", NAME)
+    control.cluster.store.update(key, lambda item: item["spec"].update(suspend=True))
+    reconcile_until(control, crash)
+    control.settle()
+    assert get_attempts(control) == [(1, "Suspended", "SuspendedByUser")]
+    assert control.list_jobs() == []
+
+
+@pytest.mark.parametrize("crash", range(6))
+def test_a_failure_is_counted_once_wherever_the_controller_dies(control: Controller, crash: int) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.end(f"{NAME}-train-1-0", 1)
+    for _ in range(3):
+        reconcile_until(control, crash)
+    control.advance(15)
+    assert control.get_run().status.failures == 1
+    assert [number for number, _, _ in get_attempts(control)] == [1, 2]
+
+
+def test_a_job_that_the_cache_does_not_show_yet_is_not_taken_for_deleted(control: Controller) -> None:
+    get_cluster(control).view.lags = True
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    get_cluster(control).view.deliver_next()
+    control.settle()
+    get_cluster(control).view.lags = False
+    control.settle()
+    assert get_attempts(control) == [(1, None, "")]
+
+
+def test_a_job_that_the_cache_still_shows_is_noticed_to_be_gone(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    get_cluster(control).view.lags = True
+    control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
+    control.settle()
+    assert get_attempts(control) == [(1, "Disrupted", "JobDeleted")]
+
+
+def test_a_status_from_a_stale_cache_creates_and_deletes_nothing(control: Controller) -> None:
+    view = get_cluster(control).view
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    reconcile_until(control, 1)
+    assert control.list_jobs() == [], "attempt 1 is in the status, its Job is not made yet"
+    view.lags = True
+    control.settle()
+    control.end(f"{NAME}-train-1-0", 1)
+    control.settle()
+    control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
+    control.advance(20)
+    assert control.list_jobs() == [f"{NAME}-train-2"]
+    jobs = control.cluster.store.select("Job")
+    for _ in range(3):
+        control.reconcile("TrainingRun", NAME)
+    assert control.cluster.store.select("Job") == jobs
+
+
+def test_somebody_else_who_writes_first_makes_the_controller_decide_again(control: Controller) -> None:
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    get_cluster(control).interferences = 2
+    control.reconcile("TrainingRun", NAME)
+    assert get_attempts(control) == [(1, None, "")]
+    get_cluster(control).interferences = 3
+    control.end(f"{NAME}-train-1-0", 1)
+    with pytest.raises(Conflict, match="changes faster than it can be reconciled"):
+        control.reconcile("TrainingRun", NAME)
+
+
+def test_a_resource_that_is_gone_is_none_of_the_controllers_business(control: Controller) -> None:
+    assert control.reconcile("TrainingRun", "never-was") is None
+    control.apply(a_training_run().to_manifest())
+    get_cluster(control).view.lags = True
+    control.cluster.delete_object("TrainingRun", "default", NAME)
+    assert control.reconcile("TrainingRun", NAME) is None
+    assert control.list_jobs() == []
