@@ -11,7 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 from types import FrameType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.workload import TrainWorkload
@@ -30,17 +30,22 @@ class StopFlag:
     """SIGTERM, for the loop to poll. Until it is polled first there is nothing to save, and SIGTERM just ends."""
 
     def __init__(self) -> None:
-        self.raised = False
+        self._raised = False
         self._polled = False
         signal.signal(signal.SIGTERM, self._on_signal)
         signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the launcher too, which sends SIGTERM
 
     def __call__(self) -> bool:
         self._polled = True
-        return self.raised
+        return self._raised
+
+    @property
+    def ended_the_start(self) -> bool:
+        """Whether the signal came while there was nothing to save."""
+        return self._raised and not self._polled
 
     def _on_signal(self, _number: int, _frame: FrameType | None) -> None:
-        self.raised = True
+        self._raised = True
         if not self._polled:
             from deepsynth_train.worker_errors import StopRequested
 
@@ -81,7 +86,7 @@ def run_worker(
         try:
             result = train(workload, heartbeat, should_stop)
         except BaseException as error:  # noqa: BLE001 - whatever it is, the launcher needs to hear of it
-            return _fail(folder, local_rank, heartbeat, error, rank=rank, stopping=should_stop.raised)
+            return _fail(folder, local_rank, heartbeat, error, rank=rank, stopping=should_stop.ended_the_start)
         return _finish(folder, local_rank, heartbeat, result, rank=rank)
 
 
@@ -111,6 +116,7 @@ def _fail(
 
 def _set_up_log(rank: int) -> None:
     """Plain lines that say whose they are."""
+    logging.captureWarnings(capture=True)
     logging.basicConfig(level=logging.INFO, format=f"rank {rank}: %(message)s", stream=sys.stdout, force=True)
     # torch logs every step of a checkpoint, as JSON, to a logger of its own with level DEBUG.
     logging.getLogger("c10d-NullHandler-dcp_logger").propagate = False
@@ -122,5 +128,14 @@ def _die_with_launcher() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def _exit(code: int) -> NoReturn:
+    """After a failure at once: a save in flight or NCCL's threads may crash or hang the interpreter's way out."""
+    if code in (ExitCode.DONE, ExitCode.STOPPED):
+        sys.exit(code)
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _exit(main())

@@ -32,7 +32,7 @@ class StopRequested(BaseException):
 
 
 def describe_error(error: BaseException, *, rank: int, step: int, at: float, stopping: bool) -> ErrorRecord:
-    """at: seconds, monotonic. stopping: this worker was asked to stop, so that lost peers are no surprise."""
+    """at: seconds, monotonic. stopping: SIGTERM ended the start of the attempt, so that lost peers are no surprise."""
     code, reason, message = _classify(error)
     consequence = is_consequence(error)
     if isinstance(error, StopRequested) or (stopping and consequence and not isinstance(error, WorkloadError)):

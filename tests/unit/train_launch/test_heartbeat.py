@@ -2,6 +2,7 @@ import logging
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -12,6 +13,9 @@ from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.heartbeat import Heartbeat
 from deepsynth_train.progress import DroppedSamples, StartReport, StepReport
 from deepsynth_train.run_folder import RunFolder
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 STEP = StepReport(
     step=3,
@@ -44,20 +48,23 @@ def record(step: int, loss: float | None = None) -> CheckpointRecord:
 
 def test_every_call_is_a_beat_with_phase_and_step(folder: RunFolder) -> None:
     heartbeat = Heartbeat(folder, attempt=1, rank=5, local_rank=1)
-    times = []
-    for call in (
+    beats = [folder.read_beat(1)]
+    calls: list[Callable[[], None]] = [
         lambda: heartbeat.phase("download"),
         lambda: heartbeat.download(1, 2),
         lambda: heartbeat.phase("step"),
         lambda: heartbeat.step(STEP),
         heartbeat.beat,
-    ):
+    ]
+    for call in calls:
         call()
-        beat = folder.read_beat(1)
-        assert beat is not None
-        times.append(beat.at)
+        beats.append(folder.read_beat(1))
+    times = [beat.at for beat in beats if beat]
     assert times == sorted(set(times))
-    assert (beat.rank, beat.phase, beat.step) == (5, "step", 3)
+    assert len(times) == 6
+    last = beats[-1]
+    assert last is not None
+    assert (last.rank, last.phase, last.step) == (5, "step", 3)
 
 
 def test_only_the_first_worker_of_a_node_keeps_the_report(folder: RunFolder) -> None:

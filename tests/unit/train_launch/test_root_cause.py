@@ -78,6 +78,12 @@ def test_all_ranks_saved_is_143_and_one_that_did_not_is_75() -> None:
     assert find_code(end(0, 143, 1.0), end(1, -9, 9.0, killed=True), stopping=True) == ExitCode.TRY_AGAIN
 
 
+def test_a_rank_that_crashes_on_its_way_out_keeps_the_code_it_meant() -> None:
+    error = ErrorRecord(1, 65, "BadData", "empty", 1.0)
+    assert find_code(lost(0, 2.0), end(1, -6, 3.0, error=error)) == 65
+    assert find_code(lost(0, 2.0), end(1, -9, 13.0, error=error, killed=True)) == 65
+
+
 def test_all_ranks_done_is_0() -> None:
     assert find_code(end(0, 0, 1.0), end(1, 0, 1.0)) == ExitCode.DONE
     assert find_root_cause([end(0, 0, 1.0)]) is None

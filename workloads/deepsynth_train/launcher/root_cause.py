@@ -17,7 +17,7 @@ class WorkerEnd:
     """How one worker process of this node ended.
 
     exit_code: as the process left it, -N for signal N. ended: seconds, monotonic. error: what the worker itself
-    wrote. killed: the launcher killed it, so its end says nothing.
+    wrote. killed: the launcher killed it, so the end of the process says nothing.
     """
 
     rank: int
@@ -28,6 +28,11 @@ class WorkerEnd:
     killed: bool = False
 
     @property
+    def code(self) -> int:
+        """What the worker meant to exit with: it may crash or be killed on its way out."""
+        return self.error.exit_code if self.error else self.exit_code
+
+    @property
     def time(self) -> float:
         """When the failure happened: an exception is older than the end of its process."""
         return self.error.at if self.error else self.ended
@@ -35,7 +40,7 @@ class WorkerEnd:
 
 def find_root_cause(ends: Sequence[WorkerEnd]) -> WorkerEnd | None:
     """The first failure that is not a consequence; the first consequence when there is nothing else; else None."""
-    failed = [end for end in ends if end.exit_code not in (ExitCode.DONE, *STOPPED)]
+    failed = [end for end in ends if end.code not in (ExitCode.DONE, *STOPPED)]
     causes = [end for end in failed if not is_consequence(end)]
     return min(causes or [end for end in failed if not end.killed] or failed, key=lambda end: end.time, default=None)
 
@@ -45,28 +50,26 @@ def is_consequence(end: WorkerEnd) -> bool:
 
     A worker without an error file that ended by SIGABRT was ended by NCCL's watchdog, as a rule because a peer died.
     """
-    if end.killed:
-        return True
     if end.error:
         return end.error.consequence
-    return end.exit_code == -signal.SIGABRT
+    return end.killed or end.exit_code == -signal.SIGABRT
 
 
 def compute_exit_code(ends: Sequence[WorkerEnd], cause: WorkerEnd | None, *, num_nodes: int, stopping: bool) -> int:
     """What the launcher exits with. stopping: it was asked to stop (SIGTERM)."""
     if cause is None:
-        return int(ExitCode.STOPPED if any(end.exit_code in STOPPED for end in ends) else ExitCode.DONE)
+        return int(ExitCode.STOPPED if any(end.code in STOPPED for end in ends) else ExitCode.DONE)
     if stopping:
         return int(ExitCode.TRY_AGAIN)
     if is_consequence(cause) and num_nodes > 1:
         return int(ExitCode.PEER_LOST)
-    return 128 - cause.exit_code if cause.exit_code < 0 else cause.exit_code
+    return 128 - cause.code if cause.code < 0 else cause.code
 
 
 def describe_cause(cause: WorkerEnd, exit_code: int, node: str, last_step: int | None) -> Failure:
     """The cause as the status shows it. last_step: steps done when it happened, if known."""
     error = cause.error
-    if error and not cause.killed:
+    if error:
         reason, message, step = error.reason, error.message, error.step
     else:
         reason, message = _describe_signal(cause)
@@ -84,11 +87,11 @@ def describe_cause(cause: WorkerEnd, exit_code: int, node: str, last_step: int |
 
 
 def _describe_signal(cause: WorkerEnd) -> tuple[str, str]:
-    if cause.exit_code == -signal.SIGKILL and not cause.killed:
-        hint = "if memory ran out, raise the memory limit or lower spec.microBatchSize"
-        return "WorkerKilled", f"rank {cause.rank} was killed by SIGKILL; {hint}"
     if cause.killed:
         return "WorkerNotStopped", f"rank {cause.rank} did not end in time and was killed"
+    if cause.exit_code == -signal.SIGKILL:
+        hint = "if memory ran out, raise the memory limit or lower spec.microBatchSize"
+        return "WorkerKilled", f"rank {cause.rank} was killed by SIGKILL; {hint}"
     if cause.exit_code < 0:
         return "WorkerCrashed", f"rank {cause.rank} was ended by {_signal_name(-cause.exit_code)}; its log has more"
     return "WorkerFailed", f"rank {cause.rank} exited with code {cause.exit_code} without saying why; see its log"

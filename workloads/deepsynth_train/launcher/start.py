@@ -114,7 +114,7 @@ class Launch:
         exit_code = compute_exit_code(ends, cause, num_nodes=self._topology.num_nodes, stopping=stopping)
         if exit_code == ExitCode.PEER_LOST and self._topology.num_nodes > 1:
             time.sleep(self._culprit_wait)
-        shown = cause or next((end for end in ends if end.exit_code == ExitCode.STOPPED), None)
+        shown = cause or next((end for end in ends if end.code == ExitCode.STOPPED), None)
         if shown is None:
             return exit_code, None
         beat = self._folder.read_beat(shown.local_rank)
