@@ -6,10 +6,13 @@ Each carries a marker in its environment (Linux shows it in /proc); no process i
 import contextlib
 import os
 import signal
+import time
 from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
+_PATIENCE_SECONDS: Final = 5.0
+_PAUSE_SECONDS: Final = 0.005
 
 
 def find_processes(marker: str, value: str) -> list[int]:
@@ -21,13 +24,18 @@ def find_processes(marker: str, value: str) -> list[int]:
 
 
 def kill_processes(marker: str, value: str) -> int:
-    """SIGKILL them all, and what they started meanwhile. Returns how many there were."""
+    """SIGKILL them all, and what they started meanwhile; return when they are gone. Returns how many there were.
+
+    One that sleeps in the kernel, on a dead network disk say, is left to it after a while.
+    """
     killed: set[int] = set()
-    while alive := set(find_processes(marker, value)) - killed:
+    deadline = time.monotonic() + _PATIENCE_SECONDS
+    while (alive := find_processes(marker, value)) and time.monotonic() < deadline:
         for pid in alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
-        killed |= alive
+        killed.update(alive)
+        time.sleep(_PAUSE_SECONDS)
     return len(killed)
 
 
