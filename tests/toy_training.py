@@ -48,6 +48,33 @@ def train(plan: Plan) -> int:
     return 0
 
 
+def train_sharded(plan: Plan) -> int:
+    """One step with FSDP2 over all ranks from where the folder stands, saved; weights as in `train`."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import fully_shard
+
+    rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
+    model, _ = build_model(plan)
+    fully_shard(model, mesh=init_device_mesh("cpu", (size,)))  # type: ignore[call-overload]  # torch
+    optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
+    folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
+    tensors = gather_tensors(model, optimizer)
+    loaded = folder.load_latest(tensors)
+    if loaded:
+        apply_tensors(model, optimizer, tensors)
+    if (loaded.step if loaded else None) != plan.resumed_from:
+        return 2
+    model(torch.ones(4, plan.width)).square().mean().backward()
+    optimizer.step()
+    folder.save(plan.last_step, Snapshot(gather_tensors(model, optimizer), {"step": plan.last_step}))
+    folder.wait()
+    whole = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    if rank == 0:
+        torch.save(whole, plan.folder / f"weights-{plan.attempt}.pt")
+    return 0
+
+
 def build_model(plan: Plan) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(plan.width, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))

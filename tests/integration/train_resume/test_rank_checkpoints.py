@@ -8,7 +8,7 @@ import torch
 
 from deepsynth_train.checkpoint.layout import list_steps
 from rank_processes import run_ranks
-from toy_training import Plan, read_weights, train
+from toy_training import Plan, read_weights, train, train_sharded
 
 LOST_PEERS = 1
 """What Python exits with after the error of a collective whose peer is gone."""
@@ -44,3 +44,12 @@ def test_a_byte_that_another_rank_checks_is_found_too(tmp_path: Path) -> None:
     for path in (plan.folder / "step-2/shards").glob("__1_*"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert run_ranks(2, tmp_path, train, replace(plan, attempt=2, resumed_from=1)) == [0, 0]
+
+
+def test_a_sharded_model_is_saved_whole_and_read_by_another_number_of_ranks(tmp_path: Path) -> None:
+    plan = Plan(tmp_path / "run", last_step=1)
+    assert run_ranks(2, tmp_path, train_sharded, plan) == [0, 0]
+    assert run_ranks(3, tmp_path, train_sharded, replace(plan, attempt=2, resumed_from=1, last_step=2)) == [0, 0, 0]
+    assert run_ranks(1, tmp_path, train, replace(plan, attempt=3, resumed_from=2, last_step=2)) == [0]
+    expected, actual = read_weights(plan.folder, 2), read_weights(plan.folder, 3)
+    assert all(torch.equal(expected[name], actual[name]) for name in expected)
