@@ -76,8 +76,8 @@ def _observe(status: TrainingRunStatus, observed: ObservedRun, now: datetime) ->
         return account_usage(run, status, now) if changed else status
     job = observed.children.find_job(live.job)
     attempt = observe_start(live, job, pods, run.spec.num_nodes, now)
-    if job is not None:
-        # A deleted Job's pods end in any way; only what was seen before tells why it did.
+    if job is not None and not job.suspended:
+        # Pods of a Job that is deleted or taken back by its queue end in any way; what was seen before is what counts.
         attempt = adopt_cause(attempt, find_root_cause(pods, job))
     over = conclude_attempt(run, attempt, job, pods, now=now, refusal=observed.refusal)
     if over is None:

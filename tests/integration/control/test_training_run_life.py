@@ -185,6 +185,25 @@ def test_a_queue_that_takes_the_job_back_and_admits_it_again_makes_another_attem
     assert control.get_run().status.state == "Complete"
 
 
+def test_how_pods_ended_when_the_queue_took_them_back_is_not_held_against_the_next_attempt(
+    control: Controller,
+) -> None:
+    control.apply(a_training_run().labelled({QUEUE_NAME: "team"}).to_manifest())
+    job = control.list_jobs()[0]
+    set_suspended(control.cluster, job, suspended=False)
+    control.settle()
+    control.runner.obeys = ContainerExit(1)
+    control.clock.advance(100)
+    set_suspended(control.cluster, job, suspended=True)
+    control.settle()
+    control.clock.advance(60)
+    set_suspended(control.cluster, job, suspended=False)
+    control.advance(20)
+    status = control.get_run().status
+    assert [attempt.outcome for attempt in status.attempts] == ["Suspended", None]
+    assert status.failures == 0
+
+
 def test_an_evicted_attempt_is_followed_by_another_and_counts_as_no_failure(control: Controller) -> None:
     control.apply(a_training_run().with_spec(numNodes=2, backoffLimit=0).to_manifest())
     disrupt(control.cluster, f"{NAME}-train-1-0")
