@@ -56,7 +56,7 @@ def train_sharded(plan: Plan) -> int:
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, _ = build_model(plan)
-    fully_shard(model, mesh=init_device_mesh("cpu", (size,)))  # type: ignore[call-overload]  # torch
+    fully_shard(model, mesh=init_device_mesh("cpu", (size,)))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
     folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
     tensors = gather_tensors(model, optimizer)
