@@ -31,11 +31,11 @@ def compute_digit_loss(model: PageModel, batch: Batch) -> float:
 
 def train_on_digits(*, black: bool) -> float:
     model = build_model()
-    settings = build_settings(optimizer={"learning_rate": "0.003", "weight_decay": "0"})
+    settings = build_settings(optimizer={"learning_rate": "0.002", "weight_decay": "0"})
     stepper = build_stepper(model, settings)
     batch = model.family.collate([build_digit(model, digit, black=black) for digit in range(10)])
-    for _ in range(STEPS):
-        stepper.run(iter([batch]), 1, 0.003, Flags())
+    for step in range(STEPS):
+        stepper.run(iter([batch]), 1, 0.002 * min(1, (step + 1) / 6), Flags())
     return compute_digit_loss(model, batch)
 
 
