@@ -5,6 +5,7 @@ and FAKE_TRAIN say, in milliseconds.
     64, 75 ...  report a failure and exit with that code
     kill-once   the first time die by SIGKILL, then be ok
     wait        until SIGTERM, then exit 143
+    stubborn    wait, and pay no heed to SIGTERM
     wait-once   the first time as wait, then ok
 """
 
@@ -32,6 +33,10 @@ if behaviour == "kill-once" and not seen_before:
     os.kill(os.getpid(), signal.SIGKILL)
 if behaviour == "wait" or (behaviour == "wait-once" and not seen_before):
     signal.signal(signal.SIGTERM, lambda *_: end(143))
+    (volumes / "waiting").touch()
+    time.sleep(120)
+if behaviour == "stubborn":
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (volumes / "waiting").touch()
     time.sleep(120)
 if behaviour.isdigit():

@@ -20,6 +20,9 @@ from deepsynth_api.workload import (
     VOLUMES_VARIABLE,
 )
 from deepsynth_local.runs_folder import RunsFolder
+from deepsynth_operator.manifests.train_job import GPU
+from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION
+from deepsynth_operator.quantity import parse_quantity
 
 Manifest = Mapping[str, Any]
 
@@ -63,6 +66,7 @@ def build_command(
     if arguments and arguments[0] in {"python", "python3"}:
         arguments[0] = sys.executable
     fixed = {
+        **_assign_gpus(pod),
         TERMINATION_LOG_VARIABLE: str(termination_log),
         REPORT_ADDRESS_VARIABLE: report,
         MASTER_ADDRESS_VARIABLE: master,
@@ -85,6 +89,14 @@ def translate_path(text: str, paths: Mapping[str, Path]) -> str:
         if text == inside or text.startswith(f"{inside}/"):
             return f"{paths[inside]}{text.removeprefix(inside)}"
     return text
+
+
+def _assign_gpus(pod: Manifest) -> dict[str, str]:
+    """As a device plugin does: a pod sees the GPUs of its limits and no others, each node rank its own ones."""
+    limits = pod["spec"]["containers"][0].get("resources", {}).get("limits", {})
+    count = int(parse_quantity(limits.get(GPU, 0)))
+    first = int(pod["metadata"].get("labels", {}).get(COMPLETION_INDEX_ANNOTATION, "0")) * count
+    return {"CUDA_VISIBLE_DEVICES": ",".join(str(device) for device in range(first, first + count))}
 
 
 def _translate_environment(container: Manifest, paths: Mapping[str, Path]) -> dict[str, str]:

@@ -37,6 +37,7 @@ class LocalController:
         """What ends the command."""
         self._told_events = 0
         self.is_interrupted = False
+        self._killing: asyncio.Task[None] | None = None
         for resource in self.list_resources():
             store.save(resource)
         cluster.view.subscribe(self._note)
@@ -62,7 +63,7 @@ class LocalController:
     def interrupt(self) -> None:
         """Ctrl-C: suspend everything, so that pods save and stop. Again: kill them."""
         if self.is_interrupted:
-            asyncio.get_running_loop().create_task(self._cluster.close())
+            self._killing = asyncio.get_running_loop().create_task(self._cluster.close())
             return
         self.is_interrupted = True
         for kind, namespace, name in self._keys:

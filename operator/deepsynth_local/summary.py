@@ -29,6 +29,8 @@ def describe_failure(resource: Resource, runs: RunsFolder) -> str:
     if status.get("state") != "Failed":
         return f"{kind}/{name} cannot go on: {_find_message(status, 'Complete')}"
     lines = [f"{kind}/{name} failed: {_find_message(status, 'Failed')}"]
+    if "HF_TOKEN" in lines[0]:
+        lines.append("  without a cluster, Secrets are taken from your environment: export HF_TOKEN=hf_...")
     log = find_log(status, runs)
     if log is not None:
         lines += [f"  log: {log}", *(f"  | {line}" for line in read_tail(log))]

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -63,8 +64,16 @@ class Workplace:
         return yaml.safe_load((self.runs / f"{kind}s" / f"{name}.yaml").read_text())
 
     def wait_for(self, name: str) -> None:
+        """Until a fake has made this file."""
+        self._wait((self.runs / "volumes" / name).exists)
+
+    def wait_for_state(self, state: str) -> None:
+        """Until the TrainingRun on disk is in this state."""
+        self._wait(lambda: self.load("trainingrun", "read")["status"].get("state") == state)
+
+    def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
-        while not (self.runs / "volumes" / name).exists():
+        while not condition():
             assert time.monotonic() < deadline
             time.sleep(0.02)
 
@@ -195,6 +204,19 @@ def test_ctrl_c_saves_and_the_next_command_goes_on(workplace: Workplace) -> None
     assert workplace.run() == 0
     attempts = workplace.load("trainingrun", "read")["status"]["attempts"]
     assert [attempt["outcome"] for attempt in attempts] == ["Suspended", "Succeeded"]
+
+
+def test_a_second_ctrl_c_does_not_wait_for_pods_that_do_not_stop(workplace: Workplace) -> None:
+    workplace.fake(train="stubborn")
+    command = workplace.start()
+    workplace.wait_for("waiting")
+    command.send_signal(signal.SIGINT)
+    workplace.wait_for_state("Suspended")
+    command.send_signal(signal.SIGINT)
+    command.communicate(timeout=60)
+
+    assert command.returncode == 130
+    assert find_processes(RUNS_MARKER, str(workplace.runs)) == []
 
 
 def test_a_second_command_in_the_same_folder_is_refused_and_a_killed_one_is_taken_up(

@@ -8,6 +8,7 @@ import pytest
 import yaml
 
 from deepsynth_local.__main__ import main
+from hub_server.server import HubServer
 
 RESOURCES = """\
 apiVersion: deepsynth.io/v1alpha1
@@ -36,6 +37,27 @@ spec:
 
 def load(file: Path) -> Any:
     return yaml.safe_load(file.read_text())
+
+
+def test_a_missing_token_is_told_on_the_resource_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("HF_TOKEN", raising=False)
+    monkeypatch.setenv("HF_HOME", str(tmp_path / "no-token-here"))
+    (tmp_path / "hub.yaml").write_text(
+        RESOURCES.split("---", maxsplit=1)[0].replace("pvc://demo", "hf://datasets/someone")
+    )
+    with HubServer() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)
+        code = main(["local", "-f", str(tmp_path / "hub.yaml"), "--runs", str(tmp_path / "runs")])
+
+    error = capsys.readouterr().err
+    assert code == 1
+    assert "hf://datasets/someone/pages was not found without a token" in error
+    assert "export HF_TOKEN=hf_..." in error
+    assert "Traceback" not in error
+    status = load(tmp_path / "runs/datasetgenerations/docstrings.yaml")["status"]
+    assert status["lastFailure"]["exitCode"] == 64
 
 
 @pytest.mark.slow

@@ -89,6 +89,14 @@ def test_the_key_of_a_secret_is_taken_from_the_persons_environment(
     assert build(build_pod(env=[{"name": "MINE", **reference}]), runs).environment["MINE"] == "t"
 
 
+def test_a_pod_sees_the_gpus_of_its_limits_and_no_others(runs: RunsFolder) -> None:
+    pod = build_pod(resources={"limits": {"nvidia.com/gpu": 2}})
+    pod["metadata"]["labels"] = {"batch.kubernetes.io/job-completion-index": "1"}
+
+    assert build(pod, runs).environment["CUDA_VISIBLE_DEVICES"] == "2,3"
+    assert build(build_pod(), runs).environment["CUDA_VISIBLE_DEVICES"] == ""
+
+
 def test_a_volume_that_only_a_cluster_has_is_named(runs: RunsFolder) -> None:
     pod = build_pod()
     pod["spec"]["volumes"][3] = {"name": "pages", "csi": {"driver": "x"}}
