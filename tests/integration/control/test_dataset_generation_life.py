@@ -12,6 +12,7 @@ from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, PlannedSplit
+from deepsynth_local.pod_runner import ContainerExit
 
 SHARDS = 3
 
@@ -134,6 +135,7 @@ def test_a_plan_that_fails_is_retried_within_its_limit_and_names_the_cause(
 
 def test_an_evicted_plan_is_repeated_without_counting(control: Controller) -> None:
     control.apply(a_dataset_generation().with_spec(backoffLimitPerIndex=0).to_manifest())
+    control.runner.obeys = ContainerExit(1)
     for _ in range(3):
         disrupt(control.cluster, "xsum-plan-1-0")
         control.advance(400, step=400)
