@@ -18,6 +18,9 @@ _TOP: Final = 12
 _BOTTOM: Final = 36
 _MOST_POINTS: Final = 360
 _MOST_DOTS: Final = 24
+_LEAST_SPAN: Final = 1e-6
+"""Of an axis, relative to its values: smaller differences are noise."""
+_TINY: Final = 1e-12
 
 
 @dataclass(frozen=True)
@@ -44,7 +47,7 @@ class _Scale:
 
 
 def build_chart(title: str, x_label: str, y_label: str, series: Sequence[Series], width: int = WIDE) -> str:
-    """A figure with a legend; empty text when there is nothing to draw."""
+    """A figure with a legend; empty text when there is nothing to draw. x counts something: its ticks are whole."""
     drawn = [line for line in series if line.points]
     if not drawn:
         return ""
@@ -54,7 +57,7 @@ def build_chart(title: str, x_label: str, y_label: str, series: Sequence[Series]
     x = _Scale(min(xs), max(*xs, min(xs) + 1), _LEFT, width - _RIGHT)
     y = _Scale(y_ticks[0], y_ticks[-1], _HEIGHT - _BOTTOM, _TOP)
     parts = [
-        _draw_axes(x, y, [tick for tick in x_ticks if x.low <= tick <= x.high], y_ticks, x_label),
+        _draw_axes(x, y, [tick for tick in x_ticks if x.low <= tick <= x.high and tick.is_integer()], y_ticks, x_label),
         *(_draw_line(line, x, y) for line in drawn),
     ]
     name = f"{title}: {_describe(drawn, y_label)}"
@@ -73,7 +76,8 @@ def build_chart(title: str, x_label: str, y_label: str, series: Sequence[Series]
 
 def choose_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers that enclose low..high, about `count` of them, at least two."""
-    span = (high - low) or abs(high) or 1.0
+    largest = max(abs(low), abs(high), _TINY)
+    span = high - low if high - low > largest * _LEAST_SPAN else largest
     raw = span / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)

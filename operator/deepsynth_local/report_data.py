@@ -13,7 +13,7 @@ from deepsynth_local.runs_folder import RunsFolder
 
 SAMPLE_PAGES: Final = 8
 METRICS_FILE: Final = "metrics.jsonl"
-_READ_ROWS: Final = 64
+_READ_ROWS: Final = 256
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,7 @@ class Curves:
 
     loss: list[Point] = field(default_factory=list)
     learning_rate: list[Point] = field(default_factory=list)
+    grad_norm: list[Point] = field(default_factory=list)
     samples_per_second: list[Point] = field(default_factory=list)
     validation_loss: list[Point] = field(default_factory=list)
     validation_loss_swapped: list[Point] = field(default_factory=list)
@@ -48,7 +49,7 @@ def find_folder(uri: str, runs: RunsFolder) -> Path | None:
 
 
 def read_sample_pages(folder: Path, count: int = SAMPLE_PAGES) -> list[SamplePage]:
-    """Pages spread evenly over the first rows of the dataset in `folder`; none when there is nothing to read."""
+    """Pages spread over the first rows of the dataset in `folder`, the fullest of each stretch."""
     import pyarrow.parquet as pq  # start-up time: only the report needs it
 
     files = sorted(folder.glob("data/*.parquet"))
@@ -58,7 +59,8 @@ def read_sample_pages(folder: Path, count: int = SAMPLE_PAGES) -> list[SamplePag
         rows = next(file.iter_batches(batch_size=_READ_ROWS), None)
     records = rows.to_pylist() if rows is not None else []
     stride = max(1, len(records) // count)
-    return [_build_page(record) for record in records[::stride][:count]]
+    stretches = [records[start : start + stride] for start in range(0, len(records), stride)][:count]
+    return [_build_page(max(stretch, key=lambda record: len(record["text"]))) for stretch in stretches]
 
 
 def read_curves(checkpoints: Path) -> Curves:

@@ -114,8 +114,9 @@ def _build_charts(curves: Curves) -> str:
         "Throughput", "step", "samples per second", [Series("samples/s", "green", curves.samples_per_second)], NARROW
     )
     rate = build_chart("Learning rate", "step", "", [Series("learning rate", "blue", curves.learning_rate)], NARROW)
+    norm = build_chart("Gradient norm", "step", "", [Series("before clipping", "violet", curves.grad_norm)], NARROW)
     note = f'<p class="soft">{_SWAPPED}</p>' if curves.validation_loss_swapped else ""
-    return f'{loss}{note}<div class="charts">{speed}{rate}</div>' + _build_evaluations(curves)
+    return f'{loss}{note}<div class="charts">{speed}{norm}{rate}</div>' + _build_evaluations(curves)
 
 
 def _build_evaluations(curves: Curves) -> str:

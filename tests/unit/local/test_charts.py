@@ -16,7 +16,7 @@ def test_ticks_enclose_the_values_and_are_few(a: float, b: float) -> None:
     ticks = choose_ticks(low, high)
 
     assert 2 <= len(ticks) <= 12
-    slack = 1e-6 * max(abs(low), abs(high), 1e-6)
+    slack = 1e-6 * max(abs(low), abs(high), 1.0)
     assert ticks[0] <= low + slack
     assert ticks[-1] >= high - slack
 
