@@ -1,6 +1,7 @@
 """Reads everything that a decision about one resource needs. Decides nothing.
 
-Caches lie: the Job of the newest attempt or step, and every Job that the cache shows unfinished, are read past it.
+Caches lie: the Job of the newest attempt or step, every Job that the cache shows unfinished, and what a run is about
+to pin are read past it.
 """
 
 import asyncio
@@ -30,9 +31,9 @@ async def gather_run(cluster: Cluster, run: TrainingRun) -> ObservedRun:
         return ObservedRun(run, children)
     namespace, reference = run.metadata.namespace, run.spec.model.training_run_ref
     names = {item.dataset_generation_ref.name for item in run.spec.datasets if item.dataset_generation_ref}
-    found = [await cluster.get("DatasetGeneration", namespace, name) for name in sorted(names)]
+    found = [await cluster.read("DatasetGeneration", namespace, name) for name in sorted(names)]
     generations = {generation.metadata.name: generation for generation in found if generation is not None}
-    model_run = await cluster.get("TrainingRun", namespace, reference.name) if reference else None
+    model_run = await cluster.read("TrainingRun", namespace, reference.name) if reference else None
     return ObservedRun(run, children, generations, model_run)
 
 

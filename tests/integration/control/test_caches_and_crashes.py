@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 
-from builders import a_training_run
+from builders import a_dataset_generation, a_training_run
 from cluster_faults import LaggingView
 from controller import Controller
 from crashing_cluster import Crash, CrashingCluster
+from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_operator.errors import Conflict
 
 NAME = "read-xsum"
@@ -107,6 +108,21 @@ def test_a_status_from_a_stale_cache_creates_and_deletes_nothing(control: Contro
     for _ in range(3):
         control.reconcile("TrainingRun", NAME)
     assert control.cluster.store.select("Job") == jobs
+
+
+def test_a_dataset_is_pinned_as_it_is_and_not_as_the_cache_has_it(control: Controller) -> None:
+    datasets = [{"name": "xsum", "datasetGenerationRef": {"name": "xsum"}}]
+    control.cluster.apply_resource(a_dataset_generation().to_manifest())
+    get_cluster(control).view.lags = True
+    control.cluster.delete_object("DatasetGeneration", "default", "xsum")
+    control.cluster.apply_resource(a_training_run().with_spec(datasets=datasets).to_manifest())
+    get_cluster(control).view.waiting.clear()
+    get_cluster(control).view.lags = False
+    control.cluster.store.update(("TrainingRun", "default", NAME), lambda run: run["metadata"].update(annotations={}))
+    control.settle()
+    condition = find_condition(control.get_run().status.conditions, ConditionType.DATASET_READY)
+    assert condition is not None
+    assert condition.reason == "DatasetNotFound"
 
 
 def test_somebody_else_who_writes_first_makes_the_controller_decide_again(control: Controller) -> None:
