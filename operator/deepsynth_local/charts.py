@@ -20,7 +20,7 @@ _MOST_POINTS: Final = 360
 _MOST_DOTS: Final = 24
 _LEAST_SPAN: Final = 1e-6
 """Of an axis, relative to its values: smaller differences are noise."""
-_TINY: Final = 1e-12
+_TINY: Final = 1e-9
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,10 @@ def build_chart(title: str, x_label: str, y_label: str, series: Sequence[Series]
 
 def choose_ticks(low: float, high: float, count: int = 5) -> list[float]:
     """Round numbers that enclose low..high, about `count` of them, at least two."""
-    largest = max(abs(low), abs(high), _TINY)
-    span = high - low if high - low > largest * _LEAST_SPAN else largest
+    largest = max(abs(low), abs(high))
+    span = high - low
+    if span <= max(largest * _LEAST_SPAN, _TINY):
+        span = largest if largest > _TINY else 1.0
     raw = span / count
     power = 10.0 ** math.floor(math.log10(raw))
     step = next(factor * power for factor in (1, 2, 2.5, 5, 10) if factor * power >= raw * 0.999)
