@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +85,30 @@ def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill:
 def _die_at(world: World, step: int, kill: tuple[int, int] | None) -> None:
     if kill == (world.rank, step):
         os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_sharded(folder: Path, precision: str) -> int:
+    """Two steps of uneven batches with FSDP2, then the whole model from all shards; rank 0 writes what it saw."""
+    from deepsynth_train.precision import build_autocast
+    from deepsynth_train.sharding import build_reduction, gather_full_state, place_module
+
+    world = join_world()
+    model = build_model()
+    settings = build_settings(precision=precision, sharding="full", gradient_checkpointing=True)
+    place_module(model.module, settings, world)
+    stepper = build_stepper(model, settings, world, build_reduction(model.module, settings, world))
+    stepper.autocast = build_autocast(settings.precision, world.device)
+    samples = build_samples(model, 8)
+    lines = []
+    for numbers in ([0], [3, 4, 5, 6, 7]):
+        mine = numbers[world.rank :: world.size]
+        batch = model.family.collate([samples[number] for number in mine or [0]])
+        if not mine:
+            batch = replace(batch, rows=torch.zeros_like(batch.rows), targets=batch.targets[:0], samples=0)
+        outcome = stepper.run(iter([batch]), 1, 1e-3, FLAGS)
+        lines.append({"loss": outcome.loss, "norm": outcome.grad_norm})
+    (folder / f"steps-{world.size}-{world.rank}.json").write_text(json.dumps(lines))
+    state = gather_full_state(model.module)
+    if world.is_first:
+        torch.save(state, folder / f"weights-{world.size}-0.pt")
+    return 0

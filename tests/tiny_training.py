@@ -12,7 +12,7 @@ from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models import PageModel, Sample, build_page_model
 from deepsynth_train.optimizer import build_optimizer
 from deepsynth_train.precision import LossScale
-from deepsynth_train.reduction import Buckets
+from deepsynth_train.reduction import Buckets, Reduction
 from deepsynth_train.step import Stepper
 from deepsynth_train.world import World
 
@@ -73,14 +73,16 @@ def build_world(rank: int = 0, size: int = 1) -> World:
     return World(rank, size, rank, size, torch.device("cpu"))
 
 
-def build_stepper(model: PageModel, settings: TrainingSettings, world: World | None = None) -> Stepper:
+def build_stepper(
+    model: PageModel, settings: TrainingSettings, world: World | None = None, reduction: Reduction | None = None
+) -> Stepper:
     world = world or build_world()
     optimizer = build_optimizer(model.module, settings.optimizer)
     parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
     return Stepper(
         model=model,
         optimizer=optimizer,
-        reduction=Buckets(parameters, world.size, bucket_bytes=100_000),
+        reduction=reduction or Buckets(parameters, world.size, bucket_bytes=100_000),
         world=world,
         autocast=nullcontext,
         loss_scale=LossScale(1.0, dynamic=False),

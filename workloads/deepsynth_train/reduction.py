@@ -12,6 +12,7 @@ from typing import Any, Protocol
 import torch
 import torch.distributed as dist
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
@@ -108,7 +109,10 @@ class Sharded:
     def __init__(self, module: Any) -> None:
         self._module = module
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        self._module.set_gradient_divide_factor(1.0)
+        for part in module.modules():
+            if isinstance(part, FSDPModule):
+                part.set_gradient_divide_factor(1.0)
+                part.set_force_sum_reduction_for_comms(True)
 
     def zero(self) -> None:
         for parameter in self._parameters:

@@ -23,7 +23,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("pages"), {"train": build_documents(11)})
 
 
-def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2) -> str:
+def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2, sharding: str = "none") -> str:
     return build_train_workload(
         folder,
         attempt=attempt,
@@ -31,6 +31,7 @@ def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2)
         task="summarize" if uri == OCR2 else "ocr",
         datasets=[{"name": "d", "uri": f"file://{pages}", "validation_split": ""}],
         precision="fp32",
+        sharding=sharding,
         image_processor={"size": 64} if uri == OCR2 else {},
         global_batch_size=5,
         micro_batch_size=2,
@@ -53,16 +54,16 @@ def assert_equal_bits(found: dict[str, torch.Tensor], expected: dict[str, torch.
     assert [name for name in found if not torch.equal(found[name], expected[name])] == []
 
 
-@pytest.mark.parametrize(("size", "uri"), [(2, VIT), (4, OCR2)])
+@pytest.mark.parametrize(("size", "uri", "sharding"), [(2, VIT, "none"), (4, OCR2, "none"), (2, OCR2, "full")])
 def test_a_rank_killed_between_saves_costs_steps_but_changes_no_bit(
-    size: int, uri: str, pages: Path, tmp_path: Path
+    size: int, uri: str, sharding: str, pages: Path, tmp_path: Path
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    assert run_attempt(size, whole, build_document(whole, pages, uri=uri)) == [0] * size
-    codes = run_attempt(size, broken, build_document(broken, pages, uri=uri), kill=(1, 5))
+    assert run_attempt(size, whole, build_document(whole, pages, 1, uri, sharding)) == [0] * size
+    codes = run_attempt(size, broken, build_document(broken, pages, 1, uri, sharding), kill=(1, 5))
     assert codes[1] == -9
     assert 0 not in codes
-    assert run_attempt(size, broken, build_document(broken, pages, 2, uri)) == [0] * size
+    assert run_attempt(size, broken, build_document(broken, pages, 2, uri, sharding)) == [0] * size
     assert_equal_bits(read_result(broken), read_result(whole))
 
 

@@ -56,3 +56,20 @@ def test_an_overflow_on_one_rank_makes_all_ranks_skip_and_halve_the_scale(tmp_pa
     assert [line["scale"] for line in second] == [128, 64, 64]
     same = load(tmp_path, "weights-2-1.pt")
     assert all(torch.equal(weight, same[name]) for name, weight in load(tmp_path, "weights-2-0.pt").items())
+
+
+def test_shards_on_two_ranks_compute_what_one_rank_computes(tmp_path: Path) -> None:
+    for size in (1, 2):
+        assert run_ranks(size, tmp_path, rank_training.run_sharded, tmp_path, "fp32") == [0] * size
+    one, two = read(tmp_path, 1), read(tmp_path, 2)
+    assert [line["loss"] for line in two] == pytest.approx([line["loss"] for line in one], abs=1e-5)
+    assert [line["norm"] for line in two] == pytest.approx([line["norm"] for line in one], abs=1e-4)
+    whole = load(tmp_path, "weights-2-0.pt")
+    for name, weight in load(tmp_path, "weights-1-0.pt").items():
+        torch.testing.assert_close(whole[name], weight, atol=1e-4, rtol=1e-3)
+
+
+def test_shards_compute_in_bf16_and_a_rank_without_a_sample_keeps_up(tmp_path: Path) -> None:
+    assert run_ranks(2, tmp_path, rank_training.run_sharded, tmp_path, "bf16") == [0, 0]
+    weights = load(tmp_path, "weights-2-0.pt")
+    assert all(weight.dtype == torch.float32 for weight in weights.values() if weight.is_floating_point())
