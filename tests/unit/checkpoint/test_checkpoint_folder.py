@@ -14,7 +14,7 @@ import torch
 from deepsynth_api.errors import ConfigurationError, PeerLostError, TemporaryError
 from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
 from deepsynth_train.checkpoint import save as save_module
-from deepsynth_train.checkpoint.manifest import read_manifest
+from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
 from file_crashes import Died, dying_at_call
 
 OWNER = Owner("uid-1", "same", 1)
@@ -267,6 +267,7 @@ def test_a_save_that_dies_at_any_moment_leaves_a_folder_to_resume_from(tmp_path:
             step, _, after = load(path, attempt=3)
             assert after.notes == []
             assert list(path.glob("*.tmp-*")) == []
+            assert [entry for entry in path.glob("step-*") if find_damage(entry, read_manifest(entry).files)] == []
             resumed.add(step)
     assert number > 20
     assert resumed == {3, 4}
