@@ -66,6 +66,7 @@ class LocalController:
             self._killing = asyncio.get_running_loop().create_task(self._cluster.close())
             return
         self.is_interrupted = True
+        self._display.say("stopping: pods save what they have; Ctrl-C again kills them")
         for kind, namespace, name in self._keys:
             self._cluster.store.update((kind, namespace, name), lambda item: item["spec"].update(suspend=True))
 

@@ -38,6 +38,8 @@ class Display(Protocol):
 
     def tell(self, event: RecordedEvent) -> None: ...
 
+    def say(self, text: str) -> None: ...
+
 
 class LiveTable:
     """kubectl's columns with a progress bar, drawn again in place; events scroll by above it."""
@@ -59,6 +61,9 @@ class LiveTable:
     def tell(self, event: RecordedEvent) -> None:
         style = "yellow" if event.kind == "Warning" else "dim"
         self._live.console.print(Text(format_event(event), style=style), soft_wrap=True)
+
+    def say(self, text: str) -> None:
+        self._live.console.print(Text(text, style="bold"), soft_wrap=True)
 
 
 class PlainLines:
@@ -85,6 +90,9 @@ class PlainLines:
 
     def tell(self, event: RecordedEvent) -> None:
         self._print(event.time, format_event(event))
+
+    def say(self, text: str) -> None:
+        self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _print(self, time: datetime, text: str) -> None:
         self._console.print(f"{time:%H:%M:%S} {text}", markup=False, highlight=False, soft_wrap=True)

@@ -195,9 +195,10 @@ def test_ctrl_c_saves_and_the_next_command_goes_on(workplace: Workplace) -> None
     command = workplace.start()
     workplace.wait_for("waiting")
     command.send_signal(signal.SIGINT)
-    _, error = command.communicate(timeout=60)
+    said, error = command.communicate(timeout=60)
 
     assert command.returncode == 130
+    assert "stopping: pods save what they have; Ctrl-C again kills them" in said
     assert "run the same command again to go on" in error
     assert workplace.load("trainingrun", "read")["status"]["state"] == "Suspended"
 

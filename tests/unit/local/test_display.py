@@ -82,9 +82,11 @@ def test_a_terminal_gets_a_table_in_place_with_events_above_it() -> None:
     with display:
         display.show([build_run(10)], NOW)
         display.tell(EVENT)
+        display.say("stopping [now]")
         display.show([build_run(20)], NOW)
 
     assert isinstance(console.file, io.StringIO)
     text = console.file.getvalue()
     assert "AttemptFailed: rank 1 [killed]" in text
+    assert "stopping [now]" in text
     assert text.rindex("20%") > text.rindex("10%")
