@@ -1,7 +1,12 @@
-"""Pages a second of the training step, forward to update, without reading data: python benchmarks/trainer.py [SIDE]."""
+"""Pages a second of the training step beside Hugging Face's Trainer on the same model and batch, without reading data.
+
+python benchmarks/trainer.py [SIDE]
+"""
 
 import sys
+import tempfile
 import time
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,7 +17,7 @@ from deepsynth_train.optimizer import build_optimizer
 from deepsynth_train.precision import LossScale, build_autocast
 from deepsynth_train.sharding import build_reduction, place_module
 from deepsynth_train.step import Flags, Stepper
-from deepsynth_train.world import join_world
+from deepsynth_train.world import World, join_world
 
 STEPS = 5
 LABEL_TOKENS = 60
@@ -29,10 +34,8 @@ def build_batch(model: PageModel, samples: int) -> Batch:
     return model.family.collate(made)
 
 
-def measure(side: int, micro_batch: int) -> tuple[float, float]:
-    """Pages per second of wall time and of processor time, of this process."""
-    world = join_world()
-    settings = TrainingSettings.model_validate(
+def build_settings(side: int, world: World) -> TrainingSettings:
+    return TrainingSettings.model_validate(
         {
             "model": {"uri": "config://deepseek-ocr2-tiny"},
             "imageProcessor": {"size": side},
@@ -40,6 +43,12 @@ def measure(side: int, micro_batch: int) -> tuple[float, float]:
             "precision": "bf16" if world.device.type == "cuda" else "fp32",
         }
     )
+
+
+def measure_ours(side: int, micro_batch: int) -> float:
+    """Pages per second of processor time, which other load on the machine does not change."""
+    world = join_world()
+    settings = build_settings(side, world)
     model = build_page_model(settings)
     place_module(model.module, settings, world)
     stepper = Stepper(
@@ -53,19 +62,63 @@ def measure(side: int, micro_batch: int) -> tuple[float, float]:
     )
     batch = build_batch(model, micro_batch)
     stepper.run(iter([batch]), 1, 1e-3, Flags())
-    wall, processor = time.perf_counter(), time.process_time()
+    start = time.process_time()
     for _ in range(STEPS):
         stepper.run(iter([batch]), 1, 1e-3, Flags())
-    pages = STEPS * micro_batch
-    return pages / (time.perf_counter() - wall), pages / (time.process_time() - processor)
+    return STEPS * micro_batch / (time.process_time() - start)
+
+
+def measure_reference(side: int, micro_batch: int) -> float:
+    """As `measure_ours`, by transformers' Trainer, which scores every position."""
+    from transformers import Trainer, TrainerCallback, TrainingArguments
+
+    class Clock(TrainerCallback):
+        start = 0.0
+
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:  # noqa: ARG002 - the library's names
+            if state.global_step == 1:
+                self.start = time.process_time()
+
+    world = join_world()
+    model = build_page_model(build_settings(side, world))
+    batch = build_batch(model, micro_batch)
+    pixels = model.normalise_pixels(batch.inputs["pixel_values"])
+    labels = torch.full_like(batch.inputs["input_ids"], -100)
+    labels[batch.rows] = batch.targets
+    inputs = {**batch.inputs, "pixel_values": pixels, "labels": labels}
+    with tempfile.TemporaryDirectory() as folder:
+        arguments = TrainingArguments(
+            output_dir=folder,
+            max_steps=STEPS + 1,
+            save_strategy="no",
+            report_to=[],
+            remove_unused_columns=False,
+            disable_tqdm=True,
+            logging_strategy="no",
+            dataloader_pin_memory=False,
+            bf16=world.device.type == "cuda",
+        )
+        clock = Clock()
+        trainer = Trainer(
+            model=model.module,
+            args=arguments,
+            train_dataset=[0] * 64,
+            data_collator=lambda _: inputs,
+            callbacks=[clock],
+        )
+        trainer.train()
+    return STEPS * micro_batch / (time.process_time() - clock.start)
 
 
 def main() -> None:
     side = int(sys.argv[1]) if len(sys.argv) > 1 else 512
     print(f"config://deepseek-ocr2-tiny, {side} px pages, torch {torch.__version__}")
     for micro_batch in (1, 2, 4, 8):
-        wall, processor = measure(side, micro_batch)
-        print(f"microBatchSize {micro_batch}: {wall:.1f} pages/s, {processor:.1f} pages per processor second")
+        ours, reference = measure_ours(side, micro_batch), measure_reference(side, micro_batch)
+        print(
+            f"microBatchSize {micro_batch}: {ours:.1f} pages per processor second, Trainer {reference:.1f}, "
+            f"ratio {ours / reference:.2f}"
+        )
 
 
 if __name__ == "__main__":
