@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import Any, Final, TypedDict, TypeVar
 
 from huggingface_hub import HfApi, constants, set_client_factory
+from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils._http import default_client_factory
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
@@ -34,7 +35,11 @@ T = TypeVar("T")
 
 OFFICIAL_ENDPOINT: Final = "https://huggingface.co"
 _TIMEOUT_SECONDS: Final = 120.0
+_CONNECT_SECONDS: Final = 3.0
+"""For each address of the host: enough for a lost packet."""
 _listeners: list[OnWait] = []
+_answered: set[str] = set()
+"""Endpoints that this process has heard from: they are waited for longer than those that may not even exist."""
 
 
 class Repository(TypedDict):
@@ -61,31 +66,42 @@ class HubCalls:
         what: completes "could not ..." in messages.
         """
         tries: Counter[object] = Counter()
+        started = time.monotonic()
         _listeners.append(self._on_wait)
         try:
             while True:
                 try:
-                    return action()
+                    result = action()
                 except (HTTP_ERROR, OSError, json.JSONDecodeError, RuntimeError) as error:
-                    self._wait_or_give_up(error, what, tries)
+                    self._wait_or_give_up(find_cause(error), what, tries, started)
+                else:
+                    _answered.add(self.api.endpoint)
+                    return result
         finally:
             _listeners.remove(self._on_wait)
 
-    def _wait_or_give_up(self, error: BaseException, what: str, tries: Counter[object]) -> None:
-        error = find_cause(error)
-        fault = classify(error)
+    def _wait_or_give_up(self, error: BaseException, what: str, tries: Counter[object], started: float) -> None:
+        fault = self._find_fault(error)
         if fault is None:
             raise explain(error, self.location.uri, self._field) or error from error
         tries[fault] += 1
-        pause = compute_pause(fault, tries[fault], get_asked_seconds(error), random.random())  # noqa: S311 - jitter
+        jitter, spent = random.random(), time.monotonic() - started  # noqa: S311 - jitter is no secret
+        pause = compute_pause(fault, tries[fault], get_asked_seconds(error), jitter, spent)
         if pause is None:
+            remedy = " Check the network and HF_ENDPOINT." if fault is Fault.UNREACHABLE else ""
             raise TemporaryError(
                 f"could not {what} {self.location.uri} at {self.api.endpoint}, tried {tries[fault]} times: "
-                f"{fault.value} ({describe(error)}).",
-                reason="HubUnavailable",
+                f"{fault.value} ({describe(error)}).{remedy}",
+                reason="HubUnreachable" if fault is Fault.UNREACHABLE else "HubUnavailable",
             ) from error
         self._on_wait(Waiting(fault.value, pause))
         time.sleep(pause)
+
+    def _find_fault(self, error: BaseException) -> Fault | None:
+        fault = classify(error)
+        if isinstance(error, HfHubHTTPError):
+            _answered.add(self.api.endpoint)
+        return Fault.UNAVAILABLE if fault is Fault.UNREACHABLE and self.api.endpoint in _answered else fault
 
 
 def _decline_xet() -> None:
@@ -100,7 +116,7 @@ def _decline_xet() -> None:
 
 def _build_client() -> Any:
     client = default_client_factory()
-    client.timeout = _TIMEOUT_SECONDS
+    client.timeout = (_CONNECT_SECONDS, _TIMEOUT_SECONDS, _TIMEOUT_SECONDS, _TIMEOUT_SECONDS)
     client.event_hooks = {**client.event_hooks, "response": [_report_throttling]}
     return client
 

@@ -1,5 +1,6 @@
 """What an error of the Hub's client means: try again, or tell the user."""
 
+import importlib
 import json
 import re
 from collections.abc import Mapping
@@ -21,6 +22,9 @@ from deepsynth_store.backoff import Fault
 HTTP_ERROR: Final[type[BaseException]] = HfHubHTTPError.__bases__[0]
 """The base of all errors of the HTTP library below huggingface_hub: httpx up to 1.x, httpx2 from 2.0 on."""
 
+_HTTP_LIBRARY: Final = importlib.import_module(HTTP_ERROR.__module__.partition(".")[0])
+_NO_CONNECTION: Final[tuple[type[BaseException], ...]] = (_HTTP_LIBRARY.ConnectError, _HTTP_LIBRARY.ConnectTimeout)
+
 
 def find_cause(error: BaseException) -> BaseException:
     """The library wraps what went wrong with an upload into a RuntimeError."""
@@ -28,13 +32,15 @@ def find_cause(error: BaseException) -> BaseException:
 
 
 def classify(error: BaseException) -> Fault | None:
-    """None when trying again would not help."""
+    """None when trying again would not help. UNREACHABLE: there was no connection this time."""
     if isinstance(error, HfHubHTTPError):
         return _classify_status(error.response.status_code)
     if isinstance(error, RuntimeError):  # another thread closed the shared client after a refused connection
         return Fault.UNAVAILABLE if "client has been closed" in str(error) else None
     if isinstance(error, OfflineModeIsEnabled):
         return None
+    if isinstance(error, _NO_CONNECTION):
+        return Fault.UNREACHABLE
     # Builtin connection errors come from the Xet library, JSON errors from proxies that answer with a page of theirs.
     unavailable = (HTTP_ERROR, json.JSONDecodeError, ConnectionError, TimeoutError)
     return Fault.UNAVAILABLE if isinstance(error, unavailable) else None

@@ -60,6 +60,28 @@ def test_a_missing_token_is_told_on_the_resource_with_the_remedy(
     assert status["lastFailure"]["exitCode"] == 64
 
 
+def test_a_hub_that_cannot_be_reached_fails_the_resource_with_the_remedy(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with HubServer() as hub:
+        monkeypatch.setenv("HF_ENDPOINT", hub.url)  # a port that is closed from here on
+    generation = yaml.safe_load(RESOURCES.split("---", maxsplit=1)[0])
+    generation["spec"].update(source={"uri": "hf://datasets/someone/texts"}, backoffLimitPerIndex=0)
+    (tmp_path / "hub.yaml").write_text(yaml.safe_dump(generation))
+
+    code = main(["local", "-f", str(tmp_path / "hub.yaml"), "--runs", str(tmp_path / "runs")])
+
+    error = capsys.readouterr().err
+    assert code == 1
+    assert f"at {hub.url}, tried 4 times" in error
+    assert "Check the network and HF_ENDPOINT" in error
+    assert "Traceback" not in error
+    status = load(tmp_path / "runs/datasetgenerations/docstrings.yaml")["status"]
+    assert (status["state"], status["lastFailure"]["exitCode"]) == ("Failed", 75)
+    assert status["lastFailure"]["reason"] == "HubUnreachable"
+    assert "Check the network and HF_ENDPOINT" in status["lastFailure"]["message"]
+
+
 @pytest.mark.slow
 def test_documents_become_pages_and_a_model_is_trained_on_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch

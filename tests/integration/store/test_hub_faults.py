@@ -169,10 +169,20 @@ def run_together(actions: Sequence[Callable[[], None]]) -> None:
     assert failures == []
 
 
-def test_a_hub_that_stays_away_is_given_up_with_its_address(hub: HubServer) -> None:
+def test_a_hub_that_stays_away_is_given_up_with_its_address(hub: HubServer, pauses: list[float]) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):  # which is an answer
+        open_dataset(URI)
     hub.stop()
     with pytest.raises(TemporaryError, match=rf"could not read {URI} at {hub.url}, tried 8 times"):
         open_dataset(URI)
+    assert sum(pauses) > 60, "a Hub that is away for a minute must be survived"
+
+
+def test_a_hub_that_never_answered_is_given_up_within_seconds(hub: HubServer, pauses: list[float]) -> None:
+    hub.stop()
+    with pytest.raises(TemporaryError, match=rf"at {hub.url}, tried 4 times: .*Check the network and HF_ENDPOINT"):
+        open_dataset(URI)
+    assert sum(pauses) < 5
 
 
 def test_a_hub_that_comes_back_is_used_again(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:

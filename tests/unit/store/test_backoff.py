@@ -27,6 +27,12 @@ def test_pauses_grow_up_to_a_limit() -> None:
     assert pauses == [0.75, 1.5, 3.0, 6.0, 12.0, 22.5, 22.5, 22.5, 22.5]
 
 
+def test_a_connection_that_is_slow_to_fail_is_not_tried_again() -> None:
+    assert compute_pause(Fault.UNREACHABLE, 1, None, 0.5, spent_seconds=0.1) is not None
+    assert compute_pause(Fault.UNREACHABLE, 1, None, 0.5, spent_seconds=6.0) is None
+    assert compute_pause(Fault.UNAVAILABLE, 1, None, 0.5, spent_seconds=6.0) is not None
+
+
 def test_a_server_that_asks_for_more_than_an_hour_is_given_up() -> None:
     assert compute_pause(Fault.THROTTLED, 1, 3601, 0.5) is None
 
