@@ -71,6 +71,10 @@ class Workplace:
         """Until the TrainingRun on disk is in this state."""
         self._wait(lambda: self.load("trainingrun", "read")["status"].get("state") == state)
 
+    def wait_for_attempt(self) -> None:
+        """Until the TrainingRun on disk knows the Job of its attempt; before, the attempt would just begin again."""
+        self._wait(lambda: self.load("trainingrun", "read")["status"]["attempts"][0].get("jobUid") is not None)
+
     def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60
         while not condition():
@@ -226,6 +230,7 @@ def test_a_second_command_in_the_same_folder_is_refused_and_a_killed_one_is_take
     workplace.fake(train="wait-once")
     command = workplace.start()
     workplace.wait_for("waiting")
+    workplace.wait_for_attempt()
     assert workplace.run() == 64
     assert "another deepsynth command works in this folder" in capsys.readouterr().err
     command.kill()

@@ -60,6 +60,12 @@ def test_an_abort_without_a_word_is_a_consequence_beside_a_real_failure() -> Non
     assert cause.rank == 1
 
 
+def test_an_abort_without_a_word_is_the_cause_beside_ranks_that_lost_a_peer() -> None:
+    cause = find_root_cause([lost(0, 1.0), end(1, -signal.SIGABRT, 1.5), lost(2, 1.1)])
+    assert cause is not None
+    assert cause.rank == 1
+
+
 def test_lost_peers_alone_are_69_with_several_nodes_and_75_on_one() -> None:
     assert find_code(lost(0, 1.0), lost(1, 1.1), num_nodes=2) == ExitCode.PEER_LOST
     assert find_code(lost(0, 1.0), lost(1, 1.1)) == ExitCode.TRY_AGAIN

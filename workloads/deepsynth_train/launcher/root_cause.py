@@ -42,7 +42,10 @@ def find_root_cause(ends: Sequence[WorkerEnd]) -> WorkerEnd | None:
     """The first failure that is not a consequence; the first consequence when there is nothing else; else None."""
     failed = [end for end in ends if end.code not in (ExitCode.DONE, *STOPPED)]
     causes = [end for end in failed if not is_consequence(end)]
-    return min(causes or [end for end in failed if not end.killed] or failed, key=lambda end: end.time, default=None)
+    alive = [end for end in failed if not end.killed]
+    # Ranks that say they lost a peer lost somebody: beside them, the one that died without a word.
+    silent = [end for end in alive if end.error is None]
+    return min(causes or silent or alive or failed, key=lambda end: end.time, default=None)
 
 
 def is_consequence(end: WorkerEnd) -> bool:
