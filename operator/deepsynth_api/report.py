@@ -34,12 +34,14 @@ class Failure(ApiModel):
 
 
 class PlanReport(ApiModel):
-    revision: str
-    digest: str
-    splits: list[PlannedSplit]
-    shards: int
-    rows_read: int
+    revision: str = ""
+    digest: str = ""
+    """Empty until there is a plan."""
+    splits: list[PlannedSplit] = Field(default_factory=list)
+    shards: int = 0
+    rows_read: int = 0
     dropped: list[DroppedRows] = Field(default_factory=list)
+    waiting: str = ""
 
 
 class RenderReport(ApiModel):

@@ -34,6 +34,7 @@ _FILES_PER_PUT: Final = 50
 
 def run_plan(workload: RenderWorkload, reporter: Reporter) -> None:
     """Plan, stage the plan and report its digest. Repeating it gives the same plan."""
+    reporter.show(PlanReport())
     # What cannot work shall neither cost a pass over the data nor fail in every shard.
     open_staging(workload, "0" * 64, reporter.on_wait)
     PageRenderer(workload.page, workload.output.compression)

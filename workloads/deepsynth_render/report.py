@@ -78,7 +78,7 @@ class Reporter:
     def _add_waiting(self, part: Part) -> Part:
         reason, until = self._waiting
         seconds = until - time.monotonic()
-        if isinstance(part, PlanReport) or seconds <= 0:
+        if seconds <= 0:
             return part
         return part.model_copy(update={"waiting": f"{reason}, for another {seconds:.0f} s"})
 

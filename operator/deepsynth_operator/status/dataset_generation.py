@@ -21,7 +21,7 @@ from deepsynth_operator.status.deadline import compute_deadline_wait, find_deadl
 from deepsynth_operator.status.decision import Action, CreateJob, Decision, DeleteJob, SetParallelism
 from deepsynth_operator.status.events import compute_generation_events
 from deepsynth_operator.status.last_failure import find_last_failure
-from deepsynth_operator.status.rendering import compute_planned, compute_published, compute_rendering
+from deepsynth_operator.status.rendering import compute_planned, compute_published, compute_rendering, compute_waiting
 from deepsynth_operator.status.starting import describe_start
 from deepsynth_operator.status.steps import (
     KEPT_JOBS,
@@ -83,6 +83,8 @@ def _observe(status: DatasetGenerationStatus, observed: ObservedGeneration, now:
     status = status.updated(last_failure=find_last_failure(status.last_failure, live.step, pods, now))
     if live.step == "render" and job is not None:
         status = status.updated(progress=compute_rendering(status, job, pods, now))
+    else:
+        status = status.updated(progress=compute_waiting(status.progress, pods, now))
     live = observe_job(live, job, pods)
     over = conclude_job(observed.generation, live, job, pods, now=now, refusal=observed.refusal)
     if over is None or over.outcome != "Succeeded":
@@ -98,10 +100,10 @@ def _take_result(
     if over.step == "render":
         return replace_last(status, over)
     if over.step == "plan":
-        plans = [report.plan for report in reports if report.plan is not None]
+        plans = [report.plan for report in reports if report.plan is not None and report.plan.digest]
         if not plans:
             return replace_last(status, reject_success(over, now))
-        plan = PlanStatus.model_validate(plans[-1].model_dump(exclude={"rows_read"}))
+        plan = PlanStatus.model_validate(plans[-1].model_dump(exclude={"rows_read", "waiting"}))
         return replace_last(status, over).updated(plan=plan, progress=compute_planned(plan, now))
     published = [report.publish for report in reports if report.publish is not None and report.publish.revision]
     if not published:

@@ -35,14 +35,24 @@ def compute_rendering(
         rows=rows,
         pages=pages,
         bytes=max(sum(report.bytes for report in reports), old.bytes),
-        pages_per_second=format_number(rate) if rate else "",
+        pages_per_second=format_number(rate or _measure_rate(pods)) or old.pages_per_second,
         percentage=max(compute_percentage(_count_rows(plan) - left, _count_rows(plan)), old.percentage),
         dropped=dropped if _total(dropped) >= _total(old.dropped) else old.dropped,
-        waiting=next((report.waiting for report in working if report.waiting), ""),
+        waiting=_find_waiting(pods),
     )
     if new == old.updated(estimated_completion_time=None, updated_time=None):
         return old
     return new.updated(estimated_completion_time=_estimate(left, rows, pages, rate, now), updated_time=now)
+
+
+def compute_waiting(
+    old: GenerationProgress | None, pods: Sequence[ObservedPod], now: datetime
+) -> GenerationProgress | None:
+    """Progress while plan or publish is at work: the old one, but for what its pod waits for."""
+    waiting = _find_waiting(pods)
+    if waiting == (old.waiting if old else ""):
+        return old
+    return (old or GenerationProgress()).updated(waiting=waiting, updated_time=now)
 
 
 def compute_planned(plan: PlanStatus, now: datetime) -> GenerationProgress:
@@ -59,12 +69,33 @@ def compute_published(old: GenerationProgress | None, report: PublishReport, now
         pages=report.pages,
         bytes=report.bytes,
         percentage=100,
-        pages_per_second="",
         waiting="",
         estimated_completion_time=None,
         dropped=report.dropped or old.dropped,
         updated_time=now,
     )
+
+
+def _find_waiting(pods: Iterable[ObservedPod]) -> str:
+    """The first that any of the pods at work tells."""
+    reports = [pod.report for pod in pods if pod.report is not None and not pod.has_ended]
+    parts = [report.plan or report.render or report.publish for report in reports]
+    return next((part.waiting for part in parts if part is not None and part.waiting), "")
+
+
+def _measure_rate(pods: Iterable[ObservedPod]) -> float | None:
+    """Pages a second over the pods that are done, start-up and gaps included. None when none of them drew anything:
+    a pod that finds its shard rendered reports its pages, but no rate.
+    """
+    done = [
+        (pod.started, pod.finished, pod.report.render.pages)
+        for pod in pods
+        if pod.started and pod.finished and pod.report and pod.report.render and pod.report.render.pages_per_second
+    ]
+    if not done:
+        return None
+    span = max(finished for _, finished, _ in done) - min(started for started, _, _ in done)
+    return sum(pages for _, _, pages in done) / max(span.total_seconds(), 1.0)  # a cluster's times are whole seconds
 
 
 def _collect_reports(pods: Iterable[ObservedPod]) -> dict[int, RenderReport]:

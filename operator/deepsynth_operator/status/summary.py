@@ -36,7 +36,7 @@ def summarize_generation(generation: DatasetGeneration, status: DatasetGeneratio
         pages=str(progress.pages),
         rate=f"{progress.pages_per_second}/s" if progress.pages_per_second else "",
         eta=format_eta(progress.estimated_completion_time, progress.updated_time),
-        shards=f"{progress.shards_done}/{progress.shards_total}",
+        shards=f"{progress.shards_done}/{progress.shards_total}" if progress.shards_total else "",
         source=source,
         output=generation.spec.output.uri,
     )

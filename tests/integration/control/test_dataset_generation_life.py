@@ -11,7 +11,7 @@ from controller import Controller
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, GenerationProgress, PlannedSplit
 from deepsynth_local.pod_runner import ContainerExit
 
 SHARDS = 3
@@ -52,6 +52,12 @@ def publish(control: Controller) -> None:
     report = PublishReport(uri="pvc://data/xsum", revision="v1", rows=30, pages=60, bytes=9, manifest_sha256="m")
     control.end("xsum-publish-1-0", 0, Report(step="publish", time=control.clock.now(), publish=report))
     control.settle()
+
+
+def get_progress(control: Controller) -> GenerationProgress:
+    progress = control.get_generation().status.progress
+    assert progress is not None
+    return progress
 
 
 def get_failed(control: Controller) -> tuple[str, str, str]:
@@ -95,6 +101,54 @@ def test_progress_adds_up_the_shards_and_the_dropped_rows_of_plan_and_render(con
     assert (progress.pages_per_second, progress.waiting) == ("3", "429 of the Hub")
     assert [(item.reason, item.rows) for item in progress.dropped] == [("TextTooShort", 11), ("TooManyPages", 2)]
     assert control.get_generation().status.summary.eta == "10s"
+
+
+@pytest.mark.parametrize("step", ["plan", "publish"])
+def test_what_plan_and_publish_wait_for_is_shown_until_they_go_on(control: Controller, step: Any) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    if step == "publish":
+        plan(control)
+        render(control, *range(SHARDS))
+    report = Report(step=step, time=control.clock.now())
+    part = {"plan": PlanReport(), "publish": PublishReport(uri="")}[step].updated(waiting="429 of the Hub")
+    control.report(f"xsum-{step}-1-0", report.updated(**{step: part}))
+    control.advance(16)
+    assert get_progress(control).waiting == "429 of the Hub"
+    control.report(f"xsum-{step}-1-0", report)
+    control.advance(16)
+    assert get_progress(control).waiting == ""
+
+
+def test_a_plan_that_ends_without_its_result_is_made_again(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    report = Report(step="plan", time=control.clock.now(), plan=PlanReport(waiting="429 of the Hub"))
+    control.end("xsum-plan-1-0", 0, report)
+    control.settle()
+    status = control.get_generation().status
+    assert (status.plan, status.jobs[0].reason) == (None, "ReportLost")
+
+
+def test_the_last_rate_that_was_seen_stays(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    control.report("xsum-render-1-0", build_shard(control, 0, 7, pages_per_second=2.5))
+    control.advance(16)
+    render(control, *range(SHARDS))  # pods that tell no rate
+    publish(control)
+    status = control.get_generation().status
+    assert (status.state, status.summary.rate) == ("Complete", "2.5/s")
+
+
+def test_a_rate_that_no_poll_has_seen_is_pages_by_render_time(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    control.clock.advance(4)
+    for index, rate in enumerate([90.0, 80.0, 0.0]):  # the last one found its shard rendered
+        control.end(f"xsum-render-1-{index}", 0, build_shard(control, index, pages_per_second=rate))
+    control.settle()
+    publish(control)
+    status = control.get_generation().status
+    assert (status.state, status.summary.rate) == ("Complete", "10/s")
 
 
 def test_a_failed_shard_fails_the_generation_and_nothing_is_published(control: Controller) -> None:

@@ -4,8 +4,8 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth_api.report import PublishReport, RenderReport, Report
-from deepsynth_render.report import Reporter, format_metrics
+from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
+from deepsynth_render.report import Part, Reporter, StepName, format_metrics
 from deepsynth_store import Waiting
 from render_steps import find_free_port
 
@@ -35,20 +35,21 @@ def test_the_report_is_served_while_the_step_runs_and_no_longer(monkeypatch: pyt
         get(port, "/healthz")
 
 
-def test_a_wait_is_shown_until_it_is_over(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(
+    ("step", "part"),
+    [("plan", PlanReport()), ("render", RenderReport(shard=1)), ("publish", PublishReport(uri="hf://datasets/a/b"))],
+)
+def test_a_wait_is_shown_until_it_is_over(monkeypatch: pytest.MonkeyPatch, step: StepName, part: Part) -> None:
     now = 100.0
     monkeypatch.setattr("time.monotonic", lambda: now)
-    reporter = Reporter("publish")
-    reporter.show(PublishReport(uri="hf://datasets/a/b"))
+    reporter = Reporter(step)
+    reporter.show(part)
     reporter.on_wait(Waiting("the Hub's rate limit is reached", 30.0))
     now = 110.0
-    report = reporter.build_report().publish
-    assert report is not None
-    assert report.waiting == "the Hub's rate limit is reached, for another 20 s"
+    waiting = "the Hub's rate limit is reached, for another 20 s"
+    assert getattr(reporter.build_report(), step) == part.updated(waiting=waiting)
     now = 131.0
-    report = reporter.build_report().publish
-    assert report is not None
-    assert report.waiting == ""
+    assert getattr(reporter.build_report(), step) == part
 
 
 def test_the_termination_message_holds_the_failure(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
