@@ -7,6 +7,7 @@ import yaml
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
+from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
 from deepsynth_local.charts import NARROW, Series, build_chart, format_number, smooth
 from deepsynth_local.html_fragments import (
     build_details,
@@ -35,7 +36,7 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
         "Pages per second": progress.pages_per_second if progress else "",
         "Time": format_span(status.start_time, status.completion_time),
     }
-    dropped = [[row.reason, f"{row.rows:,}"] for row in progress.dropped] if progress else []
+    dropped = _list_dropped(progress.dropped if progress else [])
     splits = [[split.name, f"{split.rows:,}"] for split in status.plan.splits] if status.plan else []
     place = f"<p>{escape(output.uri)} <code>{escape(output.revision[:12])}</code></p>" if output else ""
     return _build_section(
@@ -71,6 +72,9 @@ def build_run_section(run: TrainingRun, curves: Curves) -> str:
         run,
         "".join(places) + build_figures(figures),
         _build_charts(curves),
+        build_table(
+            "Training samples left out", ["Reason", "Samples"], _list_dropped(progress.dropped if progress else [])
+        ),
         _build_attempts(status.attempts),
         _build_checkpoints(status.checkpoints, best),
         "".join(f"<p>{escape(note)}</p>" for note in status.notes),
@@ -96,6 +100,10 @@ def _build_message(resource: DatasetGeneration | TrainingRun) -> str:
         if condition is not None and condition.status == "True" and condition.message:
             return f'<p class="soft">{escape(condition.message)}</p>'
     return ""
+
+
+def _list_dropped(dropped: Sequence[DroppedRows]) -> list[list[str]]:
+    return [[row.reason, f"{row.rows:,}"] for row in dropped]
 
 
 def _build_charts(curves: Curves) -> str:

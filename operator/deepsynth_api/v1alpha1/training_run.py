@@ -14,6 +14,7 @@ from deepsynth_api.v1alpha1.base import (
     SecretReference,
     Time,
 )
+from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
 from deepsynth_api.v1alpha1.pod_template import PodTemplate, ResourceRequirements
 
 RunState = Literal[
@@ -365,6 +366,9 @@ class TrainingProgress(ApiModel):
     phase: Annotated[
         str, Field(description="What the processes do: download, start, step, evaluate, save, publish.")
     ] = ""
+    dropped: Annotated[
+        list[DroppedRows], Field(description="Training samples left out before the first step, counted by reason.")
+    ] = Field(default_factory=list)
     estimated_completion_time: Annotated[Time | None, Field(description="When training should end.")] = None
     updated_time: Annotated[Time | None, Field(description="When a report was last read.")] = None
 

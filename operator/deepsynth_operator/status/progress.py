@@ -91,6 +91,7 @@ def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: dat
         loss=format_number(train.loss),
         learning_rate=format_number(train.learning_rate),
         phase=train.phase,
+        dropped=train.dropped or (old.dropped if old is not None else []),
     )
     if old is not None and new == old.updated(estimated_completion_time=None, updated_time=None):
         return old

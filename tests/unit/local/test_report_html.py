@@ -125,6 +125,7 @@ def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFol
         "attempts": [{**attempt, "lastStep": 7}, {"number": 2, "startTime": TIME, "job": "k"}],
         "metrics": [{"name": "validation_loss", "value": "3.25"}],
         "notes": ["step-8 was damaged"],
+        "progress": {"step": 10, "totalSteps": 10, "dropped": [{"reason": "LabelTooLong", "rows": 1234}]},
     }
 
     text = build_report([build_run(**status)], runs, NOW)
@@ -133,6 +134,8 @@ def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFol
     assert "training from 8.9 to" in text
     for expected in ("10 (best)", "killed <9>", "0 to 7", "Validation loss", "step-8 was damaged", "4.5", "read-<i>"):
         assert expected in page.text
+    assert "LabelTooLong" in page.text
+    assert "1,234" in page.text
     assert len(read_curves(runs.volumes / "demo/checkpoints").loss) == 10
 
 
