@@ -99,6 +99,7 @@ class Recorder:
         self.evaluations: dict[int, dict[str, float]] = {}
         self.started: Any = None
         self.notes: list[str] = []
+        self.pinned: Sequence[Any] = ()
         self.downloads: list[tuple[int, int]] = []
         self.records: Sequence[Any] = ()
         self.on_step: Callable[[Any], None] = lambda _: None
@@ -107,6 +108,9 @@ class Recorder:
         self.phases.append(name)
 
     def beat(self) -> None: ...
+
+    def datasets(self, pinned: Sequence[Any]) -> None:
+        self.pinned = pinned
 
     def download(self, done: int, total: int) -> None:
         self.downloads.append((done, total))

@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from deepsynth_api.v1alpha1.base import ApiModel, Time
 from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, PlannedSplit
-from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput
+from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
 
 TERMINATION_MESSAGE_BYTES: Final = 3500
 REPORT_BYTES: Final = 65_536
@@ -87,6 +87,8 @@ class TrainReport(ApiModel):
     download_bytes: int | None = None
     download_bytes_total: int | None = None
     resumed_from_step: int | None = None
+    datasets: list[PinnedDataset] = Field(default_factory=list)
+    """With the revisions that are read: branches and folders resolved."""
     saved_step: int | None = None
     """Newest step that is in a complete checkpoint."""
     checkpoints: list[CheckpointStatus] = Field(default_factory=list)
@@ -168,4 +170,4 @@ def _shorten_messages(report: Report) -> Report:
 
 
 def _drop_metrics(report: Report) -> Report:
-    return _update_train(report, metrics=[], dropped=[])
+    return _update_train(report, metrics=[], dropped=[], datasets=[])

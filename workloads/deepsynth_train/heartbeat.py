@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from deepsynth_api.report import Phase, TrainReport
 from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
-from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput
+from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.checkpoint.retention import find_best
 from deepsynth_train.progress import StartReport, StepReport
@@ -49,6 +49,9 @@ class Heartbeat:
 
     def beat(self) -> None:
         self._folder.write_beat(self._local_rank, Beat(self._rank, self._phase, self._step, time.monotonic()))
+
+    def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
+        self._update(datasets=list(pinned))
 
     def download(self, done: int, total: int) -> None:
         self._update(soon=done < total, download_bytes=done, download_bytes_total=total)

@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from deepsynth_api.report import Phase
+from deepsynth_api.v1alpha1.training_run import PinnedDataset
 
 if TYPE_CHECKING:
     from deepsynth_train.checkpoint import CheckpointRecord
@@ -62,6 +63,9 @@ class Progress(Protocol):
     def beat(self) -> None:
         """Work goes on inside a phase: a validation batch, a downloaded block."""
 
+    def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
+        """The revisions that this attempt reads."""
+
     def download(self, done: int, total: int) -> None:
         """Bytes of the datasets that are on this node."""
 
@@ -85,6 +89,8 @@ class NoProgress:
     def phase(self, name: Phase) -> None: ...
 
     def beat(self) -> None: ...
+
+    def datasets(self, pinned: Sequence[PinnedDataset]) -> None: ...
 
     def download(self, done: int, total: int) -> None: ...
 

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from deepsynth_api.errors import DataError
-from deepsynth_api.v1alpha1.training_run import ModelOutput
+from deepsynth_api.v1alpha1.training_run import ModelOutput, PinnedDataset
 from deepsynth_api.workload import CACHE_VARIABLE, TrainWorkload
 from deepsynth_train.cadence import Cadence, compute_total_steps
 from deepsynth_train.checkpoint import (
@@ -22,6 +22,7 @@ from deepsynth_train.checkpoint import (
     gather_tensors,
     open_checkpoint_folder,
 )
+from deepsynth_train.checkpoint.layout import resolve_folder
 from deepsynth_train.data.dataset import TrainingData, index_data, open_data
 from deepsynth_train.data.loader import BatchMaker
 from deepsynth_train.data.materialise import materialise
@@ -31,6 +32,7 @@ from deepsynth_train.export import export_model, write_model
 from deepsynth_train.loop import Loop
 from deepsynth_train.models import PageModel, build_page_model
 from deepsynth_train.optimizer import build_optimizer
+from deepsynth_train.pins import apply_pins, resolve_datasets, write_pins
 from deepsynth_train.precision import LossScale, build_autocast
 from deepsynth_train.progress import Progress, StartReport
 from deepsynth_train.sampler import Part, Sampler
@@ -64,11 +66,14 @@ def train_workload(
     progress.phase("download")
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the library has no types here
     model = build_page_model(workload)
-    data = _prepare_data(workload, model, world, progress)
+    pinned = _pin_datasets(workload, world, progress)
+    data = _prepare_data(apply_pins(workload, pinned), model, world, progress)
     progress.phase("start")
     place_module(model.module, workload, world)
     checkpoints = open_checkpoint_folder(workload, progress)
     loop = _build_loop(workload, world, progress, should_stop, model=model, data=data, checkpoints=checkpoints)
+    if world.is_first:
+        write_pins(checkpoints.path, checkpoints.target.owner, pinned)
     loop.run()
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None)
@@ -79,6 +84,16 @@ def train_workload(
 def find_cache() -> Path:
     """Folder for datasets in Arrow form, on the node's own disk."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path(tempfile.gettempdir()) / "deepsynth-cache")
+
+
+def _pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> list[PinnedDataset]:
+    """Rank 0 looks, so that no two nodes see a branch at different commits."""
+    folder = resolve_folder(workload.checkpoint.uri)
+    found = resolve_datasets(workload, folder) if world.is_first else []
+    world.wait_for_all(progress.beat)
+    pinned = world.share(found)
+    progress.datasets(pinned)
+    return pinned
 
 
 def _prepare_data(workload: TrainWorkload, model: PageModel, world: World, progress: Progress) -> TrainingData:
@@ -94,7 +109,7 @@ def _prepare_data(workload: TrainWorkload, model: PageModel, world: World, progr
     world.wait_for_all(progress.beat)
     data = open_data(folder, workload.task)
     if world.sum([data.compute_digest()]) != [data.compute_digest() * world.size]:
-        raise DataError("spec.datasets: the nodes see different data; pin spec.datasets[].revision")
+        raise DataError("spec.datasets: the nodes see different data; they must share one volume")
     return data
 
 

@@ -5,9 +5,12 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from typing import TypeVar
 
 import torch
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 TIMEOUT = timedelta(hours=24)
 """Longest that ranks wait for one that downloads; the launcher's heartbeat finds hangs long before."""
@@ -42,6 +45,13 @@ class World:
         if self.size > 1:
             dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
+
+    def share(self, value: T) -> T:
+        """Rank 0's value, on every rank. It must be possible to pickle it."""
+        values = [value]
+        if self.size > 1:
+            dist.broadcast_object_list(values, src=0, device=self.device)
+        return values[0]
 
     def wait_for_all(self, beat: Callable[[], None]) -> None:
         """Return when every rank is here; `beat` is called meanwhile, since that can take as long as a download."""

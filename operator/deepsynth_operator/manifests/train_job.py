@@ -84,10 +84,22 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
         num_nodes=spec.num_nodes,
         num_proc_per_node=spec.num_proc_per_node or count_gpus_per_node(run) or 1,
         attempt=attempt.number,
-        fingerprint=compute_fingerprint(TrainingSettings(**settings), datasets),
+        fingerprint=_compute_fingerprint(run, settings, datasets),
         output_uri=build_output_uri(run),
         cache_bytes=_parse_cache_bytes(run),
     )
+
+
+def _compute_fingerprint(run: TrainingRun, settings: dict[str, Any], datasets: list[WorkloadDataset]) -> str:
+    """A branch counts as it is written: all attempts have one fingerprint, before and after the trainer resolved it.
+
+    A run that adopts checkpoints reads the commit that stands beside them.
+    """
+    named = [
+        dataset if written.dataset_generation_ref else dataset.updated(revision=written.revision)
+        for dataset, written in zip(datasets, run.spec.datasets, strict=True)
+    ]
+    return compute_fingerprint(TrainingSettings(**settings), named)
 
 
 def build_output_uri(run: TrainingRun) -> str:

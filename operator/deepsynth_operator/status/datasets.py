@@ -4,12 +4,13 @@ A DatasetGeneration that is missing, unfinished or failed is waited for: it can 
 applied again. What was pinned once stays, whatever becomes of the other resource.
 """
 
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from deepsynth_api.conditions import ConditionType, find_condition, is_true
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run import Dataset, ModelOutput, PinnedDataset
-from deepsynth_operator.observed import ObservedRun
+from deepsynth_operator.observed import ObservedPod, ObservedRun
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +35,26 @@ def pin_inputs(status: TrainingRunStatus, observed: ObservedRun) -> TrainingRunS
     output = observed.model_run.status.output if observed.model_run else None
     model = ModelOutput(uri=output.uri, revision=output.revision) if output else None
     return status.updated(datasets=[_pin(dataset, observed) for dataset in observed.run.spec.datasets], model=model)
+
+
+def pin_reported(
+    status: TrainingRunStatus, datasets: Sequence[Dataset], pods: Iterable[ObservedPod]
+) -> TrainingRunStatus:
+    """`status` with the revisions that the trainer found where the spec names a branch or none; each only once."""
+    reports = [pod.report.train for pod in pods if pod.report is not None and pod.report.train is not None]
+    found = {(pin.name, pin.uri): pin for train in reports for pin in train.datasets}
+    written = {dataset.name: dataset for dataset in datasets}
+    return status.updated(
+        datasets=[
+            found.get((pin.name, pin.uri), pin) if _is_as_written(pin, written.get(pin.name)) else pin
+            for pin in status.datasets
+        ]
+    )
+
+
+def _is_as_written(pin: PinnedDataset, dataset: Dataset | None) -> bool:
+    """Whether nobody has resolved it yet: it is what the spec says, not what a DatasetGeneration or a trainer found."""
+    return dataset is not None and dataset.dataset_generation_ref is None and pin.revision == dataset.revision
 
 
 def describe_pinned(status: TrainingRunStatus) -> str:

@@ -28,7 +28,7 @@ from deepsynth_operator.status.attempts import (
 from deepsynth_operator.status.backoff import Verdict, compute_due_time, find_verdict
 from deepsynth_operator.status.blocking import find_blocker
 from deepsynth_operator.status.conditions import Situation, acknowledge_generation, is_finished, update_conditions
-from deepsynth_operator.status.datasets import Wait, describe_pinned, find_wait, pin_inputs
+from deepsynth_operator.status.datasets import Wait, describe_pinned, find_wait, pin_inputs, pin_reported
 from deepsynth_operator.status.deadline import compute_deadline_wait, find_deadline_verdict
 from deepsynth_operator.status.decision import Action, CreateJob, Decision, DeleteJob
 from deepsynth_operator.status.ending import conclude_attempt
@@ -70,6 +70,7 @@ def _observe(status: TrainingRunStatus, observed: ObservedRun, now: datetime) ->
     run, pods = observed.run, select_pods(status, observed.children)
     before = (status.progress, status.saved_step)
     status = take_previous_failure(take_reports(status, pods, now), pods)
+    status = pin_reported(status, run.spec.datasets, pods)
     changed = before != (status.progress, status.saved_step)
     live = get_live(status)
     if live is None:

@@ -12,6 +12,7 @@ from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, Report, TrainReport
 from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_api.workload import TrainWorkload
 from deepsynth_local.pod_runner import ContainerExit
 from deepsynth_operator.errors import Refused
 
@@ -96,6 +97,36 @@ def test_a_run_waits_for_its_dataset_and_pins_what_was_published(control: Contro
     status_now = control.get_run().status
     assert [(item.uri, item.revision, item.rows) for item in status_now.datasets] == [("pvc://data/xsum", "v7", 30)]
     assert status_now.state == "Starting"
+
+
+def test_a_branch_is_pinned_where_the_first_attempt_found_it_and_stays_there(control: Controller) -> None:
+    datasets = [{"name": "pages", "uri": "hf://datasets/acme/pages", "revision": "main"}]
+    control.apply(a_training_run().with_spec(datasets=datasets).to_manifest())
+    pinned = {"name": "pages", "uri": "hf://datasets/acme/pages", "rows": 30}
+    found = build_report(control, 0, phase="download", datasets=[{**pinned, "revision": "c0ffee"}])
+    control.report(f"{NAME}-train-1-0", found)
+    control.advance(20)
+    assert [(item.revision, item.rows) for item in control.get_run().status.datasets] == [("c0ffee", 30)]
+    moved = build_report(control, 1, datasets=[{**pinned, "revision": "decaf"}])
+    control.end(f"{NAME}-train-1-0", 1, moved)
+    control.advance(60)
+    assert [item.revision for item in control.get_run().status.datasets] == ["c0ffee"]
+    config_map = control.cluster.store.get("ConfigMap", "default", f"{NAME}-train-2")
+    assert config_map is not None
+    document = TrainWorkload.parse(config_map["data"]["workload.json"])
+    assert [dataset.revision for dataset in document.datasets] == ["c0ffee"]
+
+
+def test_samples_left_out_are_shown_and_not_forgotten_by_the_next_attempt(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    dropped = [{"reason": "LabelTooLong", "rows": 7}]
+    control.end(f"{NAME}-train-1-0", 1, build_report(control, 1, dropped=dropped))
+    control.advance(60)
+    control.report(f"{NAME}-train-2-0", build_report(control, 1, phase="download"))
+    control.advance(20)
+    progress = control.get_run().status.progress
+    assert progress is not None
+    assert [(item.reason, item.rows) for item in progress.dropped] == [("LabelTooLong", 7)]
 
 
 def finish_generation(control: Controller, kind: str, message: str) -> None:

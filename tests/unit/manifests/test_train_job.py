@@ -83,8 +83,17 @@ def test_another_training_may_not_share_checkpoints(spec: dict[str, Any]) -> Non
 
 
 def test_another_revision_of_a_dataset_may_not_share_checkpoints() -> None:
-    moved = a_training_run().with_status(datasets=[{**PINNED, "revision": "c0ffee"}])
-    assert build_document(moved).fingerprint != build_document(a_run()).fingerprint
+    branch = {"name": "pages", "uri": "pvc://data/pages", "revision": "next"}
+    assert build_document(a_run(datasets=[branch])).fingerprint != build_document(a_run()).fingerprint
+    rendered = a_run(datasets=[{"name": "pages", "datasetGenerationRef": {"name": "pages"}}])
+    moved = rendered.with_status(datasets=[{**PINNED, "revision": "c0ffee"}])
+    assert build_document(moved).fingerprint != build_document(rendered).fingerprint
+
+
+def test_what_the_trainer_found_for_a_branch_is_in_the_document_but_not_in_the_fingerprint() -> None:
+    resolved = build_document(a_run().with_status(datasets=[{**PINNED, "revision": "c0ffee"}]))
+    assert [dataset.revision for dataset in resolved.datasets] == ["c0ffee"]
+    assert resolved.fingerprint == build_document(a_run()).fingerprint
 
 
 def test_a_run_that_starts_from_another_gets_the_model_that_was_pinned() -> None:

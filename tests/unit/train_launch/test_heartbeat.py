@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deepsynth_api.report import TrainReport
-from deepsynth_api.v1alpha1.training_run import ModelOutput
+from deepsynth_api.v1alpha1.training_run import ModelOutput, PinnedDataset
 from deepsynth_train import heartbeat as heartbeat_module
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.heartbeat import Heartbeat
@@ -75,6 +75,7 @@ def test_only_the_first_worker_of_a_node_keeps_the_report(folder: RunFolder) -> 
 def test_the_report_holds_what_the_loop_said(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 0)
     heartbeat = Heartbeat(folder, attempt=4, rank=0, local_rank=0)
+    heartbeat.datasets([PinnedDataset(name="pages", uri="hf://datasets/a/b", revision="c0ffee")])
     heartbeat.download(7, 9)
     heartbeat.start(StartReport(10, 100, 145, resumed_from_step=2, dropped=[DroppedSamples("LabelTooLong", 3)]))
     heartbeat.phase("step")
@@ -84,6 +85,7 @@ def test_the_report_holds_what_the_loop_said(folder: RunFolder, monkeypatch: pyt
     assert (report.download_bytes, report.download_bytes_total, report.image_tokens_per_page) == (7, 9, 145)
     assert [(dropped.reason, dropped.rows) for dropped in report.dropped] == [("LabelTooLong", 3)]
     assert (report.loss, report.remaining_seconds) == (1.25, 7.0)
+    assert [pin.revision for pin in report.datasets] == ["c0ffee"]
 
 
 def test_steps_in_quick_succession_are_reported_once_but_the_last_one_always(folder: RunFolder) -> None:

@@ -1,6 +1,7 @@
 """A datasets.Dataset from a notebook as the parquet files that everything else reads."""
 
 import hashlib
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -32,6 +33,7 @@ def write_dataset(dataset: Any, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     dataset.to_parquet(str(partial))
+    os.utime(partial, (0, 0))  # the file's time is part of a folder's revision, and the content alone counts here
     partial.rename(target)
 
 

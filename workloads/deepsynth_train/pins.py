@@ -1,0 +1,73 @@
+"""Which revision of each dataset a run reads: resolved once, the same on every node and in every attempt.
+
+A branch moves, and a folder can be written anew. The controller pins what it hears of; an attempt that dies before that
+leaves its answer beside the checkpoints that it may have written.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1.training_run import PinnedDataset
+from deepsynth_api.workload import TrainWorkload, WorkloadDataset
+from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
+from deepsynth_store.atomic import write_file_atomically
+from deepsynth_train.checkpoint.owner import Owner, check_ownership
+
+PINS_FILE: Final = "datasets.json"
+
+
+def resolve_datasets(workload: TrainWorkload, checkpoints: Path) -> list[PinnedDataset]:
+    """Every dataset with the commit or digest to read: what `checkpoints` were trained on, else what is there now.
+
+    Raises DataError when a folder no longer holds what was pinned, and the errors of opening a dataset.
+    """
+    pins = read_pins(checkpoints, workload.fingerprint)
+    return [_resolve(dataset, pins.get(dataset.name, dataset.revision)) for dataset in workload.datasets]
+
+
+def apply_pins(workload: TrainWorkload, pinned: Sequence[PinnedDataset]) -> TrainWorkload:
+    """The document with these revisions in place of branches."""
+    pairs = zip(workload.datasets, pinned, strict=True)
+    return workload.updated(datasets=[dataset.updated(revision=pin.revision) for dataset, pin in pairs])
+
+
+def read_pins(checkpoints: Path, fingerprint: str) -> dict[str, str]:
+    """Revisions by name of dataset; none where `checkpoints` is new or another training's."""
+    path = checkpoints / PINS_FILE
+    try:
+        document = json.loads(path.read_text())
+        return dict(document["revisions"]) if document["fingerprint"] == fingerprint else {}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"{path} cannot be read ({error}); set spec.checkpoint.uri to another folder",
+            reason="CheckpointFolderUnusable",
+        ) from error
+
+
+def write_pins(checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset]) -> None:
+    """Remember the revisions, before the first step. Raises PeerLostError when a later attempt owns the folder."""
+    revisions = {pin.name: pin.revision for pin in pinned}
+    if read_pins(checkpoints, owner.fingerprint) == revisions:
+        return
+    check_ownership(checkpoints, owner)
+    document = {"fingerprint": owner.fingerprint, "revisions": revisions}
+    write_file_atomically(checkpoints / PINS_FILE, json.dumps(document, indent=1).encode())
+
+
+def _resolve(dataset: WorkloadDataset, revision: str | None) -> PinnedDataset:
+    folder = open_dataset(dataset.uri, revision, field=f"spec.datasets[{dataset.name}].uri")
+    return PinnedDataset(name=dataset.name, uri=dataset.uri, revision=folder.revision, rows=_count_documents(folder))
+
+
+def _count_documents(folder: DatasetFolder) -> int | None:
+    """As the manifest says; None for a dataset that something else made."""
+    if not any(file.path == MANIFEST for file in folder.list_files(MANIFEST)):
+        return None
+    manifest: Any = json.loads(folder.read(MANIFEST))
+    count = manifest.get("documents") if isinstance(manifest, Mapping) else None
+    return count if isinstance(count, int) else None
