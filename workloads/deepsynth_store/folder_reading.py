@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import os
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
 
@@ -21,10 +21,15 @@ class FolderDataset:
     """See DatasetFolder. The revision is compared again at each opening, so that two generations never mix."""
 
     def __init__(self, location: FolderLocation, revision: str | None, *, field: str) -> None:
-        if not location.path.is_dir():
-            raise ConfigurationError(f"{field}: {location.uri} is not there (no folder {location.path}).")
         self.uri = location.uri
         self._root = location.path
+        self._field = field
+        with explain_unreadable(field, self.uri):
+            self._open(location, revision)
+
+    def _open(self, location: FolderLocation, revision: str | None) -> None:
+        if not location.path.is_dir():
+            raise ConfigurationError(f"{self._field}: {location.uri} is not there (no folder {location.path}).")
         self.revision = compute_folder_revision(self._root)
         if revision is not None and revision != self.revision:
             raise DataError(
@@ -35,7 +40,11 @@ class FolderDataset:
         self._known = parse_manifest(manifest.read_bytes(), self.uri) if manifest.exists() else {}
 
     def list_files(self, prefix: str = "") -> Sequence[StoredFile]:
-        self._check_unchanged()
+        with explain_unreadable(self._field, self.uri):
+            self._check_unchanged()
+            return self._list_files(prefix)
+
+    def _list_files(self, prefix: str) -> Sequence[StoredFile]:
         found = {path: size for path, size, _ in walk_files(self._root) if path.startswith(prefix)}
         return [
             StoredFile(path, size, self._known[path].sha256 if path in self._known else None)
@@ -43,7 +52,7 @@ class FolderDataset:
         ]
 
     def open(self, path: str) -> BinaryIO:
-        with contextlib.ExitStack() as closing:
+        with explain_unreadable(self._field, self.uri), contextlib.ExitStack() as closing:
             try:
                 file = closing.enter_context(self._find(path).open("rb"))
             except (FileNotFoundError, IsADirectoryError) as error:
@@ -87,11 +96,27 @@ def compute_folder_revision(root: Path) -> str:
         return hashlib.sha256(listing.encode()).hexdigest()
 
 
+@contextlib.contextmanager
+def explain_unreadable(field: str, uri: str) -> Iterator[None]:
+    """Raise ConfigurationError where the system does not let this process read."""
+    try:
+        yield
+    except PermissionError as error:
+        raise ConfigurationError(
+            f"{field}: {error.filename} of {uri} cannot be read ({error.strerror}). "
+            f"Make it readable for user {os.getuid()}: chmod a+r a file, a+rx a folder."
+        ) from error
+
+
 def walk_files(root: Path) -> list[tuple[str, int, int]]:
-    """(relative path, bytes, modification time in ns) of each file, sorted; nothing hidden."""
+    """(relative path, bytes, modification time in ns) of each file, sorted; nothing hidden.
+
+    PermissionError for a folder that cannot be listed: its files would silently be missing.
+    """
     found = []
-    for folder, folders, names in os.walk(root):
-        folders[:] = [name for name in folders if not name.startswith(".")]
+    for folder, folders, names in os.walk(root, onerror=_refuse_unlisted):
+        # lost+found is at the root of volumes and belongs to the system.
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
         for name in names:
             if not name.startswith("."):
                 path = Path(folder, name)
@@ -99,3 +124,8 @@ def walk_files(root: Path) -> list[tuple[str, int, int]]:
                     status = path.stat()
                     found.append((path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
     return sorted(found)
+
+
+def _refuse_unlisted(error: OSError) -> None:
+    if isinstance(error, PermissionError):  # other folders are deleted since the listing, so not there
+        raise error

@@ -2,8 +2,10 @@
 
 import errno
 import json
+import os
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -112,6 +114,50 @@ def test_a_page_on_which_no_text_fits_is_refused_by_the_plan(build_steps: Build,
     write_parquet(tmp_path / "source/train.parquet", build_rows(2))
     message = build_steps(tmp_path / "source", page={"size": "100x100", "fontSizesPx": [90]}).fail("plan", 64)
     assert "100x100" in message
+
+
+@pytest.mark.parametrize(
+    ("uri", "unreadable"),
+    [
+        ("source", "source"),
+        ("source", "source/more"),
+        ("source", "source/train.parquet"),
+        ("source/train.parquet", "source/train.parquet"),
+    ],
+)
+def test_a_source_that_may_not_be_read_is_named_with_the_remedy(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, unreadable: str
+) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    write_parquet(tmp_path / "source/more/train.parquet", build_rows(2, 2))
+    forbid(monkeypatch, tmp_path / unreadable)
+    message = build_steps(tmp_path / uri).fail("plan", 64)
+    assert f"source.uri: {tmp_path / unreadable} of file://{tmp_path / uri} cannot be read" in message
+    assert "chmod a+r" in message
+
+
+def forbid(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
+    """Refuse to open or list `path`, as the system does, but not to root, as whom tests may run."""
+
+    def refuse(function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(target: Any, *arguments: Any, **options: Any) -> Any:
+            if str(target) == str(path):
+                raise PermissionError(errno.EACCES, "Permission denied", str(path))
+            return function(target, *arguments, **options)
+
+        return call
+
+    monkeypatch.setattr(Path, "open", refuse(Path.open))
+    monkeypatch.setattr(os, "scandir", refuse(os.scandir))
+
+
+def test_volumes_come_with_a_folder_that_only_the_system_reads(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_parquet(tmp_path / "source/train.parquet", build_rows(2))
+    (tmp_path / "source/lost+found").mkdir()
+    forbid(monkeypatch, tmp_path / "source/lost+found")
+    build_steps(tmp_path / "source").succeed("plan")
 
 
 def test_an_output_that_cannot_be_written_is_named_before_the_source_is_read(build_steps: Build) -> None:

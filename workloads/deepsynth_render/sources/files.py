@@ -5,8 +5,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import BinaryIO, Protocol
 
-from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.errors import DataError
 from deepsynth_store import OnWait, StoredFile, open_dataset
+from deepsynth_store.folder_reading import explain_unreadable
 from deepsynth_store.uri import FolderLocation, parse_uri
 
 FIELD = "source.uri"
@@ -27,8 +28,9 @@ class SourceFiles(Protocol):
 def open_files(uri: str, revision: str | None, on_wait: OnWait | None) -> SourceFiles:
     """Pin what `uri` names; see open_dataset for errors."""
     location = parse_uri(uri, FIELD)
-    if isinstance(location, FolderLocation) and location.path.is_file():
-        return SingleFile(uri, location.path, revision)
+    with explain_unreadable(FIELD, uri):
+        if isinstance(location, FolderLocation) and location.path.is_file():
+            return SingleFile(uri, location.path, revision)
     return open_dataset(uri, revision, field=FIELD, on_wait=on_wait)
 
 
@@ -49,10 +51,8 @@ class SingleFile:
         return [self._file] if self._file.path.startswith(prefix) else []
 
     def open(self, path: str) -> BinaryIO:
-        try:
+        with explain_unreadable(FIELD, self.uri):
             return self._path.with_name(path).open("rb")
-        except PermissionError as error:
-            raise ConfigurationError(f"{FIELD}: {self.uri} cannot be read ({error}).") from error
 
     def read(self, path: str) -> bytes:
         with self.open(path) as file:
