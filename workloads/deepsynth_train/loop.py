@@ -20,6 +20,7 @@ from deepsynth_train.progress import Progress, StepReport
 from deepsynth_train.sampler import Sampler, derive_seed, split_batch
 from deepsynth_train.schedule import compute_learning_rate
 from deepsynth_train.step import Flags, StepOutcome, Stepper
+from deepsynth_train.tracking import Tracking
 
 
 @dataclass
@@ -40,6 +41,7 @@ class Loop:
     should_stop: Callable[[], bool]
     write_model: WriteModel | None
     threads: int
+    tracking: Tracking
     step: int = 0
     metrics: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
@@ -51,6 +53,7 @@ class Loop:
 
         Raises DataError (NonFiniteLoss) when the loss of a step is not finite twice.
         """
+        self.tracking.begin(self.step + 1 if self.metrics else 0)
         if self.step == 0 and not self.metrics:
             self._evaluate()
         self._enter_steps()
@@ -59,6 +62,7 @@ class Loop:
             self._do_step(batches)
         self._save()
         self.checkpoints.wait()
+        self.tracking.finish()
 
     def _do_step(self, batches: Iterator[Batch]) -> None:
         start = time.perf_counter()
@@ -144,7 +148,12 @@ class Loop:
             remaining_seconds=(self.cadence.total_steps - self.step) * rates.seconds_per_step,
             skipped=not outcome.updated,
         )
-        self._note(loss=outcome.loss, grad_norm=outcome.grad_norm, learning_rate=report.learning_rate)
+        self._note(
+            loss=outcome.loss,
+            grad_norm=outcome.grad_norm,
+            learning_rate=report.learning_rate,
+            samples_per_second=float(f"{rates.samples:.4g}"),
+        )
         self.progress.step(report)
 
     def _evaluate(self) -> float | None:
@@ -174,6 +183,7 @@ class Loop:
 
     def _note(self, **values: float) -> None:
         self.metrics.append({"step": self.step, **values})
+        self.tracking.write(self.step, values)
 
     def _save(self) -> None:
         if self.step == 0:

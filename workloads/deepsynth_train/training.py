@@ -39,6 +39,7 @@ from deepsynth_train.sampler import Part, Sampler
 from deepsynth_train.schedule import compute_warmup_steps
 from deepsynth_train.sharding import build_reduction, gather_full_state, is_sharded, place_module
 from deepsynth_train.step import Stepper
+from deepsynth_train.tracking import Tracking
 from deepsynth_train.world import World
 
 
@@ -65,13 +66,16 @@ def train_workload(
     """
     progress.phase("download")
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the library has no types here
+    tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload)
     pinned = _pin_datasets(workload, world, progress)
     data = _prepare_data(apply_pins(workload, pinned), model, world, progress)
     progress.phase("start")
     place_module(model.module, workload, world)
     checkpoints = open_checkpoint_folder(workload, progress)
-    loop = _build_loop(workload, world, progress, should_stop, model=model, data=data, checkpoints=checkpoints)
+    loop = _build_loop(
+        workload, world, progress, should_stop, model=model, data=data, checkpoints=checkpoints, tracking=tracking
+    )
     if world.is_first:
         write_pins(checkpoints.path, checkpoints.target.owner, pinned)
     loop.run()
@@ -122,6 +126,7 @@ def _build_loop(
     model: PageModel,
     data: TrainingData,
     checkpoints: CheckpointFolder,
+    tracking: Tracking,
 ) -> Loop:
     optimizer = build_optimizer(model.module, workload.optimizer)
     loaded = _resume(model, optimizer, checkpoints)
@@ -183,6 +188,7 @@ def _build_loop(
         should_stop=should_stop,
         write_model=None if is_sharded(workload, world) else _build_writer(model),
         threads=world.threads,
+        tracking=tracking,
         step=loaded.step if loaded else 0,
         metrics=loaded.metrics if loaded else [],
     )

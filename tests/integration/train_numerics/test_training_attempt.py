@@ -47,7 +47,10 @@ def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path
 
     recorder = Recorder()
     config = build_config(
-        tmp_path, epochs=2, evaluation={"metrics": ["loss", "rouge"], "max_new_tokens": 3, "every_steps": 3}
+        tmp_path,
+        epochs=2,
+        evaluation={"metrics": ["loss", "rouge"], "max_new_tokens": 3, "every_steps": 3},
+        tracking=[{"tensorboard": {"uri": f"file://{tmp_path}/tensorboard"}}],
     )
     result = Trainer(config, recorder).train(pages)
     assert (result.step, result.saved_step, result.stopped) == (5, 5, False)
@@ -76,7 +79,16 @@ def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path
     processors: Any = AutoProcessor
     assert processors.from_pretrained(output).tokenizer.eos_token_id == 1
     curve = [json.loads(line) for line in (tmp_path / "checkpoints/step-5/metrics.jsonl").read_text().splitlines()]
-    assert [line["step"] for line in curve if "loss" in line] == [1, 2, 3, 4, 5]
+    assert [line["step"] for line in curve if line.get("samples_per_second", 0) > 0 and "loss" in line] == [
+        1,
+        2,
+        3,
+        4,
+        5,
+    ]
+    (events,) = (tmp_path / "tensorboard").glob("notebook-*/events.*")
+    for name in (b"loss", b"grad_norm", b"learning_rate", b"samples_per_second", LOSS.encode(), ROUGE_L.encode()):
+        assert name in events.read_bytes()
 
 
 def test_a_second_call_resumes_and_a_changed_configuration_is_refused(pages: Path, tmp_path: Path) -> None:

@@ -112,7 +112,10 @@ def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFol
     for step, name in ((9, "step-9"), (10, "step-10"), (11, "step-11.tmp-attempt-1")):
         folder = runs.volumes / "demo/checkpoints" / name
         folder.mkdir(parents=True)
-        lines = [json.dumps({"step": index, "loss": 9.0 - index / 10}) for index in range(1, step + 1)]
+        lines = [
+            json.dumps({"step": index, "loss": 9.0 - index / 10, "samples_per_second": 7.5})
+            for index in range(1, step + 1)
+        ]
         lines += ["not json", "[1]", json.dumps({"step": 1, "loss": float("nan")})]
         lines += [json.dumps({"step": 5, "validation_loss": 3.25, "validation_loss_swapped": 4.5})]
         (folder / "metrics.jsonl").write_text("\n".join(lines))
@@ -134,6 +137,7 @@ def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFol
     assert "training from 8.9 to" in text
     for expected in ("10 (best)", "killed <9>", "0 to 7", "Validation loss", "step-8 was damaged", "4.5", "read-<i>"):
         assert expected in page.text
+    assert "Throughput: samples/s from 7.5 to 7.5" in text
     assert "LabelTooLong" in page.text
     assert "1,234" in page.text
     assert len(read_curves(runs.volumes / "demo/checkpoints").loss) == 10

@@ -1,0 +1,138 @@
+"""The services of spec.tracking, one class each. All attempts of a run write to one record, named by the run's uid."""
+
+import importlib
+import os
+import tempfile
+import time
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1.training_run import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_store.uri import FolderLocation, parse_uri
+
+RUN_TAG: Final = "deepsynth.io/run-uid"
+EXPERIMENT_VARIABLE: Final = "MLFLOW_EXPERIMENT_NAME"
+"""MLflow's own name for it; set it in spec.template.env."""
+
+
+class Tracker(Protocol):
+    """Called from one thread. Any exception is the service's: it ends the tracking and not the training."""
+
+    def start(self, first_step: int) -> None:
+        """Open the run's record. first_step: what earlier attempts wrote from here on is written again."""
+
+    def write(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def finish(self) -> None:
+        """Everything is written."""
+
+
+class TensorBoardTracker:
+    """Event files in a folder of the run's own."""
+
+    def __init__(self, settings: TensorBoardTracking, workload: TrainWorkload, field: str) -> None:
+        self._module = _import("torch.utils.tensorboard", "tensorboard", field)
+        location = parse_uri(settings.uri, f"{field}.tensorboard.uri")
+        if not isinstance(location, FolderLocation):
+            raise ConfigurationError(f"{field}.tensorboard.uri: {settings.uri} is no folder; use pvc:// or file://")
+        self._folder = location.path / _name(workload)
+
+    def start(self, first_step: int) -> None:
+        self._writer: Any = self._module.SummaryWriter(str(self._folder), purge_step=first_step)
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        for name, value in values.items():
+            self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def finish(self) -> None:
+        self._writer.close()
+
+
+class WandbTracker:
+    """Weights & Biases passes over steps that an earlier attempt wrote already; they are the same."""
+
+    def __init__(self, settings: WandbTracking, workload: TrainWorkload, field: str) -> None:
+        self._module = _import("wandb", "wandb", field)
+        self._project = settings.project
+        self._workload = workload
+
+    def start(self, first_step: int) -> None:
+        del first_step
+        self._run: Any = self._module.init(
+            project=self._project,
+            id=self._workload.uid,
+            name=self._workload.name,
+            resume="allow",
+            dir=tempfile.gettempdir(),
+        )
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._run.log(dict(values), step=step)
+
+    def finish(self) -> None:
+        self._run.finish()
+
+
+class MlflowTracker:
+    """The server chooses the ids of runs, so a tag holds the uid. Steps done twice are there twice, with equal values.
+
+    The experiment is that of MLFLOW_EXPERIMENT_NAME, else `deepsynth`.
+    """
+
+    def __init__(self, settings: MlflowTracking, workload: TrainWorkload, field: str) -> None:
+        self._module = _import("mlflow", "mlflow", field)
+        self._uri = settings.uri
+        self._workload = workload
+
+    def start(self, first_step: int) -> None:
+        del first_step
+        self._client: Any = self._module.MlflowClient(tracking_uri=self._uri)
+        experiment = self._find_experiment()
+        wanted = f"tags.`{RUN_TAG}` = '{self._workload.uid}'"
+        found = self._client.search_runs([experiment], filter_string=wanted, max_results=1)
+        tags = {RUN_TAG: self._workload.uid}
+        run = found[0] if found else self._client.create_run(experiment, tags=tags, run_name=self._workload.name)
+        self._run_id = run.info.run_id
+        self._client.update_run(self._run_id, status="RUNNING")
+
+    def _find_experiment(self) -> str:
+        name = os.environ.get(EXPERIMENT_VARIABLE, "deepsynth")
+        experiment = self._client.get_experiment_by_name(name)
+        return str(experiment.experiment_id if experiment else self._client.create_experiment(name))
+
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        now = int(time.time() * 1000)
+        metric = self._module.entities.Metric
+        self._client.log_batch(self._run_id, metrics=[metric(name, value, now, step) for name, value in values.items()])
+
+    def finish(self) -> None:
+        self._client.set_terminated(self._run_id, status="FINISHED")
+
+
+def build_tracker(settings: Tracking, workload: TrainWorkload, field: str) -> Tracker:
+    """The service that `settings` names. Raises ConfigurationError where its package is not in the image."""
+    if settings.tensorboard:
+        return TensorBoardTracker(settings.tensorboard, workload, field)
+    if settings.wandb:
+        return WandbTracker(settings.wandb, workload, field)
+    if settings.mlflow:
+        return MlflowTracker(settings.mlflow, workload, field)
+    raise ConfigurationError(f"{field}: name one of tensorboard, wandb and mlflow")
+
+
+def _import(module: str, package: str, field: str) -> Any:
+    try:
+        return importlib.import_module(module)
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{field}.{package}: the package {package} is not in the image ({error}); install it there (FROM the "
+            f"image, RUN pip install {package}) and set spec.image",
+            reason="TrackerNotInstalled",
+        ) from error
+
+
+def _name(workload: TrainWorkload) -> str:
+    return f"{workload.name}-{workload.uid}"
