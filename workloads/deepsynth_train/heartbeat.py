@@ -22,7 +22,10 @@ logger = logging.getLogger("deepsynth_train")
 
 
 class Heartbeat:
-    """Implements Progress. Every rank beats; the first worker of a node also keeps the node's TrainReport."""
+    """Implements Progress. Every rank beats; the first worker of a node also keeps the node's TrainReport.
+
+    Saves and tracking report from threads of their own, so both files are written under one lock.
+    """
 
     def __init__(self, folder: RunFolder, attempt: int, rank: int, local_rank: int) -> None:
         self._folder = folder
@@ -48,7 +51,8 @@ class Heartbeat:
         self._update(phase=name)
 
     def beat(self) -> None:
-        self._folder.write_beat(self._local_rank, Beat(self._rank, self._phase, self._step, time.monotonic()))
+        with self._lock:
+            self._folder.write_beat(self._local_rank, Beat(self._rank, self._phase, self._step, time.monotonic()))
 
     def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
         self._update(datasets=list(pinned))
@@ -87,13 +91,12 @@ class Heartbeat:
             checkpoints=[build_status(record) for record in records],
             best_checkpoint=build_status(best) if best else None,
             saved_step=records[0].step if records else None,
-            notes=[*self._folder_notes, *self._own_notes],
         )
 
     def note(self, text: str) -> None:
         self._own_notes.append(text)
         self._log(text)
-        self._update(notes=[*self._folder_notes, *self._own_notes])
+        self._update()
 
     def finish(self, output: ModelOutput | None) -> None:
         """The last report. output: the final model."""
@@ -106,7 +109,8 @@ class Heartbeat:
         if self._local_rank != 0:
             return
         with self._lock:
-            self._report = self._report.model_copy(update=fields)
+            notes = [*self._folder_notes, *self._own_notes]
+            self._report = self._report.model_copy(update={**fields, "notes": notes})
             now = time.monotonic()
             if soon and now - self._reported < REPORT_PERIOD:
                 return

@@ -1,4 +1,5 @@
 import logging
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -86,6 +87,17 @@ def test_the_report_holds_what_the_loop_said(folder: RunFolder, monkeypatch: pyt
     assert [(dropped.reason, dropped.rows) for dropped in report.dropped] == [("LabelTooLong", 3)]
     assert (report.loss, report.remaining_seconds) == (1.25, 7.0)
     assert [pin.revision for pin in report.datasets] == ["c0ffee"]
+
+
+def test_notes_of_other_threads_and_beats_do_not_get_in_each_others_way(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    heartbeat.phase("step")
+    with ThreadPoolExecutor(4) as threads:
+        beats = [threads.submit(heartbeat.beat) for _ in range(300)]
+        notes = [threads.submit(heartbeat.note, f"note {number}") for number in range(100)]
+    for future in [*beats, *notes]:
+        future.result()
+    assert sorted(read_report(folder).notes) == sorted(f"note {number}" for number in range(100))
 
 
 def test_steps_in_quick_succession_are_reported_once_but_the_last_one_always(folder: RunFolder) -> None:
