@@ -42,7 +42,7 @@ def pin_reported(
 ) -> TrainingRunStatus:
     """`status` with the revisions that the trainer found where the spec names a branch or none; each only once."""
     reports = [pod.report.train for pod in pods if pod.report is not None and pod.report.train is not None]
-    found = {(pin.name, pin.uri): pin for train in reports for pin in train.datasets}
+    found = {(pin.name, pin.uri): pin for train in reports for pin in train.datasets if pin.revision}
     written = {dataset.name: dataset for dataset in datasets}
     return status.updated(
         datasets=[

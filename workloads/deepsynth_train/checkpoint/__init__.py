@@ -2,6 +2,7 @@
 
 folder/
   owner.json                    the run, its fingerprint and the attempt that may commit here
+  datasets.json                 the revisions that the checkpoints were trained on (deepsynth_train/pins.py)
   step-120/                     a committed checkpoint
     shards/                     model and optimizer, torch.distributed.checkpoint format, resharded on load
     model/                      what `from_pretrained` opens
