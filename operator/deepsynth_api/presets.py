@@ -5,7 +5,8 @@ Script-based sets (mlsum, samsum, arxiv, pubmed) are read through the Hub's parq
 
 from typing import Final
 
-from deepsynth_api.v1alpha1.dataset_generation import Columns, PresetName, Source
+from deepsynth_api.v1alpha1.dataset_generation import PresetName
+from deepsynth_api.v1alpha1.rendering_settings import Columns, Source
 
 
 def _source(repository: str, config: str | None, text: str, summary: str, *splits: str) -> Source:

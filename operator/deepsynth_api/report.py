@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 from pydantic import Field, ValidationError
 
 from deepsynth_api.v1alpha1.base import ApiModel, Time
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, PlannedSplit
-from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
 
 TERMINATION_MESSAGE_BYTES: Final = 3500
 REPORT_BYTES: Final = 65_536

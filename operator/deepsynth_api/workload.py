@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1.base import ApiModel
-from deepsynth_api.v1alpha1.dataset_generation import RenderingSettings, Source
-from deepsynth_api.v1alpha1.training_run import DatasetSplits, TrainingSettings
+from deepsynth_api.v1alpha1.rendering_settings import RenderingSettings, Source
+from deepsynth_api.v1alpha1.training_settings import DatasetSplits, TrainingSettings
 
 DOCUMENT_PATH: Final = "/etc/deepsynth/workload.json"
 TERMINATION_LOG_PATH: Final = "/dev/termination-log"

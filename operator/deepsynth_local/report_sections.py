@@ -7,7 +7,7 @@ import yaml
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_local.charts import NARROW, Series, build_chart, format_number, smooth
 from deepsynth_local.html_fragments import (
     build_details,

@@ -3,7 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Mapping
 
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 
 
 def list_dropped(counts: Mapping[str, int]) -> list[DroppedRows]:

@@ -11,7 +11,7 @@ from typing import Final
 from deepsynth_api.errors import DataError
 from deepsynth_api.report import PlanReport
 from deepsynth_api.v1alpha1 import Filters
-from deepsynth_api.v1alpha1.dataset_generation import PlannedSplit
+from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_render.cut_shards import ShardCutter
 from deepsynth_render.deduplicate import SeenTexts, hash_text, order_splits

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 from pydantic import Field, ValidationError
 
 from deepsynth_api.v1alpha1.base import ApiModel
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_render.plan_document import Look, PinnedSource
 from deepsynth_store import DatasetTarget
 

@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, ValidationError
 
 from deepsynth_api.v1alpha1.base import ApiModel
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_render.published import ManifestFile
 from deepsynth_store import DatasetTarget, StoredFile
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_api.v1alpha1.training_run import ModelOutput
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_store import publish_folder
 from deepsynth_store.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.uri import HubLocation, parse_uri

@@ -6,8 +6,8 @@ import time
 from collections.abc import Mapping, Sequence
 
 from deepsynth_api.report import Phase, TrainReport
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows
-from deepsynth_api.v1alpha1.training_run import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.checkpoint.retention import find_best
 from deepsynth_train.progress import StartReport, StepReport

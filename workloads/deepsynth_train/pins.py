@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1.training_run import PinnedDataset
+from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
 from deepsynth_store.atomic import write_file_atomically

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Protocol
 
 from deepsynth_api.report import Phase
-from deepsynth_api.v1alpha1.training_run import PinnedDataset
+from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 
 if TYPE_CHECKING:
     from deepsynth_train.checkpoint import CheckpointRecord

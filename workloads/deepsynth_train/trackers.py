@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1.training_run import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
+from deepsynth_api.v1alpha1.training_settings import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store.uri import FolderLocation, parse_uri
 

@@ -12,7 +12,7 @@ import torch
 import transformers
 
 from deepsynth_api.errors import DataError
-from deepsynth_api.v1alpha1.training_run import ModelOutput, PinnedDataset
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_api.workload import CACHE_VARIABLE, TrainWorkload
 from deepsynth_train.cadence import Cadence, compute_total_steps
 from deepsynth_train.checkpoint import (

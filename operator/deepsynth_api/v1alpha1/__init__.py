@@ -1,31 +1,27 @@
 """The resources of group deepsynth.io, version v1alpha1. Types only: no I/O, no kopf, no Kubernetes client."""
 
 from deepsynth_api.v1alpha1.base import ApiModel, Condition, ObjectMeta, SecretReference
-from deepsynth_api.v1alpha1.dataset_generation import (
+from deepsynth_api.v1alpha1.dataset_generation import DatasetGeneration, DatasetGenerationSpec
+from deepsynth_api.v1alpha1.dataset_generation_status import DatasetGenerationStatus
+from deepsynth_api.v1alpha1.pod_template import PodTemplate, Volume
+from deepsynth_api.v1alpha1.rendering_settings import (
     Columns,
-    DatasetGeneration,
-    DatasetGenerationSpec,
-    DatasetGenerationStatus,
     Filters,
     OutputSettings,
     PageSettings,
     RenderingSettings,
     Source,
 )
-from deepsynth_api.v1alpha1.pod_template import PodTemplate, Volume
-from deepsynth_api.v1alpha1.training_run import (
-    Attempt,
+from deepsynth_api.v1alpha1.training_run import TrainingRun, TrainingRunSpec
+from deepsynth_api.v1alpha1.training_run_status import Attempt, CheckpointStatus, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_settings import (
     CheckpointSettings,
-    CheckpointStatus,
     EvaluationSettings,
     ImageProcessorSettings,
     LoraSettings,
     ModelSettings,
     OptimizerSettings,
     PublishSettings,
-    TrainingRun,
-    TrainingRunSpec,
-    TrainingRunStatus,
     TrainingSettings,
 )
 

@@ -10,7 +10,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration, Source
-from deepsynth_api.v1alpha1.dataset_generation import ChildJob
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_api.workload import PlanReference, RenderWorkload
 from deepsynth_operator.manifests.child import build_metadata
 from deepsynth_operator.manifests.config_map import build_config_map

@@ -8,7 +8,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import AttemptOutcome
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS
 from deepsynth_operator.observed import Children, ObservedJob, ObservedPod
 

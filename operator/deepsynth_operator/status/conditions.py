@@ -7,8 +7,8 @@ from typing import Final, Generic, TypeVar
 
 from deepsynth_api.conditions import ConditionType, build_condition, is_true, set_condition
 from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
-from deepsynth_api.v1alpha1.dataset_generation import GenerationState
-from deepsynth_api.v1alpha1.training_run import RunState
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
+from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.status.decision import RESYNC_SECONDS
 
 State = TypeVar("State", RunState, GenerationState)

@@ -8,7 +8,7 @@ from typing import Final
 
 from deepsynth_api.conditions import ConditionType
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation import ChildJob, GenerationState, OutputStatus, PlanStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationState, OutputStatus, PlanStatus
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.render_job import DEFAULT_GRACE_SECONDS
 from deepsynth_operator.observed import ObservedGeneration, ObservedPod

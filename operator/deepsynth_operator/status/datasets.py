@@ -9,7 +9,8 @@ from dataclasses import dataclass
 
 from deepsynth_api.conditions import ConditionType, find_condition, is_true
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import Dataset, ModelOutput, PinnedDataset
+from deepsynth_api.v1alpha1.training_run import Dataset
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_operator.observed import ObservedPod, ObservedRun
 
 

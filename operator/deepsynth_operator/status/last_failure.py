@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from datetime import datetime
 
-from deepsynth_api.v1alpha1.dataset_generation import LastFailure
+from deepsynth_api.v1alpha1.dataset_generation_status import LastFailure
 from deepsynth_operator.observed import ObservedPod
 from deepsynth_operator.status.outcomes import describe_exit, is_failure, name_exit
 

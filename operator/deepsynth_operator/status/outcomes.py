@@ -13,7 +13,7 @@ from typing import Final
 
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.v1alpha1 import Attempt
-from deepsynth_api.v1alpha1.training_run import AttemptOutcome
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 
 MESSAGE_CHARACTERS: Final = 1024

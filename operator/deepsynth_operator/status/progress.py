@@ -10,7 +10,7 @@ from typing import Final
 
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import MetricValue, TrainingProgress
+from deepsynth_api.v1alpha1.training_run_status import MetricValue, TrainingProgress
 from deepsynth_operator.observed import ObservedPod
 from deepsynth_operator.status.attempts import replace_last
 from deepsynth_operator.status.numbers import compute_percentage, format_number

@@ -10,7 +10,7 @@ from datetime import datetime, timedelta
 
 from deepsynth_api.report import PublishReport, RenderReport
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, GenerationProgress, PlanStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlanStatus
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.indexes import count_indexes
 from deepsynth_operator.status.numbers import compute_percentage, format_number

@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import RunState
+from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.conditions import Situation
 from deepsynth_operator.status.starting import describe_start

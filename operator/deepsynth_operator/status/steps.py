@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final, Literal
 
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation import ChildJob, StepOutcome
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, StepOutcome
 from deepsynth_operator.observed import ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.status.attempts import SUSPENDED
 from deepsynth_operator.status.deadline import find_deadline_verdict

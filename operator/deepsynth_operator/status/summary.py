@@ -3,8 +3,8 @@
 from datetime import datetime
 
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.dataset_generation import GenerationSummary
-from deepsynth_api.v1alpha1.training_run import RunSummary, TrainingProgress
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationSummary
+from deepsynth_api.v1alpha1.training_run_status import RunSummary, TrainingProgress
 from deepsynth_operator.status.numbers import format_duration
 
 

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, TrainingRunStatus
-from deepsynth_api.v1alpha1.dataset_generation import GenerationSummary
-from deepsynth_api.v1alpha1.training_run import RunSummary, Usage
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationSummary
+from deepsynth_api.v1alpha1.training_run_status import RunSummary, Usage
 
 Status = TypeVar("Status", DatasetGenerationStatus, TrainingRunStatus)
 

@@ -7,7 +7,7 @@ from datetime import datetime
 
 from deepsynth_api.conditions import ConditionType
 from deepsynth_api.v1alpha1 import TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import ModelOutput
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.train_job import build_output_uri
 from deepsynth_operator.observed import ObservedRun

@@ -3,7 +3,7 @@
 from datetime import datetime
 
 from deepsynth_api.v1alpha1 import TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import Usage
+from deepsynth_api.v1alpha1.training_run_status import Usage
 from deepsynth_operator.manifests.train_job import count_gpus_per_node
 from deepsynth_operator.status.attempts import replace_last
 

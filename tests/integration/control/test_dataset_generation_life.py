@@ -11,7 +11,7 @@ from controller import Controller
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
-from deepsynth_api.v1alpha1.dataset_generation import DroppedRows, GenerationProgress, PlannedSplit
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlannedSplit
 from deepsynth_local.pod_runner import ContainerExit
 
 SHARDS = 3

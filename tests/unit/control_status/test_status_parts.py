@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1.training_run import MetricValue
+from deepsynth_api.v1alpha1.training_run_status import MetricValue
 from deepsynth_operator.settings import Settings
 from deepsynth_operator.status.conditions import Situation, update_conditions
 from deepsynth_operator.status.indexes import count_indexes

@@ -6,7 +6,7 @@ import pytest
 
 from builders import ResourceBuilder, a_dataset_generation, a_training_run
 from deepsynth_api.v1alpha1 import Attempt, DatasetGeneration, TrainingRun
-from deepsynth_api.v1alpha1.dataset_generation import ChildJob
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.render_job import build_render_children
 from deepsynth_operator.manifests.train_job import build_train_children

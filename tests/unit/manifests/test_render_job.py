@@ -8,7 +8,7 @@ from builders import ResourceBuilder, a_dataset_generation
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.report import Step
 from deepsynth_api.v1alpha1 import DatasetGeneration
-from deepsynth_api.v1alpha1.dataset_generation import ChildJob
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_operator.manifests.render_job import build_render_children, build_render_document
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deepsynth_api.report import TrainReport
-from deepsynth_api.v1alpha1.training_run import ModelOutput, PinnedDataset
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_train import heartbeat as heartbeat_module
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.heartbeat import Heartbeat
