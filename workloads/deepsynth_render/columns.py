@@ -19,6 +19,13 @@ def choose_columns(names: Sequence[str], asked: Columns, where: str) -> tuple[st
     summary = _choose(names, asked.summary, SUMMARY_NAMES, "summary", where)
     if text == summary:
         raise ConfigurationError(f"source.columns: text and summary are the same column {text!r} of {where}.")
+    for name in (text, summary):
+        if names.count(name) > 1:
+            raise ConfigurationError(
+                f"source.columns: {where} has {names.count(name)} columns named {name!r}. Rename all but one, or name "
+                "another column.",
+                reason="DuplicateColumn",
+            )
     return text, summary
 
 

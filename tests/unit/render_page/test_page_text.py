@@ -7,7 +7,9 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from deepsynth_render.characters import normalise
+from deepsynth_render.fonts import load_font
 from deepsynth_render.page import Page, RefusedDocument
+from deepsynth_render.page.words import _MOST_SHAPED, ADVANCE, CHARS, WordCache, _slice
 from page_images import build_renderer, decode, find_inked_columns, measure_ink
 
 SMALL = build_renderer()
@@ -65,6 +67,21 @@ def test_a_text_without_spaces_is_broken_at_the_edge_and_none_of_it_is_lost() ->
     one = measure_ink(SMALL.render("x", "key")[0])
     assert sum(map(measure_ink, pages)) == pytest.approx(650 * one, rel=0.05)
     assert all(find_inked_columns(page)[-1] < 160 - 8 for page in pages)
+
+
+def test_a_word_too_long_for_harfbuzz_is_broken_into_pieces_and_none_of_it_is_lost() -> None:
+    """HarfBuzz 14 gives up on this text in words of 600,000 to 1,048,000 characters, and on no longer ones."""
+    word = "word" * 150_000
+    cache = WordCache(load_font("DejaVu Sans"), size_px=18, column_width=448, most_glyphs=10**6)
+    found = cache.find_pieces(word)
+    pieces = cache.pieces.read()[found]
+    assert pieces[:, CHARS].sum() == len(word) + 1
+    assert pieces[:, ADVANCE].max() <= 448 * 64
+
+
+def test_a_mark_stays_with_its_letter_however_long_the_word() -> None:
+    word = "x" * (_MOST_SHAPED - 1) + "q\u0301\u0323" + "x"
+    assert list(_slice(word)) == [word[:-1], "x"]
 
 
 def test_a_long_document_keeps_its_last_words() -> None:

@@ -41,3 +41,10 @@ def test_a_column_that_is_not_there_is_answered_with_those_that_are(
     with pytest.raises(ConfigurationError) as caught:
         choose_columns(names, asked, "data.csv")
     assert all(word in caught.value.message for word in words)
+
+
+def test_two_columns_of_one_name_are_refused_since_nothing_tells_which_is_meant() -> None:
+    with pytest.raises(ConfigurationError, match="2 columns named 'text'") as caught:
+        choose_columns(["text", "text", "summary"], Columns(), "data.csv")
+    assert caught.value.reason == "DuplicateColumn"
+    assert choose_columns(["x", "x", "text", "summary"], Columns(), "data.csv") == ("text", "summary")

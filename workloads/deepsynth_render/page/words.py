@@ -1,6 +1,7 @@
 """Words, shaped once and remembered: the cache that makes rendering fast."""
 
 import re
+import unicodedata
 from collections.abc import Callable, Iterator
 
 import numpy as np
@@ -22,6 +23,9 @@ SLOT, X, Y = range(3)
 
 # A line may break after a hyphen or dash between a word and a letter.
 _PIECES = re.compile(r".*?\w[-\u2010\u2013\u2014]+(?=[^\W\d])|.+")
+
+_MOST_SHAPED = 4096
+"""Characters shaped at once: far more than fill a line. HarfBuzz fails on some words of 600,000 characters."""
 
 
 class WordCache:
@@ -63,7 +67,8 @@ class WordCache:
         self._words["\n"] = self._ranges.append(LINE_FEED, 1)
 
     def _add_word(self, word: str) -> int:
-        runs = [run for piece in _PIECES.findall(word) or [""] for run in self._shape_to_fit(piece)]
+        pieces = (part for piece in _PIECES.findall(word) for part in _slice(piece))
+        runs = [run for piece in pieces for run in self._shape_to_fit(piece)] or [self._shaper.shape("")]
         first = len(self.pieces)
         for run in runs[:-1]:
             self._add_piece(run, space=0, characters=len(run.text))
@@ -100,6 +105,17 @@ class _Memo(dict[str, int]):
     def __missing__(self, key: str) -> int:
         value = self[key] = self._compute(key)
         return value
+
+
+def _slice(piece: str) -> Iterator[str]:
+    """The piece in parts that HarfBuzz can shape, no combining mark without its letter."""
+    start = 0
+    while start < len(piece):
+        end = start + _MOST_SHAPED
+        while end < len(piece) and unicodedata.combining(piece[end]):
+            end += 1
+        yield piece[start:end]
+        start = end
 
 
 def _fill(run: ShapedRun, widest: int) -> list[int]:
