@@ -1,6 +1,10 @@
+from pathlib import Path
+
 import pytest
 
-from deepsynth_train.data.splits import find_splits, select_split_files
+from deepsynth_api.errors import DataError
+from deepsynth_store import open_dataset
+from deepsynth_train.data.splits import find_splits, list_split_files, select_split_files
 
 
 @pytest.mark.parametrize(
@@ -23,3 +27,19 @@ def test_splits_that_begin_alike_are_told_apart() -> None:
     paths = ["data/train-00000.parquet", "data/train_small-00000.parquet", "README.md"]
     assert select_split_files(paths, "train") == paths[:1]
     assert find_splits(paths) == {"train", "train_small"}
+
+
+@pytest.mark.parametrize(
+    ("field", "remedy"),
+    [("trainSplit", "name one of them$"), ("validationSplit", 'name one of them, or write "" to measure on none$')],
+)
+def test_a_split_that_is_not_there_is_named_with_those_that_are_and_the_remedy(
+    tmp_path: Path, field: str, remedy: str
+) -> None:
+    (tmp_path / "test.parquet").touch()
+    folder = open_dataset(f"file://{tmp_path}", field="uri")
+
+    with pytest.raises(
+        DataError, match=f"^datasets.{field}: .* no parquet files of split 'x'; its splits: test; {remedy}"
+    ):
+        list_split_files(folder, "x", f"datasets.{field}")

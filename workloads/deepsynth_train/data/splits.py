@@ -20,7 +20,9 @@ def list_split_files(folder: DatasetFolder, split: str, field: str) -> list[str]
     found = select_split_files(present, split)
     if not found:
         known = ", ".join(sorted(find_splits(present))) or "none"
-        raise DataError(f"{field}: {folder.uri} has no parquet files of split {split!r}; its splits: {known}")
+        optional = field.endswith(".validationSplit")
+        remedy = 'name one of them, or write "" to measure on none' if optional else "name one of them"
+        raise DataError(f"{field}: {folder.uri} has no parquet files of split {split!r}; its splits: {known}; {remedy}")
     return found
 
 
