@@ -54,12 +54,14 @@ def find_unknown_fields(value: Any, schema: Schema, path: FieldPath = ()) -> Ite
 
 
 def suggest_field(path: FieldPath, beside: Schema, root: Schema) -> str | None:
-    """What the writer of an unknown field may have meant: a sibling of a like name, or its place elsewhere."""
+    """What the writer of an unknown field may have meant: a sibling of a like name, or its highest places elsewhere."""
     name = _normalise(str(path[-1]))
     siblings: dict[str, str] = {_normalise(key): key for key in beside.get("properties", {})}
     if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
         return siblings[close[0]]
-    return next((place for key, place in _list_fields(root) if _normalise(key) == name), None)
+    places = [place for key, place in _list_fields(root) if _normalise(key) == name]
+    depth = min((place.count(".") for place in places), default=0)
+    return " or ".join(place for place in places if place.count(".") == depth) or None
 
 
 def _normalise(name: str) -> str:

@@ -65,6 +65,10 @@ def test_nulls_make_room_for_defaults_and_status_is_not_taken_from_a_file() -> N
         ("  precison: bf16\n", "x.yaml:11: spec.precison: unknown field; did you mean precision?"),
         ("  num_proc_per_node: 2\n", "spec.num_proc_per_node: unknown field; did you mean numProcPerNode?"),
         ("  learningRate: '0.1'\n", "spec.learningRate: unknown field; did you mean spec.optimizer.learningRate?"),
+        (
+            "  uri: x\n",
+            "did you mean spec.model.uri or spec.checkpoint.uri or spec.publish.uri or spec.datasets[].uri?",
+        ),
         ("  zebra: 1\n", "x.yaml:11: spec.zebra: unknown field"),
         (
             "  optimizer: {learningRate: 1e-4}\n",
