@@ -355,14 +355,20 @@ def test_the_report_left_beside_the_checkpoints_tells_why_a_vanished_attempt_end
     assert control.get_run().status.failures == 0
 
 
-def test_the_download_is_told_with_its_bytes_while_the_run_starts(control: Controller) -> None:
+@pytest.mark.parametrize(
+    ("done", "total", "said"),
+    [(12_000_000_000, 50_000_000_000, "12.0 of 50.0 GB"), (1_200_000, 14_400_000, "1.2 of 14.4 MB")],
+)
+def test_the_download_is_told_with_its_bytes_while_the_run_starts(
+    control: Controller, done: int, total: int, said: str
+) -> None:
     control.apply(a_training_run().to_manifest())
-    fields = {"phase": "download", "download_bytes": 12_000_000_000, "download_bytes_total": 50_000_000_000}
+    fields = {"phase": "download", "download_bytes": done, "download_bytes_total": total}
     control.report(f"{NAME}-train-1-0", build_report(control, 0, **fields))
     control.settle()
     assert control.get_run().status.state == "Starting"
     message = get_message(control.get_run(), ConditionType.COMPLETE)[2]
-    assert message == "attempt 1: downloading, 12.0 of 50.0 GB"
+    assert message == f"attempt 1: downloading, {said}"
 
 
 def test_a_spec_that_no_pod_can_be_built_from_fails_with_the_field_and_without_a_retry(control: Controller) -> None:
