@@ -29,7 +29,7 @@ class FolderDataset:
 
     def _open(self, location: FolderLocation, revision: str | None) -> None:
         if not location.path.is_dir():
-            raise ConfigurationError(f"{self._field}: {location.uri} is not there (no folder {location.path}).")
+            raise ConfigurationError(f"{self._field}: {location.uri} is not there (no folder or file {location.path})")
         self.revision = compute_folder_revision(self._root)
         if revision is not None and revision != self.revision:
             raise DataError(
