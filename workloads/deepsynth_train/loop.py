@@ -1,5 +1,6 @@
 """The training loop: step after step, evaluations and saves in between, until the end or a wish to stop."""
 
+import math
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -176,10 +177,10 @@ class Loop:
 
     def _is_best(self, loss: float | None) -> bool:
         """Whether keepBest must save here although no save is due."""
-        if loss is None or not self.settings.checkpoint.keep_best:
+        if loss is None or not math.isfinite(loss) or not self.settings.checkpoint.keep_best:
             return False
         earlier = [line[LOSS] for line in self.metrics[:-1] if LOSS in line and line["step"] < self.step]
-        return all(loss < value for value in earlier)
+        return all(loss < value for value in earlier if math.isfinite(value))
 
     def _note(self, **values: float) -> None:
         self.metrics.append({"step": self.step, **values})

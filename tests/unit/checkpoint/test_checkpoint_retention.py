@@ -1,3 +1,4 @@
+import math
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -42,3 +43,12 @@ def test_what_is_kept_holds_the_newest_and_the_best(
     assert kept.issuperset(sorted((entry.step for entry in records), reverse=True)[:keep_last])
     assert not (keep_best and best) or best.step in kept
     assert len(kept) <= keep_last + keep_best
+
+
+def test_a_loss_that_is_not_finite_is_never_the_best_and_costs_no_good_checkpoint_its_place() -> None:
+    records = [record(4, math.nan), record(3, -math.inf), record(2, 4.0), record(1, 5.0)]
+    best = find_best(records)
+    assert best is not None
+    assert best.step == 2
+    assert select_expired(records, keep_last=1, keep_best=True) == [1, 3]
+    assert find_best(records[:2]) is None

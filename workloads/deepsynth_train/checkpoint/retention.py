@@ -1,13 +1,14 @@
 """Which checkpoints to keep. Pure."""
 
+import math
 from collections.abc import Sequence
 
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 
 
 def find_best(records: Sequence[CheckpointRecord]) -> CheckpointRecord | None:
-    """The lowest validation loss; the earlier step when two are equal."""
-    evaluated = [record for record in records if record.loss is not None]
+    """The lowest validation loss; the earlier step when two are equal. A loss that is not finite is never best."""
+    evaluated = [record for record in records if record.loss is not None and math.isfinite(record.loss)]
     return min(evaluated, key=lambda record: (record.loss, record.step), default=None)
 
 
