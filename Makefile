@@ -6,7 +6,6 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
-RUNS ?= deepsynth-runs
 
 .PHONY: help
 help: ## Show this list
@@ -75,4 +74,4 @@ lock: $(READY) ## Lock the requirements again (versions and hashes, no addresses
 
 .PHONY: clean
 clean: ## Remove .venv, caches and local runs
-	rm -rf $(VENV) $(RUNS) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) deepsynth-runs .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache

@@ -18,6 +18,9 @@ def describe_result(resource: Resource, runs: RunsFolder) -> str:
     name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
     status = resource.get("status", {})
     results = [f"  {label}: {_resolve(uri, runs)}" for label, uri in _find_results(status)]
+    dropped = (status.get("progress") or {}).get("dropped") or []
+    if dropped:
+        results.append("  left out: " + ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped))
     wait = "" if status.get("state") == "Complete" else _find_message(status, "Complete")
     return "\n".join([f"{name} is {status.get('state', 'Pending')}" + (f": {wait}" if wait else ""), *results])
 
@@ -59,8 +62,9 @@ def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     best, output = status.get("bestCheckpoint"), status.get("output")
     if best:
         yield f"best checkpoint (validation loss {best.get('loss') or 'unknown'})", best["uri"]
-    elif status.get("checkpoints"):
-        yield "newest checkpoint", status["checkpoints"][0]["uri"]
+    newest = next(iter(status.get("checkpoints", [])), None)
+    if newest and newest["step"] != (best or {}).get("step"):
+        yield f"newest checkpoint (step {newest['step']})", newest["uri"]
     if output and "rows" in output:
         yield f"dataset of {output['rows']:,} documents on {output['pages']:,} pages", output["uri"]
     elif output:

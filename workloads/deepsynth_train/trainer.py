@@ -34,8 +34,7 @@ class Trainer:
         """
         world = join_world()
         folder = self._prepare_folder(dataset, world)
-        validation = "validation" if any(folder.glob("**/validation*.parquet")) else ""
-        source = WorkloadDataset(name="dataset", uri=f"file://{folder}", validation_split=validation)
+        source = WorkloadDataset(name="dataset", uri=f"file://{folder}")
         return train_workload(self._build_workload(source), world, self.progress, lambda: False)
 
     def _prepare_folder(self, dataset: Any, world: World) -> Path:

@@ -230,7 +230,10 @@ class DatasetSplits(ApiModel):
         ),
     ]
     train_split: Annotated[str, Field(description="Split to train on.")] = "train"
-    validation_split: Annotated[str | None, Field(description="Split to measure on; none if empty.")] = "validation"
+    validation_split: Annotated[
+        str | None,
+        Field(description='Split to measure on; default: validation, where the dataset has it; "": none.'),
+    ] = None
     weight: Annotated[
         Decimal, Field(description="How often each sample is seen per epoch; 1: once, 0.5: half of them.")
     ] = "1"

@@ -99,7 +99,7 @@ def test_two_resources_run_to_their_end_and_the_command_says_where_the_results_a
     assert f"dataset of 10 documents on 14 pages: {volumes}/demo/pages" in said.out
     assert f"best checkpoint (validation loss 1.5): {volumes}/demo/checkpoints/step-4" in said.out
     assert f"report: {workplace.runs}/report.html" in said.out
-    assert "trainingrun/read: WaitingForDataset" in said.out
+    assert "trainingrun/read: DatasetReady: " in said.out
     assert said.err == ""
     assert workplace.load("trainingrun", "read")["status"]["state"] == "Complete"
     assert workplace.load("datasetgeneration", "pages")["status"]["output"]["rows"] == 10

@@ -27,7 +27,7 @@ def model() -> PageModel:
     return build_model()
 
 
-def describe(folder: Path, validation: str = "", **changes: Any) -> WorkloadDataset:
+def describe(folder: Path, validation: str | None = "", **changes: Any) -> WorkloadDataset:
     return WorkloadDataset(name="d", uri=f"file://{folder}", validation_split=validation, **changes)
 
 
@@ -48,6 +48,15 @@ def test_for_summarize_a_sample_is_a_document_with_its_pages_in_order(tmp_path: 
     assert data.train.read_pages(2) == [draw_noise(200 + page) for page in range(3)]
     assert data.validation is not None
     assert [data.validation.read_label(n) for n in range(2)] == ["document 9", "document 10"]
+
+
+@pytest.mark.parametrize("splits", [["train"], ["train", "validation"]])
+def test_without_a_word_the_validation_split_is_measured_on_where_there_is_one(
+    tmp_path: Path, model: PageModel, splits: list[str]
+) -> None:
+    write_dataset(tmp_path, {split: build_documents(2) for split in splits})
+    data = load(tmp_path, model, validation=None)
+    assert (data.validation is not None) == ("validation" in splits)
 
 
 def test_for_ocr_a_sample_is_a_page_with_its_text(tmp_path: Path, model: PageModel) -> None:

@@ -18,7 +18,7 @@ from typing import Any
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.workload import WorkloadDataset
 from deepsynth_store import DatasetFolder, open_dataset
-from deepsynth_train.data.splits import list_split_files
+from deepsynth_train.data.splits import choose_validation_split, list_split_files
 
 PAGE_COLUMNS = ("image", "text", "summary", "document_id", "page", "num_pages")
 """What training may read; everything else stays behind."""
@@ -77,7 +77,7 @@ def materialise(
                 done += job.sizes[path]
                 on_download(done, total)
         (job.target / _COMPLETE).write_text(json.dumps({split: len(paths) for split, paths in job.files.items()}))
-    return [_find_local(dataset, job.target) for dataset, job in zip(datasets, jobs, strict=True)]
+    return [_find_local(job.dataset, job.target) for job in jobs]
 
 
 def _find_local(dataset: WorkloadDataset, folder: Path) -> LocalDataset:
@@ -98,6 +98,8 @@ def _target(dataset: WorkloadDataset, revision: str, cache: Path) -> Path:
 def _plan(dataset: WorkloadDataset, cache: Path) -> _Job:
     field = f"spec.datasets[{dataset.name}]"
     folder = open_dataset(dataset.uri, dataset.revision, field=f"{field}.uri")
+    validation = choose_validation_split(folder, dataset.validation_split)
+    dataset = dataset.model_copy(update={"validation_split": validation})
     splits = {"trainSplit": dataset.train_split, "validationSplit": dataset.validation_split}
     files = {split: list_split_files(folder, split, f"{field}.{name}") for name, split in splits.items() if split}
     sizes = {file.path: file.size for file in folder.list_files()}
