@@ -35,6 +35,8 @@ from deepsynth_store.manifest import (
 from deepsynth_store.uri import FolderLocation
 
 _LOCK = "deepsynth/.lock"
+_REFUSALS = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
+"""What another try cannot mend: the place itself is wrong."""
 
 
 class FolderTarget:
@@ -155,5 +157,9 @@ class FolderTarget:
     def _explain_refusal(self) -> Iterator[None]:
         try:
             yield
-        except (PermissionError, NotADirectoryError, FileExistsError) as error:
-            raise ConfigurationError(f"{self._field}: {self.uri} cannot be written ({error}).") from error
+        except OSError as error:
+            if error.errno not in _REFUSALS:
+                raise
+            raise ConfigurationError(
+                f"{self._field}: {self.uri} cannot be written ({error}); name a folder that this process may write."
+            ) from error

@@ -23,6 +23,9 @@ from deepsynth_train.schedule import compute_learning_rate
 from deepsynth_train.step import Flags, StepOutcome, Stepper
 from deepsynth_train.tracking import Tracking
 
+MOST_SKIPPED_IN_A_ROW = 10
+"""onNonFinite: skip is for single bad batches."""
+
 
 @dataclass
 class Loop:
@@ -46,13 +49,14 @@ class Loop:
     step: int = 0
     metrics: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
+    _skipped: int = 0
     _meter: Meter = field(default_factory=Meter)
     _saved_at: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
         """Train to the end or until a rank wants to stop; the last state is saved in both cases.
 
-        Raises DataError (NonFiniteLoss) when the loss of a step is not finite twice.
+        Raises DataError (NonFiniteLoss) when a step's loss is not finite twice, or too many steps were skipped.
         """
         self.tracking.begin(self.step + 1 if self.metrics else 0)
         if self.step == 0 and not self.metrics:
@@ -86,14 +90,26 @@ class Loop:
         """A step, and the same step again when its loss was not finite: memory errors pass, bad data does not."""
         outcome = self._run_step(batches)
         if outcome.updated or outcome.overflowed:
+            self._skipped = 0
             return outcome
         if self.settings.on_non_finite == "skip":
-            self.progress.note(f"step {self.step + 1} was skipped: its loss is not finite")
+            self._skip()
             return outcome
         again = self._run_step(prefetch(self._plan(self.step), self._make, 1))
         if again.updated or again.overflowed:
             return again
         raise DataError(self._describe_non_finite(), reason="NonFiniteLoss")
+
+    def _skip(self) -> None:
+        """One bad batch is left out; weights that have diverged make every batch bad, and no model."""
+        self._skipped += 1
+        if self._skipped == MOST_SKIPPED_IN_A_ROW:
+            raise DataError(
+                f"the loss of {MOST_SKIPPED_IN_A_ROW} steps in a row up to step {self.step + 1} is not finite: training "
+                "has diverged. Lower spec.optimizer.learningRate or raise warmupSteps",
+                reason="NonFiniteLoss",
+            )
+        self.progress.note(f"step {self.step + 1} was skipped: its loss is not finite")
 
     def _run_step(self, batches: Iterator[Batch]) -> StepOutcome:
         world = self.stepper.world

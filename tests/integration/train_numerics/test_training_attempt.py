@@ -176,6 +176,16 @@ def test_with_skip_the_batch_is_left_out_and_said_so(
     assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
 
 
+def test_skipping_ends_when_every_batch_is_bad(pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepsynth_train.step.compute_loss_sum", _compute_nan)
+    config = build_quick(tmp_path, on_non_finite="skip").model_copy(update={"max_steps": 50})
+    recorder = Recorder()
+    with pytest.raises(DataError, match="10 steps in a row up to step 10 is not finite") as caught:
+        Trainer(config, recorder).train(pages)
+    assert caught.value.reason == "NonFiniteLoss"
+    assert len(recorder.notes) == 9
+
+
 def test_a_page_that_cannot_be_decoded_ends_the_run_and_names_its_row(tmp_path: Path) -> None:
     rows = [*build_documents(3), *build_document(9, image={"bytes": b"no picture", "path": None})]
     write_split(tmp_path / "pages", "train", rows)

@@ -174,6 +174,11 @@ def test_a_manifest_that_does_not_list_what_is_published_is_an_internal_error(ur
         open_target(uri, ONE.digest).publish({}, ONE.files)
 
 
+def test_a_place_where_no_folder_can_be_made_is_a_configuration_error() -> None:
+    with pytest.raises(ConfigurationError, match=r"output\.uri: .* cannot be written .*name a folder"):
+        open_target("file:///proc/nowhere/pages", ONE.digest, field="spec.output.uri").prepare()
+
+
 def test_a_folder_that_cannot_be_written_is_a_configuration_error(uri: str, root: Path) -> None:
     root.parent.mkdir(parents=True)
     root.write_bytes(b"a file stands here")
