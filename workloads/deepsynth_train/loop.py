@@ -105,8 +105,8 @@ class Loop:
         self._skipped += 1
         if self._skipped == MOST_SKIPPED_IN_A_ROW:
             raise DataError(
-                f"the loss of {MOST_SKIPPED_IN_A_ROW} steps in a row up to step {self.step + 1} is not finite: training "
-                "has diverged. Lower spec.optimizer.learningRate or raise warmupSteps",
+                f"the loss of {MOST_SKIPPED_IN_A_ROW} steps in a row up to step {self.step + 1} is not finite: "
+                "training has diverged. Lower spec.optimizer.learningRate or raise warmupSteps",
                 reason="NonFiniteLoss",
             )
         self.progress.note(f"step {self.step + 1} was skipped: its loss is not finite")
