@@ -35,6 +35,7 @@ from deepsynth_train.optimizer import build_optimizer
 from deepsynth_train.pins import apply_pins, resolve_datasets, write_pins
 from deepsynth_train.precision import LossScale, build_autocast
 from deepsynth_train.progress import Progress, StartReport
+from deepsynth_train.reduction import Reduction
 from deepsynth_train.sampler import Part, Sampler
 from deepsynth_train.schedule import compute_warmup_steps
 from deepsynth_train.sharding import build_reduction, gather_full_state, is_sharded, place_module
@@ -117,6 +118,40 @@ def _prepare_data(workload: TrainWorkload, model: PageModel, world: World, progr
     return data
 
 
+def _build_cadence(workload: TrainWorkload, total_steps: int, epoch_length: int) -> Cadence:
+    return Cadence(
+        total_steps=total_steps,
+        epoch_length=epoch_length,
+        global_batch_size=workload.global_batch_size,
+        evaluate_every=workload.evaluation.every_steps,
+        checkpoint=workload.checkpoint,
+    )
+
+
+def _build_evaluator(
+    workload: TrainWorkload,
+    world: World,
+    progress: Progress,
+    *,
+    model: PageModel,
+    data: TrainingData,
+    reduction: Reduction,
+) -> Evaluator | None:
+    """None without a validation split."""
+    if data.validation is None:
+        return None
+    return Evaluator(
+        maker=BatchMaker(data.validation, model),
+        world=world,
+        autocast=build_autocast(workload.precision, world.device),
+        progress=progress,
+        settings=workload.evaluation,
+        micro_batch_size=workload.micro_batch_size,
+        equal_batches=reduction.needs_equal_batches,
+        threads=world.threads,
+    )
+
+
 def _build_loop(
     workload: TrainWorkload,
     world: World,
@@ -140,7 +175,6 @@ def _build_loop(
     total_steps = compute_total_steps(workload, sampler.epoch_length)
     compute_warmup_steps(workload.optimizer, total_steps)  # a field that is wrong ends the run before the first step
     reduction = build_reduction(model.module, workload, world)
-    autocast = build_autocast(workload.precision, world.device)
     model.module.train()
     progress.start(
         StartReport(
@@ -158,32 +192,15 @@ def _build_loop(
             optimizer=optimizer,
             reduction=reduction,
             world=world,
-            autocast=autocast,
+            autocast=build_autocast(workload.precision, world.device),
             loss_scale=loss_scale,
             max_grad_norm=float(workload.optimizer.max_grad_norm),
         ),
         sampler=sampler,
         maker=BatchMaker(data.train, model),
-        cadence=Cadence(
-            total_steps=total_steps,
-            epoch_length=sampler.epoch_length,
-            global_batch_size=workload.global_batch_size,
-            evaluate_every=workload.evaluation.every_steps,
-            checkpoint=workload.checkpoint,
-        ),
+        cadence=_build_cadence(workload, total_steps, sampler.epoch_length),
         checkpoints=checkpoints,
-        evaluator=None
-        if data.validation is None
-        else Evaluator(
-            maker=BatchMaker(data.validation, model),
-            world=world,
-            autocast=autocast,
-            progress=progress,
-            settings=workload.evaluation,
-            micro_batch_size=workload.micro_batch_size,
-            equal_batches=reduction.needs_equal_batches,
-            threads=world.threads,
-        ),
+        evaluator=_build_evaluator(workload, world, progress, model=model, data=data, reduction=reduction),
         progress=progress,
         should_stop=should_stop,
         write_model=None if is_sharded(workload, world) else _build_writer(model),

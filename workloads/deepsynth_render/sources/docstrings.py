@@ -11,7 +11,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Final
 
-from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.errors import ConfigurationError, InternalError
 from deepsynth_render.sources.interface import Row, RowGroup
 
 SPLITS: Final = ("train", "validation")
@@ -42,7 +42,7 @@ class DocstringSource:
         yield RowGroup(file="docstrings", number=None, size=None, rows=rows)
 
     def read_again(self, file: str, number: int) -> Generator[Row, None, None]:
-        raise NotImplementedError(f"{file} has no group {number}: the plan holds the texts of docstrings")
+        raise InternalError(f"{file} has no group {number}: the plan holds the texts of docstrings")
 
     @cached_property
     def _pairs(self) -> list[tuple[str, str]]:
