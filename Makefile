@@ -47,7 +47,7 @@ benchmark-trainer: $(READY) ## Measure the training loop beside Hugging Face's T
 .PHONY: test
 test: $(READY) ## Run the tests with coverage
 	@$(BIN)/coverage erase
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report= tests
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
 	@$(BIN)/coverage report --include='operator/*' --fail-under=90
 	@$(BIN)/coverage report --include='workloads/*' --fail-under=85
 
