@@ -1,0 +1,67 @@
+"""What a test, or a person, may ask of a cluster, wherever it came from."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Sequence
+    from pathlib import Path
+
+
+class Faults(Protocol):
+    """What can be broken in a cluster that is ours. Every fault is undone by its counterpart or by the next `up`."""
+
+    def stop_node(self, node: str) -> None:
+        """Kill the node's kubelet, proxy, container runtime and containers at once; its Node object stays."""
+
+    def start_node(self, node: str) -> None:
+        """Bring a stopped node back and wait until it is Ready."""
+
+    def restart_api_server(self) -> None:
+        """Kill the API server, start it again and wait until it is ready."""
+
+    def stop_etcd(self) -> None:
+        """Kill etcd: the API server answers nothing but errors."""
+
+    def start_etcd(self) -> None:
+        """Start etcd on the data it had and wait until the API server is ready."""
+
+    def restart_controller_manager(self) -> None:
+        """Kill the controller manager and start it again: caches and back-offs begin anew."""
+
+    def kill_container(self, namespace: str, pod: str, signal: str = "KILL", container: str | None = None) -> None:
+        """Send a signal to the first process of a pod's container, as the kernel's OOM killer would."""
+
+    def run_on_node(self, node: str, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run a command of the machine inside the node's network namespace."""
+
+    def container_pids(self, namespace: str, pod: str) -> tuple[int, ...]:
+        """Every process of a pod's containers, as the machine's process ids."""
+
+
+class Cluster(Protocol):
+    """A Kubernetes cluster with an administrator's rights."""
+
+    name: str
+    kubeconfig: Path
+    nodes: tuple[str, ...]
+    volumes: Path
+    """A folder that every node sees at this very path: a hostPath volume in it acts as ReadWriteMany."""
+    faults: Faults | None
+    """None where the cluster is not ours to break."""
+
+    def kubectl(
+        self, *arguments: str, input: str | None = None, check: bool = True
+    ) -> subprocess.CompletedProcess[str]:  # noqa: A002  # subprocess.run's own word
+        """Run kubectl with this cluster's kubeconfig; with `check`, raise what it said when it fails."""
+
+    def helm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run helm with this cluster's kubeconfig."""
+
+    def load_image(self, archive: Path, nodes: Sequence[str] | None = None) -> None:
+        """Put the images of a docker-archive on the nodes (all of them by default)."""
+
+    def set_gpus(self, gpus_per_node: int, nodes: Sequence[str] | None = None) -> None:
+        """Let the nodes offer `nvidia.com/gpu` without a device plugin."""
