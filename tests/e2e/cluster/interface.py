@@ -53,8 +53,11 @@ class Cluster(Protocol):
     """None where the cluster is not ours to break."""
 
     def kubectl(
-        self, *arguments: str, input: str | None = None, check: bool = True
-    ) -> subprocess.CompletedProcess[str]:  # noqa: A002  # subprocess.run's own word
+        self,
+        *arguments: str,
+        input: str | None = None,  # noqa: A002  # subprocess.run's own word
+        check: bool = True,
+    ) -> subprocess.CompletedProcess[str]:
         """Run kubectl with this cluster's kubeconfig; with `check`, raise what it said when it fails."""
 
     def helm(self, *arguments: str, check: bool = True) -> subprocess.CompletedProcess[str]:
