@@ -13,6 +13,8 @@ BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
 MAX_START_DELAY_SECONDS: Final = 120
 NON_FINITE_LOSS: Final = "NonFiniteLoss"
+_NEVER_STARTS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
+"""What no other pod can mend either. A registry that does not answer is not among them: that passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,6 +31,8 @@ def find_verdict(run: TrainingRun, status: TrainingRunStatus) -> Verdict | None:
     cause = describe_attempt(last)
     if last.outcome == "Failed" and last.exit_code in PERMANENT:
         return Verdict(last.reason, f"{cause}; another attempt would fail in the same way")
+    if last.outcome == "Failed" and last.reason in _NEVER_STARTS:
+        return Verdict(last.reason, f"{cause}; create what is missing, then delete the run and apply it again")
     if _is_repeated_non_finite_loss(status):
         remedy = "lower optimizer.learningRate, or set onNonFinite: skip"
         return Verdict(NON_FINITE_LOSS, f"the loss was not finite twice at step {last.failed_step}; {remedy}")

@@ -4,10 +4,12 @@ from deepsynth_api.conditions import ConditionType, find_condition, is_true
 from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
 from deepsynth_operator.status.backoff import describe_attempt
 from deepsynth_operator.status.decision import Event, EventType
+from deepsynth_operator.status.starting import OBSTACLES
 
 
 def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[Event, ...]:
     events = [*_describe_attempts(old, new), *_describe_checkpoint(old, new)]
+    events.extend(_describe_obstacle(old.conditions, new.conditions))
     return (*events, *_describe_transitions(old.conditions, new.conditions))
 
 
@@ -21,6 +23,7 @@ def compute_generation_events(old: DatasetGenerationStatus, new: DatasetGenerati
         failure = new.last_failure
         where = failure.step if failure.index is None else f"{failure.step}, shard {failure.index}"
         events.append(Event("Warning", failure.reason, f"{where}: {failure.message}"))
+    events.extend(_describe_obstacle(old.conditions, new.conditions))
     return (*events, *_describe_transitions(old.conditions, new.conditions))
 
 
@@ -39,6 +42,14 @@ def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[E
 
 def _describe_checkpoint(old: TrainingRunStatus, new: TrainingRunStatus) -> list[Event]:
     return [Event("Warning", "Note", note) for note in new.notes if note not in old.notes]
+
+
+def _describe_obstacle(old: list[Condition], new: list[Condition]) -> list[Event]:
+    """What newly keeps the pods from starting: told at once, long before it is held against the resource."""
+    before, now = find_condition(old, ConditionType.COMPLETE), find_condition(new, ConditionType.COMPLETE)
+    if now is None or now.reason not in OBSTACLES or is_true(new, ConditionType.FAILED):
+        return []
+    return [] if before is not None and before.reason == now.reason else [Event("Warning", now.reason, now.message)]
 
 
 def _describe_transitions(old: list[Condition], new: list[Condition]) -> list[Event]:

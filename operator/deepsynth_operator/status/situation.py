@@ -8,7 +8,7 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.conditions import Situation
-from deepsynth_operator.status.starting import describe_start
+from deepsynth_operator.status.starting import describe_start, find_obstacle
 
 RunSituation = Situation[RunState]
 
@@ -35,7 +35,9 @@ def describe_live(
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
     if _is_starting(status, attempt, now):
-        return Situation("Starting", "Starting", f"{name}: {describe_start(pods)}", check_after=poll_seconds)
+        obstacle = find_obstacle(pods)
+        reason = obstacle.reason if obstacle else "Starting"
+        return Situation("Starting", reason, f"{name}: {describe_start(pods)}", check_after=poll_seconds)
     return Situation("Running", "Running", name, check_after=poll_seconds)
 
 

@@ -5,24 +5,11 @@ Without it two runs that hold half of the GPUs each would wait for each other fo
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
 
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.outcomes import Cause
-
-_CONFIGURATION_ERRORS: Final = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-    }
-)
-"""What a container waits for until a person mends it."""
+from deepsynth_operator.status.starting import CONFIGURATION_ERRORS, find_obstacle
 
 
 def find_start_timeout(
@@ -33,10 +20,9 @@ def find_start_timeout(
         return None
     if now < job.started + timedelta(seconds=run.spec.start_timeout_seconds):
         return None
-    for pod in pods:
-        if pod.waiting_reason in _CONFIGURATION_ERRORS:
-            message = pod.waiting_message or f"pod {pod.name} cannot start; see kubectl describe pod {pod.name}"
-            return Cause("Failed", pod.waiting_reason, message, node=pod.node, time=now)
+    obstacle = find_obstacle(pods)
+    if obstacle is not None and obstacle.reason in CONFIGURATION_ERRORS:
+        return Cause("Failed", obstacle.reason, obstacle.message, node=obstacle.pod.node, time=now)
     return Cause("Disrupted", "NotStarted", _describe(run, pods))
 
 

@@ -1,12 +1,49 @@
 """What the pods of a Job do before they are at work, in a sentence that names what is in the way."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Final
 
 from deepsynth_operator.observed import ObservedPod
 
 _GB: Final = 1e9
 _MB: Final = 1e6
+_PROGRESSING: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
+_PULL_FAILED: Final = "ImagePullBackOff"
+UNSCHEDULABLE: Final = "Unschedulable"
+CONFIGURATION_ERRORS: Final = frozenset(
+    {
+        _PULL_FAILED,
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+"""What a container waits for until a person mends it."""
+OBSTACLES: Final = CONFIGURATION_ERRORS | {UNSCHEDULABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a pod's container does not start. reason: one of OBSTACLES, or the kubelet's own word."""
+
+    reason: str
+    message: str
+    pod: ObservedPod
+
+
+def find_obstacle(pods: Sequence[ObservedPod]) -> Obstacle | None:
+    """The first thing in the way of any of these pods; None where all go on by themselves."""
+    for pod in pods:
+        if pod.waiting_reason is not None and pod.waiting_reason not in _PROGRESSING:
+            reason = _name_waiting(pod.waiting_reason)
+            return Obstacle(reason, f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}", pod)
+    for pod in pods:
+        if pod.unschedulable:
+            return Obstacle(UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}", pod)
+    return None
 
 
 def describe_start(pods: Sequence[ObservedPod]) -> str:
@@ -17,8 +54,14 @@ def describe_start(pods: Sequence[ObservedPod]) -> str:
             unit, name = (_GB, "GB") if train.download_bytes_total >= _GB else (_MB, "MB")
             done, total = (train.download_bytes or 0) / unit, train.download_bytes_total / unit
             return f"downloading, {done:.1f} of {total:.1f} {name}"
-    waiting = next((pod for pod in pods if pod.waiting_reason not in {None, "ContainerCreating"}), None)
-    if waiting is not None:
-        return f"pod {waiting.name}: {waiting.waiting_reason}: {waiting.waiting_message}"
-    unscheduled = next((pod.unschedulable for pod in pods if pod.unschedulable), None)
-    return unscheduled or f"running pods: {sum(pod.started is not None and not pod.has_ended for pod in pods)}"
+    obstacle = find_obstacle(pods)
+    return obstacle.message if obstacle else f"running pods: {sum(is_at_work(pod) for pod in pods)}"
+
+
+def is_at_work(pod: ObservedPod) -> bool:
+    return pod.started is not None and not pod.has_ended
+
+
+def _name_waiting(reason: str) -> str:
+    """The kubelet changes between the two for as long as a pull fails: one word, so that nobody is told each time."""
+    return _PULL_FAILED if reason == "ErrImagePull" else reason

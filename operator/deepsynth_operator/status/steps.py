@@ -15,11 +15,14 @@ from deepsynth_operator.status.attempts import SUSPENDED
 from deepsynth_operator.status.deadline import find_deadline_verdict
 from deepsynth_operator.status.ending import has_caught_up
 from deepsynth_operator.status.lost_node import describe_lost, is_lost
+from deepsynth_operator.status.starting import CONFIGURATION_ERRORS, find_obstacle
 
 StepName = Literal["plan", "render", "publish"]
 KEPT_JOBS: Final = 10
 BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
+START_TIMEOUT: Final = timedelta(seconds=600)
+"""How long a pod may wait for what a person has to mend, such as a missing Secret. For room it waits without limit."""
 
 
 def get_last(status: DatasetGenerationStatus) -> ChildJob | None:
@@ -94,6 +97,9 @@ def conclude_job(
         return _end(entry, now, "Failed", refusal.reason, refusal.message) if refusal is not None else None
     if (lost := next((pod for pod in pods if is_lost(pod, now)), None)) is not None:
         return _end(entry, now, "Disrupted", "NodeLost", describe_lost(lost))
+    obstacle = find_obstacle([pod for pod in pods if pod.created is not None and now >= pod.created + START_TIMEOUT])
+    if obstacle is not None and obstacle.reason in CONFIGURATION_ERRORS:
+        return _end(entry, now, "Failed", obstacle.reason, obstacle.message)
     return None
 
 

@@ -237,7 +237,8 @@ class RunMachine(RuleBasedStateMachine):
         view.catch_up()
         self.control.runner.obeys = ContainerExit(143)
         for pod in self._find_stopping():
-            self.control.runner.end(pod, 143)
+            if pod in self.control.runner.get_living():  # the end of one may have ended another
+                self.control.runner.end(pod, 143)
         for node in NODES:
             restore_node(self.cluster, node)
         if self.cluster.store.get("TrainingRun", "default", NAME) is None:

@@ -1,0 +1,139 @@
+"""What keeps a pod from starting is told within seconds, once, and ends what no further try can mend."""
+
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from builders import a_dataset_generation
+from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_operator.observed import Children, ObservedGeneration, ObservedJob, ObservedPod
+from deepsynth_operator.status.attempts import replace_last
+from deepsynth_operator.status.dataset_generation import decide_generation
+from deepsynth_operator.status.decision import Decision, Event
+from manual_clock import START
+from seen import RUNNING_JOB, SETTINGS, a_live_run, a_pod, decide, follow
+
+SECRET = {"waiting_reason": "CreateContainerConfigError", "waiting_message": 'secret "hugging-face" not found'}
+IMAGE = {"waiting_reason": "ImagePullBackOff", "waiting_message": 'Back-off pulling image "nowhere/gpu:1"'}
+PULL = {"waiting_reason": "ErrImagePull", "waiting_message": "failed to resolve nowhere/gpu:1"}
+FULL = {"unschedulable": "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."}
+
+
+def a_starting_run() -> TrainingRun:
+    run = a_live_run(startTimeoutSeconds=600, backoffLimit=3)
+    return run.updated(status=replace_last(run.status, run.status.attempts[0].updated(running_time=None)))
+
+
+def a_waiting_pod(index: int = 0, **fields: Any) -> ObservedPod:
+    return a_pod(index, phase="Pending", started=None, **fields)
+
+
+def get_reason(decision: Decision[Any]) -> tuple[str, str]:
+    condition = find_condition(decision.status.conditions, ConditionType.COMPLETE)
+    assert condition is not None
+    return condition.reason, condition.message
+
+
+def get_warnings(decision: Decision[Any]) -> list[Event]:
+    return [event for event in decision.events if event.type == "Warning"]
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "words"),
+    [
+        (SECRET, "CreateContainerConfigError", 'secret "hugging-face" not found'),
+        (IMAGE, "ImagePullBackOff", 'Back-off pulling image "nowhere/gpu:1"'),
+        (FULL, "Unschedulable", "2 Insufficient nvidia.com/gpu"),
+    ],
+)
+def test_what_is_in_the_way_is_in_the_conditions_and_an_event_at_once(
+    fields: dict[str, str], reason: str, words: str
+) -> None:
+    decision = decide(a_starting_run(), RUNNING_JOB, [a_pod(0), a_waiting_pod(1, **fields)], after=2)
+    assert decision.status.state == "Starting"
+    assert get_reason(decision)[0] == reason
+    assert words in get_reason(decision)[1]
+    assert [event.reason for event in get_warnings(decision)] == [reason]
+    assert words in get_warnings(decision)[0].message
+
+
+def test_a_pull_that_fails_again_and_again_is_told_once() -> None:
+    run = a_starting_run()
+    warnings = []
+    for after, fields in enumerate([PULL, IMAGE, PULL, IMAGE], 2):
+        decision = decide(run, RUNNING_JOB, [a_waiting_pod(0, **fields), a_waiting_pod(1)], after=after)
+        warnings += get_warnings(decision)
+        run = follow(run, decision)
+    assert [event.reason for event in warnings] == ["ImagePullBackOff"]
+
+
+def test_a_container_that_is_being_created_is_no_obstacle() -> None:
+    pods = [a_waiting_pod(0, waiting_reason="ContainerCreating"), a_waiting_pod(1)]
+    decision = decide(a_starting_run(), RUNNING_JOB, pods, after=2)
+    assert (get_reason(decision)[0], get_warnings(decision)) == ("Starting", [])
+
+
+def test_a_missing_secret_ends_the_run_at_its_start_timeout_and_is_not_tried_again() -> None:
+    pods = [a_waiting_pod(0, **SECRET), a_waiting_pod(1, **SECRET)]
+    before = decide(a_starting_run(), RUNNING_JOB, pods, after=599)
+    decision = decide(a_starting_run(), RUNNING_JOB, pods, after=600)
+    assert before.status.state == "Starting", "somebody may still create it"
+    assert decision.status.state == "Failed"
+    failed = find_condition(decision.status.conditions, ConditionType.FAILED)
+    assert failed is not None
+    assert failed.reason == "CreateContainerConfigError"
+    assert 'secret "hugging-face" not found' in failed.message
+    assert "create what is missing" in failed.message
+
+
+def test_an_image_that_cannot_be_pulled_is_tried_again_because_registries_come_back() -> None:
+    decision = decide(a_starting_run(), RUNNING_JOB, [a_waiting_pod(0, **IMAGE), a_waiting_pod(1, **IMAGE)], after=600)
+    assert (decision.status.state, decision.status.failures) == ("Restarting", 1)
+
+
+def a_live_generation(step: str = "plan") -> DatasetGeneration:
+    job = {"step": step, "name": f"xsum-{step}-1", "number": 1, "startTime": START, "uid": "job-1", "image": "i"}
+    return a_dataset_generation().with_status(startTime=START, jobs=[job]).build()
+
+
+def decide_on(generation: DatasetGeneration, pods: list[ObservedPod], after: float) -> Decision[Any]:
+    entry = generation.status.jobs[-1]
+    job = ObservedJob(name=entry.name, uid="job-1", step=entry.step, started=START, parallelism=1)
+    observed = ObservedGeneration(generation, Children((job,), tuple(pods)))
+    return decide_generation(observed, SETTINGS, START + timedelta(seconds=after))
+
+
+def a_generation_pod(index: int = 0, step: str = "plan", **fields: Any) -> ObservedPod:
+    name = f"xsum-{step}-1"
+    waiting: dict[str, Any] = {"phase": "Pending", "created": START, **fields}
+    return ObservedPod(f"{name}-{index}", f"pod-{index}", name, index, **waiting)
+
+
+def test_a_generation_tells_what_keeps_its_pods_from_starting() -> None:
+    decision = decide_on(a_live_generation(), [a_generation_pod(**SECRET)], after=2)
+    assert (decision.status.state, get_reason(decision)[0]) == ("Starting", "CreateContainerConfigError")
+    assert [event.reason for event in get_warnings(decision)] == ["CreateContainerConfigError"]
+
+
+def test_a_generation_whose_secret_stays_missing_fails_after_ten_minutes() -> None:
+    pods = [a_generation_pod(**SECRET)]
+    assert decide_on(a_live_generation(), pods, after=599).status.state == "Starting"
+    decision = decide_on(a_live_generation(), pods, after=600)
+    assert decision.status.state == "Failed"
+    assert 'secret "hugging-face" not found' in decision.status.conditions[0].message
+
+
+def test_a_generation_waits_for_room_without_limit() -> None:
+    decision = decide_on(a_live_generation(), [a_generation_pod(**FULL)], after=86_400)
+    assert (decision.status.state, get_reason(decision)[0]) == ("Starting", "Unschedulable")
+
+
+def test_shards_that_wait_for_room_while_others_are_rendered_are_no_obstacle() -> None:
+    pods = [
+        a_generation_pod(0, "render", phase="Running", started=START),
+        a_generation_pod(1, "render", **FULL),
+    ]
+    decision = decide_on(a_live_generation("render"), pods, after=2)
+    assert (decision.status.state, get_warnings(decision)) == ("Rendering", [])
