@@ -28,6 +28,12 @@ def is_true(conditions: Iterable[Condition], kind: ConditionType) -> bool:
     return condition is not None and condition.status == "True"
 
 
+def is_false(conditions: Iterable[Condition], kind: ConditionType) -> bool:
+    """Whether it is known not to hold: Unknown and not yet set are neither true nor false."""
+    condition = find_condition(conditions, kind)
+    return condition is not None and condition.status == "False"
+
+
 def set_condition(conditions: list[Condition], new: Condition) -> list[Condition]:
     """`conditions` with `new` in its place. lastTransitionTime stays while the status stays."""
     old = find_condition(conditions, ConditionType(new.type))

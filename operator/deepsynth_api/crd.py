@@ -26,6 +26,8 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 GROUP: Final = "deepsynth.io"
 VERSION: Final = "v1alpha1"
 HEADER: Final = "# Generated from operator/deepsynth_api by `make crds`. Do not edit.\n"
+NEW_STATUS: Final = {"observedGeneration": -1}
+"""The status of a resource that no controller has seen: kstatus must not take it for done."""
 MAX_ITEMS: Final = 64
 MAX_PROPERTIES: Final = 64
 MAX_LENGTH: Final = 4096
@@ -116,7 +118,7 @@ def build_schema(kind: str) -> Schema:
     properties["apiVersion"] = {"type": "string"}
     properties["kind"] = {"type": "string"}
     properties["metadata"] = {"type": "object"}
-    properties["status"]["default"] = {"observedGeneration": -1}
+    properties["status"]["default"] = dict(NEW_STATUS)
     schema["required"] = ["spec"]
     _bound(properties["spec"])
     immutable = [

@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from deepsynth_api.crd import NEW_STATUS
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID, owner_selector
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, TrainingRun, TrainingRunStatus
@@ -101,7 +102,7 @@ class MemoryCluster:
         """Create a resource or change its spec, labels and annotations; status and uid stay."""
         kind = manifest["kind"]
         try:
-            stored = self.store.create({**manifest, "status": {}})
+            stored = self.store.create({**manifest, "status": dict(NEW_STATUS)})
         except AlreadyExists:
             stored = self.store.update(key_of(manifest), lambda item: _change(item, manifest))
         self.settle()

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
 
-from deepsynth_api.conditions import ConditionType, build_condition, is_true, set_condition
+from deepsynth_api.conditions import ConditionType, build_condition, is_false, is_true, set_condition
 from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
 from deepsynth_api.v1alpha1.training_run_status import RunState
@@ -20,7 +20,7 @@ MESSAGE_CHARACTERS: Final = 2048
 class Situation(Generic[State]):
     """Where a resource stands: one word for people, a reason for machines, a sentence with the details.
 
-    accepted: its first child or its wait exists, so that GitOps tools need not wait any longer.
+    accepted: its first child or its wait exists, so that GitOps tools need not wait any longer. Once is for ever.
     check_after: seconds until it should be looked at again if no event comes.
     """
 
@@ -45,13 +45,14 @@ def update_conditions(
 ) -> list[Condition]:
     """All known conditions for `situation`; `extra` maps a kind's own types to (holds, reason, message)."""
     state, reason, message = situation.state, situation.reason, situation.message
-    suspended, failed, finished = state == "Suspended", state == "Failed", state in {"Complete", "Failed"}
+    suspended, failed = state == "Suspended", state == "Failed"
+    accepted = situation.accepted or is_false(old, ConditionType.RECONCILING)
     wanted = {
         ConditionType.COMPLETE: (state == "Complete", reason, message),
         ConditionType.FAILED: (failed, reason if failed else "NotFailed", message if failed else ""),
         ConditionType.SUSPENDED: (suspended, reason if suspended else "NotSuspended", message if suspended else ""),
         **extra,
-        ConditionType.RECONCILING: (not situation.accepted and not finished, reason, ""),
+        ConditionType.RECONCILING: (not accepted, reason, "" if accepted else message),
         ConditionType.STALLED: (failed, reason if failed else "NotStalled", message if failed else ""),
     }
     conditions = old

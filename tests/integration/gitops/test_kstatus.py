@@ -1,0 +1,92 @@
+"""GitOps tools that judge by kstatus see what they should, in every body of a resource that a watcher could see."""
+
+from collections.abc import Iterator
+from itertools import groupby, pairwise
+from typing import Any
+
+import pytest
+
+from deepsynth_api.conditions import ConditionType
+from kstatus import Verdict, judge
+from lives import LIVES, Sight, watch
+
+SETTLING = (["InProgress", "Current"], ["InProgress", "Current", "Failed"], ["InProgress", "Failed"], ["Current"])
+OF_BOTH_KINDS = set(ConditionType) - {ConditionType.DATASET_READY}
+
+
+@pytest.fixture(params=LIVES, name="sights")
+def live(request: pytest.FixtureRequest) -> list[Sight]:
+    return watch(*LIVES[request.param])
+
+
+def is_seen(sight: Sight) -> bool:
+    seen: bool = sight.resource["metadata"]["generation"] == sight.resource["status"]["observedGeneration"]
+    return seen
+
+
+def expect(sight: Sight, was_accepted: bool) -> Verdict:
+    """What the design demands: in progress only until the first child or wait exists, failed when it failed."""
+    if not is_seen(sight):
+        return "InProgress"
+    if sight.state == "Failed":
+        return "Failed"
+    is_accepted = was_accepted or sight.has_job or sight.state != "Starting"
+    return "Current" if is_accepted else "InProgress"
+
+
+def test_every_body_is_judged_as_the_design_demands(sights: list[Sight]) -> None:
+    was_accepted = False
+    for sight in sights:
+        verdict = judge(sight.resource)
+        assert verdict == expect(sight, was_accepted), (sight.state, sight.resource["status"])
+        was_accepted = was_accepted or verdict == "Current"
+
+
+def test_a_resource_is_in_progress_from_its_creation_and_settled_within_that_very_second(sights: list[Sight]) -> None:
+    first, settled = sights[0], next(sight for sight in sights if judge(sight.resource) != "InProgress")
+    assert first.resource["status"] == {"observedGeneration": -1}
+    assert judge(first.resource) == "InProgress"
+    assert settled.time == first.time
+
+
+def test_once_settled_only_a_change_of_the_spec_brings_it_back_into_progress(sights: list[Sight]) -> None:
+    seen = [judge(sight.resource) for sight in sights if is_seen(sight)]
+    assert [verdict for verdict, _ in groupby(seen)] in SETTLING
+
+
+def test_a_finished_resource_keeps_its_verdict() -> None:
+    for name, verdict in (("a run is changed after its end", "Current"), ("a run fails twice", "Failed")):
+        assert [key for key, _ in groupby(judge(sight.resource) for sight in watch(*LIVES[name]))][-1] == verdict
+
+
+def test_all_conditions_are_known_from_the_first_status_on_and_name_the_generation_they_tell_of(
+    sights: list[Sight],
+) -> None:
+    for sight in sights[1:]:
+        conditions = sight.resource["status"]["conditions"]
+        assert {condition["type"] for condition in conditions} >= OF_BOTH_KINDS
+        seen = sight.resource["status"]["observedGeneration"]
+        assert {condition["observedGeneration"] for condition in conditions} == {seen}
+        assert all(condition["reason"] for condition in conditions)
+
+
+def test_the_time_of_a_transition_moves_when_its_status_does_and_never_else(sights: list[Sight]) -> None:
+    for old, new in pairwise(list_conditions(sights)):
+        for kind, condition in new[1].items():
+            before = old[1].get(kind)
+            moved = before is None or before["status"] != condition["status"]
+            expected = f"{new[0].time:%Y-%m-%dT%H:%M:%SZ}" if moved or before is None else before["lastTransitionTime"]
+            assert condition["lastTransitionTime"] == expected, kind
+
+
+def list_conditions(sights: list[Sight]) -> Iterator[tuple[Sight, dict[str, Any]]]:
+    for sight in sights:
+        conditions = sight.resource["status"].get("conditions", [])
+        yield sight, {condition["type"]: condition for condition in conditions}
+
+
+def test_waiting_for_the_condition_complete_ends_exactly_when_the_resource_is_complete(sights: list[Sight]) -> None:
+    for sight, conditions in list_conditions(sights[1:]):
+        assert (conditions["Complete"]["status"] == "True") == (sight.state == "Complete")
+        assert (conditions["Failed"]["status"] == "True") == (sight.state == "Failed")
+        assert (conditions["Suspended"]["status"] == "True") == (sight.state == "Suspended")

@@ -1,0 +1,24 @@
+"""What kstatus says of a custom resource, by its published rules: Flux, kpt and `kapply` wait by them.
+
+In this order: being deleted; a generation that the controller has not seen; Reconciling and Stalled, the first that is
+True; Ready; and whatever tells none of these is taken for done.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Literal
+
+Verdict = Literal["InProgress", "Current", "Failed", "Terminating"]
+
+
+def judge(resource: Mapping[str, Any]) -> Verdict:
+    metadata, status = resource.get("metadata", {}), resource.get("status", {})
+    if metadata.get("deletionTimestamp"):
+        return "Terminating"
+    if "generation" in metadata and status.get("observedGeneration", metadata["generation"]) != metadata["generation"]:
+        return "InProgress"
+    conditions = status.get("conditions", [])
+    for condition in conditions:
+        if condition["status"] == "True" and condition["type"] in {"Reconciling", "Stalled"}:
+            return "InProgress" if condition["type"] == "Reconciling" else "Failed"
+    ready = next((condition["status"] for condition in conditions if condition["type"] == "Ready"), "True")
+    return "Current" if ready == "True" else "InProgress"
