@@ -57,7 +57,7 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m deepsynth_api.crd --check crds
+	@$(BIN)/python -m deepsynth_api.crd_files --check .
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can
@@ -65,8 +65,8 @@ format: $(READY) ## Format the code and mend what the linter can
 	@$(BIN)/ruff check --fix-only .
 
 .PHONY: crds
-crds: $(READY) ## Write crds/*.yaml from the types
-	@$(BIN)/python -m deepsynth_api.crd --write crds
+crds: $(READY) ## Write crds/*.yaml and the chart's copy of them from the types
+	@$(BIN)/python -m deepsynth_api.crd_files --write .
 
 .PHONY: lock
 lock: $(READY) ## Lock the requirements again (versions and hashes, no addresses)

@@ -1,19 +1,10 @@
-"""Generate the CustomResourceDefinitions from the types.
-
-    python -m deepsynth_api.crd --write crds     write the files
-    python -m deepsynth_api.crd --check crds     fail when they differ
+"""The CustomResourceDefinitions, made from the types. crd_files.py writes them down.
 
 Pydantic's JSON schema becomes a structural schema: references inlined, nullable unions made plain, titles and empty
 defaults dropped, integers bounded, quantities int-or-string, cross-field rules added as CEL.
 """
 
-import argparse
-import sys
-from collections.abc import Sequence
-from pathlib import Path
 from typing import Any, Final
-
-import yaml
 
 from deepsynth_api.rules import (
     DATASET_GENERATION_RULES,
@@ -25,7 +16,6 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 
 GROUP: Final = "deepsynth.io"
 VERSION: Final = "v1alpha1"
-HEADER: Final = "# Generated from operator/deepsynth_api by `make crds`. Do not edit.\n"
 NEW_STATUS: Final = {"observedGeneration": -1}
 """The status of a resource that no controller has seen: kstatus must not take it for done."""
 MAX_ITEMS: Final = 64
@@ -197,54 +187,3 @@ def _find(schema: Schema, path: str) -> Schema:
         if part.endswith("[]"):
             schema = schema["items"]
     return schema
-
-
-class _PlainDumper(yaml.SafeDumper):
-    """Writes equal lists out twice: anchors are hard to read and some tools refuse them."""
-
-    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class fixes the signature
-        return True
-
-
-def render_crd(kind: str) -> str:
-    """The file's text."""
-    return HEADER + yaml.dump(build_crd(kind), Dumper=_PlainDumper, sort_keys=False, width=120)
-
-
-def file_name(kind: str) -> str:
-    return f"{GROUP}_{kind.lower()}s.yaml"
-
-
-def write_crds(folder: Path) -> None:
-    folder.mkdir(parents=True, exist_ok=True)
-    for kind in KINDS:
-        (folder / file_name(kind)).write_text(render_crd(kind), encoding="utf-8")
-
-
-def find_drift(folder: Path) -> list[str]:
-    """Names of the files that differ from the types."""
-    return [
-        file_name(kind)
-        for kind in KINDS
-        if not (folder / file_name(kind)).exists()
-        or (folder / file_name(kind)).read_text(encoding="utf-8") != render_crd(kind)
-    ]
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(prog="python -m deepsynth_api.crd", description="Generate or check the CRDs.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", type=Path, metavar="FOLDER", help="write the files")
-    action.add_argument("--check", type=Path, metavar="FOLDER", help="fail when the files differ from the types")
-    chosen = parser.parse_args(arguments)
-    if chosen.write:
-        write_crds(chosen.write)
-        return 0
-    drift = find_drift(chosen.check)
-    if drift:
-        print(f"out of date: {', '.join(drift)}; run `make crds`", file=sys.stderr)
-    return 1 if drift else 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())
