@@ -1,0 +1,49 @@
+"""A real Kubernetes cluster on this machine, without Docker: `python -m e2e.cluster up|down|status`."""
+
+import argparse
+import shutil
+import sys
+import time
+
+from e2e.cluster.bare import BareCluster
+from e2e.cluster.binaries import program
+from e2e.cluster.cache import ClusterError
+from e2e.cluster.selection import NAME, NODES
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
+    parser.add_argument("action", choices=("up", "down", "status"))
+    parser.add_argument("--name", default=NAME, help="several clusters may run side by side")
+    parser.add_argument("--nodes", type=int, default=NODES, help="0 is a control plane alone")
+    arguments = parser.parse_args()
+    cluster = BareCluster(arguments.name)
+    try:
+        if arguments.action == "up":
+            _up(cluster, arguments.nodes)
+        elif arguments.action == "down":
+            cluster.down()
+            print(f"cluster {cluster.name} is gone")
+        else:
+            _status(cluster)
+    except ClusterError as error:
+        sys.exit(str(error))
+
+
+def _up(cluster: BareCluster, nodes: int) -> None:
+    began = time.monotonic()
+    cluster.up(nodes)
+    kubectl = shutil.which("kubectl") or program("kubectl")
+    print(f"cluster {cluster.name} is up ({time.monotonic() - began:.1f} s), files and logs are in {cluster.folder}")
+    print(f"  export KUBECONFIG={cluster.kubeconfig}")
+    print(f"  {kubectl} get nodes")
+
+
+def _status(cluster: BareCluster) -> None:
+    if not cluster.is_up:
+        sys.exit(f"cluster {cluster.name} is not up, or not all its nodes are Ready")
+    print(f"cluster {cluster.name} is up: {len(cluster.nodes)} nodes, KUBECONFIG={cluster.kubeconfig}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The folder of everything that is slow to make, one maker at a time."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+GIB = 1 << 30
+
+
+class ClusterError(Exception):
+    """The cluster cannot be made or used as asked; the message says what to do."""
+
+
+def cache_folder(*parts: str) -> Path:
+    """Return a folder below `$DEEPSYNTH_CACHE`, made if need be."""
+    base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepsynth"
+    folder = Path(os.environ.get("DEEPSYNTH_CACHE") or base).joinpath(*parts).resolve()
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Hold a lock among processes; the kernel frees it when its holder dies."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another process that holds {path}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
+
+
+def require_free_space(folder: Path, gib: float, purpose: str) -> None:
+    free = shutil.disk_usage(folder).free / GIB
+    if free < gib:
+        msg = f"{purpose} needs {gib:.1f} GiB in {folder}, {free:.1f} GiB are free: free some, or set DEEPSYNTH_CACHE"
+        raise ClusterError(msg)

@@ -1,0 +1,33 @@
+"""Carries connections from a loopback port of the host to the API server.
+
+It is started inside the control plane's network namespace with the host's listening socket, so that the host needs no
+wire to the cluster: `python forwarder.py FILE_DESCRIPTOR ADDRESS PORT`.
+"""
+
+import asyncio
+import contextlib
+import socket
+import sys
+
+
+async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(OSError):
+        while data := await source.read(1 << 16):
+            target.write(data)
+            await target.drain()
+        target.write_eof()
+
+
+async def serve(listener: socket.socket, address: str, port: int) -> None:
+    async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with contextlib.closing(writer), contextlib.suppress(OSError):
+            inner_reader, inner_writer = await asyncio.open_connection(address, port)
+            with contextlib.closing(inner_writer):
+                await asyncio.gather(pour(reader, inner_writer), pour(inner_reader, writer))
+
+    server = await asyncio.start_server(carry, sock=listener)
+    await server.serve_forever()
+
+
+if __name__ == "__main__":
+    asyncio.run(serve(socket.socket(fileno=int(sys.argv[1])), sys.argv[2], int(sys.argv[3])))
