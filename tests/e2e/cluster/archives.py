@@ -58,17 +58,18 @@ def open_layer(image: Image, layer: Layer) -> Iterator[IO[bytes]]:
         yield content
 
 
-def write_archive(path: Path, name: str, files: Mapping[str, bytes], entrypoint: Sequence[str]) -> None:
-    """Write an image of one layer of programs."""
-    layer = _tar({file: (content, 0o755) for file, content in files.items()})
+def write_archive(path: Path, name: str, layers: Sequence[Mapping[str, bytes]], entrypoint: Sequence[str]) -> None:
+    """Write an image whose layers are programs and nothing else."""
+    packed = [_tar({file: (content, 0o755) for file, content in layer.items()}) for layer in layers]
     config = {
         "architecture": "amd64",
         "os": "linux",
         "config": {"Entrypoint": list(entrypoint)},
-        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer)]},
+        "rootfs": {"type": "layers", "diff_ids": [digest_of(layer) for layer in packed]},
     }
-    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": ["layer.tar"]}]
-    members = {"manifest.json": _json(manifest), "config.json": _json(config), "layer.tar": layer}
+    members = {f"layer-{number}.tar": layer for number, layer in enumerate(packed)}
+    manifest = [{"Config": "config.json", "RepoTags": [name], "Layers": list(members)}]
+    members |= {"manifest.json": _json(manifest), "config.json": _json(config)}
     path.write_bytes(_tar({member: (content, 0o644) for member, content in members.items()}))
 
 

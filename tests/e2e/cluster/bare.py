@@ -44,7 +44,7 @@ class BareCluster(Clients):
         self.control_plane = ControlPlane(self._machine("control-plane"), authority, self.kubeconfig)
 
     @property
-    def nodes(self) -> tuple[str, ...]:  # type: ignore[override]
+    def nodes(self) -> tuple[str, ...]:
         return tuple(sorted(path.name for path in (self.folder / "machines").glob("node-*")))
 
     def node(self, name: str) -> Node:
@@ -114,7 +114,7 @@ class BareCluster(Clients):
         node.boot(self.control_plane.machine, count)
         wait_until(lambda: _containerd_answers(node.machine), f"containerd of {node.name} answers")
         archive = node.machine.folder / "pause.tar"
-        write_archive(archive, PAUSE_IMAGE, {"pause": program("pause").read_bytes()}, ["/pause"])
+        write_archive(archive, PAUSE_IMAGE, [{"pause": program("pause").read_bytes()}], ["/pause"])
         load_archive(archive, [node.machine])
 
     def _take_down(self) -> None:

@@ -55,6 +55,7 @@ def _kubernetes_version() -> str:
 
 UPSTREAMS = (
     Upstream("pause", ("pause",)),
+    Upstream("probe", ("probe",)),
     Upstream("etcd", ("etcd",)),
     Upstream("cni", ("bridge", "host-local", "loopback", "portmap")),
     Upstream("runc", ("runc",), tags="seccomp", cgo=True),
@@ -110,7 +111,7 @@ def _run_go(upstream: Upstream, target: Path) -> None:
         "GOFLAGS": "-mod=readonly -trimpath -buildvcs=false",
         "GOWORK": "off",
     }
-    packages = ["."] if upstream.name == "pause" else ["tool"]
+    packages = ["."] if (upstream.folder / "main.go").exists() else ["tool"]
     flags = ["-tags", upstream.tags, "-ldflags", f"-s -w {upstream.ldflags}".strip()]
     command = ["nice", "-n", "5", "go", "build", *flags, "-o", f"{target}/", *packages]
     done = subprocess.run(command, cwd=upstream.folder, env=environment, capture_output=True, check=False, text=True)

@@ -37,20 +37,30 @@ class Faults(Protocol):
     def run_on_node(self, node: str, *argv: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run a command of the machine inside the node's network namespace."""
 
-    def container_pids(self, namespace: str, pod: str) -> tuple[int, ...]:
-        """Every process of a pod's containers, as the machine's process ids."""
+    def container_pids(self, namespace: str, pod: str, container: str | None = None) -> tuple[int, ...]:
+        """Return every process of a pod's containers, as this machine counts."""
 
 
 class Cluster(Protocol):
     """A Kubernetes cluster with an administrator's rights."""
 
-    name: str
-    kubeconfig: Path
-    nodes: tuple[str, ...]
-    volumes: Path
-    """A folder that every node sees at this very path: a hostPath volume in it acts as ReadWriteMany."""
-    faults: Faults | None
-    """None where the cluster is not ours to break."""
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def kubeconfig(self) -> Path: ...
+
+    @property
+    def nodes(self) -> tuple[str, ...]:
+        """The names of the nodes that take pods."""
+
+    @property
+    def volumes(self) -> Path:
+        """A folder that every node sees at this very path: a hostPath volume in it acts as ReadWriteMany."""
+
+    @property
+    def faults(self) -> Faults | None:
+        """None where the cluster is not ours to break."""
 
     def kubectl(
         self,
