@@ -68,6 +68,14 @@ format: $(READY) ## Format the code and mend what the linter can
 crds: $(READY) ## Write crds/*.yaml and the chart's copy of them from the types
 	@$(BIN)/python -m deepsynth_api.crd_files --write .
 
+.PHONY: cluster-up
+cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=deepsynth] [NODES=2]
+	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))
+
+.PHONY: cluster-down
+cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
+	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster down $(if $(NAME),--name $(NAME))
+
 .PHONY: lock
 lock: $(READY) ## Lock the requirements again (versions and hashes, no addresses)
 	@bash requirements/lock.sh $(BIN)/uv
