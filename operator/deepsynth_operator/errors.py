@@ -3,6 +3,7 @@
 ControllerError
   Conflict        the object changed since it was read: reconcile again
   ForeignChild    a child's name is taken by another owner's object: wait until it is gone
+  NamespaceGoing  the namespace is being deleted: nothing can be created there any more
   ClusterError    the API server did not do it: try again later
     Refused       it never will, as the request stands (403, 422): shown on the resource
 """
@@ -18,6 +19,10 @@ class Conflict(ControllerError):  # noqa: N818 - named after HTTP 409 Conflict
 
 class ForeignChild(ControllerError):  # noqa: N818 - names the thing that stands in the way
     """An object of the name we need belongs to another owner, mostly to a deleted resource of the same name."""
+
+
+class NamespaceGoing(ControllerError):  # noqa: N818 - a state of the namespace, nobody's mistake
+    """The namespace is being deleted and takes the resource along: nothing is wrong with the resource."""
 
 
 class ClusterError(ControllerError):

@@ -25,13 +25,20 @@ class WorkQueue(Generic[Key]):
 
     process: brings one key up to date; returns the seconds after which to call again if nothing happens, or None. When
         it raises, it is called again after a delay that doubles with each failure in a row of that key.
+    on_wait: called with the seconds that a key waited for a worker.
     """
 
-    def __init__(self, process: Callable[[Key], Awaitable[float | None]]) -> None:
-        self._process = process
+    def __init__(
+        self,
+        process: Callable[[Key], Awaitable[float | None]],
+        on_wait: Callable[[float], None] = lambda _seconds: None,
+    ) -> None:
+        self._process, self._on_wait = process, on_wait
         self._workers = 0
         self._ready: asyncio.Queue[Key | None] = asyncio.Queue()
-        self._waiting: set[Key] = set()
+        self._waiting: dict[Key, float] = {}
+        """Since when, longest first."""
+        self._finished = float("-inf")
         self._active: set[Key] = set()
         self._again: set[Key] = set()
         self._timers: dict[Key, asyncio.TimerHandle] = {}
@@ -44,7 +51,7 @@ class WorkQueue(Generic[Key]):
         if key in self._active:
             self._again.add(key)
         elif key not in self._waiting and not self._stopping:
-            self._waiting.add(key)
+            self._waiting[key] = asyncio.get_running_loop().time()
             self._ready.put_nowait(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
@@ -56,6 +63,21 @@ class WorkQueue(Generic[Key]):
             return
         self._cancel_timer(key)
         self._timers[key] = loop.call_later(seconds, self.add, key)
+
+    @property
+    def depth(self) -> int:
+        """Keys that wait for a worker. Those that wait for a time to come are not counted."""
+        return len(self._waiting)
+
+    @property
+    def oldest_seconds(self) -> float:
+        """How long the first key has been waiting for a worker; 0 when none waits."""
+        return self._get_age(next(iter(self._waiting.values()), None))
+
+    @property
+    def stalled_seconds(self) -> float:
+        """How long keys have been waiting without any call of `process` coming to an end; 0 when none waits."""
+        return min(self.oldest_seconds, self._get_age(self._finished))
 
     async def run(self, workers: int = 16) -> None:
         """Work on so many keys at a time, until `stop`. When cancelled, calls of `process` are cancelled too."""
@@ -74,9 +96,10 @@ class WorkQueue(Generic[Key]):
 
     async def _work(self) -> None:
         while (key := await self._ready.get()) is not None and not self._stopping:
-            self._waiting.discard(key)
+            self._on_wait(self._get_age(self._waiting.pop(key)))
             self._active.add(key)
             await self._run_once(key)
+            self._finished = asyncio.get_running_loop().time()
             self._active.discard(key)
             if key in self._again:
                 self._again.discard(key)
@@ -99,6 +122,10 @@ class WorkQueue(Generic[Key]):
         trace = None if isinstance(error, ControllerError) else error
         _logger.warning("%s: %s; trying again in %.1f s", key, error or type(error).__name__, delay, exc_info=trace)
         return delay
+
+    @staticmethod
+    def _get_age(since: float | None) -> float:
+        return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
     def _cancel_timer(self, key: Key) -> None:
         timer = self._timers.pop(key, None)

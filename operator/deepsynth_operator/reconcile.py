@@ -13,7 +13,7 @@ from typing import Any, Final, Generic, TypeVar
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.cluster import ChildKind, Cluster, Resource, ResourceKind
-from deepsynth_operator.errors import Conflict, ForeignChild, Refused
+from deepsynth_operator.errors import Conflict, ForeignChild, NamespaceGoing, Refused
 from deepsynth_operator.gather import gather_generation, gather_run
 from deepsynth_operator.manifests.render_job import build_render_children
 from deepsynth_operator.manifests.train_job import build_train_children
@@ -27,7 +27,8 @@ Manifests = list[dict[str, Any]]
 Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
 
 _TRIES: Final = 3
-_FOREIGN_CHILD_SECONDS: Final = 10.0
+_WAIT_SECONDS: Final = 10.0
+"""Between looks at what stands in the way of a child and will go by itself."""
 _CHILD_KINDS: Final[tuple[ChildKind, ...]] = ("Job", "Service", "ConfigMap")
 
 
@@ -90,8 +91,8 @@ async def _carry_out(
     try:
         for action in decision.actions:
             await _act(cluster, resource, action, build)
-    except ForeignChild:
-        return _FOREIGN_CHILD_SECONDS
+    except (ForeignChild, NamespaceGoing):
+        return _WAIT_SECONDS
     return decision.requeue_after
 
 

@@ -1,0 +1,25 @@
+"""`python -m deepsynth_operator`: the operator on a cluster, set up by its environment."""
+
+import asyncio
+import sys
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_operator.logs import configure_logs
+from deepsynth_operator.settings import ProcessSettings, Settings
+from deepsynth_operator.startup import run_operator
+
+
+def main() -> int:
+    """Returns the exit code: 0 after SIGTERM."""
+    try:
+        settings, process = Settings.from_environment(), ProcessSettings.from_environment()
+        configure_logs(process.log_format, process.log_level)
+        asyncio.run(run_operator(settings, process))
+    except ConfigurationError as error:
+        print(f"deepsynth-operator: {error.message}", file=sys.stderr)
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,54 @@
+"""Credentials for the API server: the pod's service account, or else the kubeconfig."""
+
+import os
+from dataclasses import dataclass
+
+from kubernetes.aio.client.configuration import Configuration
+from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
+
+from deepsynth_api.errors import ConfigurationError
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """How the API server is reached, for others who talk to it."""
+
+    server: str
+    ca_path: str | None
+    insecure: bool
+    scheme: str | None
+    token: str | None
+    certificate_path: str | None
+    private_key_path: str | None
+    proxy_url: str | None
+
+
+async def load_configuration() -> Configuration:
+    """Raises ConfigurationError when there is neither a service account nor a kubeconfig."""
+    configuration = Configuration()
+    try:
+        if os.environ.get("KUBERNETES_SERVICE_HOST"):
+            load_incluster_config(configuration)
+        else:
+            await load_kube_config(client_configuration=configuration)
+    except ConfigException as error:
+        raise ConfigurationError(
+            f"no way to the API server: {error}; run in a pod with a service account, or set KUBECONFIG"
+        ) from error
+    return configuration
+
+
+async def read_login(configuration: Configuration) -> Login:
+    """Read anew at each call: tokens of service accounts are replaced every hour."""
+    header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
+    scheme, _, token = (header or "").strip().rpartition(" ")
+    return Login(
+        server=configuration.host,
+        ca_path=configuration.ssl_ca_cert,
+        insecure=not configuration.verify_ssl,
+        scheme=scheme.title() or None,
+        token=token or None,
+        certificate_path=configuration.cert_file,
+        private_key_path=configuration.key_file,
+        proxy_url=configuration.proxy,
+    )

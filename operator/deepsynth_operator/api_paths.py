@@ -1,0 +1,52 @@
+"""Where objects live in the Kubernetes API: kind -> group, version and plural. Only the kinds the controller uses."""
+
+from dataclasses import dataclass
+from typing import Final, Literal
+from urllib.parse import quote
+
+from deepsynth_api.labels import GROUP, MANAGED_BY, OPERATOR_NAME
+
+Kind = Literal["ConfigMap", "DatasetGeneration", "Event", "Job", "Node", "Pod", "Service", "TrainingRun"]
+WatchedKind = Literal["DatasetGeneration", "Job", "Pod", "TrainingRun"]
+
+WATCHED_KINDS: Final[tuple[WatchedKind, ...]] = ("DatasetGeneration", "TrainingRun", "Job", "Pod")
+CHILDREN_SELECTOR: Final = f"{MANAGED_BY}={OPERATOR_NAME}"
+"""Applied by the server: other people's Jobs and pods never enter the process."""
+
+
+@dataclass(frozen=True, slots=True)
+class ApiResource:
+    """One kind of the API. label_selector: of those that the controller looks at."""
+
+    group: str
+    version: str
+    plural: str
+    label_selector: str = ""
+
+    @property
+    def api_version(self) -> str:
+        return f"{self.group}/{self.version}" if self.group else self.version
+
+
+RESOURCES: Final[dict[Kind, ApiResource]] = {
+    "ConfigMap": ApiResource("", "v1", "configmaps"),
+    "DatasetGeneration": ApiResource(GROUP, "v1alpha1", "datasetgenerations"),
+    "Event": ApiResource("", "v1", "events"),
+    "Job": ApiResource("batch", "v1", "jobs", CHILDREN_SELECTOR),
+    "Node": ApiResource("", "v1", "nodes"),
+    "Pod": ApiResource("", "v1", "pods", CHILDREN_SELECTOR),
+    "Service": ApiResource("", "v1", "services"),
+    "TrainingRun": ApiResource(GROUP, "v1alpha1", "trainingruns"),
+}
+
+
+def build_path(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
+    """Path of a collection, an object or a subresource. Without a namespace: of the whole cluster."""
+    resource = RESOURCES[kind]
+    parts = ["apis", resource.group, resource.version] if resource.group else ["api", resource.version]
+    if namespace is not None:
+        parts += ["namespaces", quote(namespace, safe="")]
+    parts.append(resource.plural)
+    if name is not None:
+        parts.append(quote(name, safe=":"))
+    return "/" + "/".join([*parts, *([subresource] if subresource else [])])

@@ -1,0 +1,45 @@
+"""What the operator's service account may do: the rules of its Role, and nothing beyond. The chart is tested against it."""
+
+from dataclasses import dataclass
+from typing import Final
+
+from deepsynth_api.labels import GROUP
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """why: for whoever reviews the rights."""
+
+    group: str
+    resources: tuple[str, ...]
+    verbs: tuple[str, ...]
+    why: str
+
+
+RULES: Final = (
+    Rule(GROUP, ("datasetgenerations", "trainingruns"), ("get", "list", "watch"), "watched, and read before acting"),
+    Rule(GROUP, ("datasetgenerations/status", "trainingruns/status"), ("update",), "the only write on users' objects"),
+    Rule(
+        GROUP,
+        ("datasetgenerations/finalizers", "trainingruns/finalizers"),
+        ("update",),
+        "children name them as owners that wait for their deletion",
+    ),
+    Rule(
+        "batch",
+        ("jobs",),
+        ("get", "list", "watch", "create", "patch", "delete"),
+        "steps and attempts; patch is for spec.parallelism",
+    ),
+    Rule("", ("pods",), ("list", "watch"), "exit codes, and where reports are read"),
+    Rule("", ("services",), ("create", "patch", "delete"), "names of the pods of an attempt, by server-side apply"),
+    Rule("", ("configmaps",), ("get", "create", "delete"), "workload documents; get only to see whose a taken name is"),
+    Rule("", ("events",), ("create", "patch"), "patch counts what is said again"),
+)
+"""In each namespace that is looked at, or in the whole cluster."""
+
+CLUSTER_RULES: Final = (Rule("", ("nodes",), ("get",), "whether the node of a pod that does not end is lost"),)
+"""Of objects without a namespace. Without it the operator works, and waits longer for lost nodes."""
+
+PROXY_RULES: Final = (Rule("", ("pods/proxy",), ("get",), "reports through the API server"),)
+"""Only with DEEPSYNTH_REPORTS_THROUGH_API_SERVER: this right lets its holder reach every pod."""

@@ -1,0 +1,58 @@
+"""Which TrainingRuns wait for another resource: they are looked at again when it changes."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from deepsynth_operator.cluster import ResourceKind
+from deepsynth_operator.observed import Manifest
+
+
+class Key(NamedTuple):
+    """A resource, as the work queue knows it."""
+
+    kind: ResourceKind
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
+
+
+class Referrers:
+    """From a resource to the TrainingRuns that wait for it."""
+
+    def __init__(self) -> None:
+        self._waited_for: dict[Key, frozenset[Key]] = {}
+        self._waiting: defaultdict[Key, set[Key]] = defaultdict(set)
+
+    def note(self, run: Manifest) -> None:
+        """Take the present state of a TrainingRun. Once its inputs are pinned, nothing of theirs matters to it."""
+        metadata = run["metadata"]
+        key = Key("TrainingRun", metadata["namespace"], metadata["name"])
+        self.forget(key)
+        if "startTime" not in run.get("status", {}):
+            self._waited_for[key] = frozenset(find_references(run))
+            for target in self._waited_for[key]:
+                self._waiting[target].add(key)
+
+    def forget(self, key: Key) -> None:
+        """The TrainingRun is gone."""
+        for target in self._waited_for.pop(key, frozenset()):
+            self._waiting[target].discard(key)
+            if not self._waiting[target]:
+                del self._waiting[target]
+
+    def find(self, target: Key) -> list[Key]:
+        """The TrainingRuns that wait for `target`."""
+        return list(self._waiting.get(target, ()))
+
+
+def find_references(run: Manifest) -> Iterator[Key]:
+    """The resources that a TrainingRun takes its inputs from; all are in its namespace."""
+    namespace = run["metadata"]["namespace"]
+    for dataset in run["spec"].get("datasets", []):
+        if name := dataset.get("datasetGenerationRef", {}).get("name"):
+            yield Key("DatasetGeneration", namespace, name)
+    if name := run["spec"].get("model", {}).get("trainingRunRef", {}).get("name"):
+        yield Key("TrainingRun", namespace, name)

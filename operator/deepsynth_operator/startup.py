@@ -1,0 +1,169 @@
+"""Puts the operator together, runs it until it is told to stop, and takes it apart in order."""
+
+import asyncio
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Iterator
+from typing import Final
+
+import kopf
+
+from deepsynth_operator.api_paths import CHILDREN_SELECTOR
+from deepsynth_operator.api_server import PAGE_SIZE, ApiServer
+from deepsynth_operator.controller import Controller
+from deepsynth_operator.event_recorder import EventRecorder
+from deepsynth_operator.first_listing import list_everything
+from deepsynth_operator.handlers import build_registry
+from deepsynth_operator.health import Health, build_application, serve
+from deepsynth_operator.kubernetes_cluster import KubernetesCluster
+from deepsynth_operator.metrics import Metrics
+from deepsynth_operator.queue import WorkQueue
+from deepsynth_operator.report_reader import ReportReader
+from deepsynth_operator.resource_cache import ResourceCache
+from deepsynth_operator.settings import ProcessSettings, Settings
+from deepsynth_operator.watch_audit import WatchAudit
+from deepsynth_operator.watch_events import WatchEvents
+
+_SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
+_logger = logging.getLogger(__name__)
+
+
+async def run_operator(settings: Settings, process: ProcessSettings) -> None:
+    """Run until SIGTERM or SIGINT. Raises ConfigurationError, or the defect that ended it."""
+    stop = asyncio.Event()
+    _stop_on_signals(stop)
+    metrics = Metrics()
+    api = await ApiServer.connect(metrics.count_request)
+    reports = ReportReader(metrics.count_poll, api.read_report if process.reports_through_api_server else None)
+    try:
+        await Operator(api, reports, metrics, settings, process).run(stop)
+    finally:
+        await reports.close()
+        await api.close()
+    _logger.info("stopped")
+
+
+class Operator:
+    """All parts of one process, and what they are to each other."""
+
+    def __init__(
+        self,
+        api: ApiServer,
+        reports: ReportReader,
+        metrics: Metrics,
+        settings: Settings,
+        process: ProcessSettings,
+    ) -> None:
+        self._api, self._metrics, self._process = api, metrics, process
+        self._namespaces: tuple[str | None, ...] = process.namespaces or (None,)
+        self._cache = ResourceCache()
+        events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
+        cluster = KubernetesCluster(api, self._cache, reports, events, metrics.observe_status)
+        self._queue = WorkQueue(Controller(cluster, settings, metrics).process, metrics.observe_wait)
+        self._watch_events = WatchEvents(self._cache, self._queue)
+        self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone)
+        self._health = Health(self._queue, self._audit.get_silence)
+        metrics.watch(self._queue, self._cache, self._audit.get_silence)
+
+    async def run(self, stop: asyncio.Event) -> None:
+        """Return when `stop` is set and all is done. Raises what ended a part that should go on for ever."""
+        application = build_application(self._health, self._metrics)
+        runner = await serve(application, self._process.http_host, self._process.http_port)
+        try:
+            listing = asyncio.create_task(list_everything(self._api, self._cache, self._namespaces))
+            if await _run_until(stop, listing):
+                self._health.is_ready = True
+                _logger.info("ready: %s", ", ".join(self._process.namespaces) or "all namespaces")
+                await self._work(stop)
+        finally:
+            await runner.cleanup()
+
+    async def _work(self, stop: asyncio.Event) -> None:
+        stop_watching, watching_started = asyncio.Event(), asyncio.Event()
+        queue = asyncio.create_task(self._queue.run(self._process.workers), name="queue")
+        audit = asyncio.create_task(self._audit.run(), name="audit")
+        await asyncio.sleep(0)  # kopf, when it ends, cancels the tasks that began after it
+        watching = asyncio.create_task(self._watch(stop_watching, watching_started), name="watching")
+        await _run_until(watching_started, watching)
+        _stop_on_signals(stop)  # kopf has taken the signals; but what is being done has to end before the watches
+        await _run_until(stop, queue, audit, watching)
+        await self._finish(queue)
+        await _cancel(audit)
+        stop_watching.set()
+        await watching
+
+    async def _watch(self, stop: asyncio.Event, started: asyncio.Event) -> None:
+        await kopf.operator(
+            registry=build_registry(self._api),
+            settings=build_kopf_settings(),
+            memo=self._watch_events,
+            clusterwide=not self._process.namespaces,
+            namespaces=self._process.namespaces,
+            standalone=True,
+            stop_flag=stop,
+            ready_flag=started,
+        )
+
+    async def _finish(self, queue: asyncio.Task[None]) -> None:
+        """Let the reconciles that are under way end. Breaking one off does no harm: the next process goes on."""
+        self._queue.stop()
+        _, pending = await asyncio.wait({queue}, timeout=self._process.shutdown_seconds)
+        if pending:
+            _logger.warning("reconciles go on after %d s; breaking them off", self._process.shutdown_seconds)
+            await _cancel(queue)
+
+
+class EndlessBackoff:
+    """Seconds between tries. After the last of a list kopf would end the process: an outage is no reason for that."""
+
+    def __iter__(self) -> Iterator[float]:
+        yield from (0.5, 1.0, 2.0, 4.0)
+        while True:
+            yield 8.0
+
+
+def build_kopf_settings() -> kopf.OperatorSettings:
+    """A pure watcher: it writes nothing anywhere."""
+    settings = kopf.OperatorSettings()
+    settings.scanning.disabled = True
+    settings.posting.enabled = False
+    settings.peering.standalone = True
+    settings.watching.label_selectors["batch", "v1", "jobs"] = CHILDREN_SELECTOR
+    settings.watching.label_selectors["", "v1", "pods"] = CHILDREN_SELECTOR
+    settings.watching.chunk_size = PAGE_SIZE
+    settings.watching.server_timeout = 600
+    settings.watching.client_timeout = 660
+    settings.watching.connect_timeout = 5
+    # Bookmarks come every minute; a connection without any is dead, and the events missed are still remembered.
+    settings.watching.inactivity_timeout = 70
+    settings.networking.request_timeout = 60
+    settings.networking.connect_timeout = 5
+    settings.networking.error_backoffs = EndlessBackoff()
+    settings.networking.trust_env = True
+    settings.queueing.idle_timeout = 1.0
+    return settings
+
+
+def _stop_on_signals(stop: asyncio.Event) -> None:
+    loop = asyncio.get_running_loop()
+    for number in _SIGNALS:
+        loop.add_signal_handler(number, stop.set)
+
+
+async def _run_until(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> bool:
+    """Wait until `stop` is set or one of `tasks` has ended; whether it was a task. Raises what ended that."""
+    stopping = asyncio.create_task(stop.wait())
+    done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
+    if stopping not in done:
+        await _cancel(stopping)
+    for task in done - {stopping}:
+        task.result()
+    return bool(done - {stopping})
+
+
+async def _cancel(task: asyncio.Task[object]) -> None:
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
