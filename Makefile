@@ -58,6 +58,7 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m deepsynth_api.crd_files --check .
+	@$(BIN)/python charts/values_table.py --check
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can
@@ -75,6 +76,10 @@ cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=de
 .PHONY: cluster-down
 cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
 	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster down $(if $(NAME),--name $(NAME))
+
+.PHONY: chart-readme
+chart-readme: $(READY) ## Write the table of values into the chart's README
+	@$(BIN)/python charts/values_table.py --write
 
 .PHONY: lock
 lock: $(READY) ## Lock the requirements again (versions and hashes, no addresses)

@@ -22,12 +22,7 @@ HEADER: Final = "# Generated from operator/deepsynth_api by `make crds`. Do not 
 _METADATA: Final = "metadata:\n"
 _CHART_METADATA: Final = """\
 metadata:
-  {{- with (include "deepsynth.crdAnnotations" .) }}
-  annotations:
-    {{- . | nindent 4 }}
-  {{- end }}
-  labels:
-    {{- include "deepsynth.labels" . | nindent 4 }}
+  {{- include "deepsynth.crdMetadata" . | nindent 2 }}
 """
 
 

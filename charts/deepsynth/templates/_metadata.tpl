@@ -1,0 +1,19 @@
+{{/*
+Labels and annotations of an object. Takes a dict: root, and if need be labels and annotations of this object alone.
+The chart's own labels win, for selectors rely on them.
+*/}}
+{{- define "deepsynth.metadata" -}}
+{{- $own := include "deepsynth.labels" .root | fromYaml -}}
+labels:
+  {{- merge (dict) $own (default dict .labels) .root.Values.commonLabels | toYaml | nindent 2 }}
+{{- with merge (dict) (default dict .annotations) .root.Values.commonAnnotations }}
+annotations:
+  {{- toYaml . | nindent 2 }}
+{{- end }}
+{{- end }}
+
+{{/* Metadata of the generated CustomResourceDefinitions. */}}
+{{- define "deepsynth.crdMetadata" -}}
+{{- $keep := .Values.crds.keep | ternary (dict "helm.sh/resource-policy" "keep") dict }}
+{{- include "deepsynth.metadata" (dict "root" . "annotations" $keep) }}
+{{- end }}

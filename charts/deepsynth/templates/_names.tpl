@@ -1,0 +1,43 @@
+{{- define "deepsynth.fullname" -}}
+{{- $default := contains .Chart.Name .Release.Name | ternary .Release.Name (printf "%s-%s" .Release.Name .Chart.Name) }}
+{{- default $default .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
+{{- end }}
+
+{{/* Cluster-scoped objects carry the namespace, so that releases of one name in two namespaces do not collide. */}}
+{{- define "deepsynth.clusterName" -}}
+{{- printf "%s:%s" .Release.Namespace (include "deepsynth.fullname" .) }}
+{{- end }}
+
+{{- define "deepsynth.serviceAccountName" -}}
+{{- default (.Values.serviceAccount.create | ternary (include "deepsynth.fullname" .) "default") .Values.serviceAccount.name }}
+{{- end }}
+
+{{/* A Deployment's selector can never change: nothing that a user or an upgrade may change belongs here. */}}
+{{- define "deepsynth.selectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "deepsynth.labels" -}}
+helm.sh/chart: {{ printf "%s-%s" .Chart.Name .Chart.Version | replace "+" "_" | trunc 63 | trimSuffix "-" }}
+{{ include "deepsynth.selectorLabels" . }}
+app.kubernetes.io/component: operator
+app.kubernetes.io/part-of: deepsynth
+app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
+app.kubernetes.io/managed-by: {{ .Release.Service }}
+{{- end }}
+
+{{/* Selects the pods of all Jobs. */}}
+{{- define "deepsynth.workloadLabels" -}}
+app.kubernetes.io/managed-by: deepsynth-operator
+{{- end }}
+
+{{/* Takes (list ROOT IMAGE). */}}
+{{- define "deepsynth.image" -}}
+{{- $root := index . 0 }}
+{{- $image := index . 1 }}
+{{- $registry := default $root.Values.images.registry $image.registry }}
+{{- $repository := $registry | empty | ternary $image.repository (printf "%s/%s" $registry $image.repository) }}
+{{- $tag := default $root.Chart.AppVersion $image.tag }}
+{{- $image.digest | empty | ternary (printf "%s:%s" $repository $tag) (printf "%s@%s" $repository $image.digest) }}
+{{- end }}
