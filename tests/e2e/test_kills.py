@@ -1,0 +1,150 @@
+"""Whatever is killed, the run ends with the weights of an undisturbed one, and the status tells what happened."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from deepsynth_api.v1alpha1 import TrainingRun
+from e2e.cluster.interface import Cluster, Faults
+from e2e.installation import SYSTEM_NAMESPACE, Installation
+from e2e.lives import RunLife, get_ended
+from e2e.resources import build_run
+
+
+@dataclass(frozen=True)
+class Scene:
+    installation: Installation
+    faults: Faults
+    life: RunLife
+
+    @property
+    def cluster(self) -> Cluster:
+        return self.installation.cluster
+
+
+def delete_pod(scene: Scene) -> None:
+    scene.life.api.delete_pod(scene.life.get_pod(1))
+
+
+def evict_pod(scene: Scene) -> None:
+    scene.life.api.evict_pod(scene.life.get_pod(1))
+
+
+def delete_job(scene: Scene) -> None:
+    scene.life.api.delete_job(scene.life.run.status.attempts[-1].job)
+
+
+def suspend_and_resume(scene: Scene) -> None:
+    scene.life.api.patch_spec("TrainingRun", scene.life.name, suspend=True)
+    scene.life.wait_for_state("Suspended")
+    scene.life.wait_for("no pod runs", lambda _: not scene.life.api.list_pods(scene.life.uid))
+    scene.life.api.patch_spec("TrainingRun", scene.life.name, suspend=False)
+
+
+def kill_worker(scene: Scene) -> None:
+    """SIGKILL to the training process itself, below the launcher that is the container's first process."""
+    pods = scene.faults.container_pids(scene.life.api.namespace, scene.life.get_pod(1))
+    worker = max(pods)
+    scene.faults.run_on_node(scene.life.get_node(1), "kill", "-KILL", str(worker))
+
+
+@dataclass(frozen=True)
+class Kill:
+    act: Callable[[Scene], None]
+    outcome: str
+    reasons: set[str]
+    failures: int = 0
+
+
+KILLS = {
+    "a deleted pod": Kill(delete_pod, "Disrupted", {"PodDeleted", "PeerLost", "Stopped"}),
+    "an evicted pod": Kill(evict_pod, "Disrupted", {"Evicted"}),
+    "a killed worker": Kill(kill_worker, "Failed", {"WorkerKilled"}, failures=1),
+    "a deleted job": Kill(delete_job, "Disrupted", {"JobDeleted"}),
+    "a suspension": Kill(suspend_and_resume, "Suspended", {"SuspendedByUser"}),
+}
+
+
+@pytest.fixture
+def begin(installation: Installation, faults: Faults) -> Callable[..., Scene]:
+    def begin(name: str, **spec: Any) -> Scene:
+        life = RunLife.begin(installation.api, installation.volume, build_run(name, **spec))
+        return Scene(installation, faults, life)
+
+    return begin
+
+
+@pytest.mark.parametrize("kill", [pytest.param(kill, id=name) for name, kill in KILLS.items()])
+def test_a_run_survives_and_its_model_is_the_undisturbed_one(
+    kill: Kill, begin: Callable[..., Scene], undisturbed: str, request: pytest.FixtureRequest
+) -> None:
+    scene = begin(kill.act.__name__.replace("_", "-"), backoffLimit=1)
+    scene.life.wait_for_saved_step(10)
+    kill.act(scene)
+    model = scene.life.wait_for_model()
+    run = scene.life.run
+    (ended,) = get_ended(run)
+    assert (ended.outcome, ended.reason in kill.reasons) == (kill.outcome, True), ended
+    assert run.status.failures == kill.failures
+    assert (run.status.attempts[-1].resumed_from_step or 0) >= 10
+    assert model == undisturbed
+    if kill.outcome == "Failed":
+        assert (ended.rank, ended.exit_code) == (1, 137)
+        assert ended.node in scene.cluster.nodes
+
+
+def test_a_lost_node_is_left_behind(begin: Callable[..., Scene], undisturbed: str) -> None:
+    """Its kubelet and containers stop; the Node object stays. With the node back, the run goes on to its end."""
+    scene = begin("lose-node")
+    scene.life.wait_for_saved_step(10)
+    node = scene.life.get_node(1)
+    scene.faults.stop_node(node)
+    try:
+        run = scene.life.wait_for("the attempt to end", lambda run: bool(get_ended(run)))
+    finally:
+        scene.faults.start_node(node)
+    (ended,) = get_ended(run)
+    assert (ended.outcome, ended.reason, ended.node) == ("Disrupted", "NodeLost", node)
+    assert scene.life.wait_for_model() == undisturbed
+    assert scene.life.run.status.failures == 0
+
+
+def test_the_operator_may_die_at_any_moment(begin: Callable[..., Scene], undisturbed: str) -> None:
+    scene = begin("kill-operator")
+    moments = random.Random(4)
+    for _ in range(10):
+        time.sleep(moments.uniform(0.5, 4))
+        scene.cluster.kubectl("-n", SYSTEM_NAMESPACE, "delete", "pod", "--all", "--force", "--grace-period=0")
+    assert scene.life.wait_for_model() == undisturbed
+    assert [attempt.outcome for attempt in scene.life.run.status.attempts] == ["Succeeded"]
+    jobs = scene.life.api.list_jobs(scene.life.uid)
+    assert len(jobs) == 1, "no Job is made twice"
+
+
+def test_the_api_server_may_restart(begin: Callable[..., Scene], undisturbed: str) -> None:
+    scene = begin("restart-api-server")
+    scene.life.wait_for_saved_step(5)
+    scene.faults.restart_api_server()
+    assert scene.life.wait_for_model() == undisturbed
+    assert_undisturbed(scene.life.run)
+
+
+def test_etcd_may_be_away_for_half_a_minute(begin: Callable[..., Scene], undisturbed: str) -> None:
+    scene = begin("stop-etcd")
+    scene.life.wait_for_saved_step(5)
+    scene.faults.stop_etcd()
+    try:
+        time.sleep(30)
+    finally:
+        scene.faults.start_etcd()
+    assert scene.life.wait_for_model() == undisturbed
+    assert_undisturbed(scene.life.run)
+
+
+def assert_undisturbed(run: TrainingRun) -> None:
+    """The pods need no API server: the first attempt goes on."""
+    assert [(attempt.number, attempt.outcome) for attempt in run.status.attempts] == [(1, "Succeeded")]

@@ -1,0 +1,39 @@
+"""The operator is upgraded, removed and installed again in the middle of a run; a deletion takes its children alone."""
+
+from typing import Any
+
+from e2e.api import wait_until
+from e2e.installation import RELEASE, SYSTEM_NAMESPACE, Installation, install, upgrade
+from e2e.lives import RunLife
+from e2e.resources import build_run
+
+
+def test_a_run_goes_on_through_upgrade_uninstall_and_install(
+    installation: Installation, values: dict[str, Any], undisturbed: str
+) -> None:
+    life = RunLife.begin(installation.api, installation.volume, build_run("upgraded"))
+    life.wait_for_saved_step(5)
+    jobs = [job["metadata"]["uid"] for job in installation.api.list_jobs(life.uid)]
+    upgrade(installation.cluster, {**values, "logging.format": "json"})
+    life.wait_for_saved_step(15)
+    installation.cluster.helm("uninstall", RELEASE, "--namespace", SYSTEM_NAMESPACE, "--wait")
+    assert installation.api.get_run("upgraded").status.saved_step >= 15, "the resource stays"
+    assert [job["metadata"]["uid"] for job in installation.api.list_jobs(life.uid)] == jobs, "and what it runs"
+    install(installation.cluster, values)
+    assert life.wait_for_model() == undisturbed
+    assert [attempt.outcome for attempt in life.run.status.attempts] == ["Succeeded"]
+    assert [job["metadata"]["uid"] for job in installation.api.list_jobs(life.uid)] == jobs
+
+
+def test_a_deleted_run_takes_its_children_along_and_nothing_else(installation: Installation) -> None:
+    keep = RunLife.begin(installation.api, installation.volume, build_run("kept", suspend=True))
+    life = RunLife.begin(installation.api, installation.volume, build_run("deleted", maxSteps=1000))
+    life.wait_for_saved_step(5)
+    uid = life.uid
+    assert installation.api.list_children(uid) != []
+    installation.api.delete("TrainingRun", "deleted")
+    wait_until("its children to go", lambda: installation.api.list_children(uid) == [], 120)
+    assert installation.api.exists("TrainingRun", "kept")
+    assert (installation.volume / "deleted/step-5").exists() or list((installation.volume / "deleted").glob("step-*"))
+    assert (installation.volume / "pages").exists()
+    installation.api.delete("TrainingRun", keep.name)
