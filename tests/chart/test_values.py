@@ -1,0 +1,213 @@
+"""Every value is documented, does something, and is checked by the schema."""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+import values_table
+from helm_chart import CHART, EVERYTHING_ON, RenderError, merge, nest, render, run_helm
+
+VALUES = (CHART / "values.yaml").read_text()
+DEFAULTS = yaml.safe_load(VALUES)
+SCHEMA = json.loads((CHART / "values.schema.json").read_text())
+FREE_FORM = {"podSecurityContext", "securityContext", "resources"}
+"""Objects of Kubernetes: documented as a whole."""
+
+PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+DIGEST = f"sha256:{'a' * 64}"
+OTHER_IMAGE = {"registry": "mirror.local:5000", "repository": "ours/other", "tag": "v9", "digest": DIGEST}
+OTHER_VALUES: Mapping[str, Any] = {
+    "fullnameOverride": "ds",
+    "commonLabels": {"team": "vision"},
+    "commonAnnotations": {"team": "vision"},
+    "images.registry": "mirror.local:5000",
+    "images.pullPolicy": "Always",
+    **{
+        f"images.{image}.{key}": value
+        for image in ("operator", "renderer", "trainer")
+        for key, value in OTHER_IMAGE.items()
+    },
+    "imagePullSecrets": [{"name": "registry-login"}],
+    "watchNamespaces": ["team-a"],
+    "pollSeconds": 30,
+    "workers": 4,
+    "reportsThroughApiServer": True,
+    "shutdownSeconds": 40,
+    "logging.format": "json",
+    "logging.level": "debug",
+    "crds.enabled": False,
+    "crds.keep": False,
+    "serviceAccount.create": False,
+    "serviceAccount.name": "somebody",
+    "serviceAccount.annotations": {"role": "arn"},
+    "rbac.create": False,
+    "rbac.readNodes": False,
+    "rbac.aggregate": False,
+    "podLabels": {"team": "vision"},
+    "podAnnotations": {"sidecar.istio.io/inject": "false"},
+    "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "resources": {"limits": {"memory": "1Gi"}},
+    "podSecurityContext": {"runAsUser": 1000},
+    "securityContext": {"capabilities": {"drop": ["NET_RAW"]}},
+    "priorityClassName": "system-cluster-critical",
+    "nodeSelector": {"kubernetes.io/arch": "amd64"},
+    "tolerations": [{"operator": "Exists"}],
+    "affinity": {"nodeAffinity": {}},
+    "topologySpreadConstraints": [SPREAD],
+    "metrics.service.annotations": {"prometheus.io/scrape": "true"},
+    **{f"metrics.{name}.enabled": False for name in ("serviceMonitor", "podMonitor", "prometheusRule")},
+    **{f"metrics.{name}.labels": {"release": "p"} for name in ("serviceMonitor", "podMonitor", "prometheusRule")},
+    **{f"metrics.{name}.interval": "1m" for name in ("serviceMonitor", "podMonitor")},
+    "metrics.prometheusRule.checkpointAgeSeconds": 60,
+    "metrics.prometheusRule.failedAttemptsPerHour": 9,
+    "networkPolicy.enabled": False,
+    "networkPolicy.metricsFrom": [PEER],
+    "networkPolicy.apiServerCIDRs": ["192.0.2.0/24"],
+    "networkPolicy.apiServerPorts": [16443],
+}
+
+
+def list_paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, value in values.items():
+        path = (*above, key)
+        if isinstance(value, Mapping) and value and key not in FREE_FORM:
+            yield from list_paths(value, path)
+        else:
+            yield path
+
+
+def list_schema_paths(schema: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
+    for key, found in schema.get("properties", {}).items():
+        reference = found.get("$ref", "").removeprefix("#/definitions/")
+        child = SCHEMA["definitions"][reference] if reference else found
+        path = (*above, key)
+        yield from list_schema_paths(child, path) if "properties" in child and key not in FREE_FORM else [path]
+
+
+def list_nodes(schema: object) -> Iterator[Mapping[str, Any]]:
+    if isinstance(schema, Mapping):
+        yield schema
+        for child in schema.values():
+            yield from list_nodes(child)
+
+
+def test_every_value_is_documented() -> None:
+    documented = {value.path for value in values_table.read_values(VALUES)}
+    assert documented == set(list_paths(DEFAULTS))
+
+
+def test_the_readme_has_the_values_of_today() -> None:
+    readme = (CHART / "README.md").read_text()
+    assert values_table.render_readme(readme, VALUES) == readme
+
+
+def test_a_readme_without_the_marks_is_an_error_that_names_them() -> None:
+    with pytest.raises(ValueError, match="end of values"):
+        values_table.render_readme("# DeepSynth\n", VALUES)
+
+
+def test_the_schema_knows_every_value_and_what_parent_charts_hand_down() -> None:
+    assert set(list_schema_paths(SCHEMA)) == {*list_paths(DEFAULTS), ("global",), ("enabled",)}
+
+
+def test_the_schema_takes_no_unknown_key_where_the_shape_is_ours() -> None:
+    with_properties = [
+        node for node in list_nodes(SCHEMA) if isinstance(node.get("properties"), Mapping) and "type" in node
+    ]
+    assert len(with_properties) > 10
+    assert [node for node in with_properties if node.get("additionalProperties") is not False] == []
+
+
+def test_every_value_has_a_case_below() -> None:
+    assert set(OTHER_VALUES) == {".".join(path) for path in list_paths(DEFAULTS)}
+
+
+@pytest.mark.parametrize("path", OTHER_VALUES)
+def test_every_value_changes_something(path: str) -> None:
+    changed = merge(EVERYTHING_ON, nest(path.split("."), OTHER_VALUES[path]))
+    assert render(changed).text != render(EVERYTHING_ON).text
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        ("replicaCount", 2, "replicaCount"),
+        ("image", {"tag": "v1"}, "'image' not allowed"),
+        ("images.operator.tags", "v1", "'tags' not allowed"),
+        ("images.sidecar", {}, "'sidecar' not allowed"),
+        ("images.operator.tag", 1.0, "/images/operator/tag"),
+        ("images.operator.tag", "a b", "/images/operator/tag"),
+        ("images.operator.digest", "sha256:abc", "/images/operator/digest"),
+        ("images.operator.repository", "", "/images/operator/repository"),
+        ("images.operator.repository", "Ours/Operator", "/images/operator/repository"),
+        ("images.registry", "mirror.local/", "/images/registry"),
+        ("images.pullPolicy", "Sometimes", "/images/pullPolicy"),
+        ("imagePullSecrets", ["registry-login"], "/imagePullSecrets/0"),
+        ("watchNamespaces", "team-a", "/watchNamespaces"),
+        ("watchNamespaces", ["Team A"], "/watchNamespaces/0"),
+        ("watchNamespaces", ["team-a", "team-a"], "/watchNamespaces"),
+        ("pollSeconds", 0, "/pollSeconds"),
+        ("pollSeconds", "15s", "/pollSeconds"),
+        ("workers", 0, "/workers"),
+        ("shutdownSeconds", 0, "/shutdownSeconds"),
+        ("reportsThroughApiServer", "yes", "/reportsThroughApiServer"),
+        ("logging.format", "logfmt", "/logging/format"),
+        ("logging.level", "INFO", "/logging/level"),
+        ("logging.colour", True, "'colour' not allowed"),
+        ("crds.install", True, "'install' not allowed"),
+        ("crds.keep", "true", "/crds/keep"),
+        ("serviceAccount.labels", {}, "'labels' not allowed"),
+        ("serviceAccount.annotations", {"role": 1}, "/serviceAccount/annotations/role"),
+        ("rbac.clusterScoped", True, "'clusterScoped' not allowed"),
+        ("commonLabels", {"team": None, "tier": 1}, "/commonLabels/tier"),
+        ("fullnameOverride", "Deep_Synth", "/fullnameOverride"),
+        ("fullnameOverride", "d" * 64, "/fullnameOverride"),
+        ("extraEnv", {"HTTPS_PROXY": "http://proxy"}, "/extraEnv"),
+        ("extraEnv", [{"value": "http://proxy"}], "/extraEnv/0"),
+        ("extraEnv", [{"name": "DEEPSYNTH_WORKERS", "value": "1"}], "/extraEnv/0/name"),
+        ("resources.limit", {"memory": "1Gi"}, "'limit' not allowed"),
+        ("tolerations", {"operator": "Exists"}, "/tolerations"),
+        ("nodeSelector", {"gpu": True}, "/nodeSelector/gpu"),
+        ("metrics.enabled", True, "'enabled' not allowed"),
+        ("metrics.serviceMonitor.interval", "often", "/metrics/serviceMonitor/interval"),
+        ("metrics.podMonitor.namespace", "monitoring", "'namespace' not allowed"),
+        ("metrics.prometheusRule.checkpointAgeSeconds", 0, "checkpointAgeSeconds"),
+        ("networkPolicy.apiServerCIDRs", ["192.0.2.1"], "/networkPolicy/apiServerCIDRs/0"),
+        ("networkPolicy.apiServerPorts", [], "/networkPolicy/apiServerPorts"),
+        ("networkPolicy.apiServerPorts", [70000], "/networkPolicy/apiServerPorts/0"),
+        ("images", None, "missing property 'images'"),
+        ("images.trainer", None, "missing property 'trainer'"),
+    ],
+)
+def test_the_schema_refuses_and_names_what_is_wrong(path: str, value: Any, words: str) -> None:
+    with pytest.raises(RenderError) as refused:
+        render(nest(path.split("."), value))
+    assert words in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "values", [{}, EVERYTHING_ON, {"watchNamespaces": ["team-a"]}], ids=["default", "all", "namespaced"]
+)
+def test_helm_lint_finds_nothing(values: Mapping[str, Any]) -> None:
+    done = run_helm("lint", "--strict", str(CHART), values=values)
+    assert done.returncode == 0, done.stdout
+    assert "[WARNING]" not in done.stdout
+
+
+def test_it_works_below_a_parent_chart(tmp_path: Path) -> None:
+    """A parent hands down `global`, and its condition `enabled`."""
+    (tmp_path / "charts").mkdir()
+    (tmp_path / "charts" / "deepsynth").symlink_to(CHART)
+    dependency = {"name": "deepsynth", "version": "0.1.0", "condition": "deepsynth.enabled"}
+    chart = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [dependency]}
+    (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
+    values = {"global": {"cluster": "eu-1"}, "deepsynth": {"enabled": True, "workers": 3}}
+    rendered = render(values, release="platform", chart=tmp_path)
+    assert rendered.find("Deployment")["metadata"]["name"] == "platform-deepsynth"
+    assert rendered.environment["DEEPSYNTH_WORKERS"] == "3"
+    assert render({"deepsynth": {"enabled": False}}, release="platform", chart=tmp_path).objects == ()
