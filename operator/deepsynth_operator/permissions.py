@@ -1,4 +1,4 @@
-"""What the operator's service account may do: the rules of its Role, and nothing beyond. The chart is tested against it."""
+"""Rights of the operator's service account: the rules of its Role, nothing beyond. The chart is tested against them."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -1,0 +1,197 @@
+"""Requests to an API server that is busy, broken, slow, cut off or redirecting."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from deepsynth_operator.api_server import (
+    LONGEST_RETRY_AFTER_SECONDS,
+    PAGE_SIZE,
+    RETRIES,
+    ApiRefusal,
+    ApiServer,
+    ContentType,
+)
+from deepsynth_operator.errors import ClusterError
+from fake_api_server import Client, FakeApiServer, Fault, serve_api
+
+NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
+
+
+def talk(script: Callable[[FakeApiServer, Client, ApiServer], Awaitable[None]], **options: Any) -> None:
+    """Run `script` with a server that has one node, and a client of it."""
+
+    async def main() -> None:
+        async with serve_api() as server:
+            client = Client(server, **options)
+            async with client as api:
+                server.put(NODE)
+                await script(server, client, api)
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
+def test_an_answer_that_may_change_is_asked_for_again(status: int) -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(status), Fault(status)]
+        assert (await api.request("get", "Node", None, "n1"))["metadata"]["name"] == "n1"
+        assert client.counted == [("get", "nodes", str(status))] * 2 + [("get", "nodes", "200")]
+
+    talk(script)
+
+
+def test_pauses_between_tries_grow() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(500)] * RETRIES
+        await api.request("get", "Node", None, "n1")
+        assert len(client.pauses) == RETRIES
+        for number, pause in enumerate(client.pauses):
+            assert 0.125 * 2**number <= pause <= 0.375 * 2**number
+
+    talk(script)
+
+
+def test_retry_after_is_waited_for() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(429, headers={"Retry-After": "7"})]
+        await api.request("get", "Node", None, "n1")
+        assert client.pauses == [7.0]
+
+    talk(script)
+
+
+def test_a_retry_after_of_an_hour_is_not_waited_out_in_one_request() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(429, headers={"Retry-After": "3600"})]
+        await api.request("get", "Node", None, "n1")
+        assert client.pauses == [LONGEST_RETRY_AFTER_SECONDS]
+
+    talk(script)
+
+
+def test_tries_come_to_an_end_with_the_path_and_the_servers_words() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(500, body={"message": "etcdserver: request timed out"})] * (RETRIES + 1)
+        with pytest.raises(ClusterError, match=r"get /api/v1/nodes/n1: etcdserver: request timed out"):
+            await api.request("get", "Node", None, "n1")
+        assert server.faults == []
+
+    talk(script)
+
+
+def test_a_cut_connection_is_tried_again() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(cut=True)]
+        content_type: ContentType = "application/merge-patch+json"
+        await api.request("patch", "Node", None, "n1", body={"spec": {}}, content_type=content_type)
+        assert client.counted == [("patch", "nodes", "unreachable"), ("patch", "nodes", "200")]
+
+    talk(script)
+
+
+def test_a_slow_answer_is_given_up_and_asked_for_again() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(seconds=1.5)]
+        await api.request("get", "Node", None, "n1")
+        assert [code for *_, code in client.counted] == ["unreachable", "200"]
+
+    talk(script)
+
+
+def test_nobody_listening_is_a_cluster_error() -> None:
+    async def main() -> None:
+        async with serve_api() as server:
+            pass
+        async with Client(server) as api:
+            with pytest.raises(ClusterError, match="get /api/v1/nodes/n1"):
+                await api.request("get", "Node", None, "n1")
+
+    asyncio.run(main())
+
+
+@pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 413, 422])
+def test_a_no_is_not_asked_for_again(status: int) -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        details = {"causes": [{"reason": "NamespaceTerminating"}]}
+        server.faults = [Fault(status, body={"reason": "Because", "message": "no", "details": details})]
+        with pytest.raises(ApiRefusal, match="no") as refusal:
+            await api.request("get", "Node", None, "n1")
+        assert (refusal.value.status, refusal.value.reason) == (status, "Because")
+        assert refusal.value.causes == {"NamespaceTerminating"}
+        assert client.pauses == []
+
+    talk(script)
+
+
+def test_a_success_that_is_no_json_is_an_error() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        with pytest.raises(ClusterError, match="no JSON"):
+            await api.request("get", "Node", None, "n1")
+
+    async def main() -> None:
+        async def speak_html(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+            await reader.readuntil(b"\r\n\r\n")
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\nConnection: close\r\n\r\n<html>")
+            writer.close()
+
+        server = FakeApiServer()
+        listener = await asyncio.start_server(speak_html, "127.0.0.1", 0)
+        server.port = listener.sockets[0].getsockname()[1]
+        client = Client(server)
+        async with listener, client as api:
+            await script(server, client, api)
+
+    asyncio.run(main())
+
+
+def test_a_redirect_is_not_followed() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(302, headers={"Location": "/api/v1/nodes/n1"})] * (RETRIES + 1)
+        with pytest.raises(ClusterError, match="redirect"):
+            await api.request("get", "Node", None, "n1")
+        assert len(server.requests) == RETRIES + 1
+
+    talk(script)
+
+
+def test_a_list_is_read_page_by_page_with_its_selector() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        labels = {"app.kubernetes.io/managed-by": "deepsynth-operator"}
+        for number in range(PAGE_SIZE + 1):
+            metadata = {"name": f"j{number}", "namespace": "a", "labels": labels if number else {}}
+            server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata})
+        pages = [page async for page in api.list_pages("Job", "a")]
+        assert [len(page["items"]) for page in pages] == [PAGE_SIZE]
+        server.put(
+            {"apiVersion": "batch/v1", "kind": "Job", "metadata": {"name": "x", "namespace": "a", "labels": labels}}
+        )
+        pages = [page async for page in api.list_pages("Job", "a")]
+        assert [len(page["items"]) for page in pages] == [PAGE_SIZE, 1]
+        assert [page["items"] async for page in api.list_pages("Job", "b")] == [[]]
+
+    talk(script)
+
+
+def test_the_token_is_sent_and_never_logged(caplog: pytest.LogCaptureFixture) -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(401), Fault(500), Fault(cut=True)]
+        await api.request("get", "Node", None, "n1")
+        assert {seen.headers["Authorization"] for seen in server.requests} == {"bearer s3cret-token"}
+
+    caplog.set_level(logging.DEBUG)
+    talk(script, token="s3cret-token")
+    assert "trying again" in caplog.text
+    assert "s3cret" not in caplog.text
+
+
+def test_no_more_requests_are_under_way_than_allowed() -> None:
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(seconds=0.02)] * 12
+        await asyncio.gather(*(api.request("get", "Node", None, "n1") for _ in range(12)))
+        assert server.most_active == 3
+
+    talk(script, concurrency=3)

@@ -1,0 +1,110 @@
+"""Events: visible, counted when repeated, limited, and never in the way."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+
+from builders import a_training_run
+from deepsynth_operator.event_recorder import BURST, REFILL_SECONDS, REPEAT_SECONDS, EventRecorder
+from fake_api_server import Client, FakeApiServer, Fault, serve_api
+
+RUN = a_training_run().build()
+
+
+class Recording:
+    def __init__(self, server: FakeApiServer, recorder: EventRecorder) -> None:
+        self.server, self.recorder = server, recorder
+        self.time = 1000.0
+        self.dropped = 0
+
+    async def tell(self, reason: str = "AttemptFailed", message: str = "rank 1: ValueError") -> None:
+        await self.recorder.record(RUN, "Warning", reason, message)
+
+    def list_counts(self) -> list[int]:
+        return [event["count"] for event in self.server.list_kind("Event")]
+
+
+def record(script: Callable[[Recording], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with serve_api() as server, Client(server) as api:
+            recording = Recording.__new__(Recording)
+            recorder = EventRecorder(api, "operator-0", lambda: count(recording), clock=lambda: recording.time)
+            recording.__init__(server, recorder)  # type: ignore[misc]
+            await script(recording)
+
+    def count(recording: Recording) -> None:
+        recording.dropped += 1
+
+    asyncio.run(main())
+
+
+def test_an_event_names_the_resource_as_kubectl_describe_looks_for_it() -> None:
+    async def script(recording: Recording) -> None:
+        await recording.tell()
+        (event,) = recording.server.list_kind("Event")
+        assert event["involvedObject"]["uid"] == RUN.metadata.uid
+        assert event["involvedObject"]["kind"] == "TrainingRun"
+        assert (event["type"], event["reason"], event["message"]) == ("Warning", "AttemptFailed", "rank 1: ValueError")
+        assert event["source"] == {"component": "deepsynth-operator"}
+        assert event["metadata"]["namespace"] == "default"
+
+    record(script)
+
+
+def test_what_is_said_again_is_counted() -> None:
+    async def script(recording: Recording) -> None:
+        for _ in range(3):
+            await recording.tell()
+        await recording.tell(message="rank 2: ValueError")
+        assert sorted(recording.list_counts()) == [1, 3]
+
+    record(script)
+
+
+def test_what_is_said_again_much_later_or_after_the_event_was_deleted_is_an_event_of_its_own() -> None:
+    async def script(recording: Recording) -> None:
+        await recording.tell()
+        recording.time += REPEAT_SECONDS
+        await recording.tell()
+        assert recording.list_counts() == [1, 1]
+        recording.server.objects.clear()
+        await recording.tell()
+        assert recording.list_counts() == [1]
+
+    record(script)
+
+
+def test_a_flood_is_cut_and_a_trickle_gets_through() -> None:
+    async def script(recording: Recording) -> None:
+        for number in range(BURST + 5):
+            await recording.tell(message=str(number))
+        assert len(recording.list_counts()) == BURST
+        assert recording.dropped == 5
+        recording.time += REFILL_SECONDS
+        await recording.tell(message="later")
+        await recording.tell(message="too much")
+        assert len(recording.list_counts()) == BURST + 1
+
+    record(script)
+
+
+def test_an_event_that_cannot_be_told_is_lost_without_harm_and_without_retries() -> None:
+    async def script(recording: Recording) -> None:
+        recording.server.faults = [Fault(403), Fault(500), Fault(cut=True)]
+        for _ in range(3):
+            await recording.tell()
+        assert len(recording.server.requests) == 3
+        assert recording.server.list_kind("Event") == []
+
+    record(script)
+
+
+def test_a_long_message_and_a_long_name_are_cut() -> None:
+    run = a_training_run("r" * 253).build()
+
+    async def script(recording: Recording) -> None:
+        await recording.recorder.record(run, "Normal", "Note", "x" * 5000)
+        (event,) = recording.server.list_kind("Event")
+        assert len(event["message"]) == 1024
+        assert len(event["metadata"]["name"]) <= 253
+
+    record(script)

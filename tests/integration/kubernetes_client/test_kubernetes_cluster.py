@@ -1,0 +1,270 @@
+"""KubernetesCluster: what the API server answers, and what the controller is told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+
+from builders import UID, a_dataset_generation, a_training_run
+from cluster_on_fake_api import Stage, a_cluster
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
+from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_operator.errors import ClusterError, Conflict, ControllerError, ForeignChild, NamespaceGoing, Refused
+from fake_api_server import Fault
+
+RUN = a_training_run().to_manifest()
+
+
+def on_a_cluster(script: Callable[[Stage], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with a_cluster() as stage:
+            await script(stage)
+
+    asyncio.run(main())
+
+
+def build_job(name: str = "run-train-1", owner: str = UID, **spec: Any) -> dict[str, Any]:
+    labels = {MANAGED_BY: OPERATOR_NAME, OWNER_UID: owner}
+    metadata = {"name": name, "namespace": "default", "labels": labels}
+    return {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"parallelism": 2, **spec}}
+
+
+def build_service() -> dict[str, Any]:
+    return {**build_job(), "apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "None"}}
+
+
+def test_get_answers_from_what_the_watches_told_and_read_asks() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.put(RUN)
+        assert await stage.cluster.get("TrainingRun", "default", "read-xsum") is None
+        assert (await stage.cluster.read("TrainingRun", "default", "read-xsum")).metadata.uid == UID
+        assert await stage.cluster.read("TrainingRun", "default", "other") is None
+        stage.server.delete("TrainingRun", "read-xsum")
+        assert (await stage.cluster.get("TrainingRun", "default", "read-xsum")).metadata.uid == UID
+
+    on_a_cluster(script)
+
+
+def test_a_resource_that_this_version_cannot_read_is_an_error_with_the_field() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.put({**RUN, "spec": {**RUN["spec"], "numNodes": "many"}})
+        with pytest.raises(ControllerError, match=r"spec\.numNodes: .*install the CRDs"):
+            await stage.cluster.read("TrainingRun", "default", "read-xsum")
+
+    on_a_cluster(script)
+
+
+def test_a_child_is_created_and_creating_it_again_is_success() -> None:
+    async def script(stage: Stage) -> None:
+        await stage.cluster.create(build_job())
+        created = stage.server.get("Job", "run-train-1")
+        await stage.cluster.create(build_job(parallelism=9))
+        assert stage.server.get("Job", "run-train-1") == created
+
+    on_a_cluster(script)
+
+
+def test_a_create_whose_answer_was_lost_is_success() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.faults = [Fault(method="POST", cut=True, after=True)]
+        await stage.cluster.create(build_job())
+        assert [code for *_, code in stage.client.counted] == ["unreachable", "409", "200"]
+
+    on_a_cluster(script)
+
+
+def test_a_name_that_another_owner_has_is_foreign() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.put(build_job(owner="somebody-else"))
+        with pytest.raises(ForeignChild, match="Job default/run-train-1"):
+            await stage.cluster.create(build_job())
+
+    on_a_cluster(script)
+
+
+def test_a_child_that_vanishes_while_it_is_created_is_a_conflict() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.faults = [Fault(409, method="POST", body={"reason": "AlreadyExists"})]
+        with pytest.raises(Conflict):
+            await stage.cluster.create(build_job())
+
+    on_a_cluster(script)
+
+
+@pytest.mark.parametrize("status", [400, 403, 413, 422])
+def test_what_the_api_server_never_creates_is_refused_with_its_words(status: int) -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.faults = [Fault(status, body={"message": "exceeded quota: gpus"})] * 2
+        with pytest.raises(Refused, match="Job run-train-1: exceeded quota: gpus"):
+            await stage.cluster.create(build_job())
+        with pytest.raises(Refused, match="exceeded quota: gpus"):
+            await stage.cluster.apply(build_service())
+
+    on_a_cluster(script)
+
+
+def test_a_conflict_over_a_quota_is_no_foreign_child() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.faults = [Fault(409, body={"reason": "Conflict", "message": "resourcequotas changed"})]
+        with pytest.raises(Conflict, match="resourcequotas changed"):
+            await stage.cluster.create(build_job())
+
+    on_a_cluster(script)
+
+
+def test_a_namespace_that_is_being_deleted_is_no_refusal() -> None:
+    async def script(stage: Stage) -> None:
+        terminating = {"message": "being terminated", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}
+        stage.server.faults = [Fault(403, body=terminating), Fault(404), Fault(403, body=terminating)]
+        for _ in range(2):
+            with pytest.raises(NamespaceGoing):
+                await stage.cluster.create(build_job())
+        with pytest.raises(NamespaceGoing):
+            await stage.cluster.apply(build_service())
+
+    on_a_cluster(script)
+
+
+def test_a_service_is_applied_with_our_field_manager() -> None:
+    async def script(stage: Stage) -> None:
+        await stage.cluster.apply(build_service())
+        await stage.cluster.apply(build_service())
+        request = stage.server.requests[-1]
+        assert request.headers["Content-Type"] == "application/apply-patch+yaml"
+        assert request.query == {"fieldManager": OPERATOR_NAME, "force": "true"}
+        assert stage.server.get("Service", "run-train-1") is not None
+
+    on_a_cluster(script)
+
+
+def test_parallelism_is_set_on_this_very_job_only() -> None:
+    async def script(stage: Stage) -> None:
+        uid = stage.server.put(build_job())["metadata"]["uid"]
+        await stage.cluster.patch_job("default", "run-train-1", uid=uid, parallelism=7)
+        assert (stage.server.get("Job", "run-train-1") or {})["spec"]["parallelism"] == 7
+        with pytest.raises(Conflict):
+            await stage.cluster.patch_job("default", "run-train-1", uid="older", parallelism=8)
+        await stage.cluster.patch_job("default", "gone", uid=uid, parallelism=8)
+
+    on_a_cluster(script)
+
+
+def test_a_delete_names_the_uid_and_lets_the_pods_go_too() -> None:
+    async def script(stage: Stage) -> None:
+        uid = stage.server.put(build_job())["metadata"]["uid"]
+        with pytest.raises(Conflict):
+            await stage.cluster.delete("Job", "default", "run-train-1", uid="older")
+        await stage.cluster.delete("Job", "default", "run-train-1", uid=uid)
+        assert stage.server.requests[-1].body["propagationPolicy"] == "Background"
+        assert stage.server.requests[-1].body["preconditions"] == {"uid": uid}
+        await stage.cluster.delete("Job", "default", "run-train-1", uid=uid)
+        stage.server.put(build_service())
+        await stage.cluster.delete("Service", "default", "run-train-1", uid=None)
+        assert stage.server.objects == {}
+
+    on_a_cluster(script)
+
+
+def test_a_status_is_replaced_in_one_write_and_known_at_once() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.put({**RUN, "status": {"observedGeneration": 1, "state": "Pending", "restarts": 3}})
+        run = await stage.cluster.read("TrainingRun", "default", "read-xsum")
+        stage.server.requests.clear()
+        written = await stage.cluster.write_status(run, run.status.updated(state=None, restarts=4))
+        (request,) = stage.server.requests
+        assert (request.method, request.path.rpartition("/")[2]) == ("PUT", "status")
+        assert "state" not in (stage.server.get("TrainingRun", "read-xsum") or {})["status"]
+        assert written.status.restarts == 4
+        assert written.metadata.resource_version != run.metadata.resource_version
+        assert await stage.cluster.get("TrainingRun", "default", "read-xsum") == written
+        assert [status.restarts for status in stage.statuses] == [4]
+
+    on_a_cluster(script)
+
+
+def test_a_status_computed_from_an_older_resource_is_a_conflict() -> None:
+    async def script(stage: Stage) -> None:
+        run = TrainingRun.model_validate(stage.server.put(RUN))
+        stage.server.put(RUN)
+        with pytest.raises(Conflict):
+            await stage.cluster.write_status(run, run.status)
+        stage.server.delete("TrainingRun", "read-xsum")
+        with pytest.raises(Conflict, match="is gone"):
+            await stage.cluster.write_status(run, run.status)
+        assert stage.statuses == []
+
+    on_a_cluster(script)
+
+
+def test_a_status_write_whose_answer_was_lost_is_a_conflict_and_no_second_write() -> None:
+    async def script(stage: Stage) -> None:
+        run = TrainingRun.model_validate(stage.server.put(RUN))
+        stage.server.faults = [Fault(504, method="PUT", after=True)]
+        with pytest.raises(Conflict):
+            await stage.cluster.write_status(run, run.status.updated(restarts=1))
+        assert (await stage.cluster.read("TrainingRun", "default", "read-xsum")).status.restarts == 1
+
+    on_a_cluster(script)
+
+
+@pytest.mark.parametrize("status", [403, 422])
+def test_only_creating_can_be_the_resources_own_fault(status: int) -> None:
+    async def script(stage: Stage) -> None:
+        run = TrainingRun.model_validate(stage.server.put(RUN))
+        calls: list[Callable[[], Awaitable[Any]]] = [
+            lambda: stage.cluster.write_status(run, run.status),
+            lambda: stage.cluster.delete("Job", "default", "x", uid="u"),
+            lambda: stage.cluster.patch_job("default", "x", uid="u", parallelism=1),
+            lambda: stage.cluster.read("TrainingRun", "default", "read-xsum"),
+            lambda: stage.cluster.read_job("default", "x"),
+        ]
+        for call in calls:
+            stage.server.faults = [Fault(status, body={"message": "no right to"})]
+            with pytest.raises(ClusterError, match="no right to") as error:
+                await call()
+            assert not isinstance(error.value, Refused)
+
+    on_a_cluster(script)
+
+
+def test_children_and_deleted_pods_come_from_what_the_watches_told() -> None:
+    async def script(stage: Stage) -> None:
+        pod = {**build_job("p"), "apiVersion": "v1", "kind": "Pod", "spec": {"nodeName": "n1"}}
+        stage.server.put(build_job())
+        stage.server.put(pod)
+        stage.fill_cache()
+        assert [job["metadata"]["name"] for job in await stage.cluster.list_jobs("default", UID)] == ["run-train-1"]
+        assert [pod["spec"] for pod in await stage.cluster.list_pods("default", UID)] == [{"nodeName": "n1"}]
+        assert await stage.cluster.list_pods("default", "other") == []
+        assert await stage.cluster.list_jobs("elsewhere", UID) == []
+        stage.cache.remove("Pod", stage.server.delete("Pod", "p"))
+        assert await stage.cluster.list_pods("default", UID) == []
+        assert [pod["metadata"]["name"] for pod in await stage.cluster.list_deleted_pods("default", UID)] == ["p"]
+
+    on_a_cluster(script)
+
+
+def test_a_node_is_asked_about_once_in_a_while() -> None:
+    async def script(stage: Stage) -> None:
+        for name, status in {"good": "True", "bad": "Unknown"}.items():
+            conditions = [{"type": "Ready", "status": status}]
+            stage.server.put({"kind": "Node", "metadata": {"name": name}, "status": {"conditions": conditions}})
+        stage.server.faults = [Fault(403, path="forbidden")]
+        answers = {name: await stage.cluster.is_node_ready(name) for name in ("good", "bad", "gone", "forbidden")}
+        assert answers == {"good": True, "bad": False, "gone": False, "forbidden": None}
+        stage.server.requests.clear()
+        assert await stage.cluster.is_node_ready("good") is True
+        assert stage.server.requests == []
+
+    on_a_cluster(script)
+
+
+def test_both_kinds_are_read_and_written() -> None:
+    async def script(stage: Stage) -> None:
+        stage.server.put(a_dataset_generation().to_manifest())
+        generation = await stage.cluster.read("DatasetGeneration", "default", "xsum")
+        written = await stage.cluster.write_status(generation, generation.status.updated(state="Pending"))
+        assert written.status.state == "Pending"
+
+    on_a_cluster(script)
