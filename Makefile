@@ -77,6 +77,10 @@ cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=de
 cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
 	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster down $(if $(NAME),--name $(NAME))
 
+.PHONY: chart-test
+chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go module the first time)
+	@$(BIN)/pytest -n 2 tests/chart
+
 .PHONY: chart-readme
 chart-readme: $(READY) ## Write the table of values into the chart's README
 	@$(BIN)/python charts/values_table.py --write

@@ -88,11 +88,17 @@ def render(
 
 @cache
 def _render(values: str, release: str, namespace: str, chart: Path) -> Rendered:
-    done = run_helm("template", release, str(chart), "--namespace", namespace, values=json.loads(values))
+    text = render_text(json.loads(values), release=release, namespace=namespace, chart=chart)
+    documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
+    return Rendered(text, tuple(document for document in documents if document))
+
+
+def render_text(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE, chart: Path = CHART) -> str:
+    """The same as Helm prints it, rendered anew each time."""
+    done = run_helm("template", release, str(chart), "--namespace", namespace, values=values)
     if done.returncode:
         raise RenderError(done.stderr)
-    documents = yaml.load_all(done.stdout, Loader=yaml.CSafeLoader)
-    return Rendered(done.stdout, tuple(document for document in documents if document))
+    return done.stdout
 
 
 def nest(path: Sequence[str], value: Any) -> dict[str, Any]:

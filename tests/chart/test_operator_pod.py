@@ -1,0 +1,208 @@
+"""The operator's Deployment and its pod."""
+
+import copy
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+
+from deepsynth_operator.settings import ProcessSettings, Settings
+from helm_chart import EVERYTHING_ON, Manifest, render
+
+
+def find_violations(pod: Manifest) -> set[str]:
+    """What the restricted level of Pod Security forbids, by its published rules."""
+    found: set[str] = set()
+    of_pod = pod.get("securityContext", {})
+    if any(pod.get(field) for field in ("hostNetwork", "hostPID", "hostIPC")):
+        found.add("host namespaces")
+    allowed = {
+        "configMap",
+        "csi",
+        "downwardAPI",
+        "emptyDir",
+        "ephemeral",
+        "persistentVolumeClaim",
+        "projected",
+        "secret",
+    }
+    if any(set(volume) - {"name"} - allowed for volume in pod.get("volumes", [])):
+        found.add("volume types")
+    for container in [*pod.get("initContainers", []), *pod["containers"]]:
+        own = container.get("securityContext", {})
+        if own.get("privileged") or any(port.get("hostPort") for port in container.get("ports", [])):
+            found.add("privileged or host ports")
+        if own.get("allowPrivilegeEscalation") is not False:
+            found.add("privilege escalation")
+        if own.get("capabilities", {}).get("drop") != ["ALL"] or own["capabilities"].get("add", []) not in (
+            [],
+            ["NET_BIND_SERVICE"],
+        ):
+            found.add("capabilities")
+        if own.get("runAsNonRoot", of_pod.get("runAsNonRoot")) is not True:
+            found.add("running as root")
+        if 0 in (own.get("runAsUser"), of_pod.get("runAsUser")):
+            found.add("running as root")
+        profile = own.get("seccompProfile", of_pod.get("seccompProfile", {}))
+        if profile.get("type") not in ("RuntimeDefault", "Localhost"):
+            found.add("seccomp")
+    return found
+
+
+@pytest.mark.parametrize("values", [{}, EVERYTHING_ON, {"watchNamespaces": ["team-a"]}])
+def test_the_pod_passes_the_restricted_level(values: Mapping[str, Any]) -> None:
+    assert find_violations(render(values).pod) == set()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "violation"),
+    [
+        (lambda pod: pod["securityContext"].pop("runAsNonRoot"), "running as root"),
+        (lambda pod: pod["securityContext"].update(runAsUser=0), "running as root"),
+        (lambda pod: pod["securityContext"].pop("seccompProfile"), "seccomp"),
+        (lambda pod: pod["containers"][0]["securityContext"].pop("capabilities"), "capabilities"),
+        (lambda pod: pod["containers"][0]["securityContext"].pop("allowPrivilegeEscalation"), "privilege escalation"),
+        (lambda pod: pod.update(hostNetwork=True), "host namespaces"),
+        (lambda pod: pod.update(volumes=[{"name": "host", "hostPath": {"path": "/"}}]), "volume types"),
+    ],
+)
+def test_a_pod_that_is_not_restricted_would_be_found(spoil: Callable[[Manifest], None], violation: str) -> None:
+    pod = copy.deepcopy(render().pod)
+    spoil(pod)
+    assert find_violations(pod) == {violation}
+
+
+def test_the_root_is_read_only_and_the_user_the_one_of_the_image() -> None:
+    assert render().container["securityContext"]["readOnlyRootFilesystem"] is True
+    context = render().pod["securityContext"]
+    assert {context[field] for field in ("runAsUser", "runAsGroup", "fsGroup")} == {65532}
+
+
+def test_the_user_can_be_left_to_the_cluster() -> None:
+    """OpenShift gives each namespace a range of its own."""
+    unset = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
+    context = render({"podSecurityContext": unset}).pod["securityContext"]
+    assert set(context) == {"runAsNonRoot", "seccompProfile"}
+
+
+def test_there_is_one_operator_at_a_time_and_nothing_that_blocks_a_drain() -> None:
+    spec = render(EVERYTHING_ON).find("Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
+    assert render(EVERYTHING_ON).find_all("PodDisruptionBudget") == []
+
+
+def test_the_pod_may_take_as_long_to_stop_as_the_operator_does() -> None:
+    assert render({"shutdownSeconds": 60}).pod["terminationGracePeriodSeconds"] > 60 + 5
+
+
+def test_the_probes_ask_the_paths_and_the_port_of_the_operator() -> None:
+    container = render().container
+    (port,) = container["ports"]
+    settings = ProcessSettings.from_environment(render().environment)
+    assert port["containerPort"] == settings.http_port
+    liveness, readiness = (container[f"{name}Probe"]["httpGet"] for name in ("liveness", "readiness"))
+    assert liveness == {"path": "/healthz", "port": port["name"]}
+    assert readiness == {"path": "/readyz", "port": port["name"]}
+
+
+def test_without_values_the_operator_has_its_own_defaults() -> None:
+    environment = render().environment
+    assert Settings.from_environment(environment) == Settings()
+    assert ProcessSettings.from_environment(environment) == ProcessSettings()
+
+
+def test_the_operator_reads_every_value_from_its_environment() -> None:
+    values = {
+        "watchNamespaces": ["team-a", "team-b"],
+        "pollSeconds": 30,
+        "workers": 4,
+        "reportsThroughApiServer": True,
+        "shutdownSeconds": 40,
+        "logging": {"format": "json", "level": "debug"},
+    }
+    environment = render(values).environment
+    assert Settings.from_environment(environment).poll_seconds == 30
+    assert ProcessSettings.from_environment(environment) == ProcessSettings(
+        namespaces=("team-a", "team-b"),
+        workers=4,
+        reports_through_api_server=True,
+        log_format="json",
+        log_level="debug",
+        shutdown_seconds=40,
+    )
+
+
+DIGEST = f"sha256:{'0' * 64}"
+
+
+@pytest.mark.parametrize(
+    ("image", "registry", "expected"),
+    [
+        ({}, "ghcr.io", "ghcr.io/deepsynth/deepsynth-cpu:0.1.0"),
+        ({"tag": "dev"}, "", "deepsynth/deepsynth-cpu:dev"),
+        ({"repository": "deepsynth-cpu", "tag": "dev"}, "", "deepsynth-cpu:dev"),
+        ({}, "mirror.local:5000/cache", "mirror.local:5000/cache/deepsynth/deepsynth-cpu:0.1.0"),
+        ({"registry": "other.local"}, "ghcr.io", "other.local/deepsynth/deepsynth-cpu:0.1.0"),
+        ({"tag": "dev", "digest": DIGEST}, "ghcr.io", f"ghcr.io/deepsynth/deepsynth-cpu@{DIGEST}"),
+    ],
+)
+def test_an_image_is_put_together(image: Mapping[str, str], registry: str, expected: str) -> None:
+    rendered = render({"images": {"registry": registry, "operator": image, "renderer": image}})
+    assert rendered.container["image"] == expected
+    assert rendered.environment["DEEPSYNTH_RENDER_IMAGE"] == expected
+
+
+def test_the_images_of_jobs_are_values_of_their_own() -> None:
+    images = {"registry": "", "trainer": {"repository": "ours/trainer", "tag": "v3"}, "renderer": {"tag": "v2"}}
+    environment = render({"images": images}).environment
+    assert environment["DEEPSYNTH_TRAIN_IMAGE"] == "ours/trainer:v3"
+    assert environment["DEEPSYNTH_RENDER_IMAGE"] == "deepsynth/deepsynth-cpu:v2"
+
+
+@pytest.mark.parametrize(
+    ("value", "setting"),
+    [
+        ("nodeSelector", {"kubernetes.io/arch": "amd64"}),
+        ("tolerations", [{"key": "infra", "operator": "Exists"}]),
+        ("affinity", {"nodeAffinity": {}}),
+        ("priorityClassName", "system-cluster-critical"),
+        ("imagePullSecrets", [{"name": "registry-login"}]),
+        ("topologySpreadConstraints", [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]),
+    ],
+)
+def test_scheduling_is_left_out_or_as_given(value: str, setting: Any) -> None:
+    assert value not in render().pod
+    assert render({value: setting}).pod[value] == setting
+
+
+def test_labels_annotations_and_environment_of_the_pod_can_be_extended() -> None:
+    variable = {"name": "HTTPS_PROXY", "value": "http://proxy:3128"}
+    values = {"podLabels": {"team": "vision"}, "podAnnotations": {"mesh": "off"}, "extraEnv": [variable]}
+    rendered = render(values)
+    metadata = rendered.find("Deployment")["spec"]["template"]["metadata"]
+    assert metadata["labels"]["team"] == "vision"
+    assert metadata["annotations"] == {"mesh": "off"}
+    assert variable in rendered.container["env"]
+    assert "team" not in rendered.find("Deployment")["metadata"]["labels"]
+
+
+def test_only_the_operator_s_pod_gets_a_token() -> None:
+    assert render().find("ServiceAccount")["automountServiceAccountToken"] is False
+    assert render().pod["automountServiceAccountToken"] is True
+
+
+@pytest.mark.parametrize(
+    ("account", "name", "made"),
+    [
+        ({}, "deepsynth", True),
+        ({"name": "somebody"}, "somebody", True),
+        ({"create": False}, "default", False),
+        ({"create": False, "name": "somebody"}, "somebody", False),
+    ],
+)
+def test_the_service_account_is_made_or_taken(account: Mapping[str, Any], name: str, made: bool) -> None:
+    rendered = render({"serviceAccount": account})
+    assert rendered.pod["serviceAccountName"] == name
+    assert [found["metadata"]["name"] for found in rendered.find_all("ServiceAccount")] == ([name] if made else [])
+    (subject,) = rendered.find("ClusterRoleBinding")["subjects"]
+    assert subject["name"] == name

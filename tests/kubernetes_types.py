@@ -1,0 +1,48 @@
+"""Whether a manifest has only fields that the official client's types have, with values of their types."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import kubernetes.client
+
+_SCALARS: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "int": int,
+    "bool": bool,
+    "float": (int, float),
+    "object": object,
+    "datetime": str,
+}
+
+
+def find_misfits(manifest: Mapping[str, Any]) -> list[str]:
+    """What does not fit, by path."""
+    version = str(manifest["apiVersion"]).rpartition("/")[2]
+    return list(_check(manifest, f"{version.capitalize()}{manifest['kind']}", str(manifest["kind"])))
+
+
+def _check(value: Any, type_: str, path: str) -> Iterator[str]:
+    if type_ in _SCALARS:
+        if not isinstance(value, _SCALARS[type_]) or (type_ == "int" and value is True):
+            yield f"{path}: {value!r} is no {type_}"
+        return
+    children = list(_list_children(value, type_, path))
+    if not isinstance(value, list if type_.startswith("List") else dict):
+        yield f"{path}: {value!r} is no {type_}"
+    for item, item_type, item_path in children:
+        if item_type:
+            yield from _check(item, item_type, item_path)
+        else:
+            yield f"{item_path} is no field of {type_}"
+
+
+def _list_children(value: Any, type_: str, path: str) -> Iterator[tuple[Any, str, str]]:
+    """Value, type (empty: there is no such field) and path of everything in a list, a map or an object."""
+    if found := re.fullmatch(r"(?:List\[|Dict\[str, )(.+)\]", type_):
+        items = value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [])
+        yield from ((item, found[1], f"{path}[{key}]") for key, item in items)
+    elif isinstance(value, dict):
+        model = getattr(kubernetes.client, type_)
+        types = {key: model.openapi_types[name] for name, key in model.attribute_map.items()}
+        yield from ((item, types.get(key, ""), f"{path}.{key}") for key, item in value.items())
