@@ -40,6 +40,12 @@ class Api:
     def get_generation(self, name: str) -> DatasetGeneration:
         return DatasetGeneration.model_validate(self.get("DatasetGeneration", name))
 
+    def list_resources(self, kind: str) -> list[Manifest]:
+        found = _patiently(
+            lambda: self.custom.list_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURALS[kind])
+        )
+        return cast("dict[str, list[Manifest]]", found)["items"]
+
     def exists(self, kind: str, name: str) -> bool:
         try:
             self.get(kind, name)
