@@ -29,7 +29,7 @@ class Stage:
         """What a watch would have told by now."""
         for kind in ("DatasetGeneration", "TrainingRun", "Job", "Pod"):
             for item in self.server.list_kind(kind):
-                self.cache.put(kind, item)  # type: ignore[arg-type]
+                self.cache.put(kind, item)
 
 
 @asynccontextmanager

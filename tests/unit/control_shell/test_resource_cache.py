@@ -107,8 +107,8 @@ def test_nothing_is_left_of_what_is_gone() -> None:
     cache = ResourceCache(clock)
     for number in range(10):
         for kind in ("Pod", "Job", "TrainingRun"):
-            cache.put(kind, build(f"x{number}", f"{kind}{number}", 5, owner=str(number)))  # type: ignore[arg-type]
-            cache.remove(kind, build(f"x{number}", f"{kind}{number}", 6, owner=str(number)))  # type: ignore[arg-type]
+            cache.put(kind, build(f"x{number}", f"{kind}{number}", 5, owner=str(number)))
+            cache.remove(kind, build(f"x{number}", f"{kind}{number}", 6, owner=str(number)))
     clock.time += REMEMBERED_SECONDS + 1
     cache.list_deleted_pods("a", "0")
     assert not cache._uids

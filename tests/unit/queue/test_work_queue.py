@@ -226,3 +226,47 @@ def test_no_add_is_ever_forgotten(adds: list[tuple[float, str, float]], seconds:
     drive(recorder, script, workers=2)
     for time, key, _ in adds:
         assert any(called >= time and other == key for called, other in recorder.calls)
+
+
+def test_how_long_keys_waited_for_a_worker_is_told() -> None:
+    waits: list[float] = []
+
+    async def main() -> None:
+        queue = WorkQueue(Recorder(seconds=3), waits.append)
+        for key in "ab":
+            queue.add(key)
+        task = asyncio.create_task(queue.run(workers=1))
+        await asyncio.sleep(10)
+        queue.stop()
+        await task
+
+    run(main())
+    assert waits == [0.0, 3.0]
+
+
+def test_what_waits_is_counted_from_its_first_addition_and_delays_are_not_waiting() -> None:
+    async def main() -> None:
+        queue = WorkQueue(Recorder())
+        queue.add_after("later", 60)
+        assert (queue.depth, queue.oldest_seconds) == (0, 0.0)
+        queue.add("a")
+        await asyncio.sleep(5)
+        queue.add("a")
+        queue.add("b")
+        await asyncio.sleep(2)
+        assert (queue.depth, queue.oldest_seconds) == (2, 7.0)
+
+    run(main())
+
+
+def test_a_queue_whose_calls_come_to_an_end_does_not_stand_still() -> None:
+    async def main() -> None:
+        queue = WorkQueue(Recorder(seconds=10, results=[ClusterError("down")] * 9))
+        for number in range(9):
+            queue.add(str(number))
+        task = asyncio.create_task(queue.run(workers=1))
+        await asyncio.sleep(45)
+        assert (queue.oldest_seconds, queue.stalled_seconds) == (45.0, 5.0)
+        task.cancel()
+
+    run(main())

@@ -1,0 +1,148 @@
+"""The controller's reconcile through the real client: what it makes, what it may, and what it leaves alone."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from builders import a_dataset_generation, a_training_run
+from cluster_on_fake_api import Stage, a_cluster
+from deepsynth_operator.api_paths import RESOURCES
+from deepsynth_operator.cluster import ResourceKind
+from deepsynth_operator.permissions import CLUSTER_RULES, RULES
+from deepsynth_operator.reconcile import reconcile
+from deepsynth_operator.settings import Settings
+from fake_api_server import Fault, Seen
+
+NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+_VERBS: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}
+
+
+class Life:
+    """A stage, and a controller whose time a test moves."""
+
+    def __init__(self, stage: Stage) -> None:
+        self.stage, self.now = stage, NOW
+
+    async def reconcile(self, kind: ResourceKind = "TrainingRun", name: str = "read-xsum") -> None:
+        """A few passes, as watch events of the changes would cause them."""
+        for _ in range(3):
+            self.stage.fill_cache()
+            await reconcile(self.stage.cluster, Settings(), kind, "default", name, now=self.now)
+
+    def get(self, kind: Any, name: str) -> dict[str, Any]:
+        found = self.stage.server.get(kind, name)
+        assert found is not None, f"there is no {kind} {name}"
+        return found
+
+    def finish_job(self, name: str, condition: str = "Complete") -> None:
+        self.now += timedelta(minutes=1)
+        time = self.now.strftime("%Y-%m-%dT%H:%M:%SZ")
+        conditions = [{"type": condition, "status": "True", "lastTransitionTime": time}]
+        status = {"conditions": conditions, "startTime": time}
+        self.stage.server.put({**self.get("Job", name), "status": status})
+        self.now += timedelta(minutes=1)
+
+
+def live(script: Callable[[Life], Awaitable[None]]) -> None:
+    async def main() -> None:
+        async with a_cluster() as stage:
+            await script(Life(stage))
+
+    asyncio.run(main())
+
+
+def find_right(seen: Seen) -> tuple[str, str, str]:
+    """Group, resource with subresource, and verb that a request needs."""
+    for resource in RESOURCES.values():
+        prefix = f"/{'apis' if resource.group else 'api'}/{resource.api_version}/"
+        parts = seen.path.removeprefix(prefix).split("/")
+        if parts[0] == "namespaces":
+            parts = parts[2:]
+        if seen.path.startswith(prefix) and parts[0] == resource.plural:
+            subresource = f"/{parts[2]}" if len(parts) > 2 else ""
+            return resource.group, resource.plural + subresource, _VERBS[seen.method]
+    raise AssertionError(seen.path)
+
+
+def list_rights() -> set[tuple[str, str, str]]:
+    return {
+        (rule.group, resource, verb)
+        for rule in (*RULES, *CLUSTER_RULES)
+        for resource in rule.resources
+        for verb in rule.verbs
+    }
+
+
+def test_a_run_gets_its_children_and_completes_with_its_job() -> None:
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_training_run().to_manifest())
+        await life.reconcile()
+        names = {item["kind"]: item["metadata"]["name"] for item in life.stage.server.objects.values()}
+        assert names["Job"] == names["Service"] == names["ConfigMap"] == "read-xsum-train-1"
+        assert life.get("TrainingRun", "read-xsum")["status"]["state"] == "Starting"
+        life.finish_job("read-xsum-train-1")
+        await life.reconcile()
+        assert life.get("TrainingRun", "read-xsum")["status"]["state"] == "Complete"
+        reasons = [event["reason"] for event in life.stage.server.list_kind("Event")]
+        assert reasons == ["AttemptStarted", "DatasetReady", "AttemptSucceeded", "Complete"]
+
+    live(script)
+
+
+def test_every_request_is_covered_by_the_roles_rules() -> None:
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_training_run().with_spec(ttlSecondsAfterFinished=0).to_manifest())
+        life.stage.server.put(a_dataset_generation().named("xsum", uid="another").to_manifest())
+        await life.reconcile()
+        await life.reconcile("DatasetGeneration", "xsum")
+        life.finish_job("read-xsum-train-1", "Failed")
+        await life.reconcile()
+        life.now += timedelta(minutes=1)
+        await life.reconcile()
+        run = life.get("TrainingRun", "read-xsum")
+        life.stage.server.put({**run, "spec": {**run["spec"], "suspend": True}})
+        await life.reconcile()
+        needed = {find_right(seen) for seen in life.stage.server.requests}
+        assert ("batch", "jobs", "delete") in needed
+        assert needed <= list_rights()
+
+    live(script)
+
+
+def test_users_objects_get_nothing_but_a_status() -> None:
+    async def script(life: Life) -> None:
+        before = life.stage.server.put(a_training_run().to_manifest())
+        await life.reconcile()
+        after = life.get("TrainingRun", "read-xsum")
+        assert after["metadata"] | {"resourceVersion": ""} == before["metadata"] | {"resourceVersion": ""}
+        assert after["spec"] == before["spec"]
+
+    live(script)
+
+
+def test_a_refused_child_is_told_on_the_resource() -> None:
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_training_run().to_manifest())
+        life.stage.server.faults = [Fault(403, method="POST", path="/jobs", body={"message": "exceeded quota: gpus"})]
+        await life.reconcile()
+        (attempt, *_) = life.get("TrainingRun", "read-xsum")["status"]["attempts"]
+        assert (attempt["outcome"], attempt["reason"]) == ("Failed", "CreationRefused")
+        assert "exceeded quota: gpus" in attempt["message"]
+
+    live(script)
+
+
+def test_a_namespace_that_goes_away_makes_neither_a_failure_nor_noise() -> None:
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_training_run().to_manifest())
+        body = {"message": "it is being terminated", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}
+        life.stage.server.faults = [Fault(403, method="POST", body=body) for _ in range(50)]
+        await life.reconcile()
+        await life.reconcile()
+        status = life.get("TrainingRun", "read-xsum")["status"]
+        assert [attempt.get("outcome") for attempt in status["attempts"]] == [None]
+        writes = [seen for seen in life.stage.server.requests if seen.method == "PUT"]
+        assert len(writes) == 1
+
+    live(script)

@@ -1,0 +1,183 @@
+"""The audit: what the API server has against what the watches told."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
+from deepsynth_operator.api_server import ApiServer
+from deepsynth_operator.first_listing import RETRY_SECONDS, list_everything
+from deepsynth_operator.health import SILENT_SECONDS
+from deepsynth_operator.resource_cache import ResourceCache
+from deepsynth_operator.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
+from fake_api_server import Client, FakeApiServer, Fault, serve_api
+
+
+class Audited:
+    """A server, a cache that a test may fill, and an audit whose pauses a test may use."""
+
+    def __init__(self, server: FakeApiServer, api: ApiServer, namespaces: tuple[str | None, ...] = (None,)) -> None:
+        self.server, self.api, self.cache = server, api, ResourceCache()
+        self.gone: list[str] = []
+        self.pauses: list[float] = []
+        self.time = 1000.0
+        self.during_pause: Callable[[], None] = lambda: None
+        self.audit = WatchAudit(
+            api, self.cache, namespaces, self._note_gone, clock=lambda: self.time, pause=self._pause
+        )
+
+    def put(self, name: str, *, told: bool, namespace: str = "default") -> dict[str, Any]:
+        """Store a Job; told: its watch has told of it."""
+        metadata = {"name": name, "namespace": namespace, "labels": {MANAGED_BY: OPERATOR_NAME}}
+        job = self.server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata})
+        if told:
+            self.cache.put("Job", job)
+        return job
+
+    def get_silence(self) -> float:
+        return dict(self.audit.get_silence())["jobs"]
+
+    def _note_gone(self, _: Any, item: Any) -> None:
+        self.gone.append(item["metadata"]["name"])
+        self.cache.remove("Job", item)
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)
+        self.time += seconds
+        self.during_pause()
+
+
+def audit(script: Callable[[Audited], Awaitable[None]], **options: Any) -> None:
+    async def main() -> None:
+        async with serve_api() as server, Client(server) as api:
+            await script(Audited(server, api, **options))
+
+    asyncio.run(main())
+
+
+def test_a_watch_that_told_everything_is_not_silent() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=True)
+        await audited.audit.audit()
+        assert audited.get_silence() == 0
+        assert audited.pauses == []
+
+    audit(script)
+
+
+def test_a_watch_that_tells_a_little_later_is_not_silent() -> None:
+    async def script(audited: Audited) -> None:
+        job = audited.put("a", told=False)
+        audited.during_pause = lambda: audited.cache.put("Job", job)
+        await audited.audit.audit()
+        assert audited.get_silence() == 0
+        assert audited.pauses == [GRACE_SECONDS]
+
+    audit(script)
+
+
+def test_a_watch_that_does_not_tell_of_a_new_object_or_a_change_is_silent_until_it_does() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=True)
+        changed = audited.put("a", told=False)
+        await audited.audit.audit()
+        audited.time += 100
+        await audited.audit.audit()
+        assert audited.get_silence() == 100 + GRACE_SECONDS
+        audited.cache.put("Job", changed)
+        await audited.audit.audit()
+        assert audited.get_silence() == 0
+
+    audit(script)
+
+
+def test_an_object_that_was_changed_or_deleted_meanwhile_is_known() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=False)
+        gone = audited.put("b", told=False)
+
+        def tell_the_latest() -> None:
+            audited.put("a", told=True)
+            audited.cache.remove("Job", gone)
+
+        audited.during_pause = tell_the_latest
+        await audited.audit.audit()
+        assert audited.get_silence() == 0
+
+    audit(script)
+
+
+def test_what_vanished_without_a_word_is_dropped_and_what_is_younger_than_the_list_is_kept() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=True)
+        audited.put("b", told=True)
+        audited.server.delete("Job", "a")
+        younger = audited.put("c", told=True)
+        audited.server.delete("Job", "c")
+        younger["metadata"]["resourceVersion"] = "9999"
+        audited.cache.put("Job", younger)
+        await audited.audit.audit()
+        assert audited.gone == ["a"]
+
+    audit(script)
+
+
+def test_an_api_server_that_does_not_answer_says_nothing_about_the_watches() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=False)
+        audited.server.faults = [Fault(403, path="/jobs")]
+        await audited.audit.audit()
+        assert audited.get_silence() == 0
+
+    audit(script)
+
+
+def test_namespaces_are_looked_at_one_by_one() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=True, namespace="one")
+        audited.put("b", told=True, namespace="two")
+        audited.put("c", told=False, namespace="three")
+        audited.server.delete("Job", "b", "two")
+        await audited.audit.audit()
+        assert audited.gone == ["b"]
+        assert audited.get_silence() == 0
+
+    audit(script, namespaces=("one", "two"))
+
+
+def test_a_silent_watch_is_looked_at_more_often_and_long_silence_is_trouble() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=False)
+
+        def stop_after_three() -> None:
+            if len(audited.pauses) == 4:
+                raise asyncio.CancelledError
+
+        audited.during_pause = stop_after_three
+        try:
+            await audited.audit.run()
+        except asyncio.CancelledError:
+            assert audited.pauses == [AUDIT_SECONDS, GRACE_SECONDS, GRACE_SECONDS, GRACE_SECONDS]
+        assert audited.get_silence() >= SILENT_SECONDS
+
+    audit(script)
+
+
+def test_the_first_listing_waits_for_the_crds_and_for_the_api_server() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=False)
+        audited.server.faults = [Fault(404, path="/datasetgenerations"), Fault(403, path="/jobs")]
+        await list_everything(audited.api, audited.cache, (None,), audited._pause)
+        assert audited.pauses == [RETRY_SECONDS, RETRY_SECONDS]
+        assert audited.cache.get("Job", "default", "a") is not None
+
+    audit(script)
+
+
+def test_a_missing_crd_is_said_with_the_remedy(caplog: Any) -> None:
+    async def script(audited: Audited) -> None:
+        audited.server.faults = [Fault(404, path="/trainingruns")]
+        await list_everything(audited.api, audited.cache, ("default",), audited._pause)
+
+    audit(script)
+    assert "CustomResourceDefinition trainingruns.deepsynth.io is not installed; apply crds/" in caplog.text
