@@ -1,7 +1,7 @@
 """The CustomResourceDefinitions, made from the types. crd_files.py writes them down.
 
 Pydantic's JSON schema becomes a structural schema: references inlined, nullable unions made plain, titles and empty
-defaults dropped, integers bounded, quantities int-or-string, cross-field rules added as CEL.
+defaults dropped, integers bounded, quantities int-or-string, patterns and cross-field rules written as CEL.
 """
 
 from typing import Any, Final
@@ -13,6 +13,7 @@ from deepsynth_api.rules import (
     build_immutability_rule,
 )
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.v1alpha1.patterns import REMEDY
 
 GROUP: Final = "deepsynth.io"
 VERSION: Final = "v1alpha1"
@@ -21,6 +22,7 @@ NEW_STATUS: Final = {"observedGeneration": -1}
 MAX_ITEMS: Final = 64
 MAX_PROPERTIES: Final = 64
 MAX_LENGTH: Final = 4096
+MAX_INTEGER: Final = 2**31 - 1
 MAX_QUANTITY_LENGTH: Final = 32
 _QUANTITY_KEYWORDS: Final = ("description", "default", "x-kubernetes-int-or-string")
 
@@ -111,6 +113,7 @@ def build_schema(kind: str) -> Schema:
     properties["status"]["default"] = dict(NEW_STATUS)
     schema["required"] = ["spec"]
     _bound(properties["spec"])
+    _explain_patterns(properties["spec"])
     immutable = [
         build_immutability_rule(field, kind)
         for field in properties["spec"]["properties"]
@@ -166,11 +169,13 @@ def _drop_noise(node: Schema) -> Schema:
 
 
 def _bound(node: Schema) -> None:
-    """Give every list, map and string a bound, or the API server refuses CEL rules over them as too costly."""
+    """Give everything a bound: without, CEL rules are too costly for the API server, and seconds overflow a time."""
     match node.get("type"):
         case "array":
             node.setdefault("maxItems", MAX_ITEMS)
             _bound(node["items"])
+        case "integer":
+            node.setdefault("maximum", MAX_INTEGER)
         case "string" if "enum" not in node and "format" not in node:
             node.setdefault("maxLength", MAX_LENGTH)
         case "object":
@@ -179,6 +184,18 @@ def _bound(node: Schema) -> None:
             if "additionalProperties" in node:
                 node.setdefault("maxProperties", MAX_PROPERTIES)
                 _bound(node["additionalProperties"])
+
+
+def _explain_patterns(node: Schema) -> None:
+    """Make each pattern a CEL rule with its remedy: the API server would show the bare pattern."""
+    if "pattern" in node:
+        pattern = node.pop("pattern").replace("\\", "\\\\")
+        rule = {"rule": f"self.matches('{pattern}')", "message": node.pop(REMEDY)}
+        node["x-kubernetes-validations"] = [rule]
+    children = [*node.get("properties", {}).values(), node.get("items"), node.get("additionalProperties")]
+    for child in children:
+        if child is not None:
+            _explain_patterns(child)
 
 
 def _find(schema: Schema, path: str) -> Schema:

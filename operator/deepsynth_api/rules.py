@@ -4,8 +4,10 @@ Immutability uses has(a) == has(b) && (!has(a) || a == b): the form with ? excee
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final
+
+from deepsynth_api.pod_rules import TEMPLATE_RULES, build_resource_rules
+from deepsynth_api.rule import Rule
 
 SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
     {
@@ -17,20 +19,6 @@ SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
         "ttlSecondsAfterFinished",
     }
 )
-
-
-@dataclass(frozen=True)
-class Rule:
-    """path: dotted path of the schema the rule stands on, [] for list items. field: fieldPath relative to it."""
-
-    path: str
-    rule: str
-    message: str
-    field: str = ""
-
-    def to_dict(self) -> dict[str, str]:
-        entry = {"rule": self.rule, "message": self.message}
-        return {**entry, "fieldPath": self.field} if self.field else entry
 
 
 def _equal_quantities(field: str) -> str:
@@ -71,30 +59,6 @@ def build_immutability_rule(field: str, kind: str) -> Rule:
     )
 
 
-_TEMPLATE_RULES: Final = (
-    Rule(
-        "spec.template.volumes[]",
-        "[has(self.persistentVolumeClaim), has(self.configMap), has(self.secret), has(self.emptyDir), "
-        "has(self.csi), has(self.ephemeral)].filter(is_set, is_set).size() == 1",
-        "set exactly one of persistentVolumeClaim, configMap, secret, emptyDir, csi and ephemeral",
-    ),
-    Rule(
-        "spec.template.volumes[]",
-        "!['/', '/etc/deepsynth', '/mnt/volumes', '/var/cache/deepsynth', '/tmp', '/dev', '/dev/shm']"
-        ".exists(taken, self.mountPath == taken || self.mountPath == taken + '/')",
-        "mountPath is used by DeepSynth itself; choose another folder",
-        ".mountPath",
-    ),
-    Rule(
-        "spec.template.env[]",
-        "!self.name.startsWith('DEEPSYNTH_') && !self.name.startsWith('PET_') && "
-        "!self.name.startsWith('TORCHELASTIC_') && !(self.name in ['JOB_COMPLETION_INDEX', 'MASTER_ADDR', "
-        "'MASTER_PORT', 'RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE'])",
-        "name is reserved: the launcher sets it; choose another name",
-        ".name",
-    ),
-)
-
 DATASET_GENERATION_RULES: Final = (
     Rule("spec", "has(self.preset) != has(self.source)", "set exactly one of preset and source"),
     Rule(
@@ -121,7 +85,7 @@ DATASET_GENERATION_RULES: Final = (
         "lineHeight must be between 0.8 and 4.0",
         ".lineHeight",
     ),
-    *_TEMPLATE_RULES,
+    *TEMPLATE_RULES,
 )
 
 TRAINING_RUN_RULES: Final = (
@@ -155,7 +119,13 @@ TRAINING_RUN_RULES: Final = (
         "set warmupSteps or warmupRatio, not both",
         ".warmupRatio",
     ),
-    Rule("spec.optimizer", "double(self.learningRate) > 0.0", "learningRate must be above 0", ".learningRate"),
+    Rule(
+        "spec.optimizer",
+        "double(self.learningRate) > 0.0 && double(self.learningRate) <= 1.0",
+        "learningRate must be above 0 and at most 1",
+        ".learningRate",
+    ),
+    Rule("spec.optimizer", "double(self.weightDecay) <= 1.0", "weightDecay must be at most 1", ".weightDecay"),
     Rule("spec.optimizer", "self.betas.all(beta, double(beta) < 1.0)", "betas must be below 1", ".betas"),
     Rule(
         "spec.datasets[]",
@@ -169,12 +139,33 @@ TRAINING_RUN_RULES: Final = (
         ".revision",
     ),
     Rule(
-        "spec.datasets[]", "double(self.weight) > 0.0", "weight must be above 0; remove the dataset instead", ".weight"
+        "spec.datasets[]",
+        "double(self.weight) > 0.0 && double(self.weight) <= 1000.0",
+        "weight must be above 0 and at most 1000; to leave a dataset out, remove it",
+        ".weight",
     ),
+    Rule(
+        "spec",
+        "!has(self.numProcPerNode) || !has(self.resourcesPerNode) || !has(self.resourcesPerNode.limits) || "
+        "!('nvidia.com/gpu' in self.resourcesPerNode.limits) || "
+        "!isQuantity(string(self.resourcesPerNode.limits['nvidia.com/gpu'])) || "
+        "quantity(string(self.resourcesPerNode.limits['nvidia.com/gpu'])).compareTo(quantity("
+        "string(self.numProcPerNode))) >= 0 || "
+        "quantity(string(self.resourcesPerNode.limits['nvidia.com/gpu'])).sign() == 0",
+        "numProcPerNode must not be above resourcesPerNode.limits[nvidia.com/gpu]: each process has a GPU of its own",
+        ".numProcPerNode",
+    ),
+    Rule(
+        "spec.cache",
+        "isQuantity(string(self.sizeLimit)) && quantity(string(self.sizeLimit)).sign() > 0",
+        "sizeLimit must be a quantity above 0, such as 50Gi",
+        ".sizeLimit",
+    ),
+    *build_resource_rules("spec.resourcesPerNode"),
     Rule(
         "spec.tracking[]",
         "[has(self.tensorboard), has(self.wandb), has(self.mlflow)].filter(is_set, is_set).size() == 1",
         "set exactly one of tensorboard, wandb and mlflow",
     ),
-    *_TEMPLATE_RULES,
+    *TEMPLATE_RULES,
 )

@@ -22,9 +22,9 @@ def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()
             yield (*path, *rule.get("fieldPath", "").split(".")[1:]), rule["message"]
     if isinstance(value, dict):
         before = old if isinstance(old, dict) else {}
-        for key, child in schema.get("properties", {}).items():
-            if key in value:
-                yield from find_broken_rules(value[key], before.get(key), child, (*path, key))
+        properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
+        for key in value:
+            yield from find_broken_rules(value[key], before.get(key), properties.get(key, others), (*path, key))
     elif isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             yield from find_broken_rules(item, None, schema["items"], (*path, index))
@@ -44,12 +44,18 @@ def _holds(rule: str, value: Any, old: Any) -> bool:
 @functools.cache
 def _compile(rule: str) -> celpy.Runner:
     environment = celpy.Environment()
-    functions: dict[str, CELFunction] = {"quantity": _quantity, "isQuantity": _is_quantity}
+    functions: dict[str, CELFunction] = {
+        "quantity": _quantity,
+        "isQuantity": _is_quantity,
+        "isInteger": _is_integer,
+        "sign": _sign,
+        "compareTo": _compare_to,
+    }
     return environment.program(environment.compile(rule), functions)
 
 
 def _quantity(text: celtypes.StringType) -> celtypes.StringType:
-    """A quantity in its canonical form: the rules only ask whether two are equal."""
+    """A quantity in its canonical form, so that equal ones are equal."""
     return celtypes.StringType(f"{parse_quantity(str(text)).normalize():f}")
 
 
@@ -59,3 +65,17 @@ def _is_quantity(text: celtypes.StringType) -> celtypes.BoolType:
     except ValueError:
         return celtypes.BoolType(False)
     return celtypes.BoolType(True)
+
+
+def _is_integer(quantity: celtypes.StringType) -> celtypes.BoolType:
+    number = parse_quantity(str(quantity))
+    return celtypes.BoolType(number == number.to_integral_value())
+
+
+def _sign(quantity: celtypes.StringType) -> celtypes.IntType:
+    return _compare_to(quantity, celtypes.StringType("0"))
+
+
+def _compare_to(quantity: celtypes.StringType, other: celtypes.StringType) -> celtypes.IntType:
+    first, second = parse_quantity(str(quantity)), parse_quantity(str(other))
+    return celtypes.IntType((first > second) - (first < second))

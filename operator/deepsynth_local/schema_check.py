@@ -68,7 +68,7 @@ def _explain(error: ValidationError) -> str:
             return f"Invalid value: {shown}: must be greater than or equal to {limit}"
         case "maximum":
             return f"Invalid value: {shown}: must be less than or equal to {limit}"
-        case "minLength" | "minItems" if limit == 1:
+        case "minLength" if limit == 1:
             return "Invalid value: must not be empty"
         case "maxLength":
             return f"Too long: may not be more than {limit} characters"
@@ -110,7 +110,7 @@ def _describe_pattern(error: ValidationError) -> str:
 
 
 def _find_duplicates(value: Any, schema: Schema, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
-    """Items of a list-map that share their keys."""
+    """Items of a list-map that share their keys, equal items of a set."""
     if isinstance(value, dict):
         for key, child in schema.get("properties", {}).items():
             if key in value:
@@ -120,8 +120,16 @@ def _find_duplicates(value: Any, schema: Schema, path: FieldPath) -> Iterator[tu
     seen: set[str] = set()
     for index, item in enumerate(value):
         yield from _find_duplicates(item, schema["items"], (*path, index))
-        if schema.get("x-kubernetes-list-type") == "map" and isinstance(item, dict):
-            key = json.dumps({name: item.get(name) for name in schema["x-kubernetes-list-map-keys"]})
-            if key in seen:
-                yield (*path, index), f"Duplicate value: {key}"
-            seen.add(key)
+        if (key := _identify(item, schema)) is None:
+            continue
+        if key in seen:
+            yield (*path, index), f"Duplicate value: {key}"
+        seen.add(key)
+
+
+def _identify(item: Any, schema: Schema) -> str | None:
+    """What must not be there twice; None where everything may."""
+    kind = schema.get("x-kubernetes-list-type")
+    if kind == "map" and isinstance(item, dict):
+        return json.dumps({name: item.get(name) for name in schema["x-kubernetes-list-map-keys"]})
+    return json.dumps(item) if kind == "set" else None

@@ -1,10 +1,12 @@
 """What both kinds share: the base model, metadata, conditions, references and the scalar types of the API."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic.alias_generators import to_camel
+
+from deepsynth_api.v1alpha1.patterns import ObjectName
 
 
 class ApiModel(BaseModel):
@@ -30,21 +32,15 @@ def _format_time(value: datetime) -> str:
 Time = Annotated[datetime, PlainSerializer(_format_time, when_used="json")]
 """RFC 3339 in UTC, whole seconds, as Kubernetes writes metav1.Time."""
 
-Decimal = Annotated[
-    str,
-    Field(pattern=r"^[0-9]+(\.[0-9]+)?([eE][-+]?[0-9]{1,3})?$", max_length=24),
-]
-"""A number as a string: the API conventions forbid floats in a spec. Examples: "0.0002", "2e-4"."""
-
-Fraction = Annotated[str, Field(pattern=r"^(0(\.[0-9]+)?|1(\.0+)?)$", max_length=24)]
-"""A decimal string from 0 to 1."""
-
 Quantity = Annotated[
     int | str,
     BeforeValidator(lambda value: value if isinstance(value, int) else str(value)),
     Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
 ]
 """A Kubernetes resource.Quantity: 8, "8", "500m", "40Gi"."""
+
+SET: Final[dict[str, JsonValue]] = {"x-kubernetes-list-type": "set"}
+"""For json_schema_extra: the API server refuses an item that is there twice."""
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -66,10 +62,8 @@ class SecretReference(ApiModel):
     """A Secret in the resource's namespace. The operator only names it in envFrom, it never reads it."""
 
     name: Annotated[
-        str,
+        ObjectName,
         Field(
-            min_length=1,
-            max_length=253,
             description=(
                 "Name of the Secret. Its keys become environment variables of the pods: HF_TOKEN for the "
                 "Hub, HF_ENDPOINT for a Hub of your own."

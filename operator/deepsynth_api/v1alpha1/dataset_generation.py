@@ -6,6 +6,7 @@ from pydantic import Field
 
 from deepsynth_api.v1alpha1.base import ApiModel, ObjectMeta
 from deepsynth_api.v1alpha1.dataset_generation_status import DatasetGenerationStatus
+from deepsynth_api.v1alpha1.patterns import Image
 from deepsynth_api.v1alpha1.pod_template import PodTemplate
 from deepsynth_api.v1alpha1.rendering_settings import RenderingSettings, Source
 
@@ -42,7 +43,7 @@ class DatasetGenerationSpec(RenderingSettings):
             description="Failed shards that stop the rest early. Any failed shard fails the resource.",
         ),
     ] = None
-    image: Annotated[str | None, Field(description="Container image; default: the operator's setting.")] = None
+    image: Annotated[Image | None, Field(description="Container image; default: the operator's setting.")] = None
     template: Annotated[PodTemplate, Field(description="Settings of the pods.")] = PodTemplate()
     suspend: Annotated[bool, Field(description="Stop the pods and keep what is finished.")] = False
     active_deadline_seconds: Annotated[

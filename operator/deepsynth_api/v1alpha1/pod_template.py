@@ -5,6 +5,7 @@ from typing import Annotated, Any
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.base import ApiModel, Quantity
+from deepsynth_api.v1alpha1.patterns import LabelValue, ObjectName, matching
 
 PRESERVE = {"x-kubernetes-preserve-unknown-fields": True}
 """Below this point the pod API's own shapes apply and Kubernetes validates them."""
@@ -22,7 +23,7 @@ class ResourceRequirements(ApiModel):
 
 
 class PersistentVolumeClaimVolume(ApiModel):
-    claim_name: Annotated[str, Field(min_length=1, description="Name of the PersistentVolumeClaim.")]
+    claim_name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim.")]
     read_only: Annotated[bool | None, Field(description="Mount read-only.")] = None
 
 
@@ -31,9 +32,22 @@ class Volume(ApiModel):
 
     name: Annotated[
         str,
-        Field(pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63, description="Name of the volume."),
+        matching(
+            "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+            "write lower case letters, digits and '-', with a letter or digit at both ends",
+            max_length=63,
+            description="Name of the volume.",
+        ),
     ]
-    mount_path: Annotated[str, Field(pattern=r"^/", description="Absolute path in the container.")]
+    mount_path: Annotated[
+        str,
+        matching(
+            "/[^:]*",
+            "write an absolute path without ':'",
+            max_length=1024,
+            description="Absolute path in the container.",
+        ),
+    ]
     read_only: Annotated[bool, Field(description="Mount read-only.")] = False
     sub_path: Annotated[str | None, Field(description="Path within the volume.")] = None
     persistent_volume_claim: Annotated[
@@ -59,13 +73,21 @@ class Volume(ApiModel):
 
 
 class LocalObjectReference(ApiModel):
-    name: Annotated[str, Field(min_length=1, description="Name of the object.")]
+    name: Annotated[ObjectName, Field(description="Name of the object.")]
 
 
 class EnvironmentVariable(ApiModel):
     """One environment variable. Names starting with DEEPSYNTH_ and torchrun's own are reserved."""
 
-    name: Annotated[str, Field(min_length=1, description="Name of the variable.")]
+    name: Annotated[
+        str,
+        matching(
+            "[-._a-zA-Z][-._a-zA-Z0-9]*",
+            "write letters, digits, '_', '-' and '.', not beginning with a digit",
+            max_length=256,
+            description="Name of the variable.",
+        ),
+    ]
     value: Annotated[str | None, Field(description="Its value.")] = None
     value_from: Annotated[
         dict[str, Any] | None,
@@ -76,12 +98,14 @@ class EnvironmentVariable(ApiModel):
 class PodTemplate(ApiModel):
     """Settings of the pods. Everything else about them is the operator's, and meets the restricted level."""
 
-    labels: Annotated[dict[str, str], Field(description="Extra labels on Jobs and pods.")] = Field(default_factory=dict)
+    labels: Annotated[dict[str, LabelValue], Field(description="Extra labels on Jobs and pods.")] = Field(
+        default_factory=dict
+    )
     annotations: Annotated[dict[str, str], Field(description="Extra annotations on pods.")] = Field(
         default_factory=dict
     )
     resources: Annotated[ResourceRequirements | None, Field(description="Resources of each pod's container.")] = None
-    node_selector: Annotated[dict[str, str], Field(description="Labels a node must have.")] = Field(
+    node_selector: Annotated[dict[str, LabelValue], Field(description="Labels a node must have.")] = Field(
         default_factory=dict
     )
     tolerations: Annotated[
@@ -92,9 +116,9 @@ class PodTemplate(ApiModel):
         dict[str, Any] | None,
         Field(description="Scheduling affinity, as in a pod.", json_schema_extra=PRESERVE),
     ] = None
-    priority_class_name: Annotated[str | None, Field(description="PriorityClass of the pods.")] = None
+    priority_class_name: Annotated[ObjectName | None, Field(description="PriorityClass of the pods.")] = None
     service_account_name: Annotated[
-        str | None, Field(description="ServiceAccount of the pods; its token is never mounted.")
+        ObjectName | None, Field(description="ServiceAccount of the pods; its token is never mounted.")
     ] = None
     image_pull_secrets: Annotated[list[LocalObjectReference], Field(description="Secrets for pulling spec.image.")] = (
         Field(default_factory=list)

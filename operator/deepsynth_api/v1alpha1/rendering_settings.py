@@ -4,7 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, Decimal, SecretReference
+from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
+from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_DATASET, HUB_SOURCE, Decimal, Revision, SplitName, matching
 
 FontFamily = Literal["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono"]
 
@@ -23,8 +24,9 @@ class Source(ApiModel):
 
     uri: Annotated[
         str,
-        Field(
-            pattern=r"^(hf://datasets/[^/]+(/[^/]+)?|(file|pvc)://.+|docstrings://)$",
+        matching(
+            f"{HUB_SOURCE}|{FOLDER}|docstrings://",
+            "write hf://datasets/OWNER/NAME, pvc://CLAIM/PATH, file:///PATH or docstrings://, without '..'",
             max_length=1024,
             description=(
                 "hf://datasets/OWNER/NAME, file:///FOLDER-OR-FILE or pvc://CLAIM/PATH (parquet, jsonl, "
@@ -33,13 +35,13 @@ class Source(ApiModel):
         ),
     ]
     revision: Annotated[
-        str | None,
+        Revision | None,
         Field(description="Branch, tag or commit of a Hub dataset. It is resolved once and pinned in status."),
     ] = None
     config: Annotated[str | None, Field(description="Configuration of a Hub dataset, such as 3.0.0 or fr.")] = None
     splits: Annotated[
-        list[str],
-        Field(max_length=16, description="Splits to render; default: all that the source has."),
+        list[SplitName],
+        Field(max_length=16, json_schema_extra=SET, description="Splits to render; default: all that the source has."),
     ] = Field(default_factory=list)
     columns: Annotated[Columns, Field(description="Columns of text and summary; detected when omitted.")] = Columns()
     max_rows_per_split: Annotated[
@@ -75,8 +77,10 @@ class PageSettings(ApiModel):
 
     size: Annotated[
         str,
-        Field(
-            pattern=r"^(512|640|1024|1280|a4@(72|96)|[1-9][0-9]{2,3}x[1-9][0-9]{2,3})$",
+        matching(
+            "512|640|1024|1280|a4@(72|96)|[1-9][0-9]{2,3}x[1-9][0-9]{2,3}",
+            "write 512, 640, 1024, 1280, a4@72, a4@96 or WIDTHxHEIGHT in quotes, such as 800x600",
+            max_length=16,
             description=(
                 "Pixels: 512, 640, 1024 or 1280 square, a4@72, a4@96, or WIDTHxHEIGHT. Use the model's "
                 "own size so that nothing is resampled."
@@ -84,11 +88,14 @@ class PageSettings(ApiModel):
         ),
     ] = "1024"
     font_families: Annotated[
-        list[FontFamily], Field(min_length=1, max_length=8, description="Font families to choose from.")
+        list[FontFamily],
+        Field(min_length=1, max_length=8, json_schema_extra=SET, description="Font families to choose from."),
     ] = Field(default=["DejaVu Sans"])
     font_sizes_px: Annotated[
         list[Annotated[int, Field(ge=6, le=96)]],
-        Field(min_length=1, max_length=8, description="Font sizes to choose from, pixels per em."),
+        Field(
+            min_length=1, max_length=8, json_schema_extra=SET, description="Font sizes to choose from, pixels per em."
+        ),
     ] = Field(default=[18])
     line_height: Annotated[Decimal, Field(description="Line pitch as a multiple of the font size.")] = "1.25"
     margin_px: Annotated[int, Field(ge=0, le=512, description="Margin on all four sides, pixels.")] = 32
@@ -106,8 +113,9 @@ class OutputSettings(ApiModel):
 
     uri: Annotated[
         str,
-        Field(
-            pattern=r"^(hf://datasets/[^/]+/[^/]+|(file|pvc)://.+)$",
+        matching(
+            f"{HUB_DATASET}|{FOLDER}",
+            "write hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
             max_length=1024,
             description="hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
         ),

@@ -5,15 +5,23 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.base import ApiModel, ObjectMeta, Quantity, SecretReference
+from deepsynth_api.v1alpha1.patterns import (
+    FOLDER,
+    HUB_DATASET,
+    HUB_MODEL,
+    SMALL_MODEL,
+    Image,
+    ObjectName,
+    Revision,
+    matching,
+)
 from deepsynth_api.v1alpha1.pod_template import PodTemplate, ResourceRequirements
 from deepsynth_api.v1alpha1.training_run_status import TrainingRunStatus
-from deepsynth_api.v1alpha1.training_settings import DatasetSplits, ModelSettings, TrainingSettings
+from deepsynth_api.v1alpha1.training_settings import MODEL_REMEDY, DatasetSplits, ModelSettings, TrainingSettings
 
 
 class DatasetGenerationReference(ApiModel):
-    name: Annotated[
-        str, Field(min_length=1, max_length=253, description="Name of a DatasetGeneration in this namespace.")
-    ]
+    name: Annotated[ObjectName, Field(description="Name of a DatasetGeneration in this namespace.")]
 
 
 class Dataset(DatasetSplits):
@@ -25,13 +33,14 @@ class Dataset(DatasetSplits):
     ] = None
     uri: Annotated[
         str | None,
-        Field(
-            pattern=r"^(hf://datasets/[^/]+/[^/]+|(file|pvc)://.+)$",
+        matching(
+            f"{HUB_DATASET}|{FOLDER}",
+            "write hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
             max_length=1024,
             description="hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
         ),
     ] = None
-    revision: Annotated[str | None, Field(description="Branch, tag or commit; pinned in status.")] = None
+    revision: Annotated[Revision | None, Field(description="Branch, tag or commit; pinned in status.")] = None
     secret_ref: Annotated[SecretReference | None, Field(description="Secret with HF_TOKEN for a private dataset.")] = (
         None
     )
@@ -46,7 +55,7 @@ class CacheSettings(ApiModel):
 
 
 class TrainingRunReference(ApiModel):
-    name: Annotated[str, Field(min_length=1, max_length=253, description="Name of a TrainingRun in this namespace.")]
+    name: Annotated[ObjectName, Field(description="Name of a TrainingRun in this namespace.")]
 
 
 class RunModelSettings(ModelSettings):
@@ -54,8 +63,9 @@ class RunModelSettings(ModelSettings):
 
     uri: Annotated[
         str,
-        Field(
-            pattern=r"^(|hf://[^/]+/[^/]+|(file|pvc)://.+|config://[a-z0-9-]+)$",
+        matching(
+            f"|{HUB_MODEL}|{FOLDER}|{SMALL_MODEL}",
+            MODEL_REMEDY,
             max_length=1024,
             description=(
                 "hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a small random "
@@ -94,7 +104,7 @@ class TrainingRunSpec(TrainingSettings):
         int, Field(ge=0, le=1000, description="Failures that are retried. Disruptions are never counted.")
     ] = 3
     start_timeout_seconds: Annotated[int, Field(ge=10, description="Seconds for all pods of an attempt to run.")] = 600
-    image: Annotated[str | None, Field(description="Container image; default: the operator's setting.")] = None
+    image: Annotated[Image | None, Field(description="Container image; default: the operator's setting.")] = None
     template: Annotated[PodTemplate, Field(description="Settings of the pods.")] = PodTemplate()
     suspend: Annotated[bool, Field(description="Save, stop and give the GPUs back.")] = False
     active_deadline_seconds: Annotated[

@@ -4,9 +4,23 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, Decimal, Fraction, SecretReference
+from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
+from deepsynth_api.v1alpha1.patterns import (
+    FOLDER,
+    HUB_MODEL,
+    SMALL_MODEL,
+    WEB_ADDRESS,
+    Decimal,
+    Fraction,
+    Revision,
+    SplitName,
+    matching,
+)
 
 Metric = Literal["loss", "rouge"]
+MODEL_REMEDY = (
+    "write hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny or config://vit-gpt2-tiny"
+)
 
 
 class LoraSettings(ApiModel):
@@ -17,7 +31,11 @@ class LoraSettings(ApiModel):
     dropout: Annotated[Fraction, Field(description="Dropout before the adapters.")] = "0.05"
     target_modules: Annotated[
         list[str],
-        Field(max_length=64, description="Names of the linear layers; default: attention projections."),
+        Field(
+            max_length=64,
+            json_schema_extra=SET,
+            description="Names of the linear layers; default: attention projections.",
+        ),
     ] = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
 
 
@@ -26,8 +44,9 @@ class ModelSettings(ApiModel):
 
     uri: Annotated[
         str,
-        Field(
-            pattern=r"^(hf://[^/]+/[^/]+|(file|pvc)://.+|config://[a-z0-9-]+)$",
+        matching(
+            f"{HUB_MODEL}|{FOLDER}|{SMALL_MODEL}",
+            MODEL_REMEDY,
             max_length=1024,
             description=(
                 "hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a small random "
@@ -35,10 +54,11 @@ class ModelSettings(ApiModel):
             ),
         ),
     ]
-    revision: Annotated[str | None, Field(description="Branch, tag or commit on the Hub.")] = None
+    revision: Annotated[Revision | None, Field(description="Branch, tag or commit on the Hub.")] = None
     secret_ref: Annotated[SecretReference | None, Field(description="Secret with HF_TOKEN for a private model.")] = None
     freeze: Annotated[
-        list[Literal["vision", "language"]], Field(description="Parts whose weights stay as they are.")
+        list[Literal["vision", "language"]],
+        Field(max_length=2, json_schema_extra=SET, description="Parts whose weights stay as they are."),
     ] = Field(default_factory=list)
     lora: Annotated[LoraSettings | None, Field(description="Train adapters only.")] = None
 
@@ -78,8 +98,9 @@ class CheckpointSettings(ApiModel):
 
     uri: Annotated[
         str,
-        Field(
-            pattern=r"^(file|pvc)://.+$",
+        matching(
+            FOLDER,
+            "write pvc://CLAIM/PATH or file:///PATH, without '..'; checkpoints cannot be saved to the Hub",
             max_length=1024,
             description="pvc://CLAIM/PATH or file:///PATH. The claim must be ReadWriteMany when numNodes is above 1.",
         ),
@@ -103,7 +124,8 @@ class EvaluationSettings(ApiModel):
     max_samples: Annotated[int, Field(ge=1, description="Validation samples to use, the first ones.")] = 200
     max_new_tokens: Annotated[int, Field(ge=1, description="Most tokens generated per sample for rouge.")] = 256
     metrics: Annotated[
-        list[Metric], Field(max_length=8, description="loss; rouge generates from the pages as well.")
+        list[Metric],
+        Field(max_length=2, json_schema_extra=SET, description="loss; rouge generates from the pages as well."),
     ] = Field(default=["loss"])
 
 
@@ -112,8 +134,9 @@ class PublishSettings(ApiModel):
 
     uri: Annotated[
         str,
-        Field(
-            pattern=r"^(hf://[^/]+/[^/]+|(file|pvc)://.+)$",
+        matching(
+            f"{HUB_MODEL}|{FOLDER}",
+            "write hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
             max_length=1024,
             description="hf://OWNER/NAME, pvc:// or file://.",
         ),
@@ -128,7 +151,15 @@ class PublishSettings(ApiModel):
 
 
 class TensorBoardTracking(ApiModel):
-    uri: Annotated[str, Field(pattern=r"^(file|pvc)://.+$", description="Folder for the event files.")]
+    uri: Annotated[
+        str,
+        matching(
+            FOLDER,
+            "write pvc://CLAIM/PATH or file:///PATH, without '..'",
+            max_length=1024,
+            description="Folder for the event files: pvc://CLAIM/PATH or file:///PATH.",
+        ),
+    ]
 
 
 class WandbTracking(ApiModel):
@@ -137,7 +168,15 @@ class WandbTracking(ApiModel):
 
 
 class MlflowTracking(ApiModel):
-    uri: Annotated[str, Field(pattern=r"^(https?|file)://.+$", description="Tracking server.")]
+    uri: Annotated[
+        str,
+        matching(
+            f"{WEB_ADDRESS}|{FOLDER}",
+            "write http://HOST, https://HOST or file:///PATH",
+            max_length=1024,
+            description="Tracking server: http://HOST, https://HOST or file:///PATH.",
+        ),
+    ]
     secret_ref: Annotated[
         SecretReference | None, Field(description="Secret with MLFLOW_TRACKING_TOKEN or user and password.")
     ] = None
@@ -223,13 +262,14 @@ class DatasetSplits(ApiModel):
 
     name: Annotated[
         str,
-        Field(
-            pattern=r"^[a-z0-9]([-a-z0-9_]*[a-z0-9])?$",
+        matching(
+            "[a-z0-9]([-a-z0-9_]*[a-z0-9])?",
+            "write lower case letters, digits, '-' and '_', with a letter or digit at both ends",
             max_length=63,
             description="Name of the dataset in this run.",
         ),
     ]
-    train_split: Annotated[str, Field(description="Split to train on.")] = "train"
+    train_split: Annotated[SplitName, Field(description="Split to train on.")] = "train"
     validation_split: Annotated[
         str | None,
         Field(description='Split to measure on; default: validation, where the dataset has it; "": none.'),

@@ -9,6 +9,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_operator.manifests.train_job import build_train_children, build_train_document
+from deepsynth_operator.manifests.volumes import Location, build_claim_volumes
 
 PINNED = {"name": "pages", "uri": "pvc://data/pages"}
 
@@ -134,7 +135,7 @@ def test_a_volume_name_of_ours_is_refused_with_its_field(name: str) -> None:
 
 def test_a_volume_uri_without_a_claim_is_refused_with_its_field() -> None:
     with pytest.raises(ConfigurationError, match=r"^spec\.checkpoint\.uri: pvc:///here names no claim"):
-        build_job(a_run(checkpoint={"uri": "pvc:///here"}))
+        build_claim_volumes([Location("spec.checkpoint.uri", "pvc:///here")])
 
 
 def test_a_users_labels_never_replace_ours_and_queue_names_stay_on_the_job() -> None:

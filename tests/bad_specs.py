@@ -1,0 +1,430 @@
+"""Resources that must not be stored. Whoever admits them, the API server or `deepsynth local`, says these words."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, Literal
+
+Kind = Literal["TrainingRun", "DatasetGeneration"]
+Patch = Mapping[str, Any]
+
+STARTED: Final = {"startTime": "2026-01-02T03:04:05Z"}
+
+VALID: Final[Mapping[Kind, dict[str, Any]]] = {
+    "TrainingRun": {
+        "apiVersion": "deepsynth.io/v1alpha1",
+        "kind": "TrainingRun",
+        "metadata": {"name": "refused"},
+        "spec": {
+            "model": {"uri": "hf://deepseek-community/DeepSeek-OCR-2"},
+            "datasets": [{"name": "xsum", "datasetGenerationRef": {"name": "xsum"}}],
+            "numNodes": 2,
+            "resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}},
+            "checkpoint": {"uri": "pvc://checkpoints/read-xsum"},
+            "suspend": True,
+        },
+    },
+    "DatasetGeneration": {
+        "apiVersion": "deepsynth.io/v1alpha1",
+        "kind": "DatasetGeneration",
+        "metadata": {"name": "refused"},
+        "spec": {"preset": "xsum", "output": {"uri": "pvc://pages/xsum"}, "suspend": True},
+    },
+}
+
+
+@dataclass(frozen=True)
+class BadSpec:
+    """patch: merged into the valid resource of its kind; None removes a field, a list replaces one.
+
+    field: as it is named in the refusal. remedy: words of the refusal that say what would do.
+    has_started: the valid resource exists and has a startTime; the bad one is an update.
+    """
+
+    sentence: str
+    kind: Kind
+    patch: Patch
+    field: str
+    remedy: str
+    has_started: bool = field(default=False, kw_only=True)
+
+    def build(self) -> dict[str, Any]:
+        return merge(VALID[self.kind], self.patch)
+
+
+def merge(target: Mapping[str, Any], patch: Patch) -> dict[str, Any]:
+    """A JSON merge patch (RFC 7386)."""
+    merged = {key: value for key, value in target.items() if patch.get(key, ...) is not None}
+    for key, value in patch.items():
+        if isinstance(value, Mapping):
+            below = merged.get(key)
+            merged[key] = merge(below if isinstance(below, Mapping) else {}, value)
+        elif value is not None:
+            merged[key] = value
+    return merged
+
+
+def a_run(sentence: str, spec: Patch, path: str, remedy: str) -> BadSpec:
+    return BadSpec(sentence, "TrainingRun", {"spec": spec}, path, remedy)
+
+
+def a_generation(sentence: str, spec: Patch, path: str, remedy: str) -> BadSpec:
+    return BadSpec(sentence, "DatasetGeneration", {"spec": spec}, path, remedy)
+
+
+def a_dataset(sentence: str, dataset: Patch, path: str, remedy: str) -> BadSpec:
+    """A run on this one dataset."""
+    return a_run(sentence, {"datasets": [dataset]}, path, remedy)
+
+
+def a_template(sentence: str, template: Patch, path: str, remedy: str) -> BadSpec:
+    """A generation whose pods are to be like this."""
+    return a_generation(sentence, {"template": template}, f"spec.template.{path}", remedy)
+
+
+def a_change(sentence: str, kind: Kind, spec: Patch, path: str) -> BadSpec:
+    """Of a resource that has started."""
+    remedy = f"is fixed once the {kind} has started; create another {kind} with a new name"
+    return BadSpec(sentence, kind, {"spec": spec}, path, remedy, has_started=True)
+
+
+_FRAME: Final = (
+    BadSpec("a name in capitals", "TrainingRun", {"metadata": {"name": "Read_XSum"}}, "metadata.name", "lower case"),
+    BadSpec(
+        "a name that ends with a dash", "DatasetGeneration", {"metadata": {"name": "a-"}}, "metadata.name", "lower"
+    ),
+    BadSpec(
+        "a name of 254 characters", "TrainingRun", {"metadata": {"name": "a" * 254}}, "metadata.name", "more than 253"
+    ),
+    BadSpec("no spec", "TrainingRun", {"spec": None}, "spec", "Required value"),
+    BadSpec("a label that is a number", "TrainingRun", {"metadata": {"labels": {"team": 7}}}, "labels", "string"),
+)
+
+_UNKNOWN: Final = (
+    a_run("a field that is misspelt", {"precison": "bf16"}, "spec.precison", "unknown field"),
+    a_run("a field in snake case", {"num_nodes": 2}, "spec.num_nodes", "unknown field"),
+    a_run("a field one level too high", {"learningRate": "0.1"}, "spec.learningRate", "unknown field"),
+    a_dataset(
+        "a field of an item", {"name": "a", "uri": "pvc://a", "split": "x"}, "spec.datasets[0].split", "unknown field"
+    ),
+    a_generation("a field of another kind", {"epochs": 1}, "spec.epochs", "unknown field"),
+    a_template("a part of a pod that is the operator's", {"hostNetwork": True}, "hostNetwork", "unknown field"),
+    a_template(
+        "a kind of volume that reaches the node",
+        {"volumes": [{"name": "host", "mountPath": "/host", "hostPath": {"path": "/"}}]},
+        "volumes[0].hostPath",
+        "unknown field",
+    ),
+)
+
+_TYPES: Final = (
+    a_run(
+        "a number where a string is",
+        {"optimizer": {"learningRate": 1e-4}},
+        "spec.optimizer.learningRate",
+        "of type string",
+    ),
+    a_run("a string where a number is", {"epochs": "3"}, "spec.epochs", "of type integer"),
+    a_run("half a node", {"numNodes": 1.5}, "spec.numNodes", "of type integer"),
+    a_run("a string where true or false is", {"compile": "yes"}, "spec.compile", "of type boolean"),
+    a_run("an object where a list is", {"datasets": {"name": "xsum"}}, "spec.datasets", "of type array"),
+    a_run("a list as a quantity", {"cache": {"sizeLimit": ["1Gi"]}}, "spec.cache.sizeLimit", "string"),
+    a_generation("a number as a page size", {"page": {"size": 1024}}, "spec.page.size", "of type string"),
+)
+
+_MISSING: Final = (
+    a_run("no model", {"model": None}, "spec.model", "Required value"),
+    a_run("no datasets", {"datasets": []}, "spec.datasets", "at least 1 items"),
+    a_run("no checkpoint", {"checkpoint": None}, "spec.checkpoint", "Required value"),
+    a_run("an output without a place", {"publish": {"private": True}}, "spec.publish.uri", "Required value"),
+    a_dataset("a dataset without a name", {"uri": "pvc://data/pages"}, "spec.datasets[0].name", "Required value"),
+    a_generation("no output", {"output": None}, "spec.output", "Required value"),
+)
+
+_RANGES: Final = (
+    a_run("no nodes", {"numNodes": 0}, "spec.numNodes", "greater than or equal to 1"),
+    a_run("too many nodes", {"numNodes": 5000}, "spec.numNodes", "less than or equal to 1024"),
+    a_run(
+        "more than all samples left out",
+        {"maxDroppedPercent": 101},
+        "spec.maxDroppedPercent",
+        "less than or equal to 100",
+    ),
+    a_run(
+        "seconds beyond any calendar",
+        {"activeDeadlineSeconds": 10**15},
+        "spec.activeDeadlineSeconds",
+        "less than or equal to",
+    ),
+    a_run("a negative seed", {"seed": -1}, "spec.seed", "greater than or equal to 0"),
+    a_run("one decay rate", {"optimizer": {"betas": ["0.9"]}}, "spec.optimizer.betas", "at least 2 items"),
+    a_run("a prompt beyond its bound", {"prompt": "x" * 5000}, "spec.prompt", "may not be more than 4096"),
+    a_generation(
+        "a font too small to read", {"page": {"fontSizesPx": [2]}}, "spec.page.fontSizesPx[0]", "or equal to 6"
+    ),
+    a_generation("three columns", {"page": {"columns": 3}}, "spec.page.columns", "less than or equal to 2"),
+    a_generation("a shard of a byte", {"output": {"maxShardBytes": 1}}, "spec.output.maxShardBytes", "or equal to 1"),
+)
+
+_ENUMS: Final = (
+    a_run("a precision that does not exist", {"precision": "bf17"}, "spec.precision", '"bf16", "fp16", "fp32"'),
+    a_run("a task that does not exist", {"task": "translate"}, "spec.task", '"summarize", "ocr"'),
+    a_run("a part of no model", {"model": {"freeze": ["ears"]}}, "spec.model.freeze[0]", '"vision", "language"'),
+    a_generation("a preset that does not exist", {"preset": "xsun"}, "spec.preset", '"xsum"'),
+    a_generation(
+        "a font that is not there", {"page": {"fontFamilies": ["Arial"]}}, "spec.page.fontFamilies[0]", '"DejaVu Sans"'
+    ),
+)
+
+_URIS: Final = (
+    a_run("a scheme nobody knows", {"publish": {"uri": "ftp://x"}}, "spec.publish.uri", "write hf://OWNER/NAME"),
+    a_run("a model on the web", {"model": {"uri": "https://x/y"}}, "spec.model.uri", "write hf://OWNER/NAME"),
+    a_run(
+        "a small model of no known name", {"model": {"uri": "config://gpt"}}, "spec.model.uri", "config://vit-gpt2-tiny"
+    ),
+    a_run(
+        "checkpoints on the Hub", {"checkpoint": {"uri": "hf://a/b"}}, "spec.checkpoint.uri", "write pvc://CLAIM/PATH"
+    ),
+    a_run(
+        "a claim in capitals", {"checkpoint": {"uri": "pvc://Data/x"}}, "spec.checkpoint.uri", "write pvc://CLAIM/PATH"
+    ),
+    a_run("no claim", {"checkpoint": {"uri": "pvc:///x"}}, "spec.checkpoint.uri", "write pvc://CLAIM/PATH"),
+    a_run(
+        "a way out of the volume", {"checkpoint": {"uri": "pvc://a/../../etc"}}, "spec.checkpoint.uri", "without '..'"
+    ),
+    a_run("a relative path", {"checkpoint": {"uri": "file://here"}}, "spec.checkpoint.uri", "file:///PATH"),
+    a_dataset(
+        "a dataset that is a model",
+        {"name": "a", "uri": "hf://a/b"},
+        "spec.datasets[0].uri",
+        "hf://datasets/OWNER/NAME",
+    ),
+    a_generation("an output without an owner", {"output": {"uri": "hf://datasets/x"}}, "spec.output.uri", "OWNER/NAME"),
+    a_generation("a line break in a URI", {"output": {"uri": "pvc://a/b\nc"}}, "spec.output.uri", "pvc://CLAIM/PATH"),
+)
+
+_FORMS: Final = (
+    a_run(
+        "a word as a number", {"optimizer": {"learningRate": "fast"}}, "spec.optimizer.learningRate", "write a number"
+    ),
+    a_run("a negative rate", {"optimizer": {"learningRate": "-1"}}, "spec.optimizer.learningRate", "not negative"),
+    a_run(
+        "a number no computer holds", {"optimizer": {"weightDecay": "1e999"}}, "spec.optimizer.weightDecay", "such as"
+    ),
+    a_run("a share above one", {"optimizer": {"warmupRatio": "1.5"}}, "spec.optimizer.warmupRatio", "from 0 to 1"),
+    a_run("a revision with a space", {"model": {"revision": "my branch"}}, "spec.model.revision", "without spaces"),
+    a_run("an image with a space", {"image": "my image:1"}, "spec.image", "write a container image"),
+    a_run("an image without a name", {"image": ""}, "spec.image", "write a container image"),
+    a_dataset(
+        "a dataset's name in capitals", {"name": "XSum", "uri": "pvc://a"}, "spec.datasets[0].name", "lower case"
+    ),
+    a_dataset(
+        "a reference that cannot be a name",
+        {"name": "a", "datasetGenerationRef": {"name": "../x"}},
+        "spec.datasets[0].datasetGenerationRef.name",
+        "letters, digits",
+    ),
+    a_generation("a page of words", {"page": {"size": "letter"}}, "spec.page.size", "WIDTHxHEIGHT"),
+    a_generation("a page of a line break", {"page": {"size": "512\n"}}, "spec.page.size", "WIDTHxHEIGHT"),
+    a_generation(
+        "a secret with a path",
+        {"output": {"secretRef": {"name": "a/b"}}},
+        "spec.output.secretRef.name",
+        "letters, digits",
+    ),
+    a_generation(
+        "a split with a path",
+        {"preset": None, "source": {"uri": "pvc://a", "splits": ["../train"]}},
+        "spec.source.splits[0]",
+        "name of a split",
+    ),
+)
+
+_QUANTITIES: Final = (
+    a_run(
+        "a number of GPUs in words",
+        {"resourcesPerNode": {"limits": {"nvidia.com/gpu": "eight"}}},
+        "spec.resourcesPerNode.limits",
+        "such as 8, 500m or 40Gi",
+    ),
+    a_run(
+        "half a GPU",
+        {"resourcesPerNode": {"limits": {"nvidia.com/gpu": "500m"}}},
+        "spec.resourcesPerNode.limits",
+        "whole numbers",
+    ),
+    a_run(
+        "a GPU without its domain",
+        {"resourcesPerNode": {"limits": {"gpu": 8}}},
+        "spec.resourcesPerNode.limits",
+        "nvidia.com/gpu",
+    ),
+    a_run(
+        "less than no memory",
+        {"resourcesPerNode": {"limits": {"memory": "-1Gi"}}},
+        "spec.resourcesPerNode.limits",
+        "not negative",
+    ),
+    a_run(
+        "more requested than allowed",
+        {"resourcesPerNode": {"limits": {"memory": "1Gi"}, "requests": {"memory": "2Gi"}}},
+        "spec.resourcesPerNode.requests",
+        "must not be above limits",
+    ),
+    a_run(
+        "GPUs requested without a limit",
+        {"resourcesPerNode": {"limits": None, "requests": {"nvidia.com/gpu": 1}}},
+        "spec.resourcesPerNode.requests",
+        "set limits alone",
+    ),
+    a_run("more processes than GPUs", {"numProcPerNode": 16}, "spec.numProcPerNode", "nvidia.com/gpu"),
+    a_run("a cache of nothing", {"cache": {"sizeLimit": 0}}, "spec.cache.sizeLimit", "such as 50Gi"),
+    a_template("a unit nobody knows", {"resources": {"limits": {"memory": "2Gb"}}}, "resources.limits", "40Gi"),
+)
+
+_RULES: Final = (
+    a_run("epochs and steps", {"epochs": 1, "maxSteps": 2}, "spec.epochs", "set epochs or maxSteps, not both"),
+    a_run("a model from nowhere", {"model": {"uri": ""}}, "spec.model", "set exactly one of uri and trainingRunRef"),
+    a_run(
+        "a model from two places", {"model": {"trainingRunRef": {"name": "a"}}}, "spec.model", "set exactly one of uri"
+    ),
+    a_run(
+        "a micro-batch above the batch",
+        {"globalBatchSize": 1, "microBatchSize": 2},
+        "spec.globalBatchSize",
+        "not be below",
+    ),
+    a_run(
+        "two warm-ups",
+        {"optimizer": {"warmupSteps": 1, "warmupRatio": "0.1"}},
+        "spec.optimizer.warmupRatio",
+        "not both",
+    ),
+    a_run("a rate of zero", {"optimizer": {"learningRate": "0"}}, "spec.optimizer.learningRate", "above 0"),
+    a_run("a moment that never decays", {"optimizer": {"betas": ["0.9", "1"]}}, "spec.optimizer.betas", "below 1"),
+    a_run(
+        "an adapter of a model that has none",
+        {"publish": {"uri": "hf://a/b", "format": "adapter"}},
+        "spec.publish",
+        "set model.lora or format merged",
+    ),
+    a_run(
+        "two trackers in one",
+        {"tracking": [{"tensorboard": {"uri": "pvc://a"}, "wandb": {"project": "a"}}]},
+        "spec.tracking[0]",
+        "set exactly one of tensorboard, wandb and mlflow",
+    ),
+    a_run(
+        "resources in the template",
+        {"template": {"resources": {"limits": {"cpu": 1}}}},
+        "spec.template",
+        "resourcesPerNode",
+    ),
+    a_dataset(
+        "a dataset from nowhere", {"name": "a"}, "spec.datasets[0]", "set exactly one of datasetGenerationRef and uri"
+    ),
+    a_dataset(
+        "a revision of a reference",
+        {"name": "a", "datasetGenerationRef": {"name": "a"}, "revision": "b"},
+        "spec.datasets[0].revision",
+        "revision goes with uri",
+    ),
+    a_dataset("no weight", {"name": "a", "uri": "pvc://a", "weight": "0"}, "spec.datasets[0].weight", "remove it"),
+    a_generation(
+        "a preset and a source", {"source": {"uri": "docstrings://"}}, "spec", "exactly one of preset and source"
+    ),
+    a_generation("neither preset nor source", {"preset": None}, "spec", "exactly one of preset and source"),
+    a_generation(
+        "bounds crossed", {"filters": {"minTextChars": 9, "maxTextChars": 5}}, "spec.filters.maxTextChars", "below"
+    ),
+    a_generation("lines that overlap", {"page": {"lineHeight": "0.5"}}, "spec.page.lineHeight", "between 0.8 and 4.0"),
+    a_generation(
+        "a revision of a folder",
+        {"preset": None, "source": {"uri": "pvc://a", "revision": "main"}},
+        "spec.source.uri",
+        "remove them",
+    ),
+)
+
+_TEMPLATES: Final = (
+    a_template("a reserved variable", {"env": [{"name": "RANK", "value": "1"}]}, "env[0].name", "choose another name"),
+    a_template("a variable that begins with a digit", {"env": [{"name": "1A"}]}, "env[0].name", "write letters"),
+    a_template(
+        "a variable with two values",
+        {"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]},
+        "env[0].value",
+        "set value or valueFrom, not both",
+    ),
+    a_template("a variable twice", {"env": [{"name": "A"}, {"name": "A"}]}, "env[1]", "Duplicate value"),
+    a_template(
+        "a volume of no kind", {"volumes": [{"name": "a", "mountPath": "/a"}]}, "volumes[0]", "set exactly one of"
+    ),
+    a_template(
+        "a volume over the operator's own",
+        {"volumes": [{"name": "a", "mountPath": "/mnt/volumes/x", "emptyDir": {}}]},
+        "volumes[0].mountPath",
+        "choose another folder",
+    ),
+    a_template(
+        "a volume of the operator's name",
+        {"volumes": [{"name": "tmp", "mountPath": "/a", "emptyDir": {}}]},
+        "volumes[0].name",
+        "choose another name",
+    ),
+    a_template(
+        "two volumes in one place",
+        {"volumes": [{"name": name, "mountPath": "/a", "emptyDir": {}} for name in ("a", "b")]},
+        "volumes",
+        "another one for each volume",
+    ),
+    a_template(
+        "a way out of a volume",
+        {"volumes": [{"name": "a", "mountPath": "/a", "subPath": "../b", "emptyDir": {}}]},
+        "volumes[0].subPath",
+        "without '..'",
+    ),
+    a_template("a label's value with a space", {"labels": {"team": "my team"}}, "labels", "63 letters"),
+    a_template("a label's key with a space", {"labels": {"my team": "a"}}, "labels", "DOMAIN/NAME"),
+    a_template("a label of the operator", {"labels": {"deepsynth.io/step": "x"}}, "labels", "remove them"),
+    a_template("a class that cannot be a name", {"priorityClassName": "High!"}, "priorityClassName", "letters, digits"),
+    a_template("a user who is root", {"runAsUser": 0}, "runAsUser", "greater than or equal to 1"),
+)
+
+_DUPLICATES: Final = (
+    a_run(
+        "two datasets of one name",
+        {"datasets": [{"name": "a", "uri": "pvc://a"}, {"name": "a", "uri": "pvc://b"}]},
+        "spec.datasets[1]",
+        "Duplicate value",
+    ),
+    a_run(
+        "a metric twice", {"evaluation": {"metrics": ["loss", "loss"]}}, "spec.evaluation.metrics[1]", "Duplicate value"
+    ),
+)
+
+_CHANGES: Final = (
+    a_change("another model", "TrainingRun", {"model": {"uri": "hf://a/b"}}, "spec.model"),
+    a_change("more nodes", "TrainingRun", {"numNodes": 4}, "spec.numNodes"),
+    a_change(
+        "fewer GPUs", "TrainingRun", {"resourcesPerNode": {"limits": {"nvidia.com/gpu": 4}}}, "spec.resourcesPerNode"
+    ),
+    a_change("another seed", "TrainingRun", {"seed": 7}, "spec.seed"),
+    a_change("a field that was not there", "TrainingRun", {"image": "a:1"}, "spec.image"),
+    a_change("another preset", "DatasetGeneration", {"preset": "samsum"}, "spec.preset"),
+    a_change("another page", "DatasetGeneration", {"page": {"size": "512"}}, "spec.page"),
+)
+
+BAD_SPECS: Final = (
+    *_FRAME,
+    *_UNKNOWN,
+    *_TYPES,
+    *_MISSING,
+    *_RANGES,
+    *_ENUMS,
+    *_URIS,
+    *_FORMS,
+    *_QUANTITIES,
+    *_RULES,
+    *_TEMPLATES,
+    *_DUPLICATES,
+    *_CHANGES,
+)
