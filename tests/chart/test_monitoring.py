@@ -1,0 +1,196 @@
+"""Monitors, alerts and the network policy fit what the operator and its Jobs are."""
+
+import asyncio
+import re
+from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Any, cast, get_args
+
+import pytest
+import yaml
+from prometheus_client.parser import text_string_to_metric_families
+
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
+from deepsynth_api.workload import REPORT_PORT
+from deepsynth_operator.controller import Controller
+from deepsynth_operator.errors import Refused
+from deepsynth_operator.metrics import Metrics
+from deepsynth_operator.queue import WorkQueue
+from deepsynth_operator.references import Key
+from deepsynth_operator.report_reader import Result
+from deepsynth_operator.resource_cache import ResourceCache
+from deepsynth_operator.settings import ProcessSettings, Settings
+from golden_files import FOLDER
+from helm_chart import EVERYTHING_ON, NAMESPACE, Manifest, merge, render
+
+SCRAPED = {"job", "namespace"}
+"""Labels that Prometheus adds."""
+
+
+def select(selector: Manifest, labels: dict[str, str]) -> bool:
+    return bool(selector["matchLabels"].items() <= labels.items())
+
+
+def list_job_pods() -> Iterator[Manifest]:
+    """Pod templates of every kind of Job that the operator makes."""
+    for path in FOLDER.glob("*.yaml"):
+        for manifest in yaml.safe_load_all(path.read_text()):
+            if manifest["kind"] == "Job":
+                yield manifest["spec"]["template"]
+
+
+def test_the_service_monitor_finds_the_operator_through_its_service() -> None:
+    rendered = render(EVERYTHING_ON)
+    service, monitor = rendered.find("Service"), rendered.find("ServiceMonitor")
+    (endpoint,) = monitor["spec"]["endpoints"]
+    (port,) = [port for port in service["spec"]["ports"] if port["name"] == endpoint["port"]]
+    assert select(monitor["spec"]["selector"], service["metadata"]["labels"])
+    assert endpoint["path"] == "/metrics"
+    assert port["targetPort"] in {port["name"] for port in rendered.container["ports"]}
+    pod_labels = rendered.find("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert service["spec"]["selector"].items() <= pod_labels.items()
+
+
+def test_the_pod_monitor_finds_the_pods_of_all_jobs_and_not_the_operator() -> None:
+    rendered = render(EVERYTHING_ON)
+    spec = rendered.find("PodMonitor")["spec"]
+    (endpoint,) = spec["podMetricsEndpoints"]
+    pods = list(list_job_pods())
+    assert len(pods) >= 4
+    for pod in pods:
+        assert select(spec["selector"], pod["metadata"]["labels"])
+        assert endpoint["port"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
+    assert not select(spec["selector"], rendered.find("Deployment")["spec"]["template"]["metadata"]["labels"])
+
+
+def test_the_pod_monitor_looks_where_the_operator_looks() -> None:
+    def get_namespaces(values: dict[str, Any]) -> object:
+        return render(merge(EVERYTHING_ON, values)).find("PodMonitor")["spec"]["namespaceSelector"]
+
+    assert get_namespaces({}) == {"any": True}
+    assert get_namespaces({"watchNamespaces": ["team-a", "team-b"]}) == {"matchNames": ["team-a", "team-b"]}
+
+
+@pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "PrometheusRule"])
+def test_nothing_of_the_prometheus_operator_is_made_unless_asked_for(kind: str) -> None:
+    assert render().find_all(kind) == []
+    name = kind[0].lower() + kind[1:]
+    rendered = render({"metrics": {name: {"enabled": True, "labels": {"release": "prometheus"}}}})
+    assert rendered.find(kind)["metadata"]["labels"]["release"] == "prometheus"
+
+
+def list_rules() -> list[Manifest]:
+    (group,) = render(EVERYTHING_ON).find("PrometheusRule")["spec"]["groups"]
+    return list(group["rules"])
+
+
+def collect_series() -> dict[str, set[str]]:
+    """Names of all series of the operator, and the labels of each."""
+    metrics = Metrics()
+    metrics.watch(WorkQueue[Key](cast("Any", None)), ResourceCache(), lambda: [("jobs", 0.0)])
+    metrics.observe_reconcile("TrainingRun", "done", 1.0)
+    metrics.count_request("get", "jobs", "200")
+    metrics.count_poll("read")
+    families = text_string_to_metric_families(metrics.render().decode())
+    series = {sample.name: set(sample.labels) for family in families for sample in family.samples}
+    return {**series, "deepsynth_attempts_total": {"outcome"}, "up": set()}
+
+
+@pytest.mark.parametrize("rule", list_rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_asks_for_series_that_the_operator_has(rule: Manifest) -> None:
+    series = collect_series()
+    asked = re.findall(r"(deepsynth_\w+|up)\{([^}]*)\}", rule["expr"])
+    assert asked
+    for name, matchers in asked:
+        assert set(re.findall(r"(\w+)[=!]", matchers)) <= series[name] | SCRAPED, name
+    assert set(re.findall(r"deepsynth_\w+", rule["expr"])) == {name for name, _ in asked} - {"up"}
+
+
+@pytest.mark.parametrize("rule", list_rules(), ids=lambda rule: rule["alert"])
+def test_an_alert_says_what_happened_and_what_to_look_at(rule: Manifest) -> None:
+    assert rule["labels"]["severity"] in {"warning", "critical"}
+    assert {"summary", "description"} <= rule["annotations"].keys()
+    labels = re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))
+    assert all(f"by ({label})" in rule["expr"] for label in labels)
+
+
+def test_alerts_tell_one_release_from_another() -> None:
+    service = render(EVERYTHING_ON).find("Service")["metadata"]["name"]
+    assert all(f'job="{service}",namespace="{NAMESPACE}"' in rule["expr"] for rule in list_rules())
+
+
+class FailingCluster:
+    def __init__(self, error: Exception) -> None:
+        self._error = error
+
+    async def get(self, *_: object) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize(("error", "result"), [(Refused("quota"), "refused"), (KeyError("uid"), "defect")])
+def test_alerts_on_reconciles_name_results_that_occur(error: Exception, result: str) -> None:
+    assert any(f'result="{result}"' in rule["expr"] for rule in list_rules())
+    metrics = Metrics()
+    controller = Controller(cast("Any", FailingCluster(error)), Settings(), metrics)
+    with pytest.raises(type(error)):
+        asyncio.run(controller.process(Key("TrainingRun", "default", "read-xsum")))
+    assert f'deepsynth_reconciles_total{{kind="TrainingRun",result="{result}"}} 1.0' in metrics.render().decode()
+
+
+def test_alerts_on_attempts_and_reports_name_values_that_occur() -> None:
+    expressions = " ".join(rule["expr"] for rule in list_rules())
+    (outcomes,) = re.findall(r'outcome=~"([^"]+)"', expressions)
+    assert set(outcomes.split("|")) <= set(get_args(AttemptOutcome))
+    (healthy,) = re.findall(r'result!="([^"]+)"', expressions)
+    assert healthy in get_args(Result)
+
+
+def get_policy(**values: Any) -> SimpleNamespace:
+    policy = {"enabled": True, **values.pop("networkPolicy", {})}
+    rendered = render({"networkPolicy": policy, **values})
+    spec = rendered.find("NetworkPolicy")["spec"]
+    return SimpleNamespace(rendered=rendered, **spec)
+
+
+def list_ports(rules: list[Manifest]) -> list[list[int | str]]:
+    return [[port["port"] for port in rule["ports"]] for rule in rules]
+
+
+def test_the_network_policy_is_about_the_operator_s_pod() -> None:
+    policy = get_policy()
+    pod = policy.rendered.find("Deployment")["spec"]["template"]
+    assert select(policy.podSelector, pod["metadata"]["labels"])
+    assert policy.policyTypes == ["Ingress", "Egress"]
+    assert render().find_all("NetworkPolicy") == []
+
+
+def test_in_comes_only_who_asks_for_metrics_and_health() -> None:
+    assert get_policy().ingress == [{"ports": [{"port": "http"}]}]
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert get_policy(networkPolicy={"metricsFrom": [peer]}).ingress[0]["from"] == [peer]
+    (port,) = get_policy().rendered.container["ports"]
+    assert port == {"name": "http", "containerPort": ProcessSettings().http_port}
+
+
+def test_out_go_names_the_api_server_and_reports() -> None:
+    egress = get_policy().egress
+    assert list_ports(egress) == [[53, 53], [443, 6443], [REPORT_PORT]]
+    (peer,) = egress[2]["to"]
+    assert peer["namespaceSelector"] == {}
+    assert all(select(peer["podSelector"], pod["metadata"]["labels"]) for pod in list_job_pods())
+
+
+def test_reports_are_fetched_in_the_watched_namespaces_alone() -> None:
+    (peer,) = get_policy(watchNamespaces=["team-a"]).egress[2]["to"]
+    (expression,) = peer["namespaceSelector"]["matchExpressions"]
+    assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a"]}
+
+
+def test_through_the_api_server_no_pod_need_be_reached() -> None:
+    assert list_ports(get_policy(reportsThroughApiServer=True).egress) == [[53, 53], [443, 6443]]
+
+
+def test_the_api_server_can_be_pinned_down() -> None:
+    policy = {"apiServerCIDRs": ["192.0.2.7/32"], "apiServerPorts": [16443]}
+    rule = get_policy(networkPolicy=policy).egress[1]
+    assert rule == {"ports": [{"port": 16443}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}
