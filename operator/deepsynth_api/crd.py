@@ -107,13 +107,14 @@ def build_schema(kind: str) -> Schema:
     raw = model.model_json_schema(by_alias=True, mode="validation")
     schema = _rewrite(raw, raw.get("$defs", {}))
     properties = schema["properties"]
-    properties["apiVersion"] = {"type": "string"}
-    properties["kind"] = {"type": "string"}
+    properties["apiVersion"] = {"type": "string", "description": f"Version of this schema: {GROUP}/{VERSION}."}
+    properties["kind"] = {"type": "string", "description": f"Kind of this resource: {kind}."}
     properties["metadata"] = {"type": "object"}
     properties["status"]["default"] = dict(NEW_STATUS)
     schema["required"] = ["spec"]
     _bound(properties["spec"])
     _explain_patterns(properties["spec"])
+    _tell_defaults(properties["spec"])
     immutable = [
         build_immutability_rule(field, kind)
         for field in properties["spec"]["properties"]
@@ -196,6 +197,22 @@ def _explain_patterns(node: Schema) -> None:
     for child in children:
         if child is not None:
             _explain_patterns(child)
+
+
+def _tell_defaults(node: Schema) -> None:
+    """Add each default to its description: `kubectl explain` does not show it."""
+    for child in node.get("properties", {}).values():
+        if "default" in child:
+            child["description"] = f"{child['description']} Default: {_format_default(child['default'])}."
+        _tell_defaults(child)
+    if "items" in node:
+        _tell_defaults(node["items"])
+
+
+def _format_default(value: Any) -> str:
+    if isinstance(value, list):
+        return ", ".join(_format_default(item) for item in value)
+    return str(value).lower() if isinstance(value, bool) else str(value)
 
 
 def _find(schema: Schema, path: str) -> Schema:

@@ -44,7 +44,9 @@ class DatasetGenerationSpec(RenderingSettings):
         ),
     ] = None
     image: Annotated[Image | None, Field(description="Container image; default: the operator's setting.")] = None
-    template: Annotated[PodTemplate, Field(description="Settings of the pods.")] = PodTemplate()
+    template: Annotated[
+        PodTemplate, Field(description="Settings of the pods of all three steps: plan, render and publish.")
+    ] = PodTemplate()
     suspend: Annotated[bool, Field(description="Stop the pods and keep what is finished.")] = False
     active_deadline_seconds: Annotated[
         int | None, Field(ge=1, description="Seconds after startTime at which the resource fails.")
@@ -62,6 +64,6 @@ class DatasetGeneration(ApiModel):
     kind: Literal["DatasetGeneration"] = "DatasetGeneration"
     metadata: ObjectMeta
     spec: Annotated[DatasetGenerationSpec, Field(description="What to render and where to publish it.")]
-    status: Annotated[DatasetGenerationStatus, Field(description="Written by the operator.")] = (
-        DatasetGenerationStatus()
-    )
+    status: Annotated[
+        DatasetGenerationStatus, Field(description="What the operator observed. Nobody else writes it.")
+    ] = DatasetGenerationStatus()

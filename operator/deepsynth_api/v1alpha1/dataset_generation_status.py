@@ -16,12 +16,12 @@ StepOutcome = Literal["Succeeded", "Failed", "Disrupted", "Suspended"]
 
 class DroppedRows(ApiModel):
     reason: Annotated[str, Field(description="CamelCase reason, such as TextTooShort or Duplicate.")]
-    rows: Annotated[int, Field(description="Rows left out for it.")]
+    rows: Annotated[int, Field(description="Rows left out for this reason.")]
 
 
 class PlannedSplit(ApiModel):
-    name: Annotated[str, Field(description="Name of the split.")]
-    rows: Annotated[int, Field(description="Documents to render.")]
+    name: Annotated[str, Field(description="Name of the split, such as train.")]
+    rows: Annotated[int, Field(description="Documents of this split to render.")]
 
 
 class PlanStatus(ApiModel):
@@ -29,21 +29,21 @@ class PlanStatus(ApiModel):
 
     revision: Annotated[str, Field(description="Pinned revision of the source.")]
     digest: Annotated[str, Field(description="sha256 of the plan; names the staging area.")]
-    splits: Annotated[list[PlannedSplit], Field(description="Documents per split.")]
-    shards: Annotated[int, Field(description="Number of shards.")]
+    splits: Annotated[list[PlannedSplit], Field(description="Documents to render, by split.")]
+    shards: Annotated[int, Field(description="Number of shards, which are rendered independently.")]
     dropped: Annotated[list[DroppedRows], Field(description="Rows that the plan left out, by reason.")] = Field(
         default_factory=list
     )
 
 
 class GenerationProgress(ApiModel):
-    shards_total: Annotated[int, Field(description="Shards of the plan.")] = 0
-    shards_done: Annotated[int, Field(description="Shards rendered.")] = 0
+    shards_total: Annotated[int, Field(description="Number of shards of the plan.")] = 0
+    shards_done: Annotated[int, Field(description="Number of shards that are rendered.")] = 0
     failed_indexes: Annotated[str, Field(description="Shards given up, as in a Job: 1,3-5.")] = ""
-    rows: Annotated[int, Field(description="Documents rendered.")] = 0
-    pages: Annotated[int, Field(description="Pages rendered.")] = 0
-    bytes: Annotated[int, Field(description="Bytes of parquet written.")] = 0
-    pages_per_second: Annotated[str, Field(description="Over all pods, rounded.")] = ""
+    rows: Annotated[int, Field(description="Documents rendered so far.")] = 0
+    pages: Annotated[int, Field(description="Pages rendered so far.")] = 0
+    bytes: Annotated[int, Field(description="Bytes of parquet written so far.")] = 0
+    pages_per_second: Annotated[str, Field(description="Pages a second over all pods, rounded.")] = ""
     percentage: Annotated[int, Field(description="Share of the documents rendered, percent.")] = 0
     estimated_completion_time: Annotated[Time | None, Field(description="When rendering should end.")] = None
     dropped: Annotated[list[DroppedRows], Field(description="Rows left out, by reason.")] = Field(default_factory=list)
@@ -54,52 +54,56 @@ class GenerationProgress(ApiModel):
 class OutputStatus(ApiModel):
     """The published dataset."""
 
-    uri: Annotated[str, Field(description="Where it is.")]
+    uri: Annotated[str, Field(description="Where the dataset is: a URI.")]
     revision: Annotated[str, Field(description="Commit on the Hub, or sha256 of the manifest elsewhere.")]
-    rows: Annotated[int, Field(description="Documents.")]
-    pages: Annotated[int, Field(description="Pages.")]
-    bytes: Annotated[int, Field(description="Bytes of parquet.")]
+    rows: Annotated[int, Field(description="Documents of the published dataset.")]
+    pages: Annotated[int, Field(description="Pages of the published dataset.")]
+    bytes: Annotated[int, Field(description="Bytes of the published parquet files.")]
     manifest_sha256: Annotated[str, Field(description="sha256 of deepsynth/manifest.json.")]
 
 
 class LastFailure(ApiModel):
     """The newest failure of a pod, kept because the Job controller deletes pods."""
 
-    time: Annotated[Time, Field(description="When the pod ended.")]
-    step: Annotated[str, Field(description="plan, render or publish.")]
-    index: Annotated[int | None, Field(description="Shard of a render pod.")] = None
-    reason: Annotated[str, Field(description="CamelCase reason.")]
-    message: Annotated[str, Field(description="What to do about it.")]
-    exit_code: Annotated[int | None, Field(description="Exit code of the container.")] = None
-    node: Annotated[str | None, Field(description="Node of the pod.")] = None
+    time: Annotated[Time, Field(description="When the container of the pod ended.")]
+    step: Annotated[str, Field(description="The step that failed: plan, render or publish.")]
+    index: Annotated[int | None, Field(description="Shard of the pod, when the step is render.")] = None
+    reason: Annotated[str, Field(description="One CamelCase word for machines.")]
+    message: Annotated[str, Field(description="What happened, with the remedy where there is one.")]
+    exit_code: Annotated[int | None, Field(description="Exit code of the container; 64: configuration, 65: data.")] = (
+        None
+    )
+    node: Annotated[str | None, Field(description="Node that the pod was on.")] = None
 
 
 class GenerationSummary(ApiModel):
     """The strings that the printer columns show."""
 
-    progress: str = ""
-    pages: str = ""
-    rate: str = ""
-    eta: str = ""
-    shards: str = ""
-    source: str = ""
-    output: str = ""
+    progress: Annotated[str, Field(description="Share of the documents rendered, such as 42%.")] = ""
+    pages: Annotated[str, Field(description="Pages rendered, such as 12345.")] = ""
+    rate: Annotated[str, Field(description="Pages a second over all pods.")] = ""
+    eta: Annotated[str, Field(description="Time until rendering should end, such as 2h5m.")] = ""
+    shards: Annotated[str, Field(description="Shards done of all shards, such as 7/40.")] = ""
+    source: Annotated[str, Field(description="The preset, or the URI of the source.")] = ""
+    output: Annotated[str, Field(description="Where the dataset goes: a URI.")] = ""
 
 
 class ChildJob(ApiModel):
     """A Job that was decided on; written before it is created."""
 
-    step: Annotated[Literal["plan", "render", "publish"], Field(description="The step it does.")]
-    name: Annotated[str, Field(description="Name of the Job.")]
+    step: Annotated[
+        Literal["plan", "render", "publish"], Field(description="The step that the Job does: plan, render or publish.")
+    ]
+    name: Annotated[str, Field(description="Name of the Job in the resource's namespace.")]
     number: Annotated[int, Field(description="How many Jobs this step had before, plus one.")] = 1
     uid: Annotated[str, Field(description="uid of the Job, once that was seen.")] = ""
-    start_time: Annotated[Time, Field(description="When it was decided on.")]
-    running_time: Annotated[Time | None, Field(description="When its first container started.")] = None
+    start_time: Annotated[Time, Field(description="When the Job was decided on.")]
+    running_time: Annotated[Time | None, Field(description="When the first container of the Job started.")] = None
     end_time: Annotated[Time | None, Field(description="When its outcome was seen.")] = None
     outcome: Annotated[StepOutcome | None, Field(description="How it ended; empty while it lives.")] = None
     reason: Annotated[str, Field(description="CamelCase reason of the outcome.")] = ""
-    message: Annotated[str, Field(description="What happened.")] = ""
-    image: Annotated[str, Field(description="Resolved image.")] = ""
+    message: Annotated[str, Field(description="What happened, in a sentence for people.")] = ""
+    image: Annotated[str, Field(description="Container image of the Job's pods.")] = ""
 
 
 class DatasetGenerationStatus(ApiModel):
@@ -113,14 +117,21 @@ class DatasetGenerationStatus(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["type"]},
         ),
     ] = Field(default_factory=list)
-    state: Annotated[GenerationState | None, Field(description="One word for people.")] = None
-    start_time: Annotated[Time | None, Field(description="When work was first begun.")] = None
+    state: Annotated[
+        GenerationState | None,
+        Field(description="Where the resource stands, in one word for people; machines read the conditions."),
+    ] = None
+    start_time: Annotated[
+        Time | None, Field(description="When work was first begun. The spec is fixed from then on.")
+    ] = None
     completion_time: Annotated[Time | None, Field(description="When it completed or failed.")] = None
     plan: Annotated[PlanStatus | None, Field(description="What the plan step decided.")] = None
     jobs: Annotated[list[ChildJob], Field(description="The Jobs of this resource, newest last, last ten.")] = Field(
         default_factory=list
     )
-    progress: Annotated[GenerationProgress | None, Field(description="How far rendering is.")] = None
-    output: Annotated[OutputStatus | None, Field(description="The published dataset.")] = None
+    progress: Annotated[
+        GenerationProgress | None, Field(description="How far rendering is: shards, documents, pages.")
+    ] = None
+    output: Annotated[OutputStatus | None, Field(description="The published dataset, once there is one.")] = None
     last_failure: Annotated[LastFailure | None, Field(description="The newest failure of a pod.")] = None
     summary: Annotated[GenerationSummary, Field(description="Strings for the printer columns.")] = GenerationSummary()

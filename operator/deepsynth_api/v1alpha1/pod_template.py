@@ -24,7 +24,7 @@ class ResourceRequirements(ApiModel):
 
 class PersistentVolumeClaimVolume(ApiModel):
     claim_name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim.")]
-    read_only: Annotated[bool | None, Field(description="Mount read-only.")] = None
+    read_only: Annotated[bool | None, Field(description="Whether the claim is attached for reading only.")] = None
 
 
 class Volume(ApiModel):
@@ -36,7 +36,7 @@ class Volume(ApiModel):
             "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
             "write lower case letters, digits and '-', with a letter or digit at both ends",
             max_length=63,
-            description="Name of the volume.",
+            description="Name of the volume, another one for each.",
         ),
     ]
     mount_path: Annotated[
@@ -48,16 +48,16 @@ class Volume(ApiModel):
             description="Absolute path in the container.",
         ),
     ]
-    read_only: Annotated[bool, Field(description="Mount read-only.")] = False
-    sub_path: Annotated[str | None, Field(description="Path within the volume.")] = None
+    read_only: Annotated[bool, Field(description="Whether the container may only read it.")] = False
+    sub_path: Annotated[str | None, Field(description="Path within the volume to mount instead of its root.")] = None
     persistent_volume_claim: Annotated[
         PersistentVolumeClaimVolume | None, Field(description="A claim in the resource's namespace.")
     ] = None
     config_map: Annotated[
-        dict[str, Any] | None, Field(description="A ConfigMap, as in a pod.", json_schema_extra=PRESERVE)
+        dict[str, Any] | None, Field(description="A ConfigMap as files, as in a pod.", json_schema_extra=PRESERVE)
     ] = None
     secret: Annotated[
-        dict[str, Any] | None, Field(description="A Secret, as in a pod.", json_schema_extra=PRESERVE)
+        dict[str, Any] | None, Field(description="A Secret as files, as in a pod.", json_schema_extra=PRESERVE)
     ] = None
     empty_dir: Annotated[
         dict[str, Any] | None, Field(description="Scratch space, as in a pod.", json_schema_extra=PRESERVE)
@@ -73,7 +73,7 @@ class Volume(ApiModel):
 
 
 class LocalObjectReference(ApiModel):
-    name: Annotated[ObjectName, Field(description="Name of the object.")]
+    name: Annotated[ObjectName, Field(description="Name of a Secret in the resource's namespace.")]
 
 
 class EnvironmentVariable(ApiModel):
@@ -85,13 +85,16 @@ class EnvironmentVariable(ApiModel):
             "[-._a-zA-Z][-._a-zA-Z0-9]*",
             "write letters, digits, '_', '-' and '.', not beginning with a digit",
             max_length=256,
-            description="Name of the variable.",
+            description="Name of the environment variable.",
         ),
     ]
-    value: Annotated[str | None, Field(description="Its value.")] = None
+    value: Annotated[str | None, Field(description="Value of the variable; set this or valueFrom.")] = None
     value_from: Annotated[
         dict[str, Any] | None,
-        Field(description="Where the value comes from, as in a pod.", json_schema_extra=PRESERVE),
+        Field(
+            description="Where the value comes from, such as a key of a Secret, as in a pod; set this or value.",
+            json_schema_extra=PRESERVE,
+        ),
     ] = None
 
 
@@ -105,9 +108,9 @@ class PodTemplate(ApiModel):
         default_factory=dict
     )
     resources: Annotated[ResourceRequirements | None, Field(description="Resources of each pod's container.")] = None
-    node_selector: Annotated[dict[str, LabelValue], Field(description="Labels a node must have.")] = Field(
-        default_factory=dict
-    )
+    node_selector: Annotated[
+        dict[str, LabelValue], Field(description="Labels that a node must have to run the pods.")
+    ] = Field(default_factory=dict)
     tolerations: Annotated[
         list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
         Field(description="Taints the pods accept, as in a pod."),
@@ -116,7 +119,9 @@ class PodTemplate(ApiModel):
         dict[str, Any] | None,
         Field(description="Scheduling affinity, as in a pod.", json_schema_extra=PRESERVE),
     ] = None
-    priority_class_name: Annotated[ObjectName | None, Field(description="PriorityClass of the pods.")] = None
+    priority_class_name: Annotated[ObjectName | None, Field(description="Name of the PriorityClass of the pods.")] = (
+        None
+    )
     service_account_name: Annotated[
         ObjectName | None, Field(description="ServiceAccount of the pods; its token is never mounted.")
     ] = None

@@ -98,9 +98,11 @@ class PageSettings(ApiModel):
         ),
     ] = Field(default=[18])
     line_height: Annotated[Decimal, Field(description="Line pitch as a multiple of the font size.")] = "1.25"
-    margin_px: Annotated[int, Field(ge=0, le=512, description="Margin on all four sides, pixels.")] = 32
-    align: Annotated[Literal["left", "justify"], Field(description="Alignment of lines.")] = "left"
-    columns: Annotated[int, Field(ge=1, le=2, description="Text columns on a page.")] = 1
+    margin_px: Annotated[int, Field(ge=0, le=512, description="Margin on all four sides, in pixels.")] = 32
+    align: Annotated[
+        Literal["left", "justify"], Field(description="Alignment of lines: left, or justify to both margins.")
+    ] = "left"
+    columns: Annotated[int, Field(ge=1, le=2, description="Columns of text on a page: one or two.")] = 1
     max_pages: Annotated[
         int,
         Field(ge=1, le=1000, description="A document that needs more pages is left out and counted, never cut."),
@@ -141,9 +143,11 @@ class OutputSettings(ApiModel):
 class RenderingSettings(ApiModel):
     """What to render, the part of the spec that the containers need."""
 
-    filters: Annotated[Filters, Field(description="Which rows are rendered.")] = Filters()
-    page: Annotated[PageSettings, Field(description="How a page looks.")] = PageSettings()
-    output: Annotated[OutputSettings, Field(description="Where the dataset goes.")]
+    filters: Annotated[
+        Filters, Field(description="Which rows are rendered, by length, and whether equal texts are kept once.")
+    ] = Filters()
+    page: Annotated[PageSettings, Field(description="How a page looks: its size, fonts and layout.")] = PageSettings()
+    output: Annotated[OutputSettings, Field(description="Where the dataset of pages goes.")]
     rows_per_shard: Annotated[
         int, Field(ge=1, le=1_000_000, description="Documents in one shard, the unit of parallel work.")
     ] = 5000

@@ -82,17 +82,19 @@ class RunModelSettings(ModelSettings):
 class TrainingRunSpec(TrainingSettings):
     """Desired state. What it describes is fixed once status.startTime is set."""
 
-    model: Annotated[RunModelSettings, Field(description="The model to start from.")]
+    model: Annotated[RunModelSettings, Field(description="The model to start from, and which parts of it to train.")]
     datasets: Annotated[
         list[Dataset],
         Field(
             min_length=1,
             max_length=32,
-            description="What to train on.",
+            description="The datasets of pages to train on, mixed by weight.",
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ]
-    num_nodes: Annotated[int, Field(ge=1, le=1024, description="Pods of an attempt.")] = 1
+    num_nodes: Annotated[
+        int, Field(ge=1, le=1024, description="Pods of an attempt, which run together or not at all.")
+    ] = 1
     num_proc_per_node: Annotated[
         int | None, Field(ge=1, le=64, description="Processes per pod; default: its GPUs, else 1.")
     ] = None
@@ -105,7 +107,9 @@ class TrainingRunSpec(TrainingSettings):
     ] = 3
     start_timeout_seconds: Annotated[int, Field(ge=10, description="Seconds for all pods of an attempt to run.")] = 600
     image: Annotated[Image | None, Field(description="Container image; default: the operator's setting.")] = None
-    template: Annotated[PodTemplate, Field(description="Settings of the pods.")] = PodTemplate()
+    template: Annotated[
+        PodTemplate, Field(description="Settings of the pods; their resources are in resourcesPerNode.")
+    ] = PodTemplate()
     suspend: Annotated[bool, Field(description="Save, stop and give the GPUs back.")] = False
     active_deadline_seconds: Annotated[
         int | None, Field(ge=1, description="Seconds after startTime at which the run fails.")
@@ -123,4 +127,6 @@ class TrainingRun(ApiModel):
     kind: Literal["TrainingRun"] = "TrainingRun"
     metadata: ObjectMeta
     spec: Annotated[TrainingRunSpec, Field(description="What to train, on what, and how.")]
-    status: Annotated[TrainingRunStatus, Field(description="Written by the operator.")] = TrainingRunStatus()
+    status: Annotated[TrainingRunStatus, Field(description="What the operator observed. Nobody else writes it.")] = (
+        TrainingRunStatus()
+    )

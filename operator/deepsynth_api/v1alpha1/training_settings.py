@@ -26,7 +26,9 @@ MODEL_REMEDY = (
 class LoraSettings(ApiModel):
     """Low-rank adapters (arXiv 2106.09685) instead of full fine-tuning."""
 
-    rank: Annotated[int, Field(ge=1, le=1024, description="Rank of the adapters.")] = 16
+    rank: Annotated[
+        int, Field(ge=1, le=1024, description="Rank of the adapters: more can learn more and cost more memory.")
+    ] = 16
     alpha: Annotated[int, Field(ge=1, le=4096, description="Scale of the adapters; often twice the rank.")] = 32
     dropout: Annotated[Fraction, Field(description="Dropout before the adapters.")] = "0.05"
     target_modules: Annotated[
@@ -34,7 +36,7 @@ class LoraSettings(ApiModel):
         Field(
             max_length=64,
             json_schema_extra=SET,
-            description="Names of the linear layers; default: attention projections.",
+            description="Names of the linear layers that get adapters.",
         ),
     ] = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
 
@@ -60,7 +62,9 @@ class ModelSettings(ApiModel):
         list[Literal["vision", "language"]],
         Field(max_length=2, json_schema_extra=SET, description="Parts whose weights stay as they are."),
     ] = Field(default_factory=list)
-    lora: Annotated[LoraSettings | None, Field(description="Train adapters only.")] = None
+    lora: Annotated[
+        LoraSettings | None, Field(description="Train low-rank adapters only; default: the whole model.")
+    ] = None
 
 
 class ImageProcessorSettings(ApiModel):
@@ -78,8 +82,12 @@ class ImageProcessorSettings(ApiModel):
 class OptimizerSettings(ApiModel):
     """AdamW (arXiv 1711.05101). Norms and biases are not decayed."""
 
-    learning_rate: Annotated[Decimal, Field(description="Peak learning rate.")] = "0.0002"
-    weight_decay: Annotated[Decimal, Field(description="Decoupled weight decay.")] = "0.01"
+    learning_rate: Annotated[
+        Decimal, Field(description="Peak learning rate, a decimal string above 0 and at most 1.")
+    ] = "0.0002"
+    weight_decay: Annotated[Decimal, Field(description="Decoupled weight decay, a decimal string from 0 to 1.")] = (
+        "0.01"
+    )
     betas: Annotated[list[Fraction], Field(min_length=2, max_length=2, description="Decay rates of the moments.")] = (
         Field(default=["0.9", "0.999"])
     )
@@ -185,15 +193,15 @@ class MlflowTracking(ApiModel):
 class Tracking(ApiModel):
     """A place that losses and metrics are also written to, by rank 0. Set exactly one."""
 
-    tensorboard: Annotated[TensorBoardTracking | None, Field(description="TensorBoard event files.")] = None
-    wandb: Annotated[WandbTracking | None, Field(description="Weights & Biases.")] = None
-    mlflow: Annotated[MlflowTracking | None, Field(description="MLflow.")] = None
+    tensorboard: Annotated[TensorBoardTracking | None, Field(description="Write event files for TensorBoard.")] = None
+    wandb: Annotated[WandbTracking | None, Field(description="Write to a project on Weights & Biases.")] = None
+    mlflow: Annotated[MlflowTracking | None, Field(description="Write to an MLflow tracking server.")] = None
 
 
 class TrainingSettings(ApiModel):
     """How to train: the part of the spec that the containers need as it is."""
 
-    model: Annotated[ModelSettings, Field(description="The model to start from.")]
+    model: Annotated[ModelSettings, Field(description="The model to start from, and which parts of it to train.")]
     task: Annotated[
         Literal["summarize", "ocr"],
         Field(description="summarize: all pages of a document to its summary. ocr: a page to its text."),
@@ -228,9 +236,13 @@ class TrainingSettings(ApiModel):
     gradient_checkpointing: Annotated[
         bool, Field(description="Recompute activations in the backward pass: less memory, more time.")
     ] = False
-    compile: Annotated[bool, Field(description="Use torch.compile.")] = False
+    compile: Annotated[
+        bool, Field(description="Compile the model with torch.compile: slower to start, faster steps.")
+    ] = False
     seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of data order, dropout and random models.")] = 0
-    optimizer: Annotated[OptimizerSettings, Field(description="AdamW and its schedule.")] = OptimizerSettings()
+    optimizer: Annotated[OptimizerSettings, Field(description="Settings of AdamW and of its schedule.")] = (
+        OptimizerSettings()
+    )
     global_batch_size: Annotated[
         int,
         Field(ge=1, description="Samples per optimizer step over all processes. It never changes on resume."),
@@ -253,7 +265,7 @@ class TrainingSettings(ApiModel):
         PublishSettings | None, Field(description="Where the final model goes besides the checkpoints.")
     ] = None
     hang_timeout_seconds: Annotated[
-        int, Field(ge=10, description="A step without a heartbeat for so long ends the attempt as Hung.")
+        int, Field(ge=10, description="Seconds without a heartbeat in a step after which the attempt ends as Hung.")
     ] = 600
 
 
@@ -269,7 +281,7 @@ class DatasetSplits(ApiModel):
             description="Name of the dataset in this run.",
         ),
     ]
-    train_split: Annotated[SplitName, Field(description="Split to train on.")] = "train"
+    train_split: Annotated[SplitName, Field(description="Name of the split to train on.")] = "train"
     validation_split: Annotated[
         str | None,
         Field(description='Split to measure on; default: validation, where the dataset has it; "": none.'),
