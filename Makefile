@@ -69,6 +69,10 @@ format: $(READY) ## Format the code and mend what the linter can
 crds: $(READY) ## Write crds/*.yaml and the chart's copy of them from the types
 	@$(BIN)/python -m deepsynth_api.crd_files --write .
 
+.PHONY: images
+images: $(READY) ## Build the images with Docker, Podman or Buildah: [IMAGES='cpu gpu'] [BASE=python:3.12-slim]
+	@PYTHONPATH=images $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu)
+
 .PHONY: cluster-up
 cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=deepsynth] [NODES=2]
 	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))

@@ -4,5 +4,10 @@ set -euo pipefail
 uv=$1
 cd "$(dirname "$0")/.."
 options=(--quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header)
+pinned=("${options[@]}" --constraints requirements/all.txt)
 "$uv" pip compile "${options[@]}" --all-extras pyproject.toml requirements/build.in --output-file requirements/all.txt
-"$uv" pip compile "${options[@]}" requirements/bootstrap.in --constraints requirements/all.txt --output-file requirements/bootstrap.txt
+"$uv" pip compile "${pinned[@]}" requirements/bootstrap.in --output-file requirements/bootstrap.txt
+# The images. Of matplotlib only its fonts are used, so what it needs to draw stays out.
+drawing=(--no-emit-package contourpy --no-emit-package cycler --no-emit-package kiwisolver --no-emit-package pillow --no-emit-package pyparsing)
+"$uv" pip compile "${pinned[@]}" --extra operator --extra render "${drawing[@]}" pyproject.toml --output-file requirements/cpu.txt
+"$uv" pip compile "${pinned[@]}" --extra train pyproject.toml --output-file requirements/gpu.txt

@@ -1,4 +1,4 @@
-"""Image archives as `docker save` and `buildah push docker-archive:` write them."""
+"""Image archives as `docker save` writes them, and folders in the OCI image layout."""
 
 import hashlib
 import io
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from e2e.cluster.cache import ClusterError
 
@@ -42,16 +42,24 @@ def digest_of(content: bytes) -> str:
 
 
 def read_images(archive: Path) -> tuple[Image, ...]:
+    """Read what an archive, or the folder of an OCI layout with uncompressed layers, holds."""
     try:
+        if archive.is_dir():
+            entries = json.loads((archive / "index.json").read_text())["manifests"]
+            return tuple(_read_layout_image(archive, entry) for entry in entries)
         with tarfile.open(archive, "r:") as tar:
             entries = json.loads(_read(tar, "manifest.json"))
             return tuple(_read_image(archive, tar, entry) for entry in entries)
     except (OSError, KeyError, tarfile.TarError, json.JSONDecodeError) as error:
-        raise ClusterError(f"{archive} is no docker-archive: {error}") from error
+        raise ClusterError(f"{archive} is neither a docker-archive nor an OCI layout: {error}") from error
 
 
 @contextmanager
 def open_layer(image: Image, layer: Layer) -> Iterator[IO[bytes]]:
+    if image.archive.is_dir():
+        with (image.archive / layer.member).open("rb") as blob:
+            yield blob
+        return
     with tarfile.open(image.archive, "r:") as tar:
         content = tar.extractfile(layer.member)
         assert content is not None
@@ -104,6 +112,14 @@ def _read_image(archive: Path, tar: tarfile.TarFile, entry: dict[str, list[str] 
     return Image(archive, tuple(_full_name(tag) for tag in entry["RepoTags"] or ()), config, layers)
 
 
+def _read_layout_image(layout: Path, entry: dict[str, Any]) -> Image:
+    manifest = json.loads((layout / _member(entry["digest"])).read_bytes())
+    config = (layout / _member(manifest["config"]["digest"])).read_bytes()
+    # An uncompressed layer's digest is its `diff_id`; unpacking finds out where it is not.
+    layers = tuple(Layer(layer["digest"], _member(layer["digest"]), layer["size"]) for layer in manifest["layers"])
+    return Image(layout, (_full_name(entry["annotations"]["org.opencontainers.image.ref.name"]),), config, layers)
+
+
 def _full_name(tag: str) -> str:
     """Complete a name as Docker understands it: without a host in front it is one of Docker's own."""
     host, _, rest = tag.partition("/")
@@ -133,7 +149,11 @@ def _describe(media_type: str, content: bytes) -> dict[str, object]:
 
 
 def _blob(content: bytes) -> str:
-    return "blobs/sha256/" + digest_of(content).removeprefix("sha256:")
+    return _member(digest_of(content))
+
+
+def _member(digest: str) -> str:
+    return "blobs/" + digest.replace(":", "/")
 
 
 def _json(value: object) -> bytes:

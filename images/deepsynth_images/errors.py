@@ -1,0 +1,5 @@
+"""What keeps an image from being built, with the remedy."""
+
+
+class ImageError(Exception):
+    """The message says what to do."""

@@ -1,0 +1,113 @@
+"""What a build needs of this machine: pip's configuration, certificates, Debian's package sources, commands.
+
+Files are handed over as secrets of the build, which no layer keeps.
+"""
+
+import os
+import shlex
+import shutil
+import ssl
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+from deepsynth_images.errors import ImageError
+
+CARRIED_OPTIONS: Final = (
+    "index-url",
+    "extra-index-url",
+    "trusted-host",
+    "proxy",
+    "timeout",
+    "default-timeout",
+    "retries",
+)
+"""pip's options that hold in a build as well; those that name local files do not."""
+CERTIFICATE_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
+
+
+def write_secrets(folder: Path) -> dict[str, Path]:
+    """Files by the name that they have under /run/secrets."""
+    certificates = find_certificates()
+    configuration = build_pip_configuration(_read_pip_options(), has_certificates=certificates is not None)
+    secrets = {"pip.conf": _write(folder / "pip.conf", configuration)}
+    if certificates:
+        secrets["certificates.pem"] = certificates
+    sources = find_package_sources()
+    if sources:
+        secrets["apt.list"] = _write(folder / "apt.list", "".join(f"{source}\n" for source in sources))
+    return secrets
+
+
+def build_pip_configuration(options: Mapping[str, str], *, has_certificates: bool) -> str:
+    """A pip.conf of what `pip config list` says, whether it comes from files or from the environment."""
+    carried = {name: value for name, value in options.items() if name in CARRIED_OPTIONS}
+    if has_certificates:
+        carried["cert"] = "/run/secrets/certificates.pem"
+    return "[global]\n" + "".join(f"{name} = {value}\n" for name, value in carried.items())
+
+
+def find_certificates() -> Path | None:
+    """The certificates that this machine trusts, in one file."""
+    named = [os.environ[name] for name in CERTIFICATE_VARIABLES if name in os.environ]
+    default = ssl.get_default_verify_paths().cafile
+    paths = [Path(name) for name in (*named, default) if name]
+    return next((path for path in paths if path.is_file()), None)
+
+
+def find_package_sources() -> list[str]:
+    """Lines of a sources.list for this machine's own release; none where it is no Debian."""
+    if not shutil.which("apt-get"):
+        return []
+    form = "$(SITE) $(RELEASE) $(COMPONENT)"
+    listed = _run("apt-get", "indextargets", "--format", form, "Created-By: Packages").splitlines()
+    suite = find_suite()
+    wanted = [
+        line for line in dict.fromkeys(listed) if line.split()[1:] in ([suite, "main"], [f"{suite}-security", "main"])
+    ]
+    return [f"deb {line}" for line in wanted]
+
+
+def find_suite() -> str:
+    """Codename of this machine's release."""
+    lines = Path("/etc/os-release").read_text().splitlines()
+    return next((line.partition("=")[2].strip('"') for line in lines if line.startswith("VERSION_CODENAME=")), "")
+
+
+def require_commands(*commands: str) -> None:
+    """Install the Debian packages of the same names, or say what to install."""
+    missing = [command for command in commands if not shutil.which(command)]
+    if not missing:
+        return
+    if os.geteuid() != 0 or not shutil.which("apt-get"):
+        raise ImageError(f"{' and '.join(missing)} not found: install them, or Docker or Podman")
+    print(f"installing {' '.join(missing)}", flush=True)
+    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
+    if subprocess.run(install, env=environment, capture_output=True, check=False).returncode:
+        _run("apt-get", "update", "-qq")  # the package lists of a new machine may be empty or old
+        done = subprocess.run(install, env=environment, capture_output=True, text=True, check=False)
+        if done.returncode:
+            raise ImageError(f"apt-get could not install {' '.join(missing)}: {done.stderr.strip()[-500:]}")
+
+
+def _read_pip_options() -> dict[str, str]:
+    """By the option's own name; the environment comes last and counts."""
+    options = {}
+    for line in _run(sys.executable, "-m", "pip", "config", "list").splitlines():
+        key, _, value = line.partition("=")
+        if key.startswith((":env:.", "global.", "install.")):
+            options[key.rpartition(".")[2]] = " ".join(shlex.split(value))
+    return options
+
+
+def _run(*command: str) -> str:
+    return subprocess.run(command, capture_output=True, text=True, check=False).stdout
+
+
+def _write(path: Path, content: str) -> Path:
+    path.touch(mode=0o600)  # an address may hold a password
+    path.write_text(content)
+    return path

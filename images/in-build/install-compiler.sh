@@ -1,0 +1,17 @@
+#!/usr/bin/env bash
+# A C++ compiler and Python's headers, from Debian.
+set -euo pipefail
+# A base made by debootstrap names no package sources: the build hands over the machine's.
+sources=/etc/apt/sources.list.d/build.list
+[ ! -s /run/secrets/apt.list ] || cp /run/secrets/apt.list "$sources"
+headers=$(python3 -c 'import sysconfig; print(sysconfig.get_path("include"))')
+packages=(g++)
+[ -e "$headers/Python.h" ] || packages+=(libpython3-dev)
+
+export DEBIAN_FRONTEND=noninteractive
+apt-get update -qq
+apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
+# Of libpython3-dev only the headers are used.
+rm -f /usr/lib/*-linux-gnu/libpython3*.a /usr/lib/python3*/config-3*/libpython3*.a
+apt-get clean
+rm -rf "$sources" /var/lib/apt/lists/* /var/cache/* /var/log/*
