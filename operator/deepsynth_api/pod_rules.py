@@ -17,7 +17,7 @@ def _quantities(path: str, field: str) -> tuple[Rule, ...]:
     return (
         Rule(
             path,
-            f"!has({amounts}) || {amounts}.all(k, isQuantity({amount}) && quantity({amount}).sign() >= 0)",
+            f"!has({amounts}) || {amounts}.all(k, isQuantity({amount}) && sign(quantity({amount})) >= 0)",
             f"{field} must be quantities that are not negative, such as 8, 500m or 40Gi",
             f".{field}",
         ),

@@ -88,6 +88,8 @@ DATASET_GENERATION_RULES: Final = (
     *TEMPLATE_RULES,
 )
 
+_GPUS: Final = "string(self.resourcesPerNode.limits['nvidia.com/gpu'])"
+
 TRAINING_RUN_RULES: Final = (
     Rule("spec", "!(has(self.epochs) && has(self.maxSteps))", "set epochs or maxSteps, not both", ".epochs"),
     Rule(
@@ -147,17 +149,15 @@ TRAINING_RUN_RULES: Final = (
     Rule(
         "spec",
         "!has(self.numProcPerNode) || !has(self.resourcesPerNode) || !has(self.resourcesPerNode.limits) || "
-        "!('nvidia.com/gpu' in self.resourcesPerNode.limits) || "
-        "!isQuantity(string(self.resourcesPerNode.limits['nvidia.com/gpu'])) || "
-        "quantity(string(self.resourcesPerNode.limits['nvidia.com/gpu'])).compareTo(quantity("
-        "string(self.numProcPerNode))) >= 0 || "
-        "quantity(string(self.resourcesPerNode.limits['nvidia.com/gpu'])).sign() == 0",
+        f"!('nvidia.com/gpu' in self.resourcesPerNode.limits) || !isQuantity({_GPUS}) || "
+        f"!quantity({_GPUS}).isInteger() || quantity({_GPUS}).asInteger() == 0 || "
+        f"quantity({_GPUS}).asInteger() >= self.numProcPerNode",
         "numProcPerNode must not be above resourcesPerNode.limits[nvidia.com/gpu]: each process has a GPU of its own",
         ".numProcPerNode",
     ),
     Rule(
         "spec.cache",
-        "isQuantity(string(self.sizeLimit)) && quantity(string(self.sizeLimit)).sign() > 0",
+        "isQuantity(string(self.sizeLimit)) && sign(quantity(string(self.sizeLimit))) > 0",
         "sizeLimit must be a quantity above 0, such as 50Gi",
         ".sizeLimit",
     ),

@@ -48,6 +48,7 @@ def _compile(rule: str) -> celpy.Runner:
         "quantity": _quantity,
         "isQuantity": _is_quantity,
         "isInteger": _is_integer,
+        "asInteger": _as_integer,
         "sign": _sign,
         "compareTo": _compare_to,
     }
@@ -70,6 +71,10 @@ def _is_quantity(text: celtypes.StringType) -> celtypes.BoolType:
 def _is_integer(quantity: celtypes.StringType) -> celtypes.BoolType:
     number = parse_quantity(str(quantity))
     return celtypes.BoolType(number == number.to_integral_value())
+
+
+def _as_integer(quantity: celtypes.StringType) -> celtypes.IntType:
+    return celtypes.IntType(int(parse_quantity(str(quantity))))
 
 
 def _sign(quantity: celtypes.StringType) -> celtypes.IntType:
