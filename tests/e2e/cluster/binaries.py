@@ -67,7 +67,6 @@ UPSTREAMS = (
     ),
     Upstream("coredns", ("coredns",)),
     Upstream("helm", ("helm",)),
-    Upstream("kwok", ("kwok",)),
     Upstream("kind", ("kind",)),
 )
 PROGRAM_NAMES = {"server": "etcd"}
