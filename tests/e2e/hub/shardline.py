@@ -1,0 +1,48 @@
+"""Shardline, a Hugging Face Hub written independently of Hugging Face: its program in the cache, its image."""
+
+import shutil
+import subprocess
+import time
+from pathlib import Path
+
+from deepsynth_images.recipe import Recipe
+from e2e.cluster.cache import ClusterError, cache_folder, locked, require_free_space
+
+VERSION = "1.13.0"
+NEED_GIB = 6
+"""Cargo's work, which is deleted afterwards; the program has 0.1 GiB."""
+
+
+def find_shardline() -> Path:
+    """The program, built from its crate the first time: a quarter of an hour on two free cores."""
+    folder = cache_folder("shardline", VERSION)
+    program = folder / "bin/shardline"
+    with locked(folder / "lock"):
+        if not program.exists():
+            _build(program)
+    return program
+
+
+def build_recipe() -> Recipe:
+    """The image with the program."""
+    program = find_shardline()
+    return Recipe("deepsynth-hub", Path(__file__).with_name("Dockerfile"), program.parent, (program,), need_gib=1)
+
+
+def _build(program: Path) -> None:
+    if shutil.which("cargo") is None:
+        raise ClusterError("the tests' Hub is built with cargo, which was not found: install Rust")
+    work = program.parents[1] / "work"
+    require_free_space(program.parents[1], NEED_GIB, f"building shardline {VERSION}")
+    print(f"building shardline {VERSION}: about 15 minutes", flush=True)
+    began = time.monotonic()
+    install = ["cargo", "install", "--quiet", "--locked", "shardline", "--version", VERSION, "--root", str(work)]
+    done = subprocess.run(
+        ["nice", *install, "--target-dir", str(work / "target")], capture_output=True, text=True, check=False
+    )
+    if done.returncode:
+        raise ClusterError(f"cargo could not build shardline {VERSION}: {done.stderr.strip()[-2000:]}")
+    program.parent.mkdir(exist_ok=True)
+    (work / "bin/shardline").replace(program)
+    shutil.rmtree(work)
+    print(f"built shardline {VERSION}: {time.monotonic() - began:.0f} s", flush=True)
