@@ -105,20 +105,20 @@ def decide_on(generation: DatasetGeneration, pods: list[ObservedPod], after: flo
     return decide_generation(observed, SETTINGS, START + timedelta(seconds=after))
 
 
-def a_generation_pod(index: int = 0, step: str = "plan", **fields: Any) -> ObservedPod:
+def a_generation_pod(fields: dict[str, Any], index: int = 0, step: str = "plan") -> ObservedPod:
     name = f"xsum-{step}-1"
     waiting: dict[str, Any] = {"phase": "Pending", "created": START, **fields}
     return ObservedPod(f"{name}-{index}", f"pod-{index}", name, index, **waiting)
 
 
 def test_a_generation_tells_what_keeps_its_pods_from_starting() -> None:
-    decision = decide_on(a_live_generation(), [a_generation_pod(**SECRET)], after=2)
+    decision = decide_on(a_live_generation(), [a_generation_pod(SECRET)], after=2)
     assert (decision.status.state, get_reason(decision)[0]) == ("Starting", "CreateContainerConfigError")
     assert [event.reason for event in get_warnings(decision)] == ["CreateContainerConfigError"]
 
 
 def test_a_generation_whose_secret_stays_missing_fails_after_ten_minutes() -> None:
-    pods = [a_generation_pod(**SECRET)]
+    pods = [a_generation_pod(SECRET)]
     assert decide_on(a_live_generation(), pods, after=599).status.state == "Starting"
     decision = decide_on(a_live_generation(), pods, after=600)
     assert decision.status.state == "Failed"
@@ -126,14 +126,14 @@ def test_a_generation_whose_secret_stays_missing_fails_after_ten_minutes() -> No
 
 
 def test_a_generation_waits_for_room_without_limit() -> None:
-    decision = decide_on(a_live_generation(), [a_generation_pod(**FULL)], after=86_400)
+    decision = decide_on(a_live_generation(), [a_generation_pod(FULL)], after=86_400)
     assert (decision.status.state, get_reason(decision)[0]) == ("Starting", "Unschedulable")
 
 
 def test_shards_that_wait_for_room_while_others_are_rendered_are_no_obstacle() -> None:
     pods = [
-        a_generation_pod(0, "render", phase="Running", started=START),
-        a_generation_pod(1, "render", **FULL),
+        a_generation_pod({"phase": "Running", "started": START}, 0, "render"),
+        a_generation_pod(FULL, 1, "render"),
     ]
     decision = decide_on(a_live_generation("render"), pods, after=2)
     assert (decision.status.state, get_warnings(decision)) == ("Rendering", [])
