@@ -1,6 +1,7 @@
 """DeepSynth on a test cluster, as a platform engineer installs it: the chart, two restricted namespaces, one volume."""
 
 import json
+import shutil
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -82,6 +83,13 @@ def prepare_users(cluster: Cluster, namespace: str = USER_NAMESPACE) -> Installa
     create_restricted_namespace(cluster, namespace)
     apply_all(cluster, namespace, _build_volume(namespace, volume), _build_claim(namespace))
     return Installation(cluster, Api(cluster.kubeconfig, namespace), volume)
+
+
+def forget_users(cluster: Cluster, namespace: str = USER_NAMESPACE) -> None:
+    """Remove the namespace, its volume and what the volume holds: also those of a session that was killed."""
+    cluster.kubectl("delete", "namespace", namespace, "--ignore-not-found", "--timeout=180s")
+    cluster.kubectl("delete", "persistentvolume", namespace, "--ignore-not-found", "--timeout=60s")
+    shutil.rmtree(cluster.volumes / namespace, ignore_errors=True)
 
 
 def create_restricted_namespace(cluster: Cluster, name: str) -> None:

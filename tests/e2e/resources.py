@@ -9,7 +9,7 @@ API_VERSION = "deepsynth.io/v1alpha1"
 SMALL = {"requests": {"cpu": "50m", "memory": "128Mi"}, "limits": {"memory": "1Gi"}}
 
 
-def build_generation(name: str, output: str, **spec: Any) -> Manifest:
+def build_generation(name: str, output: str, secret: str | None = None, **spec: Any) -> Manifest:
     """Docstrings as pages of 512 pixels in four shards."""
     return {
         "apiVersion": API_VERSION,
@@ -18,7 +18,7 @@ def build_generation(name: str, output: str, **spec: Any) -> Manifest:
         "spec": {
             "source": {"uri": "docstrings://", "maxRowsPerSplit": 60},
             "page": {"size": "512"},
-            "output": {"uri": output},
+            "output": {"uri": output, **({"secretRef": {"name": secret}} if secret else {})},
             "rowsPerShard": 27,
             "parallelism": 4,
             "template": {"resources": SMALL},

@@ -110,8 +110,7 @@ def test_pods_without_a_place_are_told_at_once(installation: Installation) -> No
 
 
 def test_a_generation_tells_of_a_missing_secret(installation: Installation) -> None:
-    output = {"uri": "pvc://deepsynth/never", "secretRef": {"name": "nowhere"}}
-    installation.api.create(build_generation("generation-without-secret", "", output=output))
+    installation.api.create(build_generation("generation-without-secret", "pvc://deepsynth/never", secret="nowhere"))
     life = installation.wait_for_generation(
         "generation-without-secret", lambda item: "nowhere" in str(item.status.conditions), SECONDS
     )

@@ -49,8 +49,7 @@ def test_the_examples_become_pages_and_a_model(installation: Installation, hub: 
 def test_a_dataset_on_the_hub_is_published_and_trained_on(over: str, installation: Installation, hub: Hub) -> None:
     api, name, repository = installation.api, f"hub-{over}", f"deepsynth/pages-{over}"
     hub.create_secret(api.namespace, name, repository, xet=over == "xet")
-    output = {"uri": f"hf://datasets/{repository}", "secretRef": {"name": name}}
-    api.create(build_generation(name, "", output=output))
+    api.create(build_generation(name, f"hf://datasets/{repository}", secret=name))
     datasets = [{"name": "pages", "datasetGenerationRef": {"name": name}, "secretRef": {"name": name}}]
     life = RunLife.begin(api, installation.volume, build_run(name, datasets=datasets, maxSteps=2))
     generation = installation.wait_for_generation(name, lambda item: item.status.state == "Complete", RENDER_SECONDS)

@@ -34,6 +34,6 @@ def test_a_deleted_run_takes_its_children_along_and_nothing_else(installation: I
     installation.api.delete("TrainingRun", "deleted")
     wait_until("its children to go", lambda: installation.api.list_children(uid) == [], 120)
     assert installation.api.exists("TrainingRun", "kept")
-    assert (installation.volume / "deleted/step-5").exists() or list((installation.volume / "deleted").glob("step-*"))
+    assert list((installation.volume / "deleted").glob("step-*")) != [], "checkpoints are data"
     assert (installation.volume / "pages").exists()
     installation.api.delete("TrainingRun", keep.name)
