@@ -85,6 +85,18 @@ cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
 chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go module the first time)
 	@$(BIN)/pytest -n 2 tests/chart
 
+.PHONY: demo-cluster
+demo-cluster: $(READY) ## Do the demo's job on a real two-node cluster, from nothing to a trained model
+	@PYTHONPATH=tests:images $(BIN)/python -m e2e.demo
+
+.PHONY: e2e
+e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.py]
+	@$(BIN)/pytest $(or $(TESTS),tests/e2e)
+
+.PHONY: e2e-smoke
+e2e-smoke: $(READY) ## Test the main path, failures, admission, rights and one kill of each kind on a real cluster
+	@$(BIN)/pytest -m 'not slow' tests/e2e
+
 .PHONY: chart-readme
 chart-readme: $(READY) ## Write the table of values into the chart's README
 	@$(BIN)/python charts/values_table.py --write
