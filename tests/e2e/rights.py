@@ -1,0 +1,91 @@
+"""What an account may do, asked of the API server over the whole API."""
+
+import json
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import product
+from typing import Any, NamedTuple
+
+from kubernetes import client, config
+
+from e2e.cluster.interface import Cluster
+
+VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
+SPECIAL = (
+    ("", "users", "impersonate"),
+    ("", "groups", "impersonate"),
+    ("", "serviceaccounts", "impersonate"),
+    ("rbac.authorization.k8s.io", "roles", "bind"),
+    ("rbac.authorization.k8s.io", "roles", "escalate"),
+    ("rbac.authorization.k8s.io", "clusterroles", "bind"),
+    ("rbac.authorization.k8s.io", "clusterroles", "escalate"),
+    ("certificates.k8s.io", "signers", "approve"),
+    ("certificates.k8s.io", "signers", "sign"),
+)
+"""Rights that belong to no request of their own."""
+
+
+class Right(NamedTuple):
+    group: str
+    resource: str
+    """With its subresource: pods/log."""
+    verb: str
+
+
+@dataclass(frozen=True)
+class Account:
+    user: str
+    groups: tuple[str, ...]
+
+    @classmethod
+    def of_service(cls, namespace: str, name: str) -> "Account":
+        groups = ("system:serviceaccounts", f"system:serviceaccounts:{namespace}", "system:authenticated")
+        return cls(f"system:serviceaccount:{namespace}:{name}", groups)
+
+
+class Rights:
+    """Asks about every resource and subresource that the API server serves."""
+
+    def __init__(self, cluster: Cluster) -> None:
+        self._cluster = cluster
+        self._reviews = client.AuthorizationV1Api(config.new_client_from_config(str(cluster.kubeconfig)))
+
+    def list_all(self) -> list[Right]:
+        """Everything that could be allowed."""
+        return sorted(
+            {
+                *(Right(*found, verb) for found, verb in product(self._discover(), VERBS)),
+                *(Right(*right) for right in SPECIAL),
+            }
+        )
+
+    def find_allowed(self, account: Account, rights: Iterable[Right], namespace: str = "") -> set[Right]:
+        """Those that the account has in the namespace; without one, in the whole cluster."""
+        asked = list(rights)
+        with ThreadPoolExecutor(8) as pool:
+            answers = pool.map(lambda right: self.is_allowed(account, right, namespace), asked)
+            return {right for right, allowed in zip(asked, answers, strict=True) if allowed}
+
+    def is_allowed(self, account: Account, right: Right, namespace: str = "") -> bool:
+        resource, _, subresource = right.resource.partition("/")
+        attributes = client.V1ResourceAttributes(
+            namespace=namespace, group=right.group, resource=resource, subresource=subresource, verb=right.verb
+        )
+        spec = client.V1SubjectAccessReviewSpec(
+            user=account.user, groups=list(account.groups), resource_attributes=attributes
+        )
+        review = self._reviews.create_subject_access_review(client.V1SubjectAccessReview(spec=spec))
+        return bool(review.status.allowed)
+
+    def _discover(self) -> Iterator[tuple[str, str]]:
+        """Group and resource of everything in every version."""
+        yield from (("", item["name"]) for item in self._read("/api/v1")["resources"])
+        for group in self._read("/apis")["groups"]:
+            for version in group["versions"]:
+                resources = self._read(f"/apis/{version['groupVersion']}")["resources"]
+                yield from ((group["name"], item["name"]) for item in resources)
+
+    def _read(self, path: str) -> dict[str, Any]:
+        answer: dict[str, Any] = json.loads(self._cluster.kubectl("get", "--raw", path).stdout)
+        return answer
