@@ -126,7 +126,7 @@ _TYPES: Final = (
     a_run("a string where a number is", {"epochs": "3"}, "spec.epochs", "of type integer"),
     a_run("half a node", {"numNodes": 1.5}, "spec.numNodes", "of type integer"),
     a_run("a string where true or false is", {"compile": "yes"}, "spec.compile", "of type boolean"),
-    a_run("an object where a list is", {"datasets": {"name": "xsum"}}, "spec.datasets", "of type array"),
+    a_run("a word where a list is", {"datasets": "xsum"}, "spec.datasets", "of type array"),
     a_run("a list as a quantity", {"cache": {"sizeLimit": ["1Gi"]}}, "spec.cache.sizeLimit", "string"),
     a_generation("a number as a page size", {"page": {"size": 1024}}, "spec.page.size", "of type string"),
 )

@@ -1,0 +1,23 @@
+"""An API server that knows both kinds, with nobody behind it: what it says is what it says by itself."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from e2e.cluster.bare import BareCluster
+from e2e.cluster.clients import Clients
+
+CRDS = Path(__file__).parents[2] / "crds"
+
+
+@contextmanager
+def provide_api_server() -> Iterator[Clients]:
+    """One of its own, so that no operator changes what a test has written."""
+    cluster = BareCluster("api-server")
+    cluster.up(0)
+    try:
+        cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        yield cluster
+    finally:
+        cluster.down()
