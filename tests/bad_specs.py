@@ -1,7 +1,7 @@
 """Resources that must not be stored. Whoever admits them, the API server or `deepsynth local`, says these words."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 Kind = Literal["TrainingRun", "DatasetGeneration"]
@@ -45,7 +45,7 @@ class BadSpec:
     patch: Patch
     field: str
     remedy: str
-    has_started: bool = field(default=False, kw_only=True)
+    has_started: bool = False
 
     def build(self) -> dict[str, Any]:
         return merge(VALID[self.kind], self.patch)

@@ -18,7 +18,7 @@ NAME = "trainingrun/read-xsum"
 @pytest.fixture
 def namespace(api_server: Clients, request: pytest.FixtureRequest) -> str:
     """A namespace of the test's own."""
-    name = request.node.name.replace("_", "-").partition("[")[0][-50:].strip("-")
+    name: str = request.node.name.replace("_", "-").partition("[")[0][-50:].strip("-")
     api_server.kubectl("create", "namespace", name)
     return name
 
