@@ -33,5 +33,9 @@ def require_free_space(folder: Path, gib: float, purpose: str) -> None:
 def hold_lock(folder: Path) -> Iterator[None]:
     """One build at a time: a second one finds what the first has built."""
     with (folder / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            print(f"waiting for another build, which holds {lock.name}", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
         yield

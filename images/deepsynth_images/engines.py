@@ -72,6 +72,7 @@ class Buildah:
         return _succeeds([*self._command, "inspect", "--type", "image", image])
 
     def build(self, image: str, arguments: Sequence[str], log: Path) -> None:
+        _succeeds([*self._command, "rm", "--all"])  # what a build that was killed has left
         # A fixed time makes layers of equal files equal: clusters that have one need not load it again.
         options = ["--layers", "--isolation", "chroot", "--network", "host", "--timestamp", "0"]
         _run_logged([*self._command, "build", *options, "--tag", image, *arguments], log, {})

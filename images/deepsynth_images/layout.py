@@ -3,19 +3,28 @@
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any, Final
+
+NAME: Final = "org.opencontainers.image.ref.name"
 
 
 def prune_layout(layout: Path) -> None:
-    """Delete the blobs that no image of the index needs: those of images that were built before."""
-    needed = {digest.partition(":")[2] for digest in _list_digests(layout)}
+    """Forget images that have lost their name to a newer one, and delete the blobs that nothing needs."""
+    index = json.loads((layout / "index.json").read_text())
+    index["manifests"] = [entry for entry in index["manifests"] if NAME in entry.get("annotations", {})]
+    (layout / "index.json").write_text(json.dumps(index))
+    needed = {_hex(digest) for entry in index["manifests"] for digest in _list_digests(layout, entry)}
     for blob in (layout / "blobs/sha256").iterdir():
         if blob.name not in needed:
             blob.unlink()
 
 
-def _list_digests(layout: Path) -> Iterator[str]:
-    for entry in json.loads((layout / "index.json").read_text())["manifests"]:
-        yield entry["digest"]
-        manifest = json.loads((layout / "blobs/sha256" / entry["digest"].partition(":")[2]).read_text())
-        yield manifest["config"]["digest"]
-        yield from (layer["digest"] for layer in manifest["layers"])
+def _list_digests(layout: Path, entry: dict[str, Any]) -> Iterator[str]:
+    yield entry["digest"]
+    manifest = json.loads((layout / "blobs/sha256" / _hex(entry["digest"])).read_text())
+    yield manifest["config"]["digest"]
+    yield from (layer["digest"] for layer in manifest["layers"])
+
+
+def _hex(digest: str) -> str:
+    return digest.partition(":")[2]

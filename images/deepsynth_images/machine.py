@@ -3,6 +3,7 @@
 Files are handed over as secrets of the build, which no layer keeps.
 """
 
+import json
 import os
 import shlex
 import shutil
@@ -31,8 +32,12 @@ CERTIFICATE_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE
 def write_secrets(folder: Path) -> dict[str, Path]:
     """Files by the name that they have under /run/secrets."""
     certificates = find_certificates()
-    configuration = build_pip_configuration(_read_pip_options(), has_certificates=certificates is not None)
-    secrets = {"pip.conf": _write(folder / "pip.conf", configuration)}
+    options = _read_pip_options()
+    pip = build_pip_configuration(options, has_certificates=certificates is not None)
+    secrets = {
+        "pip.conf": _write(folder / "pip.conf", pip),
+        "uv.toml": _write(folder / "uv.toml", build_uv_configuration(options)),
+    }
     if certificates:
         secrets["certificates.pem"] = certificates
     sources = find_package_sources()
@@ -47,6 +52,17 @@ def build_pip_configuration(options: Mapping[str, str], *, has_certificates: boo
     if has_certificates:
         carried["cert"] = "/run/secrets/certificates.pem"
     return "[global]\n" + "".join(f"{name} = {value}\n" for name, value in carried.items())
+
+
+def build_uv_configuration(options: Mapping[str, str]) -> str:
+    """The same for uv, which does not read pip's."""
+    settings: dict[str, str | list[str]] = {}
+    if "index-url" in options:
+        settings["index-url"] = options["index-url"]
+    for name, of_uv in (("extra-index-url", "extra-index-url"), ("trusted-host", "allow-insecure-host")):
+        if name in options:
+            settings[of_uv] = options[name].split()
+    return "".join(f"{name} = {json.dumps(value)}\n" for name, value in settings.items())
 
 
 def find_certificates() -> Path | None:

@@ -60,6 +60,7 @@ def _build_recipe(name: str, need_gib: float, packages: tuple[str, ...]) -> Reci
         inputs=(
             ROOT / "LICENSE",
             ROOT / "images/in-build",
+            ROOT / "requirements/bootstrap.txt",
             ROOT / f"requirements/{name}.txt",
             *(ROOT / package for package in packages),
         ),

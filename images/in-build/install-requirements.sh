@@ -4,23 +4,30 @@
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
 root=/opt/deepsynth
+tools=$(mktemp -d)
 
-# The code is copied to $root/packages by later layers.
+# The machine's mirrors and certificates, where the build was handed them.
+[ ! -s /run/secrets/pip.conf ] || export PIP_CONFIG_FILE=/run/secrets/pip.conf
+[ ! -s /run/secrets/uv.toml ] || export UV_CONFIG_FILE=/run/secrets/uv.toml
+[ ! -s /run/secrets/certificates.pem ] || export SSL_CERT_FILE=/run/secrets/certificates.pem
+# What uv unpacks is linked into the environment and not copied.
+export UV_CACHE_DIR=$tools/cache UV_LINK_MODE=hardlink
+
+python3 -m venv "$tools/pip"
+"$tools/pip/bin/pip" install --disable-pip-version-check --no-cache-dir --quiet --require-hashes --requirement "$here/bootstrap.txt"
+
+# The code is copied to $root/packages by a later layer.
 python3 -m venv --without-pip --symlinks "$root"
 site=$("$root/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 echo "$root/packages" > "$site/deepsynth.pth"
-
-[ ! -s /run/secrets/pip.conf ] || export PIP_CONFIG_FILE=/run/secrets/pip.conf
-tools=$(mktemp -d)
-python3 -m venv "$tools"
-# The lock is complete: without --no-deps, pip would ask for what was left out on purpose.
-"$tools/bin/pip" --python "$root/bin/python" --disable-pip-version-check --no-input --no-cache-dir --quiet install \
-    --root-user-action ignore --no-compile --no-deps --require-hashes --only-binary :all: --requirement "$here/$1"
-[ "${2:-}" != --keep-pip ] || cp -r "$tools"/lib/python3*/site-packages/pip{,-*.dist-info} "$site"
+# The lock is complete: without --no-deps, what was left out on purpose would be asked for.
+"$tools/pip/bin/uv" pip install --quiet --python "$root/bin/python" --no-deps --require-hashes --only-binary :all: \
+    --requirement "$here/$1"
+[ "${2:-}" != --keep-pip ] || cp -r "$tools"/pip/lib/python3*/site-packages/pip{,-*.dist-info} "$site"
 rm -rf "$tools"
 bash "$here/remove-unused.sh" "$site"
 
-# The root is read-only when it runs, and an image does not change: bytecode for everything, whose source is never asked for its date.
+# An image does not change and its root is read-only: bytecode for everything, which never asks for its source's date.
 compile=(python3 -m compileall -q -j 0 --invalidation-mode unchecked-hash)
 stdlib=$(python3 -c 'import sysconfig; print(sysconfig.get_path("stdlib"))')
 find "$stdlib" -name '*.pyc' -delete

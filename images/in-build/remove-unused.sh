@@ -9,9 +9,8 @@ find . -type d -name tests -prune -exec rm -rf {} +
 find . \( -name '*.a' -o -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.pxi' \) -delete
 rm -rf pyarrow/include pyarrow/src
 
-# Arrow's network service and Substrait plans.
+# Arrow's network service.
 rm -f pyarrow/libarrow_flight* pyarrow/libarrow_python_flight* pyarrow/_flight.* pyarrow/flight.py
-rm -f pyarrow/libarrow_substrait* pyarrow/_substrait.* pyarrow/substrait.py
 
 # Of matplotlib the fonts alone are used.
 if [ -d matplotlib ]; then

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth_images.recipe import CPU, GPU, ROOT, Recipe
+from deepsynth_images.recipe import CPU, GPU, ROOT, Recipe, read_version
 from deepsynth_operator.manifests.pod import DEFAULT_USER
 
 RECIPES = pytest.mark.parametrize("recipe", [CPU, GPU], ids=lambda recipe: recipe.name)
@@ -43,6 +43,11 @@ def test_the_base_is_an_argument_of_the_build(recipe: Recipe) -> None:
     text = recipe.dockerfile.read_text()
     assert text.index("ARG BASE=") < text.index("FROM ")
     assert {stage.split()[1] for stage in read_stages(recipe)} == {"${BASE}", "dependencies"}
+
+
+@RECIPES
+def test_a_plain_build_has_the_version_of_the_project(recipe: Recipe) -> None:
+    assert f"ARG VERSION={read_version()}\n" in recipe.dockerfile.read_text()
 
 
 @RECIPES

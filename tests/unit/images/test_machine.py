@@ -1,12 +1,13 @@
 """What a build is told of this machine."""
 
+import tomllib
 from pathlib import Path
 
 import pytest
 
 from deepsynth_images.engines import CommandLine, find_engine
 from deepsynth_images.errors import ImageError
-from deepsynth_images.machine import build_pip_configuration, require_commands, write_secrets
+from deepsynth_images.machine import build_pip_configuration, build_uv_configuration, require_commands, write_secrets
 
 
 def test_pip_keeps_its_mirror_and_loses_what_names_local_files() -> None:
@@ -22,6 +23,20 @@ def test_pip_keeps_its_mirror_and_loses_what_names_local_files() -> None:
         "trusted-host = mirror.example\n"
         "cert = /run/secrets/certificates.pem\n"
     )
+
+
+def test_uv_is_told_of_the_same_mirrors_in_its_own_words() -> None:
+    options = {
+        "index-url": "https://mirror.example/simple",
+        "extra-index-url": "https://one.example https://two.example",
+        "trusted-host": "mirror.example",
+        "timeout": "180",
+    }
+    assert tomllib.loads(build_uv_configuration(options)) == {
+        "index-url": "https://mirror.example/simple",
+        "extra-index-url": ["https://one.example", "https://two.example"],
+        "allow-insecure-host": ["mirror.example"],
+    }
 
 
 def test_pips_environment_reaches_a_build_in_a_file_that_only_its_owner_reads(
