@@ -42,6 +42,8 @@ def write_status(api_server: Clients, namespace: str, state: str, condition: str
     held = {"type": condition, "status": "True" if state == condition else "False", "reason": state}
     held |= {"lastTransitionTime": "2026-01-02T03:04:05Z", "observedGeneration": run["metadata"]["generation"]}
     status = {"observedGeneration": run["metadata"]["generation"], "state": state, "conditions": [held]}
+    if state in {"Complete", "Failed"}:
+        status["completionTime"] = "2026-01-02T04:04:05Z"
     arguments = ("replace", "--subresource=status", "--field-manager=deepsynth-operator", "-n", namespace, "-f", "-")
     del run["metadata"]["managedFields"]
     api_server.kubectl(*arguments, input=json.dumps({**run, "status": status}))
@@ -110,6 +112,17 @@ def test_kubectl_wait_returns_when_the_run_is_complete_and_not_before(api_server
     assert (early.returncode, "timed out" in early.stderr) == (1, True)
     write_status(api_server, namespace, "Complete")
     assert "condition met" in api_server.kubectl(*wait, "--timeout=30s").stdout
+
+
+def test_kubectl_wait_tells_a_run_that_failed_from_one_that_goes_on(api_server: Clients, namespace: str) -> None:
+    apply(api_server, namespace, "gitops", RUN)
+    wait = ("wait", "--for=jsonpath={.status.completionTime}", NAME, "-n", namespace)
+    write_status(api_server, namespace, "Running")
+    assert api_server.kubectl(*wait, "--timeout=1s", check=False).returncode == 1
+    write_status(api_server, namespace, "Failed")
+    assert "condition met" in api_server.kubectl(*wait, "--timeout=30s").stdout
+    complete = ("wait", "--for=condition=Complete", NAME, "-n", namespace, "--timeout=0")
+    assert api_server.kubectl(*complete, check=False).returncode == 1
 
 
 @pytest.mark.parametrize(
