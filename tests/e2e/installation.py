@@ -36,7 +36,7 @@ class Installation:
         self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
 
     def wait_for_generation(
-        self, name: str, check: Callable[[DatasetGeneration], bool], seconds: float
+        self, name: str, check: Callable[[DatasetGeneration], bool], seconds: float, what: str = "its end"
     ) -> DatasetGeneration:
         """The generation once `check` holds. Fails as soon as it has failed without it."""
 
@@ -47,7 +47,7 @@ class Installation:
             assert generation.status.state != "Failed", describe(generation)
             return None
 
-        found = wait_until(name, look, seconds, lambda: describe(self.api.get_generation(name)))
+        found = wait_until(f"{name}: {what}", look, seconds, lambda: describe(self.api.get_generation(name)))
         assert found is not None
         return found
 
