@@ -4,66 +4,18 @@ Between pods the order counts where the recording shows it: events of one second
 exactly the recorded order, repetitions aside. The finalizer's removal is not compared: its moment is a race.
 """
 
-import json
 from contextlib import nullcontext
-from dataclasses import dataclass
 from itertools import product
-from pathlib import Path
-from typing import Any
 
 import pytest
 
 from cluster_faults import delete_pod, disrupt, lose_node, set_suspended, taint_node
 from deepsynth_local.job_sync import get_index, is_deleting
 from deepsynth_local.object_store import WatchEvent
-from deepsynth_local.pod_runner import ContainerExit
 from deepsynth_operator.observed import ObservedPod, find_true_condition
 from job_manifests import Fixture, build_job
+from job_recordings import CASES, Recording, State, drop_repetitions
 from scripted_runner import ScriptedRunner
-
-FOLDER = Path(__file__).parents[2] / "fixtures" / "job_events"
-CASES = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
-
-
-@dataclass(frozen=True)
-class State:
-    index: int
-    phase: str
-    deleting: bool
-    disruption: str | None
-    exit_code: int | None
-    exit_reason: str
-    deleted: bool = False
-
-
-class Recording:
-    """One file."""
-
-    def __init__(self, case: str) -> None:
-        first, *lines = (FOLDER / f"{case}.jsonl").read_text(encoding="utf-8").splitlines()
-        self.header, self.events = json.loads(first), [json.loads(line) for line in lines]
-        is_first = [event["event"] == "ADDED" and event["phase"] != "Pending" for event in self.events]
-        begin = is_first.index(False) if False in is_first else len(is_first)
-        self.snapshot = {parse_record(event) for event in self.events[:begin]}
-        self.timed = drop_repetitions([(event["time"], parse_record(event)) for event in self.events[begin:]])
-        self.begin = {state.index: state for state in self.snapshot}
-
-    def get_exit(self, index: int) -> ContainerExit:
-        ended = next(e["terminated"] for e in self.events if e["index"] == index and e["terminated"])
-        return ContainerExit(ended["exitCode"], ended["reason"], ended.get("message", ""))
-
-
-def parse_record(event: dict[str, Any]) -> State:
-    ended = event["terminated"] or {}
-    return State(
-        index=event["index"],
-        phase=event["phase"],
-        deleting=event["deleting"],
-        disruption=event["disruption"],
-        exit_code=ended.get("exitCode"),
-        exit_reason=ended.get("reason", ""),
-        deleted=event["event"] == "DELETED",
-    )
 
 
 def parse_event(event: WatchEvent) -> State:
@@ -77,16 +29,6 @@ def parse_event(event: WatchEvent) -> State:
         exit_reason=pod.exit_reason,
         deleted=event.type == "DELETED",
     )
-
-
-def drop_repetitions(timed: list[tuple[str, State]]) -> list[tuple[str, State]]:
-    seen: dict[int, State] = {}
-    kept = []
-    for time, state in timed:
-        if seen.get(state.index) != state:
-            kept.append((time, state))
-        seen[state.index] = state
-    return kept
 
 
 class Replay:
@@ -131,13 +73,13 @@ class Replay:
                 raise AssertionError(verb)
 
     def get_states(self) -> list[State]:
-        known = [("", state) for state in self.recording.begin.values()]
+        known = [("", state) for state in self.recording.snapshot]
         return [state for _, state in drop_repetitions(known + [("", state) for state in self.states])][len(known) :]
 
 
 @pytest.fixture(params=CASES)
 def replay(request: pytest.FixtureRequest) -> Replay:
-    replay = Replay(Recording(request.param))
+    replay = Replay(Recording.read(request.param))
     replay.run(replay.recording.header["given"])
     return replay
 
