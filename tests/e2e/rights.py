@@ -76,6 +76,7 @@ class Rights:
             user=account.user, groups=list(account.groups), resource_attributes=attributes
         )
         review = self._reviews.create_subject_access_review(client.V1SubjectAccessReview(spec=spec))
+        assert review.status is not None
         return bool(review.status.allowed)
 
     def _discover(self) -> Iterator[tuple[str, str]]:

@@ -1,16 +1,8 @@
 """Fifty runs and fifty generations at once on a control plane alone: all end, and what they cost is told."""
 
-import os
-import re
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -19,6 +11,7 @@ from e2e.api import Api, wait_until
 from e2e.cluster.bare import BareCluster
 from e2e.fake_pods import play_pods
 from e2e.installation import USER_NAMESPACE, create_restricted_namespace
+from e2e.operator_process import run_operator
 from e2e.resources import build_generation, build_run
 
 CRDS = Path(__file__).parents[2] / "crds"
@@ -29,39 +22,6 @@ MOST_REQUESTS = 60
 MOST_MEBIBYTES = 400
 
 
-@dataclass(frozen=True)
-class OperatorProcess:
-    process: subprocess.Popen[bytes]
-    port: int
-
-    def read_metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
-            text: str = answer.read().decode()
-            return text
-
-    def is_ready(self) -> bool:
-        try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz") as answer:
-                return bool(answer.status == 200)
-        except OSError:
-            return False
-
-    def count_requests(self) -> Counter[str]:
-        pattern = re.compile(r'^deepsynth_api_requests_total\{code="(\d+)",resource="([^"]*)",verb="([^"]*)"\} (\S+)$')
-        found = (pattern.match(line) for line in self.read_metrics().splitlines())
-        counts: Counter[str] = Counter()
-        for match in filter(None, found):
-            counts[f"{match[3]} {match[2]}"] += int(float(match[4]))
-        return counts
-
-    def get_mebibytes(self) -> float:
-        """Most memory it ever held."""
-        status = Path(f"/proc/{self.process.pid}/status").read_text()
-        match = re.search(r"VmHWM:\s+(\d+) kB", status)
-        assert match is not None
-        return int(match[1]) / 1024
-
-
 @pytest.fixture
 def control_plane() -> Iterator[BareCluster]:
     cluster = BareCluster("scale")
@@ -70,29 +30,11 @@ def control_plane() -> Iterator[BareCluster]:
     cluster.down()
 
 
-@contextmanager
-def run_operator(cluster: BareCluster, log: Path) -> Iterator[OperatorProcess]:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    variables = {"KUBECONFIG": str(cluster.kubeconfig), "DEEPSYNTH_HTTP_ADDRESS": f"127.0.0.1:{port}"}
-    with log.open("wb") as output:
-        command = [sys.executable, "-m", "deepsynth_operator"]
-        process = subprocess.Popen(command, env=os.environ | variables, stdout=output, stderr=output)
-    operator = OperatorProcess(process, port)
-    try:
-        wait_until("the operator to be ready", operator.is_ready, 60, log.read_text)
-        yield operator
-    finally:
-        process.terminate()
-        assert process.wait(timeout=30) == 0, log.read_text()[-2000:]
-
-
 def test_a_hundred_resources_at_once_reach_their_end(control_plane: BareCluster, tmp_path: Path) -> None:
     control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
     create_restricted_namespace(control_plane, USER_NAMESPACE)
     api = Api(control_plane.kubeconfig, USER_NAMESPACE)
-    with run_operator(control_plane, tmp_path / "operator.log") as operator, play_pods(api):
+    with run_operator(control_plane.kubeconfig, tmp_path / "operator.log") as operator, play_pods(api):
         before = operator.count_requests()
         began = time.monotonic()
         for number in range(COUNT):
