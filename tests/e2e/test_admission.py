@@ -1,6 +1,7 @@
 """The API server itself refuses bad resources, with the field and the remedy, and takes valid ones of older shape."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,6 +11,7 @@ from deepsynth_api.crd import KINDS
 from e2e.cluster.clients import Clients
 from older_resources import OLDER_RESOURCES
 
+EXAMPLES = Path(__file__).parents[2] / "examples"
 NEW = [bad for bad in BAD_SPECS if not bad.has_started]
 CHANGED = [bad for bad in BAD_SPECS if bad.has_started]
 
@@ -91,6 +93,11 @@ def test_a_resource_of_older_shape_is_stored_loads_and_can_be_changed(
         assert KINDS[kind].model_validate(stored).spec.suspend
     finally:
         api_server.kubectl("delete", kind, name, "-n", older)
+
+
+def test_every_example_is_admitted(api_server: Clients) -> None:
+    said = api_server.kubectl("create", "--dry-run=server", "--recursive", "-f", str(EXAMPLES)).stdout.splitlines()
+    assert len([line for line in said if "deepsynth.io/" in line]) >= len(list(EXAMPLES.glob("*.yaml")))
 
 
 def test_a_new_resource_has_a_status_that_no_gitops_tool_takes_for_done(api_server: Clients, older: str) -> None:
