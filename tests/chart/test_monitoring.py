@@ -10,11 +10,13 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.controller import Controller
 from deepsynth_operator.errors import Refused
 from deepsynth_operator.metrics import Metrics
+from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION
 from deepsynth_operator.queue import WorkQueue
 from deepsynth_operator.references import Key
 from deepsynth_operator.report_reader import Result
@@ -61,6 +63,13 @@ def test_the_pod_monitor_finds_the_pods_of_all_jobs_and_not_the_operator() -> No
         assert select(spec["selector"], pod["metadata"]["labels"])
         assert endpoint["port"] in {port["name"] for port in pod["spec"]["containers"][0]["ports"]}
     assert not select(spec["selector"], rendered.find("Deployment")["spec"]["template"]["metadata"]["labels"])
+
+
+def test_series_of_pods_carry_the_resource_that_they_belong_to() -> None:
+    (endpoint,) = render(EVERYTHING_ON).find("PodMonitor")["spec"]["podMetricsEndpoints"]
+    taken = {source for rule in endpoint["relabelings"] for source in rule["sourceLabels"]}
+    sources = {f"label_{OWNER_KIND}", f"annotation_{OWNER_NAME_ANNOTATION}", f"label_{COMPLETION_INDEX_ANNOTATION}"}
+    assert taken == {"__meta_kubernetes_pod_" + re.sub(r"\W", "_", source) for source in sources}
 
 
 def test_the_pod_monitor_looks_where_the_operator_looks() -> None:

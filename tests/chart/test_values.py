@@ -1,6 +1,7 @@
 """Every value is documented, does something, and is checked by the schema."""
 
 import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -109,6 +110,16 @@ def test_the_readme_has_the_values_of_today() -> None:
 def test_a_readme_without_the_marks_is_an_error_that_names_them() -> None:
     with pytest.raises(ValueError, match="end of values"):
         values_table.render_readme("# DeepSynth\n", VALUES)
+
+
+def test_the_guide_names_values_that_exist() -> None:
+    text = (CHART.parents[1] / "docs" / "install.md").read_text()
+    named = {*re.findall(r"--set '?([\w.]+)=", text), *re.findall(r"`([\w.]+)(?:=\w+)?`", text)}
+    values = {name for name in named if name.split(".")[0] in DEFAULTS}
+    assert len(values) > 10
+    known = {".".join(path) for path in list_paths(DEFAULTS)}
+    known |= {f"{name}.{field}" for name in FREE_FORM for field in DEFAULTS[name]}
+    assert values <= known
 
 
 def test_the_schema_knows_every_value_and_what_parent_charts_hand_down() -> None:

@@ -12,6 +12,7 @@ from e2e.installation import create_restricted_namespace
 from e2e.resources import build_generation, build_run
 from helm_chart import CHART, EVERYTHING_ON, NAMESPACE, merge, render_text
 
+pytestmark = pytest.mark.slow
 MONITORING_OFF: dict[str, Any] = merge(
     EVERYTHING_ON, {"metrics": {name: {"enabled": False} for name in EVERYTHING_ON["metrics"]}}
 )
