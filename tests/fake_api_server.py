@@ -105,7 +105,9 @@ class FakeApiServer:
         try:
             return web.json_response(_METHODS[request.method](self, request, body))
         except _Refusal as refusal:
-            status = {"kind": "Status", "reason": refusal.reason, "message": f"{request.path}: {refusal.reason}"}
+            message = f"{request.path}: {refusal.reason}"
+            details = {"causes": [{"reason": "FieldValueInvalid", "field": refusal.field}]}
+            status = {"kind": "Status", "reason": refusal.reason, "message": message, "details": details}
             return web.json_response(status, status=refusal.status)
 
     def _get(self, request: web.Request, _: Any) -> Manifest:
@@ -133,7 +135,7 @@ class FakeApiServer:
         return {
             "kind": f"{kind}List",
             "metadata": {"resourceVersion": version, "continue": rest},
-            "items": items[begin : begin + limit],
+            "items": items[begin : begin + limit] or None,
         }
 
     def _create(self, request: web.Request, body: Manifest) -> Manifest:
@@ -157,7 +159,7 @@ class FakeApiServer:
             return self._store(request.path, _merge(self.objects.get(request.path, {}), body))
         found = self._find(request.path)
         if body.get("metadata", {}).get("uid") not in {None, found["metadata"]["uid"]}:
-            raise _Refusal(409, "Conflict")
+            raise _Refusal(422, "Invalid", "metadata.uid")
         return self._store(request.path, _merge(found, body))
 
     def _delete(self, request: web.Request, body: Manifest) -> Manifest:
@@ -181,9 +183,9 @@ class FakeApiServer:
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer
-    def __init__(self, status: int, reason: str) -> None:
+    def __init__(self, status: int, reason: str, field: str = "") -> None:
         super().__init__(reason)
-        self.status, self.reason = status, reason
+        self.status, self.reason, self.field = status, reason, field
 
 
 def _merge(old: Manifest, new: Manifest) -> Manifest:

@@ -2,6 +2,8 @@
 
 import os
 from dataclasses import dataclass
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
@@ -35,6 +37,9 @@ async def load_configuration() -> Configuration:
         raise ConfigurationError(
             f"no way to the API server: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
+    configuration.proxy = configuration.proxy or _find_proxy(configuration.host)
+    # The HTTP library would look for the proxy at each request, in a thread of its own.
+    configuration.client_session_kwargs = {"trust_env": False}
     return configuration
 
 
@@ -52,3 +57,11 @@ async def read_login(configuration: Configuration) -> Login:
         private_key_path=configuration.key_file,
         proxy_url=configuration.proxy,
     )
+
+
+def _find_proxy(server: str) -> str | None:
+    """What HTTPS_PROXY and NO_PROXY say about this server."""
+    url = urlsplit(server)
+    if url.hostname is None or proxy_bypass(url.hostname):
+        return None
+    return getproxies().get(url.scheme)

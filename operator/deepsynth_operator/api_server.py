@@ -44,11 +44,21 @@ _logger = logging.getLogger(__name__)
 
 
 class ApiRefusal(ControllerError):  # noqa: N818 - an answer, not a failure to get one
-    """The API server answered 4xx: `status` is the HTTP code, `reason` and `causes` those of its Status object."""
+    """The API server answered 4xx.
 
-    def __init__(self, status: int, reason: str, message: str, causes: frozenset[str]) -> None:
+    status: the HTTP code. reason, causes and fields: those of its Status object, with the fields that the causes name.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        causes: frozenset[str] = frozenset(),
+        fields: frozenset[str] = frozenset(),
+    ) -> None:
         super().__init__(message)
-        self.status, self.reason, self.causes = status, reason, causes
+        self.status, self.reason, self.causes, self.fields = status, reason, causes, fields
 
 
 class _Unavailable(Exception):  # noqa: N818 - never leaves this module
@@ -135,7 +145,7 @@ class ApiServer:
             query["labelSelector"] = selector
         while True:
             page = await self.request("list", kind, namespace, query=query, accept=accept)
-            yield page
+            yield {**page, "items": page["items"] or []}  # null where a list of metadata is empty
             if not (token := page.get("metadata", {}).get("continue")):
                 return
             query["continue"] = token
@@ -198,8 +208,13 @@ def _check_answer(status: int, retry_after: str | None, text: bytes) -> None:
     if status in {401, 408, 429} or status >= 500:
         raise _Unavailable(message, float(retry_after) if retry_after and retry_after.isdecimal() else 0.0)
     causes = (parsed.get("details") or {}).get("causes") or []
-    reasons = frozenset(str(cause.get("reason")) for cause in causes)
-    raise ApiRefusal(status, str(parsed.get("reason") or ""), message, reasons)
+    raise ApiRefusal(
+        status,
+        reason=str(parsed.get("reason") or ""),
+        message=message,
+        causes=frozenset(str(cause.get("reason")) for cause in causes),
+        fields=frozenset(str(cause.get("field")) for cause in causes),
+    )
 
 
 def _parse_status(text: bytes) -> dict[str, Any]:

@@ -102,7 +102,7 @@ class KubernetesCluster:
             raise _explain_refused(error, kind, namespace, name) from error
 
     async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
-        # The uid makes it a patch of this very Job: the API server answers 409 when the name has another one.
+        # The uid makes it a patch of this very Job: of another one the API server says that its uid is immutable.
         change = {"metadata": {"uid": uid}, "spec": {"parallelism": parallelism}}
         try:
             await self._api.request(
@@ -115,6 +115,8 @@ class KubernetesCluster:
                 content_type="application/merge-patch+json",
             )
         except ApiRefusal as error:
+            if "metadata.uid" in error.fields:
+                raise Conflict(f"Job {namespace}/{name} has another uid") from error
             if error.status != 404:
                 raise _explain(error, "Job", namespace, name) from error
 

@@ -33,9 +33,9 @@ class TextFormatter(logging.Formatter):
     """2026-01-02T03:04:05.678Z WARNING TrainingRun ns/name: message"""
 
     def format(self, record: logging.LogRecord) -> str:
-        key = _resource.get()
-        where = f"{key}: " if key is not None else ""
-        return f"{_format_time(record)} {record.levelname} {where}{_render(self, record)}"
+        key, message = _resource.get(), _render(self, record)
+        where = "" if key is None or message.startswith(str(key)) else f"{key}: "
+        return f"{_format_time(record)} {record.levelname} {where}{message}"
 
 
 class JsonFormatter(logging.Formatter):

@@ -1,22 +1,20 @@
 """Puts the operator together, runs it until it is told to stop, and takes it apart in order."""
 
 import asyncio
-import contextlib
 import logging
 import signal
 import socket
-from collections.abc import Iterator
 from typing import Final
 
 import kopf
 
-from deepsynth_operator.api_paths import CHILDREN_SELECTOR
-from deepsynth_operator.api_server import PAGE_SIZE, ApiServer
+from deepsynth_operator.api_server import ApiServer
 from deepsynth_operator.controller import Controller
 from deepsynth_operator.event_recorder import EventRecorder
 from deepsynth_operator.first_listing import list_everything
 from deepsynth_operator.handlers import build_registry
 from deepsynth_operator.health import Health, build_application, serve
+from deepsynth_operator.kopf_settings import build_kopf_settings
 from deepsynth_operator.kubernetes_cluster import KubernetesCluster
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.queue import WorkQueue
@@ -86,13 +84,15 @@ class Operator:
         audit = asyncio.create_task(self._audit.run(), name="audit")
         await asyncio.sleep(0)  # kopf, when it ends, cancels the tasks that began after it
         watching = asyncio.create_task(self._watch(stop_watching, watching_started), name="watching")
-        await _run_until(watching_started, watching)
-        _stop_on_signals(stop)  # kopf has taken the signals; but what is being done has to end before the watches
-        await _run_until(stop, queue, audit, watching)
-        await self._finish(queue)
-        await _cancel(audit)
-        stop_watching.set()
-        await watching
+        try:
+            await _run_until(watching_started, watching)
+            _stop_on_signals(stop)  # kopf has taken the signals; but what is being done has to end before the watches
+            await _run_until(stop, queue, audit, watching)
+        finally:
+            await self._finish(queue)
+            await _cancel(audit)
+            stop_watching.set()
+            await asyncio.wait({watching})
 
     async def _watch(self, stop: asyncio.Event, started: asyncio.Event) -> None:
         await kopf.operator(
@@ -115,37 +115,6 @@ class Operator:
             await _cancel(queue)
 
 
-class EndlessBackoff:
-    """Seconds between tries. After the last of a list kopf would end the process: an outage is no reason for that."""
-
-    def __iter__(self) -> Iterator[float]:
-        yield from (0.5, 1.0, 2.0, 4.0)
-        while True:
-            yield 8.0
-
-
-def build_kopf_settings() -> kopf.OperatorSettings:
-    """A pure watcher: it writes nothing anywhere."""
-    settings = kopf.OperatorSettings()
-    settings.scanning.disabled = True
-    settings.posting.enabled = False
-    settings.peering.standalone = True
-    settings.watching.label_selectors["batch", "v1", "jobs"] = CHILDREN_SELECTOR
-    settings.watching.label_selectors["", "v1", "pods"] = CHILDREN_SELECTOR
-    settings.watching.chunk_size = PAGE_SIZE
-    settings.watching.server_timeout = 600
-    settings.watching.client_timeout = 660
-    settings.watching.connect_timeout = 5
-    # Bookmarks come every minute; a connection without any is dead, and the events missed are still remembered.
-    settings.watching.inactivity_timeout = 70
-    settings.networking.request_timeout = 60
-    settings.networking.connect_timeout = 5
-    settings.networking.error_backoffs = EndlessBackoff()
-    settings.networking.trust_env = True
-    settings.queueing.idle_timeout = 1.0
-    return settings
-
-
 def _stop_on_signals(stop: asyncio.Event) -> None:
     loop = asyncio.get_running_loop()
     for number in _SIGNALS:
@@ -164,6 +133,6 @@ async def _run_until(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> bool:
 
 
 async def _cancel(task: asyncio.Task[object]) -> None:
+    """Wait for its end too. What else it may have ended with is not raised here."""
     task.cancel()
-    with contextlib.suppress(asyncio.CancelledError):
-        await task
+    await asyncio.wait({task})
