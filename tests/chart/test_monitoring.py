@@ -150,8 +150,9 @@ def test_alerts_on_attempts_and_reports_name_values_that_occur() -> None:
     expressions = " ".join(rule["expr"] for rule in list_rules())
     (outcomes,) = re.findall(r'outcome=~"([^"]+)"', expressions)
     assert set(outcomes.split("|")) <= set(get_args(AttemptOutcome))
-    (healthy,) = re.findall(r'result!="([^"]+)"', expressions)
-    assert healthy in get_args(Result)
+    polls = re.findall(r'report_polls_total{[^}]*result!?="([^"]+)"', expressions)
+    assert polls
+    assert set(polls) <= set(get_args(Result))
 
 
 def get_policy(**values: Any) -> SimpleNamespace:
