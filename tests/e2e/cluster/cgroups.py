@@ -4,11 +4,11 @@ A process cannot leave it and its children are born into it, so nothing that a k
 no reused process id is ever mistaken for ours.
 """
 
-import contextlib
 import os
+import select
 import signal
-import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -46,13 +46,21 @@ class ControlGroup:
 
     def kill(self) -> None:
         """End every process and return when none is left."""
-        deadline = time.monotonic() + KILL_SECONDS
         while pids := self.processes():
-            for pid in pids:
-                _kill(pid)
-            if time.monotonic() > deadline:
-                raise ClusterError(f"processes {sorted(pids)} of {self.path} do not end: see /proc/PID/stack")
-            time.sleep(0.05)
+            self.kill_processes(pids)
+
+    def kill_processes(self, pids: Iterable[int]) -> None:
+        """End some of its processes and return when they are gone, with all that they held."""
+        with ExitStack() as stack:
+            handles = {pid: handle for pid in pids if (handle := _open_process(pid, stack)) is not None}
+            # A handle stays the same process's. If the number was given anew before, that one is not in here.
+            members = self.processes()
+            ours = [handle for pid, handle in handles.items() if pid in members]
+            for handle in ours:
+                with suppress(ProcessLookupError):
+                    signal.pidfd_send_signal(handle, signal.SIGKILL)
+            for handle in ours:
+                _wait_for_end(handle, self.path)
 
     def remove(self) -> None:
         for folder in self.folders():
@@ -83,6 +91,17 @@ def _read_pids(file: Path) -> list[int]:
         return []
 
 
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)
+def _open_process(pid: int, stack: ExitStack) -> int | None:
+    try:
+        handle = os.pidfd_open(pid)
+    except ProcessLookupError:
+        return None
+    stack.callback(os.close, handle)
+    return handle
+
+
+def _wait_for_end(handle: int, path: str) -> None:
+    poll = select.poll()
+    poll.register(handle, select.POLLIN)
+    if not poll.poll(KILL_SECONDS * 1000):
+        raise ClusterError(f"a process of control group {path} does not end: see /proc/PID/stack of those in it")

@@ -5,9 +5,7 @@ machine at once, as if the power went off. What is on its disk (its folder) stay
 """
 
 import os
-import signal
 import subprocess
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -117,10 +115,7 @@ class Machine:
 
     def kill(self, command: str) -> None:
         """Kill a program of the machine and wait until it is gone."""
-        while pids := self.processes_of(command):
-            for pid in pids:
-                os.kill(pid, signal.SIGKILL)
-            time.sleep(0.02)
+        self.system_group.kill_processes(self.processes_of(command))
 
     def _environment(self, variables: dict[str, str]) -> dict[str, str]:
         groups = " ".join(str(folder) for folder in self.system_group.folders())

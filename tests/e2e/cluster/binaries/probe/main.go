@@ -5,6 +5,7 @@
 //	probe write PATH TEXT  write a file
 //	probe wait             until it is stopped
 //	probe eat              memory without end
+//	probe obey PATH        what a file says once it is there: "exit CODE MESSAGE" or "eat"; deaf to SIGTERM
 //	probe meet NAME...     serve, and end once every peer of these names has answered
 package main
 
@@ -13,6 +14,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -43,6 +45,8 @@ func run(verb string, arguments []string) error {
 	case "eat":
 		eat()
 		return nil
+	case "obey":
+		return obey(arguments[0])
 	case "meet":
 		return meet(arguments)
 	}
@@ -63,6 +67,29 @@ func eat() {
 			block[i] = 1
 		}
 		eaten = append(eaten, block)
+	}
+}
+
+// obey ends with the code that the file says and leaves its message where the kubelet looks for it.
+func obey(path string) error {
+	signal.Ignore(syscall.SIGTERM)
+	for {
+		if order, err := os.ReadFile(path); err == nil {
+			verb, rest, _ := strings.Cut(string(order), " ")
+			if verb == "eat" {
+				eat()
+			}
+			code, message, _ := strings.Cut(rest, " ")
+			number, err := strconv.Atoi(code)
+			if err != nil {
+				return err
+			}
+			if err := os.WriteFile("/dev/termination-log", []byte(message), 0o644); err != nil {
+				return err
+			}
+			os.Exit(number)
+		}
+		time.Sleep(50 * time.Millisecond)
 	}
 }
 
