@@ -15,6 +15,7 @@ from e2e.cluster.waiting import wait_until
 
 IMAGE = "localhost/deepsynth-probe:1"
 NAMESPACE = "probe"
+VOLUME = "probe-shared"
 RESTRICTED = {
     "allowPrivilegeEscalation": False,
     "capabilities": {"drop": ["ALL"]},
@@ -31,13 +32,14 @@ def probes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     layers = [{"probe": program("probe").read_bytes(), "deleted": b"below"}, {".wh.deleted": b""}]
     write_archive(archive, IMAGE, layers, ["/probe"])
     cluster.load_image(archive)
+    remove(cluster)  # of a run that was killed
     labels = {"pod-security.kubernetes.io/enforce": "restricted"}
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     cluster.kubectl("apply", "-f", "-", input=json.dumps(namespace))
     # The admission of pods needs it, and a controller makes it.
     wait_until(lambda: get(cluster, "serviceaccount", "default") is not None, "the namespace has a ServiceAccount")
     yield cluster
-    cluster.kubectl("delete", "namespace", NAMESPACE)
+    remove(cluster)
 
 
 @pytest.fixture
@@ -46,6 +48,10 @@ def faults(probes: Cluster) -> Iterator[Faults]:
         pytest.skip("this cluster is not ours to break")
     yield probes.faults
     wait_until(lambda: ready(probes, *probes.nodes), "the cluster is well again")
+
+
+def remove(cluster: Cluster) -> None:
+    cluster.kubectl("delete", "--ignore-not-found", f"namespace/{NAMESPACE}", f"persistentvolume/{VOLUME}")
 
 
 def get(cluster: Cluster, kind: str, name: str) -> Any:
@@ -165,11 +171,11 @@ def test_pods_on_different_nodes_share_a_volume(probes: Cluster) -> None:
     folder = Path(probes.volumes, "shared")
     folder.mkdir(exist_ok=True)
     folder.chmod(0o777)
-    metadata = {"name": "probe-shared"}
+    metadata = {"name": VOLUME}
     claim = {"name": "shared", "namespace": NAMESPACE}
     space = {"accessModes": ["ReadWriteMany"], "storageClassName": ""}
     volume = space | {"capacity": {"storage": "1Gi"}, "hostPath": {"path": str(folder)}, "claimRef": claim}
-    asked = space | {"volumeName": "probe-shared", "resources": {"requests": {"storage": "1Gi"}}}
+    asked = space | {"volumeName": VOLUME, "resources": {"requests": {"storage": "1Gi"}}}
     create(
         probes,
         {"apiVersion": "v1", "kind": "PersistentVolume", "metadata": metadata, "spec": volume},
@@ -184,7 +190,6 @@ def test_pods_on_different_nodes_share_a_volume(probes: Cluster) -> None:
         manifest["spec"]["containers"][0]["volumeMounts"] = [{"name": "shared", "mountPath": "/shared"}]
         create(probes, manifest)
         wait_for_phase(probes, pod, "Succeeded")
-    probes.kubectl("delete", "pv/probe-shared", "--wait=false")
 
 
 def test_a_killed_container_ends_as_if_the_kernel_had_killed_it(probes: Cluster, faults: Faults) -> None:
