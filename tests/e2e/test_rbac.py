@@ -44,7 +44,7 @@ def rights(cluster: Cluster) -> Iterator[Rights]:
     apply_all(cluster, None, *namespaces, *granted)
     yield Rights(cluster)
     delete = json.dumps({"apiVersion": "v1", "kind": "List", "items": [*granted, *namespaces]})
-    cluster.kubectl("delete", "--wait=false", "-f", "-", input=delete)
+    cluster.kubectl("delete", "--timeout=120s", "-f", "-", input=delete)
 
 
 @pytest.fixture(scope="module")
