@@ -37,7 +37,9 @@ class ControlGroup:
     def create(self) -> None:
         for hierarchy, folder in zip(hierarchies(), self.folders(), strict=True):
             folder.mkdir(parents=True, exist_ok=True)
-            _fill_cpuset(hierarchy, folder)
+            for level in _levels(hierarchy, folder):
+                _fill_cpuset(level)
+                _weigh(level)
 
     def processes(self) -> frozenset[int]:
         """Return every process in it and below it."""
@@ -68,16 +70,25 @@ class ControlGroup:
                 path.rmdir()
 
 
-def _fill_cpuset(hierarchy: Path, folder: Path) -> None:
+def _levels(hierarchy: Path, folder: Path) -> Iterator[Path]:
+    """Go down to a folder from the one below its hierarchy's root."""
+    parts = folder.relative_to(hierarchy).parts
+    return (hierarchy.joinpath(*parts[: depth + 1]) for depth in range(len(parts)))
+
+
+def _fill_cpuset(folder: Path) -> None:
     """A new group of version 1's cpuset takes no process before it says on which processors."""
     for file in ("cpuset.cpus", "cpuset.mems"):
-        source = hierarchy / file
-        if not source.exists():
-            continue
-        for path in (*reversed(folder.relative_to(hierarchy).parents), folder.relative_to(hierarchy)):
-            target = hierarchy / path / file
-            if not target.read_text().strip():
-                target.write_text(source.read_text())
+        target = folder / file
+        if target.exists() and not target.read_text().strip():
+            target.write_text((folder.parent / file).read_text())
+
+
+def _weigh(folder: Path) -> None:
+    """Let a cluster weigh ten processes on a busy machine: as one, its nodes would miss their leases."""
+    for file, weight in (("cpu.shares", "10240"), ("cpu.weight", "1000")):
+        if (folder / file).exists():
+            (folder / file).write_text(weight)
 
 
 def _folders_below(folder: Path) -> Iterator[Path]:
