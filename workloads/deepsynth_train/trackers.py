@@ -129,7 +129,7 @@ def _import(module: str, package: str, field: str) -> Any:
     except ImportError as error:
         raise ConfigurationError(
             f"{field}.{package}: the package {package} is not in the image ({error}); install it there (FROM the "
-            f"image, RUN pip install {package}) and set spec.image",
+            f"image, USER root, RUN python -m pip install {package}, USER 65532) and set spec.image",
             reason="TrackerNotInstalled",
         ) from error
 
