@@ -11,6 +11,7 @@ import pytest
 from e2e.cluster.bare import BareCluster
 from e2e.cluster.cgroups import hierarchies
 from e2e.cluster.kind import docker_answers
+from e2e.cluster.selection import temporary_cluster
 from e2e.cluster.waiting import wait_until
 
 NAME = "lifecycle"
@@ -73,3 +74,11 @@ def test_a_cluster_that_is_up_is_used_again(scratch: BareCluster) -> None:
     refused = subprocess.run(command("up", "--nodes", "1"), env=environment(), check=False, capture_output=True)
     assert refused.returncode != 0
     assert b"is up with 0 nodes: take it down first" in refused.stderr
+
+
+def test_a_temporary_cluster_is_a_new_one(scratch: BareCluster) -> None:
+    scratch.up(0)
+    scratch.kubectl("create", "namespace", "left-over")
+    with temporary_cluster(NAME, 0) as cluster:
+        assert cluster.kubectl("get", "namespace", "left-over", check=False).returncode != 0
+    assert not scratch.is_up

@@ -26,7 +26,7 @@ def cache_folder(*parts: str) -> Path:
 def locked(path: Path) -> Iterator[None]:
     """Hold a lock among processes; the kernel frees it when its holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("w") as lock:
+    with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from e2e.cluster.bare import BareCluster
-from e2e.cluster.cache import cache_folder
+from e2e.cluster.cache import cache_folder, locked
 from e2e.cluster.existing import ExistingCluster
 from e2e.cluster.interface import Cluster
 from e2e.cluster.kind import KindCluster, docker_answers
@@ -19,20 +19,52 @@ NODES = 2
 def provide_cluster() -> Iterator[Cluster]:
     """Yield the cluster of KUBECONFIG, else one by kind where Docker is, else a bare one.
 
-    What was up before stays up; what was made for this is taken down.
+    What a person brought up stays up; what was made for this is taken down.
     """
     given = os.environ.get("DEEPSYNTH_E2E_KUBECONFIG") or os.environ.get("KUBECONFIG")
     if given:
         yield _cluster_of(Path(given).resolve())
         return
     cluster = KindCluster(NAME) if docker_answers() else BareCluster(NAME)
-    was_up = cluster.is_up
-    cluster.up(NODES)
-    try:
+    if cluster.is_up and not _is_marked(NAME):
         yield cluster
-    finally:
-        if not was_up:
+        return
+    with _temporary(cluster, NODES):
+        yield cluster
+
+
+@contextmanager
+def temporary_cluster(name: str, nodes: int) -> Iterator[BareCluster]:
+    """Yield a new bare cluster of this name, whatever a run that was killed has left of it."""
+    cluster = BareCluster(name)
+    with _temporary(cluster, nodes):
+        yield cluster
+
+
+@contextmanager
+def _temporary(cluster: BareCluster | KindCluster, nodes: int) -> Iterator[None]:
+    """Another run that wants a cluster of this name waits for the end of this one.
+
+    The mark tells what a killed run has left from what a person wants to keep.
+    """
+    mark = _mark(cluster.name)
+    with locked(mark):
+        cluster.down()
+        mark.write_text("made by tests")
+        try:
+            cluster.up(nodes)
+            yield
+        finally:
             cluster.down()
+            mark.write_text("")
+
+
+def _mark(name: str) -> Path:
+    return cache_folder("clusters") / f"{name}.tests"
+
+
+def _is_marked(name: str) -> bool:
+    return _mark(name).exists() and _mark(name).read_text() != ""
 
 
 def _cluster_of(kubeconfig: Path) -> Cluster:
