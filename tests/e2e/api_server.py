@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2e.cluster.bare import BareCluster
 from e2e.cluster.clients import Clients
+from e2e.cluster.selection import temporary_cluster
 
 CRDS = Path(__file__).parents[2] / "crds"
 
@@ -13,11 +13,7 @@ CRDS = Path(__file__).parents[2] / "crds"
 @contextmanager
 def provide_api_server() -> Iterator[Clients]:
     """One of its own, so that no operator changes what a test has written."""
-    cluster = BareCluster("api-server")
-    cluster.up(0)
-    try:
+    with temporary_cluster("api-server", nodes=0) as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
         cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
         yield cluster
-    finally:
-        cluster.down()

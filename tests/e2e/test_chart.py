@@ -8,6 +8,7 @@ import pytest
 
 from e2e.cluster.bare import BareCluster
 from e2e.cluster.interface import Cluster
+from e2e.cluster.selection import temporary_cluster
 from e2e.installation import create_restricted_namespace
 from e2e.resources import build_generation, build_run
 from helm_chart import CHART, EVERYTHING_ON, NAMESPACE, merge, render_text
@@ -24,12 +25,10 @@ RELEASE = "deepsynth"
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[BareCluster]:
-    cluster = BareCluster("chart")
-    cluster.up(0)
-    for namespace in (NAMESPACE, USERS):
-        create_restricted_namespace(cluster, namespace)
-    yield cluster
-    cluster.down()
+    with temporary_cluster("chart", nodes=0) as cluster:
+        for namespace in (NAMESPACE, USERS):
+            create_restricted_namespace(cluster, namespace)
+        yield cluster
 
 
 @pytest.fixture

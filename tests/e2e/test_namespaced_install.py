@@ -7,7 +7,7 @@ import pytest
 from deepsynth_images.build import build_image
 from deepsynth_images.recipe import CPU
 from e2e.api import Api
-from e2e.cluster.bare import BareCluster
+from e2e.cluster.selection import temporary_cluster
 from e2e.installation import (
     RELEASE,
     SYSTEM_NAMESPACE,
@@ -34,15 +34,13 @@ NAMESPACED = {
 @pytest.fixture
 def team() -> Iterator[Installation]:
     """On a cluster of its own, for an operator of the whole cluster would work here too."""
-    cluster = BareCluster("namespaced")
-    cluster.up(1)
     image = build_image(CPU)
-    cluster.load_image(image.path)
-    installation = prepare_users(cluster, TEAM)
-    create_restricted_namespace(cluster, OTHER_TEAM)
-    install(cluster, build_values(image.reference, image.reference) | NAMESPACED)
-    yield installation
-    cluster.down()
+    with temporary_cluster("namespaced", nodes=1) as cluster:
+        cluster.load_image(image.path)
+        installation = prepare_users(cluster, TEAM)
+        create_restricted_namespace(cluster, OTHER_TEAM)
+        install(cluster, build_values(image.reference, image.reference) | NAMESPACED)
+        yield installation
 
 
 def test_a_team_s_operator_works_in_its_namespace_and_sees_no_other(team: Installation) -> None:

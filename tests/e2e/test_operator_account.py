@@ -9,6 +9,7 @@ import pytest
 
 from e2e.api import Api, wait_until
 from e2e.cluster.bare import BareCluster
+from e2e.cluster.selection import temporary_cluster
 from e2e.fake_pods import play_pods
 from e2e.installation import apply_all, create_restricted_namespace
 from e2e.operator_process import run_operator
@@ -21,10 +22,8 @@ NAMESPACED = {"watchNamespaces": [USERS]}
 
 @pytest.fixture(scope="module")
 def control_plane() -> Iterator[BareCluster]:
-    cluster = BareCluster("account")
-    cluster.up(0)
-    yield cluster
-    cluster.down()
+    with temporary_cluster("account", nodes=0) as cluster:
+        yield cluster
 
 
 def write_kubeconfig(cluster: BareCluster, rendered: Rendered, path: Path) -> Path:

@@ -9,6 +9,7 @@ import pytest
 
 from e2e.api import Api, wait_until
 from e2e.cluster.bare import BareCluster
+from e2e.cluster.selection import temporary_cluster
 from e2e.fake_pods import play_pods
 from e2e.installation import USER_NAMESPACE, create_restricted_namespace
 from e2e.operator_process import run_operator
@@ -24,10 +25,8 @@ MOST_MEBIBYTES = 400
 
 @pytest.fixture
 def control_plane() -> Iterator[BareCluster]:
-    cluster = BareCluster("scale")
-    cluster.up(0)
-    yield cluster
-    cluster.down()
+    with temporary_cluster("scale", nodes=0) as cluster:
+        yield cluster
 
 
 def test_a_hundred_resources_at_once_reach_their_end(control_plane: BareCluster, tmp_path: Path) -> None:
