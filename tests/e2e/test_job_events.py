@@ -1,0 +1,74 @@
+"""The in-memory Cluster replays what a real one does: the recordings are made again here, and must not have drifted.
+
+UPDATE_RECORDINGS=1 writes them anew; the diff is what a reviewer reads.
+"""
+
+import os
+import secrets
+from collections.abc import Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
+
+import pytest
+
+from e2e.cluster.archives import write_archive
+from e2e.cluster.binaries import program
+from e2e.cluster.interface import Cluster
+from e2e.job_event_recorder import JobEventRecorder
+from job_recordings import CASES, Recording, State
+
+IMAGE = "localhost/deepsynth-probe:job-events"
+LOSES_NODE = "node_lost"
+AT_ONCE = 5
+RACES = {"gang"}
+"""Both pods end in one moment: which of them the Job names, and whether it still deletes the other, is chance."""
+
+
+@pytest.fixture(scope="module")
+def namespace(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """For pods that mount a folder of their node, with the image on all nodes."""
+    name = f"job-events-{secrets.token_hex(3)}"
+    archive = tmp_path_factory.mktemp("images") / "probe.tar"
+    write_archive(archive, IMAGE, [{"probe": program("probe").read_bytes()}], ["/probe"])
+    cluster.load_image(archive)
+    cluster.kubectl("create", "namespace", name)
+    yield name
+    cluster.kubectl("delete", "namespace", name, "--wait=false")
+
+
+@pytest.fixture(scope="module")
+def recordings(cluster: Cluster, namespace: str) -> Mapping[str, Future[Recording]]:
+    """All cases made again, several at once; the one that takes a node from the others comes last."""
+
+    def record(case: str) -> Recording:
+        name = case.replace("_", "-")
+        return JobEventRecorder(cluster, namespace, IMAGE, name, Recording.read(case)).record()
+
+    with ThreadPoolExecutor(AT_ONCE) as pool:
+        made = {case: pool.submit(record, case) for case in CASES if case != LOSES_NODE}
+    if cluster.faults is not None:
+        with ThreadPoolExecutor() as pool:
+            made[LOSES_NODE] = pool.submit(record, LOSES_NODE)
+    return made
+
+
+@pytest.mark.parametrize("case", CASES)
+def test_a_real_cluster_still_does_what_was_recorded(recordings: Mapping[str, Future[Recording]], case: str) -> None:
+    if case not in recordings:
+        pytest.skip("this cluster is not ours to break")
+    fresh, recorded = recordings[case].result(), Recording.read(case)
+    if os.environ.get("UPDATE_RECORDINGS"):
+        fresh.write(case)
+    for index in recorded.indexes[: 1 if case in RACES else None]:
+        states = list_steady_states(recorded, index)
+        assert list_steady_states(fresh, index)[-len(states) :] == states, "older recordings began later"
+    ends = [dict(recording.header["end"]) for recording in (fresh, recorded)]
+    if case in RACES:
+        for end in ends:
+            end.pop("message")
+    assert ends[0] == ends[1]
+
+
+def list_steady_states(recording: Recording, index: int) -> list[State]:
+    """Without the moment in which a container has ended and its pod still runs: kubelets tell it or leave it out."""
+    states = recording.list_states(index)
+    return [state for state in states if state.phase != "Running" or state.exit_code is None]
