@@ -12,6 +12,8 @@ import stat
 import subprocess
 import time
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 from e2e.cluster.archives import Image, Layer, open_layer, read_images, write_index
@@ -36,9 +38,8 @@ def load_archive(archive: Path, nodes: Sequence[Machine]) -> None:
     """Put every image of an archive on the nodes."""
     for image in read_images(archive):
         _unpack_layers(image)
-        for node in nodes:
-            _lend_layers(image, node)
-            _register(image, node)
+        with ThreadPoolExecutor() as pool:
+            list(pool.map(partial(_lend_image, image), nodes))
 
 
 def _layer_folder(layer: Layer) -> Path:
@@ -89,32 +90,36 @@ def _translate_whiteouts(folder: Path) -> None:
                 os.mknod(marker.with_name(name.removeprefix(WHITEOUT)), stat.S_IFCHR, os.makedev(0, 0))
 
 
-def _lend_layers(image: Image, node: Machine) -> None:
+def _lend_image(image: Image, node: Machine) -> None:
+    known = {line.split()[0] for line in _ctr(node, "snapshots", "list").splitlines()}
     parent = ""
     for layer, chain in zip(image.layers, image.chain_ids(), strict=True):
-        if _ctr(node, "snapshots", "info", chain, check=False) is None:
-            _lend(layer, chain, parent, node)
+        if chain not in known:
+            key = f"lending-{chain}"
+            if key in known:  # of a loading that was interrupted
+                _ctr(node, "snapshots", "remove", key)
+            _lend(layer, chain, key, parent, node)
         parent = chain
+    _register(image, node)
 
 
-def _lend(layer: Layer, chain: str, parent: str, node: Machine) -> None:
+def _lend(layer: Layer, chain: str, key: str, parent: str, node: Machine) -> None:
     """Do what unpacking does, prepare and commit a snapshot, with a link for its content.
 
     Only snapshots above it are ever written to: the kernel copies a file up before it changes it.
     """
-    key = f"lending-{chain}"
-    _ctr(node, "snapshots", "remove", key, check=False)  # of a loading that was interrupted
     mounts = _ctr(node, "snapshots", "prepare", "--mounts", key, *([parent] if parent else []))
-    found = re.search(r"(?:upperdir=)?(/var/lib/containerd/[^\":,\s]+/snapshots/\d+/fs)", _upper_first(mounts or ""))
-    assert found is not None, mounts
-    content = node.on_disk(found[1])
+    content = node.on_disk(_writable_folder(mounts))
     content.rmdir()
     content.symlink_to(_layer_folder(layer))
     _ctr(node, "snapshots", "commit", chain, key)
 
 
-def _upper_first(mounts: str) -> str:
-    return mounts[mounts.find("upperdir=") :] if "upperdir=" in mounts else mounts
+def _writable_folder(mounts: str) -> str:
+    """Find in the mounts of a new snapshot where its own content goes: the lowest one is a folder by itself."""
+    found = re.search(r"upperdir=([^\",]+)", mounts) or re.search(r"(/[^\",\s]+/snapshots/\d+/fs)", mounts)
+    assert found is not None, mounts
+    return found[1]
 
 
 def _register(image: Image, node: Machine) -> None:
@@ -124,6 +129,5 @@ def _register(image: Image, node: Machine) -> None:
     index.unlink()
 
 
-def _ctr(node: Machine, *arguments: str, check: bool = True) -> str | None:
-    done = node.run(str(program("ctr")), "--namespace", "k8s.io", *arguments, check=check)
-    return None if done.returncode else done.stdout
+def _ctr(node: Machine, *arguments: str) -> str:
+    return node.run(str(program("ctr")), "--namespace", "k8s.io", *arguments).stdout
