@@ -70,7 +70,7 @@ def test_an_exception_on_rank_1_is_named_with_rank_and_node_and_the_retries_end(
 
 
 def test_a_bad_configuration_is_not_tried_again(installation: Installation) -> None:
-    life = begin(installation, "bad-configuration", model={"uri": "config://no-such-model"}, backoffLimit=3)
+    life = begin(installation, "bad-configuration", model={"uri": "pvc://deepsynth/no-such-model"}, backoffLimit=3)
     failed = get_failure(life)
     assert len(life.run.status.attempts) == 1
     assert life.run.status.attempts[0].exit_code == 64
@@ -98,9 +98,9 @@ def test_a_missing_secret_that_comes_late_is_no_failure(installation: Installati
 
 
 def test_an_image_that_cannot_be_pulled_is_told_at_once(installation: Installation) -> None:
-    life = begin(installation, "no-image", image="registry.invalid/gpu:1", startTimeoutSeconds=40, backoffLimit=0)
-    assert "registry.invalid/gpu:1" in wait_for_reason(life, "ImagePullBackOff")
-    assert "registry.invalid/gpu:1" in get_failure(life).message
+    life = begin(installation, "no-image", image="127.0.0.1:9/gpu:1", startTimeoutSeconds=40, backoffLimit=0)
+    assert "127.0.0.1:9/gpu:1" in wait_for_reason(life, "ImagePullBackOff")
+    assert "127.0.0.1:9/gpu:1" in get_failure(life).message
 
 
 def test_pods_without_a_place_are_told_at_once(installation: Installation) -> None:
