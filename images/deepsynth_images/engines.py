@@ -46,7 +46,8 @@ class CommandLine:
     def build(self, image: str, arguments: Sequence[str], log: Path) -> None:
         # Containers of a build need what this machine reaches, loopback included: mirrors are often there.
         command = [self.program, "build", "--network", "host", "--tag", image, *arguments]
-        _run_logged(command, log, {"DOCKER_BUILDKIT": "1"})
+        # Docker: secrets. Podman: no container runtime, which would insist on cgroups of its own.
+        _run_logged(command, log, {"DOCKER_BUILDKIT": "1", "BUILDAH_ISOLATION": "chroot"})
 
     def export(self, image: str, folder: Path) -> Path:
         archive = folder / f"{_name(image)}.tar"
