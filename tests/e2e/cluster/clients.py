@@ -38,8 +38,10 @@ class Clients:
 
     def set_gpus(self, gpus_per_node: int, nodes: Sequence[str] | None = None) -> None:
         """Say in the nodes' status that they have GPUs: kubelets leave resources alone that no plugin of theirs has."""
-        path = "/status/capacity/" + GPU.replace("/", "~1")  # as a JSON pointer writes it
-        patch = json.dumps([{"op": "add", "path": path, "value": str(gpus_per_node)}])
+        name = GPU.replace("/", "~1")  # as a JSON pointer writes it
+        offers = ("capacity", "allocatable")  # the kubelet would derive the second within ten seconds
+        added = [{"op": "add", "path": f"/status/{offer}/{name}", "value": str(gpus_per_node)} for offer in offers]
+        patch = json.dumps(added)
         for node in sorted(self.ready_nodes()) if nodes is None else nodes:
             self.kubectl("patch", "node", node, "--subresource=status", "--type=json", "-p", patch)
 
