@@ -40,7 +40,7 @@ def _up(cluster: BareCluster, nodes: int) -> None:
 
 
 def _status(cluster: BareCluster) -> None:
-    if not cluster.is_up:
+    if not cluster.is_well:
         sys.exit(f"cluster {cluster.name} is not up, or not all its nodes are Ready")
     print(f"cluster {cluster.name} is up: {len(cluster.nodes)} nodes, KUBECONFIG={cluster.kubeconfig}")
 

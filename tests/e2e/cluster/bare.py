@@ -4,7 +4,7 @@ import hashlib
 import os
 import shutil
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -56,7 +56,7 @@ class BareCluster(Clients):
         """Bring it up with so many nodes, unless it is up and well; clean what an earlier run left behind."""
         require_root()
         with locked(self.folder.with_suffix(".lock")):
-            if self.is_up:
+            if self.is_well:
                 self._require_same(count)
                 return
             self._take_down()
@@ -78,10 +78,12 @@ class BareCluster(Clients):
 
     @property
     def is_up(self) -> bool:
-        """Tell whether it runs and all its nodes are Ready."""
-        if not self.kubeconfig.exists() or not self.control_plane.machine.is_on:
-            return False
-        return self._api_server_is_ready() and self.ready_nodes() == set(self.nodes)
+        return self.kubeconfig.exists() and self.control_plane.machine.is_on
+
+    @property
+    def is_well(self) -> bool:
+        """Tell whether it answers and all its nodes are Ready."""
+        return self.is_up and self._api_server_is_ready() and self.ready_nodes() == set(self.nodes)
 
     def start_node(self, name: str) -> None:
         node = self.node(name)
@@ -89,10 +91,10 @@ class BareCluster(Clients):
         node.boot(self.control_plane.machine, len(self.nodes))
         node.start_kubelet()
         before = time.time()
-        wait_until(lambda: name in self.ready_nodes(since=before), f"node {name} is Ready")
+        self._wait_until(lambda: name in self.ready_nodes(since=before), f"node {name} is Ready")
 
     def wait_for_api_server(self) -> None:
-        wait_until(self._api_server_is_ready, "the API server is ready")
+        self._wait_until(self._api_server_is_ready, "the API server is ready")
 
     def load_image(self, archive: Path, nodes: Sequence[str] | None = None) -> None:
         load_archive(archive, [self.node(name).machine for name in (self.nodes if nodes is None else nodes)])
@@ -107,12 +109,12 @@ class BareCluster(Clients):
         self.wait_for_api_server()
         for node in nodes:
             node.start_kubelet()
-        wait_until(lambda: self.ready_nodes() == set(self.nodes), f"{count} nodes are Ready")
+        self._wait_until(lambda: self.ready_nodes() == set(self.nodes), f"{count} nodes are Ready")
 
     def _prepare_node(self, node: Node, count: int) -> None:
         node.configure()
         node.boot(self.control_plane.machine, count)
-        wait_until(lambda: _containerd_answers(node.machine), f"containerd of {node.name} answers")
+        self._wait_until(lambda: _containerd_answers(node.machine), f"containerd of {node.name} answers")
         archive = node.machine.folder / "pause.tar"
         write_archive(archive, PAUSE_IMAGE, [{"pause": program("pause").read_bytes()}], ["/pause"])
         load_archive(archive, [node.machine])
@@ -126,6 +128,9 @@ class BareCluster(Clients):
         group = ControlGroup(self._group)
         group.kill()
         group.remove()
+
+    def _wait_until(self, holds: Callable[[], bool], what: str) -> None:
+        wait_until(holds, f"{what}: {self.folder}/machines/*/logs tell more")
 
     def _require_same(self, count: int) -> None:
         if count != len(self.nodes):

@@ -33,6 +33,10 @@ class KindCluster(Clients):
     def is_up(self) -> bool:
         return self.name in self._kind("get", "clusters").split()
 
+    @property
+    def is_well(self) -> bool:
+        return self.ready_nodes() >= set(self.nodes)
+
     def up(self, count: int) -> None:
         if self.is_up:
             return

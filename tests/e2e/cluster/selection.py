@@ -10,6 +10,7 @@ from e2e.cluster.cache import cache_folder, locked
 from e2e.cluster.existing import ExistingCluster
 from e2e.cluster.interface import Cluster
 from e2e.cluster.kind import KindCluster, docker_answers
+from e2e.cluster.waiting import wait_until
 
 NAME = "deepsynth"
 NODES = 2
@@ -27,6 +28,7 @@ def provide_cluster() -> Iterator[Cluster]:
         return
     cluster = KindCluster(NAME) if docker_answers() else BareCluster(NAME)
     if cluster.is_up and not _is_marked(NAME):
+        wait_until(lambda: cluster.is_well, f"cluster {NAME} is well: if it cannot be, take it down")
         yield cluster
         return
     with _temporary(cluster, NODES):
