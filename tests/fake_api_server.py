@@ -1,7 +1,7 @@
 """An API server on loopback with the rules that a client has to cope with, and faults on demand.
 
-It knows uids, resourceVersions, the status subresource, preconditions, server-side apply and pages; not schemas, not
-authorization, not watches.
+It knows uids, resourceVersions, the status subresource, preconditions, server-side apply, pages, tokens and, by
+fake_watches, watches; not schemas and not authorization.
 """
 
 import asyncio
@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
@@ -20,6 +20,8 @@ from deepsynth_operator.api_paths import RESOURCES, build_path
 from deepsynth_operator.api_server import ApiServer, Timeouts
 
 Manifest = dict[str, Any]
+Listener = Callable[[str, Manifest], None]
+"""Called with ADDED, MODIFIED or DELETED and the object."""
 
 
 @dataclass
@@ -57,6 +59,9 @@ class FakeApiServer:
         self.objects: dict[str, Manifest] = {}
         self.faults: list[Fault] = []
         self.requests: list[Seen] = []
+        self.listeners: list[Listener] = []
+        self.token = ""
+        """Without it in the header every answer is 401, once it is set."""
         self.active = self.most_active = 0
         self._versions = itertools.count(100)
         self._uids = itertools.count(1)
@@ -71,7 +76,7 @@ class FakeApiServer:
         return self.objects.get(build_path(kind, namespace, name))
 
     def delete(self, kind: Any, name: str, namespace: str = "default") -> Manifest:
-        return self.objects.pop(build_path(kind, namespace, name))
+        return self._remove(build_path(kind, namespace, name))
 
     def list_kind(self, kind: str) -> list[Manifest]:
         return [item for item in self.objects.values() if item["kind"] == kind]
@@ -89,8 +94,10 @@ class FakeApiServer:
         body = json.loads(text) if text else None
         self.requests.append(Seen(request.method, request.path, dict(request.query), request.headers, body))
         fault = next((item for item in self.faults if item.matches(request)), None)
+        if self.token and request.headers.get("Authorization", "").rpartition(" ")[2] != self.token:
+            return web.json_response({"kind": "Status", "message": "Unauthorized", "code": 401}, status=401)
         if fault is None:
-            return self._answer(request, body)
+            return await self.respond(request, body)
         self.faults.remove(fault)
         answer = self._answer(request, body) if fault.after else None
         await asyncio.sleep(fault.seconds)
@@ -100,6 +107,10 @@ class FakeApiServer:
         if fault.status:
             return web.json_response(fault.body, status=fault.status, headers=fault.headers)
         return answer or self._answer(request, body)
+
+    async def respond(self, request: web.Request, body: Any) -> web.StreamResponse:
+        """The answer when nothing goes wrong."""
+        return self._answer(request, body)
 
     def _answer(self, request: web.Request, body: Any) -> web.Response:
         try:
@@ -135,7 +146,8 @@ class FakeApiServer:
         return {
             "kind": f"{kind}List",
             "metadata": {"resourceVersion": version, "continue": rest},
-            "items": items[begin : begin + limit] or None,
+            "items": items[begin : begin + limit]
+            or (None if "PartialObjectMetadata" in request.headers["Accept"] else []),
         }
 
     def _create(self, request: web.Request, body: Manifest) -> Manifest:
@@ -166,7 +178,7 @@ class FakeApiServer:
         found = self._find(request.path)
         if (body or {}).get("preconditions", {}).get("uid") not in {None, found["metadata"]["uid"]}:
             raise _Refusal(409, "Conflict")
-        return self.objects.pop(request.path)
+        return self._remove(request.path)
 
     def _find(self, path: str) -> Manifest:
         if path not in self.objects:
@@ -179,7 +191,21 @@ class FakeApiServer:
         uid = known.get("uid") or manifest["metadata"].get("uid") or f"uid-{next(self._uids)}"
         stored["metadata"] |= {"uid": uid, "resourceVersion": str(next(self._versions))}
         self.objects[path] = stored
+        self._tell("MODIFIED" if known else "ADDED", stored)
         return deepcopy(stored)
+
+    def _remove(self, path: str) -> Manifest:
+        removed = self.objects.pop(path)
+        removed["metadata"]["resourceVersion"] = str(next(self._versions))
+        self._tell("DELETED", removed)
+        return removed
+
+    def _tell(self, event: str, manifest: Manifest) -> None:
+        for listener in self.listeners:
+            listener(event, manifest)
+
+
+Served = TypeVar("Served", bound=FakeApiServer)
 
 
 class _Refusal(Exception):  # noqa: N818 - an answer
@@ -208,10 +234,16 @@ _METHODS: dict[str, Callable[[FakeApiServer, web.Request, Any], Manifest]] = {
 @asynccontextmanager
 async def serve_api() -> AsyncIterator[FakeApiServer]:
     """A server on a free port of loopback."""
-    server = FakeApiServer()
+    async with serve(FakeApiServer()) as server:
+        yield server
+
+
+@asynccontextmanager
+async def serve(server: Served) -> AsyncIterator[Served]:
+    """Let it listen on a free port of loopback."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.handle)
-    runner = web.AppRunner(application, access_log=None)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.port = runner.addresses[0][1]

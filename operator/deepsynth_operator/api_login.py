@@ -1,7 +1,7 @@
 """Credentials for the API server: the pod's service account, or else the kubeconfig."""
 
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -19,7 +19,7 @@ class Login:
     ca_path: str | None
     insecure: bool
     scheme: str | None
-    token: str | None
+    token: str | None = field(repr=False)
     certificate_path: str | None
     private_key_path: str | None
     proxy_url: str | None

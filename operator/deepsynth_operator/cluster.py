@@ -55,11 +55,12 @@ class Cluster(Protocol):
     async def create(self, manifest: Manifest) -> None:
         """Create a child. It exists already with the same owner uid label: that is success.
 
-        Raises ForeignChild when another owner's object has the name, Refused when the API server never will.
+        Raises ForeignChild when another owner's object has the name, Refused when the API server never will,
+        NamespaceGoing when the namespace is being deleted.
         """
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply with the controller's field manager: for Services. Raises Refused."""
+        """Server-side apply with the controller's field manager: for Services. Raises Refused and NamespaceGoing."""
 
     async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
         """Set spec.parallelism. Raises Conflict when the Job has another uid; a Job that is gone is success."""

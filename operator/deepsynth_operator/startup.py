@@ -67,32 +67,39 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Return when `stop` is set and all is done. Raises what ended a part that should go on for ever."""
+        # Made before kopf starts: when kopf ends, it cancels every task that is younger than itself.
+        stopping = asyncio.create_task(_wait_for(stop))
         application = build_application(self._health, self._metrics)
         runner = await serve(application, self._process.http_host, self._process.http_port)
         try:
             listing = asyncio.create_task(list_everything(self._api, self._cache, self._namespaces))
-            if await _run_until(stop, listing):
+            if await _run_until(stopping, listing):
                 self._health.is_ready = True
                 _logger.info("ready: %s", ", ".join(self._process.namespaces) or "all namespaces")
-                await self._work(stop)
+                await self._work(stop, stopping)
+            await _cancel(listing)
         finally:
+            await _cancel(stopping)
             await runner.cleanup()
 
-    async def _work(self, stop: asyncio.Event) -> None:
+    async def _work(self, stop: asyncio.Event, stopping: asyncio.Task[None]) -> None:
         stop_watching, watching_started = asyncio.Event(), asyncio.Event()
         queue = asyncio.create_task(self._queue.run(self._process.workers), name="queue")
         audit = asyncio.create_task(self._audit.run(), name="audit")
-        await asyncio.sleep(0)  # kopf, when it ends, cancels the tasks that began after it
+        started = asyncio.create_task(_wait_for(watching_started))
+        await asyncio.sleep(0)  # so that the queue's workers are older than kopf
         watching = asyncio.create_task(self._watch(stop_watching, watching_started), name="watching")
         try:
-            await _run_until(watching_started, watching)
+            await _run_until(started, stopping, watching)
             _stop_on_signals(stop)  # kopf has taken the signals; but what is being done has to end before the watches
-            await _run_until(stop, queue, audit, watching)
+            await _run_until(stopping, queue, audit, watching)
         finally:
             await self._finish(queue)
             await _cancel(audit)
+            await _cancel(started)
             stop_watching.set()
             await asyncio.wait({watching})
+        watching.result()
 
     async def _watch(self, stop: asyncio.Event, started: asyncio.Event) -> None:
         await kopf.operator(
@@ -121,12 +128,13 @@ def _stop_on_signals(stop: asyncio.Event) -> None:
         loop.add_signal_handler(number, stop.set)
 
 
-async def _run_until(stop: asyncio.Event, *tasks: asyncio.Task[None]) -> bool:
-    """Wait until `stop` is set or one of `tasks` has ended; whether it was a task. Raises what ended that."""
-    stopping = asyncio.create_task(stop.wait())
+async def _wait_for(event: asyncio.Event) -> None:
+    await event.wait()
+
+
+async def _run_until(stopping: asyncio.Task[None], *tasks: asyncio.Task[None]) -> bool:
+    """Wait until `stopping` or one of `tasks` has ended; whether it was one of these. Raises what ended that."""
     done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
-    if stopping not in done:
-        await _cancel(stopping)
     for task in done - {stopping}:
         task.result()
     return bool(done - {stopping})

@@ -1,0 +1,210 @@
+"""The operator put together, against an API server that can be watched: start, work, trouble, stop."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import pytest
+from kubernetes.aio.client.configuration import Configuration
+
+from builders import a_training_run
+from deepsynth_operator.api_server import ApiServer
+from deepsynth_operator.metrics import Metrics
+from deepsynth_operator.report_reader import ReportReader
+from deepsynth_operator.settings import ProcessSettings, Settings
+from deepsynth_operator.startup import Operator
+from deepsynth_operator.watch_audit import WatchAudit
+from fake_api_server import Fault
+from fake_watches import WatchedApiServer, serve_in_a_thread
+
+WATCHES = 4
+
+
+class Running:
+    """An operator at work. `stop` ends it as SIGTERM does."""
+
+    def __init__(self, server: WatchedApiServer, stop: asyncio.Event, task: asyncio.Task[None]) -> None:
+        self.server, self.stop, self.task = server, stop, task
+
+    async def wait_until(self, check: Callable[[], object], seconds: float = 20) -> None:
+        async with asyncio.timeout(seconds):
+            while not check():
+                if self.task.done():
+                    self.task.result()
+                await asyncio.sleep(0.02)
+
+    async def apply(self, name: str = "read-xsum", namespace: str = "default") -> None:
+        """Create a run, and wait for its Job."""
+        run = a_training_run(name).named(name, namespace, uid=f"uid-of-{name}")
+        self.server.put(run.to_manifest())
+        await self.wait_until(lambda: self.server.get("Job", f"{name}-train-1", namespace))
+
+    def get_status(self, name: str = "read-xsum") -> dict[str, Any]:
+        status: dict[str, Any] = (self.server.get("TrainingRun", name) or {}).get("status", {})
+        return status
+
+
+def operate(script: Callable[[Running], Awaitable[None]], *, token: str = "", **settings: Any) -> None:
+    """Run an operator while `script` acts on its API server, then stop it."""
+
+    async def main(server: WatchedApiServer) -> None:
+        metrics = Metrics()
+        api, reports = ApiServer(build_configuration(server), metrics.count_request), ReportReader(metrics.count_poll)
+        process = ProcessSettings(http_host="127.0.0.1", http_port=0, shutdown_seconds=2, **settings)
+        stop = asyncio.Event()
+        task = asyncio.create_task(Operator(api, reports, metrics, Settings(), process).run(stop))
+        try:
+            await script(Running(server, stop, task))
+        finally:
+            stop.set()
+            await asyncio.wait({task})
+            await reports.close()
+            await api.close()
+        task.result()
+
+    with serve_in_a_thread() as server:
+        server.token = token
+        asyncio.run(main(server))
+
+
+def build_configuration(server: WatchedApiServer) -> Configuration:
+    """Its token is always the one the server wants, as a service account's file is kept up to date."""
+    configuration = Configuration(host=f"http://127.0.0.1:{server.port}")
+
+    async def refresh(configuration: Configuration) -> None:
+        configuration.api_key["BearerToken"] = f"bearer {server.token}"
+
+    configuration.api_key["BearerToken"] = "bearer none"
+    configuration.refresh_api_key_hook = refresh  # type: ignore[assignment]  # the library's own type is None
+    return configuration
+
+
+def test_a_run_that_is_applied_gets_its_job_and_nothing_on_itself() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        await running.apply()
+        await running.wait_until(lambda: running.get_status().get("state") == "Starting")
+        metadata = (running.server.get("TrainingRun", "read-xsum") or {})["metadata"]
+        assert metadata.keys() & {"annotations", "finalizers"} == set()
+        writes = {(seen.method, seen.path) for seen in running.server.requests if seen.method != "GET"}
+        on_the_run = [(method, path) for method, path in writes if "/trainingruns/" in path]
+        assert on_the_run == [("PUT", "/apis/deepsynth.io/v1alpha1/namespaces/default/trainingruns/read-xsum/status")]
+
+    operate(script)
+
+
+def test_what_was_there_before_is_worked_on() -> None:
+    async def script(running: Running) -> None:
+        running.server.put(a_training_run().to_manifest())
+        await running.wait_until(lambda: running.server.get("Job", "read-xsum-train-1"))
+
+    operate(script)
+
+
+def test_only_our_children_are_asked_for() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        for plural in ("jobs", "pods"):
+            asked = [seen for seen in running.server.requests if seen.path.endswith(f"/{plural}")]
+            selectors = {seen.query["labelSelector"] for seen in asked}
+            assert selectors == {"app.kubernetes.io/managed-by=deepsynth-operator"}
+
+    operate(script)
+
+
+def test_only_the_named_namespaces_are_looked_at() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == 2 * WATCHES)
+        running.server.put(a_training_run("elsewhere").named("elsewhere", "c", uid="e").to_manifest())
+        await running.apply("here", "b")
+        assert running.server.get("Job", "elsewhere-train-1", "c") is None
+        assert {seen.path for seen in running.server.requests if seen.path.endswith("/pods")} == {
+            "/api/v1/namespaces/a/pods",
+            "/api/v1/namespaces/b/pods",
+        }
+
+    operate(script, namespaces=("a", "b"))
+
+
+def test_a_broken_watch_is_opened_again() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        running.server.break_watches()
+        running.server.faults = [Fault(500, path="/trainingruns"), Fault(403, path="/jobs"), Fault(429, path="/pods")]
+        await running.wait_until(lambda: running.server.watches == WATCHES and not running.server.faults)
+        await running.apply()
+
+    operate(script)
+
+
+def test_a_token_that_is_replaced_is_taken_up_by_requests_and_watches() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        running.server.token = "second"
+        running.server.break_watches()
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        await running.apply()
+
+    operate(script, token="first")
+
+
+def test_a_reconcile_that_is_under_way_ends_before_the_operator_does() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        running.server.faults = [Fault(method="POST", path="/jobs", seconds=1)]
+        running.server.put(a_training_run().to_manifest())
+        await running.wait_until(lambda: not running.server.faults)
+        running.stop.set()
+        await asyncio.wait({running.task})
+        assert running.server.get("Job", "read-xsum-train-1") is not None
+
+    operate(script)
+
+
+def test_a_reconcile_that_goes_on_for_too_long_is_broken_off() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        running.server.faults = [Fault(method="POST", path="/jobs", seconds=8)]
+        running.server.put(a_training_run().to_manifest())
+        await running.wait_until(lambda: not running.server.faults)
+        running.stop.set()
+        async with asyncio.timeout(6):
+            await asyncio.wait({running.task})
+
+    operate(script)
+
+
+def test_it_can_be_stopped_while_it_waits_for_the_crds() -> None:
+    async def script(running: Running) -> None:
+        running.server.faults = [Fault(404, path="/datasetgenerations")] * 99
+        await running.wait_until(lambda: len(running.server.faults) < 99)
+        running.stop.set()
+        async with asyncio.timeout(2):
+            await asyncio.wait({running.task})
+
+    operate(script)
+
+
+def test_a_defect_in_a_part_that_should_never_end_ends_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def fail(_: object) -> None:
+        await asyncio.sleep(0.5)
+        raise ZeroDivisionError
+
+    async def script(running: Running) -> None:
+        await asyncio.wait({running.task}, timeout=20)
+        assert running.task.done()
+
+    monkeypatch.setattr(WatchAudit, "run", fail)
+    with pytest.raises(ZeroDivisionError):
+        operate(script)
+
+
+def test_watches_that_fail_for_good_end_the_operator_with_what_they_said() -> None:
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        running.server.fail_watches()
+        await asyncio.wait({running.task}, timeout=20)
+        assert running.task.done()
+
+    with pytest.raises(Exception, match="no leader"):
+        operate(script)
