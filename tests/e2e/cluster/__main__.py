@@ -1,7 +1,6 @@
 """A real Kubernetes cluster on this machine, without Docker: `python -m e2e.cluster up|down|status`."""
 
 import argparse
-import shutil
 import sys
 import time
 
@@ -33,10 +32,9 @@ def main() -> None:
 def _up(cluster: BareCluster, nodes: int) -> None:
     began = time.monotonic()
     cluster.up(nodes)
-    kubectl = shutil.which("kubectl") or program("kubectl")
     print(f"cluster {cluster.name} is up ({time.monotonic() - began:.1f} s), files and logs are in {cluster.folder}")
     print(f"  export KUBECONFIG={cluster.kubeconfig}")
-    print(f"  {kubectl} get nodes")
+    print(f"  {program('kubectl')} get nodes")
 
 
 def _status(cluster: BareCluster) -> None:
