@@ -60,6 +60,8 @@ class Kill:
     failures: int = 0
 
 
+SMOKE = {"a deleted pod", "a killed worker"}
+"""One kill of each kind is tried in every run of CI; `make e2e` tries all."""
 KILLS = {
     "a deleted pod": Kill(delete_pod, "Disrupted", {"PodDeleted", "PeerLost", "Stopped"}),
     "an evicted pod": Kill(evict_pod, "Disrupted", {"Evicted"}),
@@ -78,7 +80,10 @@ def begin(installation: Installation, faults: Faults) -> Callable[..., Scene]:
     return begin
 
 
-@pytest.mark.parametrize("kill", [pytest.param(kill, id=name) for name, kill in KILLS.items()])
+@pytest.mark.parametrize(
+    "kill",
+    [pytest.param(kill, id=name, marks=[] if name in SMOKE else [pytest.mark.slow]) for name, kill in KILLS.items()],
+)
 def test_a_run_survives_and_its_model_is_the_undisturbed_one(
     kill: Kill, begin: Callable[..., Scene], undisturbed: str, request: pytest.FixtureRequest
 ) -> None:
@@ -133,6 +138,7 @@ def test_the_api_server_may_restart(begin: Callable[..., Scene], undisturbed: st
     assert_undisturbed(scene.life.run)
 
 
+@pytest.mark.slow
 def test_etcd_may_be_away_for_half_a_minute(begin: Callable[..., Scene], undisturbed: str) -> None:
     scene = begin("stop-etcd")
     scene.life.wait_for_saved_step(5)

@@ -74,6 +74,7 @@ def test_a_shard_that_runs_out_of_memory_once_is_drawn_again(installation: Insta
     assert hash_shards(installation, "oom") == hash_shards(installation, "pages")
 
 
+@pytest.mark.slow
 def test_a_node_that_is_lost_while_pages_are_drawn_is_left_behind(
     installation: Installation, faults: Faults, expected: dict[str, str]
 ) -> None:

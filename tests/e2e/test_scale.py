@@ -15,6 +15,7 @@ from e2e.installation import USER_NAMESPACE, create_restricted_namespace
 from e2e.operator_process import run_operator
 from e2e.resources import build_generation, build_run
 
+pytestmark = pytest.mark.slow
 CRDS = Path(__file__).parents[2] / "crds"
 COUNT = 50
 END_SECONDS = 600

@@ -2,10 +2,14 @@
 
 from typing import Any
 
+import pytest
+
 from e2e.api import wait_until
 from e2e.installation import RELEASE, SYSTEM_NAMESPACE, Installation, install, upgrade
 from e2e.lives import RunLife
 from e2e.resources import build_run
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_run_goes_on_through_upgrade_uninstall_and_install(
