@@ -1,8 +1,9 @@
 """What Jobs and pods did on a real cluster: tests/fixtures/job_events, and how two such recordings are compared."""
 
 import json
+from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final, Self
 
@@ -11,13 +12,15 @@ from deepsynth_local.pod_runner import ContainerExit
 FOLDER: Final = Path(__file__).parent / "fixtures" / "job_events"
 CASES: Final = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
 Step = str | list[str]
+PodKey = tuple[int, int]
+"""Completion index, and how many pods of this index there were before."""
 
 
 @dataclass(frozen=True)
 class State:
     """What counts of a pod. Names and moments differ each time, and the finalizer's removal is a race."""
 
-    index: int
+    pod: PodKey
     phase: str
     deleting: bool
     disruption: str | None
@@ -25,10 +28,36 @@ class State:
     exit_reason: str
     deleted: bool = False
 
+    @property
+    def is_steady(self) -> bool:
+        """Kubelets tell or leave out the moment in which a container has ended and its pod still runs."""
+        return self.phase != "Running" or self.exit_code is None
+
+
+@dataclass
+class PodNames:
+    """The pods of each index in the order in which they were first seen."""
+
+    names: dict[int, list[str]] = field(default_factory=lambda: defaultdict(list))
+
+    def get_key(self, index: int, name: str) -> PodKey:
+        known = self.names[index]
+        if name not in known:
+            known.append(name)
+        return index, known.index(name)
+
+    def get_newest(self, index: int) -> str:
+        """Raises IndexError when there is none yet."""
+        return self.names[index][-1]
+
+    @property
+    def keys(self) -> list[PodKey]:
+        return sorted((index, number) for index, known in self.names.items() for number in range(len(known)))
+
 
 @dataclass(frozen=True)
 class Recording:
-    """header: the Job's spec, the steps, and how the Job ended. events: the pods', as a watch told them."""
+    """header: the Job's spec without its template, the steps, how the Job ended. events: a watch's, of its pods."""
 
     header: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
@@ -44,42 +73,53 @@ class Recording:
 
     @property
     def steps(self) -> list[Step]:
-        """From the Job's creation on."""
-        return [*self.header["given"], *self.header["steps"]]
-
-    @property
-    def snapshot(self) -> set[State]:
-        """The state in which the recording began: ADDED events of pods that are not Pending."""
-        return {parse_record(event) for event in self.events[: self._begin]}
+        steps: list[Step] = self.header["steps"]
+        return steps
 
     @property
     def timed(self) -> list[tuple[str, State]]:
-        """What followed, repetitions left out."""
-        return drop_repetitions([(event["time"], parse_record(event)) for event in self.events[self._begin :]])
+        """Moments and states, repetitions left out."""
+        keys = [self._names.get_key(event["index"], event["pod"]) for event in self.events]
+        return drop_repetitions(
+            [(event["time"], _parse(event, key)) for event, key in zip(self.events, keys, strict=True)]
+        )
 
     @property
-    def indexes(self) -> list[int]:
-        return sorted({event["index"] for event in self.events})
+    def pods(self) -> list[PodKey]:
+        return self._names.keys
 
-    def list_states(self, index: int) -> list[State]:
-        """All states of one pod, the one it began with included."""
-        states = [(event["time"], parse_record(event)) for event in self.events if event["index"] == index]
-        return [state for _, state in drop_repetitions(states)]
+    def list_states(self, pod: PodKey) -> list[State]:
+        return [state for _, state in self.timed if state.pod == pod]
 
-    def get_exit(self, index: int) -> ContainerExit:
-        ended = next(event["terminated"] for event in self.events if event["index"] == index and event["terminated"])
+    def get_exit(self, pod: PodKey) -> ContainerExit:
+        index, number = pod
+        name = self._names.names[index][number]
+        ended = next(event["terminated"] for event in self.events if event["pod"] == name and event["terminated"])
         return ContainerExit(ended["exitCode"], ended["reason"], ended.get("message", ""))
 
     @property
-    def _begin(self) -> int:
-        is_first = [event["event"] == "ADDED" and event["phase"] != "Pending" for event in self.events]
-        return is_first.index(False) if False in is_first else len(is_first)
+    def _names(self) -> PodNames:
+        names = PodNames()
+        for event in self.events:
+            names.get_key(event["index"], event["pod"])
+        return names
 
 
-def parse_record(event: Mapping[str, Any]) -> State:
+def drop_repetitions(timed: list[tuple[str, State]]) -> list[tuple[str, State]]:
+    """Without states that a pod had already, and without those that are not steady."""
+    seen: dict[PodKey, State] = {}
+    kept = []
+    for time, state in timed:
+        if state.is_steady and seen.get(state.pod) != state:
+            seen[state.pod] = state
+            kept.append((time, state))
+    return kept
+
+
+def _parse(event: Mapping[str, Any], pod: PodKey) -> State:
     ended = event["terminated"] or {}
     return State(
-        index=event["index"],
+        pod=pod,
         phase=event["phase"],
         deleting=event["deleting"],
         disruption=event["disruption"],
@@ -87,13 +127,3 @@ def parse_record(event: Mapping[str, Any]) -> State:
         exit_reason=ended.get("reason", ""),
         deleted=event["event"] == "DELETED",
     )
-
-
-def drop_repetitions(timed: list[tuple[str, State]]) -> list[tuple[str, State]]:
-    seen: dict[int, State] = {}
-    kept = []
-    for time, state in timed:
-        if seen.get(state.index) != state:
-            kept.append((time, state))
-        seen[state.index] = state
-    return kept

@@ -87,9 +87,10 @@ class _Sync:
         action = judge_pod(self.job, pod).action
         if self.per_index is not None:
             over = get_count(pod, FAILURE_COUNT_ANNOTATION) >= self.per_index and action == "Count"
-            if not over and action != "FailIndex":
+            if over or action == "FailIndex":
+                self.failed.add(get_index(pod))
+            elif not self._is_replaced(pod):
                 return
-            self.failed.add(get_index(pod))
         if action != "Ignore":
             self.status["failed"] = self.status.get("failed", 0) + 1
         self.decision.release.append(pod)
@@ -173,15 +174,11 @@ class _Sync:
         if due > self.now:
             self.decision.recheck_at = min(due, self.decision.recheck_at or due)
             return
-        self._release_replaced(failed[-1])
         self.decision.create.append(self._count_on(failed[-1], index))
 
-    def _release_replaced(self, pod: Object) -> None:
-        if self.per_index is None or not self._tracked([pod]):
-            return
-        if judge_pod(self.job, pod).action != "Ignore":
-            self.status["failed"] = self.status.get("failed", 0) + 1
-        self.decision.release.append(pod)
+    def _is_replaced(self, pod: Object) -> bool:
+        newest = [item for item in self.pods if get_index(item) == get_index(pod)][-1]
+        return bool(newest["metadata"]["uid"] != pod["metadata"]["uid"])
 
     def _count_on(self, pod: Object, index: int) -> NewPod:
         ignored = judge_pod(self.job, pod).action == "Ignore"

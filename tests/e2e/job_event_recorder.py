@@ -19,7 +19,7 @@ from deepsynth_local.pod_runner import ContainerExit
 from deepsynth_operator.observed import ObservedPod, find_true_condition
 from e2e.api import Api, Manifest, wait_until
 from e2e.cluster.interface import Cluster
-from job_recordings import Recording, Step
+from job_recordings import PodNames, Recording, Step
 
 JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
 STEP_SECONDS: Final = 90
@@ -34,7 +34,8 @@ class JobEventRecorder:
         self._wanted = wanted
         self._orders = cluster.volumes / "orders" / name
         self._events: list[dict[str, Any]] = []
-        self._pods: dict[int, Manifest] = {}
+        self._names = PodNames()
+        self._pods: dict[str, Manifest] = {}
         self._lost: list[str] = []
         self._stopped = threading.Event()
 
@@ -53,11 +54,11 @@ class JobEventRecorder:
             self._stopped.set()
             for node in self._lost:
                 self._break().start_node(node)
-            for index in self._pods:
-                self._order(index, ContainerExit(0))  # after a step that failed they would go on to listen
+            for pod in self._pods:
+                self._order(pod, ContainerExit(0))  # after a step that failed they would go on to listen
             self._api.delete_job(self._name)
             thread.join(timeout=10)
-        header = {"job": self._wanted.header["job"], "given": [], "steps": self._order_starts(), "end": end}
+        header = {"job": self._wanted.header["job"], "steps": self._order_starts(), "end": end}
         return Recording(header, self._events)
 
     def _do_step(self, step: Step) -> None:
@@ -70,46 +71,47 @@ class JobEventRecorder:
 
     def _do(self, verb: str, what: str = "") -> Callable[[], object]:
         """Returns what to wait for."""
-        name = self._pods[int(what)]["metadata"]["name"] if what.isdigit() and int(what) in self._pods else ""
         match verb:
             case "create":
                 self._api.batch.create_namespaced_job(self._api.namespace, self._build_job())
-                return lambda: True
+                return lambda: len(self._pods) == self._wanted.header["job"]["completions"]
             case "start":
-                return lambda: self._has(what, lambda pod: pod["status"]["phase"] == "Running")
+                return lambda: self._find(what)["status"]["phase"] == "Running"
             case "evict":
-                self._api.evict_pod(name)
-                return lambda: self._has(what, is_deleting)
+                self._api.evict_pod(self._names.get_newest(int(what)))
+                return lambda: is_deleting(self._find(what))
             case "delete":
-                self._api.delete_pod(name)
-                return lambda: self._has(what, is_deleting)
+                self._api.delete_pod(self._names.get_newest(int(what)))
+                return lambda: is_deleting(self._find(what))
             case "suspend":
                 self._api.batch.patch_namespaced_job(self._name, self._api.namespace, {"spec": {"suspend": True}})
                 return lambda: all(is_deleting(pod) for pod in self._pods.values())
             case "exit":
-                self._order(int(what), self._wanted.get_exit(int(what)))
-                return lambda: self._has(what, lambda pod: pod["status"]["phase"] in {"Failed", "Succeeded"})
+                name = self._names.get_newest(int(what))
+                self._order(name, self._wanted.get_exit(self._names.get_key(int(what), name)))
+                return lambda: self._pods[name]["status"]["phase"] in {"Failed", "Succeeded"}
             case "lose":
-                self._lost = [self._pods[0]["spec"]["nodeName"]]
+                self._lost = [self._find("0")["spec"]["nodeName"]]
                 self._break().stop_node(self._lost[0])
                 return lambda: True
             case "taint":
-                return lambda: self._has("0", is_deleting)
+                return lambda: is_deleting(self._find("0"))
             case _:
                 raise AssertionError(verb)
 
-    def _order(self, index: int, end: ContainerExit) -> None:
+    def _order(self, pod: str, end: ContainerExit) -> None:
         text = "eat" if end.reason == "OOMKilled" else f"exit {end.exit_code} {end.message}"
-        draft = self._orders / f"{index}.draft"
+        draft = self._orders / f"{pod}.draft"
         draft.write_text(text, encoding="utf-8")
-        draft.rename(self._orders / str(index))  # a pod never reads half an order
+        draft.rename(self._orders / pod)  # a pod never reads half an order
 
     def _break(self) -> Any:
         assert self._cluster.faults is not None, "this cluster is not ours to break"
         return self._cluster.faults
 
-    def _has(self, index: str, check: Callable[[Manifest], bool]) -> bool:
-        return int(index) in self._pods and check(self._pods[int(index)])
+    def _find(self, index: str) -> Manifest:
+        """The newest pod of the index as it was last seen."""
+        return self._pods[self._names.get_newest(int(index))]
 
     def _wait_for_end(self) -> dict[str, Any]:
         """The Job's last condition, with `{i}` for the pods' names; where it has none, how many pods terminate."""
@@ -129,8 +131,8 @@ class JobEventRecorder:
         return {"condition": wanted, "reason": found["reason"], "message": self._generalise(found["message"])}
 
     def _generalise(self, message: str) -> str:
-        for index, pod in self._pods.items():
-            message = message.replace(pod["metadata"]["name"], f"{{{index}}}")
+        for name, pod in self._pods.items():
+            message = message.replace(name, f"{{{get_index(pod)}}}")
         return message.replace(f"{self._api.namespace}/", "default/")
 
     def _wait_for_quiet(self) -> None:
@@ -142,8 +144,8 @@ class JobEventRecorder:
 
     def _order_starts(self) -> list[Step]:
         """The steps with the pods' starts in the order in which they were seen."""
-        started = [event["index"] for event in self._events if event["phase"] == "Running"]
-        order = [f"start {index}" for index in dict.fromkeys(started)]
+        started = {event["pod"]: event["index"] for event in self._events if event["phase"] == "Running"}
+        order = [f"start {index}" for index in started.values()]
         return [order.pop(0) if str(step).startswith("start") else step for step in self._wanted.steps]
 
     def _read_job(self) -> Manifest:
@@ -162,7 +164,8 @@ class JobEventRecorder:
             if self._stopped.is_set():
                 return
             pod = event["raw_object"]
-            self._pods[get_index(pod)] = pod
+            self._names.get_key(get_index(pod), pod["metadata"]["name"])
+            self._pods[pod["metadata"]["name"]] = pod
             self._events.append(describe_event(event["type"], pod))
 
     def _build_job(self) -> Any:
@@ -171,7 +174,8 @@ class JobEventRecorder:
         container = {
             "name": "main",
             "image": self._image,
-            "args": ["obey", "/orders/$(JOB_COMPLETION_INDEX)"],
+            "args": ["obey", "/orders/$(POD)"],
+            "env": [{"name": "POD", "valueFrom": {"fieldRef": {"fieldPath": "metadata.name"}}}],
             "resources": {"limits": {"memory": "64Mi"}},
             "volumeMounts": [{"name": "orders", "mountPath": "/orders", "readOnly": True}],
         }

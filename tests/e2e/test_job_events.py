@@ -1,6 +1,7 @@
 """The in-memory Cluster replays what a real one does: the recordings are made again here, and must not have drifted.
 
-UPDATE_RECORDINGS=1 writes them anew; the diff is what a reviewer reads.
+UPDATE_RECORDINGS=1 writes them anew, races excepted; the diff is what a reviewer reads. A new case begins as a file
+with the Job's spec, the steps, the condition of its end, and one event per pod that says how its container is to end.
 """
 
 import os
@@ -14,7 +15,7 @@ from e2e.cluster.archives import write_archive
 from e2e.cluster.binaries import program
 from e2e.cluster.interface import Cluster
 from e2e.job_event_recorder import JobEventRecorder
-from job_recordings import CASES, Recording, State
+from job_recordings import CASES, Recording
 
 IMAGE = "localhost/deepsynth-probe:job-events"
 LOSES_NODE = "node_lost"
@@ -56,19 +57,13 @@ def test_a_real_cluster_still_does_what_was_recorded(recordings: Mapping[str, Fu
     if case not in recordings:
         pytest.skip("this cluster is not ours to break")
     fresh, recorded = recordings[case].result(), Recording.read(case)
-    if os.environ.get("UPDATE_RECORDINGS"):
+    if os.environ.get("UPDATE_RECORDINGS") and case not in RACES:
         fresh.write(case)
-    for index in recorded.indexes[: 1 if case in RACES else None]:
-        states = list_steady_states(recorded, index)
-        assert list_steady_states(fresh, index)[-len(states) :] == states, "older recordings began later"
+        return
+    for pod in recorded.pods[: 1 if case in RACES else None]:
+        assert fresh.list_states(pod) == recorded.list_states(pod)
     ends = [dict(recording.header["end"]) for recording in (fresh, recorded)]
     if case in RACES:
         for end in ends:
             end.pop("message")
     assert ends[0] == ends[1]
-
-
-def list_steady_states(recording: Recording, index: int) -> list[State]:
-    """Without the moment in which a container has ended and its pod still runs: kubelets tell it or leave it out."""
-    states = recording.list_states(index)
-    return [state for state in states if state.phase != "Running" or state.exit_code is None]
