@@ -1,11 +1,15 @@
 #!/usr/bin/env bash
-# A small Debian with some packages, as an archive: make-root.sh SUITE MIRROR PACKAGE,... ARCHIVE
+# A small Debian with some packages and its security updates, as an archive.
+# make-root.sh SUITE MIRROR SOURCES-LIST PACKAGE,... ARCHIVE
 set -euo pipefail
-suite=$1 mirror=$2 packages=$3 archive=$4
+suite=$1 mirror=$2 sources=$3 packages=$4 archive=$5
 root=$(mktemp -d)
 trap 'rm -rf "$root"' EXIT
 
 debootstrap --variant=minbase --include="$packages" "$suite" "$root" "$mirror"
+cp "$sources" "$root/etc/apt/sources.list"
+chroot "$root" apt-get update -qq
+DEBIAN_FRONTEND=noninteractive chroot "$root" apt-get upgrade -y -qq
 
 # Of the documentation only the licences stay. The machine's mirror is nobody else's business.
 find "$root/usr/share/doc" -type f ! -name copyright -delete

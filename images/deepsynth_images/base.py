@@ -43,18 +43,21 @@ def make_base(engine: Engine, cache: Path) -> str:
         return image
     folder = cache / f"base-{suite}-{key}"
     if not folder.exists():
-        _make_archive(suite, sources[0].split()[1], folder)
+        _make_archive(suite, sources, folder)
     engine.build(image, [str(folder)], folder.with_suffix(".log"))
     return image
 
 
-def _make_archive(suite: str, mirror: str, folder: Path) -> None:
+def _make_archive(suite: str, sources: list[str], folder: Path) -> None:
     require_commands("debootstrap")
     staging = folder.with_suffix(".staging")
     shutil.rmtree(staging, ignore_errors=True)
     staging.mkdir()
-    command = ["bash", str(MAKE_ROOT), suite, mirror, ",".join(PACKAGES), str(staging / "root.tar")]
+    listed, mirror = staging / "sources.list", sources[0].split()[1]
+    listed.write_text("".join(f"{source}\n" for source in sources))
+    command = ["bash", MAKE_ROOT, suite, mirror, listed, ",".join(PACKAGES), staging / "root.tar"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
+    listed.unlink()
     if done.returncode:
         raise ImageError(f"debootstrap could not make a base: {(done.stdout + done.stderr).strip()[-2000:]}")
     (staging / "Dockerfile").write_text(DOCKERFILE)

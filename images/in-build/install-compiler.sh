@@ -11,7 +11,10 @@ packages=(g++)
 export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -y -qq --no-install-recommends "${packages[@]}" >/dev/null
-# Of libpython3-dev only the headers are used.
-rm -f /usr/lib/*-linux-gnu/libpython3*.a /usr/lib/python3*/config-3*/libpython3*.a
+# Of libpython3-dev only the headers are used; neither link-time optimisation nor sanitizers. Licences stay.
+rm -rf /usr/lib/*-linux-gnu/libpython3*.a /usr/lib/python3*/config-3*
+rm -f /usr/lib/gcc/*/*/lto1 /usr/bin/*lto-dump* /usr/lib/*-linux-gnu/lib{a,t,l,ub}san.so*
+find /usr/share/doc -type f ! -name copyright -delete
+rm -rf /usr/share/{info,locale,man}/*
 apt-get clean
 rm -rf "$sources" /var/lib/apt/lists/* /var/cache/* /var/log/*
