@@ -5,6 +5,7 @@ import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import deepcopy
 from queue import Queue
 from typing import Any, Final
 
@@ -18,10 +19,12 @@ _ALSO_LOOKED_FOR: Final = (("", "v1", "namespaces"), ("apiextensions.k8s.io", "v
 
 
 class WatchedApiServer(FakeApiServer):
-    """A watch tells what happens from its beginning on; `break_watches` ends all that are open."""
+    """A watch tells what has happened since the resourceVersion it names; `break_watches` ends all that are open."""
 
     def __init__(self) -> None:
         super().__init__()
+        self._history: list[tuple[str, Manifest]] = []
+        self.listeners.append(lambda event, manifest: self._history.append((event, deepcopy(manifest))))
         self._open: set[Callable[[Manifest | None], None]] = set()
 
     def break_watches(self) -> None:
@@ -61,6 +64,10 @@ class WatchedApiServer(FakeApiServer):
             if is_meant and labels.items() <= metadata.get("labels", {}).items():
                 send({"type": event, "object": manifest})
 
+        since = int(request.query.get("resourceVersion", 0))
+        for event, manifest in list(self._history):
+            if int(manifest["metadata"]["resourceVersion"]) > since:
+                tell(event, manifest)
         self.listeners.append(tell)
         self._open.add(send)
         try:
