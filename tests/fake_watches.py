@@ -31,10 +31,9 @@ class WatchedApiServer(FakeApiServer):
         for send in list(self._open):
             send(None)
 
-    def fail_watches(self) -> None:
-        """Tell each of an error that is not its age."""
-        for send in list(self._open):
-            send({"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "no leader"}})
+    def fail_a_watch(self) -> None:
+        """Tell one of an error that is not its age."""
+        next(iter(self._open))({"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "no leader"}})
 
     @property
     def watches(self) -> int:
