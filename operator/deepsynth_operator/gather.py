@@ -63,10 +63,10 @@ async def _read_job(cluster: Cluster, resource: Resource, name: str) -> Observed
 async def _observe_pod(cluster: Cluster, manifest: Manifest) -> ObservedPod:
     """The pod with its live report while it runs, and with its node's state while it terminates."""
     pod = ObservedPod.parse(manifest)
-    if pod.has_ended:
+    if pod.is_final:
         return pod
     ready = await cluster.is_node_ready(pod.node) if pod.deletion is not None and pod.node else None
-    live = await cluster.read_report(manifest) if pod.started is not None else None
+    live = await cluster.read_report(manifest) if pod.started is not None and not pod.has_ended else None
     return ObservedPod.parse(manifest, live=live, node_ready=ready)
 
 

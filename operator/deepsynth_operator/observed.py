@@ -75,7 +75,12 @@ class ObservedPod:
     @property
     def has_ended(self) -> bool:
         """Whether its container will do nothing any more."""
-        return self.gone or self.exit_code is not None or self.phase in {"Succeeded", "Failed"}
+        return self.exit_code is not None or self.is_final
+
+    @property
+    def is_final(self) -> bool:
+        """Whether its Job counts it. The kubelet tells of a container's end first, and may die before the pod's."""
+        return self.gone or self.phase in {"Succeeded", "Failed"}
 
     @classmethod
     def parse(

@@ -12,7 +12,7 @@ STUCK: Final = timedelta(seconds=30)
 def is_lost(pod: ObservedPod, now: datetime) -> bool:
     """Whether the pod hangs in Terminating because its node does not answer any more."""
     late = pod.deletion is not None and now >= pod.deletion + STUCK
-    return late and not pod.has_ended and pod.node_ready is not True
+    return late and not pod.is_final and pod.node_ready is not True
 
 
 def describe_lost(pod: ObservedPod) -> str:

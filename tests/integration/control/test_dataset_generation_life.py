@@ -6,12 +6,13 @@ from typing import Any
 import pytest
 
 from builders import a_dataset_generation
-from cluster_faults import QueueingCluster, disrupt, lose_node, restore_node, set_suspended, taint_node
+from cluster_faults import QueueingCluster, disrupt, find_pod, lose_node, restore_node, set_suspended, taint_node
 from controller import Controller
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlannedSplit
+from deepsynth_local.object_store import key_of
 from deepsynth_local.pod_runner import ContainerExit
 
 SHARDS = 3
@@ -263,6 +264,24 @@ def test_a_lost_node_is_left_behind(control: Controller) -> None:
     restore_node(control.cluster, "node-b")
     render(control, 0, 1, 2, number=2)
     assert control.get_generation().status.state == "Publishing"
+
+
+def test_a_node_that_is_lost_between_the_end_of_a_container_and_of_its_pod_is_left_behind(control: Controller) -> None:
+    """Seen on a real cluster: exit code 0, phase Running for ever, so that the Job never counts the shard."""
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    key = key_of(find_pod(control.cluster, "xsum-render-1-1"))
+    node = find_pod(control.cluster, "xsum-render-1-1")["spec"]["nodeName"]
+    lose_node(control.cluster, node)
+    ended = {"exitCode": 0, "reason": "Completed", "finishedAt": "2026-01-02T03:00:01Z"}
+    control.cluster.store.update(
+        key, lambda pod: pod["status"]["containerStatuses"][0].update(state={"terminated": ended})
+    )
+    taint_node(control.cluster, node)
+    control.advance(60 + 30 + 15 + 10)
+    status = control.get_generation().status
+    assert [(job.outcome, job.reason) for job in status.jobs[1:2]] == [("Disrupted", "NodeLost")]
+    assert status.jobs[2].name == "xsum-render-2"
 
 
 def test_a_deleted_job_is_replaced_after_a_growing_delay(control: Controller) -> None:
