@@ -95,7 +95,7 @@ e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.
 
 .PHONY: e2e-smoke
 e2e-smoke: $(READY) ## Test the main path, failures, admission, rights and one kill of each kind on a real cluster
-	@$(BIN)/pytest -m 'not slow' tests/e2e
+	@$(BIN)/pytest -m "not slow" tests/e2e
 
 .PHONY: chart-readme
 chart-readme: $(READY) ## Write the table of values into the chart's README

@@ -1,9 +1,12 @@
 """Whatever is killed, the run ends with the weights of an undisturbed one, and the status tells what happened."""
 
+import os
 import random
+import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -47,9 +50,9 @@ def suspend_and_resume(scene: Scene) -> None:
 
 def kill_worker(scene: Scene) -> None:
     """SIGKILL to the training process itself, below the launcher that is the container's first process."""
-    pods = scene.faults.container_pids(scene.life.api.namespace, scene.life.get_pod(1))
-    worker = max(pods)
-    scene.faults.run_on_node(scene.life.get_node(1), "kill", "-KILL", str(worker))
+    processes = scene.faults.container_pids(scene.life.api.namespace, scene.life.get_pod(1))
+    workers = [pid for pid in processes if b"deepsynth_train.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    os.kill(min(workers), signal.SIGKILL)  # the others are its own children
 
 
 @dataclass(frozen=True)
