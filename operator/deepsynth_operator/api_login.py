@@ -32,7 +32,7 @@ async def load_configuration() -> Configuration:
         if os.environ.get("KUBERNETES_SERVICE_HOST"):
             load_incluster_config(configuration)
         else:
-            await load_kube_config(client_configuration=configuration)
+            await load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
     except ConfigException as error:
         raise ConfigurationError(
             f"no way to the API server: {error}; run in a pod with a service account, or set KUBECONFIG"

@@ -1,0 +1,82 @@
+"""`python -m deepsynth_operator` as a process: its settings, its signals, its exit code."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from builders import a_training_run
+from deepsynth_operator.__main__ import main
+from fake_watches import WatchedApiServer, serve_in_a_thread
+
+
+def write_kubeconfig(path: Path, server: WatchedApiServer) -> None:
+    config = {
+        "apiVersion": "v1",
+        "kind": "Config",
+        "current-context": "c",
+        "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
+        "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}],
+        "users": [{"name": "u", "user": {"token": "s3cret"}}],
+    }
+    path.write_text(json.dumps(config))
+
+
+def find_free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port: int = free.getsockname()[1]
+        return port
+
+
+def wait_until(process: subprocess.Popen[bytes], log: Path, check: Callable[[], object], seconds: float = 90) -> None:
+    deadline = time.monotonic() + seconds
+    while not check():
+        assert process.poll() is None, log.read_text()
+        assert time.monotonic() < deadline, log.read_text()
+        time.sleep(0.05)
+
+
+def test_it_works_until_sigterm_and_ends_with_success(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serve_in_a_thread() as server:
+        write_kubeconfig(tmp_path / "config", server)
+        variables = {
+            "KUBECONFIG": str(tmp_path / "config"),
+            "DEEPSYNTH_HTTP_ADDRESS": f"127.0.0.1:{find_free_port()}",
+            "DEEPSYNTH_LOG_FORMAT": "json",
+            "DEEPSYNTH_LOG_LEVEL": "debug",
+        }
+        with log.open("wb") as errors:
+            command = [sys.executable, "-m", "deepsynth_operator"]
+            process = subprocess.Popen(command, env={**os.environ, **variables}, stderr=errors)
+        try:
+            wait_until(process, log, lambda: server.watches == 4)
+            server.put(a_training_run().to_manifest())
+            wait_until(process, log, lambda: server.get("Job", "read-xsum-train-1"))
+            process.send_signal(signal.SIGTERM)
+            assert process.wait(timeout=60) == 0
+        finally:
+            process.kill()
+    lines = [json.loads(line) for line in log.read_text().splitlines()]
+    told = [line["message"] for line in lines if line["logger"] == "deepsynth_operator.startup"]
+    assert told == ["ready: all namespaces", "stopped"]
+    resource = {"kind": "TrainingRun", "namespace": "default", "name": "read-xsum"}
+    assert any(resource.items() <= line.items() for line in lines)
+    assert not any("Traceback" in line["message"] for line in lines)
+    assert "s3cret" not in log.read_text()
+
+
+def test_a_wrong_setting_is_said_in_a_line_with_exit_code_64(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("DEEPSYNTH_WORKERS", "none")
+    assert main() == 64
+    assert capsys.readouterr().err == "deepsynth-operator: DEEPSYNTH_WORKERS: 'none' is no whole number above 0\n"
