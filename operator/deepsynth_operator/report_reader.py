@@ -2,6 +2,7 @@
 
 import asyncio
 import ipaddress
+import time
 from collections.abc import Awaitable, Callable
 from typing import Final, Literal
 
@@ -13,7 +14,10 @@ from deepsynth_operator.bounded_read import read_at_most
 from deepsynth_operator.observed import Manifest
 
 REPORT_TIMEOUT_SECONDS: Final = 2.0
-Result = Literal["read", "unreachable", "refused", "invalid"]
+SPARED_SECONDS: Final = 30.0
+"""A pod that did not answer in time is left alone for so long: behind a network policy it never will, and each wait
+takes a worker's time."""
+Result = Literal["read", "unreachable", "silent", "refused", "invalid"]
 ReadByProxy = Callable[[str, str], Awaitable[bytes | None]]
 """Namespace and pod -> the first bytes of the answer to GET /report, or None."""
 
@@ -28,8 +32,11 @@ class ReportReader:
         *,
         concurrency: int = 64,
         port: int = REPORT_PORT,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._count, self._by_proxy, self._port = count, by_proxy, port
+        self._count, self._by_proxy, self._port, self._clock = count, by_proxy, port, clock
+        self._spared: dict[str, float] = {}
+        """Until when, by the pod's uid."""
         self._slots = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
 
@@ -39,8 +46,13 @@ class ReportReader:
 
     async def read(self, pod: Manifest) -> Report | None:
         """The pod's report, or None when there is none in time."""
+        uid = pod["metadata"]["uid"]
+        if self._clock() < self._spared.get(uid, 0.0):
+            return None
         async with self._slots:
             result, text = await self._fetch(pod)
+        if result == "silent":
+            self._spare(uid)
         report = parse_report(text) if result == "read" else None
         self._count("invalid" if result == "read" and report is None else result)
         return report
@@ -52,8 +64,15 @@ class ReportReader:
                     text = await self._by_proxy(pod["metadata"]["namespace"], pod["metadata"]["name"])
                     return ("unreachable", b"") if text is None else ("read", text)
                 return await self._connect(pod["status"].get("podIP", ""))
-        except (aiohttp.ClientError, TimeoutError, OSError, ValueError):
+        except TimeoutError:
+            return "silent", b""
+        except (aiohttp.ClientError, OSError, ValueError):
             return "unreachable", b""
+
+    def _spare(self, uid: str) -> None:
+        now = self._clock()
+        self._spared = {known: until for known, until in self._spared.items() if until > now}
+        self._spared[uid] = now + SPARED_SECONDS
 
     async def _connect(self, address: str) -> tuple[Result, bytes]:
         session = self._open_session()

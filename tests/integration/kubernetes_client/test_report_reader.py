@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
@@ -10,29 +11,38 @@ from aiohttp import web
 
 from deepsynth_api.report import REPORT_BYTES
 from deepsynth_operator.api_server import ApiServer
-from deepsynth_operator.report_reader import ReportReader, build_report_url
+from deepsynth_operator.report_reader import SPARED_SECONDS, ReportReader, build_report_url
 from fake_api_server import Client, Fault, serve_api
 
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REPORT = {"step": "train", "time": "2026-01-02T03:04:05Z", "train": {"attempt": 1, "step": 7}}
-POD = {"metadata": {"name": "p", "namespace": "a"}, "status": {"podIP": "127.0.0.1"}}
+POD: dict[str, Any] = {"metadata": {"name": "p", "namespace": "a", "uid": "u"}, "status": {"podIP": "127.0.0.1"}}
 
 
-def poll(answer: Callable[[web.Request], Awaitable[web.StreamResponse]], pod: Any = POD) -> tuple[Any, list[str]]:
+@asynccontextmanager
+async def serve_pod(answer: Answer) -> AsyncIterator[int]:
+    """The port at which a pod answers so."""
+    application = web.Application()
+    application.router.add_get("/{path:.*}", answer)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    try:
+        yield runner.addresses[0][1]
+    finally:
+        await runner.cleanup()
+
+
+def poll(answer: Answer, pod: Any = POD) -> tuple[Any, list[str]]:
     """The report that is read from a pod which answers so, and what was counted."""
 
     async def main() -> tuple[Any, list[str]]:
-        application = web.Application()
-        application.router.add_get("/{path:.*}", answer)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
         counted: list[str] = []
-        reader = ReportReader(counted.append, port=runner.addresses[0][1])
-        try:
-            return await reader.read(pod), counted
-        finally:
+        async with serve_pod(answer) as port:
+            reader = ReportReader(counted.append, port=port)
+            report = await reader.read(pod)
             await reader.close()
-            await runner.cleanup()
+            return report, counted
 
     return asyncio.run(main())
 
@@ -99,12 +109,32 @@ def test_compressed_answers_are_not_unpacked() -> None:
     assert poll(answer) == (None, ["invalid"])
 
 
-def test_a_silent_pod_is_given_up_after_two_seconds() -> None:
-    async def answer(_: web.Request) -> web.Response:
-        await asyncio.sleep(10)
-        raise AssertionError
+def test_a_pod_that_does_not_answer_in_time_is_spared_for_a_while() -> None:
+    now, asked = 1000.0, 0
+    silent = True
 
-    assert poll(answer) == (None, ["unreachable"])
+    async def answer(_: web.Request) -> web.Response:
+        nonlocal asked
+        asked += 1
+        if silent:
+            await asyncio.sleep(10)
+        return web.json_response(REPORT)
+
+    async def main() -> None:
+        nonlocal now, silent
+        async with serve_pod(answer) as port:
+            counted: list[str] = []
+            reader = ReportReader(counted.append, port=port, clock=lambda: now)
+            assert await reader.read(POD) is None
+            silent = False
+            assert await reader.read(POD) is None
+            assert (asked, counted) == (1, ["silent"])
+            assert await reader.read({**POD, "metadata": {**POD["metadata"], "uid": "other"}}) is not None
+            now += SPARED_SECONDS
+            assert await reader.read(POD) is not None
+            await reader.close()
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("address", ["", "metadata.internal", "127.0.0.1:80/x?", "::1"])
