@@ -138,7 +138,7 @@ def test_the_api_server_may_restart(begin: Callable[..., Scene], undisturbed: st
     scene.life.wait_for_saved_step(5)
     scene.faults.restart_api_server()
     assert scene.life.wait_for_model() == undisturbed
-    assert_undisturbed(scene.life.run)
+    assert_no_failure(scene.life.run)
 
 
 @pytest.mark.slow
@@ -151,9 +151,12 @@ def test_etcd_may_be_away_for_half_a_minute(begin: Callable[..., Scene], undistu
     finally:
         scene.faults.start_etcd()
     assert scene.life.wait_for_model() == undisturbed
-    assert_undisturbed(scene.life.run)
+    assert_no_failure(scene.life.run)
 
 
-def assert_undisturbed(run: TrainingRun) -> None:
-    """The pods need no API server: the first attempt goes on."""
-    assert [(attempt.number, attempt.outcome) for attempt in run.status.attempts] == [(1, "Succeeded")]
+def assert_no_failure(run: TrainingRun) -> None:
+    """Pods need no API server; but to a cluster that was blind for a while a node may look lost."""
+    *earlier, last = [attempt.outcome for attempt in run.status.attempts]
+    assert last == "Succeeded"
+    assert set(earlier) <= {"Disrupted"}
+    assert run.status.failures == 0
