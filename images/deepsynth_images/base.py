@@ -55,7 +55,7 @@ def _make_archive(suite: str, sources: list[str], folder: Path) -> None:
     staging.mkdir()
     listed, mirror = staging / "sources.list", sources[0].split()[1]
     listed.write_text("".join(f"{source}\n" for source in sources))
-    command = ["bash", MAKE_ROOT, suite, mirror, listed, ",".join(PACKAGES), staging / "root.tar"]
+    command = ["bash", str(MAKE_ROOT), suite, mirror, str(listed), ",".join(PACKAGES), str(staging / "root.tar")]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     listed.unlink()
     if done.returncode:
