@@ -6,13 +6,10 @@ from typing import Any
 
 import pytest
 
-from deepsynth_api.v1alpha1.pod_template import PodTemplate
-from deepsynth_images.build import build_image
 from deepsynth_images.recipe import CPU, GPU, Recipe, read_version
-from deepsynth_operator.manifests.pod import Container, build_pod_spec
-from deepsynth_operator.manifests.volumes import build_scratch_volumes
 from e2e.cluster.interface import Cluster
-from e2e.installation import apply_all, create_restricted_namespace
+from e2e.image_pods import run_python
+from e2e.installation import create_restricted_namespace
 
 NAMESPACE = "images"
 LOOK_AROUND = Path(__file__).with_name("look_around.py").read_text()
@@ -64,30 +61,3 @@ def test_an_image_runs_as_nobody_special_on_a_root_that_it_cannot_change(
 
 def test_the_trainers_image_can_compile_a_model(cluster: Cluster, namespace: str) -> None:
     assert run_python(cluster, namespace, GPU, f"{COMPILE}\nprint('compiled')").strip() == "compiled"
-
-
-def run_python(cluster: Cluster, namespace: str, recipe: Recipe, program: str, *arguments: str) -> str:
-    """What the program prints in a pod of the image, which has to succeed."""
-    image = build_image(recipe)
-    cluster.load_image(image.path, cluster.nodes[:1])
-    name = f"{recipe.name}-{len(program)}"
-    container = Container(
-        name="python",
-        image=image.reference,
-        module=[],
-        env=[],
-        secrets=[],
-        volumes=build_scratch_volumes(),
-        grace_seconds=5,
-    )
-    spec = build_pod_spec(PodTemplate(), container) | {"nodeName": cluster.nodes[0]}
-    spec["containers"][0] |= {"command": ["python", "-c", program, *arguments], "livenessProbe": None}
-    spec["containers"][0]["env"] = [{"name": "TORCHINDUCTOR_CACHE_DIR", "value": "/tmp/inductor"}]  # noqa: S108
-    apply_all(cluster, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
-    where = ("--namespace", namespace)
-    done = cluster.kubectl(
-        *where, "wait", f"pod/{name}", "--for=jsonpath={.status.phase}=Succeeded", "--timeout=300s", check=False
-    )
-    printed = cluster.kubectl(*where, "logs", name, check=False).stdout
-    assert done.returncode == 0, printed
-    return printed

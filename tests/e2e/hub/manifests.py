@@ -1,5 +1,6 @@
 """The Hub's objects."""
 
+import hashlib
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +16,13 @@ Manifest = dict[str, Any]
 
 def build_manifests(image: str, folder: Path, signing_key: str) -> list[Manifest]:
     """folder: on every node at the same path, for what the server keeps."""
-    return [_build_volume(folder), _build_claim(), _build_key(signing_key), _build_deployment(image), _build_service()]
+    deployment = _build_deployment(image, hashlib.sha256(signing_key.encode()).hexdigest())
+    return [_build_volume(folder), _build_claim(), _build_key(signing_key), deployment, _build_service()]
 
 
-def _build_deployment(image: str) -> Manifest:
+def _build_deployment(image: str, key_digest: str) -> Manifest:
+    """A server that reads another key starts anew."""
+    template = {"metadata": {"labels": LABELS, "annotations": {"key": key_digest}}, "spec": _build_pod(image)}
     return {
         "apiVersion": "apps/v1",
         "kind": "Deployment",
@@ -27,7 +31,7 @@ def _build_deployment(image: str) -> Manifest:
             "replicas": 1,
             "strategy": {"type": "Recreate"},
             "selector": {"matchLabels": LABELS},
-            "template": {"metadata": {"labels": LABELS}, "spec": _build_pod(image)},
+            "template": template,
         },
     }
 
