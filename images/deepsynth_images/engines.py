@@ -13,6 +13,8 @@ from deepsynth_images.layout import prune_layout
 from deepsynth_images.machine import require_commands
 
 PULL_SECONDS: Final = 120
+STORE_OPTION: Final = "overlay.skip_mount_home=true"
+"""Without it, a mount stays behind that keeps the folder from being deleted."""
 
 
 class Engine(Protocol):
@@ -83,7 +85,7 @@ class Buildah:
         """An OCI layout with layers as they are: those that it has already are not written again."""
         require_commands("skopeo")
         layout = folder / _name(image)
-        source = f"containers-storage:[overlay@{self._root}+{self._run_root}]{image}"
+        source = f"containers-storage:[overlay@{self._root}+{self._run_root}:{STORE_OPTION}]{image}"
         copy = ["skopeo", "copy", "--quiet", "--dest-oci-accept-uncompressed-layers"]
         _run_checked([*copy, source, f"oci:{layout}:{image}"])
         prune_layout(layout)
@@ -91,7 +93,8 @@ class Buildah:
 
     @property
     def _command(self) -> list[str]:
-        return ["buildah", "--root", str(self._root), "--runroot", str(self._run_root), "--storage-driver", "overlay"]
+        store = ["--root", str(self._root), "--runroot", str(self._run_root)]
+        return ["buildah", *store, "--storage-driver", "overlay", "--storage-opt", STORE_OPTION]
 
     @property
     def _root(self) -> Path:
