@@ -4,6 +4,9 @@ The kubelet keeps the last 4,096 bytes of a termination message, so `fit_report`
 until it fits 3,500 bytes. A message that does not parse is shown as plain text.
 """
 
+import math
+from collections.abc import Iterator
+from datetime import datetime
 from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
@@ -15,6 +18,11 @@ from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricV
 TERMINATION_MESSAGE_BYTES: Final = 3500
 REPORT_BYTES: Final = 65_536
 """Most bytes the controller reads from GET /report."""
+
+_EARLIEST_YEAR: Final = 1970
+_LATEST_YEAR: Final = 9000
+_LARGEST_NUMBER: Final = 2**62
+"""Far above any count of bytes, and within the API's integers."""
 
 Step = Literal["plan", "render", "publish", "train"]
 Phase = Literal["download", "start", "step", "evaluate", "save", "publish", "done"]
@@ -116,13 +124,34 @@ class Report(ApiModel):
 
 
 def parse_report(text: str | bytes) -> Report | None:
-    """Parse a report that came from a pod. None for anything that is not one: pods run code of users."""
+    """Parse a report that came from a pod. None for anything that is not one: pods run code of users.
+
+    Nor is one with a number or a time that no computation and no status could hold.
+    """
     if len(text) > REPORT_BYTES:
         return None
     try:
-        return Report.model_validate_json(text)
+        report = Report.model_validate_json(text)
     except ValidationError:
         return None
+    return report if all(_is_sane(value) for value in _list_values(report)) else None
+
+
+def _is_sane(value: object) -> bool:
+    if isinstance(value, datetime):
+        return value.tzinfo is not None and _EARLIEST_YEAR <= value.year <= _LATEST_YEAR
+    return not isinstance(value, (int, float)) or (math.isfinite(value) and abs(value) <= _LARGEST_NUMBER)
+
+
+def _list_values(item: object) -> Iterator[object]:
+    """Every scalar in `item`, however deep."""
+    if isinstance(item, ApiModel):
+        item = list(item.__dict__.values())
+    if isinstance(item, list):
+        for part in item:
+            yield from _list_values(part)
+    else:
+        yield item
 
 
 def _size(report: Report) -> int:

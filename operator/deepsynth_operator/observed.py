@@ -88,7 +88,7 @@ class ObservedPod:
     ) -> Self:
         """Parse a pod; `live` is the answer of its GET /report, where it gave one."""
         metadata, status = pod["metadata"], pod.get("status", {})
-        state = _get_container_state(status)
+        state = _get_container_state(pod)
         waiting, ended = state.get("waiting", {}), state.get("terminated", {})
         disruption = find_true_condition(pod, "DisruptionTarget") or {}
         message = ended.get("message", "")
@@ -119,10 +119,12 @@ class ObservedPod:
         )
 
 
-def _get_container_state(status: Manifest) -> Manifest:
-    """State of the container: our pods have one."""
-    statuses = status.get("containerStatuses") or [{}]
-    state: Manifest = statuses[0].get("state", {})
+def _get_container_state(pod: Manifest) -> Manifest:
+    """State of our container: the one that is named like the step, as a service mesh may have added others."""
+    statuses = pod.get("status", {}).get("containerStatuses") or [{}]
+    step = pod["metadata"].get("labels", {}).get(STEP)
+    ours = next((status for status in statuses if status.get("name") == step), statuses[0])
+    state: Manifest = ours.get("state", {})
     return state
 
 

@@ -29,7 +29,8 @@ Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
 _TRIES: Final = 3
 _WAIT_SECONDS: Final = 10.0
 """Between looks at what stands in the way of a child and will go by itself."""
-_CHILD_KINDS: Final[tuple[ChildKind, ...]] = ("Job", "Service", "ConfigMap")
+_CHILD_KINDS: Final[tuple[ChildKind, ...]] = ("Service", "ConfigMap", "Job")
+"""In the order of deletion. The Job goes last: as long as it is there, what was not deleted is deleted again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,7 +92,10 @@ async def _carry_out(
     try:
         for action in decision.actions:
             await _act(cluster, resource, action, build)
-    except (ForeignChild, NamespaceGoing):
+    except ForeignChild as error:
+        await cluster.emit_event(resource, "Warning", "NameTaken", f"{error}; delete it or rename the resource")
+        return _WAIT_SECONDS
+    except NamespaceGoing:
         return _WAIT_SECONDS
     return decision.requeue_after
 

@@ -53,7 +53,10 @@ class ResourceCache:
         if uid in self._deleted or (known is not None and get_version(known) >= get_version(body)):
             return
         self._objects[kind][uid] = _reduce(kind, body)
-        self._uids[kind, _get_name(body)] = uid
+        # A name that is used again is the younger object's, also when the end of the older one comes late.
+        holder = self._objects[kind].get(self._uids.get((kind, _get_name(body)), uid))
+        if holder is None or get_version(holder) <= get_version(body):
+            self._uids[kind, _get_name(body)] = uid
         if owner := body["metadata"].get("labels", {}).get(OWNER_UID):
             self._children[kind, owner].add(uid)
 

@@ -25,6 +25,7 @@ from deepsynth_operator.status.rendering import compute_planned, compute_publish
 from deepsynth_operator.status.starting import describe_start, find_obstacle, is_at_work
 from deepsynth_operator.status.steps import (
     KEPT_JOBS,
+    MOST_LOST_REPORTS,
     StepName,
     compute_due_time,
     compute_next_step,
@@ -32,6 +33,7 @@ from deepsynth_operator.status.steps import (
     conclude_job,
     get_last,
     get_live,
+    has_lost_reports,
     observe_job,
     reject_success,
     replace_last,
@@ -135,6 +137,9 @@ def _find_verdict(generation: DatasetGeneration, status: DatasetGenerationStatus
     last = get_last(status)
     if last is not None and last.outcome == "Failed":
         return _explain_failed(status, last)
+    if has_lost_reports(status):
+        remedy = "use an image of the operator's own version"
+        return Verdict("ReportLost", f"{MOST_LOST_REPORTS} Jobs in a row ended well without a report; {remedy}")
     if status.plan is not None and status.plan.shards == 0:
         return Verdict("NoRows", "the plan left no document to render; see progress.dropped and spec.filters")
     return None

@@ -13,12 +13,12 @@ def find_last_failure(
 ) -> LastFailure | None:
     """The newest of `old` and what these pods of `step` ended with."""
     failed = [pod for pod in pods if is_failure(pod) and pod.disruption is None]
-    newest = max(failed, key=lambda pod: (pod.finished or now, pod.index), default=None)
-    if newest is None or (old is not None and (newest.finished or now) <= old.time):
+    newest = max(failed, key=lambda pod: (_get_end(pod, now), pod.index), default=None)
+    if newest is None or (old is not None and _get_end(newest, now) <= old.time):
         return old
     failure = newest.report.failure if newest.report else None
     return LastFailure(
-        time=newest.finished or now,
+        time=_get_end(newest, now),
         step=step,
         index=newest.index if step == "render" else None,
         reason=failure.reason if failure else name_exit(newest),
@@ -26,3 +26,8 @@ def find_last_failure(
         exit_code=newest.exit_code,
         node=newest.node,
     )
+
+
+def _get_end(pod: ObservedPod, now: datetime) -> datetime:
+    """A kubelet that lost its container (ContainerStatusUnknown) does not say when: never a time that moves on."""
+    return pod.finished or pod.created or now

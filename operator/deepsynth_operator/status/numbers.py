@@ -1,6 +1,9 @@
 """Numbers as people read them, rounded so that a status does not change when nothing happened."""
 
-from datetime import timedelta
+from datetime import datetime, timedelta
+from typing import Final
+
+_LONGEST_ESTIMATE: Final = timedelta(days=3650)
 
 
 def format_number(value: float | None) -> str:
@@ -21,6 +24,11 @@ def format_duration(duration: timedelta) -> str:
     if hours < 48:
         return f"{hours}h{minutes % 60}m" if minutes % 60 else f"{hours}h"
     return f"{days}d{hours % 24}h" if hours % 24 else f"{days}d"
+
+
+def estimate_end(seconds: float, now: datetime) -> datetime | None:
+    """`now` and so many seconds; None beyond ten years, which is no estimate: the numbers are a pod's."""
+    return now + timedelta(seconds=round(seconds)) if 0 <= seconds <= _LONGEST_ESTIMATE.total_seconds() else None
 
 
 def compute_percentage(done: int, total: int) -> int:

@@ -5,7 +5,7 @@ passed over. Across attempts the step may fall back to that of the checkpoint th
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 from typing import Final
 
 from deepsynth_api.report import Report, TrainReport
@@ -13,7 +13,8 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import MetricValue, TrainingProgress
 from deepsynth_operator.observed import ObservedPod
 from deepsynth_operator.status.attempts import replace_last
-from deepsynth_operator.status.numbers import compute_percentage, format_number
+from deepsynth_operator.status.numbers import compute_percentage, estimate_end, format_number
+from deepsynth_operator.status.outcomes import MESSAGE_CHARACTERS
 
 KEPT_CHECKPOINTS: Final = 20
 KEPT_METRICS: Final = 40
@@ -55,7 +56,7 @@ def take_previous_failure(status: TrainingRunStatus, pods: Iterable[ObservedPod]
     if failure is None or len(status.attempts) < 2 or status.attempts[-2].exit_code is not None:
         return status
     told = status.attempts[-2].updated(
-        exit_code=failure.exit_code, rank=failure.rank, node=failure.node, message=failure.message
+        exit_code=failure.exit_code, rank=failure.rank, node=failure.node, message=failure.message[:MESSAGE_CHARACTERS]
     )
     return status.updated(attempts=[*status.attempts[:-2], told, status.attempts[-1]])
 
@@ -96,7 +97,7 @@ def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: dat
     if old is not None and new == old.updated(estimated_completion_time=None, updated_time=None):
         return old
     remaining = train.remaining_seconds
-    end = now + timedelta(seconds=round(remaining)) if remaining is not None else None
+    end = estimate_end(remaining, now) if remaining is not None else None
     return new.updated(estimated_completion_time=end, updated_time=now)
 
 

@@ -6,14 +6,14 @@ The publish step counts everything once more; its figures are the last word.
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from deepsynth_api.report import PublishReport, RenderReport
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlanStatus
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.indexes import count_indexes
-from deepsynth_operator.status.numbers import compute_percentage, format_number
+from deepsynth_operator.status.numbers import compute_percentage, estimate_end, format_number
 
 
 def compute_rendering(
@@ -127,4 +127,4 @@ def _count_rows(plan: PlanStatus | None) -> int:
 def _estimate(left: int, rows: int, pages: int, rate: float, now: datetime) -> datetime | None:
     if rate <= 0 or rows <= 0:
         return None
-    return now + timedelta(seconds=round(max(left, 0) * pages / rows / rate))
+    return estimate_end(max(left, 0) * pages / rows / rate, now)

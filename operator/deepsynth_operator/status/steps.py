@@ -19,6 +19,8 @@ from deepsynth_operator.status.starting import CONFIGURATION_ERRORS, find_obstac
 
 StepName = Literal["plan", "render", "publish"]
 KEPT_JOBS: Final = 10
+REPORT_LOST: Final = "ReportLost"
+MOST_LOST_REPORTS: Final = 3
 BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
 START_TIMEOUT: Final = timedelta(seconds=600)
@@ -105,7 +107,13 @@ def conclude_job(
 
 def reject_success(entry: ChildJob, now: datetime) -> ChildJob:
     """A Job that is Complete, but whose report nobody saw: what it found must be found again."""
-    return _end(entry, now, "Disrupted", "ReportLost", f"the report of Job {entry.name} was lost")
+    return _end(entry, now, "Disrupted", REPORT_LOST, f"the report of Job {entry.name} was lost")
+
+
+def has_lost_reports(status: DatasetGenerationStatus) -> bool:
+    """Whether so many Jobs in a row ended well without a report that it is no accident."""
+    last = status.jobs[-MOST_LOST_REPORTS:]
+    return len(last) == MOST_LOST_REPORTS and all(job.reason == REPORT_LOST for job in last)
 
 
 def _conclude_finished(

@@ -218,6 +218,17 @@ def test_a_plan_whose_report_was_lost_is_made_again(control: Controller) -> None
     assert control.get_generation().status.state == "Rendering"
 
 
+def test_an_image_that_never_reports_ends_the_generation(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    for number in (1, 2, 3):
+        control.end(f"xsum-plan-{number}-0", 0)
+        control.settle()
+        control.advance(60)
+    status = control.get_generation().status
+    assert status.state == "Failed"
+    assert "use an image of the operator's own version" in status.conditions[0].message
+
+
 def test_suspending_stops_the_pods_and_resuming_renders_on_in_another_job(control: Controller) -> None:
     control.apply(a_dataset_generation().to_manifest())
     plan(control)

@@ -56,6 +56,22 @@ def test_text_that_is_no_report_is_not_taken_for_one(text: str) -> None:
     assert parse_report(text) is None
 
 
+@pytest.mark.parametrize(
+    "part",
+    [
+        '"train": {"attempt": 1, "remainingSeconds": NaN}',
+        '"train": {"attempt": 1, "remainingSeconds": 1e999}',
+        '"train": {"attempt": 1, "step": 1000000000000000000000000000000}',
+        '"render": {"shard": 0, "pagesPerSecond": -Infinity}',
+        '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "9999-12-31T23:59:59-12:00"}]}',
+        '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "0001-01-01T00:00:00Z"}]}',
+        '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "2026-01-02T03:04:05"}]}',
+    ],
+)
+def test_a_report_with_a_number_or_a_time_that_nothing_can_hold_is_none(part: str) -> None:
+    assert parse_report(f'{{"step": "train", "time": "2026-01-02T03:04:05Z", {part}}}') is None
+
+
 def build_render_workload() -> RenderWorkload:
     return RenderWorkload.model_validate(
         {

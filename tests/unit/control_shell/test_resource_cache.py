@@ -61,6 +61,18 @@ def test_a_name_that_is_used_again_belongs_to_the_younger_object() -> None:
     assert cache.get("TrainingRun", "a", "r") is None
 
 
+def test_the_end_of_an_older_object_that_comes_late_leaves_the_younger_one_its_name() -> None:
+    cache = ResourceCache()
+    cache.put("TrainingRun", build("r", "old", 5))
+    cache.put("TrainingRun", build("r", "new", 9))
+    cache.put("TrainingRun", build("r", "old", 7))
+    cache.remove("TrainingRun", build("r", "old", 8))
+    cache.put("TrainingRun", build("r", "new", 9))
+    found = cache.get("TrainingRun", "a", "r")
+    assert found is not None
+    assert found["metadata"]["uid"] == "new"
+
+
 def test_children_are_found_by_their_owner() -> None:
     cache = ResourceCache()
     cache.put("Pod", build("p1", "1", 5))
