@@ -9,7 +9,7 @@ READY := $(VENV)/.ready
 
 .PHONY: help
 help: ## Show this list
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
+	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
 $(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh
 	@PYTHON=$(PYTHON) bash requirements/setup.sh $(VENV)

@@ -12,12 +12,12 @@ from deepsynth_images.errors import ImageError
 from deepsynth_images.recipe import CPU, GPU
 from e2e.api import Api
 from e2e.cluster.bare import BareCluster
+from e2e.cluster.binaries import program
 from e2e.cluster.cache import ClusterError
 from e2e.cluster.selection import NAME, NODES
 from e2e.installation import Installation, build_values, forget_users, install, prepare_users
 
 EXAMPLES = Path(__file__).parents[2] / "examples/cluster"
-APPLIED = ("dataset-generation.yaml", "training-run.yaml")
 NAMESPACE = "demo"
 SHOWN = "datasetgenerations,trainingruns"
 ENDED = {"Complete", "Failed"}
@@ -30,18 +30,21 @@ def main() -> int:
     began = time.monotonic()
     try:
         installation = _install()
-        for file in APPLIED:
-            installation.cluster.kubectl("--namespace", NAMESPACE, "apply", "--filename", str(EXAMPLES / file))
+        installation.cluster.kubectl("--namespace", NAMESPACE, "apply", "--filename", str(EXAMPLES))
         state = _follow(installation)
     except (ClusterError, ImageError) as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     print(f"\n{time.monotonic() - began:.0f} s in all")
     if state != "Complete":
-        print(f"demo: read-docstrings is {state}: kubectl describe trainingrun read-docstrings", file=sys.stderr)
+        print(
+            f"demo: read-docstrings is {state}: kubectl --namespace {NAMESPACE} describe trainingrun", file=sys.stderr
+        )
         return 1
     print(f"model: {installation.volume / 'read-docstrings/model'}")
-    print(f"look around: export KUBECONFIG={installation.cluster.kubeconfig}; make cluster-down removes the cluster")
+    print(f"look around: export KUBECONFIG={installation.cluster.kubeconfig}")
+    print(f"  {program('kubectl')} --namespace {NAMESPACE} get {SHOWN}")
+    print("make cluster-down removes the cluster, the model included")
     return 0
 
 
@@ -64,7 +67,7 @@ def _follow(installation: Installation) -> str:
         state = _get_state(installation.api)
         table = installation.cluster.kubectl("--namespace", NAMESPACE, "get", SHOWN).stdout
         if _without_age(table) != _without_age(shown):
-            print(f"$ kubectl get {SHOWN}\n{table}", flush=True)
+            print(f"$ kubectl --namespace {NAMESPACE} get {SHOWN}\n{table}", flush=True)
         if state in ENDED or time.monotonic() > end:
             return state
         shown = table

@@ -11,7 +11,7 @@ from e2e.installation import Installation
 from e2e.lives import RunLife, describe
 from e2e.resources import build_generation, build_run
 
-EXAMPLES = Path(__file__).parents[2] / "examples/cluster"
+EXAMPLES = Path(__file__).parents[2] / "examples"
 COLUMNS = "NAME STATE PROGRESS STEP LOSS ETA CHECKPOINT RESTARTS AGE"
 WIDE_COLUMNS = f"{COLUMNS} NODES DATASET SAMPLES/S MODEL"
 MOST_STATUS_WRITES = 60
@@ -22,7 +22,9 @@ def test_the_examples_become_pages_and_a_model(installation: Installation, hub: 
     cluster, api = installation.cluster, installation.api
     hub.create_secret(api.namespace, "hugging-face", "deepsynth/docstrings-pages")
     with record_history(api, "TrainingRun", "read-docstrings") as history:
-        cluster.kubectl("-n", api.namespace, "apply", "-f", str(EXAMPLES))
+        cluster.kubectl("-n", api.namespace, "apply", "-f", str(EXAMPLES / "cluster"))
+        on_the_hub = (EXAMPLES / "dataset-on-the-hub.yaml").read_text().replace("YOUR-NAME", "deepsynth")
+        cluster.kubectl("-n", api.namespace, "apply", "-f", "-", input=on_the_hub)
         life = RunLife(api, "read-docstrings", installation.volume)
         life.wait_for_state("WaitingForDataset")
         for name in ("docstrings", "docstrings-on-the-hub"):
