@@ -89,6 +89,7 @@ class BareCluster(Clients):
         node = self.node(name)
         node.machine.power_off()
         node.boot(self.control_plane.machine, len(self.nodes))
+        self._wait_for_containerd(node)
         node.start_kubelet()
         before = time.time()
         self._wait_until(lambda: name in self.ready_nodes(since=before), f"node {name} is Ready")
@@ -114,7 +115,7 @@ class BareCluster(Clients):
     def _prepare_node(self, node: Node, count: int) -> None:
         node.configure()
         node.boot(self.control_plane.machine, count)
-        self._wait_until(lambda: _containerd_answers(node.machine), f"containerd of {node.name} answers")
+        self._wait_for_containerd(node)
         archive = node.machine.folder / "pause.tar"
         write_archive(archive, PAUSE_IMAGE, [{"pause": program("pause").read_bytes()}], ["/pause"])
         load_archive(archive, [node.machine])
@@ -128,6 +129,10 @@ class BareCluster(Clients):
         group = ControlGroup(self._group)
         group.kill()
         group.remove()
+
+    def _wait_for_containerd(self, node: Node) -> None:
+        """A kubelet that does not find it at once gives up."""
+        self._wait_until(lambda: _containerd_answers(node.machine), f"containerd of {node.name} answers")
 
     def _wait_until(self, holds: Callable[[], bool], what: str) -> None:
         wait_until(holds, f"{what}: {self.folder}/machines/*/logs tell more")
