@@ -73,7 +73,7 @@ class Workplace:
 
     def wait_for_attempt(self) -> None:
         """Until the TrainingRun on disk knows the Job of its attempt; before, the attempt would just begin again."""
-        self._wait(lambda: self.load("trainingrun", "read")["status"]["attempts"][0].get("jobUid") is not None)
+        self._wait(lambda: bool(self.load("trainingrun", "read")["status"]["attempts"][0].get("jobUid")))
 
     def _wait(self, condition: Callable[[], bool]) -> None:
         deadline = time.monotonic() + 60

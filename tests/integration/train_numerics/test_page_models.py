@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.data.images import decode_page
@@ -44,7 +45,6 @@ def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"uri": "config://gpt-9"}}, "unknown configuration 'gpt-9'; known: deepseek-ocr2-tiny"),
         ({"model": {"uri": "file:///nowhere"}}, "/nowhere holds no config.json"),
         ({"image_processor": {"size": 100}}, "spec.imageProcessor.size: 100 does not suit"),
         ({"image_processor": {"max_tiles": 2}}, "spec.imageProcessor.maxTiles"),
@@ -59,6 +59,11 @@ def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
 def test_a_model_that_cannot_be_is_refused_with_the_field(changes: dict[str, Any], message: str) -> None:
     with pytest.raises(ConfigurationError, match=message):
         build_page_model(build_settings(**changes))
+
+
+def test_a_configuration_that_is_unknown_is_refused_by_its_field() -> None:
+    with pytest.raises(ValidationError, match=r"model\.uri"):
+        build_settings(model={"uri": "config://gpt-9"})
 
 
 @BOTH
