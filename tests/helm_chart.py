@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from e2e.cluster.binaries import program
+from e2e.cluster.programs import program
 
 CHART = Path(__file__).parents[1] / "charts" / "deepsynth"
 RELEASE = "deepsynth"

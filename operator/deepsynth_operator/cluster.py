@@ -68,7 +68,7 @@ class Cluster(Protocol):
     async def delete(self, kind: ChildKind, namespace: str, name: str, *, uid: str | None) -> None:
         """Delete in the background (propagationPolicy Background), if it has this uid; gone is success.
 
-        uid None is for Services and ConfigMaps, whose names are unique to a resource's uid and attempt.
+        uid None is for the Services and ConfigMaps of a Job: they have its name, and nobody else keeps their uids.
         Raises Conflict when the object has another uid.
         """
 

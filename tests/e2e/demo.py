@@ -12,8 +12,8 @@ from deepsynth_images.errors import ImageError
 from deepsynth_images.recipe import CPU, GPU
 from e2e.api import Api
 from e2e.cluster.bare import BareCluster
-from e2e.cluster.binaries import program
 from e2e.cluster.cache import ClusterError
+from e2e.cluster.programs import program
 from e2e.cluster.selection import NAME, NODES
 from e2e.installation import Installation, build_values, forget_users, install, prepare_users
 

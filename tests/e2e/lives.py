@@ -91,9 +91,7 @@ def describe(resource: TrainingRun | DatasetGeneration) -> str:
     """State, reason and attempts, for the message of a failed test."""
     status = resource.status
     condition = find_condition(status.conditions, ConditionType.COMPLETE)
-    attempts = (
-        status.attempts if isinstance(resource, TrainingRun) and isinstance(status, type(resource.status)) else []
-    )
+    attempts = resource.status.attempts if isinstance(resource, TrainingRun) else []
     told = [f"{item.number}: {item.outcome} {item.reason} {item.message[:300]}" for item in attempts]
     return f"{status.state}: {condition.reason if condition else ''}: {condition.message if condition else ''} {told}"
 

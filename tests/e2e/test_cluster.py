@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from e2e.cluster.archives import write_archive
-from e2e.cluster.binaries import program
 from e2e.cluster.interface import Cluster, Faults
+from e2e.cluster.programs import program
 from e2e.cluster.waiting import wait_until
 
 IMAGE = "localhost/deepsynth-probe:1"

@@ -12,8 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 
 from e2e.cluster.archives import write_archive
-from e2e.cluster.binaries import program
 from e2e.cluster.interface import Cluster
+from e2e.cluster.programs import program
 from e2e.job_event_recorder import JobEventRecorder
 from job_recordings import CASES, Recording
 

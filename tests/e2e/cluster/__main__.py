@@ -5,8 +5,8 @@ import sys
 import time
 
 from e2e.cluster.bare import BareCluster
-from e2e.cluster.binaries import program
 from e2e.cluster.cache import ClusterError
+from e2e.cluster.programs import program
 from e2e.cluster.selection import NAME, NODES
 
 

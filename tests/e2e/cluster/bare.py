@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from e2e.cluster.archives import write_archive
-from e2e.cluster.binaries import program
 from e2e.cluster.cache import ClusterError, cache_folder, locked, require_free_space
 from e2e.cluster.certificates import Authority
 from e2e.cluster.cgroups import ControlGroup
@@ -20,6 +19,7 @@ from e2e.cluster.images import load_archive
 from e2e.cluster.machine import Machine
 from e2e.cluster.node import PAUSE_IMAGE, Node
 from e2e.cluster.packages import PACKAGES, require_commands
+from e2e.cluster.programs import program
 from e2e.cluster.waiting import wait_until
 
 PROGRAMS = ("pause", "etcd", "kube-apiserver", "coredns", "helm")

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from pathlib import Path
 
-from e2e.cluster.binaries import program
 from e2e.cluster.commands import run_command
+from e2e.cluster.programs import program
 
 GPU = "nvidia.com/gpu"
 

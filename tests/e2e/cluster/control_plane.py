@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import forwarder, network
-from e2e.cluster.binaries import program
 from e2e.cluster.certificates import Authority
 from e2e.cluster.kubeconfig import write_kubeconfig
 from e2e.cluster.machine import Machine
+from e2e.cluster.programs import program
 
 API_PORT = 6443
 NODE_MONITOR_GRACE_SECONDS = 16

@@ -17,9 +17,9 @@ from functools import partial
 from pathlib import Path
 
 from e2e.cluster.archives import Image, Layer, open_layer, read_images, write_index
-from e2e.cluster.binaries import program
 from e2e.cluster.cache import GIB, ClusterError, cache_folder, locked, require_free_space
 from e2e.cluster.machine import Machine
+from e2e.cluster.programs import program
 
 CHUNK = 1 << 20
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"

@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from e2e.cluster.binaries import program
 from e2e.cluster.cache import cache_folder
 from e2e.cluster.clients import Clients
 from e2e.cluster.commands import run_command
+from e2e.cluster.programs import program
 
 
 def docker_answers() -> bool:

@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from e2e.cluster.binaries import program
 from e2e.cluster.cache import ClusterError
 from e2e.cluster.cgroups import ControlGroup
 from e2e.cluster.commands import run_command
+from e2e.cluster.programs import program
 
 BOOT = """
 for group in $GROUPS_TO_JOIN; do echo $$ > "$group/cgroup.procs"; done

@@ -5,10 +5,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.cluster import network
-from e2e.cluster.binaries import program
 from e2e.cluster.certificates import Authority
 from e2e.cluster.kubeconfig import write_kubeconfig
 from e2e.cluster.machine import Machine
+from e2e.cluster.programs import program
 
 PAUSE_IMAGE = "localhost/deepsynth-pause:1"
 LEASE_SECONDS = 12

@@ -1,6 +1,6 @@
 """The programs of a cluster, built from Go modules that `binaries/` pins by checksum, and kept in the cache.
 
-`python -m e2e.cluster.binaries helm` builds what is missing and prints where helm is.
+`python -m e2e.cluster.programs helm` builds what is missing and prints where helm is.
 """
 
 import hashlib
