@@ -4,12 +4,11 @@ import asyncio
 import contextlib
 from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 from deepsynth_api.errors import TemporaryError
-from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_local.display import Display
-from deepsynth_local.local_checks import Resource, find_references
+from deepsynth_local.local_checks import Resource
 from deepsynth_local.memory_cluster import MemoryCluster
 from deepsynth_local.object_store import Key, WatchEvent, key_of
 from deepsynth_local.resource_store import ResourceStore
@@ -17,7 +16,9 @@ from deepsynth_operator.cluster import ResourceKind
 from deepsynth_operator.errors import ControllerError
 from deepsynth_operator.queue import WorkQueue
 from deepsynth_operator.reconcile import reconcile
+from deepsynth_operator.references import find_references
 from deepsynth_operator.settings import Settings
+from deepsynth_operator.watch_events import find_owner
 
 LOCAL_SETTINGS: Final = Settings(render_image="local", train_image="local", poll_seconds=2)
 _KINDS: Final[Mapping[str, ResourceKind]] = {"DatasetGeneration": "DatasetGeneration", "TrainingRun": "TrainingRun"}
@@ -96,7 +97,7 @@ class LocalController:
                 if other == key or other[0] == "TrainingRun":
                     self._queue.add(other)
             return
-        owner = _find_owner(event.manifest)
+        owner = find_owner(event.manifest)
         if owner is not None and owner in self._keys:
             self._queue.add(owner)
 
@@ -130,10 +131,3 @@ def _is_at_rest(resource: Resource, states: Mapping[Key, str | None]) -> bool:
         return True
     waits = states[key_of(resource)] in {"Pending", "WaitingForDataset"}
     return waits and any(states.get(key) in {"Failed", "Suspended"} for _, key in find_references(resource))
-
-
-def _find_owner(manifest: Mapping[str, Any]) -> Key | None:
-    """The resource a child belongs to; None for objects that are no children."""
-    metadata = manifest["metadata"]
-    kind, name = metadata.get("labels", {}).get(OWNER_KIND), metadata.get("annotations", {}).get(OWNER_NAME_ANNOTATION)
-    return (kind, metadata.get("namespace", "default"), name) if kind and name else None

@@ -1,7 +1,7 @@
 """What only this machine can say about resources before they run: references, GPUs, disk."""
 
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,21 +9,11 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_local.object_store import Key
 from deepsynth_operator.manifests.train_job import count_gpus_per_node
+from deepsynth_operator.references import find_references
 
 Resource = Mapping[str, Any]
 LEAST_FREE_BYTES: Final = 1_000_000_000
 _DEVICES: Final = Path("/proc/driver/nvidia/gpus")
-
-
-def find_references(resource: Resource) -> Iterator[tuple[str, Key]]:
-    """Every other resource this one waits for, with the field that names it."""
-    namespace, spec = resource["metadata"]["namespace"], resource["spec"]
-    for index, dataset in enumerate(spec.get("datasets", [])):
-        if name := dataset.get("datasetGenerationRef", {}).get("name"):
-            field = f"spec.datasets[{index}].datasetGenerationRef.name"
-            yield field, ("DatasetGeneration", namespace, name)
-    if name := spec.get("model", {}).get("trainingRunRef", {}).get("name"):
-        yield "spec.model.trainingRunRef.name", ("TrainingRun", namespace, name)
 
 
 def check_references(resources: Iterable[Resource], known: Mapping[Key, Resource]) -> None:

@@ -5,10 +5,11 @@ from dataclasses import dataclass
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_local.admission import DEFAULT_NAMESPACE, admit
-from deepsynth_local.local_checks import Resource, check_gpus, check_references, find_references
+from deepsynth_local.local_checks import Resource, check_gpus, check_references
 from deepsynth_local.manifest_file import Manifest
 from deepsynth_local.object_store import Key, key_of
 from deepsynth_local.resource_store import ResourceStore
+from deepsynth_operator.references import find_references
 
 
 @dataclass(frozen=True)

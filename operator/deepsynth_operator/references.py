@@ -32,7 +32,7 @@ class Referrers:
         key = Key("TrainingRun", metadata["namespace"], metadata["name"])
         self.forget(key)
         if "startTime" not in run.get("status", {}):
-            self._waited_for[key] = frozenset(find_references(run))
+            self._waited_for[key] = frozenset(target for _, target in find_references(run))
             for target in self._waited_for[key]:
                 self._waiting[target].add(key)
 
@@ -48,11 +48,12 @@ class Referrers:
         return list(self._waiting.get(target, ()))
 
 
-def find_references(run: Manifest) -> Iterator[Key]:
-    """The resources that a TrainingRun takes its inputs from; all are in its namespace."""
-    namespace = run["metadata"]["namespace"]
-    for dataset in run["spec"].get("datasets", []):
+def find_references(resource: Manifest) -> Iterator[tuple[str, Key]]:
+    """Every other resource that this one takes its inputs from, with the field that names it; all in its namespace."""
+    namespace, spec = resource["metadata"]["namespace"], resource["spec"]
+    for index, dataset in enumerate(spec.get("datasets", [])):
         if name := dataset.get("datasetGenerationRef", {}).get("name"):
-            yield Key("DatasetGeneration", namespace, name)
-    if name := run["spec"].get("model", {}).get("trainingRunRef", {}).get("name"):
-        yield Key("TrainingRun", namespace, name)
+            field = f"spec.datasets[{index}].datasetGenerationRef.name"
+            yield field, Key("DatasetGeneration", namespace, name)
+    if name := spec.get("model", {}).get("trainingRunRef", {}).get("name"):
+        yield "spec.model.trainingRunRef.name", Key("TrainingRun", namespace, name)

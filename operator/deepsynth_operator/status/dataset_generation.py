@@ -26,6 +26,7 @@ from deepsynth_operator.status.starting import describe_start, find_obstacle, is
 from deepsynth_operator.status.steps import (
     KEPT_JOBS,
     MOST_LOST_REPORTS,
+    REPORT_LOST,
     StepName,
     compute_due_time,
     compute_next_step,
@@ -139,7 +140,7 @@ def _find_verdict(generation: DatasetGeneration, status: DatasetGenerationStatus
         return _explain_failed(status, last)
     if has_lost_reports(status):
         remedy = "use an image of the operator's own version"
-        return Verdict("ReportLost", f"{MOST_LOST_REPORTS} Jobs in a row ended well without a report; {remedy}")
+        return Verdict(REPORT_LOST, f"{MOST_LOST_REPORTS} Jobs in a row ended well without a report; {remedy}")
     if status.plan is not None and status.plan.shards == 0:
         return Verdict("NoRows", "the plan left no document to render; see progress.dropped and spec.filters")
     return None

@@ -8,7 +8,7 @@ from deepsynth_operator.observed import ObservedPod
 
 _GB: Final = 1e9
 _MB: Final = 1e6
-_PROGRESSING: Final = frozenset({None, "ContainerCreating", "PodInitializing"})
+_PROGRESSING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 _PULL_FAILED: Final = "ImagePullBackOff"
 UNSCHEDULABLE: Final = "Unschedulable"
 CONFIGURATION_ERRORS: Final = frozenset(
