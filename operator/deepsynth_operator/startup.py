@@ -11,13 +11,14 @@ import kopf
 from deepsynth_operator.api_server import ApiServer
 from deepsynth_operator.controller import Controller
 from deepsynth_operator.event_recorder import EventRecorder
-from deepsynth_operator.first_listing import list_everything
+from deepsynth_operator.first_listing import RETRY_SECONDS, FirstListing
 from deepsynth_operator.handlers import build_registry
 from deepsynth_operator.health import Health, build_application, serve
 from deepsynth_operator.kopf_settings import build_kopf_settings
 from deepsynth_operator.kubernetes_cluster import KubernetesCluster
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.queue import WorkQueue
+from deepsynth_operator.references import Key
 from deepsynth_operator.report_reader import ReportReader
 from deepsynth_operator.resource_cache import ResourceCache
 from deepsynth_operator.settings import ProcessSettings, Settings
@@ -59,7 +60,9 @@ class Operator:
         self._cache = ResourceCache()
         events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
         cluster = KubernetesCluster(api, self._cache, reports, events, metrics.observe_status)
-        self._queue = WorkQueue(Controller(cluster, settings, metrics).process, metrics.observe_wait)
+        self._listing = FirstListing(api, self._cache, self._namespaces)
+        self._controller = Controller(cluster, settings, metrics)
+        self._queue = WorkQueue(self._process_listed, metrics.observe_wait)
         self._watch_events = WatchEvents(self._cache, self._queue)
         self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone)
         self._health = Health(self._queue, self._audit.get_silence)
@@ -72,17 +75,24 @@ class Operator:
         application = build_application(self._health, self._metrics)
         runner = await serve(application, self._process.http_host, self._process.http_port)
         try:
-            listing = asyncio.create_task(list_everything(self._api, self._cache, self._namespaces))
-            if await _run_until(stopping, listing):
+            listing = asyncio.create_task(self._listing.run(), name="listing")
+            listed = asyncio.create_task(_wait_for(self._listing.some))
+            await _run_until(stopping, listing, listed)
+            if not stopping.done():
                 self._health.is_ready = True
                 _logger.info("ready: %s", ", ".join(self._process.namespaces) or "all namespaces")
-                await self._work(stop, stopping)
+                await self._work(stop, stopping, listing)
+            await _cancel(listed)
             await _cancel(listing)
         finally:
             await _cancel(stopping)
             await runner.cleanup()
 
-    async def _work(self, stop: asyncio.Event, stopping: asyncio.Task[None]) -> None:
+    async def _process_listed(self, key: Key) -> float | None:
+        """The watches may tell of a resource whose children were not listed yet."""
+        return await self._controller.process(key) if self._listing.covers(key.namespace) else RETRY_SECONDS
+
+    async def _work(self, stop: asyncio.Event, stopping: asyncio.Task[None], listing: asyncio.Task[None]) -> None:
         stop_watching, watching_started = asyncio.Event(), asyncio.Event()
         queue = asyncio.create_task(self._queue.run(self._process.workers), name="queue")
         audit = asyncio.create_task(self._audit.run(), name="audit")
@@ -92,7 +102,7 @@ class Operator:
         try:
             await _run_until(started, stopping, watching)
             _stop_on_signals(stop)  # kopf has taken the signals; but what is being done has to end before the watches
-            await _run_until(stopping, queue, audit, watching)
+            await _run_until(stopping, listing, queue, audit, watching)
         finally:
             await self._finish(queue)
             await _cancel(audit)
@@ -132,12 +142,11 @@ async def _wait_for(event: asyncio.Event) -> None:
     await event.wait()
 
 
-async def _run_until(stopping: asyncio.Task[None], *tasks: asyncio.Task[None]) -> bool:
-    """Wait until `stopping` or one of `tasks` has ended; whether it was one of these. Raises what ended that."""
+async def _run_until(stopping: asyncio.Task[None], *tasks: asyncio.Task[None]) -> None:
+    """Wait until `stopping` or one of `tasks` has ended. Raises what ended that."""
     done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stopping}:
         task.result()
-    return bool(done - {stopping})
 
 
 async def _cancel(task: asyncio.Task[object]) -> None:

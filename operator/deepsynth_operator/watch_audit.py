@@ -49,7 +49,7 @@ class WatchAudit:
     ) -> None:
         self._api, self._cache, self._namespaces, self._note_gone = api, cache, namespaces, note_gone
         self._clock, self._pause = clock, pause
-        self._silent_since: dict[WatchedKind, float] = {}
+        self._silent_since: dict[tuple[WatchedKind, str | None], float] = {}
 
     async def run(self) -> None:
         """Audit for ever."""
@@ -58,24 +58,30 @@ class WatchAudit:
             await self.audit()
 
     async def audit(self) -> None:
-        """Compare all kinds once."""
+        """Compare everything once."""
         for kind in WATCHED_KINDS:
-            try:
-                behind = [await self._is_behind(kind, namespace) for namespace in self._namespaces]
-            except ControllerError as error:
-                _logger.warning("cannot compare %s with the API server: %s", RESOURCES[kind].plural, error)
-                continue
-            if not any(behind):
-                self._silent_since.pop(kind, None)
-            elif kind not in self._silent_since:
-                self._silent_since[kind] = self._clock()
-                _logger.error("the watch of %s is silent", RESOURCES[kind].plural)
+            for namespace in self._namespaces:
+                await self._audit_watch(kind, namespace)
 
     def get_silence(self) -> Iterator[tuple[str, float]]:
-        """Plural of each kind, and for how long its watch has been silent."""
+        """Plural of each kind, and for how long its watch has been silent: the longest, where there are several."""
+        now = self._clock()
         for kind in WATCHED_KINDS:
-            since = self._silent_since.get(kind)
-            yield RESOURCES[kind].plural, 0.0 if since is None else self._clock() - since
+            silent = [now - since for (of, _), since in self._silent_since.items() if of == kind]
+            yield RESOURCES[kind].plural, max(silent, default=0.0)
+
+    async def _audit_watch(self, kind: WatchedKind, namespace: str | None) -> None:
+        where = f" of namespace {namespace}" if namespace else ""
+        try:
+            is_behind = await self._is_behind(kind, namespace)
+        except ControllerError as error:
+            _logger.warning("cannot compare %s%s with the API server: %s", RESOURCES[kind].plural, where, error)
+            return
+        if not is_behind:
+            self._silent_since.pop((kind, namespace), None)
+        elif (kind, namespace) not in self._silent_since:
+            self._silent_since[kind, namespace] = self._clock()
+            _logger.error("the watch of %s%s is silent", RESOURCES[kind].plural, where)
 
     async def _is_behind(self, kind: WatchedKind, namespace: str | None) -> bool:
         listing = await self._list(kind, namespace)

@@ -8,6 +8,7 @@ import pytest
 from kubernetes.aio.client.configuration import Configuration
 
 from builders import a_training_run
+from deepsynth_operator import first_listing
 from deepsynth_operator.api_server import ApiServer
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.report_reader import ReportReader
@@ -122,6 +123,34 @@ def test_only_the_named_namespaces_are_looked_at() -> None:
             "/api/v1/namespaces/a/pods",
             "/api/v1/namespaces/b/pods",
         }
+
+    operate(script, namespaces=("a", "b"))
+
+
+def test_a_namespace_without_its_role_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(first_listing, "LATER_RETRY_SECONDS", 0.2)
+
+    async def script(running: Running) -> None:
+        running.server.faults = [Fault(403, path="/namespaces/a/")] * 999
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        await running.apply("here", "b")
+        running.server.faults = []
+        await running.wait_until(lambda: running.server.watches == 2 * WATCHES)
+        await running.apply("there", "a")
+
+    operate(script, namespaces=("a", "b"))
+
+
+def test_nothing_is_decided_about_a_namespace_whose_children_are_not_known() -> None:
+    async def script(running: Running) -> None:
+        running.server.put(a_training_run().named("there", "a", uid="t").to_manifest())
+        running.server.faults = [Fault(403, path="/namespaces/a/pods")] * 999
+        await running.apply("here", "b")
+        await running.wait_until(lambda: running.server.watches == 2 * WATCHES - 1)
+        running.server.put(a_training_run().named("there", "a", uid="t").labelled({"team": "x"}).to_manifest())
+        await running.apply("after", "b")
+        writes = [seen.path for seen in running.server.requests if seen.method != "GET"]
+        assert [path for path in writes if "/namespaces/a/" in path] == []
 
     operate(script, namespaces=("a", "b"))
 

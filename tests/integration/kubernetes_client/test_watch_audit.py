@@ -6,7 +6,6 @@ from typing import Any
 
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
 from deepsynth_operator.api_server import ApiServer
-from deepsynth_operator.first_listing import RETRY_SECONDS, list_everything
 from deepsynth_operator.health import SILENT_SECONDS
 from deepsynth_operator.resource_cache import ResourceCache
 from deepsynth_operator.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
@@ -145,6 +144,17 @@ def test_namespaces_are_looked_at_one_by_one() -> None:
     audit(script, namespaces=("one", "two"))
 
 
+def test_a_namespace_that_cannot_be_read_hides_no_silence_of_the_others() -> None:
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=False, namespace="two")
+        audited.server.faults = [Fault(403, path="/namespaces/one/jobs")]
+        await audited.audit.audit()
+        audited.time += 100
+        assert audited.get_silence() == 100
+
+    audit(script, namespaces=("one", "two"))
+
+
 def test_a_silent_watch_is_looked_at_more_often_and_long_silence_is_trouble() -> None:
     async def script(audited: Audited) -> None:
         audited.put("a", told=False)
@@ -161,23 +171,3 @@ def test_a_silent_watch_is_looked_at_more_often_and_long_silence_is_trouble() ->
         assert audited.get_silence() >= SILENT_SECONDS
 
     audit(script)
-
-
-def test_the_first_listing_waits_for_the_crds_and_for_the_api_server() -> None:
-    async def script(audited: Audited) -> None:
-        audited.put("a", told=False)
-        audited.server.faults = [Fault(404, path="/datasetgenerations"), Fault(403, path="/jobs")]
-        await list_everything(audited.api, audited.cache, (None,), audited._pause)
-        assert audited.pauses == [RETRY_SECONDS, RETRY_SECONDS]
-        assert audited.cache.get("Job", "default", "a") is not None
-
-    audit(script)
-
-
-def test_a_missing_crd_is_said_with_the_remedy(caplog: Any) -> None:
-    async def script(audited: Audited) -> None:
-        audited.server.faults = [Fault(404, path="/trainingruns")]
-        await list_everything(audited.api, audited.cache, ("default",), audited._pause)
-
-    audit(script)
-    assert "CustomResourceDefinition trainingruns.deepsynth.io is not installed; apply crds/" in caplog.text
