@@ -150,21 +150,19 @@ class MemoryCluster:
         return await self._runner.read_report(pod)
 
     async def create(self, manifest: Manifest) -> None:
-        labels = manifest["metadata"]["labels"]
         if manifest["kind"] == "Job":
             manifest = {**manifest, "status": {}}
         try:
             self.store.create(manifest)
         except AlreadyExists as error:
-            found = self.store.get(*key_of(manifest))
-            if not _has_same_owner(found, labels):
-                raise ForeignChild(f"{error}; it belongs to another owner") from None
+            self._require_ours(manifest, error)
         self.settle()
 
     async def apply(self, manifest: Manifest) -> None:
         try:
             self.store.create(manifest)
-        except AlreadyExists:
+        except AlreadyExists as error:
+            self._require_ours(manifest, error)
             self.store.update(key_of(manifest), lambda item: _change(item, manifest))
         self.settle()
 
@@ -191,6 +189,11 @@ class MemoryCluster:
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         key = (resource.kind, resource.metadata.namespace, resource.metadata.name)
         self.events.append(RecordedEvent(self._clock.now(), key, kind, reason, message))
+
+    def _require_ours(self, manifest: Manifest, error: AlreadyExists) -> None:
+        """Raise ForeignChild unless what has the name of `manifest` has its owner too."""
+        if not _has_same_owner(self.store.get(*key_of(manifest)), manifest["metadata"]["labels"]):
+            raise ForeignChild(f"{error}; it belongs to another owner") from None
 
     def _has_uid(self, key: Key, uid: str | None) -> bool:
         """Whether the object exists. Raises Conflict when its uid is another one."""

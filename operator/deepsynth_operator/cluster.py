@@ -60,7 +60,7 @@ class Cluster(Protocol):
         """
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply with the controller's field manager: for Services. Raises Refused and NamespaceGoing."""
+        """Server-side apply with the controller's field manager: for Services. Raises what `create` raises."""
 
     async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
         """Set spec.parallelism. Raises Conflict when the Job has another uid; a Job that is gone is success."""

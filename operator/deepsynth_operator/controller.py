@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deepsynth_operator.cluster import Cluster
-from deepsynth_operator.errors import ClusterError, Conflict, Refused
+from deepsynth_operator.errors import ClusterError, Conflict, NotPermitted, Refused
 from deepsynth_operator.logs import set_resource
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.reconcile import reconcile
@@ -40,7 +40,7 @@ class Controller:
             result = "conflict"
             raise
         except ClusterError as error:
-            result = "refused" if isinstance(error, Refused) else "unreachable"
+            result = "refused" if isinstance(error, Refused | NotPermitted) else "unreachable"
             raise
         finally:
             self._metrics.observe_reconcile(key.kind, result, time.monotonic() - begin)

@@ -6,6 +6,7 @@ ControllerError
   NamespaceGoing  the namespace is being deleted: nothing can be created there any more
   ClusterError    the API server did not do it: try again later
     Refused       it never will, as the request stands (403, 422): shown on the resource
+    NotPermitted  the operator lacks a right (403): no fault of the resource, an administrator has to give it
 """
 
 
@@ -31,3 +32,7 @@ class ClusterError(ControllerError):
 
 class Refused(ClusterError):  # noqa: N818 - reads as what the API server did
     """The API server answered 403 or 422: quota, admission policy, or a manifest it finds invalid."""
+
+
+class NotPermitted(ClusterError):  # noqa: N818 - what the operator is
+    """The API server answered 403 because of who asks: the operator's role is not that of its chart."""

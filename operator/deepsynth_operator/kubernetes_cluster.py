@@ -4,6 +4,7 @@
 errors that the controller knows; only a create or an apply can be Refused, because only then the resource is at fault.
 """
 
+import re
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final
@@ -16,7 +17,15 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, T
 from deepsynth_operator.api_paths import Kind
 from deepsynth_operator.api_server import ApiRefusal, ApiServer
 from deepsynth_operator.cluster import ChildKind, EventType, Resource, ResourceKind
-from deepsynth_operator.errors import ClusterError, Conflict, ControllerError, ForeignChild, NamespaceGoing, Refused
+from deepsynth_operator.errors import (
+    ClusterError,
+    Conflict,
+    ControllerError,
+    ForeignChild,
+    NamespaceGoing,
+    NotPermitted,
+    Refused,
+)
 from deepsynth_operator.event_recorder import EventRecorder
 from deepsynth_operator.observed import Manifest, find_true_condition, is_owned_by
 from deepsynth_operator.report_reader import ReportReader
@@ -26,6 +35,8 @@ Status = DatasetGenerationStatus | TrainingRunStatus
 NODE_SECONDS: Final = 5.0
 """How long a node's state is taken to last: many pods may wait for one node."""
 _TYPES: Final[Mapping[str, type[Resource]]] = {"DatasetGeneration": DatasetGeneration, "TrainingRun": TrainingRun}
+_MAY_NOT: Final = re.compile(r"forbidden: User .+ cannot \w+ resource")
+"""How the API server says that the operator lacks a right. A quota or an admission policy answers 403 too."""
 _FIELD_MANAGER: Final = {"fieldManager": OPERATOR_NAME}
 
 
@@ -68,12 +79,12 @@ class KubernetesCluster:
         return await self._read("Job", namespace, name)
 
     async def is_node_ready(self, name: str) -> bool | None:
-        asked, ready = self._nodes.get(name, (float("-inf"), None))
-        if time.monotonic() < asked + NODE_SECONDS:
-            return ready
-        ready = await self._read_node_readiness(name)
-        self._nodes[name] = (time.monotonic(), ready)
-        return ready
+        oldest = time.monotonic() - NODE_SECONDS
+        self._nodes = {node: known for node, known in self._nodes.items() if known[0] > oldest}
+        if name not in self._nodes:
+            ready = await self._read_node_readiness(name)
+            self._nodes[name] = (time.monotonic(), ready)
+        return self._nodes[name][1]
 
     async def read_report(self, pod: Manifest) -> Report | None:
         return await self._reports.read(pod)
@@ -88,11 +99,13 @@ class KubernetesCluster:
             found = await self._read(kind, namespace, name)
             if found is None:
                 raise Conflict(f"{kind} {namespace}/{name} was deleted while it was created") from error
-            if not is_owned_by(found, manifest["metadata"]["labels"][OWNER_UID]):
-                raise ForeignChild(f"{kind} {namespace}/{name} exists and belongs to another owner") from None
+            _require_ours(found, manifest)
 
     async def apply(self, manifest: Manifest) -> None:
         kind, namespace, name = _get_key(manifest)
+        # An apply by force would take over whatever has the name.
+        if (found := await self._read(kind, namespace, name)) is not None:
+            _require_ours(found, manifest)
         query = {**_FIELD_MANAGER, "force": True}
         try:
             await self._api.request(
@@ -184,14 +197,23 @@ def parse_resource(kind: ResourceKind, manifest: Manifest) -> Resource:
         raise ControllerError(f"{where}: {first['msg']}; install the CRDs of this operator's version") from error
 
 
+def _require_ours(found: Manifest, manifest: Manifest) -> None:
+    """Raise ForeignChild when what was found under the name of `manifest` has another owner."""
+    if not is_owned_by(found, manifest["metadata"]["labels"][OWNER_UID]):
+        kind, namespace, name = _get_key(manifest)
+        raise ForeignChild(f"{kind} {namespace}/{name} exists and belongs to another owner")
+
+
 def _get_key(manifest: Manifest) -> tuple[ChildKind, str, str]:
     return manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 
 
 def _explain(error: ApiRefusal, kind: Kind, namespace: str | None, name: str) -> ControllerError:
-    """Conflict where the object is another one or has changed, else ClusterError: the operator itself is refused."""
+    """Conflict where the object is another one or has changed, else it is the operator that is refused."""
     text = f"{kind} {namespace}/{name}: {error}"
-    return Conflict(text) if error.status == 409 else ClusterError(text)
+    if error.status == 409:
+        return Conflict(text)
+    return NotPermitted(text) if error.status == 403 else ClusterError(text)
 
 
 def _explain_refused(error: ApiRefusal, kind: Kind, namespace: str, name: str) -> ControllerError:
@@ -200,4 +222,6 @@ def _explain_refused(error: ApiRefusal, kind: Kind, namespace: str, name: str) -
         return NamespaceGoing(f"{kind} {namespace}/{name}: {error}")
     if error.status == 409:
         return Conflict(f"{kind} {namespace}/{name}: {error}")
+    if _MAY_NOT.search(str(error)):
+        return NotPermitted(f"{kind} {namespace}/{name}: {error}; give the operator the rights of its chart")
     return Refused(f"{kind} {name}: {error}")

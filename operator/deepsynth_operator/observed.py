@@ -3,6 +3,7 @@
 Everything a decision depends on is in here or is the time: `status/` gets nothing else.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -78,15 +79,18 @@ class ObservedPod:
         return self.exit_code is not None or self.is_final
 
     @property
+    def is_at_work(self) -> bool:
+        """Whether its container runs, as far as is known."""
+        return self.started is not None and not self.has_ended
+
+    @property
     def is_final(self) -> bool:
         """Whether its Job counts it. The kubelet tells of a container's end first, and may die before the pod's."""
         return self.gone or self.phase in {"Succeeded", "Failed"}
 
     @classmethod
-    def parse(
-        cls, pod: Manifest, *, live: Report | None = None, node_ready: bool | None = None, gone: bool = False
-    ) -> Self:
-        """Parse a pod; `live` is the answer of its GET /report, where it gave one."""
+    def parse(cls, pod: Manifest, *, gone: bool = False) -> Self:
+        """What the pod's manifest tells: neither a live report nor the state of its node."""
         metadata, status = pod["metadata"], pod.get("status", {})
         state = _get_container_state(pod)
         waiting, ended = state.get("waiting", {}), state.get("terminated", {})
@@ -97,14 +101,13 @@ class ObservedPod:
             name=metadata["name"],
             uid=metadata["uid"],
             job=metadata.get("labels", {}).get(JOB_NAME_LABEL, ""),
-            index=int(metadata.get("annotations", {}).get(COMPLETION_INDEX_ANNOTATION, "0")),
+            index=_parse_index(metadata.get("annotations", {}).get(COMPLETION_INDEX_ANNOTATION, "")),
             phase=status.get("phase", "Pending"),
             phase_reason=status.get("reason", ""),
             created=parse_time(metadata.get("creationTimestamp")),
             started=parse_time((ended or state.get("running", {})).get("startedAt")),
             deletion=parse_time(metadata.get("deletionTimestamp")),
             node=pod.get("spec", {}).get("nodeName"),
-            node_ready=node_ready,
             disruption=disruption.get("reason"),
             disruption_message=disruption.get("message", ""),
             unschedulable=_find_scheduling_message(status),
@@ -114,9 +117,14 @@ class ObservedPod:
             exit_reason=ended.get("reason", ""),
             finished=parse_time(ended.get("finishedAt")),
             message="" if final else message,
-            report=final or (None if ended else live),
+            report=final,
             gone=gone,
         )
+
+
+def _parse_index(text: str) -> int:
+    """0 for what no Job controller wrote: whoever may patch pods must not stop decisions by it."""
+    return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
 
 
 def _get_container_state(pod: Manifest) -> Manifest:

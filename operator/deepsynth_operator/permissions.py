@@ -32,7 +32,7 @@ RULES: Final = (
         "steps and attempts; patch is for spec.parallelism",
     ),
     Rule("", ("pods",), ("list", "watch"), "exit codes, and where reports are read"),
-    Rule("", ("services",), ("create", "patch", "delete"), "names of the pods of an attempt, by server-side apply"),
+    Rule("", ("services",), ("get", "create", "patch", "delete"), "names of an attempt's pods, by server-side apply"),
     Rule("", ("configmaps",), ("get", "create", "delete"), "workload documents; get only to see whose a taken name is"),
     Rule("", ("events",), ("create", "patch"), "patch counts what is said again"),
 )

@@ -10,11 +10,12 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from builders import a_training_run
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.controller import Controller
-from deepsynth_operator.errors import Refused
+from deepsynth_operator.errors import NotPermitted
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION
 from deepsynth_operator.queue import WorkQueue
@@ -23,8 +24,9 @@ from deepsynth_operator.report_reader import Result
 from deepsynth_operator.resource_cache import ResourceCache
 from deepsynth_operator.settings import ProcessSettings, Settings
 from golden_files import FOLDER
-from helm_chart import EVERYTHING_ON, NAMESPACE, Manifest, merge, render
+from helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, RenderError, merge, render
 
+MONITORING = CHART.parents[1] / "docs" / "monitoring.md"
 SCRAPED = {"job", "namespace"}
 """Labels that Prometheus adds."""
 
@@ -51,6 +53,11 @@ def test_the_service_monitor_finds_the_operator_through_its_service() -> None:
     assert port["targetPort"] in {port["name"] for port in rendered.container["ports"]}
     pod_labels = rendered.find("Deployment")["spec"]["template"]["metadata"]["labels"]
     assert service["spec"]["selector"].items() <= pod_labels.items()
+
+
+def test_alerts_without_the_metrics_that_they_look_at_are_refused() -> None:
+    with pytest.raises(RenderError, match=r"prometheusRule.enabled needs metrics.serviceMonitor.enabled"):
+        render({"metrics": {"prometheusRule": {"enabled": True}}})
 
 
 def test_the_pod_monitor_finds_the_pods_of_all_jobs_and_not_the_operator() -> None:
@@ -84,7 +91,8 @@ def test_the_pod_monitor_looks_where_the_operator_looks() -> None:
 def test_nothing_of_the_prometheus_operator_is_made_unless_asked_for(kind: str) -> None:
     assert render().find_all(kind) == []
     name = kind[0].lower() + kind[1:]
-    rendered = render({"metrics": {name: {"enabled": True, "labels": {"release": "prometheus"}}}})
+    scraped = {"metrics": {"serviceMonitor": {"enabled": kind != "PodMonitor"}}}
+    rendered = render(merge(scraped, {"metrics": {name: {"enabled": True, "labels": {"release": "prometheus"}}}}))
     assert rendered.find(kind)["metadata"]["labels"]["release"] == "prometheus"
 
 
@@ -96,7 +104,10 @@ def list_rules() -> list[Manifest]:
 def collect_series() -> dict[str, set[str]]:
     """Names of all series of the operator, and the labels of each."""
     metrics = Metrics()
-    metrics.watch(WorkQueue[Key](cast("Any", None)), ResourceCache(), lambda: [("jobs", 0.0)])
+    cache = ResourceCache()
+    run = a_training_run().to_manifest()
+    cache.put("TrainingRun", {**run, "metadata": {**run["metadata"], "resourceVersion": "1"}})
+    metrics.watch(WorkQueue[Key](cast("Any", None)), cache, lambda: [("jobs", 0.0)])
     metrics.observe_reconcile("TrainingRun", "done", 1.0)
     metrics.count_request("get", "jobs", "200")
     metrics.count_poll("read")
@@ -113,6 +124,13 @@ def test_an_alert_asks_for_series_that_the_operator_has(rule: Manifest) -> None:
     for name, matchers in asked:
         assert set(re.findall(r"(\w+)[=!]", matchers)) <= series[name] | SCRAPED, name
     assert set(re.findall(r"deepsynth_\w+", rule["expr"])) == {name for name, _ in asked} - {"up"}
+
+
+def test_the_guide_has_every_series_and_every_alert() -> None:
+    guide = MONITORING.read_text()
+    assert re.findall(r"^\| `(DeepSynth\w+)`", guide, re.MULTILINE) == [rule["alert"] for rule in list_rules()]
+    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in collect_series() if name.startswith("deepsynth_")}
+    assert set(re.findall(r"^\| `(deepsynth_\w+)", guide, re.MULTILINE)) == families
 
 
 @pytest.mark.parametrize("rule", list_rules(), ids=lambda rule: rule["alert"])
@@ -136,7 +154,7 @@ class FailingCluster:
         raise self._error
 
 
-@pytest.mark.parametrize(("error", "result"), [(Refused("quota"), "refused"), (KeyError("uid"), "defect")])
+@pytest.mark.parametrize(("error", "result"), [(NotPermitted("no Role"), "refused"), (KeyError("uid"), "defect")])
 def test_alerts_on_reconciles_name_results_that_occur(error: Exception, result: str) -> None:
     assert any(f'result="{result}"' in rule["expr"] for rule in list_rules())
     metrics = Metrics()

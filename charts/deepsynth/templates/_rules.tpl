@@ -21,7 +21,7 @@ operator/deepsynth_operator/permissions.py is the same table; a test compares th
   verbs: [list, watch]
 - apiGroups: [""]
   resources: [services]
-  verbs: [create, patch, delete]
+  verbs: [get, create, patch, delete]
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, delete]

@@ -30,6 +30,11 @@ def get_live(status: TrainingRunStatus) -> Attempt | None:
     return last if last is not None and last.end_time is None else None
 
 
+def is_requeued(attempt: Attempt | None) -> bool:
+    """Whether the queue took its Job back. The outcome is asked for too: a failure's reason is what its pod said."""
+    return attempt is not None and attempt.outcome == "Suspended" and attempt.reason == REQUEUED
+
+
 def replace_last(status: TrainingRunStatus, attempt: Attempt) -> TrainingRunStatus:
     return status.updated(attempts=[*status.attempts[:-1], attempt])
 
@@ -82,8 +87,8 @@ def observe_start(
 def end_attempt(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> TrainingRunStatus:
     """Put `attempt`, which has its outcome, to its end, and count it. An attempt ends once, so it counts once."""
     progressed = attempt.saved_step is not None or attempt.outcome == "Succeeded"
-    uncounted = attempt.reason == SUSPENDED
-    fruitless = 0 if progressed else status.attempts_without_progress + (not uncounted)
+    # What a person or the queue takes back says nothing about the run; how often it may, the queue decides.
+    fruitless = 0 if progressed else status.attempts_without_progress + (attempt.outcome != "Suspended")
     return replace_last(status, attempt.updated(end_time=now)).updated(
         failures=status.failures + (attempt.outcome in _COUNTED),
         attempts_without_progress=fruitless,

@@ -31,7 +31,7 @@ def find_verdict(run: TrainingRun, status: TrainingRunStatus) -> Verdict | None:
     cause = describe_attempt(last)
     if last.outcome == "Failed" and last.exit_code in PERMANENT:
         return Verdict(last.reason, f"{cause}; another attempt would fail in the same way")
-    if last.outcome == "Failed" and last.reason in _NEVER_STARTS:
+    if last.outcome == "Failed" and last.exit_code is None and last.reason in _NEVER_STARTS:
         return Verdict(last.reason, f"{cause}; create what is missing, then delete the run and apply it again")
     if _is_repeated_non_finite_loss(status):
         remedy = "lower optimizer.learningRate, or set onNonFinite: skip"
@@ -65,7 +65,7 @@ def compute_due_time(run: TrainingRun, status: TrainingRunStatus) -> datetime:
         return end
     doublings = min(max(status.attempts_without_progress - 1, 0), 10)
     delay = min(BASE_DELAY_SECONDS * 2**doublings, MAX_DELAY_SECONDS)
-    if last.reason == "NotStarted":
+    if last.outcome == "Disrupted" and last.reason == "NotStarted":
         delay += int(_draw(run, last) * MAX_START_DELAY_SECONDS)
     return end + timedelta(seconds=delay)
 

@@ -22,7 +22,7 @@ from deepsynth_operator.status.decision import Action, CreateJob, Decision, Dele
 from deepsynth_operator.status.events import compute_generation_events
 from deepsynth_operator.status.last_failure import find_last_failure
 from deepsynth_operator.status.rendering import compute_planned, compute_published, compute_rendering, compute_waiting
-from deepsynth_operator.status.starting import describe_start, find_obstacle, is_at_work
+from deepsynth_operator.status.starting import describe_start, find_obstacle
 from deepsynth_operator.status.steps import (
     KEPT_JOBS,
     MOST_LOST_REPORTS,
@@ -186,7 +186,7 @@ def _describe_live(entry: ChildJob, observed: ObservedGeneration, poll_seconds: 
         return Situation("Starting", "CreatingJob", f"creating Job {entry.name}", accepted=not first)
     if job.suspended:
         return Situation("Queued", "Queued", f"Job {job.name} waits for its queue")
-    obstacle = None if any(is_at_work(pod) for pod in pods) else find_obstacle(pods)
+    obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods)
     reason, message = obstacle.reason if obstacle else None, describe_start(pods)
     if entry.step == "plan" and entry.running_time is None:
         return Situation("Starting", reason or "Starting", message, check_after=poll_seconds)

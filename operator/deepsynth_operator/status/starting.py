@@ -55,11 +55,7 @@ def describe_start(pods: Sequence[ObservedPod]) -> str:
             done, total = (train.download_bytes or 0) / unit, train.download_bytes_total / unit
             return f"downloading, {done:.1f} of {total:.1f} {name}"
     obstacle = find_obstacle(pods)
-    return obstacle.message if obstacle else f"running pods: {sum(is_at_work(pod) for pod in pods)}"
-
-
-def is_at_work(pod: ObservedPod) -> bool:
-    return pod.started is not None and not pod.has_ended
+    return obstacle.message if obstacle else f"running pods: {sum(pod.is_at_work for pod in pods)}"
 
 
 def _name_waiting(reason: str) -> str:

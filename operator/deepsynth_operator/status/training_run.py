@@ -19,6 +19,7 @@ from deepsynth_operator.status.attempts import (
     get_grace,
     get_last,
     get_live,
+    is_requeued,
     observe_start,
     replace_last,
     resume_job,
@@ -116,7 +117,7 @@ def _describe_wait(wait: Wait) -> RunSituation:
 
 def _start_next(status: TrainingRunStatus, observed: ObservedRun, settings: Settings, now: datetime) -> Step:
     run, last = observed.run, get_last(status)
-    if last is not None and last.reason == REQUEUED:
+    if last is not None and is_requeued(last):
         job = observed.children.find_job(last.job)
         if job is not None and not job.is_finished:
             return _requeue(status, observed, settings, now)
@@ -175,7 +176,7 @@ def _describe(
 def _plan_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[Action, ...]:
     """What makes the children follow the status. Computed from the status alone, so a lost action is made up for."""
     last, live = get_last(status), get_live(status)
-    queued = last is not None and last.reason == REQUEUED and not observed.run.spec.suspend
+    queued = is_requeued(last) and not observed.run.spec.suspend
     finished = is_finished(status.conditions)
     wanted = last.job if last is not None and not finished and (live is not None or queued) else None
     listed = {attempt.job for attempt in status.attempts}

@@ -10,7 +10,15 @@ from builders import UID, a_dataset_generation, a_training_run
 from cluster_on_fake_api import Stage, a_cluster
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
 from deepsynth_api.v1alpha1 import TrainingRun
-from deepsynth_operator.errors import ClusterError, Conflict, ControllerError, ForeignChild, NamespaceGoing, Refused
+from deepsynth_operator.errors import (
+    ClusterError,
+    Conflict,
+    ControllerError,
+    ForeignChild,
+    NamespaceGoing,
+    NotPermitted,
+    Refused,
+)
 from fake_api_server import Fault
 
 RUN = a_training_run().to_manifest()
@@ -95,7 +103,9 @@ def test_a_child_that_vanishes_while_it_is_created_is_a_conflict() -> None:
 @pytest.mark.parametrize("status", [400, 403, 413, 422])
 def test_what_the_api_server_never_creates_is_refused_with_its_words(status: int) -> None:
     async def script(stage: Stage) -> None:
-        stage.server.faults = [Fault(status, body={"message": "exceeded quota: gpus"})] * 2
+        stage.server.faults = [
+            Fault(status, method=method, body={"message": "exceeded quota: gpus"}) for method in ("POST", "PATCH")
+        ]
         with pytest.raises(Refused, match="Job run-train-1: exceeded quota: gpus"):
             await stage.cluster.create(build_job())
         with pytest.raises(Refused, match="exceeded quota: gpus"):
@@ -116,7 +126,11 @@ def test_a_conflict_over_a_quota_is_no_foreign_child() -> None:
 def test_a_namespace_that_is_being_deleted_is_no_refusal() -> None:
     async def script(stage: Stage) -> None:
         terminating = {"message": "being terminated", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}
-        stage.server.faults = [Fault(403, body=terminating), Fault(404), Fault(403, body=terminating)]
+        stage.server.faults = [
+            Fault(403, method="POST", body=terminating),
+            Fault(404, method="POST"),
+            Fault(403, method="PATCH", body=terminating),
+        ]
         for _ in range(2):
             with pytest.raises(NamespaceGoing):
                 await stage.cluster.create(build_job())
@@ -134,6 +148,31 @@ def test_a_service_is_applied_with_our_field_manager() -> None:
         assert request.headers["Content-Type"] == "application/apply-patch+yaml"
         assert request.query == {"fieldManager": OPERATOR_NAME, "force": "true"}
         assert stage.server.get("Service", "run-train-1") is not None
+
+    on_a_cluster(script)
+
+
+def test_a_service_of_somebody_else_is_not_taken_over() -> None:
+    async def script(stage: Stage) -> None:
+        theirs = {
+            **build_service(),
+            "metadata": {"name": "run-train-1", "namespace": "default", "labels": {"app": "x"}},
+        }
+        stage.server.put(theirs)
+        with pytest.raises(ForeignChild, match="Service default/run-train-1 exists and belongs to another owner"):
+            await stage.cluster.apply(build_service())
+        assert (stage.server.get("Service", "run-train-1") or {})["metadata"]["labels"] == {"app": "x"}
+
+    on_a_cluster(script)
+
+
+def test_a_right_that_the_operator_lacks_is_no_fault_of_the_resource() -> None:
+    async def script(stage: Stage) -> None:
+        user = "system:serviceaccount:deepsynth:deepsynth"
+        message = f'jobs.batch is forbidden: User "{user}" cannot create resource "jobs" in API group "batch"'
+        stage.server.faults = [Fault(403, method="POST", body={"message": message, "reason": "Forbidden"})]
+        with pytest.raises(NotPermitted, match="give the operator the rights of its chart"):
+            await stage.cluster.create(build_job())
 
     on_a_cluster(script)
 

@@ -9,7 +9,7 @@ import pytest
 import deepsynth_operator.controller as module
 from deepsynth_local.memory_cluster import MemoryCluster
 from deepsynth_operator.controller import RECONCILE_SECONDS, Controller
-from deepsynth_operator.errors import ClusterError, Conflict, Refused
+from deepsynth_operator.errors import ClusterError, Conflict, NotPermitted, Refused
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.references import Key
 from deepsynth_operator.settings import Settings
@@ -58,6 +58,7 @@ def test_the_time_of_the_next_look_is_passed_on(monkeypatch: pytest.MonkeyPatch)
         (Conflict("changed"), "conflict"),
         (ClusterError("down"), "unreachable"),
         (Refused("quota"), "refused"),
+        (NotPermitted("no Role"), "refused"),
         (KeyError("x"), "defect"),
     ],
 )

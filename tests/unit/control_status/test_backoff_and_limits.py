@@ -71,6 +71,7 @@ def test_two_gangs_that_block_each_other_do_not_retry_at_the_same_time() -> None
         (["Disrupted"] * 9, None),
         (["Disrupted"] * 10, "NoProgress"),
         (["Suspended/SuspendedByUser"] * 12, None),
+        (["Suspended/RequeuedByQueue"] * 12, None),
         (["Failed", *["Disrupted"] * 9], "NoProgress"),
     ],
 )

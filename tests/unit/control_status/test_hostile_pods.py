@@ -6,15 +6,16 @@ from datetime import timedelta
 import pytest
 
 from deepsynth_api.labels import STEP
-from deepsynth_api.report import RenderReport, Report
+from deepsynth_api.report import Failure, RenderReport, Report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit, PlanStatus
-from deepsynth_operator.observed import ObservedJob, ObservedPod
+from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION, ObservedJob, ObservedPod
+from deepsynth_operator.status.decision import CreateJob, DeleteJob
 from deepsynth_operator.status.last_failure import find_last_failure
 from deepsynth_operator.status.numbers import estimate_end
 from deepsynth_operator.status.rendering import compute_rendering
 from manual_clock import START
-from seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide
+from seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
 
 
 def test_a_run_whose_pod_estimates_ages_goes_on_without_an_estimate() -> None:
@@ -54,3 +55,28 @@ def test_a_container_that_a_service_mesh_added_is_not_taken_for_ours() -> None:
     metadata = {"name": "p", "uid": "u", "labels": {STEP: "train"}}
     pod = ObservedPod.parse({"metadata": metadata, "status": {"phase": "Running", "containerStatuses": statuses}})
     assert pod.exit_code == 65
+
+
+@pytest.mark.parametrize("text", ["", "-1", "x", "1e3", "99999999999", "\u0663"])
+def test_an_index_that_no_job_controller_wrote_is_taken_for_the_first(text: str) -> None:
+    metadata = {"name": "p", "uid": "u", "annotations": {COMPLETION_INDEX_ANNOTATION: text}}
+    assert ObservedPod.parse({"metadata": metadata}).index == 0
+
+
+def test_a_failure_that_calls_itself_requeued_does_not_wait_for_the_queue() -> None:
+    """The queue takes the Job back just when a pod has failed: a new Job follows, as after any failure."""
+    failure = Failure(reason="RequeuedByQueue", message="not what it says", exit_code=1)
+    pods = [an_ended_pod(0, 1, report=a_report(failure=failure)), a_pod(1)]
+    run = follow(a_live_run(), decide(a_live_run(), RUNNING_JOB, pods, after=60))
+    decision = decide(run, replace(RUNNING_JOB, suspended=True), after=61)
+    assert (decision.status.state, decision.actions) == ("Restarting", (DeleteJob(RUNNING_JOB.name, "job-1"),))
+
+
+@pytest.mark.parametrize("reason", ["RequeuedByQueue", "SuspendedByUser", "NotStarted", "InvalidImageName"])
+def test_a_failure_under_a_name_of_our_own_is_tried_again_like_any_other(reason: str) -> None:
+    failure = Failure(reason=reason, message="not what it says", exit_code=1)
+    first = decide(a_live_run(), FAILED_JOB, [an_ended_pod(0, 1, report=a_report(failure=failure))])
+    assert (get_attempt(first).outcome, get_attempt(first).reason) == ("Failed", reason)
+    assert (first.status.failures, first.status.attempts_without_progress) == (1, 1)
+    second = decide(follow(a_live_run(), first), FAILED_JOB, after=71)
+    assert [action for action in second.actions if isinstance(action, CreateJob)] == [CreateJob("read-xsum-train-2")]

@@ -105,12 +105,14 @@ def test_creating_a_child_twice_is_harmless_and_a_strangers_child_is_not(fixture
 
 
 def test_an_applied_service_is_created_and_then_changed(fixture: Fixture) -> None:
-    service = {"kind": "Service", "metadata": {"name": "job", "namespace": "default", "labels": {}}, "spec": {"a": 1}}
+    service = {"kind": "Service", "metadata": a_config_map()["metadata"], "spec": {"a": 1}}
     asyncio.run(fixture.cluster.apply(service))
     asyncio.run(fixture.cluster.apply({**service, "spec": {"a": 2}}))
     found = fixture.cluster.store.get("Service", "default", "job")
     assert found is not None
     assert (found["spec"], found["metadata"]["generation"]) == ({"a": 2}, 2)
+    with pytest.raises(ForeignChild):
+        asyncio.run(fixture.cluster.apply({**service, "metadata": a_config_map(uid="stranger")["metadata"]}))
 
 
 def test_deleting_a_job_takes_its_pods_along_and_is_refused_for_another_uid(fixture: Fixture) -> None:
