@@ -4,6 +4,7 @@ import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Final, Literal, Self, TypeVar, get_args
 
 from deepsynth_api.errors import ConfigurationError
@@ -12,6 +13,7 @@ IMAGE_REPOSITORY = "ghcr.io/deepsynth/deepsynth"
 LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Word = TypeVar("Word", bound=str)
+_VERSION: Final = version("deepsynth-operator")
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _ADDRESS: Final = re.compile(r"(?P<host>|[0-9.]+|\[[0-9a-fA-F:]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
@@ -24,8 +26,8 @@ class Settings:
     poll_seconds: how often reports of running pods are read, and progress is written at most.
     """
 
-    render_image: str = f"{IMAGE_REPOSITORY}-cpu:0.1.0"
-    train_image: str = f"{IMAGE_REPOSITORY}-gpu:0.1.0"
+    render_image: str = f"{IMAGE_REPOSITORY}-cpu:{_VERSION}"
+    train_image: str = f"{IMAGE_REPOSITORY}-gpu:{_VERSION}"
     poll_seconds: int = 15
 
     @classmethod

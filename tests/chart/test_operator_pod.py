@@ -6,8 +6,11 @@ from typing import Any
 
 import pytest
 
+from deepsynth_images.recipe import read_version
 from deepsynth_operator.settings import ProcessSettings, Settings
 from helm_chart import EVERYTHING_ON, Manifest, render
+
+VERSION = read_version()
 
 
 def find_violations(pod: Manifest) -> set[str]:
@@ -138,11 +141,11 @@ DIGEST = f"sha256:{'0' * 64}"
 @pytest.mark.parametrize(
     ("image", "registry", "expected"),
     [
-        ({}, "ghcr.io", "ghcr.io/deepsynth/deepsynth-cpu:0.1.0"),
+        ({}, "ghcr.io", f"ghcr.io/deepsynth/deepsynth-cpu:{VERSION}"),
         ({"tag": "dev"}, "", "deepsynth/deepsynth-cpu:dev"),
         ({"repository": "deepsynth-cpu", "tag": "dev"}, "", "deepsynth-cpu:dev"),
-        ({}, "mirror.local:5000/cache", "mirror.local:5000/cache/deepsynth/deepsynth-cpu:0.1.0"),
-        ({"registry": "other.local"}, "ghcr.io", "other.local/deepsynth/deepsynth-cpu:0.1.0"),
+        ({}, "mirror.local:5000/cache", f"mirror.local:5000/cache/deepsynth/deepsynth-cpu:{VERSION}"),
+        ({"registry": "other.local"}, "ghcr.io", f"other.local/deepsynth/deepsynth-cpu:{VERSION}"),
         ({"tag": "dev", "digest": DIGEST}, "ghcr.io", f"ghcr.io/deepsynth/deepsynth-cpu@{DIGEST}"),
     ],
 )

@@ -10,6 +10,8 @@ import pytest
 import yaml
 
 import values_table
+from deepsynth_images.recipe import read_version
+from deepsynth_operator.settings import Settings
 from helm_chart import CHART, EVERYTHING_ON, RenderError, merge, nest, render, run_helm
 
 VALUES = (CHART / "values.yaml").read_text()
@@ -71,6 +73,10 @@ OTHER_VALUES: Mapping[str, Any] = {
     "networkPolicy.apiServerCIDRs": ["192.0.2.0/24"],
     "networkPolicy.apiServerPorts": [16443],
 }
+
+
+BESIDE: Mapping[str, Any] = {"metrics.serviceMonitor.enabled": {"metrics": {"prometheusRule": {"enabled": False}}}}
+"""Values that a value above cannot do without."""
 
 
 def list_paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -140,8 +146,9 @@ def test_every_value_has_a_case_below() -> None:
 
 @pytest.mark.parametrize("path", OTHER_VALUES)
 def test_every_value_changes_something(path: str) -> None:
-    changed = merge(EVERYTHING_ON, nest(path.split("."), OTHER_VALUES[path]))
-    assert render(changed).text != render(EVERYTHING_ON).text
+    base = merge(EVERYTHING_ON, BESIDE.get(path, {}))
+    changed = merge(base, nest(path.split("."), OTHER_VALUES[path]))
+    assert render(changed).text != render(base).text
 
 
 @pytest.mark.parametrize(
@@ -210,11 +217,18 @@ def test_helm_lint_finds_nothing(values: Mapping[str, Any]) -> None:
     assert "[WARNING]" not in done.stdout
 
 
+def test_chart_and_operator_have_the_version_of_the_project() -> None:
+    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
+    assert chart["version"] == chart["appVersion"] == read_version()
+    assert Settings().render_image.endswith(f"-cpu:{read_version()}")
+    assert Settings().train_image.endswith(f"-gpu:{read_version()}")
+
+
 def test_it_works_below_a_parent_chart(tmp_path: Path) -> None:
     """A parent hands down `global`, and its condition `enabled`."""
     (tmp_path / "charts").mkdir()
     (tmp_path / "charts" / "deepsynth").symlink_to(CHART)
-    dependency = {"name": "deepsynth", "version": "0.1.0", "condition": "deepsynth.enabled"}
+    dependency = {"name": "deepsynth", "version": read_version(), "condition": "deepsynth.enabled"}
     chart = {"apiVersion": "v2", "name": "platform", "version": "1.0.0", "dependencies": [dependency]}
     (tmp_path / "Chart.yaml").write_text(yaml.safe_dump(chart))
     values = {"global": {"cluster": "eu-1"}, "deepsynth": {"enabled": True, "workers": 3}}

@@ -4,6 +4,7 @@ import pytest
 import yaml
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_images.recipe import read_version
 from deepsynth_local.__main__ import main
 from deepsynth_local.admission import admit
 from deepsynth_local.manifest_file import parse_manifests, read_manifests
@@ -59,7 +60,7 @@ def test_the_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["version"]) == 0
-    assert capsys.readouterr().out == "0.1.0\n"
+    assert capsys.readouterr().out == f"{read_version()}\n"
 
 
 @pytest.mark.parametrize(
