@@ -74,8 +74,8 @@ images: $(READY) ## Build the images with Docker, Podman or Buildah: [IMAGES='cp
 	@PYTHONPATH=images $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu)
 
 .PHONY: cluster-up
-cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=deepsynth] [NODES=2]
-	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))
+cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=deepsynth] [NODES=2] [KUBERNETES=1.34]
+	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tests $(BIN)/python -m e2e.cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))
 
 .PHONY: cluster-down
 cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
@@ -90,8 +90,8 @@ demo-cluster: $(READY) ## Do the demo's job on a real two-node cluster, from not
 	@PYTHONPATH=tests:images $(BIN)/python -m e2e.demo
 
 .PHONY: e2e
-e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.py]
-	@$(BIN)/pytest $(or $(TESTS),tests/e2e)
+e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.py] [KUBERNETES=1.34]
+	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) $(BIN)/pytest $(or $(TESTS),tests/e2e)
 
 .PHONY: e2e-smoke
 e2e-smoke: $(READY) ## Test the main path, failures, admission, rights and one kill of each kind on a real cluster

@@ -1,6 +1,7 @@
 """The cluster itself does what the other tests rely on."""
 
 import json
+import os
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,8 +10,9 @@ from typing import Any
 import pytest
 
 from e2e.cluster.archives import write_archive
+from e2e.cluster.cache import ClusterError
 from e2e.cluster.interface import Cluster, Faults
-from e2e.cluster.programs import program
+from e2e.cluster.programs import KUBERNETES, kubernetes, program
 from e2e.cluster.waiting import wait_until
 
 IMAGE = "localhost/deepsynth-probe:1"
@@ -98,6 +100,18 @@ def get_termination(pod: dict[str, Any]) -> dict[str, Any]:
 def test_two_nodes_are_ready(cluster: Cluster) -> None:
     assert len(cluster.nodes) == 2
     assert ready(cluster, *cluster.nodes)
+
+
+def test_the_nodes_run_the_kubernetes_that_was_asked_for(faults: Faults, cluster: Cluster) -> None:
+    wanted = os.environ.get(KUBERNETES, "1.36")
+    versions = {get(cluster, "node", node)["status"]["nodeInfo"]["kubeletVersion"] for node in cluster.nodes}
+    served = json.loads(cluster.kubectl("version", "--output", "json").stdout)["serverVersion"]["gitVersion"]
+    assert {version.removeprefix("v").rpartition(".")[0] for version in {served, *versions}} == {wanted}
+
+
+def test_a_kubernetes_that_is_not_pinned_is_an_error_that_names_those_that_are() -> None:
+    with pytest.raises(ClusterError, match=r"DEEPSYNTH_KUBERNETES=1.2: there is 1.34, 1.35"):
+        kubernetes({KUBERNETES: "1.2"})
 
 
 def test_an_indexed_job_runs_a_pod_per_node_and_its_pods_meet_by_name(probes: Cluster) -> None:

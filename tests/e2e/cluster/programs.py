@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -17,6 +18,7 @@ from e2e.cluster.cache import ClusterError, cache_folder, locked, require_free_s
 from e2e.cluster.packages import require_runc_headers
 
 MODULES = Path(__file__).parent / "binaries"
+KUBERNETES = "DEEPSYNTH_KUBERNETES"
 BUILD_GIB = 6.0
 """What a cold build of everything adds to Go's module and build caches."""
 
@@ -43,9 +45,20 @@ class Upstream:
         return f"{self.name}-{digest.hexdigest()[:16]}"
 
 
-def _kubernetes_version() -> str:
+def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
+    """The newest, or the older one that `DEEPSYNTH_KUBERNETES` names: 1.34, say."""
+    asked = environment.get(KUBERNETES, "")
+    name = f"kubernetes-{asked}" if asked else "kubernetes"
+    if not (MODULES / name).is_dir():
+        known = ", ".join(sorted(folder.name.removeprefix("kubernetes-") for folder in MODULES.glob("kubernetes-*")))
+        raise ClusterError(f"{KUBERNETES}={asked}: there is {known}, and the newest where it is not set")
+    commands = ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet")
+    return Upstream(name, commands, ldflags=_name_version(MODULES / name / "go.mod"))
+
+
+def _name_version(pins: Path) -> str:
     """Without these, the binaries call themselves v0.0.0 and refuse to work with each other."""
-    pinned = re.search(r"k8s\.io/kubernetes (v(\d+)\.(\d+)\S*)", (MODULES / "kubernetes" / "go.mod").read_text())
+    pinned = re.search(r"k8s\.io/kubernetes (v(\d+)\.(\d+)\S*)", pins.read_text())
     assert pinned is not None
     version, major, minor = pinned.groups()
     packages = ("k8s.io/component-base/version", "k8s.io/client-go/pkg/version")
@@ -60,22 +73,18 @@ UPSTREAMS = (
     Upstream("cni", ("bridge", "host-local", "loopback", "portmap")),
     Upstream("runc", ("runc",), tags="seccomp", cgo=True),
     Upstream("containerd", ("containerd", "containerd-shim-runc-v2", "ctr")),
-    Upstream(
-        "kubernetes",
-        ("kube-apiserver", "kube-controller-manager", "kube-proxy", "kube-scheduler", "kubectl", "kubelet"),
-        ldflags=_kubernetes_version(),
-    ),
     Upstream("coredns", ("coredns",)),
     Upstream("helm", ("helm",)),
     Upstream("kind", ("kind",)),
 )
+"""Beside Kubernetes."""
 PROGRAM_NAMES = {"server": "etcd"}
 """Go names a program after its package's folder."""
 
 
 def program(command: str) -> Path:
     """Return where a program is, built if need be."""
-    upstream = next((each for each in UPSTREAMS if command in each.commands), None)
+    upstream = next((each for each in (*UPSTREAMS, kubernetes()) if command in each.commands), None)
     if upstream is None:
         raise ClusterError(f"no module in {MODULES} has the program {command}")
     folder = cache_folder("binaries") / upstream.key
@@ -126,7 +135,7 @@ def _require_go() -> None:
 def main() -> None:
     """Build the programs that are named (all, without a name) and print where they are."""
     try:
-        for command in sys.argv[1:] or [command for upstream in UPSTREAMS for command in upstream.commands]:
+        for command in sys.argv[1:] or [name for upstream in (*UPSTREAMS, kubernetes()) for name in upstream.commands]:
             print(program(command), flush=True)
     except ClusterError as error:
         sys.exit(str(error))
