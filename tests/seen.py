@@ -40,7 +40,7 @@ def a_live_run(**spec: Any) -> TrainingRun:
 def a_pod(index: int = 0, **fields: Any) -> ObservedPod:
     """A running pod of the first attempt."""
     pod = ObservedPod(f"{JOB}-{index}", f"pod-{index}", JOB, index, "Running", created=START, started=START)
-    return replace(pod, node=f"node-{index}", **fields)
+    return replace(pod, **{"node": f"node-{index}", "scheduled": START, **fields})
 
 
 def an_ended_pod(index: int = 0, exit_code: int = 1, *, after: float = 0, **fields: Any) -> ObservedPod:

@@ -56,6 +56,8 @@ class ObservedPod:
     disruption: str | None = None
     """Reason of a true DisruptionTarget condition, such as EvictionByEvictionAPI."""
     disruption_message: str = ""
+    scheduled: datetime | None = None
+    """When it was given a node, and with it the node's GPUs."""
     unschedulable: str | None = None
     """Message of PodScheduled=False."""
     waiting_reason: str | None = None
@@ -110,6 +112,7 @@ class ObservedPod:
             node=pod.get("spec", {}).get("nodeName"),
             disruption=disruption.get("reason"),
             disruption_message=disruption.get("message", ""),
+            scheduled=_find_scheduling_time(pod),
             unschedulable=_find_scheduling_message(status),
             waiting_reason=waiting.get("reason"),
             waiting_message=waiting.get("message", ""),
@@ -134,6 +137,13 @@ def _get_container_state(pod: Manifest) -> Manifest:
     ours = next((status for status in statuses if status.get("name") == step), statuses[0])
     state: Manifest = ours.get("state", {})
     return state
+
+
+def _find_scheduling_time(pod: Manifest) -> datetime | None:
+    if "nodeName" not in pod.get("spec", {}):
+        return None
+    condition = find_true_condition(pod, "PodScheduled") or {}
+    return parse_time(condition.get("lastTransitionTime") or pod["metadata"].get("creationTimestamp"))
 
 
 def _find_scheduling_message(status: Manifest) -> str | None:

@@ -105,7 +105,9 @@ class TrainingRunSpec(TrainingSettings):
     backoff_limit: Annotated[
         int, Field(ge=0, le=1000, description="Failures that are retried. Disruptions are never counted.")
     ] = 3
-    start_timeout_seconds: Annotated[int, Field(ge=10, description="Seconds for all pods of an attempt to run.")] = 600
+    start_timeout_seconds: Annotated[
+        int, Field(ge=10, description="Seconds, from the first pod that has a node, for all pods of an attempt to run.")
+    ] = 600
     image: Annotated[Image | None, Field(description="Container image; default: the operator's setting.")] = None
     template: Annotated[
         PodTemplate, Field(description="Settings of the pods; their resources are in resourcesPerNode.")

@@ -1,6 +1,7 @@
 """spec.startTimeoutSeconds: the pods of an attempt run together, or the attempt ends.
 
-Without it two runs that hold half of the GPUs each would wait for each other for ever.
+Without it two runs that hold half of the GPUs each would wait for each other for ever. Pods of which none has a node
+hold nothing, so they are in nobody's way: they wait as any pending pod does.
 """
 
 from collections.abc import Sequence
@@ -18,7 +19,11 @@ def find_start_timeout(
     """Why the attempt must end although nothing failed; None while it may still start."""
     if attempt.running_time is not None or job.started is None:
         return None
-    if now < job.started + timedelta(seconds=run.spec.start_timeout_seconds):
+    held = [pod.scheduled for pod in pods if pod.scheduled is not None]
+    if pods and not held:
+        return None
+    # Without any pod, something keeps the Job controller from creating them: a quota, a policy.
+    if now < max(job.started, min(held, default=job.started)) + timedelta(seconds=run.spec.start_timeout_seconds):
         return None
     obstacle = find_obstacle(pods)
     if obstacle is not None and obstacle.reason in CONFIGURATION_ERRORS:

@@ -17,6 +17,8 @@ from deepsynth_operator.status.numbers import format_duration, format_number
 from manual_clock import START
 from seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
 
+NO_PLACE: dict[str, Any] = {"node": None, "scheduled": None, "unschedulable": "0/2 nodes: Insufficient nvidia.com/gpu"}
+
 
 def with_attempts(
     *outcomes: str, saved: bool = False, name: str = "read-xsum", uid: str = "u1", **spec: Any
@@ -123,10 +125,10 @@ def test_the_deadline_fails_a_run_and_stops_its_job() -> None:
         ({"waiting_reason": "ImagePullBackOff", "waiting_message": "no such image"}, "Failed", "ImagePullBackOff"),
         ({"waiting_reason": "CreateContainerConfigError"}, "Failed", "CreateContainerConfigError"),
         ({"waiting_reason": "ContainerCreating"}, "Disrupted", "NotStarted"),
-        ({"unschedulable": "0/2 nodes: Insufficient nvidia.com/gpu"}, "Disrupted", "NotStarted"),
+        (NO_PLACE, "Disrupted", "NotStarted"),
     ],
 )
-def test_pods_that_do_not_all_run_in_time_end_the_attempt(fields: dict[str, str], outcome: str, reason: str) -> None:
+def test_pods_that_do_not_all_run_in_time_end_the_attempt(fields: dict[str, Any], outcome: str, reason: str) -> None:
     run = a_live_run(startTimeoutSeconds=600)
     run = run.updated(status=replace_last(run.status, run.status.attempts[0].updated(running_time=None)))
     pods = [a_pod(0), a_pod(1, phase="Pending", started=None, **fields)]
@@ -134,6 +136,25 @@ def test_pods_that_do_not_all_run_in_time_end_the_attempt(fields: dict[str, str]
     attempt = get_attempt(decide(run, RUNNING_JOB, pods, after=600))
     assert (attempt.outcome, attempt.reason) == (outcome, reason)
     assert (fields.get("unschedulable") or fields.get("waiting_message") or "") in attempt.message
+
+
+def test_pods_that_hold_no_node_wait_for_one_without_an_end() -> None:
+    run = a_live_run(startTimeoutSeconds=600)
+    run = run.updated(status=replace_last(run.status, run.status.attempts[0].updated(running_time=None)))
+    waiting = [a_pod(index, phase="Pending", started=None, **NO_PLACE) for index in range(2)]
+    decision = decide(run, RUNNING_JOB, waiting, after=100_000)
+    assert get_attempt(decision).outcome is None
+    assert decision.status.state == "Starting"
+    first = replace(waiting[0], node="node-0", scheduled=START + timedelta(seconds=100_000), unschedulable=None)
+    assert get_attempt(decide(run, RUNNING_JOB, [first, waiting[1]], after=100_599)).outcome is None
+    assert get_attempt(decide(run, RUNNING_JOB, [first, waiting[1]], after=100_600)).reason == "NotStarted"
+
+
+def test_a_job_whose_pods_cannot_be_created_ends_after_the_start_timeout() -> None:
+    run = a_live_run(startTimeoutSeconds=600)
+    run = run.updated(status=replace_last(run.status, run.status.attempts[0].updated(running_time=None)))
+    assert get_attempt(decide(run, RUNNING_JOB, [], after=599)).outcome is None
+    assert get_attempt(decide(run, RUNNING_JOB, [], after=600)).reason == "NotStarted"
 
 
 def test_the_start_timeout_begins_when_the_queue_admits_the_job_and_ends_when_all_pods_ran() -> None:
