@@ -7,9 +7,9 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deepsynth_operator.cluster import Cluster
-from deepsynth_operator.errors import ClusterError, Conflict, NotPermitted, Refused
+from deepsynth_operator.errors import ClusterError, Conflict, ControllerError, NotPermitted, Refused
 from deepsynth_operator.logs import set_resource
-from deepsynth_operator.metrics import Metrics
+from deepsynth_operator.metrics import Metrics, ReconcileResult
 from deepsynth_operator.reconcile import reconcile
 from deepsynth_operator.references import Key
 from deepsynth_operator.settings import Settings
@@ -28,7 +28,8 @@ class Controller:
         """Bring one resource a step further; seconds until it should be looked at again."""
         # Not reset afterwards: the queue's own line about a failure names the resource too.
         set_resource(key)
-        begin, result = time.monotonic(), "defect"
+        result: ReconcileResult = "defect"
+        begin = time.monotonic()
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
                 after = await reconcile(self._cluster, self._settings, *key, now=datetime.now(UTC))
@@ -41,6 +42,9 @@ class Controller:
             raise
         except ClusterError as error:
             result = "refused" if isinstance(error, Refused | NotPermitted) else "unreachable"
+            raise
+        except ControllerError:
+            result = "unreadable"
             raise
         finally:
             self._metrics.observe_reconcile(key.kind, result, time.monotonic() - begin)

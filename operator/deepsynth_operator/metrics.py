@@ -1,8 +1,10 @@
 """Prometheus metrics. No label names a resource: how many series there are does not grow with use."""
 
+import itertools
 from collections import Counter as Tally
 from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
+from typing import Literal, get_args
 
 from prometheus_client import (
     CollectorRegistry,
@@ -17,12 +19,15 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from deepsynth_api.v1alpha1 import TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.cluster import Resource, ResourceKind
 from deepsynth_operator.observed import Manifest, parse_time
 from deepsynth_operator.queue import WorkQueue
 from deepsynth_operator.references import Key
+from deepsynth_operator.report_reader import PollResult
 from deepsynth_operator.resource_cache import ResourceCache
 
+ReconcileResult = Literal["done", "conflict", "unreachable", "refused", "unreadable", "timeout", "defect"]
 KINDS: tuple[ResourceKind, ...] = ("DatasetGeneration", "TrainingRun")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
@@ -50,20 +55,30 @@ class Metrics:
         self._requests = counter("api_requests", "Tries of requests to the API server.", "verb", "resource", "code")
         self._polls = counter("report_polls", "Reads of pods' reports.", "result")
         self._dropped_events = counter("events_dropped", "Events beyond the limit per resource.")
+        self._show_zeros()
+
+    def _show_zeros(self) -> None:
+        """A series that begins with its first event hides it from Prometheus: there is no increase from nothing."""
         for result in ("useful", "lost"):
             self._gpu_seconds.labels(result)
+        for outcome in get_args(AttemptOutcome):
+            self._attempts.labels(outcome)
+        for kind, result in itertools.product(KINDS, get_args(ReconcileResult)):
+            self._reconciles.labels(kind, result)
+        for result in get_args(PollResult):
+            self._polls.labels(result)
 
     def observe_wait(self, seconds: float) -> None:
         self._queue_wait.observe(seconds)
 
-    def observe_reconcile(self, kind: ResourceKind, result: str, seconds: float) -> None:
+    def observe_reconcile(self, kind: ResourceKind, result: ReconcileResult, seconds: float) -> None:
         self._reconciles.labels(kind, result).inc()
         self._reconcile_seconds.labels(kind).observe(seconds)
 
     def count_request(self, verb: str, resource: str, code: str) -> None:
         self._requests.labels(verb, resource, code).inc()
 
-    def count_poll(self, result: str) -> None:
+    def count_poll(self, result: PollResult) -> None:
         self._polls.labels(result).inc()
 
     def count_dropped_event(self) -> None:

@@ -17,7 +17,7 @@ REPORT_TIMEOUT_SECONDS: Final = 2.0
 SPARED_SECONDS: Final = 30.0
 """A pod that did not answer in time is left alone for so long: behind a network policy it never will, and each wait
 takes a worker's time."""
-Result = Literal["read", "unreachable", "silent", "refused", "invalid"]
+PollResult = Literal["read", "unreachable", "silent", "refused", "invalid"]
 ReadByProxy = Callable[[str, str], Awaitable[bytes | None]]
 """Namespace and pod -> the first bytes of the answer to GET /report, or None."""
 
@@ -27,7 +27,7 @@ class ReportReader:
 
     def __init__(
         self,
-        count: Callable[[Result], None],
+        count: Callable[[PollResult], None],
         by_proxy: ReadByProxy | None = None,
         *,
         concurrency: int = 64,
@@ -57,7 +57,7 @@ class ReportReader:
         self._count("invalid" if result == "read" and report is None else result)
         return report
 
-    async def _fetch(self, pod: Manifest) -> tuple[Result, bytes]:
+    async def _fetch(self, pod: Manifest) -> tuple[PollResult, bytes]:
         try:
             async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
                 if self._by_proxy is not None:
@@ -74,7 +74,7 @@ class ReportReader:
         self._spared = {known: until for known, until in self._spared.items() if until > now}
         self._spared[uid] = now + SPARED_SECONDS
 
-    async def _connect(self, address: str) -> tuple[Result, bytes]:
+    async def _connect(self, address: str) -> tuple[PollResult, bytes]:
         session = self._open_session()
         url = build_report_url(address, self._port)
         async with session.get(url, allow_redirects=False) as answer:

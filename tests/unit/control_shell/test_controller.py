@@ -9,7 +9,7 @@ import pytest
 import deepsynth_operator.controller as module
 from deepsynth_local.memory_cluster import MemoryCluster
 from deepsynth_operator.controller import RECONCILE_SECONDS, Controller
-from deepsynth_operator.errors import ClusterError, Conflict, NotPermitted, Refused
+from deepsynth_operator.errors import ClusterError, Conflict, ControllerError, NotPermitted, Refused
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.references import Key
 from deepsynth_operator.settings import Settings
@@ -37,7 +37,8 @@ def process(
     else:
         with pytest.raises(expected):
             run(main())
-    (line,) = [line for line in metrics.render().decode().splitlines() if line.startswith("deepsynth_reconciles_total")]
+    lines = metrics.render().decode().splitlines()
+    (line,) = [line for line in lines if line.startswith("deepsynth_reconciles_total") and not line.endswith(" 0.0")]
     return after, line
 
 
@@ -59,6 +60,7 @@ def test_the_time_of_the_next_look_is_passed_on(monkeypatch: pytest.MonkeyPatch)
         (ClusterError("down"), "unreachable"),
         (Refused("quota"), "refused"),
         (NotPermitted("no Role"), "refused"),
+        (ControllerError("spec.task: unknown; install the CRDs of this operator's version"), "unreadable"),
         (KeyError("x"), "defect"),
     ],
 )

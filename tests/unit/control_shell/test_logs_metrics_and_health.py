@@ -114,7 +114,7 @@ def test_an_attempt_is_counted_once_when_it_ends() -> None:
     metrics.observe_status(a_training_run().build().updated(status=after), after)
     text = metrics.render().decode()
     assert 'deepsynth_attempts_total{outcome="Disrupted"} 1.0' in text
-    assert 'outcome="Failed"' not in text
+    assert 'deepsynth_attempts_total{outcome="Failed"} 0.0' in text
     assert 'deepsynth_gpu_seconds_total{result="lost"} 30.0' in text
     assert 'deepsynth_gpu_seconds_total{result="useful"} 70.0' in text
 
