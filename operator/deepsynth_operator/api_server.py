@@ -24,7 +24,7 @@ from deepsynth_operator.api_paths import RESOURCES, Kind, build_path
 from deepsynth_operator.bounded_read import read_at_most
 from deepsynth_operator.errors import ClusterError, ControllerError
 
-Verb = Literal["get", "list", "create", "update", "patch", "delete"]
+Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
 ContentType = Literal["application/json", "application/merge-patch+json", "application/apply-patch+yaml"]
 
 FIRST_DELAY_SECONDS: Final = 0.25
@@ -35,6 +35,7 @@ _MESSAGE_CHARACTERS: Final = 1024
 _METHODS: Final[dict[Verb, str]] = {
     "get": "GET",
     "list": "GET",
+    "watch": "GET",
     "create": "POST",
     "update": "PUT",
     "patch": "PATCH",
@@ -96,6 +97,8 @@ class ApiServer:
         self._client.user_agent = OPERATOR_NAME
         self._count = count
         self._slots = asyncio.Semaphore(concurrency)
+        self._report_slots = asyncio.Semaphore(concurrency)
+        """Of their own: pods that do not answer must not hold up what the API server itself is asked."""
         self._timeout = aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect)
         self._pause = pause
 
@@ -126,7 +129,8 @@ class ApiServer:
         headers = {"Accept": accept, "Content-Type": content_type}
         for delay in (*_build_delays(retries), None):
             try:
-                text = await self._try(verb, kind, path, query=query, body=body, headers=headers)
+                async with self._slots:
+                    text = await self._try(verb, kind, path, query=query, body=body, headers=headers)
             except _Unavailable as error:
                 if delay is None:
                     raise ClusterError(f"{verb} {path}: {error}") from error
@@ -155,9 +159,22 @@ class ApiServer:
         path = build_path("Pod", namespace, f"{pod}:{REPORT_PORT}", "proxy/report")
         headers = {"Accept-Encoding": "identity"}
         try:
-            return await self._try("get", "Pod", path, query=None, body=None, headers=headers, limit=REPORT_BYTES + 1)
+            async with self._report_slots:
+                return await self._try(
+                    "get", "Pod", path, query=None, body=None, headers=headers, limit=REPORT_BYTES + 1
+                )
         except (_Unavailable, ApiRefusal):
             return None
+
+    async def try_watch(self, kind: Kind, namespace: str | None) -> None:
+        """Watch for a second. Raises ApiRefusal where that is not allowed, ClusterError where it cannot be had."""
+        query = {"watch": "true", "timeoutSeconds": 1, "labelSelector": RESOURCES[kind].label_selector}
+        path = build_path(kind, namespace)
+        try:
+            async with self._slots:
+                await self._try("watch", kind, path, query=query, body=None, headers={"Accept": "application/json"})
+        except _Unavailable as error:
+            raise ClusterError(f"watch {path}: {error}") from error
 
     async def get_login(self) -> Login:
         """Read anew at each call: tokens of service accounts are replaced every hour."""
@@ -180,10 +197,9 @@ class ApiServer:
             _METHODS[verb], path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
         )
         try:
-            async with self._slots:
-                answer = (await self._client.call_api(*serialized, _request_timeout=self._timeout)).response
-                async with answer:
-                    text = await (answer.read() if limit is None else read_at_most(answer.content, limit))
+            answer = (await self._client.call_api(*serialized, _request_timeout=self._timeout)).response
+            async with answer:
+                text = await (answer.read() if limit is None else read_at_most(answer.content, limit))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             self._count(verb, plural, "unreachable")
             raise _Unavailable(str(error) or type(error).__name__) from error

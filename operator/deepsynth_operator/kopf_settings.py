@@ -38,6 +38,8 @@ def build_kopf_settings() -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = 1.0
     settings.persistence.diffbase_storage = NoDiffs()
     settings.persistence.progress_storage = NoProgress()
+    # kopf takes its finalizer off whatever carries it, its own or not. No object can carry this one.
+    settings.persistence.finalizer = ""
     return settings
 
 

@@ -42,16 +42,21 @@ class ResourceCache:
         self._objects: dict[WatchedKind, dict[str, Manifest]] = {kind: {} for kind in WATCHED_KINDS}
         self._uids: dict[tuple[WatchedKind, Name], str] = {}
         self._children: defaultdict[tuple[WatchedKind, str], set[str]] = defaultdict(set)
-        self._deleted: dict[str, float] = {}
-        """When an object of this uid was seen being deleted, oldest first: nothing brings it back."""
+        self._deleted: dict[str, tuple[float, int]] = {}
+        """When an object of this uid was seen being deleted, oldest first, and its last version. A newer one brings it
+        back: to a watch with a selector, taking our label off is a deletion, and the label may be put on again."""
         self._deleted_pods: dict[str, tuple[float, Manifest]] = {}
 
     def put(self, kind: WatchedKind, body: Manifest) -> None:
         """Take an object that exists, unless a newer state of it is known, or its end."""
         uid = body["metadata"]["uid"]
         known = self._objects[kind].get(uid)
-        if uid in self._deleted or (known is not None and get_version(known) >= get_version(body)):
+        if self.was_deleted(uid, get_version(body)) or (known is not None and get_version(known) >= get_version(body)):
             return
+        self._deleted.pop(uid, None)
+        self._deleted_pods.pop(uid, None)
+        if known is not None:
+            self._forget_child(kind, known)
         self._objects[kind][uid] = _reduce(kind, body)
         # A name that is used again is the younger object's, also when the end of the older one comes late.
         holder = self._objects[kind].get(self._uids.get((kind, _get_name(body)), uid))
@@ -69,7 +74,7 @@ class ResourceCache:
         if known is not None:
             self._forget_child(kind, known)
         self._deleted.pop(uid, None)
-        self._deleted[uid] = now
+        self._deleted[uid] = now, get_version(body)
         if kind == "Pod":
             self._deleted_pods[uid] = (now, _reduce(kind, body))
         self._purge(now)
@@ -100,9 +105,9 @@ class ResourceCache:
     def find(self, kind: WatchedKind, uid: str) -> Manifest | None:
         return self._objects[kind].get(uid)
 
-    def was_deleted(self, uid: str) -> bool:
-        """Whether an object of this uid was seen being deleted in the last ten minutes."""
-        return uid in self._deleted
+    def was_deleted(self, uid: str, version: int) -> bool:
+        """Whether it was seen being deleted, in this version or a later one, in the last ten minutes."""
+        return uid in self._deleted and version <= self._deleted[uid][1]
 
     def _forget_child(self, kind: WatchedKind, body: Manifest) -> None:
         owner = body["metadata"].get("labels", {}).get(OWNER_UID, "")
@@ -113,7 +118,7 @@ class ResourceCache:
 
     def _purge(self, now: float) -> None:
         oldest = now - REMEMBERED_SECONDS
-        while self._deleted and next(iter(self._deleted.values())) < oldest:
+        while self._deleted and next(iter(self._deleted.values()))[0] < oldest:
             del self._deleted[next(iter(self._deleted))]
         while self._deleted_pods:
             uid, (seen, _) = next(iter(self._deleted_pods.items()))

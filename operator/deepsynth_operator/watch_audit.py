@@ -89,7 +89,11 @@ class WatchAudit:
         if self._find_unknown(kind, listing) is None:
             return False
         await self._pause(GRACE_SECONDS)
-        return self._find_unknown(kind, listing) is not None
+        if self._find_unknown(kind, listing) is None:
+            return False
+        # Who may list and not watch hears nothing, and starting anew changes nothing: that is told as a refusal.
+        await self._api.try_watch(kind, namespace)
+        return True
 
     async def _list(self, kind: WatchedKind, namespace: str | None) -> Listing:
         versions: dict[str, int] = {}
@@ -103,7 +107,7 @@ class WatchAudit:
         """An object that is not known in the listed state or a later one, nor as deleted."""
         for uid, version in listing.versions.items():
             known = self._cache.find(kind, uid)
-            if not self._cache.was_deleted(uid) and (known is None or get_version(known) < version):
+            if not self._cache.was_deleted(uid, version) and (known is None or get_version(known) < version):
                 return uid
         return None
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.api_paths import WatchedKind
@@ -15,6 +15,8 @@ from deepsynth_operator.resource_cache import ResourceCache
 WatchEvent = Mapping[str, Any]
 """type and object, as the API server sends them; the type of what a list told is None."""
 
+POD_SECONDS: Final = 1.0
+"""A thousand pods that start or end tell of it a thousand times; their owner is looked at once."""
 _OWNERS: Mapping[str, ResourceKind] = {"DatasetGeneration": "DatasetGeneration", "TrainingRun": "TrainingRun"}
 
 
@@ -39,7 +41,11 @@ class WatchEvents:
     def note_child(self, kind: Literal["Job", "Pod"], event: WatchEvent) -> None:
         """Queue the owner. What carries our label without naming an owner is nobody's child."""
         self._keep(kind, event)
-        if (owner := find_owner(event["object"])) is not None:
+        if (owner := find_owner(event["object"])) is None:
+            return
+        if kind == "Pod":
+            self.queue.add_after(owner, POD_SECONDS)
+        else:
             self.queue.add(owner)
 
     def note_gone(self, kind: WatchedKind, last: Manifest) -> None:

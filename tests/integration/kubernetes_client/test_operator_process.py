@@ -155,6 +155,23 @@ def test_nothing_is_decided_about_a_namespace_whose_children_are_not_known() -> 
     operate(script, namespaces=("a", "b"))
 
 
+def test_a_finalizer_of_kopf_is_neither_taken_off_nor_in_the_way() -> None:
+    """Another operator's, or one that a user set."""
+
+    async def script(running: Running) -> None:
+        await running.wait_until(lambda: running.server.watches == WATCHES)
+        finalizers = ["kopf.zalando.org/KopfFinalizerMarker"]
+        run = a_training_run().with_metadata(finalizers=finalizers).to_manifest()
+        running.server.put(run)
+        await running.wait_until(lambda: running.get_status().get("state") == "Starting")
+        running.server.put({**run, "spec": {**run["spec"], "suspend": True}, "status": running.get_status()})
+        await running.wait_until(lambda: running.get_status().get("state") == "Suspended")
+        assert (running.server.get("TrainingRun", "read-xsum") or {})["metadata"]["finalizers"] == finalizers
+        assert not [seen for seen in running.server.requests if seen.method == "PATCH" and "trainingruns" in seen.path]
+
+    operate(script)
+
+
 def test_a_broken_watch_is_opened_again() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)

@@ -131,6 +131,24 @@ def test_an_api_server_that_does_not_answer_says_nothing_about_the_watches() -> 
     audit(script)
 
 
+def test_a_watch_that_is_not_allowed_is_no_silent_one() -> None:
+    """With a role that lets list and not watch, to start anew would change nothing for it, and harm the others."""
+
+    async def script(audited: Audited) -> None:
+        audited.put("a", told=False)
+
+        def refuse_the_watch() -> None:
+            audited.server.faults = [Fault(403, path="/jobs")]
+
+        audited.during_pause = refuse_the_watch
+        await audited.audit.audit()
+        assert audited.server.faults == []
+        assert audited.server.requests[-2].query["watch"] == "true"
+        assert audited.get_silence() == 0
+
+    audit(script)
+
+
 def test_namespaces_are_looked_at_one_by_one() -> None:
     async def script(audited: Audited) -> None:
         audited.put("a", told=True, namespace="one")

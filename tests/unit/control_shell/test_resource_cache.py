@@ -91,7 +91,20 @@ def test_deleted_pods_are_remembered_for_ten_minutes() -> None:
     assert cache.list_deleted_pods("a", "other") == cache.list_deleted_pods("b", "owner") == []
     clock.time += REMEMBERED_SECONDS + 1
     assert cache.list_deleted_pods("a", "owner") == []
-    assert not cache.was_deleted("1")
+    assert not cache.was_deleted("1", 6)
+
+
+def test_only_a_newer_state_brings_back_what_was_deleted() -> None:
+    """To a watch with a selector, an object whose label is taken off is deleted; put on again, it is there again."""
+    cache = ResourceCache()
+    cache.put("Pod", build("p", "1", 5))
+    cache.remove("Pod", build("p", "1", 6))
+    cache.put("Pod", build("p", "1", 6))
+    assert list_names(cache) == []
+    assert (cache.was_deleted("1", 6), cache.was_deleted("1", 7)) == (True, False)
+    cache.put("Pod", build("p", "1", 7))
+    assert list_names(cache) == ["p"]
+    assert cache.list_deleted_pods("a", "owner") == []
 
 
 def test_no_more_deleted_pods_are_remembered_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:

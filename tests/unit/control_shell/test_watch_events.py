@@ -5,13 +5,14 @@ from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any
 
+import virtual_time
 from builders import a_dataset_generation, a_training_run
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator import handlers
 from deepsynth_operator.queue import WorkQueue
 from deepsynth_operator.references import Key
 from deepsynth_operator.resource_cache import ResourceCache
-from deepsynth_operator.watch_events import WatchEvents
+from deepsynth_operator.watch_events import POD_SECONDS, WatchEvents
 
 RUN, GENERATION = Key("TrainingRun", "default", "read-xsum"), Key("DatasetGeneration", "default", "xsum")
 
@@ -31,12 +32,17 @@ class Watched:
         self.queue._waiting.clear()
         return keys
 
+    async def take_later(self) -> set[Key]:
+        assert self.take_keys() == set()
+        await asyncio.sleep(POD_SECONDS)
+        return self.take_keys()
+
 
 def watch(script: Callable[[Watched], Awaitable[None]]) -> None:
     async def main() -> None:
         await script(Watched())
 
-    asyncio.run(main())
+    virtual_time.run(main())
 
 
 def build_event(manifest: Any, kind: str | None = "MODIFIED", version: int = 1) -> dict[str, Any]:
@@ -64,7 +70,7 @@ def test_each_kind_of_event_queues_what_it_concerns() -> None:
         await handlers.note_job(event=build_event(build_child()), memo=memo)
         assert watched.take_keys() == {RUN}
         await handlers.note_pod(event=build_event(build_child("DatasetGeneration", "xsum")), memo=memo)
-        assert watched.take_keys() == {GENERATION}
+        assert await watched.take_later() == {GENERATION}
 
     watch(script)
 
@@ -106,8 +112,8 @@ def test_a_run_that_has_begun_or_is_gone_waits_for_nothing() -> None:
 def test_a_deleted_pod_queues_its_owner_and_keeps_its_last_body() -> None:
     async def script(watched: Watched) -> None:
         watched.events.note_child("Pod", build_event(build_child(), "DELETED"))
-        assert watched.take_keys() == {RUN}
-        assert watched.events.cache.was_deleted("c1")
+        assert await watched.take_later() == {RUN}
+        assert watched.events.cache.was_deleted("c1", 1)
 
     watch(script)
 
