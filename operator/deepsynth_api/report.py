@@ -22,6 +22,7 @@ REPORT_BYTES: Final = 65_536
 _EARLIEST_YEAR: Final = 1970
 _LATEST_YEAR: Final = 9000
 _LARGEST_NUMBER: Final = 2**62
+_LONGEST_TEXT: Final = 16_384
 """Far above any count of bytes, and within the API's integers."""
 
 Step = Literal["plan", "render", "publish", "train"]
@@ -140,6 +141,8 @@ def parse_report(text: str | bytes) -> Report | None:
 def _is_sane(value: object) -> bool:
     if isinstance(value, datetime):
         return value.tzinfo is not None and _EARLIEST_YEAR <= value.year <= _LATEST_YEAR
+    if isinstance(value, str):
+        return len(value) <= _LONGEST_TEXT
     return not isinstance(value, (int, float)) or (math.isfinite(value) and abs(value) <= _LARGEST_NUMBER)
 
 

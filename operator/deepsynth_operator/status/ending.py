@@ -14,6 +14,9 @@ from deepsynth_operator.status.start_timeout import find_start_timeout
 
 CACHE_LAG: Final = timedelta(seconds=10)
 """How long after a Job's end its pods' last states may take to reach the cache."""
+STALE_CACHE: Final = timedelta(seconds=360)
+"""The same where the cache shows a pod at work. A finished Job has none (podReplacementPolicy: Failed), so the watch is
+behind, and what the pod ended with is still to come; within this time WatchAudit has found out what there is."""
 
 
 def conclude_attempt(
@@ -42,7 +45,8 @@ def conclude_attempt(
 def has_caught_up(job: ObservedJob, pods: Sequence[ObservedPod], now: datetime) -> bool:
     """Whether every pod of a finished Job was seen to its end, or there was time enough for that."""
     ended = {pod.index for pod in pods if pod.exit_code is not None}
-    return len(ended) >= job.completions or job.finished is None or now >= job.finished + CACHE_LAG
+    lag = CACHE_LAG if all(pod.has_ended for pod in pods) else STALE_CACHE
+    return len(ended) >= job.completions or job.finished is None or now >= job.finished + lag
 
 
 def _conclude_finished(attempt: Attempt, job: ObservedJob, pods: Sequence[ObservedPod]) -> Attempt:

@@ -9,10 +9,14 @@ STUCK: Final = timedelta(seconds=30)
 """How long beyond its grace period a pod may take to go."""
 
 
+def is_overdue(pod: ObservedPod, now: datetime) -> bool:
+    """Whether the pod should be gone."""
+    return pod.deletion is not None and now >= pod.deletion + STUCK and not pod.is_final
+
+
 def is_lost(pod: ObservedPod, now: datetime) -> bool:
     """Whether the pod hangs in Terminating because its node does not answer any more."""
-    late = pod.deletion is not None and now >= pod.deletion + STUCK
-    return late and not pod.is_final and pod.node_ready is not True
+    return is_overdue(pod, now) and pod.node_ready is not True
 
 
 def describe_lost(pod: ObservedPod) -> str:

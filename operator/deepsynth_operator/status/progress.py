@@ -18,6 +18,8 @@ from deepsynth_operator.status.outcomes import MESSAGE_CHARACTERS
 
 KEPT_CHECKPOINTS: Final = 20
 KEPT_METRICS: Final = 40
+_METRIC: Final = 128
+"""Characters of a metric's name and of its value: what is kept over many reports must not grow without end."""
 KEPT_NOTES: Final = 10
 NOTE_CHARACTERS: Final = 256
 
@@ -102,7 +104,8 @@ def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: dat
 
 
 def _merge_metrics(old: Sequence[MetricValue], new: Sequence[MetricValue]) -> list[MetricValue]:
-    newest = {metric.name: metric for metric in new}
+    clipped = [metric.updated(name=metric.name[:_METRIC], value=metric.value[:_METRIC]) for metric in new]
+    newest = {metric.name: metric for metric in clipped}
     return [*newest.values(), *(metric for metric in old if metric.name not in newest)][:KEPT_METRICS]
 
 

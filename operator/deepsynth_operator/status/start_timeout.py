@@ -6,11 +6,15 @@ hold nothing, so they are in nobody's way: they wait as any pending pod does.
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
+from typing import Final
 
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.outcomes import Cause
 from deepsynth_operator.status.starting import CONFIGURATION_ERRORS, find_obstacle
+
+_SETTLING: Final = timedelta(seconds=60)
+"""How long a pod that has a node may be hindered by what passes, such as a Secret that is fetched late."""
 
 
 def find_start_timeout(
@@ -23,9 +27,11 @@ def find_start_timeout(
     if pods and not held:
         return None
     # Without any pod, something keeps the Job controller from creating them: a quota, a policy.
-    if now < max(job.started, min(held, default=job.started)) + timedelta(seconds=run.spec.start_timeout_seconds):
+    timeout = timedelta(seconds=run.spec.start_timeout_seconds)
+    if now < max(job.started, min(held, default=job.started)) + timeout:
         return None
-    obstacle = find_obstacle(pods)
+    settling = min(_SETTLING, timeout / 2)
+    obstacle = find_obstacle([pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling])
     if obstacle is not None and obstacle.reason in CONFIGURATION_ERRORS:
         return Cause("Failed", obstacle.reason, obstacle.message, node=obstacle.pod.node, time=now)
     return Cause("Disrupted", "NotStarted", _describe(run, pods))

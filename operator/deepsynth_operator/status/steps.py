@@ -24,7 +24,7 @@ MOST_LOST_REPORTS: Final = 3
 BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
 START_TIMEOUT: Final = timedelta(seconds=600)
-"""How long a pod may wait for what a person has to mend, such as a missing Secret. For room it waits without limit."""
+"""How long a pod that has a node may wait for what a person has to mend. For a node it waits without limit."""
 
 
 def get_last(status: DatasetGenerationStatus) -> ChildJob | None:
@@ -99,10 +99,17 @@ def conclude_job(
         return _end(entry, now, "Failed", refusal.reason, refusal.message) if refusal is not None else None
     if (lost := next((pod for pod in pods if is_lost(pod, now)), None)) is not None:
         return _end(entry, now, "Disrupted", "NodeLost", describe_lost(lost))
-    obstacle = find_obstacle([pod for pod in pods if pod.created is not None and now >= pod.created + START_TIMEOUT])
-    if obstacle is not None and obstacle.reason in CONFIGURATION_ERRORS:
-        return _end(entry, now, "Failed", obstacle.reason, obstacle.message)
-    return None
+    return _conclude_stuck(entry, pods, now)
+
+
+def _conclude_stuck(entry: ChildJob, pods: Sequence[ObservedPod], now: datetime) -> ChildJob | None:
+    """Where one pod ran, image and Secrets are there, and what keeps another from it is its node."""
+    hindered = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + START_TIMEOUT]
+    obstacle = find_obstacle(hindered)
+    if obstacle is None or obstacle.reason not in CONFIGURATION_ERRORS or any(pod.is_at_work for pod in pods):
+        return None
+    outcome: StepOutcome = "Failed" if entry.running_time is None else "Disrupted"
+    return _end(entry, now, outcome, obstacle.reason, obstacle.message)
 
 
 def reject_success(entry: ChildJob, now: datetime) -> ChildJob:

@@ -6,13 +6,14 @@ from datetime import timedelta
 import pytest
 
 from deepsynth_api.labels import STEP
-from deepsynth_api.report import Failure, RenderReport, Report
+from deepsynth_api.report import Failure, RenderReport, Report, parse_report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit, PlanStatus
 from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION, ObservedJob, ObservedPod
 from deepsynth_operator.status.decision import CreateJob, DeleteJob
 from deepsynth_operator.status.last_failure import find_last_failure
 from deepsynth_operator.status.numbers import estimate_end
+from deepsynth_operator.status.progress import KEPT_METRICS
 from deepsynth_operator.status.rendering import compute_rendering
 from manual_clock import START
 from seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
@@ -80,3 +81,20 @@ def test_a_failure_under_a_name_of_our_own_is_tried_again_like_any_other(reason:
     assert (first.status.failures, first.status.attempts_without_progress) == (1, 1)
     second = decide(follow(a_live_run(), first), FAILED_JOB, after=71)
     assert [action for action in second.actions if isinstance(action, CreateJob)] == [CreateJob("read-xsum-train-2")]
+
+
+def test_metrics_under_ever_new_names_do_not_let_the_status_grow() -> None:
+    run = a_live_run()
+    for number in range(60):
+        metrics = [{"name": f"{number}-" + "x" * 10_000, "value": "1" * 10_000, "step": 1}]
+        pods = [a_pod(0, report=a_report(number, metrics=metrics)), a_pod(1)]
+        run = follow(run, decide(run, RUNNING_JOB, pods, after=60 + 20 * number))
+    assert len(run.status.metrics) == KEPT_METRICS
+    assert len(str(run.status.to_dict())) < 20_000
+
+
+def test_a_text_without_measure_is_no_report() -> None:
+    report = a_report(3, failure=Failure(reason="x", message="y" * 20_000, exit_code=1))
+    assert parse_report(report.model_dump_json(by_alias=True)) is None
+    fitting = a_report(3, failure=Failure(reason="x", message="y" * 10_000, exit_code=1))
+    assert parse_report(fitting.model_dump_json(by_alias=True)) == fitting

@@ -124,9 +124,9 @@ def test_an_evicted_attempt_that_still_completes_has_succeeded() -> None:
 
 
 def test_a_failed_job_waits_for_the_states_of_its_pods_to_reach_the_cache() -> None:
-    decision = decide(a_live_run(), FAILED_JOB, [a_pod(0), a_pod(1)], after=5)
+    decision = decide(a_live_run(), FAILED_JOB, [an_ended_pod(0, 69)], after=5)
     assert get_attempt(decision).end_time is None
-    later = decide(a_live_run(), FAILED_JOB, [a_pod(0), a_pod(1)], after=11)
+    later = decide(a_live_run(), FAILED_JOB, [], after=11)
     assert get_attempt(later).reason == "PodDeleted"
 
 
@@ -149,3 +149,17 @@ def test_an_outcome_is_final_whatever_its_pods_say_later() -> None:
     first = decide(run, RUNNING_JOB, [a_pod(0), a_pod(1)])
     second = decide(follow(run, first), None, [an_ended_pod(0, 1, gone=True)])
     assert (get_attempt(second).outcome, second.status.failures) == ("Suspended", 0)
+
+
+def test_a_failure_whose_pods_the_cache_still_shows_at_work_is_waited_for() -> None:
+    """A finished Job has no pod at work, so the watch of pods is behind: exit codes are still to come."""
+    job = replace(FAILED_JOB, finished=START + timedelta(seconds=50))
+    stale = [a_pod(0), a_pod(1)]
+    run = a_live_run()
+    for after in (61, 400):
+        decision = decide(run, job, stale, after)
+        assert get_attempt(decision).outcome is None
+        run = follow(run, decision)
+    told = decide(run, job, [an_ended_pod(0, 65), a_pod(1)], 401)
+    assert (get_attempt(told).outcome, get_attempt(told).reason) == ("Failed", "BadData")
+    assert get_attempt(decide(run, job, stale, 410)).outcome == "Disrupted"

@@ -1,5 +1,6 @@
 """What keeps a pod from starting is told within seconds, once, and ends what no further try can mend."""
 
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any
 
@@ -18,7 +19,11 @@ from seen import RUNNING_JOB, SETTINGS, a_live_run, a_pod, decide, follow
 SECRET = {"waiting_reason": "CreateContainerConfigError", "waiting_message": 'secret "hugging-face" not found'}
 IMAGE = {"waiting_reason": "ImagePullBackOff", "waiting_message": 'Back-off pulling image "nowhere/gpu:1"'}
 PULL = {"waiting_reason": "ErrImagePull", "waiting_message": "failed to resolve nowhere/gpu:1"}
-FULL = {"unschedulable": "0/2 nodes are available: 2 Insufficient nvidia.com/gpu."}
+FULL: dict[str, Any] = {
+    "unschedulable": "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.",
+    "node": None,
+    "scheduled": None,
+}
 
 
 def a_starting_run() -> TrainingRun:
@@ -107,7 +112,7 @@ def decide_on(generation: DatasetGeneration, pods: list[ObservedPod], after: flo
 
 def a_generation_pod(fields: dict[str, Any], index: int = 0, step: str = "plan") -> ObservedPod:
     name = f"xsum-{step}-1"
-    waiting: dict[str, Any] = {"phase": "Pending", "created": START, **fields}
+    waiting: dict[str, Any] = {"phase": "Pending", "created": START, "scheduled": START, **fields}
     return ObservedPod(f"{name}-{index}", f"pod-{index}", name, index, **waiting)
 
 
@@ -137,3 +142,32 @@ def test_shards_that_wait_for_room_while_others_are_rendered_are_no_obstacle() -
     ]
     decision = decide_on(a_live_generation("render"), pods, after=2)
     assert (decision.status.state, get_warnings(decision)) == ("Rendering", [])
+
+
+def test_a_shard_that_found_a_node_late_may_fail_to_pull_at_first() -> None:
+    generation = a_live_generation("render")
+    pods = [replace(a_generation_pod(PULL, 1, "render"), scheduled=START + timedelta(seconds=900))]
+    assert decide_on(generation, pods, after=903).status.state == "Rendering"
+    assert decide_on(generation, pods, after=1499).status.state == "Rendering"
+    assert decide_on(generation, pods, after=1500).status.state == "Failed"
+
+
+def test_one_bad_node_ends_no_generation_whose_other_pods_ran() -> None:
+    """While others are at work, it waits; then another Job begins anew, and the pod may meet another node."""
+    generation = a_live_generation("render")
+    at_work = [a_generation_pod({"phase": "Running", "started": START}, index, "render") for index in range(2)]
+    bad = a_generation_pod(PULL, 2, "render")
+    decision = decide_on(generation, [*at_work, bad], after=700)
+    assert decision.status.state == "Rendering"
+    decision = decide_on(generation.updated(status=decision.status), [bad], after=800)
+    assert (decision.status.jobs[-1].outcome, decision.status.jobs[-1].reason) == ("Disrupted", "ImagePullBackOff")
+    assert decision.status.state != "Failed"
+
+
+def test_a_gang_that_found_its_last_node_late_may_miss_a_secret_at_first() -> None:
+    late = replace(a_waiting_pod(1, **SECRET), scheduled=START + timedelta(seconds=595))
+    decision = decide(a_starting_run(), RUNNING_JOB, [a_pod(0), late], after=600)
+    assert decision.status.state == "Restarting"
+    assert decision.status.attempts[-1].reason == "NotStarted"
+    settled = replace(late, scheduled=START + timedelta(seconds=530))
+    assert decide(a_starting_run(), RUNNING_JOB, [a_pod(0), settled], after=600).status.state == "Failed"
