@@ -3,7 +3,7 @@
 from typing import Any
 
 from cluster_faults import QueueingCluster
-from deepsynth_operator.cluster import ChildKind, EventType, Resource
+from deepsynth_operator.cluster import CompanionKind, EventType, Resource
 from deepsynth_operator.observed import Manifest
 
 
@@ -40,9 +40,13 @@ class CrashingCluster(QueueingCluster):
         self._count()
         await super().patch_job(namespace, name, uid=uid, parallelism=parallelism)
 
-    async def delete(self, kind: ChildKind, namespace: str, name: str, *, uid: str | None) -> None:
+    async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
         self._count()
-        await super().delete(kind, namespace, name, uid=uid)
+        await super().delete_job(namespace, name, uid=uid)
+
+    async def delete_companion(self, kind: CompanionKind, namespace: str, name: str, owner: str) -> None:
+        self._count()
+        await super().delete_companion(kind, namespace, name, owner)
 
     async def write_status(self, resource: Resource, status: Any) -> Any:
         self._count()

@@ -9,7 +9,7 @@ caller reads next is settled. `hold` delays that, for tests that want to look at
     await reconcile_training_run(cluster, key, now)      the controller works against the Cluster Protocol
 """
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -25,9 +25,9 @@ from deepsynth_local.job_controller import RETRY_DELAY, GarbageCollector, JobCon
 from deepsynth_local.kubelet import Kubelet
 from deepsynth_local.object_store import AlreadyExists, Key, Object, ObjectStore, key_of
 from deepsynth_local.pod_runner import PodRunner
-from deepsynth_operator.cluster import ChildKind, EventType, Resource, ResourceKind
+from deepsynth_operator.cluster import CompanionKind, EventType, Resource, ResourceKind
 from deepsynth_operator.errors import Conflict, ForeignChild
-from deepsynth_operator.observed import Manifest
+from deepsynth_operator.observed import Manifest, is_owned_by
 
 _TYPES: Final[Mapping[str, type[Resource]]] = {"DatasetGeneration": DatasetGeneration, "TrainingRun": TrainingRun}
 _MOST_ROUNDS: Final = 10_000
@@ -143,7 +143,11 @@ class MemoryCluster:
         node = self.kubelet.nodes.get(name)
         return node is not None and node.ready
 
-    async def read_report(self, pod: Manifest) -> Report | None:
+    async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        read = {pod["metadata"]["uid"]: await self._read_report(pod) for pod in pods}
+        return {uid: report for uid, report in read.items() if report is not None}
+
+    async def _read_report(self, pod: Manifest) -> Report | None:
         node = self.kubelet.nodes.get(pod["spec"].get("nodeName", ""))
         if node is None or not node.ready or pod["status"]["phase"] != "Running":
             return None
@@ -171,8 +175,14 @@ class MemoryCluster:
             self.store.update(("Job", namespace, name), lambda job: job["spec"].update(parallelism=parallelism))
         self.settle()
 
-    async def delete(self, kind: ChildKind, namespace: str, name: str, *, uid: str | None) -> None:
-        if self._has_uid((kind, namespace, name), uid):
+    async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
+        if self._has_uid(("Job", namespace, name), uid):
+            self.store.delete(("Job", namespace, name))
+        self.settle()
+
+    async def delete_companion(self, kind: CompanionKind, namespace: str, name: str, owner: str) -> None:
+        found = self.store.get(kind, namespace, name)
+        if found is not None and is_owned_by(found, owner):
             self.store.delete((kind, namespace, name))
         self.settle()
 
@@ -195,10 +205,10 @@ class MemoryCluster:
         if not _has_same_owner(self.store.get(*key_of(manifest)), manifest["metadata"]["labels"]):
             raise ForeignChild(f"{error}; it belongs to another owner") from None
 
-    def _has_uid(self, key: Key, uid: str | None) -> bool:
+    def _has_uid(self, key: Key, uid: str) -> bool:
         """Whether the object exists. Raises Conflict when its uid is another one."""
         found = self.store.get(*key)
-        if found is not None and uid is not None and found["metadata"]["uid"] != uid:
+        if found is not None and found["metadata"]["uid"] != uid:
             raise Conflict("{} {}/{} has another uid".format(*key))
         return found is not None
 

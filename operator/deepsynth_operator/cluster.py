@@ -5,6 +5,7 @@ exists, with one that is gone. Reads named `read_` go to the source. Every metho
 cluster does not answer.
 """
 
+from collections.abc import Sequence
 from typing import Literal, Protocol, overload
 
 from deepsynth_api.report import Report
@@ -12,6 +13,8 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, T
 from deepsynth_operator.observed import Manifest
 
 ResourceKind = Literal["DatasetGeneration", "TrainingRun"]
+CompanionKind = Literal["Service", "ConfigMap"]
+"""What a Job needs beside it, under its name."""
 ChildKind = Literal["Job", "Service", "ConfigMap"]
 Resource = DatasetGeneration | TrainingRun
 EventType = Literal["Normal", "Warning"]
@@ -49,8 +52,8 @@ class Cluster(Protocol):
     async def is_node_ready(self, name: str) -> bool | None:
         """Whether the node exists and is Ready; None where the controller may not know."""
 
-    async def read_report(self, pod: Manifest) -> Report | None:
-        """The answer of the pod's GET /report. None when there is none in time, or it does not parse."""
+    async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        """The answers of pods of one resource to GET /report, by uid: of those that answer in a bounded time."""
 
     async def create(self, manifest: Manifest) -> None:
         """Create a child. It exists already with the same owner uid label: that is success.
@@ -65,12 +68,14 @@ class Cluster(Protocol):
     async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
         """Set spec.parallelism. Raises Conflict when the Job has another uid; a Job that is gone is success."""
 
-    async def delete(self, kind: ChildKind, namespace: str, name: str, *, uid: str | None) -> None:
-        """Delete in the background (propagationPolicy Background), if it has this uid; gone is success.
+    async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
+        """Delete the Job with this uid in the background (propagationPolicy Background); gone is success.
 
-        uid None is for the Services and ConfigMaps of a Job: they have its name, and nobody else keeps their uids.
-        Raises Conflict when the object has another uid.
+        Raises Conflict when the Job has another uid.
         """
+
+    async def delete_companion(self, kind: CompanionKind, namespace: str, name: str, owner: str) -> None:
+        """Delete what a Job's name names, if it is labelled with this owner's uid; a stranger's is left alone."""
 
     @overload
     async def write_status(self, resource: DatasetGeneration, status: DatasetGenerationStatus) -> DatasetGeneration: ...

@@ -6,7 +6,7 @@ errors that the controller knows; only a create or an apply can be Refused, beca
 
 import re
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -16,7 +16,7 @@ from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, TrainingRun, TrainingRunStatus
 from deepsynth_operator.api_paths import Kind
 from deepsynth_operator.api_server import ApiRefusal, ApiServer
-from deepsynth_operator.cluster import ChildKind, EventType, Resource, ResourceKind
+from deepsynth_operator.cluster import ChildKind, CompanionKind, EventType, Resource, ResourceKind
 from deepsynth_operator.errors import (
     ClusterError,
     Conflict,
@@ -86,8 +86,8 @@ class KubernetesCluster:
             self._nodes[name] = (time.monotonic(), ready)
         return self._nodes[name][1]
 
-    async def read_report(self, pod: Manifest) -> Report | None:
-        return await self._reports.read(pod)
+    async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        return await self._reports.read_all(pods)
 
     async def create(self, manifest: Manifest) -> None:
         kind, namespace, name = _get_key(manifest)
@@ -133,10 +133,21 @@ class KubernetesCluster:
             if error.status != 404:
                 raise _explain(error, "Job", namespace, name) from error
 
-    async def delete(self, kind: ChildKind, namespace: str, name: str, *, uid: str | None) -> None:
-        options: dict[str, Any] = {"apiVersion": "v1", "kind": "DeleteOptions", "propagationPolicy": "Background"}
-        if uid is not None:
-            options["preconditions"] = {"uid": uid}
+    async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
+        await self._delete("Job", namespace, name, uid)
+
+    async def delete_companion(self, kind: CompanionKind, namespace: str, name: str, owner: str) -> None:
+        found = await self._read(kind, namespace, name)
+        if found is not None and is_owned_by(found, owner):
+            await self._delete(kind, namespace, name, found["metadata"]["uid"])
+
+    async def _delete(self, kind: ChildKind, namespace: str, name: str, uid: str) -> None:
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
         try:
             await self._api.request("delete", kind, namespace, name, body=options)
         except ApiRefusal as error:

@@ -12,7 +12,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
-from deepsynth_operator.cluster import ChildKind, Cluster, Resource, ResourceKind
+from deepsynth_operator.cluster import Cluster, Resource, ResourceKind
 from deepsynth_operator.errors import Conflict, ForeignChild, NamespaceGoing, Refused
 from deepsynth_operator.gather import gather_generation, gather_run
 from deepsynth_operator.manifests.render_job import build_render_children
@@ -29,15 +29,13 @@ Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
 _TRIES: Final = 3
 _WAIT_SECONDS: Final = 10.0
 """Between looks at what stands in the way of a child and will go by itself."""
-_CHILD_KINDS: Final[tuple[ChildKind, ...]] = ("Service", "ConfigMap", "Job")
-"""In the order of deletion. The Job goes last: as long as it is there, what was not deleted is deleted again."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Kind(Generic[Observed]):
     """What differs between the kinds. `build` makes the children of the Job that the status names so."""
 
-    gather: Callable[[Cluster, Any], Awaitable[Observed]]
+    gather: Callable[[Cluster, Any, datetime], Awaitable[Observed]]
     decide: Callable[[Observed, Settings, datetime], Decision[Any]]
     build: Callable[[Any, str], Manifests]
 
@@ -67,7 +65,7 @@ async def _step(
     cluster: Cluster, settings: Settings, now: datetime, resource: Resource, kind: _Kind[Observed]
 ) -> float | None:
     """One pass; a second one when the API server refuses a child, because the status has to say so."""
-    observed = await kind.gather(cluster, resource)
+    observed = await kind.gather(cluster, resource, now)
     try:
         return await _carry_out(cluster, resource, kind.decide(observed, settings, now), kind.build)
     except (Refused, ConfigurationError) as error:
@@ -75,7 +73,7 @@ async def _step(
     fresh = await cluster.read(resource.kind, resource.metadata.namespace, resource.metadata.name)
     if fresh is None:
         return None
-    observed = replace(await kind.gather(cluster, fresh), refusal=refusal)
+    observed = replace(await kind.gather(cluster, fresh, now), refusal=refusal)
     return await _carry_out(cluster, fresh, kind.decide(observed, settings, now), kind.build)
 
 
@@ -115,8 +113,10 @@ async def _act(cluster: Cluster, resource: Resource, action: Action, build: Call
             for manifest in build(resource, name):
                 await (cluster.apply if manifest["kind"] == "Service" else cluster.create)(manifest)
         case DeleteJob(name, uid):
-            for kind in _CHILD_KINDS:
-                await cluster.delete(kind, namespace, name, uid=uid if kind == "Job" else None)
+            # The Job goes last: as long as it is there, what was not deleted is deleted again.
+            await cluster.delete_companion("Service", namespace, name, resource.metadata.uid)
+            await cluster.delete_companion("ConfigMap", namespace, name, resource.metadata.uid)
+            await cluster.delete_job(namespace, name, uid=uid)
         case SetParallelism(name, uid, parallelism):
             await cluster.patch_job(namespace, name, uid=uid, parallelism=parallelism)
 

@@ -2,8 +2,10 @@
 
 import asyncio
 import ipaddress
+import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
 from typing import Final, Literal
 
 import aiohttp
@@ -14,12 +16,27 @@ from deepsynth_operator.bounded_read import read_at_most
 from deepsynth_operator.observed import Manifest
 
 REPORT_TIMEOUT_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 10.0
+"""For all pods of a resource together: thousands that do not answer must not hold up its decision."""
 SPARED_SECONDS: Final = 30.0
-"""A pod that did not answer in time is left alone for so long: behind a network policy it never will, and each wait
-takes a worker's time."""
+LONGEST_SPARED_SECONDS: Final = 600.0
+"""A pod that did not answer in time is left alone for a while that doubles each time, and then asked after the others:
+behind a network policy it never will answer, and each wait takes time."""
+CONCURRENCY: Final = 256
+PER_RESOURCE: Final = 64
+"""Less than there is, so that the silent pods of one resource do not keep the others' from being asked."""
 PollResult = Literal["read", "unreachable", "silent", "refused", "invalid"]
+_logger = logging.getLogger(__name__)
 ReadByProxy = Callable[[str, str], Awaitable[bytes | None]]
 """Namespace and pod -> the first bytes of the answer to GET /report, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """How often in a row a pod did not answer, and until when it is left alone."""
+
+    until: float = float("-inf")
+    times: int = 0
 
 
 class ReportReader:
@@ -30,29 +47,43 @@ class ReportReader:
         count: Callable[[PollResult], None],
         by_proxy: ReadByProxy | None = None,
         *,
-        concurrency: int = 64,
         port: int = REPORT_PORT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._count, self._by_proxy, self._port, self._clock = count, by_proxy, port, clock
-        self._spared: dict[str, float] = {}
-        """Until when, by the pod's uid."""
-        self._slots = asyncio.Semaphore(concurrency)
+        self._silent: dict[str, _Silence] = {}
+        """By the pod's uid."""
+        self._slots = asyncio.Semaphore(CONCURRENCY)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
         if self._session is not None:
             await self._session.close()
 
-    async def read(self, pod: Manifest) -> Report | None:
-        """The pod's report, or None when there is none in time."""
-        uid = pod["metadata"]["uid"]
-        if self._clock() < self._spared.get(uid, 0.0):
-            return None
-        async with self._slots:
-            result, text = await self._fetch(pod)
+    async def read_all(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        """Reports of the pods of one resource, by uid; of those that did not answer in time there is none."""
+        now, reports, slots = self._clock(), dict[str, Report](), asyncio.Semaphore(PER_RESOURCE)
+        self._forget(now)
+        due = [pod for pod in pods if self._get_silence(pod).until <= now]
+
+        async def read(pod: Manifest) -> None:
+            async with slots, self._slots:
+                if (report := await self._read(pod)) is not None:
+                    reports[pod["metadata"]["uid"]] = report
+
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await asyncio.gather(*(read(pod) for pod in sorted(due, key=lambda pod: self._get_silence(pod).times)))
+        except TimeoutError:
+            _logger.warning("%d of %d pods told their progress within %.0f s", len(reports), len(due), LOOK_SECONDS)
+        return reports
+
+    async def _read(self, pod: Manifest) -> Report | None:
+        result, text = await self._fetch(pod)
         if result == "silent":
-            self._spare(uid)
+            self._spare(pod)
+        else:
+            self._silent.pop(pod["metadata"]["uid"], None)
         report = parse_report(text) if result == "read" else None
         self._count("invalid" if result == "read" and report is None else result)
         return report
@@ -69,10 +100,18 @@ class ReportReader:
         except (aiohttp.ClientError, OSError, ValueError):
             return "unreachable", b""
 
-    def _spare(self, uid: str) -> None:
-        now = self._clock()
-        self._spared = {known: until for known, until in self._spared.items() if until > now}
-        self._spared[uid] = now + SPARED_SECONDS
+    def _get_silence(self, pod: Manifest) -> _Silence:
+        return self._silent.get(pod["metadata"]["uid"], _Silence())
+
+    def _spare(self, pod: Manifest) -> None:
+        times = self._get_silence(pod).times
+        seconds = min(SPARED_SECONDS * 2.0 ** min(times, 16), LONGEST_SPARED_SECONDS)
+        self._silent[pod["metadata"]["uid"]] = _Silence(self._clock() + seconds, times + 1)
+
+    def _forget(self, now: float) -> None:
+        """Pods that nobody has asked about for long are gone."""
+        oldest = now - LONGEST_SPARED_SECONDS
+        self._silent = {uid: silence for uid, silence in self._silent.items() if silence.until > oldest}
 
     async def _connect(self, address: str) -> tuple[PollResult, bytes]:
         session = self._open_session()

@@ -193,13 +193,16 @@ def test_a_delete_names_the_uid_and_lets_the_pods_go_too() -> None:
     async def script(stage: Stage) -> None:
         uid = stage.server.put(build_job())["metadata"]["uid"]
         with pytest.raises(Conflict):
-            await stage.cluster.delete("Job", "default", "run-train-1", uid="older")
-        await stage.cluster.delete("Job", "default", "run-train-1", uid=uid)
+            await stage.cluster.delete_job("default", "run-train-1", uid="older")
+        await stage.cluster.delete_job("default", "run-train-1", uid=uid)
         assert stage.server.requests[-1].body["propagationPolicy"] == "Background"
         assert stage.server.requests[-1].body["preconditions"] == {"uid": uid}
-        await stage.cluster.delete("Job", "default", "run-train-1", uid=uid)
+        await stage.cluster.delete_job("default", "run-train-1", uid=uid)
         stage.server.put(build_service())
-        await stage.cluster.delete("Service", "default", "run-train-1", uid=None)
+        await stage.cluster.delete_companion("Service", "default", "run-train-1", "stranger")
+        assert stage.server.get("Service", "run-train-1") is not None
+        await stage.cluster.delete_companion("Service", "default", "run-train-1", UID)
+        await stage.cluster.delete_companion("Service", "default", "run-train-1", UID)
         assert stage.server.objects == {}
 
     on_a_cluster(script)
@@ -253,7 +256,7 @@ def test_only_creating_can_be_the_resources_own_fault(status: int) -> None:
         run = TrainingRun.model_validate(stage.server.put(RUN))
         calls: list[Callable[[], Awaitable[Any]]] = [
             lambda: stage.cluster.write_status(run, run.status),
-            lambda: stage.cluster.delete("Job", "default", "x", uid="u"),
+            lambda: stage.cluster.delete_job("default", "x", uid="u"),
             lambda: stage.cluster.patch_job("default", "x", uid="u", parallelism=1),
             lambda: stage.cluster.read("TrainingRun", "default", "read-xsum"),
             lambda: stage.cluster.read_job("default", "x"),

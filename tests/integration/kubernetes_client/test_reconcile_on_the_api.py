@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from builders import a_dataset_generation, a_training_run
 from cluster_on_fake_api import Stage, a_cluster
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID
 from deepsynth_operator.api_paths import RESOURCES
 from deepsynth_operator.cluster import ResourceKind
 from deepsynth_operator.permissions import CLUSTER_RULES, RULES
@@ -117,6 +118,41 @@ def test_users_objects_get_nothing_but_a_status() -> None:
         after = life.get("TrainingRun", "read-xsum")
         assert after["metadata"] | {"resourceVersion": ""} == before["metadata"] | {"resourceVersion": ""}
         assert after["spec"] == before["spec"]
+
+    live(script)
+
+
+def test_what_a_stranger_named_like_a_job_of_ours_is_left_alone() -> None:
+    """A Job that carries our labels is ours to stop; a Service and a ConfigMap of its name need not be."""
+
+    async def script(life: Life) -> None:
+        server = life.stage.server
+        uid = server.put(a_training_run().to_manifest())["metadata"]["uid"]
+        labels = {MANAGED_BY: OPERATOR_NAME, OWNER_UID: uid, OWNER_KIND: "TrainingRun"}
+        names = {"name": "postgres", "namespace": "default"}
+        server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": {**names, "labels": labels}, "spec": {}})
+        for kind in ("Service", "ConfigMap"):
+            server.put({"apiVersion": "v1", "kind": kind, "metadata": names})
+        await life.reconcile()
+        assert server.get("Job", "postgres") is None
+        assert server.get("Service", "postgres") is not None
+        assert server.get("ConfigMap", "postgres") is not None
+
+    live(script)
+
+
+def test_a_job_that_ends_takes_no_service_along_that_it_never_had() -> None:
+    async def script(life: Life) -> None:
+        server = life.stage.server
+        server.put(a_dataset_generation().to_manifest())
+        server.put({"apiVersion": "v1", "kind": "Service", "metadata": {"name": "xsum-plan-1", "namespace": "default"}})
+        await life.reconcile("DatasetGeneration", "xsum")
+        generation = life.get("DatasetGeneration", "xsum")
+        server.put({**generation, "spec": {**generation["spec"], "suspend": True}})
+        await life.reconcile("DatasetGeneration", "xsum")
+        assert server.get("Job", "xsum-plan-1") is None
+        assert server.get("ConfigMap", "xsum-plan-1") is None
+        assert server.get("Service", "xsum-plan-1") is not None
 
     live(script)
 

@@ -4,14 +4,23 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
+from itertools import pairwise
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+import virtual_time
 from deepsynth_api.report import REPORT_BYTES
 from deepsynth_operator.api_server import ApiServer
-from deepsynth_operator.report_reader import SPARED_SECONDS, ReportReader, build_report_url
+from deepsynth_operator.report_reader import (
+    LONGEST_SPARED_SECONDS,
+    LOOK_SECONDS,
+    REPORT_TIMEOUT_SECONDS,
+    SPARED_SECONDS,
+    ReportReader,
+    build_report_url,
+)
 from fake_api_server import Client, Fault, serve_api
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -40,7 +49,7 @@ def poll(answer: Answer, pod: Any = POD) -> tuple[Any, list[str]]:
         counted: list[str] = []
         async with serve_pod(answer) as port:
             reader = ReportReader(counted.append, port=port)
-            report = await reader.read(pod)
+            report = (await reader.read_all([pod])).get(pod["metadata"]["uid"])
             await reader.close()
             return report, counted
 
@@ -125,13 +134,13 @@ def test_a_pod_that_does_not_answer_in_time_is_spared_for_a_while() -> None:
         async with serve_pod(answer) as port:
             counted: list[str] = []
             reader = ReportReader(counted.append, port=port, clock=lambda: now)
-            assert await reader.read(POD) is None
+            other = {**POD, "metadata": {**POD["metadata"], "uid": "other"}}
+            assert await reader.read_all([POD]) == {}
             silent = False
-            assert await reader.read(POD) is None
-            assert (asked, counted) == (1, ["silent"])
-            assert await reader.read({**POD, "metadata": {**POD["metadata"], "uid": "other"}}) is not None
+            assert (await reader.read_all([POD, other])).keys() == {"other"}
+            assert (asked, counted) == (2, ["silent", "read"])
             now += SPARED_SECONDS
-            assert await reader.read(POD) is not None
+            assert (await reader.read_all([POD])).keys() == {POD["metadata"]["uid"]}
             await reader.close()
 
     asyncio.run(main())
@@ -158,7 +167,107 @@ def test_reports_come_through_the_api_server_where_that_is_set() -> None:
             assert [await read_by_proxy(api) for _ in range(4)] == [7, None, None, None]
 
     async def read_by_proxy(api: ApiServer) -> int | None:
-        report = await ReportReader(lambda _result: None, api.read_report).read(POD)
-        return report.train.step if report and report.train else None
+        for report in (await ReportReader(lambda _result: None, api.read_report).read_all([POD])).values():
+            return report.train.step if report.train else None
+        return None
+
+    asyncio.run(main())
+
+
+class SilentPods:
+    """Pods whose names begin with s never answer; the clock is the loop's."""
+
+    def __init__(self) -> None:
+        self.reader = ReportReader(lambda _result: None, self._answer, clock=asyncio.get_running_loop().time)
+
+    async def _answer(self, _namespace: str, name: str) -> bytes:
+        if name.startswith("s"):
+            await asyncio.sleep(3600)
+        return json.dumps(REPORT).encode()
+
+    async def look(self, *names: str) -> tuple[set[str], float]:
+        """Who answered, and how long it took."""
+        begin = asyncio.get_running_loop().time()
+        pods = [{"metadata": {"uid": name, "name": name, "namespace": "n"}, "status": {}} for name in names]
+        heard = await self.reader.read_all(pods)
+        return set(heard), asyncio.get_running_loop().time() - begin
+
+
+def test_a_pod_behind_thousands_that_do_not_answer_is_heard_and_each_look_is_bounded() -> None:
+    async def main() -> None:
+        pods = SilentPods()
+        names = [*(f"s{number}" for number in range(2000)), "good"]
+        heard: set[str] = set()
+        for _ in range(8):
+            answered, seconds = await pods.look(*names)
+            assert seconds <= LOOK_SECONDS
+            heard |= answered
+            await asyncio.sleep(15)
+        assert heard == {"good"}
+
+    virtual_time.run(main())
+
+
+def test_silent_pods_of_some_resources_hold_up_no_other() -> None:
+    async def main() -> None:
+        pods = SilentPods()
+
+        async def look_for_ever(owner: int) -> None:
+            while True:
+                await pods.look(*(f"s{owner}-{number}" for number in range(1000)))
+                await asyncio.sleep(15)
+
+        others = [asyncio.create_task(look_for_ever(owner)) for owner in range(5)]
+        await asyncio.sleep(60)
+        looks = []
+        for _ in range(20):
+            looks.append(await pods.look("good"))
+            await asyncio.sleep(15)
+        for task in others:
+            task.cancel()
+        assert [heard for heard, _ in looks] == [{"good"}] * 20
+        assert max(seconds for _, seconds in looks) <= 2 * REPORT_TIMEOUT_SECONDS
+
+    virtual_time.run(main())
+
+
+def test_a_pod_that_stays_silent_is_asked_less_and_less_and_an_answer_makes_up_for_it() -> None:
+    async def main() -> None:
+        asked: list[float] = []
+        loop, silent = asyncio.get_running_loop(), True
+
+        async def answer(_namespace: str, _name: str) -> bytes:
+            asked.append(loop.time())
+            if silent:
+                await asyncio.sleep(3600)
+            return json.dumps(REPORT).encode()
+
+        reader = ReportReader(lambda _result: None, answer, clock=loop.time)
+        for _ in range(3600):
+            await reader.read_all([POD])
+            await asyncio.sleep(1)
+        waits = [round(after - before) for before, after in pairwise(asked)]
+        assert waits[:4] == [SPARED_SECONDS + 2, 62, 122, 242]
+        assert max(waits) <= LONGEST_SPARED_SECONDS + 3
+        silent = False
+        await asyncio.sleep(LONGEST_SPARED_SECONDS)
+        assert await reader.read_all([POD])
+        assert await reader.read_all([POD])
+
+    virtual_time.run(main())
+
+
+def test_pods_that_do_not_answer_through_the_api_server_hold_up_no_other_request() -> None:
+    async def main() -> None:
+        async with serve_api() as server, Client(server) as api:
+            server.faults = [Fault(200, path="/proxy/report", seconds=1.5)] * 999
+            reader = ReportReader(lambda _result: None, api.read_report)
+            pods = [{"metadata": {"uid": f"u{number}", "name": f"p{number}", "namespace": "n"}} for number in range(64)]
+            reading = asyncio.create_task(reader.read_all(pods))
+            await asyncio.sleep(0.3)
+            asked = len(server.requests)
+            await api.request("list", "Job", "n")
+            assert 0 < asked == len(server.requests) - 1 < len(pods)
+            reading.cancel()
 
     asyncio.run(main())

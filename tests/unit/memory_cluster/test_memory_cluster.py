@@ -17,7 +17,7 @@ from cluster_faults import (
     set_suspended,
     stop_scheduling,
 )
-from deepsynth_api.labels import owner_selector
+from deepsynth_api.labels import OWNER_UID, owner_selector
 from deepsynth_api.report import Report
 from deepsynth_local.memory_cluster import MemoryCluster
 from deepsynth_local.object_store import AlreadyExists
@@ -115,19 +115,28 @@ def test_an_applied_service_is_created_and_then_changed(fixture: Fixture) -> Non
         asyncio.run(fixture.cluster.apply({**service, "metadata": a_config_map(uid="stranger")["metadata"]}))
 
 
+def test_what_goes_with_a_job_is_deleted_unless_it_is_a_strangers(fixture: Fixture) -> None:
+    asyncio.run(fixture.cluster.create(a_config_map()))
+    own = a_config_map()["metadata"]["labels"][OWNER_UID]
+    asyncio.run(fixture.cluster.delete_companion("ConfigMap", "default", "job", "stranger"))
+    assert fixture.cluster.store.get("ConfigMap", "default", "job") is not None
+    asyncio.run(fixture.cluster.delete_companion("ConfigMap", "default", "job", own))
+    assert fixture.cluster.store.get("ConfigMap", "default", "job") is None
+
+
 def test_deleting_a_job_takes_its_pods_along_and_is_refused_for_another_uid(fixture: Fixture) -> None:
     fixture.create(a_training_job(2))
     cluster, uid = fixture.cluster, fixture.get_job()["metadata"]["uid"]
     with pytest.raises(Conflict):
-        asyncio.run(cluster.delete("Job", "default", "job", uid="another"))
-    asyncio.run(cluster.delete("Job", "default", "job", uid=uid))
+        asyncio.run(cluster.delete_job("default", "job", uid="another"))
+    asyncio.run(cluster.delete_job("default", "job", uid=uid))
     assert fixture.get_job() is None
     assert [pod["metadata"]["deletionGracePeriodSeconds"] for pod in find_pods(cluster)] == [30, 30]
     assert fixture.runner.find("job-0").grace_seconds == 30
     fixture.runner.end("job-0", 143)
     fixture.runner.end("job-1", 143)
     assert find_pods(cluster) == []
-    asyncio.run(cluster.delete("Job", "default", "job", uid=uid))
+    asyncio.run(cluster.delete_job("default", "job", uid=uid))
 
 
 def test_deleting_a_resource_takes_everything_along(fixture: Fixture) -> None:
@@ -236,10 +245,10 @@ def test_reports_come_from_running_pods_on_nodes_that_answer(fixture: Fixture) -
     report = Report.model_validate({"step": "train", "time": "2026-01-02T03:04:05Z"})
     fixture.runner.find("job-0").report = report
     pod = find_pod(fixture.cluster, "job-0")
-    assert asyncio.run(fixture.cluster.read_report(pod)) == report
+    assert asyncio.run(fixture.cluster.read_reports([pod])) == {pod["metadata"]["uid"]: report}
     assert asyncio.run(fixture.cluster.is_node_ready("localhost")) is True
     lose_node(fixture.cluster, "localhost")
-    assert asyncio.run(fixture.cluster.read_report(pod)) is None
+    assert asyncio.run(fixture.cluster.read_reports([pod])) == {}
     assert asyncio.run(fixture.cluster.is_node_ready("localhost")) is False
     assert asyncio.run(fixture.cluster.is_node_ready("unknown")) is False
 
