@@ -6,7 +6,7 @@ Its webhook suspends Jobs as they are created: a MutatingAdmissionPolicy does th
 import json
 
 from deepsynth_api.labels import QUEUE_NAME
-from e2e.api import Api
+from e2e.api import Api, wait_until
 from e2e.cluster.interface import Cluster
 
 POLICY = {
@@ -49,6 +49,8 @@ class QueueStandIn:
         cluster.kubectl(
             "apply", "-f", "-", input=json.dumps({"apiVersion": "v1", "kind": "List", "items": [POLICY, BINDING]})
         )
+        # The API server takes a policy up by a watch of its own.
+        wait_until("the policy of the queue to be in force", self._suspends, 60)
 
     def remove(self) -> None:
         self._cluster.kubectl("delete", "mutatingadmissionpolicybinding,mutatingadmissionpolicy", "queue-stand-in")
@@ -63,6 +65,15 @@ class QueueStandIn:
     def evict(self, job: str) -> None:
         """Take its resources back, and its place with them."""
         self._patch(job, {"spec": {"suspend": True}})
+
+    def _suspends(self) -> bool:
+        container = {"name": "c", "image": "none"}
+        pod = {"containers": [container], "restartPolicy": "Never"}
+        metadata = {"name": "is-it-suspended", "labels": {QUEUE_NAME: "team"}}
+        job = {"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata, "spec": {"template": {"spec": pod}}}
+        arguments = ("-n", self._api.namespace, "create", "-f", "-", "--dry-run=server", "-o", "json")
+        created = self._cluster.kubectl(*arguments, input=json.dumps(job)).stdout
+        return bool(json.loads(created)["spec"].get("suspend"))
 
     def _patch(self, job: str, patch: object) -> None:
         self._cluster.kubectl(
