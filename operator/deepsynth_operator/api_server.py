@@ -166,9 +166,11 @@ class ApiServer:
         except (_Unavailable, ApiRefusal):
             return None
 
-    async def try_watch(self, kind: Kind, namespace: str | None) -> None:
-        """Watch for a second. Raises ApiRefusal where that is not allowed, ClusterError where it cannot be had."""
-        query = {"watch": "true", "timeoutSeconds": 1, "labelSelector": RESOURCES[kind].label_selector}
+    async def try_watch(self, kind: Kind, namespace: str | None, since: int) -> None:
+        """Watch for a second, from that version on. Raises ApiRefusal where it is not allowed, or ClusterError."""
+        query = {"watch": "true", "timeoutSeconds": 1, "resourceVersion": str(since)}
+        if selector := RESOURCES[kind].label_selector:
+            query["labelSelector"] = selector
         path = build_path(kind, namespace)
         try:
             async with self._slots:

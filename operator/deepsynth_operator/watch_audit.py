@@ -92,7 +92,7 @@ class WatchAudit:
         if self._find_unknown(kind, listing) is None:
             return False
         # Who may list and not watch hears nothing, and starting anew changes nothing: that is told as a refusal.
-        await self._api.try_watch(kind, namespace)
+        await self._api.try_watch(kind, namespace, listing.version)
         return True
 
     async def _list(self, kind: WatchedKind, namespace: str | None) -> Listing:
