@@ -22,8 +22,8 @@ REPORT_BYTES: Final = 65_536
 _EARLIEST_YEAR: Final = 1970
 _LATEST_YEAR: Final = 9000
 _LARGEST_NUMBER: Final = 2**62
-_LONGEST_TEXT: Final = 16_384
 """Far above any count of bytes, and within the API's integers."""
+_LONGEST_TEXT: Final = 16_384
 
 Step = Literal["plan", "render", "publish", "train"]
 Phase = Literal["download", "start", "step", "evaluate", "save", "publish", "done"]

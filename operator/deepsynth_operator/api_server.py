@@ -97,8 +97,6 @@ class ApiServer:
         self._client.user_agent = OPERATOR_NAME
         self._count = count
         self._slots = asyncio.Semaphore(concurrency)
-        self._report_slots = asyncio.Semaphore(concurrency)
-        """Of their own: pods that do not answer must not hold up what the API server itself is asked."""
         self._timeout = aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect)
         self._pause = pause
 
@@ -159,10 +157,7 @@ class ApiServer:
         path = build_path("Pod", namespace, f"{pod}:{REPORT_PORT}", "proxy/report")
         headers = {"Accept-Encoding": "identity"}
         try:
-            async with self._report_slots:
-                return await self._try(
-                    "get", "Pod", path, query=None, body=None, headers=headers, limit=REPORT_BYTES + 1
-                )
+            return await self._try("get", "Pod", path, query=None, body=None, headers=headers, limit=REPORT_BYTES + 1)
         except (_Unavailable, ApiRefusal):
             return None
 

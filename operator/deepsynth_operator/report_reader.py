@@ -23,8 +23,10 @@ LONGEST_SPARED_SECONDS: Final = 600.0
 """A pod that did not answer in time is left alone for a while that doubles each time, and then asked after the others:
 behind a network policy it never will answer, and each wait takes time."""
 CONCURRENCY: Final = 256
-PER_RESOURCE: Final = 64
-"""Less than there is, so that the silent pods of one resource do not keep the others' from being asked."""
+CONCURRENCY_BY_PROXY: Final = 32
+"""How many pods are asked at the same time: no more through the API server than it is asked itself."""
+_SHARE: Final = 4
+"""A resource has that part of it at most, so that its silent pods do not keep the others' from being asked."""
 PollResult = Literal["read", "unreachable", "silent", "refused", "invalid"]
 _logger = logging.getLogger(__name__)
 ReadByProxy = Callable[[str, str], Awaitable[bytes | None]]
@@ -47,13 +49,15 @@ class ReportReader:
         count: Callable[[PollResult], None],
         by_proxy: ReadByProxy | None = None,
         *,
+        concurrency: int = CONCURRENCY,
         port: int = REPORT_PORT,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._count, self._by_proxy, self._port, self._clock = count, by_proxy, port, clock
+        self._per_resource = concurrency // _SHARE
         self._silent: dict[str, _Silence] = {}
         """By the pod's uid."""
-        self._slots = asyncio.Semaphore(CONCURRENCY)
+        self._slots = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -62,7 +66,7 @@ class ReportReader:
 
     async def read_all(self, pods: Sequence[Manifest]) -> dict[str, Report]:
         """Reports of the pods of one resource, by uid; of those that did not answer in time there is none."""
-        now, reports, slots = self._clock(), dict[str, Report](), asyncio.Semaphore(PER_RESOURCE)
+        now, reports, slots = self._clock(), dict[str, Report](), asyncio.Semaphore(self._per_resource)
         self._forget(now)
         due = [pod for pod in pods if self._get_silence(pod).until <= now]
 

@@ -19,7 +19,7 @@ from deepsynth_operator.kubernetes_cluster import KubernetesCluster
 from deepsynth_operator.metrics import Metrics
 from deepsynth_operator.queue import WorkQueue
 from deepsynth_operator.references import Key
-from deepsynth_operator.report_reader import ReportReader
+from deepsynth_operator.report_reader import CONCURRENCY_BY_PROXY, ReportReader
 from deepsynth_operator.resource_cache import ResourceCache
 from deepsynth_operator.settings import ProcessSettings, Settings
 from deepsynth_operator.watch_audit import WatchAudit
@@ -35,7 +35,10 @@ async def run_operator(settings: Settings, process: ProcessSettings) -> None:
     _stop_on_signals(stop)
     metrics = Metrics()
     api = await ApiServer.connect(metrics.count_request)
-    reports = ReportReader(metrics.count_poll, api.read_report if process.reports_through_api_server else None)
+    if process.reports_through_api_server:
+        reports = ReportReader(metrics.count_poll, api.read_report, concurrency=CONCURRENCY_BY_PROXY)
+    else:
+        reports = ReportReader(metrics.count_poll)
     try:
         await Operator(api, reports, metrics, settings, process).run(stop)
     finally:

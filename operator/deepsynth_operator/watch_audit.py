@@ -52,10 +52,12 @@ class WatchAudit:
         self._silent_since: dict[tuple[WatchedKind, str | None], float] = {}
 
     async def run(self) -> None:
-        """Audit for ever."""
+        """Audit for ever; soon at first, for what vanished between the first listing and the first watch."""
+        pause = GRACE_SECONDS
         while True:
-            await self._pause(GRACE_SECONDS if self._silent_since else AUDIT_SECONDS)
+            await self._pause(pause)
             await self.audit()
+            pause = GRACE_SECONDS if self._silent_since else AUDIT_SECONDS
 
     async def audit(self) -> None:
         """Compare everything once."""

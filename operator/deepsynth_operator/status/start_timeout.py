@@ -23,6 +23,7 @@ def find_start_timeout(
     """Why the attempt must end although nothing failed; None while it may still start."""
     if attempt.running_time is not None or job.started is None:
         return None
+    pods = [pod for pod in pods if not pod.has_ended]
     held = [pod.scheduled for pod in pods if pod.scheduled is not None]
     if pods and not held:
         return None

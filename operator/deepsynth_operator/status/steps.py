@@ -23,6 +23,8 @@ REPORT_LOST: Final = "ReportLost"
 MOST_LOST_REPORTS: Final = 3
 BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
+BETWEEN_SHARDS: Final = timedelta(seconds=60)
+"""A Job is at work still when a pod has ended just now: the next one starts."""
 START_TIMEOUT: Final = timedelta(seconds=600)
 """How long a pod that has a node may wait for what a person has to mend. For a node it waits without limit."""
 
@@ -99,17 +101,19 @@ def conclude_job(
         return _end(entry, now, "Failed", refusal.reason, refusal.message) if refusal is not None else None
     if (lost := next((pod for pod in pods if is_lost(pod, now)), None)) is not None:
         return _end(entry, now, "Disrupted", "NodeLost", describe_lost(lost))
-    return _conclude_stuck(entry, pods, now)
+    return _conclude_stuck([*generation.status.jobs[-2:-1], entry], pods, now)
 
 
-def _conclude_stuck(entry: ChildJob, pods: Sequence[ObservedPod], now: datetime) -> ChildJob | None:
-    """Where one pod ran, image and Secrets are there, and what keeps another from it is its node."""
-    hindered = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + START_TIMEOUT]
+def _conclude_stuck(jobs: Sequence[ChildJob], pods: Sequence[ObservedPod], now: datetime) -> ChildJob | None:
+    """Where a pod of this Job or of the one before ran, image and Secrets are there, and the node is at fault."""
+    living = [pod for pod in pods if not pod.has_ended]
+    hindered = [pod for pod in living if pod.scheduled is not None and now >= pod.scheduled + START_TIMEOUT]
     obstacle = find_obstacle(hindered)
-    if obstacle is None or obstacle.reason not in CONFIGURATION_ERRORS or any(pod.is_at_work for pod in pods):
+    at_work = any(pod.is_at_work or (pod.finished is not None and now < pod.finished + BETWEEN_SHARDS) for pod in pods)
+    if obstacle is None or obstacle.reason not in CONFIGURATION_ERRORS or at_work:
         return None
-    outcome: StepOutcome = "Failed" if entry.running_time is None else "Disrupted"
-    return _end(entry, now, outcome, obstacle.reason, obstacle.message)
+    outcome: StepOutcome = "Failed" if all(job.running_time is None for job in jobs) else "Disrupted"
+    return _end(jobs[-1], now, outcome, obstacle.reason, obstacle.message)
 
 
 def reject_success(entry: ChildJob, now: datetime) -> ChildJob:

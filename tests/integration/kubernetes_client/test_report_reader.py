@@ -14,6 +14,8 @@ import virtual_time
 from deepsynth_api.report import REPORT_BYTES
 from deepsynth_operator.api_server import ApiServer
 from deepsynth_operator.report_reader import (
+    CONCURRENCY,
+    CONCURRENCY_BY_PROXY,
     LONGEST_SPARED_SECONDS,
     LOOK_SECONDS,
     REPORT_TIMEOUT_SECONDS,
@@ -177,8 +179,9 @@ def test_reports_come_through_the_api_server_where_that_is_set() -> None:
 class SilentPods:
     """Pods whose names begin with s never answer; the clock is the loop's."""
 
-    def __init__(self) -> None:
-        self.reader = ReportReader(lambda _result: None, self._answer, clock=asyncio.get_running_loop().time)
+    def __init__(self, concurrency: int = CONCURRENCY) -> None:
+        clock = asyncio.get_running_loop().time
+        self.reader = ReportReader(lambda _result: None, self._answer, concurrency=concurrency, clock=clock)
 
     async def _answer(self, _namespace: str, name: str) -> bytes:
         if name.startswith("s"):
@@ -261,13 +264,26 @@ def test_pods_that_do_not_answer_through_the_api_server_hold_up_no_other_request
     async def main() -> None:
         async with serve_api() as server, Client(server) as api:
             server.faults = [Fault(200, path="/proxy/report", seconds=1.5)] * 999
-            reader = ReportReader(lambda _result: None, api.read_report)
+            reader = ReportReader(lambda _result: None, api.read_report, concurrency=CONCURRENCY_BY_PROXY)
             pods = [{"metadata": {"uid": f"u{number}", "name": f"p{number}", "namespace": "n"}} for number in range(64)]
-            reading = asyncio.create_task(reader.read_all(pods))
+            reading = [asyncio.create_task(reader.read_all(pods[start::8])) for start in range(8)]
             await asyncio.sleep(0.3)
             asked = len(server.requests)
             await api.request("list", "Job", "n")
-            assert 0 < asked == len(server.requests) - 1 < len(pods)
-            reading.cancel()
+            assert asked == len(server.requests) - 1 == CONCURRENCY_BY_PROXY
+            for task in reading:
+                task.cancel()
 
     asyncio.run(main())
+
+
+def test_healthy_pods_of_a_resource_are_heard_through_the_api_server_behind_silent_ones() -> None:
+    async def main() -> None:
+        pods = SilentPods(CONCURRENCY_BY_PROXY)
+        names = [*(f"s{number}" for number in range(32)), *(f"good{number}" for number in range(8))]
+        heard, _ = await pods.look(*names)
+        await asyncio.sleep(15)
+        heard |= (await pods.look(*names))[0]
+        assert heard == set(names[32:])
+
+    virtual_time.run(main())

@@ -1,6 +1,7 @@
 """The audit: what the API server has against what the watches told."""
 
 import asyncio
+import contextlib
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -173,6 +174,20 @@ def test_a_namespace_that_cannot_be_read_hides_no_silence_of_the_others() -> Non
     audit(script, namespaces=("one", "two"))
 
 
+def test_it_audits_soon_after_the_start_and_then_every_few_minutes() -> None:
+    async def script(audited: Audited) -> None:
+        def stop_after_three() -> None:
+            if len(audited.pauses) == 3:
+                raise asyncio.CancelledError
+
+        audited.during_pause = stop_after_three
+        with contextlib.suppress(asyncio.CancelledError):
+            await audited.audit.run()
+        assert audited.pauses == [GRACE_SECONDS, AUDIT_SECONDS, AUDIT_SECONDS]
+
+    audit(script)
+
+
 def test_a_silent_watch_is_looked_at_more_often_and_long_silence_is_trouble() -> None:
     async def script(audited: Audited) -> None:
         audited.put("a", told=False)
@@ -185,7 +200,7 @@ def test_a_silent_watch_is_looked_at_more_often_and_long_silence_is_trouble() ->
         try:
             await audited.audit.run()
         except asyncio.CancelledError:
-            assert audited.pauses == [AUDIT_SECONDS, GRACE_SECONDS, GRACE_SECONDS, GRACE_SECONDS]
+            assert audited.pauses == [GRACE_SECONDS] * 4
         assert audited.get_silence() >= SILENT_SECONDS
 
     audit(script)

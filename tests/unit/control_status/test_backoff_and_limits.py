@@ -150,6 +150,17 @@ def test_pods_that_hold_no_node_wait_for_one_without_an_end() -> None:
     assert get_attempt(decide(run, RUNNING_JOB, [first, waiting[1]], after=100_600)).reason == "NotStarted"
 
 
+def test_pods_of_an_earlier_admission_hold_no_node() -> None:
+    """The queue took the Job back before any container ran, and has admitted it again."""
+    run = a_live_run(startTimeoutSeconds=600)
+    run = run.updated(status=replace_last(run.status, run.status.attempts[0].updated(running_time=None)))
+    gone = [a_pod(index, phase="Pending", started=None, gone=True) for index in range(2)]
+    waiting = [
+        replace(a_pod(index, phase="Pending", started=None, **NO_PLACE), uid=f"new-{index}") for index in range(2)
+    ]
+    assert get_attempt(decide(run, RUNNING_JOB, [*gone, *waiting], after=601)).outcome is None
+
+
 def test_a_job_whose_pods_cannot_be_created_ends_after_the_start_timeout() -> None:
     run = a_live_run(startTimeoutSeconds=600)
     run = run.updated(status=replace_last(run.status, run.status.attempts[0].updated(running_time=None)))

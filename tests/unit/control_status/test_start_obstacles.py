@@ -171,3 +171,35 @@ def test_a_gang_that_found_its_last_node_late_may_miss_a_secret_at_first() -> No
     assert decision.status.attempts[-1].reason == "NotStarted"
     settled = replace(late, scheduled=START + timedelta(seconds=530))
     assert decide(a_starting_run(), RUNNING_JOB, [a_pod(0), settled], after=600).status.state == "Failed"
+
+
+def test_a_job_that_is_between_two_shards_is_at_work() -> None:
+    generation = a_live_generation("render")
+    bad = a_generation_pod(PULL, 0, "render")
+    ran = {"phase": "Succeeded", "started": START, "exit_code": 0, "finished": START + timedelta(seconds=650)}
+    done, starting = a_generation_pod(ran, 1, "render"), a_generation_pod({"phase": "Pending"}, 2, "render")
+    starting = replace(starting, scheduled=START + timedelta(seconds=650))
+    decision = decide_on(generation, [bad, done, starting], after=651)
+    assert decision.status.jobs[-1].outcome is None
+    decision = decide_on(generation.updated(status=decision.status), [bad, done, starting], after=711)
+    assert decision.status.jobs[-1].outcome == "Disrupted"
+
+
+def test_a_pod_that_is_gone_with_its_node_hinders_nobody() -> None:
+    gone = replace(a_generation_pod(PULL), phase="Failed", gone=True)
+    fresh = replace(a_generation_pod({"phase": "Pending"}), uid="fresh", scheduled=START + timedelta(seconds=590))
+    assert decide_on(a_live_generation(), [gone, fresh], after=601).status.state == "Starting"
+
+
+def test_one_bad_node_does_not_undo_what_the_job_before_has_shown() -> None:
+    """A generation whose plan ran has its image; only a second Job none of whose pods ran is its own fault."""
+    planned = a_live_generation("plan").status.jobs[0].updated(running_time=START, end_time=START, outcome="Succeeded")
+    generation = a_live_generation("render")
+    generation = generation.updated(status=generation.status.updated(jobs=[planned, *generation.status.jobs]))
+    bad = a_generation_pod(PULL, 0, "render")
+    decision = decide_on(generation, [bad], after=601)
+    assert decision.status.jobs[-1].outcome == "Disrupted"
+    again = a_live_generation("render").status.jobs[0].updated(number=2, name="xsum-render-2")
+    generation = generation.updated(status=decision.status.updated(jobs=[*decision.status.jobs, again]))
+    bad = replace(bad, job="xsum-render-2")
+    assert decide_on(generation, [bad], after=1300).status.state == "Failed"
