@@ -95,8 +95,9 @@ def load_plan(workload: RenderWorkload, target: DatasetTarget) -> Plan:
 
 
 def open_staging(workload: RenderWorkload, digest: str, on_wait: OnWait) -> DatasetTarget:
-    """The target of a generation; see open_target."""
-    return open_target(workload.output.uri, digest, private=workload.output.private, on_wait=on_wait)
+    """The target of a generation; see open_target. Where there is a plan, the plan step has reached it."""
+    has_answered, output = workload.plan is not None, workload.output
+    return open_target(output.uri, digest, private=output.private, on_wait=on_wait, has_answered=has_answered)
 
 
 def require_digest(workload: RenderWorkload) -> str:

@@ -39,7 +39,7 @@ _CONNECT_SECONDS: Final = 3.0
 """For each address of the host: enough for a lost packet."""
 _listeners: list[OnWait] = []
 _answered: set[str] = set()
-"""Endpoints that this process has heard from: they are waited for longer than those that may not even exist."""
+"""Endpoints that have answered this process or one before it: waited for longer than those that may not even exist."""
 
 
 class Repository(TypedDict):
@@ -50,11 +50,18 @@ class Repository(TypedDict):
 
 
 class HubCalls:
-    """Runs actions against the Hub for one repository. api: the real client, bound to HF_ENDPOINT."""
+    """Runs actions against the Hub for one repository. api: the real client, bound to HF_ENDPOINT.
 
-    def __init__(self, location: HubLocation, *, field: str, on_wait: OnWait | None) -> None:
+    has_answered: whether it is known to have answered an earlier process, so that silence is an outage.
+    """
+
+    def __init__(
+        self, location: HubLocation, *, field: str, on_wait: OnWait | None, has_answered: bool = False
+    ) -> None:
         _decline_xet()
         self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
+        if has_answered:
+            _answered.add(self.api.endpoint)
         self.location = location
         self.repo = Repository(repo_id=location.repo_id, repo_type=location.kind)
         self._field = field

@@ -1,5 +1,6 @@
 """Reading a repository of the Hub at one commit."""
 
+import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -28,7 +29,8 @@ class HubDataset:
         self, location: HubLocation, revision: str | None, *, field: str, on_wait: OnWait | None = None
     ) -> None:
         self.uri = location.uri
-        self._calls = HubCalls(location, field=field, on_wait=on_wait)
+        is_pinned = revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+        self._calls = HubCalls(location, field=field, on_wait=on_wait, has_answered=is_pinned)
         self.revision = self._pin(revision)
 
     def list_files(self, prefix: str = "") -> Sequence[StoredFile]:

@@ -36,10 +36,17 @@ class HubTarget:
     """See DatasetTarget. The revision is the commit's sha; the staging branch is as visible as the repository."""
 
     def __init__(
-        self, location: HubLocation, digest: str, *, private: bool, field: str, on_wait: OnWait | None = None
+        self,
+        location: HubLocation,
+        digest: str,
+        *,
+        private: bool,
+        field: str,
+        on_wait: OnWait | None = None,
+        has_answered: bool = False,
     ) -> None:
         self.uri = location.uri
-        self._calls = HubCalls(location, field=field, on_wait=on_wait)
+        self._calls = HubCalls(location, field=field, on_wait=on_wait, has_answered=has_answered)
         self._api = self._calls.api
         self._branch = self._folder = f"deepsynth-{digest}"
         self._private = private

@@ -30,14 +30,16 @@ def open_target(
     private: bool = True,
     field: str = "output.uri",
     on_wait: OnWait | None = None,
+    has_answered: bool = False,
 ) -> DatasetTarget:
     """A place to stage and publish the generation with this plan digest (hexadecimal, at least 12 digits).
 
-    Nothing is touched before `prepare`. `private` is the visibility of a repository on the Hub.
+    Nothing is touched before `prepare`. `private` is the visibility of a repository on the Hub. `has_answered`:
+    an earlier process has reached this Hub, so when it cannot be reached now, it is waited for as in any outage.
     """
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return FolderTarget(location, digest, field=field)
     from deepsynth_store.hub_writing import HubTarget
 
-    return HubTarget(location, digest, private=private, field=field, on_wait=on_wait)
+    return HubTarget(location, digest, private=private, field=field, on_wait=on_wait, has_answered=has_answered)

@@ -185,6 +185,23 @@ def test_a_hub_that_never_answered_is_given_up_within_seconds(hub: HubServer, pa
     assert sum(pauses) < 5
 
 
+@pytest.mark.parametrize(
+    "call",
+    [
+        pytest.param(lambda: open_dataset(URI, "0123456789abcdef" * 2 + "01234567"), id="a pinned source"),
+        pytest.param(lambda: open_target(URI, "0" * 12, has_answered=True).list_staged(""), id="the target of a plan"),
+    ],
+)
+def test_a_hub_that_answered_an_earlier_process_is_waited_for_from_the_first_call(
+    hub: HubServer, pauses: list[float], call: Callable[[], object]
+) -> None:
+    """A shard's pod that starts while the Hub is away for a minute must not use up its retries."""
+    hub.stop()
+    with pytest.raises(TemporaryError, match=rf"at {hub.url}, tried 8 times"):
+        call()
+    assert sum(pauses) > 60
+
+
 def test_a_hub_that_comes_back_is_used_again(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     generation = build_generation("one")
     revision = generation.run(open_target(URI, generation.digest))
