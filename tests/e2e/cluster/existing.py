@@ -36,6 +36,6 @@ class ExistingCluster(Clients):
         wanted = {name for image in read_images(archive) for name in image.names}
         for node in self.nodes if nodes is None else nodes:
             status = json.loads(self.kubectl("get", "node", node, "-o", "json").stdout)["status"]
-            there = {name for image in status.get("images", []) for name in image["names"]}
+            there = {name for image in status.get("images") or [] for name in image.get("names") or []}
             if missing := wanted - there:
                 raise ClusterError(f"node {node} lacks {', '.join(sorted(missing))}: load it there from {archive}")
