@@ -77,6 +77,11 @@ images: $(READY) ## Build the images with Docker, Podman or Buildah: [IMAGES='cp
 cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=deepsynth] [NODES=2] [KUBERNETES=1.34]
 	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tests $(BIN)/python -m e2e.cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))
 
+.PHONY: cluster-load
+cluster-load: images ## Build the images and put them on its nodes: [NAME=deepsynth] [IMAGES='cpu gpu']
+	@PYTHONPATH=images $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu) | awk '{print $$2}' | \
+		PYTHONPATH=tests xargs $(BIN)/python -m e2e.cluster $(if $(NAME),--name $(NAME)) load
+
 .PHONY: cluster-down
 cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
 	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster down $(if $(NAME),--name $(NAME))

@@ -1,8 +1,9 @@
-"""A real Kubernetes cluster on this machine, without Docker: `python -m e2e.cluster up|down|status`."""
+"""A real Kubernetes cluster on this machine, without Docker: `python -m e2e.cluster up|load|down|status`."""
 
 import argparse
 import sys
 import time
+from pathlib import Path
 
 from e2e.cluster.bare import BareCluster
 from e2e.cluster.cache import ClusterError
@@ -12,7 +13,10 @@ from e2e.cluster.selection import NAME, NODES
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
-    parser.add_argument("action", choices=("up", "down", "status"))
+    parser.add_argument("action", choices=("up", "load", "down", "status"))
+    parser.add_argument(
+        "images", nargs="*", type=Path, help="load: archives or OCI layouts, as `make images` names them"
+    )
     parser.add_argument("--name", default=NAME, help="several clusters may run side by side")
     parser.add_argument("--nodes", type=int, default=NODES, help="0 is a control plane alone")
     arguments = parser.parse_args()
@@ -20,6 +24,10 @@ def main() -> None:
     try:
         if arguments.action == "up":
             _up(cluster, arguments.nodes)
+        elif arguments.action == "load":
+            for image in arguments.images:
+                cluster.load_image(image)
+                print(f"{image} is on every node of cluster {cluster.name}")
         elif arguments.action == "down":
             cluster.down()
             print(f"cluster {cluster.name} is gone")
