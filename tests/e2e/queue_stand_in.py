@@ -52,6 +52,11 @@ class QueueStandIn:
         # The API server takes a policy up by a watch of its own.
         wait_until("the policy of the queue to be in force", self._suspends, 60)
 
+    @staticmethod
+    def is_possible(cluster: Cluster) -> bool:
+        served = cluster.kubectl("get", "--raw", f"/apis/{POLICY['apiVersion']}").stdout
+        return any(resource["kind"] == POLICY["kind"] for resource in json.loads(served)["resources"])
+
     def remove(self) -> None:
         self._cluster.kubectl("delete", "mutatingadmissionpolicybinding,mutatingadmissionpolicy", "queue-stand-in")
 
