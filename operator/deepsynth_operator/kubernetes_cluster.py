@@ -4,6 +4,7 @@
 errors that the controller knows; only a create or an apply can be Refused, because only then the resource is at fault.
 """
 
+import logging
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -34,6 +35,7 @@ from deepsynth_operator.resource_cache import ResourceCache
 Status = DatasetGenerationStatus | TrainingRunStatus
 NODE_SECONDS: Final = 5.0
 """How long a node's state is taken to last: many pods may wait for one node."""
+_logger = logging.getLogger(__name__)
 _TYPES: Final[Mapping[str, type[Resource]]] = {"DatasetGeneration": DatasetGeneration, "TrainingRun": TrainingRun}
 _MAY_NOT: Final = re.compile(r"forbidden: User .+ cannot \w+ resource")
 """How the API server says that the operator lacks a right. A quota or an admission policy answers 403 too."""
@@ -180,6 +182,7 @@ class KubernetesCluster:
         return parse_resource(kind, written)
 
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
+        _logger.log(logging.WARNING if kind == "Warning" else logging.INFO, "%s: %s", reason, message)
         await self._events.record(resource, kind, reason, message)
 
     async def _read(self, kind: Kind, namespace: str | None, name: str) -> Manifest | None:

@@ -11,8 +11,8 @@ from deepsynth_operator.references import Key
 from deepsynth_operator.settings import LogFormat, LogLevel
 
 _resource: ContextVar[Key | None] = ContextVar("resource", default=None)
-_NOISY: Final = ("kopf.objects", "aiohttp.access")
-"""They say for every watch event, or every probe, that it came."""
+_NOISY: Final = ("kopf.objects", "kopf.activities", "aiohttp.access")
+"""They say for every watch event, token or probe that it came."""
 
 
 def set_resource(key: Key) -> None:

@@ -1,6 +1,7 @@
 """From the exception that ends a worker to its exit code, and whether another process is to blame."""
 
 import errno
+import os
 import traceback
 
 from deepsynth_api.errors import PeerLostError, WorkloadError
@@ -73,6 +74,9 @@ def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
         return ExitCode.TRY_AGAIN, "OutOfMemory", "memory is full; raise the memory limit of the pods"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
         return ExitCode.TRY_AGAIN, "DiskFull", f"no space left for {error.filename}; enlarge the volume"
+    if isinstance(error, PermissionError):
+        remedy = "set mode or owner of the volume, or spec.template.runAsUser"
+        return ExitCode.BAD_CONFIGURATION, "NotPermitted", f"user {os.getuid()} may not use {error.filename}; {remedy}"
     return ExitCode.TRY_AGAIN, "UnexpectedError", f"{type(error).__name__}: {_first_line(error)}"
 
 

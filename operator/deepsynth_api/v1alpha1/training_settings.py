@@ -75,7 +75,7 @@ class ImageProcessorSettings(ApiModel):
         Field(ge=64, le=2048, description="Side of the global view, pixels; default: the model's own."),
     ] = None
     max_tiles: Annotated[
-        int, Field(ge=0, le=32, description="Most local tiles beside the global view; 0: global view only.")
+        int, Field(ge=0, le=32, description="Most local tiles beside the global view; only 0 is supported yet.")
     ] = 0
 
 

@@ -6,12 +6,17 @@ applied again. What was pinned once stays, whatever becomes of the other resourc
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from deepsynth_api.conditions import ConditionType, find_condition, is_true
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run import Dataset
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_operator.observed import ObservedPod, ObservedRun
+
+FAILED_WAITS: Final = frozenset({"DatasetFailed", "ModelFailed"})
+"""Reasons to wait until a person mends something."""
+WAITS: Final = FAILED_WAITS | {"DatasetNotFound", "DatasetNotComplete", "ModelNotFound", "ModelNotComplete"}
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,6 +3,7 @@
 from deepsynth_api.conditions import ConditionType, find_condition, is_true
 from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
 from deepsynth_operator.status.backoff import describe_attempt
+from deepsynth_operator.status.datasets import FAILED_WAITS, WAITS
 from deepsynth_operator.status.decision import Event, EventType
 from deepsynth_operator.status.starting import OBSTACLES
 
@@ -10,6 +11,7 @@ from deepsynth_operator.status.starting import OBSTACLES
 def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[Event, ...]:
     events = [*_describe_attempts(old, new), *_describe_checkpoint(old, new)]
     events.extend(_describe_obstacle(old.conditions, new.conditions))
+    events.extend(_describe_wait(old.conditions, new.conditions))
     return (*events, *_describe_transitions(old.conditions, new.conditions))
 
 
@@ -50,6 +52,14 @@ def _describe_obstacle(old: list[Condition], new: list[Condition]) -> list[Event
     if now is None or now.reason not in OBSTACLES or is_true(new, ConditionType.FAILED):
         return []
     return [] if before is not None and before.reason == now.reason else [Event("Warning", now.reason, now.message)]
+
+
+def _describe_wait(old: list[Condition], new: list[Condition]) -> list[Event]:
+    """What a run newly waits for: a name may be misspelt."""
+    before, now = find_condition(old, ConditionType.DATASET_READY), find_condition(new, ConditionType.DATASET_READY)
+    if now is None or now.reason not in WAITS or (before is not None and before.reason == now.reason):
+        return []
+    return [Event("Warning" if now.reason in FAILED_WAITS else "Normal", now.reason, now.message)]
 
 
 def _describe_transitions(old: list[Condition], new: list[Condition]) -> list[Event]:

@@ -10,6 +10,13 @@ from e2e.cluster.cache import ClusterError
 from e2e.cluster.programs import program
 from e2e.cluster.selection import NAME, NODES
 
+INSTALL = """
+helm upgrade --install deepsynth charts/deepsynth --namespace deepsynth --create-namespace \\
+  --set images.registry=localhost,images.pullPolicy=Never \\
+  --set images.operator.repository=deepsynth-cpu,images.operator.tag=dev \\
+  --set images.renderer.repository=deepsynth-cpu,images.renderer.tag=dev \\
+  --set images.trainer.repository=deepsynth-gpu,images.trainer.tag=dev"""
+
 
 def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m e2e.cluster", description=__doc__)
@@ -28,6 +35,7 @@ def main() -> None:
             for image in arguments.images:
                 cluster.load_image(image)
                 print(f"{image} is on every node of cluster {cluster.name}")
+            print(INSTALL)
         elif arguments.action == "down":
             cluster.down()
             print(f"cluster {cluster.name} is gone")
@@ -42,7 +50,7 @@ def _up(cluster: BareCluster, nodes: int) -> None:
     cluster.up(nodes)
     print(f"cluster {cluster.name} is up ({time.monotonic() - began:.1f} s), files and logs are in {cluster.folder}")
     print(f"  export KUBECONFIG={cluster.kubeconfig}")
-    print(f"  {program('kubectl')} get nodes")
+    print(f"  export PATH={program('kubectl').parent}:{program('helm').parent}:$PATH")
 
 
 def _status(cluster: BareCluster) -> None:

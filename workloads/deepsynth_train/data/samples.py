@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -84,6 +84,13 @@ def build_index(
     index = SampleIndex(first[kept], pages[kept], tokens[kept], np.array([kept.sum()]), dropped, len(first))
     _check_enough(index, limits, where)
     return index
+
+
+_REMEDIES: Final = {
+    "TooManyPages": "take a model that reads more pages of a document, spec.task ocr, or larger pages",
+    "LabelTooLong": "raise spec.maxLabelTokens, as far as the model has room",
+    "SequenceTooLong": "raise spec.maxSequenceTokens, as far as the model has room",
+}
 
 
 def find_too_long(
@@ -187,10 +194,10 @@ def _check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
         raise DataError(f"{where} has no sample to use ({counts or 'it is empty'}); check its source and filters")
     percent = 100 * (index.seen - len(index)) / index.seen
     if percent > limits.max_dropped_percent:
+        remedies = ", ".join(_REMEDIES[drop.reason] for drop in index.dropped)
         raise DataError(
             f"{where}: {percent:.1f} % of {index.seen} samples are left out ({counts}), more than "
-            f"spec.maxDroppedPercent {limits.max_dropped_percent}; raise spec.maxSequenceTokens, spec.maxLabelTokens "
-            "or that limit",
+            f"spec.maxDroppedPercent {limits.max_dropped_percent}; {remedies}, or raise that limit",
             reason="TooManySamplesDropped",
         )
 
