@@ -76,7 +76,8 @@ def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
         return ExitCode.TRY_AGAIN, "DiskFull", f"no space left for {error.filename}; enlarge the volume"
     if isinstance(error, PermissionError):
         remedy = "set mode or owner of the volume, or spec.template.runAsUser"
-        return ExitCode.BAD_CONFIGURATION, "NotPermitted", f"user {os.getuid()} may not use {error.filename}; {remedy}"
+        what = error.filename or _first_line(error)
+        return ExitCode.BAD_CONFIGURATION, "NotPermitted", f"user {os.getuid()} may not use {what}; {remedy}"
     return ExitCode.TRY_AGAIN, "UnexpectedError", f"{type(error).__name__}: {_first_line(error)}"
 
 

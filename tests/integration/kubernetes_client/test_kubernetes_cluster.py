@@ -1,6 +1,7 @@
 """KubernetesCluster: what the API server answers, and what the controller is told."""
 
 import asyncio
+import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -310,3 +311,17 @@ def test_both_kinds_are_read_and_written() -> None:
         assert written.status.state == "Pending"
 
     on_a_cluster(script)
+
+
+def test_what_an_event_says_is_in_the_log_too(caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO)
+
+    async def script(stage: Stage) -> None:
+        run = TrainingRun.model_validate(stage.server.put(RUN))
+        await stage.cluster.emit_event(run, "Warning", "AttemptFailed", "attempt 1 Failed: OutOfMemory")
+        await stage.cluster.emit_event(run, "Normal", "Suspended", "spec.suspend is true")
+
+    on_a_cluster(script)
+    told = [(record.levelname, record.message) for record in caplog.records]
+    assert ("WARNING", "AttemptFailed: attempt 1 Failed: OutOfMemory") in told
+    assert ("INFO", "Suspended: spec.suspend is true") in told

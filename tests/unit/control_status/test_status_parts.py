@@ -7,15 +7,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from builders import a_dataset_generation, a_training_run
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1.training_run_status import MetricValue
+from deepsynth_operator.observed import ObservedRun
 from deepsynth_operator.settings import Settings
 from deepsynth_operator.status.conditions import Situation, update_conditions
 from deepsynth_operator.status.indexes import count_indexes
 from deepsynth_operator.status.progress import KEPT_METRICS, KEPT_NOTES
+from deepsynth_operator.status.training_run import decide_run
 from manual_clock import START
-from seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide, follow
+from seen import RUNNING_JOB, SETTINGS, a_live_run, a_pod, a_report, decide, follow
 
 
 @pytest.mark.parametrize(
@@ -89,3 +92,16 @@ def test_newest_metrics_come_first_and_old_ones_are_kept_up_to_a_limit() -> None
     assert len(values) == KEPT_METRICS
     assert values["loss"] == str(KEPT_METRICS + 4)
     assert "m0" not in values
+
+
+def test_what_a_run_waits_for_is_an_event_once() -> None:
+    datasets = [{"name": "pages", "datasetGenerationRef": {"name": "misspelt"}}]
+    run = a_training_run().with_spec(datasets=datasets).build()
+    first = decide_run(ObservedRun(run), SETTINGS, START)
+    assert [(event.type, event.reason) for event in first.events] == [("Normal", "DatasetNotFound")]
+    assert "misspelt" in first.events[0].message
+    assert decide_run(ObservedRun(follow(run, first)), SETTINGS, START).events == ()
+    condition = {"type": "Failed", "status": "True", "reason": "BadData", "lastTransitionTime": START}
+    failed = a_dataset_generation().named("misspelt").with_status(conditions=[condition]).build()
+    second = decide_run(ObservedRun(follow(run, first), generations={"misspelt": failed}), SETTINGS, START)
+    assert [(event.type, event.reason) for event in second.events] == [("Warning", "DatasetFailed")]

@@ -192,6 +192,13 @@ def test_a_model_of_one_page_leaves_longer_documents_out(tmp_path: Path) -> None
     assert data.train.index.dropped == (DroppedSamples("TooManyPages", 2),)
 
 
+def test_the_remedy_for_dropped_samples_is_about_what_dropped_them(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", build_documents(3))
+    with pytest.raises(DataError, match="take a model that reads more pages") as error:
+        load(tmp_path, build_model(VIT), limits=Limits(None, None, 1))
+    assert "Token" not in error.value.message
+
+
 def test_more_left_out_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, model: PageModel) -> None:
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
     with pytest.raises(DataError, match=r"50.0 % of 2 samples are left out \(1 LabelTooLong\).*maxDroppedPercent 49"):

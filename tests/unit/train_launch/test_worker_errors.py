@@ -85,3 +85,9 @@ def test_stopping_before_the_first_step_is_a_clean_stop() -> None:
 def test_a_failure_while_stopping_is_still_a_failure() -> None:
     assert describe(TemporaryError("the disk is full"), stopping=True).exit_code == 75
     assert describe(ValueError("a bug"), stopping=True).exit_code == 75
+
+
+def test_a_folder_that_the_pods_user_may_not_use_is_named_with_the_remedy_and_not_tried_again() -> None:
+    record = describe(PermissionError(errno.EACCES, "Permission denied", "/mnt/volumes/a/run"))
+    assert (record.exit_code, record.reason) == (64, "NotPermitted")
+    assert "may not use /mnt/volumes/a/run; set mode or owner of the volume" in record.message
