@@ -153,7 +153,10 @@ class ApiServer:
             query["continue"] = token
 
     async def read_report(self, namespace: str, pod: str) -> bytes | None:
-        """What the pod answers to GET /report, through the API server; None unless it answers 200. Tried once."""
+        """What the pod answers to GET /report, through the API server; None unless it answers 200. Tried once.
+
+        Takes no slot of the requests: ReportReader bounds how many reports are read at a time.
+        """
         path = build_path("Pod", namespace, f"{pod}:{REPORT_PORT}", "proxy/report")
         headers = {"Accept-Encoding": "identity"}
         try:

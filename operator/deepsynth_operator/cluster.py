@@ -15,7 +15,7 @@ from deepsynth_operator.observed import Manifest
 ResourceKind = Literal["DatasetGeneration", "TrainingRun"]
 CompanionKind = Literal["Service", "ConfigMap"]
 """What a Job needs beside it, under its name."""
-ChildKind = Literal["Job", "Service", "ConfigMap"]
+ChildKind = Literal["Job"] | CompanionKind
 Resource = DatasetGeneration | TrainingRun
 EventType = Literal["Normal", "Warning"]
 

@@ -52,7 +52,7 @@ class ObservedPod:
     """metadata.deletionTimestamp: when its grace period ends."""
     node: str | None = None
     node_ready: bool | None = None
-    """None: not asked (only terminating pods' nodes are), or not allowed to know."""
+    """None: not asked (only the nodes of pods that should be gone are), or not allowed to know."""
     disruption: str | None = None
     """Reason of a true DisruptionTarget condition, such as EvictionByEvictionAPI."""
     disruption_message: str = ""

@@ -32,8 +32,8 @@ RULES: Final = (
         "steps and attempts; patch is for spec.parallelism",
     ),
     Rule("", ("pods",), ("list", "watch"), "exit codes, and where reports are read"),
-    Rule("", ("services",), ("get", "create", "patch", "delete"), "names of an attempt's pods, by server-side apply"),
-    Rule("", ("configmaps",), ("get", "create", "delete"), "workload documents; get only to see whose a taken name is"),
+    Rule("", ("services",), ("get", "create", "patch", "delete"), "names of an attempt's pods; get as below"),
+    Rule("", ("configmaps",), ("get", "create", "delete"), "workload documents; get only to see whose an object is"),
     Rule("", ("events",), ("create", "patch"), "patch counts what is said again"),
 )
 """In each namespace that is looked at, or in the whole cluster."""

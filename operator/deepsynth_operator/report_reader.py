@@ -23,8 +23,9 @@ LONGEST_SPARED_SECONDS: Final = 600.0
 """A pod that did not answer in time is left alone for a while that doubles each time, and then asked after the others:
 behind a network policy it never will answer, and each wait takes time."""
 CONCURRENCY: Final = 256
+"""How many pods are asked at the same time."""
 CONCURRENCY_BY_PROXY: Final = 32
-"""How many pods are asked at the same time: no more through the API server than it is asked itself."""
+"""The same through the API server: no more than it is asked itself."""
 _SHARE: Final = 4
 """A resource has that part of it at most, so that its silent pods do not keep the others' from being asked."""
 PollResult = Literal["read", "unreachable", "silent", "refused", "invalid"]

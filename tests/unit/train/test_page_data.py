@@ -199,6 +199,24 @@ def test_the_remedy_for_dropped_samples_is_about_what_dropped_them(tmp_path: Pat
     assert "Token" not in error.value.message
 
 
+@pytest.mark.parametrize(
+    ("document", "limits", "words"),
+    [
+        ({"summary": ""}, Limits(None, None, 1), r"1 NoLabel\).*a summary or a text"),
+        ({"pages": 2, "num_pages": 3}, Limits(None, None, 1), r"1 PagesMissing\).*publish the dataset anew"),
+        ({"summary": "x" * 100}, Limits(20, None, 1), r"1 LabelTooLong\).*spec.maxLabelTokens"),
+        ({"pages": 9}, Limits(None, 1000, 1), r"1 SequenceTooLong\).*spec.maxSequenceTokens"),
+    ],
+)
+def test_each_reason_to_leave_a_sample_out_has_its_remedy(
+    tmp_path: Path, model: PageModel, document: dict[str, Any], limits: Limits, words: str
+) -> None:
+    write_split(tmp_path, "train", [*build_document(0), *build_document(1, **document)])
+    with pytest.raises(DataError, match=words) as error:
+        load(tmp_path, model, limits=limits)
+    assert error.value.reason == "TooManySamplesDropped"
+
+
 def test_more_left_out_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, model: PageModel) -> None:
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
     with pytest.raises(DataError, match=r"50.0 % of 2 samples are left out \(1 LabelTooLong\).*maxDroppedPercent 49"):

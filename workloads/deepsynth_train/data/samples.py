@@ -87,6 +87,8 @@ def build_index(
 
 
 _REMEDIES: Final = {
+    "NoLabel": "give every document a summary or a text",
+    "PagesMissing": "publish the dataset anew with all pages of its documents",
     "TooManyPages": "take a model that reads more pages of a document, spec.task ocr, or larger pages",
     "LabelTooLong": "raise spec.maxLabelTokens, as far as the model has room",
     "SequenceTooLong": "raise spec.maxSequenceTokens, as far as the model has room",
