@@ -8,6 +8,8 @@ from e2e.cluster.commands import run_command
 from e2e.cluster.machine import Machine
 
 CONTROL_PLANE = "10.200.0.1"
+BRIDGE = "02:00:0a:c8:00:01"
+"""The hardware address of the control plane, to its nodes."""
 PODS = "10.244.0.0/16"
 SERVICES = "10.96.0.0/16"
 FIRST_SERVICE = "10.96.0.1"
@@ -23,7 +25,9 @@ def pod_range(number: int) -> str:
 
 
 def lay_bridge(control_plane: Machine) -> None:
-    control_plane.run("ip", "link", "add", "nodes", "type", "bridge")
+    # Without one of its own, a bridge takes its ports' lowest address, and changes it with them: other nodes would not
+    # reach the API server for half a minute whenever a node comes or goes.
+    control_plane.run("ip", "link", "add", "nodes", "address", BRIDGE, "type", "bridge")
     control_plane.run("ip", "address", "add", f"{CONTROL_PLANE}/24", "dev", "nodes")
     control_plane.run("ip", "link", "set", "nodes", "up")
 
