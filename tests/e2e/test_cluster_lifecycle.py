@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from e2e.cluster.bare import BareCluster
-from e2e.cluster.cgroups import hierarchies
+from e2e.cluster.cgroups import ControlGroup, hierarchies
 from e2e.cluster.kind import docker_answers
 from e2e.cluster.selection import temporary_cluster
 from e2e.cluster.waiting import wait_until
@@ -74,6 +74,14 @@ def test_a_cluster_that_is_up_is_used_again(scratch: BareCluster) -> None:
     refused = subprocess.run(command("up", "--nodes", "1"), env=environment(), check=False, capture_output=True)
     assert refused.returncode != 0
     assert b"is up with 0 nodes: take it down first" in refused.stderr
+
+
+def test_a_machine_that_is_off_has_no_control_groups_of_its_pods(scratch: BareCluster) -> None:
+    scratch.up(0)
+    machine = scratch.control_plane.machine
+    ControlGroup(f"{machine.group.path}/kubepods/pod/container").create()
+    machine.power_off()
+    assert not any(folder.exists() for folder in machine.group.folders())
 
 
 def test_a_temporary_cluster_is_a_new_one(scratch: BareCluster) -> None:

@@ -4,9 +4,11 @@ A process cannot leave it and its children are born into it, so nothing that a k
 no reused process id is ever mistaken for ours.
 """
 
+import errno
 import os
 import select
 import signal
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
@@ -15,6 +17,7 @@ from pathlib import Path
 from e2e.cluster.cache import ClusterError
 
 KILL_SECONDS = 20.0
+REMOVE_SECONDS = 20.0
 
 
 def hierarchies() -> tuple[Path, ...]:
@@ -65,9 +68,11 @@ class ControlGroup:
                 _wait_for_end(handle, self.path)
 
     def remove(self) -> None:
+        """Remove it and all below it, once its processes are gone."""
+        deadline = time.monotonic() + REMOVE_SECONDS
         for folder in self.folders():
             for path in sorted(_folders_below(folder), reverse=True):
-                path.rmdir()
+                _remove(path, deadline)
 
 
 def _levels(hierarchy: Path, folder: Path) -> Iterator[Path]:
@@ -93,6 +98,21 @@ def _weigh(folder: Path) -> None:
 
 def _folders_below(folder: Path) -> Iterator[Path]:
     return (Path(path) for path, _, _ in os.walk(folder))
+
+
+def _remove(folder: Path, deadline: float) -> None:
+    """The kernel may hold a group for a moment after its last process."""
+    while True:
+        try:
+            folder.rmdir()
+        except FileNotFoundError:
+            return
+        except OSError as error:
+            if error.errno != errno.EBUSY or time.monotonic() > deadline:
+                raise ClusterError(f"control group {folder} cannot be removed: {error.strerror}") from error
+            time.sleep(0.05)
+        else:
+            return
 
 
 def _read_pids(file: Path) -> list[int]:

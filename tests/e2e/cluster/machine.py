@@ -50,6 +50,8 @@ KERNEL_SETTINGS = {
 }
 """What a kubelet insists on. The machine sees them so; the real kernel's settings stay as they are."""
 
+LAST_LINES = 12
+
 
 @dataclass(frozen=True)
 class Machine:
@@ -96,6 +98,8 @@ class Machine:
     def power_off(self) -> None:
         """End everything on it; its folder stays."""
         self.group.kill()
+        # Else a kubelet that starts anew looks for the container of each group it finds, 3 s long.
+        self.group.remove()
 
     def start(self, name: str, *argv: str, inherited: Sequence[int] = ()) -> None:
         """Start a program of the cluster in the background; what it says goes to `logs/NAME.log`."""
@@ -109,6 +113,11 @@ class Machine:
         enter = ["nsenter", "--target", str(self.init), "--net", "--mount", "--pid", "--", *argv]
         return run_command(enter, stdin=stdin, check=check)
 
+    def last_words(self) -> str:
+        """Return the end of each log: it may be gone with the cluster before somebody looks."""
+        logs = sorted((self.folder / "logs").glob("*.log"))
+        return "\n".join(f"--- {self.name} {log.stem}\n{_read_end(log)}" for log in logs)
+
     def processes_of(self, command: str) -> tuple[int, ...]:
         path = program(command)
         return tuple(pid for pid in self.system_group.processes() if _executable(pid) == path)
@@ -120,6 +129,11 @@ class Machine:
     def _environment(self, variables: dict[str, str]) -> dict[str, str]:
         groups = " ".join(str(folder) for folder in self.system_group.folders())
         return {"PATH": os.environ["PATH"], "GROUPS_TO_JOIN": groups} | variables
+
+
+def _read_end(log: Path) -> str:
+    lines = log.read_text(errors="replace").splitlines()[-LAST_LINES:]
+    return "\n".join(line[:300] for line in lines)
 
 
 def _executable(pid: int) -> Path | None:
