@@ -92,10 +92,10 @@ class BareCluster(Clients):
         self._wait_for_containerd(node)
         node.start_kubelet()
         before = time.time()
-        self._wait_until(lambda: name in self.ready_nodes(since=before), f"node {name} is Ready")
+        self._wait_until(lambda: name in self.ready_nodes(since=before), f"node {name} is Ready", node.machine)
 
     def wait_for_api_server(self) -> None:
-        self._wait_until(self._api_server_is_ready, "the API server is ready")
+        self._wait_until(self._api_server_is_ready, "the API server is ready", self.control_plane.machine)
 
     def load_image(self, archive: Path, nodes: Sequence[str] | None = None) -> None:
         load_archive(archive, [self.node(name).machine for name in (self.nodes if nodes is None else nodes)])
@@ -110,7 +110,8 @@ class BareCluster(Clients):
         self.wait_for_api_server()
         for node in nodes:
             node.start_kubelet()
-        self._wait_until(lambda: self.ready_nodes() == set(self.nodes), f"{count} nodes are Ready")
+        machines = [node.machine for node in nodes]
+        self._wait_until(lambda: self.ready_nodes() == set(self.nodes), f"{count} nodes are Ready", *machines)
 
     def _prepare_node(self, node: Node, count: int) -> None:
         node.configure()
@@ -132,10 +133,15 @@ class BareCluster(Clients):
 
     def _wait_for_containerd(self, node: Node) -> None:
         """A kubelet that does not find it at once gives up."""
-        self._wait_until(lambda: _containerd_answers(node.machine), f"containerd of {node.name} answers")
+        answers = f"containerd of {node.name} answers"
+        self._wait_until(lambda: _containerd_answers(node.machine), answers, node.machine)
 
-    def _wait_until(self, holds: Callable[[], bool], what: str) -> None:
-        wait_until(holds, f"{what}: {self.folder}/machines/*/logs tell more")
+    def _wait_until(self, holds: Callable[[], bool], what: str, *machines: Machine) -> None:
+        try:
+            wait_until(holds, what)
+        except ClusterError as error:
+            said = "\n".join(machine.last_words() for machine in machines)
+            raise ClusterError(f"{error}: {self.folder}/machines/*/logs tell more\n{said}") from error
 
     def _require_same(self, count: int) -> None:
         if count != len(self.nodes):
