@@ -299,6 +299,7 @@ _RULES: Final = (
         "spec.optimizer.warmupRatio",
         "not both",
     ),
+    a_run("local tiles", {"imageProcessor": {"maxTiles": 6}}, "spec.imageProcessor.maxTiles", "leave it out"),
     a_run("a rate of zero", {"optimizer": {"learningRate": "0"}}, "spec.optimizer.learningRate", "above 0"),
     a_run("a moment that never decays", {"optimizer": {"betas": ["0.9", "1"]}}, "spec.optimizer.betas", "below 1"),
     a_run(

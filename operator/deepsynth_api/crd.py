@@ -50,6 +50,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         ("Dataset", "string", ".status.summary.dataset", 1),
         ("Samples/s", "string", ".status.summary.samplesPerSecond", 1),
         ("Model", "string", ".status.summary.model", 1),
+        ("Reason", "string", ".status.summary.reason", 1),
     ),
     "DatasetGeneration": (
         ("State", "string", ".status.state", 0),
@@ -61,6 +62,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         ("Pages/s", "string", ".status.summary.rate", 1),
         ("Source", "string", ".status.summary.source", 1),
         ("Output", "string", ".status.summary.output", 1),
+        ("Reason", "string", ".status.summary.reason", 1),
     ),
 }
 

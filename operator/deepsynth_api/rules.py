@@ -116,6 +116,9 @@ TRAINING_RUN_RULES: Final = (
         "set exactly one of uri and trainingRunRef",
     ),
     Rule(
+        "spec.imageProcessor", "self.maxTiles == 0", "maxTiles above 0 is not supported yet; leave it out", ".maxTiles"
+    ),
+    Rule(
         "spec.optimizer",
         "!(has(self.warmupSteps) && has(self.warmupRatio))",
         "set warmupSteps or warmupRatio, not both",

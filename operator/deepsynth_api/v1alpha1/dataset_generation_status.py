@@ -86,6 +86,9 @@ class GenerationSummary(ApiModel):
     shards: Annotated[str, Field(description="Shards done of all shards, such as 7/40.")] = ""
     source: Annotated[str, Field(description="The preset, or the URI of the source.")] = ""
     output: Annotated[str, Field(description="Where the dataset goes: a URI.")] = ""
+    reason: Annotated[
+        str, Field(description="Why it is in this state, such as ImagePullBackOff; the condition Complete says more.")
+    ] = ""
 
 
 class ChildJob(ApiModel):

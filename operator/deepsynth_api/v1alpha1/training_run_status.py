@@ -114,6 +114,9 @@ class RunSummary(ApiModel):
     dataset: Annotated[str, Field(description="Names of the datasets.")] = ""
     samples_per_second: Annotated[str, Field(description="Samples a second over all processes.")] = ""
     model: Annotated[str, Field(description="The model that the run started from.")] = ""
+    reason: Annotated[
+        str, Field(description="Why it is in this state, such as ImagePullBackOff; the condition Complete says more.")
+    ] = ""
 
 
 class TrainingRunStatus(ApiModel):

@@ -25,6 +25,7 @@ from deepsynth_operator.status.rendering import compute_planned, compute_publish
 from deepsynth_operator.status.starting import describe_start, find_obstacle
 from deepsynth_operator.status.steps import (
     KEPT_JOBS,
+    MOST_HINDERED,
     MOST_LOST_REPORTS,
     REPORT_LOST,
     StepName,
@@ -35,6 +36,7 @@ from deepsynth_operator.status.steps import (
     get_last,
     get_live,
     has_lost_reports,
+    has_stayed_hindered,
     observe_job,
     reject_success,
     replace_last,
@@ -141,6 +143,8 @@ def _find_verdict(generation: DatasetGeneration, status: DatasetGenerationStatus
     if has_lost_reports(status):
         remedy = "use an image of the operator's own version"
         return Verdict(REPORT_LOST, f"{MOST_LOST_REPORTS} Jobs in a row ended well without a report; {remedy}")
+    if last is not None and has_stayed_hindered(status):
+        return Verdict(last.reason, f"pods of {MOST_HINDERED} Jobs in a row could not start; last: {last.message}")
     if status.plan is not None and status.plan.shards == 0:
         return Verdict("NoRows", "the plan left no document to render; see progress.dropped and spec.filters")
     return None
@@ -207,7 +211,7 @@ def _describe(
     extra = {ConditionType.PUBLISHED: (published, "Published" if published else "NotPublished", where)}
     conditions = update_conditions(status.conditions, situation, extra, now=now, generation=number)
     status = status.updated(observed_generation=number, conditions=conditions, state=situation.state)
-    return status.updated(summary=summarize_generation(generation, status))
+    return status.updated(summary=summarize_generation(generation, status, situation.reason))
 
 
 def _plan_actions(status: DatasetGenerationStatus, observed: ObservedGeneration) -> tuple[Action, ...]:

@@ -21,6 +21,7 @@ StepName = Literal["plan", "render", "publish"]
 KEPT_JOBS: Final = 10
 REPORT_LOST: Final = "ReportLost"
 MOST_LOST_REPORTS: Final = 3
+MOST_HINDERED: Final = 5
 BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
 BETWEEN_SHARDS: Final = timedelta(seconds=60)
@@ -125,6 +126,14 @@ def has_lost_reports(status: DatasetGenerationStatus) -> bool:
     """Whether so many Jobs in a row ended well without a report that it is no accident."""
     last = status.jobs[-MOST_LOST_REPORTS:]
     return len(last) == MOST_LOST_REPORTS and all(job.reason == REPORT_LOST for job in last)
+
+
+def has_stayed_hindered(status: DatasetGenerationStatus) -> bool:
+    """Whether pods of so many Jobs in a row could not start, on whatever node they were, that waiting does not help."""
+    last = status.jobs[-MOST_HINDERED:]
+    return len(last) == MOST_HINDERED and all(
+        job.outcome == "Disrupted" and job.reason in CONFIGURATION_ERRORS for job in last
+    )
 
 
 def _conclude_finished(

@@ -8,8 +8,8 @@ from deepsynth_api.v1alpha1.training_run_status import RunSummary, TrainingProgr
 from deepsynth_operator.status.numbers import format_duration
 
 
-def summarize_run(run: TrainingRun, status: TrainingRunStatus) -> RunSummary:
-    """The columns of a TrainingRun."""
+def summarize_run(run: TrainingRun, status: TrainingRunStatus, reason: str) -> RunSummary:
+    """The columns of a TrainingRun. reason: of its state."""
     progress = status.progress or TrainingProgress()
     known = status.progress is not None
     return RunSummary(
@@ -22,15 +22,18 @@ def summarize_run(run: TrainingRun, status: TrainingRunStatus) -> RunSummary:
         dataset=",".join(dataset.name for dataset in run.spec.datasets),
         samples_per_second=progress.samples_per_second,
         model=status.model.uri if status.model else run.spec.model.uri,
+        reason=reason,
     )
 
 
-def summarize_generation(generation: DatasetGeneration, status: DatasetGenerationStatus) -> GenerationSummary:
-    """The columns of a DatasetGeneration."""
+def summarize_generation(
+    generation: DatasetGeneration, status: DatasetGenerationStatus, reason: str
+) -> GenerationSummary:
+    """The columns of a DatasetGeneration. reason: of its state."""
     progress = status.progress
     source = generation.spec.preset or (generation.spec.source.uri if generation.spec.source else "")
     if progress is None:
-        return GenerationSummary(source=source, output=generation.spec.output.uri)
+        return GenerationSummary(source=source, output=generation.spec.output.uri, reason=reason)
     return GenerationSummary(
         progress=f"{progress.percentage}%",
         pages=str(progress.pages),
@@ -39,6 +42,7 @@ def summarize_generation(generation: DatasetGeneration, status: DatasetGeneratio
         shards=f"{progress.shards_done}/{progress.shards_total}" if progress.shards_total else "",
         source=source,
         output=generation.spec.output.uri,
+        reason=reason,
     )
 
 

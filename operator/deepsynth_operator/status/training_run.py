@@ -170,7 +170,7 @@ def _describe(
     generation = run.metadata.generation
     conditions = update_conditions(status.conditions, situation, extra, now=now, generation=generation)
     status = status.updated(observed_generation=generation, conditions=conditions, state=situation.state)
-    return status.updated(summary=summarize_run(run, status))
+    return status.updated(summary=summarize_run(run, status, situation.reason))
 
 
 def _plan_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[Action, ...]:

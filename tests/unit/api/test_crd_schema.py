@@ -93,4 +93,4 @@ def test_training_runs_print_the_columns_of_the_readme() -> None:
     narrow = [column["name"].upper() for column in columns if column["priority"] == 0]
     assert narrow == ["STATE", "PROGRESS", "STEP", "LOSS", "ETA", "CHECKPOINT", "RESTARTS", "AGE"]
     wide = [column["name"].upper() for column in columns if column["priority"] == 1]
-    assert wide == ["NODES", "DATASET", "SAMPLES/S", "MODEL"]
+    assert wide == ["NODES", "DATASET", "SAMPLES/S", "MODEL", "REASON"]

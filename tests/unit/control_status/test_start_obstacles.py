@@ -9,6 +9,7 @@ import pytest
 from builders import a_dataset_generation
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.v1alpha1.dataset_generation_status import PlanStatus
 from deepsynth_operator.observed import Children, ObservedGeneration, ObservedJob, ObservedPod
 from deepsynth_operator.status.attempts import replace_last
 from deepsynth_operator.status.dataset_generation import decide_generation
@@ -58,7 +59,7 @@ def test_what_is_in_the_way_is_in_the_conditions_and_an_event_at_once(
 ) -> None:
     decision = decide(a_starting_run(), RUNNING_JOB, [a_pod(0), a_waiting_pod(1, **fields)], after=2)
     assert decision.status.state == "Starting"
-    assert get_reason(decision)[0] == reason
+    assert get_reason(decision)[0] == decision.status.summary.reason == reason
     assert words in get_reason(decision)[1]
     assert [event.reason for event in get_warnings(decision)] == [reason]
     assert words in get_warnings(decision)[0].message
@@ -119,6 +120,7 @@ def a_generation_pod(fields: dict[str, Any], index: int = 0, step: str = "plan")
 def test_a_generation_tells_what_keeps_its_pods_from_starting() -> None:
     decision = decide_on(a_live_generation(), [a_generation_pod(SECRET)], after=2)
     assert (decision.status.state, get_reason(decision)[0]) == ("Starting", "CreateContainerConfigError")
+    assert decision.status.summary.reason == "CreateContainerConfigError"
     assert [event.reason for event in get_warnings(decision)] == ["CreateContainerConfigError"]
 
 
@@ -203,3 +205,25 @@ def test_one_bad_node_does_not_undo_what_the_job_before_has_shown() -> None:
     generation = generation.updated(status=decision.status.updated(jobs=[*decision.status.jobs, again]))
     bad = replace(bad, job="xsum-render-2")
     assert decide_on(generation, [bad], after=1300).status.state == "Failed"
+
+
+@pytest.mark.parametrize(
+    ("reasons", "state"),
+    [(["ImagePullBackOff"] * 5, "Failed"), (["ImagePullBackOff", "NodeLost", *["ImagePullBackOff"] * 4], "Rendering")],
+    ids=["five", "four"],
+)
+def test_a_shard_that_can_start_on_no_node_ends_its_generation_after_five_jobs(reasons: list[str], state: str) -> None:
+    """Pods of shards that are rendered already run well in each of them."""
+    first = a_live_generation("render").status.jobs[0].updated(running_time=START, end_time=START, outcome="Disrupted")
+    jobs = [first.updated(number=number, reason=reason, message="cannot pull") for number, reason in enumerate(reasons)]
+    planned = first.updated(step="plan", name="xsum-plan-1", outcome="Succeeded")
+    generation = a_live_generation("render")
+    plan = PlanStatus(revision="r", digest="d", shards=2, splits=[])
+    generation = generation.updated(status=generation.status.updated(plan=plan, jobs=[planned, *jobs]))
+    decision = decide_generation(ObservedGeneration(generation, Children((), ())), SETTINGS, START)
+    assert decision.status.state == state
+    if state == "Failed":
+        assert get_reason(decision) == (
+            "ImagePullBackOff",
+            "pods of 5 Jobs in a row could not start; last: cannot pull",
+        )

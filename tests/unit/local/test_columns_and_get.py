@@ -58,8 +58,8 @@ def test_a_table_looks_as_the_readme_shows_it() -> None:
 def test_the_wide_table_adds_the_columns_of_lower_priority_and_leaves_unknown_cells_empty() -> None:
     header, row = build_table("TrainingRun", [build_run("a")], NOW, wide=True)
 
-    assert header[-4:] == ["NODES", "DATASET", "SAMPLES/S", "MODEL"]
-    assert row == ["a", *[""] * 7, "93m", *[""] * 4]
+    assert header[-5:] == ["NODES", "DATASET", "SAMPLES/S", "MODEL", "REASON"]
+    assert row == ["a", *[""] * 7, "93m", *[""] * 5]
 
 
 @pytest.fixture
