@@ -94,6 +94,13 @@ chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go mod
 demo-cluster: $(READY) ## Do the demo's job on a real two-node cluster, from nothing to a trained model
 	@PYTHONPATH=tests:images $(BIN)/python -m e2e.demo
 
+.PHONY: e2e-build e2e-programs e2e-hub
+e2e-build: e2e-programs images e2e-hub ## Build what the tests on a cluster would build when they need it: with -j3, all at once
+e2e-programs: $(READY)
+	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster.programs pause probe etcd bridge runc containerd coredns helm kubectl
+e2e-hub: $(READY)
+	@PYTHONPATH=tests:images $(BIN)/python -m e2e.hub.shardline
+
 .PHONY: e2e
 e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.py] [KUBERNETES=1.34]
 	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) $(BIN)/pytest $(or $(TESTS),tests/e2e)

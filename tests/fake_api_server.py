@@ -256,14 +256,14 @@ async def serve(server: Served) -> AsyncIterator[Served]:
 class Client:
     """An ApiServer that talks to a fake one, with what it counted and how long it paused."""
 
-    def __init__(self, server: FakeApiServer, *, token: str = "", concurrency: int = 32) -> None:
+    def __init__(self, server: FakeApiServer, *, token: str = "", concurrency: int = 32, seconds: float = 60) -> None:
         self.counted: list[tuple[str, str, str]] = []
         self.pauses: list[float] = []
         configuration = Configuration(host=f"http://127.0.0.1:{server.port}")
         if token:
             configuration.api_key["BearerToken"] = f"bearer {token}"
         self.api = ApiServer(
-            configuration, self._count, concurrency=concurrency, timeouts=Timeouts(1, 1), pause=self._pause
+            configuration, self._count, concurrency=concurrency, timeouts=Timeouts(seconds, seconds), pause=self._pause
         )
 
     async def __aenter__(self) -> ApiServer:

@@ -88,9 +88,9 @@ def serve_in_a_thread() -> Iterator[WatchedApiServer]:
             await stop.wait()
             server.break_watches()
 
-    thread = threading.Thread(target=lambda: asyncio.run(main()))
+    thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()
-    server, stop = served.get(timeout=10)
+    server, stop = served.get(timeout=60)
     try:
         yield server
     finally:

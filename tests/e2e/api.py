@@ -14,6 +14,7 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 
 GROUP, VERSION = "deepsynth.io", "v1alpha1"
 PLURALS = {"DatasetGeneration": "datasetgenerations", "TrainingRun": "trainingruns"}
+REQUEST_SECONDS = 60
 T = TypeVar("T")
 Manifest = dict[str, Any]
 
@@ -24,6 +25,7 @@ class Api:
     def __init__(self, kubeconfig: Path, namespace: str) -> None:
         self.namespace = namespace
         self.client = config.new_client_from_config(str(kubeconfig))
+        self.client.call_api = _bound(self.client.call_api)
         self.core = client.CoreV1Api(self.client)
         self.batch = client.BatchV1Api(self.client)
         self.custom = client.CustomObjectsApi(self.client)
@@ -131,6 +133,16 @@ def wait_until(what: str, check: Callable[[], T], seconds: float, show: Callable
             raise AssertionError(f"{what}: not within {seconds:.0f} s. {show()}")
         time.sleep(0.5)
     return value
+
+
+def _bound(call: Callable[..., Any]) -> Callable[..., Any]:
+    """`call` with an end: by itself, the client waits for an answer for ever."""
+
+    def call_bounded(*arguments: Any, **options: Any) -> Any:
+        options["_request_timeout"] = options.get("_request_timeout") or REQUEST_SECONDS
+        return call(*arguments, **options)
+
+    return call_bounded
 
 
 def _patiently(action: Callable[[], T], seconds: float = 120) -> T:

@@ -15,5 +15,5 @@ def provide_api_server() -> Iterator[Clients]:
     """One of its own, so that no operator changes what a test has written."""
     with temporary_cluster("api-server", nodes=0) as cluster:
         cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
-        cluster.kubectl("wait", "--for=condition=Established", "--timeout=30s", "-f", str(CRDS))
+        cluster.kubectl("wait", "--for=condition=Established", "--timeout=120s", "-f", str(CRDS))
         yield cluster

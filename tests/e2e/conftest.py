@@ -43,7 +43,7 @@ def installation(cluster: Cluster, values: dict[str, Any]) -> Iterator[Installat
     """The operator, and a namespace for users with pages to train on and a GPU on each node."""
     forget_users(cluster)
     install(cluster, values)
-    cluster.set_gpus(1)
+    cluster.set_gpus(1, cluster.nodes)
     installation = prepare_users(cluster)
     installation.api.create(build_generation("pages", PAGES))
     installation.wait_for_generation("pages", lambda item: item.status.state == "Complete", 300)
@@ -54,6 +54,26 @@ def installation(cluster: Cluster, values: dict[str, Any]) -> Iterator[Installat
 @pytest.fixture(scope="session")
 def hub(cluster: Cluster) -> Hub:
     return install_hub(cluster)
+
+
+@pytest.fixture(autouse=True)
+def shared_installation(request: pytest.FixtureRequest) -> Iterator[None]:
+    """What a test that failed has broken or left at work is not the next one's to wait for."""
+    if "installation" not in request.fixturenames:
+        yield
+        return
+    installation: Installation = request.getfixturevalue("installation")
+    mend(installation.cluster)
+    yield
+    installation.delete_unfinished()
+
+
+def mend(cluster: Cluster) -> None:
+    """Nodes that are not Ready are started again. Fails at once where that is not ours to do."""
+    for node in set(cluster.nodes) - cluster.ready_nodes():
+        assert cluster.faults is not None, f"node {node} is not Ready"
+        cluster.faults.start_node(node)
+        cluster.set_gpus(1, [node])
 
 
 @pytest.fixture(scope="session")

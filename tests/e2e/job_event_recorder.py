@@ -12,6 +12,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from kubernetes import watch
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
 
 from deepsynth_api.labels import OWNER_UID
 from deepsynth_local.job_sync import get_index, is_deleting
@@ -38,6 +40,7 @@ class JobEventRecorder:
         self._pods: dict[str, Manifest] = {}
         self._lost: list[str] = []
         self._stopped = threading.Event()
+        self._watcher = watch.Watch()
 
     def record(self) -> Recording:
         """Everything from the Job's creation to its end."""
@@ -57,6 +60,7 @@ class JobEventRecorder:
             for pod in self._pods:
                 self._order(pod, ContainerExit(0))  # after a step that failed they would go on to listen
             self._api.delete_job(self._name)
+            self._watcher.stop()
             thread.join(timeout=10)
         header = {"job": self._wanted.header["job"], "steps": self._order_starts(), "end": end}
         return Recording(header, self._events)
@@ -154,11 +158,19 @@ class JobEventRecorder:
         return plain
 
     def _watch(self) -> None:
-        stream = watch.Watch().stream(
+        try:
+            self._take_events()
+        except (ApiException, HTTPError, OSError):
+            if not self._stopped.is_set():  # else it was cut, or is of no interest any more
+                raise
+
+    def _take_events(self) -> None:
+        stream = self._watcher.stream(
             self._api.core.list_namespaced_pod,
             self._api.namespace,
             label_selector=f"{OWNER_UID}={self._name}",
             timeout_seconds=4 * STEP_SECONDS,
+            _request_timeout=5 * STEP_SECONDS,
         )
         for event in stream:
             if self._stopped.is_set():

@@ -14,6 +14,8 @@ from pathlib import Path
 
 from e2e.api import wait_until
 
+ANSWER_SECONDS = 10
+
 
 @dataclass(frozen=True)
 class OperatorProcess:
@@ -21,13 +23,13 @@ class OperatorProcess:
     port: int
 
     def read_metrics(self) -> str:
-        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics") as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=ANSWER_SECONDS) as answer:
             text: str = answer.read().decode()
             return text
 
     def is_ready(self) -> bool:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz") as answer:
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/readyz", timeout=ANSWER_SECONDS) as answer:
                 return bool(answer.status == 200)
         except OSError:
             return False
@@ -62,8 +64,11 @@ def run_operator(kubeconfig: Path, log: Path, variables: Mapping[str, str] | Non
         )
     operator = OperatorProcess(process, port)
     try:
-        wait_until("the operator to be ready", operator.is_ready, 60, log.read_text)
+        wait_until("the operator to be ready", operator.is_ready, 120, log.read_text)
         yield operator
     finally:
         process.terminate()
-        assert process.wait(timeout=30) == 0, log.read_text()[-2000:]
+        try:
+            assert process.wait(timeout=120) == 0, log.read_text()[-2000:]
+        finally:
+            process.kill()

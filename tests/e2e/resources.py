@@ -46,7 +46,7 @@ def build_run(name: str, **spec: Any) -> Manifest:
             "maxLabelTokens": 512,
             "maxDroppedPercent": 100,
             "globalBatchSize": 4,
-            "maxSteps": 60,
+            "maxSteps": 120,
             "checkpoint": {"uri": f"pvc://{CLAIM}/{name}", "everySteps": 5},
             "evaluation": {"maxSamples": 4},
             "template": {"terminationGracePeriodSeconds": 60},

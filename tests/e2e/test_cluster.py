@@ -43,7 +43,7 @@ def probes(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Iterat
     namespace = {"apiVersion": "v1", "kind": "Namespace", "metadata": {"name": NAMESPACE, "labels": labels}}
     cluster.kubectl("apply", "-f", "-", input=json.dumps(namespace))
     # The admission of pods needs it, and a controller makes it.
-    wait_until(lambda: get(cluster, "serviceaccount", "default") is not None, "the namespace has a ServiceAccount")
+    wait_until(lambda: get(cluster, "serviceaccount", "default"), "the namespace has a ServiceAccount")
     yield cluster
     remove(cluster)
 
@@ -66,8 +66,9 @@ def remove(cluster: Cluster) -> None:
 
 
 def get(cluster: Cluster, kind: str, name: str) -> Any:
+    """The object; nothing where it is not there, or nobody answers."""
     found = cluster.kubectl("get", kind, name, "-n", NAMESPACE, "-o", "json", check=False)
-    return json.loads(found.stdout) if found.returncode == 0 else None
+    return json.loads(found.stdout) if found.returncode == 0 else {}
 
 
 def ready(cluster: Cluster, *nodes: str) -> bool:
@@ -96,8 +97,12 @@ def create(cluster: Cluster, *manifests: dict[str, Any]) -> None:
 
 
 def wait_for_phase(cluster: Cluster, pod: str, phase: str) -> dict[str, Any]:
-    wait_until(lambda: get(cluster, "pod", pod)["status"].get("phase") == phase, f"pod {pod} is {phase}")
-    found: dict[str, Any] = get(cluster, "pod", pod)
+    def has_phase() -> bool:
+        found.update(get(cluster, "pod", pod))
+        return bool(found and found["status"].get("phase") == phase)
+
+    found: dict[str, Any] = {}
+    wait_until(has_phase, f"pod {pod} is {phase}")
     return found
 
 
@@ -230,12 +235,17 @@ def test_a_lost_node_s_pods_are_given_up_and_the_node_comes_back(probes: Cluster
     wait_for_phase(probes, "there", "Running")
     wait_for_phase(probes, "here", "Running")
     faults.stop_node(lost)
-    wait_until(lambda: "deletionTimestamp" in get(probes, "pod", "there")["metadata"], "the lost pod is given up")
+    wait_until(
+        lambda: "deletionTimestamp" in get(probes, "pod", "there").get("metadata", {}), "the lost pod is given up"
+    )
     assert not ready(probes, lost)
-    assert ready(probes, other), "it reaches the API server without the lost one"
-    assert get(probes, "pod", "here")["status"]["phase"] == "Running"
+    wait_until(lambda: ready(probes, other), "the other node reaches the API server without the lost one", 5)
+    wait_for_phase(probes, "here", "Running")
     faults.start_node(lost)
-    wait_until(lambda: get(probes, "pod", "there") is None, "the lost pod is gone")
+    wait_until(
+        lambda: not probes.kubectl("get", "pod", "there", "-n", NAMESPACE, "--ignore-not-found").stdout,
+        "the lost pod is gone",
+    )
     create(probes, build_pod("again", "say", "back", node=lost, limits={"nvidia.com/gpu": "1"}))
     wait_for_phase(probes, "again", "Succeeded")
 
@@ -245,9 +255,11 @@ def test_the_api_server_comes_back_with_all_it_knew(probes: Cluster, faults: Fau
     wait_for_phase(probes, "survivor", "Running")
     faults.restart_api_server()
     faults.stop_etcd()
-    assert probes.kubectl("get", "pod", "survivor", "-n", NAMESPACE, "--request-timeout=3s", check=False).returncode
-    faults.start_etcd()
+    try:
+        asked = ("get", "pod", "survivor", "-n", NAMESPACE, "--request-timeout=3s")
+        assert probes.kubectl(*asked, check=False).returncode
+    finally:
+        faults.start_etcd()
     faults.restart_controller_manager()
-    survivor = get(probes, "pod", "survivor")
-    assert survivor["status"]["phase"] == "Running"
+    survivor = wait_for_phase(probes, "survivor", "Running")
     assert survivor["status"]["containerStatuses"][0]["restartCount"] == 0

@@ -42,7 +42,7 @@ def processes_of(cluster: BareCluster) -> list[str]:
     found = []
     for file in Path("/proc").glob("[0-9]*/cmdline"):
         try:
-            arguments = file.read_bytes().replace(b"\0", b" ").decode()
+            arguments = file.read_bytes().replace(b"\0", b" ").decode(errors="replace")
         except OSError:
             continue
         if str(cluster.folder) in arguments:

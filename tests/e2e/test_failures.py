@@ -10,7 +10,7 @@ from e2e.installation import Installation
 from e2e.lives import RunLife, get_ended
 from e2e.resources import build_generation, build_run
 
-SECONDS = 30
+SECONDS = 120
 """For a pod to be made, to be looked at by its node, and for the controller to tell."""
 FAIL_ON_RANK_1 = """\
 import os
@@ -79,7 +79,7 @@ def test_a_bad_configuration_is_not_tried_again(installation: Installation) -> N
 
 def test_a_missing_secret_is_told_at_once_and_ends_the_run(installation: Installation) -> None:
     datasets = [{"name": "pages", "uri": "pvc://deepsynth/pages", "secretRef": {"name": "nowhere"}}]
-    life = begin(installation, "missing-secret", datasets=datasets, startTimeoutSeconds=40)
+    life = begin(installation, "missing-secret", datasets=datasets, startTimeoutSeconds=60)
     assert 'secret "nowhere" not found' in wait_for_reason(life, "CreateContainerConfigError")
     failed = get_failure(life)
     assert 'secret "nowhere" not found' in failed.message
@@ -98,7 +98,7 @@ def test_a_missing_secret_that_comes_late_is_no_failure(installation: Installati
 
 
 def test_an_image_that_cannot_be_pulled_is_told_at_once(installation: Installation) -> None:
-    life = begin(installation, "no-image", image="127.0.0.1:9/gpu:1", startTimeoutSeconds=40, backoffLimit=0)
+    life = begin(installation, "no-image", image="127.0.0.1:9/gpu:1", startTimeoutSeconds=60, backoffLimit=0)
     assert "127.0.0.1:9/gpu:1" in wait_for_reason(life, "ImagePullBackOff")
     assert "127.0.0.1:9/gpu:1" in get_failure(life).message
 

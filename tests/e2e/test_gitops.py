@@ -108,7 +108,7 @@ def test_kubectl_wait_returns_when_the_run_is_complete_and_not_before(api_server
     apply(api_server, namespace, "gitops", RUN)
     wait = ("wait", "--for=condition=Complete", NAME, "-n", namespace)
     write_status(api_server, namespace, "Running")
-    early = api_server.kubectl(*wait, "--timeout=1s", check=False)
+    early = api_server.kubectl(*wait, "--timeout=5s", check=False)
     assert (early.returncode, "timed out" in early.stderr) == (1, True)
     write_status(api_server, namespace, "Complete")
     assert "condition met" in api_server.kubectl(*wait, "--timeout=30s").stdout

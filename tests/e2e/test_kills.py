@@ -51,8 +51,15 @@ def suspend_and_resume(scene: Scene) -> None:
 def kill_worker(scene: Scene) -> None:
     """SIGKILL to the training process itself, below the launcher that is the container's first process."""
     processes = scene.faults.container_pids(scene.life.api.namespace, scene.life.get_pod(1))
-    workers = [pid for pid in processes if b"deepsynth_train.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    workers = [pid for pid in processes if b"deepsynth_train.worker" in read_command(pid)]
     os.kill(min(workers), signal.SIGKILL)  # the others are its own children
+
+
+def read_command(pid: int) -> bytes:
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:  # it ended
+        return b""
 
 
 @dataclass(frozen=True)

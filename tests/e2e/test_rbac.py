@@ -126,6 +126,6 @@ def test_people_get_the_resources_with_the_usual_roles(
     wait_until(
         f"{role} to have the resources",
         lambda: rights.find_allowed(person, asked, OTHER) == expected,
-        30,
+        120,
         lambda: rights.find_allowed(person, asked, OTHER) ^ expected,
     )

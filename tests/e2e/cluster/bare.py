@@ -25,6 +25,7 @@ from e2e.cluster.waiting import wait_until
 PROGRAMS = ("pause", "etcd", "kube-apiserver", "coredns", "helm")
 NODE_PROGRAMS = ("bridge", "runc", "containerd")
 """One of each module that is needed: its others are built with it."""
+BOOT_SECONDS = 300.0
 RUN_GIB = 2.0
 """What a cluster's own files and logs may grow to; images are asked for when they are loaded."""
 
@@ -138,7 +139,7 @@ class BareCluster(Clients):
 
     def _wait_until(self, holds: Callable[[], bool], what: str, *machines: Machine) -> None:
         try:
-            wait_until(holds, what)
+            wait_until(holds, what, BOOT_SECONDS)
         except ClusterError as error:
             said = "\n".join(machine.last_words() for machine in machines)
             raise ClusterError(f"{error}: {self.folder}/machines/*/logs tell more\n{said}") from error

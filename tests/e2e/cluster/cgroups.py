@@ -16,8 +16,8 @@ from pathlib import Path
 
 from e2e.cluster.cache import ClusterError
 
-KILL_SECONDS = 20.0
-REMOVE_SECONDS = 20.0
+KILL_SECONDS = 60.0
+REMOVE_SECONDS = 60.0
 
 
 def hierarchies() -> tuple[Path, ...]:
@@ -51,8 +51,11 @@ class ControlGroup:
 
     def kill(self) -> None:
         """End every process and return when none is left."""
+        deadline = time.monotonic() + KILL_SECONDS
         while pids := self.processes():
             self.kill_processes(pids)
+            if time.monotonic() > deadline:
+                raise ClusterError(f"control group {self.path} has new processes again and again: {sorted(pids)}")
 
     def kill_processes(self, pids: Iterable[int]) -> None:
         """End some of its processes and return when they are gone, with all that they held."""

@@ -12,7 +12,7 @@ from e2e.cluster.machine import Machine
 from e2e.cluster.programs import program
 
 API_PORT = 6443
-NODE_MONITOR_GRACE_SECONDS = 16
+NODE_MONITOR_GRACE_SECONDS = 30
 NOT_READY_TOLERATION_SECONDS = 5
 """Together the time after which a lost node's pods are deleted; by default it would be almost six minutes."""
 SERVER_NAMES = (

@@ -11,11 +11,10 @@ import sys
 
 
 async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-    with contextlib.suppress(OSError):
-        while data := await source.read(1 << 16):
-            target.write(data)
-            await target.drain()
-        target.write_eof()
+    while data := await source.read(1 << 16):
+        target.write(data)
+        await target.drain()
+    target.write_eof()
 
 
 async def serve(listener: socket.socket, address: str, port: int) -> None:
@@ -23,7 +22,10 @@ async def serve(listener: socket.socket, address: str, port: int) -> None:
         with contextlib.closing(writer), contextlib.suppress(OSError):
             inner_reader, inner_writer = await asyncio.open_connection(address, port)
             with contextlib.closing(inner_writer):
-                await asyncio.gather(pour(reader, inner_writer), pour(inner_reader, writer))
+                # Broken in one direction it is closed in both, or its client would wait for an answer.
+                async with asyncio.TaskGroup() as directions:
+                    directions.create_task(pour(reader, inner_writer))
+                    directions.create_task(pour(inner_reader, writer))
 
     server = await asyncio.start_server(carry, sock=listener)
     await server.serve_forever()

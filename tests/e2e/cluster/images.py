@@ -61,7 +61,8 @@ def _unpack_layers(image: Image) -> None:
 def _unpack(image: Image, layer: Layer) -> None:
     staging = _layer_folder(layer).with_suffix(".staging")
     shutil.rmtree(staging, ignore_errors=True)
-    staging.mkdir(mode=0o755)
+    staging.mkdir()
+    staging.chmod(0o755)  # whatever the umask says
     digest = hashlib.sha256()
     with (
         open_layer(image, layer) as source,

@@ -62,6 +62,9 @@ class Cluster(Protocol):
     def faults(self) -> Faults | None:
         """None where the cluster is not ours to break."""
 
+    def ready_nodes(self, since: float = 0) -> frozenset[str]:
+        """The nodes whose kubelet said, since then, that it is ready."""
+
     def kubectl(
         self,
         *arguments: str,

@@ -52,3 +52,7 @@ def _build(program: Path) -> None:
     (work / "bin/shardline").replace(program)
     shutil.rmtree(work)
     print(f"built shardline {VERSION}: {time.monotonic() - began:.0f} s", flush=True)
+
+
+if __name__ == "__main__":
+    print(find_shardline())

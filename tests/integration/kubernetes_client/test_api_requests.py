@@ -99,7 +99,7 @@ def test_a_slow_answer_is_given_up_and_asked_for_again() -> None:
         await api.request("get", "Node", None, "n1")
         assert [code for *_, code in client.counted] == ["unreachable", "200"]
 
-    talk(script)
+    talk(script, seconds=1)
 
 
 def test_nobody_listening_is_a_cluster_error() -> None:

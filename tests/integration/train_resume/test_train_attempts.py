@@ -45,7 +45,7 @@ class Attempt:
         """Until the report's number has come that far."""
         while self.process.poll() is None:
             try:
-                with urllib.request.urlopen(f"http://{self.address}/report") as answer:
+                with urllib.request.urlopen(f"http://{self.address}/report", timeout=60) as answer:
                     if json.load(answer)["train"].get(field, 0) >= least:
                         return
             except OSError:

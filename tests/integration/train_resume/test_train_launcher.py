@@ -153,7 +153,7 @@ def test_the_report_is_served_while_the_workers_run(tmp_path: Path, monkeypatch:
         while not seen:
             time.sleep(0.02)
             try:
-                with urllib.request.urlopen(f"http://{address}/report") as answer:
+                with urllib.request.urlopen(f"http://{address}/report", timeout=60) as answer:
                     report = json.load(answer)
             except OSError:
                 continue

@@ -102,7 +102,7 @@ def test_report_metrics_and_health_are_served(tmp_path: Path) -> None:
 
 
 def read(url: str) -> str:
-    with urllib.request.urlopen(url) as answer:  # noqa: S310 - loopback
+    with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
         text: str = answer.read().decode()
         return text
 
