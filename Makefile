@@ -95,9 +95,9 @@ demo-cluster: $(READY) ## Do the demo's job on a real two-node cluster, from not
 	@PYTHONPATH=tests:images $(BIN)/python -m e2e.demo
 
 .PHONY: e2e-build e2e-programs e2e-hub
-e2e-build: e2e-programs images e2e-hub ## Build what the tests on a cluster would build when they need it: with -j3, all at once
+e2e-build: e2e-programs images e2e-hub ## Build what the tests on a cluster would build when they need it: [KUBERNETES=1.34]
 e2e-programs: $(READY)
-	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster.programs pause probe etcd bridge runc containerd coredns helm kubectl
+	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tests $(BIN)/python -m e2e.cluster.programs
 e2e-hub: $(READY)
 	@PYTHONPATH=tests:images $(BIN)/python -m e2e.hub.shardline
 

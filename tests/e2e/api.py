@@ -70,7 +70,9 @@ class Api:
         )
 
     def delete(self, kind: str, name: str) -> None:
-        self.custom.delete_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURALS[kind], name)
+        _patiently(
+            lambda: self.custom.delete_namespaced_custom_object(GROUP, VERSION, self.namespace, PLURALS[kind], name)
+        )
 
     def list_pods(self, uid: str) -> list[Manifest]:
         """Children of the resource with this uid, as they come over the wire."""

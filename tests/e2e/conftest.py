@@ -15,6 +15,7 @@ from e2e.hub.hub_in_cluster import Hub, install_hub
 from e2e.installation import Installation, build_values, forget_users, install, prepare_users
 from e2e.lives import RunLife
 from e2e.resources import PAGES, build_generation, build_run
+from e2e.restoring import restore
 
 
 @pytest.fixture(scope="session")
@@ -57,23 +58,9 @@ def hub(cluster: Cluster) -> Hub:
 
 
 @pytest.fixture(autouse=True)
-def shared_installation(request: pytest.FixtureRequest) -> Iterator[None]:
-    """What a test that failed has broken or left at work is not the next one's to wait for."""
-    if "installation" not in request.fixturenames:
-        yield
-        return
-    installation: Installation = request.getfixturevalue("installation")
-    mend(installation.cluster)
-    yield
-    installation.delete_unfinished()
-
-
-def mend(cluster: Cluster) -> None:
-    """Nodes that are not Ready are started again. Fails at once where that is not ours to do."""
-    for node in set(cluster.nodes) - cluster.ready_nodes():
-        assert cluster.faults is not None, f"node {node} is not Ready"
-        cluster.faults.start_node(node)
-        cluster.set_gpus(1, [node])
+def restored(request: pytest.FixtureRequest) -> None:
+    if "installation" in request.fixturenames:
+        restore(request.getfixturevalue("installation"))
 
 
 @pytest.fixture(scope="session")
@@ -86,6 +73,7 @@ def faults(cluster: Cluster) -> Faults:
 @pytest.fixture(scope="session")
 def undisturbed(installation: Installation) -> str:
     """sha256 of the weights of a run that nobody disturbs."""
+    restore(installation)  # fixtures of a session come before those of a test
     life = RunLife.begin(installation.api, installation.volume, build_run("undisturbed"))
     model = life.wait_for_model()
     assert [attempt.outcome for attempt in life.run.status.attempts] == ["Succeeded"]

@@ -16,11 +16,11 @@ from e2e.cluster.cache import ClusterError
 from e2e.cluster.programs import program
 from e2e.cluster.selection import NAME, NODES
 from e2e.installation import Installation, build_values, forget_users, install, prepare_users
+from e2e.lives import ENDED
 
 EXAMPLES = Path(__file__).parents[2] / "examples/cluster"
 NAMESPACE = "demo"
 SHOWN = "datasetgenerations,trainingruns"
-ENDED = {"Complete", "Failed"}
 LOOK_SECONDS = 5
 MOST_SECONDS = 1800
 

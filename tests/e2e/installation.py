@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from deepsynth_api.v1alpha1 import DatasetGeneration
-from e2e.api import PLURALS, Api, wait_until
+from e2e.api import Api, wait_until
 from e2e.cluster.interface import Cluster
-from e2e.lives import ENDED, describe
+from e2e.lives import describe
 from e2e.resources import CLAIM
 
 SYSTEM_NAMESPACE = "deepsynth-system"
@@ -34,13 +34,6 @@ class Installation:
 
     def apply_config_map(self, name: str, data: dict[str, str]) -> None:
         self.apply({"apiVersion": "v1", "kind": "ConfigMap", "metadata": {"name": name}, "data": data})
-
-    def delete_unfinished(self) -> None:
-        """Delete what would go on to hold GPUs."""
-        for kind in PLURALS:
-            for item in self.api.list_resources(kind):
-                if item.get("status", {}).get("state") not in ENDED:
-                    self.api.delete(kind, item["metadata"]["name"])
 
     def wait_for_generation(
         self, name: str, check: Callable[[DatasetGeneration], bool], seconds: float, what: str = "its end"

@@ -12,6 +12,7 @@ from e2e.hub.hub_in_cluster import Hub
 from e2e.installation import Installation
 from e2e.lives import hash_file
 from e2e.resources import CLAIM, build_generation
+from e2e.restoring import restore
 
 END_SECONDS = 600
 OUTAGE_SECONDS = 60
@@ -51,6 +52,7 @@ def hash_shards(installation: Installation, folder: str) -> dict[str, str]:
 @pytest.fixture(scope="module")
 def expected(installation: Installation) -> dict[str, str]:
     """Of a generation with as many shards that nobody disturbs."""
+    restore(installation)
     installation.api.create(build_generation("calm", f"pvc://{CLAIM}/calm", **MANY_SHARDS))
     wait_for(installation, "calm", "its end", is_complete)
     shards = hash_shards(installation, "calm")

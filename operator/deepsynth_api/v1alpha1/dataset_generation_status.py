@@ -107,6 +107,9 @@ class ChildJob(ApiModel):
     reason: Annotated[str, Field(description="CamelCase reason of the outcome.")] = ""
     message: Annotated[str, Field(description="What happened, in a sentence for people.")] = ""
     image: Annotated[str, Field(description="Container image of the Job's pods.")] = ""
+    shards_done: Annotated[
+        int, Field(description="Shards that were done when it ended, those of earlier Jobs too.")
+    ] = 0
 
 
 class DatasetGenerationStatus(ApiModel):

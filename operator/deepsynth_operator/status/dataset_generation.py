@@ -25,7 +25,7 @@ from deepsynth_operator.status.rendering import compute_planned, compute_publish
 from deepsynth_operator.status.starting import describe_start, find_obstacle
 from deepsynth_operator.status.steps import (
     KEPT_JOBS,
-    MOST_HINDERED,
+    MAX_JOBS_WITHOUT_PROGRESS,
     MOST_LOST_REPORTS,
     REPORT_LOST,
     StepName,
@@ -36,7 +36,7 @@ from deepsynth_operator.status.steps import (
     get_last,
     get_live,
     has_lost_reports,
-    has_stayed_hindered,
+    lacks_progress,
     observe_job,
     reject_success,
     replace_last,
@@ -92,6 +92,8 @@ def _observe(status: DatasetGenerationStatus, observed: ObservedGeneration, now:
         status = status.updated(progress=compute_waiting(status.progress, pods, now))
     live = observe_job(live, job, pods)
     over = conclude_job(observed.generation, live, job, pods, now=now, refusal=observed.refusal)
+    if over is not None and status.progress is not None:
+        over = over.updated(shards_done=status.progress.shards_done)
     if over is None or over.outcome != "Succeeded":
         return replace_last(status, over or live)
     return _take_result(status, over, pods, now)
@@ -143,8 +145,9 @@ def _find_verdict(generation: DatasetGeneration, status: DatasetGenerationStatus
     if has_lost_reports(status):
         remedy = "use an image of the operator's own version"
         return Verdict(REPORT_LOST, f"{MOST_LOST_REPORTS} Jobs in a row ended well without a report; {remedy}")
-    if last is not None and has_stayed_hindered(status):
-        return Verdict(last.reason, f"pods of {MOST_HINDERED} Jobs in a row could not start; last: {last.message}")
+    if last is not None and lacks_progress(status):
+        count = MAX_JOBS_WITHOUT_PROGRESS
+        return Verdict("NoProgress", f"{count} Jobs in a row ended without progress; {last.reason}: {last.message}")
     if status.plan is not None and status.plan.shards == 0:
         return Verdict("NoRows", "the plan left no document to render; see progress.dropped and spec.filters")
     return None

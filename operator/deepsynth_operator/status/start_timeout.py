@@ -11,7 +11,7 @@ from typing import Final
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.outcomes import Cause
-from deepsynth_operator.status.starting import CONFIGURATION_ERRORS, find_obstacle
+from deepsynth_operator.status.starting import find_configuration_error
 
 _SETTLING: Final = timedelta(seconds=60)
 """How long a pod that has a node may be hindered by what passes, such as a Secret that is fetched late."""
@@ -32,9 +32,9 @@ def find_start_timeout(
     if now < max(job.started, min(held, default=job.started)) + timeout:
         return None
     settling = min(_SETTLING, timeout / 2)
-    obstacle = find_obstacle([pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling])
-    if obstacle is not None and obstacle.reason in CONFIGURATION_ERRORS:
-        return Cause("Failed", obstacle.reason, obstacle.message, node=obstacle.pod.node, time=now)
+    settled = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling]
+    if (error := find_configuration_error(settled)) is not None:
+        return Cause("Failed", error.reason, error.message, node=error.pod.node, time=now)
     return Cause("Disrupted", "NotStarted", _describe(run, pods))
 
 

@@ -16,6 +16,8 @@ CONFIGURATION_ERRORS: Final = frozenset(
         _PULL_FAILED,
         "InvalidImageName",
         "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
         "CreateContainerConfigError",
         "CreateContainerError",
         "RunContainerError",
@@ -44,6 +46,12 @@ def find_obstacle(pods: Sequence[ObservedPod]) -> Obstacle | None:
         if pod.unschedulable:
             return Obstacle(UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}", pod)
     return None
+
+
+def find_configuration_error(pods: Sequence[ObservedPod]) -> Obstacle | None:
+    """The first obstacle that a person has to mend."""
+    found = (find_obstacle([pod]) for pod in pods)
+    return next((item for item in found if item is not None and item.reason in CONFIGURATION_ERRORS), None)
 
 
 def describe_start(pods: Sequence[ObservedPod]) -> str:

@@ -15,13 +15,13 @@ from deepsynth_operator.status.attempts import SUSPENDED
 from deepsynth_operator.status.deadline import find_deadline_verdict
 from deepsynth_operator.status.ending import has_caught_up
 from deepsynth_operator.status.lost_node import describe_lost, is_lost
-from deepsynth_operator.status.starting import CONFIGURATION_ERRORS, find_obstacle
+from deepsynth_operator.status.starting import find_configuration_error
 
 StepName = Literal["plan", "render", "publish"]
-KEPT_JOBS: Final = 10
+MAX_JOBS_WITHOUT_PROGRESS: Final = 10
+KEPT_JOBS: Final = MAX_JOBS_WITHOUT_PROGRESS
 REPORT_LOST: Final = "ReportLost"
 MOST_LOST_REPORTS: Final = 3
-MOST_HINDERED: Final = 5
 BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
 BETWEEN_SHARDS: Final = timedelta(seconds=60)
@@ -109,12 +109,12 @@ def _conclude_stuck(jobs: Sequence[ChildJob], pods: Sequence[ObservedPod], now: 
     """Where a pod of this Job or of the one before ran, image and Secrets are there, and the node is at fault."""
     living = [pod for pod in pods if not pod.has_ended]
     hindered = [pod for pod in living if pod.scheduled is not None and now >= pod.scheduled + START_TIMEOUT]
-    obstacle = find_obstacle(hindered)
+    error = find_configuration_error(hindered)
     at_work = any(pod.is_at_work or (pod.finished is not None and now < pod.finished + BETWEEN_SHARDS) for pod in pods)
-    if obstacle is None or obstacle.reason not in CONFIGURATION_ERRORS or at_work:
+    if error is None or at_work:
         return None
     outcome: StepOutcome = "Failed" if all(job.running_time is None for job in jobs) else "Disrupted"
-    return _end(jobs[-1], now, outcome, obstacle.reason, obstacle.message)
+    return _end(jobs[-1], now, outcome, error.reason, error.message)
 
 
 def reject_success(entry: ChildJob, now: datetime) -> ChildJob:
@@ -128,11 +128,13 @@ def has_lost_reports(status: DatasetGenerationStatus) -> bool:
     return len(last) == MOST_LOST_REPORTS and all(job.reason == REPORT_LOST for job in last)
 
 
-def has_stayed_hindered(status: DatasetGenerationStatus) -> bool:
-    """Whether pods of so many Jobs in a row could not start, on whatever node they were, that waiting does not help."""
-    last = status.jobs[-MOST_HINDERED:]
-    return len(last) == MOST_HINDERED and all(
-        job.outcome == "Disrupted" and job.reason in CONFIGURATION_ERRORS for job in last
+def lacks_progress(status: DatasetGenerationStatus) -> bool:
+    """Whether so many Jobs in a row were disrupted, and no shard was finished meanwhile, that another will not help."""
+    last = status.jobs[-MAX_JOBS_WITHOUT_PROGRESS:]
+    return (
+        len(last) == MAX_JOBS_WITHOUT_PROGRESS
+        and all(job.outcome == "Disrupted" for job in last)
+        and last[0].shards_done == last[-1].shards_done
     )
 
 

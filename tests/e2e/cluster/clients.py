@@ -32,7 +32,7 @@ class Clients:
 
     def ready_nodes(self, since: float = 0) -> frozenset[str]:
         """Return the nodes whose kubelet said, since then, that it is ready."""
-        listed = self.kubectl("get", "nodes", "-o", "json", check=False)
+        listed = self.kubectl("get", "nodes", "-o", "json", check=False)  # while it starts, nobody answers
         nodes = json.loads(listed.stdout)["items"] if listed.returncode == 0 else []
         return frozenset(node["metadata"]["name"] for node in nodes if _is_ready(node, since))
 

@@ -19,13 +19,16 @@ async def pour(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> No
 
 async def serve(listener: socket.socket, address: str, port: int) -> None:
     async def carry(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with contextlib.closing(writer), contextlib.suppress(OSError):
-            inner_reader, inner_writer = await asyncio.open_connection(address, port)
-            with contextlib.closing(inner_writer):
-                # Broken in one direction it is closed in both, or its client would wait for an answer.
-                async with asyncio.TaskGroup() as directions:
-                    directions.create_task(pour(reader, inner_writer))
-                    directions.create_task(pour(inner_reader, writer))
+        with contextlib.closing(writer):
+            try:
+                inner_reader, inner_writer = await asyncio.open_connection(address, port)
+                with contextlib.closing(inner_writer):
+                    # Broken in one direction it is closed in both, or its client would wait for an answer.
+                    async with asyncio.TaskGroup() as directions:
+                        directions.create_task(pour(reader, inner_writer))
+                        directions.create_task(pour(inner_reader, writer))
+            except* OSError:
+                pass
 
     server = await asyncio.start_server(carry, sock=listener)
     await server.serve_forever()

@@ -31,10 +31,6 @@ def require_runc_headers() -> None:
     _require(set() if SECCOMP_HEADER.exists() else {"libseccomp-dev"})
 
 
-LOCK = "-oDPkg::Lock::Timeout=300"
-"""Another installation on this machine is waited for."""
-
-
 def _require(packages: set[str]) -> None:
     if not packages:
         return
@@ -42,7 +38,7 @@ def _require(packages: set[str]) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ClusterError(f"install {', '.join(names)}")
     print(f"installing {', '.join(names)}", flush=True)
-    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", LOCK, *names]
+    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *names]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     if subprocess.run(install, env=environment, capture_output=True, check=False).returncode:
         # Package lists of a new machine may be empty or old.

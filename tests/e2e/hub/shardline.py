@@ -3,6 +3,7 @@
 import os
 import shutil
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -55,4 +56,7 @@ def _build(program: Path) -> None:
 
 
 if __name__ == "__main__":
-    print(find_shardline())
+    try:
+        print(find_shardline())
+    except ClusterError as error:
+        sys.exit(str(error))

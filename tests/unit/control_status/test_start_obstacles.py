@@ -9,7 +9,7 @@ import pytest
 from builders import a_dataset_generation
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
-from deepsynth_api.v1alpha1.dataset_generation_status import PlanStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationProgress, PlanStatus
 from deepsynth_operator.observed import Children, ObservedGeneration, ObservedJob, ObservedPod
 from deepsynth_operator.status.attempts import replace_last
 from deepsynth_operator.status.dataset_generation import decide_generation
@@ -208,22 +208,44 @@ def test_one_bad_node_does_not_undo_what_the_job_before_has_shown() -> None:
 
 
 @pytest.mark.parametrize(
-    ("reasons", "state"),
-    [(["ImagePullBackOff"] * 5, "Failed"), (["ImagePullBackOff", "NodeLost", *["ImagePullBackOff"] * 4], "Rendering")],
-    ids=["five", "four"],
+    ("outcomes", "shards", "state"),
+    [
+        (["Disrupted"] * 10, [15] * 10, "Failed"),
+        (["Disrupted"] * 9, [15] * 9, "Rendering"),
+        (["Disrupted"] * 10, [*[15] * 9, 16], "Rendering"),
+        ([*["Disrupted"] * 4, "Suspended", *["Disrupted"] * 5], [15] * 10, "Rendering"),
+    ],
+    ids=["ten", "nine", "a shard more", "suspended between"],
 )
-def test_a_shard_that_can_start_on_no_node_ends_its_generation_after_five_jobs(reasons: list[str], state: str) -> None:
-    """Pods of shards that are rendered already run well in each of them."""
-    first = a_live_generation("render").status.jobs[0].updated(running_time=START, end_time=START, outcome="Disrupted")
-    jobs = [first.updated(number=number, reason=reason, message="cannot pull") for number, reason in enumerate(reasons)]
-    planned = first.updated(step="plan", name="xsum-plan-1", outcome="Succeeded")
+def test_a_generation_whose_jobs_are_disrupted_again_and_again_without_progress_fails(
+    outcomes: list[str], shards: list[int], state: str
+) -> None:
+    """A pod that can start on no node, say, while pods of shards that are rendered already run well in each Job."""
     generation = a_live_generation("render")
-    plan = PlanStatus(revision="r", digest="d", shards=2, splits=[])
-    generation = generation.updated(status=generation.status.updated(plan=plan, jobs=[planned, *jobs]))
+    first = generation.status.jobs[0].updated(end_time=START, reason="ImagePullBackOff", message="cannot pull")
+    jobs = [
+        first.updated(number=number, outcome=outcome, shards_done=done)
+        for number, (outcome, done) in enumerate(zip(outcomes, shards, strict=True), 1)
+    ]
+    plan = PlanStatus(revision="r", digest="d", shards=20, splits=[])
+    generation = generation.updated(status=generation.status.updated(plan=plan, jobs=jobs))
     decision = decide_generation(ObservedGeneration(generation, Children((), ())), SETTINGS, START)
     assert decision.status.state == state
     if state == "Failed":
-        assert get_reason(decision) == (
-            "ImagePullBackOff",
-            "pods of 5 Jobs in a row could not start; last: cannot pull",
-        )
+        message = "10 Jobs in a row ended without progress; ImagePullBackOff: cannot pull"
+        assert get_reason(decision) == ("NoProgress", message)
+
+
+def test_a_job_that_ends_notes_how_many_shards_were_done() -> None:
+    generation = a_live_generation("render")
+    rendered = GenerationProgress(shards_total=20, shards_done=7)
+    generation = generation.updated(status=generation.status.updated(progress=rendered))
+    decision = decide_on(generation, [a_generation_pod(SECRET, 0, "render")], after=601)
+    assert decision.status.jobs[-1].outcome == "Failed"
+    assert decision.status.jobs[-1].shards_done == 7
+
+
+def test_what_passes_by_itself_does_not_hide_what_a_person_must_mend() -> None:
+    passing = a_generation_pod({"waiting_reason": "SomethingElse"}, 0, "render")
+    decision = decide_on(a_live_generation("render"), [passing, a_generation_pod(IMAGE, 1, "render")], after=601)
+    assert (decision.status.state, decision.status.jobs[-1].reason) == ("Failed", "ImagePullBackOff")

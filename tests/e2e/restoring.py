@@ -1,0 +1,35 @@
+"""What a test that failed has broken or left at work is not for the next one to wait for."""
+
+from e2e.api import PLURALS, wait_until
+from e2e.cluster.interface import Cluster
+from e2e.installation import Installation
+from e2e.lives import ENDED
+
+PATIENCE_SECONDS = 60
+
+
+def restore(installation: Installation) -> None:
+    """All nodes Ready, and nothing unfinished that would hold their GPUs."""
+    mend_nodes(installation.cluster)
+    api = installation.api
+    for kind in PLURALS:
+        for item in api.list_resources(kind):
+            if item.get("status", {}).get("state") not in ENDED:
+                name, uid = item["metadata"]["name"], item["metadata"]["uid"]
+                api.delete(kind, name)
+                wait_until(f"the pods of {name} to go", lambda uid=uid: not api.list_pods(uid), PATIENCE_SECONDS * 2)  # type: ignore[misc]
+
+
+def mend_nodes(cluster: Cluster) -> None:
+    """Start the nodes that do not become Ready by themselves. Fails where that is not ours to do."""
+
+    def find_lost() -> set[str]:
+        return set(cluster.nodes) - cluster.ready_nodes()
+
+    try:
+        wait_until("the nodes to be Ready", lambda: not find_lost(), PATIENCE_SECONDS)
+    except AssertionError:
+        if cluster.faults is None:
+            raise
+        for node in find_lost():
+            cluster.faults.start_node(node)
