@@ -1,12 +1,15 @@
 """The generated CRDs are structural schemas that the API server accepts and people can read."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deepsynth_api.crd import KINDS, build_crd, build_schema
 from deepsynth_api.rules import SPEC_FIELDS_THAT_MAY_CHANGE
+
+README = Path(__file__).parents[3] / "README.md"
 
 Node = dict[str, Any]
 
@@ -94,3 +97,5 @@ def test_training_runs_print_the_columns_of_the_readme() -> None:
     assert narrow == ["STATE", "PROGRESS", "STEP", "LOSS", "ETA", "CHECKPOINT", "RESTARTS", "AGE"]
     wide = [column["name"].upper() for column in columns if column["priority"] == 1]
     assert wide == ["NODES", "DATASET", "SAMPLES/S", "MODEL", "REASON"]
+    shown = [line.split() for line in README.read_text().splitlines()]
+    assert ["NAME", *narrow, *wide] in shown
