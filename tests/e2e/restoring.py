@@ -1,6 +1,6 @@
 """What a test that failed has broken or left at work is not for the next one to wait for."""
 
-from e2e.api import PLURALS, wait_until
+from e2e.api import PLURALS, Api, wait_until
 from e2e.cluster.interface import Cluster
 from e2e.installation import Installation
 from e2e.lives import ENDED
@@ -11,13 +11,15 @@ PATIENCE_SECONDS = 60
 def restore(installation: Installation) -> None:
     """All nodes Ready, and nothing unfinished that would hold their GPUs."""
     mend_nodes(installation.cluster)
-    api = installation.api
     for kind in PLURALS:
-        for item in api.list_resources(kind):
+        for item in installation.api.list_resources(kind):
             if item.get("status", {}).get("state") not in ENDED:
-                name, uid = item["metadata"]["name"], item["metadata"]["uid"]
-                api.delete(kind, name)
-                wait_until(f"the pods of {name} to go", lambda uid=uid: not api.list_pods(uid), PATIENCE_SECONDS * 2)  # type: ignore[misc]
+                _delete(installation.api, kind, item["metadata"]["name"], item["metadata"]["uid"])
+
+
+def _delete(api: Api, kind: str, name: str, uid: str) -> None:
+    api.delete(kind, name)
+    wait_until(f"the pods of {name} to go", lambda: not api.list_pods(uid), 2 * PATIENCE_SECONDS)
 
 
 def mend_nodes(cluster: Cluster) -> None:

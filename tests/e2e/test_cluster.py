@@ -99,12 +99,8 @@ def create(cluster: Cluster, *manifests: dict[str, Any]) -> None:
 
 
 def wait_for_phase(cluster: Cluster, pod: str, phase: str) -> dict[str, Any]:
-    def has_phase() -> bool:
-        found.update(get(cluster, "pod", pod))
-        return bool(found and found["status"].get("phase") == phase)
-
-    found: dict[str, Any] = {}
-    wait_until(has_phase, f"pod {pod} is {phase}")
+    wait_until(lambda: get(cluster, "pod", pod).get("status", {}).get("phase") == phase, f"pod {pod} is {phase}")
+    found: dict[str, Any] = get(cluster, "pod", pod)
     return found
 
 

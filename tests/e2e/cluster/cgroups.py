@@ -8,13 +8,14 @@ import errno
 import os
 import select
 import signal
-import time
 from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, suppress
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from e2e.cluster.cache import ClusterError
+from e2e.cluster.waiting import wait_until
 
 KILL_SECONDS = 60.0
 REMOVE_SECONDS = 60.0
@@ -51,11 +52,7 @@ class ControlGroup:
 
     def kill(self) -> None:
         """End every process and return when none is left."""
-        deadline = time.monotonic() + KILL_SECONDS
-        while pids := self.processes():
-            self.kill_processes(pids)
-            if time.monotonic() > deadline:
-                raise ClusterError(f"control group {self.path} has new processes again and again: {sorted(pids)}")
+        wait_until(self._kill_all, f"control group {self.path} has no process", KILL_SECONDS, every=0)
 
     def kill_processes(self, pids: Iterable[int]) -> None:
         """End some of its processes and return when they are gone, with all that they held."""
@@ -72,10 +69,15 @@ class ControlGroup:
 
     def remove(self) -> None:
         """Remove it and all below it, once its processes are gone."""
-        deadline = time.monotonic() + REMOVE_SECONDS
         for folder in self.folders():
             for path in sorted(_folders_below(folder), reverse=True):
-                _remove(path, deadline)
+                wait_until(partial(_remove, path), f"control group {path} can be removed", REMOVE_SECONDS, every=0.05)
+
+    def _kill_all(self) -> bool:
+        """Tell whether there was no process to end."""
+        pids = self.processes()
+        self.kill_processes(pids)
+        return not pids
 
 
 def _levels(hierarchy: Path, folder: Path) -> Iterator[Path]:
@@ -103,19 +105,15 @@ def _folders_below(folder: Path) -> Iterator[Path]:
     return (Path(path) for path, _, _ in os.walk(folder))
 
 
-def _remove(folder: Path, deadline: float) -> None:
-    """The kernel may hold a group for a moment after its last process."""
-    while True:
-        try:
-            folder.rmdir()
-        except FileNotFoundError:
-            return
-        except OSError as error:
-            if error.errno != errno.EBUSY or time.monotonic() > deadline:
-                raise ClusterError(f"control group {folder} cannot be removed: {error.strerror}") from error
-            time.sleep(0.05)
-        else:
-            return
+def _remove(folder: Path) -> bool:
+    """Tell whether it is gone: the kernel may hold a group for a moment after its last process."""
+    try:
+        folder.rmdir()
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+        return False
+    return True
 
 
 def _read_pids(file: Path) -> list[int]:

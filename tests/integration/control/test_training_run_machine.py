@@ -319,7 +319,6 @@ TestTrainingRunMachine = RunMachine.TestCase
 TestTrainingRunMachine.settings = settings(
     max_examples=20,
     stateful_step_count=40,
-    deadline=None,
     # Shrinking takes minutes; a failing life of forty events is readable as it is.
     phases=[Phase.generate],
     suppress_health_check=list(HealthCheck),

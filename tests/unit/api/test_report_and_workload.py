@@ -35,7 +35,7 @@ def build_full_report(checkpoints: int, text: str) -> Report:
     return Report(step="train", time=NOW, train=train, failure=failure, previous=failure)
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(st.integers(0, 60), st.text(max_size=6000))
 def test_a_report_of_any_size_fits_the_termination_message(checkpoints: int, text: str) -> None:
     message = fit_report(build_full_report(checkpoints, text))

@@ -79,7 +79,7 @@ def test_neither_a_pod_nor_a_kubeconfig_is_said_with_the_remedy(
 
 def test_a_proxy_is_used_unless_the_server_is_excepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_kubeconfig(tmp_path, monkeypatch)
-    monkeypatch.setenv("https_proxy", "http://proxy.example:3128")
-    assert log_in().proxy_url == "http://proxy.example:3128"
+    monkeypatch.setenv("https_proxy", "http://127.0.0.1:3128")
+    assert log_in().proxy_url == "http://127.0.0.1:3128"
     monkeypatch.setenv("no_proxy", ".example")
     assert log_in().proxy_url is None

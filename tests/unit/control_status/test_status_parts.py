@@ -69,7 +69,7 @@ def test_a_condition_keeps_its_transition_time_while_its_status_stays() -> None:
     assert failed.last_transition_time == later
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(rounds=st.lists(st.lists(st.text("ab", max_size=2), max_size=12), max_size=5))
 def test_notes_are_bounded_and_the_same_report_twice_changes_nothing(rounds: list[list[str]]) -> None:
     run = a_live_run()

@@ -55,7 +55,7 @@ def check(fixture: Fixture) -> None:
         assert status["active"] == 0
 
 
-@settings(max_examples=80, deadline=None)
+@settings(max_examples=80)
 @given(job=JOBS, operations=st.lists(OPERATIONS, max_size=25))
 def test_a_job_keeps_its_promises(job: dict[str, Any], operations: list[tuple[Any, ...]]) -> None:
     fixture = Fixture()
@@ -68,7 +68,7 @@ def test_a_job_keeps_its_promises(job: dict[str, Any], operations: list[tuple[An
         end = fixture.get_end()
 
 
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 @given(operations=st.lists(OPERATIONS, max_size=25))
 def test_a_shard_that_is_only_disrupted_is_rendered_in_the_end(operations: list[tuple[Any, ...]]) -> None:
     fixture = Fixture()

@@ -36,7 +36,7 @@ def check_pages(text: str, pages: list[Page]) -> None:
     assert all(decode(page.png).min() < 255 for page in pages), "a blank page"
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(documents)
 def test_the_texts_of_pages_joined_are_the_document_and_no_page_is_blank(text: str) -> None:
     for renderer in (SMALL, JUSTIFIED_COLUMNS):
@@ -44,7 +44,7 @@ def test_the_texts_of_pages_joined_are_the_document_and_no_page_is_blank(text: s
             check_pages(text, renderer.render(text, "key"))
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(st.lists(st.tuples(st.text("abcde\u00e9-.", min_size=1, max_size=12), separators), min_size=40, max_size=80))
 def test_a_page_shows_just_the_text_it_is_labelled_with(parts: list[tuple[str, str]]) -> None:
     pages = SMALL.render("".join(map("".join, parts)), "key")
@@ -53,7 +53,6 @@ def test_a_page_shows_just_the_text_it_is_labelled_with(parts: list[tuple[str, s
         assert [alone.png for alone in SMALL.render(page.text, "key")] == [page.png]
 
 
-@settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_text_is_rendered_whole_or_refused_with_a_reason(text: str) -> None:
     with suppress(RefusedDocument):
