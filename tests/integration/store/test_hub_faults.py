@@ -180,7 +180,7 @@ def test_a_hub_that_stays_away_is_given_up_with_its_address(hub: HubServer, paus
 
 def test_a_hub_that_never_answered_is_given_up_within_seconds(hub: HubServer, pauses: list[float]) -> None:
     hub.stop()
-    with pytest.raises(TemporaryError, match=rf"at {hub.url}, tried 4 times: .*Check the network and HF_ENDPOINT"):
+    with pytest.raises(TemporaryError, match=rf"at {hub.url}, tried [1-4] times: .*Check the network and HF_ENDPOINT"):
         open_dataset(URI)
     assert sum(pauses) < 5
 
