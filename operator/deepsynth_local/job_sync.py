@@ -13,7 +13,7 @@ from typing import Final
 from deepsynth_local.completion_indexes import format_indexes, parse_indexes
 from deepsynth_local.object_store import Object, format_time
 from deepsynth_local.pod_failure_policy import judge_pod
-from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition, parse_time
+from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
 
 TRACKING_FINALIZER: Final = "batch.kubernetes.io/job-tracking"
 FAILURE_COUNT_ANNOTATION: Final = "batch.kubernetes.io/job-index-failure-count"
@@ -191,7 +191,7 @@ class _Sync:
     def _find_due_time(self, pod: Object) -> datetime:
         tries = get_count(pod, FAILURE_COUNT_ANNOTATION) + get_count(pod, IGNORED_COUNT_ANNOTATION)
         delay: timedelta = min(self.retry_delay * 2 ** min(tries, 16), LONGEST_RETRY_DELAY)
-        return (get_finish_time(pod) or self.now) + delay
+        return get_finish_time(pod) + delay
 
     def _write_counts(self) -> None:
         deleted = {pod["metadata"]["uid"] for pod in self.decision.delete}
@@ -247,6 +247,11 @@ def get_count(pod: Object, annotation: str) -> int:
     return int(pod["metadata"]["annotations"].get(annotation, "0"))
 
 
-def get_finish_time(pod: Object) -> datetime | None:
-    statuses = pod["status"].get("containerStatuses") or [{}]
-    return parse_time(statuses[0].get("state", {}).get("terminated", {}).get("finishedAt"))
+def get_finish_time(pod: Object) -> datetime:
+    """When an ended pod did: as its container tells, or its deletion where it never had one."""
+    metadata, statuses = pod["metadata"], pod["status"].get("containerStatuses") or [{}]
+    finished = statuses[0].get("state", {}).get("terminated", {}).get("finishedAt")
+    if not finished and is_deleting(pod):
+        grace = timedelta(seconds=metadata["deletionGracePeriodSeconds"])
+        return datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
+    return datetime.fromisoformat(finished or metadata["creationTimestamp"])

@@ -127,7 +127,7 @@ class ObjectStore:
 
     def remove(self, key: Key) -> None:
         """Take a marked object away as soon as it has no finalizers: its grace has ended."""
-        self.update(key, lambda item: item["metadata"].update(deletionGracePeriodSeconds=0))
+        self.update(key, _end_grace)
         self._remove_if_free(key)
 
     def remove_finalizer(self, key: Key, finalizer: str) -> None:
@@ -170,3 +170,11 @@ class ObjectStore:
 
 def get_owner_uids(manifest: Mapping[str, Any]) -> set[str]:
     return {reference["uid"] for reference in manifest["metadata"].get("ownerReferences", ())}
+
+
+def _end_grace(manifest: Object) -> None:
+    """A deletion without grace is dated at the time it was asked for, as by the API server."""
+    metadata = manifest["metadata"]
+    grace = timedelta(seconds=metadata["deletionGracePeriodSeconds"])
+    asked = datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
+    metadata.update(deletionTimestamp=format_time(asked), deletionGracePeriodSeconds=0)

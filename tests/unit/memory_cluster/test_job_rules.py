@@ -4,7 +4,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cluster_faults import delete_pod, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
+from cluster_faults import (
+    delete_pod,
+    disrupt,
+    find_pods,
+    lose_node,
+    restore_node,
+    resume_scheduling,
+    set_suspended,
+    stop_scheduling,
+    taint_node,
+)
 from deepsynth_local.completion_indexes import format_indexes, parse_indexes
 from deepsynth_local.job_sync import FAILURE_COUNT_ANNOTATION, IGNORED_COUNT_ANNOTATION, TRACKING_FINALIZER
 from deepsynth_local.pod_runner import ContainerExit
@@ -209,6 +219,23 @@ def test_a_pod_that_never_started_ends_when_it_is_deleted() -> None:
     delete_pod(fixture.cluster, "job-0")
     assert find_pods(fixture.cluster) == []
     assert fixture.get_end() == ("Failed", "BackoffLimitExceeded")
+
+
+def test_an_index_whose_pod_never_had_a_node_is_tried_again_after_the_delay(fixture: Fixture) -> None:
+    """Such a pod never had a container: when it ended is known from its deletion alone."""
+    stop_scheduling(fixture.cluster)
+    fixture.create(a_render_job(1))
+    disrupt(fixture.cluster, "job-0")
+    (failed,) = find_pods(fixture.cluster)
+    assert failed["status"]["phase"] == "Failed"
+    assert "containerStatuses" not in failed["status"]
+    fixture.clock.advance(9)
+    assert fixture.get_indexes() == []
+    fixture.clock.advance(1)
+    assert fixture.get_indexes() == [0]
+    resume_scheduling(fixture.cluster)
+    fixture.runner.end("job-0", 0)
+    assert fixture.get_end() == ("Complete", "CompletionsReached")
 
 
 @given(st.sets(st.integers(0, 60)))
