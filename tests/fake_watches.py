@@ -25,14 +25,17 @@ class WatchedApiServer(FakeApiServer):
         super().__init__()
         self._history: list[tuple[str, Manifest]] = []
         self.listeners.append(lambda event, manifest: self._history.append((event, deepcopy(manifest))))
-        self._open: set[Callable[[Manifest | None], None]] = set()
+        self._open: dict[Callable[[Manifest | None], None], None] = {}
+        self._telling = threading.Lock()
+        """Tests change objects in threads of their own: what happens while a watch begins is told once."""
 
     def break_watches(self) -> None:
-        for send in list(self._open):
+        while self._open:
+            send, _ = self._open.popitem()
             send(None)
 
     def fail_a_watch(self) -> None:
-        """Tell one of an error that is not its age."""
+        """Tell the oldest of an error that is not its age."""
         next(iter(self._open))({"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "no leader"}})
 
     @property
@@ -64,16 +67,22 @@ class WatchedApiServer(FakeApiServer):
                 send({"type": event, "object": manifest})
 
         since = int(request.query.get("resourceVersion", 0))
-        for event, manifest in list(self._history):
-            if int(manifest["metadata"]["resourceVersion"]) > since:
-                tell(event, manifest)
-        self.listeners.append(tell)
-        self._open.add(send)
+        with self._telling:
+            for event, manifest in self._history:
+                if int(manifest["metadata"]["resourceVersion"]) > since:
+                    tell(event, manifest)
+            self.listeners.append(tell)
+        self._open[send] = None
         try:
             return await _stream(request, queue)
         finally:
-            self.listeners.remove(tell)
-            self._open.remove(send)
+            with self._telling:
+                self.listeners.remove(tell)
+            self._open.pop(send, None)
+
+    def _tell(self, event: str, manifest: Manifest) -> None:
+        with self._telling:
+            super()._tell(event, manifest)
 
 
 @contextmanager
@@ -90,7 +99,7 @@ def serve_in_a_thread() -> Iterator[WatchedApiServer]:
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()
-    server, stop = served.get(timeout=60)
+    server, stop = served.get(timeout=600)
     try:
         yield server
     finally:

@@ -34,11 +34,11 @@ if behaviour == "kill-once" and not seen_before:
 if behaviour == "wait" or (behaviour == "wait-once" and not seen_before):
     signal.signal(signal.SIGTERM, lambda *_: end(143))
     (volumes / "waiting").touch()
-    time.sleep(120)
+    time.sleep(3600)
 if behaviour == "stubborn":
     signal.signal(signal.SIGTERM, signal.SIG_IGN)
     (volumes / "waiting").touch()
-    time.sleep(120)
+    time.sleep(3600)
 if behaviour.isdigit():
     code = int(behaviour)
     reason = {64: "BadConfiguration", 65: "BadData", 75: "HubUnavailable"}.get(code, "Defect")

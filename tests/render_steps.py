@@ -1,7 +1,6 @@
 """What the tests of the rendering steps share: workload documents, running a step, reading what it published."""
 
 import json
-import socket
 import subprocess
 import sys
 import tempfile
@@ -65,7 +64,7 @@ class Steps:
     def run_process(self, step: str, index: int | None = None) -> subprocess.CompletedProcess[str]:
         """The same in a process of its own."""
         self.prepare(step, index)
-        return subprocess.run(self.build_command(step), capture_output=True, text=True, timeout=120, check=False)
+        return subprocess.run(self.build_command(step), capture_output=True, text=True, check=False)
 
     def build_command(self, step: str) -> list[str]:
         return [sys.executable, "-m", "deepsynth_render", step, "--document", str(self.document_path)]
@@ -141,10 +140,3 @@ def dropped(report: Report) -> dict[str, int]:
     part = report.plan or report.render or report.publish
     assert part is not None
     return {entry.reason: entry.rows for entry in part.dropped}
-
-
-def find_free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -2,7 +2,6 @@
 
 import os
 import re
-import socket
 import subprocess
 import sys
 import urllib.request
@@ -13,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.api import wait_until
+from free_port import find_free_port
 
 ANSWER_SECONDS = 10
 
@@ -53,9 +53,7 @@ class OperatorProcess:
 @contextmanager
 def run_operator(kubeconfig: Path, log: Path, variables: Mapping[str, str] | None = None) -> Iterator[OperatorProcess]:
     """Ready, until the block ends. variables: more of its environment."""
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
+    port = find_free_port()
     own = {"KUBECONFIG": str(kubeconfig), "DEEPSYNTH_HTTP_ADDRESS": f"127.0.0.1:{port}"}
     with log.open("wb") as output:
         command = [sys.executable, "-m", "deepsynth_operator"]

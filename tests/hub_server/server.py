@@ -15,6 +15,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
+from free_port import find_free_port
 from hub_server.faults import STATUS, FaultKind, Faults
 from hub_server.repository import Commit, RefusedError, Repository
 from hub_server.routes import Answer, Hub, Request, answer_json, find_route
@@ -35,7 +36,7 @@ class HubServer:
         self.bytes_sent = 0
         self.interruptions: dict[str, Callable[[], object]] = {}
         self._server: _Server | None = None
-        self._port = 0
+        self._port = find_free_port()  # nobody else takes it while the server is away
 
     def __enter__(self) -> Self:
         self.start()
@@ -51,7 +52,6 @@ class HubServer:
     def start(self) -> None:
         """Listen; after stop(), on the same port."""
         self._server = _Server(("127.0.0.1", self._port), self)
-        self._port = self._server.server_port
         self.hub.api, self.hub.files = self.url, f"http://localhost:{self._port}"
         threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
 
@@ -93,6 +93,7 @@ class HubServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    request_queue_size = 128  # a starved server must not turn connections away
 
     def __init__(self, address: tuple[str, int], owner: HubServer) -> None:
         self.owner = owner

@@ -1,6 +1,7 @@
 """What a worker tells its launcher while it trains: the Progress of the training loop as files."""
 
 import logging
+import math
 import threading
 import time
 from collections.abc import Mapping, Sequence
@@ -36,8 +37,7 @@ class Heartbeat:
         self._report = TrainReport(attempt=attempt)
         self._own_notes: list[str] = []
         self._folder_notes: list[str] = []
-        self._reported = 0.0
-        self._logged = 0.0
+        self._reported = self._logged = -math.inf
         self._lock = threading.Lock()
         self._update(phase="start")
 

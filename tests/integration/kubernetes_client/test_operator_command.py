@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -15,6 +14,7 @@ import pytest
 from builders import a_training_run
 from deepsynth_operator.__main__ import main
 from fake_watches import WatchedApiServer, serve_in_a_thread
+from free_port import find_free_port
 
 
 def write_kubeconfig(path: Path, server: WatchedApiServer) -> None:
@@ -27,13 +27,6 @@ def write_kubeconfig(path: Path, server: WatchedApiServer) -> None:
         "users": [{"name": "u", "user": {"token": "s3cret"}}],
     }
     path.write_text(json.dumps(config))
-
-
-def find_free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def wait_until(process: subprocess.Popen[bytes], log: Path, check: Callable[[], object], seconds: float = 90) -> None:

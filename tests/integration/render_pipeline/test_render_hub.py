@@ -11,9 +11,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from free_port import find_free_port
 from hub_server.repository import Blob
 from hub_server.server import HubServer
-from render_steps import Steps, build_rows, find_free_port
+from render_steps import Steps, build_rows
 
 Build = Callable[..., Steps]
 

@@ -14,7 +14,8 @@ from typing import Any
 import pytest
 
 from deepsynth_render.characters import normalise
-from render_steps import LONG, Steps, build_rows, find_free_port, read_documents, write_parquet
+from free_port import find_free_port
+from render_steps import LONG, Steps, build_rows, read_documents, write_parquet
 
 Build = Callable[..., Steps]
 

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import pytest
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.report import Report, parse_report
 from deepsynth_train.checkpoint.layout import list_steps
+from free_port import find_free_port
 from page_dataset import build_documents, write_dataset
 from train_workloads import build_train_workload
 
@@ -26,9 +26,7 @@ class Attempt:
     """A launcher process."""
 
     def __init__(self, folder: Path, document: str) -> None:
-        with socket.socket() as free:
-            free.bind(("127.0.0.1", 0))
-            self.address = f"127.0.0.1:{free.getsockname()[1]}"
+        self.address = f"127.0.0.1:{find_free_port()}"
         self._message = folder / "termination.json"
         path = folder / "document.json"
         path.write_text(document)

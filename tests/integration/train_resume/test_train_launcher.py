@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from deepsynth_api.report import Report, parse_report
 from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.start import Launch
 from deepsynth_train.run_folder import RunFolder
+from free_port import find_free_port
 from train_workloads import build_train_workload
 
 
@@ -56,13 +56,6 @@ def launch(
     report = parse_report((tmp_path / "termination.json").read_text())
     assert report is not None
     return code, report
-
-
-def find_free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port: int = free.getsockname()[1]
-        return port
 
 
 def test_a_run_that_ends_well_exits_0_and_reports_its_last_step(tmp_path: Path) -> None:

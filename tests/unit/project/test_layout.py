@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-SKIPPED = {".venv", ".git", "deepsynth-runs", "node_modules"}
+SKIPPED = {"deepsynth-runs", "node_modules"}
 
 
 def project_folders() -> list[Path]:
     return [
         folder
         for top in ROOT.iterdir()
-        if top.is_dir() and top.name not in SKIPPED
+        if top.is_dir() and not top.name.startswith(".") and top.name not in SKIPPED
         for folder in (top, *(child for child in top.rglob("*") if child.is_dir()))
     ]
 

@@ -17,7 +17,7 @@ def build_groups(sizes: Sequence[int]) -> list[list[PlanRow]]:
     return [[PlanRow("a.parquet", group, row, row) for row in range(size)] for group, size in enumerate(sizes)]
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(st.lists(st.integers(0, 10), max_size=12))
 def test_no_row_is_lost_and_no_row_group_is_in_two_shards(tmp_path: Path, sizes: list[int]) -> None:
     cutter = ShardCutter(tmp_path, rows_per_shard=10)

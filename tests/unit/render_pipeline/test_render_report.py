@@ -7,12 +7,12 @@ import pytest
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
 from deepsynth_render.report import Part, Reporter, StepName, format_metrics
 from deepsynth_store import Waiting
-from render_steps import find_free_port
+from free_port import find_free_port
 
 
 def get(port: int, path: str) -> tuple[int, str]:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60) as answer:
             return answer.status, answer.read().decode()
     except urllib.error.HTTPError as error:
         with error:

@@ -15,6 +15,12 @@ from deepsynth_train.tracking import Tracking, TrackingThread
 from train_workloads import build_train_workload
 
 
+@pytest.fixture(autouse=True)
+def _wait_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However slow the machine is."""
+    monkeypatch.setattr(tracking_module, "CLOSE_SECONDS", 3600)
+
+
 class FakeWandb(ModuleType):
     def __init__(self) -> None:
         super().__init__("wandb")

@@ -100,7 +100,10 @@ def test_notes_of_other_threads_and_beats_do_not_get_in_each_others_way(folder: 
     assert sorted(read_report(folder).notes) == sorted(f"note {number}" for number in range(100))
 
 
-def test_steps_in_quick_succession_are_reported_once_but_the_last_one_always(folder: RunFolder) -> None:
+def test_steps_in_quick_succession_are_reported_once_but_the_last_one_always(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 3600)
     heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
     for step in range(1, 10):
         heartbeat.step(replace(STEP, step=step))
