@@ -22,7 +22,7 @@ make_venv() { "$python" -m venv "$venv"; }
 if [ ! -x "$venv/bin/pip" ] && ! make_venv >/dev/null 2>&1; then
     if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
         say "installing python3-venv"
-        apt-get update -qq && apt-get install -y -qq python3-venv >/dev/null
+        apt-get update -qq && apt-get -o DPkg::Lock::Timeout=300 install -y -qq python3-venv >/dev/null
         make_venv
     else
         say "$python has no working venv module; install it (Debian: apt-get install python3-venv)"
@@ -32,6 +32,6 @@ fi
 
 say "installing the locked requirements into $venv (about 5 GiB, once)"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$here/bootstrap.txt"
-export UV_LINK_MODE=hardlink VIRTUAL_ENV=$venv
+export UV_LINK_MODE=hardlink VIRTUAL_ENV=$venv UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_HTTP_RETRIES=${UV_HTTP_RETRIES:-10}
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$here/all.txt"
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable "$here/.."

@@ -1,6 +1,10 @@
-"""How hypothesis looks for examples, for all tests: however slow the machine is."""
+"""How hypothesis looks for examples, for all tests: however slow the machine is, and the same ones each time.
+
+`pytest --hypothesis-profile=explore` looks for new ones.
+"""
 
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("project", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("project")
+settings.register_profile("explore", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True)
+settings.load_profile("repeat")

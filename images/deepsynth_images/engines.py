@@ -40,7 +40,7 @@ class CommandLine:
     program: str
 
     def can_pull(self, image: str) -> bool:
-        return self.has(image) or _succeeds([self.program, "pull", "--quiet", image])
+        return self.has(image) or _succeeds([self.program, "pull", "--quiet", image], PULL_SECONDS)
 
     def has(self, image: str) -> bool:
         return _succeeds([self.program, "image", "inspect", image])
@@ -69,7 +69,7 @@ class Buildah:
     folder: Path
 
     def can_pull(self, image: str) -> bool:
-        return self.has(image) or _succeeds([*self._command, "pull", "--quiet", image])
+        return self.has(image) or _succeeds([*self._command, "pull", "--quiet", image], PULL_SECONDS)
 
     def has(self, image: str) -> bool:
         return _succeeds([*self._command, "inspect", "--type", "image", image])
@@ -118,9 +118,9 @@ def _name(image: str) -> str:
     return image.rpartition("/")[2].partition(":")[0]
 
 
-def _succeeds(command: Sequence[str]) -> bool:
+def _succeeds(command: Sequence[str], seconds: float | None = None) -> bool:
     try:
-        return not subprocess.run(command, capture_output=True, timeout=PULL_SECONDS, check=False).returncode
+        return not subprocess.run(command, capture_output=True, timeout=seconds, check=False).returncode
     except subprocess.TimeoutExpired:
         return False
 

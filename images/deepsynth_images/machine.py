@@ -26,6 +26,8 @@ CARRIED_OPTIONS: Final = (
     "retries",
 )
 """pip's options that hold in a build as well; those that name local files do not."""
+PATIENCE: Final = ("-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=5")
+"""A new machine may be at its own updates."""
 CERTIFICATE_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -100,7 +102,7 @@ def require_commands(*commands: str) -> None:
     if os.geteuid() != 0 or not shutil.which("apt-get"):
         raise ImageError(f"{' and '.join(missing)} not found: install them, or Docker or Podman")
     print(f"installing {' '.join(missing)}", flush=True)
-    install = ["apt-get", "install", "-y", "-qq", "--no-install-recommends", *missing]
+    install = ["apt-get", *PATIENCE, "install", "-y", "-qq", "--no-install-recommends", *missing]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     if subprocess.run(install, env=environment, capture_output=True, check=False).returncode:
         _run("apt-get", "update", "-qq")  # the package lists of a new machine may be empty or old

@@ -11,7 +11,7 @@ tools=$(mktemp -d)
 [ ! -s /run/secrets/uv.toml ] || export UV_CONFIG_FILE=/run/secrets/uv.toml
 [ ! -s /run/secrets/certificates.pem ] || export SSL_CERT_FILE=/run/secrets/certificates.pem
 # What uv unpacks is linked into the environment and not copied.
-export UV_CACHE_DIR=$tools/cache UV_LINK_MODE=hardlink
+export UV_CACHE_DIR=$tools/cache UV_LINK_MODE=hardlink UV_HTTP_TIMEOUT=300 UV_HTTP_RETRIES=10
 
 python3 -m venv "$tools/pip"
 "$tools/pip/bin/pip" install --disable-pip-version-check --no-cache-dir --quiet --require-hashes --requirement "$here/bootstrap.txt"

@@ -57,7 +57,7 @@ class BareCluster(Clients):
         """Bring it up with so many nodes, unless it is up and well; clean what an earlier run left behind."""
         require_root()
         with locked(self.folder.with_suffix(".lock")):
-            if self.is_well:
+            if self.is_up and self._answers_soon():
                 self._require_same(count)
                 return
             self._take_down()
@@ -148,6 +148,14 @@ class BareCluster(Clients):
         if count != len(self.nodes):
             msg = f"cluster {self.name} is up with {len(self.nodes)} nodes: take it down first, or use another name"
             raise ClusterError(msg)
+
+    def _answers_soon(self) -> bool:
+        """On a starved machine it may be slow, which is no reason to throw away what a person has on it."""
+        try:
+            wait_until(lambda: self.is_well, f"cluster {self.name} is well", 30)
+        except ClusterError:
+            return False
+        return True
 
     def _api_server_is_ready(self) -> bool:
         return self.kubectl("get", "--raw", "/readyz", "--request-timeout=2s", check=False).returncode == 0

@@ -16,6 +16,8 @@ PACKAGES = {
     "openssl": "openssl",
     "tar": "tar",
 }
+PATIENCE = ("-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=5")
+"""A new machine may be at its own updates."""
 RUNC_PACKAGES = {"gcc": "gcc", "pkg-config": "pkg-config"}
 SECCOMP_HEADER = Path("/usr/include/seccomp.h")
 
@@ -38,7 +40,7 @@ def _require(packages: set[str]) -> None:
     if os.geteuid() != 0 or shutil.which("apt-get") is None:
         raise ClusterError(f"install {', '.join(names)}")
     print(f"installing {', '.join(names)}", flush=True)
-    install = ["apt-get", "install", "-y", "-q", "--no-install-recommends", *names]
+    install = ["apt-get", *PATIENCE, "install", "-y", "-q", "--no-install-recommends", *names]
     environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
     if subprocess.run(install, env=environment, capture_output=True, check=False).returncode:
         # Package lists of a new machine may be empty or old.

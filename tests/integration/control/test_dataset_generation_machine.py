@@ -247,7 +247,7 @@ class GenerationMachine(RuleBasedStateMachine):
 
 TestDatasetGenerationMachine = GenerationMachine.TestCase
 TestDatasetGenerationMachine.settings = settings(
-    max_examples=20,
+    max_examples=50,
     stateful_step_count=40,
     # Shrinking takes minutes; a failing life of forty events is readable as it is.
     phases=[Phase.generate],
