@@ -10,7 +10,10 @@ _FIRST: Final = 20_000
 """Below the range that Linux takes the ports of outgoing connections from: nobody gets one of these by chance."""
 
 _worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw")) % 12
-_ports = itertools.cycle(range(_FIRST + _worker * _PER_WORKER, _FIRST + (_worker + 1) * _PER_WORKER))
+# Two runs on one machine begin at different places.
+_ports = (
+    _FIRST + _worker * _PER_WORKER + number % _PER_WORKER for number in itertools.count(os.getpid() * 37 % _PER_WORKER)
+)
 
 
 def find_free_port() -> int:

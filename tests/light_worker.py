@@ -1,6 +1,6 @@
 """A worker without torch for tests of the launcher: `light_worker.py MODE DOCUMENT RUN_FOLDER RING`.
 
-Its collective is a round over Unix sockets; a lost peer gives the error that gloo gives. Steps are counted to 200.
+Its collective is a round over Unix sockets; a lost peer gives the error that gloo gives.
 """
 
 import os
@@ -20,7 +20,8 @@ from deepsynth_train.progress import StepReport
 from deepsynth_train.run_folder import RunFolder
 from deepsynth_train.worker import run_worker
 
-STEPS = 200
+STEPS = 100_000
+"""Ten minutes at least: a run that is to be stopped does not end before."""
 
 
 class Ring:
@@ -69,13 +70,15 @@ def train(mode: str, meeting: Path) -> Callable[..., Any]:
     def run(_workload: TrainWorkload, heartbeat: Heartbeat, should_stop: Callable[[], bool]) -> Any:
         rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
         ring = Ring(meeting, rank, size)
-        heartbeat.phase("step")
         for step in range(1, STEPS + 1):
             misbehave(mode, rank, step)
             heartbeat.beat()
             if ring.largest(int(should_stop())):
                 return SimpleNamespace(saved_step=step - 1, stopped=True, output=None)
             heartbeat.step(StepReport(step, STEPS, 0.0, 1.0, 1.0, 0.1, 1.0, 1.0, 1.0, 0.0, 1, 1.0))
+            if step == 2:
+                heartbeat.phase("step")  # the limit of a step, which may be short, holds from here on
+            ring.largest(0)  # nobody's heart beats in a step before all have told the one before it
             time.sleep(0.005)
             if mode == "finish" and step == 3:
                 break
@@ -85,9 +88,9 @@ def train(mode: str, meeting: Path) -> Callable[..., Any]:
 
 
 def misbehave(mode: str, rank: int, step: int) -> None:
-    """mode: WHAT-RANK, done at step 3."""
+    """mode: WHAT-RANK, done at step 3; `term` a second later, when the launcher has seen its workers start."""
     what, _, culprit = mode.partition("-")
-    if step != 3 or str(rank) != culprit:
+    if step != (200 if what == "term" else 3) or str(rank) != culprit:
         return
     if what == "kill":
         os.kill(os.getpid(), signal.SIGKILL)

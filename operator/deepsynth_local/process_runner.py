@@ -115,6 +115,8 @@ class _Container:
         self._listener.started()
         if self._stopping.is_set():
             self._signal(signal.SIGTERM)
+        if self._kill_timer is not None and self._kill_timer.when() <= asyncio.get_running_loop().time():
+            self._kill()  # there was nothing to kill when it was due
         code = await self._process.wait()
         await asyncio.to_thread(kill_processes, POD_MARKER, self._uid)
         return ContainerExit(128 - code if code < 0 else code, message=self._read_message(code))

@@ -4,7 +4,6 @@ import base64
 import hashlib
 import json
 import threading
-import time
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
@@ -65,6 +64,8 @@ class Repository:
     commit_seconds: float = 0.0
     commits: dict[str, Commit] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
+    refused: threading.Event = field(default_factory=threading.Event)
+    """Set once a commit came while another was under way; ends the other one's commit_seconds."""
     _busy: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -114,6 +115,7 @@ class Repository:
     def commit(self, branch: str, lines: Iterable[dict[str, Any]], objects: dict[str, bytes]) -> Commit:
         """Apply a commit's NDJSON lines to a branch. 409 while another commit is under way, 412 for a stale parent."""
         if not self._busy.acquire(blocking=False):
+            self.refused.set()
             raise RefusedError(409, "Another commit operation is in progress. Please try again later.")
         try:
             return self._commit(branch, list(lines), objects)
@@ -129,7 +131,7 @@ class Repository:
         tree = dict(self.commits[head].tree)
         for line in lines[1:]:
             _apply(tree, line["key"], line["value"], objects)
-        time.sleep(self.commit_seconds)
+        self.refused.wait(self.commit_seconds)
         return self._record(branch, head, header["summary"], tree)
 
     def _record(self, branch: str, parent: str | None, title: str, tree: dict[str, Blob]) -> Commit:

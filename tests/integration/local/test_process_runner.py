@@ -10,11 +10,19 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_local import leftovers, process_runner
 from deepsynth_local.container import RUNS_MARKER
 from deepsynth_local.leftovers import find_processes, kill_processes
 from deepsynth_local.pod_runner import ContainerExit
 from deepsynth_local.process_runner import ProcessRunner
 from deepsynth_local.runs_folder import RunsFolder
+
+
+@pytest.fixture(autouse=True)
+def _patience(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A starved machine may take its time."""
+    monkeypatch.setattr(leftovers, "_PATIENCE_SECONDS", 600)
+    monkeypatch.setattr(process_runner, "REPORT_TIMEOUT_SECONDS", 600)
 
 
 class Listener:
@@ -38,7 +46,7 @@ class Listener:
 
 def build_pod(code: str, name: str = "pod", **extra: Any) -> dict[str, Any]:
     container = {"command": ["python", "-c", code], **extra}
-    metadata = {"name": name, "uid": f"uid-{name}", "labels": {"deepsynth.io/step": "render"}}
+    metadata = {"name": name, "uid": f"{os.getpid()}-{name}", "labels": {"deepsynth.io/step": "render"}}
     return {"metadata": metadata, "spec": {"containers": [container]}}
 
 
@@ -46,7 +54,7 @@ def with_runner(tmp_path: Path, body: Callable[[ProcessRunner, Listener], Awaita
     async def main() -> None:
         runner = ProcessRunner(RunsFolder.open(tmp_path), cores)
         try:
-            await asyncio.wait_for(body(runner, Listener()), 30)
+            await body(runner, Listener())
         finally:
             await runner.close()
 
@@ -96,7 +104,7 @@ def test_a_stopped_pod_gets_the_time_to_save(tmp_path: Path) -> None:
         pod = build_pod(code)
         runner.start(pod, {}, listener)
         await wait_for((tmp_path / "volumes/ready").exists)
-        runner.stop(pod, 20)
+        runner.stop(pod, 600)
         assert (await listener.exit).exit_code == 143
 
     with_runner(tmp_path, body)
@@ -122,6 +130,22 @@ def test_a_pod_that_does_not_stop_is_killed_with_all_it_started(tmp_path: Path) 
 
     with_runner(tmp_path, body)
     assert find_processes(RUNS_MARKER, str(tmp_path)) == []
+
+
+def test_a_pod_that_is_to_be_killed_while_it_starts_is_killed_once_it_runs(tmp_path: Path) -> None:
+    async def body(runner: ProcessRunner, listener: Listener) -> None:
+        pod = build_pod("import time; time.sleep(600)")
+        runner.start(pod, {}, listener)
+        await asyncio.sleep(0)
+        assert not listener.is_started.is_set()
+        runner.stop(pod, 0)
+        assert (await listener.exit).exit_code == 137
+
+    handler = signal.signal(signal.SIGTERM, signal.SIG_IGN)  # which the pod inherits: it is deaf from its first moment
+    try:
+        with_runner(tmp_path, body)
+    finally:
+        signal.signal(signal.SIGTERM, handler)
 
 
 def test_a_pod_stopped_before_its_turn_never_starts(tmp_path: Path) -> None:
@@ -202,7 +226,7 @@ def test_pods_of_a_command_that_was_killed_are_found_and_ended(tmp_path: Path) -
             sys.executable, "-c", program, stdout=asyncio.subprocess.PIPE, env={**os.environ}
         )
         assert command.stdout is not None
-        await asyncio.wait_for(command.stdout.readline(), 20)
+        await command.stdout.readline()
         command.send_signal(signal.SIGKILL)
         await command.wait()
 

@@ -2,6 +2,7 @@
 
 import io
 import json
+import re
 import subprocess
 import time
 import urllib.request
@@ -99,9 +100,9 @@ def test_from_the_hub_to_the_hub_with_a_kill_in_every_step(build_steps: Build, h
 def kill_at(hub: HubServer, steps: Steps, step: str, route: str, index: int | None = None) -> None:
     """Start a step and end it with SIGKILL as soon as it has sent a request to `route`."""
     steps.prepare(step, index)
-    before, deadline = hub.count(route), time.monotonic() + 60
+    before = hub.count(route)
     with subprocess.Popen(steps.build_command(step), stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
-        while hub.count(route) == before and process.poll() is None and time.monotonic() < deadline:
+        while hub.count(route) == before and process.poll() is None:
             time.sleep(0.001)
         process.kill()
         _, errors = process.communicate()
@@ -155,7 +156,7 @@ def test_waiting_for_a_rate_limit_is_shown_in_the_report(
     port, seen = find_free_port(), []
 
     def look(_: float) -> None:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/report", timeout=10) as answer:
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/report", timeout=600) as answer:
             seen.append(json.load(answer)[step]["waiting"])
 
     monkeypatch.setenv("DEEPSYNTH_REPORT_ADDRESS", f"127.0.0.1:{port}")
@@ -163,7 +164,9 @@ def test_waiting_for_a_rate_limit_is_shown_in_the_report(
     hub.faults.seconds = 100
     hub.fail_next("commit", "throttle")
     report = steps.succeed(step, 0)
-    assert seen[0].startswith("the Hub's rate limit is reached, for another 10")
+    left = re.fullmatch(r"the Hub's rate limit is reached, for another (\d+) s", seen[0])
+    assert left is not None
+    assert 0 < int(left[1]) <= 102
     assert getattr(report, step).waiting == ""
 
 

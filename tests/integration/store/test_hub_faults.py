@@ -43,7 +43,7 @@ def test_conflicts_are_tried_again_after_growing_pauses(hub: HubServer, pauses: 
     revision = generation.run(open_target(URI, generation.digest))
     assert_published_once(hub, generation, revision)
     assert len(pauses) >= 7
-    assert 16 <= max(pauses) <= 30
+    assert 15 <= max(pauses) <= 30
 
 
 def test_the_answer_to_the_publishing_commit_may_be_lost(hub: HubServer) -> None:
@@ -93,9 +93,9 @@ def test_a_process_killed_between_any_two_requests_goes_on_where_it_was(hub: Hub
 
 
 def test_many_writers_stage_into_one_repository(hub: HubServer) -> None:
-    hub.hub.commit_seconds = 0.005
     generation = build_generation("one", shards=8)
     open_target(URI, generation.digest).prepare()
+    hub.repository(REPO).commit_seconds = 600  # or until another writer was refused
 
     def stage(shard: str) -> None:
         receipt = f"receipts/{shard[-13:-8]}.json"
@@ -132,12 +132,12 @@ def test_two_processes_that_publish_the_same_plan_agree(hub: HubServer, route: s
 
 
 def test_two_generations_published_at_once_never_mix(hub: HubServer) -> None:
-    hub.hub.commit_seconds = 0.005
     generations = [build_generation(name, shards=shards) for name, shards in [("one", 3), ("two", 1), ("three", 2)]]
     for generation in generations:
         target = open_target(URI, generation.digest)
         target.prepare()
         generation.render(target)
+    hub.repository(REPO).commit_seconds = 600  # or until another one was refused
     revisions: dict[str, str] = {}
 
     def publish(generation: Generation) -> None:

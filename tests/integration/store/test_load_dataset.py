@@ -24,9 +24,10 @@ def test_a_published_data_set_loads_at_once_and_streaming(hub: HubServer, tmp_pa
     generation = build_generation("one", shards=3, rows=15)
     revision = generation.run(open_target("hf://datasets/someone/pages", generation.digest))
     library = {"HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "USE_TORCH": "0"}
+    library |= {"HF_HUB_ETAG_TIMEOUT": "600", "HF_HUB_DOWNLOAD_TIMEOUT": "600"}
     environment = {**os.environ, **library}
     command = [sys.executable, "-c", LOAD, "someone/pages", revision]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=120, check=False)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
     expected = [f"one {shard} {row}" for shard in range(3) for row in range(15)]
     assert json.loads(done.stdout) == {"streamed": expected, "loaded": expected}

@@ -73,7 +73,10 @@ class Watchdog:
         ready = [rank for rank in self._workers.living if self._folder.stacks(rank).exists()]
         self._workers.request_stacks(ready)
         deadline = time.monotonic() + STACKS_WAIT
-        while time.monotonic() < deadline and not all(self._folder.stacks(rank).stat().st_size for rank in ready):
+        sizes: list[int] = []
+        while time.monotonic() < deadline:
             time.sleep(0.05)
-        time.sleep(0.05)  # a file is written line by line
+            before, sizes = sizes, [self._folder.stacks(rank).stat().st_size for rank in ready]
+            if all(sizes) and sizes == before:  # a file is written line by line
+                break
         return {rank: self._folder.stacks(rank).read_text(errors="replace") for rank in ready}
