@@ -26,7 +26,7 @@ class Listed:
         """Until it has paused so often."""
         self.most_pauses = pauses
         task = asyncio.create_task(self.listing.run())
-        await asyncio.wait({task}, timeout=20)
+        await asyncio.wait({task}, timeout=600)
         assert task.cancelled()
 
     async def _pause(self, seconds: float) -> None:

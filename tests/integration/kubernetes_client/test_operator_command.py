@@ -29,7 +29,7 @@ def write_kubeconfig(path: Path, server: WatchedApiServer) -> None:
     path.write_text(json.dumps(config))
 
 
-def wait_until(process: subprocess.Popen[bytes], log: Path, check: Callable[[], object], seconds: float = 90) -> None:
+def wait_until(process: subprocess.Popen[bytes], log: Path, check: Callable[[], object], seconds: float = 600) -> None:
     deadline = time.monotonic() + seconds
     while not check():
         assert process.poll() is None, log.read_text()
@@ -55,7 +55,7 @@ def test_it_works_until_sigterm_and_ends_with_success(tmp_path: Path) -> None:
             server.put(a_training_run().to_manifest())
             wait_until(process, log, lambda: server.get("Job", "read-xsum-train-1"))
             process.send_signal(signal.SIGTERM)
-            assert process.wait(timeout=60) == 0
+            assert process.wait(timeout=600) == 0
         finally:
             process.kill()
     lines = [json.loads(line) for line in log.read_text().splitlines()]

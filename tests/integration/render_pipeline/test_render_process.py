@@ -39,7 +39,7 @@ def test_datasets_opens_what_was_rendered(build_steps: Build, tmp_path: Path, mo
     monkeypatch.setenv("HF_HOME", str(tmp_path / "hf"))
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     command = [sys.executable, "-c", LOAD, str(tmp_path / "out")]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
     found: dict[str, Any] = json.loads(done.stdout)
     documents: dict[str, str] = {}
     for name, text in found["pages"]:
