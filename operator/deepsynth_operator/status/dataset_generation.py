@@ -124,7 +124,7 @@ def _advance(status: DatasetGenerationStatus, observed: ObservedGeneration, sett
     """The next step of the resource's life, given that `status` tells all that was seen."""
     generation, live = observed.generation, get_live(status)
     if live is not None:
-        return status, _describe_live(live, observed, settings.poll_seconds)
+        return status, _describe_live(live, observed, settings.poll_seconds, now)
     if status.output is not None:
         message = f"{status.output.rows} documents, {status.output.pages} pages at {status.output.uri}"
         return status.updated(completion_time=now), Situation("Complete", "Published", message)
@@ -182,10 +182,12 @@ def _start_next(
         step=step, name=build_job_name(generation, step, number), number=number, start_time=now, image=image
     )
     status = status.updated(jobs=[*status.jobs, entry][-KEPT_JOBS:], start_time=status.start_time or now)
-    return status, _describe_live(entry, observed, settings.poll_seconds)
+    return status, _describe_live(entry, observed, settings.poll_seconds, now)
 
 
-def _describe_live(entry: ChildJob, observed: ObservedGeneration, poll_seconds: int) -> GenerationSituation:
+def _describe_live(
+    entry: ChildJob, observed: ObservedGeneration, poll_seconds: int, now: datetime
+) -> GenerationSituation:
     """The situation while a Job is at work."""
     job, pods = observed.children.find_job(entry.name), observed.children.get_pods(entry.name)
     if job is None:
@@ -193,8 +195,8 @@ def _describe_live(entry: ChildJob, observed: ObservedGeneration, poll_seconds: 
         return Situation("Starting", "CreatingJob", f"creating Job {entry.name}", accepted=not first)
     if job.suspended:
         return Situation("Queued", "Queued", f"Job {job.name} waits for its queue")
-    obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods)
-    reason, message = obstacle.reason if obstacle else None, describe_start(pods)
+    obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
+    reason, message = obstacle.reason if obstacle else None, describe_start(pods, now)
     if entry.step == "plan" and entry.running_time is None:
         return Situation("Starting", reason or "Starting", message, check_after=poll_seconds)
     return _name_state(entry.step, reason, message, poll_seconds)

@@ -35,9 +35,9 @@ def describe_live(
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
     if _is_starting(status, attempt, now):
-        obstacle = find_obstacle(pods)
+        obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else "Starting"
-        return Situation("Starting", reason, f"{name}: {describe_start(pods)}", check_after=poll_seconds)
+        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}", check_after=poll_seconds)
     return Situation("Running", "Running", name, check_after=poll_seconds)
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_operator.observed import ObservedJob, ObservedPod
 from deepsynth_operator.status.outcomes import Cause
-from deepsynth_operator.status.starting import find_configuration_error
+from deepsynth_operator.status.starting import find_configuration_error, find_obstacle
 
 _SETTLING: Final = timedelta(seconds=60)
 """How long a pod that has a node may be hindered by what passes, such as a Secret that is fetched late."""
@@ -33,13 +33,13 @@ def find_start_timeout(
         return None
     settling = min(_SETTLING, timeout / 2)
     settled = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling]
-    if (error := find_configuration_error(settled)) is not None:
+    if (error := find_configuration_error(settled, now)) is not None:
         return Cause("Failed", error.reason, error.message, node=error.pod.node, time=now)
-    return Cause("Disrupted", "NotStarted", _describe(run, pods))
+    return Cause("Disrupted", "NotStarted", _describe(run, pods, now))
 
 
-def _describe(run: TrainingRun, pods: Sequence[ObservedPod]) -> str:
+def _describe(run: TrainingRun, pods: Sequence[ObservedPod], now: datetime) -> str:
     started = sum(pod.started is not None for pod in pods)
-    reasons = [pod.unschedulable for pod in pods if pod.unschedulable]
     text = f"{started} of {run.spec.num_nodes} pods ran within {run.spec.start_timeout_seconds} s"
-    return f"{text}: {reasons[0]}" if reasons else text
+    obstacle = find_obstacle(pods, now)
+    return f"{text}: {obstacle.message}" if obstacle else text

@@ -81,6 +81,32 @@ def test_a_container_that_is_being_created_is_no_obstacle() -> None:
     assert (get_reason(decision)[0], get_warnings(decision)) == ("Starting", [])
 
 
+@pytest.mark.parametrize("waiting", ["ContainerCreating", "PodInitializing"])
+def test_a_container_that_is_being_created_for_minutes_is_told_with_where_to_look(waiting: str) -> None:
+    """A volume that is missing is told in the pod's Events alone."""
+    pods = [a_waiting_pod(0, waiting_reason=waiting), a_pod(1)]
+    assert get_reason(decide(a_starting_run(), RUNNING_JOB, pods, after=299))[0] == "Starting"
+    decision = decide(a_starting_run(), RUNNING_JOB, pods, after=300)
+    assert (decision.status.state, get_reason(decision)[0]) == ("Starting", waiting)
+    assert "kubectl describe pod" in get_reason(decision)[1]
+    assert [event.reason for event in get_warnings(decision)] == [waiting]
+    (attempt,) = decide(a_starting_run(), RUNNING_JOB, pods, after=600).status.attempts
+    assert (attempt.outcome, attempt.reason) == ("Disrupted", "NotStarted")
+    assert f"1 of 2 pods ran within 600 s: pod read-xsum-train-1-0: {waiting}" in attempt.message
+
+
+def test_what_a_person_must_mend_is_told_before_a_container_that_takes_long() -> None:
+    pods = [a_waiting_pod(0, waiting_reason="ContainerCreating"), a_waiting_pod(1, **SECRET)]
+    assert get_reason(decide(a_starting_run(), RUNNING_JOB, pods, after=400))[0] == "CreateContainerConfigError"
+
+
+def test_a_generation_whose_pods_are_being_created_for_minutes_goes_on_waiting_and_says_so() -> None:
+    pods = [a_generation_pod({"waiting_reason": "ContainerCreating"})]
+    decision = decide_on(a_live_generation(), pods, after=3600)
+    assert (decision.status.state, decision.status.summary.reason) == ("Starting", "ContainerCreating")
+    assert "a volume that is missing" in get_reason(decision)[1]
+
+
 def test_a_missing_secret_ends_the_run_at_its_start_timeout_and_is_not_tried_again() -> None:
     pods = [a_waiting_pod(0, **SECRET), a_waiting_pod(1, **SECRET)]
     before = decide(a_starting_run(), RUNNING_JOB, pods, after=599)
