@@ -47,11 +47,7 @@ benchmark-trainer: $(READY) ## Measure the training loop beside Hugging Face's T
 .PHONY: test
 test: $(READY) ## Run the tests with coverage
 	@$(BIN)/coverage erase
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --cov --cov-report=
-	@$(MAKE) --no-print-directory coverage
-
-.PHONY: coverage
-coverage: $(READY) ## Show what the last tests covered; fails where that is too little
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 900 --cov --cov-report=
 	@$(BIN)/coverage report --include='operator/*' --fail-under=90
 	@$(BIN)/coverage report --include='workloads/*' --fail-under=85
 
@@ -92,7 +88,7 @@ cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
 
 .PHONY: chart-test
 chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go module the first time)
-	@$(BIN)/pytest -n 2 tests/chart
+	@$(BIN)/pytest -n 2 --timeout 900 tests/chart
 
 .PHONY: demo-cluster
 demo-cluster: $(READY) ## Do the demo's job on a real two-node cluster, from nothing to a trained model

@@ -30,8 +30,8 @@ class WatchedApiServer(FakeApiServer):
         """Tests change objects in threads of their own: what happens while a watch begins is told once."""
 
     def break_watches(self) -> None:
-        while self._open:
-            send, _ = self._open.popitem()
+        for send in list(self._open):
+            self._open.pop(send, None)
             send(None)
 
     def fail_a_watch(self) -> None:

@@ -17,7 +17,7 @@ _ports = (
 
 
 def find_free_port() -> int:
-    """A port that nobody listens on, and that no other test of this run is given."""
+    """A port that nobody listens on, and that this process is not given again soon."""
     while True:
         with socket.socket() as probe:
             probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # servers do so too: TIME_WAIT is no listener

@@ -21,7 +21,7 @@ from deepsynth_train.run_folder import RunFolder
 from deepsynth_train.worker import run_worker
 
 STEPS = 100_000
-"""Ten minutes at least: a run that is to be stopped does not end before."""
+"""Minutes: a run that is to be stopped does not end before."""
 
 
 class Ring:

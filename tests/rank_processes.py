@@ -35,7 +35,7 @@ def run_ranks(size: int, folder: Path, function: Callable[..., Any], *arguments:
 
 def join_ranks(processes: list[Any]) -> list[int]:
     for process in processes:
-        process.join(1800)
+        process.join(600)
         if process.is_alive():
             process.kill()
             raise TimeoutError(f"{process} did not end")

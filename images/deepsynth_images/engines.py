@@ -13,6 +13,7 @@ from deepsynth_images.layout import prune_layout
 from deepsynth_images.machine import require_commands
 
 PULL_SECONDS: Final = 120
+"""Also for a service to answer at all."""
 STORE_OPTION: Final = "overlay.skip_mount_home=true"
 """Without it, a mount stays behind that keeps the folder from being deleted."""
 
@@ -108,7 +109,7 @@ class Buildah:
 def find_engine(folder: Path) -> Engine:
     """Docker or Podman where they answer, else Buildah, installed where that is possible. Raises ImageError."""
     for program in ("docker", "podman"):
-        if shutil.which(program) and _succeeds([program, "info"]):
+        if shutil.which(program) and _succeeds([program, "info"], PULL_SECONDS):
             return CommandLine(program)
     require_commands("buildah")
     return Buildah(folder / "buildah")

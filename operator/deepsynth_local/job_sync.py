@@ -248,7 +248,7 @@ def get_count(pod: Object, annotation: str) -> int:
 
 
 def get_finish_time(pod: Object) -> datetime:
-    """When an ended pod did: as its container tells, or its deletion where it never had one."""
+    """When an ended pod did: as its container tells, else its deletion, else its creation."""
     metadata, statuses = pod["metadata"], pod["status"].get("containerStatuses") or [{}]
     finished = statuses[0].get("state", {}).get("terminated", {}).get("finishedAt")
     if not finished and is_deleting(pod):

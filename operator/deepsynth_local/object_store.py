@@ -126,7 +126,7 @@ class ObjectStore:
         self.update(key, lambda item: item["metadata"].update(deletionTimestamp=end, deletionGracePeriodSeconds=grace))
 
     def remove(self, key: Key) -> None:
-        """Take a marked object away as soon as it has no finalizers: its grace has ended."""
+        """Take an object that is being deleted away as soon as it has no finalizers: its grace has ended."""
         self.update(key, _end_grace)
         self._remove_if_free(key)
 

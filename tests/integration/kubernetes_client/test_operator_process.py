@@ -51,7 +51,7 @@ def operate(script: Callable[[Running], Awaitable[None]], *, token: str = "", **
     async def main(server: WatchedApiServer) -> None:
         metrics = Metrics()
         api, reports = ApiServer(build_configuration(server), metrics.count_request), ReportReader(metrics.count_poll)
-        process = ProcessSettings(http_host="127.0.0.1", http_port=0, shutdown_seconds=2, **settings)
+        process = ProcessSettings(**{"http_host": "127.0.0.1", "http_port": 0, "shutdown_seconds": 2, **settings})
         stop = asyncio.Event()
         task = asyncio.create_task(Operator(api, reports, metrics, Settings(), process).run(stop))
         try:
@@ -204,7 +204,7 @@ def test_a_reconcile_that_is_under_way_ends_before_the_operator_does() -> None:
         await asyncio.wait({running.task})
         assert running.server.get("Job", "read-xsum-train-1") is not None
 
-    operate(script)
+    operate(script, shutdown_seconds=600)
 
 
 def test_a_reconcile_that_goes_on_for_too_long_is_broken_off() -> None:

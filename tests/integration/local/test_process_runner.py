@@ -54,7 +54,7 @@ def with_runner(tmp_path: Path, body: Callable[[ProcessRunner, Listener], Awaita
     async def main() -> None:
         runner = ProcessRunner(RunsFolder.open(tmp_path), cores)
         try:
-            await body(runner, Listener())
+            await asyncio.wait_for(body(runner, Listener()), 600)
         finally:
             await runner.close()
 
@@ -97,7 +97,7 @@ def test_a_stopped_pod_gets_the_time_to_save(tmp_path: Path) -> None:
     code = (
         "import signal, sys, time; signal.signal(15, lambda *a: (time.sleep(0.2), print('saved'), sys.exit(143)));"
         + SAY_READY
-        + "time.sleep(60)"
+        + "time.sleep(600)"
     )
 
     async def body(runner: ProcessRunner, listener: Listener) -> None:
@@ -114,9 +114,9 @@ def test_a_stopped_pod_gets_the_time_to_save(tmp_path: Path) -> None:
 def test_a_pod_that_does_not_stop_is_killed_with_all_it_started(tmp_path: Path) -> None:
     code = (
         "import subprocess, signal, sys, time; signal.signal(15, signal.SIG_IGN);"
-        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)'], start_new_session=True);"
+        "subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], start_new_session=True);"
         + SAY_READY
-        + "time.sleep(60)"
+        + "time.sleep(600)"
     )
 
     async def body(runner: ProcessRunner, listener: Listener) -> None:
@@ -124,7 +124,7 @@ def test_a_pod_that_does_not_stop_is_killed_with_all_it_started(tmp_path: Path) 
         runner.start(pod, {}, listener)
         await wait_for((tmp_path / "volumes/ready").exists)
         await wait_for(lambda: len(find_processes(RUNS_MARKER, str(tmp_path))) == 2)
-        runner.stop(pod, 60)
+        runner.stop(pod, 600)
         runner.stop(pod, 0)
         assert (await listener.exit).exit_code == 137
 
@@ -134,7 +134,7 @@ def test_a_pod_that_does_not_stop_is_killed_with_all_it_started(tmp_path: Path) 
 
 def test_a_pod_that_is_to_be_killed_while_it_starts_is_killed_once_it_runs(tmp_path: Path) -> None:
     async def body(runner: ProcessRunner, listener: Listener) -> None:
-        pod = build_pod("import time; time.sleep(600)")
+        pod = build_pod("import time; time.sleep(60)")
         runner.start(pod, {}, listener)
         await asyncio.sleep(0)
         assert not listener.is_started.is_set()
@@ -150,7 +150,7 @@ def test_a_pod_that_is_to_be_killed_while_it_starts_is_killed_once_it_runs(tmp_p
 
 def test_a_pod_stopped_before_its_turn_never_starts(tmp_path: Path) -> None:
     async def body(runner: ProcessRunner, first: Listener) -> None:
-        runner.start(build_pod(SAY_READY + "import time; time.sleep(60)", "a"), {}, first)
+        runner.start(build_pod(SAY_READY + "import time; time.sleep(600)", "a"), {}, first)
         await first.is_started.wait()
         second, waiting = Listener(), build_pod("print(1)", "b")
         runner.start(waiting, {}, second)
@@ -216,8 +216,8 @@ def test_pods_of_a_command_that_was_killed_are_found_and_ended(tmp_path: Path) -
         "    def started(self): print('started', flush=True)\n"
         "async def main():\n"
         f"    runner = ProcessRunner(RunsFolder.open(pathlib.Path({str(tmp_path)!r})))\n"
-        f"    runner.start({build_pod('import time; time.sleep(60)')!r}, {{}}, Listener())\n"
-        "    await asyncio.sleep(60)\n"
+        f"    runner.start({build_pod('import time; time.sleep(600)')!r}, {{}}, Listener())\n"
+        "    await asyncio.sleep(600)\n"
         "asyncio.run(main())\n"
     )
 

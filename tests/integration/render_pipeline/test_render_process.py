@@ -100,9 +100,9 @@ def test_sigterm_ends_a_render_at_once_and_the_next_one_does_it_all(
     steps.prepare("render", 0)
     before = set(steps.folder.iterdir())
     with subprocess.Popen(steps.build_command("render"), stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-        wait_for_documents(port)
+        wait_for_documents(port, process)
         process.send_signal(signal.SIGTERM)
-        _, errors = process.communicate()
+        _, errors = process.communicate(timeout=600)
     assert process.returncode == 143, errors
     assert errors == b""
     report = json.loads((steps.folder / "termination-log").read_bytes())
@@ -127,13 +127,13 @@ class RefuseAll:
         raise RefusedDocument("Overflow", seed_key)
 
 
-def wait_for_documents(port: int) -> None:
+def wait_for_documents(port: int, process: subprocess.Popen[bytes]) -> None:
     """Until the process reports its first document."""
-    while True:
+    while process.poll() is None:
         try:
             with urllib.request.urlopen(f"http://127.0.0.1:{port}/report", timeout=600) as answer:
                 if (json.load(answer).get("render") or {}).get("documents"):
                     return
         except OSError:
             time.sleep(0.02)
-    raise AssertionError("no document was reported in a minute")
+    raise AssertionError(f"it ended with {process.returncode} before its first document")

@@ -64,7 +64,7 @@ class Attempt:
         raise LookupError(f"no worker of rank {rank}")
 
     def wait(self) -> tuple[int, Report, str]:
-        output, _ = self.process.communicate(timeout=1200)
+        output, _ = self.process.communicate(timeout=600)
         report = parse_report(self._message.read_text())
         assert report is not None
         return self.process.returncode, report, output

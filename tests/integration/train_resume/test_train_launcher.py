@@ -103,7 +103,7 @@ def test_a_node_whose_workers_only_lost_their_peers_exits_69(tmp_path: Path, mon
     command = [sys.executable, __file__, str(tmp_path / "node-1"), "kill-1", str(tmp_path / "ring")]
     with subprocess.Popen(command, env={**os.environ, "JOB_COMPLETION_INDEX": "1"}) as other:
         code, report = launch(tmp_path, "kill-1", ring=tmp_path / "ring", num_nodes=2, num_proc_per_node=1)
-        assert other.wait() == 137
+        assert other.wait(600) == 137
     assert code == ExitCode.PEER_LOST
     assert report.failure is not None
     assert (report.failure.reason, report.failure.rank) == ("PeerLost", 0)
@@ -113,7 +113,7 @@ def test_workers_that_hang_are_ended_with_their_stacks_and_the_culprit_is_named(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "STACKS_WAIT", 600)
-    code, report = launch(tmp_path, "hang-1", hang_timeout=1)
+    code, report = launch(tmp_path, "hang-1", hang_timeout=10)
     assert code == ExitCode.HUNG
     assert report.failure is not None
     assert (report.failure.reason, report.failure.rank, report.failure.step) == ("Hung", 1, 2)
@@ -153,13 +153,15 @@ def test_the_report_is_served_while_the_workers_run(tmp_path: Path, monkeypatch:
                     report = json.load(answer)
             except OSError:
                 continue
-            if report["train"]["step"] > 0:
+            if report["train"]["step"] > 0 and not is_over.is_set():
                 seen.append(report)
                 os.kill(os.getpid(), signal.SIGTERM)
 
     threading.Thread(target=ask, daemon=True).start()
-    code, _ = launch(tmp_path, "long")
-    is_over.set()
+    try:
+        code, _ = launch(tmp_path, "long")
+    finally:
+        is_over.set()
     assert code == ExitCode.STOPPED
     assert seen[0]["train"]["totalSteps"] == light_worker.STEPS
 
