@@ -38,6 +38,8 @@ class BareCluster(Clients):
         self.folder = cache_folder("clusters") / name
         self.kubeconfig = self.folder / "kubeconfig"
         self.volumes = self.folder / "volumes"
+        self._finished = self.folder / "finished"
+        """Not there: a run was killed while it brought it up."""
         self.faults = BareFaults(self)
         # Two checkouts with caches of their own may use the same name.
         self._group = f"deepsynth/{name}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
@@ -57,7 +59,7 @@ class BareCluster(Clients):
         """Bring it up with so many nodes, unless it is up and well; clean what an earlier run left behind."""
         require_root()
         with locked(self.folder.with_suffix(".lock")):
-            if self.is_up and self._answers_soon():
+            if self.is_up and self._finished.exists() and self._answers_soon():
                 self._require_same(count)
                 return
             self._take_down()
@@ -67,6 +69,7 @@ class BareCluster(Clients):
                 program(command)
             try:
                 self._bring_up(count)
+                self._finished.touch()
             except BaseException:
                 self._power_off()  # its folder stays, for its logs
                 raise
