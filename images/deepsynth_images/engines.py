@@ -12,8 +12,8 @@ from deepsynth_images.errors import ImageError
 from deepsynth_images.layout import prune_layout
 from deepsynth_images.machine import require_commands
 
-PULL_SECONDS: Final = 120
-"""Also for a service to answer at all."""
+ANSWER_SECONDS: Final = 120
+"""For a registry to send an image, and for a service to answer at all."""
 STORE_OPTION: Final = "overlay.skip_mount_home=true"
 """Without it, a mount stays behind that keeps the folder from being deleted."""
 
@@ -41,7 +41,7 @@ class CommandLine:
     program: str
 
     def can_pull(self, image: str) -> bool:
-        return self.has(image) or _succeeds([self.program, "pull", "--quiet", image], PULL_SECONDS)
+        return self.has(image) or _succeeds([self.program, "pull", "--quiet", image], ANSWER_SECONDS)
 
     def has(self, image: str) -> bool:
         return _succeeds([self.program, "image", "inspect", image])
@@ -70,7 +70,7 @@ class Buildah:
     folder: Path
 
     def can_pull(self, image: str) -> bool:
-        return self.has(image) or _succeeds([*self._command, "pull", "--quiet", image], PULL_SECONDS)
+        return self.has(image) or _succeeds([*self._command, "pull", "--quiet", image], ANSWER_SECONDS)
 
     def has(self, image: str) -> bool:
         return _succeeds([*self._command, "inspect", "--type", "image", image])
@@ -109,7 +109,7 @@ class Buildah:
 def find_engine(folder: Path) -> Engine:
     """Docker or Podman where they answer, else Buildah, installed where that is possible. Raises ImageError."""
     for program in ("docker", "podman"):
-        if shutil.which(program) and _succeeds([program, "info"], PULL_SECONDS):
+        if shutil.which(program) and _succeeds([program, "info"], ANSWER_SECONDS):
             return CommandLine(program)
     require_commands("buildah")
     return Buildah(folder / "buildah")

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deepsynth_local.completion_indexes import format_indexes, parse_indexes
-from deepsynth_local.object_store import Object, format_time
+from deepsynth_local.object_store import Object, compute_deletion_time, format_time
 from deepsynth_local.pod_failure_policy import judge_pod
 from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
 
@@ -249,9 +249,8 @@ def get_count(pod: Object, annotation: str) -> int:
 
 def get_finish_time(pod: Object) -> datetime:
     """When an ended pod did: as its container tells, else its deletion, else its creation."""
-    metadata, statuses = pod["metadata"], pod["status"].get("containerStatuses") or [{}]
+    statuses = pod["status"].get("containerStatuses") or [{}]
     finished = statuses[0].get("state", {}).get("terminated", {}).get("finishedAt")
     if not finished and is_deleting(pod):
-        grace = timedelta(seconds=metadata["deletionGracePeriodSeconds"])
-        return datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
-    return datetime.fromisoformat(finished or metadata["creationTimestamp"])
+        return compute_deletion_time(pod)
+    return datetime.fromisoformat(finished or pod["metadata"]["creationTimestamp"])

@@ -172,9 +172,14 @@ def get_owner_uids(manifest: Mapping[str, Any]) -> set[str]:
     return {reference["uid"] for reference in manifest["metadata"].get("ownerReferences", ())}
 
 
-def _end_grace(manifest: Object) -> None:
-    """A deletion without grace is dated at the time it was asked for, as by the API server."""
+def compute_deletion_time(manifest: Mapping[str, Any]) -> datetime:
+    """When its deletion was asked for: its deletionTimestamp is the end of the grace period."""
     metadata = manifest["metadata"]
     grace = timedelta(seconds=metadata["deletionGracePeriodSeconds"])
-    asked = datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
-    metadata.update(deletionTimestamp=format_time(asked), deletionGracePeriodSeconds=0)
+    return datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
+
+
+def _end_grace(manifest: Object) -> None:
+    """A deletion without grace is dated at the time it was asked for, as by the API server."""
+    asked = format_time(compute_deletion_time(manifest))
+    manifest["metadata"].update(deletionTimestamp=asked, deletionGracePeriodSeconds=0)

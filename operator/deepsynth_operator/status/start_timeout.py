@@ -33,7 +33,7 @@ def find_start_timeout(
         return None
     settling = min(_SETTLING, timeout / 2)
     settled = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling]
-    if (error := find_configuration_error(settled, now)) is not None:
+    if (error := find_configuration_error(settled)) is not None:
         return Cause("Failed", error.reason, error.message, node=error.pod.node, time=now)
     return Cause("Disrupted", "NotStarted", _describe(run, pods, now))
 

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from itertools import chain
 from typing import Final
 
 from deepsynth_operator.observed import ObservedPod
@@ -11,8 +12,7 @@ _GB: Final = 1e9
 _MB: Final = 1e6
 _PROGRESSING: Final = frozenset({"ContainerCreating", "PodInitializing"})
 """What passes by itself, unless a volume is missing: that is told in the pod's Events alone."""
-_LONG_START: Final = timedelta(minutes=5)
-_LOOK: Final = "for more than 5 minutes: a large image, or a volume that is missing; `kubectl describe pod` tells"
+_LONG_START_MINUTES: Final = 5
 _PULL_FAILED: Final = "ImagePullBackOff"
 UNSCHEDULABLE: Final = "Unschedulable"
 CONFIGURATION_ERRORS: Final = frozenset(
@@ -42,23 +42,16 @@ class Obstacle:
 
 def find_obstacle(pods: Sequence[ObservedPod], now: datetime) -> Obstacle | None:
     """The first thing in the way of any of these pods; None where all go on by themselves."""
-    for pod in pods:
-        if pod.waiting_reason is not None and pod.waiting_reason not in _PROGRESSING:
-            reason = _name_waiting(pod.waiting_reason)
-            return Obstacle(reason, f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}", pod)
-    for pod in pods:
-        if pod.unschedulable:
-            return Obstacle(UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}", pod)
-    for pod in pods:
-        if pod.waiting_reason in _PROGRESSING and pod.scheduled is not None and now >= pod.scheduled + _LONG_START:
-            return Obstacle(pod.waiting_reason, f"pod {pod.name}: {pod.waiting_reason} {_LOOK}", pod)
-    return None
+    waiting = (_find_waiting(pod) for pod in pods)
+    unschedulable = (_find_unschedulable(pod) for pod in pods)
+    slow = (_find_slow_start(pod, now) for pod in pods)
+    return next(filter(None, chain(waiting, unschedulable, slow)), None)
 
 
-def find_configuration_error(pods: Sequence[ObservedPod], now: datetime) -> Obstacle | None:
+def find_configuration_error(pods: Sequence[ObservedPod]) -> Obstacle | None:
     """The first obstacle that a person has to mend."""
-    found = (find_obstacle([pod], now) for pod in pods)
-    return next((item for item in found if item is not None and item.reason in CONFIGURATION_ERRORS), None)
+    waiting = filter(None, map(_find_waiting, pods))
+    return next((obstacle for obstacle in waiting if obstacle.reason in CONFIGURATION_ERRORS), None)
 
 
 def describe_start(pods: Sequence[ObservedPod], now: datetime) -> str:
@@ -71,6 +64,27 @@ def describe_start(pods: Sequence[ObservedPod], now: datetime) -> str:
             return f"downloading, {done:.1f} of {total:.1f} {name}"
     obstacle = find_obstacle(pods, now)
     return obstacle.message if obstacle else f"running pods: {sum(pod.is_at_work for pod in pods)}"
+
+
+def _find_waiting(pod: ObservedPod) -> Obstacle | None:
+    if pod.waiting_reason is None or pod.waiting_reason in _PROGRESSING:
+        return None
+    reason = _name_waiting(pod.waiting_reason)
+    return Obstacle(reason, f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}", pod)
+
+
+def _find_unschedulable(pod: ObservedPod) -> Obstacle | None:
+    return Obstacle(UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}", pod) if pod.unschedulable else None
+
+
+def _find_slow_start(pod: ObservedPod, now: datetime) -> Obstacle | None:
+    if pod.waiting_reason not in _PROGRESSING or pod.scheduled is None:
+        return None
+    if now < pod.scheduled + timedelta(minutes=_LONG_START_MINUTES):
+        return None
+    look = "a large image, or a volume that is missing; `kubectl describe pod` tells"
+    message = f"pod {pod.name}: {pod.waiting_reason} for more than {_LONG_START_MINUTES} minutes: {look}"
+    return Obstacle(pod.waiting_reason, message, pod)
 
 
 def _name_waiting(reason: str) -> str:

@@ -109,7 +109,7 @@ def _conclude_stuck(jobs: Sequence[ChildJob], pods: Sequence[ObservedPod], now: 
     """Where a pod of this Job or of the one before ran, image and Secrets are there, and the node is at fault."""
     living = [pod for pod in pods if not pod.has_ended]
     hindered = [pod for pod in living if pod.scheduled is not None and now >= pod.scheduled + START_TIMEOUT]
-    error = find_configuration_error(hindered, now)
+    error = find_configuration_error(hindered)
     at_work = any(pod.is_at_work or (pod.finished is not None and now < pod.finished + BETWEEN_SHARDS) for pod in pods)
     if error is None or at_work:
         return None

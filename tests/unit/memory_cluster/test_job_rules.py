@@ -225,6 +225,7 @@ def test_an_index_whose_pod_never_had_a_node_is_tried_again_after_the_delay(fixt
     """Such a pod never had a container: when it ended is known from its deletion alone."""
     stop_scheduling(fixture.cluster)
     fixture.create(a_render_job(1))
+    fixture.clock.advance(3600)
     disrupt(fixture.cluster, "job-0")
     (failed,) = find_pods(fixture.cluster)
     assert failed["status"]["phase"] == "Failed"

@@ -154,3 +154,13 @@ def test_rank_0_alone_logs_steps_and_notes(folder: RunFolder, caplog: pytest.Log
         heartbeat.note("something")
         heartbeat.checkpoints([], ["adopted"])
     assert caplog.messages == ["step 3/10: loss 1.25, 8 samples/s, 7 s to go", "something", "adopted"]
+
+
+def test_the_first_step_is_logged_on_a_machine_that_has_just_started(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose monotonic clock is near 0."""
+    caplog.set_level(logging.INFO, logger="deepsynth_train")
+    monkeypatch.setattr("time.monotonic", lambda: 3.0)
+    Heartbeat(folder, attempt=1, rank=0, local_rank=0).step(STEP)
+    assert caplog.messages == ["step 3/10: loss 1.25, 8 samples/s, 7 s to go"]
