@@ -57,8 +57,8 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
-	@$(BIN)/python -m deepsynth_api.crd_files --check .
-	@$(BIN)/python charts/values_table.py --check
+	@$(BIN)/python -m deepsynth_api.crd.files --check .
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
 
 .PHONY: format
 format: $(READY) ## Format the code and mend what the linter can
@@ -67,24 +67,24 @@ format: $(READY) ## Format the code and mend what the linter can
 
 .PHONY: crds
 crds: $(READY) ## Write crds/*.yaml and the chart's copy of them from the types
-	@$(BIN)/python -m deepsynth_api.crd_files --write .
+	@$(BIN)/python -m deepsynth_api.crd.files --write .
 
 .PHONY: images
 images: $(READY) ## Build the images with Docker, Podman or Buildah: [IMAGES='cpu gpu'] [BASE=python:3.12-slim]
-	@PYTHONPATH=images $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu)
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu)
 
 .PHONY: cluster-up
 cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=deepsynth] [NODES=2] [KUBERNETES=1.34]
-	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tests $(BIN)/python -m e2e.cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))
+	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))
 
 .PHONY: cluster-load
 cluster-load: images ## Build the images and put them on its nodes: [NAME=deepsynth] [IMAGES='cpu gpu']
-	@PYTHONPATH=images $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu) | awk '{print $$2}' | \
-		PYTHONPATH=tests xargs $(BIN)/python -m e2e.cluster $(if $(NAME),--name $(NAME)) load
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu) | awk '{print $$2}' | \
+		PYTHONPATH=tools xargs $(BIN)/python -m deepsynth_cluster $(if $(NAME),--name $(NAME)) load
 
 .PHONY: cluster-down
 cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
-	@PYTHONPATH=tests $(BIN)/python -m e2e.cluster down $(if $(NAME),--name $(NAME))
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster down $(if $(NAME),--name $(NAME))
 
 .PHONY: chart-test
 chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go module the first time)
@@ -92,14 +92,14 @@ chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go mod
 
 .PHONY: demo-cluster
 demo-cluster: $(READY) ## Do the demo's job on a real two-node cluster, from nothing to a trained model
-	@PYTHONPATH=tests:images $(BIN)/python -m e2e.demo
+	@PYTHONPATH=tests:tools $(BIN)/python -m e2e.demo
 
 .PHONY: e2e-build e2e-programs e2e-hub
 e2e-build: e2e-programs images e2e-hub ## Build what the tests on a cluster would build when they need it: [KUBERNETES=1.34]
 e2e-programs: $(READY)
-	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tests $(BIN)/python -m e2e.cluster.programs
+	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster.programs
 e2e-hub: $(READY)
-	@PYTHONPATH=tests:images $(BIN)/python -m e2e.hub.shardline
+	@PYTHONPATH=tests:tools $(BIN)/python -m e2e.hub.shardline
 
 .PHONY: e2e
 e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.py] [KUBERNETES=1.34]
@@ -111,7 +111,7 @@ e2e-smoke: $(READY) ## Test the main path, failures, admission, rights and one k
 
 .PHONY: chart-readme
 chart-readme: $(READY) ## Write the table of values into the chart's README
-	@$(BIN)/python charts/values_table.py --write
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --write
 
 .PHONY: lock
 lock: $(READY) ## Lock the requirements again (versions and hashes, no addresses)

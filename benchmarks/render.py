@@ -20,13 +20,13 @@ import datasets
 from PIL import Image, ImageDraw, ImageFont
 
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_render.characters import normalise
-from deepsynth_render.fonts import load_font
 from deepsynth_render.page import PageRenderer
+from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import build_geometry
 from deepsynth_render.page.png import Compression
 from deepsynth_render.page.raster import PAGES_BEFORE_COMPILING
-from deepsynth_render.shard import Document, ShardWriter
+from deepsynth_render.render.shard_writer import Document, ShardWriter
 from deepsynth_render.sources.docstrings import DocstringSource
 
 PAGE = PageSettings(size="1024", font_families=["DejaVu Sans"], font_sizes_px=[18], margin_px=32, line_height="1.25")

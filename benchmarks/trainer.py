@@ -13,10 +13,10 @@ import torch
 
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models import Batch, PageModel, Sample, build_page_model
-from deepsynth_train.optimizer import build_optimizer
-from deepsynth_train.precision import LossScale, build_autocast
-from deepsynth_train.sharding import build_reduction, place_module
-from deepsynth_train.step import Flags, Stepper
+from deepsynth_train.optimization.optimizer import build_optimizer
+from deepsynth_train.optimization.precision import LossScale, build_autocast
+from deepsynth_train.optimization.sharding import build_reduction, place_module
+from deepsynth_train.optimization.step import Flags, Stepper
 from deepsynth_train.world import World, join_world
 
 STEPS = 5

@@ -8,14 +8,13 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from deepsynth_api.crd import KINDS
+from deepsynth_api.crd.schema import KINDS
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.exit_codes import ExitCode
-from deepsynth_local.admission import DEFAULT_NAMESPACE
 from deepsynth_local.command_line import build_parser
 from deepsynth_local.get import KIND_NAMES, NotFoundError, get_resources
-from deepsynth_local.resource_store import ResourceStore
-from deepsynth_local.runs_folder import RunsFolder
+from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore
+from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.templates import build_generation, build_run, format_presets, format_resource
 
 FAILED: Final = 1

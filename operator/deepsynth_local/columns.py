@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from deepsynth_api.crd import build_crd
+from deepsynth_api.crd.schema import build_crd
 
 Resource = Mapping[str, Any]
 

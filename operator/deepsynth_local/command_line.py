@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from deepsynth_local.get import KIND_NAMES
-from deepsynth_local.runs_folder import DEFAULT_RUNS
+from deepsynth_local.runs.runs_folder import DEFAULT_RUNS
 from deepsynth_local.templates import DEFAULT_MODEL
 
 _EXAMPLES = """\

@@ -7,18 +7,18 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deepsynth_api.errors import TemporaryError
+from deepsynth_local.admission.local_checks import Resource
 from deepsynth_local.display import Display
-from deepsynth_local.local_checks import Resource
-from deepsynth_local.memory_cluster import MemoryCluster
-from deepsynth_local.object_store import Key, WatchEvent, key_of
-from deepsynth_local.resource_store import ResourceStore
-from deepsynth_operator.cluster import ResourceKind
-from deepsynth_operator.errors import ControllerError
-from deepsynth_operator.queue import WorkQueue
-from deepsynth_operator.reconcile import reconcile
-from deepsynth_operator.references import find_references
-from deepsynth_operator.settings import Settings
-from deepsynth_operator.watch_events import find_owner
+from deepsynth_local.runs.resource_store import ResourceStore
+from deepsynth_operator.controller.reconcile import reconcile
+from deepsynth_operator.controller.references import find_references
+from deepsynth_operator.controller.work_queue import WorkQueue
+from deepsynth_operator.core.cluster import ResourceKind
+from deepsynth_operator.core.errors import ControllerError
+from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.kubernetes.watch_events import find_owner
+from deepsynth_simulator.memory_cluster import MemoryCluster
+from deepsynth_simulator.object_store import Key, WatchEvent, key_of
 
 LOCAL_SETTINGS: Final = Settings(render_image="local", train_image="local", poll_seconds=2)
 _KINDS: Final[Mapping[str, ResourceKind]] = {"DatasetGeneration": "DatasetGeneration", "TrainingRun": "TrainingRun"}

@@ -11,7 +11,7 @@ from rich.table import Table
 from rich.text import Text
 
 from deepsynth_local.columns import build_table
-from deepsynth_local.memory_cluster import RecordedEvent
+from deepsynth_simulator.memory_cluster import RecordedEvent
 
 Resource = Mapping[str, Any]
 

@@ -7,10 +7,10 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from deepsynth_api.crd import GROUP, KINDS, SHORT_NAMES
+from deepsynth_api.crd.schema import GROUP, KINDS, SHORT_NAMES
 from deepsynth_api.errors import WorkloadError
 from deepsynth_local.columns import build_table, format_table
-from deepsynth_local.resource_store import Resource, ResourceStore
+from deepsynth_local.runs.resource_store import Resource, ResourceStore
 
 Output = Literal["table", "wide", "yaml", "json"]
 

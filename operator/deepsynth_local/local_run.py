@@ -13,20 +13,20 @@ from rich.console import Console
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
-from deepsynth_local.clock import LoopClock
-from deepsynth_local.container import RUNS_MARKER
+from deepsynth_local.admission.local_checks import Resource, check_disk, count_gpus
+from deepsynth_local.admission.manifest_file import read_manifests
+from deepsynth_local.admission.prepare import Plan, prepare
 from deepsynth_local.controller import LocalController
 from deepsynth_local.display import build_display
-from deepsynth_local.leftovers import kill_processes
-from deepsynth_local.local_checks import Resource, check_disk, count_gpus
-from deepsynth_local.manifest_file import read_manifests
-from deepsynth_local.memory_cluster import MemoryCluster
-from deepsynth_local.prepare import Plan, prepare
-from deepsynth_local.process_runner import ProcessRunner
-from deepsynth_local.report_html import write_report
-from deepsynth_local.resource_store import ResourceStore
-from deepsynth_local.runs_folder import RunsFolder
+from deepsynth_local.processes.container import RUNS_MARKER
+from deepsynth_local.processes.leftovers import kill_processes
+from deepsynth_local.processes.process_runner import ProcessRunner
+from deepsynth_local.report.page import write_report
+from deepsynth_local.runs.resource_store import ResourceStore
+from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.summary import describe_failure, describe_result
+from deepsynth_simulator.clock import LoopClock
+from deepsynth_simulator.memory_cluster import MemoryCluster
 
 FAILED: Final = 1
 INTERRUPTED: Final = 130

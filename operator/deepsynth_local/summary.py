@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from deepsynth_local.report_data import find_folder
-from deepsynth_local.runs_folder import RunsFolder
+from deepsynth_local.report.data import find_folder
+from deepsynth_local.runs.runs_folder import RunsFolder
 
 Resource = Mapping[str, Any]
 

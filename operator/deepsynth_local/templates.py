@@ -12,7 +12,7 @@ import yaml
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.presets import PRESETS
 from deepsynth_api.v1alpha1.dataset_generation import PresetName
-from deepsynth_local.admission import API_VERSION
+from deepsynth_local.admission.admit import API_VERSION
 from deepsynth_local.columns import format_table
 
 DEFAULT_MODEL: Final = "hf://deepseek-community/DeepSeek-OCR-2"

@@ -4,9 +4,9 @@ import asyncio
 import sys
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_operator.logs import configure_logs
-from deepsynth_operator.settings import ProcessSettings, Settings
-from deepsynth_operator.startup import run_operator
+from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.process.logs import configure_logs
+from deepsynth_operator.process.startup import run_operator
 
 
 def main() -> int:

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 import yaml
 
-from deepsynth_api.crd import KINDS, build_crd
-from helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, merge, render, render_text
-from kubernetes_types import find_misfits
+from chart.kubernetes_types import find_misfits
+from deepsynth_api.crd.schema import KINDS, build_crd
+from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, merge, render, render_text
 
 MONITORING = "monitoring.coreos.com/v1"
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}

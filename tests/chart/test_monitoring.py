@@ -10,21 +10,21 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
-from builders import a_training_run
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_api.workload import REPORT_PORT
-from deepsynth_operator.controller import Controller
-from deepsynth_operator.errors import NotPermitted
-from deepsynth_operator.metrics import Metrics
-from deepsynth_operator.observed import COMPLETION_INDEX_ANNOTATION
-from deepsynth_operator.queue import WorkQueue
-from deepsynth_operator.references import Key
-from deepsynth_operator.report_reader import PollResult
-from deepsynth_operator.resource_cache import ResourceCache
-from deepsynth_operator.settings import ProcessSettings, Settings
-from golden_files import FOLDER
-from helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, RenderError, merge, render
+from deepsynth_operator.controller.controller import Controller
+from deepsynth_operator.controller.work_queue import WorkQueue
+from deepsynth_operator.core.errors import NotPermitted
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION
+from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.kubernetes.report_reader import PollResult
+from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.process.metrics import Metrics
+from support.builders import a_training_run
+from support.golden_files import FOLDER
+from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, RenderError, merge, render
 
 MONITORING = CHART.parents[1] / "docs" / "monitoring.md"
 SCRAPED = {"job", "namespace"}
@@ -107,7 +107,7 @@ def collect_series() -> dict[str, set[str]]:
     cache = ResourceCache()
     run = a_training_run().to_manifest()
     cache.put("TrainingRun", {**run, "metadata": {**run["metadata"], "resourceVersion": "1"}})
-    metrics.watch(WorkQueue[Key](cast("Any", None)), cache, lambda: [("jobs", 0.0)])
+    metrics.watch(WorkQueue[ResourceKey](cast("Any", None)), cache, lambda: [("jobs", 0.0)])
     metrics.observe_reconcile("TrainingRun", "done", 1.0)
     metrics.count_request("get", "jobs", "200")
     families = text_string_to_metric_families(metrics.render().decode())
@@ -157,9 +157,9 @@ class FailingCluster:
 def test_alerts_on_reconciles_name_results_that_occur(error: Exception, result: str) -> None:
     assert any(f'result="{result}"' in rule["expr"] for rule in list_rules())
     metrics = Metrics()
-    controller = Controller(cast("Any", FailingCluster(error)), Settings(), metrics)
+    controller = Controller(cast("Any", FailingCluster(error)), Settings(), metrics.observe_reconcile)
     with pytest.raises(type(error)):
-        asyncio.run(controller.process(Key("TrainingRun", "default", "read-xsum")))
+        asyncio.run(controller.process(ResourceKey("TrainingRun", "default", "read-xsum")))
     assert f'deepsynth_reconciles_total{{kind="TrainingRun",result="{result}"}} 1.0' in metrics.render().decode()
 
 

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 
-from deepsynth_operator.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
-from helm_chart import NAMESPACE, Manifest, Rendered, render
+from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+from support.helm_chart import NAMESPACE, Manifest, Rendered, render
 
 Right = tuple[str, str, str]
 """Group, resource, verb."""

@@ -9,10 +9,10 @@ from typing import Any
 import pytest
 import yaml
 
-import values_table
+from deepsynth_generators import values_table
 from deepsynth_images.recipe import read_version
-from deepsynth_operator.settings import Settings
-from helm_chart import CHART, EVERYTHING_ON, RenderError, merge, nest, render, run_helm
+from deepsynth_operator.core.settings import Settings
+from support.helm_chart import CHART, EVERYTHING_ON, RenderError, merge, nest, render, run_helm
 
 VALUES = (CHART / "values.yaml").read_text()
 DEFAULTS = yaml.safe_load(VALUES)

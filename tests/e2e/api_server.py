@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from e2e.cluster.clients import Clients
-from e2e.cluster.selection import temporary_cluster
+from deepsynth_cluster.clients import Clients
+from deepsynth_cluster.selection import temporary_cluster
 
 CRDS = Path(__file__).parents[2] / "crds"
 

@@ -5,12 +5,12 @@ from typing import Any
 
 import pytest
 
+from deepsynth_cluster.clients import Clients
+from deepsynth_cluster.interface import Cluster, Faults
+from deepsynth_cluster.selection import provide_cluster
 from deepsynth_images.build import build_image
 from deepsynth_images.recipe import CPU, GPU
 from e2e.api_server import provide_api_server
-from e2e.cluster.clients import Clients
-from e2e.cluster.interface import Cluster, Faults
-from e2e.cluster.selection import provide_cluster
 from e2e.hub.hub_in_cluster import Hub, install_hub
 from e2e.installation import Installation, build_values, forget_users, install, prepare_users
 from e2e.lives import RunLife

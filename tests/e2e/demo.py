@@ -7,14 +7,14 @@ import sys
 import time
 from pathlib import Path
 
+from deepsynth_cluster.bare import BareCluster
+from deepsynth_cluster.cache import ClusterError
+from deepsynth_cluster.programs import program
+from deepsynth_cluster.selection import NAME, NODES
 from deepsynth_images.build import build_image
 from deepsynth_images.errors import ImageError
 from deepsynth_images.recipe import CPU, GPU
 from e2e.api import Api
-from e2e.cluster.bare import BareCluster
-from e2e.cluster.cache import ClusterError
-from e2e.cluster.programs import program
-from e2e.cluster.selection import NAME, NODES
 from e2e.installation import Installation, build_values, forget_users, install, prepare_users
 from e2e.lives import ENDED
 

@@ -3,11 +3,11 @@
 from uuid import uuid4
 
 from deepsynth_api.v1alpha1.pod_template import PodTemplate
+from deepsynth_cluster.interface import Cluster
 from deepsynth_images.build import build_image
 from deepsynth_images.recipe import Recipe
 from deepsynth_operator.manifests.pod import Container, build_pod_spec
 from deepsynth_operator.manifests.volumes import build_scratch_volumes
-from e2e.cluster.interface import Cluster
 from e2e.installation import apply_all
 
 WRITABLE = {"HF_HOME": "/tmp/huggingface", "TORCHINDUCTOR_CACHE_DIR": "/tmp/inductor"}  # noqa: S108 - the pod's own

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from deepsynth_api.v1alpha1 import DatasetGeneration
+from deepsynth_cluster.interface import Cluster
 from e2e.api import Api, wait_until
-from e2e.cluster.interface import Cluster
 from e2e.lives import describe
 from e2e.resources import CLAIM
 

@@ -16,12 +16,12 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from deepsynth_api.labels import OWNER_UID
-from deepsynth_local.job_sync import get_index, is_deleting
-from deepsynth_local.pod_runner import ContainerExit
-from deepsynth_operator.observed import ObservedPod, find_true_condition
+from deepsynth_cluster.interface import Cluster
+from deepsynth_operator.core.observed import ObservedPod, find_true_condition
+from deepsynth_simulator.job_sync import get_index, is_deleting
+from deepsynth_simulator.pod_runner import ContainerExit
 from e2e.api import Api, Manifest, wait_until
-from e2e.cluster.interface import Cluster
-from job_recordings import PodNames, Recording, Step
+from support.job_recordings import PodNames, Recording, Step
 
 JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
 STEP_SECONDS: Final = 90

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from e2e.api import wait_until
-from free_port import find_free_port
+from support.free_port import find_free_port
 
 ANSWER_SECONDS = 10
 

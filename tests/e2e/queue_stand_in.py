@@ -6,8 +6,8 @@ Its webhook suspends Jobs as they are created: a MutatingAdmissionPolicy does th
 import json
 
 from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_cluster.interface import Cluster
 from e2e.api import Api, wait_until
-from e2e.cluster.interface import Cluster
 
 POLICY = {
     "apiVersion": "admissionregistration.k8s.io/v1",

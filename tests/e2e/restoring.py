@@ -1,7 +1,7 @@
 """What a test that failed has broken or left at work is not for the next one to wait for."""
 
+from deepsynth_cluster.interface import Cluster
 from e2e.api import PLURALS, Api, wait_until
-from e2e.cluster.interface import Cluster
 from e2e.installation import Installation
 from e2e.lives import ENDED
 

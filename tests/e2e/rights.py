@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from kubernetes import client, config
 
-from e2e.cluster.interface import Cluster
+from deepsynth_cluster.interface import Cluster
 
 VERBS = ("get", "list", "watch", "create", "update", "patch", "delete", "deletecollection")
 SPECIAL = (

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
-from deepsynth_api.crd import KINDS
-from e2e.cluster.clients import Clients
-from older_resources import OLDER_RESOURCES
+from deepsynth_api.crd.schema import KINDS
+from deepsynth_cluster.clients import Clients
+from support.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
+from support.older_resources import OLDER_RESOURCES
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 NEW = [bad for bad in BAD_SPECS if not bad.has_started]

@@ -10,12 +10,12 @@ import pytest
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from bad_specs import VALID, Kind
-from deepsynth_api.crd import GROUP, VERSION, build_schema
+from deepsynth_api.crd.schema import GROUP, VERSION, build_schema
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_local.admission import admit
-from deepsynth_local.manifest_file import parse_manifests
-from e2e.cluster.clients import Clients
+from deepsynth_cluster.clients import Clients
+from deepsynth_local.admission.admit import admit
+from deepsynth_local.admission.manifest_file import parse_manifests
+from support.bad_specs import VALID, Kind
 
 VALUES: tuple[Any, ...] = (
     0,

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster.bare import BareCluster
-from e2e.cluster.interface import Cluster
-from e2e.cluster.selection import temporary_cluster
+from deepsynth_cluster.bare import BareCluster
+from deepsynth_cluster.interface import Cluster
+from deepsynth_cluster.selection import temporary_cluster
 from e2e.installation import create_restricted_namespace
 from e2e.resources import build_generation, build_run
-from helm_chart import CHART, EVERYTHING_ON, NAMESPACE, merge, render_text
+from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, merge, render_text
 
 pytestmark = pytest.mark.slow
 MONITORING_OFF: dict[str, Any] = merge(

@@ -9,13 +9,13 @@ from typing import Any
 
 import pytest
 
-from e2e.cluster.archives import write_archive
-from e2e.cluster.cache import ClusterError
-from e2e.cluster.control_plane import API_PORT
-from e2e.cluster.interface import Cluster, Faults
-from e2e.cluster.network import CONTROL_PLANE
-from e2e.cluster.programs import KUBERNETES, kubernetes, program
-from e2e.cluster.waiting import wait_until
+from deepsynth_cluster.archives import write_archive
+from deepsynth_cluster.cache import ClusterError
+from deepsynth_cluster.control_plane import API_PORT
+from deepsynth_cluster.interface import Cluster, Faults
+from deepsynth_cluster.network import CONTROL_PLANE
+from deepsynth_cluster.programs import KUBERNETES, kubernetes, program
+from deepsynth_cluster.waiting import wait_until
 from e2e.restoring import mend_nodes
 
 IMAGE = "localhost/deepsynth-probe:1"

@@ -8,11 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from e2e.cluster.bare import BareCluster
-from e2e.cluster.cgroups import ControlGroup, hierarchies
-from e2e.cluster.kind import docker_answers
-from e2e.cluster.selection import temporary_cluster
-from e2e.cluster.waiting import wait_until
+from deepsynth_cluster.bare import BareCluster
+from deepsynth_cluster.cgroups import ControlGroup, hierarchies
+from deepsynth_cluster.kind import docker_answers
+from deepsynth_cluster.selection import temporary_cluster
+from deepsynth_cluster.waiting import wait_until
 
 NAME = "lifecycle"
 
@@ -30,11 +30,11 @@ def scratch() -> Iterator[BareCluster]:
 
 
 def command(*arguments: str) -> list[str]:
-    return [sys.executable, "-m", "e2e.cluster", *arguments, "--name", NAME]
+    return [sys.executable, "-m", "deepsynth_cluster", *arguments, "--name", NAME]
 
 
 def environment() -> dict[str, str]:
-    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[1])}
+    return os.environ | {"PYTHONPATH": str(Path(__file__).parents[2] / "tools")}
 
 
 def processes_of(cluster: BareCluster) -> list[str]:

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from argocd import SCRIPT
-from bad_specs import VALID
-from e2e.cluster.clients import Clients
-from kstatus import judge
+from deepsynth_cluster.clients import Clients
+from support.argocd import SCRIPT
+from support.bad_specs import VALID
+from support.kstatus import judge
 
 RUN = {**VALID["TrainingRun"], "metadata": {"name": "read-xsum"}}
 NAME = "trainingrun/read-xsum"

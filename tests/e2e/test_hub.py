@@ -2,8 +2,8 @@
 
 import pytest
 
+from deepsynth_cluster.interface import Cluster
 from deepsynth_images.recipe import CPU
-from e2e.cluster.interface import Cluster
 from e2e.hub.hub_in_cluster import Hub
 from e2e.image_pods import run_python
 from e2e.installation import create_restricted_namespace

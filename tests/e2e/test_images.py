@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
+from deepsynth_cluster.interface import Cluster
 from deepsynth_images.recipe import CPU, GPU, Recipe, read_version
-from e2e.cluster.interface import Cluster
 from e2e.image_pods import run_python
 from e2e.installation import create_restricted_namespace
 

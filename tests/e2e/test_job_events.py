@@ -11,11 +11,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 import pytest
 
-from e2e.cluster.archives import write_archive
-from e2e.cluster.interface import Cluster
-from e2e.cluster.programs import program
+from deepsynth_cluster.archives import write_archive
+from deepsynth_cluster.interface import Cluster
+from deepsynth_cluster.programs import program
 from e2e.job_event_recorder import JobEventRecorder
-from job_recordings import CASES, Recording
+from support.job_recordings import CASES, Recording
 
 IMAGE = "localhost/deepsynth-probe:job-events"
 LOSES_NODE = "node_lost"

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.v1alpha1 import TrainingRun
-from e2e.cluster.interface import Cluster, Faults
+from deepsynth_cluster.interface import Cluster, Faults
 from e2e.installation import SYSTEM_NAMESPACE, Installation
 from e2e.lives import RunLife, get_ended
 from e2e.resources import build_run

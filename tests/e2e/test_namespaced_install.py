@@ -4,10 +4,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from deepsynth_cluster.selection import temporary_cluster
 from deepsynth_images.build import build_image
 from deepsynth_images.recipe import CPU
 from e2e.api import Api
-from e2e.cluster.selection import temporary_cluster
 from e2e.installation import (
     RELEASE,
     SYSTEM_NAMESPACE,

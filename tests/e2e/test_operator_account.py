@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
+from deepsynth_cluster.bare import BareCluster
+from deepsynth_cluster.selection import temporary_cluster
 from e2e.api import Api, wait_until
-from e2e.cluster.bare import BareCluster
-from e2e.cluster.selection import temporary_cluster
 from e2e.fake_pods import play_pods
 from e2e.installation import apply_all, create_restricted_namespace
 from e2e.operator_process import run_operator
 from e2e.resources import build_generation, build_run
-from helm_chart import Rendered, render
+from support.helm_chart import Rendered, render
 
 USERS, ELSEWHERE = "ml", "elsewhere"
 NAMESPACED = {"watchNamespaces": [USERS]}

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from deepsynth_operator.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_cluster.interface import Cluster
+from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
 from e2e.api import wait_until
-from e2e.cluster.interface import Cluster
 from e2e.installation import apply_all
 from e2e.rights import Account, Right, Rights
-from helm_chart import render
+from support.helm_chart import render
 
 WIDE, NARROW, OTHER = "rbac-wide", "rbac-narrow", "rbac-other"
 """Namespaces: of an operator for the whole cluster, of one for itself alone, and one without."""

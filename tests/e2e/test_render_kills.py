@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.v1alpha1 import DatasetGeneration
-from e2e.cluster.interface import Faults
+from deepsynth_cluster.interface import Faults
 from e2e.hub.hub_in_cluster import Hub
 from e2e.installation import Installation
 from e2e.lives import hash_file

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from deepsynth_cluster.bare import BareCluster
+from deepsynth_cluster.selection import temporary_cluster
 from e2e.api import Api, wait_until
-from e2e.cluster.bare import BareCluster
-from e2e.cluster.selection import temporary_cluster
 from e2e.fake_pods import play_pods
 from e2e.installation import USER_NAMESPACE, create_restricted_namespace
 from e2e.operator_process import run_operator

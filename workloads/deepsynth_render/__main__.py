@@ -79,11 +79,11 @@ def _fail(reporter: Reporter, error: WorkloadError) -> ExitCode:
 def _find_step(step: StepName) -> Callable[[RenderWorkload, Reporter], None]:
     """Each step imports only what it needs: a pod starts for each shard."""
     if step == "plan":
-        from deepsynth_render.plan import run_plan as run
+        from deepsynth_render.plan.step import run_plan as run
     elif step == "render":
-        from deepsynth_render.render import run_render as run
+        from deepsynth_render.render.step import run_render as run
     else:
-        from deepsynth_render.publish import run_publish as run
+        from deepsynth_render.publish.step import run_publish as run
     return run
 
 

@@ -1,7 +1,7 @@
 """From a URI to the object that reads or writes there."""
 
-from deepsynth_store.folder_reading import FolderDataset
-from deepsynth_store.folder_writing import FolderTarget
+from deepsynth_store.folder.reading import FolderDataset
+from deepsynth_store.folder.writing import FolderTarget
 from deepsynth_store.interface import DatasetFolder, DatasetTarget, OnWait
 from deepsynth_store.uri import FolderLocation, parse_uri
 
@@ -18,7 +18,7 @@ def open_dataset(
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return FolderDataset(location, revision, field=field)
-    from deepsynth_store.hub_reading import HubDataset  # the client costs half a second, folders need none
+    from deepsynth_store.hub.reading import HubDataset  # the client costs half a second, folders need none
 
     return HubDataset(location, revision, field=field, on_wait=on_wait)
 
@@ -40,6 +40,6 @@ def open_target(
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return FolderTarget(location, digest, field=field)
-    from deepsynth_store.hub_writing import HubTarget
+    from deepsynth_store.hub.writing import HubTarget
 
     return HubTarget(location, digest, private=private, field=field, on_wait=on_wait, has_answered=has_answered)

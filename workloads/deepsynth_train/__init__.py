@@ -9,14 +9,14 @@ Importing the package is cheap: torch and transformers are loaded when they are 
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepsynth_train.trainer import TrainConfig, Trainer
+    from deepsynth_train.notebook import TrainConfig, Trainer
 
 __all__ = ["TrainConfig", "Trainer"]
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from deepsynth_train import trainer
+        from deepsynth_train import notebook
 
-        return getattr(trainer, name)
+        return getattr(notebook, name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -14,14 +14,14 @@ from deepsynth_train.cadence import Cadence
 from deepsynth_train.checkpoint import CheckpointFolder, Snapshot, gather_tensors
 from deepsynth_train.checkpoint.save import WriteModel
 from deepsynth_train.data.loader import BatchMaker, prefetch
-from deepsynth_train.evaluate import LOSS, Chunk, Evaluator, chunk
+from deepsynth_train.evaluation.evaluate import LOSS, Chunk, Evaluator, chunk
 from deepsynth_train.meter import Meter, read_peak_memory
 from deepsynth_train.models.page_model import Batch
+from deepsynth_train.optimization.schedule import compute_learning_rate
+from deepsynth_train.optimization.step import Flags, StepOutcome, Stepper
 from deepsynth_train.progress import Progress, StepReport
 from deepsynth_train.sampler import Sampler, derive_seed, split_batch
-from deepsynth_train.schedule import compute_learning_rate
-from deepsynth_train.step import Flags, StepOutcome, Stepper
-from deepsynth_train.tracking import Tracking
+from deepsynth_train.tracking.tracking import Tracking
 
 MOST_SKIPPED_IN_A_ROW = 10
 """onNonFinite: skip is for single bad batches."""

@@ -8,7 +8,7 @@ from deepsynth_api.report import Phase
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 
 if TYPE_CHECKING:
-    from deepsynth_train.checkpoint import CheckpointRecord
+    from deepsynth_train.checkpoint.manifest import CheckpointRecord
 
 
 @dataclass(frozen=True)

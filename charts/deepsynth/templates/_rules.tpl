@@ -1,6 +1,6 @@
 {{/*
 What the operator may do in a namespace that it watches: what its code does, and nothing more.
-operator/deepsynth_operator/permissions.py is the same table; a test compares them.
+operator/deepsynth_operator/kubernetes/permissions.py is the same table; a test compares them.
 */}}
 {{- define "deepsynth.rules" -}}
 - apiGroups: [deepsynth.io]

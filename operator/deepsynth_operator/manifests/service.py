@@ -4,8 +4,8 @@ from typing import Any
 
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_api.workload import RENDEZVOUS_PORT
+from deepsynth_operator.core.observed import JOB_NAME_LABEL
 from deepsynth_operator.manifests.child import build_metadata
-from deepsynth_operator.observed import JOB_NAME_LABEL
 
 
 def build_service(run: TrainingRun, job: str) -> dict[str, Any]:

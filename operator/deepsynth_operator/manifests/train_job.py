@@ -16,6 +16,7 @@ from deepsynth_api.workload import (
     WorkloadDataset,
     compute_fingerprint,
 )
+from deepsynth_operator.core.quantity import parse_quantity
 from deepsynth_operator.manifests.child import build_metadata
 from deepsynth_operator.manifests.config_map import build_config_map
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
@@ -28,7 +29,6 @@ from deepsynth_operator.manifests.volumes import (
     build_document_volume,
     build_scratch_volumes,
 )
-from deepsynth_operator.quantity import parse_quantity
 
 GPU: Final = "nvidia.com/gpu"
 DEFAULT_GRACE_SECONDS: Final = 300

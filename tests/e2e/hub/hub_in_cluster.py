@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from deepsynth_cluster.interface import Cluster
 from deepsynth_images.build import build_image
-from e2e.cluster.interface import Cluster
 from e2e.hub.manifests import ENDPOINT, NAME, build_manifests
 from e2e.hub.shardline import build_recipe, find_shardline
 from e2e.installation import apply_all, create_restricted_namespace

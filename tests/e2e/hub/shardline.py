@@ -7,8 +7,8 @@ import sys
 import time
 from pathlib import Path
 
+from deepsynth_cluster.cache import ClusterError, cache_folder, locked, require_free_space
 from deepsynth_images.recipe import Recipe
-from e2e.cluster.cache import ClusterError, cache_folder, locked, require_free_space
 
 VERSION = "1.13.0"
 PROFILE = {

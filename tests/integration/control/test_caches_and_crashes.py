@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from builders import a_dataset_generation, a_training_run
-from cluster_faults import LaggingView
-from controller import Controller
-from crashing_cluster import Crash, CrashingCluster
 from deepsynth_api.conditions import ConditionType, find_condition
-from deepsynth_operator.errors import Conflict
+from deepsynth_operator.core.errors import Conflict
+from integration.control.crashing_cluster import Crash, CrashingCluster
+from support.builders import a_dataset_generation, a_training_run
+from support.cluster_faults import LaggingView
+from support.controller import Controller
 
 NAME = "read-xsum"
 

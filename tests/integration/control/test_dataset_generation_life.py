@@ -5,15 +5,23 @@ from typing import Any
 
 import pytest
 
-from builders import a_dataset_generation
-from cluster_faults import QueueingCluster, disrupt, find_pod, lose_node, restore_node, set_suspended, taint_node
-from controller import Controller
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlannedSplit
-from deepsynth_local.object_store import key_of
-from deepsynth_local.pod_runner import ContainerExit
+from deepsynth_simulator.object_store import key_of
+from deepsynth_simulator.pod_runner import ContainerExit
+from support.builders import a_dataset_generation
+from support.cluster_faults import (
+    QueueingCluster,
+    disrupt,
+    find_pod,
+    lose_node,
+    restore_node,
+    set_suspended,
+    taint_node,
+)
+from support.controller import Controller
 
 SHARDS = 3
 

@@ -6,16 +6,16 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from builders import a_dataset_generation
-from cluster_faults import LaggingView, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
-from controller import Controller
-from crashing_cluster import Crash, CrashingCluster
 from deepsynth_api.conditions import ConditionType, is_true
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_local.object_store import WatchEvent
-from deepsynth_operator.errors import Conflict
+from deepsynth_operator.core.errors import Conflict
+from deepsynth_simulator.object_store import WatchEvent
+from integration.control.crashing_cluster import Crash, CrashingCluster
+from support.builders import a_dataset_generation
+from support.cluster_faults import LaggingView, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
+from support.controller import Controller
 
 NAME = "xsum"
 NODES = ("node-a", "node-b")

@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 
-from controller import Controller
-from deepsynth_local.admission import admit
-from deepsynth_local.manifest_file import parse_manifests
-from older_resources import OLDER_RESOURCES
+from deepsynth_local.admission.admit import admit
+from deepsynth_local.admission.manifest_file import parse_manifests
+from support.controller import Controller
+from support.older_resources import OLDER_RESOURCES
 
 
 @pytest.fixture

@@ -5,16 +5,16 @@ from typing import Any
 
 import pytest
 
-from builders import a_dataset_generation, a_training_run
-from cluster_faults import QueueingCluster, disrupt, set_suspended
-from controller import Controller
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, Report, TrainReport
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_local.pod_runner import ContainerExit
-from deepsynth_operator.errors import Refused
+from deepsynth_operator.core.errors import Refused
+from deepsynth_simulator.pod_runner import ContainerExit
+from support.builders import a_dataset_generation, a_training_run
+from support.cluster_faults import QueueingCluster, disrupt, set_suspended
+from support.controller import Controller
 
 NAME = "read-xsum"
 GPUS = {"limits": {"nvidia.com/gpu": 4}}

@@ -8,17 +8,26 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from builders import a_training_run
-from cluster_faults import EVICTED, LaggingView, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
-from controller import Controller
-from crashing_cluster import Crash, CrashingCluster
 from deepsynth_api.conditions import ConditionType, is_true
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_local.object_store import WatchEvent
-from deepsynth_local.pod_runner import ContainerExit
-from deepsynth_operator.errors import Conflict
+from deepsynth_operator.core.errors import Conflict
+from deepsynth_simulator.object_store import WatchEvent
+from deepsynth_simulator.pod_runner import ContainerExit
+from integration.control.crashing_cluster import Crash, CrashingCluster
+from support.builders import a_training_run
+from support.cluster_faults import (
+    EVICTED,
+    LaggingView,
+    disrupt,
+    find_pods,
+    lose_node,
+    restore_node,
+    set_suspended,
+    taint_node,
+)
+from support.controller import Controller
 
 NAME = "read-xsum"
 NODES = ("node-a", "node-b")

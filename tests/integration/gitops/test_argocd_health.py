@@ -4,8 +4,8 @@ from itertools import groupby
 
 import pytest
 
-from argocd import Health, judge
-from lives import LIVES, watch
+from integration.gitops.lives import LIVES, watch
+from support.argocd import Health, judge
 
 LAST = {
     "a run completes": "Healthy",

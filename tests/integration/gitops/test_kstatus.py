@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 from deepsynth_api.conditions import ConditionType
-from kstatus import Verdict, judge
-from lives import LIVES, Sight, watch
+from integration.gitops.lives import LIVES, Sight, watch
+from support.kstatus import Verdict, judge
 
 SETTLING = (["InProgress", "Current"], ["InProgress", "Current", "Failed"], ["InProgress", "Failed"], ["Current"])
 OF_BOTH_KINDS = set(ConditionType) - {ConditionType.DATASET_READY}

@@ -7,10 +7,10 @@ A generation costs at most 7 + T/15. A disruption, a failure or a suspension cos
 
 from typing import Any
 
-from builders import a_dataset_generation, a_training_run
-from cluster_faults import disrupt
-from controller import SETTINGS, Controller
-from lives import GENERATION, RUN, Sight, end, plan, publish, report_shard, report_step, watch
+from integration.gitops.lives import GENERATION, RUN, Sight, end, plan, publish, report_shard, report_step, watch
+from support.builders import a_dataset_generation, a_training_run
+from support.cluster_faults import disrupt
+from support.controller import SETTINGS, Controller
 
 HOUR = 3600
 START_AND_END = 4

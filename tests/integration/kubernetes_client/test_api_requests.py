@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from deepsynth_operator.api_server import (
+from deepsynth_operator.core.errors import ClusterError
+from deepsynth_operator.kubernetes.api_server import (
     LONGEST_RETRY_AFTER_SECONDS,
     PAGE_SIZE,
     RETRIES,
@@ -15,8 +16,7 @@ from deepsynth_operator.api_server import (
     ApiServer,
     ContentType,
 )
-from deepsynth_operator.errors import ClusterError
-from fake_api_server import Client, FakeApiServer, Fault, serve_api
+from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
 

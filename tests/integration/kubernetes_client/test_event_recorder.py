@@ -3,9 +3,9 @@
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from builders import a_training_run
-from deepsynth_operator.event_recorder import BURST, REFILL_SECONDS, REPEAT_SECONDS, EventRecorder
-from fake_api_server import Client, FakeApiServer, Fault, serve_api
+from deepsynth_operator.kubernetes.event_recorder import BURST, REFILL_SECONDS, REPEAT_SECONDS, EventRecorder
+from support.builders import a_training_run
+from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 RUN = a_training_run().build()
 

@@ -7,12 +7,9 @@ from typing import Any
 
 import pytest
 
-from builders import UID, a_dataset_generation, a_training_run
-from cluster_on_fake_api import Stage, a_cluster
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
 from deepsynth_api.v1alpha1 import TrainingRun
-from deepsynth_operator import kubernetes_cluster
-from deepsynth_operator.errors import (
+from deepsynth_operator.core.errors import (
     ClusterError,
     Conflict,
     ControllerError,
@@ -21,7 +18,10 @@ from deepsynth_operator.errors import (
     NotPermitted,
     Refused,
 )
-from fake_api_server import Fault
+from deepsynth_operator.kubernetes import kubernetes_cluster
+from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
+from support.builders import UID, a_dataset_generation, a_training_run
+from support.fake_api_server import Fault
 
 RUN = a_training_run().to_manifest()
 

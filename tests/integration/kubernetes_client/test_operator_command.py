@@ -11,10 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from builders import a_training_run
 from deepsynth_operator.__main__ import main
-from fake_watches import WatchedApiServer, serve_in_a_thread
-from free_port import find_free_port
+from integration.kubernetes_client.fake_watches import WatchedApiServer, serve_in_a_thread
+from support.builders import a_training_run
+from support.free_port import find_free_port
 
 
 def write_kubeconfig(path: Path, server: WatchedApiServer) -> None:
@@ -59,7 +59,7 @@ def test_it_works_until_sigterm_and_ends_with_success(tmp_path: Path) -> None:
         finally:
             process.kill()
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    told = [line["message"] for line in lines if line["logger"] == "deepsynth_operator.startup"]
+    told = [line["message"] for line in lines if line["logger"] == "deepsynth_operator.process.startup"]
     assert told == ["ready: all namespaces", "stopped"]
     resource = {"kind": "TrainingRun", "namespace": "default", "name": "read-xsum"}
     assert any(resource.items() <= line.items() for line in lines)

@@ -7,16 +7,16 @@ from typing import Any
 import pytest
 from kubernetes.aio.client.configuration import Configuration
 
-from builders import a_training_run
-from deepsynth_operator import first_listing
-from deepsynth_operator.api_server import ApiServer
-from deepsynth_operator.metrics import Metrics
-from deepsynth_operator.report_reader import ReportReader
-from deepsynth_operator.settings import ProcessSettings, Settings
-from deepsynth_operator.startup import Operator
-from deepsynth_operator.watch_audit import WatchAudit
-from fake_api_server import Fault
-from fake_watches import WatchedApiServer, serve_in_a_thread
+from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.kubernetes import first_listing
+from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.report_reader import ReportReader
+from deepsynth_operator.kubernetes.watch_audit import WatchAudit
+from deepsynth_operator.process.metrics import Metrics
+from deepsynth_operator.process.startup import Operator
+from integration.kubernetes_client.fake_watches import WatchedApiServer, serve_in_a_thread
+from support.builders import a_training_run
+from support.fake_api_server import Fault
 
 WATCHES = 4
 

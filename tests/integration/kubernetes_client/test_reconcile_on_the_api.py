@@ -5,15 +5,15 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
-from builders import a_dataset_generation, a_training_run
-from cluster_on_fake_api import Stage, a_cluster
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID
-from deepsynth_operator.api_paths import RESOURCES
-from deepsynth_operator.cluster import ResourceKind
-from deepsynth_operator.permissions import CLUSTER_RULES, RULES
-from deepsynth_operator.reconcile import reconcile
-from deepsynth_operator.settings import Settings
-from fake_api_server import Fault, Seen
+from deepsynth_operator.controller.reconcile import reconcile
+from deepsynth_operator.core.cluster import ResourceKind
+from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.kubernetes.api_paths import RESOURCES
+from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, RULES
+from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
+from support.builders import a_dataset_generation, a_training_run
+from support.fake_api_server import Fault, Seen
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _VERBS: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

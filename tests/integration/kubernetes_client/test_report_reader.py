@@ -10,11 +10,10 @@ from typing import Any
 import pytest
 from aiohttp import web
 
-import virtual_time
 from deepsynth_api.report import REPORT_BYTES
-from deepsynth_operator import report_reader
-from deepsynth_operator.api_server import ApiServer
-from deepsynth_operator.report_reader import (
+from deepsynth_operator.kubernetes import report_reader
+from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.report_reader import (
     CONCURRENCY,
     CONCURRENCY_BY_PROXY,
     LONGEST_SPARED_SECONDS,
@@ -24,7 +23,8 @@ from deepsynth_operator.report_reader import (
     ReportReader,
     build_report_url,
 )
-from fake_api_server import Client, Fault, serve_api
+from support import virtual_time
+from support.fake_api_server import Client, Fault, serve_api
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REPORT = {"step": "train", "time": "2026-01-02T03:04:05Z", "train": {"attempt": 1, "step": 7}}

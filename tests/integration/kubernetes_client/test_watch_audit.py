@@ -6,11 +6,11 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
-from deepsynth_operator.api_server import ApiServer
-from deepsynth_operator.health import SILENT_SECONDS
-from deepsynth_operator.resource_cache import ResourceCache
-from deepsynth_operator.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
-from fake_api_server import Client, FakeApiServer, Fault, serve_api
+from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
+from deepsynth_operator.process.health import SILENT_SECONDS
+from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 
 class Audited:

@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import yaml
 
-import fake_workloads
 from deepsynth_api.errors import TemporaryError
-from deepsynth_local import local_checks
 from deepsynth_local.__main__ import main
-from deepsynth_local.container import RUNS_MARKER
-from deepsynth_local.leftovers import find_processes
-from deepsynth_local.resource_store import ResourceStore
+from deepsynth_local.admission import local_checks
+from deepsynth_local.processes.container import RUNS_MARKER
+from deepsynth_local.processes.leftovers import find_processes
+from deepsynth_local.runs.resource_store import ResourceStore
+from integration.local import fake_workloads
 
 GENERATION = """\
 apiVersion: deepsynth.io/v1alpha1

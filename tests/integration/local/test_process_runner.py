@@ -10,12 +10,12 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_local import leftovers, process_runner
-from deepsynth_local.container import RUNS_MARKER
-from deepsynth_local.leftovers import find_processes, kill_processes
-from deepsynth_local.pod_runner import ContainerExit
-from deepsynth_local.process_runner import ProcessRunner
-from deepsynth_local.runs_folder import RunsFolder
+from deepsynth_local.processes import leftovers, process_runner
+from deepsynth_local.processes.container import RUNS_MARKER
+from deepsynth_local.processes.leftovers import find_processes, kill_processes
+from deepsynth_local.processes.process_runner import ProcessRunner
+from deepsynth_local.runs.runs_folder import RunsFolder
+from deepsynth_simulator.pod_runner import ContainerExit
 
 
 @pytest.fixture(autouse=True)
@@ -210,8 +210,8 @@ def test_a_container_that_cannot_start_says_why(tmp_path: Path) -> None:
 def test_pods_of_a_command_that_was_killed_are_found_and_ended(tmp_path: Path) -> None:
     program = (
         "import asyncio, pathlib\n"
-        "from deepsynth_local.process_runner import ProcessRunner\n"
-        "from deepsynth_local.runs_folder import RunsFolder\n"
+        "from deepsynth_local.processes.process_runner import ProcessRunner\n"
+        "from deepsynth_local.runs.runs_folder import RunsFolder\n"
         "class Listener:\n"
         "    def started(self): print('started', flush=True)\n"
         "async def main():\n"

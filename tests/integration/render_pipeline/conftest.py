@@ -5,8 +5,8 @@ from typing import Any
 import pytest
 from huggingface_hub import constants
 
-from hub_server.server import HubServer
-from render_steps import Steps
+from integration.render_pipeline.render_steps import Steps
+from support.hub_server.server import HubServer
 
 
 @pytest.fixture

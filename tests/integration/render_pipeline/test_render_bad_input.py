@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_render.__main__ import main
-from deepsynth_render.plan_rows import PlanRowWriter
-from deepsynth_render.shard import ShardWriter
-from hub_server.server import HubServer
-from render_steps import Steps, build_rows, write_jsonl, write_parquet
+from deepsynth_render.documents.rows import PlanRowWriter
+from deepsynth_render.render.shard_writer import ShardWriter
+from integration.render_pipeline.render_steps import Steps, build_rows, write_jsonl, write_parquet
+from support.hub_server.server import HubServer
 
 Build = Callable[..., Steps]
 
@@ -266,7 +266,7 @@ def test_a_missing_or_wrong_token_names_the_key_of_the_secret(
 def test_a_defect_of_our_own_is_reported_too(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deepsynth_render.plan.open_source", lambda *_, **__: 1 / 0)
+    monkeypatch.setattr("deepsynth_render.plan.step.open_source", lambda *_, **__: 1 / 0)
     message = build_steps(tmp_path).fail("plan", 70)
     assert "ZeroDivisionError" in message
     assert "Traceback" in capfd.readouterr().err
@@ -278,6 +278,6 @@ def test_an_error_of_the_machine_is_worth_another_try(
     def fail(*_: object, **__: object) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("deepsynth_render.plan.open_source", fail)
+    monkeypatch.setattr("deepsynth_render.plan.step.open_source", fail)
     assert "Input/output error" in build_steps(tmp_path).fail("plan", 75)
     assert json.loads((tmp_path / "work-out/termination-log").read_text())["failure"]["exitCode"] == 75

@@ -12,10 +12,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from free_port import find_free_port
-from hub_server.repository import Blob
-from hub_server.server import HubServer
-from render_steps import Steps, build_rows
+from integration.render_pipeline.render_steps import Steps, build_rows
+from support.free_port import find_free_port
+from support.hub_server.repository import Blob
+from support.hub_server.server import HubServer
 
 Build = Callable[..., Steps]
 
@@ -160,7 +160,7 @@ def test_waiting_for_a_rate_limit_is_shown_in_the_report(
             seen.append(json.load(answer)[step]["waiting"])
 
     monkeypatch.setenv("DEEPSYNTH_REPORT_ADDRESS", f"127.0.0.1:{port}")
-    monkeypatch.setattr("deepsynth_store.hub_calls.time.sleep", look)
+    monkeypatch.setattr("deepsynth_store.hub.calls.time.sleep", look)
     hub.faults.seconds = 100
     hub.fail_next("commit", "throttle")
     report = steps.succeed(step, 0)

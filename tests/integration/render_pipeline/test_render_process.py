@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from deepsynth_render.characters import normalise
-from free_port import find_free_port
-from render_steps import LONG, Steps, build_rows, read_documents, write_parquet
+from deepsynth_render.page.characters import normalise
+from integration.render_pipeline.render_steps import LONG, Steps, build_rows, read_documents, write_parquet
+from support.free_port import find_free_port
 
 Build = Callable[..., Steps]
 
@@ -114,7 +114,7 @@ def test_sigterm_ends_a_render_at_once_and_the_next_one_does_it_all(
     assert [path.name for path in (tmp_path / "out").glob(".deepsynth-*/*")] == ["plan"]
     monkeypatch.delenv("DEEPSYNTH_REPORT_ADDRESS")
     steps.settings["page"] = {"size": "512", "maxPages": 100}
-    monkeypatch.setattr("deepsynth_render.render_shard.PageRenderer", lambda *_: RefuseAll())
+    monkeypatch.setattr("deepsynth_render.render.shard.PageRenderer", lambda *_: RefuseAll())
     assert steps.succeed("render", 0).render is not None
 
 

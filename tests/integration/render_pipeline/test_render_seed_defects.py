@@ -3,7 +3,16 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from render_steps import LONG, Steps, build_rows, dropped, read_documents, read_pages, write_jsonl, write_parquet
+from integration.render_pipeline.render_steps import (
+    LONG,
+    Steps,
+    build_rows,
+    dropped,
+    read_documents,
+    read_pages,
+    write_jsonl,
+    write_parquet,
+)
 
 Build = Callable[..., Steps]
 

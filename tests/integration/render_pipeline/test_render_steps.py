@@ -6,8 +6,17 @@ from typing import Any
 
 import pytest
 
-from deepsynth_render.characters import normalise
-from render_steps import LONG, Steps, build_rows, dropped, read_documents, read_pages, write_jsonl, write_parquet
+from deepsynth_render.page.characters import normalise
+from integration.render_pipeline.render_steps import (
+    LONG,
+    Steps,
+    build_rows,
+    dropped,
+    read_documents,
+    read_pages,
+    write_jsonl,
+    write_parquet,
+)
 
 Build = Callable[..., Steps]
 

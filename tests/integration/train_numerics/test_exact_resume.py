@@ -7,11 +7,11 @@ from typing import Any
 import pytest
 import torch
 
-import rank_training
-from page_dataset import build_documents, write_dataset
-from rank_processes import CONTEXT, run_ranks
-from tiny_training import MODULES, OCR2, VIT, read_weights
-from train_workloads import build_train_workload
+from integration.train_numerics import rank_training
+from support.page_dataset import build_documents, write_dataset
+from support.rank_processes import CONTEXT, run_ranks
+from support.tiny_training import MODULES, OCR2, VIT, read_weights
+from support.train_workloads import build_train_workload
 
 CONTEXT.set_forkserver_preload(MODULES)
 

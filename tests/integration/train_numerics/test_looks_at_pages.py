@@ -7,10 +7,10 @@ import torch
 
 from deepsynth_train.data.images import decode_page
 from deepsynth_train.models import Batch, PageModel, Sample
-from deepsynth_train.precision import build_autocast
-from deepsynth_train.step import Flags
-from page_dataset import draw_page
-from tiny_training import build_model, build_settings, build_stepper
+from deepsynth_train.optimization.precision import build_autocast
+from deepsynth_train.optimization.step import Flags
+from support.page_dataset import draw_page
+from support.tiny_training import build_model, build_settings, build_stepper
 
 STEPS = 100
 FP32 = build_autocast("fp32", torch.device("cpu"))

@@ -11,14 +11,14 @@ from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.data.images import decode_page
-from deepsynth_train.evaluate import chunk
+from deepsynth_train.evaluation.evaluate import chunk
 from deepsynth_train.export import write_model
-from deepsynth_train.loss import compute_loss_sum, score_rows
 from deepsynth_train.models import PageModel, Sample, build_page_model
 from deepsynth_train.models.build import check_image_tokens
-from deepsynth_train.precision import build_autocast
-from page_dataset import encode
-from tiny_training import OCR2, VIT, build_model, build_samples, build_settings
+from deepsynth_train.optimization.loss import compute_loss_sum, score_rows
+from deepsynth_train.optimization.precision import build_autocast
+from support.page_dataset import encode
+from support.tiny_training import OCR2, VIT, build_model, build_samples, build_settings
 
 FP32 = build_autocast("fp32", torch.device("cpu"))
 BOTH = pytest.mark.parametrize("uri", [OCR2, VIT])

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-import rank_training
-from rank_processes import CONTEXT, run_ranks
-from tiny_training import MODULES, OCR2, VIT
+from integration.train_numerics import rank_training
+from support.rank_processes import CONTEXT, run_ranks
+from support.tiny_training import MODULES, OCR2, VIT
 
 CONTEXT.set_forkserver_preload(MODULES)
 

@@ -10,11 +10,11 @@ import pytest
 import torch
 from transformers.models.vision_encoder_decoder.modeling_vision_encoder_decoder import shift_tokens_right
 
-from deepsynth_train import loss, optimizer, step
 from deepsynth_train.models import Batch, PageModel, Sample
-from deepsynth_train.schedule import compute_learning_rate
-from deepsynth_train.step import Flags
-from tiny_training import OCR2, VIT, build_model, build_samples, build_settings, build_stepper
+from deepsynth_train.optimization import loss, optimizer, step
+from deepsynth_train.optimization.schedule import compute_learning_rate
+from deepsynth_train.optimization.step import Flags
+from support.tiny_training import OCR2, VIT, build_model, build_samples, build_settings, build_stepper
 
 STEPS = 20
 MICRO_BATCH = 2

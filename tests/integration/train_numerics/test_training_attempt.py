@@ -11,11 +11,11 @@ import torch
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_train import Trainer, loop
-from deepsynth_train.evaluate import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
-from deepsynth_train.step import StepOutcome, Stepper
-from deepsynth_train.trainer import TrainConfig
-from page_dataset import build_document, build_documents, write_dataset, write_split
-from tiny_training import OCR2, VIT, Recorder, read_weights
+from deepsynth_train.evaluation.evaluate import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
+from deepsynth_train.notebook import TrainConfig
+from deepsynth_train.optimization.step import StepOutcome, Stepper
+from support.page_dataset import build_document, build_documents, write_dataset, write_split
+from support.tiny_training import OCR2, VIT, Recorder, read_weights
 
 
 @pytest.fixture(autouse=True)
@@ -130,7 +130,7 @@ def spoil(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None:
         if self.step + 1 == step and left[0]:
             left[0] -= 1
             with pytest.MonkeyPatch.context() as patch:
-                patch.setattr("deepsynth_train.step.compute_loss_sum", _compute_nan)
+                patch.setattr("deepsynth_train.optimization.step.compute_loss_sum", _compute_nan)
                 return original(self, batches)
         return original(self, batches)
 
@@ -177,7 +177,7 @@ def test_with_skip_the_batch_is_left_out_and_said_so(
 
 
 def test_skipping_ends_when_every_batch_is_bad(pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepsynth_train.step.compute_loss_sum", _compute_nan)
+    monkeypatch.setattr("deepsynth_train.optimization.step.compute_loss_sum", _compute_nan)
     config = build_quick(tmp_path, on_non_finite="skip").model_copy(update={"max_steps": 50})
     recorder = Recorder()
     with pytest.raises(DataError, match="10 steps in a row up to step 10 is not finite") as caught:

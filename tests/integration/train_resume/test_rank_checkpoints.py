@@ -7,8 +7,8 @@ import pytest
 import torch
 
 from deepsynth_train.checkpoint.layout import list_steps
-from rank_processes import run_ranks
-from toy_training import Plan, read_weights, train, train_sharded
+from integration.train_resume.toy_training import Plan, read_weights, train, train_sharded
+from support.rank_processes import run_ranks
 
 LOST_PEERS = 1
 """What Python exits with after the error of a collective whose peer is gone."""

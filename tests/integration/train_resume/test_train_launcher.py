@@ -14,15 +14,15 @@ from typing import Any
 
 import pytest
 
-import light_worker
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.report import Report, parse_report
 from deepsynth_train.launcher import watchdog
 from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.start import Launch
 from deepsynth_train.run_folder import RunFolder
-from free_port import find_free_port
-from train_workloads import build_train_workload
+from integration.train_resume import light_worker
+from support.free_port import find_free_port
+from support.train_workloads import build_train_workload
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_render.fonts import Font
+from deepsynth_render.page.fonts import Font
 
 A4_MILLIMETRES = (210, 297)
 FEWEST_EMS = 8  # a narrower column would break most words

@@ -6,7 +6,7 @@ import freetype
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsynth_render.fonts import Font
+from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.growing import GrowingRows
 
 PHASES = 4

@@ -10,8 +10,8 @@ from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.glyphs import HEIGHT, LEFT, PHASES, TOP, WIDTH
 from deepsynth_render.page.growing import Ints, expand_ranges
 from deepsynth_render.page.layout import Layout
+from deepsynth_render.page.refusal import RefusedDocument
 from deepsynth_render.page.words import FIRST_GLYPH, GLYPHS, SLOT, WordCache, X, Y
-from deepsynth_render.refusal import RefusedDocument
 
 Ink = NDArray[np.uint8]
 Rows = NDArray[np.uint8]

@@ -6,15 +6,15 @@ from functools import cached_property
 from hashlib import blake2b
 
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_render.characters import check_scripts, normalise
-from deepsynth_render.fonts import Font, load_font
+from deepsynth_render.page.characters import check_scripts, normalise
+from deepsynth_render.page.fonts import Font, load_font
 from deepsynth_render.page.geometry import build_geometry
 from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.layout import Layout, lay_out
 from deepsynth_render.page.png import Compression, build_paper, encode_png
 from deepsynth_render.page.raster import draw_page, place_bitmaps
+from deepsynth_render.page.refusal import RefusedDocument
 from deepsynth_render.page.words import INKED, LINE_FEED, WordCache
-from deepsynth_render.refusal import RefusedDocument
 
 MOST_GLYPHS = 2_000_000
 """Of the words that a renderer remembers: about 100 MB, and more than a million words of text bring together."""

@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 
 import uharfbuzz
 
-from deepsynth_render.characters import describe, find_script
-from deepsynth_render.fonts import Font
+from deepsynth_render.page.characters import describe, find_script
+from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import GlyphAtlas
-from deepsynth_render.refusal import RefusedDocument
+from deepsynth_render.page.refusal import RefusedDocument
 
 
 class ShapedRun(NamedTuple):

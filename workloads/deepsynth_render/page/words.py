@@ -6,11 +6,11 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
-from deepsynth_render.fonts import FAMILIES, Font, load_font
+from deepsynth_render.page.fonts import FAMILIES, Font, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
+from deepsynth_render.page.refusal import RefusedDocument
 from deepsynth_render.page.shaping import ShapedRun, Shaper
-from deepsynth_render.refusal import RefusedDocument
 
 LINE_FEED = 0
 """The row of WordCache.pieces that ends a paragraph."""

@@ -9,7 +9,7 @@ from typing import Any, BinaryIO
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.v1alpha1 import Columns
-from deepsynth_render.columns import choose_columns
+from deepsynth_render.sources.columns import choose_columns
 from deepsynth_render.sources.interface import Row
 
 

@@ -15,7 +15,6 @@ from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best
 from deepsynth_train.checkpoint.save import Snapshot, Target, list_records, save_step
 from deepsynth_train.checkpoint.shards import copy_tensors
-from deepsynth_train.progress import Progress
 
 
 class CheckpointFolder:
@@ -129,12 +128,12 @@ class CheckpointFolder:
             self._on_change(self)
 
 
-def open_checkpoint_folder(workload: TrainWorkload, progress: Progress) -> CheckpointFolder:
-    """The folder of an attempt, from its document. Saves and notes go to `progress`. Called by all ranks."""
+def open_checkpoint_folder(workload: TrainWorkload, on_change: Callable[[CheckpointFolder], None]) -> CheckpointFolder:
+    """The folder of an attempt, from its document. Called by all ranks; `on_change` after each save and each note."""
     return CheckpointFolder(
         workload.checkpoint.uri,
         Owner(workload.uid, workload.fingerprint, workload.attempt),
         keep_last=workload.checkpoint.keep_last,
         keep_best=workload.checkpoint.keep_best,
-        on_change=lambda folder: progress.checkpoints(folder.records, folder.notes),
+        on_change=on_change,
     )

@@ -1,0 +1,94 @@
+"""The files that hold the CustomResourceDefinitions: crds/, and the chart's templates.
+
+    python -m deepsynth_api.crd.files --write .     write them below the project's root
+    python -m deepsynth_api.crd.files --check .     fail when they differ from the types
+
+Helm never upgrades what lies in a chart's own crds/ folder, so the chart has them as templates.
+"""
+
+import argparse
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import yaml
+
+from deepsynth_api.crd.schema import GROUP, KINDS, build_crd
+
+CRDS: Final = Path("crds")
+CHART_CRDS: Final = Path("charts/deepsynth/templates/crds")
+HEADER: Final = "# Generated from operator/deepsynth_api by `make crds`. Do not edit.\n"
+_METADATA: Final = "metadata:\n"
+_CHART_METADATA: Final = """\
+metadata:
+  {{- include "deepsynth.crdMetadata" . | nindent 2 }}
+"""
+
+
+class _PlainDumper(yaml.SafeDumper):
+    """Writes equal lists out twice: anchors are hard to read and some tools refuse them."""
+
+    def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class fixes the signature
+        return True
+
+
+def render_crd(kind: str) -> str:
+    """The manifest's text."""
+    return HEADER + yaml.dump(build_crd(kind), Dumper=_PlainDumper, sort_keys=False, width=120)
+
+
+def render_chart_crd(kind: str) -> str:
+    """The template that Helm renders to the manifest, with the release's labels and the keep policy."""
+    text = render_crd(kind).replace("{{", '{{ "{{" }}').replace(_METADATA, _CHART_METADATA, 1)
+    return f"{{{{- if .Values.crds.enabled }}}}\n{text}{{{{- end }}}}\n"
+
+
+def file_name(kind: str) -> str:
+    return f"{GROUP}_{kind.lower()}s.yaml"
+
+
+def build_files() -> Mapping[Path, str]:
+    """The text of each file, by its path below the project's root."""
+    return {
+        folder / file_name(kind): render(kind)
+        for folder, render in ((CRDS, render_crd), (CHART_CRDS, render_chart_crd))
+        for kind in KINDS
+    }
+
+
+def write_files(root: Path) -> None:
+    for path, text in build_files().items():
+        (root / path).parent.mkdir(parents=True, exist_ok=True)
+        (root / path).write_text(text, encoding="utf-8")
+
+
+def find_drift(root: Path) -> list[str]:
+    """Files that differ from the types, and manifests in their folders that no type has."""
+    expected = build_files()
+    present = {path.relative_to(root) for folder in (CRDS, CHART_CRDS) for path in (root / folder).glob("*.yaml")}
+    changed = {path for path, text in expected.items() if not _holds(root / path, text)}
+    return sorted(str(path) for path in changed | (present - set(expected)))
+
+
+def _holds(path: Path, text: str) -> bool:
+    return path.exists() and path.read_text(encoding="utf-8") == text
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(prog="python -m deepsynth_api.crd.files", description="Write or check the CRDs.")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--write", type=Path, metavar="ROOT", help="write the files below the project's root")
+    action.add_argument("--check", type=Path, metavar="ROOT", help="fail when the files differ from the types")
+    chosen = parser.parse_args(arguments)
+    if chosen.write:
+        write_files(chosen.write)
+        return 0
+    drift = find_drift(chosen.check)
+    if drift:
+        print(f"out of date: {', '.join(drift)}; run `make crds`", file=sys.stderr)
+    return 1 if drift else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

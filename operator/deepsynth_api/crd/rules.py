@@ -1,0 +1,174 @@
+"""CEL rules of the CRDs: what one field's schema cannot say. Each message names the field and the remedy.
+
+Immutability uses has(a) == has(b) && (!has(a) || a == b): the form with ? exceeds the API server's cost budget.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from deepsynth_api.crd.pod_rules import TEMPLATE_RULES, build_resource_rules
+from deepsynth_api.crd.rule import Rule
+
+SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
+    {
+        "suspend",
+        "parallelism",
+        "backoffLimit",
+        "startTimeoutSeconds",
+        "activeDeadlineSeconds",
+        "ttlSecondsAfterFinished",
+    }
+)
+
+
+def _equal_quantities(field: str) -> str:
+    """CEL: two maps of quantities are equal, 8 and "8" being the same."""
+    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
+    return (
+        f"{new}.size() == {old}.size() && {new}.all(k, k in {old} && "
+        f"quantity(string({new}[k])) == quantity(string({old}[k])))"
+    )
+
+
+def _same(field: str, equal: str = "") -> str:
+    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
+    return f"has({new}) == has({old}) && (!has({new}) || {equal or f'{new} == {old}'})"
+
+
+QUANTITY_RULES: Final[Mapping[str, str]] = {
+    "resourcesPerNode": (
+        "has(self.spec.resourcesPerNode) == has(oldSelf.spec.resourcesPerNode) && (!has(self.spec.resourcesPerNode) || "
+        f"({_same('resourcesPerNode.limits', _equal_quantities('resourcesPerNode.limits'))}) && "
+        f"({_same('resourcesPerNode.requests', _equal_quantities('resourcesPerNode.requests'))}))"
+    ),
+    "cache": (
+        "has(self.spec.cache) == has(oldSelf.spec.cache) && (!has(self.spec.cache) || "
+        "quantity(string(self.spec.cache.sizeLimit)) == quantity(string(oldSelf.spec.cache.sizeLimit)))"
+    ),
+}
+
+
+def build_immutability_rule(field: str, kind: str) -> Rule:
+    """Once status.startTime is set, spec.`field` stays as it is."""
+    same = QUANTITY_RULES.get(field) or _same(field)
+    return Rule(
+        path="",
+        rule=f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({same})",
+        message=f"spec.{field} is fixed once the {kind} has started; create another {kind} with a new name",
+        field=".spec",
+    )
+
+
+DATASET_GENERATION_RULES: Final = (
+    Rule("spec", "has(self.preset) != has(self.source)", "set exactly one of preset and source"),
+    Rule(
+        "spec.filters",
+        "!has(self.maxTextChars) || self.minTextChars <= self.maxTextChars",
+        "maxTextChars must not be below minTextChars",
+        ".maxTextChars",
+    ),
+    Rule(
+        "spec.filters",
+        "!has(self.maxSummaryChars) || self.minSummaryChars <= self.maxSummaryChars",
+        "maxSummaryChars must not be below minSummaryChars",
+        ".maxSummaryChars",
+    ),
+    Rule(
+        "spec.source",
+        "self.uri.startsWith('hf://') || (!has(self.revision) && !has(self.config))",
+        "revision and config belong to a source on the Hub (hf://datasets/OWNER/NAME); remove them",
+        ".uri",
+    ),
+    Rule(
+        "spec.page",
+        "double(self.lineHeight) >= 0.8 && double(self.lineHeight) <= 4.0",
+        "lineHeight must be between 0.8 and 4.0",
+        ".lineHeight",
+    ),
+    *TEMPLATE_RULES,
+)
+
+_GPUS: Final = "string(self.resourcesPerNode.limits['nvidia.com/gpu'])"
+
+TRAINING_RUN_RULES: Final = (
+    Rule("spec", "!(has(self.epochs) && has(self.maxSteps))", "set epochs or maxSteps, not both", ".epochs"),
+    Rule(
+        "spec",
+        "self.globalBatchSize >= self.microBatchSize",
+        "globalBatchSize must not be below microBatchSize",
+        ".globalBatchSize",
+    ),
+    Rule(
+        "spec",
+        "!has(self.publish) || self.publish.format != 'adapter' || has(self.model.lora)",
+        "format adapter needs model.lora; set model.lora or format merged",
+        ".publish",
+    ),
+    Rule(
+        "spec",
+        "!has(self.template) || !has(self.template.resources)",
+        "set resources in resourcesPerNode, not in template.resources",
+        ".template",
+    ),
+    Rule(
+        "spec.model",
+        "(has(self.uri) && self.uri != '') != has(self.trainingRunRef)",
+        "set exactly one of uri and trainingRunRef",
+    ),
+    Rule(
+        "spec.imageProcessor", "self.maxTiles == 0", "maxTiles above 0 is not supported yet; leave it out", ".maxTiles"
+    ),
+    Rule(
+        "spec.optimizer",
+        "!(has(self.warmupSteps) && has(self.warmupRatio))",
+        "set warmupSteps or warmupRatio, not both",
+        ".warmupRatio",
+    ),
+    Rule(
+        "spec.optimizer",
+        "double(self.learningRate) > 0.0 && double(self.learningRate) <= 1.0",
+        "learningRate must be above 0 and at most 1",
+        ".learningRate",
+    ),
+    Rule("spec.optimizer", "double(self.weightDecay) <= 1.0", "weightDecay must be at most 1", ".weightDecay"),
+    Rule("spec.optimizer", "self.betas.all(beta, double(beta) < 1.0)", "betas must be below 1", ".betas"),
+    Rule(
+        "spec.datasets[]",
+        "has(self.datasetGenerationRef) != has(self.uri)",
+        "set exactly one of datasetGenerationRef and uri",
+    ),
+    Rule(
+        "spec.datasets[]",
+        "!has(self.revision) || has(self.uri)",
+        "revision goes with uri; a datasetGenerationRef is pinned to what was published",
+        ".revision",
+    ),
+    Rule(
+        "spec.datasets[]",
+        "double(self.weight) > 0.0 && double(self.weight) <= 1000.0",
+        "weight must be above 0 and at most 1000; to leave a dataset out, remove it",
+        ".weight",
+    ),
+    Rule(
+        "spec",
+        "!has(self.numProcPerNode) || !has(self.resourcesPerNode) || !has(self.resourcesPerNode.limits) || "
+        f"!('nvidia.com/gpu' in self.resourcesPerNode.limits) || !isQuantity({_GPUS}) || "
+        f"!quantity({_GPUS}).isInteger() || quantity({_GPUS}).asInteger() == 0 || "
+        f"quantity({_GPUS}).asInteger() >= self.numProcPerNode",
+        "numProcPerNode must not be above resourcesPerNode.limits[nvidia.com/gpu]: each process has a GPU of its own",
+        ".numProcPerNode",
+    ),
+    Rule(
+        "spec.cache",
+        "isQuantity(string(self.sizeLimit)) && sign(quantity(string(self.sizeLimit))) > 0",
+        "sizeLimit must be a quantity above 0, such as 50Gi",
+        ".sizeLimit",
+    ),
+    *build_resource_rules("spec.resourcesPerNode"),
+    Rule(
+        "spec.tracking[]",
+        "[has(self.tensorboard), has(self.wandb), has(self.mlflow)].filter(is_set, is_set).size() == 1",
+        "set exactly one of tensorboard, wandb and mlflow",
+    ),
+    *TEMPLATE_RULES,
+)

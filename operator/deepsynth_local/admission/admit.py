@@ -1,0 +1,126 @@
+"""What the API server does with a resource before it stores it. The CRD is the only truth.
+
+Order as there: kind and name, nulls and defaults, unknown fields (kubectl's strict validation), the schema, the CEL
+rules (only when the schema holds), and on an update the rules about oldSelf.
+"""
+
+import functools
+import re
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any, Final
+
+from deepsynth_api.crd.schema import GROUP, KINDS, VERSION, build_schema
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_local.admission.cel_rules import find_broken_rules
+from deepsynth_local.admission.manifest_file import FieldPath, Manifest
+from deepsynth_local.admission.schema_check import find_schema_errors, format_value
+from deepsynth_local.admission.structural import Schema, apply_defaults, find_unknown_fields, suggest_field
+from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE
+
+Problem = tuple[FieldPath, str]
+
+API_VERSION: Final = f"{GROUP}/{VERSION}"
+_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_PLAIN_PART: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_STRING_MAP: Final = {"type": "object", "additionalProperties": {"type": "string"}}
+_METADATA: Final[Schema] = {
+    "type": "object",
+    "required": ["name"],
+    "properties": {
+        "name": {"type": "string", "minLength": 1, "maxLength": 253},
+        "namespace": {"type": "string", "maxLength": 63},
+        "labels": _STRING_MAP,
+        "annotations": _STRING_MAP,
+        **{key: {"type": "string"} for key in ("uid", "resourceVersion", "creationTimestamp")},
+        **{key: {"type": "array"} for key in ("finalizers", "ownerReferences", "managedFields")},
+        "generation": {"type": "integer"},
+    },
+}
+
+
+def admit(manifest: Manifest, old: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The resource as it is stored: defaults applied, status and what only the server sets left out.
+
+    old: the stored resource of the same name, for the rules about changes.
+    Raises ConfigurationError that lists every problem with its line.
+    """
+    value = manifest.value
+    _check_kind(manifest)
+    schema = load_schema(value["kind"])
+    problems = list(_find_problems(value, schema))
+    if problems:
+        raise ConfigurationError(_describe(manifest, problems))
+    stored = _build_stored(value, schema)
+    before = {**old, "metadata": {}} if old is not None else None
+    after = {**stored, **({"status": old["status"]} if old is not None and "status" in old else {})}
+    if broken := list(find_broken_rules(after, before, schema)):
+        raise ConfigurationError(_describe(manifest, [_explain_rule(after, *rule) for rule in broken]))
+    return stored
+
+
+@functools.cache
+def load_schema(kind: str) -> Schema:
+    """The structural schema of a kind, with the part of metadata that a person may write."""
+    schema = build_schema(kind)
+    return {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
+
+
+def format_path(path: FieldPath) -> str:
+    """spec.datasets[0].name, spec.template.labels[example.com/team]."""
+    text = ""
+    for part in path:
+        plain = isinstance(part, str) and _PLAIN_PART.fullmatch(part)
+        text += (f".{part}" if text else str(part)) if plain else f"[{part}]"
+    return text
+
+
+def _check_kind(manifest: Manifest) -> None:
+    kind, version = manifest.value.get("kind"), manifest.value.get("apiVersion")
+    if kind in KINDS and version == API_VERSION:
+        return
+    path: FieldPath = ("kind",) if version == API_VERSION else ("apiVersion",)
+    raise ConfigurationError(
+        f"{manifest.file}:{manifest.find_line(path)}: no matches for kind {format_value(kind)} in version "
+        f"{format_value(version)}; write apiVersion: {API_VERSION} and kind: {' or '.join(KINDS)}"
+    )
+
+
+def _find_problems(value: dict[str, Any], schema: Schema) -> Iterator[Problem]:
+    written = {key: child for key, child in value.items() if key != "status"}
+    for path, beside in find_unknown_fields(written, schema):
+        suggestion = suggest_field(path, beside, schema)
+        yield path, "unknown field" + (f"; did you mean {suggestion}?" if suggestion else "")
+    yield from find_schema_errors(apply_defaults(written, schema), schema)
+    name = (value.get("metadata") or {}).get("name") if isinstance(value.get("metadata"), dict) else None
+    if isinstance(name, str) and name and not _NAME.fullmatch(name):
+        rule = "use lower case letters, digits, '-' and '.', with a letter or digit at both ends"
+        yield ("metadata", "name"), f"Invalid value: {format_value(name)}: {rule}"
+
+
+def _build_stored(value: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    metadata = value["metadata"]
+    kept = {key: metadata[key] for key in ("name", "namespace", "labels", "annotations") if metadata.get(key)}
+    return {
+        "apiVersion": API_VERSION,
+        "kind": value["kind"],
+        "metadata": {"namespace": DEFAULT_NAMESPACE, **kept},
+        "spec": apply_defaults(value["spec"], schema["properties"]["spec"]),
+    }
+
+
+def _explain_rule(value: Mapping[str, Any], path: FieldPath, message: str) -> Problem:
+    found: Any = value
+    for part in path:
+        step: Callable[[Any], Any] | None = getattr(found, "get", None)
+        found = step(part) if step else found[part]
+    shown = format_value(found) if found is not None else '"object"'
+    return path, f"Invalid value: {shown}: {message}"
+
+
+def _describe(manifest: Manifest, problems: list[Problem]) -> str:
+    value = manifest.value
+    metadata = value.get("metadata")
+    name = metadata.get("name", "") if isinstance(metadata, dict) else ""
+    numbered = sorted((manifest.find_line(path), f"{format_path(path)}: {text}") for path, text in problems)
+    lines = [f"  {manifest.file}:{line}: {text}" for line, text in dict.fromkeys(numbered)]
+    return "\n".join((f'{value["kind"]} "{name}" is invalid:', *lines))

@@ -1,0 +1,78 @@
+"""What the API server does to a resource because of its structural schema: drop nulls, fill defaults, know fields."""
+
+import copy
+import difflib
+from collections.abc import Iterator
+from typing import Any
+
+from deepsynth_local.admission.manifest_file import FieldPath
+
+Schema = dict[str, Any]
+PRESERVE = "x-kubernetes-preserve-unknown-fields"
+
+
+def apply_defaults(value: Any, schema: Schema) -> Any:
+    """`value` without nulls and with the schema's defaults, at every depth. Nothing is changed in place."""
+    if isinstance(value, dict) and not schema.get(PRESERVE):
+        return _default_object(value, schema)
+    if isinstance(value, list) and "items" in schema:
+        return [apply_defaults(item, schema["items"]) for item in value]
+    return copy.deepcopy(value)
+
+
+def _default_object(value: dict[str, Any], schema: Schema) -> dict[str, Any]:
+    properties: dict[str, Schema] = schema.get("properties", {})
+    written = {key: child for key, child in value.items() if child is not None}
+    missing = {
+        key: copy.deepcopy(child["default"])
+        for key, child in properties.items()
+        if "default" in child and key not in written
+    }
+    inner = schema.get("additionalProperties")
+    return {
+        key: apply_defaults(child, properties.get(key) or (inner if isinstance(inner, dict) else {PRESERVE: True}))
+        for key, child in {**written, **missing}.items()
+    }
+
+
+def find_unknown_fields(value: Any, schema: Schema, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
+    """Fields the schema does not have, each with the schema of the object it stands in."""
+    if isinstance(value, list) and "items" in schema:
+        for index, item in enumerate(value):
+            yield from find_unknown_fields(item, schema["items"], (*path, index))
+    if not isinstance(value, dict) or schema.get(PRESERVE):
+        return
+    properties: dict[str, Schema] = schema.get("properties", {})
+    inner = schema.get("additionalProperties")
+    for key, child in value.items():
+        if key in properties:
+            yield from find_unknown_fields(child, properties[key], (*path, key))
+        elif isinstance(inner, dict):
+            yield from find_unknown_fields(child, inner, (*path, key))
+        elif properties:
+            yield (*path, key), schema
+
+
+def suggest_field(path: FieldPath, beside: Schema, root: Schema) -> str | None:
+    """What the writer of an unknown field may have meant: a sibling of a like name, or its highest places elsewhere."""
+    name = _normalise(str(path[-1]))
+    siblings: dict[str, str] = {_normalise(key): key for key in beside.get("properties", {})}
+    if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
+        return siblings[close[0]]
+    places = [place for key, place in _list_fields(root) if _normalise(key) == name]
+    depth = min((place.count(".") for place in places), default=0)
+    return " or ".join(place for place in places if place.count(".") == depth) or None
+
+
+def _normalise(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+def _list_fields(schema: Schema, above: str = "") -> Iterator[tuple[str, str]]:
+    """Name and place of every field of the spec, the shallow ones first."""
+    properties: dict[str, Schema] = schema.get("properties", {})
+    for key in properties:
+        yield key, f"{above}{key}"
+    for key, child in properties.items():
+        if key != "status":
+            yield from _list_fields(child.get("items", child), f"{above}{key}{'[]' if 'items' in child else ''}.")

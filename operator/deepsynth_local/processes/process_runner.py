@@ -1,0 +1,176 @@
+"""Run pods as local processes: the PodRunner of `deepsynth local`."""
+
+import asyncio
+import contextlib
+import http.client
+import os
+import shutil
+import signal
+import socket
+from collections.abc import Mapping
+from typing import Any, Final
+
+from deepsynth_api.labels import STEP
+from deepsynth_api.report import REPORT_BYTES, Report, parse_report
+from deepsynth_local.processes.container import POD_MARKER, Command, Manifest, UnsupportedVolumeError, build_command
+from deepsynth_local.processes.leftovers import kill_processes
+from deepsynth_local.runs.runs_folder import RunsFolder
+from deepsynth_simulator.pod_runner import ContainerExit, PodListener
+
+REPORT_TIMEOUT_SECONDS: Final = 2.0
+LOG_TAIL_BYTES: Final = 2048
+_LOOPBACK: Final = "127.0.0.1"
+
+
+class ProcessRunner:
+    """Implements PodRunner. At most `cores` render pods run at a time; pods of other steps start at once."""
+
+    def __init__(self, runs: RunsFolder, cores: int | None = None) -> None:
+        self._runs = runs
+        self._containers: dict[str, _Container] = {}
+        self._render_slots = asyncio.Semaphore(cores or os.cpu_count() or 1)
+        self._rendezvous: dict[str, str] = {}
+
+    def start(self, pod: Manifest, config_maps: Mapping[str, Mapping[str, str]], listener: PodListener) -> None:
+        metadata = pod["metadata"]
+        report = f"{_LOOPBACK}:{find_free_port()}"
+        try:
+            command = build_command(pod, config_maps, self._runs, report=report, master=self._rendezvous_of(pod))
+        except (UnsupportedVolumeError, OSError) as error:
+            reason, message = "CreateContainerConfigError", str(error)
+            asyncio.get_running_loop().call_soon(listener.waiting, reason, message)
+            return
+        slots = self._render_slots if metadata.get("labels", {}).get(STEP) == "render" else None
+        self._containers[metadata["uid"]] = _Container(metadata["uid"], command, report, listener, slots)
+
+    def stop(self, pod: Manifest, grace_seconds: int) -> None:
+        container = self._containers.get(pod["metadata"]["uid"])
+        if container is not None:
+            container.stop(grace_seconds)
+
+    async def read_report(self, pod: Manifest) -> Report | None:
+        container = self._containers.get(pod["metadata"]["uid"])
+        if container is None or not container.is_running:
+            return None
+        return await asyncio.to_thread(fetch_report, container.report_address)
+
+    async def close(self) -> None:
+        for container in self._containers.values():
+            container.stop(0)
+        await asyncio.gather(*(container.task for container in self._containers.values()))
+
+    def _rendezvous_of(self, pod: Manifest) -> str:
+        """One address for all pods of a Job."""
+        job = pod["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name", pod["metadata"]["uid"])
+        return self._rendezvous.setdefault(job, f"{_LOOPBACK}:{find_free_port()}")
+
+
+class _Container:
+    """One process from its start to its end."""
+
+    def __init__(
+        self, uid: str, command: Command, report_address: str, listener: PodListener, slots: asyncio.Semaphore | None
+    ) -> None:
+        self.report_address = report_address
+        self._uid = uid
+        self._command = command
+        self._listener = listener
+        self._slots = slots
+        self._process: asyncio.subprocess.Process | None = None
+        self._stopping = asyncio.Event()
+        self._kill_timer: asyncio.TimerHandle | None = None
+        self.task = asyncio.create_task(self._run())
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    def stop(self, grace_seconds: float) -> None:
+        """SIGTERM, then SIGKILL after the grace. A shorter grace replaces a longer one."""
+        loop = asyncio.get_running_loop()
+        at = loop.time() + grace_seconds
+        if not self._stopping.is_set():
+            self._stopping.set()
+            self._signal(signal.SIGTERM)
+        if self._kill_timer is None or at < self._kill_timer.when():
+            if self._kill_timer is not None:
+                self._kill_timer.cancel()
+            self._kill_timer = loop.call_at(at, self._kill)
+
+    async def _run(self) -> None:
+        async with self._slots or contextlib.nullcontext():
+            container_exit = await self._run_process()
+        if self._kill_timer is not None:
+            self._kill_timer.cancel()
+        shutil.rmtree(self._command.folder, ignore_errors=True)
+        self._listener.ended(container_exit)
+
+    async def _run_process(self) -> ContainerExit:
+        if self._stopping.is_set():
+            return ContainerExit(128 + signal.SIGTERM)
+        try:
+            self._process = await self._spawn()
+        except OSError as error:
+            return ContainerExit(127, "ContainerCannotRun", f"{self._command.arguments[0]}: {error.strerror}")
+        self._listener.started()
+        if self._stopping.is_set():
+            self._signal(signal.SIGTERM)
+        if self._kill_timer is not None and self._kill_timer.when() <= asyncio.get_running_loop().time():
+            self._kill()  # there was nothing to kill when it was due
+        code = await self._process.wait()
+        await asyncio.to_thread(kill_processes, POD_MARKER, self._uid)
+        return ContainerExit(128 - code if code < 0 else code, message=self._read_message(code))
+
+    async def _spawn(self) -> asyncio.subprocess.Process:
+        command = self._command
+        command.log_file.parent.mkdir(parents=True, exist_ok=True)
+        with command.log_file.open("ab") as log:
+            return await asyncio.create_subprocess_exec(
+                *command.arguments,
+                env=command.environment,
+                cwd=command.folder,
+                stdin=asyncio.subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,  # Ctrl-C in the terminal is for the command; it stops pods in its own way
+            )
+
+    def _read_message(self, code: int) -> str:
+        """The termination log, or the end of the output of a container that failed without writing one."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._command.termination_log.read_text(encoding="utf-8", errors="replace")
+        if code == 0:
+            return ""
+        return self._command.log_file.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+
+    def _signal(self, number: signal.Signals) -> None:
+        if self._process is not None and self._process.returncode is None:
+            with contextlib.suppress(ProcessLookupError):
+                self._process.send_signal(number)
+
+    def _kill(self) -> None:
+        if self.is_running:
+            kill_processes(POD_MARKER, self._uid)
+            self._signal(signal.SIGKILL)
+
+
+def find_free_port() -> int:
+    """A port of the loopback interface that nothing listens on now."""
+    with socket.socket() as probe:
+        probe.bind((_LOOPBACK, 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def fetch_report(address: str) -> Report | None:
+    """GET /report at host:port; None when there is no answer in time or it is no report."""
+    connection = http.client.HTTPConnection(address, timeout=REPORT_TIMEOUT_SECONDS)
+    try:
+        connection.request("GET", "/report")
+        response = connection.getresponse()
+        body: Any = response.read(REPORT_BYTES + 1)
+        return parse_report(body) if response.status == http.client.OK else None
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()

@@ -1,0 +1,4 @@
+"""The life of a DatasetGeneration: plan, render, publish, each a Job.
+
+Start at `decide.py`.
+"""

@@ -1,0 +1,130 @@
+"""status.progress of a DatasetGeneration: the Job's completed indexes, and the sums over the shards' reports.
+
+A shard that is skipped on a second run reports its totals again, and pods vanish with theirs, so a sum never falls.
+The publish step counts everything once more; its figures are the last word.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from deepsynth_api.report import PublishReport, RenderReport
+from deepsynth_api.v1alpha1 import DatasetGenerationStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlanStatus
+from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_operator.decisions.shared.indexes import count_indexes
+from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
+
+
+def compute_rendering(
+    status: DatasetGenerationStatus, job: ObservedJob, pods: Sequence[ObservedPod], now: datetime
+) -> GenerationProgress:
+    """Progress while the render Job is at work. The old one as it is when nothing that is shown has changed."""
+    old, plan = status.progress or GenerationProgress(), status.plan
+    reports = list(_collect_reports(pods).values())
+    working = [pod.report.render for pod in pods if not pod.has_ended and pod.report and pod.report.render]
+    rate = sum(report.pages_per_second for report in working)
+    rows, pages = sum(report.documents for report in reports), sum(report.pages for report in reports)
+    dropped = _sum_dropped([plan.dropped if plan else [], *(report.dropped for report in reports)])
+    rows, pages = max(rows, old.rows), max(pages, old.pages)
+    left = _count_rows(plan) - rows - sum(item.rows for report in reports for item in report.dropped)
+    new = GenerationProgress(
+        shards_total=job.completions,
+        shards_done=max(count_indexes(job.completed_indexes), old.shards_done),
+        failed_indexes=job.failed_indexes,
+        rows=rows,
+        pages=pages,
+        bytes=max(sum(report.bytes for report in reports), old.bytes),
+        pages_per_second=format_number(rate or _measure_rate(pods)) or old.pages_per_second,
+        percentage=max(compute_percentage(_count_rows(plan) - left, _count_rows(plan)), old.percentage),
+        dropped=dropped if _total(dropped) >= _total(old.dropped) else old.dropped,
+        waiting=_find_waiting(pods),
+    )
+    if new == old.updated(estimated_completion_time=None, updated_time=None):
+        return old
+    return new.updated(estimated_completion_time=_estimate(left, rows, pages, rate, now), updated_time=now)
+
+
+def compute_waiting(
+    old: GenerationProgress | None, pods: Sequence[ObservedPod], now: datetime
+) -> GenerationProgress | None:
+    """Progress while plan or publish is at work: the old one, but for what its pod waits for."""
+    waiting = _find_waiting(pods)
+    if waiting == (old.waiting if old else ""):
+        return old
+    return (old or GenerationProgress()).updated(waiting=waiting, updated_time=now)
+
+
+def compute_planned(plan: PlanStatus, now: datetime) -> GenerationProgress:
+    """Progress once the plan is made."""
+    return GenerationProgress(shards_total=plan.shards, dropped=plan.dropped, updated_time=now)
+
+
+def compute_published(old: GenerationProgress | None, report: PublishReport, now: datetime) -> GenerationProgress:
+    """Progress of what is published, as publish counted it."""
+    old = old or GenerationProgress()
+    return old.updated(
+        shards_done=old.shards_total,
+        rows=report.rows,
+        pages=report.pages,
+        bytes=report.bytes,
+        percentage=100,
+        waiting="",
+        estimated_completion_time=None,
+        dropped=report.dropped or old.dropped,
+        updated_time=now,
+    )
+
+
+def _find_waiting(pods: Iterable[ObservedPod]) -> str:
+    """The first that any of the pods at work tells."""
+    reports = [pod.report for pod in pods if pod.report is not None and not pod.has_ended]
+    parts = [report.plan or report.render or report.publish for report in reports]
+    return next((part.waiting for part in parts if part is not None and part.waiting), "")
+
+
+def _measure_rate(pods: Iterable[ObservedPod]) -> float | None:
+    """Pages a second over the pods that are done, start-up and gaps included. None when none of them drew anything:
+    a pod that finds its shard rendered reports its pages, but no rate.
+    """
+    done = [
+        (pod.started, pod.finished, pod.report.render.pages)
+        for pod in pods
+        if pod.started and pod.finished and pod.report and pod.report.render and pod.report.render.pages_per_second
+    ]
+    if not done:
+        return None
+    span = max(finished for _, finished, _ in done) - min(started for started, _, _ in done)
+    return sum(pages for _, _, pages in done) / max(span.total_seconds(), 1.0)  # a cluster's times are whole seconds
+
+
+def _collect_reports(pods: Iterable[ObservedPod]) -> dict[int, RenderReport]:
+    """The report of each shard that tells most: of two pods of one shard, the one that came further."""
+    best: dict[int, RenderReport] = {}
+    for pod in pods:
+        report = pod.report.render if pod.report else None
+        if report is not None and (pod.index not in best or report.documents >= best[pod.index].documents):
+            best[pod.index] = report
+    return best
+
+
+def _sum_dropped(lists: Iterable[Iterable[DroppedRows]]) -> list[DroppedRows]:
+    counts: Counter[str] = Counter()
+    for items in lists:
+        for item in items:
+            counts[item.reason] += item.rows
+    return [DroppedRows(reason=reason, rows=counts[reason]) for reason in sorted(counts)]
+
+
+def _total(dropped: Iterable[DroppedRows]) -> int:
+    return sum(item.rows for item in dropped)
+
+
+def _count_rows(plan: PlanStatus | None) -> int:
+    return sum(split.rows for split in plan.splits) if plan else 0
+
+
+def _estimate(left: int, rows: int, pages: int, rate: float, now: datetime) -> datetime | None:
+    if rate <= 0 or rows <= 0:
+        return None
+    return estimate_end(max(left, 0) * pages / rows / rate, now)

@@ -1,0 +1,92 @@
+"""What the pods of a Job do before they are at work, in a sentence that names what is in the way."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from itertools import chain
+from typing import Final
+
+from deepsynth_operator.core.observed import ObservedPod
+
+_GB: Final = 1e9
+_MB: Final = 1e6
+_PROGRESSING: Final = frozenset({"ContainerCreating", "PodInitializing"})
+"""What passes by itself, unless a volume is missing: that is told in the pod's Events alone."""
+_LONG_START_MINUTES: Final = 5
+_PULL_FAILED: Final = "ImagePullBackOff"
+UNSCHEDULABLE: Final = "Unschedulable"
+CONFIGURATION_ERRORS: Final = frozenset(
+    {
+        _PULL_FAILED,
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "ImageInspectError",
+        "RegistryUnavailable",
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+    }
+)
+"""What a container waits for until a person mends it."""
+OBSTACLES: Final = CONFIGURATION_ERRORS | _PROGRESSING | {UNSCHEDULABLE}
+
+
+@dataclass(frozen=True, slots=True)
+class Obstacle:
+    """Why a pod's container does not start. reason: one of OBSTACLES, or the kubelet's own word."""
+
+    reason: str
+    message: str
+    pod: ObservedPod
+
+
+def find_obstacle(pods: Sequence[ObservedPod], now: datetime) -> Obstacle | None:
+    """The first thing in the way of any of these pods; None where all go on by themselves."""
+    waiting = (_find_waiting(pod) for pod in pods)
+    unschedulable = (_find_unschedulable(pod) for pod in pods)
+    slow = (_find_slow_start(pod, now) for pod in pods)
+    return next(filter(None, chain(waiting, unschedulable, slow)), None)
+
+
+def find_configuration_error(pods: Sequence[ObservedPod]) -> Obstacle | None:
+    """The first obstacle that a person has to mend."""
+    waiting = filter(None, map(_find_waiting, pods))
+    return next((obstacle for obstacle in waiting if obstacle.reason in CONFIGURATION_ERRORS), None)
+
+
+def describe_start(pods: Sequence[ObservedPod], now: datetime) -> str:
+    """What it does before the first step, with the bytes downloaded."""
+    for pod in pods:
+        train = pod.report.train if pod.report else None
+        if train is not None and train.download_bytes_total:
+            unit, name = (_GB, "GB") if train.download_bytes_total >= _GB else (_MB, "MB")
+            done, total = (train.download_bytes or 0) / unit, train.download_bytes_total / unit
+            return f"downloading, {done:.1f} of {total:.1f} {name}"
+    obstacle = find_obstacle(pods, now)
+    return obstacle.message if obstacle else f"running pods: {sum(pod.is_at_work for pod in pods)}"
+
+
+def _find_waiting(pod: ObservedPod) -> Obstacle | None:
+    if pod.waiting_reason is None or pod.waiting_reason in _PROGRESSING:
+        return None
+    reason = _name_waiting(pod.waiting_reason)
+    return Obstacle(reason, f"pod {pod.name}: {pod.waiting_reason}: {pod.waiting_message}", pod)
+
+
+def _find_unschedulable(pod: ObservedPod) -> Obstacle | None:
+    return Obstacle(UNSCHEDULABLE, f"pod {pod.name}: {pod.unschedulable}", pod) if pod.unschedulable else None
+
+
+def _find_slow_start(pod: ObservedPod, now: datetime) -> Obstacle | None:
+    if pod.waiting_reason not in _PROGRESSING or pod.scheduled is None:
+        return None
+    if now < pod.scheduled + timedelta(minutes=_LONG_START_MINUTES):
+        return None
+    look = "a large image, or a volume that is missing; `kubectl describe pod` tells"
+    message = f"pod {pod.name}: {pod.waiting_reason} for more than {_LONG_START_MINUTES} minutes: {look}"
+    return Obstacle(pod.waiting_reason, message, pod)
+
+
+def _name_waiting(reason: str) -> str:
+    """The kubelet changes between the two for as long as a pull fails: one word, so that nobody is told each time."""
+    return _PULL_FAILED if reason == "ErrImagePull" else reason

@@ -1,0 +1,100 @@
+"""status.attempts: one entry per try to run all processes together, written before its Job is created.
+
+Attempt number and Job name are two things: a Job that the queue took back and runs again is another attempt.
+"""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
+from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
+from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS
+
+KEPT_ATTEMPTS: Final = 10
+REQUEUED: Final = "RequeuedByQueue"
+"""Reason of an attempt whose Job the queue suspended: the same Job runs again."""
+SUSPENDED: Final = "SuspendedByUser"
+_CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+_COUNTED: Final[frozenset[AttemptOutcome]] = frozenset({"Failed", "Hung"})
+
+
+def get_last(status: TrainingRunStatus) -> Attempt | None:
+    return status.attempts[-1] if status.attempts else None
+
+
+def get_live(status: TrainingRunStatus) -> Attempt | None:
+    """The attempt that is not over, if there is one. There is at most one."""
+    last = get_last(status)
+    return last if last is not None and last.end_time is None else None
+
+
+def is_requeued(attempt: Attempt | None) -> bool:
+    """Whether the queue took its Job back. The outcome is asked for too: a failure's reason is what its pod said."""
+    return attempt is not None and attempt.outcome == "Suspended" and attempt.reason == REQUEUED
+
+
+def replace_last(status: TrainingRunStatus, attempt: Attempt) -> TrainingRunStatus:
+    return status.updated(attempts=[*status.attempts[:-1], attempt])
+
+
+def select_pods(status: TrainingRunStatus, children: Children) -> list[ObservedPod]:
+    """Pods of the last attempt. Of a Job that two attempts share, those since it was last admitted."""
+    last = get_last(status)
+    if last is None:
+        return []
+    pods = children.get_pods(last.job)
+    if not any(attempt.job == last.job for attempt in status.attempts[:-1]):
+        return pods
+    begin = last.start_time - _CLOCK_TOLERANCE
+    return [pod for pod in pods if pod.created is None or pod.created >= begin]
+
+
+def start_attempt(status: TrainingRunStatus, job: str, image: str, now: datetime) -> TrainingRunStatus:
+    """Add the next attempt. Its number follows that of the last one, so none is ever used twice."""
+    last = get_last(status)
+    attempt = Attempt(number=last.number + 1 if last else 1, start_time=now, job=job, image=image)
+    is_restart = last is not None and last.outcome != "Suspended"
+    progress = status.progress.updated(phase="", estimated_completion_time=None) if status.progress else None
+    return status.updated(
+        attempts=[*status.attempts, attempt][-KEPT_ATTEMPTS:],
+        restarts=status.restarts + is_restart,
+        progress=progress,
+    )
+
+
+def resume_job(status: TrainingRunStatus, job: ObservedJob, now: datetime) -> TrainingRunStatus:
+    """Add an attempt that runs the same Job again, after the queue admitted it."""
+    last = status.attempts[-1]
+    resumed = start_attempt(status, job.name, last.image, job.started or now)
+    return replace_last(resumed, resumed.attempts[-1].updated(job_uid=job.uid))
+
+
+def observe_start(
+    attempt: Attempt, job: ObservedJob | None, pods: Sequence[ObservedPod], num_nodes: int, now: datetime
+) -> Attempt:
+    """Note the Job's uid, when the first container started, and when all pods had."""
+    started = [pod.started for pod in pods if pod.started is not None]
+    everyone = len({pod.index for pod in pods if pod.started is not None}) >= num_nodes
+    return attempt.updated(
+        job_uid=attempt.job_uid or (job.uid if job else ""),
+        held_time=attempt.held_time or min(started, default=None),
+        running_time=attempt.running_time or (now if everyone else None),
+    )
+
+
+def end_attempt(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> TrainingRunStatus:
+    """Put `attempt`, which has its outcome, to its end, and count it. An attempt ends once, so it counts once."""
+    progressed = attempt.saved_step is not None or attempt.outcome == "Succeeded"
+    # What a person or the queue takes back says nothing about the run; how often it may, the queue decides.
+    fruitless = 0 if progressed else status.attempts_without_progress + (attempt.outcome != "Suspended")
+    return replace_last(status, attempt.updated(end_time=now)).updated(
+        failures=status.failures + (attempt.outcome in _COUNTED),
+        attempts_without_progress=fruitless,
+    )
+
+
+def get_grace(run: TrainingRun) -> timedelta:
+    """How long its pods may take to save after SIGTERM."""
+    return timedelta(seconds=run.spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS)

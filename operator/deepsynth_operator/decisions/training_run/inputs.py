@@ -1,0 +1,117 @@
+"""spec.datasets and spec.model.trainingRunRef: waiting for what other resources produce, and pinning it.
+
+A DatasetGeneration that is missing, unfinished or failed is waited for: it can still be applied, or deleted and
+applied again. What was pinned once stays, whatever becomes of the other resource.
+"""
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from deepsynth_api.conditions import ConditionType, find_condition, is_true
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run import Dataset
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
+from deepsynth_operator.core.observed import ObservedPod, ObservedRun
+
+FAILED_WAITS: Final = frozenset({"DatasetFailed", "ModelFailed"})
+"""Reasons to wait until a person mends something."""
+WAITS: Final = FAILED_WAITS | {"DatasetNotFound", "DatasetNotComplete", "ModelNotFound", "ModelNotComplete"}
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a run waits for before its first attempt."""
+
+    reason: str
+    message: str
+    for_dataset: bool = True
+
+
+def find_wait(observed: ObservedRun) -> Wait | None:
+    """The first thing that is missing; None when everything can be pinned."""
+    for dataset in observed.run.spec.datasets:
+        if (wait := _find_dataset_wait(dataset, observed)) is not None:
+            return wait
+    return _find_model_wait(observed)
+
+
+def pin_inputs(status: TrainingRunStatus, observed: ObservedRun) -> TrainingRunStatus:
+    """Write down what every attempt will read. Only when `find_wait` finds nothing."""
+    output = observed.model_run.status.output if observed.model_run else None
+    model = ModelOutput(uri=output.uri, revision=output.revision) if output else None
+    return status.updated(datasets=[_pin(dataset, observed) for dataset in observed.run.spec.datasets], model=model)
+
+
+def pin_reported(
+    status: TrainingRunStatus, datasets: Sequence[Dataset], pods: Iterable[ObservedPod]
+) -> TrainingRunStatus:
+    """`status` with the revisions that the trainer found where the spec names a branch or none; each only once."""
+    reports = [pod.report.train for pod in pods if pod.report is not None and pod.report.train is not None]
+    found = {(pin.name, pin.uri): pin for train in reports for pin in train.datasets if pin.revision}
+    written = {dataset.name: dataset for dataset in datasets}
+    return status.updated(
+        datasets=[
+            found.get((pin.name, pin.uri), pin) if _is_as_written(pin, written.get(pin.name)) else pin
+            for pin in status.datasets
+        ]
+    )
+
+
+def _is_as_written(pin: PinnedDataset, dataset: Dataset | None) -> bool:
+    """Whether nobody has resolved it yet: it is what the spec says, not what a DatasetGeneration or a trainer found."""
+    return dataset is not None and dataset.dataset_generation_ref is None and pin.revision == dataset.revision
+
+
+def describe_pinned(status: TrainingRunStatus) -> str:
+    """Every dataset with its revision."""
+    return ", ".join(
+        f"{item.name}: {item.uri}" + (f"@{item.revision}" if item.revision else "") for item in status.datasets
+    )
+
+
+def _find_dataset_wait(dataset: Dataset, observed: ObservedRun) -> Wait | None:
+    reference = dataset.dataset_generation_ref
+    if reference is None:
+        return None
+    generation = observed.generations.get(reference.name)
+    if generation is None:
+        return Wait("DatasetNotFound", f"dataset {dataset.name}: there is no DatasetGeneration {reference.name} yet")
+    if is_true(generation.status.conditions, ConditionType.FAILED):
+        return _describe_failed(dataset, generation)
+    if not is_true(generation.status.conditions, ConditionType.COMPLETE) or generation.status.output is None:
+        state = generation.status.state or "Pending"
+        return Wait("DatasetNotComplete", f"dataset {dataset.name}: DatasetGeneration {reference.name} is {state}")
+    return None
+
+
+def _describe_failed(dataset: Dataset, generation: DatasetGeneration) -> Wait:
+    failed = find_condition(generation.status.conditions, ConditionType.FAILED)
+    cause = failed.message if failed else ""
+    remedy = "mend it, delete it and apply it again; this run goes on waiting"
+    name = generation.metadata.name
+    return Wait("DatasetFailed", f"dataset {dataset.name}: DatasetGeneration {name} failed: {cause}; {remedy}")
+
+
+def _find_model_wait(observed: ObservedRun) -> Wait | None:
+    reference = observed.run.spec.model.training_run_ref
+    if reference is None:
+        return None
+    other = observed.model_run
+    if other is None:
+        return Wait("ModelNotFound", f"model: there is no TrainingRun {reference.name} yet", for_dataset=False)
+    if is_true(other.status.conditions, ConditionType.FAILED):
+        remedy = "mend it, delete it and apply it again; this run goes on waiting"
+        return Wait("ModelFailed", f"model: TrainingRun {reference.name} failed; {remedy}", for_dataset=False)
+    if not is_true(other.status.conditions, ConditionType.COMPLETE) or other.status.output is None:
+        state = other.status.state or "Pending"
+        return Wait("ModelNotComplete", f"model: TrainingRun {reference.name} is {state}", for_dataset=False)
+    return None
+
+
+def _pin(dataset: Dataset, observed: ObservedRun) -> PinnedDataset:
+    reference = dataset.dataset_generation_ref
+    output = observed.generations[reference.name].status.output if reference else None
+    if output is not None:
+        return PinnedDataset(name=dataset.name, uri=output.uri, revision=output.revision, rows=output.rows)
+    return PinnedDataset(name=dataset.name, uri=dataset.uri or "", revision=dataset.revision)

@@ -1,0 +1,113 @@
+"""status.progress, checkpoints, metrics and notes: what the reports of the last attempt's pods say.
+
+Reports come late, twice, or out of order; within an attempt a report of an earlier step than one already taken is
+passed over. Across attempts the step may fall back to that of the checkpoint the attempt resumed from.
+"""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import Final
+
+from deepsynth_api.report import Report, TrainReport
+from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run_status import MetricValue, TrainingProgress
+from deepsynth_operator.core.observed import ObservedPod
+from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
+from deepsynth_operator.decisions.training_run.attempts import replace_last
+from deepsynth_operator.decisions.training_run.outcomes import MESSAGE_CHARACTERS
+
+KEPT_CHECKPOINTS: Final = 20
+KEPT_METRICS: Final = 40
+_METRIC: Final = 128
+"""Characters of a metric's name and of its value: what is kept over many reports must not grow without end."""
+KEPT_NOTES: Final = 10
+NOTE_CHARACTERS: Final = 256
+
+
+def take_reports(status: TrainingRunStatus, pods: Iterable[ObservedPod], now: datetime) -> TrainingRunStatus:
+    """`status` with what the pods of its last attempt report."""
+    reports = [pod.report for pod in pods if pod.report is not None and pod.report.train is not None]
+    if not reports or not status.attempts:
+        return status
+    report = max(reports, key=lambda report: (report.train.step if report.train else 0, report.time))
+    train, last = report.train, status.attempts[-1]
+    if train is None or train.step < (last.last_step or 0):
+        return status
+    status = replace_last(status, _observe_steps(last, train))
+    status = _take_checkpoints(status, report, train)
+    return status.updated(
+        progress=_compute_progress(status.progress, train, now),
+        metrics=_merge_metrics(status.metrics, train.metrics),
+        notes=_merge_notes(status.notes, train.notes),
+        output=train.output or status.output,
+    )
+
+
+def complete_progress(status: TrainingRunStatus) -> TrainingRunStatus:
+    """The progress of a run that is Complete."""
+    if status.progress is None:
+        return status
+    return status.updated(
+        progress=status.progress.updated(percentage=100, phase="done", estimated_completion_time=None)
+    )
+
+
+def take_previous_failure(status: TrainingRunStatus, pods: Iterable[ObservedPod]) -> TrainingRunStatus:
+    """Details of the attempt before, which its launcher left beside the checkpoints, where nothing else told them."""
+    failure = next((pod.report.previous for pod in pods if pod.report and pod.report.previous), None)
+    if failure is None or len(status.attempts) < 2 or status.attempts[-2].exit_code is not None:
+        return status
+    told = status.attempts[-2].updated(
+        exit_code=failure.exit_code, rank=failure.rank, node=failure.node, message=failure.message[:MESSAGE_CHARACTERS]
+    )
+    return status.updated(attempts=[*status.attempts[:-2], told, status.attempts[-1]])
+
+
+def _observe_steps(attempt: Attempt, train: TrainReport) -> Attempt:
+    resumed = attempt.resumed_from_step if train.resumed_from_step is None else train.resumed_from_step
+    return attempt.updated(last_step=train.step, resumed_from_step=resumed)
+
+
+def _take_checkpoints(status: TrainingRunStatus, report: Report, train: TrainReport) -> TrainingRunStatus:
+    """Progress is a checkpoint beyond every earlier one, or runs that always lose the same one would never end."""
+    newest = max([train.saved_step or 0, *(checkpoint.step for checkpoint in train.checkpoints)])
+    last = status.attempts[-1]
+    if newest > status.saved_step:
+        times = [checkpoint.time for checkpoint in train.checkpoints if checkpoint.step == newest]
+        if newest > (last.resumed_from_step or 0):
+            last = last.updated(saved_step=newest, saved_time=times[0] if times else report.time)
+        status = replace_last(status, last).updated(saved_step=newest, attempts_without_progress=0)
+    return status.updated(
+        checkpoints=train.checkpoints[:KEPT_CHECKPOINTS] or status.checkpoints,
+        best_checkpoint=train.best_checkpoint or status.best_checkpoint,
+    )
+
+
+def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: datetime) -> TrainingProgress:
+    """The old progress as it is when nothing that is shown has changed: its times are those of the change."""
+    new = TrainingProgress(
+        step=train.step,
+        total_steps=train.total_steps,
+        epoch=f"{train.epoch:.2f}",
+        percentage=compute_percentage(train.step, train.total_steps),
+        samples_per_second=format_number(train.samples_per_second),
+        loss=format_number(train.loss),
+        learning_rate=format_number(train.learning_rate),
+        phase=train.phase,
+        dropped=train.dropped or (old.dropped if old is not None else []),
+    )
+    if old is not None and new == old.updated(estimated_completion_time=None, updated_time=None):
+        return old
+    remaining = train.remaining_seconds
+    end = estimate_end(remaining, now) if remaining is not None else None
+    return new.updated(estimated_completion_time=end, updated_time=now)
+
+
+def _merge_metrics(old: Sequence[MetricValue], new: Sequence[MetricValue]) -> list[MetricValue]:
+    clipped = [metric.updated(name=metric.name[:_METRIC], value=metric.value[:_METRIC]) for metric in new]
+    newest = {metric.name: metric for metric in clipped}
+    return [*newest.values(), *(metric for metric in old if metric.name not in newest)][:KEPT_METRICS]
+
+
+def _merge_notes(old: Sequence[str], new: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys([*old, *(note[:NOTE_CHARACTERS] for note in new[-KEPT_NOTES:])]))[-KEPT_NOTES:]

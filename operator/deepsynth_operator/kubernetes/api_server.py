@@ -1,0 +1,255 @@
+"""Requests to the API server: credentials, timeouts, bounded concurrency, retries. The client library stays in here.
+
+A request ends in one of three ways: an answer, ApiRefusal when the server understood it and said no, ClusterError when
+it could not be had to answer in a few tries.
+"""
+
+import asyncio
+import json
+import logging
+import random
+from collections.abc import AsyncIterator, Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final, Literal, Self
+
+import aiohttp
+from kubernetes.aio.client.api_client import ApiClient
+from kubernetes.aio.client.configuration import Configuration
+
+from deepsynth_api.labels import OPERATOR_NAME
+from deepsynth_api.report import REPORT_BYTES
+from deepsynth_api.workload import REPORT_PORT
+from deepsynth_operator.core.errors import ClusterError, ControllerError
+from deepsynth_operator.kubernetes.api_login import Login, load_configuration, read_login
+from deepsynth_operator.kubernetes.api_paths import RESOURCES, Kind, build_path
+from deepsynth_operator.kubernetes.report_reader import read_at_most
+
+Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
+ContentType = Literal["application/json", "application/merge-patch+json", "application/apply-patch+yaml"]
+
+FIRST_DELAY_SECONDS: Final = 0.25
+RETRIES: Final = 4
+LONGEST_RETRY_AFTER_SECONDS: Final = 30.0
+PAGE_SIZE: Final = 500
+_MESSAGE_CHARACTERS: Final = 1024
+_METHODS: Final[dict[Verb, str]] = {
+    "get": "GET",
+    "list": "GET",
+    "watch": "GET",
+    "create": "POST",
+    "update": "PUT",
+    "patch": "PATCH",
+    "delete": "DELETE",
+}
+_logger = logging.getLogger(__name__)
+
+
+class ApiRefusal(ControllerError):  # noqa: N818 - an answer, not a failure to get one
+    """The API server answered 4xx.
+
+    status: the HTTP code. reason, causes and fields: those of its Status object, with the fields that the causes name.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        reason: str,
+        message: str,
+        causes: frozenset[str] = frozenset(),
+        fields: frozenset[str] = frozenset(),
+    ) -> None:
+        super().__init__(message)
+        self.status, self.reason, self.causes, self.fields = status, reason, causes, fields
+
+
+class _Unavailable(Exception):  # noqa: N818 - never leaves this module
+    """Worth another try, after so many seconds."""
+
+    def __init__(self, message: str, retry_after: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+@dataclass(frozen=True, slots=True)
+class Timeouts:
+    """Seconds."""
+
+    connect: float = 3.0
+    total: float = 10.0
+
+
+class ApiServer:
+    """count: called with verb, plural and HTTP code (or `unreachable`) of every try. Close it after use."""
+
+    def __init__(
+        self,
+        configuration: Configuration,
+        count: Callable[[str, str, str], None],
+        *,
+        concurrency: int = 32,
+        timeouts: Timeouts = Timeouts(),
+        pause: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        tracing = aiohttp.TraceConfig()
+        tracing.on_request_redirect.append(_refuse_redirect)
+        configuration.trace_configs = [tracing]
+        self._client = ApiClient(configuration)
+        self._client.user_agent = OPERATOR_NAME
+        self._count = count
+        self._slots = asyncio.Semaphore(concurrency)
+        self._timeout = aiohttp.ClientTimeout(total=timeouts.total, sock_connect=timeouts.connect)
+        self._pause = pause
+
+    @classmethod
+    async def connect(cls, count: Callable[[str, str, str], None]) -> Self:
+        """With the pod's service account, or else the kubeconfig. Raises ConfigurationError when there is neither."""
+        return cls(await load_configuration(), count)
+
+    async def close(self) -> None:
+        await self._client.close()
+
+    async def request(
+        self,
+        verb: Verb,
+        kind: Kind,
+        namespace: str | None = None,
+        name: str | None = None,
+        subresource: str = "",
+        *,
+        query: dict[str, Any] | None = None,
+        body: Any = None,
+        content_type: ContentType = "application/json",
+        accept: str = "application/json",
+        retries: int = RETRIES,
+    ) -> dict[str, Any]:
+        """The answer. Raises ApiRefusal or ClusterError."""
+        path = build_path(kind, namespace, name, subresource)
+        headers = {"Accept": accept, "Content-Type": content_type}
+        for delay in (*_build_delays(retries), None):
+            try:
+                async with self._slots:
+                    text = await self._try(verb, kind, path, query=query, body=body, headers=headers)
+            except _Unavailable as error:
+                if delay is None:
+                    raise ClusterError(f"{verb} {path}: {error}") from error
+                _logger.debug("%s %s: %s; trying again", verb, path, error)
+                await self._pause(max(delay, min(error.retry_after, LONGEST_RETRY_AFTER_SECONDS)))
+            else:
+                return _parse_json(text, path)
+        raise AssertionError("unreachable: the last try returns or raises")
+
+    async def list_pages(
+        self, kind: Kind, namespace: str | None, *, accept: str = "application/json"
+    ) -> AsyncIterator[dict[str, Any]]:
+        """The pages of a list, each a List object. The metadata.resourceVersion of all is that of the first."""
+        query: dict[str, Any] = {"limit": PAGE_SIZE}
+        if selector := RESOURCES[kind].label_selector:
+            query["labelSelector"] = selector
+        while True:
+            page = await self.request("list", kind, namespace, query=query, accept=accept)
+            yield {**page, "items": page["items"] or []}  # null where a list of metadata is empty
+            if not (token := page.get("metadata", {}).get("continue")):
+                return
+            query["continue"] = token
+
+    async def read_report(self, namespace: str, pod: str) -> bytes | None:
+        """What the pod answers to GET /report, through the API server; None unless it answers 200. Tried once.
+
+        Takes no slot of the requests: ReportReader bounds how many reports are read at a time.
+        """
+        path = build_path("Pod", namespace, f"{pod}:{REPORT_PORT}", "proxy/report")
+        headers = {"Accept-Encoding": "identity"}
+        try:
+            return await self._try("get", "Pod", path, query=None, body=None, headers=headers, limit=REPORT_BYTES + 1)
+        except (_Unavailable, ApiRefusal):
+            return None
+
+    async def try_watch(self, kind: Kind, namespace: str | None, since: int) -> None:
+        """Watch for a second, from that version on. Raises ApiRefusal where it is not allowed, or ClusterError."""
+        query = {"watch": "true", "timeoutSeconds": 1, "resourceVersion": str(since)}
+        if selector := RESOURCES[kind].label_selector:
+            query["labelSelector"] = selector
+        path = build_path(kind, namespace)
+        try:
+            async with self._slots:
+                await self._try("watch", kind, path, query=query, body=None, headers={"Accept": "application/json"})
+        except _Unavailable as error:
+            raise ClusterError(f"watch {path}: {error}") from error
+
+    async def get_login(self) -> Login:
+        """Read anew at each call: tokens of service accounts are replaced every hour."""
+        return await read_login(self._client.configuration)
+
+    async def _try(
+        self,
+        verb: Verb,
+        kind: Kind,
+        path: str,
+        *,
+        query: dict[str, Any] | None,
+        body: Any,
+        headers: dict[str, str],
+        limit: int | None = None,
+    ) -> bytes:
+        """One try. Raises ApiRefusal or _Unavailable."""
+        plural = RESOURCES[kind].plural
+        serialized = await self._client.param_serialize(
+            _METHODS[verb], path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        try:
+            answer = (await self._client.call_api(*serialized, _request_timeout=self._timeout)).response
+            async with answer:
+                text = await (answer.read() if limit is None else read_at_most(answer.content, limit))
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._count(verb, plural, "unreachable")
+            raise _Unavailable(str(error) or type(error).__name__) from error
+        self._count(verb, plural, str(answer.status))
+        _check_answer(answer.status, answer.headers.get("Retry-After"), text)
+        return text
+
+
+def _build_delays(retries: int) -> Iterator[float]:
+    """Seconds between tries: doubling, and spread so that many requests do not come back together."""
+    for number in range(retries):
+        yield FIRST_DELAY_SECONDS * 2.0**number * random.uniform(0.5, 1.5)  # noqa: S311 - nothing secret
+
+
+def _check_answer(status: int, retry_after: str | None, text: bytes) -> None:
+    """Raise unless the answer is a success."""
+    if status < 300:
+        return
+    parsed = _parse_status(text)
+    message = str(parsed.get("message") or f"HTTP {status}")[:_MESSAGE_CHARACTERS]
+    # A token that has just been replaced makes a 401: the next try reads the new one.
+    if status in {401, 408, 429} or status >= 500:
+        raise _Unavailable(message, float(retry_after) if retry_after and retry_after.isdecimal() else 0.0)
+    causes = (parsed.get("details") or {}).get("causes") or []
+    raise ApiRefusal(
+        status,
+        reason=str(parsed.get("reason") or ""),
+        message=message,
+        causes=frozenset(str(cause.get("reason")) for cause in causes),
+        fields=frozenset(str(cause.get("field")) for cause in causes),
+    )
+
+
+def _parse_status(text: bytes) -> dict[str, Any]:
+    """The Status object of an answer; empty when a proxy in between answered something else."""
+    try:
+        parsed = json.loads(text)
+    except ValueError:
+        return {}
+    return parsed if isinstance(parsed, dict) else {}
+
+
+def _parse_json(text: bytes, path: str) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = json.loads(text)
+    except ValueError as error:
+        raise ClusterError(f"{path}: the answer is no JSON") from error
+    return parsed
+
+
+async def _refuse_redirect(*_: object) -> None:
+    """The API server redirects nothing we ask for. A pod behind its proxy might, and would choose what we ask next."""
+    raise aiohttp.ClientConnectionError("a redirect is refused")

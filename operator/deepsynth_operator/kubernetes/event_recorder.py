@@ -1,0 +1,153 @@
+"""Events, as `kubectl describe` shows them. They may get lost, and they never flood the API server."""
+
+import hashlib
+import logging
+import time
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from deepsynth_api.labels import OPERATOR_NAME
+from deepsynth_operator.core.cluster import EventType, Resource
+from deepsynth_operator.core.errors import ControllerError
+from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
+
+REPEAT_SECONDS: Final = 600.0
+"""The same thing said again within this time is counted on the Event that said it first."""
+BURST: Final = 25
+"""So many Events of one resource at once, then one more every REFILL_SECONDS."""
+REFILL_SECONDS: Final = 60.0
+_REMEMBERED: Final = 4096
+_MESSAGE_CHARACTERS: Final = 1024
+_NAME_CHARACTERS: Final = 220
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class _Told:
+    name: str
+    time: float
+    count: int = 1
+
+
+@dataclass(slots=True)
+class _Budget:
+    left: float
+    time: float
+
+
+class EventRecorder:
+    """instance: name of this process, such as its pod. count_dropped: called for each Event beyond the limit."""
+
+    def __init__(
+        self,
+        api: ApiServer,
+        instance: str,
+        count_dropped: Callable[[], None],
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._api, self._instance, self._count_dropped, self._clock = api, instance, count_dropped, clock
+        self._told: OrderedDict[tuple[str, ...], _Told] = OrderedDict()
+        self._budgets: OrderedDict[str, _Budget] = OrderedDict()
+
+    async def record(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
+        """Tell it, if it can be told at once: a resource's life does not depend on it."""
+        if not self._spend(resource.metadata.uid):
+            self._count_dropped()
+            return
+        try:
+            await self._send(resource, kind, reason, message[:_MESSAGE_CHARACTERS])
+        except ControllerError as error:
+            _logger.debug("the Event %s is lost: %s", reason, error)
+
+    async def _send(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
+        key, now = (resource.metadata.uid, kind, reason, message), self._clock()
+        told = self._told.get(key)
+        if told is not None and now < told.time + REPEAT_SECONDS:
+            try:
+                await self._repeat(resource, told)
+            except ApiRefusal:  # Events are deleted after an hour, or by hand
+                del self._told[key]
+            else:
+                return
+        name = _build_name(resource, key)
+        await self._api.request(
+            "create",
+            "Event",
+            resource.metadata.namespace,
+            body=build_event(resource, name, kind, reason, message, instance=self._instance, now=datetime.now(UTC)),
+            retries=0,
+        )
+        _remember(self._told, key, _Told(name, now))
+
+    async def _repeat(self, resource: Resource, told: _Told) -> None:
+        change = {"count": told.count + 1, "lastTimestamp": _format(datetime.now(UTC))}
+        await self._api.request(
+            "patch",
+            "Event",
+            resource.metadata.namespace,
+            told.name,
+            body=change,
+            content_type="application/merge-patch+json",
+            retries=0,
+        )
+        told.count += 1
+
+    def _spend(self, uid: str) -> bool:
+        now = self._clock()
+        budget = self._budgets.get(uid) or _Budget(BURST, now)
+        budget.left = min(BURST, budget.left + (now - budget.time) / REFILL_SECONDS)
+        budget.time = now
+        _remember(self._budgets, uid, budget)
+        if budget.left < 1:
+            return False
+        budget.left -= 1
+        return True
+
+
+def build_event(
+    resource: Resource, name: str, kind: EventType, reason: str, message: str, *, instance: str, now: datetime
+) -> dict[str, Any]:
+    metadata = resource.metadata
+    return {
+        "apiVersion": "v1",
+        "kind": "Event",
+        "metadata": {"name": name, "namespace": metadata.namespace},
+        "involvedObject": {
+            "apiVersion": resource.api_version,
+            "kind": resource.kind,
+            "namespace": metadata.namespace,
+            "name": metadata.name,
+            "uid": metadata.uid,
+            "resourceVersion": metadata.resource_version,
+        },
+        "type": kind,
+        "reason": reason,
+        "message": message,
+        "count": 1,
+        "firstTimestamp": _format(now),
+        "lastTimestamp": _format(now),
+        "source": {"component": OPERATOR_NAME},
+        "reportingComponent": OPERATOR_NAME,
+        "reportingInstance": instance,
+    }
+
+
+def _build_name(resource: Resource, key: tuple[str, ...]) -> str:
+    """Different for each time it is told anew, so that an Event of an earlier process is never in the way."""
+    digest = hashlib.sha256("\n".join([*key, str(time.time_ns())]).encode()).hexdigest()[:16]
+    return f"{resource.metadata.name[:_NAME_CHARACTERS].rstrip('.-')}.{digest}"
+
+
+def _format(now: datetime) -> str:
+    return now.strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def _remember(memory: OrderedDict[Any, Any], key: object, value: object) -> None:
+    """Put `value` last, and forget the first beyond the limit."""
+    memory[key] = value
+    memory.move_to_end(key)
+    if len(memory) > _REMEMBERED:
+        memory.popitem(last=False)

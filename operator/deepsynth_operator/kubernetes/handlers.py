@@ -1,0 +1,61 @@
+"""Every kopf trigger. Each only notes that something changed; what follows from it, a reconcile finds out.
+
+There are no create, update or delete handlers, no timers and no daemons: those keep annotations and finalizers on
+users' objects. The memo that kopf passes to each is the WatchEvents of this process.
+"""
+
+from typing import Any
+
+import kopf
+
+from deepsynth_api.labels import GROUP
+from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.watch_events import WatchEvent, WatchEvents
+
+VERSION = "v1alpha1"
+
+
+def build_registry(api: ApiServer) -> kopf.OperatorRegistry:
+    """The triggers, and kopf's way to the API server: the same as ours."""
+    registry = kopf.OperatorRegistry()
+    kopf.on.event(GROUP, VERSION, "datasetgenerations", registry=registry)(note_dataset_generation)
+    kopf.on.event(GROUP, VERSION, "trainingruns", registry=registry)(note_training_run)
+    kopf.on.event("batch", "v1", "jobs", registry=registry)(note_job)
+    kopf.on.event("", "v1", "pods", registry=registry)(note_pod)
+
+    async def log_in(**_: Any) -> kopf.ConnectionInfo:
+        return await build_connection(api)
+
+    kopf.on.login(registry=registry, id="log_in")(log_in)
+    return registry
+
+
+async def note_dataset_generation(event: WatchEvent, memo: WatchEvents, **_: Any) -> None:
+    memo.note_resource("DatasetGeneration", event)
+
+
+async def note_training_run(event: WatchEvent, memo: WatchEvents, **_: Any) -> None:
+    memo.note_resource("TrainingRun", event)
+
+
+async def note_job(event: WatchEvent, memo: WatchEvents, **_: Any) -> None:
+    memo.note_child("Job", event)
+
+
+async def note_pod(event: WatchEvent, memo: WatchEvents, **_: Any) -> None:
+    memo.note_child("Pod", event)
+
+
+async def build_connection(api: ApiServer) -> kopf.ConnectionInfo:
+    """Kopf asks again when its token is not accepted any more."""
+    login = await api.get_login()
+    return kopf.ConnectionInfo(
+        server=login.server,
+        ca_path=login.ca_path,
+        insecure=login.insecure,
+        scheme=login.scheme,
+        token=login.token,
+        certificate_path=login.certificate_path,
+        private_key_path=login.private_key_path,
+        proxy_url=login.proxy_url,
+    )

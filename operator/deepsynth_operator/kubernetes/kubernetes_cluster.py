@@ -1,0 +1,241 @@
+"""Implements cluster.Cluster on a real API server.
+
+`get` and `list_` answer from what the watches told, `read_` asks. What the API server says no to becomes one of the
+errors that the controller knows; only a create or an apply can be Refused, because only then the resource is at fault.
+"""
+
+import logging
+import re
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from deepsynth_api.labels import OPERATOR_NAME, OWNER_UID
+from deepsynth_api.report import Report
+from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, TrainingRun, TrainingRunStatus
+from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType, Resource, ResourceKind
+from deepsynth_operator.core.errors import (
+    ClusterError,
+    Conflict,
+    ControllerError,
+    ForeignChild,
+    NamespaceGoing,
+    NotPermitted,
+    Refused,
+)
+from deepsynth_operator.core.observed import Manifest, find_true_condition, is_owned_by
+from deepsynth_operator.kubernetes.api_paths import Kind
+from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
+from deepsynth_operator.kubernetes.event_recorder import EventRecorder
+from deepsynth_operator.kubernetes.report_reader import ReportReader
+from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+
+Status = DatasetGenerationStatus | TrainingRunStatus
+NODE_SECONDS: Final = 5.0
+"""How long a node's state is taken to last: many pods may wait for one node."""
+_logger = logging.getLogger(__name__)
+_TYPES: Final[Mapping[str, type[Resource]]] = {"DatasetGeneration": DatasetGeneration, "TrainingRun": TrainingRun}
+_MAY_NOT: Final = re.compile(r"forbidden: User .+ cannot \w+ resource")
+"""How the API server says that the operator lacks a right. A quota or an admission policy answers 403 too."""
+_FIELD_MANAGER: Final = {"fieldManager": OPERATOR_NAME}
+
+
+class KubernetesCluster:
+    """on_status: called with each resource and its status after that was written."""
+
+    def __init__(
+        self,
+        api: ApiServer,
+        cache: ResourceCache,
+        reports: ReportReader,
+        events: EventRecorder,
+        on_status: Callable[[Resource, Status], None] = lambda _resource, _status: None,
+    ) -> None:
+        self._api, self._cache, self._reports, self._events = api, cache, reports, events
+        self._on_status = on_status
+        self._nodes: dict[str, tuple[float, bool | None]] = {}
+
+    async def get(self, kind: ResourceKind, namespace: str, name: str) -> Any:
+        found = self._cache.get(kind, namespace, name)
+        return None if found is None else parse_resource(kind, found)
+
+    async def read(self, kind: ResourceKind, namespace: str, name: str) -> Any:
+        found = await self._read(kind, namespace, name)
+        if found is None:
+            return None
+        self._cache.put(kind, found)
+        return parse_resource(kind, found)
+
+    async def list_jobs(self, namespace: str, owner_uid: str) -> list[Manifest]:
+        return self._cache.list_children("Job", namespace, owner_uid)
+
+    async def list_pods(self, namespace: str, owner_uid: str) -> list[Manifest]:
+        return self._cache.list_children("Pod", namespace, owner_uid)
+
+    async def list_deleted_pods(self, namespace: str, owner_uid: str) -> list[Manifest]:
+        return self._cache.list_deleted_pods(namespace, owner_uid)
+
+    async def read_job(self, namespace: str, name: str) -> Manifest | None:
+        return await self._read("Job", namespace, name)
+
+    async def is_node_ready(self, name: str) -> bool | None:
+        oldest = time.monotonic() - NODE_SECONDS
+        self._nodes = {node: known for node, known in self._nodes.items() if known[0] > oldest}
+        if name not in self._nodes:
+            ready = await self._read_node_readiness(name)
+            self._nodes[name] = (time.monotonic(), ready)
+        return self._nodes[name][1]
+
+    async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        return await self._reports.read_all(pods)
+
+    async def create(self, manifest: Manifest) -> None:
+        kind, namespace, name = _get_key(manifest)
+        try:
+            await self._api.request("create", kind, namespace, query=_FIELD_MANAGER, body=manifest)
+        except ApiRefusal as error:
+            if error.reason != "AlreadyExists":
+                raise _explain_refused(error, kind, namespace, name) from error
+            found = await self._read(kind, namespace, name)
+            if found is None:
+                raise Conflict(f"{kind} {namespace}/{name} was deleted while it was created") from error
+            _require_ours(found, manifest)
+
+    async def apply(self, manifest: Manifest) -> None:
+        kind, namespace, name = _get_key(manifest)
+        # An apply by force would take over whatever has the name.
+        if (found := await self._read(kind, namespace, name)) is not None:
+            _require_ours(found, manifest)
+        query = {**_FIELD_MANAGER, "force": True}
+        try:
+            await self._api.request(
+                "patch", kind, namespace, name, query=query, body=manifest, content_type="application/apply-patch+yaml"
+            )
+        except ApiRefusal as error:
+            raise _explain_refused(error, kind, namespace, name) from error
+
+    async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
+        # The uid makes it a patch of this very Job: of another one the API server says that its uid is immutable.
+        change = {"metadata": {"uid": uid}, "spec": {"parallelism": parallelism}}
+        try:
+            await self._api.request(
+                "patch",
+                "Job",
+                namespace,
+                name,
+                query=_FIELD_MANAGER,
+                body=change,
+                content_type="application/merge-patch+json",
+            )
+        except ApiRefusal as error:
+            if "metadata.uid" in error.fields:
+                raise Conflict(f"Job {namespace}/{name} has another uid") from error
+            if error.status != 404:
+                raise _explain(error, "Job", namespace, name) from error
+
+    async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
+        await self._delete("Job", namespace, name, uid)
+
+    async def delete_companion(self, kind: CompanionKind, namespace: str, name: str, owner: str) -> None:
+        found = await self._read(kind, namespace, name)
+        if found is not None and is_owned_by(found, owner):
+            await self._delete(kind, namespace, name, found["metadata"]["uid"])
+
+    async def _delete(self, kind: ChildKind, namespace: str, name: str, uid: str) -> None:
+        options = {
+            "apiVersion": "v1",
+            "kind": "DeleteOptions",
+            "propagationPolicy": "Background",
+            "preconditions": {"uid": uid},
+        }
+        try:
+            await self._api.request("delete", kind, namespace, name, body=options)
+        except ApiRefusal as error:
+            if error.status != 404:
+                raise _explain(error, kind, namespace, name) from error
+
+    async def write_status(self, resource: Resource, status: Status) -> Any:
+        kind, metadata = resource.kind, resource.metadata
+        body = {
+            "apiVersion": resource.api_version,
+            "kind": kind,
+            "metadata": {
+                "name": metadata.name,
+                "namespace": metadata.namespace,
+                "uid": metadata.uid,
+                "resourceVersion": metadata.resource_version,
+            },
+            "status": status.to_dict(),
+        }
+        try:
+            written = await self._api.request(
+                "update", kind, metadata.namespace, metadata.name, "status", query=_FIELD_MANAGER, body=body
+            )
+        except ApiRefusal as error:
+            if error.status == 404:
+                raise Conflict(f"{kind} {metadata.namespace}/{metadata.name} is gone") from error
+            raise _explain(error, kind, metadata.namespace, metadata.name) from error
+        self._cache.put(kind, written)
+        self._on_status(resource, status)
+        return parse_resource(kind, written)
+
+    async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
+        _logger.log(logging.WARNING if kind == "Warning" else logging.INFO, "%s: %s", reason, message)
+        await self._events.record(resource, kind, reason, message)
+
+    async def _read(self, kind: Kind, namespace: str | None, name: str) -> Manifest | None:
+        try:
+            return await self._api.request("get", kind, namespace, name)
+        except ApiRefusal as error:
+            if error.status == 404:
+                return None
+            raise _explain(error, kind, namespace, name) from error
+
+    async def _read_node_readiness(self, name: str) -> bool | None:
+        try:
+            node = await self._api.request("get", "Node", None, name)
+        except ApiRefusal as error:
+            return False if error.status == 404 else None
+        return find_true_condition(node, "Ready") is not None
+
+
+def parse_resource(kind: ResourceKind, manifest: Manifest) -> Resource:
+    """Raises ControllerError for what the CRD let in and this version of the operator cannot read."""
+    try:
+        return _TYPES[kind].model_validate(manifest)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(str(part) for part in first["loc"])
+        raise ControllerError(f"{where}: {first['msg']}; install the CRDs of this operator's version") from error
+
+
+def _require_ours(found: Manifest, manifest: Manifest) -> None:
+    """Raise ForeignChild when what was found under the name of `manifest` has another owner."""
+    if not is_owned_by(found, manifest["metadata"]["labels"][OWNER_UID]):
+        kind, namespace, name = _get_key(manifest)
+        raise ForeignChild(f"{kind} {namespace}/{name} exists and belongs to another owner")
+
+
+def _get_key(manifest: Manifest) -> tuple[ChildKind, str, str]:
+    return manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+
+
+def _explain(error: ApiRefusal, kind: Kind, namespace: str | None, name: str) -> ControllerError:
+    """Conflict where the object is another one or has changed, else it is the operator that is refused."""
+    text = f"{kind} {namespace}/{name}: {error}"
+    if error.status == 409:
+        return Conflict(text)
+    return NotPermitted(text) if error.status == 403 else ClusterError(text)
+
+
+def _explain_refused(error: ApiRefusal, kind: Kind, namespace: str, name: str) -> ControllerError:
+    """Why an object could not be made."""
+    if error.status == 404 or "NamespaceTerminating" in error.causes:
+        return NamespaceGoing(f"{kind} {namespace}/{name}: {error}")
+    if error.status == 409:
+        return Conflict(f"{kind} {namespace}/{name}: {error}")
+    if _MAY_NOT.search(str(error)):
+        return NotPermitted(f"{kind} {namespace}/{name}: {error}; give the operator the rights of its chart")
+    return Refused(f"{kind} {name}: {error}")

@@ -1,0 +1,152 @@
+"""GET /report of pods. They run code of users, so nothing they send is trusted: size, time, redirects, content."""
+
+import asyncio
+import ipaddress
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Final, Literal
+
+import aiohttp
+
+from deepsynth_api.report import REPORT_BYTES, Report, parse_report
+from deepsynth_api.workload import REPORT_PORT
+from deepsynth_operator.core.observed import Manifest
+
+REPORT_TIMEOUT_SECONDS: Final = 2.0
+LOOK_SECONDS: Final = 10.0
+"""For all pods of a resource together: thousands that do not answer must not hold up its decision."""
+SPARED_SECONDS: Final = 30.0
+LONGEST_SPARED_SECONDS: Final = 600.0
+"""A pod that did not answer in time is left alone for a while that doubles each time, and then asked after the others:
+behind a network policy it never will answer, and each wait takes time."""
+CONCURRENCY: Final = 256
+"""How many pods are asked at the same time."""
+CONCURRENCY_BY_PROXY: Final = 32
+"""The same through the API server: no more than it is asked itself."""
+_SHARE: Final = 4
+"""A resource has that part of it at most, so that its silent pods do not keep the others' from being asked."""
+PollResult = Literal["read", "unreachable", "silent", "refused", "invalid"]
+_logger = logging.getLogger(__name__)
+ReadByProxy = Callable[[str, str], Awaitable[bytes | None]]
+"""Namespace and pod -> the first bytes of the answer to GET /report, or None."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Silence:
+    """How often in a row a pod did not answer, and until when it is left alone."""
+
+    until: float = float("-inf")
+    times: int = 0
+
+
+class ReportReader:
+    """count: called with the result of every poll. by_proxy: reads in place of a connection to the pod's address."""
+
+    def __init__(
+        self,
+        count: Callable[[PollResult], None],
+        by_proxy: ReadByProxy | None = None,
+        *,
+        concurrency: int = CONCURRENCY,
+        port: int = REPORT_PORT,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._count, self._by_proxy, self._port, self._clock = count, by_proxy, port, clock
+        self._per_resource = concurrency // _SHARE
+        self._silent: dict[str, _Silence] = {}
+        """By the pod's uid."""
+        self._slots = asyncio.Semaphore(concurrency)
+        self._session: aiohttp.ClientSession | None = None
+
+    async def close(self) -> None:
+        if self._session is not None:
+            await self._session.close()
+
+    async def read_all(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        """Reports of the pods of one resource, by uid; of those that did not answer in time there is none."""
+        now, reports, slots = self._clock(), dict[str, Report](), asyncio.Semaphore(self._per_resource)
+        self._forget(now)
+        due = [pod for pod in pods if self._get_silence(pod).until <= now]
+
+        async def read(pod: Manifest) -> None:
+            async with slots, self._slots:
+                if (report := await self._read(pod)) is not None:
+                    reports[pod["metadata"]["uid"]] = report
+
+        try:
+            async with asyncio.timeout(LOOK_SECONDS):
+                await asyncio.gather(*(read(pod) for pod in sorted(due, key=lambda pod: self._get_silence(pod).times)))
+        except TimeoutError:
+            _logger.warning("%d of %d pods told their progress within %.0f s", len(reports), len(due), LOOK_SECONDS)
+        return reports
+
+    async def _read(self, pod: Manifest) -> Report | None:
+        result, text = await self._fetch(pod)
+        if result == "silent":
+            self._spare(pod)
+        else:
+            self._silent.pop(pod["metadata"]["uid"], None)
+        report = parse_report(text) if result == "read" else None
+        self._count("invalid" if result == "read" and report is None else result)
+        return report
+
+    async def _fetch(self, pod: Manifest) -> tuple[PollResult, bytes]:
+        try:
+            async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
+                if self._by_proxy is not None:
+                    text = await self._by_proxy(pod["metadata"]["namespace"], pod["metadata"]["name"])
+                    return ("unreachable", b"") if text is None else ("read", text)
+                return await self._connect(pod["status"].get("podIP", ""))
+        except TimeoutError:
+            return "silent", b""
+        except (aiohttp.ClientError, OSError, ValueError):
+            return "unreachable", b""
+
+    def _get_silence(self, pod: Manifest) -> _Silence:
+        return self._silent.get(pod["metadata"]["uid"], _Silence())
+
+    def _spare(self, pod: Manifest) -> None:
+        times = self._get_silence(pod).times
+        seconds = min(SPARED_SECONDS * 2.0 ** min(times, 16), LONGEST_SPARED_SECONDS)
+        self._silent[pod["metadata"]["uid"]] = _Silence(self._clock() + seconds, times + 1)
+
+    def _forget(self, now: float) -> None:
+        """Pods that nobody has asked about for long are gone."""
+        oldest = now - LONGEST_SPARED_SECONDS
+        self._silent = {uid: silence for uid, silence in self._silent.items() if silence.until > oldest}
+
+    async def _connect(self, address: str) -> tuple[PollResult, bytes]:
+        session = self._open_session()
+        url = build_report_url(address, self._port)
+        async with session.get(url, allow_redirects=False) as answer:
+            if answer.status != 200:
+                return "refused", b""
+            # One byte more than is allowed tells a report of just that size from one that is too long.
+            return "read", await read_at_most(answer.content, REPORT_BYTES + 1)
+
+    def _open_session(self) -> aiohttp.ClientSession:
+        """Without proxies, cookies or decompression: a small answer must not become a big one."""
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                auto_decompress=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                headers={"Accept-Encoding": "identity"},
+                connector=aiohttp.TCPConnector(force_close=True, limit=0),
+            )
+        return self._session
+
+
+def build_report_url(address: str, port: int) -> str:
+    """Raises ValueError for what is no IP address: a name would be looked up, and could be anything."""
+    ip = ipaddress.ip_address(address)
+    return f"http://[{ip}]:{port}/report" if ip.version == 6 else f"http://{ip}:{port}/report"
+
+
+async def read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The first `limit` bytes, or all where there are fewer. The reader's own read(n) returns what has arrived."""
+    read = bytearray()
+    while len(read) < limit and (chunk := await content.read(limit - len(read))):
+        read += chunk
+    return bytes(read)

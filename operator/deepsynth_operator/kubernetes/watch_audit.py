@@ -1,0 +1,122 @@
+"""Finds watches that have gone silent, and what they did not tell.
+
+kopf gives a connection up on which not even a bookmark came for 70 seconds and opens another; it tells nobody, and
+bookmarks never reach handlers. So nothing is relied on but the outcome: every few minutes, what the API server lists
+is compared with what the watches told. A watch is silent when an object that was listed is not known in that state or
+a later one half a minute later. It is not silent when the API server does not answer: then nobody knows.
+"""
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deepsynth_operator.core.errors import ControllerError
+from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.kubernetes.api_paths import RESOURCES, WATCHED_KINDS, WatchedKind
+from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.resource_cache import ResourceCache, get_version
+
+AUDIT_SECONDS: Final = 300.0
+GRACE_SECONDS: Final = 30.0
+"""How late a watch may be without being silent."""
+METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
+_logger = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What the API server has of a kind: resourceVersions by uid, and the version of the list itself."""
+
+    version: int
+    versions: dict[str, int]
+
+
+class WatchAudit:
+    """namespaces: None for the whole cluster. note_gone: called with kind and last known state of what has vanished."""
+
+    def __init__(
+        self,
+        api: ApiServer,
+        cache: ResourceCache,
+        namespaces: tuple[str | None, ...],
+        note_gone: Callable[[WatchedKind, Manifest], None],
+        *,
+        clock: Callable[[], float] = time.monotonic,
+        pause: Callable[[float], Any] = asyncio.sleep,
+    ) -> None:
+        self._api, self._cache, self._namespaces, self._note_gone = api, cache, namespaces, note_gone
+        self._clock, self._pause = clock, pause
+        self._silent_since: dict[tuple[WatchedKind, str | None], float] = {}
+
+    async def run(self) -> None:
+        """Audit for ever; soon at first, for what vanished between the first listing and the first watch."""
+        pause = GRACE_SECONDS
+        while True:
+            await self._pause(pause)
+            await self.audit()
+            pause = GRACE_SECONDS if self._silent_since else AUDIT_SECONDS
+
+    async def audit(self) -> None:
+        """Compare everything once."""
+        for kind in WATCHED_KINDS:
+            for namespace in self._namespaces:
+                await self._audit_watch(kind, namespace)
+
+    def get_silence(self) -> Iterator[tuple[str, float]]:
+        """Plural of each kind, and for how long its watch has been silent: the longest, where there are several."""
+        now = self._clock()
+        for kind in WATCHED_KINDS:
+            silent = [now - since for (of, _), since in self._silent_since.items() if of == kind]
+            yield RESOURCES[kind].plural, max(silent, default=0.0)
+
+    async def _audit_watch(self, kind: WatchedKind, namespace: str | None) -> None:
+        where = f" of namespace {namespace}" if namespace else ""
+        try:
+            is_behind = await self._is_behind(kind, namespace)
+        except ControllerError as error:
+            _logger.warning("cannot compare %s%s with the API server: %s", RESOURCES[kind].plural, where, error)
+            return
+        if not is_behind:
+            self._silent_since.pop((kind, namespace), None)
+        elif (kind, namespace) not in self._silent_since:
+            self._silent_since[kind, namespace] = self._clock()
+            _logger.error("the watch of %s%s is silent", RESOURCES[kind].plural, where)
+
+    async def _is_behind(self, kind: WatchedKind, namespace: str | None) -> bool:
+        listing = await self._list(kind, namespace)
+        self._drop_vanished(kind, namespace, listing)
+        if self._find_unknown(kind, listing) is None:
+            return False
+        await self._pause(GRACE_SECONDS)
+        if self._find_unknown(kind, listing) is None:
+            return False
+        # Who may list and not watch hears nothing, and starting anew changes nothing: that is told as a refusal.
+        await self._api.try_watch(kind, namespace, listing.version)
+        return True
+
+    async def _list(self, kind: WatchedKind, namespace: str | None) -> Listing:
+        versions: dict[str, int] = {}
+        version = 0
+        async for page in self._api.list_pages(kind, namespace, accept=METADATA_ONLY):
+            version = get_version(page)
+            versions |= {item["metadata"]["uid"]: get_version(item) for item in page["items"]}
+        return Listing(version, versions)
+
+    def _find_unknown(self, kind: WatchedKind, listing: Listing) -> str | None:
+        """An object that is not known in the listed state or a later one, nor as deleted."""
+        for uid, version in listing.versions.items():
+            known = self._cache.find(kind, uid)
+            if not self._cache.was_deleted(uid, version) and (known is None or get_version(known) < version):
+                return uid
+        return None
+
+    def _drop_vanished(self, kind: WatchedKind, namespace: str | None, listing: Listing) -> None:
+        """Objects that a watch which began anew said nothing about. What is younger than the list is not meant."""
+        for item in self._cache.iterate(kind):
+            metadata = item["metadata"]
+            is_here = namespace in {None, metadata["namespace"]}
+            if is_here and metadata["uid"] not in listing.versions and get_version(item) <= listing.version:
+                self._note_gone(kind, item)

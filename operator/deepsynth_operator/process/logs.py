@@ -1,0 +1,50 @@
+"""Log lines, as text or JSON, each with the resource it is about."""
+
+import json
+import logging
+import sys
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from deepsynth_operator.controller.controller import current_resource
+from deepsynth_operator.core.settings import LogFormat, LogLevel
+
+_NOISY: Final = ("kopf.objects", "kopf.activities", "aiohttp.access")
+"""They say for every watch event, token or probe that it came."""
+
+
+def configure_logs(log_format: LogFormat, level: LogLevel) -> None:
+    """Send all log lines to the standard error stream."""
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonFormatter() if log_format == "json" else TextFormatter())
+    logging.basicConfig(level=level.upper(), handlers=[handler], force=True)
+    for name in _NOISY:
+        logging.getLogger(name).setLevel(logging.WARNING)
+
+
+class TextFormatter(logging.Formatter):
+    """2026-01-02T03:04:05.678Z WARNING TrainingRun ns/name: message"""
+
+    def format(self, record: logging.LogRecord) -> str:
+        key, message = current_resource.get(), _render(self, record)
+        where = "" if key is None or message.startswith(str(key)) else f"{key}: "
+        return f"{_format_time(record)} {record.levelname} {where}{message}"
+
+
+class JsonFormatter(logging.Formatter):
+    """One object a line, with kind, namespace and name of the resource as fields of their own."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        key = current_resource.get()
+        line: dict[str, Any] = {"time": _format_time(record), "level": record.levelname.lower(), "logger": record.name}
+        line |= key._asdict() if key is not None else {}
+        return json.dumps({**line, "message": _render(self, record)}, ensure_ascii=False)
+
+
+def _format_time(record: logging.LogRecord) -> str:
+    return datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _render(formatter: logging.Formatter, record: logging.LogRecord) -> str:
+    trace = f"\n{formatter.formatException(record.exc_info)}" if record.exc_info else ""
+    return record.getMessage() + trace

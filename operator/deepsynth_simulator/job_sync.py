@@ -1,0 +1,256 @@
+"""One look of the Job controller at an Indexed Job: a pure decision, after Kubernetes' pkg/controller/job.
+
+Followed where it matters to DeepSynth: podFailurePolicy, backoffLimit and backoffLimitPerIndex, maxFailedIndexes,
+podReplacementPolicy, suspend, FailureTarget before Failed, the job-tracking finalizer (a pod counts once).
+"""
+
+from collections.abc import Iterable
+from copy import deepcopy
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Final
+
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
+from deepsynth_simulator.completion_indexes import format_indexes, parse_indexes
+from deepsynth_simulator.object_store import Object, compute_deletion_time, format_time
+from deepsynth_simulator.pod_failure_policy import judge_pod
+
+TRACKING_FINALIZER: Final = "batch.kubernetes.io/job-tracking"
+FAILURE_COUNT_ANNOTATION: Final = "batch.kubernetes.io/job-index-failure-count"
+IGNORED_COUNT_ANNOTATION: Final = "batch.kubernetes.io/job-index-ignored-failure-count"
+LONGEST_RETRY_DELAY: Final = timedelta(minutes=6)
+NO_LIMIT: Final = 2**31 - 1
+
+
+@dataclass(frozen=True, slots=True)
+class NewPod:
+    index: int
+    failures: int = 0
+    ignored: int = 0
+
+
+@dataclass(slots=True)
+class JobDecision:
+    """What to do, in this order unless `suspends`: delete, write status, release, create."""
+
+    status: Object
+    delete: list[Object] = field(default_factory=list)
+    release: list[Object] = field(default_factory=list)
+    """Pods whose tracking finalizer goes away: they have been counted, or never will be."""
+    create: list[NewPod] = field(default_factory=list)
+    suspends: bool = False
+    """Release before delete, as seen on a real cluster."""
+    recheck_at: datetime | None = None
+
+
+def sync_job(job: Object, pods: list[Object], now: datetime, retry_delay: timedelta) -> JobDecision:
+    """Decide for a Job that is not being deleted, given all its pods in order of creation."""
+    return _Sync(job, pods, now, retry_delay).decide()
+
+
+class _Sync:
+    def __init__(self, job: Object, pods: list[Object], now: datetime, retry_delay: timedelta) -> None:
+        self.job, self.spec, self.pods, self.now = job, job["spec"], pods, now
+        self.retry_delay = retry_delay
+        self.decision = JobDecision(status=deepcopy(job.get("status", {})))
+        self.status = self.decision.status
+        self.completed = parse_indexes(self.status.get("completedIndexes", ""))
+        self.failed = parse_indexes(self.status.get("failedIndexes", ""))
+        self.per_index: int | None = self.spec.get("backoffLimitPerIndex")
+        self.replaces_only_failed = self.spec.get("podReplacementPolicy") == "Failed" or "podFailurePolicy" in self.spec
+
+    def decide(self) -> JobDecision:
+        if find_true_condition(self.job, "Complete") or find_true_condition(self.job, "Failed"):
+            self.decision.release = self._tracked(self.pods)
+            return self.decision
+        self._count_ended_pods()
+        failure = self._find_failure()
+        if failure:
+            self._fail(*failure)
+        elif self.spec.get("suspend", False):
+            self._suspend()
+        else:
+            self._run()
+        self._write_counts()
+        return self.decision
+
+    def _count_ended_pods(self) -> None:
+        for pod in self._tracked(self.pods):
+            if pod["status"]["phase"] == "Succeeded":
+                self.completed.add(get_index(pod))
+                self.decision.release.append(pod)
+            elif self._is_failed(pod):
+                self._count_failed(pod)
+
+    def _count_failed(self, pod: Object) -> None:
+        """With retries per index, the last failed pod of an index stays until it is replaced: it holds the count."""
+        action = judge_pod(self.job, pod).action
+        if self.per_index is not None:
+            over = get_count(pod, FAILURE_COUNT_ANNOTATION) >= self.per_index and action == "Count"
+            if over or action == "FailIndex":
+                self.failed.add(get_index(pod))
+            elif not self._is_replaced(pod):
+                return
+        if action != "Ignore":
+            self.status["failed"] = self.status.get("failed", 0) + 1
+        self.decision.release.append(pod)
+
+    def _find_failure(self) -> tuple[str, str] | None:
+        """Reason and message, once the Job cannot succeed any more."""
+        target = find_true_condition(self.job, "FailureTarget")
+        if target:
+            return target["reason"], target["message"]
+        for pod in filter(self._is_failed, self.pods):
+            judgement = judge_pod(self.job, pod)
+            if judgement.action == "FailJob":
+                return "PodFailurePolicy", judgement.message
+        if self.status.get("failed", 0) > self.spec.get("backoffLimit", NO_LIMIT if self.per_index is not None else 6):
+            return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+        if self.failed and len(self.failed) > self.spec.get("maxFailedIndexes", NO_LIMIT):
+            return "MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes"
+        if self.failed and len(self.failed | self.completed) >= self.spec["completions"]:
+            return "FailedIndexes", "Job has failed indexes"
+        return None
+
+    def _fail(self, reason: str, message: str) -> None:
+        self._set_condition("FailureTarget", reason, message)
+        self.decision.delete = self._active()
+        self.decision.release = self._tracked(self.pods)
+        if not self._unfinished():
+            self._set_condition("Failed", reason, message)
+
+    def _suspend(self) -> None:
+        self.decision.suspends = True
+        self.decision.delete = self._active()
+        self.decision.release = self._tracked(self.pods)
+        self.status.pop("startTime", None)
+        self._set_condition("Suspended", "JobSuspended", "Job suspended")
+
+    def _run(self) -> None:
+        self._resume()
+        if len(self.completed) >= self.spec["completions"]:
+            self._complete()
+            return
+        allowed = self.spec.get("parallelism", 1) - len(self._active()) - len(self._blocking())
+        if allowed < 0:
+            surplus = sorted(self._active(), key=get_index)[allowed:]
+            self.decision.delete = surplus
+            self.decision.release += self._tracked(surplus)
+        for index in self._find_missing():
+            if len(self.decision.create) >= max(allowed, 0):
+                break
+            self._replace(index)
+
+    def _resume(self) -> None:
+        if "startTime" not in self.status:
+            self.status["startTime"] = format_time(self.now)
+        if find_true_condition(self.job, "Suspended"):
+            self._set_condition("Suspended", "JobResumed", "Job resumed", status="False")
+
+    def _complete(self) -> None:
+        reason, message = "CompletionsReached", "Reached expected number of succeeded pods"
+        self._set_condition("SuccessCriteriaMet", reason, message)
+        self.decision.delete = self._active()
+        self.decision.release = self._tracked(self.pods)
+        if not self._unfinished():
+            self._set_condition("Complete", reason, message)
+            self.status["completionTime"] = format_time(self.now)
+
+    def _find_missing(self) -> Iterable[int]:
+        busy = {get_index(pod) for pod in self._active() + self._blocking()}
+        return (
+            index
+            for index in range(self.spec["completions"])
+            if index not in busy and index not in self.completed and index not in self.failed
+        )
+
+    def _replace(self, index: int) -> None:
+        """Create a pod for an index; after failures only when the delay is over."""
+        failed = [pod for pod in self.pods if get_index(pod) == index and self._is_failed(pod)]
+        if not failed:
+            self.decision.create.append(NewPod(index))
+            return
+        due = self._find_due_time(failed[-1])
+        if due > self.now:
+            self.decision.recheck_at = min(due, self.decision.recheck_at or due)
+            return
+        self.decision.create.append(self._count_on(failed[-1], index))
+
+    def _is_replaced(self, pod: Object) -> bool:
+        newest = [item for item in self.pods if get_index(item) == get_index(pod)][-1]
+        return bool(newest["metadata"]["uid"] != pod["metadata"]["uid"])
+
+    def _count_on(self, pod: Object, index: int) -> NewPod:
+        ignored = judge_pod(self.job, pod).action == "Ignore"
+        return NewPod(
+            index,
+            failures=get_count(pod, FAILURE_COUNT_ANNOTATION) + (not ignored),
+            ignored=get_count(pod, IGNORED_COUNT_ANNOTATION) + ignored,
+        )
+
+    def _find_due_time(self, pod: Object) -> datetime:
+        tries = get_count(pod, FAILURE_COUNT_ANNOTATION) + get_count(pod, IGNORED_COUNT_ANNOTATION)
+        delay: timedelta = min(self.retry_delay * 2 ** min(tries, 16), LONGEST_RETRY_DELAY)
+        return get_finish_time(pod) + delay
+
+    def _write_counts(self) -> None:
+        deleted = {pod["metadata"]["uid"] for pod in self.decision.delete}
+        active = [pod for pod in self._active() if pod["metadata"]["uid"] not in deleted]
+        self.status.update(
+            active=len(active) + len(self.decision.create),
+            ready=sum(find_true_condition(pod, "Ready") is not None for pod in active),
+            terminating=len(self._unfinished()) - len(active),
+            succeeded=len(self.completed),
+            completedIndexes=format_indexes(self.completed),
+        )
+        if self.per_index is not None:
+            self.status["failedIndexes"] = format_indexes(self.failed)
+
+    def _set_condition(self, kind: str, reason: str, message: str, status: str = "True") -> None:
+        conditions = self.status.setdefault("conditions", [])
+        if any(item["type"] == kind and item["status"] == status for item in conditions):
+            return
+        conditions[:] = [item for item in conditions if item["type"] != kind]
+        time = format_time(self.now)
+        conditions.append(
+            {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time}
+        )
+
+    def _is_failed(self, pod: Object) -> bool:
+        phase = pod["status"]["phase"]
+        return phase == "Failed" or (not self.replaces_only_failed and is_deleting(pod) and phase != "Succeeded")
+
+    def _active(self) -> list[Object]:
+        return [pod for pod in self._unfinished() if not is_deleting(pod)]
+
+    def _blocking(self) -> list[Object]:
+        """Terminating pods that keep their replacement from being made."""
+        return [pod for pod in self._unfinished() if is_deleting(pod) and self.replaces_only_failed]
+
+    def _unfinished(self) -> list[Object]:
+        return [pod for pod in self.pods if pod["status"]["phase"] not in {"Succeeded", "Failed"}]
+
+    @staticmethod
+    def _tracked(pods: Iterable[Object]) -> list[Object]:
+        return [pod for pod in pods if TRACKING_FINALIZER in pod["metadata"].get("finalizers", ())]
+
+
+def is_deleting(manifest: Object) -> bool:
+    return "deletionTimestamp" in manifest["metadata"]
+
+
+def get_index(pod: Object) -> int:
+    return int(pod["metadata"]["annotations"][COMPLETION_INDEX_ANNOTATION])
+
+
+def get_count(pod: Object, annotation: str) -> int:
+    return int(pod["metadata"]["annotations"].get(annotation, "0"))
+
+
+def get_finish_time(pod: Object) -> datetime:
+    """When an ended pod did: as its container tells, else its deletion, else its creation."""
+    statuses = pod["status"].get("containerStatuses") or [{}]
+    finished = statuses[0].get("state", {}).get("terminated", {}).get("finishedAt")
+    if not finished and is_deleting(pod):
+        return compute_deletion_time(pod)
+    return datetime.fromisoformat(finished or pod["metadata"]["creationTimestamp"])

@@ -1,0 +1,62 @@
+"""An in-memory cluster on which the controller dies between two of its calls, or somebody else writes first."""
+
+from typing import Any
+
+from deepsynth_operator.core.cluster import CompanionKind, EventType, Resource
+from deepsynth_operator.core.observed import Manifest
+from support.cluster_faults import QueueingCluster
+
+
+class Crash(Exception):  # noqa: N818 - it is no error of the code under test
+    """The controller's process is gone; another one starts with nothing but what the API server has."""
+
+
+class CrashingCluster(QueueingCluster):
+    """`crash_before` counts the controller's calls that change something: 0 crashes before the first one.
+
+    interferences: so many times somebody changes the resource just before its status is written.
+    """
+
+    crash_before: int | None = None
+    interferences: int = 0
+
+    def _count(self) -> None:
+        if self.crash_before is None:
+            return
+        if self.crash_before == 0:
+            self.crash_before = None
+            raise Crash
+        self.crash_before -= 1
+
+    async def create(self, manifest: Manifest) -> None:
+        self._count()
+        await super().create(manifest)
+
+    async def apply(self, manifest: Manifest) -> None:
+        self._count()
+        await super().apply(manifest)
+
+    async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
+        self._count()
+        await super().patch_job(namespace, name, uid=uid, parallelism=parallelism)
+
+    async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
+        self._count()
+        await super().delete_job(namespace, name, uid=uid)
+
+    async def delete_companion(self, kind: CompanionKind, namespace: str, name: str, owner: str) -> None:
+        self._count()
+        await super().delete_companion(kind, namespace, name, owner)
+
+    async def write_status(self, resource: Resource, status: Any) -> Any:
+        self._count()
+        if self.interferences:
+            self.interferences -= 1
+            key = (resource.kind, resource.metadata.namespace, resource.metadata.name)
+            note = {"note": str(self.interferences)}
+            self.store.update(key, lambda item: item["metadata"].update(annotations=note))
+        return await super().write_status(resource, status)
+
+    async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
+        self._count()
+        await super().emit_event(resource, kind, reason, message)

@@ -1,0 +1,46 @@
+"""A KubernetesCluster on a fake API server, as the operator puts it together."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.event_recorder import EventRecorder
+from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
+from deepsynth_operator.kubernetes.report_reader import ReportReader
+from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from support.fake_api_server import Client, FakeApiServer, serve_api
+
+
+@dataclass
+class Stage:
+    """The cluster under test with all that a test may want to touch."""
+
+    server: FakeApiServer
+    client: Client
+    api: ApiServer
+    cache: ResourceCache
+    cluster: KubernetesCluster
+    dropped: list[None] = field(default_factory=list)
+    statuses: list[Any] = field(default_factory=list)
+
+    def fill_cache(self) -> None:
+        """What a watch would have told by now."""
+        for kind in ("DatasetGeneration", "TrainingRun", "Job", "Pod"):
+            for item in self.server.list_kind(kind):
+                self.cache.put(kind, item)
+
+
+@asynccontextmanager
+async def a_cluster() -> AsyncIterator[Stage]:
+    """A cluster with nothing in it."""
+    async with serve_api() as server:
+        client, cache, reports = Client(server), ResourceCache(), ReportReader(lambda _result: None)
+        dropped: list[None] = []
+        statuses: list[Any] = []
+        async with client as api:
+            events = EventRecorder(api, "test", lambda: dropped.append(None))
+            cluster = KubernetesCluster(api, cache, reports, events, lambda _resource, status: statuses.append(status))
+            yield Stage(server, client, api, cache, cluster, dropped, statuses)
+            await reports.close()

@@ -1,0 +1,114 @@
+"""What the ranks of a test do: train for a while and leave what they saw in a folder."""
+
+import json
+import os
+import signal
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.attempt import train_workload
+from deepsynth_train.optimization.precision import LossScale
+from deepsynth_train.optimization.step import Flags
+from deepsynth_train.world import World, join_world
+from support.tiny_training import Recorder, build_model, build_samples, build_settings, build_stepper
+
+FLAGS = Flags()
+
+
+def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int, **changes: Any) -> int:
+    """Take the optimizer steps `batches` (sample numbers); rank 0 writes losses, norms and the last gradients.
+
+    poisoned_rank, poisoned_step: a gradient of that rank becomes infinite. precision fp16 has a loss scale.
+    """
+    world = join_world()
+    model = build_model(uri)
+    settings = build_settings(uri)
+    stepper = build_stepper(model, settings, world)
+    if changes.get("precision") == "fp16":
+        stepper.loss_scale = LossScale.build("fp16")
+    samples = build_samples(model, 1 + max(number for batch in batches for number in batch))
+    lines = []
+    for step, numbers in enumerate(batches):
+        if (world.rank, step) == (changes.get("poisoned_rank"), changes.get("poisoned_step")):
+            _poison(model.module)
+        mine = numbers[world.rank :: world.size]
+        pieces = [mine[start : start + micro_batch] for start in range(0, len(mine), micro_batch)]
+        made = (model.family.collate([samples[number] for number in piece]) for piece in pieces)
+        outcome = stepper.run(made, len(pieces), 1e-3, FLAGS)
+        lines.append(
+            {
+                "loss": outcome.loss,
+                "norm": outcome.grad_norm,
+                "updated": outcome.updated,
+                "scale": stepper.loss_scale.scale,
+            }
+        )
+    (folder / f"steps-{world.size}-{world.rank}.json").write_text(json.dumps(lines))
+    gradients = {name: p.grad for name, p in model.module.named_parameters() if p.requires_grad}
+    torch.save(gradients, folder / f"gradients-{world.size}-{world.rank}.pt")
+    torch.save(model.module.state_dict(), folder / f"weights-{world.size}-{world.rank}.pt")
+    return 0
+
+
+def _poison(module: torch.nn.Module) -> None:
+    """The next gradient of one weight is infinite on this rank."""
+    weight = next(parameter for parameter in module.parameters() if parameter.requires_grad)
+    handle = weight.register_hook(_become_infinite)  # type: ignore[no-untyped-call]  # torch
+    weight.register_post_accumulate_grad_hook(lambda _: handle.remove())  # type: ignore[no-untyped-call]  # torch
+
+
+def _become_infinite(gradient: torch.Tensor) -> torch.Tensor:
+    return torch.full_like(gradient, torch.inf)
+
+
+def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill: tuple[int, int] | None = None) -> int:
+    """A whole attempt. stop_after: steps after which rank 1 wants to stop. kill: (rank, step) that dies.
+
+    Exit code 0 when done, 1 when stopped.
+    """
+    os.environ["DEEPSYNTH_CACHE"] = str(cache)
+    workload = TrainWorkload.parse(document)
+    world = join_world()
+    recorder = Recorder()
+    recorder.on_step = lambda report: _die_at(world, report.step, kill)
+    wants_stop = stop_after is not None and world.rank == world.size - 1
+    result = train_workload(
+        workload, world, recorder, lambda: wants_stop and len(recorder.steps) + 1 >= (stop_after or 0)
+    )
+    return int(result.stopped)
+
+
+def _die_at(world: World, step: int, kill: tuple[int, int] | None) -> None:
+    if kill == (world.rank, step):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def run_sharded(folder: Path, precision: str) -> int:
+    """Two steps of uneven batches with FSDP2, then the whole model from all shards; rank 0 writes what it saw."""
+    from deepsynth_train.optimization.precision import build_autocast
+    from deepsynth_train.optimization.sharding import build_reduction, gather_full_state, place_module
+
+    world = join_world()
+    model = build_model()
+    settings = build_settings(precision=precision, sharding="full", gradient_checkpointing=True)
+    place_module(model.module, settings, world)
+    stepper = build_stepper(model, settings, world, build_reduction(model.module, settings, world))
+    stepper.autocast = build_autocast(settings.precision, world.device)
+    samples = build_samples(model, 8)
+    lines = []
+    for numbers in ([0], [3, 4, 5, 6, 7]):
+        mine = numbers[world.rank :: world.size]
+        batch = model.family.collate([samples[number] for number in mine or [0]])
+        if not mine:
+            batch = replace(batch, rows=torch.zeros_like(batch.rows), targets=batch.targets[:0], samples=0)
+        outcome = stepper.run(iter([batch]), 1, 1e-3, FLAGS)
+        lines.append({"loss": outcome.loss, "norm": outcome.grad_norm})
+    (folder / f"steps-{world.size}-{world.rank}.json").write_text(json.dumps(lines))
+    state = gather_full_state(model.module)
+    if world.is_first:
+        torch.save(state, folder / f"weights-{world.size}-0.pt")
+    return 0

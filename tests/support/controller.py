@@ -1,0 +1,111 @@
+"""The controller at work on an in-memory cluster, driven by hand: time stands still until a test moves it."""
+
+import asyncio
+import contextlib
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from typing import Any
+
+from deepsynth_api.report import Report
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_operator.controller.reconcile import reconcile
+from deepsynth_operator.core.cluster import ResourceKind
+from deepsynth_operator.core.errors import Conflict
+from deepsynth_operator.core.settings import Settings
+from deepsynth_simulator.memory_cluster import MemoryCluster
+from deepsynth_simulator.object_store import WatchEvent
+from deepsynth_simulator.pod_runner import ContainerExit
+from support.manual_clock import ManualClock
+from support.scripted_runner import ScriptedRunner
+
+SETTINGS = Settings(render_image="example/cpu:1", train_image="example/gpu:1")
+
+
+class Controller:
+    """A MemoryCluster with a scripted runner, and a reconcile that the test calls."""
+
+    def __init__(self, cluster_type: Callable[..., MemoryCluster] = MemoryCluster, **options: Any) -> None:
+        self.clock = ManualClock()
+        self.runner = ScriptedRunner(obeys=ContainerExit(143))
+        self.cluster = cluster_type(self.runner, self.clock, **options)
+        self._loop = asyncio.new_event_loop()
+        self._changes = 0
+        self.cluster.store.subscribe(self._count_change)
+
+    def close(self) -> None:
+        self._loop.run_until_complete(self.cluster.close())
+        self._loop.close()
+
+    def wait_for(self, awaitable: Any) -> Any:
+        return self._loop.run_until_complete(awaitable)
+
+    def reconcile(self, kind: ResourceKind, name: str) -> float | None:
+        """One pass."""
+        delay: float | None = self.wait_for(
+            reconcile(self.cluster, SETTINGS, kind, "default", name, now=self.clock.now())
+        )
+        return delay
+
+    def settle(self) -> None:
+        """Reconcile every resource until nothing changes any more at this time."""
+        for _ in range(50):
+            before = self._changes
+            for kind, name in list(self._list_resources()):
+                with contextlib.suppress(Conflict):
+                    self.reconcile(kind, name)
+            if self._changes == before:
+                return
+        raise AssertionError("the controller does not come to rest")
+
+    def advance(self, seconds: float, step: float = 5) -> None:
+        """Move time on in steps, with the controller at work."""
+        end = self.clock.now() + timedelta(seconds=seconds)
+        while self.clock.now() < end:
+            self.clock.advance(min(step, (end - self.clock.now()).total_seconds()))
+            self.settle()
+
+    def apply(self, manifest: dict[str, Any]) -> None:
+        self.cluster.apply_resource(manifest)
+        self.settle()
+
+    def change_spec(self, kind: ResourceKind, name: str, **fields: Any) -> None:
+        """Change fields of the spec, as `kubectl patch` does."""
+        self.cluster.store.update((kind, "default", name), lambda item: item["spec"].update(fields))
+        self.settle()
+
+    def get_run(self, name: str = "read-xsum") -> TrainingRun:
+        return TrainingRun.model_validate(self.cluster.store.get("TrainingRun", "default", name))
+
+    def get_generation(self, name: str = "xsum") -> DatasetGeneration:
+        return DatasetGeneration.model_validate(self.cluster.store.get("DatasetGeneration", "default", name))
+
+    def report(self, pod: str, report: Report) -> None:
+        """What the pod answers from now on."""
+        self.runner.find(pod).report = report
+
+    def end(self, pod: str, exit_code: int, report: Report | None = None, **fields: Any) -> None:
+        """End a pod's container, with its final report as the termination message."""
+        if report is not None:
+            fields["message"] = report.model_dump_json(by_alias=True, exclude_none=True)
+        self.runner.end(pod, exit_code, **fields)
+
+    def list_jobs(self) -> list[str]:
+        return sorted(job["metadata"]["name"] for job in self.cluster.store.select("Job"))
+
+    def list_living_jobs(self) -> list[str]:
+        """Jobs that are not finished."""
+        return [job["metadata"]["name"] for job in self.cluster.store.select("Job") if not _is_finished(job)]
+
+    def _list_resources(self) -> Iterator[tuple[ResourceKind, str]]:
+        kinds: tuple[ResourceKind, ...] = ("DatasetGeneration", "TrainingRun")
+        for kind in kinds:
+            for item in self.cluster.store.select(kind):
+                yield kind, item["metadata"]["name"]
+
+    def _count_change(self, event: WatchEvent) -> None:
+        self._changes += 1
+
+
+def _is_finished(job: dict[str, Any]) -> bool:
+    conditions = job.get("status", {}).get("conditions", [])
+    return any(item["type"] in {"Complete", "Failed"} and item["status"] == "True" for item in conditions)

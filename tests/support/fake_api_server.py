@@ -1,0 +1,280 @@
+"""An API server on loopback with the rules that a client has to cope with, and faults on demand.
+
+It knows uids, resourceVersions, the status subresource, preconditions, server-side apply, pages, tokens and, by
+fake_watches, watches; not schemas and not authorization.
+"""
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import asynccontextmanager
+from copy import deepcopy
+from dataclasses import dataclass, field
+from typing import Any, TypeVar
+
+from aiohttp import web
+from kubernetes.aio.client.configuration import Configuration
+
+from deepsynth_operator.kubernetes.api_paths import RESOURCES, build_path
+from deepsynth_operator.kubernetes.api_server import ApiServer, Timeouts
+
+Manifest = dict[str, Any]
+Listener = Callable[[str, Manifest], None]
+"""Called with ADDED, MODIFIED or DELETED and the object."""
+
+
+@dataclass
+class Fault:
+    """What happens to the next request whose method and path match. cut: the connection; after: with its effect."""
+
+    status: int = 0
+    method: str = ""
+    path: str = ""
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Manifest = field(default_factory=dict)
+    cut: bool = False
+    after: bool = False
+    seconds: float = 0.0
+
+    def matches(self, request: web.Request) -> bool:
+        return self.method in {"", request.method} and self.path in request.path
+
+
+@dataclass
+class Seen:
+    """A request that arrived."""
+
+    method: str
+    path: str
+    query: dict[str, str]
+    headers: Mapping[str, str]
+    body: Any
+
+
+class FakeApiServer:
+    """Objects by path. `faults` are used up in order; `requests` is what arrived."""
+
+    def __init__(self) -> None:
+        self.objects: dict[str, Manifest] = {}
+        self.faults: list[Fault] = []
+        self.requests: list[Seen] = []
+        self.listeners: list[Listener] = []
+        self.token = ""
+        """Without it in the header every answer is 401, once it is set."""
+        self.active = self.most_active = 0
+        self._versions = itertools.count(100)
+        self._uids = itertools.count(1)
+        self.port = 0
+
+    def put(self, manifest: Manifest) -> Manifest:
+        """Store an object as if somebody had applied it."""
+        path = build_path(manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
+        return self._store(path, manifest)
+
+    def get(self, kind: Any, name: str, namespace: str = "default") -> Manifest | None:
+        return self.objects.get(build_path(kind, namespace, name))
+
+    def delete(self, kind: Any, name: str, namespace: str = "default") -> Manifest:
+        return self._remove(build_path(kind, namespace, name))
+
+    def list_kind(self, kind: str) -> list[Manifest]:
+        return [item for item in self.objects.values() if item["kind"] == kind]
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        self.active += 1
+        self.most_active = max(self.most_active, self.active)
+        try:
+            return await self._handle(request)
+        finally:
+            self.active -= 1
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
+        text = await request.text()
+        body = json.loads(text) if text else None
+        self.requests.append(Seen(request.method, request.path, dict(request.query), request.headers, body))
+        fault = next((item for item in self.faults if item.matches(request)), None)
+        if self.token and request.headers.get("Authorization", "").rpartition(" ")[2] != self.token:
+            return web.json_response({"kind": "Status", "message": "Unauthorized", "code": 401}, status=401)
+        if fault is None:
+            return await self.respond(request, body)
+        self.faults.remove(fault)
+        answer = self._answer(request, body) if fault.after else None
+        await asyncio.sleep(fault.seconds)
+        if fault.cut and request.transport is not None:
+            request.transport.abort()
+            return web.Response()
+        if fault.status:
+            return web.json_response(fault.body, status=fault.status, headers=fault.headers)
+        return answer or self._answer(request, body)
+
+    async def respond(self, request: web.Request, body: Any) -> web.StreamResponse:
+        """The answer when nothing goes wrong."""
+        return self._answer(request, body)
+
+    def _answer(self, request: web.Request, body: Any) -> web.Response:
+        try:
+            return web.json_response(_METHODS[request.method](self, request, body))
+        except _Refusal as refusal:
+            message = f"{request.path}: {refusal.reason}"
+            details = {"causes": [{"reason": "FieldValueInvalid", "field": refusal.field}]}
+            status = {"kind": "Status", "reason": refusal.reason, "message": message, "details": details}
+            return web.json_response(status, status=refusal.status)
+
+    def _get(self, request: web.Request, _: Any) -> Manifest:
+        if (found := self.objects.get(request.path)) is not None:
+            return found
+        if request.path.rpartition("/")[2] in {resource.plural for resource in RESOURCES.values()}:
+            return self._list(request)
+        raise _Refusal(404, "NotFound")
+
+    def _list(self, request: web.Request) -> Manifest:
+        parts = request.path.split("/")
+        plural, prefix = parts[-1], "/".join(parts[:-1])
+        kind = next(kind for kind, resource in RESOURCES.items() if resource.plural == plural)
+        labels = dict(item.split("=") for item in request.query.get("labelSelector", "").split(",") if item)
+        items = [
+            item
+            for path, item in sorted(self.objects.items())
+            if item["kind"] == kind
+            and path.startswith(prefix)
+            and labels.items() <= item["metadata"].get("labels", {}).items()
+        ]
+        begin, limit = int(request.query.get("continue", 0)), int(request.query.get("limit", len(items) or 1))
+        rest = str(begin + limit) if begin + limit < len(items) else ""
+        version = str(max([99, *(int(item["metadata"]["resourceVersion"]) for item in self.objects.values())]))
+        return {
+            "kind": f"{kind}List",
+            "metadata": {"resourceVersion": version, "continue": rest},
+            "items": items[begin : begin + limit]
+            or (None if "PartialObjectMetadata" in request.headers["Accept"] else []),
+        }
+
+    def _create(self, request: web.Request, body: Manifest) -> Manifest:
+        path = f"{request.path}/{body['metadata']['name']}"
+        if path in self.objects:
+            raise _Refusal(409, "AlreadyExists")
+        return self._store(path, body)
+
+    def _update(self, request: web.Request, body: Manifest) -> Manifest:
+        path = request.path.removesuffix("/status")
+        found = self._find(path)
+        for name in ("uid", "resourceVersion"):
+            if body["metadata"].get(name) not in {None, found["metadata"][name]}:
+                raise _Refusal(409, "Conflict")
+        if path == request.path:
+            raise _Refusal(403, "Forbidden")  # the operator writes no object of a user's but its status
+        return self._store(path, {**found, "status": body["status"]})
+
+    def _patch(self, request: web.Request, body: Manifest) -> Manifest:
+        if request.headers["Content-Type"] == "application/apply-patch+yaml":
+            return self._store(request.path, _merge(self.objects.get(request.path, {}), body))
+        found = self._find(request.path)
+        if body.get("metadata", {}).get("uid") not in {None, found["metadata"]["uid"]}:
+            raise _Refusal(422, "Invalid", "metadata.uid")
+        return self._store(request.path, _merge(found, body))
+
+    def _delete(self, request: web.Request, body: Manifest) -> Manifest:
+        found = self._find(request.path)
+        if (body or {}).get("preconditions", {}).get("uid") not in {None, found["metadata"]["uid"]}:
+            raise _Refusal(409, "Conflict")
+        return self._remove(request.path)
+
+    def _find(self, path: str) -> Manifest:
+        if path not in self.objects:
+            raise _Refusal(404, "NotFound")
+        return self.objects[path]
+
+    def _store(self, path: str, manifest: Manifest) -> Manifest:
+        stored = deepcopy(manifest)
+        known = self.objects.get(path, {}).get("metadata", {})
+        uid = known.get("uid") or manifest["metadata"].get("uid") or f"uid-{next(self._uids)}"
+        stored["metadata"] |= {"uid": uid, "resourceVersion": str(next(self._versions))}
+        self.objects[path] = stored
+        self._tell("MODIFIED" if known else "ADDED", stored)
+        return deepcopy(stored)
+
+    def _remove(self, path: str) -> Manifest:
+        removed = self.objects.pop(path)
+        removed["metadata"]["resourceVersion"] = str(next(self._versions))
+        self._tell("DELETED", removed)
+        return removed
+
+    def _tell(self, event: str, manifest: Manifest) -> None:
+        for listener in self.listeners:
+            listener(event, manifest)
+
+
+Served = TypeVar("Served", bound=FakeApiServer)
+
+
+class _Refusal(Exception):  # noqa: N818 - an answer
+    def __init__(self, status: int, reason: str, field: str = "") -> None:
+        super().__init__(reason)
+        self.status, self.reason, self.field = status, reason, field
+
+
+def _merge(old: Manifest, new: Manifest) -> Manifest:
+    """A JSON merge patch."""
+    merged = dict(old)
+    for key, value in new.items():
+        merged[key] = _merge(merged.get(key, {}), value) if isinstance(value, dict) else value
+    return merged
+
+
+_METHODS: dict[str, Callable[[FakeApiServer, web.Request, Any], Manifest]] = {
+    "GET": FakeApiServer._get,
+    "POST": FakeApiServer._create,
+    "PUT": FakeApiServer._update,
+    "PATCH": FakeApiServer._patch,
+    "DELETE": FakeApiServer._delete,
+}
+
+
+@asynccontextmanager
+async def serve_api() -> AsyncIterator[FakeApiServer]:
+    """A server on a free port of loopback."""
+    async with serve(FakeApiServer()) as server:
+        yield server
+
+
+@asynccontextmanager
+async def serve(server: Served) -> AsyncIterator[Served]:
+    """Let it listen on a free port of loopback."""
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", server.handle)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    server.port = runner.addresses[0][1]
+    try:
+        yield server
+    finally:
+        await runner.cleanup()
+
+
+class Client:
+    """An ApiServer that talks to a fake one, with what it counted and how long it paused."""
+
+    def __init__(self, server: FakeApiServer, *, token: str = "", concurrency: int = 32, seconds: float = 60) -> None:
+        self.counted: list[tuple[str, str, str]] = []
+        self.pauses: list[float] = []
+        configuration = Configuration(host=f"http://127.0.0.1:{server.port}")
+        if token:
+            configuration.api_key["BearerToken"] = f"bearer {token}"
+        self.api = ApiServer(
+            configuration, self._count, concurrency=concurrency, timeouts=Timeouts(seconds, seconds), pause=self._pause
+        )
+
+    async def __aenter__(self) -> ApiServer:
+        return self.api
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.api.close()
+
+    def _count(self, *labels: str) -> None:
+        verb, resource, code = labels
+        self.counted.append((verb, resource, code))
+
+    async def _pause(self, seconds: float) -> None:
+        self.pauses.append(seconds)

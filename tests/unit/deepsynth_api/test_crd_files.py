@@ -1,0 +1,36 @@
+from pathlib import Path
+
+import pytest
+
+from deepsynth_api.crd import files as crd_files
+from deepsynth_api.crd.files import CHART_CRDS, CRDS, find_drift, main, render_chart_crd, write_files
+
+ROOT = Path(__file__).parents[3]
+
+
+def test_the_files_of_the_project_are_those_of_the_types() -> None:
+    assert find_drift(ROOT) == []
+
+
+@pytest.mark.parametrize("folder", [CRDS, CHART_CRDS])
+def test_check_names_the_file_that_drifted(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    write_files(tmp_path)
+    assert main(["--check", str(tmp_path)]) == 0
+    drifted = tmp_path / folder / "deepsynth.io_trainingruns.yaml"
+    drifted.write_text(drifted.read_text().replace("numNodes", "nodes"))
+    assert main(["--check", str(tmp_path)]) == 1
+    assert str(folder / drifted.name) in capsys.readouterr().err
+
+
+def test_check_names_a_manifest_whose_type_is_gone(tmp_path: Path) -> None:
+    write_files(tmp_path)
+    (tmp_path / CRDS / "deepsynth.io_models.yaml").write_text("kind: CustomResourceDefinition\n")
+    assert find_drift(tmp_path) == ["crds/deepsynth.io_models.yaml"]
+
+
+def test_braces_of_a_description_reach_the_cluster_through_helm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """`{{` would begin an action of the template."""
+    monkeypatch.setattr(
+        crd_files, "render_crd", lambda kind: f"metadata:\n  name: {kind}\ndescription: '{{{{ it }}}}'\n"
+    )
+    assert """description: '{{ "{{" }} it }}'""" in render_chart_crd("TrainingRun")

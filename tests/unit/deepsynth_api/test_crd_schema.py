@@ -1,0 +1,101 @@
+"""The generated CRDs are structural schemas that the API server accepts and people can read."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepsynth_api.crd.rules import SPEC_FIELDS_THAT_MAY_CHANGE
+from deepsynth_api.crd.schema import KINDS, build_crd, build_schema
+
+README = Path(__file__).parents[3] / "README.md"
+
+Node = dict[str, Any]
+
+
+def walk(node: Node, path: str = "") -> Iterator[tuple[str, Node]]:
+    yield path, node
+    for name, child in node.get("properties", {}).items():
+        yield from walk(child, f"{path}.{name}")
+    for key in ("items", "additionalProperties"):
+        if isinstance(node.get(key), dict):
+            yield from walk(node[key], f"{path}[]")
+
+
+def spec_of(kind: str) -> Node:
+    spec: Node = build_schema(kind)["properties"]["spec"]
+    return spec
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_keyword_is_used_that_a_structural_schema_forbids(kind: str) -> None:
+    forbidden = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "title", "exclusiveMinimum", "prefixItems"}
+    for path, node in walk(build_schema(kind)):
+        assert not forbidden & node.keys(), path
+        assert node.get("additionalProperties") not in (True, False), path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_node_has_a_type_or_is_an_int_or_string(kind: str) -> None:
+    for path, node in walk(build_schema(kind)):
+        assert "type" in node or node.get("x-kubernetes-int-or-string"), path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_field_of_a_spec_is_explained(kind: str) -> None:
+    silent = [
+        path for path, node in walk(spec_of(kind)) if path and not path.endswith("[]") and not node.get("description")
+    ]
+    assert silent == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_no_spec_has_a_float(kind: str) -> None:
+    assert [path for path, node in walk(spec_of(kind)) if node.get("type") == "number"] == []
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_everything_a_rule_may_iterate_is_bounded(kind: str) -> None:
+    for path, node in walk(spec_of(kind)):
+        if node.get("type") == "array":
+            assert "maxItems" in node, path
+        if node.get("type") == "string" and "enum" not in node:
+            assert "maxLength" in node, path
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_spec_field_is_either_fixed_by_a_rule_or_may_change(kind: str) -> None:
+    rules = build_schema(kind)["x-kubernetes-validations"]
+    for field in spec_of(kind)["properties"]:
+        fixed = any(f"spec.{field} is fixed" in rule["message"] for rule in rules)
+        assert fixed != (field in SPEC_FIELDS_THAT_MAY_CHANGE), field
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_a_new_resource_is_not_taken_for_done(kind: str) -> None:
+    assert build_schema(kind)["properties"]["status"]["default"] == {"observedGeneration": -1}
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_columns_point_at_scalars_that_exist(kind: str) -> None:
+    version = build_crd(kind)["spec"]["versions"][0]
+    schema = version["schema"]["openAPIV3Schema"]
+    for column in version["additionalPrinterColumns"]:
+        node = schema
+        parts = column["jsonPath"].strip(".").split(".")
+        if parts[0] == "metadata":
+            continue
+        for part in parts:
+            node = node["properties"][part]
+        assert node["type"] in {"string", "integer"}, column["name"]
+
+
+def test_training_runs_print_the_columns_of_the_readme() -> None:
+    columns = build_crd("TrainingRun")["spec"]["versions"][0]["additionalPrinterColumns"]
+    narrow = [column["name"].upper() for column in columns if column["priority"] == 0]
+    assert narrow == ["STATE", "PROGRESS", "STEP", "LOSS", "ETA", "CHECKPOINT", "RESTARTS", "AGE"]
+    wide = [column["name"].upper() for column in columns if column["priority"] == 1]
+    assert wide == ["NODES", "DATASET", "SAMPLES/S", "MODEL", "REASON"]
+    shown = [line.split() for line in README.read_text().splitlines()]
+    assert ["NAME", *narrow, *wide] in shown

@@ -1,0 +1,155 @@
+import copy
+from typing import Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_local.admission.admit import admit, format_path
+from deepsynth_local.admission.manifest_file import Manifest, parse_manifests
+
+RUN = """\
+apiVersion: deepsynth.io/v1alpha1
+kind: TrainingRun
+metadata:
+  name: read-xsum
+spec:
+  model: {uri: hf://deepseek-community/DeepSeek-OCR-2}
+  datasets: [{name: xsum, datasetGenerationRef: {name: xsum}}]
+  numNodes: 2
+  resourcesPerNode: {limits: {nvidia.com/gpu: 8}}
+  checkpoint: {uri: pvc://checkpoints/read-xsum}
+"""
+GENERATION = """\
+apiVersion: deepsynth.io/v1alpha1
+kind: DatasetGeneration
+metadata: {name: xsum}
+spec:
+  preset: xsum
+  output: {uri: pvc://pages/xsum}
+"""
+
+
+def read(text: str) -> Manifest:
+    return parse_manifests(text, "x.yaml")[0]
+
+
+def refuse(text: str, old: dict[str, Any] | None = None) -> str:
+    with pytest.raises(ConfigurationError) as caught:
+        admit(read(text), old)
+    return caught.value.message
+
+
+def test_a_run_is_stored_with_the_defaults_of_the_crd() -> None:
+    stored = admit(read(RUN))
+
+    assert stored["metadata"] == {"namespace": "default", "name": "read-xsum"}
+    assert stored["spec"]["datasets"][0]["trainSplit"] == "train"
+    assert stored["spec"]["backoffLimit"] == 3
+    assert "status" not in stored
+    assert TrainingRun.model_validate(stored).spec.num_nodes == 2
+
+
+def test_nulls_make_room_for_defaults_and_status_is_not_taken_from_a_file() -> None:
+    stored = admit(read(GENERATION + "  rowsPerShard: null\n  source: null\nstatus: {state: Complete}\n"))
+
+    assert stored["spec"]["rowsPerShard"] == 5000
+    assert "source" not in stored["spec"]
+    assert "status" not in stored
+    assert DatasetGeneration.model_validate(stored).spec.preset == "xsum"
+
+
+@pytest.mark.parametrize(
+    ("added", "message"),
+    [
+        ("  precison: bf16\n", "x.yaml:11: spec.precison: unknown field; did you mean precision?"),
+        ("  num_proc_per_node: 2\n", "spec.num_proc_per_node: unknown field; did you mean numProcPerNode?"),
+        ("  learningRate: '0.1'\n", "spec.learningRate: unknown field; did you mean spec.optimizer.learningRate?"),
+        (
+            "  uri: x\n",
+            "did you mean spec.model.uri or spec.checkpoint.uri or spec.publish.uri or spec.datasets[].uri?",
+        ),
+        ("  zebra: 1\n", "x.yaml:11: spec.zebra: unknown field"),
+        (
+            "  optimizer: {learningRate: 1e-4}\n",
+            'spec.optimizer.learningRate: Invalid value: 0.0001: must be of type string; write it in quotes: "0.0001"',
+        ),
+        ("  epochs: '3'\n", 'spec.epochs: Invalid value: "3": must be of type integer; write it without quotes'),
+        ("  epochs: 0\n", "spec.epochs: Invalid value: 0: must be greater than or equal to 1"),
+        ("  maxDroppedPercent: 101\n", "must be less than or equal to 100"),
+        ("  precision: bf17\n", 'Unsupported value: "bf17": supported values: "bf16", "fp16", "fp32"; did you mean bf'),
+        ("  publish: {uri: ftp://x}\n", 'spec.publish.uri: Invalid value: "ftp://x": write hf://OWNER/NAME, pvc://'),
+        ("  publish: {}\n", "spec.publish.uri: Required value"),
+        ("  compile: [1]\n", 'spec.compile: Invalid value: "array": must be of type boolean'),
+        ("  prompt: " + "x" * 5000 + "\n", "spec.prompt: Too long: may not be more than 4096 characters"),
+        ("  optimizer: {betas: ['0.9']}\n", "spec.optimizer.betas: Invalid value: must have at least 2 items, has 1"),
+        ("  cache: {sizeLimit: [1]}\n", "must be of type integer or string"),
+        ("  epochs: 1\n  maxSteps: 2\n", "spec.epochs: Invalid value: 1: set epochs or maxSteps, not both"),
+        ("  optimizer: {learningRate: '0'}\n", "learningRate must be above 0"),
+        (
+            "  template: {env: [{name: A, value: x}, {name: A, value: y}]}\n",
+            'spec.template.env[1]: Duplicate value: {"name": "A"}',
+        ),
+    ],
+)
+def test_a_wrong_field_is_refused_with_its_line_and_the_remedy(added: str, message: str) -> None:
+    assert message in refuse(RUN + added)
+
+
+def test_all_problems_of_a_resource_are_told_at_once_in_the_order_of_the_file() -> None:
+    message = refuse(RUN.replace("numNodes: 2", "numNodes: many") + "  zebra: 1\n  seed: -1\n")
+
+    assert message.splitlines()[0] == 'TrainingRun "read-xsum" is invalid:'
+    assert [line.split(":")[1] for line in message.splitlines()[1:]] == ["8", "11", "12"]
+
+
+def test_an_unknown_preset_names_the_known_ones() -> None:
+    message = refuse(GENERATION.replace("preset: xsum", "preset: xsun"))
+
+    assert 'spec.preset: Unsupported value: "xsun"' in message
+    assert "did you mean xsum?" in message
+
+
+def test_a_trailing_newline_does_not_slip_through_a_pattern() -> None:
+    assert "write 512" in refuse(GENERATION + '  page: {size: "512\\n"}\n')
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        (RUN.replace("kind: TrainingRun", "kind: TrainingJob"), "x.yaml:2: no matches for kind"),
+        (RUN.replace("v1alpha1", "v1"), "x.yaml:1: no matches for kind"),
+        ("spec: {}\n", "write apiVersion: deepsynth.io/v1alpha1 and kind: DatasetGeneration or TrainingRun"),
+        (RUN.replace("read-xsum\nspec", "Read_XSum\nspec"), 'metadata.name: Invalid value: "Read_XSum"'),
+        (RUN.replace("  name: read-xsum\n", "  labels: {a: 1}\n"), "metadata.name: Required value"),
+        (RUN.replace("  name: read-xsum\n", "  name: x\n  labels: {a/b: 1}\n"), "metadata.labels[a/b]: Invalid value"),
+        (RUN.split("spec:", maxsplit=1)[0], "spec: Required value"),
+        (RUN.split("spec:", maxsplit=1)[0] + "spec: 3\n", "spec: Invalid value: 3: must be of type object"),
+    ],
+)
+def test_a_resource_without_its_frame_is_refused(text: str, message: str) -> None:
+    assert message in refuse(text)
+
+
+def started(text: str) -> dict[str, Any]:
+    return {**admit(read(text)), "status": {"startTime": "2026-01-01T00:00:00Z"}}
+
+
+def test_what_a_started_run_describes_is_fixed_and_its_limits_are_not() -> None:
+    old = started(RUN)
+    before = copy.deepcopy(old)
+
+    assert admit(read(RUN.replace("gpu: 8", "gpu: '8'") + "  suspend: true\n  backoffLimit: 9\n"), old)["spec"][
+        "suspend"
+    ]
+    assert "spec.resourcesPerNode is fixed once" in refuse(RUN.replace("gpu: 8", "gpu: 4"), old)
+    assert "spec.seed is fixed once the TrainingRun has started" in refuse(RUN + "  seed: 4\n", old)
+    assert old == before
+
+
+def test_a_run_that_has_not_started_may_change() -> None:
+    assert admit(read(RUN + "  seed: 4\n"), admit(read(RUN)))["spec"]["seed"] == 4
+
+
+def test_a_path_is_written_as_the_api_server_does() -> None:
+    assert format_path(("spec", "datasets", 0, "labels", "a/b")) == "spec.datasets[0].labels[a/b]"

@@ -1,0 +1,30 @@
+"""`deepsynth local` refuses what the API server refuses, in the same words; tests/e2e/test_admission.py asks it."""
+
+import json
+from typing import Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_local.admission.admit import admit
+from deepsynth_local.admission.manifest_file import parse_manifests
+from support.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
+
+
+@pytest.mark.parametrize("bad", BAD_SPECS, ids=lambda bad: bad.sentence)
+def test_a_bad_spec_is_refused_with_the_field_and_the_remedy(bad: BadSpec) -> None:
+    old = {**VALID[bad.kind], "status": STARTED} if bad.has_started else None
+    manifest = parse_manifests(json.dumps(bad.build()), "x.yaml")[0]
+    with pytest.raises(ConfigurationError) as refused:
+        admit(manifest, old)
+    assert bad.field in refused.value.message
+    assert bad.remedy in refused.value.message
+
+
+@pytest.mark.parametrize("resource", VALID.values(), ids=VALID)
+def test_what_the_bad_specs_differ_from_is_valid(resource: dict[str, Any]) -> None:
+    assert admit(parse_manifests(json.dumps(resource), "x.yaml")[0])["spec"]
+
+
+def test_no_two_bad_specs_are_told_alike() -> None:
+    assert len({bad.sentence for bad in BAD_SPECS}) == len(BAD_SPECS) >= 100

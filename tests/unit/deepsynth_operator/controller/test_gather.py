@@ -1,0 +1,71 @@
+"""Gathering asks only for what a decision may need."""
+
+import asyncio
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from deepsynth_operator.controller.gather import gather_children
+from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.decisions.shared.lost_node import STUCK
+from support.builders import a_training_run
+from support.seen import a_report
+
+DELETION = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
+"""When the grace of the pods that terminate ends."""
+
+
+def build_pod(name: str, node: str, **metadata: Any) -> Manifest:
+    running = {"state": {"running": {"startedAt": "2026-01-02T02:00:00Z"}}}
+    return {
+        "metadata": {"name": name, "uid": name, **metadata},
+        "spec": {"nodeName": node},
+        "status": {"phase": "Running", "containerStatuses": [running]},
+    }
+
+
+class AskedCluster:
+    """Pods a and b terminate on one node, c on another, d runs. Only what gathering pods needs."""
+
+    def __init__(self) -> None:
+        self.asked: list[str] = []
+
+    async def list_jobs(self, *_: str) -> list[Manifest]:
+        return []
+
+    async def list_deleted_pods(self, *_: str) -> list[Manifest]:
+        return []
+
+    async def list_pods(self, *_: str) -> list[Manifest]:
+        deletion = {"deletionTimestamp": DELETION.isoformat()}
+        terminating = [build_pod(name, node, **deletion) for name, node in (("a", "n1"), ("b", "n1"), ("c", "n2"))]
+        return [*terminating, build_pod("d", "n3")]
+
+    async def read_reports(self, pods: list[Manifest]) -> dict[str, Any]:
+        assert len(pods) == 4
+        return {"d": a_report(7)}
+
+    async def is_node_ready(self, name: str) -> bool:
+        self.asked.append(name)
+        return name == "n2"
+
+
+def observe(after: timedelta) -> tuple[dict[str, Any], list[str]]:
+    """Pods by name, and the nodes that were asked about."""
+    cluster: Any = AskedCluster()
+    run = a_training_run().build()
+    children = asyncio.run(gather_children(cluster, run, None, DELETION + after))
+    return {pod.name: pod for pod in children.pods}, cluster.asked
+
+
+def test_a_node_is_asked_about_once_and_only_when_a_pod_should_be_gone() -> None:
+    pods, asked = observe(STUCK - timedelta(seconds=1))
+    assert (asked, pods["a"].node_ready) == ([], None)
+    pods, asked = observe(STUCK)
+    assert asked == ["n1", "n2"]
+    assert [pods[name].node_ready for name in "abcd"] == [False, False, True, None]
+
+
+def test_a_pod_has_its_live_report() -> None:
+    pods, _ = observe(timedelta())
+    assert pods["d"].report == a_report(7)
+    assert pods["a"].report is None

@@ -1,0 +1,272 @@
+"""The work queue: coalescing, one worker per key, delays, backoff, shutdown. All in virtual time."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable, Coroutine
+from itertools import pairwise
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepsynth_operator.controller.work_queue import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, WorkQueue
+from deepsynth_operator.core.errors import ClusterError
+from support.virtual_time import run
+
+Process = Callable[[str], Awaitable[float | None]]
+
+
+class Recorder:
+    """A process that notes when it was called and takes `seconds`."""
+
+    def __init__(self, seconds: float = 0.0, results: list[float | Exception | None] | None = None) -> None:
+        self.seconds, self.results = seconds, results or []
+        self.calls: list[tuple[float, str]] = []
+        self.active: list[str] = []
+        self.most_active = 0
+
+    async def __call__(self, key: str) -> float | None:
+        assert key not in self.active
+        self.active.append(key)
+        self.most_active = max(self.most_active, len(self.active))
+        self.calls.append((asyncio.get_running_loop().time(), key))
+        await asyncio.sleep(self.seconds)
+        self.active.remove(key)
+        result = self.results.pop(0) if self.results else None
+        if isinstance(result, Exception):
+            raise result
+        return result
+
+    def get_times(self) -> list[float]:
+        return [round(time, 3) for time, _ in self.calls]
+
+
+def drive(process: Process, script: Callable[[WorkQueue[str]], Coroutine[Any, Any, None]], *, workers: int = 4) -> None:
+    """Run a queue while `script` acts on it, then stop it."""
+
+    async def main() -> None:
+        queue = WorkQueue(process)
+        task = asyncio.create_task(queue.run(workers))
+        await script(queue)
+        queue.stop()
+        await task
+
+    run(main())
+
+
+def test_a_key_that_is_added_many_times_is_worked_on_once() -> None:
+    recorder = Recorder()
+
+    async def script(queue: WorkQueue[str]) -> None:
+        for _ in range(5):
+            queue.add("a")
+        await asyncio.sleep(1)
+
+    drive(recorder, script)
+    assert recorder.calls == [(0.0, "a")]
+
+
+def test_a_key_that_is_added_while_it_is_worked_on_is_worked_on_once_more_afterwards() -> None:
+    recorder = Recorder(seconds=10)
+
+    async def script(queue: WorkQueue[str]) -> None:
+        queue.add("a")
+        await asyncio.sleep(3)
+        queue.add("a")
+        queue.add("a")
+        await asyncio.sleep(60)
+
+    drive(recorder, script)
+    assert recorder.get_times() == [0, 10]
+
+
+def test_keys_are_worked_on_side_by_side_up_to_the_number_of_workers() -> None:
+    recorder = Recorder(seconds=1)
+
+    async def script(queue: WorkQueue[str]) -> None:
+        for key in "abcdef":
+            queue.add(key)
+        await asyncio.sleep(10)
+
+    drive(recorder, script, workers=3)
+    assert recorder.most_active == 3
+    assert sorted(key for _, key in recorder.calls) == list("abcdef")
+
+
+def test_what_process_returns_is_when_it_is_called_again() -> None:
+    recorder = Recorder(results=[15.0, 30.0, None])
+
+    async def script(queue: WorkQueue[str]) -> None:
+        queue.add("a")
+        await asyncio.sleep(1000)
+
+    drive(recorder, script)
+    assert recorder.get_times() == [0, 15, 45]
+
+
+def test_an_event_does_not_wait_for_the_delay_and_replaces_it() -> None:
+    recorder = Recorder(results=[60.0, None])
+
+    async def script(queue: WorkQueue[str]) -> None:
+        queue.add("a")
+        await asyncio.sleep(10)
+        queue.add("a")
+        await asyncio.sleep(1000)
+
+    drive(recorder, script)
+    assert recorder.get_times() == [0, 10]
+
+
+@pytest.mark.parametrize("delays", [(5, 20), (20, 5)])
+def test_of_two_delays_the_shorter_counts(delays: tuple[float, float]) -> None:
+    recorder = Recorder()
+
+    async def script(queue: WorkQueue[str]) -> None:
+        for delay in delays:
+            queue.add_after("a", delay)
+        await asyncio.sleep(100)
+
+    drive(recorder, script)
+    assert recorder.get_times() == [5]
+
+
+def test_a_failing_key_backs_off_and_begins_anew_after_a_success() -> None:
+    failures = [ClusterError("the API server does not answer")] * 3
+    recorder = Recorder(results=[*failures, 100.0, failures[0], None])
+
+    async def script(queue: WorkQueue[str]) -> None:
+        queue.add("a")
+        await asyncio.sleep(1000)
+
+    drive(recorder, script)
+    assert recorder.get_times() == [0, 0.5, 1.5, 3.5, 103.5, 104.0]
+
+
+def test_the_backoff_has_an_end_and_is_each_keys_own() -> None:
+    recorder = Recorder(results=[ClusterError("no answer")] * 40)
+
+    async def script(queue: WorkQueue[str]) -> None:
+        queue.add("a")
+        await asyncio.sleep(4000)
+        queue.add("b")
+        await asyncio.sleep(FIRST_DELAY_SECONDS + 0.1)
+
+    drive(recorder, script)
+    times = [time for time, key in recorder.calls if key == "a"]
+    assert max(later - earlier for earlier, later in pairwise(times)) == pytest.approx(LONGEST_DELAY_SECONDS)
+    other = [time for time, key in recorder.calls if key == "b"]
+    assert other == pytest.approx([4000, 4000 + FIRST_DELAY_SECONDS])
+
+
+def test_a_defect_is_logged_with_its_traceback_and_an_expected_error_without(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    recorder = Recorder(results=[ClusterError("no answer"), ZeroDivisionError("oh"), None])
+
+    async def script(queue: WorkQueue[str]) -> None:
+        queue.add("a")
+        await asyncio.sleep(10)
+
+    with caplog.at_level(logging.WARNING):
+        drive(recorder, script)
+    assert [record.exc_info is None for record in caplog.records] == [True, False]
+    assert caplog.records[0].getMessage() == "a: no answer; trying again in 0.5 s"
+
+
+def test_stop_waits_for_what_is_under_way_and_begins_nothing_more() -> None:
+    recorder = Recorder(seconds=10)
+
+    async def main() -> float:
+        queue = WorkQueue(recorder)
+        task = asyncio.create_task(queue.run(workers=1))
+        queue.add("a")
+        queue.add("b")
+        queue.add_after("c", 1)
+        await asyncio.sleep(2)
+        queue.add("a")
+        queue.stop()
+        queue.add("d")
+        queue.add_after("e", 0)
+        await task
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 10
+    assert recorder.calls == [(0.0, "a")]
+
+
+def test_cancelling_run_cancels_what_is_under_way() -> None:
+    recorder = Recorder(seconds=10)
+
+    async def main() -> float:
+        task = asyncio.create_task(WorkQueue(recorder).run())
+        await asyncio.sleep(1)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        return asyncio.get_running_loop().time()
+
+    assert run(main()) == 1
+
+
+QUARTERS = st.integers(0, 80).map(lambda quarters: quarters / 4)
+
+
+@settings(max_examples=60)
+@given(adds=st.lists(st.tuples(QUARTERS, st.sampled_from("abc"), QUARTERS), max_size=20), seconds=QUARTERS)
+def test_no_add_is_ever_forgotten(adds: list[tuple[float, str, float]], seconds: float) -> None:
+    recorder = Recorder(seconds=seconds)
+
+    async def script(queue: WorkQueue[str]) -> None:
+        loop = asyncio.get_running_loop()
+        for time, key, delay in adds:
+            loop.call_at(time, queue.add_after if delay else queue.add, *((key, delay) if delay else (key,)))
+        await asyncio.sleep(1000)
+
+    drive(recorder, script, workers=2)
+    for time, key, _ in adds:
+        assert any(called >= time and other == key for called, other in recorder.calls)
+
+
+def test_how_long_keys_waited_for_a_worker_is_told() -> None:
+    waits: list[float] = []
+
+    async def main() -> None:
+        queue = WorkQueue(Recorder(seconds=3), waits.append)
+        for key in "ab":
+            queue.add(key)
+        task = asyncio.create_task(queue.run(workers=1))
+        await asyncio.sleep(10)
+        queue.stop()
+        await task
+
+    run(main())
+    assert waits == [0.0, 3.0]
+
+
+def test_what_waits_is_counted_from_its_first_addition_and_delays_are_not_waiting() -> None:
+    async def main() -> None:
+        queue = WorkQueue(Recorder())
+        queue.add_after("later", 60)
+        assert (queue.depth, queue.oldest_seconds) == (0, 0.0)
+        queue.add("a")
+        await asyncio.sleep(5)
+        queue.add("a")
+        queue.add("b")
+        await asyncio.sleep(2)
+        assert (queue.depth, queue.oldest_seconds) == (2, 7.0)
+
+    run(main())
+
+
+def test_a_queue_whose_calls_come_to_an_end_does_not_stand_still() -> None:
+    async def main() -> None:
+        queue = WorkQueue(Recorder(seconds=10, results=[ClusterError("down")] * 9))
+        for number in range(9):
+            queue.add(str(number))
+        task = asyncio.create_task(queue.run(workers=1))
+        await asyncio.sleep(45)
+        assert (queue.oldest_seconds, queue.stalled_seconds) == (45.0, 5.0)
+        task.cancel()
+
+    run(main())

@@ -1,0 +1,143 @@
+"""The cache: late, doubled and lost watch events, and names that are used again."""
+
+from typing import Any
+
+import pytest
+
+import deepsynth_operator.kubernetes.resource_cache as module
+from deepsynth_api.labels import OWNER_UID
+from deepsynth_operator.kubernetes.resource_cache import REMEMBERED_SECONDS, ResourceCache
+
+
+class Clock:
+    time = 1000.0
+
+    def __call__(self) -> float:
+        return self.time
+
+
+def build(name: str, uid: str, version: int, owner: str = "owner", **fields: Any) -> dict[str, Any]:
+    metadata = {
+        "name": name,
+        "namespace": "a",
+        "uid": uid,
+        "resourceVersion": str(version),
+        "labels": {OWNER_UID: owner},
+    }
+    return {"metadata": metadata, "spec": {}, "status": {}, **fields}
+
+
+def list_names(cache: ResourceCache, kind: Any = "Pod", owner: str = "owner") -> list[str]:
+    return sorted(item["metadata"]["name"] for item in cache.list_children(kind, "a", owner))
+
+
+def test_an_older_state_does_not_replace_a_newer_one() -> None:
+    cache = ResourceCache()
+    cache.put("TrainingRun", build("r", "1", 9, spec={"numNodes": 2}))
+    cache.put("TrainingRun", build("r", "1", 10, spec={"numNodes": 3}))
+    cache.put("TrainingRun", build("r", "1", 9, spec={"numNodes": 2}))
+    found = cache.get("TrainingRun", "a", "r")
+    assert found is not None
+    assert found["spec"] == {"numNodes": 3}
+
+
+def test_a_deleted_object_is_not_brought_back_by_a_late_list() -> None:
+    cache = ResourceCache()
+    cache.put("Pod", build("p", "1", 5))
+    cache.remove("Pod", build("p", "1", 6))
+    cache.put("Pod", build("p", "1", 5))
+    assert list_names(cache) == []
+
+
+def test_a_name_that_is_used_again_belongs_to_the_younger_object() -> None:
+    cache = ResourceCache()
+    cache.put("TrainingRun", build("r", "old", 5))
+    cache.put("TrainingRun", build("r", "new", 7))
+    cache.remove("TrainingRun", build("r", "old", 6))
+    found = cache.get("TrainingRun", "a", "r")
+    assert found is not None
+    assert found["metadata"]["uid"] == "new"
+    cache.remove("TrainingRun", build("r", "new", 8))
+    assert cache.get("TrainingRun", "a", "r") is None
+
+
+def test_the_end_of_an_older_object_that_comes_late_leaves_the_younger_one_its_name() -> None:
+    cache = ResourceCache()
+    cache.put("TrainingRun", build("r", "old", 5))
+    cache.put("TrainingRun", build("r", "new", 9))
+    cache.put("TrainingRun", build("r", "old", 7))
+    cache.remove("TrainingRun", build("r", "old", 8))
+    cache.put("TrainingRun", build("r", "new", 9))
+    found = cache.get("TrainingRun", "a", "r")
+    assert found is not None
+    assert found["metadata"]["uid"] == "new"
+
+
+def test_children_are_found_by_their_owner() -> None:
+    cache = ResourceCache()
+    cache.put("Pod", build("p1", "1", 5))
+    cache.put("Pod", build("p2", "2", 5, owner="other"))
+    cache.put("Job", build("j", "3", 5))
+    assert list_names(cache) == ["p1"]
+    assert list_names(cache, "Job") == ["j"]
+    assert cache.list_children("Pod", "b", "owner") == []
+
+
+def test_deleted_pods_are_remembered_for_ten_minutes() -> None:
+    clock = Clock()
+    cache = ResourceCache(clock)
+    cache.remove("Pod", build("p", "1", 6))
+    assert [pod["metadata"]["name"] for pod in cache.list_deleted_pods("a", "owner")] == ["p"]
+    assert cache.list_deleted_pods("a", "other") == cache.list_deleted_pods("b", "owner") == []
+    clock.time += REMEMBERED_SECONDS + 1
+    assert cache.list_deleted_pods("a", "owner") == []
+    assert not cache.was_deleted("1", 6)
+
+
+def test_only_a_newer_state_brings_back_what_was_deleted() -> None:
+    """To a watch with a selector, an object whose label is taken off is deleted; put on again, it is there again."""
+    cache = ResourceCache()
+    cache.put("Pod", build("p", "1", 5))
+    cache.remove("Pod", build("p", "1", 6))
+    cache.put("Pod", build("p", "1", 6))
+    assert list_names(cache) == []
+    assert (cache.was_deleted("1", 6), cache.was_deleted("1", 7)) == (True, False)
+    cache.put("Pod", build("p", "1", 7))
+    assert list_names(cache) == ["p"]
+    assert cache.list_deleted_pods("a", "owner") == []
+
+
+def test_no_more_deleted_pods_are_remembered_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_DELETED_PODS", 3)
+    cache = ResourceCache()
+    for number in range(5):
+        cache.remove("Pod", build(f"p{number}", str(number), 6))
+    assert [pod["metadata"]["name"] for pod in cache.list_deleted_pods("a", "owner")] == ["p2", "p3", "p4"]
+
+
+def test_of_a_pod_only_what_is_looked_at_is_kept() -> None:
+    pod = build("p", "1", 5, spec={"nodeName": "n", "containers": [{}]}, status={"phase": "Running", "qosClass": "x"})
+    pod["metadata"] |= {"managedFields": [{}], "annotations": {"deepsynth.io/owner-name": "r", "other": "x"}}
+    cache = ResourceCache()
+    cache.put("Pod", pod)
+    (kept,) = cache.list_children("Pod", "a", "owner")
+    assert kept["spec"] == {"nodeName": "n"}
+    assert kept["status"] == {"phase": "Running"}
+    assert kept["metadata"]["annotations"] == {"deepsynth.io/owner-name": "r"}
+    assert "managedFields" not in kept["metadata"]
+
+
+def test_nothing_is_left_of_what_is_gone() -> None:
+    clock = Clock()
+    cache = ResourceCache(clock)
+    for number in range(10):
+        for kind in ("Pod", "Job", "TrainingRun"):
+            cache.put(kind, build(f"x{number}", f"{kind}{number}", 5, owner=str(number)))
+            cache.remove(kind, build(f"x{number}", f"{kind}{number}", 6, owner=str(number)))
+    clock.time += REMEMBERED_SECONDS + 1
+    cache.list_deleted_pods("a", "0")
+    assert not cache._uids
+    assert not cache._children
+    assert not cache._deleted
+    assert not cache._deleted_pods
+    assert not any(cache._objects.values())

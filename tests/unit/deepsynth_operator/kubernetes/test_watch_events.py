@@ -1,0 +1,156 @@
+"""Watch events and handlers: they note what changed and for whom, and do nothing else."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from copy import copy
+from typing import Any
+
+from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
+from deepsynth_operator.controller.work_queue import WorkQueue
+from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.kubernetes import handlers
+from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.watch_events import POD_SECONDS, WatchEvents
+from support import virtual_time
+from support.builders import a_dataset_generation, a_training_run
+
+RUN, GENERATION = (
+    ResourceKey("TrainingRun", "default", "read-xsum"),
+    ResourceKey("DatasetGeneration", "default", "xsum"),
+)
+
+
+class Watched:
+    """WatchEvents whose queue only notes."""
+
+    def __init__(self) -> None:
+        async def never(_: ResourceKey) -> None:
+            raise AssertionError
+
+        self.queue: WorkQueue[ResourceKey] = WorkQueue(never)
+        self.events = WatchEvents(ResourceCache(), self.queue)
+
+    def take_keys(self) -> set[ResourceKey]:
+        keys = set(self.queue._waiting)
+        self.queue._waiting.clear()
+        return keys
+
+    async def take_later(self) -> set[ResourceKey]:
+        assert self.take_keys() == set()
+        await asyncio.sleep(POD_SECONDS)
+        return self.take_keys()
+
+
+def watch(script: Callable[[Watched], Awaitable[None]]) -> None:
+    async def main() -> None:
+        await script(Watched())
+
+    virtual_time.run(main())
+
+
+def build_event(manifest: Any, kind: str | None = "MODIFIED", version: int = 1) -> dict[str, Any]:
+    metadata = {"resourceVersion": str(version), **manifest["metadata"]}
+    return {"type": kind, "object": {**manifest, "metadata": metadata}}
+
+
+def build_child(kind: str = "TrainingRun", name: str = "read-xsum", uid: str = "c1") -> dict[str, Any]:
+    metadata = {"name": "x", "namespace": "default", "uid": uid, "labels": {OWNER_KIND: kind}}
+    return {"metadata": {**metadata, "annotations": {OWNER_NAME_ANNOTATION: name}}, "spec": {}, "status": {}}
+
+
+def a_waiting_run() -> Any:
+    return a_training_run().with_spec(datasets=[{"name": "x", "datasetGenerationRef": {"name": "xsum"}}])
+
+
+def test_each_kind_of_event_queues_what_it_concerns() -> None:
+    async def script(watched: Watched) -> None:
+        memo = watched.events
+        run, generation = a_training_run().to_manifest(), a_dataset_generation().to_manifest()
+        await handlers.note_training_run(event=build_event(run, None), memo=memo)
+        assert watched.take_keys() == {RUN}
+        await handlers.note_dataset_generation(event=build_event(generation, None), memo=memo)
+        assert watched.take_keys() == {GENERATION}
+        await handlers.note_job(event=build_event(build_child()), memo=memo)
+        assert watched.take_keys() == {RUN}
+        await handlers.note_pod(event=build_event(build_child("DatasetGeneration", "xsum")), memo=memo)
+        assert await watched.take_later() == {GENERATION}
+
+    watch(script)
+
+
+def test_a_change_queues_the_runs_that_wait_for_it() -> None:
+    async def script(watched: Watched) -> None:
+        warm = a_training_run("warm").named("warm", uid="u2").with_spec(model={"trainingRunRef": {"name": "read-xsum"}})
+        watched.events.note_resource("TrainingRun", build_event(a_waiting_run().to_manifest()))
+        watched.events.note_resource("TrainingRun", build_event(warm.to_manifest()))
+        watched.take_keys()
+        watched.events.note_resource("DatasetGeneration", build_event(a_dataset_generation().to_manifest()))
+        assert watched.take_keys() == {GENERATION, RUN}
+        watched.events.note_resource("TrainingRun", build_event(a_waiting_run().to_manifest(), version=2))
+        assert watched.take_keys() == {RUN, ResourceKey("TrainingRun", "default", "warm")}
+
+    watch(script)
+
+
+def test_a_run_that_has_begun_or_is_gone_waits_for_nothing() -> None:
+    async def script(watched: Watched) -> None:
+        begun = a_waiting_run().with_status(startTime="2026-01-02T03:04:05Z").to_manifest()
+        generation = build_event(a_dataset_generation().to_manifest())
+        watched.events.note_resource("TrainingRun", build_event(a_waiting_run().to_manifest()))
+        watched.events.note_resource("TrainingRun", build_event(begun, version=2))
+        watched.take_keys()
+        watched.events.note_resource("DatasetGeneration", generation)
+        assert watched.take_keys() == {GENERATION}
+        other = a_waiting_run().named("read-xsum", uid="u2").to_manifest()
+        watched.events.note_resource("TrainingRun", build_event(other, version=3))
+        watched.events.note_resource("TrainingRun", build_event(other, "DELETED", version=4))
+        watched.take_keys()
+        watched.events.note_resource("DatasetGeneration", generation)
+        assert watched.take_keys() == {GENERATION}
+        assert not watched.events.referrers._waiting
+
+    watch(script)
+
+
+def test_a_deleted_pod_queues_its_owner_and_keeps_its_last_body() -> None:
+    async def script(watched: Watched) -> None:
+        watched.events.note_child("Pod", build_event(build_child(), "DELETED"))
+        assert await watched.take_later() == {RUN}
+        assert watched.events.cache.was_deleted("c1", 1)
+
+    watch(script)
+
+
+def test_what_carries_our_label_without_an_owner_is_kept_and_queues_nobody() -> None:
+    async def script(watched: Watched) -> None:
+        child = build_child()
+        del child["metadata"]["annotations"]
+        watched.events.note_child("Job", build_event(child))
+        watched.events.note_child("Job", build_event(build_child(kind="Deployment", uid="c2")))
+        assert watched.take_keys() == set()
+        assert watched.events.cache.find("Job", "c1") is not None
+
+    watch(script)
+
+
+def test_what_has_vanished_untold_is_a_deletion() -> None:
+    async def script(watched: Watched) -> None:
+        event = build_event(a_training_run().to_manifest())
+        watched.events.note_resource("TrainingRun", event)
+        watched.events.note_child("Job", build_event(build_child()))
+        watched.take_keys()
+        watched.events.note_gone("Job", build_event(build_child())["object"])
+        assert watched.take_keys() == {RUN}
+        watched.events.note_gone("TrainingRun", event["object"])
+        assert watched.take_keys() == {RUN}
+        assert watched.events.cache.get("TrainingRun", "default", "read-xsum") is None
+
+    watch(script)
+
+
+def test_copies_that_kopf_makes_for_each_object_share_one_cache_and_queue() -> None:
+    async def script(watched: Watched) -> None:
+        other = copy(watched.events)
+        assert (other.cache, other.queue) == (watched.events.cache, watched.events.queue)
+
+    watch(script)

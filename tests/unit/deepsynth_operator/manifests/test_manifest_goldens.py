@@ -1,0 +1,118 @@
+"""Whole manifests of typical resources, as files that a reviewer reads."""
+
+from typing import Any, Literal
+
+import pytest
+
+from deepsynth_api.v1alpha1 import Attempt, DatasetGeneration, TrainingRun
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_operator.manifests.names import build_job_name
+from deepsynth_operator.manifests.render_job import build_render_children
+from deepsynth_operator.manifests.train_job import build_train_children
+from support.builders import ResourceBuilder, a_dataset_generation, a_training_run
+from support.golden_files import assert_golden
+
+RenderStep = Literal["plan", "render", "publish"]
+DECIDED = "2026-01-02T03:04:05Z"
+PINNED = {"name": "pages", "uri": "pvc://data/pages", "revision": "sha256:0123"}
+PLAN = {"revision": "py3.11", "digest": "ab" * 32, "splits": [{"name": "train", "rows": 9000}], "shards": 3}
+
+
+def a_full_run() -> ResourceBuilder[TrainingRun]:
+    """Two nodes with eight GPUs each, and everything that reaches a pod."""
+    tracking = [
+        {"tensorboard": {"uri": "pvc://logs/tensorboard"}},
+        {"wandb": {"project": "ocr", "secretRef": {"name": "wandb"}}},
+    ]
+    template: dict[str, Any] = {
+        "labels": {"team": "vision"},
+        "annotations": {"karpenter.sh/do-not-disrupt": "false"},
+        "nodeSelector": {"gpu": "h200"},
+        "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "priorityClassName": "batch",
+        "serviceAccountName": "trainer",
+        "imagePullSecrets": [{"name": "registry"}],
+        "env": [
+            {"name": "NCCL_DEBUG", "value": "WARN"},
+            {"name": "HF_HOME", "value": "/models"},
+            {"name": "PROXY", "valueFrom": {"secretKeyRef": {"name": "proxy", "key": "url"}}},
+        ],
+        "volumes": [
+            {
+                "name": "models",
+                "mountPath": "/models",
+                "readOnly": True,
+                "subPath": "hub",
+                "persistentVolumeClaim": {"claimName": "models"},
+            }
+        ],
+        "runAsUser": 1000,
+        "terminationGracePeriodSeconds": 120,
+    }
+    pinned = [
+        {"name": "xsum", "uri": "hf://datasets/acme/xsum-pages", "revision": "c0ffee"},
+        {"name": "mlsum-fr", "uri": "pvc://data/mlsum", "revision": "sha256:0123"},
+    ]
+    return (
+        a_training_run()
+        .labelled({"kueue.x-k8s.io/queue-name": "research", "mine": "stays"})
+        .with_spec(
+            model={"uri": "hf://deepseek-community/DeepSeek-OCR-2", "secretRef": {"name": "hub"}},
+            datasets=[
+                {"name": "xsum", "datasetGenerationRef": {"name": "xsum"}, "secretRef": {"name": "hub"}},
+                {"name": "mlsum-fr", "uri": "pvc://data/mlsum", "weight": "0.5"},
+            ],
+            numNodes=2,
+            resourcesPerNode={"limits": {"nvidia.com/gpu": 8, "memory": "800Gi"}},
+            publish={"uri": "hf://acme/reader", "secretRef": {"name": "hub-write"}},
+            tracking=tracking,
+            cache={"sizeLimit": "200Gi"},
+            template=template,
+        )
+        .with_status(datasets=pinned)
+    )
+
+
+def an_attempt(run: TrainingRun, number: int = 1) -> Attempt:
+    attempt = {"number": number, "startTime": DECIDED, "image": "registry/gpu@sha256:11"}
+    return Attempt.model_validate({**attempt, "job": build_job_name(run, "train", number)})
+
+
+def a_job(generation: DatasetGeneration, step: RenderStep) -> ChildJob:
+    job = {"step": step, "number": 1, "startTime": DECIDED, "image": "registry/cpu@sha256:22"}
+    return ChildJob.model_validate({**job, "name": build_job_name(generation, step, 1)})
+
+
+def test_a_minimal_training_run() -> None:
+    run = a_training_run().with_status(datasets=[PINNED]).build()
+    assert_golden("training_run_minimal", build_train_children(run, an_attempt(run)))
+
+
+def test_a_training_run_on_two_nodes_with_everything_set() -> None:
+    run = a_full_run().build()
+    assert_golden("training_run_full", build_train_children(run, an_attempt(run, number=3)))
+
+
+@pytest.mark.parametrize("step", ["plan", "render", "publish"])
+def test_a_minimal_dataset_generation(step: RenderStep) -> None:
+    builder = a_dataset_generation()
+    generation = (builder if step == "plan" else builder.with_status(plan=PLAN)).build()
+    assert_golden(f"dataset_generation_{step}", build_render_children(generation, a_job(generation, step)))
+
+
+def test_a_generation_from_a_preset_to_the_hub_with_limits() -> None:
+    generation = (
+        a_dataset_generation("cnn.dailymail")
+        .without("source")
+        .with_spec(
+            preset="cnn_dailymail",
+            output={"uri": "hf://datasets/acme/pages", "secretRef": {"name": "hub"}},
+            maxFailedIndexes=10,
+            backoffLimitPerIndex=1,
+            parallelism=2,
+        )
+        .with_template(resources={"requests": {"cpu": "1", "memory": "2Gi"}}, affinity={"nodeAffinity": {}})
+        .with_status(plan=PLAN)
+        .build()
+    )
+    assert_golden("dataset_generation_preset_render", build_render_children(generation, a_job(generation, "render")))

@@ -1,0 +1,85 @@
+"""What the steps of a DatasetGeneration hold, and what cannot become a Job."""
+
+from typing import Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.report import Step
+from deepsynth_api.v1alpha1 import DatasetGeneration
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_api.workload import RenderWorkload
+from deepsynth_operator.manifests.render_job import build_render_children, build_render_document
+from support.builders import ResourceBuilder, a_dataset_generation
+
+
+def a_job(step: Step) -> ChildJob:
+    job = {"step": step, "name": f"xsum-{step}-1", "startTime": "2026-01-02T03:04:05Z", "image": "cpu"}
+    return ChildJob.model_validate(job)
+
+
+def planned(shards: int = 7) -> dict[str, Any]:
+    return {"revision": "r1", "digest": "d1", "splits": [], "shards": shards}
+
+
+def build_job(builder: ResourceBuilder[DatasetGeneration], step: Step) -> Any:
+    return build_render_children(builder.build(), a_job(step))[-1]
+
+
+def test_the_container_reads_the_very_document_that_was_built() -> None:
+    generation = a_dataset_generation().with_status(plan=planned()).build()
+    config_map = build_render_children(generation, a_job("render"))[0]
+    parsed = RenderWorkload.parse(config_map["data"]["workload.json"])
+    assert parsed == build_render_document(generation, a_job("render"))
+    assert parsed.plan is not None
+    assert parsed.plan.digest == "d1"
+
+
+def test_a_new_plan_does_not_follow_the_old_one() -> None:
+    generation = a_dataset_generation().with_status(plan=planned()).build()
+    assert build_render_document(generation, a_job("plan")).plan is None
+
+
+@pytest.mark.parametrize(("step", "completions"), [("plan", 1), ("render", 7), ("publish", 1)])
+def test_only_rendering_has_a_pod_per_shard(step: Step, completions: int) -> None:
+    spec = build_job(a_dataset_generation().with_status(plan=planned(7)), step)["spec"]
+    assert (spec["completions"], spec["parallelism"]) == (completions, min(4, completions))
+
+
+def test_limits_on_failed_shards_hold_for_rendering_alone() -> None:
+    builder = a_dataset_generation().with_spec(maxFailedIndexes=2).with_status(plan=planned())
+    assert build_job(builder, "render")["spec"]["maxFailedIndexes"] == 2
+    assert "maxFailedIndexes" not in build_job(builder, "publish")["spec"]
+
+
+def test_more_shards_than_a_job_can_have_are_refused_with_the_remedy() -> None:
+    builder = a_dataset_generation().with_spec(rowsPerShard=10).with_status(plan=planned(200_000))
+    with pytest.raises(ConfigurationError, match=r"^spec\.rowsPerShard: 200000 shards .* set it above 20$"):
+        build_job(builder, "render")
+
+
+@pytest.mark.parametrize(
+    ("uri", "name"),
+    [
+        ("hf://datasets/acme/texts", "acme/texts"),
+        ("docstrings://", "docstrings"),
+        ("pvc://data/raw/letters.jsonl", "letters.jsonl"),
+        ("file:///data/letters/", "letters"),
+    ],
+)
+def test_rows_are_named_after_their_source(uri: str, name: str) -> None:
+    generation = a_dataset_generation().with_spec(source={"uri": uri}).build()
+    assert build_render_document(generation, a_job("plan")).source_name == name
+
+
+def test_a_generation_with_neither_preset_nor_source_is_refused() -> None:
+    with pytest.raises(ConfigurationError, match="exactly one of preset and source"):
+        build_job(a_dataset_generation().without("source"), "plan")
+
+
+def test_the_source_is_mounted_read_only_and_the_output_is_not() -> None:
+    builder = a_dataset_generation().with_spec(source={"uri": "pvc://raw/letters.jsonl"})
+    container = build_job(builder, "plan")["spec"]["template"]["spec"]["containers"][0]
+    mounts = {mount["name"]: mount.get("readOnly", False) for mount in container["volumeMounts"]}
+    assert (mounts["claim-raw"], mounts["claim-data"]) == (True, False)
+    assert container["command"][:4] == ["python", "-m", "deepsynth_render", "plan"]

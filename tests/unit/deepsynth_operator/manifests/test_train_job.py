@@ -1,0 +1,164 @@
+"""What an attempt's document, Job and pods hold, and what cannot become a pod."""
+
+from typing import Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_operator.manifests.train_job import build_train_children, build_train_document
+from deepsynth_operator.manifests.volumes import Location, build_claim_volumes
+from support.builders import ResourceBuilder, a_training_run
+
+PINNED = {"name": "pages", "uri": "pvc://data/pages"}
+
+
+def a_run(**spec: Any) -> ResourceBuilder[TrainingRun]:
+    return a_training_run().with_spec(**spec).with_status(datasets=[PINNED])
+
+
+def an_attempt(number: int = 1) -> Attempt:
+    document = {"number": number, "startTime": "2026-01-02T03:04:05Z", "job": "read-xsum-train-1", "image": "gpu"}
+    return Attempt.model_validate(document)
+
+
+def build_document(builder: ResourceBuilder[TrainingRun], number: int = 1) -> TrainWorkload:
+    return build_train_document(builder.build(), an_attempt(number))
+
+
+def build_job(builder: ResourceBuilder[TrainingRun]) -> Any:
+    return build_train_children(builder.build(), an_attempt())[-1]
+
+
+def build_container(builder: ResourceBuilder[TrainingRun]) -> Any:
+    return build_job(builder)["spec"]["template"]["spec"]["containers"][0]
+
+
+def test_the_container_reads_the_very_document_that_was_built() -> None:
+    run = a_run(evaluation={"metrics": ["loss", "rouge"]}).build()
+    config_map = build_train_children(run, an_attempt())[0]
+    assert TrainWorkload.parse(config_map["data"]["workload.json"]) == build_train_document(run, an_attempt())
+
+
+@pytest.mark.parametrize(
+    ("spec", "processes"),
+    [
+        ({}, 1),
+        ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}}, 8),
+        ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": "4"}}}, 4),
+        ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}, "numProcPerNode": 2}, 2),
+    ],
+)
+def test_processes_per_node_default_to_its_gpus(spec: dict[str, Any], processes: int) -> None:
+    assert build_document(a_run(**spec)).num_proc_per_node == processes
+
+
+@pytest.mark.parametrize("quantity", ["500m", "many"])
+def test_a_share_of_a_gpu_is_refused_with_its_field(quantity: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^spec\.resourcesPerNode\.limits\[nvidia\.com/gpu\]: "):
+        build_document(a_run(resourcesPerNode={"limits": {"nvidia.com/gpu": quantity}}))
+
+
+def test_a_cache_size_that_is_no_quantity_is_refused_with_its_field() -> None:
+    with pytest.raises(ConfigurationError, match=r"^spec\.cache\.sizeLimit: "):
+        build_document(a_run(cache={"sizeLimit": "a lot"}))
+
+
+def test_the_cache_is_as_large_in_the_document_as_on_the_node() -> None:
+    assert build_document(a_run(cache={"sizeLimit": "1.5Gi"})).cache_bytes == 3 * 2**29
+
+
+def test_other_nodes_attempts_and_uids_may_share_checkpoints() -> None:
+    reference = build_document(a_run()).fingerprint
+    assert build_document(a_run(), number=2).fingerprint == reference
+    assert build_document(a_run(numNodes=4, numProcPerNode=2)).fingerprint == reference
+    assert build_document(a_run().named("other", uid="other")).fingerprint == reference
+
+
+@pytest.mark.parametrize(
+    "spec", [{"seed": 1}, {"model": {"uri": "config://vit-gpt2-tiny"}}, {"globalBatchSize": 64}, {"epochs": 2}]
+)
+def test_another_training_may_not_share_checkpoints(spec: dict[str, Any]) -> None:
+    assert build_document(a_run(**spec)).fingerprint != build_document(a_run()).fingerprint
+
+
+def test_another_revision_of_a_dataset_may_not_share_checkpoints() -> None:
+    branch = {"name": "pages", "uri": "pvc://data/pages", "revision": "next"}
+    assert build_document(a_run(datasets=[branch])).fingerprint != build_document(a_run()).fingerprint
+    rendered = a_run(datasets=[{"name": "pages", "datasetGenerationRef": {"name": "pages"}}])
+    moved = rendered.with_status(datasets=[{**PINNED, "revision": "c0ffee"}])
+    assert build_document(moved).fingerprint != build_document(rendered).fingerprint
+
+
+def test_what_the_trainer_found_for_a_branch_is_in_the_document_but_not_in_the_fingerprint() -> None:
+    resolved = build_document(a_run().with_status(datasets=[{**PINNED, "revision": "c0ffee"}]))
+    assert [dataset.revision for dataset in resolved.datasets] == ["c0ffee"]
+    assert resolved.fingerprint == build_document(a_run()).fingerprint
+
+
+def test_a_run_that_starts_from_another_gets_the_model_that_was_pinned() -> None:
+    model = {"trainingRunRef": {"name": "first"}, "freeze": ["vision"]}
+    run = a_run(model=model).with_status(model={"uri": "pvc://models/first", "revision": "c0ffee"})
+    document = build_document(run).model
+    assert (document.uri, document.revision, document.freeze) == ("pvc://models/first", "c0ffee", ["vision"])
+    mounts = build_container(run)["volumeMounts"]
+    assert {"name": "claim-models", "mountPath": "/mnt/volumes/models", "readOnly": True} in mounts
+
+
+def test_a_claim_that_is_read_and_written_is_mounted_once_and_writable() -> None:
+    run = a_run(checkpoint={"uri": "pvc://data/checkpoints"})
+    mounts = [item for item in build_container(run)["volumeMounts"] if item["name"] == "claim-data"]
+    assert mounts == [{"name": "claim-data", "mountPath": "/mnt/volumes/data"}]
+
+
+def test_a_secret_that_is_named_twice_is_taken_once() -> None:
+    model = {"uri": "hf://acme/model", "secretRef": {"name": "hub"}}
+    publish = {"uri": "hf://acme/out", "secretRef": {"name": "hub"}}
+    container = build_container(a_run(model=model, publish=publish))
+    assert container["envFrom"] == [{"secretRef": {"name": "hub"}}]
+
+
+@pytest.mark.parametrize("name", ["DEEPSYNTH_VOLUMES", "RANK", "PET_NNODES", "JOB_COMPLETION_INDEX"])
+def test_a_reserved_variable_is_refused_with_its_field(name: str) -> None:
+    env = [{"name": "FINE", "value": "1"}, {"name": name, "value": "2"}]
+    with pytest.raises(ConfigurationError, match=rf"^spec\.template\.env\[1\]\.name: {name} is reserved"):
+        build_job(a_run().with_template(env=env))
+
+
+@pytest.mark.parametrize("name", ["tmp", "claim-data"])
+def test_a_volume_name_of_ours_is_refused_with_its_field(name: str) -> None:
+    volumes = [{"name": name, "mountPath": "/data", "emptyDir": {}}]
+    with pytest.raises(ConfigurationError, match=rf"^spec\.template\.volumes\[0\]\.name: {name} is used"):
+        build_job(a_run().with_template(volumes=volumes))
+
+
+def test_a_volume_uri_without_a_claim_is_refused_with_its_field() -> None:
+    with pytest.raises(ConfigurationError, match=r"^spec\.checkpoint\.uri: pvc:///here names no claim"):
+        build_claim_volumes([Location("spec.checkpoint.uri", "pvc:///here")])
+
+
+def test_a_users_labels_never_replace_ours_and_queue_names_stay_on_the_job() -> None:
+    queue = {"kueue.x-k8s.io/queue-name": "research", "kueue.x-k8s.io/priority-class": "high"}
+    labels = {"team": "vision", "deepsynth.io/owner-uid": "forged"}
+    job = build_job(a_run().labelled(queue).with_template(labels=labels))
+    pod = job["spec"]["template"]["metadata"]["labels"]
+    assert job["metadata"]["labels"].items() >= queue.items()
+    assert not pod.keys() & queue.keys()
+    assert pod["team"] == "vision"
+    assert pod["deepsynth.io/owner-uid"] == job["metadata"]["labels"]["deepsynth.io/owner-uid"] != "forged"
+
+
+def test_a_mounted_secret_and_a_configmap_keep_their_own_shape() -> None:
+    volumes = [
+        {"name": "certificates", "mountPath": "/certs", "secret": {"secretName": "ca", "defaultMode": 256}},
+        {"name": "scratch", "mountPath": "/scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
+    ]
+    pod = build_job(a_run().with_template(volumes=volumes))["spec"]["template"]["spec"]
+    assert {"name": "certificates", "secret": {"secretName": "ca", "defaultMode": 256}} in pod["volumes"]
+    assert {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}} in pod["volumes"]
+
+
+def test_children_are_the_same_each_time_they_are_built() -> None:
+    run = a_run(numNodes=2).build()
+    assert build_train_children(run, an_attempt()) == build_train_children(run, an_attempt())

@@ -1,0 +1,248 @@
+"""Jobs in the in-memory Cluster follow batch/v1: retries per index, policies, suspension, replacement."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepsynth_operator.core.observed import find_true_condition
+from deepsynth_simulator.completion_indexes import format_indexes, parse_indexes
+from deepsynth_simulator.job_sync import FAILURE_COUNT_ANNOTATION, IGNORED_COUNT_ANNOTATION, TRACKING_FINALIZER
+from deepsynth_simulator.pod_runner import ContainerExit
+from support.cluster_faults import (
+    delete_pod,
+    disrupt,
+    find_pods,
+    lose_node,
+    restore_node,
+    resume_scheduling,
+    set_suspended,
+    stop_scheduling,
+    taint_node,
+)
+from support.scripted_runner import ScriptedRunner
+from unit.deepsynth_simulator.job_manifests import Fixture, a_render_job, a_training_job, build_job
+
+
+@pytest.fixture
+def fixture() -> Fixture:
+    return Fixture()
+
+
+def test_a_job_is_complete_when_every_index_has_succeeded(fixture: Fixture) -> None:
+    fixture.create(a_training_job(3))
+    fixture.runner.end("job-1", 0)
+    fixture.runner.end("job-0", 0)
+    assert (fixture.get_end(), fixture.get_status()["completedIndexes"]) == (None, "0,1")
+    fixture.runner.end("job-2", 0)
+    assert fixture.get_end() == ("Complete", "CompletionsReached")
+    assert fixture.get_status()["succeeded"] == 3
+    assert len(find_pods(fixture.cluster)) == 3
+    assert not any(TRACKING_FINALIZER in pod["metadata"]["finalizers"] for pod in find_pods(fixture.cluster))
+
+
+def test_no_more_pods_than_parallelism_run_at_a_time(fixture: Fixture) -> None:
+    fixture.create(a_render_job(5, parallelism=2))
+    assert fixture.get_indexes() == [0, 1]
+    fixture.runner.end("job-0", 0)
+    assert fixture.get_indexes() == [1, 2]
+
+
+def test_parallelism_can_be_lowered_and_raised(fixture: Fixture) -> None:
+    fixture.runner.obeys = ContainerExit(143)
+    fixture.create(a_render_job(4))
+    fixture.cluster.store.update(("Job", "default", "job"), lambda job: job["spec"].update(parallelism=1))
+    fixture.cluster.settle()
+    assert fixture.get_indexes() == [0]
+    fixture.cluster.store.update(("Job", "default", "job"), lambda job: job["spec"].update(parallelism=3))
+    fixture.cluster.settle()
+    assert fixture.get_indexes() == [0, 1, 2]
+    assert fixture.get_status().get("failed", 0) == 0
+
+
+def test_a_permanent_exit_code_fails_the_whole_job_at_once(fixture: Fixture) -> None:
+    fixture.create(a_training_job(2))
+    fixture.runner.end("job-1", 64)
+    condition = find_true_condition(fixture.get_job(), "FailureTarget")
+    assert condition is not None
+    assert condition["message"].endswith("failed with exit code 64 matching FailJob rule at index 1")
+    assert fixture.get_end() is None, "Failed must wait for the other pod"
+    fixture.runner.end("job-0", 143)
+    assert fixture.get_end() == ("Failed", "PodFailurePolicy")
+
+
+def test_failed_pods_stay_and_stopped_ones_vanish(fixture: Fixture) -> None:
+    fixture.create(a_training_job(2))
+    fixture.runner.end("job-1", 1)
+    fixture.runner.end("job-0", 143)
+    assert [pod["metadata"]["name"][:5] for pod in find_pods(fixture.cluster)] == ["job-1"]
+
+
+def test_a_plainly_deleted_pod_counts_as_a_failure(fixture: Fixture) -> None:
+    fixture.create(a_training_job(1))
+    delete_pod(fixture.cluster, "job-0")
+    fixture.runner.end("job-0", 143)
+    assert fixture.get_end() == ("Failed", "BackoffLimitExceeded")
+
+
+def test_a_catch_all_rule_turns_a_suspension_into_a_failure(fixture: Fixture) -> None:
+    rule = {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [0]}}
+    fixture.create(a_training_job(1, podFailurePolicy={"rules": [rule]}))
+    set_suspended(fixture.cluster, "job", True)
+    fixture.runner.end("job-0", 143)
+    assert fixture.get_end() == ("Failed", "PodFailurePolicy")
+
+
+def test_a_suspended_job_stops_its_pods_without_failing_and_starts_others_later(fixture: Fixture) -> None:
+    fixture.create(a_training_job(2))
+    set_suspended(fixture.cluster, "job", True)
+    fixture.runner.end("job-0", 143)
+    fixture.runner.end("job-1", 143)
+    assert fixture.get_end() is None
+    assert "startTime" not in fixture.get_status()
+    assert find_pods(fixture.cluster) == []
+    fixture.clock.advance(60)
+    set_suspended(fixture.cluster, "job", False)
+    assert fixture.get_indexes() == [0, 1]
+    assert fixture.get_status()["startTime"] == "2026-01-02T03:01:00Z"
+    assert find_true_condition(fixture.get_job(), "Suspended") is None
+
+
+def test_a_job_that_is_suspended_from_the_beginning_has_no_pods(fixture: Fixture) -> None:
+    fixture.create(a_training_job(2, suspend=True))
+    assert (find_pods(fixture.cluster), fixture.get_status().get("startTime")) == ([], None)
+
+
+def test_a_failed_index_is_tried_again_after_a_delay_that_doubles(fixture: Fixture) -> None:
+    fixture.create(a_render_job(1, backoffLimitPerIndex=2))
+    fixture.runner.end("job-0", 75)
+    fixture.clock.advance(9)
+    assert fixture.get_indexes() == []
+    fixture.clock.advance(1)
+    assert fixture.get_indexes() == [0]
+    fixture.runner.end("job-0", 75)
+    fixture.clock.advance(19)
+    assert fixture.get_indexes() == []
+    fixture.clock.advance(1)
+    assert fixture.get_pod(0)["metadata"]["annotations"][FAILURE_COUNT_ANNOTATION] == "2"
+    fixture.runner.end("job-0", 75)
+    assert fixture.get_end() == ("Failed", "FailedIndexes")
+    assert (fixture.get_status()["failedIndexes"], fixture.get_status()["failed"]) == ("0", 3)
+
+
+def test_a_disruption_is_not_counted_against_its_index(fixture: Fixture) -> None:
+    fixture.create(a_render_job(1, backoffLimitPerIndex=0))
+    for disruptions in range(1, 4):
+        disrupt(fixture.cluster, "job-0")
+        fixture.runner.end("job-0", 137)
+        fixture.clock.advance(360)
+        annotations = fixture.get_pod(0)["metadata"]["annotations"]
+        assert (annotations[FAILURE_COUNT_ANNOTATION], annotations[IGNORED_COUNT_ANNOTATION]) == ("0", str(disruptions))
+    fixture.runner.end("job-0", 0)
+    assert fixture.get_end() == ("Complete", "CompletionsReached")
+    assert fixture.get_status().get("failed", 0) == 0
+
+
+def test_an_evicted_pod_of_a_shard_stays_until_it_is_replaced(fixture: Fixture) -> None:
+    fixture.create(a_render_job(1))
+    disrupt(fixture.cluster, "job-0")
+    fixture.runner.end("job-0", 143)
+    assert len(find_pods(fixture.cluster)) == 1
+    fixture.clock.advance(10)
+    (pod,) = find_pods(fixture.cluster)
+    assert pod["status"]["phase"] == "Running"
+
+
+@pytest.mark.parametrize("code", [64, 65])
+def test_what_cannot_succeed_is_not_tried_again(fixture: Fixture, code: int) -> None:
+    fixture.create(a_render_job(2, backoffLimitPerIndex=5))
+    fixture.runner.end("job-0", code)
+    assert fixture.get_status()["failedIndexes"] == "0"
+    assert fixture.get_indexes() == [1], "the other shard goes on"
+    fixture.runner.end("job-1", 0)
+    assert fixture.get_end() == ("Failed", "FailedIndexes")
+
+
+def test_too_many_failed_indexes_stop_the_others(fixture: Fixture) -> None:
+    fixture.create(a_render_job(4, maxFailedIndexes=1))
+    fixture.runner.end("job-0", 64)
+    assert fixture.get_indexes() == [1, 2, 3]
+    fixture.runner.end("job-3", 64)
+    assert fixture.get_status()["failedIndexes"] == "0,3"
+    for index in (1, 2):
+        fixture.runner.end(f"job-{index}", 143)
+    assert fixture.get_end() == ("Failed", "MaxFailedIndexesExceeded")
+
+
+def test_a_replacement_waits_until_the_old_pod_is_gone(fixture: Fixture) -> None:
+    fixture.create(a_render_job(1))
+    delete_pod(fixture.cluster, "job-0")
+    assert len(find_pods(fixture.cluster)) == 1
+    assert fixture.get_status()["terminating"] == 1
+    fixture.runner.end("job-0", 143)
+    fixture.clock.advance(10)
+    assert fixture.get_indexes() == [0]
+
+
+def test_without_a_policy_a_terminating_pod_is_a_failed_one(fixture: Fixture) -> None:
+    fixture.create(build_job(completions=1, parallelism=1, backoffLimit=0))
+    delete_pod(fixture.cluster, "job-0")
+    assert find_true_condition(fixture.get_job(), "FailureTarget") is not None
+
+
+def test_without_a_limit_per_index_retries_count_for_the_job(fixture: Fixture) -> None:
+    fixture.create(build_job(completions=1, parallelism=1, backoffLimit=1))
+    fixture.runner.end("job-0", 1)
+    fixture.clock.advance(10)
+    fixture.runner.end("job-0", 1)
+    assert fixture.get_end() == ("Failed", "BackoffLimitExceeded")
+    assert fixture.get_status()["failed"] == 2
+
+
+def test_pods_of_a_lost_node_end_when_it_is_back() -> None:
+    fixture = Fixture(nodes=("left", "right"))
+    fixture.create(a_training_job(2))
+    lose_node(fixture.cluster, "right")
+    fixture.runner.end("job-1", 69)
+    assert fixture.get_indexes() == [0, 1], "nobody tells what happens on a lost node"
+    taint_node(fixture.cluster, "right")
+    fixture.clock.advance(3600)
+    assert fixture.get_status()["terminating"] == 1
+    restore_node(fixture.cluster, "right")
+    fixture.runner.end("job-0", 143)
+    assert fixture.get_end() == ("Failed", "PodFailurePolicy")
+    assert "DisruptionTarget" in fixture.get_status()["conditions"][-1]["message"]
+
+
+def test_a_pod_that_never_started_ends_when_it_is_deleted() -> None:
+    fixture = Fixture(ScriptedRunner(starts=False))
+    fixture.create(a_training_job(1))
+    delete_pod(fixture.cluster, "job-0")
+    assert find_pods(fixture.cluster) == []
+    assert fixture.get_end() == ("Failed", "BackoffLimitExceeded")
+
+
+def test_an_index_whose_pod_never_had_a_node_is_tried_again_after_the_delay(fixture: Fixture) -> None:
+    """Such a pod never had a container: when it ended is known from its deletion alone."""
+    stop_scheduling(fixture.cluster)
+    fixture.create(a_render_job(1))
+    fixture.clock.advance(3600)
+    disrupt(fixture.cluster, "job-0")
+    (failed,) = find_pods(fixture.cluster)
+    assert failed["status"]["phase"] == "Failed"
+    assert "containerStatuses" not in failed["status"]
+    fixture.clock.advance(9)
+    assert fixture.get_indexes() == []
+    fixture.clock.advance(1)
+    assert fixture.get_indexes() == [0]
+    resume_scheduling(fixture.cluster)
+    fixture.runner.end("job-0", 0)
+    assert fixture.get_end() == ("Complete", "CompletionsReached")
+
+
+@given(st.sets(st.integers(0, 60)))
+def test_sets_of_indexes_survive_their_short_form(indexes: set[int]) -> None:
+    assert parse_indexes(format_indexes(indexes)) == indexes
+
+
+def test_the_short_form_is_that_of_the_job_controller() -> None:
+    assert format_indexes([7, 1, 3, 4, 5, 9, 10]) == "1,3-5,7,9,10"

@@ -1,0 +1,65 @@
+from typing import Any
+
+import pytest
+import torch
+
+from deepsynth_train.optimization.loss import compute_loss_sum
+from deepsynth_train.optimization.precision import LossScale, build_autocast, cast_experts
+from deepsynth_train.optimization.step import Flags
+from support.tiny_training import build_model, build_samples, build_settings, build_stepper
+
+
+def test_an_overflow_halves_the_scale_and_two_thousand_good_steps_double_it() -> None:
+    scale = LossScale.build("fp16")
+    start = scale.scale
+    scale.update(finite=False)
+    assert scale.scale == start / 2
+    for _ in range(2000):
+        scale.update(finite=True)
+    assert scale.scale == start
+
+
+def test_without_fp16_the_scale_stays_one() -> None:
+    scale = LossScale.build("bf16")
+    scale.update(finite=False)
+    assert scale.scale == 1
+
+
+def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[torch.dtype] = []
+    original = torch.nn.functional.grouped_mm
+
+    def spy(left: torch.Tensor, right: torch.Tensor, **rest: Any) -> torch.Tensor:
+        seen.extend((left.dtype, right.dtype))
+        return original(left, right, **rest)
+
+    monkeypatch.setattr(torch.nn.functional, "grouped_mm", spy)
+    model = build_model()
+    batch = model.family.collate(build_samples(model, 2))
+    autocast = build_autocast("bf16", torch.device("cpu"))
+    compute_loss_sum(model, batch, autocast)
+    assert set(seen) == {torch.float32}, "autocast casts grouped_mm now: cast_experts is no longer needed"
+    seen.clear()
+    cast_experts(model.module, "bf16")
+    compute_loss_sum(model, batch, autocast).backward()  # type: ignore[no-untyped-call]  # torch has no types here
+    assert set(seen) == {torch.bfloat16}
+    experts = [p for name, p in model.module.named_parameters() if "experts.gate_up_proj" in name]
+    assert experts
+    assert all(p.dtype == torch.float32 and p.grad is not None and p.grad.abs().sum() > 0 for p in experts)
+
+
+def test_weights_move_at_a_learning_rate_of_a_millionth() -> None:
+    model = build_model()
+    cast_experts(model.module, "bf16")
+    settings = build_settings(optimizer={"learning_rate": "1e-6", "weight_decay": "0"})
+    stepper = build_stepper(model, settings)
+    stepper.autocast = build_autocast("bf16", torch.device("cpu"))
+    before = {name: p.detach().clone() for name, p in model.module.named_parameters()}
+    batch = model.family.collate(build_samples(model, 4))
+    stepper.run(iter([batch]), 1, 1e-6, Flags())
+    moved = [
+        (p != before[name])[p.grad != 0].float().mean()
+        for name, p in model.module.named_parameters()
+        if "experts" in name and p.grad is not None and "shared" not in name
+    ]
+    assert min(moved) > 0.99

@@ -1,0 +1,166 @@
+import logging
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deepsynth_api.report import TrainReport
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
+from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.progress import DroppedSamples, StartReport, StepReport
+from deepsynth_train.run_folder import RunFolder
+from deepsynth_train.worker import heartbeat as heartbeat_module
+from deepsynth_train.worker.heartbeat import Heartbeat
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+STEP = StepReport(
+    step=3,
+    total_steps=10,
+    epoch=0.5,
+    loss=1.25,
+    grad_norm=2.0,
+    learning_rate=1e-4,
+    samples_per_second=8.0,
+    pages_per_second=16.0,
+    label_tokens_per_second=99.0,
+    data_wait_share=0.1,
+    peak_memory_bytes=123,
+    remaining_seconds=7.0,
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> RunFolder:
+    return RunFolder(tmp_path)
+
+
+def read_report(folder: RunFolder) -> TrainReport:
+    return TrainReport.model_validate_json(folder.report.read_text())
+
+
+def record(step: int, loss: float | None = None) -> CheckpointRecord:
+    return CheckpointRecord(step, f"file:///c/step-{step}", datetime.now(UTC), 100, "a" * 64, loss)
+
+
+def test_every_call_is_a_beat_with_phase_and_step(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=5, local_rank=1)
+    beats = [folder.read_beat(1)]
+    calls: list[Callable[[], None]] = [
+        lambda: heartbeat.phase("download"),
+        lambda: heartbeat.download(1, 2),
+        lambda: heartbeat.phase("step"),
+        lambda: heartbeat.step(STEP),
+        heartbeat.beat,
+    ]
+    for call in calls:
+        call()
+        beats.append(folder.read_beat(1))
+    times = [beat.at for beat in beats if beat]
+    assert times == sorted(set(times))
+    assert len(times) == 6
+    last = beats[-1]
+    assert last is not None
+    assert (last.rank, last.phase, last.step) == (5, "step", 3)
+
+
+def test_only_the_first_worker_of_a_node_keeps_the_report(folder: RunFolder) -> None:
+    Heartbeat(folder, attempt=1, rank=1, local_rank=1).step(STEP)
+    assert not folder.report.exists()
+
+
+def test_the_report_holds_what_the_loop_said(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 0)
+    heartbeat = Heartbeat(folder, attempt=4, rank=0, local_rank=0)
+    heartbeat.datasets([PinnedDataset(name="pages", uri="hf://datasets/a/b", revision="c0ffee")])
+    heartbeat.download(7, 9)
+    heartbeat.start(StartReport(10, 100, 145, resumed_from_step=2, dropped=[DroppedSamples("LabelTooLong", 3)]))
+    heartbeat.phase("step")
+    heartbeat.step(STEP)
+    report = read_report(folder)
+    assert (report.attempt, report.phase, report.step, report.resumed_from_step) == (4, "step", 3, 2)
+    assert (report.download_bytes, report.download_bytes_total, report.image_tokens_per_page) == (7, 9, 145)
+    assert [(dropped.reason, dropped.rows) for dropped in report.dropped] == [("LabelTooLong", 3)]
+    assert (report.loss, report.remaining_seconds) == (1.25, 7.0)
+    assert [pin.revision for pin in report.datasets] == ["c0ffee"]
+
+
+def test_notes_of_other_threads_and_beats_do_not_get_in_each_others_way(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    heartbeat.phase("step")
+    with ThreadPoolExecutor(4) as threads:
+        beats = [threads.submit(heartbeat.beat) for _ in range(300)]
+        notes = [threads.submit(heartbeat.note, f"note {number}") for number in range(100)]
+    for future in [*beats, *notes]:
+        future.result()
+    assert sorted(read_report(folder).notes) == sorted(f"note {number}" for number in range(100))
+
+
+def test_steps_in_quick_succession_are_reported_once_but_the_last_one_always(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 3600)
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    for step in range(1, 10):
+        heartbeat.step(replace(STEP, step=step))
+    assert read_report(folder).step < 9
+    heartbeat.step(replace(STEP, step=10))
+    assert read_report(folder).step == 10
+
+
+def test_checkpoints_appear_newest_first_with_the_best_and_the_notes(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    heartbeat.note("the Hub is slow")
+    heartbeat.checkpoints([record(4), record(2, 0.5)], ["step-6 is damaged"])
+    report = read_report(folder)
+    assert [checkpoint.step for checkpoint in report.checkpoints] == [4, 2]
+    assert report.best_checkpoint is not None
+    assert (report.best_checkpoint.step, report.best_checkpoint.loss, report.saved_step) == (2, "0.5", 4)
+    assert report.notes == ["step-6 is damaged", "the Hub is slow"]
+
+
+def test_an_evaluation_replaces_the_values_of_the_one_before(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    heartbeat.evaluation(5, {"validation_loss": 2.0, "rouge1": 0.1})
+    heartbeat.evaluation(9, {"validation_loss": 1.0})
+    metrics = {metric.name: (metric.value, metric.step) for metric in read_report(folder).metrics}
+    assert metrics == {"validation_loss": ("1", 9), "rouge1": ("0.1", 5)}
+
+
+def test_a_loss_that_is_no_number_leaves_a_report_that_can_be_read(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    heartbeat.step(replace(STEP, step=10, loss=float("nan")))
+    assert read_report(folder).loss is None
+
+
+def test_the_end_names_the_final_model(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    heartbeat.finish(ModelOutput(uri="file:///out"))
+    report = read_report(folder)
+    assert report.phase == "done"
+    assert report.output is not None
+    assert report.output.uri == "file:///out"
+
+
+def test_rank_0_alone_logs_steps_and_notes(folder: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, logger="deepsynth_train")
+    for rank in (0, 1):
+        heartbeat = Heartbeat(folder, attempt=1, rank=rank, local_rank=rank)
+        heartbeat.step(STEP)
+        heartbeat.note("something")
+        heartbeat.checkpoints([], ["adopted"])
+    assert caplog.messages == ["step 3/10: loss 1.25, 8 samples/s, 7 s to go", "something", "adopted"]
+
+
+def test_the_first_step_is_logged_on_a_machine_that_has_just_started(
+    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Whose monotonic clock is near 0."""
+    caplog.set_level(logging.INFO, logger="deepsynth_train")
+    monkeypatch.setattr("time.monotonic", lambda: 3.0)
+    Heartbeat(folder, attempt=1, rank=0, local_rank=0).step(STEP)
+    assert caplog.messages == ["step 3/10: loss 1.25, 8 samples/s, 7 s to go"]

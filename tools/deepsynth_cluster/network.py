@@ -1,0 +1,52 @@
+"""Who has which address, and the wires between machines.
+
+The control plane's machine holds a bridge with one port per node. No wire leads to the host: all of this exists only
+in the machines' namespaces, so that any number of clusters may use the same addresses.
+"""
+
+from deepsynth_cluster.commands import run_command
+from deepsynth_cluster.machine import Machine
+
+CONTROL_PLANE = "10.200.0.1"
+BRIDGE = "02:00:0a:c8:00:01"
+"""The hardware address of the control plane, to its nodes."""
+PODS = "10.244.0.0/16"
+SERVICES = "10.96.0.0/16"
+FIRST_SERVICE = "10.96.0.1"
+"""The address of the Service `kubernetes`."""
+
+
+def node_address(number: int) -> str:
+    return f"10.200.0.{10 + number}"
+
+
+def pod_range(number: int) -> str:
+    return f"10.244.{number}.0/24"
+
+
+def lay_bridge(control_plane: Machine) -> None:
+    # Without one of its own, a bridge takes its ports' lowest address, and changes it with them: other nodes would not
+    # reach the API server for half a minute whenever a node comes or goes.
+    control_plane.run("ip", "link", "add", "nodes", "address", BRIDGE, "type", "bridge")
+    control_plane.run("ip", "address", "add", f"{CONTROL_PLANE}/24", "dev", "nodes")
+    control_plane.run("ip", "link", "set", "nodes", "up")
+
+
+def plug_in(node: Machine, number: int, control_plane: Machine) -> None:
+    """Lay the wire of a node. With a machine its wires go, so this is for every boot."""
+    port = node.name
+    control_plane.run("ip", "link", "delete", port, check=False)  # of an earlier boot, if the kernel still has it
+    ends = ("uplink", "netns", str(node.init), "type", "veth", "peer", "name", port, "netns", str(control_plane.init))
+    run_command(["ip", "link", "add", *ends])
+    control_plane.run("ip", "link", "set", port, "master", "nodes", "up")
+    node.run("ip", "address", "add", f"{node_address(number)}/24", "dev", "uplink")
+    node.run("ip", "link", "set", "uplink", "up")
+    node.run("ip", "route", "add", "default", "via", CONTROL_PLANE)  # for Services, before kube-proxy rewrites them
+    control_plane.run("ip", "route", "replace", pod_range(number), "via", node_address(number))
+
+
+def route_between(node: Machine, number: int, count: int) -> None:
+    """Tell a node where the other nodes' pods are."""
+    for other in range(1, count + 1):
+        if other != number:
+            node.run("ip", "route", "replace", pod_range(other), "via", node_address(other))

@@ -1,0 +1,71 @@
+"""A shard's receipt: staged after its files, it says that they are whole and what is in them."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from deepsynth_api.v1alpha1.base import ApiModel
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_render.documents.manifest import ManifestFile
+from deepsynth_store import DatasetTarget, StoredFile
+
+
+class Receipt(ApiModel):
+    """plan: the digest. files: as they will be called in the data set, which is their staging path too."""
+
+    version: Literal[1] = 1
+    plan: str
+    shard: int
+    split: str
+    documents: int
+    pages: int
+    size: int
+    dropped: list[DroppedRows] = Field(default_factory=list)
+    files: list[ManifestFile]
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def receipt_path(shard: int) -> str:
+    """Staging path."""
+    return f"receipts/{shard:05d}.json"
+
+
+def data_path(split: str, shard: int, number: int) -> str:
+    """Path of a shard's file, while staged and in the data set; number counts the shard's files from 0."""
+    return f"data/{split}-{shard:05d}{f'-{number}' if number else ''}.parquet"
+
+
+def find_receipt(target: DatasetTarget, digest: str, shard: int) -> Receipt | None:
+    """The receipt of a shard if it is of this plan and its files are there as it says."""
+    path = receipt_path(shard)
+    if not target.list_staged(path):
+        return None
+    receipt = parse_receipt(target.get(path), digest, shard)
+    if receipt is None or any(not _is_staged(target, file) for file in receipt.files):
+        return None
+    return receipt
+
+
+def parse_receipt(content: bytes, digest: str, shard: int) -> Receipt | None:
+    """None for what is no receipt of this shard and plan, such as one that was withdrawn."""
+    try:
+        receipt = Receipt.model_validate_json(content)
+    except ValidationError:
+        return None
+    return receipt if (receipt.plan, receipt.shard) == (digest, shard) else None
+
+
+def withdraw_receipt(target: DatasetTarget, shard: int) -> None:
+    """Make render do a shard again."""
+    target.put({receipt_path(shard): b"withdrawn\n"})
+
+
+def matches(staged: StoredFile, file: ManifestFile) -> bool:
+    """Whether size and, where the store knows it, sha256 are as they should be."""
+    return staged.size == file.size and staged.sha256 in {None, file.sha256}
+
+
+def _is_staged(target: DatasetTarget, file: ManifestFile) -> bool:
+    return any(staged.path == file.path and matches(staged, file) for staged in target.list_staged(file.path))

@@ -1,0 +1,60 @@
+"""Which characters a document may hold: one stated normalisation, and the scripts that are drawn."""
+
+import re
+import unicodedata
+from functools import cache
+
+from deepsynth_render.page.refusal import RefusedDocument
+
+SCRIPTS = frozenset({"Latn", "Grek", "Cyrl", "Zyyy", "Zinh"})
+"""ISO 15924 codes of the scripts drawn: Latin, Greek, Cyrillic, and what all scripts share or inherit."""
+
+_TAB = " " * 4
+_ASCII = frozenset(map(chr, range(0x20, 0x7F))) | {"\n"}
+_LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+# Control characters and Unicode's default ignorables (joiners, soft hyphens, marks of direction, variation
+# selectors, tags) draw nothing in the scripts above: a page could not show whether they are there.
+_INVISIBLE = re.compile(
+    "[\x00-\x09\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e"
+    "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
+)
+
+
+def normalise(text: str) -> str:
+    """The text as pages show it, and as plan compares it; applying it twice changes nothing.
+
+    Every line end becomes a line feed and every tab four spaces; characters that draw nothing go (control
+    characters, default ignorables); what remains is composed (NFC); spaces at the ends of lines and empty
+    lines at both ends of the text go. Lone surrogates stay, so hash with errors="surrogatepass".
+    """
+    text = _LINE_ENDS.sub("\n", text).replace("\t", _TAB)
+    text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
+    return "\n".join(line.rstrip(" ") for line in text.split("\n")).strip("\n")
+
+
+def check_scripts(text: str) -> None:
+    """Raise RefusedDocument("UnsupportedScript") for the first character whose script is not drawn.
+
+    text: normalised.
+    """
+    unsupported = {character for character in set(text) - _ASCII if find_script(character) not in SCRIPTS}
+    if unsupported:
+        character = min(unsupported, key=text.index)
+        script = find_script(character)
+        raise RefusedDocument("UnsupportedScript", f"{describe(character)} is of script {script}; drawn are {_DRAWN}")
+
+
+_DRAWN = "Latin, Greek, Cyrillic and common characters"
+
+
+def describe(character: str) -> str:
+    """A name for messages, such as U+00E9 LATIN SMALL LETTER E WITH ACUTE."""
+    return f"U+{ord(character):04X} {unicodedata.name(character, '(no name)')}"
+
+
+@cache
+def find_script(character: str) -> str:
+    """ISO 15924 code of a character's script; Zzzz for what Unicode does not assign or leaves private."""
+    from fontTools.unicodedata import script
+
+    return str(script(character))

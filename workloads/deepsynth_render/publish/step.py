@@ -1,0 +1,150 @@
+"""The publish step: every shard verified, then one atomic commit with the card and the manifest."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.report import PublishReport
+from deepsynth_api.workload import RenderWorkload
+from deepsynth_render.documents.manifest import (
+    Manifest,
+    ManifestFile,
+    ManifestShard,
+    ManifestSplit,
+    PublishedGeneration,
+    find_published,
+)
+from deepsynth_render.documents.plan import Plan, load_plan, open_staging, require_digest
+from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
+from deepsynth_render.dropped import add_dropped
+from deepsynth_render.publish.card import build_card
+from deepsynth_render.report import Reporter
+from deepsynth_store import MANIFEST, README, DatasetTarget, StoredFile
+
+_CHUNK_BYTES: Final = 4 * 2**20
+
+
+def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
+    """Publish the plan's shards. Repeating it after success, or after a kill at any point, gives the same result."""
+    reporter.show(PublishReport(uri=workload.output.uri))
+    digest = require_digest(workload)
+    target = open_staging(workload, digest, reporter.on_wait)
+    if published := find_published(target, digest):
+        reporter.log("published already")
+        target.publish({}, {MANIFEST: published.content})  # changes nothing, but removes staging that a kill left
+        _report(reporter, workload.output.uri, published)
+        return
+    plan = load_plan(workload, target)
+    receipts = _gather_receipts(target, digest, len(plan.shards))
+    _verify(target, receipts)
+    manifest = build_manifest(plan, digest, receipts)
+    _refuse_empty(manifest)
+    content = manifest.to_json()
+    copies = {file.path: file.path for file in manifest.files}
+    revision = target.publish(copies, {README: build_card(manifest).encode(), MANIFEST: content})
+    _report(reporter, workload.output.uri, PublishedGeneration(manifest, content, revision))
+
+
+def build_manifest(plan: Plan, digest: str, receipts: Sequence[Receipt]) -> Manifest:
+    """All that is published and what was left out. receipts: of each shard, in order."""
+    splits = [_sum_split(split.name, receipts) for split in plan.splits]
+    return Manifest(
+        plan=digest,
+        source=plan.source,
+        look=plan.look,
+        documents=sum(split.documents for split in splits),
+        pages=sum(split.pages for split in splits),
+        size=sum(split.size for split in splits),
+        rows_read=plan.rows_read,
+        dropped=add_dropped([plan.dropped, *(receipt.dropped for receipt in receipts)]),
+        splits=[split for split in splits if split.pages],
+        shards=[
+            ManifestShard(documents=entry.documents, pages=entry.pages, size=entry.size, dropped=entry.dropped)
+            for entry in receipts
+        ],
+        files=[file for receipt in receipts for file in receipt.files],
+    )
+
+
+def _sum_split(name: str, receipts: Sequence[Receipt]) -> ManifestSplit:
+    mine = [receipt for receipt in receipts if receipt.split == name]
+    return ManifestSplit(
+        name=name,
+        documents=sum(receipt.documents for receipt in mine),
+        pages=sum(receipt.pages for receipt in mine),
+        size=sum(receipt.size for receipt in mine),
+    )
+
+
+def _gather_receipts(target: DatasetTarget, digest: str, shards: int) -> list[Receipt]:
+    present = {file.path for file in target.list_staged("receipts/")}
+    found = {
+        shard: parse_receipt(target.get(receipt_path(shard)), digest, shard)
+        for shard in range(shards)
+        if receipt_path(shard) in present
+    }
+    missing = [shard for shard in range(shards) if found.get(shard) is None]
+    if missing:
+        raise DataError(
+            f"{len(missing)} of {shards} shards are not staged in {target.uri} (first: {missing[0]}). "
+            "Render them again: delete and apply the resource; finished shards are kept.",
+            reason="ShardMissing",
+        )
+    return [receipt for _, receipt in sorted(found.items()) if receipt is not None]
+
+
+def _verify(target: DatasetTarget, receipts: Sequence[Receipt]) -> None:
+    staged = {file.path: file for file in target.list_staged("data/")}
+    damaged = [
+        receipt.shard for receipt in receipts if not all(_is_whole(target, staged, file) for file in receipt.files)
+    ]
+    for shard in damaged:
+        withdraw_receipt(target, shard)
+    if damaged:
+        raise DataError(
+            f"{len(damaged)} shard(s) staged in {target.uri} are damaged (first: {damaged[0]}); nothing was published. "
+            "Delete and apply the resource: only these are rendered again.",
+            reason="ShardDamaged",
+        )
+
+
+def _is_whole(target: DatasetTarget, staged: Mapping[str, StoredFile], file: ManifestFile) -> bool:
+    found = staged.get(file.path)
+    if found is None or not matches(found, file):
+        return False
+    return found.sha256 is not None or _compute_sha256(target, file.path) == file.sha256
+
+
+def _compute_sha256(target: DatasetTarget, path: str) -> str:
+    digest = hashlib.sha256()
+    with target.open_staged(path) as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _refuse_empty(manifest: Manifest) -> None:
+    if not manifest.files:
+        reasons = ", ".join(f"{entry.rows} {entry.reason}" for entry in manifest.dropped)
+        raise DataError(
+            f"no document of {manifest.source.uri} could be rendered ({reasons}). "
+            "Check its script, page.size, page.maxPages and filters.",
+            reason="EmptyDataset",
+        )
+
+
+def _report(reporter: Reporter, uri: str, published: PublishedGeneration) -> None:
+    manifest = published.manifest
+    reporter.log(f"{manifest.documents} documents, {manifest.pages} pages at {uri}, revision {published.revision}")
+    reporter.show(
+        PublishReport(
+            uri=uri,
+            revision=published.revision,
+            rows=manifest.documents,
+            pages=manifest.pages,
+            bytes=manifest.size,
+            manifest_sha256=published.sha256,
+            dropped=manifest.dropped,
+        )
+    )

@@ -1,0 +1,1 @@
+"""The render step: one shard from its planned rows to parquet files and a receipt."""

@@ -1,0 +1,150 @@
+"""Rendering the documents of one shard."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from functools import cached_property
+from itertools import groupby
+from pathlib import Path
+from typing import Final
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.report import RenderReport
+from deepsynth_api.v1alpha1 import Source
+from deepsynth_render.documents.manifest import ManifestFile
+from deepsynth_render.documents.plan import Plan, rows_path
+from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
+from deepsynth_render.documents.rows import PlanRow, read_plan_rows
+from deepsynth_render.dropped import list_dropped
+from deepsynth_render.page import PageRenderer, RefusedDocument
+from deepsynth_render.page.characters import normalise
+from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
+from deepsynth_render.report import Reporter
+from deepsynth_render.sources import Row, TextSource, open_source
+from deepsynth_store import DatasetTarget, StoredFile
+from deepsynth_store.download import read_chunks, write_download
+
+_LOGGED_REFUSALS: Final = 5
+"""Of each reason: enough to see what is wrong, few enough for a log."""
+
+
+class ShardRenderer:
+    """Renders one shard into `folder` and stages its files, the receipt with the last of them.
+
+    Only that file and the one before it lie in `folder` at any time.
+    """
+
+    def __init__(self, plan: Plan, *, shard: int, target: DatasetTarget, folder: Path, reporter: Reporter) -> None:
+        self._plan = plan
+        self._digest = plan.compute_digest()
+        self._shard = shard
+        self._planned = plan.shards[shard]
+        self._target = target
+        self._folder = folder
+        self._reporter = reporter
+        self._files: list[ManifestFile] = []
+        self._unstaged: dict[str, Path] = {}
+        self._documents = self._pages = self._bytes = 0
+        self._refused: Counter[str] = Counter()
+        self._started = time.monotonic()
+
+    def run(self) -> None:
+        self._show()
+        renderer = PageRenderer(self._plan.look.page, self._plan.look.compression)
+        self._started = time.monotonic()
+        with ShardWriter(self._build_path, self._plan.look.max_shard_bytes, self._take_file) as writer:
+            for row, text, summary in self._read_documents():
+                self._render(renderer, writer, row, text, summary)
+                self._show()
+        self._bytes = sum(file.size for file in self._files)
+        self._target.put({**self._unstaged, receipt_path(self._shard): self._build_receipt().to_json()})
+        self._show()
+        self._reporter.log(f"shard {self._shard}: {self._documents} documents, {self._pages} pages")
+
+    def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
+        name = f"{self._planned.split}-{row.index}"
+        try:
+            pages = renderer.render(text, name)
+        except RefusedDocument as refusal:
+            self._refused[refusal.reason] += 1
+            if self._refused[refusal.reason] <= _LOGGED_REFUSALS:
+                self._reporter.log(f"left out {name}: {refusal.reason}: {refusal.message}")
+            return
+        source = self._plan.source
+        writer.add(Document(name, summary, source.language, source.name, self._planned.split, row.index), pages)
+        self._documents += 1
+        self._pages += len(pages)
+        self._bytes += sum(len(page.png) for page in pages)
+
+    def _read_documents(self) -> Iterator[tuple[PlanRow, str, str]]:
+        """Each planned row with its text and summary, normalised. A row group of the source is read once."""
+        for (file, group), rows in groupby(self._load_rows(), key=lambda row: (row.file, row.group)):
+            if group is None:
+                yield from ((row, row.text or "", row.summary or "") for row in rows)
+            else:
+                yield from _pick(rows, self._source.read_again(file, group), file)
+
+    def _load_rows(self) -> Iterator[PlanRow]:
+        path, local_path = rows_path(self._shard), self._folder / "rows.parquet"
+        size = next((file.size for file in self._target.list_staged(path)), 0)
+        with self._target.open_staged(path) as file:
+            expected = StoredFile(path, size, self._planned.rows_sha256)
+            write_download(read_chunks(file), expected, local_path, self._target.uri, None)
+        return read_plan_rows(local_path)
+
+    @cached_property
+    def _source(self) -> TextSource:
+        """Opened only where the plan does not hold the texts."""
+        pinned = self._plan.source
+        asked = Source(uri=pinned.uri, config=pinned.config, columns=pinned.columns)
+        return open_source(asked, pinned.revision, self._reporter.on_wait)
+
+    def _build_path(self, number: int) -> Path:
+        return self._folder / Path(data_path(self._planned.split, self._shard, number)).name
+
+    def _take_file(self, file: ShardFile) -> None:
+        if self._unstaged:
+            self._target.put(self._unstaged)
+            for path in self._unstaged.values():
+                path.unlink()
+        staged = data_path(self._planned.split, self._shard, len(self._files))
+        self._unstaged = {staged: file.path}
+        self._files.append(
+            ManifestFile(path=staged, size=file.size, sha256=file.sha256, split=self._planned.split, rows=file.rows)
+        )
+
+    def _build_receipt(self) -> Receipt:
+        return Receipt(
+            plan=self._digest,
+            shard=self._shard,
+            split=self._planned.split,
+            documents=self._documents,
+            pages=self._pages,
+            size=self._bytes,
+            dropped=list_dropped(self._refused),
+            files=self._files,
+        )
+
+    def _show(self) -> None:
+        seconds = time.monotonic() - self._started
+        self._reporter.show(
+            RenderReport(
+                shard=self._shard,
+                documents_total=self._planned.documents,
+                documents=self._documents,
+                pages=self._pages,
+                bytes=self._bytes,
+                pages_per_second=round(self._pages / seconds, 1) if self._pages else 0.0,
+                dropped=list_dropped(self._refused),
+            )
+        )
+
+
+def _pick(wanted: Iterator[PlanRow], rows: Iterator[Row], file: str) -> Iterator[tuple[PlanRow, str, str]]:
+    """The wanted rows of a row group, both in order."""
+    numbered = enumerate(rows)
+    for row in wanted:
+        text, summary = next((found for number, found in numbered if number == row.row), (None, None))
+        if text is None or summary is None:
+            raise DataError(f"row {row.row} of row group {row.group} of {file} is gone since it was planned.")
+        yield row, normalise(text), normalise(summary)

@@ -1,0 +1,195 @@
+"""Writing pages as parquet files that `datasets` opens with an Image column."""
+
+import contextlib
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Any, BinaryIO, Final, Self
+
+from deepsynth_render.documents.features import FEATURES
+from deepsynth_render.page import Page
+
+_GROUP_PAGES: Final = 100
+"""A row group ends with the document that reaches it: what a reader of one page must fetch stays near 6 MB."""
+
+
+@dataclass(frozen=True)
+class Document:
+    """What all pages of a document share."""
+
+    id: str
+    summary: str
+    language: str
+    source_dataset: str
+    split: str
+    index: int
+
+
+@dataclass(frozen=True)
+class ShardFile:
+    """A finished file. size: bytes. rows: pages."""
+
+    path: Path
+    size: int
+    sha256: str
+    rows: int
+
+
+class ShardWriter:
+    """Writes documents to one file after the other, each of at most max_bytes unless one document alone is larger.
+
+    A document is never split over files or row groups. name(number) is the path of the file with that number, from 0;
+    on_file is called with each finished file, which it may delete. Use it as a context: leaving it by an exception
+    abandons the file under way.
+    """
+
+    def __init__(self, name: Callable[[int], Path], max_bytes: int, on_file: Callable[[ShardFile], None]) -> None:
+        self._name = name
+        self._max_bytes = max_bytes
+        self._on_file = on_file
+        self._count = 0
+        self._file: _ParquetFile | None = None
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None:
+            self._finish()
+        elif self._file:
+            self._file.abandon()
+
+    def add(self, document: Document, pages: list[Page]) -> None:
+        size = sum(len(page.png) + len(page.text.encode()) for page in pages)
+        if self._file and self._file.size + size > self._max_bytes:
+            self._finish()
+        if self._file is None:
+            self._file = _ParquetFile(self._name(self._count))
+            self._count += 1
+        self._file.add([build_row(document, page, number, len(pages)) for number, page in enumerate(pages)], size)
+
+    def _finish(self) -> None:
+        if self._file:
+            finished, self._file = self._file.close(), None
+            self._on_file(finished)
+
+
+def build_row(document: Document, page: Page, number: int, num_pages: int) -> dict[str, Any]:
+    """One row, keyed as FEATURES."""
+    return {
+        "image": {"bytes": page.png, "path": f"{document.id}-{number}.png"},
+        "text": page.text,
+        "summary": document.summary,
+        "document_id": document.id,
+        "page": number,
+        "num_pages": num_pages,
+        "language": document.language,
+        "source_dataset": document.source_dataset,
+        "original_split": document.split,
+        "original_index": document.index,
+        "char_start": page.char_start,
+        "char_end": page.char_end,
+    }
+
+
+class _ParquetFile:
+    """size: bytes so far, those that wait for their row group included."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.size = 0
+        self._sink = _HashingFile(path)
+        self._rows: list[dict[str, Any]] = []
+        self._num_rows = 0
+        self._schema = build_schema()
+        with contextlib.ExitStack() as stack:
+            stack.callback(self._sink.close)
+            self._writer = _open_writer(self._sink, self._schema)
+            stack.pop_all()
+
+    def add(self, rows: list[dict[str, Any]], size: int) -> None:
+        """The rows of one document."""
+        self.size += size
+        self._rows += rows
+        if len(self._rows) >= _GROUP_PAGES:
+            self._flush()
+
+    def close(self) -> ShardFile:
+        if self._rows:
+            self._flush()
+        self._writer.close()
+        self._sink.close()
+        return ShardFile(self.path, self._sink.size, self._sink.digest.hexdigest(), self._num_rows)
+
+    def abandon(self) -> None:
+        self._sink.close()
+        self._writer.is_open = False  # else its finaliser writes a footer to the closed file
+
+    def _flush(self) -> None:
+        import pyarrow as pa
+
+        self._writer.write_batch(pa.RecordBatch.from_pylist(self._rows, schema=self._schema))
+        self._num_rows += len(self._rows)
+        self._rows = []
+
+
+def _open_writer(sink: "_HashingFile", schema: Any) -> Any:
+    import pyarrow.parquet as pq
+
+    return pq.ParquetWriter(
+        sink,
+        schema,
+        # PNG is compressed already, and a dictionary of it would only be thrown away.
+        compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves()},
+        use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split"],
+        write_statistics=False,
+    )
+
+
+class _HashingFile:
+    """A file for pyarrow to write to that knows the sha256 and size of what it was given."""
+
+    def __init__(self, path: Path) -> None:
+        self._file: BinaryIO = path.open("wb")
+        self.digest = hashlib.sha256()
+        self.size = 0
+
+    @property
+    def closed(self) -> bool:
+        return self._file.closed
+
+    def write(self, content: bytes) -> int:
+        self.digest.update(content)
+        self.size += len(content)
+        return self._file.write(content)
+
+    def tell(self) -> int:
+        return self.size
+
+    def flush(self) -> None:
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+
+
+def build_schema() -> Any:
+    """Arrow's schema with the metadata by which `datasets` knows the Image column."""
+    import pyarrow as pa
+
+    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    columns = [(name, image if kind == "image" else pa.type_for_alias(kind)) for name, kind in FEATURES.items()]
+    features = {
+        name: {"_type": "Image"} if kind == "image" else {"dtype": kind, "_type": "Value"}
+        for name, kind in FEATURES.items()
+    }
+    return pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+
+
+def _list_leaves() -> list[str]:
+    return ["image.bytes", "image.path", *(name for name in FEATURES if name != "image")]

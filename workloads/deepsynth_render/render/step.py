@@ -1,0 +1,60 @@
+"""The render step: one shard, from its planned rows to parquet files and a receipt in staging."""
+
+import os
+import tempfile
+from pathlib import Path
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.report import RenderReport
+from deepsynth_api.workload import COMPLETION_INDEX_VARIABLE, RenderWorkload
+from deepsynth_render.documents.manifest import ManifestShard, find_published
+from deepsynth_render.documents.plan import load_plan, open_staging, require_digest
+from deepsynth_render.documents.receipt import Receipt, find_receipt
+from deepsynth_render.render.shard import ShardRenderer
+from deepsynth_render.report import Reporter
+from deepsynth_store.atomic import explain_full_disk
+
+
+def run_render(workload: RenderWorkload, reporter: Reporter) -> None:
+    """Render the shard of JOB_COMPLETION_INDEX, unless an earlier run has finished it."""
+    digest = require_digest(workload)
+    target = open_staging(workload, digest, reporter.on_wait)
+    shard = _get_index()
+    if published := find_published(target, digest):
+        done = published.manifest.shards[_check_index(shard, len(published.manifest.shards))]
+        reporter.log(f"shard {shard} is published already")
+        _report_done(reporter, shard, done)
+    elif receipt := find_receipt(target, digest, shard):
+        reporter.log(f"shard {shard} is staged already")
+        _report_done(reporter, shard, receipt)
+    else:
+        plan = load_plan(workload, target)
+        _check_index(shard, len(plan.shards))
+        with tempfile.TemporaryDirectory(prefix="deepsynth-render-") as name, explain_full_disk(Path(name)):
+            ShardRenderer(plan, shard=shard, target=target, folder=Path(name), reporter=reporter).run()
+
+
+def _get_index() -> int:
+    text = os.environ.get(COMPLETION_INDEX_VARIABLE, "")
+    if not text.isdecimal():
+        raise ConfigurationError(f"{COMPLETION_INDEX_VARIABLE} is {text!r}, not the number of a shard.")
+    return int(text)
+
+
+def _check_index(shard: int, shards: int) -> int:
+    if shard >= shards:
+        raise ConfigurationError(f"{COMPLETION_INDEX_VARIABLE} is {shard}, but the plan has {shards} shards.")
+    return shard
+
+
+def _report_done(reporter: Reporter, shard: int, done: ManifestShard | Receipt) -> None:
+    reporter.show(
+        RenderReport(
+            shard=shard,
+            documents_total=done.documents + sum(entry.rows for entry in done.dropped),
+            documents=done.documents,
+            pages=done.pages,
+            bytes=done.size,
+            dropped=done.dropped,
+        )
+    )

@@ -1,0 +1,1 @@
+"""Datasets in a folder: file:// and pvc://."""

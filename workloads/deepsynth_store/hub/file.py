@@ -1,0 +1,125 @@
+"""The bytes of one file of a repository: at random by range requests, or all of them by one request that is resumed."""
+
+import contextlib
+import io
+from collections.abc import Iterator
+from types import TracebackType
+from typing import TYPE_CHECKING, BinaryIO, Self, cast
+
+from huggingface_hub import get_session, hf_hub_url
+from huggingface_hub.utils._headers import build_hf_headers
+from huggingface_hub.utils._http import hf_raise_for_status
+
+from deepsynth_api.errors import DataError
+from deepsynth_store.hub.calls import HubCalls
+from deepsynth_store.interface import StoredFile
+
+if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
+
+_LARGEST_REQUEST_BYTES = 32 * 2**20
+_BUFFER_BYTES = 64 * 2**10
+_CHUNK_BYTES = 2**20
+
+
+def open_hub_file(calls: HubCalls, revision: str, file: StoredFile) -> BinaryIO:
+    """Random access: each read of more than the small buffer is one range request."""
+    return cast("BinaryIO", io.BufferedReader(_HubFile(calls, revision, file), _BUFFER_BYTES))
+
+
+class HubStream:
+    """Iterates over a file's content in chunks of at most 1 MiB; goes on where it was when the connection breaks."""
+
+    def __init__(self, calls: HubCalls, revision: str, file: StoredFile) -> None:
+        self._calls = calls
+        self._file = file
+        self._url = _build_url(calls, revision, file)
+        self._position = 0
+        self._chunks: Iterator[bytes] | None = None
+        self._connection = contextlib.ExitStack()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
+        self._connection.close()
+
+    def __iter__(self) -> Iterator[bytes]:
+        while self._position < self._file.size:
+            chunk = self._calls.call(f"read {self._file.path} of", self._receive)
+            if not chunk:
+                return  # shorter than promised: whoever compares sizes says so
+            self._position += len(chunk)
+            yield chunk
+
+    def _receive(self) -> bytes:
+        if self._chunks is None:
+            self._chunks = self._connect()
+        try:
+            return next(self._chunks, b"")
+        except BaseException:
+            self._chunks = None
+            raise
+
+    def _connect(self) -> Iterator[bytes]:
+        self._connection.close()
+        headers = _build_headers(f"bytes={self._position}-")
+        response = self._connection.enter_context(get_session().stream("GET", self._url, headers=headers))
+        hf_raise_for_status(response)
+        if response.status_code != 206 and self._position:
+            raise DataError(f"{self._url} cannot be resumed: the server does not know ranges.")
+        chunks: Iterator[bytes] = response.iter_bytes(_CHUNK_BYTES)
+        return chunks
+
+
+class _HubFile(io.RawIOBase):
+    def __init__(self, calls: HubCalls, revision: str, file: StoredFile) -> None:
+        self._calls = calls
+        self._file = file
+        self._position = 0
+        self._url = _build_url(calls, revision, file)
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
+        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
+        self._position = max(0, base + offset)
+        return self._position
+
+    def tell(self) -> int:
+        return self._position
+
+    def readinto(self, buffer: "WriteableBuffer") -> int:
+        view = memoryview(buffer).cast("B")
+        wanted = min(len(view), self._file.size - self._position, _LARGEST_REQUEST_BYTES)
+        if wanted <= 0:
+            return 0
+        view[:wanted] = self._calls.call(f"read {self._file.path} of", lambda: self._fetch(self._position, wanted))
+        self._position += wanted
+        return wanted
+
+    def _fetch(self, start: int, length: int) -> bytes:
+        response = get_session().get(self._url, headers=_build_headers(f"bytes={start}-{start + length - 1}"))
+        hf_raise_for_status(response)
+        content: bytes = response.content
+        if response.status_code != 206:
+            content = content[start : start + length]
+        if len(content) != length:
+            raise DataError(
+                f"{self._file.path} of {self._calls.location.uri} ends early: "
+                f"{len(content)} of {length} bytes at {start}."
+            )
+        return content
+
+
+def _build_url(calls: HubCalls, revision: str, file: StoredFile) -> str:
+    return hf_hub_url(**calls.repo, filename=file.path, revision=revision, endpoint=calls.api.endpoint)
+
+
+def _build_headers(span: str) -> dict[str, str]:
+    """Identity: a range of a compressed answer would be a range of other bytes."""
+    return {**build_hf_headers(), "Range": span, "Accept-Encoding": "identity"}

@@ -1,0 +1,103 @@
+"""Reading a repository of the Hub at one commit."""
+
+import re
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import BinaryIO, Final
+
+from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
+from huggingface_hub.hf_api import RepoFile
+
+from deepsynth_api.errors import DataError
+from deepsynth_store.download import write_download
+from deepsynth_store.hub.calls import HubCalls
+from deepsynth_store.hub.file import HubStream, open_hub_file
+from deepsynth_store.interface import OnBytes, OnWait, StoredFile
+from deepsynth_store.uri import HubLocation
+
+CONVERTED: Final = "refs/convert/parquet"
+"""Where the Hub keeps the Parquet form of a data set that is a script, as CONFIG/SPLIT/NNNN.parquet."""
+
+_PATHS_PER_REQUEST = 500
+
+
+class HubDataset:
+    """See DatasetFolder. Without a revision, a data set that is a script is read in its converted form."""
+
+    def __init__(
+        self, location: HubLocation, revision: str | None, *, field: str, on_wait: OnWait | None = None
+    ) -> None:
+        self.uri = location.uri
+        is_pinned = revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+        self._calls = HubCalls(location, field=field, on_wait=on_wait, has_answered=is_pinned)
+        self.revision = self._pin(revision)
+
+    def list_files(self, prefix: str = "") -> Sequence[StoredFile]:
+        return [file for path, file in self._files.items() if path.startswith(prefix)]
+
+    def open(self, path: str) -> BinaryIO:
+        return open_hub_file(self._calls, self.revision, self._find(path))
+
+    def read(self, path: str) -> bytes:
+        with self.open(path) as file:
+            return file.read()
+
+    def download(self, path: str, local_path: Path, on_bytes: OnBytes | None = None) -> StoredFile:
+        with HubStream(self._calls, self.revision, self._find(path)) as chunks:
+            return write_download(chunks, self._find(path), local_path, self.uri, on_bytes)
+
+    @cached_property
+    def _files(self) -> dict[str, StoredFile]:
+        return {file.path: file for file in list_tree(self._calls, self.revision)}
+
+    def _find(self, path: str) -> StoredFile:
+        if path not in self._files:
+            raise DataError(f"{self.uri} holds no file {path} at revision {self.revision}.")
+        return self._files[path]
+
+    def _pin(self, revision: str | None) -> str:
+        sha = self._read_sha(revision)
+        if revision is None and self._calls.location.kind == "dataset":
+            names = {file.path for file in list_tree(self._calls, sha)}
+            script = self._calls.location.repo_id.split("/")[-1] + ".py"
+            if script in names and not any(name.endswith(".parquet") for name in names):
+                return self._read_sha(CONVERTED)
+        return sha
+
+    def _read_sha(self, revision: str | None) -> str:
+        return self._calls.call(
+            "read", lambda: str(self._calls.api.repo_info(**self._calls.repo, revision=revision).sha)
+        )
+
+
+def list_tree(calls: HubCalls, revision: str, folder: str | None = None) -> list[StoredFile]:
+    """All files of a revision, sorted by path. With a folder: those below it, none when it is missing."""
+
+    def list_once() -> list[StoredFile]:
+        entries = calls.api.list_repo_tree(**calls.repo, revision=revision, path_in_repo=folder, recursive=True)
+        try:
+            return [_to_stored_file(entry) for entry in entries if isinstance(entry, RepoFile)]
+        except (EntryNotFoundError, RevisionNotFoundError):
+            if folder is None:
+                raise
+            return []
+
+    return sorted(calls.call("list", list_once), key=lambda file: file.path)
+
+
+def find_paths(calls: HubCalls, revision: str, paths: Sequence[str]) -> list[StoredFile]:
+    """Those of `paths` that are files of the revision, in any order."""
+
+    def find_once() -> list[StoredFile]:
+        found = []
+        for start in range(0, len(paths), _PATHS_PER_REQUEST):
+            some = list(paths[start : start + _PATHS_PER_REQUEST])
+            found += calls.api.get_paths_info(**calls.repo, paths=some, revision=revision)
+        return [_to_stored_file(entry) for entry in found if isinstance(entry, RepoFile)]
+
+    return calls.call("read", find_once)
+
+
+def _to_stored_file(entry: RepoFile) -> StoredFile:
+    return StoredFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None)

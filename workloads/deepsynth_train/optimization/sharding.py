@@ -1,0 +1,68 @@
+"""Where the model lives: a copy per rank, or sharded over all ranks by FSDP2."""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.optimization.precision import cast_experts
+from deepsynth_train.optimization.reduction import Buckets, Reduction, Sharded
+from deepsynth_train.world import World
+
+
+def is_sharded(settings: TrainingSettings, world: World) -> bool:
+    """One process has nobody to share with."""
+    return settings.sharding == "full" and world.size > 1
+
+
+def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
+    """Move to the device, then checkpoint, compile and shard layer by layer as the settings say."""
+    module.to(world.device)
+    if settings.gradient_checkpointing:
+        _recompute_activations(module)
+    cast_experts(module, settings.precision)
+    if settings.compile:
+        for layer in find_layers(module):
+            layer.compile()
+    if is_sharded(settings, world):
+        _shard(module, settings, world)
+
+
+def _recompute_activations(module: Any) -> None:
+    """Transformers renamed the method; both names do the same."""
+    enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
+    enable({"use_reentrant": False})
+
+
+def build_reduction(module: Any, settings: TrainingSettings, world: World) -> Reduction:
+    """Call it after a checkpoint is loaded: it gives parameters their gradients."""
+    if is_sharded(settings, world):
+        return Sharded(module)
+    return Buckets([p for p in module.parameters() if p.requires_grad], world.size)
+
+
+def gather_full_state(module: Any) -> dict[str, Any]:
+    """The whole model on the CPU of rank 0; empty on others when sharded. Called by all ranks."""
+    from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
+
+    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+
+
+def find_layers(module: Any) -> list[nn.Module]:
+    """The repeated transformer layers."""
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    return [part for part in module.modules() if isinstance(part, GradientCheckpointingLayer)]
+
+
+def _shard(module: Any, settings: TrainingSettings, world: World) -> None:
+    from torch.distributed.device_mesh import init_device_mesh
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+
+    mesh = init_device_mesh(world.device.type, (world.size,))
+    dtype = torch.bfloat16 if settings.precision == "bf16" else None
+    policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
+    for layer in find_layers(module):
+        fully_shard(layer, mesh=mesh, mp_policy=policy)
+    fully_shard(module, mesh=mesh, mp_policy=policy)

@@ -1,0 +1,1 @@
+"""spec.tracking: the run's metrics in TensorBoard, Weights & Biases or MLflow."""
