@@ -133,7 +133,7 @@ def _read(tar: tarfile.TarFile, member: str) -> bytes:
 def _open(tar: tarfile.TarFile, member: str) -> IO[bytes]:
     content = tar.extractfile(member)
     if content is None:
-        raise ClusterError(f"{tar.name}: {member} is not a file")
+        raise ClusterError(f"{member} is not a file in the archive")
     return content
 
 
