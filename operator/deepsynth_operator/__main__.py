@@ -4,8 +4,9 @@ import asyncio
 import sys
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.process.logs import configure_logs
+from deepsynth_operator.process.settings import ProcessSettings
 from deepsynth_operator.process.startup import run_operator
 
 

@@ -18,10 +18,11 @@ from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.errors import NotPermitted
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.report_reader import PollResult
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.process.metrics import Metrics
+from deepsynth_operator.process.settings import ProcessSettings
 from support.builders import a_training_run
 from support.golden_files import FOLDER
 from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, RenderError, merge, render

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from deepsynth_images.recipe import read_version
-from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.process.settings import ProcessSettings
 from support.helm_chart import EVERYTHING_ON, Manifest, render
 
 VERSION = read_version()

@@ -1,4 +1,4 @@
-"""Reconciles what the queue hands out, in bounded time, counted, and with the resource's name in each log line."""
+"""What the work queue calls for each key: a reconcile with a time limit, a count of its result, and log context."""
 
 import asyncio
 import logging
@@ -16,10 +16,19 @@ from deepsynth_operator.core.settings import Settings
 
 RECONCILE_SECONDS: Final = 120.0
 ReconcileResult = Literal["done", "conflict", "unreachable", "refused", "unreadable", "timeout", "defect"]
-"""How a reconcile ended, as the metric `deepsynth_reconciles_total` labels it."""
+"""How a reconcile ended: the label `result` of deepsynth_reconciles_total.
+
+    done         -> decided, written and acted
+    conflict     -> the resource kept changing
+    unreachable  -> the API server did not answer
+    refused      -> the API server answered 403 or 422
+    unreadable   -> the resource does not fit the types of this version
+    timeout      -> it took longer than RECONCILE_SECONDS
+    defect       -> any other exception
+"""
 
 current_resource: ContextVar[ResourceKey | None] = ContextVar("current_resource", default=None)
-"""The resource that the running task reconciles; log lines name it."""
+"""The resource that the current task reconciles, so that every log line can name it."""
 
 _logger = logging.getLogger(__name__)
 
@@ -31,10 +40,7 @@ class Reconcile(Protocol):
 
 
 class Controller:
-    """`process` is what the work queue calls.
-
-    observe: called after each reconcile with the kind, how it ended, and its seconds.
-    """
+    """observe: called after each reconcile with the kind, the result and the seconds that it took."""
 
     def __init__(
         self,
@@ -46,8 +52,8 @@ class Controller:
         self._cluster, self._settings, self._observe, self._reconcile = cluster, settings, observe, reconcile
 
     async def process(self, key: ResourceKey) -> float | None:
-        """Bring one resource a step further; seconds until it should be looked at again."""
-        # Not reset afterwards: the queue's own line about a failure names the resource too.
+        """Reconcile one resource. Returns after how many seconds to do it again; None means when an event comes."""
+        # Not reset afterwards, so that the queue's log line about a failure names the resource too.
         current_resource.set(key)
         result: ReconcileResult = "defect"
         begin = time.monotonic()
@@ -57,7 +63,7 @@ class Controller:
             result = "done"
         except TimeoutError:
             result = "timeout"
-            raise ClusterError(f"not done within {RECONCILE_SECONDS:.0f} s") from None
+            raise ClusterError(f"reconcile took longer than {RECONCILE_SECONDS:.0f} s") from None
         except Conflict:
             result = "conflict"
             raise
@@ -69,5 +75,5 @@ class Controller:
             raise
         finally:
             self._observe(key.kind, result, time.monotonic() - begin)
-        _logger.debug("reconciled; next look in %s s", after)
+        _logger.debug("reconciled; next reconcile in %s s", after)
         return after

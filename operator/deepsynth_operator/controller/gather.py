@@ -1,14 +1,20 @@
-"""Reads everything that a decision about one resource needs. Decides nothing.
+"""Reads everything that a decision about one resource needs. It decides nothing.
 
-Caches lie: the Job of the newest attempt or step, every Job that the cache shows unfinished, and what a run is about
-to pin are read past it.
+    from the cache                      finished Jobs, pods, deleted pods
+    from the API server                 unfinished Jobs, the newest Job in the status, and, for a run that has not
+                                        started, the resources that it refers to
+    from the running pods               their reports
+    from the API server, only if a      whether its node is Ready
+    pod does not terminate
+
+The cache may be behind. Where that would lead to a wrong decision (an attempt counted as deleted, the wrong revision
+pinned), the API server is asked instead.
 """
 
 import asyncio
 from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
-from typing import TypeVar
 
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.core.cluster import Cluster, Resource
@@ -23,11 +29,9 @@ from deepsynth_operator.core.observed import (
 )
 from deepsynth_operator.decisions.shared.lost_node import is_overdue
 
-Named = TypeVar("Named", DatasetGeneration, TrainingRun)
-
 
 async def gather_run(cluster: Cluster, run: TrainingRun, now: datetime) -> ObservedRun:
-    """A TrainingRun with its children, and what it waits for while nothing is pinned."""
+    """A TrainingRun with its children and, until it has started, the resources that it refers to."""
     newest = run.status.attempts[-1].job if run.status.attempts else None
     children = await gather_children(cluster, run, newest, now)
     if run.status.start_time is not None:
@@ -47,12 +51,12 @@ async def gather_generation(cluster: Cluster, generation: DatasetGeneration, now
 
 
 async def gather_children(cluster: Cluster, resource: Resource, newest: str | None, now: datetime) -> Children:
-    """Jobs and pods of `resource`; `newest` names the Job that its status says comes last."""
+    """Jobs and pods of `resource`. newest: name of the newest Job in its status."""
     namespace, uid = resource.metadata.namespace, resource.metadata.uid
     cached = [ObservedJob.parse(job) for job in await cluster.list_jobs(namespace, uid)]
-    doubtful = {job.name for job in cached if not job.is_finished} | ({newest} if newest else set())
-    read = await asyncio.gather(*(_read_job(cluster, resource, name) for name in sorted(doubtful)))
-    jobs = [*(job for job in cached if job.name not in doubtful), *(job for job in read if job is not None)]
+    uncertain = {job.name for job in cached if not job.is_finished} | ({newest} if newest else set())
+    read = await asyncio.gather(*(_read_job(cluster, resource, name) for name in sorted(uncertain)))
+    jobs = [*(job for job in cached if job.name not in uncertain), *(job for job in read if job is not None)]
     seen = await _observe_pods(cluster, await cluster.list_pods(namespace, uid), now)
     gone = [ObservedPod.parse(pod, gone=True) for pod in await cluster.list_deleted_pods(namespace, uid)]
     return Children(jobs=tuple(jobs), pods=tuple(_merge(seen, gone)))
@@ -64,7 +68,7 @@ async def _read_job(cluster: Cluster, resource: Resource, name: str) -> Observed
 
 
 async def _observe_pods(cluster: Cluster, manifests: Iterable[Manifest], now: datetime) -> list[ObservedPod]:
-    """Pods with their live reports while they run, and with their nodes' states while they do not end."""
+    """Pods with the reports of those that run, and the node states of those that do not terminate."""
     by_uid = {manifest["metadata"]["uid"]: manifest for manifest in manifests}
     pods = [ObservedPod.parse(manifest) for manifest in by_uid.values()]
     reports = await cluster.read_reports([by_uid[pod.uid] for pod in pods if pod.is_at_work])
@@ -74,5 +78,5 @@ async def _observe_pods(cluster: Cluster, manifests: Iterable[Manifest], now: da
 
 
 def _merge(seen: Iterable[ObservedPod], gone: Iterable[ObservedPod]) -> list[ObservedPod]:
-    """A deleted pod's last body beats what the cache may still show of it."""
+    """Each pod once. The last state of a deleted pod takes precedence over what the cache still shows."""
     return list({pod.uid: pod for pod in [*seen, *gone]}.values())

@@ -1,11 +1,22 @@
-"""The shell around the decisions, the same for both kinds: gather, decide, write the status once, tell, act.
+"""One reconcile of a resource, the same for both kinds.
 
-What must not be forgotten is in the status before it is acted on, and every write names the resourceVersion it was
-computed from. When nothing has to be written, a read past the cache confirms that the status is still the one that
-was decided from: a stale cache never creates or deletes anything.
+    get      the resource, from the cache
+    gather   its Jobs, pods, reports, and what it refers to     -> Observed     gather.py
+    decide   pure: (observed, settings, now)                    -> Decision     decisions/
+    write    the status, once, if it changed                       (a crash before: nothing happened)
+    emit     Events                                                (a crash before: these Events are lost)
+    act      create, delete or resize Jobs                         (a crash before: the next reconcile acts)
+
+The status always says what is about to be done before it is done, so the process may die anywhere. The next reconcile
+then gets the same decision, minus what is written already. Acting twice is harmless: names of children are
+deterministic, and deletes and patches name the uid.
+
+A stale cache does no harm either. Every write names the resourceVersion that the decision was made from. When there is
+nothing to write, the resource is read from the API server before acting. In both cases a difference is a Conflict, and
+the reconcile starts again from `gather` with the resource as it is now.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
@@ -15,7 +26,7 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.controller.gather import gather_generation, gather_run
 from deepsynth_operator.core.cluster import Cluster, Resource, ResourceKind
 from deepsynth_operator.core.errors import Conflict, ForeignChild, NamespaceGoing, Refused
-from deepsynth_operator.core.observed import ObservedGeneration, ObservedRun, Refusal
+from deepsynth_operator.core.observed import Manifest, ObservedGeneration, ObservedRun, Refusal
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
 from deepsynth_operator.decisions.shared.decision import Action, CreateJob, Decision, DeleteJob, SetParallelism
@@ -23,97 +34,117 @@ from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.manifests.render_job import build_render_children
 from deepsynth_operator.manifests.train_job import build_train_children
 
-Manifests = list[dict[str, Any]]
 Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
+BuildChildren = Callable[[Any, str], Sequence[Manifest]]
+"""The resource, and the name of one of the Jobs in its status -> that Job's children."""
 
 _TRIES: Final = 3
-_WAIT_SECONDS: Final = 10.0
-"""Between looks at what stands in the way of a child and will go by itself."""
+_BLOCKED_SECONDS: Final = 10.0
+"""How long to wait for a name that is taken, or for a namespace that is being deleted."""
 
 
 @dataclass(frozen=True, slots=True)
-class _Kind(Generic[Observed]):
-    """What differs between the kinds. `build` makes the children of the Job that the status names so."""
+class _Functions(Generic[Observed]):
+    """What differs between the kinds."""
 
     gather: Callable[[Cluster, Any, datetime], Awaitable[Observed]]
     decide: Callable[[Observed, Settings, datetime], Decision[Any]]
-    build: Callable[[Any, str], Manifests]
+    build: BuildChildren
 
 
 async def reconcile(
     cluster: Cluster, settings: Settings, kind: ResourceKind, namespace: str, name: str, *, now: datetime
 ) -> float | None:
-    """Bring one resource a step further. Safe to repeat, and to break off anywhere.
+    """Bring one resource a step forward. May be repeated, and may be cancelled anywhere.
 
-    Returns seconds until it should be looked at again if nothing happens; None: never. Raises Conflict when the
-    resource goes on changing meanwhile, ClusterError when the API server does not answer: try again later.
+    Returns after how many seconds to look again if no event comes before; None means never. Raises Conflict when the
+    resource keeps changing, ClusterError when the API server does not answer; retry later in both cases.
     """
-    # Whole seconds, as the API keeps them: a status that was written and read again is equal to itself.
+    # Whole seconds, as the API stores them: a status that was written and read back must be equal to itself.
     now = now.replace(microsecond=0)
     resource: Resource | None = await cluster.get(kind, namespace, name)
     for _ in range(_TRIES):
         if resource is None:
             return None
         try:
-            return await _step(cluster, settings, now, resource, _KINDS[kind])
+            return await _reconcile_once(cluster, settings, now, resource, _FUNCTIONS[kind])
         except Conflict:
             resource = await cluster.read(kind, namespace, name)
     raise Conflict(f"{kind} {namespace}/{name} changes faster than it can be reconciled")
 
 
-async def _step(
-    cluster: Cluster, settings: Settings, now: datetime, resource: Resource, kind: _Kind[Observed]
+async def _reconcile_once(
+    cluster: Cluster, settings: Settings, now: datetime, resource: Resource, functions: _Functions[Observed]
 ) -> float | None:
-    """One pass; a second one when the API server refuses a child, because the status has to say so."""
-    observed = await kind.gather(cluster, resource, now)
+    """One pass. If a child cannot be created, a second pass, whose decision writes the reason to the status."""
     try:
-        return await _carry_out(cluster, resource, kind.decide(observed, settings, now), kind.build)
+        return await _pass(cluster, settings, now, resource, functions)
     except (Refused, ConfigurationError) as error:
         refusal = _parse_refusal(error)
     fresh = await cluster.read(resource.kind, resource.metadata.namespace, resource.metadata.name)
-    if fresh is None:
-        return None
-    observed = replace(await kind.gather(cluster, fresh, now), refusal=refusal)
-    return await _carry_out(cluster, fresh, kind.decide(observed, settings, now), kind.build)
+    return None if fresh is None else await _pass(cluster, settings, now, fresh, functions, refusal=refusal)
 
 
-async def _carry_out(
-    cluster: Cluster, resource: Any, decision: Decision[Any], build: Callable[[Any, str], Manifests]
+async def _pass(
+    cluster: Cluster,
+    settings: Settings,
+    now: datetime,
+    resource: Resource,
+    functions: _Functions[Observed],
+    *,
+    refusal: Refusal | None = None,
 ) -> float | None:
-    """Write, tell, act. Returns when to look again."""
-    if decision.status.to_dict() != resource.status.to_dict():
-        resource = await cluster.write_status(resource, decision.status)
-    elif decision.actions:
-        await _confirm(cluster, resource)
+    """Gather, decide, write, emit, act."""
+    observed = replace(await functions.gather(cluster, resource, now), refusal=refusal)
+    decision = functions.decide(observed, settings, now)
+    resource = await _write(cluster, resource, decision)
     for event in decision.events:
         await cluster.emit_event(resource, event.type, event.reason, event.message)
-    try:
-        for action in decision.actions:
-            await _act(cluster, resource, action, build)
-    except ForeignChild as error:
-        await cluster.emit_event(resource, "Warning", "NameTaken", f"{error}; delete it or rename the resource")
-        return _WAIT_SECONDS
-    except NamespaceGoing:
-        return _WAIT_SECONDS
-    return decision.requeue_after
+    is_blocked = await _act(cluster, resource, decision.actions, functions.build)
+    return _BLOCKED_SECONDS if is_blocked else decision.requeue_after
+
+
+async def _write(cluster: Cluster, resource: Any, decision: Decision[Any]) -> Any:
+    """Write the status if it changed; the resource as it is then.
+
+    Raises Conflict if the decision was not made from the current resource, which matters only if something follows.
+    """
+    if decision.status.to_dict() != resource.status.to_dict():
+        return await cluster.write_status(resource, decision.status)
+    if decision.actions:
+        await _confirm(cluster, resource)
+    return resource
 
 
 async def _confirm(cluster: Cluster, resource: Resource) -> None:
-    """Raise Conflict unless `resource` is what the API server has now."""
+    """Raise Conflict unless the API server still has `resource` in this version."""
     metadata = resource.metadata
     fresh = await cluster.read(resource.kind, metadata.namespace, metadata.name)
     if fresh is None or fresh.metadata.resource_version != metadata.resource_version:
         raise Conflict(f"{resource.kind} {metadata.namespace}/{metadata.name} changed since it was read")
 
 
-async def _act(cluster: Cluster, resource: Resource, action: Action, build: Callable[[Any, str], Manifests]) -> None:
+async def _act(cluster: Cluster, resource: Resource, actions: Sequence[Action], build: BuildChildren) -> bool:
+    """Carry out the actions in order. Whether something blocks them that goes away by itself."""
+    try:
+        for action in actions:
+            await _act_once(cluster, resource, action, build)
+    except ForeignChild as error:
+        await cluster.emit_event(resource, "Warning", "NameTaken", f"{error}; delete it or rename the resource")
+        return True
+    except NamespaceGoing:
+        return True
+    return False
+
+
+async def _act_once(cluster: Cluster, resource: Resource, action: Action, build: BuildChildren) -> None:
     namespace = resource.metadata.namespace
     match action:
         case CreateJob(name):
             for manifest in build(resource, name):
                 await (cluster.apply if manifest["kind"] == "Service" else cluster.create)(manifest)
         case DeleteJob(name, uid):
-            # The Job goes last: as long as it is there, what was not deleted is deleted again.
+            # The Job is deleted last: while it exists, a reconcile after a crash deletes the rest again.
             await cluster.delete_companion("Service", namespace, name, resource.metadata.uid)
             await cluster.delete_companion("ConfigMap", namespace, name, resource.metadata.uid)
             await cluster.delete_job(namespace, name, uid=uid)
@@ -127,15 +158,15 @@ def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:
     return Refusal("CreationRefused", str(error))
 
 
-def _build_run_children(run: TrainingRun, name: str) -> Manifests:
+def _build_run_children(run: TrainingRun, name: str) -> Sequence[Manifest]:
     return build_train_children(run, next(attempt for attempt in run.status.attempts if attempt.job == name))
 
 
-def _build_generation_children(generation: DatasetGeneration, name: str) -> Manifests:
+def _build_generation_children(generation: DatasetGeneration, name: str) -> Sequence[Manifest]:
     return build_render_children(generation, next(job for job in generation.status.jobs if job.name == name))
 
 
-_KINDS: Final[Mapping[ResourceKind, _Kind[Any]]] = {
-    "TrainingRun": _Kind(gather_run, decide_run, _build_run_children),
-    "DatasetGeneration": _Kind(gather_generation, decide_generation, _build_generation_children),
+_FUNCTIONS: Final[Mapping[ResourceKind, _Functions[Any]]] = {
+    "TrainingRun": _Functions(gather_run, decide_run, _build_run_children),
+    "DatasetGeneration": _Functions(gather_generation, decide_generation, _build_generation_children),
 }

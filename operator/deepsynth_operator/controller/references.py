@@ -1,4 +1,4 @@
-"""Which TrainingRuns wait for another resource: they are looked at again when it changes."""
+"""Which TrainingRuns wait for another resource, so that they are reconciled when it changes."""
 
 from collections import defaultdict
 from collections.abc import Iterator
@@ -8,14 +8,14 @@ from deepsynth_operator.core.resource_key import ResourceKey
 
 
 class Referrers:
-    """From a resource to the TrainingRuns that wait for it."""
+    """Index from a resource to the TrainingRuns that wait for it."""
 
     def __init__(self) -> None:
         self._waited_for: dict[ResourceKey, frozenset[ResourceKey]] = {}
         self._waiting: defaultdict[ResourceKey, set[ResourceKey]] = defaultdict(set)
 
     def note(self, run: Manifest) -> None:
-        """Take the present state of a TrainingRun. Once its inputs are pinned, nothing of theirs matters to it."""
+        """Update the index for a TrainingRun. Once it has started, its inputs are pinned and it waits for nothing."""
         metadata = run["metadata"]
         key = ResourceKey("TrainingRun", metadata["namespace"], metadata["name"])
         self.forget(key)
@@ -25,7 +25,7 @@ class Referrers:
                 self._waiting[target].add(key)
 
     def forget(self, key: ResourceKey) -> None:
-        """The TrainingRun is gone."""
+        """Remove a TrainingRun that is gone."""
         for target in self._waited_for.pop(key, frozenset()):
             self._waiting[target].discard(key)
             if not self._waiting[target]:
@@ -37,7 +37,10 @@ class Referrers:
 
 
 def find_references(resource: Manifest) -> Iterator[tuple[str, ResourceKey]]:
-    """Every other resource that this one takes its inputs from, with the field that names it; all in its namespace."""
+    """Every resource in the same namespace that this one takes inputs from, with the field that names it.
+
+    Example: ("spec.datasets[0].datasetGenerationRef.name", DatasetGeneration default/xsum)
+    """
     namespace, spec = resource["metadata"]["namespace"], resource["spec"]
     for index, dataset in enumerate(spec.get("datasets", [])):
         if name := dataset.get("datasetGenerationRef", {}).get("name"):

@@ -1,8 +1,12 @@
-"""A per-key work queue: the idea of controller-runtime's, in asyncio.
+"""A work queue with one entry per key, like controller-runtime's, in asyncio.
 
-Events only say that something about a key changed; what, the reconcile finds out. So a key waits at most once however
-often it is added, is never worked on twice at the same time, and is worked on again when it was added meanwhile.
-Time is the running event loop's.
+    add("a") ──▶ waiting ──▶ active: process("a") ──▶ done
+                    ▲             │ added meanwhile, failed, or asked to be called again
+                    └─────────────┘
+
+An event only says that something about a key changed; the reconcile finds out what. So a key waits at most once, no
+matter how often it is added. It is never processed twice at the same time, and it is processed again if it was added
+while it was being processed. Time is the event loop's.
 """
 
 import asyncio
@@ -15,16 +19,16 @@ from deepsynth_operator.core.errors import ControllerError
 Key = TypeVar("Key", bound=Hashable)
 
 FIRST_DELAY_SECONDS: Final = 0.5
-LONGEST_DELAY_SECONDS: Final = 300.0
+MAX_DELAY_SECONDS: Final = 300.0
 
 _logger = logging.getLogger(__name__)
 
 
 class WorkQueue(Generic[Key]):
-    """Calls `process` for keys.
+    """Calls `process` for each key.
 
-    process: brings one key up to date; returns the seconds after which to call again if nothing happens, or None. When
-        it raises, it is called again after a delay that doubles with each failure in a row of that key.
+    process: brings one key up to date. Returns after how many seconds to call it again, or None. When it raises, it is
+        called again after a delay that doubles with each consecutive failure of that key.
     on_wait: called with the seconds that a key waited for a worker.
     """
 
@@ -37,7 +41,7 @@ class WorkQueue(Generic[Key]):
         self._workers = 0
         self._ready: asyncio.Queue[Key | None] = asyncio.Queue()
         self._waiting: dict[Key, float] = {}
-        """Since when, longest first."""
+        """The time at which each waiting key was added, oldest first."""
         self._finished = float("-inf")
         self._active: set[Key] = set()
         self._again: set[Key] = set()
@@ -46,7 +50,7 @@ class WorkQueue(Generic[Key]):
         self._stopping = False
 
     def add(self, key: Key) -> None:
-        """Work on `key` as soon as possible. Call it from the event loop's thread."""
+        """Process `key` as soon as possible. Call this from the event loop's thread."""
         self._cancel_timer(key)
         if key in self._active:
             self._again.add(key)
@@ -55,7 +59,7 @@ class WorkQueue(Generic[Key]):
             self._ready.put_nowait(key)
 
     def add_after(self, key: Key, seconds: float) -> None:
-        """Work on `key` in so many seconds, unless that happens sooner anyway."""
+        """Process `key` in `seconds`, unless it is due sooner anyway."""
         loop = asyncio.get_running_loop()
         timer = self._timers.get(key)
         is_sooner = timer is not None and timer.when() <= loop.time() + seconds
@@ -66,28 +70,28 @@ class WorkQueue(Generic[Key]):
 
     @property
     def depth(self) -> int:
-        """Keys that wait for a worker. Those that wait for a time to come are not counted."""
+        """Number of keys that wait for a worker. Keys that wait for a delay to pass are not counted."""
         return len(self._waiting)
 
     @property
     def oldest_seconds(self) -> float:
-        """How long the first key has been waiting for a worker; 0 when none waits."""
+        """How long the oldest key has been waiting for a worker; 0 if none is waiting."""
         return self._get_age(next(iter(self._waiting.values()), None))
 
     @property
     def stalled_seconds(self) -> float:
-        """How long keys have been waiting without any call of `process` coming to an end; 0 when none waits."""
+        """How long keys have been waiting while no call of `process` returned; 0 if none is waiting."""
         return min(self.oldest_seconds, self._get_age(self._finished))
 
     async def run(self, workers: int = 16) -> None:
-        """Work on so many keys at a time, until `stop`. When cancelled, calls of `process` are cancelled too."""
+        """Process up to `workers` keys at a time until `stop`. Cancelling this cancels running calls of `process`."""
         self._workers = workers
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work())
 
     def stop(self) -> None:
-        """Take no more keys; `run` returns when the calls of `process` that are under way have returned."""
+        """Start nothing more. `run` returns as soon as the running calls of `process` have returned."""
         self._stopping = True
         for key in list(self._timers):
             self._cancel_timer(key)
@@ -108,7 +112,7 @@ class WorkQueue(Generic[Key]):
     async def _run_once(self, key: Key) -> None:
         try:
             after = await self._process(key)
-        except Exception as error:  # noqa: BLE001 - one key's failure must not stop the others; it is logged
+        except Exception as error:  # noqa: BLE001 - logged; one key's failure must not stop the others
             after = self._count_failure(key, error)
         else:
             self._failures.pop(key, None)
@@ -117,10 +121,10 @@ class WorkQueue(Generic[Key]):
 
     def _count_failure(self, key: Key, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = min(FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 32), LONGEST_DELAY_SECONDS)
-        # A ControllerError says all there is to know; anything else is a defect and needs its traceback.
+        delay = min(FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 32), MAX_DELAY_SECONDS)
+        # A ControllerError explains itself; anything else is a defect and needs its traceback.
         trace = None if isinstance(error, ControllerError) else error
-        _logger.warning("%s: %s; trying again in %.1f s", key, error or type(error).__name__, delay, exc_info=trace)
+        _logger.warning("%s: %s; retrying in %.1f s", key, error or type(error).__name__, delay, exc_info=trace)
         return delay
 
     @staticmethod

@@ -1,5 +1,5 @@
-"""The vocabulary of the controller: what it can see and do, and the words for it.
+"""The vocabulary of the controller: the Cluster protocol, observed values, resource keys, errors, settings, quantities.
 
-The Cluster protocol, observed values, resource keys, errors, settings and quantities. No decisions, no I/O. Every other
-package may import it; it imports only `deepsynth_api`.
+What belongs here is a value or an interface that several packages share. It makes no decision and does no I/O. Every
+other package of the operator, and the simulator, may import it; it imports only `deepsynth_api`.
 """

@@ -1,6 +1,12 @@
-"""What was seen of one resource and its children, as frozen values. Parsing only: who reads it is in gather.py.
+"""What the controller saw of one resource and its children, as frozen values.
 
-Everything a decision depends on is in here or is the time: `status/` gets nothing else.
+    ObservedRun | ObservedGeneration
+      children: Children
+        jobs: ObservedJob ...
+        pods: ObservedPod ...
+
+A decision depends on this, the settings and the time, on nothing else. This module only parses; `controller.gather`
+reads from the cluster.
 """
 
 import re
@@ -17,7 +23,7 @@ JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 COMPLETION_INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 
 Manifest = Mapping[str, Any]
-"""An object of the Kubernetes API as it comes over the wire."""
+"""An object of the Kubernetes API as a dict, as it comes over the wire. Read-only."""
 
 
 def parse_time(value: str | None) -> datetime | None:
@@ -33,7 +39,7 @@ def find_true_condition(manifest: Manifest, kind: str) -> Manifest | None:
 
 @dataclass(frozen=True, slots=True)
 class ObservedPod:
-    """One pod of a Job. `gone` pods are known from the body of their DELETED event."""
+    """One pod of a Job. A pod that is `gone` is known from its DELETED event."""
 
     name: str
     uid: str
@@ -44,7 +50,7 @@ class ObservedPod:
     phase: str
     """Pending, Running, Succeeded, Failed or Unknown."""
     phase_reason: str = ""
-    """Such as UnexpectedAdmissionError or OutOfcpu: the kubelet's word for a pod whose container never ran."""
+    """status.reason, such as UnexpectedAdmissionError or OutOfcpu, of a pod whose container never ran."""
     created: datetime | None = None
     started: datetime | None = None
     """When its container started."""
@@ -52,14 +58,14 @@ class ObservedPod:
     """metadata.deletionTimestamp: when its grace period ends."""
     node: str | None = None
     node_ready: bool | None = None
-    """None: not asked (only the nodes of pods that should be gone are), or not allowed to know."""
+    """None if it was not read (it is read only when a pod does not terminate) or must not be read."""
     disruption: str | None = None
-    """Reason of a true DisruptionTarget condition, such as EvictionByEvictionAPI."""
+    """Reason of the condition DisruptionTarget=True, such as EvictionByEvictionAPI."""
     disruption_message: str = ""
     scheduled: datetime | None = None
-    """When it was given a node, and with it the node's GPUs."""
+    """When it was assigned to a node. From then on it holds the node's GPUs."""
     unschedulable: str | None = None
-    """Message of PodScheduled=False."""
+    """Message of the condition PodScheduled=False."""
     waiting_reason: str | None = None
     """Reason of the waiting container, such as ImagePullBackOff."""
     waiting_message: str = ""
@@ -70,29 +76,29 @@ class ObservedPod:
     finished: datetime | None = None
     """When the container ended."""
     message: str = ""
-    """Termination message, where it is not a report."""
+    """Termination message, unless it is a report."""
     report: Report | None = None
-    """The final report when the container has ended, else the live one, where it could be read."""
+    """The final report once the container has ended, before that the live one if it could be read."""
     gone: bool = False
 
     @property
     def has_ended(self) -> bool:
-        """Whether its container will do nothing any more."""
+        """Whether its container is finished."""
         return self.exit_code is not None or self.is_final
 
     @property
     def is_at_work(self) -> bool:
-        """Whether its container runs, as far as is known."""
+        """Whether its container runs, as far as the controller knows."""
         return self.started is not None and not self.has_ended
 
     @property
     def is_final(self) -> bool:
-        """Whether its Job counts it. The kubelet tells of a container's end first, and may die before the pod's."""
+        """Whether its Job counts it. The kubelet reports the container's end first, and may die before the pod's."""
         return self.gone or self.phase in {"Succeeded", "Failed"}
 
     @classmethod
     def parse(cls, pod: Manifest, *, gone: bool = False) -> Self:
-        """What the pod's manifest tells: neither a live report nor the state of its node."""
+        """Parse a pod's manifest. The live report and the state of the node are not in it; see `gather`."""
         metadata, status = pod["metadata"], pod.get("status", {})
         state = _get_container_state(pod)
         waiting, ended = state.get("waiting", {}), state.get("terminated", {})
@@ -126,12 +132,12 @@ class ObservedPod:
 
 
 def _parse_index(text: str) -> int:
-    """0 for what no Job controller wrote: whoever may patch pods must not stop decisions by it."""
+    """0 if it is not an index: a user who may patch pods must not be able to break a decision."""
     return int(text) if re.fullmatch(r"[0-9]{1,6}", text) else 0
 
 
 def _get_container_state(pod: Manifest) -> Manifest:
-    """State of our container: the one that is named like the step, as a service mesh may have added others."""
+    """State of our own container, which has the step's name. A service mesh may have injected others."""
     statuses = pod.get("status", {}).get("containerStatuses") or [{}]
     step = pod["metadata"].get("labels", {}).get(STEP)
     ours = next((status for status in statuses if status.get("name") == step), statuses[0])
@@ -163,20 +169,20 @@ class ObservedJob:
     """plan, render, publish or train."""
     created: datetime | None = None
     suspended: bool = False
-    """spec.suspend: only Kueue sets it."""
+    """spec.suspend, which only Kueue sets."""
     started: datetime | None = None
     """status.startTime: when it was last unsuspended."""
     parallelism: int = 1
     completions: int = 1
     completed_indexes: str = ""
-    """As in the Job: 1,3-5,7."""
+    """In the Job's notation: 1,3-5,7."""
     failed_indexes: str = ""
     active: int = 0
     succeeded: int = 0
     is_complete: bool = False
     is_failed: bool = False
     is_failing: bool = False
-    """FailureTarget: it has failed, and some of its pods still terminate."""
+    """Condition FailureTarget: it has failed, but some of its pods still run or terminate."""
     failure_reason: str = ""
     failure_message: str = ""
     finished: datetime | None = None
@@ -220,25 +226,25 @@ class Children:
     """Jobs and pods of one resource."""
 
     jobs: tuple[ObservedJob, ...] = ()
-    """Unfinished ones were read past the cache, and so was the newest that status names."""
+    """Unfinished Jobs, and the newest one in the status, were read from the API server, not from the cache."""
     pods: tuple[ObservedPod, ...] = ()
 
     def find_job(self, name: str) -> ObservedJob | None:
         return next((job for job in self.jobs if job.name == name), None)
 
     def get_pods(self, job: str) -> list[ObservedPod]:
-        """Pods of the Job with this name, by index."""
+        """Pods of the Job with this name, ordered by index."""
         return sorted((pod for pod in self.pods if pod.job == job), key=lambda pod: pod.index)
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the children that the status names last could not be created, and never can be as they are."""
+    """Why the newest children in the status could not be created. Another try would be refused too."""
 
     reason: str
     message: str
     exit_code: int | None = None
-    """BAD_CONFIGURATION when the spec itself is at fault."""
+    """BAD_CONFIGURATION if the spec itself is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -253,9 +259,9 @@ class ObservedRun:
     run: TrainingRun
     children: Children = Children()
     generations: Mapping[str, DatasetGeneration] = field(default_factory=dict)
-    """The DatasetGenerations that spec.datasets refers to and that exist, by name."""
+    """The DatasetGenerations that spec.datasets refers to, by name, without those that do not exist."""
     model_run: TrainingRun | None = None
-    """The TrainingRun that spec.model.trainingRunRef refers to, if it exists."""
+    """The TrainingRun that spec.model.trainingRunRef refers to; None if it does not exist."""
     refusal: Refusal | None = None
 
 

@@ -1,4 +1,4 @@
-"""Kubernetes quantities as numbers: 8, 500m, 40Gi, 1e3."""
+"""Kubernetes quantities as numbers: 500m -> 0.5, 40Gi -> 40 * 2**30, 1e3 -> 1000."""
 
 import re
 from decimal import Decimal
@@ -15,8 +15,8 @@ _QUANTITY: Final = re.compile(
 
 
 def parse_quantity(quantity: int | str) -> Decimal:
-    """The number a quantity stands for. Raises ValueError for anything else."""
+    """The number that a quantity stands for. Raises ValueError if it is not a quantity."""
     match = _QUANTITY.fullmatch(str(quantity))
     if match is None:
-        raise ValueError(f"{str(quantity)!r} is not a quantity such as 8, 500m or 40Gi")
+        raise ValueError(f"must be a quantity such as 8, 500m or 40Gi, got {str(quantity)!r}")
     return Decimal(match["number"] + (match["exponent"] or "")) * _UNITS.get(match["unit"] or "", 1)

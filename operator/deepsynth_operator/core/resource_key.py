@@ -1,4 +1,4 @@
-"""The name of a resource: what the work queue hands out and log lines show."""
+"""The identity of a resource: the work queue's key, and how log lines name a resource."""
 
 from typing import NamedTuple
 
@@ -6,7 +6,7 @@ from deepsynth_operator.core.cluster import ResourceKind
 
 
 class ResourceKey(NamedTuple):
-    """Kind, namespace and name, as in `TrainingRun default/read-xsum`."""
+    """Kind, namespace and name. `str()` gives TrainingRun default/read-xsum."""
 
     kind: ResourceKind
     namespace: str

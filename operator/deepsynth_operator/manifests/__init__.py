@@ -1,11 +1,11 @@
-"""Pure: a resource and what status decided -> its children as whole literal dicts. No I/O, no clock.
+"""Builds the children of a resource: Jobs, ConfigMaps and Services, as dicts in the form of the Kubernetes API.
 
-names.build_job_name(resource, step, number)         what goes into Attempt.job and ChildJob.name
-train_job.build_train_children(run, attempt)         [ConfigMap, Service, Job] of one attempt
-render_job.build_render_children(generation, job)    [ConfigMap, Job] of plan, render or publish
+    train_job.build_train_children(run, attempt)         -> [ConfigMap, Service, Job] of one attempt
+    render_job.build_render_children(generation, job)    -> [ConfigMap, Job] of plan, render or publish
+    names.build_job_name(resource, step, number)         -> the name of all of these, as in Attempt.job, ChildJob.name
 
-`resource` carries the status in which the Job was decided on: its pinned inputs and its plan go into the document.
-Children come in the order in which they are to be created, with ownerReferences and labels; a Job's ConfigMap and
-Service have its name. The builders raise ConfigurationError, naming the field, where the spec cannot become a pod: that
-is for ever, so it ends the resource as Failed.
+Pure functions of the resource and its status (pinned inputs, plan): no I/O, no clock, so tests compare manifests with
+golden files. When to create or delete a child is decided in `decisions`; `controller` does it. Children come in the
+order in which they must be created. The builders raise ConfigurationError, naming the field, where the spec cannot
+become a pod; a retry would not help, so the resource becomes Failed.
 """

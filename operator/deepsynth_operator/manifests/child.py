@@ -1,12 +1,15 @@
-"""Metadata of every child: labels that select it, and the owner that takes it along when it is deleted."""
+"""What all children share: their metadata, and the ConfigMap with the Job's workload document."""
 
 from typing import Any
 
 from deepsynth_api.labels import OWNER_NAME_ANNOTATION, Resource, build_labels
 from deepsynth_api.report import Step
+from deepsynth_api.workload import Workload
+from deepsynth_operator.manifests.volumes import DOCUMENT_KEY
 
 
 def build_metadata(resource: Resource, step: Step, name: str) -> dict[str, Any]:
+    """Labels that select the child, and the owner reference by which it is deleted together with its resource."""
     return {
         "name": name,
         "namespace": resource.metadata.namespace,
@@ -22,4 +25,15 @@ def build_metadata(resource: Resource, step: Step, name: str) -> dict[str, Any]:
                 "blockOwnerDeletion": True,
             }
         ],
+    }
+
+
+def build_config_map(resource: Resource, step: Step, job: str, document: Workload) -> dict[str, Any]:
+    """Immutable, because a running pod must not see its document change."""
+    return {
+        "apiVersion": "v1",
+        "kind": "ConfigMap",
+        "metadata": build_metadata(resource, step, job),
+        "immutable": True,
+        "data": {DOCUMENT_KEY: document.to_json()},
     }

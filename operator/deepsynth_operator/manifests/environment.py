@@ -1,4 +1,4 @@
-"""Environment of a pod's container. Settings of the work itself are in the document, never here."""
+"""Environment of a pod's container. The settings of the work itself are in the workload document, not here."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
@@ -27,20 +27,21 @@ WRITABLE_FOLDERS: Final = {
     "TRITON_CACHE_DIR": f"{TEMPORARY_FOLDER}/triton",
     "XDG_CACHE_HOME": f"{TEMPORARY_FOLDER}/cache",
 }
-"""The root file system is read-only: whatever writes to a home or a cache is sent to /tmp."""
+"""The root file system is read-only, so home and cache folders are in /tmp."""
 
 
 def build_environment(
     user: list[EnvironmentVariable], grace_seconds: int, own: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """Variables of the contract, writable folders, then the user's, who may replace the folders.
+    """Variables that the workload reads, then writable folders, then the user's, which may replace the folders.
 
+    own: variables that only this kind of Job has.
     Raises ConfigurationError for a reserved name, naming spec.template.env[i].name.
     """
     for index, variable in enumerate(user):
         if is_reserved_variable(variable.name):
             raise ConfigurationError(
-                f"spec.template.env[{index}].name: {variable.name} is reserved, the launcher sets it; remove it"
+                f"spec.template.env[{index}].name: {variable.name} is reserved for the launcher; remove it"
             )
     taken = {variable.name for variable in user}
     contract = {
@@ -60,6 +61,6 @@ def build_environment(
 
 
 def build_secret_sources(secrets: Iterable[SecretReference | None]) -> list[dict[str, Any]]:
-    """Secrets are only ever named: the operator cannot read them. Of equal keys the last Secret's counts."""
+    """EnvFrom for these Secrets, each once. The operator never reads them; where keys clash, the last Secret wins."""
     names = dict.fromkeys(secret.name for secret in secrets if secret is not None)
     return [{"secretRef": {"name": name}} for name in names]

@@ -1,7 +1,9 @@
-"""Names of children: deterministic, so that creating twice is harmless, and short enough for every place they reach.
+"""Names of children: deterministic, so that creating a child twice is harmless, and short enough to be hostnames.
 
-The tightest place is the hostname of an Indexed Job's pod, `<job>-<index>`, at most 63 characters:
-45 for the resource's name + 12 for `-publish-999` + 6 for `-99999`.
+The tightest limit is the hostname of an Indexed Job's pod, `<job>-<index>`, with 63 characters:
+
+    read-xsum  -publish-999  -99999
+    45         12            6
 """
 
 import hashlib
@@ -16,17 +18,18 @@ _HASH_LENGTH: Final = 8
 
 
 def build_job_name(resource: Resource, step: Step, number: int) -> str:
-    """Name of the Job, ConfigMap and Service of the `number`-th try (from 1) of `step`.
+    """Name of the Job, ConfigMap and Service of a step; `number` counts its Jobs from 1. Example: read-xsum-train-1.
 
-    The step keeps a TrainingRun and a DatasetGeneration of one name apart.
+    The step is part of the name because a TrainingRun and a DatasetGeneration may have the same name.
     """
     return f"{build_base_name(resource.metadata.name, resource.metadata.uid)}-{step}-{number}"
 
 
 def build_base_name(name: str, uid: str) -> str:
-    """`name` as a DNS label of at most 45 characters; one that had to be changed gets a hash of the uid.
+    """`name` as a DNS label of at most 45 characters, with a hash of the uid if it had to be changed.
 
-    A resource's name may hold dots, begin with a digit and have 253 characters; Services and hostnames allow neither.
+    A resource's name may contain dots, start with a digit and have 253 characters; Services and hostnames allow none of
+    these. Example: 7b.xsum -> r-7b-xsum-HASH.
     """
     label = name.replace(".", "-")
     if not label[0].isalpha():
@@ -37,7 +40,7 @@ def build_base_name(name: str, uid: str) -> str:
 
 
 def build_volume_name(claim: str) -> str:
-    """Name of the pod's volume for a claim: volume names are labels too, names of claims are not."""
+    """Name of the pod's volume for a claim. It must be a DNS label, which the name of a claim need not be."""
     label = re.sub(r"[^a-z0-9-]", "-", claim)
     if label == claim and len(claim) <= BASE_LENGTH:
         return f"claim-{claim}"

@@ -1,4 +1,4 @@
-"""What the pods of all Jobs share: the restricted level of Pod Security, one container, one port for reports."""
+"""What the pods of all Jobs share: one container, one port for reports, and the `restricted` Pod Security Standard."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -11,22 +11,22 @@ from deepsynth_api.workload import DOCUMENT_PATH, REPORT_PORT, TERMINATION_LOG_P
 from deepsynth_operator.manifests.volumes import MountedVolume, build_template_volumes
 
 DEFAULT_USER: Final = 65532
-"""uid, gid and fsGroup; the images have a passwd entry for it."""
-KEPT_ANNOTATIONS: Final = {
+"""uid, gid and fsGroup. The images have a passwd entry for it."""
+AUTOSCALER_ANNOTATIONS: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
-"""Autoscalers must not move a pod only to pack nodes better. Users may set them otherwise."""
+"""Tell autoscalers not to evict a pod just to pack nodes more tightly. Users may override them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Container:
-    """What differs from step to step."""
+    """The parts of the container that differ between steps."""
 
     name: str
     image: str
     module: list[str]
-    """Python module and its arguments, to which --document FILE is added."""
+    """Python module and its arguments; --document FILE is appended."""
     env: list[dict[str, Any]]
     secrets: list[dict[str, Any]]
     volumes: list[MountedVolume]
@@ -43,10 +43,10 @@ def build_pod_template(
     labels = {**template.labels, **build_labels(resource, step)}
     return {
         "metadata": {
-            # Kueue queues the Job; a pod that names a queue would be queued once more.
+            # Kueue queues the Job. A pod that names a queue would be queued a second time.
             "labels": {key: value for key, value in labels.items() if key not in CARRIED_LABELS},
             "annotations": {
-                **KEPT_ANNOTATIONS,
+                **AUTOSCALER_ANNOTATIONS,
                 **template.annotations,
                 OWNER_NAME_ANNOTATION: resource.metadata.name,
             },
@@ -71,7 +71,7 @@ def build_pod_spec(template: PodTemplate, container: Container) -> dict[str, Any
             "runAsUser": user,
             "runAsGroup": user,
             "fsGroup": user,
-            # Only a volume's root is looked at: walking a million files at each attempt takes hours.
+            # Checks only the root of a volume: changing the owner of a million files at each attempt takes hours.
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
@@ -89,7 +89,8 @@ def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> 
         "env": container.env,
         "envFrom": container.secrets,
         "ports": [{"name": "report", "containerPort": REPORT_PORT}, *container.ports],
-        # Asks only whether the launcher answers: hangs are its own business, and a probe's kill looks like preemption.
+        # Checks only that the launcher answers. Hangs are the launcher's to detect: a kill by the probe would look like
+        # a preemption.
         "livenessProbe": {
             "httpGet": {"path": "/healthz", "port": "report"},
             "initialDelaySeconds": 60,
@@ -104,7 +105,7 @@ def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> 
             "capabilities": {"drop": ["ALL"]},
         },
         "terminationMessagePath": TERMINATION_LOG_PATH,
-        # Without a report, such as after a failed import, the end of the log is the message.
+        # Without a report, for example after a failed import, the message is the end of the log.
         "terminationMessagePolicy": "FallbackToLogsOnError",
         "volumeMounts": [item.mount for item in volumes],
     }
@@ -117,8 +118,8 @@ def _build_resources(resources: ResourceRequirements) -> dict[str, dict[str, str
 
 
 def _build_scheduling(template: PodTemplate) -> dict[str, Any]:
-    """The user's wishes, without those that are not set."""
-    wishes = {
+    """The scheduling fields that the user has set."""
+    fields = {
         "nodeSelector": template.node_selector,
         "tolerations": template.tolerations,
         "affinity": template.affinity,
@@ -126,4 +127,4 @@ def _build_scheduling(template: PodTemplate) -> dict[str, Any]:
         "serviceAccountName": template.service_account_name,
         "imagePullSecrets": [reference.to_dict() for reference in template.image_pull_secrets],
     }
-    return {key: value for key, value in wishes.items() if value}
+    return {key: value for key, value in fields.items() if value}

@@ -1,7 +1,7 @@
-"""The steps of a DatasetGeneration: plan (one pod), render (a pod per shard), publish (one pod).
+"""The steps of a DatasetGeneration: plan (one pod), render (one pod per shard), publish (one pod).
 
-All three are Indexed Jobs with retries per index, so that one policy holds for them all: disruptions are not counted,
-what cannot succeed is not tried again, everything else backoffLimitPerIndex times.
+All three are Indexed Jobs with retries per index, so that the same policy applies to each: a disruption does not count,
+bad configuration and bad data are not retried, any other failure is retried backoffLimitPerIndex times.
 """
 
 from typing import Any, Final
@@ -12,8 +12,7 @@ from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration, Source
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_api.workload import PlanReference, RenderWorkload
-from deepsynth_operator.manifests.child import build_metadata
-from deepsynth_operator.manifests.config_map import build_config_map
+from deepsynth_operator.manifests.child import build_config_map, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
 from deepsynth_operator.manifests.pod import Container, build_pod_template
 from deepsynth_operator.manifests.volumes import (
@@ -24,12 +23,12 @@ from deepsynth_operator.manifests.volumes import (
 )
 
 DEFAULT_GRACE_SECONDS: Final = 60
-MOST_SHARDS: Final = 100_000
-"""Most completions of an Indexed Job."""
+MAX_SHARDS: Final = 100_000
+"""Upper limit of an Indexed Job's completions."""
 
 
 def build_render_children(generation: DatasetGeneration, job: ChildJob) -> list[dict[str, Any]]:
-    """ConfigMap and Job of a step; render and publish follow status.plan. Raises ConfigurationError."""
+    """ConfigMap and Job of a step. Render and publish need status.plan. Raises ConfigurationError."""
     return [
         build_config_map(generation, job.step, job.name, build_render_document(generation, job)),
         build_render_job(generation, job),
@@ -69,10 +68,9 @@ def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, 
 
 
 def build_render_document(generation: DatasetGeneration, job: ChildJob) -> RenderWorkload:
-    """What the pods of a step are told. The plan step itself gets no plan."""
+    """The document that the pods of a step read. For the plan step it holds no plan."""
     spec, plan = generation.spec, generation.status.plan
     source = _resolve_source(generation)
-    follows = job.step != "plan" and plan is not None
     return RenderWorkload(
         name=generation.metadata.name,
         namespace=generation.metadata.namespace,
@@ -84,7 +82,7 @@ def build_render_document(generation: DatasetGeneration, job: ChildJob) -> Rende
         source=source,
         source_name=spec.preset or _name_source(source),
         plan=PlanReference(digest=plan.digest, revision=plan.revision, shards=plan.shards)
-        if follows and plan
+        if plan is not None and job.step != "plan"
         else None,
     )
 
@@ -93,10 +91,10 @@ def _count_completions(generation: DatasetGeneration, job: ChildJob) -> int:
     if job.step != "render" or generation.status.plan is None:
         return 1
     shards = generation.status.plan.shards
-    if shards > MOST_SHARDS:
+    if shards > MAX_SHARDS:
         raise ConfigurationError(
-            f"spec.rowsPerShard: {shards} shards are more than the {MOST_SHARDS} that a Job can have; "
-            f"set it above {generation.spec.rows_per_shard * shards // MOST_SHARDS}"
+            f"spec.rowsPerShard: must give at most {MAX_SHARDS} shards, got {shards}; "
+            f"set it above {generation.spec.rows_per_shard * shards // MAX_SHARDS}"
         )
     return shards
 
@@ -109,7 +107,10 @@ def _resolve_source(generation: DatasetGeneration) -> Source:
 
 
 def _name_source(source: Source) -> str:
-    """Repository, file or folder, without the scheme; docstrings for docstrings://."""
+    """Name of the source in the dataset's rows.
+
+    hf://datasets/acme/texts -> acme/texts, pvc://data/raw/letters.jsonl -> letters.jsonl, docstrings:// -> docstrings
+    """
     scheme, _, path = source.uri.partition("://")
     if scheme == "hf":
         return path.removeprefix("datasets/")

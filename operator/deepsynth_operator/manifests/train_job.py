@@ -1,4 +1,4 @@
-"""One attempt of a TrainingRun: an Indexed Job with a pod per node, which lives and dies as one."""
+"""One attempt of a TrainingRun: an Indexed Job with one pod per node. All pods start together and end together."""
 
 from typing import Any, Final
 
@@ -16,12 +16,11 @@ from deepsynth_api.workload import (
     WorkloadDataset,
     compute_fingerprint,
 )
+from deepsynth_operator.core.observed import JOB_NAME_LABEL
 from deepsynth_operator.core.quantity import parse_quantity
-from deepsynth_operator.manifests.child import build_metadata
-from deepsynth_operator.manifests.config_map import build_config_map
+from deepsynth_operator.manifests.child import build_config_map, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
 from deepsynth_operator.manifests.pod import Container, build_pod_template
-from deepsynth_operator.manifests.service import build_service
 from deepsynth_operator.manifests.volumes import (
     Location,
     build_cache_volume,
@@ -35,15 +34,31 @@ DEFAULT_GRACE_SECONDS: Final = 300
 
 
 def build_train_children(run: TrainingRun, attempt: Attempt) -> list[dict[str, Any]]:
-    """ConfigMap, Service and Job of `attempt`, which status names already, as it does the pinned datasets and model.
+    """ConfigMap, Service and Job of `attempt`.
 
-    Raises ConfigurationError.
+    The run's status must already hold the attempt and the pinned datasets and model. Raises ConfigurationError.
     """
     return [
         build_config_map(run, "train", attempt.job, build_train_document(run, attempt)),
         build_service(run, attempt.job),
         build_train_job(run, attempt),
     ]
+
+
+def build_service(run: TrainingRun, job: str) -> dict[str, Any]:
+    """The headless Service that gives the attempt's pods their DNS names, `<job>-<rank>.<job>`."""
+    return {
+        "apiVersion": "v1",
+        "kind": "Service",
+        "metadata": build_metadata(run, "train", job),
+        "spec": {
+            "clusterIP": "None",
+            # Ranks must find each other before any of them can become ready.
+            "publishNotReadyAddresses": True,
+            "selector": {JOB_NAME_LABEL: job},
+            "ports": [{"name": "rendezvous", "port": RENDEZVOUS_PORT}],
+        },
+    }
 
 
 def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
@@ -56,11 +71,11 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
             "completionMode": "Indexed",
             "completions": run.spec.num_nodes,
             "parallelism": run.spec.num_nodes,
-            # An attempt is not mended pod by pod: the next attempt is another Job.
+            # Pods of an attempt are never replaced one by one: a retry is a new Job.
             "backoffLimit": 0,
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
-                # Never a catch-all: the pods of a suspended Job exit non-zero too.
+                # No catch-all rule: the pods of a suspended Job exit non-zero too.
                 "rules": [
                     {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
                     {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [int(c) for c in PERMANENT]}},
@@ -72,7 +87,7 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
 
 
 def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
-    """What the pods of `attempt` are told: the spec with everything resolved."""
+    """The document that the pods of `attempt` read: the spec with every reference resolved."""
     spec, datasets = run.spec, _resolve_datasets(run)
     settings = {name: getattr(spec, name) for name in TrainingSettings.model_fields} | {"model": _resolve_model(run)}
     return TrainWorkload(
@@ -91,24 +106,25 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
 
 
 def _compute_fingerprint(run: TrainingRun, settings: dict[str, Any], datasets: list[WorkloadDataset]) -> str:
-    """A branch counts as it is written: all attempts have one fingerprint, before and after the trainer resolved it.
+    """Fingerprint of the training, the same for all attempts of a run.
 
-    A run that adopts checkpoints reads the commit that stands beside them.
+    A branch is hashed by its name, not by the commit that the trainer resolved it to: otherwise the second attempt
+    would refuse the checkpoints of the first. The commit itself is stored next to the checkpoints.
     """
-    named = [
+    as_written = [
         dataset if written.dataset_generation_ref else dataset.updated(revision=written.revision)
         for dataset, written in zip(datasets, run.spec.datasets, strict=True)
     ]
-    return compute_fingerprint(TrainingSettings(**settings), named)
+    return compute_fingerprint(TrainingSettings(**settings), as_written)
 
 
 def build_output_uri(run: TrainingRun) -> str:
-    """Folder of the final model."""
+    """Folder that the final model is written to."""
     return f"{run.spec.checkpoint.uri.rstrip('/')}/model"
 
 
 def count_gpus_per_node(run: TrainingRun) -> int:
-    """GPUs of each pod. Raises ConfigurationError for a share of one."""
+    """GPUs of each pod. Raises ConfigurationError for a fraction of a GPU."""
     quantity = run.spec.resources_per_node.limits.get(GPU, 0)
     field = f"spec.resourcesPerNode.limits[{GPU}]"
     try:
@@ -116,7 +132,7 @@ def count_gpus_per_node(run: TrainingRun) -> int:
     except ValueError as error:
         raise ConfigurationError(f"{field}: {error}") from error
     if gpus != int(gpus):
-        raise ConfigurationError(f"{field}: {quantity} is no whole number of GPUs; set 1, 2 and so on")
+        raise ConfigurationError(f"{field}: must be a whole number of GPUs, got {quantity}")
     return int(gpus)
 
 

@@ -1,4 +1,4 @@
-"""Volumes of a pod and where they are mounted: its own, those that pvc:// URIs name, those of the template."""
+"""Volumes of a pod and their mounts: our own, one per claim that a pvc:// URI names, and those of the template."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,14 +11,14 @@ from deepsynth_api.workload import CACHE_PATH, DOCUMENT_PATH, VOLUMES_PATH
 from deepsynth_operator.manifests.names import build_volume_name
 
 DOCUMENT_FOLDER, _, DOCUMENT_KEY = DOCUMENT_PATH.rpartition("/")
-TEMPORARY_FOLDER: Final = "/tmp"  # noqa: S108 - a volume of the pod's own
+TEMPORARY_FOLDER: Final = "/tmp"  # noqa: S108 - a volume of the pod
 _PVC: Final = "pvc://"
 _OWN_NAMES: Final = frozenset({"document", "tmp", "shm", "cache"})
 
 
 @dataclass(frozen=True, slots=True)
 class Location:
-    """A URI of the spec, where it stands there, and whether the pod writes to it."""
+    """A URI of the spec, the field that holds it, and whether the pod writes to it."""
 
     field: str
     uri: str | None
@@ -42,7 +42,7 @@ def build_document_volume(config_map: str) -> MountedVolume:
 
 
 def build_scratch_volumes() -> list[MountedVolume]:
-    """The root is read-only, and a container's own /dev/shm holds 64 MB: too little for NCCL and data workers."""
+    """A writable /tmp, as the root is read-only, and a /dev/shm above the default 64 MB, for NCCL and data workers."""
     return [
         MountedVolume(
             volume={"name": "tmp", "emptyDir": {}},
@@ -50,13 +50,13 @@ def build_scratch_volumes() -> list[MountedVolume]:
         ),
         MountedVolume(
             volume={"name": "shm", "emptyDir": {"medium": "Memory"}},
-            mount={"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod's own
+            mount={"name": "shm", "mountPath": "/dev/shm"},  # noqa: S108 - a volume of the pod
         ),
     ]
 
 
 def build_cache_volume(size_limit: Quantity) -> MountedVolume:
-    """Node disk for the dataset in Arrow form; it goes with the pod."""
+    """Node disk for the dataset in Arrow form. Deleted together with the pod."""
     return MountedVolume(
         volume={"name": "cache", "emptyDir": {"sizeLimit": str(size_limit)}},
         mount={"name": "cache", "mountPath": CACHE_PATH},
@@ -64,7 +64,7 @@ def build_cache_volume(size_limit: Quantity) -> MountedVolume:
 
 
 def build_claim_volumes(locations: Sequence[Location]) -> list[MountedVolume]:
-    """One volume per claim that a pvc:// URI names, read-only where nothing is written to it.
+    """One volume per claim that a pvc:// URI names, mounted read-only unless the pod writes to one of its URIs.
 
     Raises ConfigurationError, naming the field, for a URI without a claim.
     """
@@ -77,11 +77,11 @@ def build_claim_volumes(locations: Sequence[Location]) -> list[MountedVolume]:
 
 
 def build_template_volumes(template: PodTemplate) -> list[MountedVolume]:
-    """The user's own. Raises ConfigurationError for a name that one of ours has."""
+    """The volumes of spec.template. Raises ConfigurationError if a name is one of our own."""
     for index, volume in enumerate(template.volumes):
         if volume.name in _OWN_NAMES or volume.name.startswith("claim-"):
             raise ConfigurationError(
-                f"spec.template.volumes[{index}].name: {volume.name} is used by DeepSynth itself; choose another name"
+                f"spec.template.volumes[{index}].name: {volume.name} is used by DeepSynth; choose another name"
             )
     return [_build_template_volume(volume) for volume in template.volumes]
 
@@ -89,7 +89,7 @@ def build_template_volumes(template: PodTemplate) -> list[MountedVolume]:
 def _get_claim(location: Location) -> str:
     claim = (location.uri or "").removeprefix(_PVC).partition("/")[0]
     if not claim:
-        raise ConfigurationError(f"{location.field}: {location.uri} names no claim; write pvc://CLAIM/PATH")
+        raise ConfigurationError(f"{location.field}: must be pvc://CLAIM/PATH, got {location.uri}")
     return claim
 
 

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from deepsynth_operator.controller.controller import current_resource
-from deepsynth_operator.core.settings import LogFormat, LogLevel
+from deepsynth_operator.process.settings import LogFormat, LogLevel
 
 _NOISY: Final = ("kopf.objects", "kopf.activities", "aiohttp.access")
 """They say for every watch event, token or probe that it came."""

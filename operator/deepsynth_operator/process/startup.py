@@ -11,7 +11,7 @@ import kopf
 from deepsynth_operator.controller.controller import Controller
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
 from deepsynth_operator.kubernetes.first_listing import RETRY_SECONDS, FirstListing
@@ -24,6 +24,7 @@ from deepsynth_operator.kubernetes.watch_audit import WatchAudit
 from deepsynth_operator.kubernetes.watch_events import WatchEvents
 from deepsynth_operator.process.health import Health, build_application, serve
 from deepsynth_operator.process.metrics import Metrics
+from deepsynth_operator.process.settings import ProcessSettings
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _logger = logging.getLogger(__name__)

@@ -72,4 +72,4 @@ def test_a_wrong_setting_is_said_in_a_line_with_exit_code_64(
 ) -> None:
     monkeypatch.setenv("DEEPSYNTH_WORKERS", "none")
     assert main() == 64
-    assert capsys.readouterr().err == "deepsynth-operator: DEEPSYNTH_WORKERS: 'none' is no whole number above 0\n"
+    assert capsys.readouterr().err == "deepsynth-operator: DEEPSYNTH_WORKERS: must be a positive integer, got 'none'\n"

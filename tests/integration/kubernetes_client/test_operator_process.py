@@ -7,12 +7,13 @@ from typing import Any
 import pytest
 from kubernetes.aio.client.configuration import Configuration
 
-from deepsynth_operator.core.settings import ProcessSettings, Settings
+from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes import first_listing
 from deepsynth_operator.kubernetes.api_server import ApiServer
 from deepsynth_operator.kubernetes.report_reader import ReportReader
 from deepsynth_operator.kubernetes.watch_audit import WatchAudit
 from deepsynth_operator.process.metrics import Metrics
+from deepsynth_operator.process.settings import ProcessSettings
 from deepsynth_operator.process.startup import Operator
 from integration.kubernetes_client.fake_watches import WatchedApiServer, serve_in_a_thread
 from support.builders import a_training_run

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepsynth_operator.controller.work_queue import FIRST_DELAY_SECONDS, LONGEST_DELAY_SECONDS, WorkQueue
+from deepsynth_operator.controller.work_queue import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, WorkQueue
 from deepsynth_operator.core.errors import ClusterError
 from support.virtual_time import run
 
@@ -154,7 +154,7 @@ def test_the_backoff_has_an_end_and_is_each_keys_own() -> None:
 
     drive(recorder, script)
     times = [time for time, key in recorder.calls if key == "a"]
-    assert max(later - earlier for earlier, later in pairwise(times)) == pytest.approx(LONGEST_DELAY_SECONDS)
+    assert max(later - earlier for earlier, later in pairwise(times)) == pytest.approx(MAX_DELAY_SECONDS)
     other = [time for time, key in recorder.calls if key == "b"]
     assert other == pytest.approx([4000, 4000 + FIRST_DELAY_SECONDS])
 
@@ -171,7 +171,7 @@ def test_a_defect_is_logged_with_its_traceback_and_an_expected_error_without(
     with caplog.at_level(logging.WARNING):
         drive(recorder, script)
     assert [record.exc_info is None for record in caplog.records] == [True, False]
-    assert caplog.records[0].getMessage() == "a: no answer; trying again in 0.5 s"
+    assert caplog.records[0].getMessage() == "a: no answer; retrying in 0.5 s"
 
 
 def test_stop_waits_for_what_is_under_way_and_begins_nothing_more() -> None:

@@ -54,7 +54,9 @@ def test_limits_on_failed_shards_hold_for_rendering_alone() -> None:
 
 def test_more_shards_than_a_job_can_have_are_refused_with_the_remedy() -> None:
     builder = a_dataset_generation().with_spec(rowsPerShard=10).with_status(plan=planned(200_000))
-    with pytest.raises(ConfigurationError, match=r"^spec\.rowsPerShard: 200000 shards .* set it above 20$"):
+    with pytest.raises(
+        ConfigurationError, match=r"^spec\.rowsPerShard: .* 100000 shards, got 200000; set it above 20$"
+    ):
         build_job(builder, "render")
 
 

@@ -134,7 +134,7 @@ def test_a_volume_name_of_ours_is_refused_with_its_field(name: str) -> None:
 
 
 def test_a_volume_uri_without_a_claim_is_refused_with_its_field() -> None:
-    with pytest.raises(ConfigurationError, match=r"^spec\.checkpoint\.uri: pvc:///here names no claim"):
+    with pytest.raises(ConfigurationError, match=r"^spec\.checkpoint\.uri: must be pvc://CLAIM/PATH, got pvc:///here"):
         build_claim_volumes([Location("spec.checkpoint.uri", "pvc:///here")])
 
 

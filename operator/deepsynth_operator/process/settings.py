@@ -1,0 +1,84 @@
+"""Settings of the operator process: what it watches, how many workers it has, what it serves and logs."""
+
+import os
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal, Self, TypeVar, get_args
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_operator.core.settings import parse_positive
+
+LogFormat = Literal["text", "json"]
+LogLevel = Literal["debug", "info", "warning", "error"]
+Choice = TypeVar("Choice", bound=str)
+_NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_ADDRESS: Final = re.compile(r"(?P<host>|[0-9.]+|\[[0-9a-fA-F:]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})")
+
+
+@dataclass(frozen=True, slots=True)
+class ProcessSettings:
+    """What only the process on a cluster needs; the settings of all resources are in `core.settings.Settings`.
+
+    namespaces: the namespaces to watch; empty means the whole cluster.
+    workers: how many resources are reconciled at the same time.
+    reports_through_api_server: read reports through the API server's pod proxy, which needs a right to reach every pod.
+    http_host, http_port: where /healthz, /readyz and /metrics are served; an empty host means all addresses.
+    shutdown_seconds: how long running reconciles may take after SIGTERM.
+    """
+
+    namespaces: tuple[str, ...] = ()
+    workers: int = 16
+    reports_through_api_server: bool = False
+    http_host: str = ""
+    http_port: int = 8080
+    log_format: LogFormat = "text"
+    log_level: LogLevel = "info"
+    shutdown_seconds: int = 20
+
+    @classmethod
+    def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
+        """Read DEEPSYNTH_ plus the field's name in capitals. DEEPSYNTH_HTTP_ADDRESS is HOST:PORT.
+
+        Raises ConfigurationError, naming the variable, if a value is invalid.
+        """
+        default = cls()
+        host, port = _parse_address(environment, "DEEPSYNTH_HTTP_ADDRESS", f":{default.http_port}")
+        return cls(
+            namespaces=_parse_namespaces(environment, "DEEPSYNTH_NAMESPACES"),
+            workers=parse_positive(environment, "DEEPSYNTH_WORKERS", default.workers),
+            reports_through_api_server=_parse_switch(environment, "DEEPSYNTH_REPORTS_THROUGH_API_SERVER"),
+            http_host=host,
+            http_port=port,
+            log_format=_parse_choice(environment, "DEEPSYNTH_LOG_FORMAT", get_args(LogFormat), default.log_format),
+            log_level=_parse_choice(environment, "DEEPSYNTH_LOG_LEVEL", get_args(LogLevel), default.log_level),
+            shutdown_seconds=parse_positive(environment, "DEEPSYNTH_SHUTDOWN_SECONDS", default.shutdown_seconds),
+        )
+
+
+def _parse_switch(environment: Mapping[str, str], name: str) -> bool:
+    return _parse_choice(environment, name, ("true", "false"), "false") == "true"
+
+
+def _parse_choice(environment: Mapping[str, str], name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+    text = environment.get(name, default)
+    for choice in choices:
+        if text == choice:
+            return choice
+    raise ConfigurationError(f"{name}: must be one of {', '.join(choices)}, got {text!r}")
+
+
+def _parse_namespaces(environment: Mapping[str, str], name: str) -> tuple[str, ...]:
+    namespaces = [item.strip() for item in environment.get(name, "").split(",") if item.strip()]
+    for namespace in namespaces:
+        if not _NAMESPACE.fullmatch(namespace):
+            raise ConfigurationError(f"{name}: must be a comma-separated list of namespaces, got {namespace!r}")
+    return tuple(dict.fromkeys(namespaces))
+
+
+def _parse_address(environment: Mapping[str, str], name: str, default: str) -> tuple[str, int]:
+    text = environment.get(name, default)
+    found = _ADDRESS.fullmatch(text)
+    if found is None or not 0 < int(found["port"]) < 65536:
+        raise ConfigurationError(f"{name}: must be HOST:PORT, or :PORT for all addresses, got {text!r}")
+    return found["host"].strip("[]"), int(found["port"])
