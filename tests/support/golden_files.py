@@ -1,4 +1,4 @@
-"""Golden files: what is built, as YAML that a reviewer reads. UPDATE_GOLDEN=1 writes them anew."""
+"""Golden files: what is built, as YAML that a reviewer reads. UPDATE_GOLDEN=1 rewrites them."""
 
 import os
 from collections.abc import Mapping, Sequence
@@ -26,8 +26,12 @@ _Dumper.add_representer(str, _represent_text)
 
 def assert_golden(name: str, documents: Sequence[Mapping[str, Any]]) -> None:
     """Compare `documents` with golden/<name>.yaml, or write it."""
-    path = FOLDER / f"{name}.yaml"
     text = yaml.dump_all(documents, Dumper=_Dumper, sort_keys=False, width=120)
+    assert_golden_text(FOLDER / f"{name}.yaml", text)
+
+
+def assert_golden_text(path: Path, text: str) -> None:
+    """Compare `text` with the file at `path`, or write it."""
     if os.environ.get("UPDATE_GOLDEN") == "1":
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(text, encoding="utf-8")

@@ -1,18 +1,42 @@
-"""What the guides name is there."""
+"""The guides name what exists: reasons, files and links."""
 
 import re
 from pathlib import Path
 
+from deepsynth_api.reasons import Reason
+from support.golden_files import assert_golden_text
+
 ROOT = Path(__file__).parents[3]
 
+REASONS_PAGE = """\
+# All reasons
 
-def test_the_guide_to_troubles_names_reasons_that_the_code_gives() -> None:
+A reason is one word that says why: in a condition or an Event (`kubectl describe`), in the entry of an attempt or of a
+Job, or in the counts of dropped rows. [troubleshooting.md](troubleshooting.md) explains the common ones. A word that is
+not in this table comes from Kubernetes or from an image of your own.
+
+| reason | meaning | what to do |
+|---|---|---|
+"""
+
+
+def test_the_page_of_reasons_lists_every_reason() -> None:
+    """Generated from the enum: UPDATE_GOLDEN=1 rewrites the page."""
+    rows = [f"| `{reason}` | {reason.meaning} | {reason.remedy} |\n" for reason in sorted(Reason)]
+    assert_golden_text(ROOT / "docs" / "reasons.md", REASONS_PAGE + "".join(rows))
+
+
+def test_troubleshooting_names_only_reasons_that_exist() -> None:
     guide = (ROOT / "docs" / "troubleshooting.md").read_text()
     named = set(re.findall(r"`([A-Z][a-z]+(?:[A-Z][a-z]+)*)`", guide))
-    sources = [path.read_text() for folder in ("operator", "workloads") for path in (ROOT / folder).rglob("*.py")]
-    known = {name for source in sources for name in re.findall(r'"([A-Z][A-Za-z]+)"', source)}
     assert len(named) > 25
-    assert named - known == set()
+    assert named - set(Reason) == set()
+
+
+def test_every_reason_says_what_it_means_in_one_sentence() -> None:
+    for reason in Reason:
+        assert re.fullmatch(r"[A-Z].*[.]", reason.meaning), reason
+        assert reason.remedy == "" or re.fullmatch(r"[A-Z].*[.]", reason.remedy), reason
 
 
 def test_links_between_the_guides_lead_somewhere() -> None:

@@ -1,0 +1,381 @@
+"""Every reason that a resource, an Event or an error of DeepSynth can carry, with its meaning and its remedy."""
+
+from enum import StrEnum
+from typing import Self
+
+
+class Reason(StrEnum):
+    """One CamelCase word: a condition's or an Event's `reason`, why an attempt or a Job ended, why a row was dropped.
+
+    The words are API: monitoring and scripts compare them, so a word is never renamed. `docs/reasons.md` lists them.
+
+        >>> Reason("NodeLost").meaning
+        'The node of a pod does not answer.'
+
+    A reason in a cluster need not be one of these, so read it as a plain string. Conditions, attempts, Jobs and Events
+    also pass on words of others: of the kubelet (`UnexpectedAdmissionError`), of the Job controller
+    (`PodFailurePolicy`), of the component that disrupts a pod, and of the report that a user's own image writes.
+    """
+
+    meaning: str
+    """One sentence: what has happened."""
+    remedy: str
+    """One imperative sentence: what to do about it. Empty where there is nothing to do."""
+
+    def __new__(cls, value: str, meaning: str, remedy: str = "") -> Self:
+        reason = str.__new__(cls, value)
+        reason._value_, reason.meaning, reason.remedy = value, meaning, remedy
+        return reason
+
+    # Waiting: the resource has not started, or is between two Jobs.
+
+    DATASET_NOT_FOUND = (
+        "DatasetNotFound",
+        "The run waits for a DatasetGeneration that does not exist.",
+        "Apply the DatasetGeneration, or fix its name in spec.datasets.",
+    )
+    DATASET_NOT_COMPLETE = "DatasetNotComplete", "The run waits for a DatasetGeneration that is not Complete yet."
+    DATASET_FAILED = (
+        "DatasetFailed",
+        "The run waits for a DatasetGeneration that has failed.",
+        "Fix the DatasetGeneration, then delete and re-apply it.",
+    )
+    MODEL_NOT_FOUND = (
+        "ModelNotFound",
+        "The run waits for a TrainingRun that does not exist.",
+        "Apply the TrainingRun, or fix its name in spec.model.trainingRunRef.",
+    )
+    MODEL_NOT_COMPLETE = "ModelNotComplete", "The run waits for a TrainingRun that is not Complete yet."
+    MODEL_FAILED = (
+        "ModelFailed",
+        "The run waits for a TrainingRun that has failed.",
+        "Fix the TrainingRun, then delete and re-apply it.",
+    )
+    WAITING_FOR_PODS = "WaitingForPods", "The next Job waits until the pods of the last one have saved and stopped."
+    QUEUED = "Queued", "The Job is suspended until its queue admits it.", "Look at the Workload of the Job (Kueue)."
+    REQUEUED_BY_QUEUE = "RequeuedByQueue", "The queue evicted the Job; the Job runs again when it is admitted."
+    SUSPENDED_BY_USER = "SuspendedByUser", "A user set spec.suspend to true.", "Set spec.suspend to false to continue."
+
+    # Starting: the Job exists, and its pods are not at work yet.
+
+    CREATING_JOB = "CreatingJob", "The Job is being created."
+    STARTING = "Starting", "The pods are starting."
+    UNSCHEDULABLE = (
+        "Unschedulable",
+        "No node has room for a pod; the message holds the scheduler's words.",
+        "Free or add nodes, or lower the requests in a new resource.",
+    )
+    CONTAINER_CREATING = (
+        "ContainerCreating",
+        "The kubelet has prepared a pod's container for more than five minutes.",
+        "Run `kubectl describe pod`: the image is large, or a volume, Secret or ConfigMap is missing.",
+    )
+    POD_INITIALIZING = (
+        "PodInitializing",
+        "A pod's init containers have run for more than five minutes.",
+        "Run `kubectl describe pod`, and read the logs of the init containers.",
+    )
+    IMAGE_PULL_BACK_OFF = (
+        "ImagePullBackOff",
+        "The image cannot be pulled.",
+        "Push the image, or fix its name or the pull Secret.",
+    )
+    INVALID_IMAGE_NAME = "InvalidImageName", "The image's name cannot be parsed.", "Fix spec.image."
+    ERR_IMAGE_NEVER_PULL = (
+        "ErrImageNeverPull",
+        "The image is not on the node, and its pull policy is Never.",
+        "Load the image onto the nodes, or change the policy that sets `imagePullPolicy: Never`.",
+    )
+    IMAGE_INSPECT_ERROR = (
+        "ImageInspectError",
+        "The container runtime cannot read the image.",
+        "Look at the node's container runtime, and remove the image from the node.",
+    )
+    REGISTRY_UNAVAILABLE = "RegistryUnavailable", "The image registry does not answer.", "Check the registry."
+    CREATE_CONTAINER_CONFIG_ERROR = (
+        "CreateContainerConfigError",
+        "A Secret or ConfigMap that the pod needs is missing.",
+        "Create it within spec.startTimeoutSeconds; after that, delete and re-apply the resource.",
+    )
+    CREATE_CONTAINER_ERROR = (
+        "CreateContainerError",
+        "The container runtime cannot create the container.",
+        "Run `kubectl describe pod`, and look at the node's container runtime.",
+    )
+    RUN_CONTAINER_ERROR = (
+        "RunContainerError",
+        "The container runtime cannot start the container.",
+        "Run `kubectl describe pod`, and look at the node's container runtime.",
+    )
+
+    # Working and ended well. The words of a DatasetGeneration's steps are also its states.
+
+    RUNNING = "Running", "All processes are training."
+    PLANNING = "Planning", "The plan Job reads the source."
+    RENDERING = "Rendering", "The render Job draws the pages."
+    PUBLISHING = "Publishing", "The publish Job writes the dataset to spec.output."
+    DATASETS_PINNED = "DatasetsPinned", "The revision of every dataset is fixed; all attempts read the same data."
+    PUBLISHED = "Published", "The dataset or the model is published."
+    NOT_PUBLISHED = "NotPublished", "Nothing is published yet, or spec.publish is not set."
+    NOT_FAILED = "NotFailed", "The resource has not failed."
+    NOT_STALLED = "NotStalled", "The resource has not failed."
+    NOT_SUSPENDED = "NotSuspended", "The resource is not suspended."
+    SUCCEEDED = "Succeeded", "The attempt, the Job or the run has done all its work."
+
+    # Disruptions: the attempt or the Job ended through no fault of its own, is repeated and never counts as a failure.
+
+    EVICTED = "Evicted", "A pod was evicted, for example because its node is drained."
+    PREEMPTED = "Preempted", "The scheduler removed a pod to make room for one of higher priority."
+    NODE_LOST = "NodeLost", "The node of a pod does not answer.", "Look at the node."
+    TERMINATED_BY_NODE = "TerminatedByNode", "The kubelet stopped a pod: the node shuts down or lacks resources."
+    POD_DELETED = "PodDeleted", "A pod was deleted."
+    POD_DISRUPTED = "PodDisrupted", "A pod was disrupted, and Kubernetes does not say why."
+    JOB_DELETED = "JobDeleted", "The Job was deleted."
+    STOPPED = "Stopped", "A pod or a worker process was stopped by SIGTERM."
+    PEER_LOST = "PeerLost", "A process lost the connection to the others, and its own pod is not the cause."
+    CHECKPOINT_OWNER_LOST = "CheckpointOwnerLost", "A newer attempt or another run took over the checkpoint folder."
+    NOT_STARTED = (
+        "NotStarted",
+        "Not all pods ran within spec.startTimeoutSeconds.",
+        "Use a queue that starts all pods together, or raise spec.startTimeoutSeconds.",
+    )
+    REPORT_LOST = (
+        "ReportLost",
+        "A Job succeeded, but its report is missing; after three in a row the resource fails.",
+        "Use an image of the operator's own version.",
+    )
+
+    # Failures of an attempt or a pod. Repeated, up to spec.backoffLimit or spec.backoffLimitPerIndex.
+
+    TEMPORARY_FAILURE = "TemporaryFailure", "Exit code 75: another attempt may succeed."
+    NON_ZERO_EXIT = (
+        "NonZeroExit",
+        "A container ended with an exit code that is not one of DeepSynth's.",
+        "Read the pod's log.",
+    )
+    OUT_OF_MEMORY = (
+        "OutOfMemory",
+        "The memory of the pod or of the GPU is full.",
+        "Raise the memory limit; for the GPU lower spec.microBatchSize or set spec.gradientCheckpointing.",
+    )
+    HUNG = (
+        "Hung",
+        "No step ended within spec.hangTimeoutSeconds.",
+        "Read the stacks of all processes in the log or next to the checkpoints.",
+    )
+    DISK_FULL = "DiskFull", "A volume has no space left.", "Enlarge the volume, or delete what is no longer needed."
+    HUB_UNREACHABLE = (
+        "HubUnreachable",
+        "No connection to the Hub could be opened for minutes.",
+        "Check HF_ENDPOINT, network policies and proxies.",
+    )
+    HUB_UNAVAILABLE = "HubUnavailable", "The Hub answered with errors or rate limits for minutes.", "Try again later."
+    CHECKPOINT_NOT_SAVED = (
+        "CheckpointNotSaved",
+        "A checkpoint could not be written.",
+        "Make room in the checkpoint volume, or lower spec.checkpoint.keepLast.",
+    )
+    UNEXPECTED_ERROR = (
+        "UnexpectedError",
+        "An exception that DeepSynth does not know ended a process.",
+        "Read the traceback in the pod's log.",
+    )
+    WORKER_FAILED = "WorkerFailed", "A worker process ended without an error report.", "Read the pod's log."
+    WORKER_CRASHED = "WorkerCrashed", "A worker process ended by a signal, such as SIGSEGV.", "Read the pod's log."
+    WORKER_KILLED = (
+        "WorkerKilled",
+        "A worker process was killed by SIGKILL.",
+        "Raise the memory limit or lower spec.microBatchSize, if memory ran out.",
+    )
+    WORKER_NOT_STOPPED = "WorkerNotStopped", "A worker process did not end in time and was killed."
+    WORKLOAD_FAILED = "WorkloadFailed", "A workload failed without a more precise reason.", "Read the message."
+
+    # Verdicts: the resource is Failed, and there is no further attempt or Job.
+
+    BACKOFF_LIMIT_EXCEEDED = (
+        "BackoffLimitExceeded",
+        "More attempts failed than spec.backoffLimit allows; the message holds the last one's error.",
+        "Fix that error, then delete and re-apply the resource.",
+    )
+    NO_PROGRESS = (
+        "NoProgress",
+        "Ten attempts in a row saved no checkpoint, or ten Jobs in a row finished no shard.",
+        "Lower spec.checkpoint.everySeconds, or find out why no attempt lasts.",
+    )
+    DEADLINE_EXCEEDED = (
+        "DeadlineExceeded",
+        "The resource did not finish within spec.activeDeadlineSeconds of status.startTime.",
+        "Raise spec.activeDeadlineSeconds in a new resource.",
+    )
+    SHARDS_FAILED = (
+        "ShardsFailed",
+        "Some shards failed, so nothing is published; the message holds the last error.",
+        "Fix that error, then delete and re-apply the resource; finished shards are kept.",
+    )
+    FAILED_INDEXES = "FailedIndexes", "The Job controller ended the Job because some of its shards failed."
+    MAX_FAILED_INDEXES_EXCEEDED = (
+        "MaxFailedIndexesExceeded",
+        "The Job controller ended the Job because too many of its shards failed.",
+    )
+    POD_FAILURE_POLICY = (
+        "PodFailurePolicy",
+        "The Job controller ended the Job because of a pod's exit code, and the pod's report is missing.",
+        "Read the pod's log.",
+    )
+    NO_ROWS = (
+        "NoRows",
+        "The filters dropped every row of the source.",
+        "Look at status.progress.dropped, and loosen spec.filters.",
+    )
+    CREATION_REFUSED = (
+        "CreationRefused",
+        "A quota, an admission policy or the API server refuses a child of the resource.",
+        "Read the API server's words in the message.",
+    )
+
+    # Errors of a workload that another attempt would only repeat: exit codes 64, 65 and 70.
+
+    BAD_CONFIGURATION = "BadConfiguration", "Exit code 64: a field or a setting is wrong.", "Fix the named field."
+    BAD_DATA = "BadData", "Exit code 65: the data cannot be used.", "Fix the file that the message names."
+    INTERNAL_ERROR = "InternalError", "Exit code 70: a defect of DeepSynth.", "Report it with the log of the pod."
+    NOT_PERMITTED = (
+        "NotPermitted",
+        "The pods' user has no access to a folder of a volume.",
+        "Change the folder's mode or owner, or set spec.template.runAsUser.",
+    )
+    HUB_REFUSED = (
+        "HubRefused",
+        "The Hub refused a request: a token, a right or a repository is missing.",
+        "Fix the Secret or the URI that the message names.",
+    )
+    DISK_TOO_SMALL = "DiskTooSmall", "A file does not fit on the volume.", "Enlarge the volume."
+    CACHE_TOO_SMALL = "CacheTooSmall", "The datasets do not fit into a node's cache.", "Raise spec.cache.sizeLimit."
+    CHECKPOINT_FOLDER_IN_USE = (
+        "CheckpointFolderInUse",
+        "The checkpoint folder belongs to a run with other settings.",
+        "Set spec.checkpoint.uri to an empty folder.",
+    )
+    CHECKPOINT_FOLDER_UNUSABLE = (
+        "CheckpointFolderUnusable",
+        "A file of the checkpoint folder cannot be read.",
+        "Set spec.checkpoint.uri to another folder.",
+    )
+    CHECKPOINT_DOES_NOT_FIT = (
+        "CheckpointDoesNotFit",
+        "The checkpoint holds another model.",
+        "Set spec.checkpoint.uri to an empty folder.",
+    )
+    TRACKER_NOT_INSTALLED = (
+        "TrackerNotInstalled",
+        "The image lacks the package of a tracker.",
+        "Build an image with the package, and set spec.image.",
+    )
+    NON_FINITE_LOSS = (
+        "NonFiniteLoss",
+        "The loss was NaN or infinite twice at the same step, or for too many steps in a row.",
+        "Lower spec.optimizer.learningRate, or set spec.onNonFinite to skip.",
+    )
+    TOO_MANY_SAMPLES_DROPPED = (
+        "TooManySamplesDropped",
+        "More samples do not fit the model than spec.maxDroppedPercent allows.",
+        "Raise the limit that the message names, or use a model with more room.",
+    )
+    MISSING_COLUMN = (
+        "MissingColumn",
+        "The source has no column for the text or the summary.",
+        "Name one of its columns in spec.source.columns.",
+    )
+    DUPLICATE_COLUMN = (
+        "DuplicateColumn",
+        "The source has several columns of the same name.",
+        "Rename all but one, or name another one in spec.source.columns.",
+    )
+    WRONG_COLUMN_TYPE = (
+        "WrongColumnType",
+        "A column holds something other than text.",
+        "Name another one in spec.source.columns.",
+    )
+    DAMAGED_FILE = "DamagedFile", "A file of the source cannot be parsed.", "Fix the file that the message names."
+    EMPTY_DATASET = (
+        "EmptyDataset",
+        "No document is left to render or to publish.",
+        "Look at status.progress.dropped, and loosen spec.filters or change the page.",
+    )
+    PLAN_MISSING = (
+        "PlanMissing",
+        "The staged plan was deleted from the output.",
+        "Delete and re-apply the resource.",
+    )
+    SHARD_MISSING = (
+        "ShardMissing",
+        "A rendered shard was deleted from the output's staging folder.",
+        "Delete and re-apply the resource; finished shards are kept.",
+    )
+    SHARD_DAMAGED = (
+        "ShardDamaged",
+        "A rendered shard changed in the output's staging folder.",
+        "Delete and re-apply the resource; only the damaged shards are rendered again.",
+    )
+
+    # Rows that plan or render drops, by `status.progress.dropped` of a DatasetGeneration.
+
+    MISSING_TEXT = "MissingText", "The row has no text."
+    MISSING_SUMMARY = "MissingSummary", "The row has no summary."
+    INVALID_UNICODE = "InvalidUnicode", "The text or the summary holds characters that UTF-8 cannot encode."
+    TEXT_TOO_SHORT = "TextTooShort", "The text is shorter than spec.filters.minTextChars."
+    TEXT_TOO_LONG = "TextTooLong", "The text is longer than spec.filters.maxTextChars."
+    SUMMARY_TOO_SHORT = "SummaryTooShort", "The summary is shorter than spec.filters.minSummaryChars."
+    SUMMARY_TOO_LONG = "SummaryTooLong", "The summary is longer than spec.filters.maxSummaryChars."
+    DUPLICATE = "Duplicate", "The text is that of an earlier row."
+    EMPTY_DOCUMENT = "EmptyDocument", "The text holds nothing that can be drawn."
+    UNSUPPORTED_SCRIPT = "UnsupportedScript", "The text holds a script other than Latin, Greek or Cyrillic."
+    MISSING_GLYPH = "MissingGlyph", "No font draws one of the characters."
+    OVERFLOW = "Overflow", "A word is wider than a column, or ink reaches beyond the page.", "Use a larger page."
+
+    # Samples that do not fit the model, by `status.progress.dropped` of a TrainingRun. Nothing is cut to fit.
+
+    NO_LABEL = "NoLabel", "The document has neither a summary nor a text to learn.", "Give every document one."
+    PAGES_MISSING = (
+        "PagesMissing",
+        "Some pages of the document are missing.",
+        "Publish the dataset again, with all pages of its documents.",
+    )
+    TOO_MANY_PAGES = (
+        "TooManyPages",
+        "The document has more pages than spec.page.maxPages, or than the model reads.",
+        "Raise spec.page.maxPages, or use larger pages, spec.task ocr or a model that reads more pages.",
+    )
+    LABEL_TOO_LONG = "LabelTooLong", "The label has more tokens than allowed.", "Raise spec.maxLabelTokens."
+    SEQUENCE_TOO_LONG = (
+        "SequenceTooLong",
+        "Pages, prompt and label have more tokens than allowed.",
+        "Raise spec.maxSequenceTokens.",
+    )
+
+    # Events that are no conditions. (Complete, Failed, Suspended and DatasetReady are conditions.)
+
+    STEP_STARTED = "StepStarted", "A DatasetGeneration began to plan, render or publish."
+    ATTEMPT_STARTED = "AttemptStarted", "A TrainingRun began an attempt."
+    ATTEMPT_SUCCEEDED = "AttemptSucceeded", "An attempt has finished training."
+    ATTEMPT_FAILED = "AttemptFailed", "An attempt ended by an error.", "Read its entry in status.attempts."
+    ATTEMPT_HUNG = (
+        "AttemptHung",
+        "An attempt ended because its processes stopped making steps.",
+        "Read its entry in status.attempts.",
+    )
+    ATTEMPT_DISRUPTED = "AttemptDisrupted", "An attempt ended because Kubernetes took a pod or a node away."
+    ATTEMPT_SUSPENDED = "AttemptSuspended", "An attempt ended because a user or the queue suspended the run."
+    COMPLETE = "Complete", "The resource has done all its work."
+    FAILED = "Failed", "The resource has failed.", "Read the reason and the message of its Failed condition."
+    SUSPENDED = "Suspended", "The resource is suspended.", "Set spec.suspend to false to continue."
+    DATASET_READY = "DatasetReady", "All datasets of the run exist, and their revisions are fixed."
+    NOTE = "Note", "The trainer reports something to look at, such as a damaged checkpoint that it skipped."
+    NAME_TAKEN = (
+        "NameTaken",
+        "An object of another owner has the name of a child.",
+        "Delete that object, or rename the resource.",
+    )
+
+    # `deepsynth` on the command line.
+
+    NOT_FOUND = "NotFound", "No local run has this name.", "Run `deepsynth get` to see what is there."
