@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Final
 
+from deepsynth_api.delays import compute_delay
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
 from deepsynth_simulator.completion_indexes import format_indexes, parse_indexes
 from deepsynth_simulator.object_store import Object, compute_deletion_time, format_time
@@ -190,8 +191,8 @@ class _Sync:
 
     def _find_due_time(self, pod: Object) -> datetime:
         tries = get_count(pod, FAILURE_COUNT_ANNOTATION) + get_count(pod, IGNORED_COUNT_ANNOTATION)
-        delay: timedelta = min(self.retry_delay * 2 ** min(tries, 16), LONGEST_RETRY_DELAY)
-        return get_finish_time(pod) + delay
+        first, longest = self.retry_delay.total_seconds(), LONGEST_RETRY_DELAY.total_seconds()
+        return get_finish_time(pod) + timedelta(seconds=compute_delay(tries + 1, first=first, longest=longest))
 
     def _write_counts(self) -> None:
         deleted = {pod["metadata"]["uid"] for pod in self.decision.delete}

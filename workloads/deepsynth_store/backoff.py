@@ -3,6 +3,8 @@
 from enum import Enum
 from typing import Final
 
+from deepsynth_api.delays import compute_delay
+
 
 class Fault(Enum):
     """Why a call may be tried again."""
@@ -40,5 +42,5 @@ def compute_pause(
         return None
     if asked_seconds is not None:
         return asked_seconds + 1 + jitter if asked_seconds <= _LONGEST_ASKED_SECONDS else None
-    growing = _FIRST_SECONDS[fault] * 2.0 ** (tries - 1)
-    return min(growing, _LONGEST_SECONDS[fault]) * (0.5 + jitter / 2)
+    delay = compute_delay(tries, first=_FIRST_SECONDS[fault], longest=_LONGEST_SECONDS[fault])
+    return delay * (0.5 + jitter / 2)

@@ -14,6 +14,7 @@ import logging
 from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
+from deepsynth_api.delays import compute_delay
 from deepsynth_operator.core.errors import ControllerError
 
 Key = TypeVar("Key", bound=Hashable)
@@ -121,7 +122,7 @@ class WorkQueue(Generic[Key]):
 
     def _count_failure(self, key: Key, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1
-        delay = min(FIRST_DELAY_SECONDS * 2.0 ** min(failures - 1, 32), MAX_DELAY_SECONDS)
+        delay = compute_delay(failures, first=FIRST_DELAY_SECONDS, longest=MAX_DELAY_SECONDS)
         # A ControllerError explains itself; anything else is a defect and needs its traceback.
         trace = None if isinstance(error, ControllerError) else error
         _logger.warning("%s: %s; retrying in %.1f s", key, error or type(error).__name__, delay, exc_info=trace)

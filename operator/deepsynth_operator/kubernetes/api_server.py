@@ -16,6 +16,7 @@ import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
 
+from deepsynth_api.delays import compute_delay
 from deepsynth_api.labels import OPERATOR_NAME
 from deepsynth_api.report import REPORT_BYTES
 from deepsynth_api.workload import REPORT_PORT
@@ -210,8 +211,9 @@ class ApiServer:
 
 def _build_delays(retries: int) -> Iterator[float]:
     """Seconds between tries: doubling, and spread so that many requests do not come back together."""
-    for number in range(retries):
-        yield FIRST_DELAY_SECONDS * 2.0**number * random.uniform(0.5, 1.5)  # noqa: S311 - nothing secret
+    for tries in range(1, retries + 1):
+        delay = compute_delay(tries, first=FIRST_DELAY_SECONDS, longest=float("inf"))
+        yield delay * random.uniform(0.5, 1.5)  # noqa: S311 - nothing secret
 
 
 def _check_answer(status: int, retry_after: str | None, text: bytes) -> None:

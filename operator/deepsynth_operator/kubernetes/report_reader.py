@@ -10,6 +10,7 @@ from typing import Final, Literal
 
 import aiohttp
 
+from deepsynth_api.delays import compute_delay
 from deepsynth_api.report import REPORT_BYTES, Report, parse_report
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.core.observed import Manifest
@@ -108,9 +109,9 @@ class ReportReader:
         return self._silent.get(pod["metadata"]["uid"], _Silence())
 
     def _spare(self, pod: Manifest) -> None:
-        times = self._get_silence(pod).times
-        seconds = min(SPARED_SECONDS * 2.0 ** min(times, 16), LONGEST_SPARED_SECONDS)
-        self._silent[pod["metadata"]["uid"]] = _Silence(self._clock() + seconds, times + 1)
+        times = self._get_silence(pod).times + 1
+        seconds = compute_delay(times, first=SPARED_SECONDS, longest=LONGEST_SPARED_SECONDS)
+        self._silent[pod["metadata"]["uid"]] = _Silence(self._clock() + seconds, times)
 
     def _forget(self, now: float) -> None:
         """Pods that nobody has asked about for long are gone."""

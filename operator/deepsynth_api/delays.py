@@ -1,0 +1,13 @@
+"""How long to wait before a try is repeated, wherever something is retried."""
+
+_MAX_DOUBLINGS = 64
+"""Beyond that a float overflows or the limit is reached anyway."""
+
+
+def compute_delay(failures: int, *, first: float, longest: float) -> float:
+    """Seconds (or any unit) to wait after this many failures in a row: `first`, doubled each time, up to `longest`.
+
+    >>> [compute_delay(failures, first=10.0, longest=60.0) for failures in (1, 2, 3, 4, 5)]
+    [10.0, 20.0, 40.0, 60.0, 60.0]
+    """
+    return min(first * 2.0 ** min(max(failures - 1, 0), _MAX_DOUBLINGS), longest)
