@@ -4,7 +4,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from deepsynth_local.report.data import find_folder
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 Resource = Mapping[str, Any]
@@ -72,7 +71,7 @@ def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _resolve(uri: str, runs: RunsFolder) -> str:
-    folder = find_folder(uri, runs)
+    folder = runs.find_folder(uri)
     return uri if folder is None else str(folder)
 
 

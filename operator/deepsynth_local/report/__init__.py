@@ -1,1 +1,9 @@
-"""report.html: one self-contained page about the resources of a run. Reads results; runs and decides nothing."""
+"""report.html: one self-contained page about the resources of a run, without network, scripts or tracking.
+
+    results.py     reads sample pages and training curves from the volumes
+    charts.py      curves -> positions in a drawing
+    sections.py    resource + results -> Section: every text that the page shows about one resource
+    page.py        sections -> HTML, with templates/*.html (Jinja2, everything escaped)
+
+This package only reads: it runs nothing and decides nothing. HTML is written in the templates and nowhere else.
+"""

@@ -1,164 +1,190 @@
-"""One section of the report per resource: what it did, in figures, pages, curves and tables."""
+"""What the report says about one resource, as plain values. How it looks is decided by templates/section.html."""
 
-from collections.abc import Sequence
-from html import escape
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
 
 import yaml
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
-from deepsynth_local.report.charts import NARROW, Series, build_chart, format_number, smooth
-from deepsynth_local.report.data import Curves, SamplePage
-from deepsynth_local.report.html_fragments import (
-    build_details,
-    build_figures,
-    build_pages,
-    build_state,
-    build_table,
-    format_bytes,
-    format_span,
-)
+from deepsynth_local.columns import format_age
+from deepsynth_local.report.charts import NARROW, Chart, Series, build_chart, format_short, smooth
+from deepsynth_local.report.results import Curves, SamplePage
 
-_SWAPPED = (
+_SWAPPED_NOTE: Final = (
     "Swapped: the same labels measured with the pages of other documents. The distance between the two validation "
     "lines is what the model learned from looking at its pages."
 )
 
 
-def build_generation_section(generation: DatasetGeneration, pages: Sequence[SamplePage]) -> str:
+@dataclass(frozen=True)
+class Table:
+    """A table without rows is not shown. state_column: index of a column of states, which get their colour."""
+
+    caption: str
+    header: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    state_column: int | None = None
+
+
+@dataclass(frozen=True)
+class Section:
+    """Everything the page shows about one resource. Empty texts and lists are skipped."""
+
+    kind: str
+    name: str
+    state: str
+    message: str
+    spec: str
+    """As YAML, without the defaults."""
+    places: Mapping[str, str]
+    """Where the results are: label -> URI."""
+    figures: Mapping[str, str]
+    """The numbers that matter: label -> number."""
+    pages: Sequence[SamplePage] = ()
+    main_chart: Chart | None = None
+    side_charts: Sequence[Chart] = ()
+    tables: Sequence[Table] = ()
+    notes: Sequence[str] = ()
+
+    @property
+    def anchor(self) -> str:
+        return f"{self.kind.lower()}-{self.name}"
+
+
+def build_generation_section(generation: DatasetGeneration, pages: Sequence[SamplePage]) -> Section:
     status, progress, output = generation.status, generation.status.progress, generation.status.output
-    made = output or progress
-    figures = {
-        "Documents": f"{made.rows:,}" if made else "",
-        "Pages": f"{made.pages:,}" if made else "",
-        "Size": format_bytes(made.bytes) if made else "",
-        "Pages per second": progress.pages_per_second if progress else "",
-        "Time": format_span(status.start_time, status.completion_time),
-    }
-    dropped = _list_dropped(progress.dropped if progress else [])
-    splits = [[split.name, f"{split.rows:,}"] for split in status.plan.splits] if status.plan else []
-    place = f"<p>{escape(output.uri)} <code>{escape(output.revision[:12])}</code></p>" if output else ""
-    return _build_section(
-        generation,
-        place + build_figures(figures),
-        build_pages(pages),
-        build_table("Documents by split", ["Split", "Documents"], splits),
-        build_table("Rows left out", ["Reason", "Rows"], dropped),
+    counts = output or progress
+    splits = status.plan.splits if status.plan else []
+    return Section(
+        kind=generation.kind,
+        name=generation.metadata.name,
+        state=status.state or "Pending",
+        message=_find_message(generation),
+        spec=_format_spec(generation),
+        places={"Dataset": output.uri, "Revision": output.revision[:12]} if output else {},
+        figures={
+            "Documents": f"{counts.rows:,}" if counts else "",
+            "Pages": f"{counts.pages:,}" if counts else "",
+            "Size": format_bytes(counts.bytes) if counts else "",
+            "Pages per second": progress.pages_per_second if progress else "",
+            "Time": _format_span(status.start_time, status.completion_time),
+        },
+        pages=pages,
+        tables=[
+            Table("Documents by split", ["Split", "Documents"], [[split.name, f"{split.rows:,}"] for split in splits]),
+            Table("Dropped rows", ["Reason", "Rows"], _list_dropped(progress.dropped if progress else [])),
+        ],
     )
 
 
-def build_run_section(run: TrainingRun, curves: Curves) -> str:
-    status, progress = run.status, run.status.progress
-    figures = {
-        "Steps": f"{progress.step:,} of {progress.total_steps:,}" if progress else "",
-        "Training loss": progress.loss if progress else "",
-        **{_name_metric(metric.name): metric.value for metric in status.metrics},
-        "Samples per second": progress.samples_per_second if progress else "",
-        "Restarts": str(status.restarts),
-        "GPU time, seconds": str(status.usage.gpu_seconds or ""),
-        "Time": format_span(status.start_time, status.completion_time),
-    }
-    best = status.best_checkpoint
-    places = [
-        f"<p>{label}: <code>{escape(uri)}</code></p>"
-        for label, uri in (
-            ("Best checkpoint", best.uri if best else ""),
-            ("Model", status.output.uri if status.output else ""),
-        )
-        if uri
-    ]
-    return _build_section(
-        run,
-        "".join(places) + build_figures(figures),
-        _build_charts(curves),
-        build_table(
-            "Training samples left out", ["Reason", "Samples"], _list_dropped(progress.dropped if progress else [])
-        ),
-        _build_attempts(status.attempts),
-        _build_checkpoints(status.checkpoints, best),
-        "".join(f"<p>{escape(note)}</p>" for note in status.notes),
+def build_run_section(run: TrainingRun, curves: Curves) -> Section:
+    status, progress, best = run.status, run.status.progress, run.status.best_checkpoint
+    return Section(
+        kind=run.kind,
+        name=run.metadata.name,
+        state=status.state or "Pending",
+        message=_find_message(run),
+        spec=_format_spec(run),
+        places={
+            "Best checkpoint": best.uri if best else "",
+            "Model": status.output.uri if status.output else "",
+        },
+        figures={
+            "Steps": f"{progress.step:,} of {progress.total_steps:,}" if progress else "",
+            "Training loss": progress.loss if progress else "",
+            **{_name_metric(metric.name): metric.value for metric in status.metrics},
+            "Samples per second": progress.samples_per_second if progress else "",
+            "Restarts": str(status.restarts),
+            "GPU time, seconds": str(status.usage.gpu_seconds or ""),
+            "Time": _format_span(status.start_time, status.completion_time),
+        },
+        main_chart=_build_loss_chart(curves),
+        side_charts=_build_side_charts(curves),
+        tables=[
+            _build_evaluations(curves),
+            Table("Dropped samples", ["Reason", "Samples"], _list_dropped(progress.dropped if progress else [])),
+            _build_attempts(status.attempts),
+            _build_checkpoints(status.checkpoints, best),
+        ],
+        notes=status.notes,
     )
 
 
-def _build_section(resource: DatasetGeneration | TrainingRun, *parts: str) -> str:
-    name, kind = resource.metadata.name, resource.kind
-    state = resource.status.state or "Pending"
-    written = resource.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
-    spec = yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100)
-    return (
-        f'<section id="{kind.lower()}-{escape(name, quote=True)}" aria-label="{kind} {escape(name, quote=True)}">'
-        f'<div class="title"><h2>{escape(name)}</h2>{build_state(state)}<span class="soft">{kind}</span></div>'
-        f"{_build_message(resource)}{''.join(parts)}{build_details('Specification', spec)}</section>"
-    )
+def format_bytes(count: int) -> str:
+    """Decimal units, as disks are sold: 4.2 MB."""
+    value, units = float(count), ["B", "kB", "MB", "GB", "TB"]
+    while value >= 1000 and len(units) > 1:
+        value, units = value / 1000, units[1:]
+    return f"{value:.3g} {units[0]}"
 
 
-def _build_message(resource: DatasetGeneration | TrainingRun) -> str:
-    """What stands on the condition that explains the state."""
+def _find_message(resource: DatasetGeneration | TrainingRun) -> str:
+    """Message of the condition that explains the state."""
     for kind in (ConditionType.FAILED, ConditionType.SUSPENDED, ConditionType.COMPLETE):
         condition = find_condition(resource.status.conditions, kind)
         if condition is not None and condition.status == "True" and condition.message:
-            return f'<p class="soft">{escape(condition.message)}</p>'
+            return condition.message
     return ""
 
 
-def _list_dropped(dropped: Sequence[DroppedRows]) -> list[list[str]]:
-    return [[row.reason, f"{row.rows:,}"] for row in dropped]
+def _format_spec(resource: DatasetGeneration | TrainingRun) -> str:
+    written = resource.spec.model_dump(mode="json", by_alias=True, exclude_defaults=True)
+    return yaml.safe_dump(written, sort_keys=False, allow_unicode=True, width=100)
 
 
-def _build_charts(curves: Curves) -> str:
-    loss = build_chart(
-        "Loss",
-        "step",
-        "per label token",
-        [
-            Series("training, each step", "blue", curves.loss, faint=True),
-            Series("training", "blue", smooth(curves.loss)),
-            Series("validation", "orange", curves.validation_loss),
-            Series("validation, pages swapped", "violet", curves.validation_loss_swapped),
-        ],
-    )
-    speed = build_chart(
-        "Throughput", "step", "samples per second", [Series("samples/s", "green", curves.samples_per_second)], NARROW
-    )
-    rate = build_chart("Learning rate", "step", "", [Series("learning rate", "blue", curves.learning_rate)], NARROW)
-    norm = build_chart("Gradient norm", "step", "", [Series("before clipping", "violet", curves.grad_norm)], NARROW)
-    note = f'<p class="soft">{_SWAPPED}</p>' if curves.validation_loss_swapped else ""
-    return f'{loss}{note}<div class="charts">{speed}{norm}{rate}</div>' + _build_evaluations(curves)
+def _build_loss_chart(curves: Curves) -> Chart | None:
+    lines = [
+        Series("training, each step", "blue", curves.loss, faint=True),
+        Series("training", "blue", smooth(curves.loss)),
+        Series("validation", "orange", curves.validation_loss),
+        Series("validation, pages swapped", "violet", curves.validation_loss_swapped),
+    ]
+    return build_chart("Loss", "per label token", lines, note=_SWAPPED_NOTE if curves.validation_loss_swapped else "")
 
 
-def _build_evaluations(curves: Curves) -> str:
+def _build_side_charts(curves: Curves) -> list[Chart]:
+    charts = [
+        ("Throughput", "samples per second", Series("samples/s", "green", curves.samples_per_second)),
+        ("Gradient norm", "", Series("before clipping", "violet", curves.grad_norm)),
+        ("Learning rate", "", Series("learning rate", "blue", curves.learning_rate)),
+    ]
+    drawn = (build_chart(title, unit, [series], width=NARROW) for title, unit, series in charts)
+    return [chart for chart in drawn if chart is not None]
+
+
+def _build_evaluations(curves: Curves) -> Table:
     swapped = dict(curves.validation_loss_swapped)
     rows = [
-        [f"{step:.0f}", format_number(value), format_number(swapped[step]) if step in swapped else ""]
-        for step, value in curves.validation_loss
+        [f"{step:.0f}", format_short(loss), format_short(swapped[step]) if step in swapped else ""]
+        for step, loss in curves.validation_loss
     ]
-    return build_table("Evaluations", ["Step", "Validation loss", "With pages swapped"], rows)
+    return Table("Evaluations", ["Step", "Validation loss", "With pages swapped"], rows)
 
 
-def _build_attempts(attempts: Sequence[Attempt]) -> str:
+def _build_attempts(attempts: Sequence[Attempt]) -> Table:
+    header = ["Attempt", "Outcome", "Reason", "Time", "Steps", "Exit code", "Rank", "Message"]
     rows = [
         [
             str(attempt.number),
             attempt.outcome or "Running",
             attempt.reason,
-            format_span(attempt.start_time, attempt.end_time),
-            _format_steps(attempt),
+            _format_span(attempt.start_time, attempt.end_time),
+            "" if attempt.last_step is None else f"{attempt.resumed_from_step or 0} to {attempt.last_step}",
             "" if attempt.exit_code is None else str(attempt.exit_code),
             "" if attempt.rank is None else str(attempt.rank),
             attempt.message,
         ]
         for attempt in attempts
     ]
-    header = ["Attempt", "Outcome", "Reason", "Time", "Steps", "Exit code", "Rank", "Message"]
-    return build_table("Attempts", header, rows, states=1)
+    return Table("Attempts", header, rows, state_column=1)
 
 
-def _format_steps(attempt: Attempt) -> str:
-    return "" if attempt.last_step is None else f"{attempt.resumed_from_step or 0} to {attempt.last_step}"
-
-
-def _build_checkpoints(checkpoints: Sequence[CheckpointStatus], best: CheckpointStatus | None) -> str:
+def _build_checkpoints(checkpoints: Sequence[CheckpointStatus], best: CheckpointStatus | None) -> Table:
+    header = ["Step", "Validation loss", "Size", "Saved", "sha256", "Folder"]
     rows = [
         [
             str(checkpoint.step) + (" (best)" if best and best.step == checkpoint.step else ""),
@@ -170,8 +196,17 @@ def _build_checkpoints(checkpoints: Sequence[CheckpointStatus], best: Checkpoint
         ]
         for checkpoint in checkpoints
     ]
-    return build_table("Checkpoints", ["Step", "Validation loss", "Size", "Saved", "sha256", "Folder"], rows)
+    return Table("Checkpoints", header, rows)
+
+
+def _list_dropped(dropped: Sequence[DroppedRows]) -> list[list[str]]:
+    return [[row.reason, f"{row.rows:,}"] for row in dropped]
+
+
+def _format_span(start: datetime | None, end: datetime | None) -> str:
+    return format_age((end - start).total_seconds()) if start and end else ""
 
 
 def _name_metric(name: str) -> str:
+    """validation_loss -> Validation loss."""
     return name.replace("_", " ").capitalize()

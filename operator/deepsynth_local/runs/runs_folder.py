@@ -16,6 +16,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
+from urllib.parse import unquote, urlparse
 
 from deepsynth_api.errors import ConfigurationError
 
@@ -35,6 +36,13 @@ class RunsFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    def find_folder(self, uri: str) -> Path | None:
+        """The folder of a file:// or pvc:// URI on this machine; None for the Hub."""
+        parsed = urlparse(uri)
+        if parsed.scheme == "pvc":
+            return self.volumes / parsed.netloc / unquote(parsed.path).lstrip("/")
+        return Path(unquote(parsed.path)) if parsed.scheme == "file" else None
 
     def log_file(self, pod: str) -> Path:
         return self.path / "logs" / f"{pod}.log"
@@ -67,7 +75,8 @@ class RunsFolder:
         except BlockingIOError as error:
             os.close(handle)
             raise ConfigurationError(
-                f"{self.path}: another deepsynth command works in this folder; wait for it, stop it, or use --runs"
+                f"{self.path}: another deepsynth command is using this folder; wait for it, stop it, "
+                "or choose another folder with --runs"
             ) from error
         try:
             yield

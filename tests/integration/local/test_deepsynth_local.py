@@ -232,7 +232,7 @@ def test_a_second_command_in_the_same_folder_is_refused_and_a_killed_one_is_take
     workplace.wait_for("waiting")
     workplace.wait_for_attempt()
     assert workplace.run() == 64
-    assert "another deepsynth command works in this folder" in capsys.readouterr().err
+    assert "another deepsynth command is using this folder" in capsys.readouterr().err
     command.kill()
     command.communicate()
 

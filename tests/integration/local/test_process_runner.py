@@ -9,7 +9,6 @@ from typing import Any
 
 import pytest
 
-from deepsynth_api.errors import ConfigurationError
 from deepsynth_local.processes import leftovers, process_runner
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import find_processes, kill_processes
@@ -234,22 +233,3 @@ def test_pods_of_a_command_that_was_killed_are_found_and_ended(tmp_path: Path) -
     assert len(find_processes(RUNS_MARKER, str(tmp_path))) == 1
     assert kill_processes(RUNS_MARKER, str(tmp_path)) == 1
     assert find_processes(RUNS_MARKER, str(tmp_path)) == []
-
-
-def test_a_runs_folder_belongs_to_one_command_at_a_time(tmp_path: Path) -> None:
-    runs = RunsFolder.open(tmp_path)
-    with (
-        runs.lock(),
-        pytest.raises(ConfigurationError, match="another deepsynth command works in this folder"),
-        runs.lock(),
-    ):
-        pass
-    with runs.lock():
-        pass
-
-
-def test_a_runs_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
-    (tmp_path / "file").write_text("")
-
-    with pytest.raises(ConfigurationError, match="choose another folder with --runs"):
-        RunsFolder.open(tmp_path / "file" / "runs")

@@ -9,8 +9,6 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
-from deepsynth_local.report.data import find_folder, read_curves, read_sample_pages
-from deepsynth_local.report.html_fragments import format_bytes
 from deepsynth_local.report.page import build_report, write_report
 from deepsynth_local.runs.runs_folder import RunsFolder
 
@@ -23,13 +21,13 @@ def runs(tmp_path: Path) -> RunsFolder:
     return RunsFolder.open(tmp_path)
 
 
-def write_pages(folder: Path, count: int) -> None:
+def write_pages(folder: Path, count: int, *, text: str = "text", summary: str = "sum <b>mary</b> ") -> None:
     (folder / "data").mkdir(parents=True)
     rows = [
         {
             "image": {"bytes": b"\x89PNG" + bytes([index]), "path": None},
-            "text": f"text {index}",
-            "summary": "sum <b>mary</b> " + "long " * 60,
+            "text": f"{text} {index}",
+            "summary": summary + "long " * 60,
             "page": 0,
             "num_pages": 1,
             "source_dataset": "docstrings",
@@ -63,33 +61,37 @@ COMPLETE: dict[str, Any] = {
 }
 
 
-class Collector(HTMLParser):
-    """Tags that are open, the addresses a browser would ask for, and the text."""
+VOID_TAGS = {"meta", "img", "line", "circle", "polyline"}
 
-    def __init__(self) -> None:
+
+class Collector(HTMLParser):
+    """The text of a page, its tags and attributes. Fails when tags are not closed in order."""
+
+    def __init__(self, page: str) -> None:
         super().__init__()
         self.open: list[str] = []
+        self.tags: set[str] = set()
+        self.attributes: set[str] = set()
         self.addresses: list[str] = []
+        """What a browser would load or follow."""
         self.text = ""
+        self.feed(page)
+        self.close()
+        assert self.open == []
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        if tag not in {"meta", "img", "line", "circle", "polyline"}:
-            self.open.append(tag)
+        self.tags.add(tag)
+        self.attributes.update(name for name, _ in attrs)
         self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
+        if tag not in VOID_TAGS:
+            self.open.append(tag)
 
     def handle_endtag(self, tag: str) -> None:
-        if tag in self.open:
+        if tag not in VOID_TAGS:
             assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
         self.text += data
-
-
-def collect(page: str) -> Collector:
-    collector = Collector()
-    collector.feed(page)
-    assert collector.open == []
-    return collector
 
 
 def test_the_report_of_a_dataset_shows_its_pages_inside_the_file(runs: RunsFolder) -> None:
@@ -98,7 +100,7 @@ def test_the_report_of_a_dataset_shows_its_pages_inside_the_file(runs: RunsFolde
     dropped = {"dropped": [{"reason": "Duplicate", "rows": 3}]}
     status = {**COMPLETE, "output": {**output, "manifestSha256": "x"}, "progress": dropped}
 
-    page = collect(build_report([build_generation(**status)], runs, NOW))
+    page = Collector(build_report([build_generation(**status)], runs, NOW))
 
     images = [address for address in page.addresses if address.startswith("data:image/png;base64,")]
     assert len(images) == 8
@@ -109,16 +111,11 @@ def test_the_report_of_a_dataset_shows_its_pages_inside_the_file(runs: RunsFolde
 
 
 def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFolder) -> None:
-    for step, name in ((9, "step-9"), (10, "step-10"), (11, "step-11.tmp-attempt-1")):
-        folder = runs.volumes / "demo/checkpoints" / name
-        folder.mkdir(parents=True)
-        lines = [
-            json.dumps({"step": index, "loss": 9.0 - index / 10, "samples_per_second": 7.5})
-            for index in range(1, step + 1)
-        ]
-        lines += ["not json", "[1]", json.dumps({"step": 1, "loss": float("nan")})]
-        lines += [json.dumps({"step": 5, "validation_loss": 3.25, "validation_loss_swapped": 4.5})]
-        (folder / "metrics.jsonl").write_text("\n".join(lines))
+    folder = runs.volumes / "demo/checkpoints/step-10"
+    folder.mkdir(parents=True)
+    records = [{"step": step, "loss": 9.0 - step / 10, "samples_per_second": 7.5} for step in range(1, 11)]
+    evaluation = {"step": 5, "validation_loss": 3.25, "validation_loss_swapped": 4.5}
+    (folder / "metrics.jsonl").write_text("\n".join(map(json.dumps, [*records, evaluation])))
     checkpoint = {"step": 10, "uri": "pvc://demo/checkpoints/step-10", "time": TIME, "bytes": 1, "loss": "3.25"}
     attempt = {"number": 1, "startTime": TIME, "job": "j", "outcome": "Failed", "rank": 1, "message": "killed <9>"}
     status = {
@@ -132,7 +129,7 @@ def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFol
     }
 
     text = build_report([build_run(**status)], runs, NOW)
-    page = collect(text)
+    page = Collector(text)
 
     assert "training from 8.9 to" in text
     for expected in ("10 (best)", "killed <9>", "0 to 7", "Validation loss", "step-8 was damaged", "4.5", "read-<i>"):
@@ -140,25 +137,69 @@ def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFol
     assert "Throughput: samples/s from 7.5 to 7.5" in text
     assert "LabelTooLong" in page.text
     assert "1,234" in page.text
-    assert len(read_curves(runs.volumes / "demo/checkpoints").loss) == 10
 
 
 def test_a_resource_that_has_done_nothing_yet_has_a_section_too(runs: RunsFolder) -> None:
     path = write_report([build_generation(), build_run()], runs, NOW)
 
     text = path.read_text()
-    collect(text)
+    Collector(text)
     assert text.count(">Pending<") == 4
     assert path == runs.path / "report.html"
 
 
-def test_places_on_this_machine_are_found_and_the_hub_is_not(runs: RunsFolder) -> None:
-    assert find_folder("pvc://claim/a/b", runs) == runs.volumes / "claim/a/b"
-    assert find_folder("file:///data/a%20b", runs) == Path("/data/a b")
-    assert find_folder("hf://datasets/a/b", runs) is None
-    assert read_sample_pages(runs.path / "nothing") == []
+HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(2)> {{ 7 * 7 }} {% raw %} javascript:alert(3)"""
 
 
-@pytest.mark.parametrize(("count", "text"), [(0, "0 B"), (999, "999 B"), (12_300_000, "12.3 MB"), (5e15, "5e+03 TB")])
-def test_bytes_are_shown_in_decimal_units(count: int, text: str) -> None:
-    assert format_bytes(count) == text
+def spoil(resource: DatasetGeneration | TrainingRun) -> dict[str, Any]:
+    """The resource with a hostile name and a hostile value in its spec."""
+    written = resource.model_dump(mode="json", by_alias=True)
+    written["metadata"]["name"] = HOSTILE
+    written["spec"]["template"] = {"env": [{"name": "A", "value": HOSTILE}]}
+    return written
+
+
+def test_untrusted_text_stays_text_everywhere_on_the_page(runs: RunsFolder) -> None:
+    """Names, messages, URIs, pages and notes are untrusted: none of them makes a tag, an attribute or a link."""
+    write_pages(runs.volumes / "demo/pages", 1, text=HOSTILE, summary=HOSTILE)
+    condition = {"type": "Failed", "status": "True", "reason": HOSTILE, "message": HOSTILE, "lastTransitionTime": TIME}
+    dropped = [{"reason": HOSTILE, "rows": 1}]
+    output = {
+        "uri": "javascript:alert(4)",
+        "revision": HOSTILE,
+        "rows": 1,
+        "pages": 1,
+        "bytes": 1,
+        "manifestSha256": HOSTILE,
+    }
+    generation = build_generation(
+        state="Failed", conditions=[condition], output=output, progress={"dropped": dropped, "pagesPerSecond": HOSTILE}
+    )
+    checkpoint = {"step": 1, "uri": "javascript:alert(5)", "time": TIME, "loss": HOSTILE, "sha256": HOSTILE}
+    run = build_run(
+        state="Failed",
+        conditions=[condition],
+        notes=[HOSTILE],
+        checkpoints=[checkpoint],
+        bestCheckpoint=checkpoint,
+        metrics=[{"name": HOSTILE, "value": HOSTILE}],
+        attempts=[{"number": 1, "startTime": TIME, "job": "j", "reason": HOSTILE, "message": HOSTILE}],
+    )
+    resources = [DatasetGeneration.model_validate(spoil(generation)), TrainingRun.model_validate(spoil(run))]
+
+    page = Collector(build_report(resources, runs, NOW))
+
+    assert page.tags.isdisjoint({"script", "iframe", "object", "form"})
+    assert not [name for name in page.attributes if name.startswith("on")]
+    assert all(address.startswith(("#", "data:image/png;base64,")) for address in page.addresses)
+    assert len([address for address in page.addresses if not address.startswith("#")]) == 1, "only the page's picture"
+    assert page.text.count(HOSTILE) >= 12
+
+
+def test_the_page_loads_nothing_from_elsewhere(runs: RunsFolder) -> None:
+    text = build_report([build_generation(), build_run()], runs, NOW)
+
+    assert "http:" not in text
+    assert "https:" not in text
+    assert "url(" not in text
+    assert "@import" not in text

@@ -1,36 +1,38 @@
-"""Read what the report shows and status does not hold: sample pages and the curves beside the checkpoints."""
+"""Read what the report shows and a resource's status does not hold: sample pages and training curves."""
 
+import base64
 import json
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
-from urllib.parse import unquote, urlparse
 
 from deepsynth_local.report.charts import Point
-from deepsynth_local.runs.runs_folder import RunsFolder
 
-SAMPLE_PAGES: Final = 8
+MAX_SAMPLE_PAGES: Final = 8
 METRICS_FILE: Final = "metrics.jsonl"
 _READ_ROWS: Final = 256
 
 
 @dataclass(frozen=True)
 class SamplePage:
-    """One page. png: the file's bytes."""
+    """One page of a dataset. png: the file's bytes. page: counted from 0, of `pages` in its document."""
 
     png: bytes
     text: str
     summary: str
     page: int
     pages: int
-    source: str
+
+    @property
+    def base64(self) -> str:
+        return base64.b64encode(self.png).decode()
 
 
 @dataclass(frozen=True)
 class Curves:
-    """Points (step, value) of one training run."""
+    """Points (step, value) of one training run; the fields have the names of the lines in metrics.jsonl."""
 
     loss: list[Point] = field(default_factory=list)
     learning_rate: list[Point] = field(default_factory=list)
@@ -40,19 +42,11 @@ class Curves:
     validation_loss_swapped: list[Point] = field(default_factory=list)
 
 
-def find_folder(uri: str, runs: RunsFolder) -> Path | None:
-    """The folder of a file:// or pvc:// URI on this machine; None for the Hub."""
-    parsed = urlparse(uri)
-    if parsed.scheme == "pvc":
-        return runs.volumes / parsed.netloc / unquote(parsed.path).lstrip("/")
-    return Path(unquote(parsed.path)) if parsed.scheme == "file" else None
+def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[SamplePage]:
+    """Pages spread over the first rows of a dataset's folder: of each stretch of rows the page with most text."""
+    import pyarrow.parquet as pq  # slow to import, and only the report needs it
 
-
-def read_sample_pages(folder: Path, count: int = SAMPLE_PAGES) -> list[SamplePage]:
-    """Pages spread over the first rows of the dataset in `folder`, the fullest of each stretch."""
-    import pyarrow.parquet as pq  # start-up time: only the report needs it
-
-    files = sorted(folder.glob("data/*.parquet"))
+    files = sorted(dataset.glob("data/*.parquet"))
     if not files:
         return []
     with pq.ParquetFile(files[0]) as file:
@@ -64,9 +58,9 @@ def read_sample_pages(folder: Path, count: int = SAMPLE_PAGES) -> list[SamplePag
 
 
 def read_curves(checkpoints: Path) -> Curves:
-    """The curve of the newest checkpoint: each holds the whole curve up to its step."""
+    """The curves of the newest checkpoint: each checkpoint holds the whole curve up to its step."""
     curves = Curves()
-    for record in _read_lines(_find_metrics(checkpoints)):
+    for record in _read_records(_find_metrics(checkpoints)):
         step = record.get("step")
         for name in curves.__dataclass_fields__:
             value = record.get(name)
@@ -82,7 +76,6 @@ def _build_page(record: Mapping[str, Any]) -> SamplePage:
         summary=record["summary"],
         page=record["page"],
         pages=record["num_pages"],
-        source=record["source_dataset"],
     )
 
 
@@ -91,8 +84,8 @@ def _find_metrics(checkpoints: Path) -> Path | None:
     return max(files, key=lambda file: int(file.parent.name[5:]), default=None)
 
 
-def _read_lines(file: Path | None) -> list[dict[str, Any]]:
-    """Lines that are no JSON objects are passed over: a report must not fail on one of them."""
+def _read_records(file: Path | None) -> list[dict[str, Any]]:
+    """The JSON objects of a file, one a line. Other lines are skipped: a broken one must not fail the report."""
     records: list[dict[str, Any]] = []
     for line in file.read_text(encoding="utf-8").splitlines() if file else ():
         try:

@@ -1,0 +1,28 @@
+import json
+from pathlib import Path
+
+from deepsynth_local.report.results import read_curves, read_sample_pages
+
+
+def write_metrics(folder: Path, *lines: str) -> None:
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("\n".join(lines))
+
+
+def test_the_curves_are_those_of_the_newest_finished_checkpoint(tmp_path: Path) -> None:
+    for name, loss in (("step-9", 2.0), ("step-10", 1.5), ("step-11.tmp-attempt-1", 1.0)):
+        write_metrics(tmp_path / name, json.dumps({"step": 1, "loss": loss}))
+
+    assert read_curves(tmp_path).loss == [(1.0, 1.5)]
+
+
+def test_lines_that_are_not_measurements_are_skipped(tmp_path: Path) -> None:
+    not_finite = json.dumps({"step": 1, "loss": float("nan")})
+    write_metrics(tmp_path / "step-2", "not json", "[1]", not_finite, json.dumps({"step": 2, "loss": 3.0}))
+
+    assert read_curves(tmp_path).loss == [(2.0, 3.0)]
+
+
+def test_a_folder_without_results_gives_neither_pages_nor_curves(tmp_path: Path) -> None:
+    assert read_sample_pages(tmp_path / "nothing") == []
+    assert read_curves(tmp_path / "nothing").loss == []

@@ -1,0 +1,33 @@
+from pathlib import Path
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_local.runs.runs_folder import RunsFolder
+
+
+def test_a_runs_folder_belongs_to_one_command_at_a_time(tmp_path: Path) -> None:
+    runs = RunsFolder.open(tmp_path)
+    with (
+        runs.lock(),
+        pytest.raises(ConfigurationError, match="another deepsynth command is using this folder"),
+        runs.lock(),
+    ):
+        pass
+    with runs.lock():
+        pass
+
+
+def test_a_runs_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(ConfigurationError, match="choose another folder with --runs"):
+        RunsFolder.open(tmp_path / "file" / "runs")
+
+
+def test_uris_of_volumes_and_files_have_a_folder_here_and_the_hub_has_none(tmp_path: Path) -> None:
+    runs = RunsFolder(tmp_path)
+
+    assert runs.find_folder("pvc://claim/a/b") == runs.volumes / "claim/a/b"
+    assert runs.find_folder("file:///data/a%20b") == Path("/data/a b")
+    assert runs.find_folder("hf://datasets/a/b") is None
