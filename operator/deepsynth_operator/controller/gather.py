@@ -27,7 +27,7 @@ from deepsynth_operator.core.observed import (
     ObservedRun,
     is_owned_by,
 )
-from deepsynth_operator.decisions.shared.lost_node import is_overdue
+from deepsynth_operator.decisions.shared.pods import is_overdue
 
 
 async def gather_run(cluster: Cluster, run: TrainingRun, now: datetime) -> ObservedRun:

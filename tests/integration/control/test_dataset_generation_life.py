@@ -212,7 +212,7 @@ def test_a_plan_without_documents_fails_with_the_remedy(control: Controller) -> 
     plan(control, shards=0)
     assert get_failed(control)[1:] == (
         "NoRows",
-        "the plan left no document to render; see progress.dropped and spec.filters",
+        "the plan has no document to render; see progress.dropped and spec.filters",
     )
 
 

@@ -10,7 +10,12 @@ from datetime import datetime
 
 from deepsynth_api.report import PublishReport, RenderReport
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlanStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import (
+    DroppedRows,
+    GenerationProgress,
+    GenerationSummary,
+    PlanStatus,
+)
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.indexes import count_indexes
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
@@ -19,7 +24,7 @@ from deepsynth_operator.decisions.shared.numbers import compute_percentage, esti
 def compute_rendering(
     status: DatasetGenerationStatus, job: ObservedJob, pods: Sequence[ObservedPod], now: datetime
 ) -> GenerationProgress:
-    """Progress while the render Job is at work. The old one as it is when nothing that is shown has changed."""
+    """Progress while the render Job runs. The old progress itself if nothing that is shown has changed."""
     old, plan = status.progress or GenerationProgress(), status.plan
     reports = list(_collect_reports(pods).values())
     working = [pod.report.render for pod in pods if not pod.has_ended and pod.report and pod.report.render]
@@ -48,7 +53,7 @@ def compute_rendering(
 def compute_waiting(
     old: GenerationProgress | None, pods: Sequence[ObservedPod], now: datetime
 ) -> GenerationProgress | None:
-    """Progress while plan or publish is at work: the old one, but for what its pod waits for."""
+    """Progress while plan or publish runs: the old one, with what its pod waits for."""
     waiting = _find_waiting(pods)
     if waiting == (old.waiting if old else ""):
         return old
@@ -76,16 +81,26 @@ def compute_published(old: GenerationProgress | None, report: PublishReport, now
     )
 
 
+def drop_progress(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
+    """`status` without what changes from page to page."""
+    return status.updated(
+        progress=None,
+        summary=GenerationSummary(),
+        conditions=[condition.updated(message="") for condition in status.conditions],
+    )
+
+
 def _find_waiting(pods: Iterable[ObservedPod]) -> str:
-    """The first that any of the pods at work tells."""
+    """What the first waiting pod says it waits for; empty if none waits."""
     reports = [pod.report for pod in pods if pod.report is not None and not pod.has_ended]
     parts = [report.plan or report.render or report.publish for report in reports]
     return next((part.waiting for part in parts if part is not None and part.waiting), "")
 
 
 def _measure_rate(pods: Iterable[ObservedPod]) -> float | None:
-    """Pages a second over the pods that are done, start-up and gaps included. None when none of them drew anything:
-    a pod that finds its shard rendered reports its pages, but no rate.
+    """Pages per second over the pods that are done, start-up and gaps included; None if none of them drew anything.
+
+    A pod that finds its shard already rendered reports its pages, but no rate.
     """
     done = [
         (pod.started, pod.finished, pod.report.render.pages)
@@ -99,7 +114,7 @@ def _measure_rate(pods: Iterable[ObservedPod]) -> float | None:
 
 
 def _collect_reports(pods: Iterable[ObservedPod]) -> dict[int, RenderReport]:
-    """The report of each shard that tells most: of two pods of one shard, the one that came further."""
+    """The report of each shard, by index. If two pods worked on a shard: the report of the one that got further."""
     best: dict[int, RenderReport] = {}
     for pod in pods:
         report = pod.report.render if pod.report else None

@@ -1,14 +1,23 @@
-"""What a decision is: the status to write, then what to do, then what to say."""
+"""The vocabulary of decisions: what a decision is made of, and the words for how things stand and how they ended."""
 
 from dataclasses import dataclass
-from typing import Generic, Literal, TypeVar
+from datetime import UTC, datetime
+from typing import Final, Generic, TypeVar
 
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, TrainingRunStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunState
+from deepsynth_operator.core.cluster import EventType
 
-StatusT = TypeVar("StatusT", DatasetGenerationStatus, TrainingRunStatus)
+Status = TypeVar("Status", DatasetGenerationStatus, TrainingRunStatus)
+State = TypeVar("State", RunState, GenerationState)
 
-RESYNC_SECONDS = 300.0
+RESYNC_SECONDS: Final = 300.0
 """An unfinished resource is looked at this often even when no event comes: events get lost."""
+MAX_CONDITION_MESSAGE: Final = 2048
+MAX_ENTRY_MESSAGE: Final = 1024
+"""Characters of a message in status.attempts, status.jobs and status.lastFailure: several of them are kept."""
+END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,24 +47,63 @@ class SetParallelism:
 Action = CreateJob | DeleteJob | SetParallelism
 
 
-EventType = Literal["Normal", "Warning"]
-
-
 @dataclass(frozen=True, slots=True)
 class Event:
+    """What `kubectl describe` shows once."""
+
     type: EventType
     reason: str
     message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Decision(Generic[StatusT]):
-    """Order matters: the status is written before any action, and events go out only after it.
+class Decision(Generic[Status]):
+    """In this order: the status is written, then Events are emitted, then actions are taken.
 
-    requeue_after: seconds until the resource should be looked at again if nothing happens; None: never.
+    requeue_after: seconds until the resource should be reconciled again if nothing happens; None: never.
     """
 
-    status: StatusT
+    status: Status
     actions: tuple[Action, ...] = ()
     events: tuple[Event, ...] = ()
     requeue_after: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Situation(Generic[State]):
+    """Where an unfinished or just finished resource stands: status.state, and the reason and message of its conditions.
+
+    accepted: its first child or its wait exists, so GitOps tools need not wait any longer. Stays true once it was.
+    check_after: seconds until the resource should be reconciled again if no event comes.
+    """
+
+    state: State
+    reason: str
+    message: str
+    accepted: bool = True
+    check_after: float = RESYNC_SECONDS
+
+
+@dataclass(frozen=True, slots=True)
+class Verdict:
+    """Why a resource has failed for good."""
+
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an attempt or a Job is over.
+
+    rank, node, step, exit_code: where it failed, if known. time: when the container ended, in UTC.
+    """
+
+    outcome: AttemptOutcome
+    reason: str
+    message: str
+    exit_code: int | None = None
+    rank: int | None = None
+    node: str | None = None
+    step: int | None = None
+    time: datetime | None = None

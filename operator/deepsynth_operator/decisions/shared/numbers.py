@@ -1,9 +1,9 @@
-"""Numbers as people read them, rounded so that a status does not change when nothing happened."""
+"""Numbers for people, rounded so that a status does not change when nothing happened."""
 
 from datetime import datetime, timedelta
 from typing import Final
 
-_LONGEST_ESTIMATE: Final = timedelta(days=3650)
+_MAX_ESTIMATE: Final = timedelta(days=3650)
 
 
 def format_number(value: float | None) -> str:
@@ -27,10 +27,15 @@ def format_duration(duration: timedelta) -> str:
 
 
 def estimate_end(seconds: float, now: datetime) -> datetime | None:
-    """`now` and so many seconds; None beyond ten years, which is no estimate: the numbers are a pod's."""
-    return now + timedelta(seconds=round(seconds)) if 0 <= seconds <= _LONGEST_ESTIMATE.total_seconds() else None
+    """`now` plus `seconds`; None if negative or beyond ten years: the number comes from a pod, which is not trusted."""
+    return now + timedelta(seconds=round(seconds)) if 0 <= seconds <= _MAX_ESTIMATE.total_seconds() else None
 
 
 def compute_percentage(done: int, total: int) -> int:
     """Rounded down, so that 100 means all."""
     return min(100 * done // total, 100) if total > 0 else 0
+
+
+def format_eta(end: datetime | None, updated: datetime | None) -> str:
+    """Time left as of the last update, so that the text only changes with an update. Empty when unknown."""
+    return format_duration(end - updated) if end is not None and updated is not None else ""

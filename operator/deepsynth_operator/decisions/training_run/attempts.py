@@ -1,6 +1,6 @@
-"""status.attempts: one entry per try to run all processes together, written before its Job is created.
+"""status.attempts: one entry each time all processes are to run together, written before its Job is created.
 
-Attempt number and Job name are two things: a Job that the queue took back and runs again is another attempt.
+Attempt number and Job name are two things: when a queue evicts a Job and admits it again, that is another attempt.
 """
 
 from collections.abc import Sequence
@@ -12,10 +12,9 @@ from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS
 
-KEPT_ATTEMPTS: Final = 10
+MAX_KEPT_ATTEMPTS: Final = 10
 REQUEUED: Final = "RequeuedByQueue"
 """Reason of an attempt whose Job the queue suspended: the same Job runs again."""
-SUSPENDED: Final = "SuspendedByUser"
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 _COUNTED: Final[frozenset[AttemptOutcome]] = frozenset({"Failed", "Hung"})
 
@@ -31,7 +30,7 @@ def get_live(status: TrainingRunStatus) -> Attempt | None:
 
 
 def is_requeued(attempt: Attempt | None) -> bool:
-    """Whether the queue took its Job back. The outcome is asked for too: a failure's reason is what its pod said."""
+    """Whether a queue evicted its Job. The outcome is checked too: the reason of a failure may be any word of a pod."""
     return attempt is not None and attempt.outcome == "Suspended" and attempt.reason == REQUEUED
 
 
@@ -40,7 +39,7 @@ def replace_last(status: TrainingRunStatus, attempt: Attempt) -> TrainingRunStat
 
 
 def select_pods(status: TrainingRunStatus, children: Children) -> list[ObservedPod]:
-    """Pods of the last attempt. Of a Job that two attempts share, those since it was last admitted."""
+    """Pods of the last attempt. If two attempts share the Job: those created since it was last admitted."""
     last = get_last(status)
     if last is None:
         return []
@@ -58,7 +57,7 @@ def start_attempt(status: TrainingRunStatus, job: str, image: str, now: datetime
     is_restart = last is not None and last.outcome != "Suspended"
     progress = status.progress.updated(phase="", estimated_completion_time=None) if status.progress else None
     return status.updated(
-        attempts=[*status.attempts, attempt][-KEPT_ATTEMPTS:],
+        attempts=[*status.attempts, attempt][-MAX_KEPT_ATTEMPTS:],
         restarts=status.restarts + is_restart,
         progress=progress,
     )
@@ -74,25 +73,38 @@ def resume_job(status: TrainingRunStatus, job: ObservedJob, now: datetime) -> Tr
 def observe_start(
     attempt: Attempt, job: ObservedJob | None, pods: Sequence[ObservedPod], num_nodes: int, now: datetime
 ) -> Attempt:
-    """Note the Job's uid, when the first container started, and when all pods had."""
+    """Record the Job's uid, when the first container started, and when all pods had started."""
     started = [pod.started for pod in pods if pod.started is not None]
-    everyone = len({pod.index for pod in pods if pod.started is not None}) >= num_nodes
+    all_started = len({pod.index for pod in pods if pod.started is not None}) >= num_nodes
     return attempt.updated(
         job_uid=attempt.job_uid or (job.uid if job else ""),
         held_time=attempt.held_time or min(started, default=None),
-        running_time=attempt.running_time or (now if everyone else None),
+        running_time=attempt.running_time or (now if all_started else None),
     )
 
 
 def end_attempt(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> TrainingRunStatus:
-    """Put `attempt`, which has its outcome, to its end, and count it. An attempt ends once, so it counts once."""
+    """End `attempt`, which has its outcome, and count it. An attempt ends once, so it counts once."""
     progressed = attempt.saved_step is not None or attempt.outcome == "Succeeded"
-    # What a person or the queue takes back says nothing about the run; how often it may, the queue decides.
+    # A suspension by a user or a queue says nothing about the run, so it does not count.
     fruitless = 0 if progressed else status.attempts_without_progress + (attempt.outcome != "Suspended")
     return replace_last(status, attempt.updated(end_time=now)).updated(
         failures=status.failures + (attempt.outcome in _COUNTED),
         attempts_without_progress=fruitless,
     )
+
+
+def describe_attempt(attempt: Attempt) -> str:
+    """One line on how an attempt ended: `attempt 2 Failed: OutOfMemory (rank 3, node n1, exit code 137): ...`."""
+    details = [
+        f"rank {attempt.rank}" if attempt.rank is not None else "",
+        f"node {attempt.node}" if attempt.node else "",
+        f"exit code {attempt.exit_code}" if attempt.exit_code is not None else "",
+    ]
+    place = ", ".join(detail for detail in details if detail)
+    where = f" ({place})" if place else ""
+    message = f": {attempt.message}" if attempt.message else ""
+    return f"attempt {attempt.number} {attempt.outcome}: {attempt.reason}{where}{message}"
 
 
 def get_grace(run: TrainingRun) -> timedelta:

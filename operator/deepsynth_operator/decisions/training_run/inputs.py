@@ -1,7 +1,7 @@
 """spec.datasets and spec.model.trainingRunRef: waiting for what other resources produce, and pinning it.
 
-A DatasetGeneration that is missing, unfinished or failed is waited for: it can still be applied, or deleted and
-applied again. What was pinned once stays, whatever becomes of the other resource.
+The run waits for a DatasetGeneration that is missing, unfinished or failed: it can still be applied, or deleted and
+applied again. What was pinned once stays pinned, even if the other resource changes or disappears.
 """
 
 from collections.abc import Iterable, Sequence
@@ -15,7 +15,7 @@ from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDatase
 from deepsynth_operator.core.observed import ObservedPod, ObservedRun
 
 FAILED_WAITS: Final = frozenset({"DatasetFailed", "ModelFailed"})
-"""Reasons to wait until a person mends something."""
+"""The run waits until a user fixes something."""
 WAITS: Final = FAILED_WAITS | {"DatasetNotFound", "DatasetNotComplete", "ModelNotFound", "ModelNotComplete"}
 
 
@@ -37,7 +37,7 @@ def find_wait(observed: ObservedRun) -> Wait | None:
 
 
 def pin_inputs(status: TrainingRunStatus, observed: ObservedRun) -> TrainingRunStatus:
-    """Write down what every attempt will read. Only when `find_wait` finds nothing."""
+    """Record what every attempt will read. Call it only when `find_wait` returns None."""
     output = observed.model_run.status.output if observed.model_run else None
     model = ModelOutput(uri=output.uri, revision=output.revision) if output else None
     return status.updated(datasets=[_pin(dataset, observed) for dataset in observed.run.spec.datasets], model=model)
@@ -59,7 +59,7 @@ def pin_reported(
 
 
 def _is_as_written(pin: PinnedDataset, dataset: Dataset | None) -> bool:
-    """Whether nobody has resolved it yet: it is what the spec says, not what a DatasetGeneration or a trainer found."""
+    """Whether it is not resolved yet: it says what the spec says, not what a DatasetGeneration or a trainer found."""
     return dataset is not None and dataset.dataset_generation_ref is None and pin.revision == dataset.revision
 
 
@@ -88,7 +88,7 @@ def _find_dataset_wait(dataset: Dataset, observed: ObservedRun) -> Wait | None:
 def _describe_failed(dataset: Dataset, generation: DatasetGeneration) -> Wait:
     failed = find_condition(generation.status.conditions, ConditionType.FAILED)
     cause = failed.message if failed else ""
-    remedy = "mend it, delete it and apply it again; this run goes on waiting"
+    remedy = "fix it, then delete and re-apply it; this run keeps waiting"
     name = generation.metadata.name
     return Wait("DatasetFailed", f"dataset {dataset.name}: DatasetGeneration {name} failed: {cause}; {remedy}")
 
@@ -101,7 +101,7 @@ def _find_model_wait(observed: ObservedRun) -> Wait | None:
     if other is None:
         return Wait("ModelNotFound", f"model: there is no TrainingRun {reference.name} yet", for_dataset=False)
     if is_true(other.status.conditions, ConditionType.FAILED):
-        remedy = "mend it, delete it and apply it again; this run goes on waiting"
+        remedy = "fix it, then delete and re-apply it; this run keeps waiting"
         return Wait("ModelFailed", f"model: TrainingRun {reference.name} failed; {remedy}", for_dataset=False)
     if not is_true(other.status.conditions, ConditionType.COMPLETE) or other.status.output is None:
         state = other.status.state or "Pending"

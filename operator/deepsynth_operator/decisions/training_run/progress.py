@@ -1,7 +1,7 @@
 """status.progress, checkpoints, metrics and notes: what the reports of the last attempt's pods say.
 
-Reports come late, twice, or out of order; within an attempt a report of an earlier step than one already taken is
-passed over. Across attempts the step may fall back to that of the checkpoint the attempt resumed from.
+Reports come late, twice, or out of order: within an attempt, a report of an earlier step than one already taken is
+ignored. From one attempt to the next the step may go back to that of the checkpoint it resumed from.
 """
 
 from collections.abc import Iterable, Sequence
@@ -10,18 +10,18 @@ from typing import Final
 
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run_status import MetricValue, TrainingProgress
+from deepsynth_api.v1alpha1.training_run_status import MetricValue, RunSummary, TrainingProgress, Usage
 from deepsynth_operator.core.observed import ObservedPod
+from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
 from deepsynth_operator.decisions.training_run.attempts import replace_last
-from deepsynth_operator.decisions.training_run.outcomes import MESSAGE_CHARACTERS
 
-KEPT_CHECKPOINTS: Final = 20
-KEPT_METRICS: Final = 40
-_METRIC: Final = 128
-"""Characters of a metric's name and of its value: what is kept over many reports must not grow without end."""
-KEPT_NOTES: Final = 10
-NOTE_CHARACTERS: Final = 256
+MAX_KEPT_CHECKPOINTS: Final = 20
+MAX_KEPT_METRICS: Final = 40
+_MAX_METRIC_CHARACTERS: Final = 128
+"""Of a metric's name and of its value: what is kept over many reports must not grow without a limit."""
+MAX_KEPT_NOTES: Final = 10
+MAX_NOTE_CHARACTERS: Final = 256
 
 
 def take_reports(status: TrainingRunStatus, pods: Iterable[ObservedPod], now: datetime) -> TrainingRunStatus:
@@ -52,15 +52,27 @@ def complete_progress(status: TrainingRunStatus) -> TrainingRunStatus:
     )
 
 
+def drop_progress(status: TrainingRunStatus) -> TrainingRunStatus:
+    """`status` without what changes from step to step."""
+    return status.updated(
+        progress=None,
+        metrics=[],
+        usage=Usage(),
+        summary=RunSummary(),
+        attempts=[attempt.updated(last_step=None, gpu_seconds=0) for attempt in status.attempts],
+        conditions=[condition.updated(message="") for condition in status.conditions],
+    )
+
+
 def take_previous_failure(status: TrainingRunStatus, pods: Iterable[ObservedPod]) -> TrainingRunStatus:
-    """Details of the attempt before, which its launcher left beside the checkpoints, where nothing else told them."""
+    """Details of the previous attempt that its launcher left next to the checkpoints, if they are not known yet."""
     failure = next((pod.report.previous for pod in pods if pod.report and pod.report.previous), None)
     if failure is None or len(status.attempts) < 2 or status.attempts[-2].exit_code is not None:
         return status
-    told = status.attempts[-2].updated(
-        exit_code=failure.exit_code, rank=failure.rank, node=failure.node, message=failure.message[:MESSAGE_CHARACTERS]
+    explained = status.attempts[-2].updated(
+        exit_code=failure.exit_code, rank=failure.rank, node=failure.node, message=failure.message[:MAX_ENTRY_MESSAGE]
     )
-    return status.updated(attempts=[*status.attempts[:-2], told, status.attempts[-1]])
+    return status.updated(attempts=[*status.attempts[:-2], explained, status.attempts[-1]])
 
 
 def _observe_steps(attempt: Attempt, train: TrainReport) -> Attempt:
@@ -69,7 +81,7 @@ def _observe_steps(attempt: Attempt, train: TrainReport) -> Attempt:
 
 
 def _take_checkpoints(status: TrainingRunStatus, report: Report, train: TrainReport) -> TrainingRunStatus:
-    """Progress is a checkpoint beyond every earlier one, or runs that always lose the same one would never end."""
+    """Only a checkpoint beyond all earlier ones is progress. Else a run that keeps losing the same one never ends."""
     newest = max([train.saved_step or 0, *(checkpoint.step for checkpoint in train.checkpoints)])
     last = status.attempts[-1]
     if newest > status.saved_step:
@@ -78,13 +90,13 @@ def _take_checkpoints(status: TrainingRunStatus, report: Report, train: TrainRep
             last = last.updated(saved_step=newest, saved_time=times[0] if times else report.time)
         status = replace_last(status, last).updated(saved_step=newest, attempts_without_progress=0)
     return status.updated(
-        checkpoints=train.checkpoints[:KEPT_CHECKPOINTS] or status.checkpoints,
+        checkpoints=train.checkpoints[:MAX_KEPT_CHECKPOINTS] or status.checkpoints,
         best_checkpoint=train.best_checkpoint or status.best_checkpoint,
     )
 
 
 def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: datetime) -> TrainingProgress:
-    """The old progress as it is when nothing that is shown has changed: its times are those of the change."""
+    """The old progress itself if nothing that is shown has changed: its times are those of the change."""
     new = TrainingProgress(
         step=train.step,
         total_steps=train.total_steps,
@@ -104,10 +116,15 @@ def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: dat
 
 
 def _merge_metrics(old: Sequence[MetricValue], new: Sequence[MetricValue]) -> list[MetricValue]:
-    clipped = [metric.updated(name=metric.name[:_METRIC], value=metric.value[:_METRIC]) for metric in new]
+    clipped = [
+        metric.updated(name=metric.name[:_MAX_METRIC_CHARACTERS], value=metric.value[:_MAX_METRIC_CHARACTERS])
+        for metric in new
+    ]
     newest = {metric.name: metric for metric in clipped}
-    return [*newest.values(), *(metric for metric in old if metric.name not in newest)][:KEPT_METRICS]
+    return [*newest.values(), *(metric for metric in old if metric.name not in newest)][:MAX_KEPT_METRICS]
 
 
 def _merge_notes(old: Sequence[str], new: Sequence[str]) -> list[str]:
-    return list(dict.fromkeys([*old, *(note[:NOTE_CHARACTERS] for note in new[-KEPT_NOTES:])]))[-KEPT_NOTES:]
+    return list(dict.fromkeys([*old, *(note[:MAX_NOTE_CHARACTERS] for note in new[-MAX_KEPT_NOTES:])]))[
+        -MAX_KEPT_NOTES:
+    ]

@@ -1,4 +1,4 @@
-"""status.usage: GPU-seconds held by attempts, and those of them that are not behind a step that was kept."""
+"""status.usage: GPU-seconds held by attempts, and the part spent on steps that were lost."""
 
 from datetime import datetime
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from deepsynth_operator.controller.gather import gather_children
 from deepsynth_operator.core.observed import Manifest
-from deepsynth_operator.decisions.shared.lost_node import STUCK
+from deepsynth_operator.decisions.shared.pods import STUCK
 from support.builders import a_training_run
 from support.seen import a_report
 

@@ -8,11 +8,14 @@ import pytest
 
 from deepsynth_api.report import Failure
 from deepsynth_api.v1alpha1 import TrainingRun
-from deepsynth_operator.core.observed import Refusal
+from deepsynth_operator.core.observed import ObservedRun, Refusal
 from deepsynth_operator.decisions.shared.decision import CreateJob, DeleteJob
 from deepsynth_operator.decisions.shared.numbers import format_duration, format_number
+from deepsynth_operator.decisions.shared.policies import first_match
 from deepsynth_operator.decisions.training_run.attempts import end_attempt, replace_last
-from deepsynth_operator.decisions.training_run.backoff import compute_due_time, find_verdict
+from deepsynth_operator.decisions.training_run.policies import FAILURE_POLICIES
+from deepsynth_operator.decisions.training_run.starts import compute_due_time
+from deepsynth_operator.decisions.training_run.view import RunView
 from support.builders import a_training_run
 from support.manual_clock import START
 from support.seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
@@ -81,7 +84,7 @@ def test_failures_and_fruitless_attempts_end_a_run_and_disruptions_alone_never_c
     outcomes: list[str], reason: str | None
 ) -> None:
     run = with_attempts(*outcomes, backoffLimit=3)
-    verdict = find_verdict(run, run.status)
+    verdict = first_match(FAILURE_POLICIES, RunView(ObservedRun(run), run.status, START))
     assert (verdict.reason if verdict else None) == reason
 
 
@@ -182,7 +185,6 @@ def test_the_start_timeout_begins_when_the_queue_admits_the_job_and_ends_when_al
     [(Refusal("CreationRefused", "denied by policy"), "Restarting"), (Refusal("BadConfiguration", "no", 64), "Failed")],
 )
 def test_a_child_that_the_api_server_refuses_ends_the_attempt(refusal: Refusal, state: str) -> None:
-    from deepsynth_operator.core.observed import ObservedRun
     from deepsynth_operator.decisions.training_run.decide import decide_run
     from support.seen import SETTINGS
 

@@ -10,11 +10,11 @@ from deepsynth_api.report import Failure, RenderReport, Report, parse_report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit, PlanStatus
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, ObservedJob, ObservedPod
-from deepsynth_operator.decisions.dataset_generation.last_failure import find_last_failure
+from deepsynth_operator.decisions.dataset_generation.failures import find_last_failure
 from deepsynth_operator.decisions.dataset_generation.progress import compute_rendering
 from deepsynth_operator.decisions.shared.decision import CreateJob, DeleteJob
 from deepsynth_operator.decisions.shared.numbers import estimate_end
-from deepsynth_operator.decisions.training_run.progress import KEPT_METRICS
+from deepsynth_operator.decisions.training_run.progress import MAX_KEPT_METRICS
 from support.manual_clock import START
 from support.seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
 
@@ -89,7 +89,7 @@ def test_metrics_under_ever_new_names_do_not_let_the_status_grow() -> None:
         metrics = [{"name": f"{number}-" + "x" * 10_000, "value": "1" * 10_000, "step": 1}]
         pods = [a_pod(0, report=a_report(number, metrics=metrics)), a_pod(1)]
         run = follow(run, decide(run, RUNNING_JOB, pods, after=60 + 20 * number))
-    assert len(run.status.metrics) == KEPT_METRICS
+    assert len(run.status.metrics) == MAX_KEPT_METRICS
     assert len(str(run.status.to_dict())) < 20_000
 
 

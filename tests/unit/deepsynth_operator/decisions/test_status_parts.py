@@ -12,10 +12,11 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1.training_run_status import MetricValue
 from deepsynth_operator.core.observed import ObservedRun
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.decisions.shared.conditions import Situation, update_conditions
+from deepsynth_operator.decisions.shared.conditions import update_conditions
+from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.indexes import count_indexes
 from deepsynth_operator.decisions.training_run.decide import decide_run
-from deepsynth_operator.decisions.training_run.progress import KEPT_METRICS, KEPT_NOTES
+from deepsynth_operator.decisions.training_run.progress import MAX_KEPT_METRICS, MAX_KEPT_NOTES
 from support.builders import a_dataset_generation, a_training_run
 from support.manual_clock import START
 from support.seen import RUNNING_JOB, SETTINGS, a_live_run, a_pod, a_report, decide, follow
@@ -78,19 +79,19 @@ def test_notes_are_bounded_and_the_same_report_twice_changes_nothing(rounds: lis
         run = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=report), a_pod(1)]))
         again = decide(run, RUNNING_JOB, [a_pod(0, report=report), a_pod(1)])
         assert again.status.to_dict() == run.status.to_dict()
-        assert len(run.status.notes) <= KEPT_NOTES
+        assert len(run.status.notes) <= MAX_KEPT_NOTES
 
 
 def test_newest_metrics_come_first_and_old_ones_are_kept_up_to_a_limit() -> None:
     run = a_live_run()
-    for value in range(KEPT_METRICS + 5):
+    for value in range(MAX_KEPT_METRICS + 5):
         metrics = [MetricValue(name=f"m{value}", value=str(value)), MetricValue(name="loss", value=str(value))]
         run = follow(
             run, decide(run, RUNNING_JOB, [a_pod(0, report=a_report(value, metrics=metrics))], after=20 * value)
         )
     values = {metric.name: metric.value for metric in run.status.metrics}
-    assert len(values) == KEPT_METRICS
-    assert values["loss"] == str(KEPT_METRICS + 4)
+    assert len(values) == MAX_KEPT_METRICS
+    assert values["loss"] == str(MAX_KEPT_METRICS + 4)
     assert "m0" not in values
 
 

@@ -1,4 +1,4 @@
-"""What the pods of a Job do before they are at work, in a sentence that names what is in the way."""
+"""Why the pods of a Job do not run yet: the first obstacle, in a sentence that names it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from deepsynth_operator.core.observed import ObservedPod
 _GB: Final = 1e9
 _MB: Final = 1e6
 _PROGRESSING: Final = frozenset({"ContainerCreating", "PodInitializing"})
-"""What passes by itself, unless a volume is missing: that is told in the pod's Events alone."""
-_LONG_START_MINUTES: Final = 5
+"""Usually temporary. A missing volume shows up nowhere else but in the pod's Events."""
+_SLOW_START_MINUTES: Final = 5
 _PULL_FAILED: Final = "ImagePullBackOff"
 UNSCHEDULABLE: Final = "Unschedulable"
 CONFIGURATION_ERRORS: Final = frozenset(
@@ -27,7 +27,7 @@ CONFIGURATION_ERRORS: Final = frozenset(
         "RunContainerError",
     }
 )
-"""What a container waits for until a person mends it."""
+"""What a container waits for until a user fixes it."""
 OBSTACLES: Final = CONFIGURATION_ERRORS | _PROGRESSING | {UNSCHEDULABLE}
 
 
@@ -41,7 +41,7 @@ class Obstacle:
 
 
 def find_obstacle(pods: Sequence[ObservedPod], now: datetime) -> Obstacle | None:
-    """The first thing in the way of any of these pods; None where all go on by themselves."""
+    """The first obstacle of any of these pods; None if all of them proceed by themselves."""
     waiting = (_find_waiting(pod) for pod in pods)
     unschedulable = (_find_unschedulable(pod) for pod in pods)
     slow = (_find_slow_start(pod, now) for pod in pods)
@@ -49,13 +49,13 @@ def find_obstacle(pods: Sequence[ObservedPod], now: datetime) -> Obstacle | None
 
 
 def find_configuration_error(pods: Sequence[ObservedPod]) -> Obstacle | None:
-    """The first obstacle that a person has to mend."""
+    """The first obstacle that a user has to fix."""
     waiting = filter(None, map(_find_waiting, pods))
     return next((obstacle for obstacle in waiting if obstacle.reason in CONFIGURATION_ERRORS), None)
 
 
 def describe_start(pods: Sequence[ObservedPod], now: datetime) -> str:
-    """What it does before the first step, with the bytes downloaded."""
+    """What the pods do before the first step: bytes downloaded, an obstacle, or how many of them run."""
     for pod in pods:
         train = pod.report.train if pod.report else None
         if train is not None and train.download_bytes_total:
@@ -80,13 +80,13 @@ def _find_unschedulable(pod: ObservedPod) -> Obstacle | None:
 def _find_slow_start(pod: ObservedPod, now: datetime) -> Obstacle | None:
     if pod.waiting_reason not in _PROGRESSING or pod.scheduled is None:
         return None
-    if now < pod.scheduled + timedelta(minutes=_LONG_START_MINUTES):
+    if now < pod.scheduled + timedelta(minutes=_SLOW_START_MINUTES):
         return None
-    look = "a large image, or a volume that is missing; `kubectl describe pod` tells"
-    message = f"pod {pod.name}: {pod.waiting_reason} for more than {_LONG_START_MINUTES} minutes: {look}"
+    look = "a large image, or a missing volume; see `kubectl describe pod`"
+    message = f"pod {pod.name}: {pod.waiting_reason} for more than {_SLOW_START_MINUTES} minutes: {look}"
     return Obstacle(pod.waiting_reason, message, pod)
 
 
 def _name_waiting(reason: str) -> str:
-    """The kubelet changes between the two for as long as a pull fails: one word, so that nobody is told each time."""
+    """The kubelet alternates between two words while a pull fails. One word, so that it is one event."""
     return _PULL_FAILED if reason == "ErrImagePull" else reason

@@ -1,0 +1,63 @@
+"""What a DatasetGeneration shows: the situation while a Job is live, then state, conditions and printer columns."""
+
+from collections.abc import Sequence
+from datetime import datetime
+
+from deepsynth_api.conditions import ConditionType
+from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationSummary
+from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_operator.decisions.dataset_generation.starts import STATES, GenerationSituation
+from deepsynth_operator.decisions.shared.conditions import update_conditions
+from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.numbers import format_eta
+from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
+
+
+def describe_live(
+    entry: ChildJob, job: ObservedJob | None, pods: Sequence[ObservedPod], *, now: datetime, poll_seconds: int
+) -> GenerationSituation:
+    """The situation while a Job is not over."""
+    if job is None:
+        first = entry.step == "plan" and entry.number == 1
+        return Situation("Starting", "CreatingJob", f"creating Job {entry.name}", accepted=not first)
+    if job.suspended:
+        return Situation("Queued", "Queued", f"Job {job.name} waits for its queue")
+    obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
+    message = describe_start(pods, now)
+    starting = entry.step == "plan" and entry.running_time is None
+    state = "Starting" if starting else STATES[entry.step]
+    return Situation(state, obstacle.reason if obstacle else state, message, check_after=poll_seconds)
+
+
+def describe_generation(
+    generation: DatasetGeneration, status: DatasetGenerationStatus, situation: GenerationSituation, now: datetime
+) -> DatasetGenerationStatus:
+    """`status` with state, conditions and columns for `situation`."""
+    published, number = status.output is not None, generation.metadata.generation
+    where = status.output.uri if status.output else ""
+    extra = {ConditionType.PUBLISHED: (published, "Published" if published else "NotPublished", where)}
+    return status.updated(
+        observed_generation=number,
+        conditions=update_conditions(status.conditions, situation, extra, now=now, generation=number),
+        state=situation.state,
+        summary=_summarize(generation, status, situation.reason),
+    )
+
+
+def _summarize(generation: DatasetGeneration, status: DatasetGenerationStatus, reason: str) -> GenerationSummary:
+    """The strings of the printer columns: a column is one JSONPath and prints raw numbers."""
+    progress = status.progress
+    source = generation.spec.preset or (generation.spec.source.uri if generation.spec.source else "")
+    if progress is None:
+        return GenerationSummary(source=source, output=generation.spec.output.uri, reason=reason)
+    return GenerationSummary(
+        progress=f"{progress.percentage}%",
+        pages=str(progress.pages),
+        rate=f"{progress.pages_per_second}/s" if progress.pages_per_second else "",
+        eta=format_eta(progress.estimated_completion_time, progress.updated_time),
+        shards=f"{progress.shards_done}/{progress.shards_total}" if progress.shards_total else "",
+        source=source,
+        output=generation.spec.output.uri,
+        reason=reason,
+    )

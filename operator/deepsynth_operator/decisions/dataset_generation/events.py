@@ -1,0 +1,25 @@
+"""Events of a DatasetGeneration: steps, failed pods, and what both kinds show."""
+
+from deepsynth_api.v1alpha1 import DatasetGenerationStatus
+from deepsynth_operator.decisions.shared.decision import Event
+from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
+
+
+def compute_generation_events(old: DatasetGenerationStatus, new: DatasetGenerationStatus) -> tuple[Event, ...]:
+    """What `new` says and `old` did not."""
+    known = {job.name for job in old.jobs}
+    started = (job for job in new.jobs if job.name not in known)
+    return (
+        *(Event("Normal", "StepStarted", f"{job.step}: Job {job.name}") for job in started),
+        *_describe_failure(old, new),
+        *describe_obstacle(old.conditions, new.conditions),
+        *describe_transitions(old.conditions, new.conditions),
+    )
+
+
+def _describe_failure(old: DatasetGenerationStatus, new: DatasetGenerationStatus) -> list[Event]:
+    failure = new.last_failure
+    if failure is None or failure == old.last_failure:
+        return []
+    where = failure.step if failure.index is None else f"{failure.step}, shard {failure.index}"
+    return [Event("Warning", failure.reason, f"{where}: {failure.message}")]

@@ -1,0 +1,56 @@
+"""What the next Job has to wait for: the policies in the order of `policies.py`."""
+
+from datetime import datetime, timedelta
+from itertools import takewhile
+from typing import Final
+
+from deepsynth_api.v1alpha1 import DatasetGenerationStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
+from deepsynth_operator.decisions.dataset_generation.jobs import StepName, compute_next_step
+from deepsynth_operator.decisions.dataset_generation.view import GenerationView
+from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.ends import SUSPENDED
+from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
+from deepsynth_operator.manifests.render_job import DEFAULT_GRACE_SECONDS
+
+GenerationSituation = Situation[GenerationState]
+
+STATES: Final[dict[StepName, GenerationState]] = {
+    "plan": "Planning",
+    "render": "Rendering",
+    "publish": "Publishing",
+}
+_BLOCKED_SECONDS: Final = 5.0
+
+
+def suspended(view: GenerationView) -> GenerationSituation | None:
+    return Situation("Suspended", SUSPENDED, "spec.suspend is true") if view.generation.spec.suspend else None
+
+
+def delayed(view: GenerationView) -> GenerationSituation | None:
+    due, last = compute_due_time(view.status), view.last
+    if last is None or due is None or view.now >= due:
+        return None
+    message = f"{last.message}; again at {due:%H:%M:%S} UTC"
+    return _wait(view, last.reason, message, (due - view.now).total_seconds())
+
+
+def blocked(view: GenerationView) -> GenerationSituation | None:
+    template, end = view.generation.spec.template, view.last.end_time if view.last else None
+    grace = timedelta(seconds=template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS)
+    blocker = find_blocker(view.observed.children, end, grace, view.now)
+    return _wait(view, "WaitingForPods", blocker, _BLOCKED_SECONDS) if blocker is not None else None
+
+
+def compute_due_time(status: DatasetGenerationStatus) -> datetime | None:
+    """When the next Job may start; None: at once. Each disruption in a row doubles the delay."""
+    disrupted = sum(1 for _ in takewhile(lambda job: job.outcome == "Disrupted", reversed(status.jobs)))
+    if disrupted == 0:
+        return None
+    last = status.jobs[-1]
+    return (last.end_time or last.start_time) + compute_restart_delay(disrupted)
+
+
+def _wait(view: GenerationView, reason: str, message: str, check_after: float) -> GenerationSituation | None:
+    step = compute_next_step(view.status)
+    return Situation(STATES[step], reason, message, check_after=check_after) if step is not None else None

@@ -1,0 +1,90 @@
+"""What a TrainingRun shows: the situation while an attempt is live, then state, conditions and printer columns."""
+
+from collections.abc import Sequence
+from datetime import datetime, timedelta
+from typing import Final
+
+from deepsynth_api.conditions import ConditionType
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run_status import RunSummary, TrainingProgress
+from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_operator.decisions.shared.conditions import update_conditions
+from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.numbers import format_eta
+from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
+from deepsynth_operator.decisions.training_run.inputs import describe_pinned
+from deepsynth_operator.decisions.training_run.starts import RunSituation
+
+_FIRST_REPORT: Final = timedelta(seconds=60)
+"""This long after all pods have started, a run without any report counts as running: its port may be unreachable."""
+
+
+def describe_live(
+    status: TrainingRunStatus,
+    attempt: Attempt,
+    job: ObservedJob | None,
+    pods: Sequence[ObservedPod],
+    *,
+    now: datetime,
+    poll_seconds: int,
+) -> RunSituation:
+    """The situation while an attempt is not over."""
+    name = f"attempt {attempt.number}"
+    if job is None:
+        accepted = len(status.attempts) > 1
+        return Situation("Starting", "CreatingJob", f"{name}: creating Job {attempt.job}", accepted=accepted)
+    if job.suspended:
+        return Situation("Queued", "Queued", f"{name}: Job {job.name} waits for its queue")
+    if attempt.outcome is not None:
+        return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
+    if _is_starting(status, attempt, now):
+        obstacle = find_obstacle(pods, now)
+        reason = obstacle.reason if obstacle else "Starting"
+        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}", check_after=poll_seconds)
+    return Situation("Running", "Running", name, check_after=poll_seconds)
+
+
+def describe_run(
+    run: TrainingRun, status: TrainingRunStatus, situation: RunSituation, now: datetime
+) -> TrainingRunStatus:
+    """`status` with state, conditions and columns for `situation`."""
+    pinned = status.start_time is not None
+    published = situation.state == "Complete" and run.spec.publish is not None
+    where = run.spec.publish.uri if published and run.spec.publish else ""
+    wait = (situation.reason, situation.message)
+    extra = {
+        ConditionType.DATASET_READY: (True, "DatasetsPinned", describe_pinned(status)) if pinned else (False, *wait),
+        ConditionType.PUBLISHED: (published, "Published" if published else "NotPublished", where),
+    }
+    generation = run.metadata.generation
+    return status.updated(
+        observed_generation=generation,
+        conditions=update_conditions(status.conditions, situation, extra, now=now, generation=generation),
+        state=situation.state,
+        summary=_summarize(run, status, situation.reason),
+    )
+
+
+def _is_starting(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> bool:
+    if attempt.running_time is None:
+        return True
+    phase = status.progress.phase if status.progress else ""
+    return phase in {"download", "start"} or (not phase and now < attempt.running_time + _FIRST_REPORT)
+
+
+def _summarize(run: TrainingRun, status: TrainingRunStatus, reason: str) -> RunSummary:
+    """The strings of the printer columns: a column is one JSONPath and prints raw numbers."""
+    progress = status.progress or TrainingProgress()
+    known = status.progress is not None
+    return RunSummary(
+        progress=f"{progress.percentage}%" if known else "",
+        step=f"{progress.step}/{progress.total_steps}" if progress.total_steps else "",
+        loss=progress.loss,
+        eta=format_eta(progress.estimated_completion_time, progress.updated_time),
+        checkpoint=str(status.checkpoints[0].step) if status.checkpoints else "",
+        nodes=str(run.spec.num_nodes),
+        dataset=",".join(dataset.name for dataset in run.spec.datasets),
+        samples_per_second=progress.samples_per_second,
+        model=status.model.uri if status.model else run.spec.model.uri,
+        reason=reason,
+    )

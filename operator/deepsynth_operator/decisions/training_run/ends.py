@@ -1,0 +1,73 @@
+"""When an attempt is over, and with which outcome: the policies that only runs have.
+
+The order is in `policies.py`. What the attempt's entry already says comes first: see `conclude_attempt` in `decide.py`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import Final
+
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun
+from deepsynth_operator.core.observed import ObservedPod
+from deepsynth_operator.decisions.shared.decision import Cause
+from deepsynth_operator.decisions.shared.ends import LiveJob
+from deepsynth_operator.decisions.shared.obstacles import find_configuration_error, find_obstacle
+from deepsynth_operator.decisions.training_run.attempts import REQUEUED
+from deepsynth_operator.decisions.training_run.root_cause import find_weak_cause
+
+_SETTLING: Final = timedelta(seconds=60)
+"""How long a temporary obstacle may hold up a pod that has a node, such as a Secret that is synced late."""
+
+
+@dataclass(frozen=True, slots=True)
+class LiveAttempt(LiveJob):
+    """What the end policies of a run see."""
+
+    resource: TrainingRun
+    attempt: Attempt
+
+
+def succeeded(live: LiveAttempt) -> Cause | None:
+    complete = live.job is not None and live.job.is_complete
+    return Cause("Succeeded", "Succeeded", "", exit_code=0) if complete else None
+
+
+def failed(live: LiveAttempt) -> Cause | None:
+    return find_weak_cause(live.pods, live.job) if live.job is not None and live.job.is_failed else None
+
+
+def requeued(live: LiveAttempt) -> Cause | None:
+    taken = live.job is not None and live.job.suspended and live.attempt.held_time is not None
+    return Cause("Suspended", REQUEUED, "the queue took its resources back") if taken else None
+
+
+def not_started(live: LiveAttempt) -> Cause | None:
+    """The pods of an attempt run together, or the attempt ends.
+
+    Without this, two runs that hold half of the GPUs each would wait for each other indefinitely. While no pod has a
+    node they hold nothing and block nobody, so they wait as any pending pod does.
+    """
+    job, run, now = live.job, live.resource, live.now
+    if job is None or live.attempt.running_time is not None or job.started is None:
+        return None
+    pods = [pod for pod in live.pods if not pod.has_ended]
+    held = [pod.scheduled for pod in pods if pod.scheduled is not None]
+    if pods and not held:
+        return None
+    # Without any pod, something keeps the Job controller from creating them: a quota, a policy.
+    timeout = timedelta(seconds=run.spec.start_timeout_seconds)
+    if now < max(job.started, min(held, default=job.started)) + timeout:
+        return None
+    settling = min(_SETTLING, timeout / 2)
+    settled = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling]
+    if (error := find_configuration_error(settled)) is not None:
+        return Cause("Failed", error.reason, error.message, node=error.pod.node, time=now)
+    return Cause("Disrupted", "NotStarted", _describe_not_started(run, pods, now))
+
+
+def _describe_not_started(run: TrainingRun, pods: Sequence[ObservedPod], now: datetime) -> str:
+    started = sum(pod.started is not None for pod in pods)
+    text = f"{started} of {run.spec.num_nodes} pods ran within {run.spec.start_timeout_seconds} s"
+    obstacle = find_obstacle(pods, now)
+    return f"{text}: {obstacle.message}" if obstacle else text

@@ -1,0 +1,42 @@
+"""Events of a TrainingRun: attempts, notes about checkpoints, waits, and what both kinds show."""
+
+from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.v1alpha1 import Condition, TrainingRunStatus
+from deepsynth_operator.decisions.shared.decision import Event
+from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
+from deepsynth_operator.decisions.training_run.attempts import describe_attempt
+from deepsynth_operator.decisions.training_run.inputs import FAILED_WAITS, WAITS
+
+
+def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[Event, ...]:
+    """What `new` says and `old` did not."""
+    return (
+        *_describe_attempts(old, new),
+        *(Event("Warning", "Note", note) for note in new.notes if note not in old.notes),
+        *describe_obstacle(old.conditions, new.conditions),
+        *_describe_wait(old.conditions, new.conditions),
+        *describe_transitions(old.conditions, new.conditions),
+    )
+
+
+def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[Event]:
+    events = []
+    known = {attempt.number: attempt for attempt in old.attempts}
+    for attempt in new.attempts:
+        before = known.get(attempt.number)
+        if before is None:
+            events.append(Event("Normal", "AttemptStarted", f"attempt {attempt.number}: Job {attempt.job}"))
+        if attempt.end_time is not None and (before is None or before.end_time is None):
+            expected = attempt.outcome in {"Succeeded", "Suspended"}
+            events.append(
+                Event("Normal" if expected else "Warning", f"Attempt{attempt.outcome}", describe_attempt(attempt))
+            )
+    return events
+
+
+def _describe_wait(old: list[Condition], new: list[Condition]) -> list[Event]:
+    """What a run newly waits for: a name may be misspelt."""
+    before, now = find_condition(old, ConditionType.DATASET_READY), find_condition(new, ConditionType.DATASET_READY)
+    if now is None or now.reason not in WAITS or (before is not None and before.reason == now.reason):
+        return []
+    return [Event("Warning" if now.reason in FAILED_WAITS else "Normal", now.reason, now.message)]

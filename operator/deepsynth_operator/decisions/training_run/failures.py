@@ -1,0 +1,58 @@
+"""Why there is no further attempt after the last one, which is over. The order of the policies is in `policies.py`."""
+
+from typing import Final
+
+from deepsynth_api.exit_codes import PERMANENT
+from deepsynth_operator.decisions.shared.decision import Verdict
+from deepsynth_operator.decisions.shared.ends import find_deadline_verdict
+from deepsynth_operator.decisions.training_run.attempts import describe_attempt
+from deepsynth_operator.decisions.training_run.view import RunView
+
+MAX_ATTEMPTS_WITHOUT_PROGRESS: Final = 10
+NON_FINITE_LOSS: Final = "NonFiniteLoss"
+_NEVER_STARTS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
+"""What no other pod can get past either. A registry that does not answer is not among them: that is temporary."""
+
+
+def exceeded_deadline(view: RunView) -> Verdict | None:
+    return find_deadline_verdict(view.run, view.status.start_time, view.now)
+
+
+def permanent_exit_code(view: RunView) -> Verdict | None:
+    last = view.last
+    if last is None or last.outcome != "Failed" or last.exit_code not in PERMANENT:
+        return None
+    return Verdict(last.reason, f"{describe_attempt(last)}; another attempt would fail in the same way")
+
+
+def never_starts(view: RunView) -> Verdict | None:
+    last = view.last
+    if last is None or last.outcome != "Failed" or last.exit_code is not None or last.reason not in _NEVER_STARTS:
+        return None
+    remedy = "create what is missing, then delete the run and apply it again"
+    return Verdict(last.reason, f"{describe_attempt(last)}; {remedy}")
+
+
+def repeated_non_finite_loss(view: RunView) -> Verdict | None:
+    last = view.last
+    if last is None or last.reason != NON_FINITE_LOSS:
+        return None
+    earlier = [item.failed_step for item in view.status.attempts[:-1] if item.reason == NON_FINITE_LOSS]
+    if last.failed_step not in earlier:
+        return None
+    remedy = "lower optimizer.learningRate, or set onNonFinite: skip"
+    return Verdict(NON_FINITE_LOSS, f"the loss was not finite twice at step {last.failed_step}; {remedy}")
+
+
+def too_many_failures(view: RunView) -> Verdict | None:
+    if view.last is None or view.status.failures <= view.run.spec.backoff_limit:
+        return None
+    return Verdict("BackoffLimitExceeded", f"{view.status.failures} failures; {describe_attempt(view.last)}")
+
+
+def no_progress(view: RunView) -> Verdict | None:
+    count = view.status.attempts_without_progress
+    if view.last is None or count < MAX_ATTEMPTS_WITHOUT_PROGRESS:
+        return None
+    cause = describe_attempt(view.last)
+    return Verdict("NoProgress", f"{count} attempts in a row ended without a new checkpoint; {cause}")

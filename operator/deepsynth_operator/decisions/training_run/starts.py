@@ -1,0 +1,77 @@
+"""What the next attempt has to wait for: the policies in the order of `policies.py`."""
+
+import hashlib
+from datetime import datetime, timedelta
+from typing import Final
+
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run_status import RunState
+from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.ends import SUSPENDED
+from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
+from deepsynth_operator.decisions.training_run.attempts import REQUEUED, get_grace
+from deepsynth_operator.decisions.training_run.inputs import find_wait
+from deepsynth_operator.decisions.training_run.view import RunView
+
+RunSituation = Situation[RunState]
+
+MAX_START_DELAY_SECONDS: Final = 120
+_BLOCKED_SECONDS: Final = 5.0
+
+
+def suspended(view: RunView) -> RunSituation | None:
+    return Situation("Suspended", SUSPENDED, "spec.suspend is true") if view.run.spec.suspend else None
+
+
+def waits_for_inputs(view: RunView) -> RunSituation | None:
+    """There is no state of its own for a missing model: it is Pending, with the reason in the conditions."""
+    wait = find_wait(view.observed) if view.status.start_time is None else None
+    if wait is None:
+        return None
+    return Situation("WaitingForDataset" if wait.for_dataset else "Pending", wait.reason, wait.message)
+
+
+def queued_again(view: RunView) -> RunSituation | None:
+    job = view.requeued_job
+    if job is None or not job.suspended:
+        return None
+    return Situation("Queued", REQUEUED, f"Job {job.name} waits for its queue")
+
+
+def delayed(view: RunView) -> RunSituation | None:
+    last = view.last
+    if last is None or view.now >= (due := compute_due_time(view.run, view.status)):
+        return None
+    message = f"attempt {last.number + 1} follows {due:%H:%M:%S} UTC; {last.outcome}: {last.message}"
+    return Situation("Restarting", last.reason, message, check_after=(due - view.now).total_seconds())
+
+
+def blocked(view: RunView) -> RunSituation | None:
+    if view.requeued_job is not None:
+        return None
+    end = view.last.end_time if view.last is not None else None
+    blocker = find_blocker(view.observed.children, end, get_grace(view.run), view.now)
+    if blocker is None:
+        return None
+    return Situation("Restarting", "WaitingForPods", blocker, check_after=_BLOCKED_SECONDS)
+
+
+def compute_due_time(run: TrainingRun, status: TrainingRunStatus) -> datetime:
+    """When the attempt after the last one, which is over, may start."""
+    last = status.attempts[-1]
+    end = last.end_time or last.start_time
+    if last.outcome == "Suspended":
+        return end
+    delay = compute_restart_delay(status.attempts_without_progress)
+    if last.outcome == "Disrupted" and last.reason == "NotStarted":
+        delay += timedelta(seconds=int(_draw(run, last) * MAX_START_DELAY_SECONDS))
+    return end + delay
+
+
+def _draw(run: TrainingRun, attempt: Attempt) -> float:
+    """A number in [0, 1) that differs between runs, so that two gangs that block each other do not retry together.
+
+    Drawn from the uid and not at random: the decision stays a function of what it sees.
+    """
+    digest = hashlib.sha256(f"{run.metadata.uid}/{attempt.number}".encode()).digest()
+    return int.from_bytes(digest[:4], "big") / 2**32
