@@ -11,6 +11,7 @@ shards stay staged for the next try.
 
 from datetime import datetime
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, OutputStatus, PlanStatus
 from deepsynth_operator.core.observed import ObservedGeneration, ObservedPod
@@ -125,7 +126,7 @@ def _advance(
         return _show_live(status, observed, settings, now)
     if status.output is not None:
         message = f"{status.output.rows} documents, {status.output.pages} pages at {status.output.uri}"
-        return status.updated(completion_time=now), Situation("Complete", "Published", message)
+        return status.updated(completion_time=now), Situation("Complete", Reason.PUBLISHED, message)
     view = GenerationView(observed, status, now)
     if (verdict := first_match(FAILURE_POLICIES, view)) is not None:
         return status.updated(completion_time=now), Situation("Failed", verdict.reason, verdict.message)

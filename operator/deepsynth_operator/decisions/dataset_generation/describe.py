@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from deepsynth_api.conditions import ConditionType
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationSummary
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
@@ -20,9 +21,9 @@ def describe_live(
     """The situation while a Job is not over."""
     if job is None:
         first = entry.step == "plan" and entry.number == 1
-        return Situation("Starting", "CreatingJob", f"creating Job {entry.name}", accepted=not first)
+        return Situation("Starting", Reason.CREATING_JOB, f"creating Job {entry.name}", accepted=not first)
     if job.suspended:
-        return Situation("Queued", "Queued", f"Job {job.name} waits for its queue")
+        return Situation("Queued", Reason.QUEUED, f"Job {job.name} waits for its queue")
     obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
     message = describe_start(pods, now)
     starting = entry.step == "plan" and entry.running_time is None
@@ -36,7 +37,7 @@ def describe_generation(
     """`status` with state, conditions and columns for `situation`."""
     published, number = status.output is not None, generation.metadata.generation
     where = status.output.uri if status.output else ""
-    extra = {ConditionType.PUBLISHED: (published, "Published" if published else "NotPublished", where)}
+    extra = {ConditionType.PUBLISHED: (published, Reason.PUBLISHED if published else Reason.NOT_PUBLISHED, where)}
     return status.updated(
         observed_generation=number,
         conditions=update_conditions(status.conditions, situation, extra, now=now, generation=number),

@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_operator.decisions.shared.decision import Cause
 from deepsynth_operator.decisions.shared.ends import LiveJob
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error
 
-REPORT_LOST: Final = "ReportLost"
 BETWEEN_SHARDS: Final = timedelta(seconds=60)
 """A Job whose pod ended this recently is at work: the next pod is starting."""
 START_TIMEOUT: Final = timedelta(seconds=600)
@@ -32,14 +32,14 @@ class LiveStep(LiveJob):
 def succeeded(live: LiveStep) -> Cause | None:
     job = live.job
     done = job is not None and job.is_complete and not job.failed_indexes
-    return Cause("Succeeded", "Succeeded", "") if done else None
+    return Cause("Succeeded", Reason.SUCCEEDED, "") if done else None
 
 
 def failed(live: LiveStep) -> Cause | None:
     job = live.job
     if job is None or not job.is_finished:
         return None
-    return Cause("Failed", job.failure_reason or "FailedIndexes", job.failure_message)
+    return Cause("Failed", job.failure_reason or Reason.FAILED_INDEXES, job.failure_message)
 
 
 def stuck(live: LiveStep) -> Cause | None:
@@ -59,4 +59,4 @@ def stuck(live: LiveStep) -> Cause | None:
 
 def report_lost(entry: ChildJob) -> Cause:
     """The Job is Complete, but nobody saw its report: what it found has to be found again."""
-    return Cause("Disrupted", REPORT_LOST, f"the report of Job {entry.name} was lost")
+    return Cause("Disrupted", Reason.REPORT_LOST, f"the report of Job {entry.name} was lost")

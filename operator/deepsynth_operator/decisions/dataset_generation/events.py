@@ -1,5 +1,6 @@
 """Events of a DatasetGeneration: steps, failed pods, and what both kinds show."""
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
@@ -10,7 +11,7 @@ def compute_generation_events(old: DatasetGenerationStatus, new: DatasetGenerati
     known = {job.name for job in old.jobs}
     started = (job for job in new.jobs if job.name not in known)
     return (
-        *(Event("Normal", "StepStarted", f"{job.step}: Job {job.name}") for job in started),
+        *(Event("Normal", Reason.STEP_STARTED, f"{job.step}: Job {job.name}") for job in started),
         *_describe_failure(old, new),
         *describe_obstacle(old.conditions, new.conditions),
         *describe_transitions(old.conditions, new.conditions),

@@ -4,9 +4,9 @@ from collections.abc import Iterable
 from datetime import datetime
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.dataset_generation_status import LastFailure
 from deepsynth_operator.core.observed import ObservedPod
-from deepsynth_operator.decisions.dataset_generation.ends import REPORT_LOST
 from deepsynth_operator.decisions.dataset_generation.jobs import MAX_JOBS_WITHOUT_PROGRESS
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE, Verdict
@@ -27,18 +27,18 @@ def failed_job(view: GenerationView) -> Verdict | None:
         return None
     known = failure if failure is not None and failure.step == last.step else None
     cause = f"{known.reason}: {known.message}" if known else last.message
-    if last.step == "render" and last.reason in {"FailedIndexes", "MaxFailedIndexesExceeded"}:
+    if last.step == "render" and last.reason in {Reason.FAILED_INDEXES, Reason.MAX_FAILED_INDEXES_EXCEEDED}:
         shards = progress.failed_indexes if progress else ""
-        return Verdict("ShardsFailed", f"shards {shards} failed, nothing is published; last: {cause}")
+        return Verdict(Reason.SHARDS_FAILED, f"shards {shards} failed, nothing is published; last: {cause}")
     return Verdict(known.reason if known else last.reason, f"{last.step} failed: {cause}")
 
 
 def lost_reports(view: GenerationView) -> Verdict | None:
     jobs = view.status.jobs[-MAX_LOST_REPORTS:]
-    if len(jobs) < MAX_LOST_REPORTS or any(job.reason != REPORT_LOST for job in jobs):
+    if len(jobs) < MAX_LOST_REPORTS or any(job.reason != Reason.REPORT_LOST for job in jobs):
         return None
     remedy = "use an image of the operator's own version"
-    return Verdict(REPORT_LOST, f"{MAX_LOST_REPORTS} Jobs in a row succeeded without a report; {remedy}")
+    return Verdict(Reason.REPORT_LOST, f"{MAX_LOST_REPORTS} Jobs in a row succeeded without a report; {remedy}")
 
 
 def no_progress(view: GenerationView) -> Verdict | None:
@@ -48,14 +48,16 @@ def no_progress(view: GenerationView) -> Verdict | None:
     if jobs[0].shards_done != jobs[-1].shards_done:
         return None
     last = jobs[-1]
-    return Verdict("NoProgress", f"{len(jobs)} Jobs in a row ended without progress; {last.reason}: {last.message}")
+    return Verdict(
+        Reason.NO_PROGRESS, f"{len(jobs)} Jobs in a row ended without progress; {last.reason}: {last.message}"
+    )
 
 
 def no_rows(view: GenerationView) -> Verdict | None:
     plan = view.status.plan
     if plan is None or plan.shards > 0:
         return None
-    return Verdict("NoRows", "the plan has no document to render; see progress.dropped and spec.filters")
+    return Verdict(Reason.NO_ROWS, "the plan has no document to render; see progress.dropped and spec.filters")
 
 
 def find_last_failure(

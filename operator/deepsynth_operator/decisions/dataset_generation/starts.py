@@ -4,12 +4,12 @@ from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
 from deepsynth_operator.decisions.dataset_generation.jobs import StepName, compute_next_step
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.decision import Situation
-from deepsynth_operator.decisions.shared.ends import SUSPENDED
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
 from deepsynth_operator.manifests.render_job import DEFAULT_GRACE_SECONDS
 
@@ -24,7 +24,11 @@ _BLOCKED_SECONDS: Final = 5.0
 
 
 def suspended(view: GenerationView) -> GenerationSituation | None:
-    return Situation("Suspended", SUSPENDED, "spec.suspend is true") if view.generation.spec.suspend else None
+    return (
+        Situation("Suspended", Reason.SUSPENDED_BY_USER, "spec.suspend is true")
+        if view.generation.spec.suspend
+        else None
+    )
 
 
 def delayed(view: GenerationView) -> GenerationSituation | None:
@@ -39,7 +43,7 @@ def blocked(view: GenerationView) -> GenerationSituation | None:
     template, end = view.generation.spec.template, view.last.end_time if view.last else None
     grace = timedelta(seconds=template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS)
     blocker = find_blocker(view.observed.children, end, grace, view.now)
-    return _wait(view, "WaitingForPods", blocker, _BLOCKED_SECONDS) if blocker is not None else None
+    return _wait(view, Reason.WAITING_FOR_PODS, blocker, _BLOCKED_SECONDS) if blocker is not None else None
 
 
 def compute_due_time(status: DatasetGenerationStatus) -> datetime | None:

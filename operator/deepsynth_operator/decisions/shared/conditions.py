@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from datetime import datetime
 
 from deepsynth_api.conditions import ConditionType, build_condition, is_false, is_true, set_condition
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Condition
 from deepsynth_operator.decisions.shared.decision import MAX_CONDITION_MESSAGE, Situation, State
 
@@ -26,11 +27,15 @@ def update_conditions(
     accepted = situation.accepted or is_false(old, ConditionType.RECONCILING)
     wanted = {
         ConditionType.COMPLETE: (state == "Complete", reason, message),
-        ConditionType.FAILED: (failed, reason if failed else "NotFailed", message if failed else ""),
-        ConditionType.SUSPENDED: (suspended, reason if suspended else "NotSuspended", message if suspended else ""),
+        ConditionType.FAILED: (failed, reason if failed else Reason.NOT_FAILED, message if failed else ""),
+        ConditionType.SUSPENDED: (
+            suspended,
+            reason if suspended else Reason.NOT_SUSPENDED,
+            message if suspended else "",
+        ),
         **extra,
         ConditionType.RECONCILING: (not accepted, reason, "" if accepted else message),
-        ConditionType.STALLED: (failed, reason if failed else "NotStalled", message if failed else ""),
+        ConditionType.STALLED: (failed, reason if failed else Reason.NOT_STALLED, message if failed else ""),
     }
     conditions = old
     for kind, (holds, word, text) in wanted.items():

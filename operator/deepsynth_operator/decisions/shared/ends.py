@@ -8,13 +8,13 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_operator.core.cluster import Resource
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.decisions.shared.decision import Cause, Verdict
 from deepsynth_operator.decisions.shared.pods import describe_lost, is_lost
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
 
-SUSPENDED: Final = "SuspendedByUser"
 CACHE_LAG: Final = timedelta(seconds=10)
 """How long the last states of a finished Job's pods may take to reach the cache."""
 STALE_CACHE: Final = timedelta(seconds=360)
@@ -53,12 +53,12 @@ def exceeded_deadline(live: LiveJob) -> Cause | None:
 
 
 def suspended_by_user(live: LiveJob) -> Cause | None:
-    return Cause("Suspended", SUSPENDED, "spec.suspend is true") if live.resource.spec.suspend else None
+    return Cause("Suspended", Reason.SUSPENDED_BY_USER, "spec.suspend is true") if live.resource.spec.suspend else None
 
 
 def deleted(live: LiveJob) -> Cause | None:
     gone = live.job is None and live.existed
-    return Cause("Disrupted", "JobDeleted", f"Job {live.name} was deleted") if gone else None
+    return Cause("Disrupted", Reason.JOB_DELETED, f"Job {live.name} was deleted") if gone else None
 
 
 def refused_by_api_server(live: LiveJob) -> Cause | None:
@@ -73,7 +73,7 @@ def not_created_yet(live: LiveJob) -> NotOver | None:
 
 def lost_node(live: LiveJob) -> Cause | None:
     lost = next((pod for pod in live.pods if is_lost(pod, live.now)), None)
-    return Cause("Disrupted", "NodeLost", describe_lost(lost), node=lost.node) if lost is not None else None
+    return Cause("Disrupted", Reason.NODE_LOST, describe_lost(lost), node=lost.node) if lost is not None else None
 
 
 def find_deadline_verdict(resource: Resource, start: datetime | None, now: datetime) -> Verdict | None:
@@ -81,7 +81,7 @@ def find_deadline_verdict(resource: Resource, start: datetime | None, now: datet
     seconds = resource.spec.active_deadline_seconds
     if seconds is None or start is None or now < start + timedelta(seconds=seconds):
         return None
-    return Verdict("DeadlineExceeded", f"not finished {seconds} s after startTime (activeDeadlineSeconds)")
+    return Verdict(Reason.DEADLINE_EXCEEDED, f"not finished {seconds} s after startTime (activeDeadlineSeconds)")
 
 
 def compute_deadline_wait(resource: Resource, start: datetime | None, now: datetime) -> float:

@@ -6,25 +6,26 @@ from datetime import datetime, timedelta
 from itertools import chain
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_operator.core.observed import ObservedPod
 
 _GB: Final = 1e9
 _MB: Final = 1e6
-_PROGRESSING: Final = frozenset({"ContainerCreating", "PodInitializing"})
+_PROGRESSING: Final = frozenset({Reason.CONTAINER_CREATING, Reason.POD_INITIALIZING})
 """Usually temporary. A missing volume shows up nowhere else but in the pod's Events."""
 _SLOW_START_MINUTES: Final = 5
-_PULL_FAILED: Final = "ImagePullBackOff"
-UNSCHEDULABLE: Final = "Unschedulable"
+_PULL_FAILED: Final = Reason.IMAGE_PULL_BACK_OFF
+UNSCHEDULABLE: Final = Reason.UNSCHEDULABLE
 CONFIGURATION_ERRORS: Final = frozenset(
     {
         _PULL_FAILED,
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "ImageInspectError",
-        "RegistryUnavailable",
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
+        Reason.INVALID_IMAGE_NAME,
+        Reason.ERR_IMAGE_NEVER_PULL,
+        Reason.IMAGE_INSPECT_ERROR,
+        Reason.REGISTRY_UNAVAILABLE,
+        Reason.CREATE_CONTAINER_CONFIG_ERROR,
+        Reason.CREATE_CONTAINER_ERROR,
+        Reason.RUN_CONTAINER_ERROR,
     }
 )
 """What a container waits for until a user fixes it."""

@@ -4,6 +4,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 from deepsynth_operator.core.observed import ObservedPod
 
 STUCK: Final = timedelta(seconds=30)
@@ -13,12 +14,12 @@ _NOT_FAILURES: Final = (ExitCode.DONE, ExitCode.PEER_LOST, ExitCode.STOPPED)
 _OF_A_DELETION: Final = (ExitCode.OUT_OF_MEMORY, ExitCode.TRY_AGAIN)
 """Exit codes of a pod that is being deleted when its grace period was too short, or not every rank could save."""
 _REASONS: Final = {
-    ExitCode.BAD_CONFIGURATION: "BadConfiguration",
-    ExitCode.BAD_DATA: "BadData",
-    ExitCode.INTERNAL: "InternalError",
-    ExitCode.TRY_AGAIN: "TemporaryFailure",
-    ExitCode.HUNG: "Hung",
-    ExitCode.PEER_LOST: "PeerLost",
+    ExitCode.BAD_CONFIGURATION: Reason.BAD_CONFIGURATION,
+    ExitCode.BAD_DATA: Reason.BAD_DATA,
+    ExitCode.INTERNAL: Reason.INTERNAL_ERROR,
+    ExitCode.TRY_AGAIN: Reason.TEMPORARY_FAILURE,
+    ExitCode.HUNG: Reason.HUNG,
+    ExitCode.PEER_LOST: Reason.PEER_LOST,
 }
 
 
@@ -33,11 +34,11 @@ def is_failure(pod: ObservedPod) -> bool:
 def name_exit(pod: ObservedPod) -> str:
     """The reason of a container that ended without a report."""
     if pod.exit_reason == "OOMKilled":
-        return "OutOfMemory"
+        return Reason.OUT_OF_MEMORY
     try:
         return _REASONS[ExitCode(pod.exit_code or 0)]
     except (KeyError, ValueError):
-        return "NonZeroExit"
+        return Reason.NON_ZERO_EXIT
 
 
 def describe_exit(pod: ObservedPod) -> str:

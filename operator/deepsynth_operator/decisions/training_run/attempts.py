@@ -7,14 +7,13 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS
 
 MAX_KEPT_ATTEMPTS: Final = 10
-REQUEUED: Final = "RequeuedByQueue"
-"""Reason of an attempt whose Job the queue suspended: the same Job runs again."""
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 _COUNTED: Final[frozenset[AttemptOutcome]] = frozenset({"Failed", "Hung"})
 
@@ -31,7 +30,7 @@ def get_live(status: TrainingRunStatus) -> Attempt | None:
 
 def is_requeued(attempt: Attempt | None) -> bool:
     """Whether a queue evicted its Job. The outcome is checked too: the reason of a failure may be any word of a pod."""
-    return attempt is not None and attempt.outcome == "Suspended" and attempt.reason == REQUEUED
+    return attempt is not None and attempt.outcome == "Suspended" and attempt.reason == Reason.REQUEUED_BY_QUEUE
 
 
 def replace_last(status: TrainingRunStatus, attempt: Attempt) -> TrainingRunStatus:

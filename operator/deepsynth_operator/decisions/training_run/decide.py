@@ -10,6 +10,7 @@ The order of the policies is in `policies.py`.
 
 from datetime import datetime
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_operator.core.observed import ObservedRun
@@ -21,7 +22,6 @@ from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.throttle import hold_back
 from deepsynth_operator.decisions.training_run.attempts import (
-    REQUEUED,
     end_attempt,
     get_last,
     get_live,
@@ -101,7 +101,7 @@ def conclude_attempt(live: LiveAttempt) -> Attempt | None:
     cause, seen = first_match(END_POLICIES, live), live.attempt.outcome
     if cause is None or cause is NOT_OVER:
         return None
-    corrects = cause.outcome == "Succeeded" or (cause.reason == REQUEUED and seen == "Disrupted")
+    corrects = cause.outcome == "Succeeded" or (cause.reason == Reason.REQUEUED_BY_QUEUE and seen == "Disrupted")
     return set_cause(live.attempt, cause) if seen is None or corrects else live.attempt
 
 
@@ -141,7 +141,7 @@ def _complete(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> Adv
     """If a lost node took the final report with it, the model is where the workload document said it goes."""
     output = status.output or ModelOutput(uri=build_output_uri(run))
     status = complete_progress(status).updated(completion_time=now, output=output)
-    return status, Situation("Complete", "Succeeded", f"the model is at {output.uri}")
+    return status, Situation("Complete", Reason.SUCCEEDED, f"the model is at {output.uri}")
 
 
 def _compute_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[Action, ...]:

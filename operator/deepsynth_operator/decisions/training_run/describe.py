@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deepsynth_api.conditions import ConditionType
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunSummary, TrainingProgress
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
@@ -32,16 +33,16 @@ def describe_live(
     name = f"attempt {attempt.number}"
     if job is None:
         accepted = len(status.attempts) > 1
-        return Situation("Starting", "CreatingJob", f"{name}: creating Job {attempt.job}", accepted=accepted)
+        return Situation("Starting", Reason.CREATING_JOB, f"{name}: creating Job {attempt.job}", accepted=accepted)
     if job.suspended:
-        return Situation("Queued", "Queued", f"{name}: Job {job.name} waits for its queue")
+        return Situation("Queued", Reason.QUEUED, f"{name}: Job {job.name} waits for its queue")
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
     if _is_starting(status, attempt, now):
         obstacle = find_obstacle(pods, now)
-        reason = obstacle.reason if obstacle else "Starting"
+        reason = obstacle.reason if obstacle else Reason.STARTING
         return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}", check_after=poll_seconds)
-    return Situation("Running", "Running", name, check_after=poll_seconds)
+    return Situation("Running", Reason.RUNNING, name, check_after=poll_seconds)
 
 
 def describe_run(
@@ -53,8 +54,10 @@ def describe_run(
     where = run.spec.publish.uri if published and run.spec.publish else ""
     wait = (situation.reason, situation.message)
     extra = {
-        ConditionType.DATASET_READY: (True, "DatasetsPinned", describe_pinned(status)) if pinned else (False, *wait),
-        ConditionType.PUBLISHED: (published, "Published" if published else "NotPublished", where),
+        ConditionType.DATASET_READY: (True, Reason.DATASETS_PINNED, describe_pinned(status))
+        if pinned
+        else (False, *wait),
+        ConditionType.PUBLISHED: (published, Reason.PUBLISHED if published else Reason.NOT_PUBLISHED, where),
     }
     generation = run.metadata.generation
     return status.updated(

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_operator.core.observed import ObservedPod
 from deepsynth_operator.decisions.shared.decision import Cause
 from deepsynth_operator.decisions.shared.ends import LiveJob
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error, find_obstacle
-from deepsynth_operator.decisions.training_run.attempts import REQUEUED
 from deepsynth_operator.decisions.training_run.root_cause import find_weak_cause
 
 _SETTLING: Final = timedelta(seconds=60)
@@ -30,7 +30,7 @@ class LiveAttempt(LiveJob):
 
 def succeeded(live: LiveAttempt) -> Cause | None:
     complete = live.job is not None and live.job.is_complete
-    return Cause("Succeeded", "Succeeded", "", exit_code=0) if complete else None
+    return Cause("Succeeded", Reason.SUCCEEDED, "", exit_code=0) if complete else None
 
 
 def failed(live: LiveAttempt) -> Cause | None:
@@ -39,7 +39,7 @@ def failed(live: LiveAttempt) -> Cause | None:
 
 def requeued(live: LiveAttempt) -> Cause | None:
     taken = live.job is not None and live.job.suspended and live.attempt.held_time is not None
-    return Cause("Suspended", REQUEUED, "the queue took its resources back") if taken else None
+    return Cause("Suspended", Reason.REQUEUED_BY_QUEUE, "the queue took its resources back") if taken else None
 
 
 def not_started(live: LiveAttempt) -> Cause | None:
@@ -63,7 +63,7 @@ def not_started(live: LiveAttempt) -> Cause | None:
     settled = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling]
     if (error := find_configuration_error(settled)) is not None:
         return Cause("Failed", error.reason, error.message, node=error.pod.node, time=now)
-    return Cause("Disrupted", "NotStarted", _describe_not_started(run, pods, now))
+    return Cause("Disrupted", Reason.NOT_STARTED, _describe_not_started(run, pods, now))
 
 
 def _describe_not_started(run: TrainingRun, pods: Sequence[ObservedPod], now: datetime) -> str:

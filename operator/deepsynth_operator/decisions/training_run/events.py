@@ -1,6 +1,7 @@
 """Events of a TrainingRun: attempts, notes about checkpoints, waits, and what both kinds show."""
 
 from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Condition, TrainingRunStatus
 from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
@@ -12,7 +13,7 @@ def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[
     """What `new` says and `old` did not."""
     return (
         *_describe_attempts(old, new),
-        *(Event("Warning", "Note", note) for note in new.notes if note not in old.notes),
+        *(Event("Warning", Reason.NOTE, note) for note in new.notes if note not in old.notes),
         *describe_obstacle(old.conditions, new.conditions),
         *_describe_wait(old.conditions, new.conditions),
         *describe_transitions(old.conditions, new.conditions),
@@ -25,7 +26,7 @@ def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[E
     for attempt in new.attempts:
         before = known.get(attempt.number)
         if before is None:
-            events.append(Event("Normal", "AttemptStarted", f"attempt {attempt.number}: Job {attempt.job}"))
+            events.append(Event("Normal", Reason.ATTEMPT_STARTED, f"attempt {attempt.number}: Job {attempt.job}"))
         if attempt.end_time is not None and (before is None or before.end_time is None):
             expected = attempt.outcome in {"Succeeded", "Suspended"}
             events.append(

@@ -3,14 +3,16 @@
 from typing import Final
 
 from deepsynth_api.exit_codes import PERMANENT
+from deepsynth_api.reasons import Reason
 from deepsynth_operator.decisions.shared.decision import Verdict
 from deepsynth_operator.decisions.shared.ends import find_deadline_verdict
 from deepsynth_operator.decisions.training_run.attempts import describe_attempt
 from deepsynth_operator.decisions.training_run.view import RunView
 
 MAX_ATTEMPTS_WITHOUT_PROGRESS: Final = 10
-NON_FINITE_LOSS: Final = "NonFiniteLoss"
-_NEVER_STARTS: Final = frozenset({"InvalidImageName", "ErrImageNeverPull", "CreateContainerConfigError"})
+_NEVER_STARTS: Final = frozenset(
+    {Reason.INVALID_IMAGE_NAME, Reason.ERR_IMAGE_NEVER_PULL, Reason.CREATE_CONTAINER_CONFIG_ERROR}
+)
 """What no other pod can get past either. A registry that does not answer is not among them: that is temporary."""
 
 
@@ -35,19 +37,19 @@ def never_starts(view: RunView) -> Verdict | None:
 
 def repeated_non_finite_loss(view: RunView) -> Verdict | None:
     last = view.last
-    if last is None or last.reason != NON_FINITE_LOSS:
+    if last is None or last.reason != Reason.NON_FINITE_LOSS:
         return None
-    earlier = [item.failed_step for item in view.status.attempts[:-1] if item.reason == NON_FINITE_LOSS]
+    earlier = [item.failed_step for item in view.status.attempts[:-1] if item.reason == Reason.NON_FINITE_LOSS]
     if last.failed_step not in earlier:
         return None
     remedy = "lower optimizer.learningRate, or set onNonFinite: skip"
-    return Verdict(NON_FINITE_LOSS, f"the loss was not finite twice at step {last.failed_step}; {remedy}")
+    return Verdict(Reason.NON_FINITE_LOSS, f"the loss was not finite twice at step {last.failed_step}; {remedy}")
 
 
 def too_many_failures(view: RunView) -> Verdict | None:
     if view.last is None or view.status.failures <= view.run.spec.backoff_limit:
         return None
-    return Verdict("BackoffLimitExceeded", f"{view.status.failures} failures; {describe_attempt(view.last)}")
+    return Verdict(Reason.BACKOFF_LIMIT_EXCEEDED, f"{view.status.failures} failures; {describe_attempt(view.last)}")
 
 
 def no_progress(view: RunView) -> Verdict | None:
@@ -55,4 +57,4 @@ def no_progress(view: RunView) -> Verdict | None:
     if view.last is None or count < MAX_ATTEMPTS_WITHOUT_PROGRESS:
         return None
     cause = describe_attempt(view.last)
-    return Verdict("NoProgress", f"{count} attempts in a row ended without a new checkpoint; {cause}")
+    return Verdict(Reason.NO_PROGRESS, f"{count} attempts in a row ended without a new checkpoint; {cause}")

@@ -9,14 +9,20 @@ from dataclasses import dataclass
 from typing import Final
 
 from deepsynth_api.conditions import ConditionType, find_condition, is_true
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run import Dataset
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_operator.core.observed import ObservedPod, ObservedRun
 
-FAILED_WAITS: Final = frozenset({"DatasetFailed", "ModelFailed"})
+FAILED_WAITS: Final = frozenset({Reason.DATASET_FAILED, Reason.MODEL_FAILED})
 """The run waits until a user fixes something."""
-WAITS: Final = FAILED_WAITS | {"DatasetNotFound", "DatasetNotComplete", "ModelNotFound", "ModelNotComplete"}
+WAITS: Final = FAILED_WAITS | {
+    Reason.DATASET_NOT_FOUND,
+    Reason.DATASET_NOT_COMPLETE,
+    Reason.MODEL_NOT_FOUND,
+    Reason.MODEL_NOT_COMPLETE,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,12 +82,16 @@ def _find_dataset_wait(dataset: Dataset, observed: ObservedRun) -> Wait | None:
         return None
     generation = observed.generations.get(reference.name)
     if generation is None:
-        return Wait("DatasetNotFound", f"dataset {dataset.name}: there is no DatasetGeneration {reference.name} yet")
+        return Wait(
+            Reason.DATASET_NOT_FOUND, f"dataset {dataset.name}: there is no DatasetGeneration {reference.name} yet"
+        )
     if is_true(generation.status.conditions, ConditionType.FAILED):
         return _describe_failed(dataset, generation)
     if not is_true(generation.status.conditions, ConditionType.COMPLETE) or generation.status.output is None:
         state = generation.status.state or "Pending"
-        return Wait("DatasetNotComplete", f"dataset {dataset.name}: DatasetGeneration {reference.name} is {state}")
+        return Wait(
+            Reason.DATASET_NOT_COMPLETE, f"dataset {dataset.name}: DatasetGeneration {reference.name} is {state}"
+        )
     return None
 
 
@@ -90,7 +100,7 @@ def _describe_failed(dataset: Dataset, generation: DatasetGeneration) -> Wait:
     cause = failed.message if failed else ""
     remedy = "fix it, then delete and re-apply it; this run keeps waiting"
     name = generation.metadata.name
-    return Wait("DatasetFailed", f"dataset {dataset.name}: DatasetGeneration {name} failed: {cause}; {remedy}")
+    return Wait(Reason.DATASET_FAILED, f"dataset {dataset.name}: DatasetGeneration {name} failed: {cause}; {remedy}")
 
 
 def _find_model_wait(observed: ObservedRun) -> Wait | None:
@@ -99,13 +109,13 @@ def _find_model_wait(observed: ObservedRun) -> Wait | None:
         return None
     other = observed.model_run
     if other is None:
-        return Wait("ModelNotFound", f"model: there is no TrainingRun {reference.name} yet", for_dataset=False)
+        return Wait(Reason.MODEL_NOT_FOUND, f"model: there is no TrainingRun {reference.name} yet", for_dataset=False)
     if is_true(other.status.conditions, ConditionType.FAILED):
         remedy = "fix it, then delete and re-apply it; this run keeps waiting"
-        return Wait("ModelFailed", f"model: TrainingRun {reference.name} failed; {remedy}", for_dataset=False)
+        return Wait(Reason.MODEL_FAILED, f"model: TrainingRun {reference.name} failed; {remedy}", for_dataset=False)
     if not is_true(other.status.conditions, ConditionType.COMPLETE) or other.status.output is None:
         state = other.status.state or "Pending"
-        return Wait("ModelNotComplete", f"model: TrainingRun {reference.name} is {state}", for_dataset=False)
+        return Wait(Reason.MODEL_NOT_COMPLETE, f"model: TrainingRun {reference.name} is {state}", for_dataset=False)
     return None
 
 

@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Final
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
@@ -23,11 +24,11 @@ _STRENGTH: Final[dict[AttemptOutcome | None, int]] = {"Disrupted": 0, "Hung": 1,
 """0 is the strongest. Succeeded and Suspended are never found among pods."""
 
 _DISRUPTIONS: Final = {
-    "EvictionByEvictionAPI": "Evicted",
-    "PreemptionByScheduler": "Preempted",
-    "DeletionByTaintManager": "NodeLost",
-    "DeletionByPodGC": "NodeLost",
-    "TerminationByKubelet": "TerminatedByNode",
+    "EvictionByEvictionAPI": Reason.EVICTED,
+    "PreemptionByScheduler": Reason.PREEMPTED,
+    "DeletionByTaintManager": Reason.NODE_LOST,
+    "DeletionByPodGC": Reason.NODE_LOST,
+    "TerminationByKubelet": Reason.TERMINATED_BY_NODE,
 }
 """From the reason of a pod's DisruptionTarget condition to the attempt's. Any other reason stays as it is."""
 
@@ -36,7 +37,7 @@ def find_root_cause(pods: Iterable[ObservedPod], job: ObservedJob | None) -> Cau
     """The strongest cause among the pods; None while the attempt may still succeed."""
     causes = [cause for pod in pods if (cause := _find_cause(pod))]
     if job is not None and "DisruptionTarget" in job.failure_message:
-        causes.append(Cause("Disrupted", "PodDisrupted", job.failure_message))
+        causes.append(Cause("Disrupted", Reason.POD_DISRUPTED, job.failure_message))
     return min(causes, key=lambda cause: _rank(cause.outcome, cause.time), default=None)
 
 
@@ -44,14 +45,14 @@ def find_weak_cause(pods: Iterable[ObservedPod], job: ObservedJob) -> Cause:
     """The cause of a failed Job without a root cause: somebody took a pod away."""
     for pod in pods:
         if pod.exit_code == ExitCode.PEER_LOST:
-            return _build_cause(pod, "Disrupted", "PeerLost", "a peer was lost, and its pod is gone")
+            return _build_cause(pod, "Disrupted", Reason.PEER_LOST, "a peer was lost, and its pod is gone")
     for pod in pods:
         if pod.phase_reason:
             return _build_cause(pod, "Disrupted", pod.phase_reason, f"the node refused pod {pod.name}")
     for pod in pods:
         if pod.exit_code == ExitCode.STOPPED and pod.deletion is None:
-            return _build_cause(pod, "Disrupted", "Stopped", f"pod {pod.name} was stopped by a signal")
-    return Cause("Disrupted", "PodDeleted", job.failure_message or "a pod was deleted")
+            return _build_cause(pod, "Disrupted", Reason.STOPPED, f"pod {pod.name} was stopped by a signal")
+    return Cause("Disrupted", Reason.POD_DELETED, job.failure_message or "a pod was deleted")
 
 
 def adopt_cause(attempt: Attempt, cause: Cause | None) -> Attempt:
@@ -87,7 +88,7 @@ def _find_cause(pod: ObservedPod) -> Cause | None:
         return _build_cause(pod, "Disrupted", reason, pod.disruption_message or f"pod {pod.name}: {pod.disruption}")
     if pod.exit_code == ExitCode.HUNG:
         message = "no heartbeat; the stacks are in the log and next to the checkpoints"
-        return _build_cause(pod, "Hung", "Hung", message)
+        return _build_cause(pod, "Hung", Reason.HUNG, message)
     return _build_cause(pod, "Failed", name_exit(pod), describe_exit(pod)) if is_failure(pod) else None
 
 

@@ -4,12 +4,12 @@ import hashlib
 from datetime import datetime, timedelta
 from typing import Final
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.decisions.shared.decision import Situation
-from deepsynth_operator.decisions.shared.ends import SUSPENDED
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
-from deepsynth_operator.decisions.training_run.attempts import REQUEUED, get_grace
+from deepsynth_operator.decisions.training_run.attempts import get_grace
 from deepsynth_operator.decisions.training_run.inputs import find_wait
 from deepsynth_operator.decisions.training_run.view import RunView
 
@@ -20,7 +20,7 @@ _BLOCKED_SECONDS: Final = 5.0
 
 
 def suspended(view: RunView) -> RunSituation | None:
-    return Situation("Suspended", SUSPENDED, "spec.suspend is true") if view.run.spec.suspend else None
+    return Situation("Suspended", Reason.SUSPENDED_BY_USER, "spec.suspend is true") if view.run.spec.suspend else None
 
 
 def waits_for_inputs(view: RunView) -> RunSituation | None:
@@ -35,7 +35,7 @@ def queued_again(view: RunView) -> RunSituation | None:
     job = view.requeued_job
     if job is None or not job.suspended:
         return None
-    return Situation("Queued", REQUEUED, f"Job {job.name} waits for its queue")
+    return Situation("Queued", Reason.REQUEUED_BY_QUEUE, f"Job {job.name} waits for its queue")
 
 
 def delayed(view: RunView) -> RunSituation | None:
@@ -53,7 +53,7 @@ def blocked(view: RunView) -> RunSituation | None:
     blocker = find_blocker(view.observed.children, end, get_grace(view.run), view.now)
     if blocker is None:
         return None
-    return Situation("Restarting", "WaitingForPods", blocker, check_after=_BLOCKED_SECONDS)
+    return Situation("Restarting", Reason.WAITING_FOR_PODS, blocker, check_after=_BLOCKED_SECONDS)
 
 
 def compute_due_time(run: TrainingRun, status: TrainingRunStatus) -> datetime:
@@ -63,7 +63,7 @@ def compute_due_time(run: TrainingRun, status: TrainingRunStatus) -> datetime:
     if last.outcome == "Suspended":
         return end
     delay = compute_restart_delay(status.attempts_without_progress)
-    if last.outcome == "Disrupted" and last.reason == "NotStarted":
+    if last.outcome == "Disrupted" and last.reason == Reason.NOT_STARTED:
         delay += timedelta(seconds=int(_draw(run, last) * MAX_START_DELAY_SECONDS))
     return end + delay
 

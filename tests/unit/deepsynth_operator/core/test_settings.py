@@ -18,3 +18,15 @@ def test_every_variable_is_read() -> None:
 def test_a_poll_interval_that_is_not_a_positive_integer_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match=r"^DEEPSYNTH_POLL_SECONDS: must be a positive integer, got '1.5'$"):
         Settings.from_environment({"DEEPSYNTH_POLL_SECONDS": "1.5"})
+
+
+def test_settings_come_from_the_environment_and_have_defaults() -> None:
+    environment = {"DEEPSYNTH_TRAIN_IMAGE": "example/gpu:2", "DEEPSYNTH_POLL_SECONDS": "30"}
+    assert Settings.from_environment(environment) == Settings(train_image="example/gpu:2", poll_seconds=30)
+    assert Settings.from_environment({}) == Settings()
+
+
+@pytest.mark.parametrize("value", ["0", "-1", "1.5", "soon", ""])
+def test_a_poll_interval_that_is_no_number_of_seconds_is_refused(value: str) -> None:
+    with pytest.raises(ConfigurationError, match="DEEPSYNTH_POLL_SECONDS"):
+        Settings.from_environment({"DEEPSYNTH_POLL_SECONDS": value})

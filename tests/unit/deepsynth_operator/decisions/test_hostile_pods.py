@@ -1,4 +1,4 @@
-"""What a pod says is a stranger's: it never stops a decision, never moves a status on and on, never loops for ever."""
+"""Reports of pods are untrusted input: they never stop a decision, never keep a status changing, never loop."""
 
 from dataclasses import replace
 from datetime import timedelta
@@ -19,14 +19,14 @@ from support.manual_clock import START
 from support.seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
 
 
-def test_a_run_whose_pod_estimates_ages_goes_on_without_an_estimate() -> None:
+def test_an_absurd_estimate_of_a_pod_is_ignored() -> None:
     pods = [a_pod(0, report=a_report(3, remaining_seconds=1e12)), a_pod(1)]
     status = decide(a_live_run(), RUNNING_JOB, pods).status
     assert status.progress is not None
     assert (status.progress.step, status.progress.estimated_completion_time) == (3, None)
 
 
-def test_a_shard_that_is_drawn_at_a_vanishing_rate_has_no_estimate() -> None:
+def test_a_shard_with_a_vanishing_rate_has_no_estimate() -> None:
     shard = RenderReport(shard=0, documents_total=10, documents=1, pages=1, pages_per_second=1e-300)
     pod = replace(a_pod(0), report=Report(step="render", time=START, render=shard))
     job = ObservedJob(name="j", uid="u", step="render", completions=2)
@@ -40,7 +40,7 @@ def test_an_estimate_is_within_ten_years(seconds: float, known: bool) -> None:
     assert (estimate_end(seconds, START) is not None) == known
 
 
-def test_a_failure_without_a_time_is_told_once() -> None:
+def test_a_failure_without_a_time_is_reported_once() -> None:
     """After a reboot the kubelet says ContainerStatusUnknown, and no finishedAt."""
     pod = a_pod(0, phase="Failed", exit_code=137, exit_reason="ContainerStatusUnknown")
     first = find_last_failure(None, "render", [pod], START + timedelta(seconds=60))
@@ -48,7 +48,7 @@ def test_a_failure_without_a_time_is_told_once() -> None:
     assert find_last_failure(first, "render", [pod], START + timedelta(seconds=600)) is first
 
 
-def test_a_container_that_a_service_mesh_added_is_not_taken_for_ours() -> None:
+def test_a_sidecar_of_a_service_mesh_is_not_mistaken_for_the_container() -> None:
     statuses = [
         {"name": "istio-proxy", "state": {"running": {"startedAt": "2026-01-02T03:00:00Z"}}},
         {"name": "train", "state": {"terminated": {"exitCode": 65, "reason": "Error"}}},
@@ -59,12 +59,12 @@ def test_a_container_that_a_service_mesh_added_is_not_taken_for_ours() -> None:
 
 
 @pytest.mark.parametrize("text", ["", "-1", "x", "1e3", "99999999999", "\u0663"])
-def test_an_index_that_no_job_controller_wrote_is_taken_for_the_first(text: str) -> None:
+def test_an_invalid_completion_index_counts_as_zero(text: str) -> None:
     metadata = {"name": "p", "uid": "u", "annotations": {COMPLETION_INDEX_ANNOTATION: text}}
     assert ObservedPod.parse({"metadata": metadata}).index == 0
 
 
-def test_a_failure_that_calls_itself_requeued_does_not_wait_for_the_queue() -> None:
+def test_a_failure_that_reports_requeued_by_queue_does_not_wait_for_the_queue() -> None:
     """The queue takes the Job back just when a pod has failed: a new Job follows, as after any failure."""
     failure = Failure(reason="RequeuedByQueue", message="not what it says", exit_code=1)
     pods = [an_ended_pod(0, 1, report=a_report(failure=failure)), a_pod(1)]
@@ -74,7 +74,7 @@ def test_a_failure_that_calls_itself_requeued_does_not_wait_for_the_queue() -> N
 
 
 @pytest.mark.parametrize("reason", ["RequeuedByQueue", "SuspendedByUser", "NotStarted", "InvalidImageName"])
-def test_a_failure_under_a_name_of_our_own_is_tried_again_like_any_other(reason: str) -> None:
+def test_a_failure_that_reports_a_reason_of_the_controller_is_retried_like_any_other(reason: str) -> None:
     failure = Failure(reason=reason, message="not what it says", exit_code=1)
     first = decide(a_live_run(), FAILED_JOB, [an_ended_pod(0, 1, report=a_report(failure=failure))])
     assert (get_attempt(first).outcome, get_attempt(first).reason) == ("Failed", reason)
@@ -83,7 +83,7 @@ def test_a_failure_under_a_name_of_our_own_is_tried_again_like_any_other(reason:
     assert [action for action in second.actions if isinstance(action, CreateJob)] == [CreateJob("read-xsum-train-2")]
 
 
-def test_metrics_under_ever_new_names_do_not_let_the_status_grow() -> None:
+def test_metrics_with_ever_new_names_do_not_grow_the_status() -> None:
     run = a_live_run()
     for number in range(60):
         metrics = [{"name": f"{number}-" + "x" * 10_000, "value": "1" * 10_000, "step": 1}]
@@ -93,7 +93,7 @@ def test_metrics_under_ever_new_names_do_not_let_the_status_grow() -> None:
     assert len(str(run.status.to_dict())) < 20_000
 
 
-def test_a_text_without_measure_is_no_report() -> None:
+def test_an_oversized_report_is_rejected() -> None:
     report = a_report(3, failure=Failure(reason="x", message="y" * 20_000, exit_code=1))
     assert parse_report(report.model_dump_json(by_alias=True)) is None
     fitting = a_report(3, failure=Failure(reason="x", message="y" * 10_000, exit_code=1))

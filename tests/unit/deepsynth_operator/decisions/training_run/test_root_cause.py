@@ -9,7 +9,6 @@ import pytest
 from deepsynth_api.report import Failure
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.decision import DeleteJob
-from deepsynth_operator.decisions.training_run.attempts import REQUEUED
 from support.manual_clock import START
 from support.seen import (
     COMPLETE_JOB,
@@ -53,7 +52,7 @@ BY_MESSAGE = replace(FAILED_JOB, failure_message="Pod default/x has condition Di
         (FAILED_JOB, [an_ended_pod(0, 69)], "Disrupted", "PeerLost", 69),
         (FAILED_JOB, [a_pod(0, phase="Failed", phase_reason="OutOfcpu")], "Disrupted", "OutOfcpu", None),
         (FAILED_JOB, [], "Disrupted", "PodDeleted", None),
-        (replace(RUNNING_JOB, suspended=True), [a_pod()], "Suspended", REQUEUED, None),
+        (replace(RUNNING_JOB, suspended=True), [a_pod()], "Suspended", "RequeuedByQueue", None),
     ],
 )
 def test_an_attempt_ends_with_the_outcome_of_its_root_cause(
@@ -74,19 +73,19 @@ def test_an_attempt_ends_with_the_outcome_of_its_root_cause(
         ("SomethingNew", "SomethingNew"),
     ],
 )
-def test_a_disruption_is_called_by_what_took_the_pod_away(disruption: str, reason: str) -> None:
+def test_a_disruption_is_named_after_what_took_the_pod_away(disruption: str, reason: str) -> None:
     attempt = get_attempt(decide(a_live_run(), FAILED_JOB, [an_ended_pod(0, 1, disruption=disruption)]))
     assert (attempt.outcome, attempt.reason) == ("Disrupted", reason)
 
 
-def test_the_failure_that_ended_first_is_the_root_and_its_report_tells_the_details() -> None:
+def test_the_earliest_failure_is_the_root_cause_and_its_report_gives_the_details() -> None:
     failure = Failure(reason="CudaOutOfMemory", message="rank 5: out of memory", exit_code=1, rank=5, node="n7", step=9)
     pods = [an_ended_pod(0, 1, after=9), an_ended_pod(1, 1, after=4, report=a_report(9, failure))]
     attempt = get_attempt(decide(a_live_run(), FAILED_JOB, pods))
     assert (attempt.reason, attempt.rank, attempt.node, attempt.failed_step) == ("CudaOutOfMemory", 5, "n7", 9)
 
 
-def test_a_cause_is_kept_from_its_first_sight_although_the_pod_is_gone_later() -> None:
+def test_a_cause_is_kept_even_if_its_pod_disappears() -> None:
     run = a_live_run()
     first = decide(run, RUNNING_JOB, [an_ended_pod(0, 1), a_pod(1)])
     assert (get_attempt(first).outcome, get_attempt(first).end_time) == ("Failed", None)
@@ -95,7 +94,7 @@ def test_a_cause_is_kept_from_its_first_sight_although_the_pod_is_gone_later() -
     assert (get_attempt(second).outcome, second.status.failures) == ("Failed", 1)
 
 
-def test_a_cause_is_kept_although_the_job_is_gone() -> None:
+def test_a_cause_is_kept_even_if_the_job_disappears() -> None:
     run = a_live_run()
     first = decide(run, RUNNING_JOB, [an_ended_pod(0, 79)])
     assert get_attempt(decide(follow(run, first), None)).outcome == "Hung"
@@ -123,7 +122,7 @@ def test_an_evicted_attempt_that_still_completes_has_succeeded() -> None:
     assert (get_attempt(second).outcome, second.status.state) == ("Succeeded", "Complete")
 
 
-def test_a_failed_job_waits_for_the_states_of_its_pods_to_reach_the_cache() -> None:
+def test_a_failed_job_is_not_over_until_the_cache_shows_its_exit_codes() -> None:
     decision = decide(a_live_run(), FAILED_JOB, [an_ended_pod(0, 69)], after=5)
     assert get_attempt(decision).end_time is None
     later = decide(a_live_run(), FAILED_JOB, [], after=11)
@@ -131,7 +130,7 @@ def test_a_failed_job_waits_for_the_states_of_its_pods_to_reach_the_cache() -> N
 
 
 @pytest.mark.parametrize(("ready", "after", "lost"), [(False, 330, True), (None, 330, True), (False, 329, False)])
-def test_a_pod_that_hangs_in_terminating_on_a_dead_node_ends_the_attempt(
+def test_a_pod_stuck_in_terminating_on_a_dead_node_ends_the_attempt(
     ready: bool | None, after: float, lost: bool
 ) -> None:
     decision = decide(a_live_run(), RUNNING_JOB, [a_pod(0, deletion=DELETING, node_ready=ready), a_pod(1)], after)
@@ -139,19 +138,19 @@ def test_a_pod_that_hangs_in_terminating_on_a_dead_node_ends_the_attempt(
     assert (DeleteJob(RUNNING_JOB.name, "job-1") in decision.actions) == lost
 
 
-def test_a_slow_pod_on_a_living_node_is_waited_for() -> None:
+def test_a_slow_pod_on_a_ready_node_does_not_end_the_attempt() -> None:
     decision = decide(a_live_run(), RUNNING_JOB, [a_pod(0, deletion=DELETING, node_ready=True)], after=400)
     assert get_attempt(decision).outcome is None
 
 
-def test_an_outcome_is_final_whatever_its_pods_say_later() -> None:
+def test_an_outcome_is_final_even_if_pods_report_something_else_later() -> None:
     run = a_live_run(suspend=True)
     first = decide(run, RUNNING_JOB, [a_pod(0), a_pod(1)])
     second = decide(follow(run, first), None, [an_ended_pod(0, 1, gone=True)])
     assert (get_attempt(second).outcome, second.status.failures) == ("Suspended", 0)
 
 
-def test_a_failure_whose_pods_the_cache_still_shows_at_work_is_waited_for() -> None:
+def test_a_failed_job_is_not_over_while_the_cache_shows_running_pods() -> None:
     """A finished Job has no pod at work, so the watch of pods is behind: exit codes are still to come."""
     job = replace(FAILED_JOB, finished=START + timedelta(seconds=50))
     stale = [a_pod(0), a_pod(1)]

@@ -13,7 +13,7 @@ from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from support.manual_clock import START
 from support.seen import FAILED_JOB, JOB, RUNNING_JOB, a_live_run, decide, follow
 
-FOLDER = Path(__file__).parents[3] / "fixtures" / "job_events"
+FOLDER = Path(__file__).parents[4] / "fixtures" / "job_events"
 OUTCOMES = {
     "deleted": ("Disrupted", "PodDeleted"),
     "evicted": ("Disrupted", "Evicted"),
@@ -56,7 +56,7 @@ def build_end(end: dict[str, Any]) -> ObservedJob:
 
 @pytest.mark.parametrize("seen", ["everything", "every other event", "last states", "first sight and end"])
 @pytest.mark.parametrize("case", sorted(OUTCOMES))
-def test_a_recorded_end_has_the_same_outcome_whichever_events_were_seen(case: str, seen: str) -> None:
+def test_a_recorded_end_has_the_same_outcome_for_any_subset_of_seen_events(case: str, seen: str) -> None:
     header, *records = map(json.loads, (FOLDER / f"{case}.jsonl").read_text(encoding="utf-8").splitlines())
     pods: dict[int, ObservedPod] = {}
     run, end = a_live_run(), build_end(header["end"])
@@ -78,7 +78,7 @@ def test_a_recorded_end_has_the_same_outcome_whichever_events_were_seen(case: st
     assert run.status.failures == (attempt.outcome == "Failed")
 
 
-def test_every_recording_of_a_training_job_has_its_outcome_here() -> None:
+def test_every_recording_of_a_training_job_has_an_expected_outcome() -> None:
     others = {"evicted_without_policy", "suspended_without_policy", "failed_index"}
     assert {
         path.stem for path in FOLDER.glob("*.jsonl") if not path.stem.startswith("shard")

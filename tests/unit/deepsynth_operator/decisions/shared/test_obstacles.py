@@ -1,0 +1,161 @@
+"""What keeps pods from starting is shown at once, and what follows from it."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_operator.core.observed import Children, ObservedGeneration, ObservedJob, ObservedPod
+from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
+from deepsynth_operator.decisions.shared.decision import Decision, Event
+from deepsynth_operator.decisions.training_run.attempts import replace_last
+from support.builders import a_dataset_generation
+from support.manual_clock import START
+from support.seen import RUNNING_JOB, SETTINGS, a_live_run, a_pod, decide, follow
+
+SECRET = {"waiting_reason": "CreateContainerConfigError", "waiting_message": 'secret "hugging-face" not found'}
+
+IMAGE = {"waiting_reason": "ImagePullBackOff", "waiting_message": 'Back-off pulling image "nowhere/gpu:1"'}
+
+PULL = {"waiting_reason": "ErrImagePull", "waiting_message": "failed to resolve nowhere/gpu:1"}
+
+FULL: dict[str, Any] = {
+    "unschedulable": "0/2 nodes are available: 2 Insufficient nvidia.com/gpu.",
+    "node": None,
+    "scheduled": None,
+}
+
+
+def a_starting_run() -> TrainingRun:
+    run = a_live_run(startTimeoutSeconds=600, backoffLimit=3)
+    return run.updated(status=replace_last(run.status, run.status.attempts[0].updated(running_time=None)))
+
+
+def a_waiting_pod(index: int = 0, **fields: Any) -> ObservedPod:
+    return a_pod(index, phase="Pending", started=None, **fields)
+
+
+def get_reason(decision: Decision[Any]) -> tuple[str, str]:
+    condition = find_condition(decision.status.conditions, ConditionType.COMPLETE)
+    assert condition is not None
+    return condition.reason, condition.message
+
+
+def get_warnings(decision: Decision[Any]) -> list[Event]:
+    return [event for event in decision.events if event.type == "Warning"]
+
+
+def a_live_generation(step: str = "plan") -> DatasetGeneration:
+    job = {"step": step, "name": f"xsum-{step}-1", "number": 1, "startTime": START, "uid": "job-1", "image": "i"}
+    return a_dataset_generation().with_status(startTime=START, jobs=[job]).build()
+
+
+def decide_on(generation: DatasetGeneration, pods: list[ObservedPod], after: float) -> Decision[Any]:
+    entry = generation.status.jobs[-1]
+    job = ObservedJob(name=entry.name, uid="job-1", step=entry.step, started=START, parallelism=1)
+    observed = ObservedGeneration(generation, Children((job,), tuple(pods)))
+    return decide_generation(observed, SETTINGS, START + timedelta(seconds=after))
+
+
+def a_generation_pod(fields: dict[str, Any], index: int = 0, step: str = "plan") -> ObservedPod:
+    name = f"xsum-{step}-1"
+    waiting: dict[str, Any] = {"phase": "Pending", "created": START, "scheduled": START, **fields}
+    return ObservedPod(f"{name}-{index}", f"pod-{index}", name, index, **waiting)
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason", "words"),
+    [
+        (SECRET, "CreateContainerConfigError", 'secret "hugging-face" not found'),
+        (IMAGE, "ImagePullBackOff", 'Back-off pulling image "nowhere/gpu:1"'),
+        (FULL, "Unschedulable", "2 Insufficient nvidia.com/gpu"),
+    ],
+)
+def test_an_obstacle_shows_in_the_conditions_and_as_an_event_at_once(
+    fields: dict[str, str], reason: str, words: str
+) -> None:
+    decision = decide(a_starting_run(), RUNNING_JOB, [a_pod(0), a_waiting_pod(1, **fields)], after=2)
+    assert decision.status.state == "Starting"
+    assert get_reason(decision)[0] == decision.status.summary.reason == reason
+    assert words in get_reason(decision)[1]
+    assert [event.reason for event in get_warnings(decision)] == [reason]
+    assert words in get_warnings(decision)[0].message
+
+
+def test_a_pull_that_keeps_failing_is_one_event() -> None:
+    run = a_starting_run()
+    warnings = []
+    for after, fields in enumerate([PULL, IMAGE, PULL, IMAGE], 2):
+        decision = decide(run, RUNNING_JOB, [a_waiting_pod(0, **fields), a_waiting_pod(1)], after=after)
+        warnings += get_warnings(decision)
+        run = follow(run, decision)
+    assert [event.reason for event in warnings] == ["ImagePullBackOff"]
+
+
+def test_a_container_that_is_being_created_is_not_an_obstacle() -> None:
+    pods = [a_waiting_pod(0, waiting_reason="ContainerCreating"), a_waiting_pod(1)]
+    decision = decide(a_starting_run(), RUNNING_JOB, pods, after=2)
+    assert (get_reason(decision)[0], get_warnings(decision)) == ("Starting", [])
+
+
+@pytest.mark.parametrize("waiting", ["ContainerCreating", "PodInitializing"])
+def test_a_container_that_is_created_for_minutes_is_an_obstacle_and_says_where_to_look(waiting: str) -> None:
+    """A volume that is missing is told in the pod's Events alone."""
+    pods = [a_waiting_pod(0, waiting_reason=waiting), a_pod(1)]
+    assert get_reason(decide(a_starting_run(), RUNNING_JOB, pods, after=299))[0] == "Starting"
+    decision = decide(a_starting_run(), RUNNING_JOB, pods, after=300)
+    assert (decision.status.state, get_reason(decision)[0]) == ("Starting", waiting)
+    assert "kubectl describe pod" in get_reason(decision)[1]
+    assert [event.reason for event in get_warnings(decision)] == [waiting]
+    (attempt,) = decide(a_starting_run(), RUNNING_JOB, pods, after=600).status.attempts
+    assert (attempt.outcome, attempt.reason) == ("Disrupted", "NotStarted")
+    assert f"1 of 2 pods ran within 600 s: pod read-xsum-train-1-0: {waiting}" in attempt.message
+
+
+def test_what_a_user_has_to_fix_comes_before_a_slow_container() -> None:
+    pods = [a_waiting_pod(0, waiting_reason="ContainerCreating"), a_waiting_pod(1, **SECRET)]
+    assert get_reason(decide(a_starting_run(), RUNNING_JOB, pods, after=400))[0] == "CreateContainerConfigError"
+
+
+def test_a_generation_whose_pods_are_created_for_minutes_keeps_waiting_and_says_so() -> None:
+    pods = [a_generation_pod({"waiting_reason": "ContainerCreating"})]
+    decision = decide_on(a_live_generation(), pods, after=3600)
+    assert (decision.status.state, decision.status.summary.reason) == ("Starting", "ContainerCreating")
+    assert "a missing volume" in get_reason(decision)[1]
+
+
+def test_a_missing_secret_fails_the_run_at_its_start_timeout_without_a_retry() -> None:
+    pods = [a_waiting_pod(0, **SECRET), a_waiting_pod(1, **SECRET)]
+    before = decide(a_starting_run(), RUNNING_JOB, pods, after=599)
+    decision = decide(a_starting_run(), RUNNING_JOB, pods, after=600)
+    assert before.status.state == "Starting", "somebody may still create it"
+    assert decision.status.state == "Failed"
+    failed = find_condition(decision.status.conditions, ConditionType.FAILED)
+    assert failed is not None
+    assert failed.reason == "CreateContainerConfigError"
+    assert 'secret "hugging-face" not found' in failed.message
+    assert "create what is missing" in failed.message
+
+
+def test_a_failed_image_pull_is_retried_because_registries_recover() -> None:
+    decision = decide(a_starting_run(), RUNNING_JOB, [a_waiting_pod(0, **IMAGE), a_waiting_pod(1, **IMAGE)], after=600)
+    assert (decision.status.state, decision.status.failures) == ("Restarting", 1)
+
+
+def test_a_generation_shows_what_keeps_its_pods_from_starting() -> None:
+    decision = decide_on(a_live_generation(), [a_generation_pod(SECRET)], after=2)
+    assert (decision.status.state, get_reason(decision)[0]) == ("Starting", "CreateContainerConfigError")
+    assert decision.status.summary.reason == "CreateContainerConfigError"
+    assert [event.reason for event in get_warnings(decision)] == ["CreateContainerConfigError"]
+
+
+def test_a_gang_that_found_its_last_node_late_may_lack_a_secret_at_first() -> None:
+    late = replace(a_waiting_pod(1, **SECRET), scheduled=START + timedelta(seconds=595))
+    decision = decide(a_starting_run(), RUNNING_JOB, [a_pod(0), late], after=600)
+    assert decision.status.state == "Restarting"
+    assert decision.status.attempts[-1].reason == "NotStarted"
+    settled = replace(late, scheduled=START + timedelta(seconds=530))
+    assert decide(a_starting_run(), RUNNING_JOB, [a_pod(0), settled], after=600).status.state == "Failed"

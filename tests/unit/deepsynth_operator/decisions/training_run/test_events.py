@@ -1,0 +1,20 @@
+"""Events of a TrainingRun."""
+
+from deepsynth_operator.core.observed import ObservedRun
+from deepsynth_operator.decisions.training_run.decide import decide_run
+from support.builders import a_dataset_generation, a_training_run
+from support.manual_clock import START
+from support.seen import SETTINGS, follow
+
+
+def test_a_wait_is_one_event() -> None:
+    datasets = [{"name": "pages", "datasetGenerationRef": {"name": "misspelt"}}]
+    run = a_training_run().with_spec(datasets=datasets).build()
+    first = decide_run(ObservedRun(run), SETTINGS, START)
+    assert [(event.type, event.reason) for event in first.events] == [("Normal", "DatasetNotFound")]
+    assert "misspelt" in first.events[0].message
+    assert decide_run(ObservedRun(follow(run, first)), SETTINGS, START).events == ()
+    condition = {"type": "Failed", "status": "True", "reason": "BadData", "lastTransitionTime": START}
+    failed = a_dataset_generation().named("misspelt").with_status(conditions=[condition]).build()
+    second = decide_run(ObservedRun(follow(run, first), generations={"misspelt": failed}), SETTINGS, START)
+    assert [(event.type, event.reason) for event in second.events] == [("Warning", "DatasetFailed")]

@@ -1,0 +1,91 @@
+"""What ends a run for good."""
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from deepsynth_api.report import Failure
+from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_operator.core.observed import ObservedRun
+from deepsynth_operator.decisions.shared.decision import DeleteJob
+from deepsynth_operator.decisions.shared.policies import first_match
+from deepsynth_operator.decisions.training_run.attempts import end_attempt, replace_last
+from deepsynth_operator.decisions.training_run.policies import FAILURE_POLICIES
+from deepsynth_operator.decisions.training_run.view import RunView
+from support.builders import a_training_run
+from support.manual_clock import START
+from support.seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
+
+NO_PLACE: dict[str, Any] = {"node": None, "scheduled": None, "unschedulable": "0/2 nodes: Insufficient nvidia.com/gpu"}
+
+
+def with_attempts(
+    *outcomes: str, saved: bool = False, name: str = "read-xsum", uid: str = "u1", **spec: Any
+) -> TrainingRun:
+    """A run after attempts with these outcomes, given as Outcome or Outcome/Reason, each ended at START."""
+    run = a_training_run().named(name, uid=uid).with_spec(**spec).with_status(startTime=START).build()
+    for number, text in enumerate(outcomes, 1):
+        outcome, _, reason = text.partition("/")
+        entry = {"number": number, "startTime": START, "job": f"j{number}", "outcome": outcome, "reason": reason}
+        attempt = a_training_run().with_status(attempts=[entry]).build().status.attempts[0]
+        status = run.status.updated(attempts=[*run.status.attempts, attempt])
+        ended = attempt.updated(saved_step=number if saved else None)
+        run = run.updated(status=end_attempt(replace_last(status, ended), ended, START))
+    return run
+
+
+@pytest.mark.parametrize(
+    ("outcomes", "reason"),
+    [
+        (["Failed"] * 3, None),
+        (["Failed"] * 4, "BackoffLimitExceeded"),
+        (["Hung", "Failed", "Hung", "Failed"], "BackoffLimitExceeded"),
+        (["Disrupted"] * 9, None),
+        (["Disrupted"] * 10, "NoProgress"),
+        (["Suspended/SuspendedByUser"] * 12, None),
+        (["Suspended/RequeuedByQueue"] * 12, None),
+        (["Failed", *["Disrupted"] * 9], "NoProgress"),
+    ],
+)
+def test_failures_and_attempts_without_progress_fail_a_run_and_disruptions_do_not_count(
+    outcomes: list[str], reason: str | None
+) -> None:
+    run = with_attempts(*outcomes, backoffLimit=3)
+    verdict = first_match(FAILURE_POLICIES, RunView(ObservedRun(run), run.status, START))
+    assert (verdict.reason if verdict else None) == reason
+
+
+@pytest.mark.parametrize(("code", "reason"), [(64, "BadConfiguration"), (65, "BadData"), (70, "InternalError")])
+def test_a_permanent_exit_code_fails_the_run_at_once(code: int, reason: str) -> None:
+    failure = Failure(reason=reason, message="spec.prompt: too long; shorten it", exit_code=code)
+    decision = decide(a_live_run(), FAILED_JOB, [an_ended_pod(0, code, report=a_report(failure=failure))])
+    failed = next(condition for condition in decision.status.conditions if condition.type == "Failed")
+    assert (decision.status.state, failed.status, failed.reason) == ("Failed", "True", reason)
+    assert "spec.prompt: too long; shorten it" in failed.message
+    assert decision.status.completion_time == START + timedelta(seconds=60)
+
+
+def test_a_non_finite_loss_twice_at_the_same_step_fails_the_run() -> None:
+    def fail(run: TrainingRun, step: int) -> Any:
+        failure = Failure(reason="NonFiniteLoss", message="loss is nan", exit_code=1, step=step)
+        job = run.status.attempts[-1].job
+        pod = replace(an_ended_pod(0, 1, report=a_report(step, failure)), job=job)
+        return decide(run, replace(FAILED_JOB, name=job), [pod])
+
+    first = fail(a_live_run(), 7)
+    assert first.status.state == "Restarting"
+    run = follow(a_live_run(), first)
+    second = follow(run, decide(run, replace(FAILED_JOB), [], after=100))
+    assert fail(second, 8).status.state == "Restarting"
+    assert fail(second, 7).status.state == "Failed"
+    assert "step 7" in fail(second, 7).status.conditions[0].message
+
+
+def test_the_deadline_fails_a_run_and_stops_its_job() -> None:
+    run = a_live_run(activeDeadlineSeconds=100)
+    assert decide(run, RUNNING_JOB, [a_pod(0), a_pod(1)], after=99).requeue_after == 1
+    decision = decide(run, RUNNING_JOB, [a_pod(0), a_pod(1)], after=100)
+    assert (decision.status.state, get_attempt(decision).reason) == ("Failed", "DeadlineExceeded")
+    assert decision.actions == (DeleteJob(RUNNING_JOB.name, "job-1"),)
