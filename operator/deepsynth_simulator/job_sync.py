@@ -11,8 +11,8 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deepsynth_api.delays import compute_delay
+from deepsynth_operator.core.completion_indexes import format_indexes, parse_indexes
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
-from deepsynth_simulator.completion_indexes import format_indexes, parse_indexes
 from deepsynth_simulator.object_store import Object, compute_deletion_time, format_time
 from deepsynth_simulator.pod_failure_policy import judge_pod
 

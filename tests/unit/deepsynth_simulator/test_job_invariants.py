@@ -6,8 +6,8 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepsynth_operator.core.completion_indexes import parse_indexes
 from deepsynth_operator.core.observed import find_true_condition
-from deepsynth_simulator.completion_indexes import parse_indexes
 from deepsynth_simulator.job_sync import get_index
 from support.cluster_faults import delete_pod, disrupt, find_pods, set_suspended
 from unit.deepsynth_simulator.job_manifests import Fixture, a_render_job, a_training_job

@@ -1,11 +1,8 @@
 """Jobs in the in-memory Cluster follow batch/v1: retries per index, policies, suspension, replacement."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from deepsynth_operator.core.observed import find_true_condition
-from deepsynth_simulator.completion_indexes import format_indexes, parse_indexes
 from deepsynth_simulator.job_sync import FAILURE_COUNT_ANNOTATION, IGNORED_COUNT_ANNOTATION, TRACKING_FINALIZER
 from deepsynth_simulator.pod_runner import ContainerExit
 from support.cluster_faults import (
@@ -237,12 +234,3 @@ def test_an_index_whose_pod_never_had_a_node_is_tried_again_after_the_delay(fixt
     resume_scheduling(fixture.cluster)
     fixture.runner.end("job-0", 0)
     assert fixture.get_end() == ("Complete", "CompletionsReached")
-
-
-@given(st.sets(st.integers(0, 60)))
-def test_sets_of_indexes_survive_their_short_form(indexes: set[int]) -> None:
-    assert parse_indexes(format_indexes(indexes)) == indexes
-
-
-def test_the_short_form_is_that_of_the_job_controller() -> None:
-    assert format_indexes([7, 1, 3, 4, 5, 9, 10]) == "1,3-5,7,9,10"

@@ -16,8 +16,8 @@ from deepsynth_api.v1alpha1.dataset_generation_status import (
     GenerationSummary,
     PlanStatus,
 )
+from deepsynth_operator.core.completion_indexes import count_indexes
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
-from deepsynth_operator.decisions.shared.indexes import count_indexes
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
 
 
