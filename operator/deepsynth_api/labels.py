@@ -2,9 +2,9 @@
 
 from typing import Final
 
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.kinds import GROUP
+from deepsynth_api.v1alpha1 import Resource
 
-GROUP: Final = "deepsynth.io"
 MANAGED_BY: Final = "app.kubernetes.io/managed-by"
 COMPONENT: Final = "app.kubernetes.io/component"
 PART_OF: Final = "app.kubernetes.io/part-of"
@@ -21,8 +21,6 @@ QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
 QUEUE_PRIORITY_CLASS: Final = "kueue.x-k8s.io/priority-class"
 CARRIED_LABELS: Final = (QUEUE_NAME, QUEUE_PRIORITY_CLASS)
 """Labels that go from the resource to its Jobs: Kueue queues the Jobs."""
-
-Resource = DatasetGeneration | TrainingRun
 
 
 def build_labels(resource: Resource, step: str) -> dict[str, str]:

@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from typing import Final
 
-from deepsynth_api.crd.schema import KINDS
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.kinds import KINDS
 from deepsynth_local.command_line import build_parser
 from deepsynth_local.get import KIND_NAMES, NotFoundError, get_resources
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore
@@ -60,7 +60,7 @@ def delete(chosen: argparse.Namespace) -> int:
     store = ResourceStore(RunsFolder.open(chosen.runs))
     with store.runs.lock():
         if not store.delete(kind, DEFAULT_NAMESPACE, name):
-            raise NotFoundError(f'{kind.lower()}s "{name}" not found in {store.runs.path}')
+            raise NotFoundError(f'{KINDS[kind].plural} "{name}" not found in {store.runs.path}')
     print(f'{kind.lower()} "{name}" deleted; its data in {store.runs.volumes} stays')
     return ExitCode.DONE
 

@@ -7,13 +7,13 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deepsynth_api.errors import TemporaryError
+from deepsynth_api.kinds import KINDS
 from deepsynth_local.admission.local_checks import Resource
 from deepsynth_local.display import Display
 from deepsynth_local.runs.resource_store import ResourceStore
 from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.controller.references import find_references
 from deepsynth_operator.controller.work_queue import WorkQueue
-from deepsynth_operator.core.cluster import ResourceKind
 from deepsynth_operator.core.errors import ControllerError
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.watch_events import find_owner
@@ -21,7 +21,6 @@ from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import Key, WatchEvent, key_of
 
 LOCAL_SETTINGS: Final = Settings(render_image="local", train_image="local", poll_seconds=2)
-_KINDS: Final[Mapping[str, ResourceKind]] = {"DatasetGeneration": "DatasetGeneration", "TrainingRun": "TrainingRun"}
 _REDRAW_SECONDS: Final = 0.25
 _RETRY_SECONDS: Final = 0.5
 _WORKERS: Final = 4
@@ -81,7 +80,7 @@ class LocalController:
         kind, namespace, name = key
         now = datetime.now(UTC)
         try:
-            return await reconcile(self._cluster, LOCAL_SETTINGS, _KINDS[kind], namespace, name, now=now)
+            return await reconcile(self._cluster, LOCAL_SETTINGS, KINDS[kind].name, namespace, name, now=now)
         except ControllerError:
             return _RETRY_SECONDS
         except Exception as error:  # noqa: BLE001 - raised by `run`

@@ -7,18 +7,14 @@ from typing import Any, Final, Literal
 
 import yaml
 
-from deepsynth_api.crd.schema import GROUP, KINDS, SHORT_NAMES
 from deepsynth_api.errors import WorkloadError
+from deepsynth_api.kinds import KINDS
 from deepsynth_local.columns import build_table, format_table
 from deepsynth_local.runs.resource_store import Resource, ResourceStore
 
 Output = Literal["table", "wide", "yaml", "json"]
 
-KIND_NAMES: Final[Mapping[str, str]] = {
-    alias: kind
-    for kind in KINDS
-    for alias in (kind.lower(), f"{kind.lower()}s", f"{kind.lower()}s.{GROUP}", SHORT_NAMES[kind])
-}
+KIND_NAMES: Final[Mapping[str, str]] = {alias: kind.name for kind in KINDS.values() for alias in kind.aliases}
 """What may stand for a kind on the command line."""
 
 
@@ -34,7 +30,7 @@ def get_resources(store: ResourceStore, kinds: list[str], name: str | None, outp
     found = {kind: _select(store.list_all(kind), name) for kind in kinds}
     resources = [resource for group in found.values() for resource in group]
     if name is not None and not resources:
-        plurals = " or ".join(f"{kind.lower()}s.{GROUP}" for kind in kinds)
+        plurals = " or ".join(KINDS[kind].full_name for kind in kinds)
         raise NotFoundError(f'{plurals} "{name}" not found in {store.runs.path}; `deepsynth get` lists what is there')
     if output in ("yaml", "json"):
         return _dump(resources, single=name is not None and len(resources) == 1, output=output)

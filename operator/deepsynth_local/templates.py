@@ -10,9 +10,9 @@ from typing import Any, Final, get_args
 import yaml
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.kinds import API_VERSION
 from deepsynth_api.presets import PRESETS
 from deepsynth_api.v1alpha1.dataset_generation import PresetName
-from deepsynth_local.admission.admit import API_VERSION
 from deepsynth_local.columns import format_table
 
 DEFAULT_MODEL: Final = "hf://deepseek-community/DeepSeek-OCR-2"

@@ -16,10 +16,11 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from deepsynth_api.crd.schema import NEW_STATUS
+from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID, owner_selector
 from deepsynth_api.report import Report
-from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, TrainingRun, TrainingRunStatus
-from deepsynth_operator.core.cluster import CompanionKind, EventType, Resource, ResourceKind
+from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
+from deepsynth_operator.core.cluster import CompanionKind, EventType
 from deepsynth_operator.core.errors import Conflict, ForeignChild
 from deepsynth_operator.core.observed import Manifest, is_owned_by
 from deepsynth_simulator.clock import Clock
@@ -29,7 +30,6 @@ from deepsynth_simulator.kubelet import Kubelet
 from deepsynth_simulator.object_store import AlreadyExists, Key, Object, ObjectStore, key_of
 from deepsynth_simulator.pod_runner import PodRunner
 
-_TYPES: Final[Mapping[str, type[Resource]]] = {"DatasetGeneration": DatasetGeneration, "TrainingRun": TrainingRun}
 _MOST_ROUNDS: Final = 10_000
 
 
@@ -106,13 +106,13 @@ class MemoryCluster:
         except AlreadyExists:
             stored = self.store.update(key_of(manifest), lambda item: _change(item, manifest))
         self.settle()
-        return _TYPES[kind].model_validate(stored)
+        return KINDS[kind].resource.model_validate(stored)
 
     def restore_resource(self, manifest: Manifest) -> Resource:
         """Put a resource of an earlier process back with its uid and status."""
         stored = self.store.restore(manifest)
         self.settle()
-        return _TYPES[manifest["kind"]].model_validate(stored)
+        return KINDS[manifest["kind"]].resource.model_validate(stored)
 
     def delete_object(self, kind: str, namespace: str, name: str) -> None:
         """Delete a resource or a pod as kubectl does; dependents follow in the background."""
@@ -214,7 +214,7 @@ class MemoryCluster:
 
     @staticmethod
     def _parse(manifest: Object | None) -> Resource | None:
-        return None if manifest is None else _TYPES[manifest["kind"]].model_validate(manifest)
+        return None if manifest is None else KINDS[manifest["kind"]].resource.model_validate(manifest)
 
 
 def _change(item: Object, manifest: Manifest) -> None:

@@ -11,7 +11,8 @@ import pytest
 import yaml
 
 from chart.kubernetes_types import find_misfits
-from deepsynth_api.crd.schema import KINDS, build_crd
+from deepsynth_api.crd.schema import build_crd
+from deepsynth_api.kinds import KINDS
 from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, merge, render, render_text
 
 MONITORING = "monitoring.coreos.com/v1"

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deepsynth_api.crd.schema import KINDS
+from deepsynth_api.kinds import KINDS
 from deepsynth_cluster.clients import Clients
 from support.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
 from support.older_resources import OLDER_RESOURCES
@@ -90,7 +90,7 @@ def test_a_resource_of_older_shape_is_stored_loads_and_can_be_changed(
         patch = ("--type=merge", "-p", json.dumps({"spec": {"suspend": True}}))
         api_server.kubectl("patch", kind, name, "-n", older, *patch)
         stored = json.loads(api_server.kubectl("get", kind, name, "-n", older, "-o", "json").stdout)
-        assert KINDS[kind].model_validate(stored).spec.suspend
+        assert KINDS[kind].resource.model_validate(stored).spec.suspend
     finally:
         api_server.kubectl("delete", kind, name, "-n", older)
 

@@ -10,8 +10,9 @@ import pytest
 from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 
-from deepsynth_api.crd.schema import GROUP, VERSION, build_schema
+from deepsynth_api.crd.schema import build_schema
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.kinds import GROUP, VERSION
 from deepsynth_cluster.clients import Clients
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.manifest_file import parse_manifests

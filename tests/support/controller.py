@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.controller.reconcile import reconcile
-from deepsynth_operator.core.cluster import ResourceKind
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_operator.core.settings import Settings
 from deepsynth_simulator.memory_cluster import MemoryCluster

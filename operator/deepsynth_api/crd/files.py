@@ -14,7 +14,8 @@ from typing import Any, Final
 
 import yaml
 
-from deepsynth_api.crd.schema import GROUP, KINDS, build_crd
+from deepsynth_api.crd.schema import build_crd
+from deepsynth_api.kinds import GROUP, KINDS
 
 CRDS: Final = Path("crds")
 CHART_CRDS: Final = Path("charts/deepsynth/templates/crds")
@@ -45,7 +46,7 @@ def render_chart_crd(kind: str) -> str:
 
 
 def file_name(kind: str) -> str:
-    return f"{GROUP}_{kind.lower()}s.yaml"
+    return f"{GROUP}_{KINDS[kind].plural}.yaml"
 
 
 def build_files() -> Mapping[Path, str]:

@@ -12,11 +12,9 @@ from deepsynth_api.crd.rules import (
     TRAINING_RUN_RULES,
     build_immutability_rule,
 )
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.kinds import API_VERSION, GROUP, KINDS, VERSION
 from deepsynth_api.v1alpha1.patterns import REMEDY
 
-GROUP: Final = "deepsynth.io"
-VERSION: Final = "v1alpha1"
 NEW_STATUS: Final = {"observedGeneration": -1}
 """The status of a resource that no controller has seen: kstatus must not take it for done."""
 MAX_ITEMS: Final = 64
@@ -29,11 +27,6 @@ _QUANTITY_KEYWORDS: Final = ("description", "default", "x-kubernetes-int-or-stri
 Schema = dict[str, Any]
 Column = tuple[str, str, str, int]
 
-KINDS: Final[dict[str, type[DatasetGeneration | TrainingRun]]] = {
-    "DatasetGeneration": DatasetGeneration,
-    "TrainingRun": TrainingRun,
-}
-SHORT_NAMES: Final = {"DatasetGeneration": "dsg", "TrainingRun": "trun"}
 RULES: Final = {"DatasetGeneration": DATASET_GENERATION_RULES, "TrainingRun": TRAINING_RUN_RULES}
 
 COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
@@ -69,20 +62,20 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
 
 def build_crd(kind: str) -> Schema:
     """The CustomResourceDefinition of DatasetGeneration or TrainingRun as a plain dict."""
-    plural = f"{kind.lower()}s"
+    names = KINDS[kind]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
         "kind": "CustomResourceDefinition",
-        "metadata": {"name": f"{plural}.{GROUP}"},
+        "metadata": {"name": names.full_name},
         "spec": {
             "group": GROUP,
             "scope": "Namespaced",
             "names": {
                 "kind": kind,
                 "listKind": f"{kind}List",
-                "plural": plural,
-                "singular": kind.lower(),
-                "shortNames": [SHORT_NAMES[kind]],
+                "plural": names.plural,
+                "singular": names.singular,
+                "shortNames": [names.short_name],
                 "categories": ["deepsynth"],
             },
             "versions": [
@@ -105,11 +98,10 @@ def build_crd(kind: str) -> Schema:
 
 def build_schema(kind: str) -> Schema:
     """The structural schema of a kind, with its CEL rules."""
-    model = KINDS[kind]
-    raw = model.model_json_schema(by_alias=True, mode="validation")
+    raw = KINDS[kind].resource.model_json_schema(by_alias=True, mode="validation")
     schema = _rewrite(raw, raw.get("$defs", {}))
     properties = schema["properties"]
-    properties["apiVersion"] = {"type": "string", "description": f"Version of this schema: {GROUP}/{VERSION}."}
+    properties["apiVersion"] = {"type": "string", "description": f"Version of this schema: {API_VERSION}."}
     properties["kind"] = {"type": "string", "description": f"Kind of this resource: {kind}."}
     properties["metadata"] = {"type": "object"}
     properties["status"]["default"] = dict(NEW_STATUS)

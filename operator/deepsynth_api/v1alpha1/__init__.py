@@ -25,6 +25,8 @@ from deepsynth_api.v1alpha1.training_settings import (
     TrainingSettings,
 )
 
+Resource = DatasetGeneration | TrainingRun
+
 __all__ = [
     "ApiModel",
     "Attempt",
@@ -47,6 +49,7 @@ __all__ = [
     "PodTemplate",
     "PublishSettings",
     "RenderingSettings",
+    "Resource",
     "SecretReference",
     "Source",
     "TrainingRun",

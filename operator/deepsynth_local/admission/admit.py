@@ -9,8 +9,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from deepsynth_api.crd.schema import GROUP, KINDS, VERSION, build_schema
+from deepsynth_api.crd.schema import build_schema
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.kinds import API_VERSION, KINDS
 from deepsynth_local.admission.cel_rules import find_broken_rules
 from deepsynth_local.admission.manifest_file import FieldPath, Manifest
 from deepsynth_local.admission.schema_check import find_schema_errors, format_value
@@ -19,7 +20,6 @@ from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE
 
 Problem = tuple[FieldPath, str]
 
-API_VERSION: Final = f"{GROUP}/{VERSION}"
 _NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
 _PLAIN_PART: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRING_MAP: Final = {"type": "object", "additionalProperties": {"type": "string"}}

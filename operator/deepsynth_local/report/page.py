@@ -7,7 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.v1alpha1 import DatasetGeneration, Resource
 from deepsynth_local.report.results import Curves, read_curves, read_sample_pages
 from deepsynth_local.report.sections import Section, build_generation_section, build_run_section
 from deepsynth_local.runs.runs_folder import RunsFolder
@@ -22,19 +22,19 @@ _ENVIRONMENT: Final = Environment(
 )
 
 
-def write_report(resources: Sequence[DatasetGeneration | TrainingRun], runs: RunsFolder, now: datetime) -> Path:
+def write_report(resources: Sequence[Resource], runs: RunsFolder, now: datetime) -> Path:
     """Write report.html about these resources; returns its path."""
     runs.report.write_text(build_report(resources, runs, now), encoding="utf-8")
     return runs.report
 
 
-def build_report(resources: Sequence[DatasetGeneration | TrainingRun], runs: RunsFolder, now: datetime) -> str:
+def build_report(resources: Sequence[Resource], runs: RunsFolder, now: datetime) -> str:
     """The HTML of the page. Sample pages and curves are shown where their volumes are on this machine."""
     sections = [_build_section(resource, runs) for resource in resources]
     return _ENVIRONMENT.get_template("report.html").render(sections=sections, runs=runs.path, now=now)
 
 
-def _build_section(resource: DatasetGeneration | TrainingRun, runs: RunsFolder) -> Section:
+def _build_section(resource: Resource, runs: RunsFolder) -> Section:
     if isinstance(resource, DatasetGeneration):
         folder = runs.find_folder(resource.spec.output.uri)
         is_published = resource.status.output is not None

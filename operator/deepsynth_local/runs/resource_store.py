@@ -7,8 +7,8 @@ from typing import Any, Final
 
 import yaml
 
-from deepsynth_api.crd.schema import KINDS
 from deepsynth_api.errors import ConfigurationError, TemporaryError
+from deepsynth_api.kinds import KINDS
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 Resource = dict[str, Any]
@@ -29,7 +29,7 @@ class ResourceStore:
 
     def list_all(self, *kinds: str) -> list[Resource]:
         """Every resource of these kinds, or of all, oldest first."""
-        plurals = [f"{kind.lower()}s" for kind in kinds or KINDS]
+        plurals = [KINDS[kind].plural for kind in kinds or KINDS]
         patterns = [pattern for plural in plurals for pattern in (f"{plural}/*.yaml", f"*/{plural}/*.yaml")]
         files = [file for pattern in patterns for file in self.runs.path.glob(pattern)]
         return sorted((_read(file) for file in files), key=_get_age_key)
@@ -65,7 +65,7 @@ class ResourceStore:
         if kind not in KINDS:
             raise ValueError(f"{kind} is none of {', '.join(KINDS)}")
         root = self.runs.path if namespace == DEFAULT_NAMESPACE else self.runs.path / namespace
-        return root / f"{kind.lower()}s" / f"{name}.yaml"
+        return root / KINDS[kind].plural / f"{name}.yaml"
 
 
 def _get_age_key(resource: Resource) -> tuple[str, str]:

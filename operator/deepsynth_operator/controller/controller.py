@@ -8,8 +8,9 @@ from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_operator.controller.reconcile import reconcile
-from deepsynth_operator.core.cluster import Cluster, ResourceKind
+from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.errors import ClusterError, Conflict, ControllerError, NotPermitted, Refused
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings

@@ -16,8 +16,8 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import datetime
 
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
-from deepsynth_operator.core.cluster import Cluster, Resource
+from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
+from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.observed import (
     Children,
     Manifest,

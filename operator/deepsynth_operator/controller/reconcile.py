@@ -22,9 +22,10 @@ from datetime import datetime
 from typing import Any, Final, Generic, TypeVar
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.kinds import ResourceKind
+from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_operator.controller.gather import gather_generation, gather_run
-from deepsynth_operator.core.cluster import Cluster, Resource, ResourceKind
+from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.errors import Conflict, ForeignChild, NamespaceGoing, Refused
 from deepsynth_operator.core.observed import Manifest, ObservedGeneration, ObservedRun, Refusal
 from deepsynth_operator.core.settings import Settings

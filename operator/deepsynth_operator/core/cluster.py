@@ -10,15 +10,14 @@ Every method raises ClusterError when the cluster does not answer.
 from collections.abc import Sequence
 from typing import Literal, Protocol, overload
 
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.report import Report
-from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, Resource, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.observed import Manifest
 
-ResourceKind = Literal["DatasetGeneration", "TrainingRun"]
 CompanionKind = Literal["Service", "ConfigMap"]
 """What is created together with a Job, under the same name."""
 ChildKind = Literal["Job"] | CompanionKind
-Resource = DatasetGeneration | TrainingRun
 EventType = Literal["Normal", "Warning"]
 
 

@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from deepsynth_operator.core.cluster import ResourceKind
+from deepsynth_api.kinds import ResourceKind
 
 
 class ResourceKey(NamedTuple):

@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from typing import Final, Literal
 from urllib.parse import quote
 
-from deepsynth_api.labels import GROUP, MANAGED_BY, OPERATOR_NAME
+from deepsynth_api.kinds import GROUP, KINDS, VERSION
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
 
 Kind = Literal["ConfigMap", "DatasetGeneration", "Event", "Job", "Node", "Pod", "Service", "TrainingRun"]
 WatchedKind = Literal["DatasetGeneration", "Job", "Pod", "TrainingRun"]
@@ -30,13 +31,13 @@ class ApiResource:
 
 RESOURCES: Final[dict[Kind, ApiResource]] = {
     "ConfigMap": ApiResource("", "v1", "configmaps"),
-    "DatasetGeneration": ApiResource(GROUP, "v1alpha1", "datasetgenerations"),
+    "DatasetGeneration": ApiResource(GROUP, VERSION, KINDS["DatasetGeneration"].plural),
     "Event": ApiResource("", "v1", "events"),
     "Job": ApiResource("batch", "v1", "jobs", CHILDREN_SELECTOR),
     "Node": ApiResource("", "v1", "nodes"),
     "Pod": ApiResource("", "v1", "pods", CHILDREN_SELECTOR),
     "Service": ApiResource("", "v1", "services"),
-    "TrainingRun": ApiResource(GROUP, "v1alpha1", "trainingruns"),
+    "TrainingRun": ApiResource(GROUP, VERSION, KINDS["TrainingRun"].plural),
 }
 
 

@@ -10,7 +10,8 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from deepsynth_api.labels import OPERATOR_NAME
-from deepsynth_operator.core.cluster import EventType, Resource
+from deepsynth_api.v1alpha1 import Resource
+from deepsynth_operator.core.cluster import EventType
 from deepsynth_operator.core.errors import ControllerError
 from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
 

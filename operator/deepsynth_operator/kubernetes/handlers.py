@@ -8,18 +8,16 @@ from typing import Any
 
 import kopf
 
-from deepsynth_api.labels import GROUP
+from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_operator.kubernetes.api_server import ApiServer
 from deepsynth_operator.kubernetes.watch_events import WatchEvent, WatchEvents
-
-VERSION = "v1alpha1"
 
 
 def build_registry(api: ApiServer) -> kopf.OperatorRegistry:
     """The triggers, and kopf's way to the API server: the same as ours."""
     registry = kopf.OperatorRegistry()
-    kopf.on.event(GROUP, VERSION, "datasetgenerations", registry=registry)(note_dataset_generation)
-    kopf.on.event(GROUP, VERSION, "trainingruns", registry=registry)(note_training_run)
+    kopf.on.event(GROUP, VERSION, KINDS["DatasetGeneration"].plural, registry=registry)(note_dataset_generation)
+    kopf.on.event(GROUP, VERSION, KINDS["TrainingRun"].plural, registry=registry)(note_training_run)
     kopf.on.event("batch", "v1", "jobs", registry=registry)(note_job)
     kopf.on.event("", "v1", "pods", registry=registry)(note_pod)
 

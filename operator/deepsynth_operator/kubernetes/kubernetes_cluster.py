@@ -7,15 +7,16 @@ errors that the controller knows; only a create or an apply can be Refused, beca
 import logging
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
 
+from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import OPERATOR_NAME, OWNER_UID
 from deepsynth_api.report import Report
-from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, TrainingRun, TrainingRunStatus
-from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType, Resource, ResourceKind
+from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
+from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType
 from deepsynth_operator.core.errors import (
     ClusterError,
     Conflict,
@@ -36,7 +37,6 @@ Status = DatasetGenerationStatus | TrainingRunStatus
 NODE_SECONDS: Final = 5.0
 """How long a node's state is taken to last: many pods may wait for one node."""
 _logger = logging.getLogger(__name__)
-_TYPES: Final[Mapping[str, type[Resource]]] = {"DatasetGeneration": DatasetGeneration, "TrainingRun": TrainingRun}
 _MAY_NOT: Final = re.compile(r"forbidden: User .+ cannot \w+ resource")
 """How the API server says that the operator lacks a right. A quota or an admission policy answers 403 too."""
 _FIELD_MANAGER: Final = {"fieldManager": OPERATOR_NAME}
@@ -204,7 +204,7 @@ class KubernetesCluster:
 def parse_resource(kind: ResourceKind, manifest: Manifest) -> Resource:
     """Raises ControllerError for what the CRD let in and this version of the operator cannot read."""
     try:
-        return _TYPES[kind].model_validate(manifest)
+        return KINDS[kind].resource.model_validate(manifest)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])

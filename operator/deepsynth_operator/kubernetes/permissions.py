@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Final
 
-from deepsynth_api.labels import GROUP
+from deepsynth_api.kinds import GROUP, KINDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -16,12 +16,14 @@ class Rule:
     why: str
 
 
+_PLURALS: Final = tuple(kind.plural for kind in KINDS.values())
+
 RULES: Final = (
-    Rule(GROUP, ("datasetgenerations", "trainingruns"), ("get", "list", "watch"), "watched, and read before acting"),
-    Rule(GROUP, ("datasetgenerations/status", "trainingruns/status"), ("update",), "the only write on users' objects"),
+    Rule(GROUP, _PLURALS, ("get", "list", "watch"), "watched, and read before acting"),
+    Rule(GROUP, tuple(f"{plural}/status" for plural in _PLURALS), ("update",), "the only write on users' objects"),
     Rule(
         GROUP,
-        ("datasetgenerations/finalizers", "trainingruns/finalizers"),
+        tuple(f"{plural}/finalizers" for plural in _PLURALS),
         ("update",),
         "children name them as owners that wait for their deletion",
     ),

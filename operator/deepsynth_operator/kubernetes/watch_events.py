@@ -4,10 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
+from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.controller.references import Referrers
 from deepsynth_operator.controller.work_queue import WorkQueue
-from deepsynth_operator.core.cluster import ResourceKind
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.api_paths import WatchedKind
@@ -18,7 +18,6 @@ WatchEvent = Mapping[str, Any]
 
 POD_SECONDS: Final = 1.0
 """A thousand pods that start or end tell of it a thousand times; their owner is looked at once."""
-_OWNERS: Mapping[str, ResourceKind] = {"DatasetGeneration": "DatasetGeneration", "TrainingRun": "TrainingRun"}
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,6 +75,6 @@ class WatchEvents:
 def find_owner(child: Manifest) -> ResourceKey | None:
     """The resource a child belongs to."""
     metadata = child["metadata"]
-    kind = _OWNERS.get(metadata.get("labels", {}).get(OWNER_KIND, ""))
+    kind = KINDS.get(metadata.get("labels", {}).get(OWNER_KIND, ""))
     name = metadata.get("annotations", {}).get(OWNER_NAME_ANNOTATION)
-    return ResourceKey(kind, metadata["namespace"], name) if kind and name else None
+    return ResourceKey(kind.name, metadata["namespace"], name) if kind and name else None

@@ -2,8 +2,9 @@
 
 from typing import Any
 
-from deepsynth_api.labels import OWNER_NAME_ANNOTATION, Resource, build_labels
+from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels
 from deepsynth_api.report import Step
+from deepsynth_api.v1alpha1 import Resource
 from deepsynth_api.workload import Workload
 from deepsynth_operator.manifests.volumes import DOCUMENT_KEY
 

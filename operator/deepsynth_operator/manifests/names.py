@@ -10,8 +10,8 @@ import hashlib
 import re
 from typing import Final
 
-from deepsynth_api.labels import Resource
 from deepsynth_api.report import Step
+from deepsynth_api.v1alpha1 import Resource
 
 BASE_LENGTH: Final = 45
 _HASH_LENGTH: Final = 8

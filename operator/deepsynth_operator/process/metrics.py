@@ -18,17 +18,16 @@ from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
-from deepsynth_api.v1alpha1 import TrainingRun, TrainingRunStatus
+from deepsynth_api.kinds import KINDS, ResourceKind
+from deepsynth_api.v1alpha1 import Resource, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.controller.controller import ReconcileResult
 from deepsynth_operator.controller.work_queue import WorkQueue
-from deepsynth_operator.core.cluster import Resource, ResourceKind
 from deepsynth_operator.core.observed import Manifest, parse_time
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.report_reader import PollResult
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 
-KINDS: tuple[ResourceKind, ...] = ("DatasetGeneration", "TrainingRun")
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 
 
@@ -134,7 +133,7 @@ class ObservedState(Collector):
 
     def _count_resources(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("deepsynth_resources", "Resources by state.", labels=["kind", "state"])
-        for kind in KINDS:
+        for kind in (known.name for known in KINDS.values()):
             states = Tally(str(item.get("status", {}).get("state") or "Pending") for item in self._cache.iterate(kind))
             for state, count in sorted(states.items()):
                 family.add_metric([kind, state], count)

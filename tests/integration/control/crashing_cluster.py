@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from deepsynth_operator.core.cluster import CompanionKind, EventType, Resource
+from deepsynth_api.v1alpha1 import Resource
+from deepsynth_operator.core.cluster import CompanionKind, EventType
 from deepsynth_operator.core.observed import Manifest
 from support.cluster_faults import QueueingCluster
 

@@ -5,9 +5,9 @@ from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID
 from deepsynth_operator.controller.reconcile import reconcile
-from deepsynth_operator.core.cluster import ResourceKind
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api_paths import RESOURCES
 from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, RULES

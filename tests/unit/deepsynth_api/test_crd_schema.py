@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from deepsynth_api.crd.rules import SPEC_FIELDS_THAT_MAY_CHANGE
-from deepsynth_api.crd.schema import KINDS, build_crd, build_schema
+from deepsynth_api.crd.schema import build_crd, build_schema
+from deepsynth_api.kinds import KINDS
 
 README = Path(__file__).parents[3] / "README.md"
 

@@ -6,7 +6,8 @@ from typing import Any
 
 import pytest
 
-from deepsynth_api.crd.schema import KINDS, build_schema
+from deepsynth_api.crd.schema import build_schema
+from deepsynth_api.kinds import KINDS
 
 Node = dict[str, Any]
 UNITS = {"seconds": "second", "time": "when", "bytes": "byte", "px": "pixel"}

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from typing import Final
 
 from deepsynth_api.reasons import Reason
-from deepsynth_operator.core.cluster import Resource
+from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.decisions.shared.decision import Cause, Verdict
 from deepsynth_operator.decisions.shared.pods import describe_lost, is_lost

@@ -5,7 +5,7 @@ The resource itself is never removed: a GitOps tool would create it again, and i
 
 from datetime import datetime, timedelta
 
-from deepsynth_operator.core.cluster import Resource
+from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.observed import Children
 from deepsynth_operator.decisions.shared.decision import RESYNC_SECONDS, Decision, DeleteJob, Status
 
