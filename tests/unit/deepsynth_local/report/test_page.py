@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_local.report.page import build_report, write_report
 from deepsynth_local.runs.runs_folder import RunsFolder
 
@@ -185,7 +185,10 @@ def test_untrusted_text_stays_text_everywhere_on_the_page(runs: RunsFolder) -> N
         metrics=[{"name": HOSTILE, "value": HOSTILE}],
         attempts=[{"number": 1, "startTime": TIME, "job": "j", "reason": HOSTILE, "message": HOSTILE}],
     )
-    resources = [DatasetGeneration.model_validate(spoil(generation)), TrainingRun.model_validate(spoil(run))]
+    resources: list[Resource] = [
+        DatasetGeneration.model_validate(spoil(generation)),
+        TrainingRun.model_validate(spoil(run)),
+    ]
 
     page = Collector(build_report(resources, runs, NOW))
 
