@@ -11,6 +11,7 @@ WorkloadError
 from typing import ClassVar
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 
 
 class WorkloadError(Exception):
@@ -21,7 +22,7 @@ class WorkloadError(Exception):
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
-    default_reason: ClassVar[str] = "WorkloadFailed"
+    default_reason: ClassVar[str] = Reason.WORKLOAD_FAILED
 
     def __init__(self, message: str, *, reason: str | None = None) -> None:
         super().__init__(message)
@@ -39,24 +40,24 @@ def _rebuild(kind: type[WorkloadError], message: str, reason: str) -> WorkloadEr
 
 class ConfigurationError(WorkloadError):
     exit_code = ExitCode.BAD_CONFIGURATION
-    default_reason = "BadConfiguration"
+    default_reason = Reason.BAD_CONFIGURATION
 
 
 class DataError(WorkloadError):
     exit_code = ExitCode.BAD_DATA
-    default_reason = "BadData"
+    default_reason = Reason.BAD_DATA
 
 
 class PeerLostError(WorkloadError):
     exit_code = ExitCode.PEER_LOST
-    default_reason = "PeerLost"
+    default_reason = Reason.PEER_LOST
 
 
 class InternalError(WorkloadError):
     exit_code = ExitCode.INTERNAL
-    default_reason = "InternalError"
+    default_reason = Reason.INTERNAL_ERROR
 
 
 class TemporaryError(WorkloadError):
     exit_code = ExitCode.TRY_AGAIN
-    default_reason = "TemporaryFailure"
+    default_reason = Reason.TEMPORARY_FAILURE

@@ -9,6 +9,7 @@ import yaml
 
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.kinds import KINDS
+from deepsynth_api.reasons import Reason
 from deepsynth_local.columns import build_table, format_table
 from deepsynth_local.runs.resource_store import Resource, ResourceStore
 
@@ -19,7 +20,7 @@ KIND_NAMES: Final[Mapping[str, str]] = {alias: kind.name for kind in KINDS.value
 
 
 class NotFoundError(WorkloadError):
-    default_reason = "NotFound"
+    default_reason = Reason.NOT_FOUND
 
 
 def get_resources(store: ResourceStore, kinds: list[str], name: str | None, output: Output) -> str:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError, TemporaryError, WorkloadError
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import DOCUMENT_PATH, RenderWorkload
 from deepsynth_render.report import Reporter, StepName
 
@@ -65,7 +66,7 @@ def _run_reported(step: StepName, document: Path, reporter: Reporter) -> ExitCod
     except Exception as error:  # noqa: BLE001 - the boundary of the process: a defect is reported, never lost
         traceback.print_exc()
         message = f"{type(error).__name__}: {error} (a defect; the log has the traceback)"
-        reporter.fail("InternalError", message, ExitCode.INTERNAL, error)
+        reporter.fail(Reason.INTERNAL_ERROR, message, ExitCode.INTERNAL, error)
         return ExitCode.INTERNAL
     return ExitCode.DONE
 

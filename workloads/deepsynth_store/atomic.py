@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from deepsynth_api.errors import TemporaryError
+from deepsynth_api.reasons import Reason
 
 _CHUNK_BYTES = 4 * 2**20
 
@@ -75,7 +76,7 @@ def explain_full_disk(path: Path) -> Iterator[None]:
         raise TemporaryError(
             f"no space left for {path} ({free_bytes(path.parent):,} bytes free): enlarge the volume or "
             "delete what is not needed there.",
-            reason="DiskFull",
+            reason=Reason.DISK_FULL,
         ) from error
 
 

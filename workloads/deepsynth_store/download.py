@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_store.atomic import (
     explain_full_disk,
     free_bytes,
@@ -67,5 +68,5 @@ def _check_free_space(expected: StoredFile, local_path: Path) -> None:
         raise ConfigurationError(
             f"{expected.path} needs {expected.size:,} bytes and {local_path.parent} has {free:,} free: "
             "give it a larger volume.",
-            reason="DiskTooSmall",
+            reason=Reason.DISK_TOO_SMALL,
         )

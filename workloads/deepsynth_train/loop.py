@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.cadence import Cadence
 from deepsynth_train.checkpoint import CheckpointFolder, Snapshot, gather_tensors
@@ -98,7 +99,7 @@ class Loop:
         again = self._run_step(prefetch(self._plan(self.step), self._make, 1))
         if again.updated or again.overflowed:
             return again
-        raise DataError(self._describe_non_finite(), reason="NonFiniteLoss")
+        raise DataError(self._describe_non_finite(), reason=Reason.NON_FINITE_LOSS)
 
     def _skip(self) -> None:
         """One bad batch is left out; weights that have diverged make every batch bad, and no model."""
@@ -107,7 +108,7 @@ class Loop:
             raise DataError(
                 f"the loss of {MOST_SKIPPED_IN_A_ROW} steps in a row up to step {self.step + 1} is not finite: "
                 "training has diverged. Lower spec.optimizer.learningRate or raise warmupSteps",
-                reason="NonFiniteLoss",
+                reason=Reason.NON_FINITE_LOSS,
             )
         self.progress.note(f"step {self.step + 1} was skipped: its loss is not finite")
 

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
@@ -45,7 +46,7 @@ def read_pins(checkpoints: Path, fingerprint: str) -> dict[str, str]:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{path} cannot be read ({error}); set spec.checkpoint.uri to another folder",
-            reason="CheckpointFolderUnusable",
+            reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
 
 

@@ -23,6 +23,7 @@ from typing import Any, Final, Generic, TypeVar
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import ResourceKind
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_operator.controller.gather import gather_generation, gather_run
 from deepsynth_operator.core.cluster import Cluster
@@ -131,7 +132,7 @@ async def _act(cluster: Cluster, resource: Resource, actions: Sequence[Action], 
         for action in actions:
             await _act_once(cluster, resource, action, build)
     except ForeignChild as error:
-        await cluster.emit_event(resource, "Warning", "NameTaken", f"{error}; delete it or rename the resource")
+        await cluster.emit_event(resource, "Warning", Reason.NAME_TAKEN, f"{error}; delete it or rename the resource")
         return True
     except NamespaceGoing:
         return True
@@ -156,7 +157,7 @@ async def _act_once(cluster: Cluster, resource: Resource, action: Action, build:
 def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:
     if isinstance(error, ConfigurationError):
         return Refusal(error.reason, error.message, error.exit_code)
-    return Refusal("CreationRefused", str(error))
+    return Refusal(Reason.CREATION_REFUSED, str(error))
 
 
 def _build_run_children(run: TrainingRun, name: str) -> Sequence[Manifest]:

@@ -13,6 +13,7 @@ from typing import Any
 
 import pytest
 
+from deepsynth_api.reasons import Reason
 from deepsynth_render.page.characters import normalise
 from integration.render_pipeline.render_steps import LONG, Steps, build_rows, read_documents, write_parquet
 from support.free_port import find_free_port
@@ -124,7 +125,7 @@ class RefuseAll:
     def render(self, text: str, seed_key: str) -> None:
         from deepsynth_render.page import RefusedDocument
 
-        raise RefusedDocument("Overflow", seed_key)
+        raise RefusedDocument(Reason.OVERFLOW, seed_key)
 
 
 def wait_for_documents(port: int, process: subprocess.Popen[bytes]) -> None:

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self
 from pydantic import Field, ValidationError
 
 from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns, Filters, PageSettings
 from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
@@ -89,7 +90,7 @@ def load_plan(workload: RenderWorkload, target: DatasetTarget) -> Plan:
     if not target.list_staged(PLAN_PATH):
         raise DataError(
             f"{target.uri} holds no staged plan {digest[:12]}. It was deleted: delete and apply the resource again.",
-            reason="PlanMissing",
+            reason=Reason.PLAN_MISSING,
         )
     return Plan.parse(target.get(PLAN_PATH), digest)
 

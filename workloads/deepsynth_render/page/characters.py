@@ -4,6 +4,7 @@ import re
 import unicodedata
 from functools import cache
 
+from deepsynth_api.reasons import Reason
 from deepsynth_render.page.refusal import RefusedDocument
 
 SCRIPTS = frozenset({"Latn", "Grek", "Cyrl", "Zyyy", "Zinh"})
@@ -33,7 +34,7 @@ def normalise(text: str) -> str:
 
 
 def check_scripts(text: str) -> None:
-    """Raise RefusedDocument("UnsupportedScript") for the first character whose script is not drawn.
+    """Raise RefusedDocument(Reason.UNSUPPORTED_SCRIPT) for the first character whose script is not drawn.
 
     text: normalised.
     """
@@ -41,7 +42,9 @@ def check_scripts(text: str) -> None:
     if unsupported:
         character = min(unsupported, key=text.index)
         script = find_script(character)
-        raise RefusedDocument("UnsupportedScript", f"{describe(character)} is of script {script}; drawn are {_DRAWN}")
+        raise RefusedDocument(
+            Reason.UNSUPPORTED_SCRIPT, f"{describe(character)} is of script {script}; drawn are {_DRAWN}"
+        )
 
 
 _DRAWN = "Latin, Greek, Cyrillic and common characters"

@@ -6,6 +6,7 @@ from functools import cache
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsynth_api.reasons import Reason
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.glyphs import HEIGHT, LEFT, PHASES, TOP, WIDTH
 from deepsynth_render.page.growing import Ints, expand_ranges
@@ -50,7 +51,7 @@ def _check_inside(bitmaps: Ints, geometry: Geometry) -> None:
     far = bitmaps[:, [LEFT, TOP]] + bitmaps[:, [WIDTH, HEIGHT]]
     if bitmaps[:, [LEFT, TOP]].min() < 0 or (far.max(axis=0) > (geometry.width, geometry.height)).any():
         raise RefusedDocument(
-            "Overflow", "marks or letters reach beyond the edge of the page; a larger spec.page.marginPx may help"
+            Reason.OVERFLOW, "marks or letters reach beyond the edge of the page; a larger spec.page.marginPx may help"
         )
 
 

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page.characters import check_scripts, normalise
 from deepsynth_render.page.fonts import Font, load_font
@@ -80,12 +81,12 @@ class _Style:
         rows = self._words.find_pieces(text)
         pieces = self._words.pieces.read()[rows]
         if not pieces[:, INKED].any():
-            raise RefusedDocument("EmptyDocument", "the text holds nothing that can be drawn")
+            raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text holds nothing that can be drawn")
         layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._justify)
         starts = layout.page_starts.tolist()
         if len(starts) > self._max_pages:
             raise RefusedDocument(
-                "TooManyPages", f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
+                Reason.TOO_MANY_PAGES, f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
             )
         ends = [*starts[1:], len(text)]
         files = self._draw_pages(layout, rows)

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import uharfbuzz
 
+from deepsynth_api.reasons import Reason
 from deepsynth_render.page.characters import describe, find_script
 from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import GlyphAtlas
@@ -62,7 +63,7 @@ class Shaper:
         for index, font in enumerate(self._fonts):
             if font.codepoints.issuperset(codepoints):
                 return index
-        raise RefusedDocument("MissingGlyph", f"no font draws {' with '.join(map(describe, cluster))}")
+        raise RefusedDocument(Reason.MISSING_GLYPH, f"no font draws {' with '.join(map(describe, cluster))}")
 
     def _shape_run(self, font: int, run: str) -> tuple[Sequence[Any], Sequence[Any]]:
         """HarfBuzz's glyph infos and positions of a run in one font."""
@@ -73,7 +74,7 @@ class Shaper:
         uharfbuzz.shape(self._shapers[font], buffer)
         missing = next((info for info in buffer.glyph_infos if info.codepoint == 0), None)
         if missing:
-            raise RefusedDocument("MissingGlyph", f"no font draws {describe(run[missing.cluster])}")
+            raise RefusedDocument(Reason.MISSING_GLYPH, f"no font draws {describe(run[missing.cluster])}")
         return buffer.glyph_infos, buffer.glyph_positions
 
 

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 
 import numpy as np
 
+from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import FAMILIES, Font, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
@@ -91,7 +92,7 @@ class WordCache:
         for start, end in zip(starts, [*starts[1:], len(piece)], strict=True):
             part = self._shaper.shape(piece[start:end])
             if part.advance > self._widest:
-                raise RefusedDocument("Overflow", f"{part.text[:40]!r} is wider than a column of the page")
+                raise RefusedDocument(Reason.OVERFLOW, f"{part.text[:40]!r} is wider than a column of the page")
             yield part
 
 

@@ -1,22 +1,11 @@
 """Which rows become documents. Pure; every row that does not is given the reason it is counted by."""
 
 from dataclasses import dataclass
-from typing import Literal
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Filters
 from deepsynth_render.page.characters import normalise
 from deepsynth_render.sources import Row
-
-DropReason = Literal[
-    "MissingText",
-    "MissingSummary",
-    "InvalidUnicode",
-    "TextTooShort",
-    "TextTooLong",
-    "SummaryTooShort",
-    "SummaryTooLong",
-    "Duplicate",
-]
 
 
 @dataclass(frozen=True)
@@ -27,28 +16,28 @@ class Pair:
     summary: str
 
 
-def apply_filters(row: Row, filters: Filters) -> Pair | DropReason:
+def apply_filters(row: Row, filters: Filters) -> Pair | Reason:
     """The row as a pair, or the first reason against it. Lengths are characters after normalisation."""
     text, summary = row
     if text is None:
-        return "MissingText"
+        return Reason.MISSING_TEXT
     if summary is None:
-        return "MissingSummary"
+        return Reason.MISSING_SUMMARY
     pair = Pair(normalise(text), normalise(summary))
     if not (_is_unicode(pair.text) and _is_unicode(pair.summary)):
-        return "InvalidUnicode"
+        return Reason.INVALID_UNICODE
     return _check_lengths(pair, filters) or pair
 
 
-def _check_lengths(pair: Pair, filters: Filters) -> DropReason | None:
+def _check_lengths(pair: Pair, filters: Filters) -> Reason | None:
     if len(pair.text) < filters.min_text_chars:
-        return "TextTooShort"
+        return Reason.TEXT_TOO_SHORT
     if filters.max_text_chars is not None and len(pair.text) > filters.max_text_chars:
-        return "TextTooLong"
+        return Reason.TEXT_TOO_LONG
     if len(pair.summary) < filters.min_summary_chars:
-        return "SummaryTooShort"
+        return Reason.SUMMARY_TOO_SHORT
     if filters.max_summary_chars is not None and len(pair.summary) > filters.max_summary_chars:
-        return "SummaryTooLong"
+        return Reason.SUMMARY_TOO_LONG
     return None
 
 

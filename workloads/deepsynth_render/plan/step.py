@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.report import PlanReport
 from deepsynth_api.v1alpha1 import Filters
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
@@ -21,7 +22,7 @@ from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.fonts import gather_digests
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import SeenTexts, hash_text, order_splits
-from deepsynth_render.plan.filters import DropReason, Pair, apply_filters
+from deepsynth_render.plan.filters import Pair, apply_filters
 from deepsynth_render.report import Reporter
 from deepsynth_render.sources import Row, RowGroup, TextSource, open_source
 from deepsynth_render.versions import gather_versions
@@ -79,7 +80,7 @@ def build_plan(workload: RenderWorkload, source: TextSource, folder: Path) -> tu
         shards=cutter.shards,
     )
     if not plan.shards:
-        raise DataError(_explain_empty(plan), reason="EmptyDataset")
+        raise DataError(_explain_empty(plan), reason=Reason.EMPTY_DATASET)
     return plan, cutter.files
 
 
@@ -129,10 +130,10 @@ class Planner:
             else:
                 yield PlanRow(group.file, group.number, number, first_index + number)
 
-    def _judge(self, row: Row) -> Pair | DropReason:
+    def _judge(self, row: Row) -> Pair | Reason:
         outcome = apply_filters(row, self._filters)
         if isinstance(outcome, Pair) and self._filters.deduplicate and not self._seen.add(hash_text(outcome.text)):
-            return "Duplicate"
+            return Reason.DUPLICATE
         return outcome
 
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.report import PublishReport
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_render.documents.manifest import (
@@ -89,7 +90,7 @@ def _gather_receipts(target: DatasetTarget, digest: str, shards: int) -> list[Re
         raise DataError(
             f"{len(missing)} of {shards} shards are not staged in {target.uri} (first: {missing[0]}). "
             "Render them again: delete and apply the resource; finished shards are kept.",
-            reason="ShardMissing",
+            reason=Reason.SHARD_MISSING,
         )
     return [receipt for _, receipt in sorted(found.items()) if receipt is not None]
 
@@ -105,7 +106,7 @@ def _verify(target: DatasetTarget, receipts: Sequence[Receipt]) -> None:
         raise DataError(
             f"{len(damaged)} shard(s) staged in {target.uri} are damaged (first: {damaged[0]}); nothing was published. "
             "Delete and apply the resource: only these are rendered again.",
-            reason="ShardDamaged",
+            reason=Reason.SHARD_DAMAGED,
         )
 
 
@@ -130,7 +131,7 @@ def _refuse_empty(manifest: Manifest) -> None:
         raise DataError(
             f"no document of {manifest.source.uri} could be rendered ({reasons}). "
             "Check its script, page.size, page.maxPages and filters.",
-            reason="EmptyDataset",
+            reason=Reason.EMPTY_DATASET,
         )
 
 

@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns
 
 TEXT_NAMES: Final = ("text", "article", "document", "dialogue", "content", "body", "input", "source", "report")
@@ -24,7 +25,7 @@ def choose_columns(names: Sequence[str], asked: Columns, where: str) -> tuple[st
             raise ConfigurationError(
                 f"source.columns: {where} has {names.count(name)} columns named {name!r}. Rename all but one, or name "
                 "another column.",
-                reason="DuplicateColumn",
+                reason=Reason.DUPLICATE_COLUMN,
             )
     return text, summary
 
@@ -39,5 +40,5 @@ def _choose(names: Sequence[str], asked: str | None, usual: Sequence[str], field
     problem = f"no column looks like the {field}" if asked is None else f"there is no column {asked!r}"
     raise ConfigurationError(
         f"source.columns.{field}: {problem} in {where}; its columns are {', '.join(names) or '(none)'}.",
-        reason="MissingColumn",
+        reason=Reason.MISSING_COLUMN,
     )

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns
 from deepsynth_render.sources.columns import choose_columns
 from deepsynth_render.sources.interface import Row
@@ -38,7 +39,9 @@ def read_csv(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
                 _check_width(fields, header, reader.line_num, where)
                 yield fields[text], fields[summary]
     except csv.Error as error:
-        raise DataError(f"line {reader.line_num} of {where} is not CSV ({error}).", reason="DamagedFile") from error
+        raise DataError(
+            f"line {reader.line_num} of {where} is not CSV ({error}).", reason=Reason.DAMAGED_FILE
+        ) from error
 
 
 def _number_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
@@ -50,7 +53,8 @@ def _number_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
                 yield number, line
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{where} is not UTF-8 ({error.reason} after line {number}). Convert it to UTF-8.", reason="DamagedFile"
+            f"{where} is not UTF-8 ({error.reason} after line {number}). Convert it to UTF-8.",
+            reason=Reason.DAMAGED_FILE,
         ) from error
 
 
@@ -58,9 +62,11 @@ def _parse_object(line: str, where: str) -> dict[str, Any]:
     try:
         content = json.loads(line)
     except ValueError as error:
-        raise DataError(f"{where} is not JSON ({error}). Write one object per line.", reason="DamagedFile") from error
+        raise DataError(
+            f"{where} is not JSON ({error}). Write one object per line.", reason=Reason.DAMAGED_FILE
+        ) from error
     if not isinstance(content, dict):
-        raise DataError(f"{where} holds no JSON object. Write one object per line.", reason="DamagedFile")
+        raise DataError(f"{where} holds no JSON object. Write one object per line.", reason=Reason.DAMAGED_FILE)
     return content
 
 
@@ -70,7 +76,7 @@ def _get_text(content: dict[str, Any], name: str, number: int, where: str) -> st
         raise DataError(
             f"{name!r} in line {number} of {where} is {type(value).__name__}, not text. "
             "Name another one in source.columns.",
-            reason="WrongColumnType",
+            reason=Reason.WRONG_COLUMN_TYPE,
         )
     return value
 
@@ -80,5 +86,5 @@ def _check_width(fields: list[str], header: list[str], number: int, where: str) 
         raise DataError(
             f"line {number} of {where} has {len(fields)} fields, its header {len(header)}. "
             "Quote fields that hold commas.",
-            reason="DamagedFile",
+            reason=Reason.DAMAGED_FILE,
         )

@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any, BinaryIO
 
 from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns
 from deepsynth_render.sources.columns import choose_columns
 from deepsynth_render.sources.interface import Row
@@ -54,7 +55,7 @@ def _check_type(field: Any, where: str) -> None:
     if not any(is_known(kind) for is_known in known):
         raise DataError(
             f"column {field.name!r} of {where} holds {kind}, not text. Name another one in source.columns.",
-            reason="WrongColumnType",
+            reason=Reason.WRONG_COLUMN_TYPE,
         )
 
 
@@ -77,5 +78,5 @@ def _damaged(where: str, error: Exception) -> DataError:
     return DataError(
         f"{where} is not a readable parquet file ({' '.join(str(error).split())[:200]}). "
         "Replace it by an undamaged copy, or leave its split out with source.splits.",
-        reason="DamagedFile",
+        reason=Reason.DAMAGED_FILE,
     )

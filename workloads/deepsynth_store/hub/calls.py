@@ -18,6 +18,7 @@ from huggingface_hub.utils._http import default_client_factory
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from deepsynth_api.errors import TemporaryError
+from deepsynth_api.reasons import Reason
 from deepsynth_store.backoff import Fault, compute_pause
 from deepsynth_store.hub.errors import (
     HTTP_ERROR,
@@ -99,7 +100,7 @@ class HubCalls:
             raise TemporaryError(
                 f"could not {what} {self.location.uri} at {self.api.endpoint}, tried {tries[fault]} times: "
                 f"{fault.value} ({describe(error)}).{remedy}",
-                reason="HubUnreachable" if fault is Fault.UNREACHABLE else "HubUnavailable",
+                reason=Reason.HUB_UNREACHABLE if fault is Fault.UNREACHABLE else Reason.HUB_UNAVAILABLE,
             ) from error
         self._on_wait(Waiting(fault.value, pause))
         time.sleep(pause)

@@ -17,6 +17,7 @@ from huggingface_hub.errors import (
 )
 
 from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
+from deepsynth_api.reasons import Reason
 from deepsynth_store.backoff import Fault
 
 HTTP_ERROR: Final[type[BaseException]] = HfHubHTTPError.__bases__[0]
@@ -89,7 +90,7 @@ def explain(error: BaseException, uri: str, field: str) -> WorkloadError | None:
         return None
     if isinstance(error, EntryNotFoundError):
         return DataError(f"{uri} lacks a file that was expected: {describe(error)}.")
-    return ConfigurationError(f"{field}: {_explain_refusal(error, uri)}", reason="HubRefused")
+    return ConfigurationError(f"{field}: {_explain_refusal(error, uri)}", reason=Reason.HUB_REFUSED)
 
 
 def _explain_refusal(error: HfHubHTTPError, uri: str) -> str:

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.reasons import Reason
 from deepsynth_store.atomic import fsync_folder
 from deepsynth_train.checkpoint.layout import corrupt_name, list_corrupt, list_steps, step_name
 from deepsynth_train.checkpoint.manifest import Manifest, find_damage, read_manifest
@@ -80,7 +81,7 @@ def read_checkpoint(folder: Path, step: int, tensors: Mapping[str, Any], ranks: 
     except ValueError as error:
         raise ConfigurationError(
             f"spec.checkpoint.uri: the model in {root} is not this one ({error}); choose an empty folder",
-            reason="CheckpointDoesNotFit",
+            reason=Reason.CHECKPOINT_DOES_NOT_FIT,
         ) from error
     return Loaded(
         step=step,

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError
+from deepsynth_api.reasons import Reason
 from deepsynth_store.atomic import make_folder_durably, write_file_atomically
 from deepsynth_train.checkpoint.layout import list_steps
 
@@ -31,7 +32,7 @@ def read_owner(folder: Path) -> Owner | None:
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
             f"{path} cannot be read ({error}); set spec.checkpoint.uri to another folder or remove that file's folder",
-            reason="CheckpointFolderUnusable",
+            reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
 
 
@@ -71,10 +72,10 @@ def check_ownership(folder: Path, owner: Owner) -> None:
 def _refusal(folder: Path, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"spec.checkpoint.uri: {folder} {why}; choose an empty folder, or empty this one",
-        reason="CheckpointFolderInUse",
+        reason=Reason.CHECKPOINT_FOLDER_IN_USE,
     )
 
 
 def _lost(folder: Path, current: Owner | None) -> PeerLostError:
     holder = f"attempt {current.attempt} of run {current.run_uid}" if current else "nobody (owner.json is gone)"
-    return PeerLostError(f"{folder} is now owned by {holder}; this attempt stops", reason="CheckpointOwnerLost")
+    return PeerLostError(f"{folder} is now owned by {holder}; this attempt stops", reason=Reason.CHECKPOINT_OWNER_LOST)

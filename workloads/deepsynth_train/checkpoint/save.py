@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from deepsynth_api.errors import InternalError, TemporaryError, WorkloadError
+from deepsynth_api.reasons import Reason
 from deepsynth_store.atomic import free_bytes, fsync_folder, write_file_atomically
 from deepsynth_train.checkpoint.layout import (
     BEST,
@@ -182,7 +183,7 @@ def _explain(error: BaseException, staging: Path) -> BaseException:
         f"spec.checkpoint.uri: {staging.parent} cannot be written: {what} "
         f"({free_bytes(staging.parent):,} bytes free); make room or lower spec.checkpoint.keepLast. "
         "The checkpoints before are intact",
-        reason="CheckpointNotSaved",
+        reason=Reason.CHECKPOINT_NOT_SAVED,
     )
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import WorkloadDataset
 from deepsynth_store import DatasetFolder, open_dataset
 from deepsynth_train.data.splits import choose_validation_split, list_split_files
@@ -118,7 +119,7 @@ def _check_room(jobs: Sequence[_Job], cache: Path, cache_bytes: int | None) -> N
     if needed > room:
         raise ConfigurationError(
             f"spec.cache.sizeLimit: the datasets need {needed:,} bytes on each node, {cache} has {room:,}; raise it",
-            reason="CacheTooSmall",
+            reason=Reason.CACHE_TOO_SMALL,
         )
 
 

@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_train.data.pages import PageTable
 from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.progress import DroppedSamples
@@ -76,8 +77,8 @@ def build_index(
     labels = _measure_labels(table, task, first, model, on_rows)
     tokens = model.family.count_tokens(pages, labels)
     reasons = {
-        "NoLabel": labels == 0,
-        "PagesMissing": _find_incomplete(table, task, first, pages),
+        Reason.NO_LABEL: labels == 0,
+        Reason.PAGES_MISSING: _find_incomplete(table, task, first, pages),
         **find_too_long(pages, labels, tokens, model, limits),
     }
     kept, dropped = _apply_reasons(reasons, len(first))
@@ -86,12 +87,12 @@ def build_index(
     return index
 
 
-_REMEDIES: Final = {
-    "NoLabel": "give every document a summary or a text",
-    "PagesMissing": "publish the dataset anew with all pages of its documents",
-    "TooManyPages": "take a model that reads more pages of a document, spec.task ocr, or larger pages",
-    "LabelTooLong": "raise spec.maxLabelTokens, as far as the model has room",
-    "SequenceTooLong": "raise spec.maxSequenceTokens, as far as the model has room",
+_REMEDIES: Final[Mapping[str, str]] = {
+    Reason.NO_LABEL: "give every document a summary or a text",
+    Reason.PAGES_MISSING: "publish the dataset anew with all pages of its documents",
+    Reason.TOO_MANY_PAGES: "take a model that reads more pages of a document, spec.task ocr, or larger pages",
+    Reason.LABEL_TOO_LONG: "raise spec.maxLabelTokens, as far as the model has room",
+    Reason.SEQUENCE_TOO_LONG: "raise spec.maxSequenceTokens, as far as the model has room",
 }
 
 
@@ -105,9 +106,9 @@ def find_too_long(
     """Samples that do not fit as a whole, by reason; nothing is ever cut to fit."""
     context = min(limits.max_sequence_tokens or model.family.context_tokens, model.family.context_tokens)
     return {
-        "TooManyPages": pages > (model.family.max_pages or context),
-        "LabelTooLong": labels + 1 > (limits.max_label_tokens or context),
-        "SequenceTooLong": tokens > context,
+        Reason.TOO_MANY_PAGES: pages > (model.family.max_pages or context),
+        Reason.LABEL_TOO_LONG: labels + 1 > (limits.max_label_tokens or context),
+        Reason.SEQUENCE_TOO_LONG: tokens > context,
     }
 
 
@@ -200,7 +201,7 @@ def _check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
         raise DataError(
             f"{where}: {percent:.1f} % of {index.seen} samples are left out ({counts}), more than "
             f"spec.maxDroppedPercent {limits.max_dropped_percent}; {remedies}, or raise that limit",
-            reason="TooManySamplesDropped",
+            reason=Reason.TOO_MANY_SAMPLES_DROPPED,
         )
 
 

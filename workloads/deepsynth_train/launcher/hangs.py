@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure, Phase
 from deepsynth_train.run_folder import Beat
 
@@ -40,7 +41,7 @@ class Hang:
 
     def describe(self, node: str) -> Failure:
         return Failure(
-            reason="Hung",
+            reason=Reason.HUNG,
             message=self.message,
             exit_code=int(ExitCode.HUNG),
             rank=self.beat.rank,

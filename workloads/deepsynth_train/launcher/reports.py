@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure, Report, TrainReport, fit_report, parse_report
 from deepsynth_api.workload import TERMINATION_LOG_PATH, TERMINATION_LOG_VARIABLE, TrainWorkload
 from deepsynth_train.run_folder import RunFolder, say
@@ -75,7 +76,7 @@ class Reporter:
                 report = parse_report(path.read_text())
                 if report and report.failure:
                     failures.append(report.failure)
-        return min(failures, key=lambda failure: failure.reason == "PeerLost", default=None)
+        return min(failures, key=lambda failure: failure.reason == Reason.PEER_LOST, default=None)
 
 
 def write_termination_message(text: str) -> None:

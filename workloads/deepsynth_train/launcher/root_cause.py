@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure
 from deepsynth_train.run_folder import ErrorRecord
 
@@ -89,15 +90,17 @@ def describe_cause(cause: WorkerEnd, exit_code: int, node: str, last_step: int |
     )
 
 
-def _describe_signal(cause: WorkerEnd) -> tuple[str, str]:
+def _describe_signal(cause: WorkerEnd) -> tuple[Reason, str]:
     if cause.killed:
-        return "WorkerNotStopped", f"rank {cause.rank} did not end in time and was killed"
+        return Reason.WORKER_NOT_STOPPED, f"rank {cause.rank} did not end in time and was killed"
     if cause.exit_code == -signal.SIGKILL:
         hint = "if memory ran out, raise the memory limit or lower spec.microBatchSize"
-        return "WorkerKilled", f"rank {cause.rank} was killed by SIGKILL; {hint}"
+        return Reason.WORKER_KILLED, f"rank {cause.rank} was killed by SIGKILL; {hint}"
     if cause.exit_code < 0:
-        return "WorkerCrashed", f"rank {cause.rank} was ended by {_signal_name(-cause.exit_code)}; its log has more"
-    return "WorkerFailed", f"rank {cause.rank} exited with code {cause.exit_code} without saying why; see its log"
+        name = _signal_name(-cause.exit_code)
+        return Reason.WORKER_CRASHED, f"rank {cause.rank} was ended by {name}; its log has more"
+    message = f"rank {cause.rank} exited with code {cause.exit_code} without saying why; see its log"
+    return Reason.WORKER_FAILED, message
 
 
 def _signal_name(number: int) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.training_settings import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store.uri import FolderLocation, parse_uri
@@ -130,7 +131,7 @@ def _import(module: str, package: str, field: str) -> Any:
         raise ConfigurationError(
             f"{field}.{package}: the package {package} is not in the image ({error}); install it there (FROM the "
             f"image, USER root, RUN python -m pip install {package}, USER 65532) and set spec.image",
-            reason="TrackerNotInstalled",
+            reason=Reason.TRACKER_NOT_INSTALLED,
         ) from error
 
 

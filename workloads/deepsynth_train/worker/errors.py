@@ -6,6 +6,7 @@ import traceback
 
 from deepsynth_api.errors import PeerLostError, WorkloadError
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 from deepsynth_train.run_folder import ErrorRecord
 
 TRACEBACK_CHARACTERS = 2000
@@ -37,7 +38,7 @@ def describe_error(error: BaseException, *, rank: int, step: int, at: float, sto
     code, reason, message = _classify(error)
     consequence = is_consequence(error)
     if isinstance(error, StopRequested) or (stopping and consequence and not isinstance(error, WorkloadError)):
-        return ErrorRecord(rank, int(ExitCode.STOPPED), "Stopped", "stopped before the first step", at)
+        return ErrorRecord(rank, int(ExitCode.STOPPED), Reason.STOPPED, "stopped before the first step", at)
     expected = isinstance(error, WorkloadError) or consequence
     return ErrorRecord(
         rank=rank,
@@ -66,19 +67,19 @@ def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
     if isinstance(error, WorkloadError):
         return error.exit_code, error.reason, error.message
     if is_consequence(error):
-        return ExitCode.TRY_AGAIN, "PeerLost", f"lost the other processes: {_first_line(error)}"
+        return ExitCode.TRY_AGAIN, Reason.PEER_LOST, f"lost the other processes: {_first_line(error)}"
     if "OutOfMemoryError" in _class_names(error):
         remedy = "lower spec.microBatchSize or set spec.gradientCheckpointing"
-        return ExitCode.TRY_AGAIN, "OutOfMemory", f"the GPU's memory is full: {_first_line(error)}; {remedy}"
+        return ExitCode.TRY_AGAIN, Reason.OUT_OF_MEMORY, f"the GPU's memory is full: {_first_line(error)}; {remedy}"
     if isinstance(error, MemoryError):
-        return ExitCode.TRY_AGAIN, "OutOfMemory", "memory is full; raise the memory limit of the pods"
+        return ExitCode.TRY_AGAIN, Reason.OUT_OF_MEMORY, "memory is full; raise the memory limit of the pods"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return ExitCode.TRY_AGAIN, "DiskFull", f"no space left for {error.filename}; enlarge the volume"
+        return ExitCode.TRY_AGAIN, Reason.DISK_FULL, f"no space left for {error.filename}; enlarge the volume"
     if isinstance(error, PermissionError):
         remedy = "set mode or owner of the volume, or spec.template.runAsUser"
         what = error.filename or _first_line(error)
-        return ExitCode.BAD_CONFIGURATION, "NotPermitted", f"user {os.getuid()} may not use {what}; {remedy}"
-    return ExitCode.TRY_AGAIN, "UnexpectedError", f"{type(error).__name__}: {_first_line(error)}"
+        return ExitCode.BAD_CONFIGURATION, Reason.NOT_PERMITTED, f"user {os.getuid()} may not use {what}; {remedy}"
+    return ExitCode.TRY_AGAIN, Reason.UNEXPECTED_ERROR, f"{type(error).__name__}: {_first_line(error)}"
 
 
 def _class_names(error: BaseException | None) -> set[str]:

@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.run_folder import ErrorRecord, RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
@@ -75,7 +76,7 @@ def _finish(folder: RunFolder, local_rank: int, heartbeat: Heartbeat, result: "T
     if not result.stopped:
         return int(ExitCode.DONE)
     message = f"saved step {result.saved_step}"
-    record = ErrorRecord(rank, int(ExitCode.STOPPED), "Stopped", message, time.monotonic(), step=result.saved_step)
+    record = ErrorRecord(rank, int(ExitCode.STOPPED), Reason.STOPPED, message, time.monotonic(), step=result.saved_step)
     folder.write_error(local_rank, record)
     logger.info(message)
     return record.exit_code
