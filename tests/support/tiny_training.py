@@ -1,20 +1,24 @@
 """Tiny models, batches and steppers for training tests. Pages are 64 px: a forward pass takes milliseconds."""
 
-from collections.abc import Callable, Sequence
+from __future__ import annotations
+
 from contextlib import nullcontext
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import torch
 
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models import PageModel, Sample, build_page_model
-from deepsynth_train.optimization.optimizer import build_optimizer
-from deepsynth_train.optimization.precision import LossScale
-from deepsynth_train.optimization.reduction import Buckets, Reduction
-from deepsynth_train.optimization.step import Stepper
-from deepsynth_train.world import World
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Sequence
+    from pathlib import Path
+
+    import torch
+
+    from deepsynth_train.models import PageModel, Sample
+    from deepsynth_train.optimization.reduction import Reduction
+    from deepsynth_train.optimization.step import Stepper
+    from deepsynth_train.world import World
 
 OCR2 = "config://deepseek-ocr2-tiny"
 VIT = "config://vit-gpt2-tiny"
@@ -49,6 +53,10 @@ def build_settings(uri: str = OCR2, **changes: Any) -> TrainingSettings:
 
 def build_model(uri: str = OCR2, **changes: Any) -> PageModel:
     """Without dropout, so that results can be compared."""
+    import torch
+
+    from deepsynth_train.models import build_page_model
+
     model = build_page_model(build_settings(uri, **changes))
     for part in model.module.modules():
         if isinstance(part, torch.nn.Dropout):
@@ -58,6 +66,8 @@ def build_model(uri: str = OCR2, **changes: Any) -> PageModel:
 
 def build_samples(model: PageModel, count: int, seed: int = 0, pages: int = 1) -> list[Sample]:
     """Noise and labels of 3 to 20 random letters."""
+    from deepsynth_train.models import Sample
+
     generator = np.random.default_rng(seed)
     side = model.image.side
     return [
@@ -70,12 +80,21 @@ def build_samples(model: PageModel, count: int, seed: int = 0, pages: int = 1) -
 
 
 def build_world(rank: int = 0, size: int = 1) -> World:
+    import torch
+
+    from deepsynth_train.world import World
+
     return World(rank, size, rank, size, torch.device("cpu"))
 
 
 def build_stepper(
     model: PageModel, settings: TrainingSettings, world: World | None = None, reduction: Reduction | None = None
 ) -> Stepper:
+    from deepsynth_train.optimization.optimizer import build_optimizer
+    from deepsynth_train.optimization.precision import LossScale
+    from deepsynth_train.optimization.reduction import Buckets
+    from deepsynth_train.optimization.step import Stepper
+
     world = world or build_world()
     optimizer = build_optimizer(model.module, settings.optimizer)
     parameters = [parameter for parameter in model.module.parameters() if parameter.requires_grad]

@@ -1,22 +1,22 @@
 """What the ranks of a test do: train for a while and leave what they saw in a folder."""
 
+from __future__ import annotations
+
 import json
 import os
 import signal
 from dataclasses import replace
-from pathlib import Path
-from typing import Any
-
-import torch
+from typing import TYPE_CHECKING, Any
 
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_train.attempt import train_workload
-from deepsynth_train.optimization.precision import LossScale
-from deepsynth_train.optimization.step import Flags
-from deepsynth_train.world import World, join_world
 from support.tiny_training import Recorder, build_model, build_samples, build_settings, build_stepper
 
-FLAGS = Flags()
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
+
+    from deepsynth_train.world import World
 
 
 def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int, **changes: Any) -> int:
@@ -24,6 +24,12 @@ def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int
 
     poisoned_rank, poisoned_step: a gradient of that rank becomes infinite. precision fp16 has a loss scale.
     """
+    import torch
+
+    from deepsynth_train.optimization.precision import LossScale
+    from deepsynth_train.optimization.step import Flags
+    from deepsynth_train.world import join_world
+
     world = join_world()
     model = build_model(uri)
     settings = build_settings(uri)
@@ -38,7 +44,7 @@ def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int
         mine = numbers[world.rank :: world.size]
         pieces = [mine[start : start + micro_batch] for start in range(0, len(mine), micro_batch)]
         made = (model.family.collate([samples[number] for number in piece]) for piece in pieces)
-        outcome = stepper.run(made, len(pieces), 1e-3, FLAGS)
+        outcome = stepper.run(made, len(pieces), 1e-3, Flags())
         lines.append(
             {
                 "loss": outcome.loss,
@@ -62,6 +68,8 @@ def _poison(module: torch.nn.Module) -> None:
 
 
 def _become_infinite(gradient: torch.Tensor) -> torch.Tensor:
+    import torch
+
     return torch.full_like(gradient, torch.inf)
 
 
@@ -70,6 +78,9 @@ def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill:
 
     Exit code 0 when done, 1 when stopped.
     """
+    from deepsynth_train.attempt import train_workload
+    from deepsynth_train.world import join_world
+
     os.environ["DEEPSYNTH_CACHE"] = str(cache)
     workload = TrainWorkload.parse(document)
     world = join_world()
@@ -89,8 +100,12 @@ def _die_at(world: World, step: int, kill: tuple[int, int] | None) -> None:
 
 def run_sharded(folder: Path, precision: str) -> int:
     """Two steps of uneven batches with FSDP2, then the whole model from all shards; rank 0 writes what it saw."""
+    import torch
+
     from deepsynth_train.optimization.precision import build_autocast
     from deepsynth_train.optimization.sharding import build_reduction, gather_full_state, place_module
+    from deepsynth_train.optimization.step import Flags
+    from deepsynth_train.world import join_world
 
     world = join_world()
     model = build_model()
@@ -105,7 +120,7 @@ def run_sharded(folder: Path, precision: str) -> int:
         batch = model.family.collate([samples[number] for number in mine or [0]])
         if not mine:
             batch = replace(batch, rows=torch.zeros_like(batch.rows), targets=batch.targets[:0], samples=0)
-        outcome = stepper.run(iter([batch]), 1, 1e-3, FLAGS)
+        outcome = stepper.run(iter([batch]), 1, 1e-3, Flags())
         lines.append({"loss": outcome.loss, "norm": outcome.grad_norm})
     (folder / f"steps-{world.size}-{world.rank}.json").write_text(json.dumps(lines))
     state = gather_full_state(model.module)

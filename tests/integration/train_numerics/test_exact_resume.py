@@ -1,17 +1,22 @@
 """A killed or stopped run ends with the very weights of an uninterrupted one."""
 
+from __future__ import annotations
+
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from integration.train_numerics import rank_training
 from support.page_dataset import build_documents, write_dataset
 from support.rank_processes import CONTEXT, run_ranks
 from support.tiny_training import MODULES, OCR2, VIT, read_weights
 from support.train_workloads import build_train_workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
 
 CONTEXT.set_forkserver_preload(MODULES)
 
@@ -50,6 +55,8 @@ def read_result(folder: Path) -> dict[str, torch.Tensor]:
 
 
 def assert_equal_bits(found: dict[str, torch.Tensor], expected: dict[str, torch.Tensor]) -> None:
+    import torch
+
     assert found.keys() == expected.keys()
     assert [name for name in found if not torch.equal(found[name], expected[name])] == []
 

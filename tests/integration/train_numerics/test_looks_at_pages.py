@@ -1,28 +1,33 @@
 """A falling loss proves little: the tiny model must learn to tell pages apart, and cannot when they are black."""
 
+from __future__ import annotations
+
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 
-from deepsynth_train.data.images import decode_page
-from deepsynth_train.models import Batch, PageModel, Sample
-from deepsynth_train.optimization.precision import build_autocast
-from deepsynth_train.optimization.step import Flags
 from support.page_dataset import draw_page
 from support.tiny_training import build_model, build_settings, build_stepper
 
+if TYPE_CHECKING:
+    from deepsynth_train.models import Batch, PageModel, Sample
+
 STEPS = 100
-FP32 = build_autocast("fp32", torch.device("cpu"))
 
 
 def build_digit(model: PageModel, digit: int, *, black: bool) -> Sample:
+    from deepsynth_train.data.images import decode_page
+    from deepsynth_train.models import Sample
+
     pixels = decode_page(draw_page(str(digit)), model.image, "digit")[None]
     return Sample(np.zeros_like(pixels) if black else np.ascontiguousarray(pixels), model.encode_label(str(digit)))
 
 
 def compute_digit_loss(model: PageModel, batch: Batch) -> float:
     """Without the end of text, which is the same for all."""
+    import torch
+
     inputs = {**batch.inputs, "pixel_values": model.normalise_pixels(batch.inputs["pixel_values"])}
     with torch.no_grad():
         logits = model.module(**inputs).logits[batch.rows][::2]
@@ -30,6 +35,8 @@ def compute_digit_loss(model: PageModel, batch: Batch) -> float:
 
 
 def train_on_digits(*, black: bool) -> float:
+    from deepsynth_train.optimization.step import Flags
+
     model = build_model()
     settings = build_settings(optimizer={"learning_rate": "0.002", "weight_decay": "0"})
     stepper = build_stepper(model, settings)

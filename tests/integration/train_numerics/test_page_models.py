@@ -1,33 +1,35 @@
 """Both families: the prompt fits the model, pages reach it, parts freeze, adapters train, folders reload."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-import torch
 from PIL import Image
 from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_train.data.images import decode_page
-from deepsynth_train.evaluation.evaluate import chunk
-from deepsynth_train.export import write_model
-from deepsynth_train.models import PageModel, Sample, build_page_model
-from deepsynth_train.models.build import check_image_tokens
-from deepsynth_train.optimization.loss import compute_loss_sum, score_rows
-from deepsynth_train.optimization.precision import build_autocast
 from support.page_dataset import encode
 from support.tiny_training import OCR2, VIT, build_model, build_samples, build_settings
 
-FP32 = build_autocast("fp32", torch.device("cpu"))
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepsynth_train.models import PageModel, Sample
+
 BOTH = pytest.mark.parametrize("uri", [OCR2, VIT])
 
 
 def compute_loss(model: PageModel, samples: list[Sample]) -> float:
+    import torch
+
+    from deepsynth_train.optimization.loss import compute_loss_sum
+
     model.module.eval()
     with torch.no_grad():
-        return float(compute_loss_sum(model, model.family.collate(samples), FP32))
+        return float(compute_loss_sum(model, model.family.collate(samples), nullcontext))
 
 
 @pytest.mark.parametrize(("side", "tokens"), [(64, 145), (512, 145), (768, 145), (1024, 257)])
@@ -36,6 +38,8 @@ def test_a_page_takes_as_many_positions_as_the_model_makes_of_it(side: int, toke
 
 
 def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
+    from deepsynth_train.models.build import check_image_tokens
+
     model = build_model()
     model.family.image_tokens = 65  # type: ignore[misc]  # what is tested
     with pytest.raises(ConfigurationError, match=r"spec.imageProcessor.size: the model makes 145 .* the prompt has 65"):
@@ -57,6 +61,8 @@ def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
     ],
 )
 def test_a_model_that_cannot_be_is_refused_with_the_field(changes: dict[str, Any], message: str) -> None:
+    from deepsynth_train.models import build_page_model
+
     with pytest.raises(ConfigurationError, match=message):
         build_page_model(build_settings(**changes))
 
@@ -68,6 +74,8 @@ def test_a_configuration_that_is_unknown_is_refused_by_its_field() -> None:
 
 @BOTH
 def test_the_loss_depends_on_the_page_of_the_very_sample(uri: str) -> None:
+    from deepsynth_train.models import Sample
+
     model = build_model(uri)
     samples = build_samples(model, 3)
     other = build_samples(model, 3, seed=1)
@@ -81,6 +89,8 @@ def test_the_loss_depends_on_the_page_of_the_very_sample(uri: str) -> None:
 
 
 def test_a_document_of_several_pages_keeps_their_order() -> None:
+    from deepsynth_train.models import Sample
+
     model = build_model()
     document = build_samples(model, 1, pages=3)[0]
     turned = Sample(document.pages[::-1].copy(), document.label)
@@ -89,6 +99,10 @@ def test_a_document_of_several_pages_keeps_their_order() -> None:
 
 @BOTH
 def test_only_label_rows_are_scored_and_the_end_of_text_is_one_of_them(uri: str) -> None:
+    import torch
+
+    from deepsynth_train.optimization.loss import score_rows
+
     model = build_model(uri)
     samples = build_samples(model, 3)
     batch = model.family.collate(samples)
@@ -107,16 +121,20 @@ def test_only_label_rows_are_scored_and_the_end_of_text_is_one_of_them(uri: str)
 
 @BOTH
 def test_every_weight_that_is_trained_gets_a_gradient(uri: str) -> None:
+    from deepsynth_train.optimization.loss import compute_loss_sum
+
     model = build_model(uri)
-    compute_loss_sum(model, model.family.collate(build_samples(model, 4)), FP32).backward()  # type: ignore[no-untyped-call]  # torch
+    compute_loss_sum(model, model.family.collate(build_samples(model, 4)), nullcontext).backward()  # type: ignore[no-untyped-call]  # torch
     assert [n for n, p in model.module.named_parameters() if p.requires_grad and p.grad is None] == []
 
 
 @BOTH
 @pytest.mark.parametrize("part", ["vision", "language"])
 def test_a_frozen_part_gets_no_gradient_and_the_rest_does(uri: str, part: str) -> None:
+    from deepsynth_train.optimization.loss import compute_loss_sum
+
     model = build_model(uri, model={"uri": uri, "freeze": [part]})
-    compute_loss_sum(model, model.family.collate(build_samples(model, 2)), FP32).backward()  # type: ignore[no-untyped-call]  # torch
+    compute_loss_sum(model, model.family.collate(build_samples(model, 2)), nullcontext).backward()  # type: ignore[no-untyped-call]  # torch
     frozen = getattr(model.family, part)
     for name, parameter in model.module.named_parameters():
         if name.startswith(frozen):
@@ -134,6 +152,9 @@ def test_with_adapters_only_they_are_trained() -> None:
 
 @BOTH
 def test_a_written_folder_opens_as_the_same_model_and_processor(uri: str, tmp_path: Path) -> None:
+    from deepsynth_train.export import write_model
+    from deepsynth_train.models import build_page_model
+
     model = build_model(uri)
     write_model(model, tmp_path, dict(model.module.state_dict()))
     again = build_page_model(build_settings(uri, model={"uri": f"file://{tmp_path}"}, image_processor={}))
@@ -145,6 +166,10 @@ def test_a_written_folder_opens_as_the_same_model_and_processor(uri: str, tmp_pa
 @pytest.mark.parametrize("size", [(64, 64), (40, 90), (300, 120)])
 @BOTH
 def test_pages_of_any_size_become_what_the_published_processor_makes_of_them(uri: str, size: tuple[int, int]) -> None:
+    import torch
+
+    from deepsynth_train.data.images import decode_page
+
     model = build_model(uri)
     noise = np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), dtype=np.uint8)
     page = Image.fromarray(noise).convert("L").convert("RGB")
@@ -160,5 +185,7 @@ def test_pages_of_any_size_become_what_the_published_processor_makes_of_them(uri
 
 
 def test_micro_batches_hold_every_sample_once() -> None:
+    from deepsynth_train.evaluation.evaluate import chunk
+
     assert chunk(list(range(7)), 3) == [[0, 1, 2], [3, 4, 5], [6]]
     assert chunk([], 3) == []

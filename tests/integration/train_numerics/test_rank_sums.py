@@ -1,16 +1,21 @@
 """Several processes compute what one computes."""
 
+from __future__ import annotations
+
 import json
 from functools import partial
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from integration.train_numerics import rank_training
 from support.rank_processes import CONTEXT, run_ranks
 from support.tiny_training import MODULES, OCR2, VIT
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
 
 CONTEXT.set_forkserver_preload(MODULES)
 
@@ -29,12 +34,16 @@ def read(folder: Path, size: int, rank: int = 0) -> list[dict[str, float]]:
 
 
 def load(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    import torch
+
     tensors: dict[str, torch.Tensor] = torch.load(folder / name)
     return tensors
 
 
 @pytest.mark.parametrize(("uri", "batches"), [(OCR2, BATCHES), (VIT, UNEVEN)], ids=["even", "uneven"])
 def test_two_ranks_equal_one_with_twice_the_micro_batch(uri: str, batches: list[list[int]], tmp_path: Path) -> None:
+    import torch
+
     run(1, tmp_path, uri, batches, 4)
     run(2, tmp_path, uri, batches, 2)
     one, two = read(tmp_path, 1), read(tmp_path, 2)
@@ -49,6 +58,8 @@ def test_two_ranks_equal_one_with_twice_the_micro_batch(uri: str, batches: list[
 
 
 def test_an_overflow_on_one_rank_makes_all_ranks_skip_and_halve_the_scale(tmp_path: Path) -> None:
+    import torch
+
     run(2, tmp_path, VIT, BATCHES[:3], 4, precision="fp16", poisoned_rank=1, poisoned_step=1)
     first, second = read(tmp_path, 2, 0), read(tmp_path, 2, 1)
     assert [line["updated"] for line in first] == [True, False, True]
@@ -59,6 +70,8 @@ def test_an_overflow_on_one_rank_makes_all_ranks_skip_and_halve_the_scale(tmp_pa
 
 
 def test_shards_on_two_ranks_compute_what_one_rank_computes(tmp_path: Path) -> None:
+    import torch
+
     for size in (1, 2):
         assert run_ranks(size, tmp_path, rank_training.run_sharded, tmp_path, "fp32") == [0] * size
     one, two = read(tmp_path, 1), read(tmp_path, 2)
@@ -70,6 +83,8 @@ def test_shards_on_two_ranks_compute_what_one_rank_computes(tmp_path: Path) -> N
 
 
 def test_shards_compute_in_bf16_and_a_rank_without_a_sample_keeps_up(tmp_path: Path) -> None:
+    import torch
+
     assert run_ranks(2, tmp_path, rank_training.run_sharded, tmp_path, "bf16") == [0, 0]
     weights = load(tmp_path, "weights-2-0.pt")
     assert all(weight.dtype == torch.float32 for weight in weights.values() if weight.is_floating_point())

@@ -1,20 +1,24 @@
 """The loss curve against transformers' Trainer: same model, order of data, batch, seed."""
 
+from __future__ import annotations
+
 import copy
-from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
-from transformers.models.vision_encoder_decoder.modeling_vision_encoder_decoder import shift_tokens_right
 
-from deepsynth_train.models import Batch, PageModel, Sample
 from deepsynth_train.optimization import loss, optimizer, step
 from deepsynth_train.optimization.schedule import compute_learning_rate
-from deepsynth_train.optimization.step import Flags
 from support.tiny_training import OCR2, VIT, build_model, build_samples, build_settings, build_stepper
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import torch
+
+    from deepsynth_train.models import Batch, PageModel, Sample
 
 STEPS = 20
 MICRO_BATCH = 2
@@ -37,13 +41,15 @@ class Curve:
     losses: list[float]
     norms: list[float]
 
-    def is_close_to(self, other: "Curve") -> bool:
+    def is_close_to(self, other: Curve) -> bool:
         losses = max(abs(a - b) for a, b in zip(self.losses, other.losses, strict=True))
         norms = max(abs(a - b) for a, b in zip(self.norms, other.norms, strict=True))
         return losses < LOSS_TOLERANCE and norms < NORM_TOLERANCE
 
 
 def train_ours(model: PageModel, samples: list[Sample], accumulation: int, **optimizer_changes: Any) -> Curve:
+    from deepsynth_train.optimization.step import Flags
+
     settings = build_settings(optimizer={**SETTINGS, **optimizer_changes})
     stepper = build_stepper(model, settings)
     model.module.train()
@@ -60,6 +66,7 @@ def train_ours(model: PageModel, samples: list[Sample], accumulation: int, **opt
 
 
 def train_reference(model: PageModel, samples: list[Sample], accumulation: int, folder: Path) -> Curve:
+    import torch
     from transformers import Trainer, TrainingArguments
 
     class InOrder(Trainer):
@@ -102,6 +109,9 @@ def is_decoder_only(model: PageModel) -> bool:
 
 def build_reference_batch(model: PageModel, samples: list[Sample]) -> dict[str, torch.Tensor]:
     """The usual layout: labels beside inputs, -100 where nothing is predicted; the model shifts."""
+    import torch
+    from transformers.models.vision_encoder_decoder.modeling_vision_encoder_decoder import shift_tokens_right
+
     eos = model.tokenizer.eos_token_id
     pixels = torch.cat([torch.from_numpy(sample.pages) for sample in samples])
     batch = {"pixel_values": model.normalise_pixels(pixels)}
@@ -122,11 +132,15 @@ def build_reference_batch(model: PageModel, samples: list[Sample]) -> dict[str, 
 
 
 def pad(lines: list[list[int]], value: int) -> torch.Tensor:
+    import torch
+
     width = max(map(len, lines))
     return torch.tensor([line + [value] * (width - len(line)) for line in lines])
 
 
 def compute_mean_over_step(outputs: Any, labels: torch.Tensor, num_items_in_batch: Any) -> torch.Tensor:
+    import torch
+
     logits = outputs.logits.flatten(0, 1)
     total = torch.nn.functional.cross_entropy(logits, labels.flatten(), reduction="sum")
     return total / torch.as_tensor(num_items_in_batch)

@@ -1,21 +1,26 @@
 """One process from a folder of pages to a model that from_pretrained opens."""
 
+from __future__ import annotations
+
 import json
 import math
-from collections.abc import Callable
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
-import torch
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_train import Trainer, loop
-from deepsynth_train.evaluation.evaluate import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
-from deepsynth_train.notebook import TrainConfig
-from deepsynth_train.optimization.step import StepOutcome, Stepper
 from support.page_dataset import build_document, build_documents, write_dataset, write_split
 from support.tiny_training import OCR2, VIT, Recorder, read_weights
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    import torch
+
+    from deepsynth_train.notebook import TrainConfig
+    from deepsynth_train.optimization.step import StepOutcome, Stepper
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +35,8 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build_config(folder: Path, **changes: Any) -> TrainConfig:
+    from deepsynth_train.notebook import TrainConfig
+
     settings: dict[str, Any] = {
         "model": {"uri": OCR2},
         "precision": "fp32",
@@ -43,7 +50,10 @@ def build_config(folder: Path, **changes: Any) -> TrainConfig:
 
 
 def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path, tmp_path: Path) -> None:
+    import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    from deepsynth_train.evaluation.evaluate import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
 
     recorder = Recorder()
     config = build_config(
@@ -159,6 +169,8 @@ def test_a_loss_that_is_twice_not_finite_ends_the_run_and_names_step_and_samples
 def test_a_loss_that_is_once_not_finite_is_computed_again_and_changes_nothing(
     pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    import torch
+
     Trainer(build_quick(tmp_path / "whole")).train(pages)
     spoil(monkeypatch, step=2, times=1)
     Trainer(build_quick(tmp_path / "spoilt")).train(pages)
@@ -209,6 +221,8 @@ def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) ->
 
 
 def test_the_norm_that_is_reported_is_the_one_before_clipping(pages: Path, tmp_path: Path) -> None:
+    from deepsynth_train.optimization.step import Stepper
+
     seen: list[float] = []
     original = Stepper.run
 

@@ -4,7 +4,6 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-import torch
 
 from deepsynth_train.checkpoint.layout import list_steps
 from integration.train_resume.toy_training import Plan, read_weights, train, train_sharded
@@ -16,6 +15,8 @@ LOST_PEERS = 1
 
 @pytest.mark.parametrize("size", [2, 4])
 def test_a_run_whose_worker_was_killed_ends_with_the_weights_of_an_uninterrupted_one(tmp_path: Path, size: int) -> None:
+    import torch
+
     whole = Plan(tmp_path / "whole")
     assert run_ranks(size, tmp_path, train, whole) == [0] * size
     broken = Plan(tmp_path / "broken", kill_rank=size - 1, kill_step=3)
@@ -47,6 +48,8 @@ def test_a_byte_that_another_rank_checks_is_found_too(tmp_path: Path) -> None:
 
 
 def test_a_sharded_model_is_saved_whole_and_read_by_another_number_of_ranks(tmp_path: Path) -> None:
+    import torch
+
     plan = Plan(tmp_path / "run", last_step=1)
     assert run_ranks(2, tmp_path, train_sharded, plan) == [0, 0]
     assert run_ranks(3, tmp_path, train_sharded, replace(plan, attempt=2, resumed_from=1, last_step=2)) == [0, 0, 0]

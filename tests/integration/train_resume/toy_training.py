@@ -1,15 +1,18 @@
 """A training loop of a few lines around the checkpoints: what it computes depends on step and rank alone."""
 
+from __future__ import annotations
+
 import os
 import signal
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
-
-import torch
-import torch.distributed as dist
+from typing import TYPE_CHECKING, Any
 
 from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    import torch
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,8 @@ class Plan:
 
 def train(plan: Plan) -> int:
     """Train, save every step, write the final weights to weights-ATTEMPT.pt. Returns 0, or 2 for a wrong start."""
+    import torch
+
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, optimizer = build_model(plan)
     folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
@@ -50,6 +55,7 @@ def train(plan: Plan) -> int:
 
 def train_sharded(plan: Plan) -> int:
     """One step with FSDP2 over all ranks from where the folder stands, saved; weights as in `train`."""
+    import torch
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
@@ -76,12 +82,17 @@ def train_sharded(plan: Plan) -> int:
 
 
 def build_model(plan: Plan) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
+    import torch
+
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(plan.width, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
     return model, torch.optim.AdamW(model.parameters(), lr=0.05)
 
 
 def _run_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, rank: int, size: int) -> None:
+    import torch
+    import torch.distributed as dist
+
     generator = torch.Generator().manual_seed(1000 * step + rank)
     inputs = torch.randn(4, 5, generator=generator)
     model(inputs).square().mean().backward()
@@ -94,5 +105,7 @@ def _run_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: in
 
 
 def read_weights(folder: Path, attempt: int) -> dict[str, Any]:
+    import torch
+
     weights: dict[str, Any] = torch.load(folder / f"weights-{attempt}.pt")
     return weights

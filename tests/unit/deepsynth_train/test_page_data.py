@@ -1,7 +1,8 @@
 """From parquet to samples: everything that can be wrong with data has one clear error."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pyarrow as pa
@@ -10,16 +11,20 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.workload import WorkloadDataset
-from deepsynth_train.data.dataset import TrainingData, index_data, open_data
-from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.materialise import materialise
-from deepsynth_train.data.samples import Limits, Task
-from deepsynth_train.models import PageModel
 from deepsynth_train.progress import DroppedSamples
 from support.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
 from support.tiny_training import VIT, build_model
 
-NO_LIMITS = Limits(None, None, max_dropped_percent=0)
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepsynth_train.data.dataset import TrainingData
+    from deepsynth_train.data.samples import Task
+    from deepsynth_train.models import PageModel
+
+LimitNumbers = tuple[int | None, int | None, int]
+"""Label tokens, sequence tokens, and the percentage of samples that may be dropped."""
 
 
 @pytest.fixture(scope="module")
@@ -32,11 +37,14 @@ def describe(folder: Path, validation: str | None = "", **changes: Any) -> Workl
 
 
 def load(
-    folder: Path, model: PageModel, task: Task = "summarize", limits: Limits = NO_LIMITS, **changes: Any
+    folder: Path, model: PageModel, task: Task = "summarize", limits: LimitNumbers = (None, None, 0), **changes: Any
 ) -> TrainingData:
+    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.samples import Limits
+
     cache = folder.with_name(f"{folder.name}-cache")
     local = materialise([describe(folder, **changes)], cache, lambda *_: None)
-    index_data(local, task, model, limits, folder=cache / "index", on_rows=lambda: None)
+    index_data(local, task, model, Limits(*limits), folder=cache / "index", on_rows=lambda: None)
     return open_data(cache / "index", task)
 
 
@@ -176,7 +184,7 @@ def test_samples_that_do_not_fit_are_left_out_as_a_whole_and_counted_by_reason(
         *build_document(5, summary="z" * 49),
     ]
     write_split(tmp_path, "train", rows)
-    data = load(tmp_path, model, limits=Limits(50, 1000, 100))
+    data = load(tmp_path, model, limits=(50, 1000, 100))
     assert [data.train.read_label(n) for n in range(len(data.train))] == ["document 0", "z" * 49]
     assert data.train.index.dropped == (
         DroppedSamples("NoLabel", 1),
@@ -188,28 +196,28 @@ def test_samples_that_do_not_fit_are_left_out_as_a_whole_and_counted_by_reason(
 
 def test_a_model_of_one_page_leaves_longer_documents_out(tmp_path: Path) -> None:
     write_split(tmp_path, "train", build_documents(3))
-    data = load(tmp_path, build_model(VIT), limits=Limits(None, None, 100))
+    data = load(tmp_path, build_model(VIT), limits=(None, None, 100))
     assert data.train.index.dropped == (DroppedSamples("TooManyPages", 2),)
 
 
 def test_the_remedy_for_dropped_samples_is_about_what_dropped_them(tmp_path: Path) -> None:
     write_split(tmp_path, "train", build_documents(3))
     with pytest.raises(DataError, match="take a model that reads more pages") as error:
-        load(tmp_path, build_model(VIT), limits=Limits(None, None, 1))
+        load(tmp_path, build_model(VIT), limits=(None, None, 1))
     assert "Token" not in error.value.message
 
 
 @pytest.mark.parametrize(
     ("document", "limits", "words"),
     [
-        ({"summary": ""}, Limits(None, None, 1), r"1 NoLabel\).*a summary or a text"),
-        ({"pages": 2, "num_pages": 3}, Limits(None, None, 1), r"1 PagesMissing\).*publish the dataset anew"),
-        ({"summary": "x" * 100}, Limits(20, None, 1), r"1 LabelTooLong\).*spec.maxLabelTokens"),
-        ({"pages": 9}, Limits(None, 1000, 1), r"1 SequenceTooLong\).*spec.maxSequenceTokens"),
+        ({"summary": ""}, (None, None, 1), r"1 NoLabel\).*a summary or a text"),
+        ({"pages": 2, "num_pages": 3}, (None, None, 1), r"1 PagesMissing\).*publish the dataset anew"),
+        ({"summary": "x" * 100}, (20, None, 1), r"1 LabelTooLong\).*spec.maxLabelTokens"),
+        ({"pages": 9}, (None, 1000, 1), r"1 SequenceTooLong\).*spec.maxSequenceTokens"),
     ],
 )
 def test_each_reason_to_leave_a_sample_out_has_its_remedy(
-    tmp_path: Path, model: PageModel, document: dict[str, Any], limits: Limits, words: str
+    tmp_path: Path, model: PageModel, document: dict[str, Any], limits: LimitNumbers, words: str
 ) -> None:
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, **document)])
     with pytest.raises(DataError, match=words) as error:
@@ -220,10 +228,12 @@ def test_each_reason_to_leave_a_sample_out_has_its_remedy(
 def test_more_left_out_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, model: PageModel) -> None:
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
     with pytest.raises(DataError, match=r"50.0 % of 2 samples are left out \(1 LabelTooLong\).*maxDroppedPercent 49"):
-        load(tmp_path, model, limits=Limits(20, None, 49))
+        load(tmp_path, model, limits=(20, None, 49))
 
 
 def test_the_length_that_is_counted_is_the_length_that_is_fed(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
     write_split(tmp_path, "train", build_documents(3))
     data = load(tmp_path, model)
     batch = BatchMaker(data.train, model).make_batch([2])
@@ -231,6 +241,8 @@ def test_the_length_that_is_counted_is_the_length_that_is_fed(tmp_path: Path, mo
 
 
 def test_pages_of_different_sizes_make_one_batch(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
     sizes = [(64, 64), (100, 50), (31, 200)]
     rows = [
         row
@@ -243,6 +255,8 @@ def test_pages_of_different_sizes_make_one_batch(tmp_path: Path, model: PageMode
 
 
 def test_swapped_pages_keep_the_label_and_black_ones_have_none(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
     write_split(tmp_path, "train", build_documents(2))
     maker = BatchMaker(load(tmp_path, model).train, model)
     swapped, own = maker.read_sample(0, pages_of=1), maker.read_sample(0)
@@ -251,6 +265,8 @@ def test_swapped_pages_keep_the_label_and_black_ones_have_none(tmp_path: Path, m
 
 
 def test_a_filler_counts_for_nothing(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
     write_split(tmp_path, "train", build_documents(1))
     filler = BatchMaker(load(tmp_path, model).train, model).make_filler()
     assert (filler.samples, len(filler.targets), int(filler.rows.sum())) == (0, 0, 0)
@@ -268,6 +284,8 @@ def test_a_cell_without_bytes_is_an_error(tmp_path: Path, model: PageModel) -> N
 
 
 def test_prefetching_keeps_the_order_and_raises_an_error_in_its_turn() -> None:
+    from deepsynth_train.data.loader import prefetch
+
     def work(number: int) -> int:
         if number == 5:
             raise DataError("bad row")

@@ -1,15 +1,17 @@
-from typing import Any
+from __future__ import annotations
 
-import pytest
-import torch
+from typing import TYPE_CHECKING, Any
 
-from deepsynth_train.optimization.loss import compute_loss_sum
-from deepsynth_train.optimization.precision import LossScale, build_autocast, cast_experts
-from deepsynth_train.optimization.step import Flags
 from support.tiny_training import build_model, build_samples, build_settings, build_stepper
+
+if TYPE_CHECKING:
+    import pytest
+    import torch
 
 
 def test_an_overflow_halves_the_scale_and_two_thousand_good_steps_double_it() -> None:
+    from deepsynth_train.optimization.precision import LossScale
+
     scale = LossScale.build("fp16")
     start = scale.scale
     scale.update(finite=False)
@@ -20,12 +22,19 @@ def test_an_overflow_halves_the_scale_and_two_thousand_good_steps_double_it() ->
 
 
 def test_without_fp16_the_scale_stays_one() -> None:
+    from deepsynth_train.optimization.precision import LossScale
+
     scale = LossScale.build("bf16")
     scale.update(finite=False)
     assert scale.scale == 1
 
 
 def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from deepsynth_train.optimization.loss import compute_loss_sum
+    from deepsynth_train.optimization.precision import build_autocast, cast_experts
+
     seen: list[torch.dtype] = []
     original = torch.nn.functional.grouped_mm
 
@@ -49,6 +58,11 @@ def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypa
 
 
 def test_weights_move_at_a_learning_rate_of_a_millionth() -> None:
+    import torch
+
+    from deepsynth_train.optimization.precision import build_autocast, cast_experts
+    from deepsynth_train.optimization.step import Flags
+
     model = build_model()
     cast_experts(model.module, "bf16")
     settings = build_settings(optimizer={"learning_rate": "1e-6", "weight_decay": "0"})

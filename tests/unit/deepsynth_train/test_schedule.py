@@ -1,5 +1,4 @@
 import pytest
-import torch
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import OptimizerSettings
@@ -9,6 +8,7 @@ from deepsynth_train.optimization.schedule import compute_learning_rate, compute
 @pytest.mark.parametrize("name", ["cosine", "linear", "constant"])
 @pytest.mark.parametrize("warmup", [0, 3])
 def test_learning_rates_equal_those_of_transformers(name: str, warmup: int) -> None:
+    import torch
     from transformers import get_scheduler
 
     steps = 20

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import torch
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError, TemporaryError
 from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
@@ -24,11 +23,15 @@ class Toy:
     """A model and its optimizer, some steps of training, and the tensors to save."""
 
     def __init__(self, width: int = 4) -> None:
+        import torch
+
         torch.manual_seed(0)
         self.model = torch.nn.Linear(width, 2)
         self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.1)
 
     def train(self, steps: int = 1) -> None:
+        import torch
+
         for _ in range(steps):
             self.model(torch.ones(1, self.model.in_features)).sum().backward()
             self.optimizer.step()
