@@ -6,9 +6,6 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from deepsynth_store import MANIFEST, README, DatasetTarget
 
 CARD = """---
@@ -72,6 +69,9 @@ def build_generation(name: str, shards: int = 2, rows: int = 20) -> Generation:
 
 
 def build_parquet(texts: list[str], row_group_size: int = 10) -> bytes:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     sink = io.BytesIO()
     pq.write_table(pa.table({"text": texts}), sink, row_group_size=row_group_size)
     return sink.getvalue()

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deepsynth_train.optimization import loss, optimizer, step
 from deepsynth_train.optimization.schedule import compute_learning_rate
 from support.tiny_training import OCR2, VIT, build_model, build_samples, build_settings, build_stepper
 
@@ -179,6 +178,7 @@ compute_rate = compute_learning_rate
 
 def average_micro_means(patch: pytest.MonkeyPatch) -> None:
     """Each micro-batch weighs the same, however many label tokens it has."""
+    from deepsynth_train.optimization import loss, step
 
     def compute(model: PageModel, batch: Batch, autocast: Any) -> torch.Tensor:
         return loss.compute_loss_sum(model, batch, autocast) / len(batch.targets) * 24
@@ -187,6 +187,8 @@ def average_micro_means(patch: pytest.MonkeyPatch) -> None:
 
 
 def decay_everything(patch: pytest.MonkeyPatch) -> None:
+    from deepsynth_train.optimization import optimizer
+
     patch.setattr(optimizer, "_is_decayed", lambda *_: True)
 
 
@@ -221,11 +223,13 @@ def test_the_same_training_twice_gives_the_same_curve(right_curve: Curve) -> Non
 def test_decayed_weights_are_those_that_the_reference_decays() -> None:
     from transformers import Trainer
 
+    from deepsynth_train.optimization.optimizer import build_optimizer
+
     for uri in (OCR2, VIT):
         model = build_model(uri)
         expected = set(Trainer.get_decay_parameter_names(None, model.module))  # type: ignore[arg-type]  # needs no self
         settings = build_settings(uri)
-        groups = optimizer.build_optimizer(model.module, settings.optimizer).param_groups
+        groups = build_optimizer(model.module, settings.optimizer).param_groups
         decayed = {id(p) for group in groups if group["weight_decay"] for p in group["params"]}
         parameters = [model.module.get_parameter(name) for name in expected]
         assert decayed == {id(p) for p in parameters if p.requires_grad}

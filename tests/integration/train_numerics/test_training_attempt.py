@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_train import Trainer, loop
 from support.page_dataset import build_document, build_documents, write_dataset, write_split
 from support.tiny_training import OCR2, VIT, Recorder, read_weights
 
@@ -19,6 +18,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from deepsynth_train import Trainer, loop
     from deepsynth_train.notebook import TrainConfig
     from deepsynth_train.optimization.step import StepOutcome, Stepper
 
@@ -49,6 +49,12 @@ def build_config(folder: Path, **changes: Any) -> TrainConfig:
     return TrainConfig.model_validate({**settings, **changes})
 
 
+def build_trainer(config: TrainConfig, progress: Recorder | None = None) -> Trainer:
+    from deepsynth_train import Trainer
+
+    return Trainer(config, progress)
+
+
 def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
@@ -62,7 +68,7 @@ def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path
         evaluation={"metrics": ["loss", "rouge"], "max_new_tokens": 3, "every_steps": 3},
         tracking=[{"tensorboard": {"uri": f"file://{tmp_path}/tensorboard"}}],
     )
-    result = Trainer(config, recorder).train(pages)
+    result = build_trainer(config, recorder).train(pages)
     assert (result.step, result.saved_step, result.stopped) == (5, 5, False)
     assert recorder.started.total_steps == 5, "18 visits in batches of 4, the last one of 2"
     assert [report.step for report in recorder.steps] == [1, 2, 3, 4, 5]
@@ -103,14 +109,14 @@ def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path
 
 def test_a_second_call_resumes_and_a_changed_configuration_is_refused(pages: Path, tmp_path: Path) -> None:
     config = build_config(tmp_path, model={"uri": VIT}, image_processor={}, task="ocr", max_steps=2)
-    Trainer(config).train(pages)
+    build_trainer(config).train(pages)
     again = Recorder()
-    Trainer(config, again).train(pages)
+    build_trainer(config, again).train(pages)
     assert again.started.resumed_from_step == 2
     assert again.steps == []
     changed = config.model_copy(update={"seed": 1})
     with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri"):
-        Trainer(changed).train(pages)
+        build_trainer(changed).train(pages)
 
 
 def test_a_dataset_of_pictures_trains_like_a_folder(tmp_path: Path) -> None:
@@ -121,18 +127,20 @@ def test_a_dataset_of_pictures_trains_like_a_folder(tmp_path: Path) -> None:
     dataset = Dataset.from_list(rows, features=features)
     recorder = Recorder()
     config = build_config(tmp_path, max_steps=1)
-    Trainer(config, recorder).train(DatasetDict({"train": dataset, "validation": dataset.select([0, 1])}))
+    build_trainer(config, recorder).train(DatasetDict({"train": dataset, "validation": dataset.select([0, 1])}))
     assert recorder.started.samples == 5
     assert set(recorder.evaluations) == {0, 1}
 
 
 def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
     with pytest.raises(DataError, match="not list"):
-        Trainer(build_config(tmp_path)).train([1, 2])
+        build_trainer(build_config(tmp_path)).train([1, 2])
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None:
     """The loss of optimizer step `step` is not a number, `times` times."""
+    from deepsynth_train import loop
+
     original = loop.Loop._run_step
     left = [times]
 
@@ -162,7 +170,7 @@ def test_a_loss_that_is_twice_not_finite_ends_the_run_and_names_step_and_samples
 ) -> None:
     spoil(monkeypatch, step=2, times=2)
     with pytest.raises(DataError, match=r"step 2 is not finite, twice; .*row \d+ of the train split") as caught:
-        Trainer(build_quick(tmp_path)).train(pages)
+        build_trainer(build_quick(tmp_path)).train(pages)
     assert caught.value.reason == "NonFiniteLoss"
 
 
@@ -171,9 +179,9 @@ def test_a_loss_that_is_once_not_finite_is_computed_again_and_changes_nothing(
 ) -> None:
     import torch
 
-    Trainer(build_quick(tmp_path / "whole")).train(pages)
+    build_trainer(build_quick(tmp_path / "whole")).train(pages)
     spoil(monkeypatch, step=2, times=1)
-    Trainer(build_quick(tmp_path / "spoilt")).train(pages)
+    build_trainer(build_quick(tmp_path / "spoilt")).train(pages)
     whole, spoilt = (read_weights(tmp_path / name / "checkpoints/model") for name in ("whole", "spoilt"))
     assert all(torch.equal(weight, spoilt[name]) for name, weight in whole.items())
 
@@ -183,7 +191,7 @@ def test_with_skip_the_batch_is_left_out_and_said_so(
 ) -> None:
     spoil(monkeypatch, step=2, times=5)
     recorder = Recorder()
-    Trainer(build_quick(tmp_path, on_non_finite="skip"), recorder).train(pages)
+    build_trainer(build_quick(tmp_path, on_non_finite="skip"), recorder).train(pages)
     assert [report.skipped for report in recorder.steps] == [False, True, False]
     assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
 
@@ -193,7 +201,7 @@ def test_skipping_ends_when_every_batch_is_bad(pages: Path, tmp_path: Path, monk
     config = build_quick(tmp_path, on_non_finite="skip").model_copy(update={"max_steps": 50})
     recorder = Recorder()
     with pytest.raises(DataError, match="10 steps in a row up to step 10 is not finite") as caught:
-        Trainer(config, recorder).train(pages)
+        build_trainer(config, recorder).train(pages)
     assert caught.value.reason == "NonFiniteLoss"
     assert len(recorder.notes) == 9
 
@@ -202,7 +210,7 @@ def test_a_page_that_cannot_be_decoded_ends_the_run_and_names_its_row(tmp_path: 
     rows = [*build_documents(3), *build_document(9, image={"bytes": b"no picture", "path": None})]
     write_split(tmp_path / "pages", "train", rows)
     with pytest.raises(DataError, match=r"row \d+ of the train split: the page cannot be decoded"):
-        Trainer(build_config(tmp_path)).train(tmp_path / "pages")
+        build_trainer(build_config(tmp_path)).train(tmp_path / "pages")
 
 
 def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) -> None:
@@ -213,7 +221,7 @@ def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) ->
         gradient_checkpointing=True,
         max_steps=1,
     )
-    result = Trainer(config).train(pages)
+    result = build_trainer(config).train(pages)
     assert result.output is not None
     names = set(read_weights(tmp_path / "checkpoints/model"))
     assert names
@@ -235,6 +243,6 @@ def test_the_norm_that_is_reported_is_the_one_before_clipping(pages: Path, tmp_p
         patch.setattr(Stepper, "run", run)
         recorder = Recorder()
         config = build_quick(tmp_path, optimizer={"max_grad_norm": "0.01"})
-        Trainer(config, recorder).train(pages)
+        build_trainer(config, recorder).train(pages)
     assert all(report.grad_norm > 0.02 for report in recorder.steps)
     assert seen == pytest.approx([0.01] * 3, rel=1e-3)

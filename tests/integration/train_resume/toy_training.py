@@ -7,8 +7,6 @@ import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
-
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -31,6 +29,8 @@ class Plan:
 def train(plan: Plan) -> int:
     """Train, save every step, write the final weights to weights-ATTEMPT.pt. Returns 0, or 2 for a wrong start."""
     import torch
+
+    from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, optimizer = build_model(plan)
@@ -59,6 +59,8 @@ def train_sharded(plan: Plan) -> int:
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
+
+    from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, _ = build_model(plan)

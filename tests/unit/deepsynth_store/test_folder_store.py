@@ -2,6 +2,7 @@ import hashlib
 import os
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,12 @@ from deepsynth_api.errors import ConfigurationError, DataError, InternalError, T
 from deepsynth_store import MANIFEST, open_dataset, open_target, publish_folder
 from support.generations import Generation, build_generation
 
-ONE, TWO, THREE = (build_generation(name, shards) for name, shards in [("one", 2), ("two", 3), ("three", 1)])
+SHARDS = {"one": 2, "two": 3, "three": 1}
+
+
+@cache
+def build(name: str) -> Generation:
+    return build_generation(name, SHARDS[name])
 
 
 @pytest.fixture
@@ -35,48 +41,48 @@ def run(uri: str, generation: Generation) -> str:
 
 
 def test_a_published_generation_is_what_readers_find(uri: str, root: Path) -> None:
-    revision = run(uri, ONE)
-    assert read_all(uri) == ONE.expected
+    revision = run(uri, build("one"))
+    assert read_all(uri) == build("one").expected
     assert open_dataset(uri).revision == revision
     assert sorted(path.name for path in root.iterdir()) == ["README.md", "data", "deepsynth"]
 
 
 def test_staging_is_not_part_of_the_data_set(uri: str) -> None:
-    run(uri, ONE)
-    target = open_target(uri, THREE.digest)
+    run(uri, build("one"))
+    target = open_target(uri, build("three").digest)
     target.prepare()
-    THREE.render(target)
-    assert read_all(uri) == ONE.expected
-    assert {file.path: target.get(file.path) for file in target.list_staged()} == THREE.staged
+    build("three").render(target)
+    assert read_all(uri) == build("one").expected
+    assert {file.path: target.get(file.path) for file in target.list_staged()} == build("three").staged
     assert [file.path for file in target.list_staged("receipts/")] == ["receipts/00000.json"]
 
 
 def test_the_next_generation_replaces_the_last_and_keeps_other_files(uri: str, root: Path) -> None:
-    run(uri, ONE)
+    run(uri, build("one"))
     (root / "notes.md").write_bytes(b"mine")
-    run(uri, THREE)
-    assert read_all(uri) == {**THREE.expected, "notes.md": b"mine"}
+    run(uri, build("three"))
+    assert read_all(uri) == {**build("three").expected, "notes.md": b"mine"}
 
 
 def test_publishing_again_changes_nothing(uri: str, root: Path) -> None:
-    revision = run(uri, ONE)
+    revision = run(uri, build("one"))
     before = (root / MANIFEST).stat().st_mtime_ns
-    assert run(uri, ONE) == revision
+    assert run(uri, build("one")) == revision
     assert (root / MANIFEST).stat().st_mtime_ns == before
 
 
 def test_a_pinned_revision_that_is_gone_is_bad_data(uri: str) -> None:
-    pinned = run(uri, ONE)
+    pinned = run(uri, build("one"))
     assert open_dataset(uri, pinned).revision == pinned
-    run(uri, TWO)
+    run(uri, build("two"))
     with pytest.raises(DataError, match=f"pinned was {pinned}"):
         open_dataset(uri, pinned)
 
 
 def test_a_reader_that_is_overtaken_stops_instead_of_mixing(uri: str) -> None:
-    run(uri, ONE)
+    run(uri, build("one"))
     reader = open_dataset(uri)
-    run(uri, TWO)
+    run(uri, build("two"))
     with pytest.raises(TemporaryError, match="changed while it was read"):
         reader.open("data/train-00000.parquet")
 
@@ -105,12 +111,12 @@ def test_a_folder_without_a_manifest_is_pinned_by_its_listing(tmp_path: Path) ->
 
 
 def test_a_download_is_checked_against_the_manifest(uri: str, root: Path, tmp_path: Path) -> None:
-    run(uri, ONE)
+    run(uri, build("one"))
     damaged = root / "data" / "train-00001.parquet"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"?")
     copied = open_dataset(uri).download("data/train-00000.parquet", tmp_path / "copy")
-    assert (tmp_path / "copy").read_bytes() == ONE.expected["data/train-00000.parquet"]
-    assert copied.size == len(ONE.expected["data/train-00000.parquet"])
+    assert (tmp_path / "copy").read_bytes() == build("one").expected["data/train-00000.parquet"]
+    assert copied.size == len(build("one").expected["data/train-00000.parquet"])
     with pytest.raises(DataError, match=r"train-00001\.parquet of pvc://data/sets/pages is damaged"):
         open_dataset(uri).download("data/train-00001.parquet", tmp_path / "other")
     assert not (tmp_path / "other").exists()
@@ -119,7 +125,7 @@ def test_a_download_is_checked_against_the_manifest(uri: str, root: Path, tmp_pa
 def test_a_disk_that_is_too_small_is_said_with_the_figures(
     uri: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(uri, ONE)
+    run(uri, build("one"))
     monkeypatch.setattr("deepsynth_store.download.free_bytes", lambda _: 10)
     with pytest.raises(ConfigurationError, match=r"needs [\d,]+ bytes and .* has 10 free"):
         open_dataset(uri).download("data/train-00000.parquet", tmp_path / "copy")
@@ -129,61 +135,63 @@ def test_data_files_that_no_generation_wrote_are_refused(uri: str, root: Path) -
     (root / "data").mkdir(parents=True)
     (root / "data" / "theirs.parquet").write_bytes(b"theirs")
     with pytest.raises(ConfigurationError, match=r"output\.uri: .*theirs\.parquet"):
-        open_target(uri, ONE.digest).prepare()
+        open_target(uri, build("one").digest).prepare()
 
 
 def test_paths_outside_are_refused(uri: str) -> None:
-    run(uri, ONE)
+    run(uri, build("one"))
     for path in ("../secret", "/etc/passwd"):
         with pytest.raises(DataError, match="not a path inside"):
             open_dataset(uri).open(path)
         with pytest.raises(DataError, match="not a path that can be staged"):
-            open_target(uri, ONE.digest).put({path: b""})
+            open_target(uri, build("one").digest).put({path: b""})
     with pytest.raises(DataError, match="outside the data set"):
-        open_target(uri, ONE.digest).publish({}, {MANIFEST: b'{"files": [{"path": "../x", "size": 1, "sha256": "0"}]}'})
+        open_target(uri, build("one").digest).publish(
+            {}, {MANIFEST: b'{"files": [{"path": "../x", "size": 1, "sha256": "0"}]}'}
+        )
 
 
 def test_what_is_not_there_is_named(uri: str) -> None:
     with pytest.raises(ConfigurationError, match=rf"source\.uri: {uri} is not there"):
         open_dataset(uri, field="source.uri")
-    run(uri, ONE)
+    run(uri, build("one"))
     with pytest.raises(DataError, match=rf"{uri} holds no file data/x\.parquet"):
         open_dataset(uri).open("data/x.parquet")
-    target = open_target(uri, TWO.digest)
+    target = open_target(uri, build("two").digest)
     with pytest.raises(DataError, match="not staged"):
         target.get("receipts/0.json")
 
 
 def test_shards_that_are_missing_are_noticed_before_the_last_generation_is_touched(uri: str) -> None:
-    run(uri, ONE)
+    run(uri, build("one"))
     with pytest.raises(DataError, match=r"shards/train-00000\.parquet is not staged"):
-        open_target(uri, TWO.digest).publish(TWO.copies, TWO.files)
-    assert read_all(uri) == ONE.expected
+        open_target(uri, build("two").digest).publish(build("two").copies, build("two").files)
+    assert read_all(uri) == build("one").expected
 
 
 def test_staging_that_a_kill_left_after_publishing_is_removed_by_publishing_the_same_manifest(uri: str) -> None:
-    revision = run(uri, ONE)
-    target = open_target(uri, ONE.digest)
+    revision = run(uri, build("one"))
+    target = open_target(uri, build("one").digest)
     target.put({"receipts/00000.json": b"{}"})
-    assert target.publish({}, {MANIFEST: ONE.files[MANIFEST]}) == revision
+    assert target.publish({}, {MANIFEST: build("one").files[MANIFEST]}) == revision
     assert list(target.list_staged()) == []
 
 
 def test_a_manifest_that_does_not_list_what_is_published_is_an_internal_error(uri: str) -> None:
     with pytest.raises(InternalError, match=r"disagree about data/train-00000\.parquet"):
-        open_target(uri, ONE.digest).publish({}, ONE.files)
+        open_target(uri, build("one").digest).publish({}, build("one").files)
 
 
 def test_a_place_where_no_folder_can_be_made_is_a_configuration_error() -> None:
     with pytest.raises(ConfigurationError, match=r"output\.uri: .* cannot be written .*name a folder"):
-        open_target("file:///proc/nowhere/pages", ONE.digest, field="spec.output.uri").prepare()
+        open_target("file:///proc/nowhere/pages", build("one").digest, field="spec.output.uri").prepare()
 
 
 def test_a_folder_that_cannot_be_written_is_a_configuration_error(uri: str, root: Path) -> None:
     root.parent.mkdir(parents=True)
     root.write_bytes(b"a file stands here")
     with pytest.raises(ConfigurationError, match=r"output\.uri: .* cannot be written"):
-        open_target(uri, ONE.digest).prepare()
+        open_target(uri, build("one").digest).prepare()
 
 
 def test_a_file_system_without_hard_links_gets_copies(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,8 +199,8 @@ def test_a_file_system_without_hard_links_gets_copies(uri: str, monkeypatch: pyt
         raise PermissionError(1, "Operation not permitted")
 
     monkeypatch.setattr(os, "link", refuse)
-    run(uri, ONE)
-    assert read_all(uri) == ONE.expected
+    run(uri, build("one"))
+    assert read_all(uri) == build("one").expected
 
 
 class Killed(BaseException):
@@ -224,25 +232,25 @@ def kill_at(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[int | None], 
     state["left"] = None
 
 
-@pytest.mark.parametrize("successor", [TWO, THREE], ids=["the same goes on", "another takes over"])
+@pytest.mark.parametrize("successor", ["two", "three"], ids=["the same goes on", "another takes over"])
 def test_a_process_killed_at_any_step_neither_mixes_nor_loses(
-    tmp_path: Path, kill_at: Callable[[int | None], None], successor: Generation
+    tmp_path: Path, kill_at: Callable[[int | None], None], successor: str
 ) -> None:
     finished, number = False, 0
     while not finished:
         uri = f"file://{tmp_path}/{number}"
-        run(uri, ONE)
+        run(uri, build("one"))
         kill_at(number)
         try:
-            run(uri, TWO)
+            run(uri, build("two"))
             finished = True
         except Killed:
             number += 1
         kill_at(None)
-        assert read_or_refuse(uri) in (ONE.expected, TWO.expected, None)
-        assert_receipts_vouch_for_their_shards(uri, TWO)
-        run(uri, successor)
-        assert read_all(uri) == successor.expected
+        assert read_or_refuse(uri) in (build("one").expected, build("two").expected, None)
+        assert_receipts_vouch_for_their_shards(uri, build("two"))
+        run(uri, build(successor))
+        assert read_all(uri) == build(successor).expected
     assert number > 20
 
 
@@ -254,7 +262,9 @@ def assert_receipts_vouch_for_their_shards(uri: str, generation: Generation) -> 
 
 
 def test_generations_published_at_once_do_not_mix(uri: str) -> None:
-    targets = [(generation, open_target(uri, generation.digest)) for generation in (ONE, TWO, THREE)]
+    targets = [
+        (generation, open_target(uri, generation.digest)) for generation in (build("one"), build("two"), build("three"))
+    ]
     for generation, target in targets:
         target.prepare()
         generation.render(target)

@@ -1,20 +1,25 @@
 """One process, without a process group."""
 
+from __future__ import annotations
+
 import errno
 import itertools
 import json
 import os
 import shutil
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError, TemporaryError
-from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
-from deepsynth_train.checkpoint import save as save_module
 from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
+from deepsynth_train.checkpoint.owner import Owner
 from unit.deepsynth_train.checkpoint.file_crashes import Died, dying_at_call
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepsynth_train.checkpoint import CheckpointFolder, Snapshot
 
 OWNER = Owner("uid-1", "same", 1)
 
@@ -38,6 +43,8 @@ class Toy:
             self.optimizer.zero_grad()
 
     def snapshot(self, step: int, **changes: Any) -> Snapshot:
+        from deepsynth_train.checkpoint import Snapshot, gather_tensors
+
         tensors = gather_tensors(self.model, self.optimizer)
         return Snapshot(**{"tensors": tensors, "state": {"step": step}, "metrics": [{"step": step}], **changes})
 
@@ -47,6 +54,8 @@ class Toy:
 
 
 def open_folder(path: Path, owner: Owner = OWNER, **changes: Any) -> CheckpointFolder:
+    from deepsynth_train.checkpoint import CheckpointFolder
+
     return CheckpointFolder(f"file://{path}", owner, **changes)
 
 
@@ -62,6 +71,8 @@ def steps_in(path: Path) -> list[str]:
 
 
 def load(path: Path, attempt: int = 2) -> tuple[int | None, Toy, CheckpointFolder]:
+    from deepsynth_train.checkpoint import apply_tensors, gather_tensors
+
     toy = Toy()
     folder = open_folder(path, Owner("uid-1", "same", attempt))
     tensors = gather_tensors(toy.model, toy.optimizer)
@@ -88,6 +99,8 @@ def test_training_goes_on_from_a_checkpoint_as_if_it_had_not_stopped(tmp_path: P
 
 
 def test_state_and_curve_come_back(tmp_path: Path) -> None:
+    from deepsynth_train.checkpoint import gather_tensors
+
     save_steps(open_folder(tmp_path), Toy(), 7)
     toy = Toy()
     loaded = open_folder(tmp_path).load_latest(gather_tensors(toy.model, toy.optimizer))
@@ -177,6 +190,8 @@ def test_the_step_of_a_damaged_checkpoint_can_be_saved_again(tmp_path: Path) -> 
 
 
 def test_another_model_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    from deepsynth_train.checkpoint import gather_tensors
+
     save_steps(open_folder(tmp_path), Toy(), 1)
     toy = Toy(width=5)
     with pytest.raises(ConfigurationError, match=r"is not this one \(Size mismatch.*choose an empty folder"):
@@ -208,6 +223,8 @@ def raise_no_space(*_: Any, **__: Any) -> Any:
 def test_a_full_disk_is_said_clearly_and_leaves_the_checkpoints_before(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
 ) -> None:
+    from deepsynth_train.checkpoint import save as save_module
+
     folder, toy = open_folder(tmp_path), Toy()
     save_steps(folder, toy, 1)
     monkeypatch.setattr(save_module, function, raise_no_space)
