@@ -3,8 +3,30 @@
 `pytest --hypothesis-profile=explore` looks for new ones.
 """
 
-from hypothesis import HealthCheck, settings
+from functools import cache
+from pathlib import Path
 
-settings.register_profile("explore", derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True)
-settings.load_profile("repeat")
+import pytest
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--hypothesis-profile"):
+        register_profiles()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> None:
+    """Load hypothesis with the first module that names it: it takes a fifth of the time in which a small test runs."""
+    if "hypothesis" in module_path.read_text(encoding="utf-8"):
+        register_profiles()
+
+
+@cache
+def register_profiles() -> None:
+    """Once: what `--hypothesis-profile` chose after it stays chosen."""
+    from hypothesis import HealthCheck, settings
+
+    settings.register_profile("explore", derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True)
+    settings.load_profile("repeat")
