@@ -1,4 +1,4 @@
-"""`python -m deepsynth_operator`: the operator on a cluster, set up by its environment."""
+"""`python -m deepsynth_operator`: run the operator on a cluster, configured by environment variables."""
 
 import asyncio
 import sys
@@ -11,7 +11,7 @@ from deepsynth_operator.process.startup import run_operator
 
 
 def main() -> int:
-    """Returns the exit code: 0 after SIGTERM."""
+    """Run until SIGTERM or SIGINT. Returns the exit code: 0, or that of a ConfigurationError."""
     try:
         settings, process = Settings.from_environment(), ProcessSettings.from_environment()
         configure_logs(process.log_format, process.log_level)

@@ -1,7 +1,7 @@
-"""An API server on loopback with the rules that a client has to cope with, and faults on demand.
+"""An API server on loopback that follows the rules a client depends on, with faults on demand.
 
-It knows uids, resourceVersions, the status subresource, preconditions, server-side apply, pages, tokens and, by
-fake_watches, watches; not schemas and not authorization.
+It implements uids, resourceVersions, the status subresource, preconditions, server-side apply, pages, tokens and, in
+fake_watches, watches. It implements neither schemas nor authorization.
 """
 
 import asyncio
@@ -26,7 +26,11 @@ Listener = Callable[[str, Manifest], None]
 
 @dataclass
 class Fault:
-    """What happens to the next request whose method and path match. cut: the connection; after: with its effect."""
+    """What happens to the next request whose method and path match.
+
+    status: answer this, with `headers` and `body`. cut: close the connection. after: carry the request out first.
+    seconds: wait before that.
+    """
 
     status: int = 0
     method: str = ""
@@ -53,7 +57,7 @@ class Seen:
 
 
 class FakeApiServer:
-    """Objects by path. `faults` are used up in order; `requests` is what arrived."""
+    """objects: by path. faults: each is used once, in order. requests: all that arrived."""
 
     def __init__(self) -> None:
         self.objects: dict[str, Manifest] = {}
@@ -61,14 +65,14 @@ class FakeApiServer:
         self.requests: list[Seen] = []
         self.listeners: list[Listener] = []
         self.token = ""
-        """Without it in the header every answer is 401, once it is set."""
-        self.active = self.most_active = 0
+        """If set, requests without this token get 401."""
+        self.active = self.max_active = 0
         self._versions = itertools.count(100)
         self._uids = itertools.count(1)
         self.port = 0
 
     def put(self, manifest: Manifest) -> Manifest:
-        """Store an object as if somebody had applied it."""
+        """Store an object as if a user had applied it."""
         path = build_path(manifest["kind"], manifest["metadata"].get("namespace"), manifest["metadata"]["name"])
         return self._store(path, manifest)
 
@@ -83,7 +87,7 @@ class FakeApiServer:
 
     async def handle(self, request: web.Request) -> web.StreamResponse:
         self.active += 1
-        self.most_active = max(self.most_active, self.active)
+        self.max_active = max(self.max_active, self.active)
         try:
             return await self._handle(request)
         finally:
@@ -109,7 +113,7 @@ class FakeApiServer:
         return answer or self._answer(request, body)
 
     async def respond(self, request: web.Request, body: Any) -> web.StreamResponse:
-        """The answer when nothing goes wrong."""
+        """The answer without a fault."""
         return self._answer(request, body)
 
     def _answer(self, request: web.Request, body: Any) -> web.Response:
@@ -163,7 +167,7 @@ class FakeApiServer:
             if body["metadata"].get(name) not in {None, found["metadata"][name]}:
                 raise _Refusal(409, "Conflict")
         if path == request.path:
-            raise _Refusal(403, "Forbidden")  # the operator writes no object of a user's but its status
+            raise _Refusal(403, "Forbidden")  # of a user's object the operator writes only the status
         return self._store(path, {**found, "status": body["status"]})
 
     def _patch(self, request: web.Request, body: Manifest) -> Manifest:
@@ -191,16 +195,16 @@ class FakeApiServer:
         uid = known.get("uid") or manifest["metadata"].get("uid") or f"uid-{next(self._uids)}"
         stored["metadata"] |= {"uid": uid, "resourceVersion": str(next(self._versions))}
         self.objects[path] = stored
-        self._tell("MODIFIED" if known else "ADDED", stored)
+        self._notify("MODIFIED" if known else "ADDED", stored)
         return deepcopy(stored)
 
     def _remove(self, path: str) -> Manifest:
         removed = self.objects.pop(path)
         removed["metadata"]["resourceVersion"] = str(next(self._versions))
-        self._tell("DELETED", removed)
+        self._notify("DELETED", removed)
         return removed
 
-    def _tell(self, event: str, manifest: Manifest) -> None:
+    def _notify(self, event: str, manifest: Manifest) -> None:
         for listener in self.listeners:
             listener(event, manifest)
 
@@ -233,14 +237,14 @@ _METHODS: dict[str, Callable[[FakeApiServer, web.Request, Any], Manifest]] = {
 
 @asynccontextmanager
 async def serve_api() -> AsyncIterator[FakeApiServer]:
-    """A server on a free port of loopback."""
+    """An empty server on a free port of loopback."""
     async with serve(FakeApiServer()) as server:
         yield server
 
 
 @asynccontextmanager
 async def serve(server: Served) -> AsyncIterator[Served]:
-    """Let it listen on a free port of loopback."""
+    """Let `server` listen on a free port of loopback."""
     application = web.Application()
     application.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
@@ -254,7 +258,7 @@ async def serve(server: Served) -> AsyncIterator[Served]:
 
 
 class Client:
-    """An ApiServer that talks to a fake one, with what it counted and how long it paused."""
+    """An ApiServer for a fake one, which records what it counted and its pauses."""
 
     def __init__(self, server: FakeApiServer, *, token: str = "", concurrency: int = 32, seconds: float = 60) -> None:
         self.counted: list[tuple[str, str, str]] = []

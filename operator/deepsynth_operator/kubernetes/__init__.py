@@ -1,5 +1,15 @@
-"""Everything that talks to an API server or to pods: requests, login, watches, cache, Events, reports, permissions.
+"""Everything that talks to an API server or to pods.
 
-The Kubernetes client is imported in `api_login` and `api_server` only, kopf in `handlers` and `kopf_settings`. Nothing
-here decides anything about a resource.
+    kubernetes_cluster   implements the Cluster protocol with the four below
+      resource_cache       what the watches reported
+      api_server           every request: credentials, timeouts, retries (api_login, api_paths)
+      report_reader        GET /report of pods
+      event_recorder       Events, rate limited
+    handlers             kopf's watches, which call watch_events: update the cache, queue the resource (kopf_settings)
+    first_listing        fills the cache before anything is decided
+    watch_audit          finds watches that have stopped reporting
+    permissions          the rights that all of this needs
+
+Nothing here decides anything about a resource. The Kubernetes client is imported only in `api_login` and `api_server`,
+kopf only in `handlers` and `kopf_settings`.
 """

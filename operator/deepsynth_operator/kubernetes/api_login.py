@@ -1,4 +1,4 @@
-"""Credentials for the API server: the pod's service account, or else the kubeconfig."""
+"""Credentials for the API server: the pod's service account, or the kubeconfig outside a pod."""
 
 import os
 from dataclasses import dataclass, field
@@ -13,7 +13,7 @@ from deepsynth_api.errors import ConfigurationError
 
 @dataclass(frozen=True, slots=True)
 class Login:
-    """How the API server is reached, for others who talk to it."""
+    """Address and credentials of the API server, for kopf, which has its own client."""
 
     server: str
     ca_path: str | None
@@ -35,16 +35,16 @@ async def load_configuration() -> Configuration:
             await load_kube_config(os.environ.get("KUBECONFIG"), client_configuration=configuration)
     except ConfigException as error:
         raise ConfigurationError(
-            f"no way to the API server: {error}; run in a pod with a service account, or set KUBECONFIG"
+            f"no credentials for the API server: {error}; run in a pod with a service account, or set KUBECONFIG"
         ) from error
     configuration.proxy = configuration.proxy or _find_proxy(configuration.host)
-    # The HTTP library would look for the proxy at each request, in a thread of its own.
+    # Otherwise the HTTP library looks up the proxy at each request, in a thread.
     configuration.client_session_kwargs = {"trust_env": False}
     return configuration
 
 
 async def read_login(configuration: Configuration) -> Login:
-    """Read anew at each call: tokens of service accounts are replaced every hour."""
+    """Reads the token again at each call: tokens of service accounts are replaced every hour."""
     header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
     scheme, _, token = (header or "").strip().rpartition(" ")
     return Login(
@@ -60,7 +60,7 @@ async def read_login(configuration: Configuration) -> Login:
 
 
 def _find_proxy(server: str) -> str | None:
-    """What HTTPS_PROXY and NO_PROXY say about this server."""
+    """The proxy for this server according to HTTPS_PROXY and NO_PROXY."""
     url = urlsplit(server)
     if url.hostname is None or proxy_bypass(url.hostname):
         return None

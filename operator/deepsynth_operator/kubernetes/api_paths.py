@@ -1,4 +1,4 @@
-"""Where objects live in the Kubernetes API: kind -> group, version and plural. Only the kinds the controller uses."""
+"""Paths in the Kubernetes API of the kinds that the controller uses: kind -> group, version and plural."""
 
 from dataclasses import dataclass
 from typing import Final, Literal
@@ -12,12 +12,12 @@ WatchedKind = Literal["DatasetGeneration", "Job", "Pod", "TrainingRun"]
 
 WATCHED_KINDS: Final[tuple[WatchedKind, ...]] = ("DatasetGeneration", "TrainingRun", "Job", "Pod")
 CHILDREN_SELECTOR: Final = f"{MANAGED_BY}={OPERATOR_NAME}"
-"""Applied by the server: other people's Jobs and pods never enter the process."""
+"""Applied by the API server, so Jobs and pods of others never reach this process."""
 
 
 @dataclass(frozen=True, slots=True)
 class ApiResource:
-    """One kind of the API. label_selector: of those that the controller looks at."""
+    """One kind of the API. label_selector: limits lists and watches to our children."""
 
     group: str
     version: str
@@ -42,7 +42,10 @@ RESOURCES: Final[dict[Kind, ApiResource]] = {
 
 
 def build_path(kind: Kind, namespace: str | None = None, name: str | None = None, subresource: str = "") -> str:
-    """Path of a collection, an object or a subresource. Without a namespace: of the whole cluster."""
+    """Path of a collection, an object or a subresource; without a namespace that of the whole cluster.
+
+    build_path("Job", "ns", "x", "status") -> /apis/batch/v1/namespaces/ns/jobs/x/status
+    """
     resource = RESOURCES[kind]
     parts = ["apis", resource.group, resource.version] if resource.group else ["api", resource.version]
     if namespace is not None:

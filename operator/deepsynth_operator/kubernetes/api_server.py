@@ -1,7 +1,7 @@
-"""Requests to the API server: credentials, timeouts, bounded concurrency, retries. The client library stays in here.
+"""Requests to the API server: credentials, timeouts, limited concurrency, retries. Only this uses the client library.
 
-A request ends in one of three ways: an answer, ApiRefusal when the server understood it and said no, ClusterError when
-it could not be had to answer in a few tries.
+A request ends in one of three ways: with the answer, with ApiRefusal when the server rejected it (4xx), or with
+ClusterError when the server did not answer after several tries.
 """
 
 import asyncio
@@ -30,9 +30,9 @@ ContentType = Literal["application/json", "application/merge-patch+json", "appli
 
 FIRST_DELAY_SECONDS: Final = 0.25
 RETRIES: Final = 4
-LONGEST_RETRY_AFTER_SECONDS: Final = 30.0
+MAX_RETRY_AFTER_SECONDS: Final = 30.0
 PAGE_SIZE: Final = 500
-_MESSAGE_CHARACTERS: Final = 1024
+_MAX_MESSAGE_CHARACTERS: Final = 1024
 _METHODS: Final[dict[Verb, str]] = {
     "get": "GET",
     "list": "GET",
@@ -45,10 +45,10 @@ _METHODS: Final[dict[Verb, str]] = {
 _logger = logging.getLogger(__name__)
 
 
-class ApiRefusal(ControllerError):  # noqa: N818 - an answer, not a failure to get one
+class ApiRefusal(ControllerError):  # noqa: N818 - an answer, not a failure
     """The API server answered 4xx.
 
-    status: the HTTP code. reason, causes and fields: those of its Status object, with the fields that the causes name.
+    status: the HTTP code. reason, causes, fields: from its Status object; fields are those that the causes name.
     """
 
     def __init__(
@@ -64,7 +64,7 @@ class ApiRefusal(ControllerError):  # noqa: N818 - an answer, not a failure to g
 
 
 class _Unavailable(Exception):  # noqa: N818 - never leaves this module
-    """Worth another try, after so many seconds."""
+    """The request may be retried, after at least `retry_after` seconds."""
 
     def __init__(self, message: str, retry_after: float = 0.0) -> None:
         super().__init__(message)
@@ -73,14 +73,14 @@ class _Unavailable(Exception):  # noqa: N818 - never leaves this module
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds."""
+    """Of one try, in seconds."""
 
     connect: float = 3.0
     total: float = 10.0
 
 
 class ApiServer:
-    """count: called with verb, plural and HTTP code (or `unreachable`) of every try. Close it after use."""
+    """count: called for every try with verb, plural and HTTP code (or `unreachable`). Call `close` after use."""
 
     def __init__(
         self,
@@ -103,7 +103,7 @@ class ApiServer:
 
     @classmethod
     async def connect(cls, count: Callable[[str, str, str], None]) -> Self:
-        """With the pod's service account, or else the kubeconfig. Raises ConfigurationError when there is neither."""
+        """Log in with the service account or the kubeconfig. Raises ConfigurationError if there is neither."""
         return cls(await load_configuration(), count)
 
     async def close(self) -> None:
@@ -123,7 +123,7 @@ class ApiServer:
         accept: str = "application/json",
         retries: int = RETRIES,
     ) -> dict[str, Any]:
-        """The answer. Raises ApiRefusal or ClusterError."""
+        """Send a request, with retries, and return the answer. Raises ApiRefusal or ClusterError."""
         path = build_path(kind, namespace, name, subresource)
         headers = {"Accept": accept, "Content-Type": content_type}
         for delay in (*_build_delays(retries), None):
@@ -133,8 +133,8 @@ class ApiServer:
             except _Unavailable as error:
                 if delay is None:
                     raise ClusterError(f"{verb} {path}: {error}") from error
-                _logger.debug("%s %s: %s; trying again", verb, path, error)
-                await self._pause(max(delay, min(error.retry_after, LONGEST_RETRY_AFTER_SECONDS)))
+                _logger.debug("%s %s: %s; retrying", verb, path, error)
+                await self._pause(max(delay, min(error.retry_after, MAX_RETRY_AFTER_SECONDS)))
             else:
                 return _parse_json(text, path)
         raise AssertionError("unreachable: the last try returns or raises")
@@ -142,21 +142,21 @@ class ApiServer:
     async def list_pages(
         self, kind: Kind, namespace: str | None, *, accept: str = "application/json"
     ) -> AsyncIterator[dict[str, Any]]:
-        """The pages of a list, each a List object. The metadata.resourceVersion of all is that of the first."""
+        """The pages of a list, each a List object. All have the metadata.resourceVersion of the first page."""
         query: dict[str, Any] = {"limit": PAGE_SIZE}
         if selector := RESOURCES[kind].label_selector:
             query["labelSelector"] = selector
         while True:
             page = await self.request("list", kind, namespace, query=query, accept=accept)
-            yield {**page, "items": page["items"] or []}  # null where a list of metadata is empty
+            yield {**page, "items": page["items"] or []}  # null in an empty PartialObjectMetadataList
             if not (token := page.get("metadata", {}).get("continue")):
                 return
             query["continue"] = token
 
     async def read_report(self, namespace: str, pod: str) -> bytes | None:
-        """What the pod answers to GET /report, through the API server; None unless it answers 200. Tried once.
+        """What the pod answers to GET /report through the API server's proxy; None unless it answers 200. One try.
 
-        Takes no slot of the requests: ReportReader bounds how many reports are read at a time.
+        Takes no slot of the other requests: ReportReader limits how many reports are read at the same time.
         """
         path = build_path("Pod", namespace, f"{pod}:{REPORT_PORT}", "proxy/report")
         headers = {"Accept-Encoding": "identity"}
@@ -166,7 +166,7 @@ class ApiServer:
             return None
 
     async def try_watch(self, kind: Kind, namespace: str | None, since: int) -> None:
-        """Watch for a second, from that version on. Raises ApiRefusal where it is not allowed, or ClusterError."""
+        """Watch for one second, from resourceVersion `since`. Raises ApiRefusal if it is forbidden, or ClusterError."""
         query = {"watch": "true", "timeoutSeconds": 1, "resourceVersion": str(since)}
         if selector := RESOURCES[kind].label_selector:
             query["labelSelector"] = selector
@@ -178,7 +178,7 @@ class ApiServer:
             raise ClusterError(f"watch {path}: {error}") from error
 
     async def get_login(self) -> Login:
-        """Read anew at each call: tokens of service accounts are replaced every hour."""
+        """Reads the token again at each call: tokens of service accounts are replaced every hour."""
         return await read_login(self._client.configuration)
 
     async def _try(
@@ -210,19 +210,19 @@ class ApiServer:
 
 
 def _build_delays(retries: int) -> Iterator[float]:
-    """Seconds between tries: doubling, and spread so that many requests do not come back together."""
+    """Seconds between tries: doubling, with jitter so that many requests are not retried at the same moment."""
     for tries in range(1, retries + 1):
         delay = compute_delay(tries, first=FIRST_DELAY_SECONDS, longest=float("inf"))
-        yield delay * random.uniform(0.5, 1.5)  # noqa: S311 - nothing secret
+        yield delay * random.uniform(0.5, 1.5)  # noqa: S311 - not for secrets
 
 
 def _check_answer(status: int, retry_after: str | None, text: bytes) -> None:
-    """Raise unless the answer is a success."""
+    """Raise ApiRefusal or _Unavailable unless the answer is a success."""
     if status < 300:
         return
     parsed = _parse_status(text)
-    message = str(parsed.get("message") or f"HTTP {status}")[:_MESSAGE_CHARACTERS]
-    # A token that has just been replaced makes a 401: the next try reads the new one.
+    message = str(parsed.get("message") or f"HTTP {status}")[:_MAX_MESSAGE_CHARACTERS]
+    # A token that has just expired gives 401; the next try reads the new one.
     if status in {401, 408, 429} or status >= 500:
         raise _Unavailable(message, float(retry_after) if retry_after and retry_after.isdecimal() else 0.0)
     causes = (parsed.get("details") or {}).get("causes") or []
@@ -236,7 +236,7 @@ def _check_answer(status: int, retry_after: str | None, text: bytes) -> None:
 
 
 def _parse_status(text: bytes) -> dict[str, Any]:
-    """The Status object of an answer; empty when a proxy in between answered something else."""
+    """The Status object of an answer; empty if a proxy in between answered something else."""
     try:
         parsed = json.loads(text)
     except ValueError:
@@ -248,10 +248,10 @@ def _parse_json(text: bytes, path: str) -> dict[str, Any]:
     try:
         parsed: dict[str, Any] = json.loads(text)
     except ValueError as error:
-        raise ClusterError(f"{path}: the answer is no JSON") from error
+        raise ClusterError(f"{path}: the answer must be JSON, got {text[:40]!r}") from error
     return parsed
 
 
 async def _refuse_redirect(*_: object) -> None:
-    """The API server redirects nothing we ask for. A pod behind its proxy might, and would choose what we ask next."""
-    raise aiohttp.ClientConnectionError("a redirect is refused")
+    """The API server never redirects our requests. A pod behind its proxy could, to any address."""
+    raise aiohttp.ClientConnectionError("redirects are not followed")

@@ -1,4 +1,4 @@
-"""Events, as `kubectl describe` shows them. They may get lost, and they never flood the API server."""
+"""Events, as `kubectl describe` shows them. They may get lost, and they are rate limited per resource."""
 
 import hashlib
 import logging
@@ -16,18 +16,20 @@ from deepsynth_operator.core.errors import ControllerError
 from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
 
 REPEAT_SECONDS: Final = 600.0
-"""The same thing said again within this time is counted on the Event that said it first."""
+"""An Event that repeats within this time raises the count of the first one."""
 BURST: Final = 25
-"""So many Events of one resource at once, then one more every REFILL_SECONDS."""
+"""How many Events a resource may have at once; after that one more every REFILL_SECONDS."""
 REFILL_SECONDS: Final = 60.0
-_REMEMBERED: Final = 4096
-_MESSAGE_CHARACTERS: Final = 1024
-_NAME_CHARACTERS: Final = 220
+_MAX_REMEMBERED: Final = 4096
+_MAX_MESSAGE_CHARACTERS: Final = 1024
+_MAX_NAME_CHARACTERS: Final = 220
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(slots=True)
-class _Told:
+class _Recorded:
+    """An Event that exists: its object name, when it was created, and its count."""
+
     name: str
     time: float
     count: int = 1
@@ -35,12 +37,14 @@ class _Told:
 
 @dataclass(slots=True)
 class _Budget:
+    """How many Events a resource may still record, as of `time`."""
+
     left: float
     time: float
 
 
 class EventRecorder:
-    """instance: name of this process, such as its pod. count_dropped: called for each Event beyond the limit."""
+    """instance: name of this process, such as its pod. count_dropped: called for each Event over the limit."""
 
     def __init__(
         self,
@@ -50,27 +54,27 @@ class EventRecorder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._instance, self._count_dropped, self._clock = api, instance, count_dropped, clock
-        self._told: OrderedDict[tuple[str, ...], _Told] = OrderedDict()
+        self._recorded: OrderedDict[tuple[str, ...], _Recorded] = OrderedDict()
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
 
     async def record(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
-        """Tell it, if it can be told at once: a resource's life does not depend on it."""
+        """Record an Event, without retries: nothing depends on it."""
         if not self._spend(resource.metadata.uid):
             self._count_dropped()
             return
         try:
-            await self._send(resource, kind, reason, message[:_MESSAGE_CHARACTERS])
+            await self._send(resource, kind, reason, message[:_MAX_MESSAGE_CHARACTERS])
         except ControllerError as error:
-            _logger.debug("the Event %s is lost: %s", reason, error)
+            _logger.debug("event %s lost: %s", reason, error)
 
     async def _send(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         key, now = (resource.metadata.uid, kind, reason, message), self._clock()
-        told = self._told.get(key)
-        if told is not None and now < told.time + REPEAT_SECONDS:
+        recorded = self._recorded.get(key)
+        if recorded is not None and now < recorded.time + REPEAT_SECONDS:
             try:
-                await self._repeat(resource, told)
-            except ApiRefusal:  # Events are deleted after an hour, or by hand
-                del self._told[key]
+                await self._repeat(resource, recorded)
+            except ApiRefusal:  # the Event is gone: they are deleted after an hour, or by a user
+                del self._recorded[key]
             else:
                 return
         name = _build_name(resource, key)
@@ -81,20 +85,20 @@ class EventRecorder:
             body=build_event(resource, name, kind, reason, message, instance=self._instance, now=datetime.now(UTC)),
             retries=0,
         )
-        _remember(self._told, key, _Told(name, now))
+        _remember(self._recorded, key, _Recorded(name, now))
 
-    async def _repeat(self, resource: Resource, told: _Told) -> None:
-        change = {"count": told.count + 1, "lastTimestamp": _format(datetime.now(UTC))}
+    async def _repeat(self, resource: Resource, recorded: _Recorded) -> None:
+        change = {"count": recorded.count + 1, "lastTimestamp": _format(datetime.now(UTC))}
         await self._api.request(
             "patch",
             "Event",
             resource.metadata.namespace,
-            told.name,
+            recorded.name,
             body=change,
             content_type="application/merge-patch+json",
             retries=0,
         )
-        told.count += 1
+        recorded.count += 1
 
     def _spend(self, uid: str) -> bool:
         now = self._clock()
@@ -137,9 +141,9 @@ def build_event(
 
 
 def _build_name(resource: Resource, key: tuple[str, ...]) -> str:
-    """Different for each time it is told anew, so that an Event of an earlier process is never in the way."""
+    """Unique, so that it never clashes with an Event of an earlier process."""
     digest = hashlib.sha256("\n".join([*key, str(time.time_ns())]).encode()).hexdigest()[:16]
-    return f"{resource.metadata.name[:_NAME_CHARACTERS].rstrip('.-')}.{digest}"
+    return f"{resource.metadata.name[:_MAX_NAME_CHARACTERS].rstrip('.-')}.{digest}"
 
 
 def _format(now: datetime) -> str:
@@ -147,8 +151,8 @@ def _format(now: datetime) -> str:
 
 
 def _remember(memory: OrderedDict[Any, Any], key: object, value: object) -> None:
-    """Put `value` last, and forget the first beyond the limit."""
+    """Add `value` as the newest entry, and drop the oldest if there are too many."""
     memory[key] = value
     memory.move_to_end(key)
-    if len(memory) > _REMEMBERED:
+    if len(memory) > _MAX_REMEMBERED:
         memory.popitem(last=False)

@@ -1,7 +1,8 @@
 """Fills the cache before anything is decided.
 
-A Job that failed while the operator was away must not be judged before its pods were seen: without them a failure
-looks like a deletion. A namespace that cannot be read, because its Role is gone, does not hold up the others.
+If a Job failed while the operator was down, its outcome must not be decided before its pods are in the cache: without
+them a failure looks like a deletion. A namespace that cannot be listed, for example without a Role, does not delay the
+others.
 """
 
 import asyncio
@@ -16,12 +17,12 @@ from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 
 RETRY_SECONDS: Final = 5.0
 LATER_RETRY_SECONDS: Final = 60.0
-"""Once there is work in other namespaces: a Role that is missing may stay so."""
+"""Once other namespaces are listed: a missing Role may stay missing."""
 _logger = logging.getLogger(__name__)
 
 
 class FirstListing:
-    """namespaces: (None,) for the whole cluster. `some` is set when at least one of them was listed."""
+    """namespaces: (None,) for the whole cluster. `some` is set once at least one of them is listed."""
 
     def __init__(
         self,
@@ -35,20 +36,20 @@ class FirstListing:
         self.some = asyncio.Event()
 
     async def run(self) -> None:
-        """List for ever what is missing: the CRDs and the rights may come later."""
+        """Retry forever what is not listed yet: CRDs and rights may be installed later."""
         while True:
             await self.list_missing()
             await self._pause(LATER_RETRY_SECONDS if self.some.is_set() else RETRY_SECONDS)
 
     async def list_missing(self) -> None:
-        """Try every namespace once that was not listed yet."""
+        """Try once to list each namespace that is not listed yet."""
         tried = {namespace: await self._list_all(namespace) for namespace in self._missing}
         self._missing = [namespace for namespace, was_listed in tried.items() if not was_listed]
         if any(tried.values()):
             self.some.set()
 
     def covers(self, namespace: str) -> bool:
-        """Whether all that there is in this namespace is known, so that it can be decided upon."""
+        """Whether this namespace is listed, so that its resources may be reconciled."""
         return namespace not in self._missing and None not in self._missing
 
     async def _list_all(self, namespace: str | None) -> bool:
@@ -59,9 +60,7 @@ class FirstListing:
                         self._cache.put(kind, item)
             except ControllerError as error:
                 where = f" of namespace {namespace}" if namespace else ""
-                _logger.warning(
-                    "cannot list %s%s: %s; trying again", RESOURCES[kind].plural, where, _explain(kind, error)
-                )
+                _logger.warning("cannot list %s%s: %s; retrying", RESOURCES[kind].plural, where, _explain(kind, error))
                 return False
         return True
 

@@ -1,7 +1,7 @@
-"""Every kopf trigger. Each only notes that something changed; what follows from it, a reconcile finds out.
+"""All kopf handlers. They only note that something changed; the reconcile finds out what.
 
-There are no create, update or delete handlers, no timers and no daemons: those keep annotations and finalizers on
-users' objects. The memo that kopf passes to each is the WatchEvents of this process.
+There are no create, update or delete handlers, no timers and no daemons, because for those kopf writes annotations and
+finalizers to users' objects. The memo that kopf passes to each handler is the WatchEvents of this process.
 """
 
 from typing import Any
@@ -14,7 +14,7 @@ from deepsynth_operator.kubernetes.watch_events import WatchEvent, WatchEvents
 
 
 def build_registry(api: ApiServer) -> kopf.OperatorRegistry:
-    """The triggers, and kopf's way to the API server: the same as ours."""
+    """The handlers, and a login handler that gives kopf the same credentials that we use."""
     registry = kopf.OperatorRegistry()
     kopf.on.event(GROUP, VERSION, KINDS["DatasetGeneration"].plural, registry=registry)(note_dataset_generation)
     kopf.on.event(GROUP, VERSION, KINDS["TrainingRun"].plural, registry=registry)(note_training_run)
@@ -45,7 +45,7 @@ async def note_pod(event: WatchEvent, memo: WatchEvents, **_: Any) -> None:
 
 
 async def build_connection(api: ApiServer) -> kopf.ConnectionInfo:
-    """Kopf asks again when its token is not accepted any more."""
+    """Kopf calls this again when its token is no longer accepted."""
     login = await api.get_login()
     return kopf.ConnectionInfo(
         server=login.server,

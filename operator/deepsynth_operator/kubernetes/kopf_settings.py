@@ -1,4 +1,4 @@
-"""kopf as a pure watcher: what it is told to do, and above all not to do."""
+"""Settings that turn kopf into a pure watcher: it watches, and writes nothing."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,7 +10,7 @@ from deepsynth_operator.kubernetes.api_server import PAGE_SIZE
 
 
 class EndlessBackoff:
-    """Seconds between tries. After the last of a list kopf would end the process: an outage is no reason for that."""
+    """Seconds between tries, without end: with a finite list, kopf ends the process after the last try."""
 
     def __iter__(self) -> Iterator[float]:
         yield from (0.5, 1.0, 2.0, 4.0)
@@ -19,7 +19,7 @@ class EndlessBackoff:
 
 
 def build_kopf_settings() -> kopf.OperatorSettings:
-    """A pure watcher: it writes nothing anywhere, and an outage does not end it."""
+    """Nothing is scanned, posted or stored on objects, and an outage does not end the process."""
     settings = kopf.OperatorSettings()
     settings.scanning.disabled = True
     settings.posting.enabled = False
@@ -30,7 +30,7 @@ def build_kopf_settings() -> kopf.OperatorSettings:
     settings.watching.server_timeout = 600
     settings.watching.client_timeout = 660
     settings.watching.connect_timeout = 5
-    # Bookmarks come every minute; a connection without any is dead, and the events missed are still remembered.
+    # Bookmarks come every minute. A connection without any is dead; the API server still has the missed events.
     settings.watching.inactivity_timeout = 70
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 5
@@ -38,13 +38,13 @@ def build_kopf_settings() -> kopf.OperatorSettings:
     settings.queueing.idle_timeout = 1.0
     settings.persistence.diffbase_storage = NoDiffs()
     settings.persistence.progress_storage = NoProgress()
-    # kopf takes its finalizer off whatever carries it, its own or not. No object can carry this one.
+    # kopf removes its finalizer from any object that has it. No object can have an empty one.
     settings.persistence.finalizer = ""
     return settings
 
 
 class NoDiffs(kopf.DiffBaseStorage):
-    """Nothing is kept on objects, so there is nothing to compare. kopf would copy each object of each event for it."""
+    """Stores no last-seen state, so there is nothing to compare. By default kopf copies every object of every event."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence({})
@@ -57,7 +57,7 @@ class NoDiffs(kopf.DiffBaseStorage):
 
 
 class NoProgress(kopf.ProgressStorage):
-    """Handlers that only note have no progress."""
+    """Stores no handler progress: our handlers only note what changed."""
 
     def fetch(self, **_: Any) -> None:
         return None

@@ -1,7 +1,7 @@
-"""Implements cluster.Cluster on a real API server.
+"""Implements `core.cluster.Cluster` on a real API server.
 
-`get` and `list_` answer from what the watches told, `read_` asks. What the API server says no to becomes one of the
-errors that the controller knows; only a create or an apply can be Refused, because only then the resource is at fault.
+`get` and `list_*` answer from the cache, `read` and `read_*` ask the API server. Where it refuses, that becomes one of
+the errors in `core.errors`. Only create and apply raise Refused, because only there the resource may be at fault.
 """
 
 import logging
@@ -35,15 +35,15 @@ from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 
 Status = DatasetGenerationStatus | TrainingRunStatus
 NODE_SECONDS: Final = 5.0
-"""How long a node's state is taken to last: many pods may wait for one node."""
+"""How long the state of a node is cached: many pods may wait for the same node."""
 _logger = logging.getLogger(__name__)
 _MAY_NOT: Final = re.compile(r"forbidden: User .+ cannot \w+ resource")
-"""How the API server says that the operator lacks a right. A quota or an admission policy answers 403 too."""
+"""The message when the operator lacks a right. A quota or an admission policy answers 403 as well."""
 _FIELD_MANAGER: Final = {"fieldManager": OPERATOR_NAME}
 
 
 class KubernetesCluster:
-    """on_status: called with each resource and its status after that was written."""
+    """on_status: called after each write of a status, with the resource as it was before and the new status."""
 
     def __init__(
         self,
@@ -52,9 +52,11 @@ class KubernetesCluster:
         reports: ReportReader,
         events: EventRecorder,
         on_status: Callable[[Resource, Status], None] = lambda _resource, _status: None,
+        *,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._cache, self._reports, self._events = api, cache, reports, events
-        self._on_status = on_status
+        self._on_status, self._clock = on_status, clock
         self._nodes: dict[str, tuple[float, bool | None]] = {}
 
     async def get(self, kind: ResourceKind, namespace: str, name: str) -> Any:
@@ -81,11 +83,11 @@ class KubernetesCluster:
         return await self._read("Job", namespace, name)
 
     async def is_node_ready(self, name: str) -> bool | None:
-        oldest = time.monotonic() - NODE_SECONDS
+        oldest = self._clock() - NODE_SECONDS
         self._nodes = {node: known for node, known in self._nodes.items() if known[0] > oldest}
         if name not in self._nodes:
             ready = await self._read_node_readiness(name)
-            self._nodes[name] = (time.monotonic(), ready)
+            self._nodes[name] = (self._clock(), ready)
         return self._nodes[name][1]
 
     async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
@@ -105,7 +107,7 @@ class KubernetesCluster:
 
     async def apply(self, manifest: Manifest) -> None:
         kind, namespace, name = _get_key(manifest)
-        # An apply by force would take over whatever has the name.
+        # A forced apply would take over any object of this name.
         if (found := await self._read(kind, namespace, name)) is not None:
             _require_ours(found, manifest)
         query = {**_FIELD_MANAGER, "force": True}
@@ -117,7 +119,7 @@ class KubernetesCluster:
             raise _explain_refused(error, kind, namespace, name) from error
 
     async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
-        # The uid makes it a patch of this very Job: of another one the API server says that its uid is immutable.
+        # With the uid, the API server refuses to patch any other Job: a uid is immutable.
         change = {"metadata": {"uid": uid}, "spec": {"parallelism": parallelism}}
         try:
             await self._api.request(
@@ -202,7 +204,7 @@ class KubernetesCluster:
 
 
 def parse_resource(kind: ResourceKind, manifest: Manifest) -> Resource:
-    """Raises ControllerError for what the CRD let in and this version of the operator cannot read."""
+    """Raises ControllerError, naming the field, if the CRD accepted something that this version cannot read."""
     try:
         return KINDS[kind].resource.model_validate(manifest)
     except ValidationError as error:
@@ -212,7 +214,7 @@ def parse_resource(kind: ResourceKind, manifest: Manifest) -> Resource:
 
 
 def _require_ours(found: Manifest, manifest: Manifest) -> None:
-    """Raise ForeignChild when what was found under the name of `manifest` has another owner."""
+    """Raise ForeignChild if the object that has the name of `manifest` belongs to another owner."""
     if not is_owned_by(found, manifest["metadata"]["labels"][OWNER_UID]):
         kind, namespace, name = _get_key(manifest)
         raise ForeignChild(f"{kind} {namespace}/{name} exists and belongs to another owner")
@@ -223,7 +225,7 @@ def _get_key(manifest: Manifest) -> tuple[ChildKind, str, str]:
 
 
 def _explain(error: ApiRefusal, kind: Kind, namespace: str | None, name: str) -> ControllerError:
-    """Conflict where the object is another one or has changed, else it is the operator that is refused."""
+    """Conflict if the object was replaced or has changed, otherwise NotPermitted or ClusterError."""
     text = f"{kind} {namespace}/{name}: {error}"
     if error.status == 409:
         return Conflict(text)
@@ -231,11 +233,11 @@ def _explain(error: ApiRefusal, kind: Kind, namespace: str | None, name: str) ->
 
 
 def _explain_refused(error: ApiRefusal, kind: Kind, namespace: str, name: str) -> ControllerError:
-    """Why an object could not be made."""
+    """Why the API server did not create or apply an object."""
     if error.status == 404 or "NamespaceTerminating" in error.causes:
         return NamespaceGoing(f"{kind} {namespace}/{name}: {error}")
     if error.status == 409:
         return Conflict(f"{kind} {namespace}/{name}: {error}")
     if _MAY_NOT.search(str(error)):
-        return NotPermitted(f"{kind} {namespace}/{name}: {error}; give the operator the rights of its chart")
+        return NotPermitted(f"{kind} {namespace}/{name}: {error}; grant the operator the rights in its chart")
     return Refused(f"{kind} {name}: {error}")

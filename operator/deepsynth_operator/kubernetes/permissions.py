@@ -1,4 +1,4 @@
-"""Rights of the operator's service account: the rules of its Role, nothing beyond. The chart is tested against them."""
+"""All rights that the operator's service account has: the rules of its Role. A test compares the chart with them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -8,7 +8,7 @@ from deepsynth_api.kinds import GROUP, KINDS
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """why: for whoever reviews the rights."""
+    """One rule of a Role. why: the reason, for a security review."""
 
     group: str
     resources: tuple[str, ...]

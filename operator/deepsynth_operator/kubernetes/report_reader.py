@@ -1,4 +1,4 @@
-"""GET /report of pods. They run code of users, so nothing they send is trusted: size, time, redirects, content."""
+"""Reads GET /report of pods. They run user code, so nothing they send is trusted: size, time, redirects, content."""
 
 import asyncio
 import ipaddress
@@ -15,35 +15,42 @@ from deepsynth_api.report import REPORT_BYTES, Report, parse_report
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.core.observed import Manifest
 
-REPORT_TIMEOUT_SECONDS: Final = 2.0
-LOOK_SECONDS: Final = 10.0
-"""For all pods of a resource together: thousands that do not answer must not hold up its decision."""
 SPARED_SECONDS: Final = 30.0
-LONGEST_SPARED_SECONDS: Final = 600.0
-"""A pod that did not answer in time is left alone for a while that doubles each time, and then asked after the others:
-behind a network policy it never will answer, and each wait takes time."""
+MAX_SPARED_SECONDS: Final = 600.0
+"""A pod that did not answer in time is not asked for SPARED_SECONDS, doubled each time, and then asked last. Behind
+a network policy it will never answer, and each timeout costs time."""
 CONCURRENCY: Final = 256
 """How many pods are asked at the same time."""
 CONCURRENCY_BY_PROXY: Final = 32
-"""The same through the API server: no more than it is asked itself."""
+"""The same through the API server's proxy: as many as ApiServer sends of its own requests."""
 _SHARE: Final = 4
-"""A resource has that part of it at most, so that its silent pods do not keep the others' from being asked."""
+"""One resource gets at most 1/_SHARE of the concurrency, so that its silent pods do not block those of others."""
 PollResult = Literal["read", "unreachable", "silent", "refused", "invalid"]
 _logger = logging.getLogger(__name__)
 ReadByProxy = Callable[[str, str], Awaitable[bytes | None]]
-"""Namespace and pod -> the first bytes of the answer to GET /report, or None."""
+"""Namespace and name of the pod -> the first bytes of its answer to GET /report, or None."""
 
 
 @dataclass(frozen=True, slots=True)
 class _Silence:
-    """How often in a row a pod did not answer, and until when it is left alone."""
+    """How often in a row a pod did not answer, and until when it is not asked."""
 
     until: float = float("-inf")
     times: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class ReadLimits:
+    """In seconds."""
+
+    pod: float = 2.0
+    """For one pod."""
+    resource: float = 10.0
+    """For all pods of a resource together: thousands of silent pods must not delay its decision."""
+
+
 class ReportReader:
-    """count: called with the result of every poll. by_proxy: reads in place of a connection to the pod's address."""
+    """count: called with the result of every poll. by_proxy: used instead of a connection to the pod's address."""
 
     def __init__(
         self,
@@ -52,9 +59,11 @@ class ReportReader:
         *,
         concurrency: int = CONCURRENCY,
         port: int = REPORT_PORT,
+        limits: ReadLimits = ReadLimits(),
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._count, self._by_proxy, self._port, self._clock = count, by_proxy, port, clock
+        self._count, self._by_proxy, self._port = count, by_proxy, port
+        self._limits, self._clock = limits, clock
         self._per_resource = concurrency // _SHARE
         self._silent: dict[str, _Silence] = {}
         """By the pod's uid."""
@@ -66,7 +75,7 @@ class ReportReader:
             await self._session.close()
 
     async def read_all(self, pods: Sequence[Manifest]) -> dict[str, Report]:
-        """Reports of the pods of one resource, by uid; of those that did not answer in time there is none."""
+        """Reports of the pods of one resource, by uid. Pods that did not answer in time are missing."""
         now, reports, slots = self._clock(), dict[str, Report](), asyncio.Semaphore(self._per_resource)
         self._forget(now)
         due = [pod for pod in pods if self._get_silence(pod).until <= now]
@@ -77,10 +86,10 @@ class ReportReader:
                     reports[pod["metadata"]["uid"]] = report
 
         try:
-            async with asyncio.timeout(LOOK_SECONDS):
+            async with asyncio.timeout(self._limits.resource):
                 await asyncio.gather(*(read(pod) for pod in sorted(due, key=lambda pod: self._get_silence(pod).times)))
         except TimeoutError:
-            _logger.warning("%d of %d pods told their progress within %.0f s", len(reports), len(due), LOOK_SECONDS)
+            _logger.warning("%d of %d pods reported within %.0f s", len(reports), len(due), self._limits.resource)
         return reports
 
     async def _read(self, pod: Manifest) -> Report | None:
@@ -95,7 +104,7 @@ class ReportReader:
 
     async def _fetch(self, pod: Manifest) -> tuple[PollResult, bytes]:
         try:
-            async with asyncio.timeout(REPORT_TIMEOUT_SECONDS):
+            async with asyncio.timeout(self._limits.pod):
                 if self._by_proxy is not None:
                     text = await self._by_proxy(pod["metadata"]["namespace"], pod["metadata"]["name"])
                     return ("unreachable", b"") if text is None else ("read", text)
@@ -110,12 +119,12 @@ class ReportReader:
 
     def _spare(self, pod: Manifest) -> None:
         times = self._get_silence(pod).times + 1
-        seconds = compute_delay(times, first=SPARED_SECONDS, longest=LONGEST_SPARED_SECONDS)
+        seconds = compute_delay(times, first=SPARED_SECONDS, longest=MAX_SPARED_SECONDS)
         self._silent[pod["metadata"]["uid"]] = _Silence(self._clock() + seconds, times)
 
     def _forget(self, now: float) -> None:
-        """Pods that nobody has asked about for long are gone."""
-        oldest = now - LONGEST_SPARED_SECONDS
+        """Drop pods that have not been asked for a long time: they are gone."""
+        oldest = now - MAX_SPARED_SECONDS
         self._silent = {uid: silence for uid, silence in self._silent.items() if silence.until > oldest}
 
     async def _connect(self, address: str) -> tuple[PollResult, bytes]:
@@ -124,11 +133,11 @@ class ReportReader:
         async with session.get(url, allow_redirects=False) as answer:
             if answer.status != 200:
                 return "refused", b""
-            # One byte more than is allowed tells a report of just that size from one that is too long.
+            # One byte more than the limit, to distinguish a report of that size from a longer one.
             return "read", await read_at_most(answer.content, REPORT_BYTES + 1)
 
     def _open_session(self) -> aiohttp.ClientSession:
-        """Without proxies, cookies or decompression: a small answer must not become a big one."""
+        """A session without proxies, cookies or decompression: a small answer must not expand into a big one."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 auto_decompress=False,
@@ -140,13 +149,13 @@ class ReportReader:
 
 
 def build_report_url(address: str, port: int) -> str:
-    """Raises ValueError for what is no IP address: a name would be looked up, and could be anything."""
+    """Raises ValueError unless `address` is an IP address: a name could be resolved to any host."""
     ip = ipaddress.ip_address(address)
     return f"http://[{ip}]:{port}/report" if ip.version == 6 else f"http://{ip}:{port}/report"
 
 
 async def read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """The first `limit` bytes, or all where there are fewer. The reader's own read(n) returns what has arrived."""
+    """The first `limit` bytes, or all if there are fewer. The reader's own read(n) may return fewer."""
     read = bytearray()
     while len(read) < limit and (chunk := await content.read(limit - len(read))):
         read += chunk

@@ -1,7 +1,8 @@
-"""What the watches have told so far. Objects are known by their uid: a name may be used again.
+"""What the watches have reported so far. Objects are stored by uid, because a name may be used again.
 
-A cache may be late and may keep what is gone (a watch that had to begin anew says nothing of what vanished meanwhile);
-WatchAudit finds both. It holds of each object only what the controller looks at.
+The cache may be behind, and it may contain objects that are gone: when a watch reconnects from scratch, it does not
+report what was deleted in between. WatchAudit finds both. Of each object only the fields that the controller uses are
+stored.
 """
 
 import time
@@ -14,13 +15,13 @@ from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manife
 from deepsynth_operator.kubernetes.api_paths import WATCHED_KINDS, WatchedKind
 
 REMEMBERED_SECONDS: Final = 600.0
-"""How long the last bodies of deleted pods are kept: exit codes live there."""
-MOST_DELETED_PODS: Final = 10_000
+"""How long the last state of deleted pods is kept: it holds their exit codes."""
+MAX_DELETED_PODS: Final = 10_000
 
 Name = tuple[str, str]
 """Namespace and name."""
 
-_KEPT_METADATA: Final = (
+_METADATA_FIELDS: Final = (
     "name",
     "namespace",
     "uid",
@@ -29,26 +30,28 @@ _KEPT_METADATA: Final = (
     "deletionTimestamp",
     "labels",
 )
-_KEPT_ANNOTATIONS: Final = (OWNER_NAME_ANNOTATION, COMPLETION_INDEX_ANNOTATION)
-_KEPT_SPEC: Final = {"Pod": ("nodeName",), "Job": ("suspend", "parallelism", "completions")}
-_KEPT_POD_STATUS: Final = ("phase", "reason", "podIP", "conditions", "containerStatuses")
+_ANNOTATIONS: Final = (OWNER_NAME_ANNOTATION, COMPLETION_INDEX_ANNOTATION)
+_SPEC_FIELDS: Final = {"Pod": ("nodeName",), "Job": ("suspend", "parallelism", "completions")}
+_POD_STATUS_FIELDS: Final = ("phase", "reason", "podIP", "conditions", "containerStatuses")
 
 
 class ResourceCache:
-    """clock: seconds that only grow."""
+    """clock: a monotonic clock, in seconds."""
 
-    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self._clock = clock
+    def __init__(
+        self, clock: Callable[[], float] = time.monotonic, *, max_deleted_pods: int = MAX_DELETED_PODS
+    ) -> None:
+        self._clock, self._max_deleted_pods = clock, max_deleted_pods
         self._objects: dict[WatchedKind, dict[str, Manifest]] = {kind: {} for kind in WATCHED_KINDS}
         self._uids: dict[tuple[WatchedKind, Name], str] = {}
         self._children: defaultdict[tuple[WatchedKind, str], set[str]] = defaultdict(set)
         self._deleted: dict[str, tuple[float, int]] = {}
-        """When an object of this uid was seen being deleted, oldest first, and its last version. A newer one brings it
-        back: to a watch with a selector, taking our label off is a deletion, and the label may be put on again."""
+        """By uid: when the object was deleted, and its last resourceVersion, oldest first. A newer version restores
+        it: a watch with a selector reports a removed label as a deletion, and the label may be added again."""
         self._deleted_pods: dict[str, tuple[float, Manifest]] = {}
 
     def put(self, kind: WatchedKind, body: Manifest) -> None:
-        """Take an object that exists, unless a newer state of it is known, or its end."""
+        """Store an object, unless a newer version of it or its deletion is known."""
         uid = body["metadata"]["uid"]
         known = self._objects[kind].get(uid)
         if self.was_deleted(uid, get_version(body)) or (known is not None and get_version(known) >= get_version(body)):
@@ -58,7 +61,7 @@ class ResourceCache:
         if known is not None:
             self._forget_child(kind, known)
         self._objects[kind][uid] = _reduce(kind, body)
-        # A name that is used again is the younger object's, also when the end of the older one comes late.
+        # A name that is used again belongs to the newer object, even if the deletion of the older one comes late.
         holder = self._objects[kind].get(self._uids.get((kind, _get_name(body)), uid))
         if holder is None or get_version(holder) <= get_version(body):
             self._uids[kind, _get_name(body)] = uid
@@ -66,7 +69,7 @@ class ResourceCache:
             self._children[kind, owner].add(uid)
 
     def remove(self, kind: WatchedKind, body: Manifest) -> None:
-        """Take the end of an object; `body` is its last state."""
+        """Note that an object was deleted. body: its last state."""
         uid, now = body["metadata"]["uid"], self._clock()
         known = self._objects[kind].pop(uid, None)
         if self._uids.get((kind, _get_name(body))) == uid:
@@ -84,12 +87,12 @@ class ResourceCache:
         return None if uid is None else self._objects[kind].get(uid)
 
     def list_children(self, kind: WatchedKind, namespace: str, owner_uid: str) -> list[Manifest]:
-        """Objects that carry the label of this owner."""
+        """Objects with the label of this owner."""
         found = (self._objects[kind][uid] for uid in self._children.get((kind, owner_uid), ()))
         return [item for item in found if item["metadata"]["namespace"] == namespace]
 
     def list_deleted_pods(self, namespace: str, owner_uid: str) -> list[Manifest]:
-        """Last bodies of this owner's pods that were seen being deleted in the last ten minutes."""
+        """The last states of this owner's pods that were deleted in the last ten minutes."""
         self._purge(self._clock())
         wanted = (namespace, owner_uid)
         return [
@@ -99,14 +102,14 @@ class ResourceCache:
         ]
 
     def iterate(self, kind: WatchedKind) -> Iterator[Manifest]:
-        """All objects of a kind, in no order."""
+        """All objects of a kind, in any order."""
         return iter(tuple(self._objects[kind].values()))
 
     def find(self, kind: WatchedKind, uid: str) -> Manifest | None:
         return self._objects[kind].get(uid)
 
     def was_deleted(self, uid: str, version: int) -> bool:
-        """Whether it was seen being deleted, in this version or a later one, in the last ten minutes."""
+        """Whether the object was deleted in the last ten minutes, at this version or a later one."""
         return uid in self._deleted and version <= self._deleted[uid][1]
 
     def _forget_child(self, kind: WatchedKind, body: Manifest) -> None:
@@ -122,13 +125,13 @@ class ResourceCache:
             del self._deleted[next(iter(self._deleted))]
         while self._deleted_pods:
             uid, (seen, _) = next(iter(self._deleted_pods.items()))
-            if seen >= oldest and len(self._deleted_pods) <= MOST_DELETED_PODS:
+            if seen >= oldest and len(self._deleted_pods) <= self._max_deleted_pods:
                 return
             del self._deleted_pods[uid]
 
 
 def get_version(body: Manifest) -> int:
-    """metadata.resourceVersion: it grows with every change of any object (said officially from Kubernetes 1.35 on)."""
+    """metadata.resourceVersion. It grows with every change of any object (documented since Kubernetes 1.35)."""
     return int(body["metadata"]["resourceVersion"])
 
 
@@ -137,16 +140,16 @@ def _get_name(body: Manifest) -> Name:
 
 
 def _reduce(kind: WatchedKind, body: Manifest) -> Manifest:
-    """`body` without what nobody looks at: most of a pod, and the managedFields of everything."""
-    if kind not in _KEPT_SPEC:
+    """`body` with only the fields that are used: little of pods and Jobs, of other kinds all but managedFields."""
+    if kind not in _SPEC_FIELDS:
         return {**body, "metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
-    metadata = _pick(body["metadata"], _KEPT_METADATA)
-    metadata["annotations"] = _pick(body["metadata"].get("annotations", {}), _KEPT_ANNOTATIONS)
+    metadata = _pick(body["metadata"], _METADATA_FIELDS)
+    metadata["annotations"] = _pick(body["metadata"].get("annotations", {}), _ANNOTATIONS)
     status = body.get("status", {})
     return {
         "metadata": metadata,
-        "spec": _pick(body.get("spec", {}), _KEPT_SPEC[kind]),
-        "status": _pick(status, _KEPT_POD_STATUS) if kind == "Pod" else status,
+        "spec": _pick(body.get("spec", {}), _SPEC_FIELDS[kind]),
+        "status": _pick(status, _POD_STATUS_FIELDS) if kind == "Pod" else status,
     }
 
 

@@ -1,9 +1,12 @@
-"""Finds watches that have gone silent, and what they did not tell.
+"""Finds watches that have gone silent, and deletions that no watch reported.
 
-kopf gives a connection up on which not even a bookmark came for 70 seconds and opens another; it tells nobody, and
-bookmarks never reach handlers. So nothing is relied on but the outcome: every few minutes, what the API server lists
-is compared with what the watches told. A watch is silent when an object that was listed is not known in that state or
-a later one half a minute later. It is not silent when the API server does not answer: then nobody knows.
+When no bookmark arrives for 70 seconds, kopf closes the connection and opens another. It does not report that, and
+bookmarks never reach handlers, so only the result can be checked: every few minutes, the audit compares what the API
+server lists with what the watches reported.
+
+    list metadata ──▶ drop what is gone ──▶ anything newer than the cache? ──▶ wait 30 s ──▶ still? ──▶ silent
+
+If the API server does not answer, the watch does not count as silent: the audit cannot know.
 """
 
 import asyncio
@@ -21,21 +24,21 @@ from deepsynth_operator.kubernetes.resource_cache import ResourceCache, get_vers
 
 AUDIT_SECONDS: Final = 300.0
 GRACE_SECONDS: Final = 30.0
-"""How late a watch may be without being silent."""
+"""How late a watch may be before it counts as silent."""
 METADATA_ONLY: Final = "application/json;as=PartialObjectMetadataList;g=meta.k8s.io;v=v1"
 _logger = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
 class Listing:
-    """What the API server has of a kind: resourceVersions by uid, and the version of the list itself."""
+    """What the API server has of a kind: resourceVersions by uid, and the resourceVersion of the list itself."""
 
     version: int
     versions: dict[str, int]
 
 
 class WatchAudit:
-    """namespaces: None for the whole cluster. note_gone: called with kind and last known state of what has vanished."""
+    """namespaces: (None,) for the whole cluster. note_gone: called with kind and last state of a deleted object."""
 
     def __init__(
         self,
@@ -52,7 +55,7 @@ class WatchAudit:
         self._silent_since: dict[tuple[WatchedKind, str | None], float] = {}
 
     async def run(self) -> None:
-        """Audit for ever; soon at first, for what vanished between the first listing and the first watch."""
+        """Audit forever. The first one comes soon, for deletions between the first listing and the first watch."""
         pause = GRACE_SECONDS
         while True:
             await self._pause(pause)
@@ -60,13 +63,13 @@ class WatchAudit:
             pause = GRACE_SECONDS if self._silent_since else AUDIT_SECONDS
 
     async def audit(self) -> None:
-        """Compare everything once."""
+        """Check every watch once."""
         for kind in WATCHED_KINDS:
             for namespace in self._namespaces:
                 await self._audit_watch(kind, namespace)
 
     def get_silence(self) -> Iterator[tuple[str, float]]:
-        """Plural of each kind, and for how long its watch has been silent: the longest, where there are several."""
+        """For each kind, its plural and for how many seconds its watch has been silent; the maximum over namespaces."""
         now = self._clock()
         for kind in WATCHED_KINDS:
             silent = [now - since for (of, _), since in self._silent_since.items() if of == kind]
@@ -93,7 +96,8 @@ class WatchAudit:
         await self._pause(GRACE_SECONDS)
         if self._find_unknown(kind, listing) is None:
             return False
-        # Who may list and not watch hears nothing, and starting anew changes nothing: that is told as a refusal.
+        # Without the `watch` verb no event ever arrives, and restarting does not help, so raise instead of reporting a
+        # silent watch.
         await self._api.try_watch(kind, namespace, listing.version)
         return True
 
@@ -106,7 +110,7 @@ class WatchAudit:
         return Listing(version, versions)
 
     def _find_unknown(self, kind: WatchedKind, listing: Listing) -> str | None:
-        """An object that is not known in the listed state or a later one, nor as deleted."""
+        """The uid of an object whose listed version has not been reported, neither as a change nor as a deletion."""
         for uid, version in listing.versions.items():
             known = self._cache.find(kind, uid)
             if not self._cache.was_deleted(uid, version) and (known is None or get_version(known) < version):
@@ -114,7 +118,7 @@ class WatchAudit:
         return None
 
     def _drop_vanished(self, kind: WatchedKind, namespace: str | None, listing: Listing) -> None:
-        """Objects that a watch which began anew said nothing about. What is younger than the list is not meant."""
+        """Note the deletion of cached objects that are not listed. Objects newer than the list are not affected."""
         for item in self._cache.iterate(kind):
             metadata = item["metadata"]
             is_here = namespace in {None, metadata["namespace"]}

@@ -1,4 +1,4 @@
-"""What a watch event means for the controller: the cache takes it, and whoever it concerns is looked at again."""
+"""What a watch event means for the controller: update the cache, and queue the resources that it concerns."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -14,15 +14,15 @@ from deepsynth_operator.kubernetes.api_paths import WatchedKind
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 
 WatchEvent = Mapping[str, Any]
-"""type and object, as the API server sends them; the type of what a list told is None."""
+"""type and object, as the API server sends them; the type is None for an object from a list."""
 
 POD_SECONDS: Final = 1.0
-"""A thousand pods that start or end tell of it a thousand times; their owner is looked at once."""
+"""Delay after a pod's event: when a thousand pods start or end, their owner is reconciled once."""
 
 
 @dataclass(frozen=True, slots=True)
 class WatchEvents:
-    """Only notes: nothing here waits for anything."""
+    """Nothing here waits for anything."""
 
     cache: ResourceCache
     queue: WorkQueue[ResourceKey]
@@ -39,7 +39,7 @@ class WatchEvents:
             self.queue.add(other)
 
     def note_child(self, kind: Literal["Job", "Pod"], event: WatchEvent) -> None:
-        """Queue the owner. What carries our label without naming an owner is nobody's child."""
+        """Queue the owner. An object that has our label but names no owner is ignored."""
         self._keep(kind, event)
         if (owner := find_owner(event["object"])) is None:
             return
@@ -49,7 +49,7 @@ class WatchEvents:
             self.queue.add(owner)
 
     def note_gone(self, kind: WatchedKind, last: Manifest) -> None:
-        """Take the end of an object that no watch told of."""
+        """Handle the deletion of an object that no watch reported. last: its last known state."""
         event = {"type": "DELETED", "object": last}
         match kind:
             case "Job" | "Pod":
@@ -64,7 +64,7 @@ class WatchEvents:
             self.cache.put(kind, event["object"])
 
     def _note_references(self, key: ResourceKey) -> None:
-        """From the cache: the event may tell an older state than it has."""
+        """From the cache, which may be newer than the event."""
         run = self.cache.get(key.kind, key.namespace, key.name)
         if run is None:
             self.referrers.forget(key)
@@ -73,7 +73,7 @@ class WatchEvents:
 
 
 def find_owner(child: Manifest) -> ResourceKey | None:
-    """The resource a child belongs to."""
+    """The resource that a child belongs to; None if it names none."""
     metadata = child["metadata"]
     kind = KINDS.get(metadata.get("labels", {}).get(OWNER_KIND, ""))
     name = metadata.get("annotations", {}).get(OWNER_NAME_ANNOTATION)

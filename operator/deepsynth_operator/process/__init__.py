@@ -1,4 +1,5 @@
-"""One operator process: put together, observed (health, metrics, logs), and taken apart in order.
+"""One operator process: its settings, startup and shutdown, and what it reports: health, metrics, logs.
 
-The top layer: it may import everything in this package, and only `__main__` imports it.
+This is the top layer. It may import everything else in the operator; only `__main__` imports it. It decides nothing
+about resources and sends no requests of its own.
 """

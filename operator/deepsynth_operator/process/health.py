@@ -1,4 +1,4 @@
-"""/healthz, /readyz and /metrics."""
+"""The HTTP endpoints /healthz, /readyz and /metrics, and when the process counts as unhealthy."""
 
 from collections.abc import Callable, Iterable
 from typing import Final
@@ -10,23 +10,24 @@ from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.process.metrics import Metrics
 
 STALLED_SECONDS: Final = 300.0
-"""Longer than any reconcile may take, so that one which hangs is not taken for all of them."""
+"""How long the queue may be stuck. Longer than any reconcile may take, so that a slow one does not count."""
 SILENT_SECONDS: Final = 60.0
+"""How long a watch may be behind the API server."""
 
 
 class Health:
-    """get_silence: plural -> seconds for which its watch has been silent."""
+    """get_silence: for each kind, its plural and for how many seconds its watch has been silent."""
 
     def __init__(self, queue: WorkQueue[ResourceKey], get_silence: Callable[[], Iterable[tuple[str, float]]]) -> None:
         self._queue, self._get_silence = queue, get_silence
         self.is_ready = False
-        """Set after the first listing."""
+        """Set once a namespace has been listed."""
 
     def find_trouble(self) -> str | None:
-        """Why this process should be started anew; None when all is well."""
+        """Why this process should be restarted; None if it is healthy."""
         stalled = self._queue.stalled_seconds
         if stalled > STALLED_SECONDS:
-            return f"the queue stands still: {self._queue.depth} resources wait, none was finished for {stalled:.0f} s"
+            return f"the queue is stuck: {self._queue.depth} resources waiting, no reconcile ended for {stalled:.0f} s"
         for plural, seconds in self._get_silence():
             if seconds > SILENT_SECONDS:
                 return f"the watch of {plural} has been silent for {seconds:.0f} s"
@@ -39,7 +40,7 @@ def build_application(health: Health, metrics: Metrics) -> web.Application:
         return web.Response(text=trouble or "ok", status=503 if trouble else 200)
 
     async def answer_readiness(_: web.Request) -> web.Response:
-        text = "ok" if health.is_ready else "the first listing is not complete"
+        text = "ok" if health.is_ready else "the first list of resources is not complete"
         return web.Response(text=text, status=200 if health.is_ready else 503)
 
     async def answer_metrics(_: web.Request) -> web.Response:
@@ -53,7 +54,7 @@ def build_application(health: Health, metrics: Metrics) -> web.Application:
 
 
 async def serve(application: web.Application, host: str, port: int) -> web.AppRunner:
-    """Serve until the runner is cleaned up."""
+    """Start serving; it ends with `await runner.cleanup()`."""
     runner = web.AppRunner(application, access_log=None)
     await runner.setup()
     await web.TCPSite(runner, host or None, port).start()

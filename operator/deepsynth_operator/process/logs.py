@@ -1,4 +1,4 @@
-"""Log lines, as text or JSON, each with the resource it is about."""
+"""Log lines as text or JSON, each with the resource that it is about."""
 
 import json
 import logging
@@ -10,7 +10,7 @@ from deepsynth_operator.controller.controller import current_resource
 from deepsynth_operator.process.settings import LogFormat, LogLevel
 
 _NOISY: Final = ("kopf.objects", "kopf.activities", "aiohttp.access")
-"""They say for every watch event, token or probe that it came."""
+"""These loggers write a line for every watch event, token or probe."""
 
 
 def configure_logs(log_format: LogFormat, level: LogLevel) -> None:
@@ -32,7 +32,11 @@ class TextFormatter(logging.Formatter):
 
 
 class JsonFormatter(logging.Formatter):
-    """One object a line, with kind, namespace and name of the resource as fields of their own."""
+    """One JSON object per line, with the resource in fields.
+
+    {"time": "2026-01-02T03:04:05.678Z", "level": "warning", "logger": "...", "kind": "TrainingRun", "namespace": "ns",
+     "name": "read-xsum", "message": "..."}
+    """
 
     def format(self, record: logging.LogRecord) -> str:
         key = current_resource.get()

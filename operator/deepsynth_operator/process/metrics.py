@@ -1,4 +1,4 @@
-"""Prometheus metrics. No label names a resource: how many series there are does not grow with use."""
+"""Prometheus metrics of the operator. No label names a resource, so the number of series does not grow with use."""
 
 import itertools
 from collections import Counter as Tally
@@ -32,10 +32,10 @@ _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0,
 
 
 class Metrics:
-    """What is counted as it happens. What can be looked up is in ObservedState, which `watch` adds."""
+    """Counters and histograms, updated as things happen. `watch` adds the gauges of ObservedState."""
 
     def __init__(self) -> None:
-        disable_created_metrics()  # type: ignore[no-untyped-call]  # or every series comes twice
+        disable_created_metrics()  # type: ignore[no-untyped-call]  # otherwise every counter has a second series, _created
         self._registry = CollectorRegistry()
         ProcessCollector(registry=self._registry)
         PlatformCollector(registry=self._registry)
@@ -46,18 +46,24 @@ class Metrics:
         def histogram(name: str, text: str, *labels: str) -> Histogram:
             return Histogram(f"deepsynth_{name}", text, labels, buckets=_SECONDS, registry=self._registry)
 
-        self._queue_wait = histogram("queue_wait_seconds", "How long resources waited for a worker.")
-        self._reconciles = counter("reconciles", "Reconciles by how they ended.", "kind", "result")
-        self._reconcile_seconds = histogram("reconcile_seconds", "How long a reconcile took.", "kind")
-        self._attempts = counter("attempts", "Attempts of TrainingRuns that have ended.", "outcome")
-        self._gpu_seconds = counter("gpu_seconds", "GPU-seconds held by attempts that have ended.", "result")
-        self._requests = counter("api_requests", "Tries of requests to the API server.", "verb", "resource", "code")
-        self._polls = counter("report_polls", "Reads of pods' reports.", "result")
-        self._dropped_events = counter("events_dropped", "Events beyond the limit per resource.")
+        self._queue_wait = histogram("queue_wait_seconds", "Seconds that resources waited for a worker.")
+        self._reconciles = counter("reconciles", "Reconciles by result.", "kind", "result")
+        self._reconcile_seconds = histogram("reconcile_seconds", "Seconds that a reconcile took.", "kind")
+        self._attempts = counter("attempts", "Ended attempts of TrainingRuns by outcome.", "outcome")
+        self._gpu_seconds = counter(
+            "gpu_seconds",
+            "GPU-seconds held by ended attempts: useful, or lost because no checkpoint kept the work.",
+            "result",
+        )
+        self._requests = counter(
+            "api_requests", "Requests to the API server, retries included, by HTTP code.", "verb", "resource", "code"
+        )
+        self._polls = counter("report_polls", "Reads of pod reports by result.", "result")
+        self._dropped_events = counter("events_dropped", "Events dropped because a resource exceeded its limit.")
         self._show_zeros()
 
     def _show_zeros(self) -> None:
-        """A series that begins with its first event hides it from Prometheus: there is no increase from nothing."""
+        """Start every series at 0: Prometheus cannot see an increase in a series that starts at 1."""
         for result in ("useful", "lost"):
             self._gpu_seconds.labels(result)
         for outcome in get_args(AttemptOutcome):
@@ -84,7 +90,7 @@ class Metrics:
         self._dropped_events.inc()
 
     def observe_status(self, resource: Resource, status: object) -> None:
-        """Count the attempts that end with this status, and what they held. An attempt ends in one write."""
+        """Count the attempts that end with this write of the status, and the GPU time that they held."""
         if not isinstance(resource, TrainingRun) or not isinstance(status, TrainingRunStatus):
             return
         ended = {attempt.number for attempt in resource.status.attempts if attempt.end_time is not None}
@@ -100,7 +106,7 @@ class Metrics:
         cache: ResourceCache,
         get_silence: Callable[[], Iterable[tuple[str, float]]],
     ) -> None:
-        """Show the queue, the resources and the watches too. get_silence: plural -> seconds."""
+        """Add gauges of the queue, the resources and the watches. get_silence: see Health."""
         self._registry.register(ObservedState(queue, cache, get_silence))
 
     def render(self) -> bytes:
@@ -109,7 +115,7 @@ class Metrics:
 
 
 class ObservedState(Collector):
-    """Gauges that are computed when they are asked for."""
+    """Gauges that are computed when Prometheus scrapes them."""
 
     def __init__(
         self,
@@ -121,11 +127,15 @@ class ObservedState(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         yield _gauge("queue_depth", "Resources that wait for a worker.", self._queue.depth)
-        yield _gauge("queue_oldest_seconds", "How long the first of them has waited.", self._queue.oldest_seconds)
+        yield _gauge(
+            "queue_oldest_seconds", "Seconds that the oldest waiting resource has waited.", self._queue.oldest_seconds
+        )
         yield self._count_resources()
         yield self._measure_checkpoints()
         silence = GaugeMetricFamily(
-            "deepsynth_watch_silent_seconds", "How long a watch has been behind the API server.", labels=["resource"]
+            "deepsynth_watch_silent_seconds",
+            "Seconds for which a watch has been behind the API server.",
+            labels=["resource"],
         )
         for plural, seconds in self._get_silence():
             silence.add_metric([plural], seconds)
@@ -142,8 +152,8 @@ class ObservedState(Collector):
     def _measure_checkpoints(self) -> GaugeMetricFamily:
         running = (item for item in self._cache.iterate("TrainingRun") if _get_state(item) == "Running")
         now = datetime.now(UTC)
-        ages = [(now - kept).total_seconds() for item in running if (kept := _find_last_kept(item)) is not None]
-        text = "What the TrainingRun that runs longest without a new checkpoint would lose now; 0 when none runs."
+        ages = [(now - saved).total_seconds() for item in running if (saved := _find_last_saved(item)) is not None]
+        text = "Seconds of work that the running TrainingRun with the oldest checkpoint would lose now; 0 if none runs."
         return _gauge("oldest_checkpoint_seconds", text, max(ages, default=0.0))
 
 
@@ -155,7 +165,7 @@ def _get_state(run: Manifest) -> str:
     return str(run.get("status", {}).get("state") or "")
 
 
-def _find_last_kept(run: Manifest) -> datetime | None:
-    """When the live attempt last saved something, or else began to run."""
+def _find_last_saved(run: Manifest) -> datetime | None:
+    """When the live attempt last saved a checkpoint, or started to run if it has saved none."""
     attempts = run["status"].get("attempts") or [{}]
     return parse_time(attempts[-1].get("savedTime") or attempts[-1].get("runningTime"))

@@ -1,10 +1,17 @@
-"""Puts the operator together, runs it until it is told to stop, and takes it apart in order."""
+"""Puts the operator together, runs it until SIGTERM, and shuts it down in order.
+
+serve      /healthz, /readyz, /metrics
+list       every namespace once; ready as soon as one is complete
+work       queue, audit of the watches, watches (kopf)
+shut down  queue first, so that running reconciles can finish; then audit, watches, listing, HTTP
+"""
 
 import asyncio
 import logging
 import signal
 import socket
-from typing import Final
+from collections.abc import Callable
+from typing import Any, Final
 
 import kopf
 
@@ -31,7 +38,7 @@ _logger = logging.getLogger(__name__)
 
 
 async def run_operator(settings: Settings, process: ProcessSettings) -> None:
-    """Run until SIGTERM or SIGINT. Raises ConfigurationError, or the defect that ended it."""
+    """Run until SIGTERM or SIGINT. Raises ConfigurationError, or the error that ended a part of it."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
     metrics = Metrics()
@@ -49,7 +56,10 @@ async def run_operator(settings: Settings, process: ProcessSettings) -> None:
 
 
 class Operator:
-    """All parts of one process, and what they are to each other."""
+    """All parts of one process, wired together.
+
+    pause: waits between tries of the first listing, and between audits of the watches.
+    """
 
     def __init__(
         self,
@@ -58,23 +68,25 @@ class Operator:
         metrics: Metrics,
         settings: Settings,
         process: ProcessSettings,
+        *,
+        pause: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         self._api, self._metrics, self._process = api, metrics, process
         self._namespaces: tuple[str | None, ...] = process.namespaces or (None,)
         self._cache = ResourceCache()
         events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
         cluster = KubernetesCluster(api, self._cache, reports, events, metrics.observe_status)
-        self._listing = FirstListing(api, self._cache, self._namespaces)
+        self._listing = FirstListing(api, self._cache, self._namespaces, pause)
         self._controller = Controller(cluster, settings, metrics.observe_reconcile)
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait)
         self._watch_events = WatchEvents(self._cache, self._queue)
-        self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone)
+        self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone, pause=pause)
         self._health = Health(self._queue, self._audit.get_silence)
         metrics.watch(self._queue, self._cache, self._audit.get_silence)
 
     async def run(self, stop: asyncio.Event) -> None:
-        """Return when `stop` is set and all is done. Raises what ended a part that should go on for ever."""
-        # Made before kopf starts: when kopf ends, it cancels every task that is younger than itself.
+        """Run until `stop` is set. Raises the error that ended a part which should run forever."""
+        # Created before kopf starts: when kopf ends, it cancels every task that was created after it.
         stopping = asyncio.create_task(_wait_for(stop))
         application = build_application(self._health, self._metrics)
         runner = await serve(application, self._process.http_host, self._process.http_port)
@@ -93,7 +105,7 @@ class Operator:
             await runner.cleanup()
 
     async def _process_listed(self, key: ResourceKey) -> float | None:
-        """The watches may tell of a resource whose children were not listed yet."""
+        """Wait if a watch event came for a namespace whose children are not listed yet."""
         return await self._controller.process(key) if self._listing.covers(key.namespace) else RETRY_SECONDS
 
     async def _work(self, stop: asyncio.Event, stopping: asyncio.Task[None], listing: asyncio.Task[None]) -> None:
@@ -101,11 +113,11 @@ class Operator:
         queue = asyncio.create_task(self._queue.run(self._process.workers), name="queue")
         audit = asyncio.create_task(self._audit.run(), name="audit")
         started = asyncio.create_task(_wait_for(watching_started))
-        await asyncio.sleep(0)  # so that the queue's workers are older than kopf
+        await asyncio.sleep(0)  # so that the queue's workers are created before kopf, see `run`
         watching = asyncio.create_task(self._watch(stop_watching, watching_started), name="watching")
         try:
             await _run_until(started, stopping, watching)
-            _stop_on_signals(stop)  # kopf has taken the signals; but what is being done has to end before the watches
+            _stop_on_signals(stop)  # kopf has installed its own handlers, but reconciles must end before watches
             await _run_until(stopping, listing, queue, audit, watching)
         finally:
             await self._finish(queue)
@@ -128,11 +140,11 @@ class Operator:
         )
 
     async def _finish(self, queue: asyncio.Task[None]) -> None:
-        """Let the reconciles that are under way end. Breaking one off does no harm: the next process goes on."""
+        """Let the running reconciles end. Cancelling one does no harm: the next process continues where it was."""
         self._queue.stop()
         _, pending = await asyncio.wait({queue}, timeout=self._process.shutdown_seconds)
         if pending:
-            _logger.warning("reconciles go on after %d s; breaking them off", self._process.shutdown_seconds)
+            _logger.warning("reconciles still running after %d s; cancelling them", self._process.shutdown_seconds)
             await _cancel(queue)
 
 
@@ -147,13 +159,13 @@ async def _wait_for(event: asyncio.Event) -> None:
 
 
 async def _run_until(stopping: asyncio.Task[None], *tasks: asyncio.Task[None]) -> None:
-    """Wait until `stopping` or one of `tasks` has ended. Raises what ended that."""
+    """Wait until `stopping` or one of `tasks` has ended. Raises the error of a task that failed."""
     done, _ = await asyncio.wait({stopping, *tasks}, return_when=asyncio.FIRST_COMPLETED)
     for task in done - {stopping}:
         task.result()
 
 
 async def _cancel(task: asyncio.Task[object]) -> None:
-    """Wait for its end too. What else it may have ended with is not raised here."""
+    """Cancel a task and wait until it has ended. Its own error is not raised here."""
     task.cancel()
     await asyncio.wait({task})

@@ -1,4 +1,4 @@
-"""A KubernetesCluster on a fake API server, as the operator puts it together."""
+"""A KubernetesCluster on a fake API server, put together as the operator does."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -15,7 +15,7 @@ from support.fake_api_server import Client, FakeApiServer, serve_api
 
 @dataclass
 class Stage:
-    """The cluster under test with all that a test may want to touch."""
+    """The cluster under test, with everything that a test may want to change or check."""
 
     server: FakeApiServer
     client: Client
@@ -24,9 +24,11 @@ class Stage:
     cluster: KubernetesCluster
     dropped: list[None] = field(default_factory=list)
     statuses: list[Any] = field(default_factory=list)
+    time: float = 1000.0
+    """What the cluster's clock shows."""
 
     def fill_cache(self) -> None:
-        """What a watch would have told by now."""
+        """Put in what the watches would have reported by now."""
         for kind in ("DatasetGeneration", "TrainingRun", "Job", "Pod"):
             for item in self.server.list_kind(kind):
                 self.cache.put(kind, item)
@@ -34,13 +36,16 @@ class Stage:
 
 @asynccontextmanager
 async def a_cluster() -> AsyncIterator[Stage]:
-    """A cluster with nothing in it."""
+    """An empty cluster."""
     async with serve_api() as server:
         client, cache, reports = Client(server), ResourceCache(), ReportReader(lambda _result: None)
         dropped: list[None] = []
         statuses: list[Any] = []
         async with client as api:
             events = EventRecorder(api, "test", lambda: dropped.append(None))
-            cluster = KubernetesCluster(api, cache, reports, events, lambda _resource, status: statuses.append(status))
-            yield Stage(server, client, api, cache, cluster, dropped, statuses)
+            cluster = KubernetesCluster(
+                api, cache, reports, events, lambda _resource, status: statuses.append(status), clock=lambda: stage.time
+            )
+            stage = Stage(server, client, api, cache, cluster, dropped, statuses)
+            yield stage
             await reports.close()

@@ -1,4 +1,4 @@
-"""Discovery and watches for the fake API server: what kopf needs of one."""
+"""Discovery and watches for the fake API server, as kopf needs them."""
 
 import asyncio
 import json
@@ -14,20 +14,20 @@ from aiohttp import web
 from deepsynth_operator.kubernetes.api_paths import RESOURCES
 from support.fake_api_server import FakeApiServer, Manifest, serve
 
-_EVERYTHING: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
-_ALSO_LOOKED_FOR: Final = (("", "v1", "namespaces"), ("apiextensions.k8s.io", "v1", "customresourcedefinitions"))
+_ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
+_OTHER_RESOURCES: Final = (("", "v1", "namespaces"), ("apiextensions.k8s.io", "v1", "customresourcedefinitions"))
 
 
 class WatchedApiServer(FakeApiServer):
-    """A watch tells what has happened since the resourceVersion it names; `break_watches` ends all that are open."""
+    """A watch reports what has changed since its resourceVersion; `break_watches` closes all that are open."""
 
     def __init__(self) -> None:
         super().__init__()
         self._history: list[tuple[str, Manifest]] = []
         self.listeners.append(lambda event, manifest: self._history.append((event, deepcopy(manifest))))
         self._open: dict[Callable[[Manifest | None], None], None] = {}
-        self._telling = threading.Lock()
-        """Tests change objects in threads of their own: what happens while a watch begins is told once."""
+        self._reporting = threading.Lock()
+        """Tests change objects from other threads: a change while a watch starts must be reported exactly once."""
 
     def break_watches(self) -> None:
         for send in list(self._open):
@@ -35,7 +35,7 @@ class WatchedApiServer(FakeApiServer):
             send(None)
 
     def fail_a_watch(self) -> None:
-        """Tell the oldest of an error that is not its age."""
+        """Send an error to the oldest watch, other than that its resourceVersion is too old."""
         next(iter(self._open))({"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "no leader"}})
 
     @property
@@ -60,34 +60,34 @@ class WatchedApiServer(FakeApiServer):
         def send(event: Manifest | None) -> None:
             loop.call_soon_threadsafe(queue.put_nowait, event)
 
-        def tell(event: str, manifest: Manifest) -> None:
+        def report(event: str, manifest: Manifest) -> None:
             metadata = manifest["metadata"]
             is_meant = manifest["kind"] == kind and namespace in {None, metadata["namespace"]}
             if is_meant and labels.items() <= metadata.get("labels", {}).items():
                 send({"type": event, "object": manifest})
 
         since = int(request.query.get("resourceVersion", 0))
-        with self._telling:
+        with self._reporting:
             for event, manifest in self._history:
                 if int(manifest["metadata"]["resourceVersion"]) > since:
-                    tell(event, manifest)
-            self.listeners.append(tell)
+                    report(event, manifest)
+            self.listeners.append(report)
         self._open[send] = None
         try:
             return await _stream(request, queue)
         finally:
-            with self._telling:
-                self.listeners.remove(tell)
+            with self._reporting:
+                self.listeners.remove(report)
             self._open.pop(send, None)
 
-    def _tell(self, event: str, manifest: Manifest) -> None:
-        with self._telling:
-            super()._tell(event, manifest)
+    def _notify(self, event: str, manifest: Manifest) -> None:
+        with self._reporting:
+            super()._notify(event, manifest)
 
 
 @contextmanager
 def serve_in_a_thread() -> Iterator[WatchedApiServer]:
-    """With an event loop of its own: kopf takes every task of its loop for its own, and waits for them when it ends."""
+    """In an event loop of its own: kopf treats every task of its loop as its own, and waits for all when it ends."""
     served: Queue[tuple[WatchedApiServer, Callable[[], object]]] = Queue()
 
     async def main() -> None:
@@ -116,9 +116,9 @@ async def _stream(request: web.Request, queue: asyncio.Queue[Manifest | None]) -
 
 
 def _discover(path: str) -> Manifest | None:
-    """What the API says of itself."""
+    """The answer to a discovery request; None for other paths."""
     known = [(resource.group, resource.version, resource.plural) for resource in RESOURCES.values()]
-    known += _ALSO_LOOKED_FOR
+    known += _OTHER_RESOURCES
     groups = {(group, version) for group, version, _ in known}
     if path == "/api":
         return {"versions": ["v1"]}
@@ -137,4 +137,4 @@ def _describe_group(group: str, version: str) -> Manifest:
 def _describe(plural: str) -> Manifest:
     kinds = {resource.plural: kind for kind, resource in RESOURCES.items()}
     kind = kinds.get(plural, plural.title())
-    return {"name": plural, "kind": kind, "singularName": kind.lower(), "namespaced": True, "verbs": _EVERYTHING}
+    return {"name": plural, "kind": kind, "singularName": kind.lower(), "namespaced": True, "verbs": _ALL_VERBS}

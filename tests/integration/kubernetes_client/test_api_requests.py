@@ -9,7 +9,7 @@ import pytest
 
 from deepsynth_operator.core.errors import ClusterError
 from deepsynth_operator.kubernetes.api_server import (
-    LONGEST_RETRY_AFTER_SECONDS,
+    MAX_RETRY_AFTER_SECONDS,
     PAGE_SIZE,
     RETRIES,
     ApiRefusal,
@@ -22,7 +22,7 @@ NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
 
 
 def talk(script: Callable[[FakeApiServer, Client, ApiServer], Awaitable[None]], **options: Any) -> None:
-    """Run `script` with a server that has one node, and a client of it."""
+    """Run `script` with a server that has one node, and a client for it."""
 
     async def main() -> None:
         async with serve_api() as server:
@@ -35,7 +35,7 @@ def talk(script: Callable[[FakeApiServer, Client, ApiServer], Awaitable[None]], 
 
 
 @pytest.mark.parametrize("status", [408, 429, 500, 502, 503, 504])
-def test_an_answer_that_may_change_is_asked_for_again(status: int) -> None:
+def test_a_temporary_error_is_retried(status: int) -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         server.faults = [Fault(status), Fault(status)]
         assert (await api.request("get", "Node", None, "n1"))["metadata"]["name"] == "n1"
@@ -55,7 +55,7 @@ def test_pauses_between_tries_grow() -> None:
     talk(script)
 
 
-def test_retry_after_is_waited_for() -> None:
+def test_a_retry_waits_for_retry_after() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         server.faults = [Fault(429, headers={"Retry-After": "7"})]
         await api.request("get", "Node", None, "n1")
@@ -64,16 +64,16 @@ def test_retry_after_is_waited_for() -> None:
     talk(script)
 
 
-def test_a_retry_after_of_an_hour_is_not_waited_out_in_one_request() -> None:
+def test_a_retry_waits_for_retry_after_up_to_a_limit() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         server.faults = [Fault(429, headers={"Retry-After": "3600"})]
         await api.request("get", "Node", None, "n1")
-        assert client.pauses == [LONGEST_RETRY_AFTER_SECONDS]
+        assert client.pauses == [MAX_RETRY_AFTER_SECONDS]
 
     talk(script)
 
 
-def test_tries_come_to_an_end_with_the_path_and_the_servers_words() -> None:
+def test_the_last_try_raises_with_the_path_and_the_servers_message() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         server.faults = [Fault(500, body={"message": "etcdserver: request timed out"})] * (RETRIES + 1)
         with pytest.raises(ClusterError, match=r"get /api/v1/nodes/n1: etcdserver: request timed out"):
@@ -83,7 +83,7 @@ def test_tries_come_to_an_end_with_the_path_and_the_servers_words() -> None:
     talk(script)
 
 
-def test_a_cut_connection_is_tried_again() -> None:
+def test_a_cut_connection_is_retried() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         server.faults = [Fault(cut=True)]
         content_type: ContentType = "application/merge-patch+json"
@@ -93,7 +93,7 @@ def test_a_cut_connection_is_tried_again() -> None:
     talk(script)
 
 
-def test_a_slow_answer_is_given_up_and_asked_for_again() -> None:
+def test_a_slow_answer_is_retried() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         server.faults = [Fault(seconds=3600)]
         await api.request("get", "Node", None, "n1")
@@ -103,7 +103,7 @@ def test_a_slow_answer_is_given_up_and_asked_for_again() -> None:
     talk(script, seconds=1)
 
 
-def test_nobody_listening_is_a_cluster_error() -> None:
+def test_a_server_that_does_not_listen_is_a_cluster_error() -> None:
     async def main() -> None:
         async with serve_api() as server:
             pass
@@ -115,7 +115,7 @@ def test_nobody_listening_is_a_cluster_error() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 404, 409, 410, 413, 422])
-def test_a_no_is_not_asked_for_again(status: int) -> None:
+def test_a_refusal_is_not_retried(status: int) -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         details = {"causes": [{"reason": "NamespaceTerminating"}]}
         server.faults = [Fault(status, body={"reason": "Because", "message": "no", "details": details})]
@@ -128,9 +128,9 @@ def test_a_no_is_not_asked_for_again(status: int) -> None:
     talk(script)
 
 
-def test_a_success_that_is_no_json_is_an_error() -> None:
+def test_a_success_that_is_not_json_is_an_error() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
-        with pytest.raises(ClusterError, match="no JSON"):
+        with pytest.raises(ClusterError, match="must be JSON, got b'<html>'"):
             await api.request("get", "Node", None, "n1")
 
     async def main() -> None:
@@ -185,14 +185,14 @@ def test_the_token_is_sent_and_never_logged(caplog: pytest.LogCaptureFixture) ->
 
     caplog.set_level(logging.DEBUG)
     talk(script, token="s3cret-token")
-    assert "trying again" in caplog.text
+    assert "retrying" in caplog.text
     assert "s3cret" not in caplog.text
 
 
-def test_no_more_requests_are_under_way_than_allowed() -> None:
+def test_the_number_of_concurrent_requests_is_limited() -> None:
     async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
         server.faults = [Fault(seconds=0.2)] * 12
         await asyncio.gather(*(api.request("get", "Node", None, "n1") for _ in range(12)))
-        assert server.most_active == 3
+        assert server.max_active == 3
 
     talk(script, concurrency=3)

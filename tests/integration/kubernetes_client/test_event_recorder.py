@@ -1,4 +1,4 @@
-"""Events: visible, counted when repeated, limited, and never in the way."""
+"""Events: visible, counted when repeated, rate limited, and never blocking."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -16,7 +16,7 @@ class Recording:
         self.time = 1000.0
         self.dropped = 0
 
-    async def tell(self, reason: str = "AttemptFailed", message: str = "rank 1: ValueError") -> None:
+    async def record(self, reason: str = "AttemptFailed", message: str = "rank 1: ValueError") -> None:
         await self.recorder.record(RUN, "Warning", reason, message)
 
     def list_counts(self) -> list[int]:
@@ -37,9 +37,9 @@ def record(script: Callable[[Recording], Awaitable[None]]) -> None:
     asyncio.run(main())
 
 
-def test_an_event_names_the_resource_as_kubectl_describe_looks_for_it() -> None:
+def test_an_event_names_the_resource_as_kubectl_describe_expects() -> None:
     async def script(recording: Recording) -> None:
-        await recording.tell()
+        await recording.record()
         (event,) = recording.server.list_kind("Event")
         assert event["involvedObject"]["uid"] == RUN.metadata.uid
         assert event["involvedObject"]["kind"] == "TrainingRun"
@@ -50,48 +50,48 @@ def test_an_event_names_the_resource_as_kubectl_describe_looks_for_it() -> None:
     record(script)
 
 
-def test_what_is_said_again_is_counted() -> None:
+def test_a_repeated_event_is_counted() -> None:
     async def script(recording: Recording) -> None:
         for _ in range(3):
-            await recording.tell()
-        await recording.tell(message="rank 2: ValueError")
+            await recording.record()
+        await recording.record(message="rank 2: ValueError")
         assert sorted(recording.list_counts()) == [1, 3]
 
     record(script)
 
 
-def test_what_is_said_again_much_later_or_after_the_event_was_deleted_is_an_event_of_its_own() -> None:
+def test_an_event_that_repeats_much_later_or_was_deleted_is_created_again() -> None:
     async def script(recording: Recording) -> None:
-        await recording.tell()
+        await recording.record()
         recording.time += REPEAT_SECONDS
-        await recording.tell()
+        await recording.record()
         assert recording.list_counts() == [1, 1]
         recording.server.objects.clear()
-        await recording.tell()
+        await recording.record()
         assert recording.list_counts() == [1]
 
     record(script)
 
 
-def test_a_flood_is_cut_and_a_trickle_gets_through() -> None:
+def test_a_burst_of_events_is_cut_and_later_ones_get_through() -> None:
     async def script(recording: Recording) -> None:
         for number in range(BURST + 5):
-            await recording.tell(message=str(number))
+            await recording.record(message=str(number))
         assert len(recording.list_counts()) == BURST
         assert recording.dropped == 5
         recording.time += REFILL_SECONDS
-        await recording.tell(message="later")
-        await recording.tell(message="too much")
+        await recording.record(message="later")
+        await recording.record(message="too much")
         assert len(recording.list_counts()) == BURST + 1
 
     record(script)
 
 
-def test_an_event_that_cannot_be_told_is_lost_without_harm_and_without_retries() -> None:
+def test_an_event_that_cannot_be_recorded_is_lost_without_an_error_or_a_retry() -> None:
     async def script(recording: Recording) -> None:
         recording.server.faults = [Fault(403), Fault(500), Fault(cut=True)]
         for _ in range(3):
-            await recording.tell()
+            await recording.record()
         assert len(recording.server.requests) == 3
         assert recording.server.list_kind("Event") == []
 

@@ -1,4 +1,4 @@
-"""The first listing: nothing is decided about a namespace before all that is in it is known."""
+"""The first listing: nothing is decided in a namespace before everything in it is listed."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -11,27 +11,27 @@ from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 
 class Listed:
-    """A server with a Job in the namespaces a and b, and a listing whose pauses a test sees."""
+    """A server with a Job in the namespaces a and b, and a listing that records its pauses."""
 
     def __init__(self, server: FakeApiServer, api: Any, namespaces: tuple[str | None, ...]) -> None:
         self.server, self.cache = server, ResourceCache()
         self.pauses: list[float] = []
-        self.most_pauses = 0
+        self.max_pauses = 0
         self.listing = FirstListing(api, self.cache, namespaces, self._pause)
         for namespace in ("a", "b"):
             metadata = {"name": "job", "namespace": namespace, "labels": {MANAGED_BY: OPERATOR_NAME}}
             server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata})
 
     async def run(self, pauses: int) -> None:
-        """Until it has paused so often."""
-        self.most_pauses = pauses
+        """Run until it has paused this many times in total."""
+        self.max_pauses = pauses
         task = asyncio.create_task(self.listing.run())
         await asyncio.wait({task}, timeout=600)
         assert task.cancelled()
 
     async def _pause(self, seconds: float) -> None:
         self.pauses.append(seconds)
-        if len(self.pauses) == self.most_pauses:
+        if len(self.pauses) == self.max_pauses:
             raise asyncio.CancelledError
 
 
@@ -43,7 +43,7 @@ def list_first(script: Callable[[Listed], Awaitable[None]], *namespaces: str) ->
     asyncio.run(main())
 
 
-def test_it_waits_for_the_crds_and_for_the_api_server() -> None:
+def test_the_listing_waits_for_the_crds_and_for_the_api_server() -> None:
     async def script(listed: Listed) -> None:
         listed.server.faults = [Fault(404, path="/datasetgenerations"), Fault(403, path="/jobs")]
         await listed.run(2)
@@ -58,7 +58,7 @@ def test_it_waits_for_the_crds_and_for_the_api_server() -> None:
     list_first(script)
 
 
-def test_a_namespace_that_may_not_be_read_does_not_hold_up_the_others_and_is_listed_once_it_may() -> None:
+def test_a_forbidden_namespace_does_not_delay_the_others_and_is_listed_once_allowed() -> None:
     async def script(listed: Listed) -> None:
         listed.server.faults = [Fault(403, path="/namespaces/a/")] * 2
         await listed.run(2)
@@ -71,7 +71,7 @@ def test_a_namespace_that_may_not_be_read_does_not_hold_up_the_others_and_is_lis
     list_first(script, "a", "b")
 
 
-def test_what_was_listed_is_not_listed_again() -> None:
+def test_a_listed_namespace_is_not_listed_again() -> None:
     async def script(listed: Listed) -> None:
         await listed.run(1)
         listed.server.requests.clear()
@@ -81,11 +81,11 @@ def test_what_was_listed_is_not_listed_again() -> None:
     list_first(script, "a", "b")
 
 
-def test_what_cannot_be_listed_is_said_with_the_namespace_and_the_remedy(caplog: Any) -> None:
+def test_a_failed_list_is_logged_with_the_namespace_and_the_fix(caplog: Any) -> None:
     async def script(listed: Listed) -> None:
         listed.server.faults = [Fault(404, path="/a/trainingruns"), Fault(403, path="/b/", body={"message": "no Role"})]
         await listed.run(1)
 
     list_first(script, "a", "b")
     assert "CustomResourceDefinition trainingruns.deepsynth.io is not installed; apply crds/" in caplog.text
-    assert "of namespace b: no Role; trying again" in caplog.text
+    assert "of namespace b: no Role; retrying" in caplog.text

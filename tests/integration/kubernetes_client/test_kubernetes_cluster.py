@@ -1,4 +1,4 @@
-"""KubernetesCluster: what the API server answers, and what the controller is told."""
+"""KubernetesCluster: what the API server answers, and what the controller gets."""
 
 import asyncio
 import logging
@@ -18,7 +18,7 @@ from deepsynth_operator.core.errors import (
     NotPermitted,
     Refused,
 )
-from deepsynth_operator.kubernetes import kubernetes_cluster
+from deepsynth_operator.kubernetes.kubernetes_cluster import NODE_SECONDS
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
 from support.builders import UID, a_dataset_generation, a_training_run
 from support.fake_api_server import Fault
@@ -44,7 +44,7 @@ def build_service() -> dict[str, Any]:
     return {**build_job(), "apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "None"}}
 
 
-def test_get_answers_from_what_the_watches_told_and_read_asks() -> None:
+def test_get_answers_from_the_cache_and_read_from_the_api_server() -> None:
     async def script(stage: Stage) -> None:
         stage.server.put(RUN)
         assert await stage.cluster.get("TrainingRun", "default", "read-xsum") is None
@@ -56,7 +56,7 @@ def test_get_answers_from_what_the_watches_told_and_read_asks() -> None:
     on_a_cluster(script)
 
 
-def test_a_resource_that_this_version_cannot_read_is_an_error_with_the_field() -> None:
+def test_a_resource_that_this_version_cannot_read_is_an_error_that_names_the_field() -> None:
     async def script(stage: Stage) -> None:
         stage.server.put({**RUN, "spec": {**RUN["spec"], "numNodes": "many"}})
         with pytest.raises(ControllerError, match=r"spec\.numNodes: .*install the CRDs"):
@@ -65,7 +65,7 @@ def test_a_resource_that_this_version_cannot_read_is_an_error_with_the_field() -
     on_a_cluster(script)
 
 
-def test_a_child_is_created_and_creating_it_again_is_success() -> None:
+def test_creating_a_child_twice_is_a_success() -> None:
     async def script(stage: Stage) -> None:
         await stage.cluster.create(build_job())
         created = stage.server.get("Job", "run-train-1")
@@ -75,7 +75,7 @@ def test_a_child_is_created_and_creating_it_again_is_success() -> None:
     on_a_cluster(script)
 
 
-def test_a_create_whose_answer_was_lost_is_success() -> None:
+def test_a_create_whose_answer_was_lost_is_a_success() -> None:
     async def script(stage: Stage) -> None:
         stage.server.faults = [Fault(method="POST", cut=True, after=True)]
         await stage.cluster.create(build_job())
@@ -84,16 +84,16 @@ def test_a_create_whose_answer_was_lost_is_success() -> None:
     on_a_cluster(script)
 
 
-def test_a_name_that_another_owner_has_is_foreign() -> None:
+def test_a_name_that_another_owner_has_is_a_foreign_child() -> None:
     async def script(stage: Stage) -> None:
-        stage.server.put(build_job(owner="somebody-else"))
+        stage.server.put(build_job(owner="someone-else"))
         with pytest.raises(ForeignChild, match="Job default/run-train-1"):
             await stage.cluster.create(build_job())
 
     on_a_cluster(script)
 
 
-def test_a_child_that_vanishes_while_it_is_created_is_a_conflict() -> None:
+def test_a_child_that_disappears_while_it_is_created_is_a_conflict() -> None:
     async def script(stage: Stage) -> None:
         stage.server.faults = [Fault(409, method="POST", body={"reason": "AlreadyExists"})]
         with pytest.raises(Conflict):
@@ -103,7 +103,7 @@ def test_a_child_that_vanishes_while_it_is_created_is_a_conflict() -> None:
 
 
 @pytest.mark.parametrize("status", [400, 403, 413, 422])
-def test_what_the_api_server_never_creates_is_refused_with_its_words(status: int) -> None:
+def test_a_manifest_that_the_api_server_rejects_is_refused_with_its_message(status: int) -> None:
     async def script(stage: Stage) -> None:
         stage.server.faults = [
             Fault(status, method=method, body={"message": "exceeded quota: gpus"}) for method in ("POST", "PATCH")
@@ -116,7 +116,7 @@ def test_what_the_api_server_never_creates_is_refused_with_its_words(status: int
     on_a_cluster(script)
 
 
-def test_a_conflict_over_a_quota_is_no_foreign_child() -> None:
+def test_a_conflict_over_a_quota_is_not_a_foreign_child() -> None:
     async def script(stage: Stage) -> None:
         stage.server.faults = [Fault(409, body={"reason": "Conflict", "message": "resourcequotas changed"})]
         with pytest.raises(Conflict, match="resourcequotas changed"):
@@ -125,7 +125,7 @@ def test_a_conflict_over_a_quota_is_no_foreign_child() -> None:
     on_a_cluster(script)
 
 
-def test_a_namespace_that_is_being_deleted_is_no_refusal() -> None:
+def test_a_namespace_that_is_being_deleted_is_not_a_refusal() -> None:
     async def script(stage: Stage) -> None:
         terminating = {"message": "being terminated", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}
         stage.server.faults = [
@@ -154,7 +154,7 @@ def test_a_service_is_applied_with_our_field_manager() -> None:
     on_a_cluster(script)
 
 
-def test_a_service_of_somebody_else_is_not_taken_over() -> None:
+def test_a_service_of_another_owner_is_not_taken_over() -> None:
     async def script(stage: Stage) -> None:
         theirs = {
             **build_service(),
@@ -168,18 +168,18 @@ def test_a_service_of_somebody_else_is_not_taken_over() -> None:
     on_a_cluster(script)
 
 
-def test_a_right_that_the_operator_lacks_is_no_fault_of_the_resource() -> None:
+def test_a_missing_right_of_the_operator_is_not_the_resources_fault() -> None:
     async def script(stage: Stage) -> None:
         user = "system:serviceaccount:deepsynth:deepsynth"
         message = f'jobs.batch is forbidden: User "{user}" cannot create resource "jobs" in API group "batch"'
         stage.server.faults = [Fault(403, method="POST", body={"message": message, "reason": "Forbidden"})]
-        with pytest.raises(NotPermitted, match="give the operator the rights of its chart"):
+        with pytest.raises(NotPermitted, match="grant the operator the rights in its chart"):
             await stage.cluster.create(build_job())
 
     on_a_cluster(script)
 
 
-def test_parallelism_is_set_on_this_very_job_only() -> None:
+def test_parallelism_is_set_only_on_the_job_with_this_uid() -> None:
     async def script(stage: Stage) -> None:
         uid = stage.server.put(build_job())["metadata"]["uid"]
         await stage.cluster.patch_job("default", "run-train-1", uid=uid, parallelism=7)
@@ -191,7 +191,7 @@ def test_parallelism_is_set_on_this_very_job_only() -> None:
     on_a_cluster(script)
 
 
-def test_a_delete_names_the_uid_and_lets_the_pods_go_too() -> None:
+def test_a_delete_names_the_uid_and_includes_the_pods() -> None:
     async def script(stage: Stage) -> None:
         uid = stage.server.put(build_job())["metadata"]["uid"]
         with pytest.raises(Conflict):
@@ -201,7 +201,7 @@ def test_a_delete_names_the_uid_and_lets_the_pods_go_too() -> None:
         assert stage.server.requests[-1].body["preconditions"] == {"uid": uid}
         await stage.cluster.delete_job("default", "run-train-1", uid=uid)
         stage.server.put(build_service())
-        await stage.cluster.delete_companion("Service", "default", "run-train-1", "stranger")
+        await stage.cluster.delete_companion("Service", "default", "run-train-1", "another-owner")
         assert stage.server.get("Service", "run-train-1") is not None
         await stage.cluster.delete_companion("Service", "default", "run-train-1", UID)
         await stage.cluster.delete_companion("Service", "default", "run-train-1", UID)
@@ -210,7 +210,7 @@ def test_a_delete_names_the_uid_and_lets_the_pods_go_too() -> None:
     on_a_cluster(script)
 
 
-def test_a_status_is_replaced_in_one_write_and_known_at_once() -> None:
+def test_a_status_is_replaced_in_one_write_and_cached_at_once() -> None:
     async def script(stage: Stage) -> None:
         stage.server.put({**RUN, "status": {"observedGeneration": 1, "state": "Pending", "restarts": 3}})
         run = await stage.cluster.read("TrainingRun", "default", "read-xsum")
@@ -241,7 +241,7 @@ def test_a_status_computed_from_an_older_resource_is_a_conflict() -> None:
     on_a_cluster(script)
 
 
-def test_a_status_write_whose_answer_was_lost_is_a_conflict_and_no_second_write() -> None:
+def test_a_status_write_whose_answer_was_lost_is_a_conflict_and_not_written_twice() -> None:
     async def script(stage: Stage) -> None:
         run = TrainingRun.model_validate(stage.server.put(RUN))
         stage.server.faults = [Fault(504, method="PUT", after=True)]
@@ -253,7 +253,7 @@ def test_a_status_write_whose_answer_was_lost_is_a_conflict_and_no_second_write(
 
 
 @pytest.mark.parametrize("status", [403, 422])
-def test_only_creating_can_be_the_resources_own_fault(status: int) -> None:
+def test_only_a_create_can_be_refused(status: int) -> None:
     async def script(stage: Stage) -> None:
         run = TrainingRun.model_validate(stage.server.put(RUN))
         calls: list[Callable[[], Awaitable[Any]]] = [
@@ -272,7 +272,7 @@ def test_only_creating_can_be_the_resources_own_fault(status: int) -> None:
     on_a_cluster(script)
 
 
-def test_children_and_deleted_pods_come_from_what_the_watches_told() -> None:
+def test_children_and_deleted_pods_come_from_the_cache() -> None:
     async def script(stage: Stage) -> None:
         pod = {**build_job("p"), "apiVersion": "v1", "kind": "Pod", "spec": {"nodeName": "n1"}}
         stage.server.put(build_job())
@@ -289,9 +289,7 @@ def test_children_and_deleted_pods_come_from_what_the_watches_told() -> None:
     on_a_cluster(script)
 
 
-def test_a_node_is_asked_about_once_in_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kubernetes_cluster, "NODE_SECONDS", 3600)
-
+def test_the_state_of_a_node_is_cached_for_a_few_seconds() -> None:
     async def script(stage: Stage) -> None:
         for name, status in {"good": "True", "bad": "Unknown"}.items():
             conditions = [{"type": "Ready", "status": status}]
@@ -302,6 +300,9 @@ def test_a_node_is_asked_about_once_in_a_while(monkeypatch: pytest.MonkeyPatch) 
         stage.server.requests.clear()
         assert await stage.cluster.is_node_ready("good") is True
         assert stage.server.requests == []
+        stage.time += NODE_SECONDS
+        assert await stage.cluster.is_node_ready("good") is True
+        assert len(stage.server.requests) == 1
 
     on_a_cluster(script)
 
@@ -316,7 +317,7 @@ def test_both_kinds_are_read_and_written() -> None:
     on_a_cluster(script)
 
 
-def test_what_an_event_says_is_in_the_log_too(caplog: pytest.LogCaptureFixture) -> None:
+def test_events_are_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO)
 
     async def script(stage: Stage) -> None:
@@ -325,6 +326,6 @@ def test_what_an_event_says_is_in_the_log_too(caplog: pytest.LogCaptureFixture) 
         await stage.cluster.emit_event(run, "Normal", "Suspended", "spec.suspend is true")
 
     on_a_cluster(script)
-    told = [(record.levelname, record.message) for record in caplog.records]
-    assert ("WARNING", "AttemptFailed: attempt 1 Failed: OutOfMemory") in told
-    assert ("INFO", "Suspended: spec.suspend is true") in told
+    lines = [(record.levelname, record.message) for record in caplog.records]
+    assert ("WARNING", "AttemptFailed: attempt 1 Failed: OutOfMemory") in lines
+    assert ("INFO", "Suspended: spec.suspend is true") in lines

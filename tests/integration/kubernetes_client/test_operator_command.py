@@ -1,4 +1,4 @@
-"""`python -m deepsynth_operator` as a process: its settings, its signals, its exit code."""
+"""`python -m deepsynth_operator` as a process: settings, signals, exit code."""
 
 import json
 import os
@@ -37,7 +37,7 @@ def wait_until(process: subprocess.Popen[bytes], log: Path, check: Callable[[], 
         time.sleep(0.05)
 
 
-def test_it_works_until_sigterm_and_ends_with_success(tmp_path: Path) -> None:
+def test_the_operator_runs_until_sigterm_and_exits_with_0(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serve_in_a_thread() as server:
         write_kubeconfig(tmp_path / "config", server)
@@ -59,15 +59,15 @@ def test_it_works_until_sigterm_and_ends_with_success(tmp_path: Path) -> None:
         finally:
             process.kill()
     lines = [json.loads(line) for line in log.read_text().splitlines()]
-    told = [line["message"] for line in lines if line["logger"] == "deepsynth_operator.process.startup"]
-    assert told == ["ready: all namespaces", "stopped"]
+    messages = [line["message"] for line in lines if line["logger"] == "deepsynth_operator.process.startup"]
+    assert messages == ["ready: all namespaces", "stopped"]
     resource = {"kind": "TrainingRun", "namespace": "default", "name": "read-xsum"}
     assert any(resource.items() <= line.items() for line in lines)
     assert not any("Traceback" in line["message"] for line in lines)
     assert "s3cret" not in log.read_text()
 
 
-def test_a_wrong_setting_is_said_in_a_line_with_exit_code_64(
+def test_a_wrong_setting_prints_one_line_and_exits_with_64(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("DEEPSYNTH_WORKERS", "none")

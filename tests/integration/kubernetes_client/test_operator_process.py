@@ -1,4 +1,4 @@
-"""The operator put together, against an API server that can be watched: start, work, trouble, stop."""
+"""The whole operator against an API server that can be watched: start, work, faults, shutdown."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -8,10 +8,9 @@ import pytest
 from kubernetes.aio.client.configuration import Configuration
 
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.kubernetes import first_listing
 from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.first_listing import LATER_RETRY_SECONDS
 from deepsynth_operator.kubernetes.report_reader import ReportReader
-from deepsynth_operator.kubernetes.watch_audit import WatchAudit
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
 from deepsynth_operator.process.startup import Operator
@@ -23,7 +22,7 @@ WATCHES = 4
 
 
 class Running:
-    """An operator at work. `stop` ends it as SIGTERM does."""
+    """A running operator. `stop` ends it as SIGTERM does."""
 
     def __init__(self, server: WatchedApiServer, stop: asyncio.Event, task: asyncio.Task[None]) -> None:
         self.server, self.stop, self.task = server, stop, task
@@ -46,7 +45,13 @@ class Running:
         return status
 
 
-def operate(script: Callable[[Running], Awaitable[None]], *, token: str = "", **settings: Any) -> None:
+def operate(
+    script: Callable[[Running], Awaitable[None]],
+    *,
+    token: str = "",
+    pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
+    **settings: Any,
+) -> None:
     """Run an operator while `script` acts on its API server, then stop it."""
 
     async def main(server: WatchedApiServer) -> None:
@@ -54,7 +59,7 @@ def operate(script: Callable[[Running], Awaitable[None]], *, token: str = "", **
         api, reports = ApiServer(build_configuration(server), metrics.count_request), ReportReader(metrics.count_poll)
         process = ProcessSettings(**{"http_host": "127.0.0.1", "http_port": 0, "shutdown_seconds": 2, **settings})
         stop = asyncio.Event()
-        task = asyncio.create_task(Operator(api, reports, metrics, Settings(), process).run(stop))
+        task = asyncio.create_task(Operator(api, reports, metrics, Settings(), process, pause=pause).run(stop))
         try:
             await script(Running(server, stop, task))
         finally:
@@ -70,7 +75,7 @@ def operate(script: Callable[[Running], Awaitable[None]], *, token: str = "", **
 
 
 def build_configuration(server: WatchedApiServer) -> Configuration:
-    """Its token is always the one the server wants, as a service account's file is kept up to date."""
+    """Its token is always the one that the server expects, as a service account's file is kept up to date."""
     configuration = Configuration(host=f"http://127.0.0.1:{server.port}")
 
     async def refresh(configuration: Configuration) -> None:
@@ -81,7 +86,7 @@ def build_configuration(server: WatchedApiServer) -> Configuration:
     return configuration
 
 
-def test_a_run_that_is_applied_gets_its_job_and_nothing_on_itself() -> None:
+def test_a_run_gets_a_job_and_only_its_status_is_written() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)
         await running.apply()
@@ -95,7 +100,7 @@ def test_a_run_that_is_applied_gets_its_job_and_nothing_on_itself() -> None:
     operate(script)
 
 
-def test_what_was_there_before_is_worked_on() -> None:
+def test_a_run_that_existed_before_the_start_gets_a_job() -> None:
     async def script(running: Running) -> None:
         running.server.put(a_training_run().to_manifest())
         await running.wait_until(lambda: running.server.get("Job", "read-xsum-train-1"))
@@ -103,7 +108,7 @@ def test_what_was_there_before_is_worked_on() -> None:
     operate(script)
 
 
-def test_only_our_children_are_asked_for() -> None:
+def test_lists_and_watches_select_only_our_children() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)
         for plural in ("jobs", "pods"):
@@ -114,7 +119,7 @@ def test_only_our_children_are_asked_for() -> None:
     operate(script)
 
 
-def test_only_the_named_namespaces_are_looked_at() -> None:
+def test_only_the_configured_namespaces_are_watched() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == 2 * WATCHES)
         running.server.put(a_training_run("elsewhere").named("elsewhere", "c", uid="e").to_manifest())
@@ -128,8 +133,9 @@ def test_only_the_named_namespaces_are_looked_at() -> None:
     operate(script, namespaces=("a", "b"))
 
 
-def test_a_namespace_without_its_role_does_not_hold_up_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(first_listing, "LATER_RETRY_SECONDS", 0.2)
+def test_a_namespace_without_a_role_does_not_delay_the_others() -> None:
+    async def pause(seconds: float) -> None:
+        await asyncio.sleep(0.2 if seconds == LATER_RETRY_SECONDS else seconds)
 
     async def script(running: Running) -> None:
         running.server.faults = [Fault(403, path="/namespaces/a/")] * 999
@@ -139,10 +145,10 @@ def test_a_namespace_without_its_role_does_not_hold_up_the_others(monkeypatch: p
         await running.wait_until(lambda: running.server.watches == 2 * WATCHES)
         await running.apply("there", "a")
 
-    operate(script, namespaces=("a", "b"))
+    operate(script, pause=pause, namespaces=("a", "b"))
 
 
-def test_nothing_is_decided_about_a_namespace_whose_children_are_not_known() -> None:
+def test_nothing_is_decided_in_a_namespace_whose_children_are_not_listed() -> None:
     async def script(running: Running) -> None:
         running.server.put(a_training_run().named("there", "a", uid="t").to_manifest())
         running.server.faults = [Fault(403, path="/namespaces/a/pods")] * 999
@@ -156,8 +162,8 @@ def test_nothing_is_decided_about_a_namespace_whose_children_are_not_known() -> 
     operate(script, namespaces=("a", "b"))
 
 
-def test_a_finalizer_of_kopf_is_neither_taken_off_nor_in_the_way() -> None:
-    """Another operator's, or one that a user set."""
+def test_a_kopf_finalizer_of_another_operator_is_kept_and_blocks_nothing() -> None:
+    """Or one that a user has set."""
 
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)
@@ -184,7 +190,7 @@ def test_a_broken_watch_is_opened_again() -> None:
     operate(script)
 
 
-def test_a_token_that_is_replaced_is_taken_up_by_requests_and_watches() -> None:
+def test_requests_and_watches_use_a_replaced_token() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)
         running.server.token = "second"
@@ -195,7 +201,7 @@ def test_a_token_that_is_replaced_is_taken_up_by_requests_and_watches() -> None:
     operate(script, token="first")
 
 
-def test_a_reconcile_that_is_under_way_ends_before_the_operator_does() -> None:
+def test_a_running_reconcile_ends_before_the_operator_does() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)
         running.server.faults = [Fault(method="POST", path="/jobs", seconds=1)]
@@ -208,7 +214,7 @@ def test_a_reconcile_that_is_under_way_ends_before_the_operator_does() -> None:
     operate(script, shutdown_seconds=600)
 
 
-def test_a_reconcile_that_goes_on_for_too_long_is_broken_off() -> None:
+def test_a_reconcile_that_outlasts_the_shutdown_time_is_cancelled() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)
         running.server.faults = [Fault(method="POST", path="/jobs", seconds=3600)] * 99
@@ -221,7 +227,7 @@ def test_a_reconcile_that_goes_on_for_too_long_is_broken_off() -> None:
     operate(script)
 
 
-def test_it_can_be_stopped_while_it_waits_for_the_crds() -> None:
+def test_the_operator_can_be_stopped_while_it_waits_for_the_crds() -> None:
     async def script(running: Running) -> None:
         running.server.faults = [Fault(404, path="/datasetgenerations")] * 99
         await running.wait_until(lambda: len(running.server.faults) < 99)
@@ -232,8 +238,8 @@ def test_it_can_be_stopped_while_it_waits_for_the_crds() -> None:
     operate(script)
 
 
-def test_a_defect_in_a_part_that_should_never_end_ends_the_operator(monkeypatch: pytest.MonkeyPatch) -> None:
-    async def fail(_: object) -> None:
+def test_a_defect_in_a_part_that_should_run_forever_ends_the_operator() -> None:
+    async def fail(_: float) -> None:
         await asyncio.sleep(0.5)
         raise ZeroDivisionError
 
@@ -241,12 +247,11 @@ def test_a_defect_in_a_part_that_should_never_end_ends_the_operator(monkeypatch:
         await asyncio.wait({running.task}, timeout=600)
         assert running.task.done()
 
-    monkeypatch.setattr(WatchAudit, "run", fail)
     with pytest.raises(ZeroDivisionError):
-        operate(script)
+        operate(script, pause=fail)
 
 
-def test_a_watch_that_fails_for_good_ends_the_operator_with_what_it_said() -> None:
+def test_a_watch_that_fails_for_good_ends_the_operator_with_its_message() -> None:
     async def script(running: Running) -> None:
         await running.wait_until(lambda: running.server.watches == WATCHES)
         running.server.fail_a_watch()

@@ -1,4 +1,4 @@
-"""The controller's reconcile through the real client: what it makes, what it may, and what it leaves alone."""
+"""The reconcile through the real client: what it creates, which rights it needs, and what it leaves alone."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -20,13 +20,13 @@ _VERBS: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patc
 
 
 class Life:
-    """A stage, and a controller whose time a test moves."""
+    """A stage, and a controller whose clock a test moves."""
 
     def __init__(self, stage: Stage) -> None:
         self.stage, self.now = stage, NOW
 
     async def reconcile(self, kind: ResourceKind = "TrainingRun", name: str = "read-xsum") -> None:
-        """A few passes, as watch events of the changes would cause them."""
+        """A few reconciles, as watch events would cause them."""
         for _ in range(3):
             self.stage.fill_cache()
             await reconcile(self.stage.cluster, Settings(), kind, "default", name, now=self.now)
@@ -111,7 +111,7 @@ def test_every_request_is_covered_by_the_roles_rules() -> None:
     live(script)
 
 
-def test_users_objects_get_nothing_but_a_status() -> None:
+def test_only_the_status_of_a_users_resource_is_written() -> None:
     async def script(life: Life) -> None:
         before = life.stage.server.put(a_training_run().to_manifest())
         await life.reconcile()
@@ -122,8 +122,8 @@ def test_users_objects_get_nothing_but_a_status() -> None:
     live(script)
 
 
-def test_what_a_stranger_named_like_a_job_of_ours_is_left_alone() -> None:
-    """A Job that carries our labels is ours to stop; a Service and a ConfigMap of its name need not be."""
+def test_a_users_service_named_like_one_of_our_jobs_is_not_deleted() -> None:
+    """A Job with our labels is ours to delete; a Service and a ConfigMap of the same name may not be."""
 
     async def script(life: Life) -> None:
         server = life.stage.server
@@ -141,7 +141,7 @@ def test_what_a_stranger_named_like_a_job_of_ours_is_left_alone() -> None:
     live(script)
 
 
-def test_a_job_that_ends_takes_no_service_along_that_it_never_had() -> None:
+def test_deleting_a_job_does_not_delete_a_users_service_of_the_same_name() -> None:
     async def script(life: Life) -> None:
         server = life.stage.server
         server.put(a_dataset_generation().to_manifest())
@@ -157,7 +157,7 @@ def test_a_job_that_ends_takes_no_service_along_that_it_never_had() -> None:
     live(script)
 
 
-def test_a_refused_child_is_told_on_the_resource() -> None:
+def test_a_refused_child_is_shown_in_the_status() -> None:
     async def script(life: Life) -> None:
         life.stage.server.put(a_training_run().to_manifest())
         life.stage.server.faults = [Fault(403, method="POST", path="/jobs", body={"message": "exceeded quota: gpus"})]
@@ -169,7 +169,7 @@ def test_a_refused_child_is_told_on_the_resource() -> None:
     live(script)
 
 
-def test_a_namespace_that_goes_away_makes_neither_a_failure_nor_noise() -> None:
+def test_a_namespace_that_is_being_deleted_causes_neither_failures_nor_writes() -> None:
     async def script(life: Life) -> None:
         life.stage.server.put(a_training_run().to_manifest())
         body = {"message": "it is being terminated", "details": {"causes": [{"reason": "NamespaceTerminating"}]}}

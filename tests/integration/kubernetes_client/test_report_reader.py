@@ -1,4 +1,4 @@
-"""Reports of pods that may answer anything, late, or not at all."""
+"""Reading reports of pods that may answer anything, late, or not at all."""
 
 import asyncio
 import json
@@ -11,15 +11,13 @@ import pytest
 from aiohttp import web
 
 from deepsynth_api.report import REPORT_BYTES
-from deepsynth_operator.kubernetes import report_reader
 from deepsynth_operator.kubernetes.api_server import ApiServer
 from deepsynth_operator.kubernetes.report_reader import (
     CONCURRENCY,
     CONCURRENCY_BY_PROXY,
-    LONGEST_SPARED_SECONDS,
-    LOOK_SECONDS,
-    REPORT_TIMEOUT_SECONDS,
+    MAX_SPARED_SECONDS,
     SPARED_SECONDS,
+    ReadLimits,
     ReportReader,
     build_report_url,
 )
@@ -28,12 +26,14 @@ from support.fake_api_server import Client, Fault, serve_api
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REPORT = {"step": "train", "time": "2026-01-02T03:04:05Z", "train": {"attempt": 1, "step": 7}}
+PATIENT = ReadLimits(pod=600, resource=3600)
+"""For tests in real time: tolerate slow CI machines."""
 POD: dict[str, Any] = {"metadata": {"name": "p", "namespace": "a", "uid": "u"}, "status": {"podIP": "127.0.0.1"}}
 
 
 @asynccontextmanager
 async def serve_pod(answer: Answer) -> AsyncIterator[int]:
-    """The port at which a pod answers so."""
+    """The port of a pod that answers every request with `answer`."""
     application = web.Application()
     application.router.add_get("/{path:.*}", answer)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
@@ -45,20 +45,13 @@ async def serve_pod(answer: Answer) -> AsyncIterator[int]:
         await runner.cleanup()
 
 
-@pytest.fixture
-def patience(monkeypatch: pytest.MonkeyPatch) -> None:
-    """For tests on real time whose pods do answer, if a starved machine lets them."""
-    monkeypatch.setattr(report_reader, "REPORT_TIMEOUT_SECONDS", 600)
-    monkeypatch.setattr(report_reader, "LOOK_SECONDS", 3600)
-
-
-def poll(answer: Answer, pod: Any = POD) -> tuple[Any, list[str]]:
-    """The report that is read from a pod which answers so, and what was counted."""
+def poll(answer: Answer, pod: Any = POD, limits: ReadLimits = PATIENT) -> tuple[Any, list[str]]:
+    """The report read from a pod that answers with `answer`, and what was counted."""
 
     async def main() -> tuple[Any, list[str]]:
         counted: list[str] = []
         async with serve_pod(answer) as port:
-            reader = ReportReader(counted.append, port=port)
+            reader = ReportReader(counted.append, port=port, limits=limits)
             report = (await reader.read_all([pod])).get(pod["metadata"]["uid"])
             await reader.close()
             return report, counted
@@ -66,7 +59,6 @@ def poll(answer: Answer, pod: Any = POD) -> tuple[Any, list[str]]:
     return asyncio.run(main())
 
 
-@pytest.mark.usefixtures("patience")
 def test_a_report_is_read_from_the_pods_address() -> None:
     async def answer(request: web.Request) -> web.Response:
         assert request.path == "/report"
@@ -77,7 +69,6 @@ def test_a_report_is_read_from_the_pods_address() -> None:
     assert counted == ["read"]
 
 
-@pytest.mark.usefixtures("patience")
 def test_a_redirect_is_not_followed() -> None:
     async def answer(request: web.Request) -> web.Response:
         if request.path == "/report":
@@ -87,15 +78,13 @@ def test_a_redirect_is_not_followed() -> None:
     assert poll(answer) == (None, ["refused"])
 
 
-@pytest.mark.usefixtures("patience")
-def test_what_is_no_report_is_none() -> None:
+def test_an_answer_that_is_not_a_report_is_ignored() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response({"step": "train", "time": "yesterday"})
 
     assert poll(answer) == (None, ["invalid"])
 
 
-@pytest.mark.usefixtures("patience")
 def test_an_endless_answer_is_read_up_to_the_limit() -> None:
     sent = 0
 
@@ -112,8 +101,7 @@ def test_an_endless_answer_is_read_up_to_the_limit() -> None:
     assert sent < 100 * REPORT_BYTES
 
 
-@pytest.mark.usefixtures("patience")
-def test_a_report_that_is_too_long_is_none_even_where_its_beginning_parses() -> None:
+def test_a_report_that_is_too_long_is_ignored_even_if_its_beginning_parses() -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.Response(text=json.dumps(REPORT).ljust(REPORT_BYTES))
 
@@ -124,8 +112,7 @@ def test_a_report_that_is_too_long_is_none_even_where_its_beginning_parses() -> 
     assert poll(answer_too_much) == (None, ["invalid"])
 
 
-@pytest.mark.usefixtures("patience")
-def test_compressed_answers_are_not_unpacked() -> None:
+def test_a_compressed_answer_is_not_decompressed() -> None:
     async def answer(_: web.Request) -> web.Response:
         response = web.json_response(REPORT)
         response.enable_compression(web.ContentCoding.gzip)
@@ -134,53 +121,51 @@ def test_compressed_answers_are_not_unpacked() -> None:
     assert poll(answer) == (None, ["invalid"])
 
 
-@pytest.mark.usefixtures("patience")
-def test_a_pod_that_does_not_answer_in_time_is_spared_for_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
-    now, asked = 1000.0, 0
-    silent = True
-
+def test_a_pod_that_does_not_answer_in_time_is_silent() -> None:
     async def answer(_: web.Request) -> web.Response:
-        nonlocal asked
-        asked += 1
-        if silent:
-            await asyncio.sleep(3600)
-        return web.json_response(REPORT)
+        await asyncio.sleep(3600)
+        raise AssertionError
 
+    assert poll(answer, limits=ReadLimits(pod=0.2, resource=3600)) == (None, ["silent"])
+
+
+def test_a_silent_pod_is_not_asked_for_a_while_and_others_are() -> None:
     async def main() -> None:
-        nonlocal now, silent
-        async with serve_pod(answer) as port:
-            counted: list[str] = []
-            reader = ReportReader(counted.append, port=port, clock=lambda: now)
-            other = {**POD, "metadata": {**POD["metadata"], "uid": "other"}}
-            with monkeypatch.context() as context:
-                context.setattr(report_reader, "REPORT_TIMEOUT_SECONDS", 2)
-                assert await reader.read_all([POD]) == {}
-            silent = False
-            assert (await reader.read_all([POD, other])).keys() == {"other"}
-            assert (asked, counted) == (2, ["silent", "read"])
-            now += SPARED_SECONDS
-            assert (await reader.read_all([POD])).keys() == {POD["metadata"]["uid"]}
-            await reader.close()
+        asked, counted, silent = 0, list[str](), True
 
-    asyncio.run(main())
+        async def answer(_namespace: str, _name: str) -> bytes:
+            nonlocal asked
+            asked += 1
+            if silent:
+                await asyncio.sleep(3600)
+            return json.dumps(REPORT).encode()
+
+        reader = ReportReader(counted.append, answer, clock=asyncio.get_running_loop().time)
+        other = {**POD, "metadata": {**POD["metadata"], "uid": "other"}}
+        assert await reader.read_all([POD]) == {}
+        silent = False
+        assert (await reader.read_all([POD, other])).keys() == {"other"}
+        assert (asked, counted) == (2, ["silent", "read"])
+        await asyncio.sleep(SPARED_SECONDS)
+        assert (await reader.read_all([POD])).keys() == {POD["metadata"]["uid"]}
+
+    virtual_time.run(main())
 
 
 @pytest.mark.parametrize("address", ["", "metadata.internal", "127.0.0.1:80/x?", "::1"])
-@pytest.mark.usefixtures("patience")
-def test_an_address_that_is_none_or_does_not_answer_is_unreachable(address: str) -> None:
+def test_a_pod_without_an_ip_address_that_answers_is_unreachable(address: str) -> None:
     async def answer(_: web.Request) -> web.Response:
         return web.json_response(REPORT)
 
     assert poll(answer, {**POD, "status": {"podIP": address}}) == (None, ["unreachable"])
 
 
-def test_addresses_of_both_kinds_become_urls() -> None:
+def test_ipv4_and_ipv6_addresses_become_urls() -> None:
     assert build_report_url("10.0.0.1", 8470) == "http://10.0.0.1:8470/report"
     assert build_report_url("fd00::1", 8470) == "http://[fd00::1]:8470/report"
 
 
-@pytest.mark.usefixtures("patience")
-def test_reports_come_through_the_api_server_where_that_is_set() -> None:
+def test_reports_are_read_through_the_api_server_if_configured() -> None:
     async def main() -> None:
         async with serve_api() as server, Client(server) as api:
             path = "/api/v1/namespaces/a/pods/p:8470/proxy/report"
@@ -188,7 +173,9 @@ def test_reports_come_through_the_api_server_where_that_is_set() -> None:
             assert [await read_by_proxy(api) for _ in range(4)] == [7, None, None, None]
 
     async def read_by_proxy(api: ApiServer) -> int | None:
-        for report in (await ReportReader(lambda _result: None, api.read_report).read_all([POD])).values():
+        for report in (
+            await ReportReader(lambda _result: None, api.read_report, limits=PATIENT).read_all([POD])
+        ).values():
             return report.train.step if report.train else None
         return None
 
@@ -196,7 +183,7 @@ def test_reports_come_through_the_api_server_where_that_is_set() -> None:
 
 
 class SilentPods:
-    """Pods whose names begin with s never answer; the clock is the loop's."""
+    """Pods whose names start with s never answer. The clock is the event loop's."""
 
     def __init__(self, concurrency: int = CONCURRENCY) -> None:
         clock = asyncio.get_running_loop().time
@@ -208,21 +195,21 @@ class SilentPods:
         return json.dumps(REPORT).encode()
 
     async def look(self, *names: str) -> tuple[set[str], float]:
-        """Who answered, and how long it took."""
+        """The pods that answered, and how many seconds it took."""
         begin = asyncio.get_running_loop().time()
         pods = [{"metadata": {"uid": name, "name": name, "namespace": "n"}, "status": {}} for name in names]
         heard = await self.reader.read_all(pods)
         return set(heard), asyncio.get_running_loop().time() - begin
 
 
-def test_a_pod_behind_thousands_that_do_not_answer_is_heard_and_each_look_is_bounded() -> None:
+def test_a_pod_among_thousands_of_silent_ones_is_read_and_each_read_is_limited() -> None:
     async def main() -> None:
         pods = SilentPods()
         names = [*(f"s{number}" for number in range(2000)), "good"]
         heard: set[str] = set()
         for _ in range(8):
             answered, seconds = await pods.look(*names)
-            assert seconds <= LOOK_SECONDS
+            assert seconds <= ReadLimits().resource
             heard |= answered
             await asyncio.sleep(15)
         assert heard == {"good"}
@@ -230,16 +217,16 @@ def test_a_pod_behind_thousands_that_do_not_answer_is_heard_and_each_look_is_bou
     virtual_time.run(main())
 
 
-def test_silent_pods_of_some_resources_hold_up_no_other() -> None:
+def test_silent_pods_of_some_resources_do_not_delay_others() -> None:
     async def main() -> None:
         pods = SilentPods()
 
-        async def look_for_ever(owner: int) -> None:
+        async def look_forever(owner: int) -> None:
             while True:
                 await pods.look(*(f"s{owner}-{number}" for number in range(1000)))
                 await asyncio.sleep(15)
 
-        others = [asyncio.create_task(look_for_ever(owner)) for owner in range(5)]
+        others = [asyncio.create_task(look_forever(owner)) for owner in range(5)]
         await asyncio.sleep(60)
         looks = []
         for _ in range(20):
@@ -248,12 +235,12 @@ def test_silent_pods_of_some_resources_hold_up_no_other() -> None:
         for task in others:
             task.cancel()
         assert [heard for heard, _ in looks] == [{"good"}] * 20
-        assert max(seconds for _, seconds in looks) <= 2 * REPORT_TIMEOUT_SECONDS
+        assert max(seconds for _, seconds in looks) <= 2 * ReadLimits().pod
 
     virtual_time.run(main())
 
 
-def test_a_pod_that_stays_silent_is_asked_less_and_less_and_an_answer_makes_up_for_it() -> None:
+def test_a_pod_that_stays_silent_is_asked_less_often_until_it_answers() -> None:
     async def main() -> None:
         asked: list[float] = []
         loop, silent = asyncio.get_running_loop(), True
@@ -270,21 +257,22 @@ def test_a_pod_that_stays_silent_is_asked_less_and_less_and_an_answer_makes_up_f
             await asyncio.sleep(1)
         waits = [round(after - before) for before, after in pairwise(asked)]
         assert waits[:4] == [SPARED_SECONDS + 2, 62, 122, 242]
-        assert max(waits) <= LONGEST_SPARED_SECONDS + 3
+        assert max(waits) <= MAX_SPARED_SECONDS + 3
         silent = False
-        await asyncio.sleep(LONGEST_SPARED_SECONDS)
+        await asyncio.sleep(MAX_SPARED_SECONDS)
         assert await reader.read_all([POD])
         assert await reader.read_all([POD])
 
     virtual_time.run(main())
 
 
-@pytest.mark.usefixtures("patience")
-def test_pods_that_do_not_answer_through_the_api_server_hold_up_no_other_request() -> None:
+def test_silent_pods_behind_the_api_server_do_not_delay_other_requests() -> None:
     async def main() -> None:
         async with serve_api() as server, Client(server) as api:
             server.faults = [Fault(200, path="/proxy/report", seconds=3600)] * 999
-            reader = ReportReader(lambda _result: None, api.read_report, concurrency=CONCURRENCY_BY_PROXY)
+            reader = ReportReader(
+                lambda _result: None, api.read_report, concurrency=CONCURRENCY_BY_PROXY, limits=PATIENT
+            )
             pods = [{"metadata": {"uid": f"u{number}", "name": f"p{number}", "namespace": "n"}} for number in range(64)]
             reading = [asyncio.create_task(reader.read_all(pods[start::8])) for start in range(8)]
             while len(server.requests) < CONCURRENCY_BY_PROXY:  # noqa: ASYNC110 - the server has no event
@@ -297,7 +285,7 @@ def test_pods_that_do_not_answer_through_the_api_server_hold_up_no_other_request
     asyncio.run(main())
 
 
-def test_healthy_pods_of_a_resource_are_heard_through_the_api_server_behind_silent_ones() -> None:
+def test_healthy_pods_behind_the_api_server_are_read_despite_silent_ones() -> None:
     async def main() -> None:
         pods = SilentPods(CONCURRENCY_BY_PROXY)
         names = [*(f"s{number}" for number in range(32)), *(f"good{number}" for number in range(8))]

@@ -1,4 +1,4 @@
-"""The audit: what the API server has against what the watches told."""
+"""The audit: what the API server lists compared with what the watches reported."""
 
 import asyncio
 import contextlib
@@ -14,7 +14,7 @@ from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 
 class Audited:
-    """A server, a cache that a test may fill, and an audit whose pauses a test may use."""
+    """A server, a cache that a test fills, and an audit during whose pauses a test can act."""
 
     def __init__(self, server: FakeApiServer, api: ApiServer, namespaces: tuple[str | None, ...] = (None,)) -> None:
         self.server, self.api, self.cache = server, api, ResourceCache()
@@ -26,11 +26,11 @@ class Audited:
             api, self.cache, namespaces, self._note_gone, clock=lambda: self.time, pause=self._pause
         )
 
-    def put(self, name: str, *, told: bool, namespace: str = "default") -> dict[str, Any]:
-        """Store a Job; told: its watch has told of it."""
+    def put(self, name: str, *, reported: bool, namespace: str = "default") -> dict[str, Any]:
+        """Store a Job; reported: its watch has reported it."""
         metadata = {"name": name, "namespace": namespace, "labels": {MANAGED_BY: OPERATOR_NAME}}
         job = self.server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata})
-        if told:
+        if reported:
             self.cache.put("Job", job)
         return job
 
@@ -55,9 +55,9 @@ def audit(script: Callable[[Audited], Awaitable[None]], **options: Any) -> None:
     asyncio.run(main())
 
 
-def test_a_watch_that_told_everything_is_not_silent() -> None:
+def test_a_watch_that_reported_everything_is_not_silent() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=True)
+        audited.put("a", reported=True)
         await audited.audit.audit()
         assert audited.get_silence() == 0
         assert audited.pauses == []
@@ -65,9 +65,9 @@ def test_a_watch_that_told_everything_is_not_silent() -> None:
     audit(script)
 
 
-def test_a_watch_that_tells_a_little_later_is_not_silent() -> None:
+def test_a_watch_that_is_a_little_late_is_not_silent() -> None:
     async def script(audited: Audited) -> None:
-        job = audited.put("a", told=False)
+        job = audited.put("a", reported=False)
         audited.during_pause = lambda: audited.cache.put("Job", job)
         await audited.audit.audit()
         assert audited.get_silence() == 0
@@ -76,10 +76,10 @@ def test_a_watch_that_tells_a_little_later_is_not_silent() -> None:
     audit(script)
 
 
-def test_a_watch_that_does_not_tell_of_a_new_object_or_a_change_is_silent_until_it_does() -> None:
+def test_a_watch_that_misses_a_change_is_silent_until_it_reports_it() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=True)
-        changed = audited.put("a", told=False)
+        audited.put("a", reported=True)
+        changed = audited.put("a", reported=False)
         await audited.audit.audit()
         audited.time += 100
         await audited.audit.audit()
@@ -91,28 +91,28 @@ def test_a_watch_that_does_not_tell_of_a_new_object_or_a_change_is_silent_until_
     audit(script)
 
 
-def test_an_object_that_was_changed_or_deleted_meanwhile_is_known() -> None:
+def test_an_object_that_was_changed_or_deleted_during_the_audit_counts_as_reported() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=False)
-        gone = audited.put("b", told=False)
+        audited.put("a", reported=False)
+        gone = audited.put("b", reported=False)
 
-        def tell_the_latest() -> None:
-            audited.put("a", told=True)
+        def report_the_latest() -> None:
+            audited.put("a", reported=True)
             audited.cache.remove("Job", gone)
 
-        audited.during_pause = tell_the_latest
+        audited.during_pause = report_the_latest
         await audited.audit.audit()
         assert audited.get_silence() == 0
 
     audit(script)
 
 
-def test_what_vanished_without_a_word_is_dropped_and_what_is_younger_than_the_list_is_kept() -> None:
+def test_an_object_that_is_not_listed_is_dropped_unless_it_is_newer_than_the_list() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=True)
-        audited.put("b", told=True)
+        audited.put("a", reported=True)
+        audited.put("b", reported=True)
         audited.server.delete("Job", "a")
-        younger = audited.put("c", told=True)
+        younger = audited.put("c", reported=True)
         audited.server.delete("Job", "c")
         younger["metadata"]["resourceVersion"] = "9999"
         audited.cache.put("Job", younger)
@@ -122,9 +122,9 @@ def test_what_vanished_without_a_word_is_dropped_and_what_is_younger_than_the_li
     audit(script)
 
 
-def test_an_api_server_that_does_not_answer_says_nothing_about_the_watches() -> None:
+def test_an_audit_that_fails_says_nothing_about_the_watches() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=False)
+        audited.put("a", reported=False)
         audited.server.faults = [Fault(403, path="/jobs")]
         await audited.audit.audit()
         assert audited.get_silence() == 0
@@ -132,11 +132,11 @@ def test_an_api_server_that_does_not_answer_says_nothing_about_the_watches() -> 
     audit(script)
 
 
-def test_a_watch_that_is_not_allowed_is_no_silent_one() -> None:
-    """With a role that lets list and not watch, to start anew would change nothing for it, and harm the others."""
+def test_a_forbidden_watch_is_not_a_silent_one() -> None:
+    """With a Role that allows list but not watch, a restart would not help this watch and would harm the others."""
 
     async def script(audited: Audited) -> None:
-        audited.put("a", told=False)
+        audited.put("a", reported=False)
 
         def refuse_the_watch() -> None:
             audited.server.faults = [Fault(403, path="/jobs")]
@@ -150,11 +150,11 @@ def test_a_watch_that_is_not_allowed_is_no_silent_one() -> None:
     audit(script)
 
 
-def test_namespaces_are_looked_at_one_by_one() -> None:
+def test_namespaces_are_audited_one_by_one() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=True, namespace="one")
-        audited.put("b", told=True, namespace="two")
-        audited.put("c", told=False, namespace="three")
+        audited.put("a", reported=True, namespace="one")
+        audited.put("b", reported=True, namespace="two")
+        audited.put("c", reported=False, namespace="three")
         audited.server.delete("Job", "b", "two")
         await audited.audit.audit()
         assert audited.gone == ["b"]
@@ -163,9 +163,9 @@ def test_namespaces_are_looked_at_one_by_one() -> None:
     audit(script, namespaces=("one", "two"))
 
 
-def test_a_namespace_that_cannot_be_read_hides_no_silence_of_the_others() -> None:
+def test_a_forbidden_namespace_does_not_hide_a_silent_watch_of_another() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=False, namespace="two")
+        audited.put("a", reported=False, namespace="two")
         audited.server.faults = [Fault(403, path="/namespaces/one/jobs")]
         await audited.audit.audit()
         audited.time += 100
@@ -174,7 +174,7 @@ def test_a_namespace_that_cannot_be_read_hides_no_silence_of_the_others() -> Non
     audit(script, namespaces=("one", "two"))
 
 
-def test_it_audits_soon_after_the_start_and_then_every_few_minutes() -> None:
+def test_the_first_audit_comes_soon_and_the_next_every_few_minutes() -> None:
     async def script(audited: Audited) -> None:
         def stop_after_three() -> None:
             if len(audited.pauses) == 3:
@@ -188,9 +188,9 @@ def test_it_audits_soon_after_the_start_and_then_every_few_minutes() -> None:
     audit(script)
 
 
-def test_a_silent_watch_is_looked_at_more_often_and_long_silence_is_trouble() -> None:
+def test_a_silent_watch_is_audited_more_often_until_the_process_is_unhealthy() -> None:
     async def script(audited: Audited) -> None:
-        audited.put("a", told=False)
+        audited.put("a", reported=False)
 
         def stop_after_three() -> None:
             if len(audited.pauses) == 4:
