@@ -1,4 +1,4 @@
-"""Gathering asks only for what a decision may need."""
+"""Gathering reads reports of running pods, and nodes only of pods that do not terminate."""
 
 import asyncio
 from datetime import UTC, datetime, timedelta
@@ -11,7 +11,7 @@ from support.builders import a_training_run
 from support.seen import a_report
 
 DELETION = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
-"""When the grace of the pods that terminate ends."""
+"""When the grace period of the terminating pods ends."""
 
 
 def build_pod(name: str, node: str, **metadata: Any) -> Manifest:
@@ -23,8 +23,8 @@ def build_pod(name: str, node: str, **metadata: Any) -> Manifest:
     }
 
 
-class AskedCluster:
-    """Pods a and b terminate on one node, c on another, d runs. Only what gathering pods needs."""
+class FourPods:
+    """A cluster in which pods a and b terminate on node n1, c on n2, and d runs on n3. It records the nodes read."""
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -50,14 +50,14 @@ class AskedCluster:
 
 
 def observe(after: timedelta) -> tuple[dict[str, Any], list[str]]:
-    """Pods by name, and the nodes that were asked about."""
-    cluster: Any = AskedCluster()
+    """Pods by name, and the nodes that were read."""
+    cluster: Any = FourPods()
     run = a_training_run().build()
     children = asyncio.run(gather_children(cluster, run, None, DELETION + after))
     return {pod.name: pod for pod in children.pods}, cluster.asked
 
 
-def test_a_node_is_asked_about_once_and_only_when_a_pod_should_be_gone() -> None:
+def test_a_node_is_read_once_and_only_when_a_pod_does_not_terminate() -> None:
     pods, asked = observe(STUCK - timedelta(seconds=1))
     assert (asked, pods["a"].node_ready) == ([], None)
     pods, asked = observe(STUCK)
@@ -65,7 +65,7 @@ def test_a_node_is_asked_about_once_and_only_when_a_pod_should_be_gone() -> None
     assert [pods[name].node_ready for name in "abcd"] == [False, False, True, None]
 
 
-def test_a_pod_has_its_live_report() -> None:
+def test_a_running_pod_has_its_live_report() -> None:
     pods, _ = observe(timedelta())
     assert pods["d"].report == a_report(7)
     assert pods["a"].report is None

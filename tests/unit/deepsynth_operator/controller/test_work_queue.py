@@ -1,4 +1,4 @@
-"""The work queue: coalescing, one worker per key, delays, backoff, shutdown. All in virtual time."""
+"""The work queue in virtual time: one entry and one worker per key, delays, backoff, shutdown."""
 
 import asyncio
 import logging
@@ -18,18 +18,18 @@ Process = Callable[[str], Awaitable[float | None]]
 
 
 class Recorder:
-    """A process that notes when it was called and takes `seconds`."""
+    """A process that records its calls and takes `seconds`."""
 
     def __init__(self, seconds: float = 0.0, results: list[float | Exception | None] | None = None) -> None:
         self.seconds, self.results = seconds, results or []
         self.calls: list[tuple[float, str]] = []
         self.active: list[str] = []
-        self.most_active = 0
+        self.max_active = 0
 
     async def __call__(self, key: str) -> float | None:
         assert key not in self.active
         self.active.append(key)
-        self.most_active = max(self.most_active, len(self.active))
+        self.max_active = max(self.max_active, len(self.active))
         self.calls.append((asyncio.get_running_loop().time(), key))
         await asyncio.sleep(self.seconds)
         self.active.remove(key)
@@ -55,7 +55,7 @@ def drive(process: Process, script: Callable[[WorkQueue[str]], Coroutine[Any, An
     run(main())
 
 
-def test_a_key_that_is_added_many_times_is_worked_on_once() -> None:
+def test_a_key_that_is_added_many_times_is_processed_once() -> None:
     recorder = Recorder()
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -67,7 +67,7 @@ def test_a_key_that_is_added_many_times_is_worked_on_once() -> None:
     assert recorder.calls == [(0.0, "a")]
 
 
-def test_a_key_that_is_added_while_it_is_worked_on_is_worked_on_once_more_afterwards() -> None:
+def test_a_key_that_is_added_while_it_is_processed_is_processed_once_more() -> None:
     recorder = Recorder(seconds=10)
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -81,7 +81,7 @@ def test_a_key_that_is_added_while_it_is_worked_on_is_worked_on_once_more_afterw
     assert recorder.get_times() == [0, 10]
 
 
-def test_keys_are_worked_on_side_by_side_up_to_the_number_of_workers() -> None:
+def test_up_to_one_key_per_worker_is_processed_at_a_time() -> None:
     recorder = Recorder(seconds=1)
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -90,11 +90,11 @@ def test_keys_are_worked_on_side_by_side_up_to_the_number_of_workers() -> None:
         await asyncio.sleep(10)
 
     drive(recorder, script, workers=3)
-    assert recorder.most_active == 3
+    assert recorder.max_active == 3
     assert sorted(key for _, key in recorder.calls) == list("abcdef")
 
 
-def test_what_process_returns_is_when_it_is_called_again() -> None:
+def test_process_is_called_again_after_the_delay_that_it_returned() -> None:
     recorder = Recorder(results=[15.0, 30.0, None])
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -105,7 +105,7 @@ def test_what_process_returns_is_when_it_is_called_again() -> None:
     assert recorder.get_times() == [0, 15, 45]
 
 
-def test_an_event_does_not_wait_for_the_delay_and_replaces_it() -> None:
+def test_an_event_replaces_a_delay() -> None:
     recorder = Recorder(results=[60.0, None])
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -119,7 +119,7 @@ def test_an_event_does_not_wait_for_the_delay_and_replaces_it() -> None:
 
 
 @pytest.mark.parametrize("delays", [(5, 20), (20, 5)])
-def test_of_two_delays_the_shorter_counts(delays: tuple[float, float]) -> None:
+def test_the_shorter_of_two_delays_counts(delays: tuple[float, float]) -> None:
     recorder = Recorder()
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -131,7 +131,7 @@ def test_of_two_delays_the_shorter_counts(delays: tuple[float, float]) -> None:
     assert recorder.get_times() == [5]
 
 
-def test_a_failing_key_backs_off_and_begins_anew_after_a_success() -> None:
+def test_a_failing_key_backs_off_until_it_succeeds() -> None:
     failures = [ClusterError("the API server does not answer")] * 3
     recorder = Recorder(results=[*failures, 100.0, failures[0], None])
 
@@ -143,7 +143,7 @@ def test_a_failing_key_backs_off_and_begins_anew_after_a_success() -> None:
     assert recorder.get_times() == [0, 0.5, 1.5, 3.5, 103.5, 104.0]
 
 
-def test_the_backoff_has_an_end_and_is_each_keys_own() -> None:
+def test_the_backoff_is_limited_and_separate_for_each_key() -> None:
     recorder = Recorder(results=[ClusterError("no answer")] * 40)
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -174,7 +174,7 @@ def test_a_defect_is_logged_with_its_traceback_and_an_expected_error_without(
     assert caplog.records[0].getMessage() == "a: no answer; retrying in 0.5 s"
 
 
-def test_stop_waits_for_what_is_under_way_and_begins_nothing_more() -> None:
+def test_stop_waits_for_running_calls_and_starts_none() -> None:
     recorder = Recorder(seconds=10)
 
     async def main() -> float:
@@ -195,7 +195,7 @@ def test_stop_waits_for_what_is_under_way_and_begins_nothing_more() -> None:
     assert recorder.calls == [(0.0, "a")]
 
 
-def test_cancelling_run_cancels_what_is_under_way() -> None:
+def test_cancelling_run_cancels_running_calls() -> None:
     recorder = Recorder(seconds=10)
 
     async def main() -> float:
@@ -214,7 +214,7 @@ QUARTERS = st.integers(0, 80).map(lambda quarters: quarters / 4)
 
 @settings(max_examples=60)
 @given(adds=st.lists(st.tuples(QUARTERS, st.sampled_from("abc"), QUARTERS), max_size=20), seconds=QUARTERS)
-def test_no_add_is_ever_forgotten(adds: list[tuple[float, str, float]], seconds: float) -> None:
+def test_every_added_key_is_processed_afterwards(adds: list[tuple[float, str, float]], seconds: float) -> None:
     recorder = Recorder(seconds=seconds)
 
     async def script(queue: WorkQueue[str]) -> None:
@@ -228,7 +228,7 @@ def test_no_add_is_ever_forgotten(adds: list[tuple[float, str, float]], seconds:
         assert any(called >= time and other == key for called, other in recorder.calls)
 
 
-def test_how_long_keys_waited_for_a_worker_is_told() -> None:
+def test_on_wait_gets_the_time_that_a_key_waited_for_a_worker() -> None:
     waits: list[float] = []
 
     async def main() -> None:
@@ -244,7 +244,7 @@ def test_how_long_keys_waited_for_a_worker_is_told() -> None:
     assert waits == [0.0, 3.0]
 
 
-def test_what_waits_is_counted_from_its_first_addition_and_delays_are_not_waiting() -> None:
+def test_a_key_waits_from_its_first_add_and_a_delayed_key_does_not_wait() -> None:
     async def main() -> None:
         queue = WorkQueue(Recorder())
         queue.add_after("later", 60)
@@ -259,7 +259,7 @@ def test_what_waits_is_counted_from_its_first_addition_and_delays_are_not_waitin
     run(main())
 
 
-def test_a_queue_whose_calls_come_to_an_end_does_not_stand_still() -> None:
+def test_a_queue_whose_calls_return_is_not_stalled() -> None:
     async def main() -> None:
         queue = WorkQueue(Recorder(seconds=10, results=[ClusterError("down")] * 9))
         for number in range(9):

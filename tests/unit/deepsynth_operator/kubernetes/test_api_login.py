@@ -1,4 +1,4 @@
-"""Credentials: from a kubeconfig, through a proxy or not, and never in what is printed."""
+"""Credentials: from a kubeconfig, with or without a proxy, and never printed."""
 
 import asyncio
 from pathlib import Path
@@ -69,7 +69,7 @@ def test_kopf_gets_the_same_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     assert (connection.server, connection.as_http_headers()) == (SERVER, {"Authorization": "Bearer s3cret"})
 
 
-def test_neither_a_pod_nor_a_kubeconfig_is_said_with_the_remedy(
+def test_without_a_pod_or_a_kubeconfig_the_error_says_what_to_set(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
@@ -77,7 +77,7 @@ def test_neither_a_pod_nor_a_kubeconfig_is_said_with_the_remedy(
         log_in()
 
 
-def test_a_proxy_is_used_unless_the_server_is_excepted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_proxy_is_used_unless_no_proxy_names_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_kubeconfig(tmp_path, monkeypatch)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:3128")
     assert log_in().proxy_url == "http://127.0.0.1:3128"

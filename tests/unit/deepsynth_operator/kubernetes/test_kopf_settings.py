@@ -1,4 +1,4 @@
-"""kopf as a pure watcher: it keeps nothing on objects, and goes on trying."""
+"""kopf as a pure watcher: it stores nothing on objects, and it never stops retrying."""
 
 from itertools import islice
 from typing import Any
@@ -17,14 +17,14 @@ def test_nothing_is_written_posted_or_scanned() -> None:
     assert isinstance(settings.persistence.progress_storage, NoProgress)
 
 
-def test_an_outage_is_waited_out_with_bounded_pauses() -> None:
+def test_retries_never_end_and_their_pauses_are_limited() -> None:
     pauses = list(islice(EndlessBackoff(), 100))
     assert len(pauses) == 100
     assert pauses == sorted(pauses)
     assert max(pauses) <= 10
 
 
-def test_storages_leave_objects_and_patches_alone() -> None:
+def test_storages_change_neither_objects_nor_patches() -> None:
     body: Any = kopf.Body({"metadata": {"name": "x"}, "spec": {"a": 1}})
     patch = kopf.Patch()
     key: Any = "handler"

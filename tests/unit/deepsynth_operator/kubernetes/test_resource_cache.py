@@ -1,10 +1,7 @@
-"""The cache: late, doubled and lost watch events, and names that are used again."""
+"""The cache: late, duplicate and lost watch events, and names that are used again."""
 
 from typing import Any
 
-import pytest
-
-import deepsynth_operator.kubernetes.resource_cache as module
 from deepsynth_api.labels import OWNER_UID
 from deepsynth_operator.kubernetes.resource_cache import REMEMBERED_SECONDS, ResourceCache
 
@@ -31,7 +28,7 @@ def list_names(cache: ResourceCache, kind: Any = "Pod", owner: str = "owner") ->
     return sorted(item["metadata"]["name"] for item in cache.list_children(kind, "a", owner))
 
 
-def test_an_older_state_does_not_replace_a_newer_one() -> None:
+def test_an_older_version_does_not_replace_a_newer_one() -> None:
     cache = ResourceCache()
     cache.put("TrainingRun", build("r", "1", 9, spec={"numNodes": 2}))
     cache.put("TrainingRun", build("r", "1", 10, spec={"numNodes": 3}))
@@ -41,7 +38,7 @@ def test_an_older_state_does_not_replace_a_newer_one() -> None:
     assert found["spec"] == {"numNodes": 3}
 
 
-def test_a_deleted_object_is_not_brought_back_by_a_late_list() -> None:
+def test_a_late_list_does_not_restore_a_deleted_object() -> None:
     cache = ResourceCache()
     cache.put("Pod", build("p", "1", 5))
     cache.remove("Pod", build("p", "1", 6))
@@ -49,7 +46,7 @@ def test_a_deleted_object_is_not_brought_back_by_a_late_list() -> None:
     assert list_names(cache) == []
 
 
-def test_a_name_that_is_used_again_belongs_to_the_younger_object() -> None:
+def test_a_name_that_is_used_again_belongs_to_the_newer_object() -> None:
     cache = ResourceCache()
     cache.put("TrainingRun", build("r", "old", 5))
     cache.put("TrainingRun", build("r", "new", 7))
@@ -61,7 +58,7 @@ def test_a_name_that_is_used_again_belongs_to_the_younger_object() -> None:
     assert cache.get("TrainingRun", "a", "r") is None
 
 
-def test_the_end_of_an_older_object_that_comes_late_leaves_the_younger_one_its_name() -> None:
+def test_a_late_deletion_of_the_older_object_does_not_remove_the_newer_one() -> None:
     cache = ResourceCache()
     cache.put("TrainingRun", build("r", "old", 5))
     cache.put("TrainingRun", build("r", "new", 9))
@@ -83,7 +80,7 @@ def test_children_are_found_by_their_owner() -> None:
     assert cache.list_children("Pod", "b", "owner") == []
 
 
-def test_deleted_pods_are_remembered_for_ten_minutes() -> None:
+def test_deleted_pods_are_kept_for_ten_minutes() -> None:
     clock = Clock()
     cache = ResourceCache(clock)
     cache.remove("Pod", build("p", "1", 6))
@@ -94,8 +91,8 @@ def test_deleted_pods_are_remembered_for_ten_minutes() -> None:
     assert not cache.was_deleted("1", 6)
 
 
-def test_only_a_newer_state_brings_back_what_was_deleted() -> None:
-    """To a watch with a selector, an object whose label is taken off is deleted; put on again, it is there again."""
+def test_only_a_newer_version_restores_a_deleted_object() -> None:
+    """A watch with a selector reports a removed label as a deletion. The label may be added again."""
     cache = ResourceCache()
     cache.put("Pod", build("p", "1", 5))
     cache.remove("Pod", build("p", "1", 6))
@@ -107,15 +104,14 @@ def test_only_a_newer_state_brings_back_what_was_deleted() -> None:
     assert cache.list_deleted_pods("a", "owner") == []
 
 
-def test_no_more_deleted_pods_are_remembered_than_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "MOST_DELETED_PODS", 3)
-    cache = ResourceCache()
+def test_the_number_of_deleted_pods_is_limited() -> None:
+    cache = ResourceCache(max_deleted_pods=3)
     for number in range(5):
         cache.remove("Pod", build(f"p{number}", str(number), 6))
     assert [pod["metadata"]["name"] for pod in cache.list_deleted_pods("a", "owner")] == ["p2", "p3", "p4"]
 
 
-def test_of_a_pod_only_what_is_looked_at_is_kept() -> None:
+def test_only_the_fields_of_a_pod_that_are_used_are_kept() -> None:
     pod = build("p", "1", 5, spec={"nodeName": "n", "containers": [{}]}, status={"phase": "Running", "qosClass": "x"})
     pod["metadata"] |= {"managedFields": [{}], "annotations": {"deepsynth.io/owner-name": "r", "other": "x"}}
     cache = ResourceCache()
@@ -127,7 +123,7 @@ def test_of_a_pod_only_what_is_looked_at_is_kept() -> None:
     assert "managedFields" not in kept["metadata"]
 
 
-def test_nothing_is_left_of_what_is_gone() -> None:
+def test_deleted_objects_leave_nothing_in_the_cache() -> None:
     clock = Clock()
     cache = ResourceCache(clock)
     for number in range(10):

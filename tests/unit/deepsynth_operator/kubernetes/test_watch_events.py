@@ -1,4 +1,4 @@
-"""Watch events and handlers: they note what changed and for whom, and do nothing else."""
+"""Watch events and handlers: they update the cache and queue resources, and do nothing else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
@@ -21,7 +21,7 @@ RUN, GENERATION = (
 
 
 class Watched:
-    """WatchEvents whose queue only notes."""
+    """WatchEvents with a queue that has no workers."""
 
     def __init__(self) -> None:
         async def never(_: ResourceKey) -> None:
@@ -62,7 +62,7 @@ def a_waiting_run() -> Any:
     return a_training_run().with_spec(datasets=[{"name": "x", "datasetGenerationRef": {"name": "xsum"}}])
 
 
-def test_each_kind_of_event_queues_what_it_concerns() -> None:
+def test_each_event_queues_the_resource_that_it_concerns() -> None:
     async def script(watched: Watched) -> None:
         memo = watched.events
         run, generation = a_training_run().to_manifest(), a_dataset_generation().to_manifest()
@@ -78,7 +78,7 @@ def test_each_kind_of_event_queues_what_it_concerns() -> None:
     watch(script)
 
 
-def test_a_change_queues_the_runs_that_wait_for_it() -> None:
+def test_a_change_queues_the_runs_that_wait_for_the_resource() -> None:
     async def script(watched: Watched) -> None:
         warm = a_training_run("warm").named("warm", uid="u2").with_spec(model={"trainingRunRef": {"name": "read-xsum"}})
         watched.events.note_resource("TrainingRun", build_event(a_waiting_run().to_manifest()))
@@ -92,12 +92,12 @@ def test_a_change_queues_the_runs_that_wait_for_it() -> None:
     watch(script)
 
 
-def test_a_run_that_has_begun_or_is_gone_waits_for_nothing() -> None:
+def test_a_run_that_has_started_or_is_gone_waits_for_nothing() -> None:
     async def script(watched: Watched) -> None:
-        begun = a_waiting_run().with_status(startTime="2026-01-02T03:04:05Z").to_manifest()
+        started = a_waiting_run().with_status(startTime="2026-01-02T03:04:05Z").to_manifest()
         generation = build_event(a_dataset_generation().to_manifest())
         watched.events.note_resource("TrainingRun", build_event(a_waiting_run().to_manifest()))
-        watched.events.note_resource("TrainingRun", build_event(begun, version=2))
+        watched.events.note_resource("TrainingRun", build_event(started, version=2))
         watched.take_keys()
         watched.events.note_resource("DatasetGeneration", generation)
         assert watched.take_keys() == {GENERATION}
@@ -112,7 +112,7 @@ def test_a_run_that_has_begun_or_is_gone_waits_for_nothing() -> None:
     watch(script)
 
 
-def test_a_deleted_pod_queues_its_owner_and_keeps_its_last_body() -> None:
+def test_a_deleted_pod_queues_its_owner_and_is_kept_in_its_last_state() -> None:
     async def script(watched: Watched) -> None:
         watched.events.note_child("Pod", build_event(build_child(), "DELETED"))
         assert await watched.take_later() == {RUN}
@@ -121,7 +121,7 @@ def test_a_deleted_pod_queues_its_owner_and_keeps_its_last_body() -> None:
     watch(script)
 
 
-def test_what_carries_our_label_without_an_owner_is_kept_and_queues_nobody() -> None:
+def test_a_labelled_object_without_an_owner_is_cached_and_queues_nothing() -> None:
     async def script(watched: Watched) -> None:
         child = build_child()
         del child["metadata"]["annotations"]
@@ -133,7 +133,7 @@ def test_what_carries_our_label_without_an_owner_is_kept_and_queues_nobody() -> 
     watch(script)
 
 
-def test_what_has_vanished_untold_is_a_deletion() -> None:
+def test_an_unreported_deletion_is_handled_like_a_reported_one() -> None:
     async def script(watched: Watched) -> None:
         event = build_event(a_training_run().to_manifest())
         watched.events.note_resource("TrainingRun", event)
@@ -148,7 +148,7 @@ def test_what_has_vanished_untold_is_a_deletion() -> None:
     watch(script)
 
 
-def test_copies_that_kopf_makes_for_each_object_share_one_cache_and_queue() -> None:
+def test_the_copies_that_kopf_makes_of_its_memo_share_one_cache_and_queue() -> None:
     async def script(watched: Watched) -> None:
         other = copy(watched.events)
         assert (other.cache, other.queue) == (watched.events.cache, watched.events.queue)

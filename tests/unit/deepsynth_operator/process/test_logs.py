@@ -1,0 +1,82 @@
+"""Log lines: text and JSON, each with the resource of its own task."""
+
+import asyncio
+import json
+import logging
+from collections.abc import Iterator
+
+import pytest
+
+from deepsynth_operator.controller.controller import current_resource
+from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.process.logs import JsonFormatter, TextFormatter, configure_logs
+
+KEY = ResourceKey("TrainingRun", "team-a", "read-xsum")
+
+
+@pytest.fixture
+def restored_logging() -> Iterator[None]:
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+
+
+def format_line(formatter: logging.Formatter, *, error: Exception | None = None) -> str:
+    """A line that is logged while KEY is being reconciled."""
+    trace = (type(error), error, None) if error is not None else None
+    record = logging.LogRecord(
+        "deepsynth_operator.controller.work_queue", logging.WARNING, "f", 1, "tried %d times", (3,), trace
+    )
+    lines: list[str] = []
+
+    async def main() -> None:
+        current_resource.set(KEY)
+        lines.append(formatter.format(record))
+
+    asyncio.run(main())
+    return lines[0]
+
+
+def test_a_text_line_names_the_resource() -> None:
+    line = format_line(TextFormatter())
+    assert line.endswith("Z WARNING TrainingRun team-a/read-xsum: tried 3 times")
+
+
+def test_a_json_line_has_the_resource_in_fields() -> None:
+    line = json.loads(format_line(JsonFormatter(), error=ValueError("no")))
+    assert line["kind"] == "TrainingRun"
+    assert (line["namespace"], line["name"]) == ("team-a", "read-xsum")
+    assert (line["level"], line["logger"]) == ("warning", "deepsynth_operator.controller.work_queue")
+    assert line["message"].startswith("tried 3 times\n")
+    assert "ValueError: no" in line["message"]
+
+
+def test_concurrent_reconciles_log_their_own_resource(
+    restored_logging: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def work(name: str) -> None:
+        current_resource.set(ResourceKey("TrainingRun", "a", name))
+        await asyncio.sleep(0)
+        logging.getLogger("x").info("working on %s", name)
+
+    async def main() -> None:
+        await asyncio.gather(*(work(f"r{number}") for number in range(3)))
+        logging.getLogger("x").info("about no resource")
+
+    configure_logs("json", "info")
+    asyncio.run(main())
+    lines = [json.loads(line) for line in capsys.readouterr().err.splitlines()]
+    assert [(line.get("name"), line["message"]) for line in lines] == [
+        ("r0", "working on r0"),
+        ("r1", "working on r1"),
+        ("r2", "working on r2"),
+        (None, "about no resource"),
+    ]
+
+
+def test_no_line_is_written_for_every_watch_event(restored_logging: None, capsys: pytest.CaptureFixture[str]) -> None:
+    configure_logs("text", "debug")
+    logging.getLogger("kopf.objects").info("Handler 'note_pod' succeeded.")
+    assert capsys.readouterr().err == ""
