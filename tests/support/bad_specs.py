@@ -83,7 +83,7 @@ def a_template(sentence: str, template: Patch, path: str, remedy: str) -> BadSpe
 
 def a_change(sentence: str, kind: Kind, spec: Patch, path: str) -> BadSpec:
     """Of a resource that has started."""
-    remedy = f"is fixed once the {kind} has started; create another {kind} with a new name"
+    remedy = f"is immutable once the {kind} has started; create a new {kind} with another name"
     return BadSpec(sentence, kind, {"spec": spec}, path, remedy, has_started=True)
 
 
@@ -176,18 +176,21 @@ _ENUMS: Final = (
 )
 
 _URIS: Final = (
-    a_run("a scheme nobody knows", {"publish": {"uri": "ftp://x"}}, "spec.publish.uri", "write hf://OWNER/NAME"),
-    a_run("a model on the web", {"model": {"uri": "https://x/y"}}, "spec.model.uri", "write hf://OWNER/NAME"),
+    a_run("a scheme nobody knows", {"publish": {"uri": "ftp://x"}}, "spec.publish.uri", "must be hf://OWNER/NAME"),
+    a_run("a model on the web", {"model": {"uri": "https://x/y"}}, "spec.model.uri", "must be hf://OWNER/NAME"),
     a_run(
         "a small model of no known name", {"model": {"uri": "config://gpt"}}, "spec.model.uri", "config://vit-gpt2-tiny"
     ),
     a_run(
-        "checkpoints on the Hub", {"checkpoint": {"uri": "hf://a/b"}}, "spec.checkpoint.uri", "write pvc://CLAIM/PATH"
+        "checkpoints on the Hub", {"checkpoint": {"uri": "hf://a/b"}}, "spec.checkpoint.uri", "must be pvc://CLAIM/PATH"
     ),
     a_run(
-        "a claim in capitals", {"checkpoint": {"uri": "pvc://Data/x"}}, "spec.checkpoint.uri", "write pvc://CLAIM/PATH"
+        "a claim in capitals",
+        {"checkpoint": {"uri": "pvc://Data/x"}},
+        "spec.checkpoint.uri",
+        "must be pvc://CLAIM/PATH",
     ),
-    a_run("no claim", {"checkpoint": {"uri": "pvc:///x"}}, "spec.checkpoint.uri", "write pvc://CLAIM/PATH"),
+    a_run("no claim", {"checkpoint": {"uri": "pvc:///x"}}, "spec.checkpoint.uri", "must be pvc://CLAIM/PATH"),
     a_run(
         "a way out of the volume", {"checkpoint": {"uri": "pvc://a/../../etc"}}, "spec.checkpoint.uri", "without '..'"
     ),
@@ -204,16 +207,16 @@ _URIS: Final = (
 
 _FORMS: Final = (
     a_run(
-        "a word as a number", {"optimizer": {"learningRate": "fast"}}, "spec.optimizer.learningRate", "write a number"
+        "a word as a number", {"optimizer": {"learningRate": "fast"}}, "spec.optimizer.learningRate", "must be a number"
     ),
-    a_run("a negative rate", {"optimizer": {"learningRate": "-1"}}, "spec.optimizer.learningRate", "not negative"),
+    a_run("a negative rate", {"optimizer": {"learningRate": "-1"}}, "spec.optimizer.learningRate", "at least 0"),
     a_run(
         "a number no computer holds", {"optimizer": {"weightDecay": "1e999"}}, "spec.optimizer.weightDecay", "such as"
     ),
     a_run("a share above one", {"optimizer": {"warmupRatio": "1.5"}}, "spec.optimizer.warmupRatio", "from 0 to 1"),
     a_run("a revision with a space", {"model": {"revision": "my branch"}}, "spec.model.revision", "without spaces"),
-    a_run("an image with a space", {"image": "my image:1"}, "spec.image", "write a container image"),
-    a_run("an image without a name", {"image": ""}, "spec.image", "write a container image"),
+    a_run("an image with a space", {"image": "my image:1"}, "spec.image", "must be a container image"),
+    a_run("an image without a name", {"image": ""}, "spec.image", "must be a container image"),
     a_dataset(
         "a dataset's name in capitals", {"name": "XSum", "uri": "pvc://a"}, "spec.datasets[0].name", "lower case"
     ),
@@ -250,7 +253,7 @@ _QUANTITIES: Final = (
         "half a GPU",
         {"resourcesPerNode": {"limits": {"nvidia.com/gpu": "500m"}}},
         "spec.resourcesPerNode.limits",
-        "whole numbers",
+        "must be integers",
     ),
     a_run(
         "a GPU without its domain",
@@ -262,19 +265,19 @@ _QUANTITIES: Final = (
         "less than no memory",
         {"resourcesPerNode": {"limits": {"memory": "-1Gi"}}},
         "spec.resourcesPerNode.limits",
-        "not negative",
+        "at least 0",
     ),
     a_run(
         "more requested than allowed",
         {"resourcesPerNode": {"limits": {"memory": "1Gi"}, "requests": {"memory": "2Gi"}}},
         "spec.resourcesPerNode.requests",
-        "must not be above limits",
+        "must be at most limits",
     ),
     a_run(
         "GPUs requested without a limit",
         {"resourcesPerNode": {"limits": None, "requests": {"nvidia.com/gpu": 1}}},
         "spec.resourcesPerNode.requests",
-        "set limits alone",
+        "set only the limit",
     ),
     a_run("more processes than GPUs", {"numProcPerNode": 16}, "spec.numProcPerNode", "nvidia.com/gpu"),
     a_run("a cache of nothing", {"cache": {"sizeLimit": 0}}, "spec.cache.sizeLimit", "such as 50Gi"),
@@ -291,7 +294,7 @@ _RULES: Final = (
         "a micro-batch above the batch",
         {"globalBatchSize": 1, "microBatchSize": 2},
         "spec.globalBatchSize",
-        "not be below",
+        "at least microBatchSize",
     ),
     a_run(
         "two warm-ups",
@@ -299,14 +302,14 @@ _RULES: Final = (
         "spec.optimizer.warmupRatio",
         "not both",
     ),
-    a_run("local tiles", {"imageProcessor": {"maxTiles": 6}}, "spec.imageProcessor.maxTiles", "leave it out"),
+    a_run("local tiles", {"imageProcessor": {"maxTiles": 6}}, "spec.imageProcessor.maxTiles", "must be 0"),
     a_run("a rate of zero", {"optimizer": {"learningRate": "0"}}, "spec.optimizer.learningRate", "above 0"),
     a_run("a moment that never decays", {"optimizer": {"betas": ["0.9", "1"]}}, "spec.optimizer.betas", "below 1"),
     a_run(
         "an adapter of a model that has none",
         {"publish": {"uri": "hf://a/b", "format": "adapter"}},
         "spec.publish",
-        "set model.lora or format merged",
+        "set format to merged",
     ),
     a_run(
         "two trackers in one",
@@ -327,7 +330,7 @@ _RULES: Final = (
         "a revision of a reference",
         {"name": "a", "datasetGenerationRef": {"name": "a"}, "revision": "b"},
         "spec.datasets[0].revision",
-        "revision goes with uri",
+        "revision is only for uri",
     ),
     a_dataset("no weight", {"name": "a", "uri": "pvc://a", "weight": "0"}, "spec.datasets[0].weight", "remove it"),
     a_generation(
@@ -335,7 +338,10 @@ _RULES: Final = (
     ),
     a_generation("neither preset nor source", {"preset": None}, "spec", "exactly one of preset and source"),
     a_generation(
-        "bounds crossed", {"filters": {"minTextChars": 9, "maxTextChars": 5}}, "spec.filters.maxTextChars", "below"
+        "bounds crossed",
+        {"filters": {"minTextChars": 9, "maxTextChars": 5}},
+        "spec.filters.maxTextChars",
+        "at least minTextChars",
     ),
     a_generation("lines that overlap", {"page": {"lineHeight": "0.5"}}, "spec.page.lineHeight", "between 0.8 and 4.0"),
     a_generation(
@@ -348,7 +354,9 @@ _RULES: Final = (
 
 _TEMPLATES: Final = (
     a_template("a reserved variable", {"env": [{"name": "RANK", "value": "1"}]}, "env[0].name", "choose another name"),
-    a_template("a variable that begins with a digit", {"env": [{"name": "1A"}]}, "env[0].name", "write letters"),
+    a_template(
+        "a variable that begins with a digit", {"env": [{"name": "1A"}]}, "env[0].name", "must consist of letters"
+    ),
     a_template(
         "a variable with two values",
         {"env": [{"name": "A", "value": "1", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}]},
@@ -363,7 +371,7 @@ _TEMPLATES: Final = (
         "a volume over the operator's own",
         {"volumes": [{"name": "a", "mountPath": "/mnt/volumes/x", "emptyDir": {}}]},
         "volumes[0].mountPath",
-        "choose another folder",
+        "choose another path",
     ),
     a_template(
         "a volume of the operator's name",
@@ -375,7 +383,7 @@ _TEMPLATES: Final = (
         "two volumes in one place",
         {"volumes": [{"name": name, "mountPath": "/a", "emptyDir": {}} for name in ("a", "b")]},
         "volumes",
-        "another one for each volume",
+        "give each volume its own path",
     ),
     a_template(
         "a way out of a volume",

@@ -1,8 +1,7 @@
-"""CEL rules about what becomes a pod: what the API server would refuse of the Job is refused of the resource."""
+"""CEL rules for fields that end up in a pod: reject them on the resource, before the API server rejects the Job."""
 
+from dataclasses import dataclass
 from typing import Final
-
-from deepsynth_api.crd.rule import Rule
 
 _KEY: Final = (
     "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"  # as the API server's
@@ -11,21 +10,39 @@ _OWN_FOLDERS: Final = "^/+((etc/+deepsynth|mnt/+volumes|var/+cache/+deepsynth|de
 _DEVICE: Final = "contains('/')"
 
 
+@dataclass(frozen=True)
+class Rule:
+    """One CEL rule of a CRD.
+
+    path: the schema that holds the rule, dotted, with [] for list items, such as `spec.template.volumes[]`.
+    field: fieldPath below `path`, such as `.mountPath`. message: names the field and what to do.
+    """
+
+    path: str
+    rule: str
+    message: str
+    field: str = ""
+
+    def to_dict(self) -> dict[str, str]:
+        entry = {"rule": self.rule, "message": self.message}
+        return {**entry, "fieldPath": self.field} if self.field else entry
+
+
 def _quantities(path: str, field: str) -> tuple[Rule, ...]:
-    """Rules about limits or requests of the ResourceRequirements at `path`."""
+    """Rules for the limits or the requests of the ResourceRequirements at `path`."""
     amounts, amount = f"self.{field}", f"string(self.{field}[k])"
     return (
         Rule(
             path,
             f"!has({amounts}) || {amounts}.all(k, isQuantity({amount}) && sign(quantity({amount})) >= 0)",
-            f"{field} must be quantities that are not negative, such as 8, 500m or 40Gi",
+            f"{field} must be quantities of at least 0, such as 8, 500m or 40Gi",
             f".{field}",
         ),
         Rule(
             path,
             f"!has({amounts}) || {amounts}.all(k, k in ['cpu', 'memory', 'ephemeral-storage'] || "
             f"k.startsWith('hugepages-') || k.{_DEVICE})",
-            f"{field} may name cpu, memory, ephemeral-storage, hugepages-SIZE and devices with their domain, "
+            f"{field} may only name cpu, memory, ephemeral-storage, hugepages-SIZE and devices with their domain, "
             "such as nvidia.com/gpu",
             f".{field}",
         ),
@@ -33,14 +50,14 @@ def _quantities(path: str, field: str) -> tuple[Rule, ...]:
             path,
             f"!has({amounts}) || {amounts}.all(k, !k.{_DEVICE} || !isQuantity({amount}) || "
             f"quantity({amount}).isInteger())",
-            f"{field} must be whole numbers for devices such as nvidia.com/gpu",
+            f"{field} must be integers for devices such as nvidia.com/gpu",
             f".{field}",
         ),
     )
 
 
 def _requests(path: str) -> tuple[Rule, ...]:
-    """Rules about how requests and limits go together."""
+    """Rules for requests compared with limits."""
     both = "isQuantity(string(self.requests[k])) && isQuantity(string(self.limits[k]))"
     request, limit = "quantity(string(self.requests[k]))", "quantity(string(self.limits[k]))"
     return (
@@ -48,21 +65,21 @@ def _requests(path: str) -> tuple[Rule, ...]:
             path,
             "!has(self.requests) || !has(self.limits) || self.requests.all(k, !(k in self.limits) || "
             f"!({both}) || {request}.compareTo({limit}) <= 0)",
-            "requests must not be above limits",
+            "requests must be at most limits",
             ".requests",
         ),
         Rule(
             path,
             f"!has(self.requests) || self.requests.all(k, !k.{_DEVICE} || has(self.limits) && k in self.limits && "
             f"(!({both}) || {request} == {limit}))",
-            "requests of a device such as nvidia.com/gpu must equal its limit; set limits alone",
+            "requests of a device such as nvidia.com/gpu must equal its limit; set only the limit",
             ".requests",
         ),
     )
 
 
 def build_resource_rules(path: str) -> tuple[Rule, ...]:
-    """For the ResourceRequirements at `path`."""
+    """All rules for the ResourceRequirements at `path`."""
     return (*_quantities(path, "limits"), *_quantities(path, "requests"), *_requests(path))
 
 
@@ -80,7 +97,7 @@ _LABEL_RULES: Final = (
         "spec.template.labels",
         "self.all(k, !k.startsWith('deepsynth.io/') && !k.startsWith('kueue.x-k8s.io/') && "
         "!(k in ['app.kubernetes.io/managed-by', 'app.kubernetes.io/part-of', 'app.kubernetes.io/component']))",
-        "these labels are the operator's; remove them, and set Kueue's on the resource itself, in metadata.labels",
+        "labels of the operator and of Kueue cannot be set here; remove them, and set Kueue's in metadata.labels",
     ),
 )
 
@@ -94,25 +111,25 @@ _VOLUME_RULES: Final = (
     Rule(
         "spec.template.volumes[]",
         f"!self.mountPath.matches('{_OWN_FOLDERS}')",
-        "mountPath is used by DeepSynth itself; choose another folder",
+        "mountPath is reserved for DeepSynth; choose another path",
         ".mountPath",
     ),
     Rule(
         "spec.template.volumes[]",
         "!(self.name in ['document', 'tmp', 'shm', 'cache']) && !self.name.startsWith('claim-')",
-        "name is used by DeepSynth itself; choose another name",
+        "name is reserved for DeepSynth; choose another name",
         ".name",
     ),
     Rule(
         "spec.template.volumes[]",
         "!has(self.subPath) || !self.subPath.startsWith('/') && !self.subPath.matches('(^|/)[.][.](/|$)')",
-        "subPath must be a path within the volume, without '/' in front and without '..'",
+        "subPath must be a relative path within the volume, without '..'",
         ".subPath",
     ),
     Rule(
         "spec.template.volumes",
         "self.all(volume, self.exists_one(other, other.mountPath == volume.mountPath))",
-        "mountPath must be another one for each volume",
+        "mountPath must be unique; give each volume its own path",
     ),
 )
 
@@ -122,7 +139,7 @@ _ENVIRONMENT_RULES: Final = (
         "!self.name.startsWith('DEEPSYNTH_') && !self.name.startsWith('PET_') && "
         "!self.name.startsWith('TORCHELASTIC_') && !(self.name in ['JOB_COMPLETION_INDEX', 'MASTER_ADDR', "
         "'MASTER_PORT', 'RANK', 'LOCAL_RANK', 'WORLD_SIZE', 'LOCAL_WORLD_SIZE'])",
-        "name is reserved: the launcher sets it; choose another name",
+        "name is reserved for the launcher; choose another name",
         ".name",
     ),
     Rule(

@@ -1,13 +1,13 @@
-"""CEL rules of the CRDs: what one field's schema cannot say. Each message names the field and the remedy.
+"""CEL rules of the CRDs: what the schema of one field cannot express. Each message names the field and the remedy.
 
-Immutability uses has(a) == has(b) && (!has(a) || a == b): the form with ? exceeds the API server's cost budget.
+Immutability is written as `has(a) == has(b) && (!has(a) || a == b)`, because the shorter form with CEL's optional
+fields exceeds the API server's cost budget.
 """
 
 from collections.abc import Mapping
 from typing import Final
 
-from deepsynth_api.crd.pod_rules import TEMPLATE_RULES, build_resource_rules
-from deepsynth_api.crd.rule import Rule
+from deepsynth_api.crd.pod_rules import TEMPLATE_RULES, Rule, build_resource_rules
 
 SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
     {
@@ -22,7 +22,7 @@ SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
 
 
 def _equal_quantities(field: str) -> str:
-    """CEL: two maps of quantities are equal, 8 and "8" being the same."""
+    """CEL: two maps of quantities are equal, where 8 equals "8"."""
     new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
     return (
         f"{new}.size() == {old}.size() && {new}.all(k, k in {old} && "
@@ -49,12 +49,12 @@ QUANTITY_RULES: Final[Mapping[str, str]] = {
 
 
 def build_immutability_rule(field: str, kind: str) -> Rule:
-    """Once status.startTime is set, spec.`field` stays as it is."""
+    """Once status.startTime is set, spec.`field` cannot change."""
     same = QUANTITY_RULES.get(field) or _same(field)
     return Rule(
         path="",
         rule=f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({same})",
-        message=f"spec.{field} is fixed once the {kind} has started; create another {kind} with a new name",
+        message=f"spec.{field} is immutable once the {kind} has started; create a new {kind} with another name",
         field=".spec",
     )
 
@@ -64,19 +64,19 @@ DATASET_GENERATION_RULES: Final = (
     Rule(
         "spec.filters",
         "!has(self.maxTextChars) || self.minTextChars <= self.maxTextChars",
-        "maxTextChars must not be below minTextChars",
+        "maxTextChars must be at least minTextChars",
         ".maxTextChars",
     ),
     Rule(
         "spec.filters",
         "!has(self.maxSummaryChars) || self.minSummaryChars <= self.maxSummaryChars",
-        "maxSummaryChars must not be below minSummaryChars",
+        "maxSummaryChars must be at least minSummaryChars",
         ".maxSummaryChars",
     ),
     Rule(
         "spec.source",
         "self.uri.startsWith('hf://') || (!has(self.revision) && !has(self.config))",
-        "revision and config belong to a source on the Hub (hf://datasets/OWNER/NAME); remove them",
+        "revision and config are only for a source on the Hub (hf://datasets/OWNER/NAME); remove them",
         ".uri",
     ),
     Rule(
@@ -95,13 +95,13 @@ TRAINING_RUN_RULES: Final = (
     Rule(
         "spec",
         "self.globalBatchSize >= self.microBatchSize",
-        "globalBatchSize must not be below microBatchSize",
+        "globalBatchSize must be at least microBatchSize",
         ".globalBatchSize",
     ),
     Rule(
         "spec",
         "!has(self.publish) || self.publish.format != 'adapter' || has(self.model.lora)",
-        "format adapter needs model.lora; set model.lora or format merged",
+        "format adapter requires model.lora; set model.lora, or set format to merged",
         ".publish",
     ),
     Rule(
@@ -116,7 +116,10 @@ TRAINING_RUN_RULES: Final = (
         "set exactly one of uri and trainingRunRef",
     ),
     Rule(
-        "spec.imageProcessor", "self.maxTiles == 0", "maxTiles above 0 is not supported yet; leave it out", ".maxTiles"
+        "spec.imageProcessor",
+        "self.maxTiles == 0",
+        "maxTiles must be 0, because local tiles are not supported",
+        ".maxTiles",
     ),
     Rule(
         "spec.optimizer",
@@ -140,13 +143,13 @@ TRAINING_RUN_RULES: Final = (
     Rule(
         "spec.datasets[]",
         "!has(self.revision) || has(self.uri)",
-        "revision goes with uri; a datasetGenerationRef is pinned to what was published",
+        "revision is only for uri; a datasetGenerationRef uses the revision that was published",
         ".revision",
     ),
     Rule(
         "spec.datasets[]",
         "double(self.weight) > 0.0 && double(self.weight) <= 1000.0",
-        "weight must be above 0 and at most 1000; to leave a dataset out, remove it",
+        "weight must be above 0 and at most 1000; to skip a dataset, remove it from the list",
         ".weight",
     ),
     Rule(
@@ -155,13 +158,13 @@ TRAINING_RUN_RULES: Final = (
         f"!('nvidia.com/gpu' in self.resourcesPerNode.limits) || !isQuantity({_GPUS}) || "
         f"!quantity({_GPUS}).isInteger() || quantity({_GPUS}).asInteger() == 0 || "
         f"quantity({_GPUS}).asInteger() >= self.numProcPerNode",
-        "numProcPerNode must not be above resourcesPerNode.limits[nvidia.com/gpu]: each process has a GPU of its own",
+        "numProcPerNode must be at most resourcesPerNode.limits[nvidia.com/gpu]: each process needs its own GPU",
         ".numProcPerNode",
     ),
     Rule(
         "spec.cache",
         "isQuantity(string(self.sizeLimit)) && sign(quantity(string(self.sizeLimit))) > 0",
-        "sizeLimit must be a quantity above 0, such as 50Gi",
+        "sizeLimit must be a positive quantity, such as 50Gi",
         ".sizeLimit",
     ),
     *build_resource_rules("spec.resourcesPerNode"),

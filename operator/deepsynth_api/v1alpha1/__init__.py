@@ -3,6 +3,7 @@
 from deepsynth_api.v1alpha1.base import ApiModel, Condition, ObjectMeta, SecretReference
 from deepsynth_api.v1alpha1.dataset_generation import DatasetGeneration, DatasetGenerationSpec
 from deepsynth_api.v1alpha1.dataset_generation_status import DatasetGenerationStatus
+from deepsynth_api.v1alpha1.model_settings import ImageProcessorSettings, LoraSettings, ModelSettings
 from deepsynth_api.v1alpha1.pod_template import PodTemplate, Volume
 from deepsynth_api.v1alpha1.rendering_settings import (
     Columns,
@@ -12,18 +13,10 @@ from deepsynth_api.v1alpha1.rendering_settings import (
     RenderingSettings,
     Source,
 )
+from deepsynth_api.v1alpha1.result_settings import CheckpointSettings, EvaluationSettings, PublishSettings
 from deepsynth_api.v1alpha1.training_run import TrainingRun, TrainingRunSpec
 from deepsynth_api.v1alpha1.training_run_status import Attempt, CheckpointStatus, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_settings import (
-    CheckpointSettings,
-    EvaluationSettings,
-    ImageProcessorSettings,
-    LoraSettings,
-    ModelSettings,
-    OptimizerSettings,
-    PublishSettings,
-    TrainingSettings,
-)
+from deepsynth_api.v1alpha1.training_settings import OptimizerSettings, TrainingSettings
 
 Resource = DatasetGeneration | TrainingRun
 

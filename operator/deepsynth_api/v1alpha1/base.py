@@ -40,7 +40,7 @@ Quantity = Annotated[
 """A Kubernetes resource.Quantity: 8, "8", "500m", "40Gi"."""
 
 SET: Final[dict[str, JsonValue]] = {"x-kubernetes-list-type": "set"}
-"""For json_schema_extra: the API server refuses an item that is there twice."""
+"""For json_schema_extra: the API server refuses duplicate items."""
 
 ConditionStatus = Literal["True", "False", "Unknown"]
 
@@ -48,25 +48,25 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 class Condition(ApiModel):
     """One observation of the resource's state, in the form of metav1.Condition."""
 
-    type: Annotated[str, Field(description="Name of the condition: Complete, Failed, Suspended and so on.")]
-    status: Annotated[ConditionStatus, Field(description="Whether the condition holds.")]
-    reason: Annotated[str, Field(description="One CamelCase word for machines.")]
-    message: Annotated[str, Field(description="A sentence for people, with the remedy where there is one.")] = ""
+    type: Annotated[str, Field(description="Name of the condition, such as Complete, Failed or Suspended.")]
+    status: Annotated[ConditionStatus, Field(description="Whether the condition holds: True, False or Unknown.")]
+    reason: Annotated[str, Field(description="Why the condition has this status, one CamelCase word.")]
+    message: Annotated[str, Field(description="Human-readable details, with the remedy if there is one.")] = ""
     last_transition_time: Annotated[Time, Field(description="When status last changed.")]
     observed_generation: Annotated[
-        int | None, Field(description="The metadata.generation that this condition was computed from.")
+        int | None, Field(description="The metadata.generation that the condition was computed from.")
     ] = None
 
 
 class SecretReference(ApiModel):
-    """A Secret in the resource's namespace. The operator only names it in envFrom, it never reads it."""
+    """A Secret in the resource's namespace. The pods get it as envFrom; the operator never reads it."""
 
     name: Annotated[
         ObjectName,
         Field(
             description=(
-                "Name of the Secret. Its keys become environment variables of the pods: HF_TOKEN for the "
-                "Hub, HF_ENDPOINT for a Hub of your own."
+                "Name of the Secret. Its keys become environment variables of the pods: HF_TOKEN for access to "
+                "the Hub, HF_ENDPOINT for a Hub server of your own."
             ),
         ),
     ]

@@ -1,4 +1,4 @@
-"""DatasetGeneration: text and summary pairs in, a dataset of page images out."""
+"""DatasetGeneration: renders pairs of text and summary into a dataset of page images."""
 
 from typing import Annotated, Literal
 
@@ -24,46 +24,68 @@ PresetName = Literal[
 
 
 class DatasetGenerationSpec(RenderingSettings):
-    """Desired state. What it describes is fixed once status.startTime is set."""
+    """Desired state. Once status.startTime is set, most fields are immutable."""
 
     preset: Annotated[
         PresetName | None,
-        Field(description="A well-known dataset: fills source and columns. Set preset or source, not both."),
+        Field(
+            description=(
+                "Name of a well-known dataset, which stands for a source and its columns. Set exactly one of "
+                "preset and source."
+            )
+        ),
     ] = None
-    source: Annotated[Source | None, Field(description="Where the text comes from.")] = None
-    parallelism: Annotated[int, Field(ge=1, le=10_000, description="Shards rendered at the same time.")] = 4
+    source: Annotated[
+        Source | None, Field(description="Where the text comes from. Set exactly one of preset and source.")
+    ] = None
+    parallelism: Annotated[
+        int, Field(ge=1, le=10_000, description="Maximum number of shards rendered at the same time.")
+    ] = 4
     backoff_limit_per_index: Annotated[
-        int, Field(ge=0, le=100, description="Failures of one shard before it is given up.")
+        int, Field(ge=0, le=100, description="How often a failed shard is retried before it counts as failed.")
     ] = 3
     max_failed_indexes: Annotated[
         int | None,
         Field(
             ge=0,
             le=10_000,
-            description="Failed shards that stop the rest early. Any failed shard fails the resource.",
+            description=(
+                "If more shards than this fail, the remaining shards are not rendered. Any failed shard fails the"
+                " resource."
+            ),
         ),
     ] = None
-    image: Annotated[Image | None, Field(description="Container image; default: the operator's setting.")] = None
+    image: Annotated[
+        Image | None, Field(description="Container image of the pods; default: the operator's setting.")
+    ] = None
     template: Annotated[
-        PodTemplate, Field(description="Settings of the pods of all three steps: plan, render and publish.")
+        PodTemplate, Field(description="Settings of the pods of all steps: plan, render and publish.")
     ] = PodTemplate()
-    suspend: Annotated[bool, Field(description="Stop the pods and keep what is finished.")] = False
+    suspend: Annotated[
+        bool, Field(description="Stop the pods and keep the finished shards. Set it to false to continue.")
+    ] = False
     active_deadline_seconds: Annotated[
-        int | None, Field(ge=1, description="Seconds after startTime at which the resource fails.")
+        int | None, Field(ge=1, description="Seconds after status.startTime at which an unfinished resource fails.")
     ] = None
     ttl_seconds_after_finished: Annotated[
         int | None,
-        Field(ge=0, description="Seconds after completionTime at which Jobs are removed; the resource stays."),
+        Field(
+            ge=0,
+            description=(
+                "Seconds after status.completionTime at which the Jobs and their pods are deleted. The resource "
+                "itself stays."
+            ),
+        ),
     ] = None
 
 
 class DatasetGeneration(ApiModel):
-    """Renders a text and summary dataset into page images and publishes them."""
+    """Renders a dataset of texts and summaries into page images and publishes them."""
 
     api_version: Literal["deepsynth.io/v1alpha1"] = "deepsynth.io/v1alpha1"
     kind: Literal["DatasetGeneration"] = "DatasetGeneration"
     metadata: ObjectMeta
-    spec: Annotated[DatasetGenerationSpec, Field(description="What to render and where to publish it.")]
-    status: Annotated[
-        DatasetGenerationStatus, Field(description="What the operator observed. Nobody else writes it.")
-    ] = DatasetGenerationStatus()
+    spec: Annotated[DatasetGenerationSpec, Field(description="What to render, and where to publish it.")]
+    status: Annotated[DatasetGenerationStatus, Field(description="Observed state, written only by the operator.")] = (
+        DatasetGenerationStatus()
+    )

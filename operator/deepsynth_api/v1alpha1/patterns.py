@@ -1,7 +1,7 @@
-"""Text of a certain form: a pattern, and what to write instead when it does not match.
+"""Strings with a pattern, and the message when the pattern does not match.
 
-In Python pydantic checks the pattern. In the CRD it becomes a CEL rule, because the API server would answer with the
-bare pattern otherwise.
+In Python, pydantic checks the pattern. In the CRD it becomes a CEL rule with the message, because the API server would
+show only the pattern itself.
 """
 
 from typing import Annotated, Any, Final
@@ -9,17 +9,17 @@ from typing import Annotated, Any, Final
 from pydantic import Field
 
 REMEDY: Final = "x-remedy"
-"""Where `crd.py` finds the remedy in the JSON schema."""
+"""The key of the message in the JSON schema, for `crd/schema.py`."""
 
 
 def matching(pattern: str, remedy: str, **options: Any) -> Any:
-    """A Field whose whole value must match `pattern`; `remedy` completes "... is invalid: "."""
+    """A Field whose whole value must match `pattern`. `remedy` is the message otherwise: "must be ..."."""
     return Field(pattern=f"^({pattern})$", json_schema_extra={REMEDY: remedy}, **options)
 
 
 _CONTROL = r"\x00-\x1f\x7f"
 _PATH = rf"(/[.]?([^./{_CONTROL}][^/{_CONTROL}]*)?)"
-"""One step of a path: no "..", which would leave the volume, and no control characters."""
+"""One part of a path: no "..", which would leave the volume, and no control characters."""
 _HUB_NAME = "[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _DNS_LABEL = "[a-z0-9]([-a-z0-9]*[a-z0-9])?"
 _DNS_NAME = rf"{_DNS_LABEL}([.]{_DNS_LABEL})*"
@@ -35,15 +35,15 @@ Decimal = Annotated[
     str,
     matching(
         r"[0-9]+([.][0-9]+)?([eE][-+]?[0-9]{1,2})?",
-        'write a number that is not negative, in quotes, such as "0.0002" or "2e-4"',
+        'must be a number in quotes, at least 0, such as "0.0002" or "2e-4"',
         max_length=24,
     ),
 ]
-"""A number as a string: the API conventions forbid floats in a spec."""
+"""A number as a string, because the Kubernetes API conventions forbid floats in a spec."""
 
 Fraction = Annotated[
     str,
-    matching(r"0([.][0-9]+)?|1([.]0+)?", 'write a number from 0 to 1, in quotes, such as "0.05"', max_length=24),
+    matching(r"0([.][0-9]+)?|1([.]0+)?", 'must be a number from 0 to 1 in quotes, such as "0.05"', max_length=24),
 ]
 """A decimal string from 0 to 1."""
 
@@ -51,8 +51,8 @@ ObjectName = Annotated[
     str,
     matching(
         _DNS_NAME,
-        "write the name of an object in the same namespace: lower case letters, digits, '-' and '.', with a letter or "
-        "digit at both ends",
+        "must be the name of an object in the same namespace: lower case letters, digits, '-' and '.', starting and "
+        "ending with a letter or digit",
         max_length=253,
     ),
 ]
@@ -61,25 +61,25 @@ Image = Annotated[
     str,
     matching(
         "[A-Za-z0-9][A-Za-z0-9._/:@-]*",
-        "write a container image such as registry.example.com/team/deepsynth:1.0, without spaces",
+        "must be a container image such as registry.example.com/team/deepsynth:1.0, without spaces",
         max_length=1024,
     ),
 ]
 
 Revision = Annotated[
     str,
-    matching("[A-Za-z0-9_][A-Za-z0-9._/-]*", "write a branch, a tag or a commit, without spaces", max_length=255),
+    matching("[A-Za-z0-9_][A-Za-z0-9._/-]*", "must be a branch, a tag or a commit, without spaces", max_length=255),
 ]
 
 SplitName = Annotated[
-    str, matching("[A-Za-z0-9_]+([.][A-Za-z0-9_]+)*", "write the name of a split, such as train", max_length=128)
+    str, matching("[A-Za-z0-9_]+([.][A-Za-z0-9_]+)*", "must be the name of a split, such as train", max_length=128)
 ]
 
 LabelValue = Annotated[
     str,
     matching(
         "([A-Za-z0-9]([-A-Za-z0-9_.]*[A-Za-z0-9])?)?",
-        "write at most 63 letters, digits, '-', '_' and '.', with a letter or digit at both ends",
+        "must be at most 63 letters, digits, '-', '_' and '.', starting and ending with a letter or digit",
         max_length=63,
     ),
 ]

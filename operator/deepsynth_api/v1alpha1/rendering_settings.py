@@ -1,4 +1,4 @@
-"""What to render: the part of a DatasetGeneration's spec that the containers need as it is."""
+"""What to render: the part of a DatasetGeneration's spec that the containers get unchanged."""
 
 from typing import Annotated, Literal
 
@@ -11,12 +11,12 @@ FontFamily = Literal["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono"]
 
 
 class Columns(ApiModel):
-    """The two columns of the source that matter. What is left out is detected from the usual names."""
+    """The two columns of the source that are read. A column that is not set is detected by its usual names."""
 
     text: Annotated[
-        str | None, Field(description="Column of the long text, such as article, document or dialogue.")
+        str | None, Field(description="Name of the column with the long text, such as article, document or dialogue.")
     ] = None
-    summary: Annotated[str | None, Field(description="Column of the summary, such as highlights.")] = None
+    summary: Annotated[str | None, Field(description="Name of the column with the summary, such as highlights.")] = None
 
 
 class Source(ApiModel):
@@ -26,128 +26,167 @@ class Source(ApiModel):
         str,
         matching(
             f"{HUB_SOURCE}|{FOLDER}|docstrings://",
-            "write hf://datasets/OWNER/NAME, pvc://CLAIM/PATH, file:///PATH or docstrings://, without '..'",
+            "must be hf://datasets/OWNER/NAME, pvc://CLAIM/PATH, file:///PATH or docstrings://, without '..'",
             max_length=1024,
             description=(
-                "hf://datasets/OWNER/NAME, file:///FOLDER-OR-FILE or pvc://CLAIM/PATH (parquet, jsonl, "
-                "csv), or docstrings:// for the docstrings of Python's standard library."
+                "Where the text is: hf://datasets/OWNER/NAME, file:///FOLDER-OR-FILE or pvc://CLAIM/PATH "
+                "(parquet, jsonl or csv), or docstrings:// for the docstrings of Python's standard library."
             ),
         ),
     ]
     revision: Annotated[
         Revision | None,
-        Field(description="Branch, tag or commit of a Hub dataset. It is resolved once and pinned in status."),
+        Field(description="Branch, tag or commit of a Hub dataset. It is resolved once and pinned in status.plan."),
     ] = None
     config: Annotated[str | None, Field(description="Configuration of a Hub dataset, such as 3.0.0 or fr.")] = None
     splits: Annotated[
         list[SplitName],
-        Field(max_length=16, json_schema_extra=SET, description="Splits to render; default: all that the source has."),
+        Field(
+            max_length=16,
+            json_schema_extra=SET,
+            description="Names of the splits to render; default: all splits of the source.",
+        ),
     ] = Field(default_factory=list)
-    columns: Annotated[Columns, Field(description="Columns of text and summary; detected when omitted.")] = Columns()
+    columns: Annotated[
+        Columns,
+        Field(
+            description=(
+                "Names of the text and the summary column. A column that is not set is detected by its usual names."
+            )
+        ),
+    ] = Columns()
     max_rows_per_split: Annotated[
-        int | None, Field(ge=1, description="Read at most this many rows of each split, the first ones.")
+        int | None,
+        Field(ge=1, description="Maximum number of rows to read from the start of each split; default: all rows."),
     ] = None
-    secret_ref: Annotated[SecretReference | None, Field(description="Secret with HF_TOKEN for a private source.")] = (
-        None
-    )
+    secret_ref: Annotated[
+        SecretReference | None, Field(description="Secret with the key HF_TOKEN, for a private source.")
+    ] = None
 
 
 class Filters(ApiModel):
-    """Which rows are rendered. Every row left out is counted by reason in status.progress.dropped."""
+    """Which rows are rendered. Dropped rows are counted by reason in status.progress.dropped."""
 
-    min_text_chars: Annotated[int, Field(ge=1, description="Fewest characters of text.")] = 50
-    max_text_chars: Annotated[int | None, Field(ge=1, description="Most characters of text; default: no limit.")] = None
-    min_summary_chars: Annotated[int, Field(ge=1, description="Fewest characters of summary.")] = 10
+    min_text_chars: Annotated[int, Field(ge=1, description="Minimum number of characters of the text.")] = 50
+    max_text_chars: Annotated[
+        int | None, Field(ge=1, description="Maximum number of characters of the text; default: no limit.")
+    ] = None
+    min_summary_chars: Annotated[int, Field(ge=1, description="Minimum number of characters of the summary.")] = 10
     max_summary_chars: Annotated[
-        int | None, Field(ge=1, description="Most characters of summary; default: no limit.")
+        int | None, Field(ge=1, description="Maximum number of characters of the summary; default: no limit.")
     ] = None
     deduplicate: Annotated[
         bool,
         Field(
             description=(
-                "Keep one of equal texts over all splits: test first, then validation, then train, so "
-                "that no document is on both sides."
+                "Keep only one of several equal texts. The split test comes first, then validation, then train, "
+                "so that no text is in two splits."
             ),
         ),
     ] = True
 
 
 class PageSettings(ApiModel):
-    """How a page looks. Several families or sizes give each document one of them, chosen by seed."""
+    """Layout of a page. With several font families or sizes, the seed chooses one per document."""
 
     size: Annotated[
         str,
         matching(
             "512|640|1024|1280|a4@(72|96)|[1-9][0-9]{2,3}x[1-9][0-9]{2,3}",
-            "write 512, 640, 1024, 1280, a4@72, a4@96 or WIDTHxHEIGHT in quotes, such as 800x600",
+            "must be 512, 640, 1024, 1280, a4@72, a4@96 or WIDTHxHEIGHT in quotes, such as 800x600",
             max_length=16,
             description=(
-                "Pixels: 512, 640, 1024 or 1280 square, a4@72, a4@96, or WIDTHxHEIGHT. Use the model's "
-                "own size so that nothing is resampled."
+                "Size of a page in pixels: 512, 640, 1024 or 1280 (square), a4@72, a4@96, or WIDTHxHEIGHT. Use "
+                "the input size of the model, so that pages are not resampled."
             ),
         ),
     ] = "1024"
     font_families: Annotated[
         list[FontFamily],
-        Field(min_length=1, max_length=8, json_schema_extra=SET, description="Font families to choose from."),
+        Field(
+            min_length=1,
+            max_length=8,
+            json_schema_extra=SET,
+            description="Font families to choose from, one per document.",
+        ),
     ] = Field(default=["DejaVu Sans"])
     font_sizes_px: Annotated[
         list[Annotated[int, Field(ge=6, le=96)]],
         Field(
-            min_length=1, max_length=8, json_schema_extra=SET, description="Font sizes to choose from, pixels per em."
+            min_length=1,
+            max_length=8,
+            json_schema_extra=SET,
+            description="Font sizes to choose from, one per document, in pixels per em.",
         ),
     ] = Field(default=[18])
-    line_height: Annotated[Decimal, Field(description="Line pitch as a multiple of the font size.")] = "1.25"
+    line_height: Annotated[
+        Decimal, Field(description="Distance between lines as a multiple of the font size, from 0.8 to 4.0.")
+    ] = "1.25"
     margin_px: Annotated[int, Field(ge=0, le=512, description="Margin on all four sides, in pixels.")] = 32
     align: Annotated[
-        Literal["left", "justify"], Field(description="Alignment of lines: left, or justify to both margins.")
+        Literal["left", "justify"],
+        Field(description="Alignment of lines: left, or justify for straight edges on both sides."),
     ] = "left"
-    columns: Annotated[int, Field(ge=1, le=2, description="Columns of text on a page: one or two.")] = 1
+    columns: Annotated[int, Field(ge=1, le=2, description="Number of text columns on a page.")] = 1
     max_pages: Annotated[
         int,
-        Field(ge=1, le=1000, description="A document that needs more pages is left out and counted, never cut."),
+        Field(
+            ge=1,
+            le=1000,
+            description="Maximum number of pages of a document. Longer documents are dropped and counted, never cut.",
+        ),
     ] = 64
-    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Seed of the variety of fonts and sizes.")] = 0
+    seed: Annotated[int, Field(ge=0, le=2**31 - 1, description="Random seed for the choice of fonts and sizes.")] = 0
 
 
 class OutputSettings(ApiModel):
-    """Where the dataset goes."""
+    """Where the dataset is published."""
 
     uri: Annotated[
         str,
         matching(
             f"{HUB_DATASET}|{FOLDER}",
-            "write hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
+            "must be hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
             max_length=1024,
-            description="hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
+            description="Where to publish the dataset: hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
         ),
     ]
-    private: Annotated[bool, Field(description="Create the Hub repository private.")] = True
+    private: Annotated[bool, Field(description="Whether a new Hub repository is private.")] = True
     secret_ref: Annotated[
-        SecretReference | None, Field(description="Secret with HF_TOKEN that may write the repository.")
+        SecretReference | None, Field(description="Secret with the key HF_TOKEN, with write access to the repository.")
     ] = None
     compression: Annotated[
         Literal["small", "fast"],
-        Field(description="PNG effort: small spends some three times the CPU for files about 15 % smaller."),
+        Field(
+            description=(
+                "PNG compression: small takes about three times the CPU time of fast, for files about 15 % smaller."
+            )
+        ),
     ] = "small"
     max_shard_bytes: Annotated[
         int,
-        Field(ge=1_000_000, le=5_000_000_000, description="Size at which a parquet file is closed, bytes."),
+        Field(
+            ge=1_000_000,
+            le=5_000_000_000,
+            description="Size in bytes at which a parquet file is closed and the next one begins.",
+        ),
     ] = 500_000_000
     license: Annotated[
         str | None,
-        Field(max_length=64, description="Licence for the dataset card, such as mit or cc-by-4.0."),
+        Field(max_length=64, description="License in the dataset card, such as mit or cc-by-4.0."),
     ] = None
 
 
 class RenderingSettings(ApiModel):
-    """What to render, the part of the spec that the containers need."""
+    """What to render: the part of the spec that the containers get unchanged."""
 
     filters: Annotated[
-        Filters, Field(description="Which rows are rendered, by length, and whether equal texts are kept once.")
+        Filters, Field(description="Which rows are rendered: limits of length, and whether duplicates are dropped.")
     ] = Filters()
-    page: Annotated[PageSettings, Field(description="How a page looks: its size, fonts and layout.")] = PageSettings()
-    output: Annotated[OutputSettings, Field(description="Where the dataset of pages goes.")]
+    page: Annotated[PageSettings, Field(description="Layout of a page: size, fonts, margin and columns.")] = (
+        PageSettings()
+    )
+    output: Annotated[OutputSettings, Field(description="Where the dataset of pages is published.")]
     rows_per_shard: Annotated[
-        int, Field(ge=1, le=1_000_000, description="Documents in one shard, the unit of parallel work.")
+        int, Field(ge=1, le=1_000_000, description="Number of documents per shard. Shards are rendered in parallel.")
     ] = 5000

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.base import ApiModel, ObjectMeta, Quantity, SecretReference
+from deepsynth_api.v1alpha1.model_settings import MODEL_REMEDY, ModelSettings
 from deepsynth_api.v1alpha1.patterns import (
     FOLDER,
     HUB_DATASET,
@@ -17,7 +18,7 @@ from deepsynth_api.v1alpha1.patterns import (
 )
 from deepsynth_api.v1alpha1.pod_template import PodTemplate, ResourceRequirements
 from deepsynth_api.v1alpha1.training_run_status import TrainingRunStatus
-from deepsynth_api.v1alpha1.training_settings import MODEL_REMEDY, DatasetSplits, ModelSettings, TrainingSettings
+from deepsynth_api.v1alpha1.training_settings import DatasetSplits, TrainingSettings
 
 
 class DatasetGenerationReference(ApiModel):
@@ -25,32 +26,44 @@ class DatasetGenerationReference(ApiModel):
 
 
 class Dataset(DatasetSplits):
-    """A dataset of pages: the output of a DatasetGeneration, or one that exists."""
+    """A dataset of pages: the output of a DatasetGeneration, or an existing dataset."""
 
     dataset_generation_ref: Annotated[
         DatasetGenerationReference | None,
-        Field(description="Wait for this resource and pin the revision it published. Set this or uri."),
+        Field(description="Wait for this DatasetGeneration, then pin the revision that it published. Set this or uri."),
     ] = None
     uri: Annotated[
         str | None,
         matching(
             f"{HUB_DATASET}|{FOLDER}",
-            "write hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
+            "must be hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
             max_length=1024,
-            description="hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
+            description=(
+                "Where the dataset is: hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH. Set this or "
+                "datasetGenerationRef."
+            ),
         ),
     ] = None
-    revision: Annotated[Revision | None, Field(description="Branch, tag or commit; pinned in status.")] = None
-    secret_ref: Annotated[SecretReference | None, Field(description="Secret with HF_TOKEN for a private dataset.")] = (
-        None
-    )
+    revision: Annotated[
+        Revision | None,
+        Field(description="Branch, tag or commit of a Hub dataset. It is resolved once and pinned in status.datasets."),
+    ] = None
+    secret_ref: Annotated[
+        SecretReference | None, Field(description="Secret with the key HF_TOKEN, for a private dataset.")
+    ] = None
 
 
 class CacheSettings(ApiModel):
-    """Node-local room for the dataset in Arrow form."""
+    """Node-local cache of the datasets in Arrow format."""
 
     size_limit: Annotated[
-        Quantity, Field(description="Size of the volume; too small a one ends the run with the figure.")
+        Quantity,
+        Field(
+            description=(
+                "Size of the cache volume. If the datasets do not fit, the run fails and its message names the "
+                "size needed."
+            )
+        ),
     ] = "50Gi"
 
 
@@ -59,7 +72,7 @@ class TrainingRunReference(ApiModel):
 
 
 class RunModelSettings(ModelSettings):
-    """The model to start from: uri, or what another run produced."""
+    """The model to start from: a URI, or the final model of another run."""
 
     uri: Annotated[
         str,
@@ -68,8 +81,8 @@ class RunModelSettings(ModelSettings):
             MODEL_REMEDY,
             max_length=1024,
             description=(
-                "hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a small random "
-                "model: deepseek-ocr2-tiny, vit-gpt2-tiny."
+                "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
+                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny). Set this or trainingRunRef."
             ),
         ),
     ] = ""
@@ -80,7 +93,7 @@ class RunModelSettings(ModelSettings):
 
 
 class TrainingRunSpec(TrainingSettings):
-    """Desired state. What it describes is fixed once status.startTime is set."""
+    """Desired state. Once status.startTime is set, most fields are immutable."""
 
     model: Annotated[RunModelSettings, Field(description="The model to start from, and which parts of it to train.")]
     datasets: Annotated[
@@ -93,42 +106,72 @@ class TrainingRunSpec(TrainingSettings):
         ),
     ]
     num_nodes: Annotated[
-        int, Field(ge=1, le=1024, description="Pods of an attempt, which run together or not at all.")
+        int, Field(ge=1, le=1024, description="Number of pods of an attempt. They run together or not at all.")
     ] = 1
     num_proc_per_node: Annotated[
-        int | None, Field(ge=1, le=64, description="Processes per pod; default: its GPUs, else 1.")
+        int | None,
+        Field(
+            ge=1,
+            le=64,
+            description="Number of processes per pod; default: the number of the pod's GPUs, or 1 without GPUs.",
+        ),
     ] = None
     resources_per_node: Annotated[
-        ResourceRequirements, Field(description="Resources of each pod. GPUs go to limits as nvidia.com/gpu.")
+        ResourceRequirements,
+        Field(description="Compute resources of each pod. Put GPUs into limits as nvidia.com/gpu."),
     ] = ResourceRequirements()
-    cache: Annotated[CacheSettings, Field(description="Node-local room for the dataset.")] = CacheSettings()
+    cache: Annotated[CacheSettings, Field(description="Node-local cache of the datasets in Arrow format.")] = (
+        CacheSettings()
+    )
     backoff_limit: Annotated[
-        int, Field(ge=0, le=1000, description="Failures that are retried. Disruptions are never counted.")
+        int,
+        Field(
+            ge=0,
+            le=1000,
+            description="Number of failed attempts that are repeated before the run fails. Disruptions do not count.",
+        ),
     ] = 3
     start_timeout_seconds: Annotated[
-        int, Field(ge=10, description="Seconds, from the first pod that has a node, for all pods of an attempt to run.")
+        int,
+        Field(
+            ge=10,
+            description=(
+                "Seconds within which all pods of an attempt must run, counted from the first pod that has a "
+                "node. Otherwise the attempt ends and is repeated."
+            ),
+        ),
     ] = 600
-    image: Annotated[Image | None, Field(description="Container image; default: the operator's setting.")] = None
+    image: Annotated[
+        Image | None, Field(description="Container image of the pods; default: the operator's setting.")
+    ] = None
     template: Annotated[
-        PodTemplate, Field(description="Settings of the pods; their resources are in resourcesPerNode.")
+        PodTemplate, Field(description="Settings of the pods. Their resources are in resourcesPerNode.")
     ] = PodTemplate()
-    suspend: Annotated[bool, Field(description="Save, stop and give the GPUs back.")] = False
+    suspend: Annotated[
+        bool, Field(description="Save a checkpoint, stop the pods and free the GPUs. Set it to false to continue.")
+    ] = False
     active_deadline_seconds: Annotated[
-        int | None, Field(ge=1, description="Seconds after startTime at which the run fails.")
+        int | None, Field(ge=1, description="Seconds after status.startTime at which an unfinished run fails.")
     ] = None
     ttl_seconds_after_finished: Annotated[
         int | None,
-        Field(ge=0, description="Seconds after completionTime at which Jobs are removed; the resource stays."),
+        Field(
+            ge=0,
+            description=(
+                "Seconds after status.completionTime at which the Jobs and their pods are deleted. The resource "
+                "itself stays."
+            ),
+        ),
     ] = None
 
 
 class TrainingRun(ApiModel):
-    """Fine-tunes a vision-language model on page images, attempt by attempt, from checkpoint to checkpoint."""
+    """Fine-tunes a vision-language model on page images. Each attempt resumes from the newest checkpoint."""
 
     api_version: Literal["deepsynth.io/v1alpha1"] = "deepsynth.io/v1alpha1"
     kind: Literal["TrainingRun"] = "TrainingRun"
     metadata: ObjectMeta
-    spec: Annotated[TrainingRunSpec, Field(description="What to train, on what, and how.")]
-    status: Annotated[TrainingRunStatus, Field(description="What the operator observed. Nobody else writes it.")] = (
+    spec: Annotated[TrainingRunSpec, Field(description="What to train, on which data, and how.")]
+    status: Annotated[TrainingRunStatus, Field(description="Observed state, written only by the operator.")] = (
         TrainingRunStatus()
     )

@@ -176,7 +176,7 @@ def test_a_started_resource_does_not_change_and_the_remedy_is_named(
     assert workplace.run() == 64
 
     error = capsys.readouterr().err
-    assert "spec.seed is fixed once the TrainingRun has started" in error
+    assert "spec.seed is immutable once the TrainingRun has started" in error
     assert "or start over under this name: deepsynth delete trainingrun read" in error
 
 

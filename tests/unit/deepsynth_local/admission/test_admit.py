@@ -78,7 +78,7 @@ def test_nulls_make_room_for_defaults_and_status_is_not_taken_from_a_file() -> N
         ("  epochs: 0\n", "spec.epochs: Invalid value: 0: must be greater than or equal to 1"),
         ("  maxDroppedPercent: 101\n", "must be less than or equal to 100"),
         ("  precision: bf17\n", 'Unsupported value: "bf17": supported values: "bf16", "fp16", "fp32"; did you mean bf'),
-        ("  publish: {uri: ftp://x}\n", 'spec.publish.uri: Invalid value: "ftp://x": write hf://OWNER/NAME, pvc://'),
+        ("  publish: {uri: ftp://x}\n", 'spec.publish.uri: Invalid value: "ftp://x": must be hf://OWNER/NAME, pvc://'),
         ("  publish: {}\n", "spec.publish.uri: Required value"),
         ("  compile: [1]\n", 'spec.compile: Invalid value: "array": must be of type boolean'),
         ("  prompt: " + "x" * 5000 + "\n", "spec.prompt: Too long: may not be more than 4096 characters"),
@@ -111,7 +111,7 @@ def test_an_unknown_preset_names_the_known_ones() -> None:
 
 
 def test_a_trailing_newline_does_not_slip_through_a_pattern() -> None:
-    assert "write 512" in refuse(GENERATION + '  page: {size: "512\\n"}\n')
+    assert "must be 512" in refuse(GENERATION + '  page: {size: "512\\n"}\n')
 
 
 @pytest.mark.parametrize(
@@ -142,8 +142,8 @@ def test_what_a_started_run_describes_is_fixed_and_its_limits_are_not() -> None:
     assert admit(read(RUN.replace("gpu: 8", "gpu: '8'") + "  suspend: true\n  backoffLimit: 9\n"), old)["spec"][
         "suspend"
     ]
-    assert "spec.resourcesPerNode is fixed once" in refuse(RUN.replace("gpu: 8", "gpu: 4"), old)
-    assert "spec.seed is fixed once the TrainingRun has started" in refuse(RUN + "  seed: 4\n", old)
+    assert "spec.resourcesPerNode is immutable once" in refuse(RUN.replace("gpu: 8", "gpu: 4"), old)
+    assert "spec.seed is immutable once the TrainingRun has started" in refuse(RUN + "  seed: 4\n", old)
     assert old == before
 
 

@@ -1,0 +1,84 @@
+"""The model that a TrainingRun starts from, and how pages are prepared for it."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
+from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, SMALL_MODEL, Fraction, Revision, matching
+
+MODEL_REMEDY = (
+    "must be hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny or config://vit-gpt2-tiny"
+)
+
+
+class LoraSettings(ApiModel):
+    """Low-rank adapters (LoRA, arXiv 2106.09685) instead of full fine-tuning."""
+
+    rank: Annotated[
+        int,
+        Field(ge=1, le=1024, description="Rank of the adapters. A higher rank can learn more and needs more memory."),
+    ] = 16
+    alpha: Annotated[int, Field(ge=1, le=4096, description="Scaling factor of the adapters, often twice the rank.")] = (
+        32
+    )
+    dropout: Annotated[
+        Fraction, Field(description="Dropout probability before the adapters, a decimal string from 0 to 1.")
+    ] = "0.05"
+    target_modules: Annotated[
+        list[str],
+        Field(
+            max_length=64,
+            json_schema_extra=SET,
+            description="Names of the linear layers that get adapters, such as q_proj.",
+        ),
+    ] = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
+
+
+class ModelSettings(ApiModel):
+    """The model to start from."""
+
+    uri: Annotated[
+        str,
+        matching(
+            f"{HUB_MODEL}|{FOLDER}|{SMALL_MODEL}",
+            MODEL_REMEDY,
+            max_length=1024,
+            description=(
+                "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
+                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny)."
+            ),
+        ),
+    ]
+    revision: Annotated[Revision | None, Field(description="Branch, tag or commit of a model on the Hub.")] = None
+    secret_ref: Annotated[
+        SecretReference | None, Field(description="Secret with the key HF_TOKEN, for a private model.")
+    ] = None
+    freeze: Annotated[
+        list[Literal["vision", "language"]],
+        Field(
+            max_length=2,
+            json_schema_extra=SET,
+            description="Parts of the model that are not trained: vision, language.",
+        ),
+    ] = Field(default_factory=list)
+    lora: Annotated[
+        LoraSettings | None, Field(description="Train only low-rank adapters (LoRA); default: train all weights.")
+    ] = None
+
+
+class ImageProcessorSettings(ApiModel):
+    """How pages are prepared for the model."""
+
+    size: Annotated[
+        int | None,
+        Field(ge=64, le=2048, description="Side of the global view in pixels; default: the model's own size."),
+    ] = None
+    max_tiles: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=32,
+            description="Maximum number of local tiles in addition to the global view. Only 0 is supported.",
+        ),
+    ] = 0

@@ -1,0 +1,131 @@
+"""What a TrainingRun saves and measures: checkpoints, evaluation, trackers and the final model."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
+from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, matching
+
+Metric = Literal["loss", "rouge"]
+
+
+class CheckpointSettings(ApiModel):
+    """Where and how often the training state is saved."""
+
+    uri: Annotated[
+        str,
+        matching(
+            FOLDER,
+            "must be pvc://CLAIM/PATH or file:///PATH, without '..'; the Hub cannot hold checkpoints",
+            max_length=1024,
+            description=(
+                "Folder for the checkpoints: pvc://CLAIM/PATH or file:///PATH. With numNodes above 1, the claim "
+                "must be ReadWriteMany."
+            ),
+        ),
+    ]
+    every_steps: Annotated[int | None, Field(ge=1, description="Optimizer steps between two checkpoints.")] = None
+    every_seconds: Annotated[
+        int | None,
+        Field(ge=1, description="Seconds between two checkpoints; default: 600 if everySteps is not set."),
+    ] = None
+    keep_last: Annotated[int, Field(ge=1, le=1000, description="Number of the newest checkpoints to keep.")] = 3
+    keep_best: Annotated[bool, Field(description="Also keep the checkpoint with the lowest validation loss.")] = True
+
+
+class EvaluationSettings(ApiModel):
+    """Evaluation on the validation split. The model reads the page images, as in training, never their text."""
+
+    every_steps: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            description="Optimizer steps between two evaluations; default: one evaluation at the end of each epoch.",
+        ),
+    ] = None
+    max_samples: Annotated[
+        int, Field(ge=1, description="Maximum number of validation samples, taken from the start of the split.")
+    ] = 200
+    max_new_tokens: Annotated[
+        int, Field(ge=1, description="Maximum number of tokens generated per sample for the metric rouge.")
+    ] = 256
+    metrics: Annotated[
+        list[Metric],
+        Field(
+            max_length=2,
+            json_schema_extra=SET,
+            description=(
+                "Metrics to compute: loss, rouge. For rouge the model also generates text from the pages, which "
+                "takes longer."
+            ),
+        ),
+    ] = Field(default=["loss"])
+
+
+class PublishSettings(ApiModel):
+    """Where the final model is published."""
+
+    uri: Annotated[
+        str,
+        matching(
+            f"{HUB_MODEL}|{FOLDER}",
+            "must be hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
+            max_length=1024,
+            description="Where to publish the final model: hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
+        ),
+    ]
+    private: Annotated[bool, Field(description="Whether a new Hub repository is private.")] = True
+    format: Annotated[
+        Literal["adapter", "merged"],
+        Field(description="With LoRA: publish the adapter alone, or the weights with the adapter merged into them."),
+    ] = "merged"
+    secret_ref: Annotated[
+        SecretReference | None, Field(description="Secret with the key HF_TOKEN, with write access to the repository.")
+    ] = None
+
+
+class TensorBoardTracking(ApiModel):
+    uri: Annotated[
+        str,
+        matching(
+            FOLDER,
+            "must be pvc://CLAIM/PATH or file:///PATH, without '..'",
+            max_length=1024,
+            description="Folder for the event files: pvc://CLAIM/PATH or file:///PATH.",
+        ),
+    ]
+
+
+class WandbTracking(ApiModel):
+    project: Annotated[str, Field(min_length=1, description="Name of the project on Weights & Biases.")]
+    secret_ref: Annotated[SecretReference | None, Field(description="Secret with the key WANDB_API_KEY.")] = None
+
+
+class MlflowTracking(ApiModel):
+    uri: Annotated[
+        str,
+        matching(
+            f"{WEB_ADDRESS}|{FOLDER}",
+            "must be http://HOST, https://HOST or file:///PATH",
+            max_length=1024,
+            description="Tracking server: http://HOST, https://HOST or file:///PATH.",
+        ),
+    ]
+    secret_ref: Annotated[
+        SecretReference | None,
+        Field(
+            description=(
+                "Secret with the key MLFLOW_TRACKING_TOKEN, or with MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD."
+            )
+        ),
+    ] = None
+
+
+class Tracking(ApiModel):
+    """An experiment tracker that rank 0 also sends losses and metrics to. Set exactly one field."""
+
+    tensorboard: Annotated[TensorBoardTracking | None, Field(description="Write event files for TensorBoard.")] = None
+    wandb: Annotated[WandbTracking | None, Field(description="Log to a project on Weights & Biases.")] = None
+    mlflow: Annotated[MlflowTracking | None, Field(description="Log to an MLflow tracking server.")] = None
