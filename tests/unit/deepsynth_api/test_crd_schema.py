@@ -44,14 +44,6 @@ def test_every_node_has_a_type_or_is_an_int_or_string(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_field_of_a_spec_is_explained(kind: str) -> None:
-    silent = [
-        path for path, node in walk(spec_of(kind)) if path and not path.endswith("[]") and not node.get("description")
-    ]
-    assert silent == []
-
-
-@pytest.mark.parametrize("kind", KINDS)
 def test_no_spec_has_a_float(kind: str) -> None:
     assert [path for path, node in walk(spec_of(kind)) if node.get("type") == "number"] == []
 
