@@ -1,5 +1,5 @@
 -- Argo CD's health of a DatasetGeneration or a TrainingRun: Progressing while it waits or works, as for a Job.
--- Only what Argo CD lets a health script use: no string library.
+-- Argo CD does not give health scripts the string library.
 local status = obj.status or {}
 local conditions = {}
 for _, condition in ipairs(status.conditions or {}) do
@@ -18,7 +18,7 @@ for _, pair in ipairs(healths) do
   end
 end
 
--- While it is not complete, the condition Complete says what it does or waits for.
+-- Until it completes, the message of the condition Complete says what it is doing or waiting for.
 local message = status.state or "Pending"
 if conditions.Complete ~= nil and (conditions.Complete.message or "") ~= "" then
   message = message .. ": " .. conditions.Complete.message

@@ -1,6 +1,6 @@
 {{/*
-Labels and annotations of an object. Takes a dict: root, and if need be labels and annotations of this object alone.
-The chart's own labels win, for selectors rely on them.
+Labels and annotations of an object. Takes a dict: root, and optional labels and annotations of this object.
+The chart's own labels override others, because selectors rely on them.
 */}}
 {{- define "deepsynth.metadata" -}}
 {{- $own := include "deepsynth.labels" .root | fromYaml -}}

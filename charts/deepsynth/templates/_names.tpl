@@ -3,7 +3,7 @@
 {{- default $default .Values.fullnameOverride | trunc 63 | trimSuffix "-" }}
 {{- end }}
 
-{{/* Cluster-scoped objects carry the namespace, so that releases of one name in two namespaces do not collide. */}}
+{{/* Name of cluster-scoped objects. It contains the namespace, so that releases with the same name do not collide. */}}
 {{- define "deepsynth.clusterName" -}}
 {{- printf "%s:%s" .Release.Namespace (include "deepsynth.fullname" .) }}
 {{- end }}
@@ -12,7 +12,7 @@
 {{- default (.Values.serviceAccount.create | ternary (include "deepsynth.fullname" .) "default") .Values.serviceAccount.name }}
 {{- end }}
 
-{{/* A Deployment's selector can never change: nothing that a user or an upgrade may change belongs here. */}}
+{{/* A Deployment's selector is immutable: do not add anything here that a user or an upgrade may change. */}}
 {{- define "deepsynth.selectorLabels" -}}
 app.kubernetes.io/name: {{ .Chart.Name }}
 app.kubernetes.io/instance: {{ .Release.Name }}
