@@ -1,4 +1,4 @@
-# Every verb of the project. `make help` lists them; the first use of any sets up .venv from the locked requirements.
+# `make help` lists all targets. The first one you run creates .venv from the locked requirements.
 SHELL := /bin/bash
 .SHELLFLAGS := -eu -o pipefail -c
 .DEFAULT_GOAL := help
@@ -16,7 +16,7 @@ $(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh
 	@touch $@
 
 .PHONY: setup
-setup: $(READY) ## Make .venv from the locked, hashed requirements
+setup: $(READY) ## Create .venv from the locked, hashed requirements
 
 .PHONY: demo
 demo: $(READY) ## Render real documents and train a small model on them, without a cluster
@@ -24,12 +24,12 @@ demo: $(READY) ## Render real documents and train a small model on them, without
 
 .PHONY: generate-dataset
 generate-dataset: $(READY) ## Render a preset: DATASET=xsum [MAX_SAMPLES=1000]
-	@[ -n "$(DATASET)" ] || { echo "say which: make generate-dataset DATASET=xsum (make list-datasets shows all)" >&2; exit 64; }
+	@[ -n "$(DATASET)" ] || { echo "DATASET must be set: make generate-dataset DATASET=xsum (make list-datasets lists them)" >&2; exit 64; }
 	@$(BIN)/deepsynth template dataset $(DATASET) $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)) | $(BIN)/deepsynth local -f -
 
 .PHONY: train-cloud
 train-cloud: $(READY) ## Train on rendered presets: DATASETS='xsum mlsum_fr' [MODEL=hf://...] [GPUS=8]
-	@[ -n "$(DATASETS)" ] || { echo "say on which: make train-cloud DATASETS='xsum mlsum_fr'" >&2; exit 64; }
+	@[ -n "$(DATASETS)" ] || { echo "DATASETS must be set: make train-cloud DATASETS='xsum mlsum_fr'" >&2; exit 64; }
 	@$(BIN)/deepsynth template training $(DATASETS) $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)) | $(BIN)/deepsynth local -f -
 
 .PHONY: list-datasets
@@ -37,11 +37,11 @@ list-datasets: $(READY) ## List the presets
 	@$(BIN)/deepsynth datasets
 
 .PHONY: bench-render
-bench-render: $(READY) ## Measure the renderer beside Pillow's usual way, in one run
+bench-render: $(READY) ## Compare the speed of the renderer with Pillow's
 	@$(BIN)/python benchmarks/render.py
 
 .PHONY: benchmark-trainer
-benchmark-trainer: $(READY) ## Measure the training loop beside Hugging Face's Trainer, in one run
+benchmark-trainer: $(READY) ## Compare the speed of the training step with Hugging Face's Trainer
 	@$(BIN)/python benchmarks/trainer.py
 
 .PHONY: test
@@ -61,12 +61,12 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
 
 .PHONY: format
-format: $(READY) ## Format the code and mend what the linter can
+format: $(READY) ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only .
 
 .PHONY: crds
-crds: $(READY) ## Write crds/*.yaml and the chart's copy of them from the types
+crds: $(READY) ## Generate crds/*.yaml and the chart's copy from the types
 	@$(BIN)/python -m deepsynth_api.crd.files --write .
 
 .PHONY: images
@@ -74,16 +74,16 @@ images: $(READY) ## Build the images with Docker, Podman or Buildah: [IMAGES='cp
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu)
 
 .PHONY: cluster-up
-cluster-up: $(READY) ## Bring up a two-node Kubernetes on this machine: [NAME=deepsynth] [NODES=2] [KUBERNETES=1.34]
+cluster-up: $(READY) ## Start a two-node Kubernetes cluster on this machine: [NAME=deepsynth] [NODES=2] [KUBERNETES=1.34]
 	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster up $(if $(NAME),--name $(NAME)) $(if $(NODES),--nodes $(NODES))
 
 .PHONY: cluster-load
-cluster-load: images ## Build the images and put them on its nodes: [NAME=deepsynth] [IMAGES='cpu gpu']
+cluster-load: images ## Build the images and load them onto the cluster's nodes: [NAME=deepsynth] [IMAGES='cpu gpu']
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_images $(or $(IMAGES),cpu gpu) | awk '{print $$2}' | \
 		PYTHONPATH=tools xargs $(BIN)/python -m deepsynth_cluster $(if $(NAME),--name $(NAME)) load
 
 .PHONY: cluster-down
-cluster-down: $(READY) ## Take it down again, volumes included: [NAME=deepsynth]
+cluster-down: $(READY) ## Remove the cluster and its volumes: [NAME=deepsynth]
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster down $(if $(NAME),--name $(NAME))
 
 .PHONY: chart-test
@@ -91,11 +91,11 @@ chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go mod
 	@$(BIN)/pytest -n 2 --timeout 900 tests/chart
 
 .PHONY: demo-cluster
-demo-cluster: $(READY) ## Do the demo's job on a real two-node cluster, from nothing to a trained model
+demo-cluster: $(READY) ## Run the demo on a real two-node cluster, which this starts first
 	@PYTHONPATH=tests:tools $(BIN)/python -m e2e.demo
 
 .PHONY: e2e-build e2e-programs e2e-hub
-e2e-build: e2e-programs images e2e-hub ## Build what the tests on a cluster would build when they need it: [KUBERNETES=1.34]
+e2e-build: e2e-programs images e2e-hub ## Build everything that the tests on a cluster need: [KUBERNETES=1.34]
 e2e-programs: $(READY)
 	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster.programs
 e2e-hub: $(READY)
@@ -106,15 +106,15 @@ e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.
 	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) $(BIN)/pytest $(or $(TESTS),tests/e2e)
 
 .PHONY: e2e-smoke
-e2e-smoke: $(READY) ## Test the main path, failures, admission, rights and one kill of each kind on a real cluster
+e2e-smoke: $(READY) ## Test the main path, failures, admission, permissions and one kill of each kind on a real cluster
 	@$(BIN)/pytest -m "not slow" tests/e2e
 
 .PHONY: chart-readme
-chart-readme: $(READY) ## Write the table of values into the chart's README
+chart-readme: $(READY) ## Generate the table of values in the chart's README
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --write
 
 .PHONY: lock
-lock: $(READY) ## Lock the requirements again (versions and hashes, no addresses)
+lock: $(READY) ## Update the lock files in requirements/ (versions and hashes, no addresses)
 	@bash requirements/lock.sh $(BIN)/uv
 
 .PHONY: clean

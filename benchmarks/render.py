@@ -1,8 +1,8 @@
-"""Pages a second and core, text to parquet, beside Pillow's usual way on the same documents: `make bench-render`.
+"""Pages per second and core, from text to parquet, compared with Pillow on the same documents: `make bench-render`.
 
-Both sides draw the same font, size, margins and line pitch, and write a parquet file that `datasets` opens. CPU time
-of this process, its threads included; repeats are interleaved and the median counts. Words a second are the fair
-unit where pages hold unequal amounts of text.
+All pipelines draw the same font, size, margins and line pitch, and write a parquet file that `datasets` opens. The time
+is the CPU time of this process and its threads: the median of interleaved repeats. Compare words per second where the
+pages of two pipelines hold different amounts of text.
 """
 
 import argparse
@@ -71,7 +71,7 @@ def main() -> None:
 
 
 def build_documents(count: int) -> list[str]:
-    """Docstrings of the standard library, in the order of its files, joined to the length of an article."""
+    """Docstrings of the standard library, in the order of its files, joined into documents as long as an article."""
     documents: list[str] = []
     parts: list[str] = []
     for group in DocstringSource().read("train"):
@@ -86,7 +86,7 @@ def build_documents(count: int) -> list[str]:
 
 
 def warm_up(documents: list[str]) -> None:
-    """Draw until the drawing loop is compiled; caches of words are each pass's own and start empty."""
+    """Draw until the drawing loop is compiled. Caches of words still start empty: each pass has its own."""
     started, pages = time.process_time(), 0
     renderer = PageRenderer(PAGE, "fast")
     while pages <= PAGES_BEFORE_COMPILING:
@@ -130,7 +130,7 @@ def render_with_deepsynth(documents: list[str], path: Path, compression: Compres
 
 
 def render_with_pillow(documents: list[str], path: Path, mode: str, *, remember_widths: bool) -> int:
-    """As most people do it: measure, wrap, ImageDraw, and Pillow images given to `datasets`."""
+    """The usual way: measure, wrap, ImageDraw, and pass Pillow images to `datasets`."""
     font = ImageFont.truetype(io.BytesIO(FONT.data), PAGE.font_sizes_px[0])
     measure_text = cache(font.getlength) if remember_widths else font.getlength
 
@@ -148,7 +148,7 @@ def render_with_pillow(documents: list[str], path: Path, mode: str, *, remember_
 
 
 def wrap(paragraph: str, measure_text: Callable[[str], float], add_widths: bool) -> Iterator[str]:
-    """Lines no wider than a column: by measuring the growing line, or by adding the widths of its words."""
+    """Lines that fit a column. Measures the whole line for each word, or (add_widths) adds the widths of its words."""
     line, width = "", 0.0
     for word in paragraph.split(" "):
         longer = f"{line} {word}" if line else word

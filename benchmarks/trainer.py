@@ -1,6 +1,8 @@
-"""Pages a second of the training step beside Hugging Face's Trainer on the same model and batch, without reading data.
+"""Pages per second of the training step, compared with Hugging Face's Trainer: `make benchmark-trainer`.
 
-python benchmarks/trainer.py [SIDE]
+Both train the same model on the same batch, so no time is spent on reading data.
+
+    python benchmarks/trainer.py [SIDE]     SIDE: width and height of a page in pixels (512)
 """
 
 import sys
@@ -24,7 +26,7 @@ LABEL_TOKENS = 60
 
 
 def build_batch(model: PageModel, samples: int) -> Batch:
-    """Noise for pages and letters for labels; speed does not depend on what they show."""
+    """Pages of noise and labels of random letters: the speed does not depend on their content."""
     generator = np.random.default_rng(0)
     shape = (1, 3, model.image.side, model.image.side)
     made = [
@@ -46,7 +48,7 @@ def build_settings(side: int, world: World) -> TrainingSettings:
 
 
 def measure_ours(side: int, micro_batch: int) -> float:
-    """Pages per second of processor time, which other load on the machine does not change."""
+    """Pages per second of CPU time, which does not depend on other load on the machine."""
     world = join_world()
     settings = build_settings(side, world)
     model = build_page_model(settings)
@@ -69,7 +71,7 @@ def measure_ours(side: int, micro_batch: int) -> float:
 
 
 def measure_reference(side: int, micro_batch: int) -> float:
-    """As `measure_ours`, by transformers' Trainer, which scores every position."""
+    """The same for transformers' Trainer, which computes logits for every position."""
     from transformers import Trainer, TrainerCallback, TrainingArguments
 
     class Clock(TrainerCallback):
@@ -116,7 +118,7 @@ def main() -> None:
     for micro_batch in (1, 2, 4, 8):
         ours, reference = measure_ours(side, micro_batch), measure_reference(side, micro_batch)
         print(
-            f"microBatchSize {micro_batch}: {ours:.1f} pages per processor second, Trainer {reference:.1f}, "
+            f"microBatchSize {micro_batch}: {ours:.1f} pages per CPU second, Trainer {reference:.1f}, "
             f"ratio {ours / reference:.2f}"
         )
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Lock pyproject.toml's requirements with hashes and without addresses: lock.sh UV
+# Lock the requirements of pyproject.toml, with hashes and without addresses: lock.sh UV
 set -euo pipefail
 uv=$1
 cd "$(dirname "$0")/.."
@@ -7,7 +7,7 @@ options=(--quiet --universal --python-version 3.11 --generate-hashes --no-emit-i
 pinned=("${options[@]}" --constraints requirements/all.txt)
 "$uv" pip compile "${options[@]}" --all-extras pyproject.toml requirements/build.in --output-file requirements/all.txt
 "$uv" pip compile "${pinned[@]}" requirements/bootstrap.in --output-file requirements/bootstrap.txt
-# The images. Of matplotlib only its fonts are used, so what it needs to draw stays out.
+# The images. They use only matplotlib's fonts, so they do not need the packages that it draws with.
 drawing=(--no-emit-package contourpy --no-emit-package cycler --no-emit-package kiwisolver --no-emit-package pillow --no-emit-package pyparsing)
 "$uv" pip compile "${pinned[@]}" --extra operator --extra render "${drawing[@]}" pyproject.toml --output-file requirements/cpu.txt
 "$uv" pip compile "${pinned[@]}" --extra train pyproject.toml --output-file requirements/gpu.txt

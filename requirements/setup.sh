@@ -1,20 +1,20 @@
 #!/usr/bin/env bash
-# Make a virtual environment from the locked requirements: setup.sh FOLDER
+# Create a virtual environment from the locked requirements: setup.sh FOLDER
 set -euo pipefail
 venv=$1
 python=${PYTHON:-python3}
 here=$(cd "$(dirname "$0")" && pwd)
-need_gib=9 # torch with its CUDA libraries unpacks to 5.2 GiB; uv keeps the wheels beside it while it works
+need_gib=9 # torch with its CUDA libraries unpacks to 5.2 GiB; uv also keeps the wheels while it installs them
 
 say() { printf 'setup: %s\n' "$*" >&2; }
 
 command -v "$python" >/dev/null || { say "no $python found; install Python 3.11 or newer (Debian: apt-get install python3 python3-venv)"; exit 1; }
-"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "$("$python" --version) is too old: Python 3.11 or newer is needed (choose one with make PYTHON=python3.12)"; exit 1; }
+"$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { say "$("$python" --version) is too old: Python 3.11 or newer is required (choose another one with make PYTHON=python3.12)"; exit 1; }
 
 mkdir -p "$venv"
 free_gib=$(df -Pk "$venv" | awk 'NR==2 {print int($4 / 1048576)}')
 if [ ! -e "$venv/bin/torchrun" ] && [ "$free_gib" -lt "$need_gib" ]; then
-    say "only $free_gib GiB free under $(cd "$venv" && pwd), $need_gib GiB are needed (PyTorch brings its CUDA libraries)"
+    say "$need_gib GiB of free disk are required in $(cd "$venv" && pwd), got $free_gib GiB (PyTorch brings its CUDA libraries)"
     exit 1
 fi
 
