@@ -1,14 +1,11 @@
-"""What holds for all objects of the chart."""
+"""Rules for all objects of the chart."""
 
 import copy
 import re
-import tomllib
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from chart.kubernetes_types import find_misfits
 from deepsynth_api.crd.schema import build_crd
@@ -19,7 +16,6 @@ MONITORING = "monitoring.coreos.com/v1"
 CLUSTER_SCOPED = {"ClusterRole", "ClusterRoleBinding", "CustomResourceDefinition"}
 NAMESPACED: Mapping[str, Any] = merge(EVERYTHING_ON, {"watchNamespaces": ["team-a", "team-b"]})
 SETTINGS = {"default": {}, "everything": EVERYTHING_ON, "namespaced": NAMESPACED}
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("values", SETTINGS.values(), ids=SETTINGS)
@@ -27,8 +23,8 @@ def test_rendering_twice_gives_the_same_bytes(values: Mapping[str, Any]) -> None
     assert render_text(values) == render_text(values)
 
 
-def test_no_template_asks_for_the_time_for_chance_or_for_the_cluster() -> None:
-    """`helm template` and GitOps tools would see a difference each time."""
+def test_templates_use_neither_time_nor_chance_nor_the_cluster() -> None:
+    """Otherwise `helm template` and GitOps tools would show a difference each time."""
     forbidden = re.compile(
         r"\b(now|rand\w+|uuidv4|gen[A-Z]\w+|lookup|Capabilities|env|expandenv|derivePassword)\b(?! *:)"
     )
@@ -42,12 +38,12 @@ def test_no_template_asks_for_the_time_for_chance_or_for_the_cluster() -> None:
 
 
 @pytest.mark.parametrize("values", SETTINGS.values(), ids=SETTINGS)
-def test_every_field_is_one_that_kubernetes_has(values: Mapping[str, Any]) -> None:
+def test_every_field_exists_in_kubernetes_and_has_the_right_type(values: Mapping[str, Any]) -> None:
     objects = [found for found in render(values).objects if found["apiVersion"] != MONITORING]
     assert [misfit for manifest in objects for misfit in find_misfits(manifest)] == []
 
 
-def test_a_misspelt_field_and_a_wrong_type_would_be_found() -> None:
+def test_misspelt_fields_and_wrong_types_are_found() -> None:
     deployment = copy.deepcopy(render().find("Deployment"))
     deployment["spec"]["replica"] = 1
     deployment["spec"]["template"]["spec"]["containers"][0]["env"][0]["value"] = 15
@@ -56,13 +52,13 @@ def test_a_misspelt_field_and_a_wrong_type_would_be_found() -> None:
 
 
 @pytest.mark.parametrize("values", SETTINGS.values(), ids=SETTINGS)
-def test_every_object_has_a_namespace_of_its_own_or_none(values: Mapping[str, Any]) -> None:
+def test_every_namespaced_object_names_its_namespace(values: Mapping[str, Any]) -> None:
     for manifest in render(values).objects:
         allowed = {None} if manifest["kind"] in CLUSTER_SCOPED else {NAMESPACE, *values.get("watchNamespaces", [])}
         assert manifest["metadata"].get("namespace") in allowed, manifest["metadata"]
 
 
-def test_every_object_and_the_pod_carry_the_extra_labels_and_annotations() -> None:
+def test_common_labels_and_annotations_are_on_every_object_and_on_the_pod() -> None:
     extra = {"team": "vision"}
     rendered = render(merge(EVERYTHING_ON, {"commonLabels": extra, "commonAnnotations": extra}))
     pod = rendered.find("Deployment")["spec"]["template"]
@@ -71,20 +67,20 @@ def test_every_object_and_the_pod_carry_the_extra_labels_and_annotations() -> No
         assert metadata["annotations"]["team"] == "vision"
 
 
-def test_extra_labels_cannot_take_the_place_of_those_that_selectors_rely_on() -> None:
+def test_extra_labels_cannot_override_the_labels_of_selectors() -> None:
     labels = {"app.kubernetes.io/name": "other"}
     rendered = render({"commonLabels": labels, "podLabels": labels})
     pod_labels = rendered.find("Deployment")["spec"]["template"]["metadata"]["labels"]
     assert rendered.find("Deployment")["spec"]["selector"]["matchLabels"].items() <= pod_labels.items()
 
 
-def test_no_two_objects_are_the_same() -> None:
+def test_no_two_objects_have_the_same_name() -> None:
     objects = render(NAMESPACED).objects
     names = {(found["kind"], found["metadata"].get("namespace"), found["metadata"]["name"]) for found in objects}
     assert len(names) == len(objects)
 
 
-def test_releases_of_one_name_in_two_namespaces_do_not_share_cluster_wide_objects() -> None:
+def test_releases_with_the_same_name_in_two_namespaces_do_not_share_cluster_scoped_objects() -> None:
     def list_names(namespace: str) -> set[str]:
         values = {"crds": {"enabled": False}}
         objects = render(values, namespace=namespace).objects
@@ -95,7 +91,7 @@ def test_releases_of_one_name_in_two_namespaces_do_not_share_cluster_wide_object
 
 
 @pytest.mark.parametrize("release", ["d", "deepsynth", "x" * 53])
-def test_names_and_label_values_fit(release: str) -> None:
+def test_names_and_label_values_are_valid(release: str) -> None:
     label = re.compile(r"[a-z]([-a-z0-9]{0,61}[a-z0-9])?")
     value = re.compile(r"([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?")
     for manifest in render(EVERYTHING_ON, release=release).objects:
@@ -115,14 +111,14 @@ def test_names_and_label_values_fit(release: str) -> None:
     ],
 )
 def test_no_value_changes_the_selector(values: Mapping[str, Any]) -> None:
-    """It is immutable: an upgrade that changed it would fail."""
+    """The selector is immutable: an upgrade that changes it fails."""
     expected = {"app.kubernetes.io/name": "deepsynth", "app.kubernetes.io/instance": "deepsynth"}
     assert render(values).find("Deployment")["spec"]["selector"] == {"matchLabels": expected}
     assert render(values).find("Service")["spec"]["selector"] == expected
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_the_crds_are_those_of_the_types(kind: str) -> None:
+def test_the_crds_match_the_types(kind: str) -> None:
     name = build_crd(kind)["metadata"]["name"]
     (installed,) = [
         found for found in render().find_all("CustomResourceDefinition") if found["metadata"]["name"] == name
@@ -135,16 +131,10 @@ def get_policies(crds: Manifest) -> set[str | None]:
     return {manifest["metadata"].get("annotations", {}).get("helm.sh/resource-policy") for manifest in found}
 
 
-def test_uninstalling_keeps_the_crds_and_with_them_the_resources() -> None:
+def test_uninstalling_keeps_the_crds_and_so_the_resources() -> None:
     assert get_policies({}) == {"keep"}
     assert get_policies({"keep": False}) == {None}
 
 
-def test_the_crds_can_come_from_elsewhere() -> None:
+def test_the_crds_can_be_disabled() -> None:
     assert get_policies({"enabled": False}) == set()
-
-
-def test_the_versions_are_those_of_the_project() -> None:
-    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
-    chart = yaml.safe_load((CHART / "Chart.yaml").read_text())
-    assert (chart["version"], chart["appVersion"]) == (project, project)

@@ -1,4 +1,4 @@
-"""Monitors, alerts and the network policy fit what the operator and its Jobs are."""
+"""Monitors, alerts and the network policy match the operator and its Jobs."""
 
 import asyncio
 import re
@@ -37,7 +37,7 @@ def select(selector: Manifest, labels: dict[str, str]) -> bool:
 
 
 def list_job_pods() -> Iterator[Manifest]:
-    """Pod templates of every kind of Job that the operator makes."""
+    """Pod templates of every kind of Job that the operator creates."""
     for path in FOLDER.glob("*.yaml"):
         for manifest in yaml.safe_load_all(path.read_text()):
             if manifest["kind"] == "Job":
@@ -56,7 +56,7 @@ def test_the_service_monitor_finds_the_operator_through_its_service() -> None:
     assert service["spec"]["selector"].items() <= pod_labels.items()
 
 
-def test_alerts_without_the_metrics_that_they_look_at_are_refused() -> None:
+def test_alerts_without_metrics_are_rejected() -> None:
     with pytest.raises(RenderError, match=r"prometheusRule.enabled needs metrics.serviceMonitor.enabled"):
         render({"metrics": {"prometheusRule": {"enabled": True}}})
 
@@ -73,14 +73,14 @@ def test_the_pod_monitor_finds_the_pods_of_all_jobs_and_not_the_operator() -> No
     assert not select(spec["selector"], rendered.find("Deployment")["spec"]["template"]["metadata"]["labels"])
 
 
-def test_series_of_pods_carry_the_resource_that_they_belong_to() -> None:
+def test_series_of_pods_are_labelled_with_their_resource() -> None:
     (endpoint,) = render(EVERYTHING_ON).find("PodMonitor")["spec"]["podMetricsEndpoints"]
     taken = {source for rule in endpoint["relabelings"] for source in rule["sourceLabels"]}
     sources = {f"label_{OWNER_KIND}", f"annotation_{OWNER_NAME_ANNOTATION}", f"label_{COMPLETION_INDEX_ANNOTATION}"}
     assert taken == {"__meta_kubernetes_pod_" + re.sub(r"\W", "_", source) for source in sources}
 
 
-def test_the_pod_monitor_looks_where_the_operator_looks() -> None:
+def test_the_pod_monitor_covers_the_watched_namespaces() -> None:
     def get_namespaces(values: dict[str, Any]) -> object:
         return render(merge(EVERYTHING_ON, values)).find("PodMonitor")["spec"]["namespaceSelector"]
 
@@ -89,7 +89,7 @@ def test_the_pod_monitor_looks_where_the_operator_looks() -> None:
 
 
 @pytest.mark.parametrize("kind", ["ServiceMonitor", "PodMonitor", "PrometheusRule"])
-def test_nothing_of_the_prometheus_operator_is_made_unless_asked_for(kind: str) -> None:
+def test_objects_of_the_prometheus_operator_are_created_only_if_enabled(kind: str) -> None:
     assert render().find_all(kind) == []
     name = kind[0].lower() + kind[1:]
     scraped = {"metrics": {"serviceMonitor": {"enabled": kind != "PodMonitor"}}}
@@ -103,7 +103,7 @@ def list_rules() -> list[Manifest]:
 
 
 def collect_series() -> dict[str, set[str]]:
-    """Names of all series of the operator, and the labels of each."""
+    """All series of the operator: name -> names of its labels."""
     metrics = Metrics()
     cache = ResourceCache()
     run = a_training_run().to_manifest()
@@ -117,7 +117,7 @@ def collect_series() -> dict[str, set[str]]:
 
 
 @pytest.mark.parametrize("rule", list_rules(), ids=lambda rule: rule["alert"])
-def test_an_alert_asks_for_series_that_the_operator_has(rule: Manifest) -> None:
+def test_an_alert_queries_series_that_the_operator_exports(rule: Manifest) -> None:
     series = collect_series()
     asked = re.findall(r"(deepsynth_\w+|up)\{([^}]*)\}", rule["expr"])
     assert asked
@@ -126,7 +126,7 @@ def test_an_alert_asks_for_series_that_the_operator_has(rule: Manifest) -> None:
     assert set(re.findall(r"deepsynth_\w+", rule["expr"])) == {name for name, _ in asked} - {"up"}
 
 
-def test_the_guide_has_every_series_and_every_alert() -> None:
+def test_the_guide_lists_every_series_and_every_alert() -> None:
     guide = MONITORING.read_text()
     assert re.findall(r"^\| `(DeepSynth\w+)`", guide, re.MULTILINE) == [rule["alert"] for rule in list_rules()]
     families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in collect_series() if name.startswith("deepsynth_")}
@@ -134,14 +134,14 @@ def test_the_guide_has_every_series_and_every_alert() -> None:
 
 
 @pytest.mark.parametrize("rule", list_rules(), ids=lambda rule: rule["alert"])
-def test_an_alert_says_what_happened_and_what_to_look_at(rule: Manifest) -> None:
+def test_an_alert_says_what_happened_and_what_to_check(rule: Manifest) -> None:
     assert rule["labels"]["severity"] in {"warning", "critical"}
     assert {"summary", "description"} <= rule["annotations"].keys()
     labels = re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))
     assert all(f"by ({label})" in rule["expr"] for label in labels)
 
 
-def test_alerts_tell_one_release_from_another() -> None:
+def test_alerts_only_query_the_series_of_their_own_release() -> None:
     service = render(EVERYTHING_ON).find("Service")["metadata"]["name"]
     assert all(f'job="{service}",namespace="{NAMESPACE}"' in rule["expr"] for rule in list_rules())
 
@@ -155,7 +155,7 @@ class FailingCluster:
 
 
 @pytest.mark.parametrize(("error", "result"), [(NotPermitted("no Role"), "refused"), (KeyError("uid"), "defect")])
-def test_alerts_on_reconciles_name_results_that_occur(error: Exception, result: str) -> None:
+def test_alerts_on_reconciles_use_results_that_occur(error: Exception, result: str) -> None:
     assert any(f'result="{result}"' in rule["expr"] for rule in list_rules())
     metrics = Metrics()
     controller = Controller(cast("Any", FailingCluster(error)), Settings(), metrics.observe_reconcile)
@@ -164,7 +164,7 @@ def test_alerts_on_reconciles_name_results_that_occur(error: Exception, result: 
     assert f'deepsynth_reconciles_total{{kind="TrainingRun",result="{result}"}} 1.0' in metrics.render().decode()
 
 
-def test_alerts_on_attempts_and_reports_name_values_that_occur() -> None:
+def test_alerts_on_attempts_and_reports_use_values_that_occur() -> None:
     expressions = " ".join(rule["expr"] for rule in list_rules())
     (outcomes,) = re.findall(r'outcome=~"([^"]+)"', expressions)
     assert set(outcomes.split("|")) <= set(get_args(AttemptOutcome))
@@ -184,7 +184,7 @@ def list_ports(rules: list[Manifest]) -> list[list[int | str]]:
     return [[port["port"] for port in rule["ports"]] for rule in rules]
 
 
-def test_the_network_policy_is_about_the_operator_s_pod() -> None:
+def test_the_network_policy_selects_the_operator_s_pod() -> None:
     policy = get_policy()
     pod = policy.rendered.find("Deployment")["spec"]["template"]
     assert select(policy.podSelector, pod["metadata"]["labels"])
@@ -192,7 +192,7 @@ def test_the_network_policy_is_about_the_operator_s_pod() -> None:
     assert render().find_all("NetworkPolicy") == []
 
 
-def test_in_comes_only_who_asks_for_metrics_and_health() -> None:
+def test_ingress_is_allowed_only_to_metrics_and_health() -> None:
     assert get_policy().ingress == [{"ports": [{"port": "http"}]}]
     peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
     assert get_policy(networkPolicy={"metricsFrom": [peer]}).ingress[0]["from"] == [peer]
@@ -200,7 +200,7 @@ def test_in_comes_only_who_asks_for_metrics_and_health() -> None:
     assert port == {"name": "http", "containerPort": ProcessSettings().http_port}
 
 
-def test_out_go_names_the_api_server_and_reports() -> None:
+def test_egress_is_allowed_to_dns_the_api_server_and_reports() -> None:
     egress = get_policy().egress
     assert list_ports(egress) == [[53, 53], [443, 6443], [REPORT_PORT]]
     (peer,) = egress[2]["to"]
@@ -208,17 +208,17 @@ def test_out_go_names_the_api_server_and_reports() -> None:
     assert all(select(peer["podSelector"], pod["metadata"]["labels"]) for pod in list_job_pods())
 
 
-def test_reports_are_fetched_in_the_watched_namespaces_alone() -> None:
+def test_egress_to_reports_is_limited_to_the_watched_namespaces() -> None:
     (peer,) = get_policy(watchNamespaces=["team-a"]).egress[2]["to"]
     (expression,) = peer["namespaceSelector"]["matchExpressions"]
     assert expression == {"key": "kubernetes.io/metadata.name", "operator": "In", "values": ["team-a"]}
 
 
-def test_through_the_api_server_no_pod_need_be_reached() -> None:
+def test_reports_through_the_api_server_need_no_egress_to_pods() -> None:
     assert list_ports(get_policy(reportsThroughApiServer=True).egress) == [[53, 53], [443, 6443]]
 
 
-def test_the_api_server_can_be_pinned_down() -> None:
+def test_egress_to_the_api_server_can_be_limited_to_its_addresses() -> None:
     policy = {"apiServerCIDRs": ["192.0.2.7/32"], "apiServerPorts": [16443]}
     rule = get_policy(networkPolicy=policy).egress[1]
     assert rule == {"ports": [{"port": 16443}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}

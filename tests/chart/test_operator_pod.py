@@ -15,7 +15,7 @@ VERSION = read_version()
 
 
 def find_violations(pod: Manifest) -> set[str]:
-    """What the restricted level of Pod Security forbids, by its published rules."""
+    """The rules of the restricted level of Pod Security that a pod violates."""
     found: set[str] = set()
     of_pod = pod.get("securityContext", {})
     if any(pod.get(field) for field in ("hostNetwork", "hostPID", "hostIPC")):
@@ -54,7 +54,7 @@ def find_violations(pod: Manifest) -> set[str]:
 
 
 @pytest.mark.parametrize("values", [{}, EVERYTHING_ON, {"watchNamespaces": ["team-a"]}])
-def test_the_pod_passes_the_restricted_level(values: Mapping[str, Any]) -> None:
+def test_the_pod_passes_the_restricted_level_of_pod_security(values: Mapping[str, Any]) -> None:
     assert find_violations(render(values).pod) == set()
 
 
@@ -70,36 +70,36 @@ def test_the_pod_passes_the_restricted_level(values: Mapping[str, Any]) -> None:
         (lambda pod: pod.update(volumes=[{"name": "host", "hostPath": {"path": "/"}}]), "volume types"),
     ],
 )
-def test_a_pod_that_is_not_restricted_would_be_found(spoil: Callable[[Manifest], None], violation: str) -> None:
+def test_a_pod_that_is_not_restricted_is_found(spoil: Callable[[Manifest], None], violation: str) -> None:
     pod = copy.deepcopy(render().pod)
     spoil(pod)
     assert find_violations(pod) == {violation}
 
 
-def test_the_root_is_read_only_and_the_user_the_one_of_the_image() -> None:
+def test_the_root_file_system_is_read_only_and_the_user_is_the_image_s() -> None:
     assert render().container["securityContext"]["readOnlyRootFilesystem"] is True
     context = render().pod["securityContext"]
     assert {context[field] for field in ("runAsUser", "runAsGroup", "fsGroup")} == {65532}
 
 
-def test_the_user_can_be_left_to_the_cluster() -> None:
-    """OpenShift gives each namespace a range of its own."""
+def test_the_cluster_can_choose_the_user() -> None:
+    """OpenShift assigns a range of user IDs to each namespace."""
     unset = {"runAsUser": None, "runAsGroup": None, "fsGroup": None}
     context = render({"podSecurityContext": unset}).pod["securityContext"]
     assert set(context) == {"runAsNonRoot", "seccompProfile"}
 
 
-def test_there_is_one_operator_at_a_time_and_nothing_that_blocks_a_drain() -> None:
+def test_only_one_operator_runs_at_a_time_and_nothing_blocks_a_drain() -> None:
     spec = render(EVERYTHING_ON).find("Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert render(EVERYTHING_ON).find_all("PodDisruptionBudget") == []
 
 
-def test_the_pod_may_take_as_long_to_stop_as_the_operator_does() -> None:
+def test_the_grace_period_of_the_pod_is_longer_than_the_operator_s() -> None:
     assert render({"shutdownSeconds": 60}).pod["terminationGracePeriodSeconds"] > 60 + 5
 
 
-def test_the_probes_ask_the_paths_and_the_port_of_the_operator() -> None:
+def test_the_probes_use_the_paths_and_the_port_of_the_operator() -> None:
     container = render().container
     (port,) = container["ports"]
     settings = ProcessSettings.from_environment(render().environment)
@@ -109,7 +109,7 @@ def test_the_probes_ask_the_paths_and_the_port_of_the_operator() -> None:
     assert readiness == {"path": "/readyz", "port": port["name"]}
 
 
-def test_without_values_the_operator_has_its_own_defaults() -> None:
+def test_the_chart_s_defaults_are_the_operator_s_defaults() -> None:
     environment = render().environment
     assert Settings.from_environment(environment) == Settings()
     assert ProcessSettings.from_environment(environment) == ProcessSettings()
@@ -150,13 +150,15 @@ DIGEST = f"sha256:{'0' * 64}"
         ({"tag": "dev", "digest": DIGEST}, "ghcr.io", f"ghcr.io/deepsynth/deepsynth-cpu@{DIGEST}"),
     ],
 )
-def test_an_image_is_put_together(image: Mapping[str, str], registry: str, expected: str) -> None:
+def test_the_name_of_an_image_is_built_from_registry_repository_tag_and_digest(
+    image: Mapping[str, str], registry: str, expected: str
+) -> None:
     rendered = render({"images": {"registry": registry, "operator": image, "renderer": image}})
     assert rendered.container["image"] == expected
     assert rendered.environment["DEEPSYNTH_RENDER_IMAGE"] == expected
 
 
-def test_the_images_of_jobs_are_values_of_their_own() -> None:
+def test_the_images_of_jobs_have_their_own_values() -> None:
     images = {"registry": "", "trainer": {"repository": "ours/trainer", "tag": "v3"}, "renderer": {"tag": "v2"}}
     environment = render({"images": images}).environment
     assert environment["DEEPSYNTH_TRAIN_IMAGE"] == "ours/trainer:v3"
@@ -174,7 +176,7 @@ def test_the_images_of_jobs_are_values_of_their_own() -> None:
         ("topologySpreadConstraints", [{"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}]),
     ],
 )
-def test_scheduling_is_left_out_or_as_given(value: str, setting: Any) -> None:
+def test_scheduling_fields_are_set_only_if_they_are_given(value: str, setting: Any) -> None:
     assert value not in render().pod
     assert render({value: setting}).pod[value] == setting
 
@@ -204,7 +206,9 @@ def test_only_the_operator_s_pod_gets_a_token() -> None:
         ({"create": False, "name": "somebody"}, "somebody", False),
     ],
 )
-def test_the_service_account_is_made_or_taken(account: Mapping[str, Any], name: str, made: bool) -> None:
+def test_a_service_account_is_created_or_an_existing_one_is_used(
+    account: Mapping[str, Any], name: str, made: bool
+) -> None:
     rendered = render({"serviceAccount": account})
     assert rendered.pod["serviceAccountName"] == name
     assert [found["metadata"]["name"] for found in rendered.find_all("ServiceAccount")] == ([name] if made else [])

@@ -1,4 +1,4 @@
-"""Every value is documented, does something, and is checked by the schema."""
+"""Every value is documented, has an effect, and is checked by the schema."""
 
 import json
 import re
@@ -18,7 +18,7 @@ VALUES = (CHART / "values.yaml").read_text()
 DEFAULTS = yaml.safe_load(VALUES)
 SCHEMA = json.loads((CHART / "values.schema.json").read_text())
 FREE_FORM = {"podSecurityContext", "securityContext", "resources"}
-"""Objects of Kubernetes: documented as a whole."""
+"""Objects of the Kubernetes API, which have one row in the table of values."""
 
 PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
@@ -75,8 +75,10 @@ OTHER_VALUES: Mapping[str, Any] = {
 }
 
 
-BESIDE: Mapping[str, Any] = {"metrics.serviceMonitor.enabled": {"metrics": {"prometheusRule": {"enabled": False}}}}
-"""Values that a value above cannot do without."""
+REQUIRED_WITH: Mapping[str, Any] = {
+    "metrics.serviceMonitor.enabled": {"metrics": {"prometheusRule": {"enabled": False}}}
+}
+"""What else must be set with a value above: path -> values."""
 
 
 def list_paths(values: Mapping[str, Any], above: tuple[str, ...] = ()) -> Iterator[tuple[str, ...]]:
@@ -108,17 +110,17 @@ def test_every_value_is_documented() -> None:
     assert documented == set(list_paths(DEFAULTS))
 
 
-def test_the_readme_has_the_values_of_today() -> None:
+def test_the_table_of_values_is_up_to_date() -> None:
     readme = (CHART / "README.md").read_text()
     assert values_table.render_readme(readme, VALUES) == readme
 
 
-def test_a_readme_without_the_marks_is_an_error_that_names_them() -> None:
+def test_a_readme_without_the_marks_is_an_error_that_shows_them() -> None:
     with pytest.raises(ValueError, match="end of values"):
         values_table.render_readme("# DeepSynth\n", VALUES)
 
 
-def test_the_guide_names_values_that_exist() -> None:
+def test_the_guide_uses_values_that_exist() -> None:
     text = (CHART.parents[1] / "docs" / "install.md").read_text()
     named = {*re.findall(r"--set '?([\w.]+)=", text), *re.findall(r"`([\w.]+)(?:=\w+)?`", text)}
     values = {name for name in named if name.split(".")[0] in DEFAULTS}
@@ -128,11 +130,11 @@ def test_the_guide_names_values_that_exist() -> None:
     assert values <= known
 
 
-def test_the_schema_knows_every_value_and_what_parent_charts_hand_down() -> None:
+def test_the_schema_has_every_value_and_those_of_parent_charts() -> None:
     assert set(list_schema_paths(SCHEMA)) == {*list_paths(DEFAULTS), ("global",), ("enabled",)}
 
 
-def test_the_schema_takes_no_unknown_key_where_the_shape_is_ours() -> None:
+def test_the_schema_rejects_unknown_keys_in_our_own_objects() -> None:
     with_properties = [
         node for node in list_nodes(SCHEMA) if isinstance(node.get("properties"), Mapping) and "type" in node
     ]
@@ -140,13 +142,13 @@ def test_the_schema_takes_no_unknown_key_where_the_shape_is_ours() -> None:
     assert [node for node in with_properties if node.get("additionalProperties") is not False] == []
 
 
-def test_every_value_has_a_case_below() -> None:
+def test_every_value_has_another_value_to_test_with() -> None:
     assert set(OTHER_VALUES) == {".".join(path) for path in list_paths(DEFAULTS)}
 
 
 @pytest.mark.parametrize("path", OTHER_VALUES)
 def test_every_value_changes_something(path: str) -> None:
-    base = merge(EVERYTHING_ON, BESIDE.get(path, {}))
+    base = merge(EVERYTHING_ON, REQUIRED_WITH.get(path, {}))
     changed = merge(base, nest(path.split("."), OTHER_VALUES[path]))
     assert render(changed).text != render(base).text
 
@@ -202,7 +204,7 @@ def test_every_value_changes_something(path: str) -> None:
         ("images.trainer", None, "missing property 'trainer'"),
     ],
 )
-def test_the_schema_refuses_and_names_what_is_wrong(path: str, value: Any, words: str) -> None:
+def test_the_schema_rejects_a_wrong_value_and_shows_its_path(path: str, value: Any, words: str) -> None:
     with pytest.raises(RenderError) as refused:
         render(nest(path.split("."), value))
     assert words in str(refused.value)
@@ -211,7 +213,7 @@ def test_the_schema_refuses_and_names_what_is_wrong(path: str, value: Any, words
 @pytest.mark.parametrize(
     "values", [{}, EVERYTHING_ON, {"watchNamespaces": ["team-a"]}], ids=["default", "all", "namespaced"]
 )
-def test_helm_lint_finds_nothing(values: Mapping[str, Any]) -> None:
+def test_helm_lint_finds_no_problems(values: Mapping[str, Any]) -> None:
     done = run_helm("lint", "--strict", str(CHART), values=values)
     assert done.returncode == 0, done.stdout
     assert "[WARNING]" not in done.stdout
@@ -224,8 +226,8 @@ def test_chart_and_operator_have_the_version_of_the_project() -> None:
     assert Settings().train_image.endswith(f"-gpu:{read_version()}")
 
 
-def test_it_works_below_a_parent_chart(tmp_path: Path) -> None:
-    """A parent hands down `global`, and its condition `enabled`."""
+def test_the_chart_works_as_a_dependency_of_another_chart(tmp_path: Path) -> None:
+    """Helm passes the parent's `global` values and the condition `enabled`."""
     (tmp_path / "charts").mkdir()
     (tmp_path / "charts" / "deepsynth").symlink_to(CHART)
     dependency = {"name": "deepsynth", "version": read_version(), "condition": "deepsynth.enabled"}
