@@ -59,6 +59,7 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/lint-imports
 	@$(BIN)/python -m deepsynth_api.crd.files --check .
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --check
 
 .PHONY: format
 format: $(READY) ## Format the code and fix what the linter can fix
@@ -68,6 +69,10 @@ format: $(READY) ## Format the code and fix what the linter can fix
 .PHONY: crds
 crds: $(READY) ## Generate crds/*.yaml and the chart's copy from the types
 	@$(BIN)/python -m deepsynth_api.crd.files --write .
+
+.PHONY: lifecycle
+lifecycle: $(READY) ## Draw the lives of the resources into docs/lifecycle.md
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --write
 
 .PHONY: images
 images: $(READY) ## Build the images with Docker, Podman or Buildah: [IMAGES='cpu gpu'] [BASE=python:3.12-slim]

@@ -35,7 +35,7 @@ FAILURE_POLICIES: Final[tuple[Policy[RunView, Verdict], ...]] = (
     Policy(failures.never_starts, "an image name or a Secret that no other pod can find either"),
     Policy(failures.repeated_non_finite_loss, "NaN twice at the same step"),
     Policy(failures.too_many_failures, "more failures than spec.backoffLimit; disruptions do not count"),
-    Policy(failures.no_progress, "ten attempts in a row without a new checkpoint, whatever ended them"),
+    Policy(failures.no_progress, "ten attempts in a row without a new checkpoint, disruptions included"),
 )
 
 START_POLICIES: Final[tuple[Policy[RunView, RunSituation], ...]] = (

@@ -1,0 +1,107 @@
+"""Everything that may be seen of a DatasetGeneration, for `lives.walk`."""
+
+from collections.abc import Iterator
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from deepsynth_api.report import Failure, PlanReport, PublishReport, Report
+from deepsynth_api.v1alpha1 import DatasetGeneration
+from deepsynth_generators.lives import (
+    OBSTACLES,
+    Sight,
+    World,
+    build_ended_pod,
+    build_job,
+    build_pending_pod,
+    build_pod,
+    get_reason,
+    see_children,
+    see_common_ends,
+)
+from deepsynth_operator.core.observed import ObservedGeneration, ObservedJob, ObservedPod, Refusal
+from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
+from deepsynth_operator.decisions.dataset_generation.jobs import get_last, get_live
+
+_DEADLINE_SECONDS: Final = 10**6
+_SHARDS: Final = 2
+
+
+def build_generation_world() -> World[DatasetGeneration]:
+    """A generation of two shards."""
+    spec = {
+        "source": {"uri": "docstrings://"},
+        "output": {"uri": "pvc://data/pages"},
+        "activeDeadlineSeconds": _DEADLINE_SECONDS,
+    }
+    metadata = {"name": "pages", "uid": "uid-pages", "generation": 1}
+    fresh = DatasetGeneration.model_validate({"metadata": metadata, "spec": spec})
+    return World((fresh,), _look, decide_generation, _key)
+
+
+def _key(generation: DatasetGeneration) -> object:
+    status, last = generation.status, get_last(generation.status)
+    job = last and (last.step, last.outcome, last.reason, bool(last.uid), last.running_time is None)
+    row = 0
+    for entry in reversed(status.jobs):
+        if entry.outcome != "Disrupted":
+            break
+        row += 1
+    lost = tuple(entry.reason == "ReportLost" for entry in status.jobs[-3:])
+    shards = status.plan.shards if status.plan else None
+    return generation.spec.suspend, status.state, get_reason(status), job, row, lost, shards
+
+
+def _look(generation: DatasetGeneration, now: datetime) -> Iterator[Sight[DatasetGeneration]]:
+    toggled = generation.updated(spec=generation.spec.updated(suspend=not generation.spec.suspend))
+    live = get_live(generation.status)
+    if live is None:
+        yield Sight(toggled, ObservedGeneration(toggled))
+        yield Sight(generation, ObservedGeneration(generation))
+        yield Sight(generation, ObservedGeneration(generation), seconds=1000)
+        last = get_last(generation.status)
+        if last is not None:
+            there = see_children(build_job(last.name, last.step, 1, now))
+            yield Sight(generation, ObservedGeneration(generation, there), seconds=1000)
+            yield Sight(generation, ObservedGeneration(generation), seconds=_DEADLINE_SECONDS + 1)
+        return
+    for refusal in (Refusal("CreationRefused", "a quota"), Refusal("BadConfiguration", "a field", 64)):
+        yield Sight(generation, ObservedGeneration(generation, refusal=refusal))
+    size = _SHARDS if live.step == "render" else 1
+    seen = [*see_common_ends(live.name, live.step, size, now), *_see_live(live.name, live.step, size, now)]
+    for job, pods in seen:
+        yield Sight(generation, ObservedGeneration(generation, see_children(job, pods)))
+    working = build_job(live.name, live.step, size, now)
+    for obstacle in OBSTACLES:
+        stuck = see_children(working, [build_pending_pod(live.name, 0, now, **obstacle)])
+        yield Sight(generation, ObservedGeneration(generation, stuck), seconds=1000)
+    yield Sight(toggled, ObservedGeneration(toggled, see_children(working)))
+    yield Sight(generation, ObservedGeneration(generation, see_children(working)), seconds=_DEADLINE_SECONDS + 1)
+
+
+def _see_live(name: str, step: str, size: int, now: datetime) -> Iterator[tuple[ObservedJob, tuple[ObservedPod, ...]]]:
+    ended, long_ago = now - timedelta(seconds=1), now - timedelta(seconds=1000)
+    yield build_job(name, step, size, now), (build_pod(name, 0, now),)
+    for obstacle in ({}, *OBSTACLES):
+        yield build_job(name, step, size, now), (build_pending_pod(name, 0, now, **obstacle),)
+    done: dict[str, Any] = {"is_complete": True, "finished": long_ago}
+    for report in _see_reports(step, now):
+        pods = tuple(build_ended_pod(name, index, ended, 0, report=report) for index in range(size))
+        yield build_job(name, step, size, now, **done, completed_indexes="0-1" if size > 1 else "0"), pods
+    reason = "FailedIndexes" if step == "render" else "BackoffLimitExceeded"
+    failed: dict[str, Any] = {"is_failed": True, "finished": long_ago, "failure_reason": reason}
+    failure = Failure(reason="BadData", message="no column text", exit_code=65)
+    for report in (None, Report(step=step, time=now, failure=failure)):
+        pod = build_ended_pod(name, 0, ended, 65, report=report)
+        yield build_job(name, step, size, now, **failed, failed_indexes="0"), (pod,)
+
+
+def _see_reports(step: str, now: datetime) -> Iterator[Report | None]:
+    """What a step that succeeded reports; a plan may have no rows, and a report may be lost."""
+    yield None
+    if step == "plan":
+        for shards in (0, _SHARDS):
+            plan = PlanReport.model_validate({"revision": "r", "digest": "d", "splits": [], "shards": shards})
+            yield Report(step="plan", time=now, plan=plan)
+    if step == "publish":
+        fields = {"uri": "pvc://data/pages", "revision": "r", "rows": 1, "pages": 1, "bytes": 1, "manifestSha256": "0"}
+        yield Report(step="publish", time=now, publish=PublishReport.model_validate(fields))
