@@ -1,6 +1,7 @@
 """Everything that may be seen of a TrainingRun, for `lives.walk`."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
@@ -149,5 +150,6 @@ def _see_ends(job: str, now: datetime) -> Iterator[tuple[ObservedJob, tuple[Obse
         failure = Failure(reason="NonFiniteLoss", message="loss is nan", exit_code=1, step=7)
         yield seen, (build_ended_pod(job, 0, now, 1, report=Report(step="train", time=now, failure=failure)),)
         yield seen, ()
+        yield replace(seen, failure_message="a pod has condition DisruptionTarget"), ()
     done = build_job(job, "train", 2, now, is_complete=True, finished=now - timedelta(seconds=1000))
     yield done, tuple(build_ended_pod(job, index, now, 0) for index in range(2))

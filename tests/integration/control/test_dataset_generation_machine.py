@@ -13,6 +13,7 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.object_store import WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
+from integration.control.drawn_lives import check_is_drawn
 from support.builders import a_dataset_generation
 from support.cluster_faults import LaggingView, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
 from support.controller import Controller
@@ -40,6 +41,7 @@ class Watcher:
 
     def _check_status(self, new: DatasetGenerationStatus) -> None:
         old = self.status
+        check_is_drawn("DatasetGeneration", old, new)
         if is_true(old.conditions, ConditionType.COMPLETE) or is_true(old.conditions, ConditionType.FAILED):
             assert (new.state, new.completion_time, new.jobs) == (old.state, old.completion_time, old.jobs)
         if old.plan is not None:

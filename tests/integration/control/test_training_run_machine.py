@@ -16,6 +16,7 @@ from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.object_store import WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.control.crashing_cluster import Crash, CrashingCluster
+from integration.control.drawn_lives import check_is_drawn
 from support.builders import a_training_run
 from support.cluster_faults import (
     EVICTED,
@@ -58,6 +59,7 @@ class Watcher:
 
     def _check_status(self, new: TrainingRunStatus) -> None:
         old = self.status
+        check_is_drawn("TrainingRun", old, new)
         if is_true(old.conditions, ConditionType.COMPLETE) or is_true(old.conditions, ConditionType.FAILED):
             assert (new.state, new.completion_time, new.attempts) == (old.state, old.completion_time, old.attempts)
         if old.start_time is not None:
