@@ -1,4 +1,6 @@
-"""The contract: resources, conditions, labels, workload documents, reports, exit codes, and the CRD generator.
+"""The contract between users, the operator and the containers.
 
-What does not belong here: kopf, a Kubernetes client, any I/O, anything that only one side needs.
+It holds the resources (`v1alpha1`, `kinds`), what they carry (`conditions`, `reasons`, `labels`), what operator and
+containers pass to each other (`workload`, `report`, `errors`, `exit_codes`), and the CRDs built from it (`crd`).
+Not here: I/O, kopf, a Kubernetes client, and code that only the operator or only a container needs.
 """

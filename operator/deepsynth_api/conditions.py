@@ -1,4 +1,4 @@
-"""Condition types, and how they are read and written. Conditions are the authority on a resource's state."""
+"""Types of conditions, and how to read and write them. The conditions define what state a resource is in."""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -14,9 +14,9 @@ class ConditionType(StrEnum):
     DATASET_READY = "DatasetReady"
     PUBLISHED = "Published"
     RECONCILING = "Reconciling"
-    """kstatus: True only until the resource is accepted and its first child or wait exists."""
+    """For kstatus: True until the resource is accepted: its first child exists, or it waits for an input."""
     STALLED = "Stalled"
-    """kstatus: True when the resource failed."""
+    """For kstatus: True when the resource has failed."""
 
 
 def find_condition(conditions: Iterable[Condition], kind: ConditionType) -> Condition | None:
@@ -29,13 +29,13 @@ def is_true(conditions: Iterable[Condition], kind: ConditionType) -> bool:
 
 
 def is_false(conditions: Iterable[Condition], kind: ConditionType) -> bool:
-    """Whether it is known not to hold: Unknown and not yet set are neither true nor false."""
+    """Whether the condition is False. One that is Unknown or not set is neither true nor false."""
     condition = find_condition(conditions, kind)
     return condition is not None and condition.status == "False"
 
 
 def set_condition(conditions: list[Condition], new: Condition) -> list[Condition]:
-    """`conditions` with `new` in its place. lastTransitionTime stays while the status stays."""
+    """`conditions` with `new` added, or in place of the old one. lastTransitionTime changes only with the status."""
     old = find_condition(conditions, ConditionType(new.type))
     if old is None:
         return [*conditions, new]
@@ -47,7 +47,7 @@ def set_condition(conditions: list[Condition], new: Condition) -> list[Condition
 def build_condition(
     kind: ConditionType, status: bool | None, reason: str, message: str, *, now: datetime, generation: int
 ) -> Condition:
-    """A condition seen at `now`; status None means Unknown."""
+    """A condition whose status changed at `now`. A status of None means Unknown."""
     word = {True: "True", False: "False", None: "Unknown"}[status]
     return Condition.model_validate(
         {

@@ -1,11 +1,11 @@
-"""Errors a workload ends with. Each knows its exit code and the reason that stands on the resource.
+"""Errors that end a workload. Each class has an exit code and a default reason, which the resource shows.
 
 WorkloadError
   ConfigurationError   64  the document or the environment is wrong
   DataError            65  the dataset cannot be used
-  PeerLostError        69  another node or attempt is the cause
-  InternalError        70  a check of our own failed
-  TemporaryError       75  worth another try
+  PeerLostError        69  another node or another attempt is the cause
+  InternalError        70  a defect: an internal check failed
+  TemporaryError       75  another attempt may succeed
 """
 
 from typing import ClassVar
@@ -15,10 +15,10 @@ from deepsynth_api.reasons import Reason
 
 
 class WorkloadError(Exception):
-    """Base of everything a user is shown without a traceback.
+    """Base of the errors that a user sees without a traceback.
 
     message: one sentence that names the field, file or host, and the remedy.
-    reason: CamelCase word for the condition; the class gives the default.
+    reason: a member of `Reason`, such as Reason.MISSING_COLUMN; default: that of the class.
     """
 
     exit_code: ClassVar[ExitCode] = ExitCode.INTERNAL
@@ -30,7 +30,7 @@ class WorkloadError(Exception):
         self.reason = reason or self.default_reason
 
     def __reduce__(self) -> tuple[object, ...]:
-        """Keep the reason when the error crosses a process boundary."""
+        """Keep the reason when the error is pickled, to cross a process boundary."""
         return _rebuild, (type(self), self.message, self.reason)
 
 

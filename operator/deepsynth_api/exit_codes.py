@@ -1,6 +1,6 @@
-"""Exit codes: the contract between the containers, the Job's podFailurePolicy and the controller.
+"""Exit codes of the containers. The Job's podFailurePolicy and the operator act on them.
 
-The values follow sysexits.h where it has a word for the case; 79 is the first free one above it.
+The values are those of sysexits.h where it has one for the case. 79 is the first free value above its range.
 """
 
 from enum import IntEnum
@@ -10,22 +10,22 @@ from typing import Final
 class ExitCode(IntEnum):
     DONE = 0
     BAD_CONFIGURATION = 64
-    """A field, a URI, a missing Secret key: the same document fails again, so it is never retried."""
+    """A wrong field or URI, or a missing key of a Secret. Never retried, because it would fail again."""
     BAD_DATA = 65
-    """The dataset is empty, lacks a column or is damaged: never retried."""
+    """The dataset is empty, damaged or lacks a column. Never retried, because it would fail again."""
     PEER_LOST = 69
-    """Another node went away or a later attempt took over. Never the root cause of a failure."""
+    """Another node is gone, or a later attempt took over. Never the root cause of a failure."""
     INTERNAL = 70
-    """A check of our own failed: a defect, so it is never retried."""
+    """An internal check failed, which is a defect. Never retried."""
     TRY_AGAIN = 75
-    """The Hub, the network or a disk did not answer: worth another attempt."""
+    """The Hub, the network or a disk did not answer. Another attempt may succeed."""
     HUNG = 79
-    """The launcher found its workers without a heartbeat."""
+    """The launcher stopped workers that sent no heartbeat."""
     OUT_OF_MEMORY = 137
-    """SIGKILL; the pod's reason OOMKilled tells it from a deletion."""
+    """SIGKILL: out of memory if the container's reason is OOMKilled, otherwise a deletion."""
     STOPPED = 143
-    """SIGTERM, after saving."""
+    """SIGTERM, after the work was saved."""
 
 
 PERMANENT: Final = (ExitCode.BAD_CONFIGURATION, ExitCode.BAD_DATA, ExitCode.INTERNAL)
-"""Exit codes that no further attempt can mend."""
+"""Exit codes after which another attempt would fail in the same way."""

@@ -1,4 +1,4 @@
-"""Labels and annotations on children. Users' own objects get none."""
+"""Labels and annotations of the children. The operator puts none on objects of users."""
 
 from typing import Final
 
@@ -13,18 +13,18 @@ OPERATOR_NAME: Final = "deepsynth-operator"
 OWNER_UID: Final = f"{GROUP}/owner-uid"
 OWNER_KIND: Final = f"{GROUP}/owner-kind"
 OWNER_NAME_ANNOTATION: Final = f"{GROUP}/owner-name"
-"""An annotation, because a resource's name may be longer than a label."""
+"""An annotation, because the name of a resource can be longer than the value of a label."""
 STEP: Final = f"{GROUP}/step"
 ATTEMPT: Final = f"{GROUP}/attempt"
 
 QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
 QUEUE_PRIORITY_CLASS: Final = "kueue.x-k8s.io/priority-class"
 CARRIED_LABELS: Final = (QUEUE_NAME, QUEUE_PRIORITY_CLASS)
-"""Labels that go from the resource to its Jobs: Kueue queues the Jobs."""
+"""Labels that are copied from a resource to its Jobs, because Kueue queues Jobs."""
 
 
 def build_labels(resource: Resource, step: str) -> dict[str, str]:
-    """Labels of every child of `resource` that does `step` (plan, render, publish or train)."""
+    """Labels of a child of `resource` for one step: plan, render, publish or train."""
     carried: dict[str, str] = {
         key: resource.metadata.labels[key] for key in CARRIED_LABELS if key in resource.metadata.labels
     }

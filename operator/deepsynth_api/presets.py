@@ -1,6 +1,6 @@
-"""spec.preset: where the well-known summarisation datasets are and what their columns are called.
+"""spec.preset: the sources and columns of well-known summarization datasets.
 
-Script-based sets (mlsum, samsum, arxiv, pubmed) are read through the Hub's parquet conversion.
+Datasets that are scripts on the Hub (mlsum, samsum, arxiv, pubmed) are read from the Hub's own conversion to parquet.
 """
 
 from typing import Final
@@ -24,7 +24,7 @@ PRESETS: Final[dict[PresetName, Source]] = {
     "mlsum_fr": _source("reciTAL/mlsum", "fr", "text", "summary"),
     "mlsum_es": _source("reciTAL/mlsum", "es", "text", "summary"),
     "mlsum_de": _source("reciTAL/mlsum", "de", "text", "summary"),
-    # ca_test holds Californian bills, another distribution than the US train split.
+    # Without the split ca_test: bills of California differ from the US bills of train.
     "billsum": _source("FiscalNote/billsum", None, "text", "summary", "train", "test"),
     "samsum": _source("knkarthick/samsum", None, "dialogue", "summary"),
     "arxiv": _source("ccdv/arxiv-summarization", "document", "article", "abstract"),
@@ -33,7 +33,7 @@ PRESETS: Final[dict[PresetName, Source]] = {
 
 
 def resolve_source(preset: PresetName | None, source: Source | None) -> Source:
-    """The source a spec means. Raises ValueError unless exactly one of preset and source is set."""
+    """The source of a spec. Raises ValueError unless exactly one of preset and source is set."""
     if preset is not None and source is None:
         return PRESETS[preset]
     if source is not None and preset is None:

@@ -1,7 +1,7 @@
-"""What a container tells the controller: the answer of GET /report and the termination message.
+"""What a container reports to the operator: the answer to GET /report, and the termination message at its end.
 
-The kubelet keeps the last 4,096 bytes of a termination message, so `fit_report` shortens a report field by field
-until it fits 3,500 bytes. A message that does not parse is shown as plain text.
+The kubelet cuts a termination message at 4,096 bytes, so `fit_report` shortens a report field by field until it fits
+into 3,500. A termination message that is not a report is shown as plain text.
 """
 
 import math
@@ -17,20 +17,20 @@ from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricV
 
 TERMINATION_MESSAGE_BYTES: Final = 3500
 REPORT_BYTES: Final = 65_536
-"""Most bytes the controller reads from GET /report."""
+"""Maximum size of an answer to GET /report; the operator ignores a longer one."""
 
-_EARLIEST_YEAR: Final = 1970
-_LATEST_YEAR: Final = 9000
-_LARGEST_NUMBER: Final = 2**62
-"""Far above any count of bytes, and within the API's integers."""
-_LONGEST_TEXT: Final = 16_384
+_MIN_YEAR: Final = 1970
+_MAX_YEAR: Final = 9000
+_MAX_NUMBER: Final = 2**62
+"""Above any real count of bytes, and within the 64-bit integers of the API."""
+_MAX_TEXT_CHARACTERS: Final = 16_384
 
-Step = Literal["plan", "render", "publish", "train"]
+StepName = Literal["plan", "render", "publish", "train"]
 Phase = Literal["download", "start", "step", "evaluate", "save", "publish", "done"]
 
 
 class Failure(ApiModel):
-    """Why a container ended: the root cause, not a consequence of it."""
+    """Why a container failed: the root cause, not its consequences."""
 
     reason: str
     message: str
@@ -45,7 +45,7 @@ class Failure(ApiModel):
 class PlanReport(ApiModel):
     revision: str = ""
     digest: str = ""
-    """Empty until there is a plan."""
+    """Empty until the plan is made."""
     splits: list[PlannedSplit] = Field(default_factory=list)
     shards: int = 0
     rows_read: int = 0
@@ -54,7 +54,7 @@ class PlanReport(ApiModel):
 
 
 class RenderReport(ApiModel):
-    """Of one shard."""
+    """Progress of one shard."""
 
     shard: int
     documents_total: int = 0
@@ -97,37 +97,37 @@ class TrainReport(ApiModel):
     download_bytes_total: int | None = None
     resumed_from_step: int | None = None
     datasets: list[PinnedDataset] = Field(default_factory=list)
-    """With the revisions that are read: branches and folders resolved."""
+    """With the revisions that are read: branches and folders are resolved to commits and digests."""
     saved_step: int | None = None
-    """Newest step that is in a complete checkpoint."""
+    """Newest step in a complete checkpoint."""
     checkpoints: list[CheckpointStatus] = Field(default_factory=list)
     """Newest first."""
     best_checkpoint: CheckpointStatus | None = None
     metrics: list[MetricValue] = Field(default_factory=list)
     dropped: list[DroppedRows] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
-    """Such as a damaged checkpoint that was passed over."""
+    """What a user should know, such as a damaged checkpoint that was skipped."""
     output: ModelOutput | None = None
     """The final model, once it is written."""
 
 
 class Report(ApiModel):
-    """One container's view of itself."""
+    """What one container says about itself: the part of its step, and its failure if it failed."""
 
-    step: Step
+    step: StepName
     time: Time
     plan: PlanReport | None = None
     render: RenderReport | None = None
     publish: PublishReport | None = None
     train: TrainReport | None = None
     failure: Failure | None = None
-    previous: Annotated[Failure | None, Field(description="Root cause of the attempt before.")] = None
+    previous: Annotated[Failure | None, Field(description="Root cause of the previous attempt's failure.")] = None
 
 
 def parse_report(text: str | bytes) -> Report | None:
-    """Parse a report that came from a pod. None for anything that is not one: pods run code of users.
+    """Parse a report that came from a pod. Returns None if it is not a valid report, because pods run code of users.
 
-    Nor is one with a number or a time that no computation and no status could hold.
+    A report is also invalid if a number or a time in it is too large for the computations or for the status.
     """
     if len(text) > REPORT_BYTES:
         return None
@@ -140,14 +140,14 @@ def parse_report(text: str | bytes) -> Report | None:
 
 def _is_sane(value: object) -> bool:
     if isinstance(value, datetime):
-        return value.tzinfo is not None and _EARLIEST_YEAR <= value.year <= _LATEST_YEAR
+        return value.tzinfo is not None and _MIN_YEAR <= value.year <= _MAX_YEAR
     if isinstance(value, str):
-        return len(value) <= _LONGEST_TEXT
-    return not isinstance(value, (int, float)) or (math.isfinite(value) and abs(value) <= _LARGEST_NUMBER)
+        return len(value) <= _MAX_TEXT_CHARACTERS
+    return not isinstance(value, (int, float)) or (math.isfinite(value) and abs(value) <= _MAX_NUMBER)
 
 
 def _list_values(item: object) -> Iterator[object]:
-    """Every scalar in `item`, however deep."""
+    """Every scalar in `item`, at any depth."""
     if isinstance(item, ApiModel):
         item = list(item.__dict__.values())
     if isinstance(item, list):
@@ -162,7 +162,7 @@ def _size(report: Report) -> int:
 
 
 def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
-    """JSON of `report` in at most `limit` bytes: long lists and messages give way first, counts never."""
+    """`report` as JSON of at most `limit` bytes. Long lists and messages are shortened first, counts never."""
     shortened = report
     for shorten in (_shorten_checkpoints, _shorten_notes, _shorten_messages, _drop_metrics):
         if _size(shortened) <= limit:

@@ -1,7 +1,7 @@
-"""What the operator and the containers agree on: the documents, their paths and the names of environment variables.
+"""What the operator passes to the containers: workload documents, their paths, and environment variables.
 
-One document per Job in an immutable ConfigMap; the container parses the very type that wrote it. Unknown fields are
-refused: operator and image of different versions must not misread each other.
+Each Job has one document, in an immutable ConfigMap. The operator writes it and the container parses it with the same
+type. Unknown fields are an error, so that an operator and an image of different versions fail at once.
 """
 
 import hashlib
@@ -46,12 +46,12 @@ RESERVED_VARIABLES: Final = frozenset(
 
 
 def is_reserved_variable(name: str) -> bool:
-    """Whether spec.template.env may not set this name: the launcher sets it."""
+    """Whether the launcher sets this variable, so that spec.template.env must not."""
     return name in RESERVED_VARIABLES or name.startswith(RESERVED_PREFIXES)
 
 
 class Workload(ApiModel):
-    """Base of the documents."""
+    """Base of the workload documents."""
 
     version: Literal["v1alpha1"] = "v1alpha1"
     name: Annotated[str, Field(description="Name of the resource.")]
@@ -60,9 +60,9 @@ class Workload(ApiModel):
 
     @classmethod
     def parse(cls, text: str | bytes) -> Self:
-        """Parse the document of a container.
+        """Parse a container's document.
 
-        Raises ConfigurationError when it does not fit the type: the image and the operator differ in version.
+        Raises ConfigurationError if it does not match the type: image and operator are of different versions.
         """
         try:
             workload = cls.model_validate_json(text)
@@ -76,7 +76,7 @@ class Workload(ApiModel):
         return workload
 
     def to_json(self) -> str:
-        """The document as the ConfigMap holds it: stable, so that equal documents are equal bytes."""
+        """The document for the ConfigMap. Equal documents give equal bytes."""
         return self.model_dump_json(by_alias=True, exclude_none=True, indent=2)
 
 
@@ -84,7 +84,7 @@ _REMEDY: Final = "use an image of the operator's own version"
 
 
 def _find_unknown(given: Any, known: Any, path: str = "") -> str | None:
-    """Path of the first field of `given` that the type did not take up, None where all are known."""
+    """Path of the first field in `given` that the type does not know; None if it knows all."""
     if isinstance(given, list) and isinstance(known, list):
         found = (_find_unknown(*pair, f"{path}[{index}]") for index, pair in enumerate(zip(given, known, strict=True)))
         return next(filter(None, found), None)
@@ -99,7 +99,7 @@ def _find_unknown(given: Any, known: Any, path: str = "") -> str | None:
 
 
 class PlanReference(ApiModel):
-    """The plan that render and publish follow."""
+    """The plan that the steps render and publish work from."""
 
     digest: str
     revision: str
@@ -107,7 +107,7 @@ class PlanReference(ApiModel):
 
 
 class RenderWorkload(Workload, RenderingSettings):
-    """For the steps plan, render and publish. `plan` is empty for the plan step itself."""
+    """Document of the steps plan, render and publish. The plan step itself has no `plan`."""
 
     kind: Literal["Render"] = "Render"
     source: Source
@@ -116,30 +116,30 @@ class RenderWorkload(Workload, RenderingSettings):
 
 
 class WorkloadDataset(DatasetSplits):
-    """A dataset with everything resolved."""
+    """A dataset whose URI and revision are resolved."""
 
     uri: str
     revision: str | None = None
 
 
 class TrainWorkload(Workload, TrainingSettings):
-    """For one attempt of a training run."""
+    """Document of one attempt of a TrainingRun."""
 
     kind: Literal["Train"] = "Train"
     datasets: list[WorkloadDataset]
     num_nodes: int
     num_proc_per_node: int
-    attempt: Annotated[int, Field(ge=1, description="Number of the attempt; owns the checkpoint folder.")]
+    attempt: Annotated[int, Field(ge=1, description="Number of the attempt, which owns the checkpoint folder.")]
     fingerprint: Annotated[
         str,
-        Field(description="sha256 of what training depends on: equal fingerprints may share checkpoints."),
+        Field(description="sha256 of all that training depends on. Runs with the same one can share checkpoints."),
     ]
     output_uri: Annotated[str, Field(description="Folder of the final model.")]
-    cache_bytes: Annotated[int | None, Field(description="Room for the dataset, bytes.")] = None
+    cache_bytes: Annotated[int | None, Field(description="Size of the dataset cache, in bytes.")] = None
 
 
 def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDataset]) -> str:
-    """sha256 over what the trained weights depend on; where and how often is saved is not part of it."""
+    """sha256 of all settings that the trained weights depend on, so not of where and how often a run saves."""
     document: dict[str, Any] = settings.to_dict()
     for field in ("checkpoint", "publish", "tracking", "hangTimeoutSeconds"):
         document.pop(field, None)

@@ -1,4 +1,4 @@
-"""From the pydantic resources to the CRDs: the schema, the CEL rules on it, and the generated files.
+"""The CustomResourceDefinitions, generated from the pydantic resources: schema, CEL rules and files.
 
-Rules that the API server checks belong here. Types and their field descriptions are in `v1alpha1`.
+Rules that the API server checks belong here. Types and the descriptions of their fields are in `v1alpha1`.
 """

@@ -1,9 +1,9 @@
-"""The files that hold the CustomResourceDefinitions: crds/, and the chart's templates.
+"""The files with the CustomResourceDefinitions: crds/, and the templates of the chart.
 
     python -m deepsynth_api.crd.files --write .     write them below the project's root
-    python -m deepsynth_api.crd.files --check .     fail when they differ from the types
+    python -m deepsynth_api.crd.files --check .     fail if they are out of date
 
-Helm never upgrades what lies in a chart's own crds/ folder, so the chart has them as templates.
+The chart has them as templates, because Helm never upgrades the files in a chart's own crds/ folder.
 """
 
 import argparse
@@ -28,19 +28,19 @@ metadata:
 
 
 class _PlainDumper(yaml.SafeDumper):
-    """Writes equal lists out twice: anchors are hard to read and some tools refuse them."""
+    """Repeats equal lists instead of using YAML anchors, which are hard to read and which some tools reject."""
 
     def ignore_aliases(self, data: Any) -> bool:  # noqa: ARG002 - the base class fixes the signature
         return True
 
 
 def render_crd(kind: str) -> str:
-    """The manifest's text."""
+    """The manifest of a CRD as YAML."""
     return HEADER + yaml.dump(build_crd(kind), Dumper=_PlainDumper, sort_keys=False, width=120)
 
 
 def render_chart_crd(kind: str) -> str:
-    """The template that Helm renders to the manifest, with the release's labels and the keep policy."""
+    """The Helm template of a CRD, which adds the labels of the release and the policy to keep the CRD."""
     text = render_crd(kind).replace("{{", '{{ "{{" }}').replace(_METADATA, _CHART_METADATA, 1)
     return f"{{{{- if .Values.crds.enabled }}}}\n{text}{{{{- end }}}}\n"
 
@@ -65,7 +65,7 @@ def write_files(root: Path) -> None:
 
 
 def find_drift(root: Path) -> list[str]:
-    """Files that differ from the types, and manifests in their folders that no type has."""
+    """Files that are out of date, and manifests in their folders that belong to no kind."""
     expected = build_files()
     present = {path.relative_to(root) for folder in (CRDS, CHART_CRDS) for path in (root / folder).glob("*.yaml")}
     changed = {path for path, text in expected.items() if not _holds(root / path, text)}
@@ -80,7 +80,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m deepsynth_api.crd.files", description="Write or check the CRDs.")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", type=Path, metavar="ROOT", help="write the files below the project's root")
-    action.add_argument("--check", type=Path, metavar="ROOT", help="fail when the files differ from the types")
+    action.add_argument("--check", type=Path, metavar="ROOT", help="fail if the files are out of date")
     chosen = parser.parse_args(arguments)
     if chosen.write:
         write_files(chosen.write)

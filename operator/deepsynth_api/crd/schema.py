@@ -1,7 +1,12 @@
-"""The CustomResourceDefinitions, made from the types. crd_files.py writes them down.
+"""Builds the CustomResourceDefinitions from the pydantic models. `files.py` writes them to disk.
 
-Pydantic's JSON schema becomes a structural schema: references inlined, nullable unions made plain, titles and empty
-defaults dropped, integers bounded, quantities int-or-string, patterns and cross-field rules written as CEL.
+Pydantic's JSON schema is rewritten into a structural schema, which is all that a CRD may contain:
+
+    $ref                        the definition itself, inlined
+    anyOf: [string, null]       string, not required
+    title, empty default        dropped
+    integer, string, array      with an upper bound
+    pattern                     a CEL rule with a readable message
 """
 
 from typing import Any, Final
@@ -16,7 +21,7 @@ from deepsynth_api.kinds import API_VERSION, GROUP, KINDS, VERSION
 from deepsynth_api.v1alpha1.patterns import REMEDY
 
 NEW_STATUS: Final = {"observedGeneration": -1}
-"""The status of a resource that no controller has seen: kstatus must not take it for done."""
+"""Status of a resource that the operator has not seen yet, so that kstatus does not consider it complete."""
 MAX_ITEMS: Final = 64
 MAX_PROPERTIES: Final = 64
 MAX_LENGTH: Final = 4096
@@ -61,7 +66,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
 
 
 def build_crd(kind: str) -> Schema:
-    """The CustomResourceDefinition of DatasetGeneration or TrainingRun as a plain dict."""
+    """The CustomResourceDefinition of a kind, DatasetGeneration or TrainingRun, as a dict."""
     names = KINDS[kind]
     return {
         "apiVersion": "apiextensions.k8s.io/v1",
@@ -108,7 +113,7 @@ def build_schema(kind: str) -> Schema:
     schema["required"] = ["spec"]
     _bound(properties["spec"])
     _explain_patterns(properties["spec"])
-    _tell_defaults(properties["spec"])
+    _append_defaults(properties["spec"])
     immutable = [
         build_immutability_rule(field, kind)
         for field in properties["spec"]["properties"]
@@ -164,7 +169,7 @@ def _drop_noise(node: Schema) -> Schema:
 
 
 def _bound(node: Schema) -> None:
-    """Give everything a bound: without, CEL rules are too costly for the API server, and seconds overflow a time."""
+    """Give every node an upper bound: unbounded nodes make CEL rules too costly, and huge seconds overflow a time."""
     match node.get("type"):
         case "array":
             node.setdefault("maxItems", MAX_ITEMS)
@@ -182,7 +187,7 @@ def _bound(node: Schema) -> None:
 
 
 def _explain_patterns(node: Schema) -> None:
-    """Make each pattern a CEL rule with its remedy: the API server would show the bare pattern."""
+    """Replace each pattern by a CEL rule with a message, because the API server would show only the pattern."""
     if "pattern" in node:
         pattern = node.pop("pattern").replace("\\", "\\\\")
         rule = {"rule": f"self.matches('{pattern}')", "message": node.pop(REMEDY)}
@@ -193,14 +198,14 @@ def _explain_patterns(node: Schema) -> None:
             _explain_patterns(child)
 
 
-def _tell_defaults(node: Schema) -> None:
-    """Add each default to its description: `kubectl explain` does not show it."""
+def _append_defaults(node: Schema) -> None:
+    """Add each default to its description, because `kubectl explain` does not show defaults."""
     for child in node.get("properties", {}).values():
         if "default" in child:
             child["description"] = f"{child['description']} Default: {_format_default(child['default'])}."
-        _tell_defaults(child)
+        _append_defaults(child)
     if "items" in node:
-        _tell_defaults(node["items"])
+        _append_defaults(node["items"])
 
 
 def _format_default(value: Any) -> str:

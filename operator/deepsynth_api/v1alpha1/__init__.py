@@ -1,4 +1,8 @@
-"""The resources of group deepsynth.io, version v1alpha1. Types only: no I/O, no kopf, no Kubernetes client."""
+"""The resources of deepsynth.io/v1alpha1 as pydantic models: spec and status of DatasetGeneration and TrainingRun.
+
+Only types with their defaults, limits and descriptions belong here. Descriptions become the CRDs, which
+`kubectl explain` shows. Rules over several fields are in `crd/rules.py`.
+"""
 
 from deepsynth_api.v1alpha1.base import ApiModel, Condition, ObjectMeta, SecretReference
 from deepsynth_api.v1alpha1.dataset_generation import DatasetGeneration, DatasetGenerationSpec

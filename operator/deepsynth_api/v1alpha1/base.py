@@ -1,4 +1,4 @@
-"""What both kinds share: the base model, metadata, conditions, references and the scalar types of the API."""
+"""What both kinds share: the base model, metadata, conditions, references and scalar types."""
 
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final, Literal, Self
@@ -10,16 +10,16 @@ from deepsynth_api.v1alpha1.patterns import ObjectName
 
 
 class ApiModel(BaseModel):
-    """camelCase on the wire, snake_case in Python. Unknown fields are ignored, as the API server prunes them."""
+    """camelCase in JSON, snake_case in Python. Unknown fields are ignored, as the API server drops them."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
     def to_dict(self) -> dict[str, Any]:
-        """JSON-ready dict in camelCase, without the fields that are not set."""
+        """A dict for JSON, in camelCase and without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
 
     def updated(self, **changes: Any) -> Self:
-        """A copy with these fields changed. Raises TypeError for a field that does not exist, unlike model_copy."""
+        """A copy with these fields changed. Unlike model_copy, it raises TypeError for a field that does not exist."""
         if unknown := changes.keys() - type(self).model_fields.keys():
             raise TypeError(f"{type(self).__name__} has no field {', '.join(sorted(unknown))}")
         return self.model_copy(update=changes)
@@ -46,7 +46,7 @@ ConditionStatus = Literal["True", "False", "Unknown"]
 
 
 class Condition(ApiModel):
-    """One observation of the resource's state, in the form of metav1.Condition."""
+    """One aspect of the resource's state, in the form of metav1.Condition."""
 
     type: Annotated[str, Field(description="Name of the condition, such as Complete, Failed or Suspended.")]
     status: Annotated[ConditionStatus, Field(description="Whether the condition holds: True, False or Unknown.")]
@@ -73,7 +73,7 @@ class SecretReference(ApiModel):
 
 
 class ObjectMeta(ApiModel):
-    """The part of metav1.ObjectMeta that the controller reads."""
+    """The part of metav1.ObjectMeta that the operator reads."""
 
     name: str
     namespace: str = "default"

@@ -3,13 +3,13 @@
 from typing import Any
 
 from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels
-from deepsynth_api.report import Step
+from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_api.workload import Workload
 from deepsynth_operator.manifests.volumes import DOCUMENT_KEY
 
 
-def build_metadata(resource: Resource, step: Step, name: str) -> dict[str, Any]:
+def build_metadata(resource: Resource, step: StepName, name: str) -> dict[str, Any]:
     """Labels that select the child, and the owner reference by which it is deleted together with its resource."""
     return {
         "name": name,
@@ -29,7 +29,7 @@ def build_metadata(resource: Resource, step: Step, name: str) -> dict[str, Any]:
     }
 
 
-def build_config_map(resource: Resource, step: Step, job: str, document: Workload) -> dict[str, Any]:
+def build_config_map(resource: Resource, step: StepName, job: str, document: Workload) -> dict[str, Any]:
     """Immutable, because a running pod must not see its document change."""
     return {
         "apiVersion": "v1",

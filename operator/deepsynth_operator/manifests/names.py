@@ -10,14 +10,14 @@ import hashlib
 import re
 from typing import Final
 
-from deepsynth_api.report import Step
+from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import Resource
 
 BASE_LENGTH: Final = 45
 _HASH_LENGTH: Final = 8
 
 
-def build_job_name(resource: Resource, step: Step, number: int) -> str:
+def build_job_name(resource: Resource, step: StepName, number: int) -> str:
     """Name of the Job, ConfigMap and Service of a step; `number` counts its Jobs from 1. Example: read-xsum-train-1.
 
     The step is part of the name because a TrainingRun and a DatasetGeneration may have the same name.

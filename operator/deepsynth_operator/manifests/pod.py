@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 from deepsynth_api.labels import CARRIED_LABELS, OWNER_NAME_ANNOTATION, build_labels
-from deepsynth_api.report import Step
+from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_api.v1alpha1.pod_template import PodTemplate, ResourceRequirements
 from deepsynth_api.workload import DOCUMENT_PATH, REPORT_PORT, TERMINATION_LOG_PATH
@@ -37,7 +37,7 @@ class Container:
 
 
 def build_pod_template(
-    resource: Resource, step: Step, container: Container, *, subdomain: str | None = None
+    resource: Resource, step: StepName, container: Container, *, subdomain: str | None = None
 ) -> dict[str, Any]:
     """spec.template of a Job."""
     template = resource.spec.template

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.report import Step
+from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import DatasetGeneration
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_api.workload import RenderWorkload
@@ -13,7 +13,7 @@ from deepsynth_operator.manifests.render_job import build_render_children, build
 from support.builders import ResourceBuilder, a_dataset_generation
 
 
-def a_job(step: Step) -> ChildJob:
+def a_job(step: StepName) -> ChildJob:
     job = {"step": step, "name": f"xsum-{step}-1", "startTime": "2026-01-02T03:04:05Z", "image": "cpu"}
     return ChildJob.model_validate(job)
 
@@ -22,7 +22,7 @@ def planned(shards: int = 7) -> dict[str, Any]:
     return {"revision": "r1", "digest": "d1", "splits": [], "shards": shards}
 
 
-def build_job(builder: ResourceBuilder[DatasetGeneration], step: Step) -> Any:
+def build_job(builder: ResourceBuilder[DatasetGeneration], step: StepName) -> Any:
     return build_render_children(builder.build(), a_job(step))[-1]
 
 
@@ -41,7 +41,7 @@ def test_a_new_plan_does_not_follow_the_old_one() -> None:
 
 
 @pytest.mark.parametrize(("step", "completions"), [("plan", 1), ("render", 7), ("publish", 1)])
-def test_only_rendering_has_a_pod_per_shard(step: Step, completions: int) -> None:
+def test_only_rendering_has_a_pod_per_shard(step: StepName, completions: int) -> None:
     spec = build_job(a_dataset_generation().with_status(plan=planned(7)), step)["spec"]
     assert (spec["completions"], spec["parallelism"]) == (completions, min(4, completions))
 
