@@ -1,4 +1,4 @@
-"""Resources that must not be stored. Whoever admits them, the API server or `deepsynth local`, says these words."""
+"""Invalid resources, with parts of the message that rejects them: by the API server and by `deepsynth local` alike."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -36,8 +36,8 @@ VALID: Final[Mapping[Kind, dict[str, Any]]] = {
 class BadSpec:
     """patch: merged into the valid resource of its kind; None removes a field, a list replaces one.
 
-    field: as it is named in the refusal. remedy: words of the refusal that say what would do.
-    has_started: the valid resource exists and has a startTime; the bad one is an update.
+    field: the field that the message names. remedy: part of the message that says what to do.
+    has_started: the valid resource exists and has a startTime; the invalid one is an update of it.
     """
 
     sentence: str
@@ -72,17 +72,17 @@ def a_generation(sentence: str, spec: Patch, path: str, remedy: str) -> BadSpec:
 
 
 def a_dataset(sentence: str, dataset: Patch, path: str, remedy: str) -> BadSpec:
-    """A run on this one dataset."""
+    """A run on a single dataset."""
     return a_run(sentence, {"datasets": [dataset]}, path, remedy)
 
 
 def a_template(sentence: str, template: Patch, path: str, remedy: str) -> BadSpec:
-    """A generation whose pods are to be like this."""
+    """A generation with these settings of its pods."""
     return a_generation(sentence, {"template": template}, f"spec.template.{path}", remedy)
 
 
 def a_change(sentence: str, kind: Kind, spec: Patch, path: str) -> BadSpec:
-    """Of a resource that has started."""
+    """A change of a resource that has started."""
     remedy = f"is immutable once the {kind} has started; create a new {kind} with another name"
     return BadSpec(sentence, kind, {"spec": spec}, path, remedy, has_started=True)
 

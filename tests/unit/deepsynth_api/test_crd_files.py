@@ -8,12 +8,14 @@ from deepsynth_api.crd.files import CHART_CRDS, CRDS, find_drift, main, render_c
 ROOT = Path(__file__).parents[3]
 
 
-def test_the_files_of_the_project_are_those_of_the_types() -> None:
+def test_the_files_in_the_project_are_up_to_date() -> None:
     assert find_drift(ROOT) == []
 
 
 @pytest.mark.parametrize("folder", [CRDS, CHART_CRDS])
-def test_check_names_the_file_that_drifted(folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_check_names_a_file_that_is_out_of_date(
+    folder: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_files(tmp_path)
     assert main(["--check", str(tmp_path)]) == 0
     drifted = tmp_path / folder / "deepsynth.io_trainingruns.yaml"
@@ -22,13 +24,13 @@ def test_check_names_the_file_that_drifted(folder: Path, tmp_path: Path, capsys:
     assert str(folder / drifted.name) in capsys.readouterr().err
 
 
-def test_check_names_a_manifest_whose_type_is_gone(tmp_path: Path) -> None:
+def test_check_names_a_manifest_of_an_unknown_kind(tmp_path: Path) -> None:
     write_files(tmp_path)
     (tmp_path / CRDS / "deepsynth.io_models.yaml").write_text("kind: CustomResourceDefinition\n")
     assert find_drift(tmp_path) == ["crds/deepsynth.io_models.yaml"]
 
 
-def test_braces_of_a_description_reach_the_cluster_through_helm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_helm_keeps_braces_in_a_description(monkeypatch: pytest.MonkeyPatch) -> None:
     """`{{` would begin an action of the template."""
     monkeypatch.setattr(
         crd_files, "render_crd", lambda kind: f"metadata:\n  name: {kind}\ndescription: '{{{{ it }}}}'\n"

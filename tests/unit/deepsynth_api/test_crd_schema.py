@@ -1,4 +1,4 @@
-"""The generated CRDs are structural schemas that the API server accepts and people can read."""
+"""The generated CRDs are structural schemas that the API server accepts."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -30,7 +30,7 @@ def spec_of(kind: str) -> Node:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_no_keyword_is_used_that_a_structural_schema_forbids(kind: str) -> None:
+def test_a_schema_uses_no_keyword_that_a_structural_schema_forbids(kind: str) -> None:
     forbidden = {"$ref", "$defs", "anyOf", "oneOf", "allOf", "const", "title", "exclusiveMinimum", "prefixItems"}
     for path, node in walk(build_schema(kind)):
         assert not forbidden & node.keys(), path
@@ -49,7 +49,7 @@ def test_no_spec_has_a_float(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_everything_a_rule_may_iterate_is_bounded(kind: str) -> None:
+def test_every_list_and_string_has_an_upper_bound(kind: str) -> None:
     for path, node in walk(spec_of(kind)):
         if node.get("type") == "array":
             assert "maxItems" in node, path
@@ -58,7 +58,7 @@ def test_everything_a_rule_may_iterate_is_bounded(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_every_spec_field_is_either_fixed_by_a_rule_or_may_change(kind: str) -> None:
+def test_every_field_of_a_spec_is_immutable_unless_it_may_change(kind: str) -> None:
     rules = build_schema(kind)["x-kubernetes-validations"]
     for field in spec_of(kind)["properties"]:
         fixed = any(f"spec.{field} is immutable" in rule["message"] for rule in rules)
@@ -66,12 +66,12 @@ def test_every_spec_field_is_either_fixed_by_a_rule_or_may_change(kind: str) -> 
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_new_resource_is_not_taken_for_done(kind: str) -> None:
+def test_a_new_resource_does_not_count_as_reconciled(kind: str) -> None:
     assert build_schema(kind)["properties"]["status"]["default"] == {"observedGeneration": -1}
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_columns_point_at_scalars_that_exist(kind: str) -> None:
+def test_every_printer_column_shows_an_existing_scalar(kind: str) -> None:
     version = build_crd(kind)["spec"]["versions"][0]
     schema = version["schema"]["openAPIV3Schema"]
     for column in version["additionalPrinterColumns"]:
@@ -84,7 +84,7 @@ def test_columns_point_at_scalars_that_exist(kind: str) -> None:
         assert node["type"] in {"string", "integer"}, column["name"]
 
 
-def test_training_runs_print_the_columns_of_the_readme() -> None:
+def test_the_readme_shows_the_columns_of_a_training_run() -> None:
     columns = build_crd("TrainingRun")["spec"]["versions"][0]["additionalPrinterColumns"]
     narrow = [column["name"].upper() for column in columns if column["priority"] == 0]
     assert narrow == ["STATE", "PROGRESS", "STEP", "LOSS", "ETA", "CHECKPOINT", "RESTARTS", "AGE"]

@@ -1,0 +1,57 @@
+from datetime import UTC, datetime
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from deepsynth_api.report import Failure, Report, TrainReport, fit_report, parse_report
+from deepsynth_api.v1alpha1 import CheckpointStatus
+
+NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+
+
+def build_full_report(checkpoints: int, text: str) -> Report:
+    entries = [
+        CheckpointStatus(step=step, uri=f"file:///checkpoints/step-{step}", time=NOW, sha256="0" * 64)
+        for step in range(checkpoints)
+    ]
+    failure = Failure(reason="Crashed", message=text, exit_code=1, rank=3, exception=text)
+    train = TrainReport(attempt=2, step=7, checkpoints=entries, notes=[text] * 5)
+    return Report(step="train", time=NOW, train=train, failure=failure, previous=failure)
+
+
+@settings(max_examples=50)
+@given(st.integers(0, 60), st.text(max_size=6000))
+def test_a_report_of_any_size_fits_the_termination_message(checkpoints: int, text: str) -> None:
+    message = fit_report(build_full_report(checkpoints, text))
+    assert len(message.encode()) <= 3500
+    parsed = parse_report(message)
+    assert parsed is not None
+    assert parsed.failure is not None
+    assert (parsed.failure.reason, parsed.failure.rank, parsed.failure.exit_code) == ("Crashed", 3, 1)
+
+
+def test_a_report_that_fits_is_not_shortened() -> None:
+    report = build_full_report(2, "short")
+    assert parse_report(fit_report(report)) == report
+
+
+@pytest.mark.parametrize("text", ["", "Traceback (most recent call last)", '{"step": "other"}', "[]", "x" * 70_000])
+def test_text_that_is_not_a_report_gives_none(text: str) -> None:
+    assert parse_report(text) is None
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        '"train": {"attempt": 1, "remainingSeconds": NaN}',
+        '"train": {"attempt": 1, "remainingSeconds": 1e999}',
+        '"train": {"attempt": 1, "step": 1000000000000000000000000000000}',
+        '"render": {"shard": 0, "pagesPerSecond": -Infinity}',
+        '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "9999-12-31T23:59:59-12:00"}]}',
+        '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "0001-01-01T00:00:00Z"}]}',
+        '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "2026-01-02T03:04:05"}]}',
+    ],
+)
+def test_a_report_with_a_number_or_a_time_out_of_range_gives_none(part: str) -> None:
+    assert parse_report(f'{{"step": "train", "time": "2026-01-02T03:04:05Z", {part}}}') is None
