@@ -30,7 +30,7 @@ class DatasetGenerationSpec(RenderingSettings):
         PresetName | None,
         Field(
             description=(
-                "Name of a well-known dataset, which stands for a source and its columns. Set exactly one of "
+                "Name of a well-known dataset, in place of a source and its columns. Set exactly one of "
                 "preset and source."
             )
         ),
