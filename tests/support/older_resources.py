@@ -1,6 +1,21 @@
-"""Resources as they were stored before a field got a default, a bound or a rule: they must load, change and end."""
+"""Resources as earlier versions stored them: they must load, and the controller must continue with them.
 
+OLDER_RESOURCES: minimal ones, from before a field had a default, a limit or a rule.
+load_recording: whole ones with their children, as recorded in tests/fixtures/older_resources.
+"""
+
+from pathlib import Path
 from typing import Any, Final
+
+import yaml
+
+RECORDINGS: Final = Path(__file__).parents[1] / "fixtures" / "older_resources"
+
+
+def load_recording(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:
+    """The resource, and the children that existed."""
+    resource, *children = yaml.safe_load_all((RECORDINGS / f"{name}.yaml").read_text(encoding="utf-8"))
+    return resource, children
 
 
 def _resource(kind: str, spec: dict[str, Any], status: dict[str, Any] | None = None) -> dict[str, Any]:
