@@ -1,4 +1,4 @@
-"""The controller at work on an in-memory cluster, driven by hand: time stands still until a test moves it."""
+"""The controller on an in-memory cluster, driven by a test: time only passes when the test moves it."""
 
 import asyncio
 import contextlib
@@ -22,7 +22,7 @@ SETTINGS = Settings(render_image="example/cpu:1", train_image="example/gpu:1")
 
 
 class Controller:
-    """A MemoryCluster with a scripted runner, and a reconcile that the test calls."""
+    """A MemoryCluster with a scripted runner. The test calls the reconcile."""
 
     def __init__(self, cluster_type: Callable[..., MemoryCluster] = MemoryCluster, **options: Any) -> None:
         self.clock = ManualClock()
@@ -47,7 +47,7 @@ class Controller:
         return delay
 
     def settle(self) -> None:
-        """Reconcile every resource until nothing changes any more at this time."""
+        """Reconcile every resource until nothing changes, without moving the clock."""
         for _ in range(50):
             before = self._changes
             for kind, name in list(self._list_resources()):
@@ -55,10 +55,10 @@ class Controller:
                     self.reconcile(kind, name)
             if self._changes == before:
                 return
-        raise AssertionError("the controller does not come to rest")
+        raise AssertionError("the controller keeps changing something")
 
     def advance(self, seconds: float, step: float = 5) -> None:
-        """Move time on in steps, with the controller at work."""
+        """Move the clock in steps, and reconcile after each."""
         end = self.clock.now() + timedelta(seconds=seconds)
         while self.clock.now() < end:
             self.clock.advance(min(step, (end - self.clock.now()).total_seconds()))

@@ -1,4 +1,4 @@
-"""What kstatus says of a custom resource, by its published rules: Flux, kpt and `kapply` wait by them.
+"""The status of a custom resource by the published rules of kstatus, which Flux, kpt and `kapply` wait for.
 
 In this order: being deleted; a generation that the controller has not seen; Reconciling and Stalled, the first that is
 True; Ready; and whatever tells none of these is taken for done.

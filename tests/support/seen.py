@@ -1,4 +1,4 @@
-"""What a controller may have seen, for tests of decisions: one run with one live attempt, its Job and its pods."""
+"""Observed values for tests of decisions: one run with one live attempt, its Job and its pods."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""The manifests have no field that the Kubernetes API does not have: it would be dropped without a word."""
+"""Every field of the manifests exists in the Kubernetes API, which would silently drop an unknown one."""
 
 from typing import Any
 
@@ -20,7 +20,7 @@ def test_every_field_is_known_to_the_api(name: str) -> None:
 
 
 def drop_empty(value: Any) -> Any:
-    """Without empty lists and objects, which the client may leave out."""
+    """Without empty lists and objects, which the client may omit."""
     if isinstance(value, dict):
         kept = {key: drop_empty(item) for key, item in value.items()}
         return {key: item for key, item in kept.items() if item not in ({}, [])}

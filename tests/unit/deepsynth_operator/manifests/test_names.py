@@ -1,4 +1,4 @@
-"""Names of children fit every place they reach, and no two resources share them."""
+"""Names of children are valid hostnames, and no two resources share them."""
 
 import re
 
@@ -29,7 +29,7 @@ def test_the_hostname_of_every_rank_is_a_dns_label(name: str, index: int, number
     assert HOSTNAME.fullmatch(hostname)
 
 
-def test_a_name_that_fits_stays_as_it_is() -> None:
+def test_a_name_that_fits_is_not_changed() -> None:
     assert build_base_name("read-xsum", "uid") == "read-xsum"
 
 
@@ -39,7 +39,7 @@ def test_a_name_that_is_changed_depends_on_the_uid(name: str) -> None:
     assert build_base_name(name, "one") == build_base_name(name, "one")
 
 
-def test_a_run_and_a_generation_of_one_name_have_other_children() -> None:
+def test_a_run_and_a_generation_of_the_same_name_have_different_children() -> None:
     run, generation = a_training_run("same").build(), a_dataset_generation("same").build()
     assert build_job_name(run, "train", 1) != build_job_name(generation, "plan", 1)
 

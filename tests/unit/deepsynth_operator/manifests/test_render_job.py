@@ -1,4 +1,4 @@
-"""What the steps of a DatasetGeneration hold, and what cannot become a Job."""
+"""Documents and Jobs of the steps of a DatasetGeneration, and the specs that cannot become a Job."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ def build_job(builder: ResourceBuilder[DatasetGeneration], step: StepName) -> An
     return build_render_children(builder.build(), a_job(step))[-1]
 
 
-def test_the_container_reads_the_very_document_that_was_built() -> None:
+def test_the_document_survives_the_config_map_unchanged() -> None:
     generation = a_dataset_generation().with_status(plan=planned()).build()
     config_map = build_render_children(generation, a_job("render"))[0]
     parsed = RenderWorkload.parse(config_map["data"]["workload.json"])
@@ -35,7 +35,7 @@ def test_the_container_reads_the_very_document_that_was_built() -> None:
     assert parsed.plan.digest == "d1"
 
 
-def test_a_new_plan_does_not_follow_the_old_one() -> None:
+def test_the_plan_step_does_not_get_the_old_plan() -> None:
     generation = a_dataset_generation().with_status(plan=planned()).build()
     assert build_render_document(generation, a_job("plan")).plan is None
 
@@ -46,13 +46,13 @@ def test_only_rendering_has_a_pod_per_shard(step: StepName, completions: int) ->
     assert (spec["completions"], spec["parallelism"]) == (completions, min(4, completions))
 
 
-def test_limits_on_failed_shards_hold_for_rendering_alone() -> None:
+def test_a_limit_on_failed_shards_applies_only_to_rendering() -> None:
     builder = a_dataset_generation().with_spec(maxFailedIndexes=2).with_status(plan=planned())
     assert build_job(builder, "render")["spec"]["maxFailedIndexes"] == 2
     assert "maxFailedIndexes" not in build_job(builder, "publish")["spec"]
 
 
-def test_more_shards_than_a_job_can_have_are_refused_with_the_remedy() -> None:
+def test_too_many_shards_for_a_job_are_an_error_that_says_what_to_set() -> None:
     builder = a_dataset_generation().with_spec(rowsPerShard=10).with_status(plan=planned(200_000))
     with pytest.raises(
         ConfigurationError, match=r"^spec\.rowsPerShard: .* 100000 shards, got 200000; set it above 20$"
@@ -74,7 +74,7 @@ def test_rows_are_named_after_their_source(uri: str, name: str) -> None:
     assert build_render_document(generation, a_job("plan")).source_name == name
 
 
-def test_a_generation_with_neither_preset_nor_source_is_refused() -> None:
+def test_a_generation_with_neither_preset_nor_source_is_an_error() -> None:
     with pytest.raises(ConfigurationError, match="exactly one of preset and source"):
         build_job(a_dataset_generation().without("source"), "plan")
 

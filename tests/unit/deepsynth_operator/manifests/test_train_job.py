@@ -1,4 +1,4 @@
-"""What an attempt's document, Job and pods hold, and what cannot become a pod."""
+"""An attempt's document, Job and pods, and the specs that cannot become a pod."""
 
 from typing import Any
 
@@ -35,7 +35,7 @@ def build_container(builder: ResourceBuilder[TrainingRun]) -> Any:
     return build_job(builder)["spec"]["template"]["spec"]["containers"][0]
 
 
-def test_the_container_reads_the_very_document_that_was_built() -> None:
+def test_the_document_survives_the_config_map_unchanged() -> None:
     run = a_run(evaluation={"metrics": ["loss", "rouge"]}).build()
     config_map = build_train_children(run, an_attempt())[0]
     assert TrainWorkload.parse(config_map["data"]["workload.json"]) == build_train_document(run, an_attempt())
@@ -55,17 +55,17 @@ def test_processes_per_node_default_to_its_gpus(spec: dict[str, Any], processes:
 
 
 @pytest.mark.parametrize("quantity", ["500m", "many"])
-def test_a_share_of_a_gpu_is_refused_with_its_field(quantity: str) -> None:
+def test_a_fraction_of_a_gpu_is_an_error_that_names_the_field(quantity: str) -> None:
     with pytest.raises(ConfigurationError, match=r"^spec\.resourcesPerNode\.limits\[nvidia\.com/gpu\]: "):
         build_document(a_run(resourcesPerNode={"limits": {"nvidia.com/gpu": quantity}}))
 
 
-def test_a_cache_size_that_is_no_quantity_is_refused_with_its_field() -> None:
+def test_a_cache_size_that_is_not_a_quantity_is_an_error_that_names_the_field() -> None:
     with pytest.raises(ConfigurationError, match=r"^spec\.cache\.sizeLimit: "):
         build_document(a_run(cache={"sizeLimit": "a lot"}))
 
 
-def test_the_cache_is_as_large_in_the_document_as_on_the_node() -> None:
+def test_the_cache_has_the_same_size_in_the_document_and_on_the_node() -> None:
     assert build_document(a_run(cache={"sizeLimit": "1.5Gi"})).cache_bytes == 3 * 2**29
 
 
@@ -91,7 +91,7 @@ def test_another_revision_of_a_dataset_may_not_share_checkpoints() -> None:
     assert build_document(moved).fingerprint != build_document(rendered).fingerprint
 
 
-def test_what_the_trainer_found_for_a_branch_is_in_the_document_but_not_in_the_fingerprint() -> None:
+def test_the_resolved_commit_of_a_branch_is_in_the_document_but_not_in_the_fingerprint() -> None:
     resolved = build_document(a_run().with_status(datasets=[{**PINNED, "revision": "c0ffee"}]))
     assert [dataset.revision for dataset in resolved.datasets] == ["c0ffee"]
     assert resolved.fingerprint == build_document(a_run()).fingerprint
@@ -112,7 +112,7 @@ def test_a_claim_that_is_read_and_written_is_mounted_once_and_writable() -> None
     assert mounts == [{"name": "claim-data", "mountPath": "/mnt/volumes/data"}]
 
 
-def test_a_secret_that_is_named_twice_is_taken_once() -> None:
+def test_a_secret_that_is_named_twice_is_mounted_once() -> None:
     model = {"uri": "hf://acme/model", "secretRef": {"name": "hub"}}
     publish = {"uri": "hf://acme/out", "secretRef": {"name": "hub"}}
     container = build_container(a_run(model=model, publish=publish))
@@ -120,20 +120,20 @@ def test_a_secret_that_is_named_twice_is_taken_once() -> None:
 
 
 @pytest.mark.parametrize("name", ["DEEPSYNTH_VOLUMES", "RANK", "PET_NNODES", "JOB_COMPLETION_INDEX"])
-def test_a_reserved_variable_is_refused_with_its_field(name: str) -> None:
+def test_a_reserved_variable_is_an_error_that_names_the_field(name: str) -> None:
     env = [{"name": "FINE", "value": "1"}, {"name": name, "value": "2"}]
     with pytest.raises(ConfigurationError, match=rf"^spec\.template\.env\[1\]\.name: {name} is reserved"):
         build_job(a_run().with_template(env=env))
 
 
 @pytest.mark.parametrize("name", ["tmp", "claim-data"])
-def test_a_volume_name_of_ours_is_refused_with_its_field(name: str) -> None:
+def test_a_reserved_volume_name_is_an_error_that_names_the_field(name: str) -> None:
     volumes = [{"name": name, "mountPath": "/data", "emptyDir": {}}]
     with pytest.raises(ConfigurationError, match=rf"^spec\.template\.volumes\[0\]\.name: {name} is used"):
         build_job(a_run().with_template(volumes=volumes))
 
 
-def test_a_volume_uri_without_a_claim_is_refused_with_its_field() -> None:
+def test_a_volume_uri_without_a_claim_is_an_error_that_names_the_field() -> None:
     with pytest.raises(ConfigurationError, match=r"^spec\.checkpoint\.uri: must be pvc://CLAIM/PATH, got pvc:///here"):
         build_claim_volumes([Location("spec.checkpoint.uri", "pvc:///here")])
 
