@@ -1,7 +1,7 @@
 """The status of a custom resource by the published rules of kstatus, which Flux, kpt and `kapply` wait for.
 
 In this order: being deleted; a generation that the controller has not seen; Reconciling and Stalled, the first that is
-True; Ready; and whatever tells none of these is taken for done.
+True; Ready; and a resource without any of these counts as Current.
 """
 
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""An in-memory cluster on which the controller dies between two of its calls, or somebody else writes first."""
+"""An in-memory cluster on which the controller dies between two of its calls, or another client writes first."""
 
 from typing import Any
 
@@ -8,14 +8,14 @@ from deepsynth_operator.core.observed import Manifest
 from support.cluster_faults import QueueingCluster
 
 
-class Crash(Exception):  # noqa: N818 - it is no error of the code under test
+class Crash(Exception):  # noqa: N818 - not an error of the code under test
     """The controller's process is gone; another one starts with nothing but what the API server has."""
 
 
 class CrashingCluster(QueueingCluster):
     """`crash_before` counts the controller's calls that change something: 0 crashes before the first one.
 
-    interferences: so many times somebody changes the resource just before its status is written.
+    interferences: how many times the resource is changed just before its status is written.
     """
 
     crash_before: int | None = None

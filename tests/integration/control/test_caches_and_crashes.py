@@ -1,4 +1,4 @@
-"""A controller that is told late, wrongly or not at all, and one that dies between two calls."""
+"""A controller whose cache is late, wrong or empty, and one that dies between two calls."""
 
 import contextlib
 from collections.abc import Iterator
@@ -74,7 +74,7 @@ def test_a_failure_is_counted_once_wherever_the_controller_dies(control: Control
     assert [number for number, _, _ in get_attempts(control)] == [1, 2]
 
 
-def test_a_job_that_the_cache_does_not_show_yet_is_not_taken_for_deleted(control: Controller) -> None:
+def test_a_job_that_is_not_in_the_cache_yet_does_not_count_as_deleted(control: Controller) -> None:
     get_cluster(control).view.lags = True
     control.cluster.apply_resource(a_training_run().to_manifest())
     get_cluster(control).view.deliver_next()
@@ -84,7 +84,7 @@ def test_a_job_that_the_cache_does_not_show_yet_is_not_taken_for_deleted(control
     assert get_attempts(control) == [(1, None, "")]
 
 
-def test_a_job_that_the_cache_still_shows_is_noticed_to_be_gone(control: Controller) -> None:
+def test_a_deleted_job_that_is_still_in_the_cache_counts_as_deleted(control: Controller) -> None:
     control.apply(a_training_run().to_manifest())
     get_cluster(control).view.lags = True
     control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
@@ -110,7 +110,7 @@ def test_a_status_from_a_stale_cache_creates_and_deletes_nothing(control: Contro
     assert control.cluster.store.select("Job") == jobs
 
 
-def test_a_dataset_is_pinned_as_it_is_and_not_as_the_cache_has_it(control: Controller) -> None:
+def test_a_dataset_is_pinned_from_the_api_server_and_not_from_the_cache(control: Controller) -> None:
     datasets = [{"name": "xsum", "datasetGenerationRef": {"name": "xsum"}}]
     control.cluster.apply_resource(a_dataset_generation().to_manifest())
     get_cluster(control).view.lags = True
@@ -125,7 +125,7 @@ def test_a_dataset_is_pinned_as_it_is_and_not_as_the_cache_has_it(control: Contr
     assert condition.reason == "DatasetNotFound"
 
 
-def test_somebody_else_who_writes_first_makes_the_controller_decide_again(control: Controller) -> None:
+def test_another_client_that_writes_first_makes_the_controller_decide_again(control: Controller) -> None:
     control.cluster.apply_resource(a_training_run().to_manifest())
     get_cluster(control).interferences = 2
     control.reconcile("TrainingRun", NAME)
@@ -136,7 +136,7 @@ def test_somebody_else_who_writes_first_makes_the_controller_decide_again(contro
         control.reconcile("TrainingRun", NAME)
 
 
-def test_a_resource_that_is_gone_is_none_of_the_controllers_business(control: Controller) -> None:
+def test_a_resource_that_is_gone_is_ignored(control: Controller) -> None:
     assert control.reconcile("TrainingRun", "never-was") is None
     control.apply(a_training_run().to_manifest())
     get_cluster(control).view.lags = True

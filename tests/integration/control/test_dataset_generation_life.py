@@ -286,7 +286,7 @@ def test_a_lost_node_is_left_behind(control: Controller) -> None:
 
 
 def test_a_node_that_is_lost_between_the_end_of_a_container_and_of_its_pod_is_left_behind(control: Controller) -> None:
-    """Seen on a real cluster: exit code 0, phase Running for ever, so that the Job never counts the shard."""
+    """Seen on a real cluster: exit code 0, phase Running forever, so that the Job never counts the shard."""
     control.apply(a_dataset_generation().to_manifest())
     plan(control)
     key = key_of(find_pod(control.cluster, "xsum-render-1-1"))

@@ -1,10 +1,11 @@
-"""Whole lives of both kinds on an in-memory cluster, and every body of the resource that a watcher saw on the way."""
+"""Whole lives of both kinds on an in-memory cluster, with every version of the resource that a watch reported."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal
+from typing import Any, Final
 
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report, TrainReport
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
@@ -15,7 +16,6 @@ from support.controller import Controller
 
 RUN: Final = "read-xsum"
 GENERATION: Final = "xsum"
-Kind = Literal["TrainingRun", "DatasetGeneration"]
 
 
 @dataclass(frozen=True)
@@ -34,7 +34,7 @@ class Sight:
 
 @dataclass
 class Watcher:
-    kind: Kind
+    kind: ResourceKind
     control: Controller
     sights: list[Sight] = field(default_factory=list)
 
@@ -43,7 +43,7 @@ class Watcher:
             self.sights.append(Sight(event.manifest, self.control.clock.now(), bool(self.control.list_jobs())))
 
 
-def watch(kind: Kind, live: Callable[[Controller], None]) -> list[Sight]:
+def watch(kind: ResourceKind, live: Callable[[Controller], None]) -> list[Sight]:
     """Everything a watcher sees of the one resource of `kind` while it lives."""
     control = Controller(QueueingCluster)
     watcher = Watcher(kind, control)
@@ -208,7 +208,7 @@ def queue_generation(control: Controller) -> None:
     control.advance(60)
 
 
-LIVES: Final[Mapping[str, tuple[Kind, Callable[[Controller], None]]]] = {
+LIVES: Final[Mapping[str, tuple[ResourceKind, Callable[[Controller], None]]]] = {
     "a run completes": ("TrainingRun", complete_run),
     "a run fails twice": ("TrainingRun", fail_run),
     "a run has a bad configuration": ("TrainingRun", misconfigure_run),

@@ -1,4 +1,4 @@
-"""Argo CD's health script says of whole lives what people expect to see on its board."""
+"""Argo CD's health script over whole lives of both kinds: what users see in its UI."""
 
 from itertools import groupby
 
@@ -55,7 +55,7 @@ def test_a_resource_without_any_status_is_in_progress() -> None:
     assert judge({"metadata": {"generation": 1}}).status == "Progressing"
 
 
-def test_a_message_that_is_missing_is_no_error() -> None:
+def test_a_missing_message_is_not_an_error() -> None:
     conditions = [{"type": "Failed", "status": "True"}]
     resource = {"metadata": {"generation": 1}, "status": {"observedGeneration": 1, "conditions": conditions}}
     assert judge(resource) == Health("Degraded", "")

@@ -1,4 +1,4 @@
-"""GitOps tools that judge by kstatus see what they should, in every body of a resource that a watcher could see."""
+"""What GitOps tools that use kstatus see, in every version of a resource that a watch reports."""
 
 from collections.abc import Iterator
 from itertools import groupby, pairwise
@@ -34,7 +34,7 @@ def expect(sight: Sight, was_accepted: bool) -> Verdict:
     return "Current" if is_accepted else "InProgress"
 
 
-def test_every_body_is_judged_as_the_design_demands(sights: list[Sight]) -> None:
+def test_every_version_has_the_expected_kstatus(sights: list[Sight]) -> None:
     was_accepted = False
     for sight in sights:
         verdict = judge(sight.resource)
@@ -59,7 +59,7 @@ def test_a_finished_resource_keeps_its_verdict() -> None:
         assert [key for key, _ in groupby(judge(sight.resource) for sight in watch(*LIVES[name]))][-1] == verdict
 
 
-def test_all_conditions_are_known_from_the_first_status_on_and_name_the_generation_they_tell_of(
+def test_all_conditions_exist_from_the_first_status_and_name_their_generation(
     sights: list[Sight],
 ) -> None:
     for sight in sights[1:]:
@@ -70,7 +70,7 @@ def test_all_conditions_are_known_from_the_first_status_on_and_name_the_generati
         assert all(condition["reason"] for condition in conditions)
 
 
-def test_the_time_of_a_transition_moves_when_its_status_does_and_never_else(sights: list[Sight]) -> None:
+def test_the_transition_time_changes_only_with_the_status(sights: list[Sight]) -> None:
     for old, new in pairwise(list_conditions(sights)):
         for kind, condition in new[1].items():
             before = old[1].get(kind)
