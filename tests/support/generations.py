@@ -1,4 +1,4 @@
-"""Small data sets to stage and publish, with what readers must find afterwards."""
+"""Small datasets to stage and publish, with the files that readers must find afterwards."""
 
 import hashlib
 import io
@@ -21,7 +21,7 @@ Pages.
 
 @dataclass(frozen=True)
 class Generation:
-    """staged: staging path -> content, receipts after their shards. expected: what the published data set holds."""
+    """staged: staging path -> content, receipts after their shards. expected: what the published dataset holds."""
 
     digest: str
     staged: Mapping[str, bytes]
@@ -40,8 +40,8 @@ class Generation:
                 target.put({shard: self.staged[shard], receipt: self.staged[receipt]})
 
     def run(self, target: DatasetTarget) -> str:
-        """Everything, from nothing or from wherever an earlier run was killed, as the three steps do it."""
-        if (standing := target.published()) and standing.manifest == self.files[MANIFEST]:
+        """Do what the three steps do, from the start or from the point at which an earlier run was killed."""
+        if (published := target.published()) and published.manifest == self.files[MANIFEST]:
             return target.publish(self.copies, self.files)
         target.prepare()
         self.render(target)
@@ -51,11 +51,15 @@ class Generation:
         return [path for path in self.staged if path.startswith("receipts/")]
 
 
-def build_generation(name: str, shards: int = 2, rows: int = 20) -> Generation:
-    """A generation whose rows all say `name`, so that a mixture of two would show."""
-    tables = [build_parquet([f"{name} {shard} {row}" for row in range(rows)]) for shard in range(shards)]
+def build_generation(name: str, shards: int = 2, rows: int = 20, *, as_parquet: bool = False) -> Generation:
+    """A generation whose rows all contain `name`, so that a mixture of two generations is noticed.
+
+    as_parquet: real files, for readers of them. The store does not look into files, and text is faster to make.
+    """
+    build = build_parquet if as_parquet else _build_text
     staged: dict[str, bytes] = {}
-    for number, content in enumerate(tables):
+    for number in range(shards):
+        content = build([f"{name} {number} {row}" for row in range(rows)])
         staged[f"shards/train-{number:05}.parquet"] = content
         staged[f"receipts/{number:05}.json"] = json.dumps({"rows": rows}).encode()
     copies = {f"data/train-{number:05}.parquet": f"shards/train-{number:05}.parquet" for number in range(shards)}
@@ -75,3 +79,7 @@ def build_parquet(texts: list[str], row_group_size: int = 10) -> bytes:
     sink = io.BytesIO()
     pq.write_table(pa.table({"text": texts}), sink, row_group_size=row_group_size)
     return sink.getvalue()
+
+
+def _build_text(texts: list[str]) -> bytes:
+    return "\n".join(texts).encode()

@@ -1,6 +1,6 @@
-"""`python -m deepsynth_render plan|render|publish --document FILE`: what the containers of a DatasetGeneration run.
+"""Run one step of a DatasetGeneration: `python -m deepsynth_render plan|render|publish --document FILE`.
 
-Ends with an exit code of deepsynth_api.exit_codes; a user's error is one line, without a traceback.
+The exit code is one of deepsynth_api.exit_codes. A user's error is printed as one line, without a traceback.
 """
 
 import argparse
@@ -22,7 +22,7 @@ _STEPS: Final[tuple[StepName, ...]] = ("plan", "render", "publish")
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run one step; the exit code."""
+    """Run one step and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m deepsynth_render", description=__doc__)
     parser.add_argument("step", choices=_STEPS)
     parser.add_argument("--document", type=Path, default=Path(DOCUMENT_PATH), help="the workload document")
@@ -32,23 +32,23 @@ def main(arguments: list[str] | None = None) -> int:
         code = _run_reported(options.step, options.document, reporter)
         reporter.write_termination_message()
     except _Stopped:
-        reporter.log("stopped by SIGTERM; what is staged stays")
+        reporter.log("stopped by SIGTERM; staged files are kept")
         reporter.write_termination_message()
         return ExitCode.STOPPED
     return code
 
 
 class _Stopped(BaseException):
-    """SIGTERM came. All that others see is written whole or not at all, so that stopping anywhere is safe."""
+    """SIGTERM was received. Stopping anywhere is safe: every visible file is written whole or not at all."""
 
 
 def _stop(_number: int, _frame: object) -> None:
-    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # once is enough: the clean-up is under way
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # a second signal must not interrupt the clean-up
     raise _Stopped
 
 
 class _WithoutPandas(MetaPathFinder):
-    """pyarrow imports pandas wherever it is installed, to learn that a list is no data frame: two seconds a process."""
+    """Hides pandas from pyarrow, which would import it (two seconds per process) only to see that no table is its."""
 
     def find_spec(self, fullname: str, *_: object) -> None:
         if fullname == "pandas":
@@ -62,10 +62,10 @@ def _run_reported(step: StepName, document: Path, reporter: Reporter) -> ExitCod
     except WorkloadError as error:
         return _fail(reporter, error)
     except OSError as error:
-        return _fail(reporter, TemporaryError(f"{error}. Try again; if it stays, look at the node and its volumes."))
+        return _fail(reporter, TemporaryError(f"{error}; if it happens again, check the node and its volumes"))
     except Exception as error:  # noqa: BLE001 - the boundary of the process: a defect is reported, never lost
         traceback.print_exc()
-        message = f"{type(error).__name__}: {error} (a defect; the log has the traceback)"
+        message = f"{type(error).__name__}: {error} (a defect; see the traceback in the log)"
         reporter.fail(Reason.INTERNAL_ERROR, message, ExitCode.INTERNAL, error)
         return ExitCode.INTERNAL
     return ExitCode.DONE
@@ -78,7 +78,7 @@ def _fail(reporter: Reporter, error: WorkloadError) -> ExitCode:
 
 
 def _find_step(step: StepName) -> Callable[[RenderWorkload, Reporter], None]:
-    """Each step imports only what it needs: a pod starts for each shard."""
+    """Import one step only: a pod starts for each shard, so every import costs once per shard."""
     if step == "plan":
         from deepsynth_render.plan.step import run_plan as run
     elif step == "render":
@@ -92,7 +92,7 @@ def _read_document(path: Path) -> RenderWorkload:
     try:
         content: Any = path.read_bytes()
     except OSError as error:
-        raise ConfigurationError(f"--document: {path} cannot be read ({error}).") from error
+        raise ConfigurationError(f"--document: cannot read {path} ({error})") from error
     return RenderWorkload.parse(content)
 
 

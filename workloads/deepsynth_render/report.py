@@ -1,4 +1,4 @@
-"""How a step shows what it does: GET /report while it runs, the termination message at its end, lines in the log."""
+"""What others see of a step: GET /report while it runs, the termination message at its end, and lines in the log."""
 
 import contextlib
 import os
@@ -22,7 +22,7 @@ _METRICS = ("documents", "documents_total", "rows", "pages", "bytes", "pages_per
 
 
 class Reporter:
-    """Holds the newest report of one step. The main thread shows, the server's threads read."""
+    """Holds the newest report of one step. The main thread replaces it, the server's threads read it."""
 
     def __init__(self, step: StepName) -> None:
         self._step: StepName = step
@@ -31,11 +31,11 @@ class Reporter:
         self._waiting = ("", 0.0)
 
     def show(self, part: Part) -> None:
-        """Replace the report; whatever was waited for is over."""
+        """Replace the report. The step is at work, so any wait is over."""
         self._part, self._waiting = part, ("", 0.0)
 
     def fail(self, reason: str, message: str, exit_code: int, exception: BaseException | None = None) -> None:
-        """Record the root cause of the step's end."""
+        """Record why the step failed."""
         self._failure = Failure(
             reason=reason,
             message=message,
@@ -45,7 +45,7 @@ class Reporter:
         )
 
     def on_wait(self, waiting: Waiting) -> None:
-        """Show why the store pauses, until the pause is over."""
+        """Report why the store pauses, until the pause is over."""
         self._waiting = (waiting.reason, time.monotonic() + waiting.seconds)
         self.log(f"waiting {waiting.seconds:.0f} s: {waiting.reason}")
 
@@ -57,7 +57,7 @@ class Reporter:
         return Report.model_validate({"step": self._step, "time": datetime.now(UTC), "failure": self._failure, **parts})
 
     def write_termination_message(self) -> None:
-        """To the file that becomes the container's termination message, where one is named."""
+        """Write the report to the file named by DEEPSYNTH_TERMINATION_LOG, if any; Kubernetes keeps its content."""
         if path := os.environ.get(TERMINATION_LOG_VARIABLE):
             Path(path).write_text(fit_report(self.build_report()), encoding="utf-8")
 
@@ -95,16 +95,16 @@ def _open_server(address: str, reporter: Reporter) -> ThreadingHTTPServer:
             self.wfile.write(answer[1].encode() if answer else b"see /report, /metrics and /healthz\n")
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - the name of the base class
-            """Say nothing: polls every few seconds would drown the log."""
+            """Do not log requests: the operator polls every few seconds."""
 
     try:
         return ThreadingHTTPServer((host.strip("[]"), int(port)), Handler)
     except (OSError, ValueError, OverflowError) as error:
-        raise ConfigurationError(f"{REPORT_ADDRESS_VARIABLE}: cannot serve at {address!r} ({error}).") from error
+        raise ConfigurationError(f"{REPORT_ADDRESS_VARIABLE}: cannot listen on {address!r} ({error})") from error
 
 
 def _answer(path: str, reporter: Reporter) -> tuple[str, str] | None:
-    """Content type and body."""
+    """Content type and body of an answer, None for an unknown path."""
     if path == "/report":
         return "application/json", reporter.build_report().model_dump_json(by_alias=True, exclude_none=True)
     if path == "/metrics":
@@ -113,7 +113,7 @@ def _answer(path: str, reporter: Reporter) -> tuple[str, str] | None:
 
 
 def format_metrics(report: Report) -> str:
-    """The numbers of the step under way as Prometheus gauges."""
+    """The numbers of the running step as Prometheus gauges."""
     part = report.render or report.publish
     values = {name: getattr(part, name) for name in _METRICS if hasattr(part, name)}
     return "".join(

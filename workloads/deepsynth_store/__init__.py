@@ -1,6 +1,11 @@
-"""Where bytes live: the Hugging Face Hub, volumes and folders, behind one interface."""
+"""Where bytes are stored: the Hugging Face Hub, volumes and folders, behind one interface.
 
-from deepsynth_store.finished_folder import publish_folder
+Start at `entry` (open a dataset, open a target, publish a folder) and `interface` (what one can do with them), which
+`hub` and `folder` implement. `atomic` and `download` also serve the renderer and the trainer for their own files.
+What a dataset or a checkpoint contains does not belong here: the store knows paths, sizes and hashes.
+"""
+
+from deepsynth_store.entry import open_dataset, open_target, publish_folder
 from deepsynth_store.interface import (
     MANIFEST,
     README,
@@ -12,7 +17,6 @@ from deepsynth_store.interface import (
     StoredFile,
     Waiting,
 )
-from deepsynth_store.opening import open_dataset, open_target
 
 __all__ = [
     "MANIFEST",

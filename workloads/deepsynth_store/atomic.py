@@ -1,4 +1,4 @@
-"""Files that are either there as a whole or not at all, also after a power cut."""
+"""Local files that are either complete or absent, even after a power cut."""
 
 import contextlib
 import errno
@@ -7,17 +7,19 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO, Final
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.reasons import Reason
 
-_CHUNK_BYTES = 4 * 2**20
+_CHUNK_BYTES: Final = 8 * 2**20
+"""How much of a file is read at once, wherever a file is copied or hashed."""
 
 
 def write_file_atomically(path: Path, content: bytes | Path) -> None:
-    """Replace `path` by `content` (bytes, or a file to copy) and flush both the file and its folder to the disk.
+    """Replace `path` with `content` (bytes, or a file to copy) and flush the file and its folder to the disk.
 
-    A reader sees the old content or the new one. TemporaryError when the disk is full.
+    A reader sees either the old content or the new one. TemporaryError when the disk is full.
     """
     partial = partial_name(path)
     with explain_full_disk(path):
@@ -30,7 +32,10 @@ def write_file_atomically(path: Path, content: bytes | Path) -> None:
 
 
 def partial_name(path: Path) -> Path:
-    """A hidden name beside `path` for its unfinished content; unique per process, so that writers cannot meet."""
+    """A hidden name next to `path` for its unfinished content. No two processes use the same one.
+
+    /data/train.parquet -> /data/.train.parquet.node-7-1234.partial
+    """
     return path.with_name(f".{path.name}.{os.uname().nodename}-{os.getpid()}.partial")
 
 
@@ -41,7 +46,7 @@ def rename_durably(source: Path, target: Path) -> None:
 
 
 def make_folder_durably(folder: Path) -> None:
-    """Create a folder and its parents so that they outlive a power cut. An existing folder is fine."""
+    """Create a folder and its parents so that they survive a power cut. The folder may exist already."""
     if folder.is_dir():
         return
     make_folder_durably(folder.parent)
@@ -60,28 +65,33 @@ def fsync_folder(folder: Path) -> None:
 
 
 def compute_sha256(path: Path) -> str:
-    """Hexadecimal sha256 of a file, read in pieces."""
+    """Hexadecimal sha256 of a file of any size."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
+def read_chunks(file: BinaryIO) -> Iterator[bytes]:
+    """The rest of an open file, a few megabytes at a time."""
+    return iter(lambda: file.read(_CHUNK_BYTES), b"")
+
+
 @contextlib.contextmanager
 def explain_full_disk(path: Path) -> Iterator[None]:
-    """Turn "no space left" into a TemporaryError that says where, how much is free and what helps."""
+    """Turn "no space left" into a TemporaryError that says where, how much is free and what to do."""
     try:
         yield
     except OSError as error:
         if error.errno not in {errno.ENOSPC, errno.EDQUOT}:
             raise
         raise TemporaryError(
-            f"no space left for {path} ({free_bytes(path.parent):,} bytes free): enlarge the volume or "
-            "delete what is not needed there.",
+            f"no space left for {path} ({free_bytes(path.parent):,} bytes free); enlarge the volume, or "
+            "delete files that are no longer needed there",
             reason=Reason.DISK_FULL,
         ) from error
 
 
 def free_bytes(folder: Path) -> int:
-    """Bytes that this process may still write below `folder`, which need not exist yet."""
+    """Bytes that this process can still write below `folder`, which need not exist yet."""
     while not folder.exists():
         folder = folder.parent
     return shutil.disk_usage(folder).free

@@ -1,9 +1,8 @@
-"""From a stored file to a checked local one."""
+"""From a stored file to a local one whose size and hash are checked."""
 
 import hashlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
-from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
@@ -17,13 +16,11 @@ from deepsynth_store.atomic import (
 )
 from deepsynth_store.interface import OnBytes, StoredFile
 
-_CHUNK_BYTES = 8 * 2**20
-
 
 def write_download(
     chunks: Iterable[bytes], expected: StoredFile, local_path: Path, uri: str, on_bytes: OnBytes | None
 ) -> StoredFile:
-    """Write the content to local_path, which appears only when size and (where known) sha256 are right."""
+    """Write the content to local_path, which appears only if the size and (where known) the sha256 are right."""
     _check_free_space(expected, local_path)
     partial = partial_name(local_path)
     with explain_full_disk(local_path):
@@ -36,11 +33,6 @@ def write_download(
         finally:
             partial.unlink(missing_ok=True)
     return found
-
-
-def read_chunks(file: BinaryIO) -> Iterator[bytes]:
-    """The rest of an open file, for write_download."""
-    return iter(lambda: file.read(_CHUNK_BYTES), b"")
 
 
 def _write(chunks: Iterable[bytes], path: str, target: Path, on_bytes: OnBytes | None) -> StoredFile:
@@ -58,15 +50,15 @@ def _write(chunks: Iterable[bytes], path: str, target: Path, on_bytes: OnBytes |
 def _compare(found: StoredFile, expected: StoredFile, uri: str) -> None:
     if found.size != expected.size or expected.sha256 not in {None, found.sha256}:
         raise DataError(
-            f"{expected.path} of {uri} is damaged: {found.size} bytes with sha256 {found.sha256} instead of "
-            f"{expected.size} bytes with {expected.sha256}."
+            f"{expected.path} of {uri} is damaged: expected {expected.size} bytes with sha256 {expected.sha256}, "
+            f"got {found.size} bytes with {found.sha256}; publish it again, or pin another revision"
         )
 
 
 def _check_free_space(expected: StoredFile, local_path: Path) -> None:
     if (free := free_bytes(local_path.parent)) < expected.size:
         raise ConfigurationError(
-            f"{expected.path} needs {expected.size:,} bytes and {local_path.parent} has {free:,} free: "
-            "give it a larger volume.",
+            f"{expected.path} needs {expected.size:,} bytes and {local_path.parent} has {free:,} free; "
+            "use a larger volume",
             reason=Reason.DISK_TOO_SMALL,
         )

@@ -1,4 +1,12 @@
-"""What a `uri` in a resource means. Pure, but for the environment variable that says where volumes are mounted."""
+"""What a `uri` in a resource means. Pure, except that an environment variable says where volumes are mounted.
+
+The forms of a URI and what they become:
+
+hf://datasets/OWNER/NAME    HubLocation("dataset")
+hf://OWNER/NAME             HubLocation("model")
+pvc://CLAIM/PATH            FolderLocation($DEEPSYNTH_VOLUMES/CLAIM/PATH)
+file:///ABSOLUTE/PATH       FolderLocation(/ABSOLUTE/PATH)
+"""
 
 import os
 import re
@@ -18,7 +26,7 @@ _HUB_MODEL = re.compile(rf"({_NAME}/{_NAME})")
 
 @dataclass(frozen=True)
 class HubLocation:
-    """A repository on the Hub. repo_id is OWNER/NAME, or NAME alone for the Hub's oldest data sets."""
+    """A repository on the Hub. repo_id is OWNER/NAME, or only NAME for the Hub's oldest datasets."""
 
     uri: str
     kind: Literal["dataset", "model"]
@@ -27,14 +35,14 @@ class HubLocation:
 
 @dataclass(frozen=True)
 class FolderLocation:
-    """A folder that this process can reach: a path, or a path on a volume claim."""
+    """A folder in this process's file system, on a volume claim or anywhere else."""
 
     uri: str
     path: Path
 
 
 def parse_uri(uri: str, field: str = "uri") -> HubLocation | FolderLocation:
-    """Raise ConfigurationError that names `field` when the scheme is unknown or the rest does not fit it."""
+    """Raises ConfigurationError that names `field` when the scheme is unknown or the rest does not match it."""
     scheme, separator, rest = uri.partition("://")
     if separator and scheme == "hf":
         return _parse_hub(uri, rest, field)
@@ -43,8 +51,8 @@ def parse_uri(uri: str, field: str = "uri") -> HubLocation | FolderLocation:
     if separator and scheme == "file" and rest.startswith("/") and ".." not in rest.split("/"):
         return FolderLocation(uri, Path(rest))
     if scheme in {"s3", "gs", "az"}:
-        raise ConfigurationError(f"{field}: {scheme}:// is not supported yet. Use {SUPPORTED}.")
-    raise ConfigurationError(f"{field}: {uri!r} is not a URI that can be used. Supported are {SUPPORTED}.")
+        raise ConfigurationError(f"{field}: {scheme}:// is not supported yet; use {SUPPORTED}")
+    raise ConfigurationError(f"{field}: must be one of {SUPPORTED}, got {uri!r}")
 
 
 def _parse_hub(uri: str, rest: str, field: str) -> HubLocation:
@@ -53,20 +61,19 @@ def _parse_hub(uri: str, rest: str, field: str) -> HubLocation:
     if (match := _HUB_MODEL.fullmatch(rest)) and not rest.startswith(("datasets/", "spaces/", "buckets/")):
         return HubLocation(uri, "model", match.group(1))
     raise ConfigurationError(
-        f"{field}: {uri!r} is not a Hub repository. Write hf://datasets/OWNER/NAME or hf://OWNER/NAME; "
-        "a revision has a field of its own."
+        f"{field}: must be hf://datasets/OWNER/NAME or hf://OWNER/NAME, got {uri!r}; a revision has its own field"
     )
 
 
 def _parse_claim_path(uri: str, rest: str, field: str) -> Path:
     claim, _, path = rest.partition("/")
     if not re.fullmatch(r"[a-z0-9]([a-z0-9.-]*[a-z0-9])?", claim) or ".." in path.split("/"):
-        raise ConfigurationError(f"{field}: {uri!r} must be pvc://CLAIM/PATH, with no '..' in the path.")
+        raise ConfigurationError(f"{field}: must be pvc://CLAIM/PATH without '..' in the path, got {uri!r}")
     return Path(claim) / path.lstrip("/")
 
 
 def _volumes_folder(field: str) -> Path:
     folder = os.environ.get(VOLUMES_VARIABLE)
     if not folder:
-        raise ConfigurationError(f"{field}: pvc:// needs {VOLUMES_VARIABLE}, the folder where volumes are mounted.")
+        raise ConfigurationError(f"{field}: pvc:// needs {VOLUMES_VARIABLE}, the folder where volumes are mounted")
     return Path(folder)

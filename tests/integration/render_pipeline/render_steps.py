@@ -1,4 +1,4 @@
-"""What the tests of the rendering steps share: workload documents, running a step, reading what it published."""
+"""Shared by the tests of the rendering steps: workload documents, running a step, reading the published dataset."""
 
 import json
 import subprocess
@@ -55,14 +55,14 @@ class Steps:
         return {**base, **self.settings, "source": self.source, "output": output}
 
     def run(self, step: str, index: int | None = None) -> int:
-        """The step's exit code; `report` is what it left in its termination message."""
+        """The step's exit code; `report` is then the content of its termination message."""
         log = self.prepare(step, index)
         code = main([step, "--document", str(self.document_path)])
         self.report = Report.model_validate_json(log.read_bytes())
         return code
 
     def run_process(self, step: str, index: int | None = None) -> subprocess.CompletedProcess[str]:
-        """The same in a process of its own."""
+        """The same in a separate process."""
         self.prepare(step, index)
         return subprocess.run(self.build_command(step), capture_output=True, text=True, check=False)
 
@@ -74,7 +74,7 @@ class Steps:
         return self.folder / "workload.json"
 
     def prepare(self, step: str, index: int | None) -> Path:
-        """Write the document and set the environment; the file of the termination message."""
+        """Write the document, set the environment, and return the path of the termination message."""
         log = self.folder / "termination-log"
         self.monkeypatch.setenv("DEEPSYNTH_TERMINATION_LOG", str(log))
         self.monkeypatch.setenv("TMPDIR", str(self.folder))
@@ -88,7 +88,7 @@ class Steps:
         return log
 
     def plan(self) -> Report:
-        """Plan, and point the document at the plan."""
+        """Plan, and add the plan to the document."""
         report = self.succeed("plan")
         assert report.plan is not None
         self.settings["plan"] = {
@@ -136,7 +136,7 @@ def read_documents(folder: Path, split: str = "*") -> dict[str, str]:
 
 
 def dropped(report: Report) -> dict[str, int]:
-    """Reason -> rows, of whichever step reports."""
+    """Reason -> rows, from the report of any step."""
     part = report.plan or report.render or report.publish
     assert part is not None
     return {entry.reason: entry.rows for entry in part.dropped}

@@ -1,4 +1,4 @@
-"""What a user does wrong ends with one message, the right exit code and no traceback."""
+"""An error of the user ends with one message, the right exit code and no traceback."""
 
 import errno
 import json
@@ -12,7 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_render.__main__ import main
-from deepsynth_render.documents.rows import PlanRowWriter
+from deepsynth_render.documents.plan_rows import PlanRowWriter
 from deepsynth_render.render.shard_writer import ShardWriter
 from integration.render_pipeline.render_steps import Steps, build_rows, write_jsonl, write_parquet
 from support.hub_server.server import HubServer
@@ -26,14 +26,14 @@ def no_traceback(capfd: pytest.CaptureFixture[str]) -> object:
     assert "Traceback" not in capfd.readouterr().err
 
 
-def test_a_missing_column_is_answered_with_the_columns_there_are(build_steps: Build, tmp_path: Path) -> None:
+def test_a_missing_column_is_refused_with_a_list_of_those_there_are(build_steps: Build, tmp_path: Path) -> None:
     write_parquet(tmp_path / "source/train.parquet", [{"story": "s", "gist": "g"}])
     message = build_steps(tmp_path / "source").fail("plan", 64)
     assert "source.columns.text" in message
     assert "story, gist" in message
 
 
-def test_a_column_that_holds_no_text_is_named(build_steps: Build, tmp_path: Path) -> None:
+def test_a_column_of_another_type_is_named(build_steps: Build, tmp_path: Path) -> None:
     write_parquet(tmp_path / "source/train.parquet", [{"text": ["a", "b"], "summary": "s"}])
     assert "'text' of train.parquet" in build_steps(tmp_path / "source").fail("plan", 65)
 
@@ -125,7 +125,7 @@ def test_a_page_on_which_no_text_fits_is_refused_by_the_plan(build_steps: Build,
         ("source/train.parquet", "source/train.parquet"),
     ],
 )
-def test_a_source_that_may_not_be_read_is_named_with_the_remedy(
+def test_an_unreadable_source_is_named_with_the_remedy(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, uri: str, unreadable: str
 ) -> None:
     write_parquet(tmp_path / "source/train.parquet", build_rows(2))
@@ -137,7 +137,7 @@ def test_a_source_that_may_not_be_read_is_named_with_the_remedy(
 
 
 def forbid(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
-    """Refuse to open or list `path`, as the system does, but not to root, as whom tests may run."""
+    """Refuse to open or list `path`. File modes would not do, because tests may run as root."""
 
     def refuse(function: Callable[..., Any]) -> Callable[..., Any]:
         def call(target: Any, *arguments: Any, **options: Any) -> Any:
@@ -151,7 +151,7 @@ def forbid(monkeypatch: pytest.MonkeyPatch, path: Path) -> None:
     monkeypatch.setattr(os, "scandir", refuse(os.scandir))
 
 
-def test_volumes_come_with_a_folder_that_only_the_system_reads(
+def test_the_lost_and_found_folder_of_a_volume_is_skipped(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write_parquet(tmp_path / "source/train.parquet", build_rows(2))
@@ -164,7 +164,7 @@ def test_an_output_that_cannot_be_written_is_named_before_the_source_is_read(bui
     assert "output.uri" in build_steps(Path("/nowhere"), "pvc://claim/out").fail("plan", 64)
 
 
-def test_a_full_disk_says_where_and_is_worth_another_try(
+def test_a_full_disk_is_named_and_the_step_can_be_repeated(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fill(*_: object) -> None:
@@ -201,12 +201,12 @@ def test_an_index_without_a_shard_is_refused(
 def test_a_step_without_a_plan_says_so(build_steps: Build, tmp_path: Path, step: str) -> None:
     write_parquet(tmp_path / "source/train.parquet", build_rows(2))
     steps = build_steps(tmp_path / "source")
-    assert "names no plan" in steps.fail(step, 64, 0)
+    assert "plan: missing in the workload document" in steps.fail(step, 64, 0)
     steps.settings["plan"] = {"digest": "0" * 64, "revision": "r", "shards": 1}
     assert "no staged plan" in steps.fail(step, 65, 0)
 
 
-def test_a_damaged_plan_is_not_followed(build_steps: Build, tmp_path: Path) -> None:
+def test_a_damaged_plan_is_refused(build_steps: Build, tmp_path: Path) -> None:
     write_parquet(tmp_path / "source/train.parquet", build_rows(2))
     steps = build_steps(tmp_path / "source")
     steps.plan()
@@ -222,7 +222,7 @@ def test_a_damaged_plan_is_not_followed(build_steps: Build, tmp_path: Path) -> N
     ("text", "words"),
     [("{", ["document"]), ("{}", ["image of the operator's own version"]), (None, ["--document"])],
 )
-def test_a_document_that_does_not_fit_is_refused(
+def test_an_invalid_workload_document_is_refused(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], text: str | None, words: list[str]
 ) -> None:
     path = tmp_path / "workload.json"
@@ -241,7 +241,7 @@ def test_a_report_address_that_cannot_be_served_is_refused(
     assert "DEEPSYNTH_REPORT_ADDRESS" in build_steps(tmp_path).fail("plan", 64)
 
 
-def test_an_unreachable_hub_is_worth_another_try(
+def test_an_unreachable_hub_is_a_temporary_error(
     build_steps: Build, monkeypatch: pytest.MonkeyPatch, hub: HubServer
 ) -> None:
     hub.stop()
@@ -263,7 +263,7 @@ def test_a_missing_or_wrong_token_names_the_key_of_the_secret(
     assert all(word in message for word in words)
 
 
-def test_a_defect_of_our_own_is_reported_too(
+def test_a_defect_of_deepsynth_is_reported_too(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("deepsynth_render.plan.step.open_source", lambda *_, **__: 1 / 0)
@@ -272,7 +272,7 @@ def test_a_defect_of_our_own_is_reported_too(
     assert "Traceback" in capfd.readouterr().err
 
 
-def test_an_error_of_the_machine_is_worth_another_try(
+def test_an_error_of_the_machine_is_a_temporary_error(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fail(*_: object, **__: object) -> None:

@@ -1,4 +1,4 @@
-"""All three steps against a Hub: kept sources, kills at the worst moments, rate limits in the report."""
+"""All three steps against a Hub: pinned sources, kills at the worst moments, rate limits in the report."""
 
 import io
 import json
@@ -55,10 +55,10 @@ def texts(hub: HubServer) -> str:
 
 
 def commit(hub: HubServer, repo_id: str, tree: dict[str, Blob], branch: str = "main") -> None:
-    """What somebody else commits: these files and no others."""
+    """Commit exactly these files, as another user would."""
     hub.hub.objects.update({blob.sha256: blob.content for blob in tree.values() if blob.is_lfs})
     repository = hub.repository(repo_id)
-    repository._record(branch, repository.refs.get(branch), "somebody's commit", tree)
+    repository._record(branch, repository.refs.get(branch), "another commit", tree)
 
 
 def read_texts(hub: HubServer) -> dict[str, str]:
@@ -170,7 +170,7 @@ def test_waiting_for_a_rate_limit_is_shown_in_the_report(
     assert getattr(report, step).waiting == ""
 
 
-def test_a_plan_that_may_not_write_its_target_ends_before_it_renders(
+def test_a_plan_without_the_right_to_write_its_target_is_refused(
     build_steps: Build, hub: HubServer, texts: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_TOKEN", hub.read_token)

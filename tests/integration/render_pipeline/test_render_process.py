@@ -1,4 +1,4 @@
-"""What only a process of its own shows: signals, other hash seeds, imports, and readers that know nothing of us."""
+"""What can only be tested in a separate process: signals, hash seeds, imports, and the library `datasets`."""
 
 import json
 import signal
@@ -33,7 +33,9 @@ print(json.dumps({
 """
 
 
-def test_datasets_opens_what_was_rendered(build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_library_datasets_opens_the_result(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     write_parquet(tmp_path / "source/train.parquet", build_rows(12), group_rows=4)
     write_parquet(tmp_path / "source/test.parquet", build_rows(3, 50))
     build_steps(tmp_path / "source", rowsPerShard=4).run_all()
@@ -78,7 +80,7 @@ def test_a_step_imports_nothing_heavy_before_it_needs_it() -> None:
     assert done.stdout.strip() == "set()"
 
 
-def test_a_process_does_without_pandas_although_it_is_installed(build_steps: Build, tmp_path: Path) -> None:
+def test_a_step_does_not_import_pandas(build_steps: Build, tmp_path: Path) -> None:
     write_parquet(tmp_path / "source/train.parquet", build_rows(2))
     steps = build_steps(tmp_path / "source")
     steps.prepare("plan", None)
@@ -89,7 +91,7 @@ def test_a_process_does_without_pandas_although_it_is_installed(build_steps: Bui
     assert "pandas.core.api" not in imported
 
 
-def test_sigterm_ends_a_render_at_once_and_the_next_one_does_it_all(
+def test_sigterm_ends_a_render_at_once_and_the_next_one_does_all_of_it(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [{"text": f"{number} " + LONG * 200, "summary": "A long fox story."} for number in range(400)]
@@ -120,10 +122,10 @@ def test_sigterm_ends_a_render_at_once_and_the_next_one_does_it_all(
 
 
 class RefuseAll:
-    """Stands in for the renderer: the second run need only reach every document."""
+    """A renderer that refuses every document: the second run only has to reach them all."""
 
     def render(self, text: str, seed_key: str) -> None:
-        from deepsynth_render.page import RefusedDocument
+        from deepsynth_render.dropped import RefusedDocument
 
         raise RefusedDocument(Reason.OVERFLOW, seed_key)
 

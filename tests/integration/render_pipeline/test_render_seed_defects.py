@@ -1,4 +1,4 @@
-"""Defects that an earlier system of this kind had: each has a test here or in the tests of pages and of the store."""
+"""Defects of an earlier system of this kind. Each has a test here or in the tests of pages and of the store."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -17,10 +17,8 @@ from integration.render_pipeline.render_steps import (
 Build = Callable[..., Steps]
 
 
-def test_equal_texts_of_two_splits_stay_out_of_train_and_nothing_else_is_lost(
-    build_steps: Build, tmp_path: Path
-) -> None:
-    """Rows are told apart by content, not by their number: row 0 of train and row 0 of validation are two rows."""
+def test_of_equal_texts_in_two_splits_only_the_one_in_train_is_dropped(build_steps: Build, tmp_path: Path) -> None:
+    """Rows are distinguished by content, not by number: row 0 of train and row 0 of validation are two rows."""
     write_parquet(tmp_path / "source/train.parquet", build_rows(10))
     write_parquet(tmp_path / "source/validation.parquet", [*build_rows(2, 3), *build_rows(5, 100)])
     write_parquet(tmp_path / "source/test.parquet", [*build_rows(1, 100), *build_rows(3, 200)])
@@ -46,7 +44,7 @@ def test_long_summaries_such_as_those_of_bills_are_kept_whole(build_steps: Build
     assert {row["summary"] for row in read_pages(tmp_path / "out")} == {summary.rstrip()}
 
 
-def test_a_long_document_is_on_many_pages_and_none_of_it_is_cut(build_steps: Build, tmp_path: Path) -> None:
+def test_a_long_document_gets_many_pages_and_is_not_cut(build_steps: Build, tmp_path: Path) -> None:
     text = "\n".join(f"{LONG}{number}." for number in range(700))
     write_jsonl(tmp_path / "source/train.jsonl", [{"text": text, "summary": "A long document."}])
     build_steps(tmp_path / "source", page={"size": "512", "maxPages": 200}).run_all()
@@ -54,7 +52,7 @@ def test_a_long_document_is_on_many_pages_and_none_of_it_is_cut(build_steps: Bui
     assert len(read_pages(tmp_path / "out")) > 50
 
 
-def test_a_document_with_too_many_pages_is_counted_not_cut(build_steps: Build, tmp_path: Path) -> None:
+def test_a_document_with_too_many_pages_is_counted_and_not_cut(build_steps: Build, tmp_path: Path) -> None:
     rows = [{"text": LONG * 100, "summary": "Too long for a page."}, *build_rows(1)]
     write_jsonl(tmp_path / "source/train.jsonl", rows)
     steps = build_steps(tmp_path / "source", page={"size": "512", "maxPages": 1})
@@ -70,8 +68,8 @@ def test_accents_greek_and_cyrillic_are_drawn(build_steps: Build, tmp_path: Path
     assert read_documents(tmp_path / "out") == {"train-0": text.rstrip()}
 
 
-def test_a_process_that_starts_again_goes_on_with_the_same_shard_names(build_steps: Build, tmp_path: Path) -> None:
-    """A counter that restarts at 0 must not take the name of a shard that is there for its own."""
+def test_a_restarted_process_uses_the_same_shard_names(build_steps: Build, tmp_path: Path) -> None:
+    """A restarted process must not reuse the name of another shard."""
     write_parquet(tmp_path / "source/train.parquet", build_rows(30), group_rows=10)
     steps = build_steps(tmp_path / "source", rowsPerShard=10)
     steps.plan()

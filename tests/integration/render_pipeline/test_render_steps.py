@@ -53,7 +53,7 @@ def test_the_pages_of_every_document_joined_equal_its_normalised_text(
     assert len(pages) > 55
 
 
-def test_a_row_says_where_it_comes_from(build_steps: Build, source: Path, tmp_path: Path) -> None:
+def test_a_row_names_its_origin(build_steps: Build, source: Path, tmp_path: Path) -> None:
     (source / "README.md").write_text("---\nlanguage: en\nlicense: mit\n---\n", encoding="utf-8")
     build_steps(source).run_all()
     for row in read_pages(tmp_path / "out", "validation"):
@@ -78,7 +78,7 @@ def test_rendering_again_into_another_folder_gives_the_same_bytes(
     assert sum(path.endswith(".parquet") for path in first) == 5
 
 
-def test_the_manifest_vouches_for_every_file(build_steps: Build, source: Path, tmp_path: Path) -> None:
+def test_the_manifest_lists_every_file_with_its_hash(build_steps: Build, source: Path, tmp_path: Path) -> None:
     steps = build_steps(source)
     report = steps.run_all().publish
     assert report is not None
@@ -98,7 +98,7 @@ def test_the_manifest_vouches_for_every_file(build_steps: Build, source: Path, t
 
 
 @pytest.mark.parametrize("rows_per_shard", [8, 16, 20, 100])
-def test_texts_are_the_same_however_shards_are_cut(
+def test_texts_do_not_depend_on_how_shards_are_cut(
     build_steps: Build, source: Path, tmp_path: Path, rows_per_shard: int
 ) -> None:
     """8 cuts along row groups; the one group of validation is larger than a shard of 8, so the plan holds its texts."""
@@ -192,7 +192,7 @@ def test_every_step_may_be_repeated_after_publishing(build_steps: Build, source:
     assert sum(entry.render.pages for entry in renders if entry.render) == report.publish.pages
 
 
-def test_staging_that_a_kill_left_after_publishing_is_removed(build_steps: Build, source: Path, tmp_path: Path) -> None:
+def test_staging_that_a_killed_run_left_is_removed(build_steps: Build, source: Path, tmp_path: Path) -> None:
     steps = build_steps(source)
     steps.run_all()
     left = tmp_path / f"out/.deepsynth-{steps.settings['plan']['digest']}/data"
@@ -201,9 +201,7 @@ def test_staging_that_a_kill_left_after_publishing_is_removed(build_steps: Build
     assert not left.parent.exists()
 
 
-def test_publishing_before_all_shards_are_there_names_the_first_that_is_missing(
-    build_steps: Build, source: Path, tmp_path: Path
-) -> None:
+def test_publishing_before_all_shards_are_staged_is_refused(build_steps: Build, source: Path, tmp_path: Path) -> None:
     steps = build_steps(source)
     steps.plan()
     steps.succeed("render", 0)
@@ -211,7 +209,7 @@ def test_publishing_before_all_shards_are_there_names_the_first_that_is_missing(
     assert not (tmp_path / "out/deepsynth/manifest.json").exists()
 
 
-def test_a_shard_that_outgrows_a_file_continues_in_another(build_steps: Build, tmp_path: Path) -> None:
+def test_a_shard_larger_than_a_file_continues_in_another(build_steps: Build, tmp_path: Path) -> None:
     rows = [{"text": f"{number} " + LONG * 600, "summary": "A long fox story."} for number in range(30)]
     write_parquet(tmp_path / "source/train.parquet", rows)
     page = {"size": "512", "maxPages": 500, "fontSizesPx": [8]}
@@ -235,7 +233,7 @@ def test_only_the_first_rows_of_a_split_are_read(build_steps: Build, source: Pat
     assert set(read_documents(tmp_path / "out", "train")) == {f"train-{index}" for index in range(12)}
 
 
-def test_files_behind_the_first_rows_are_not_opened(build_steps: Build, tmp_path: Path) -> None:
+def test_files_behind_the_row_limit_are_not_opened(build_steps: Build, tmp_path: Path) -> None:
     write_parquet(tmp_path / "source/train-0.parquet", build_rows(5))
     (tmp_path / "source/train-1.parquet").write_bytes(b"damaged")
     steps = build_steps({"uri": f"file://{tmp_path}/source", "maxRowsPerSplit": 5})
@@ -244,7 +242,7 @@ def test_files_behind_the_first_rows_are_not_opened(build_steps: Build, tmp_path
     assert report.rows_read == 5
 
 
-def test_every_row_that_is_left_out_is_counted(build_steps: Build, tmp_path: Path) -> None:
+def test_every_dropped_row_is_counted(build_steps: Build, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = [
         *build_rows(3),
         {"text": "\x07\x00\x1b" * 50, "summary": "Only control characters."},
@@ -275,7 +273,7 @@ def test_every_row_that_is_left_out_is_counted(build_steps: Build, tmp_path: Pat
     assert published.rows == 3
 
 
-def test_docstrings_are_rendered_from_any_machine(
+def test_docstrings_are_rendered_without_any_file(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sysconfig.get_path", lambda _: str(Path(json.__file__).parents[1] / "json"))
@@ -300,7 +298,7 @@ def test_a_volume_is_a_source_and_a_target(build_steps: Build, tmp_path: Path, m
     assert len(read_documents(tmp_path / "claim/pages")) == 3
 
 
-def test_what_another_program_published_there_is_replaced(build_steps: Build, source: Path, tmp_path: Path) -> None:
+def test_a_dataset_that_another_program_published_is_replaced(build_steps: Build, source: Path, tmp_path: Path) -> None:
     manifest = tmp_path / "out/deepsynth/manifest.json"
     manifest.parent.mkdir(parents=True)
     manifest.write_text('{"files": []}', encoding="utf-8")

@@ -9,7 +9,7 @@ from support.hub_server.server import HubServer
 
 @pytest.fixture
 def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """What was to be slept; the clock of the tests stands almost still."""
+    """The pauses that were asked for; they are not slept, apart from a millisecond each."""
     asked: list[float] = []
     sleep: Callable[[float], None] = time.sleep
 

@@ -27,7 +27,7 @@ def assert_published_once(hub: HubServer, generation: Generation, revision: str)
 
 
 @pytest.mark.parametrize("kind", ["throttle", "throttle_window", "unavailable", "lost", "cut", "refuse"])
-def test_one_fault_on_every_route_loses_nothing_and_repeats_nothing(hub: HubServer, kind: FaultKind) -> None:
+def test_one_fault_on_every_route_neither_loses_nor_repeats_anything(hub: HubServer, kind: FaultKind) -> None:
     generation = build_generation("one")
     for route in WRITE_ROUTES + OTHER_ROUTES:
         hub.fail_next(route, kind)
@@ -37,7 +37,7 @@ def test_one_fault_on_every_route_loses_nothing_and_repeats_nothing(hub: HubServ
 
 
 @pytest.mark.parametrize("kind", ["conflict", "stale"])
-def test_conflicts_are_tried_again_after_growing_pauses(hub: HubServer, pauses: list[float], kind: FaultKind) -> None:
+def test_conflicts_are_retried_after_growing_pauses(hub: HubServer, pauses: list[float], kind: FaultKind) -> None:
     generation = build_generation("one")
     hub.fail_next("commit", kind, times=7)
     revision = generation.run(open_target(URI, generation.digest))
@@ -60,7 +60,7 @@ class Killed(BaseException):
 
 
 def kill_after(request_number: int) -> Callable[[], None]:
-    """Let the process end as soon as its n-th request has taken effect, before the answer is seen."""
+    """End the process when its n-th request has taken effect, before it sees the answer."""
     hooks, seen = get_session().event_hooks, iter(range(10_000))
 
     def on_response(_: Any) -> None:
@@ -75,7 +75,7 @@ def kill_after(request_number: int) -> Callable[[], None]:
     return restore
 
 
-def test_a_process_killed_between_any_two_requests_goes_on_where_it_was(hub: HubServer) -> None:
+def test_a_process_killed_between_any_two_requests_continues_where_it_was(hub: HubServer) -> None:
     generation, finished, number = build_generation("one", shards=1), False, 0
     while not finished:
         hub.hub.repositories.clear()
@@ -95,7 +95,7 @@ def test_a_process_killed_between_any_two_requests_goes_on_where_it_was(hub: Hub
 def test_many_writers_stage_into_one_repository(hub: HubServer) -> None:
     generation = build_generation("one", shards=8)
     open_target(URI, generation.digest).prepare()
-    hub.repository(REPO).commit_seconds = 60  # or until another writer was refused
+    hub.repository(REPO).commit_seconds = 60  # or until another writer is refused
 
     def stage(shard: str) -> None:
         receipt = f"receipts/{shard[-13:-8]}.json"
@@ -103,12 +103,12 @@ def test_many_writers_stage_into_one_repository(hub: HubServer) -> None:
         target.put({shard: generation.staged[shard], receipt: generation.staged[receipt]})
 
     run_together([functools.partial(stage, shard) for shard in generation.copies.values()])
-    assert hub.repository(REPO).refused.is_set(), "nobody was in anybody's way: the test shows nothing"
+    assert hub.repository(REPO).refused.is_set(), "no writer collided with another, so the test shows nothing"
     target = open_target(URI, generation.digest)
     assert {file.path: target.get(file.path) for file in target.list_staged()} == generation.staged
 
 
-def test_a_generation_that_is_overtaken_while_it_publishes_decides_anew(hub: HubServer) -> None:
+def test_a_generation_that_is_overtaken_while_it_publishes_computes_its_commit_again(hub: HubServer) -> None:
     last, fast = build_generation("last", shards=1), build_generation("fast", shards=3)
     for generation in (last, fast):
         target = open_target(URI, generation.digest)
@@ -137,7 +137,7 @@ def test_two_generations_published_at_once_never_mix(hub: HubServer) -> None:
         target = open_target(URI, generation.digest)
         target.prepare()
         generation.render(target)
-    hub.repository(REPO).commit_seconds = 60  # or until another one was refused
+    hub.repository(REPO).commit_seconds = 60  # or until another one is refused
     revisions: dict[str, str] = {}
 
     def publish(generation: Generation) -> None:
@@ -148,7 +148,7 @@ def test_two_generations_published_at_once_never_mix(hub: HubServer) -> None:
     for generation in generations:
         files = hub.read(REPO, revisions[generation.digest])
         assert {path: files[path] for path in files if path != ".gitattributes"} == generation.expected
-    assert hub.repository(REPO).refused.is_set(), "nobody was in anybody's way: the test shows nothing"
+    assert hub.repository(REPO).refused.is_set(), "no writer collided with another, so the test shows nothing"
     assert hub.repository(REPO).refs["main"] in revisions.values()
     assert list(hub.repository(REPO).refs) == ["main"]
 
@@ -159,7 +159,7 @@ def run_together(actions: Sequence[Callable[[], None]]) -> None:
     def run(action: Callable[[], None]) -> None:
         try:
             action()
-        except BaseException as error:  # noqa: BLE001 - shown by the test's own thread
+        except BaseException as error:  # noqa: BLE001 - asserted in the thread of the test
             failures.append(error)
 
     threads = [threading.Thread(target=run, args=(action,)) for action in actions]
@@ -170,18 +170,18 @@ def run_together(actions: Sequence[Callable[[], None]]) -> None:
     assert failures == []
 
 
-def test_a_hub_that_stays_away_is_given_up_with_its_address(hub: HubServer, pauses: list[float]) -> None:
-    with pytest.raises(ConfigurationError, match="does not exist"):  # which is an answer
+def test_an_outage_that_lasts_is_given_up_with_the_address_of_the_hub(hub: HubServer, pauses: list[float]) -> None:
+    with pytest.raises(ConfigurationError, match="does not exist"):  # this counts as an answer
         open_dataset(URI)
     hub.stop()
     with pytest.raises(TemporaryError, match=rf"could not read {URI} at {hub.url}, tried 8 times"):
         open_dataset(URI)
-    assert sum(pauses) > 60, "a Hub that is away for a minute must be survived"
+    assert sum(pauses) > 60, "an outage of a minute must be survived"
 
 
 def test_a_hub_that_never_answered_is_given_up_within_seconds(hub: HubServer, pauses: list[float]) -> None:
     hub.stop()
-    with pytest.raises(TemporaryError, match=rf"at {hub.url}, tried [1-4] times: .*Check the network and HF_ENDPOINT"):
+    with pytest.raises(TemporaryError, match=rf"at {hub.url}, tried [1-4] times: .*check the network and HF_ENDPOINT"):
         open_dataset(URI)
     assert sum(pauses) < 5
 
@@ -196,7 +196,7 @@ def test_a_hub_that_never_answered_is_given_up_within_seconds(hub: HubServer, pa
 def test_a_hub_that_answered_an_earlier_process_is_waited_for_from_the_first_call(
     hub: HubServer, pauses: list[float], call: Callable[[], object]
 ) -> None:
-    """A shard's pod that starts while the Hub is away for a minute must not use up its retries."""
+    """A pod that starts during an outage of a minute must not use up its retries."""
     hub.stop()
     with pytest.raises(TemporaryError, match=rf"at {hub.url}, tried 8 times"):
         call()
@@ -248,7 +248,7 @@ def test_a_rate_limit_is_waited_out_and_reported(hub: HubServer, pauses: list[fl
         (HubServer.read_token, "HF_TOKEN has no right"),
     ],
 )
-def test_a_token_that_does_not_do_is_a_configuration_error_that_names_its_key(
+def test_a_wrong_token_is_a_configuration_error_that_names_its_key(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch, token: str | None, message: str
 ) -> None:
     monkeypatch.setattr("huggingface_hub.utils._auth._get_token_from_file", lambda: None)
@@ -258,7 +258,7 @@ def test_a_token_that_does_not_do_is_a_configuration_error_that_names_its_key(
     with pytest.raises(ConfigurationError, match=message) as caught:
         open_target(URI, "a" * 64).prepare()
     assert token is None or token not in str(caught.value)
-    assert hub.count("create_repo") == 1, "a refusal is not tried again"
+    assert hub.count("create_repo") == 1, "a refusal must not be retried"
 
 
 def test_a_private_data_set_without_a_token_is_said_to_need_one(

@@ -62,7 +62,7 @@ def test_publishing_again_changes_nothing_and_gives_the_same_revision(hub: HubSe
     assert len(hub.repository(REPO).history()) == 2
 
 
-def test_the_next_generation_leaves_nothing_of_the_last_and_keeps_what_others_wrote(hub: HubServer) -> None:
+def test_the_next_generation_replaces_the_last_and_keeps_other_files(hub: HubServer) -> None:
     first, second = build_generation("one", shards=3), build_generation("two", shards=1)
     pinned = first.run(open_target(URI, first.digest))
     hub.repository(REPO).commits[pinned].tree["notes.md"] = Blob(b"mine", is_lfs=False)
@@ -92,21 +92,21 @@ def test_another_plan_does_not_see_what_is_staged(hub: HubServer) -> None:
         other.get("receipts/0.json")
 
 
-def test_data_files_of_somebody_else_are_refused_before_anything_is_rendered(hub: HubServer) -> None:
+def test_data_files_of_another_writer_are_refused_before_anything_is_rendered(hub: HubServer) -> None:
     tree = hub.create_repository(REPO, private=True).find("main").tree
     tree["data/train-00000-of-00001.parquet"] = Blob(b"theirs", is_lfs=True)
     with pytest.raises(ConfigurationError, match=r"output\.uri: .*train-00000-of-00001\.parquet"):
         open_target(URI, "a" * 64).prepare()
 
 
-def test_a_public_repository_is_refused_when_the_output_is_to_be_private(hub: HubServer) -> None:
+def test_a_public_repository_is_refused_for_a_private_output(hub: HubServer) -> None:
     hub.create_repository(REPO, private=False)
     with pytest.raises(ConfigurationError, match="exists and is public"):
         open_target(URI, "a" * 64).prepare()
     open_target(URI, "a" * 64, private=False).prepare()
 
 
-def test_files_that_a_gitignore_keeps_out_are_not_lost_silently(hub: HubServer) -> None:
+def test_files_that_a_gitignore_drops_are_reported(hub: HubServer) -> None:
     tree = hub.create_repository(REPO, private=True).find("main").tree
     tree[".gitignore"] = Blob(b"deepsynth-", is_lfs=False)
     target = open_target(URI, "a" * 64)
@@ -115,7 +115,7 @@ def test_files_that_a_gitignore_keeps_out_are_not_lost_silently(hub: HubServer) 
         target.put({"receipts/0.json": b"{}"})
 
 
-def test_a_model_is_published_as_one_commit_without_what_the_last_one_left(hub: HubServer, tmp_path: Path) -> None:
+def test_a_model_is_published_in_one_commit_without_files_of_the_last_one(hub: HubServer, tmp_path: Path) -> None:
     for name in ("config.json", "README.md", "model-00001.safetensors", "model-00002.safetensors"):
         (tmp_path / name).write_bytes(name.encode())
     first = publish_folder(tmp_path, "hf://someone/model")

@@ -19,7 +19,7 @@ TEXTS = [f"{row} {'x' * 2000}" for row in range(400)]
 
 @pytest.fixture
 def parquet(hub: HubServer) -> bytes:
-    """A data set of somebody else, without a manifest: 4 row groups, about 800 kB."""
+    """A dataset that DeepSynth did not write, without a manifest: 4 row groups, about 800 kB."""
     content = build_parquet_uncompressed()
     add_files(hub, {"data/train-00000.parquet": Blob(content, is_lfs=True), "README.md": Blob(b"Texts.", is_lfs=False)})
     return content
@@ -54,7 +54,7 @@ def test_files_are_listed_with_their_sizes_and_hashes(hub: HubServer, parquet: b
     assert [file.path for file in open_dataset(URI).list_files("data/")] == ["data/train-00000.parquet"]
 
 
-def test_a_pinned_revision_stays_what_it_was(hub: HubServer) -> None:
+def test_a_pinned_revision_does_not_change(hub: HubServer) -> None:
     first, second = build_generation("one"), build_generation("two", shards=1)
     pages = "hf://datasets/someone/pages"
     pinned = first.run(open_target(pages, first.digest))
@@ -69,7 +69,7 @@ def test_a_pinned_revision_stays_what_it_was(hub: HubServer) -> None:
 
 @pytest.mark.parametrize("kind", ["throttle", "unavailable", "cut", "lost", "refuse"])
 @pytest.mark.parametrize("route", ["resolve", "lfs_get"])
-def test_a_download_outlives_faults(
+def test_a_download_survives_faults(
     hub: HubServer, parquet: bytes, tmp_path: Path, kind: FaultKind, route: str
 ) -> None:
     arrived: list[int] = []
@@ -81,7 +81,7 @@ def test_a_download_outlives_faults(
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["train.parquet"]
 
 
-def test_a_download_that_is_damaged_on_the_way_does_not_appear(hub: HubServer, parquet: bytes, tmp_path: Path) -> None:
+def test_a_damaged_download_leaves_no_file(hub: HubServer, parquet: bytes, tmp_path: Path) -> None:
     hub.hub.objects[Blob(parquet, is_lfs=True).sha256] = parquet[:-1] + b"?"
     with pytest.raises(DataError, match=rf"data/train-00000\.parquet of {URI} is damaged"):
         open_dataset(URI).download("data/train-00000.parquet", tmp_path / "train.parquet")
@@ -114,7 +114,7 @@ def test_a_data_set_that_is_a_script_is_read_in_its_converted_form(hub: HubServe
 
 def test_a_gated_data_set_is_said_to_need_its_conditions_accepted(hub: HubServer, parquet: bytes) -> None:
     hub.repository(REPO).gated = True
-    with pytest.raises(ConfigurationError, match=f"{URI} is gated: accept its conditions"):
+    with pytest.raises(ConfigurationError, match=f"{URI} is gated; accept its conditions"):
         open_dataset(URI)
 
 
@@ -125,7 +125,7 @@ def test_the_offline_switch_of_the_library_is_named(hub: HubServer, monkeypatch:
     assert hub.requests == []
 
 
-def test_what_is_not_there_is_named(hub: HubServer, parquet: bytes) -> None:
+def test_a_missing_dataset_revision_or_file_is_named(hub: HubServer, parquet: bytes) -> None:
     with pytest.raises(ConfigurationError, match=r"source\.uri: hf://datasets/someone/other does not exist"):
         open_dataset("hf://datasets/someone/other", field="source.uri")
     with pytest.raises(ConfigurationError, match="no such revision"):

@@ -1,4 +1,4 @@
-"""What users do with a published data set: the `datasets` library, which reads HF_ENDPOINT when it is imported."""
+"""A published dataset loads with the library `datasets`, in a separate process: it reads HF_ENDPOINT when imported."""
 
 import json
 import os
@@ -21,7 +21,7 @@ print(json.dumps({"streamed": [row["text"] for row in streamed], "loaded": list(
 
 
 def test_a_published_data_set_loads_at_once_and_streaming(hub: HubServer, tmp_path: Path) -> None:
-    generation = build_generation("one", shards=3, rows=15)
+    generation = build_generation("one", shards=3, rows=15, as_parquet=True)
     revision = generation.run(open_target("hf://datasets/someone/pages", generation.digest))
     library = {"HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "USE_TORCH": "0"}
     library |= {"HF_HUB_ETAG_TIMEOUT": "600", "HF_HUB_DOWNLOAD_TIMEOUT": "600"}

@@ -1,4 +1,4 @@
-"""What a test can make the server do wrong."""
+"""The faults that a test can make the server have."""
 
 import threading
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class _Planned:
 
 @dataclass
 class Faults:
-    """Faults to come, in the order in which they were planned."""
+    """Planned faults, in order."""
 
     seconds: int = 1
     _planned: list[_Planned] = field(default_factory=list)
@@ -42,7 +42,7 @@ class Faults:
         self._planned.clear()
 
     def take(self, route: str) -> FaultKind | None:
-        """The fault for this request, which uses it up."""
+        """The fault for this request; it is used up."""
         with self._lock:
             for planned in self._planned:
                 if planned.route not in {route, "*"} or planned.times == 0:

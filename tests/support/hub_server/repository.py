@@ -1,4 +1,4 @@
-"""Repositories as the Hub sees them: commits, branches, and the rule that a commit happens whole or not at all."""
+"""Repositories as the Hub keeps them: commits, branches, and the rule that a commit is applied whole or not at all."""
 
 import base64
 import hashlib
@@ -10,7 +10,7 @@ from typing import Any
 
 
 class RefusedError(Exception):
-    """The answer to a request that is turned down."""
+    """The answer to a request that the Hub refuses."""
 
     def __init__(self, status: int, message: str, code: str = "", headers: dict[str, str] | None = None) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class Repository:
     commits: dict[str, Commit] = field(default_factory=dict)
     refs: dict[str, str] = field(default_factory=dict)
     refused: threading.Event = field(default_factory=threading.Event)
-    """Set once a commit came while another was under way; ends the other one's commit_seconds."""
+    """Set when a commit arrives while another is running; it ends the other one's commit_seconds."""
     _busy: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
@@ -113,7 +113,7 @@ class Repository:
         del self.refs[name]
 
     def commit(self, branch: str, lines: Iterable[dict[str, Any]], objects: dict[str, bytes]) -> Commit:
-        """Apply a commit's NDJSON lines to a branch. 409 while another commit is under way, 412 for a stale parent."""
+        """Apply a commit's NDJSON lines to a branch. 409 while another commit is running, 412 for a stale parent."""
         if not self._busy.acquire(blocking=False):
             self.refused.set()
             raise RefusedError(409, "Another commit operation is in progress. Please try again later.")

@@ -1,4 +1,4 @@
-"""The Hub's HTTP interface, as far as the real clients use it: each route decodes, asks a repository, and encodes."""
+"""The part of the Hub's HTTP interface that the real clients use. A route decodes, asks a repository, and encodes."""
 
 import functools
 import hashlib
@@ -43,8 +43,8 @@ def answer_json(value: Any, status: int = 200, headers: Headers | None = None) -
 
 @dataclass
 class Hub:
-    """All that the server knows. tokens: token -> "read" or "write", all of user `owner`. api, files: origins in links;
-    they differ, as the Hub's content network differs from the Hub (the client would not follow a redirect otherwise).
+    """The state of the server. tokens: token -> "read" or "write", all of user `owner`. api, files: origins in links;
+    they differ, as on the real Hub, because the client follows redirects only to another host.
     """
 
     owner: str
@@ -64,7 +64,7 @@ class Hub:
         if repository is None or (repository.private and request.token is None):
             raise RefusedError(404 if request.token else 401, "Repository not found", "RepoNotFound")
         if repository.gated:
-            raise RefusedError(403, "Access to this data set is restricted", "GatedRepo")
+            raise RefusedError(403, "Access to this dataset is restricted", "GatedRepo")
         if write:
             self.require_write(request)
         return repository
@@ -248,7 +248,7 @@ _COMPILED = [(name, method, re.compile(pattern), handler) for name, method, patt
 
 
 def find_route(method: str, target: str) -> tuple[str, Callable[[Hub, Request], Answer]]:
-    """The route's name, and what answers the request. A HEAD is a GET whose body is not sent."""
+    """The route's name and the handler of the request. A HEAD is a GET whose body is not sent."""
     path = urlsplit(target).path
     for name, wanted, pattern, handler in _COMPILED:
         if wanted == method.replace("HEAD", "GET") and (match := pattern.fullmatch(path)):

@@ -4,7 +4,7 @@
         hub.fail_next("commit", "lost")
         api = HfApi(endpoint=hub.url, token=hub.token)
 
-Written from the client's recorded requests, not from the code under test. State outlives stop() and start().
+Written from recorded requests of the real client, not from the code under test. stop() and start() keep the state.
 """
 
 import contextlib
@@ -22,7 +22,7 @@ from support.hub_server.routes import Answer, Hub, Request, answer_json, find_ro
 
 
 class HubServer:
-    """url: what HF_ENDPOINT must be. token: may read and write as user `owner`. read_token: may only read."""
+    """url: the value for HF_ENDPOINT. token: may read and write as user `owner`. read_token: may only read."""
 
     token = "hf_writer"
     read_token = "hf_reader"
@@ -36,7 +36,7 @@ class HubServer:
         self.bytes_sent = 0
         self.interruptions: dict[str, Callable[[], object]] = {}
         self._server: _Server | None = None
-        self._port = find_free_port()  # nobody else takes it while the server is away
+        self._port = find_free_port()  # no other server takes it while this one is stopped
 
     def __enter__(self) -> Self:
         self.start()
@@ -68,7 +68,7 @@ class HubServer:
         self.faults.plan(route, kind, times, skip)
 
     def before_next(self, route: str, action: Callable[[], object]) -> None:
-        """Run `action` when the next request of a route arrives, before it takes effect: somebody else is faster."""
+        """Run `action` when the next request of a route arrives, before it takes effect, as a faster client would."""
         self.interruptions[route] = action
 
     def count(self, route: str) -> int:
@@ -78,12 +78,12 @@ class HubServer:
         return self.hub.repositories[kind, repo_id]
 
     def create_repository(self, repo_id: str, kind: str = "dataset", *, private: bool = False) -> Repository:
-        """A repository that somebody else made."""
+        """A repository that the client did not create."""
         self.hub.repositories[kind, repo_id] = Repository(kind, repo_id, private)
         return self.repository(repo_id, kind)
 
     def read(self, repo_id: str, revision: str = "main", kind: str = "dataset") -> dict[str, bytes]:
-        """path -> content, as the server holds it."""
+        """Path -> content, as the server has it."""
         commit: Commit = self.repository(repo_id, kind).find(revision)
         return {path: blob.content for path, blob in commit.tree.items()}
 
@@ -91,7 +91,7 @@ class HubServer:
 class _Server(ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
-    request_queue_size = 128  # a starved server must not turn connections away
+    request_queue_size = 128  # a slow machine must not refuse connections
 
     def __init__(self, address: tuple[str, int], owner: HubServer) -> None:
         self.owner = owner
@@ -113,7 +113,7 @@ class _Server(ThreadingHTTPServer):
                 connection.shutdown(socket.SHUT_RDWR)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
-        """A client that goes away is part of the tests."""
+        """Ignore it: in the tests clients disconnect on purpose."""
 
 
 class _Handler(BaseHTTPRequestHandler):

@@ -26,14 +26,14 @@ def test_a_write_that_fails_leaves_the_old_content(tmp_path: Path, monkeypatch: 
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", fail)
-    with pytest.raises(TemporaryError, match=rf"no space left for {target} \([\d,]+ bytes free\): enlarge") as caught:
+    with pytest.raises(TemporaryError, match=rf"no space left for {target} \([\d,]+ bytes free\); enlarge") as caught:
         write_file_atomically(target, b"new")
     assert caught.value.reason == "DiskFull"
     assert target.read_bytes() == b"old"
     assert list(tmp_path.iterdir()) == [target]
 
 
-def test_other_errors_of_the_disk_are_not_disguised(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_other_errors_of_the_disk_are_raised_unchanged(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(_: int) -> None:
         raise OSError(errno.EIO, "Input/output error")
 
@@ -42,7 +42,7 @@ def test_other_errors_of_the_disk_are_not_disguised(tmp_path: Path, monkeypatch:
         write_file_atomically(tmp_path / "file", b"new")
 
 
-def test_the_content_is_on_the_disk_before_the_name_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_content_is_flushed_before_the_rename(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     events: list[str] = []
     replace = os.replace
     monkeypatch.setattr(os, "fsync", lambda descriptor: events.append(f"fsync {is_folder(descriptor)}"))

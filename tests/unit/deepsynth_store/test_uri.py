@@ -51,7 +51,7 @@ def test_a_file_uri_is_an_absolute_path() -> None:
         "s3://bucket/pages",
     ],
 )
-def test_a_uri_that_cannot_be_used_is_refused_with_its_field(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_unusable_uri_is_refused_with_its_field(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSYNTH_VOLUMES", "/mnt/volumes")
     with pytest.raises(ConfigurationError, match=r"^spec\.output\.uri: "):
         parse_uri(uri, "spec.output.uri")

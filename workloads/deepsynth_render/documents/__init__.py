@@ -1,4 +1,8 @@
-"""The files that the steps hand to each other and to readers: plan, planned rows, receipts, the published manifest.
+"""The files that the steps hand to each other and to readers: their formats, and how they are written and read.
 
-Formats and how they are read and written; no step's work.
+    plan     writes  plan/plan.json, plan/rows-NNNNN.parquet      RenderPlan, PlanRow
+    render   writes  data/SPLIT-NNNNN.parquet, receipts/NNNNN.json    Receipt
+    publish  writes  deepsynth/manifest.json                          DatasetManifest
+
+What a step does with them belongs to the step's own package.
 """

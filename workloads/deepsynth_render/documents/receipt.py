@@ -1,4 +1,4 @@
-"""A shard's receipt: staged after its files, it says that they are whole and what is in them."""
+"""A shard's receipt: staged after the shard's files, it proves that they are complete and lists what is in them."""
 
 from typing import Literal
 
@@ -6,12 +6,12 @@ from pydantic import Field, ValidationError
 
 from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
-from deepsynth_render.documents.manifest import ManifestFile
+from deepsynth_render.documents.dataset_manifest import ManifestFile
 from deepsynth_store import DatasetTarget, StoredFile
 
 
 class Receipt(ApiModel):
-    """plan: the digest. files: as they will be called in the data set, which is their staging path too."""
+    """plan: the plan's digest. files: by their paths in the dataset, which are their staging paths too."""
 
     version: Literal[1] = 1
     plan: str
@@ -33,12 +33,16 @@ def receipt_path(shard: int) -> str:
 
 
 def data_path(split: str, shard: int, number: int) -> str:
-    """Path of a shard's file, while staged and in the data set; number counts the shard's files from 0."""
+    """Path of a shard's file, both in staging and in the dataset; number counts the shard's files from 0.
+
+    >>> data_path("train", 12, 0), data_path("train", 12, 1)
+    ('data/train-00012.parquet', 'data/train-00012-1.parquet')
+    """
     return f"data/{split}-{shard:05d}{f'-{number}' if number else ''}.parquet"
 
 
 def find_receipt(target: DatasetTarget, digest: str, shard: int) -> Receipt | None:
-    """The receipt of a shard if it is of this plan and its files are there as it says."""
+    """The receipt of a shard, if it belongs to this plan and the files that it lists are staged."""
     path = receipt_path(shard)
     if not target.list_staged(path):
         return None
@@ -49,7 +53,7 @@ def find_receipt(target: DatasetTarget, digest: str, shard: int) -> Receipt | No
 
 
 def parse_receipt(content: bytes, digest: str, shard: int) -> Receipt | None:
-    """None for what is no receipt of this shard and plan, such as one that was withdrawn."""
+    """None unless the content is a receipt of this shard and plan; a withdrawn receipt is not."""
     try:
         receipt = Receipt.model_validate_json(content)
     except ValidationError:
@@ -58,12 +62,12 @@ def parse_receipt(content: bytes, digest: str, shard: int) -> Receipt | None:
 
 
 def withdraw_receipt(target: DatasetTarget, shard: int) -> None:
-    """Make render do a shard again."""
+    """Have the render step draw a shard again."""
     target.put({receipt_path(shard): b"withdrawn\n"})
 
 
 def matches(staged: StoredFile, file: ManifestFile) -> bool:
-    """Whether size and, where the store knows it, sha256 are as they should be."""
+    """Whether the size is as expected, and the sha256 too where the store knows it."""
     return staged.size == file.size and staged.sha256 in {None, file.sha256}
 
 

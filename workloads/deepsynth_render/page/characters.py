@@ -1,20 +1,21 @@
-"""Which characters a document may hold: one stated normalisation, and the scripts that are drawn."""
+"""The characters of a document: how text is normalised, and which scripts are drawn."""
 
 import re
 import unicodedata
 from functools import cache
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.refusal import RefusedDocument
+from deepsynth_render.dropped import RefusedDocument
 
 SCRIPTS = frozenset({"Latn", "Grek", "Cyrl", "Zyyy", "Zinh"})
-"""ISO 15924 codes of the scripts drawn: Latin, Greek, Cyrillic, and what all scripts share or inherit."""
+"""ISO 15924 codes of the scripts that are drawn: Latin, Greek, Cyrillic, and characters that scripts share."""
+_SCRIPT_NAMES = "Latin, Greek, Cyrillic and common characters"
 
 _TAB = " " * 4
 _ASCII = frozenset(map(chr, range(0x20, 0x7F))) | {"\n"}
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
-# Control characters and Unicode's default ignorables (joiners, soft hyphens, marks of direction, variation
-# selectors, tags) draw nothing in the scripts above: a page could not show whether they are there.
+# Control characters and Unicode's default ignorables (joiners, soft hyphens, direction marks, variation selectors,
+# tags) draw nothing in the scripts above, so a page cannot show whether the text contains them.
 _INVISIBLE = re.compile(
     "[\x00-\x09\x0e-\x1f\x7f-\x9f\u00ad\u034f\u061c\u180b-\u180f\u200b-\u200f\u202a-\u202e"
     "\u2060-\u206f\ufe00-\ufe0f\ufeff\ufff9-\ufffb\U000e0000-\U000e0fff]"
@@ -22,11 +23,14 @@ _INVISIBLE = re.compile(
 
 
 def normalise(text: str) -> str:
-    """The text as pages show it, and as plan compares it; applying it twice changes nothing.
+    r"""The text as pages show it and as the plan step compares it. Normalising twice changes nothing more.
 
-    Every line end becomes a line feed and every tab four spaces; characters that draw nothing go (control
-    characters, default ignorables); what remains is composed (NFC); spaces at the ends of lines and empty
-    lines at both ends of the text go. Lone surrogates stay, so hash with errors="surrogatepass".
+    Every line end becomes a line feed, every tab four spaces. Characters that draw nothing are removed, the rest is
+    composed (NFC). Spaces at the ends of lines and empty lines at both ends of the text are removed. Lone surrogates
+    stay, so hash with errors="surrogatepass".
+
+    >>> normalise("\n\tcafe\u0301\u200b  \r\nnext")
+    '    café\nnext'
     """
     text = _LINE_ENDS.sub("\n", text).replace("\t", _TAB)
     text = unicodedata.normalize("NFC", _INVISIBLE.sub("", text))
@@ -34,20 +38,14 @@ def normalise(text: str) -> str:
 
 
 def check_scripts(text: str) -> None:
-    """Raise RefusedDocument(Reason.UNSUPPORTED_SCRIPT) for the first character whose script is not drawn.
-
-    text: normalised.
-    """
+    """Raise RefusedDocument(Reason.UNSUPPORTED_SCRIPT) for the first character of another script. text: normalised."""
     unsupported = {character for character in set(text) - _ASCII if find_script(character) not in SCRIPTS}
     if unsupported:
         character = min(unsupported, key=text.index)
         script = find_script(character)
         raise RefusedDocument(
-            Reason.UNSUPPORTED_SCRIPT, f"{describe(character)} is of script {script}; drawn are {_DRAWN}"
+            Reason.UNSUPPORTED_SCRIPT, f"{describe(character)} is of script {script}; supported are {_SCRIPT_NAMES}"
         )
-
-
-_DRAWN = "Latin, Greek, Cyrillic and common characters"
 
 
 def describe(character: str) -> str:
@@ -57,7 +55,7 @@ def describe(character: str) -> str:
 
 @cache
 def find_script(character: str) -> str:
-    """ISO 15924 code of a character's script; Zzzz for what Unicode does not assign or leaves private."""
+    """ISO 15924 code of a character's script; Zzzz for characters that are private or not assigned."""
     from fontTools.unicodedata import script
 
     return str(script(character))

@@ -1,4 +1,4 @@
-"""The font files: where they are, what they hold, their digests. Never the machine's own fonts."""
+"""The font files: where they are, what they contain, their digests. Fonts of the machine are never used."""
 
 import hashlib
 from dataclasses import dataclass
@@ -16,12 +16,12 @@ FAMILIES = {
     "DejaVu Serif": "DejaVuSerif.ttf",
     "DejaVu Sans Mono": "DejaVuSansMono.ttf",
 }
-"""Font file of each family. The order is that of fallback: Sans holds the most characters."""
+"""Font file of each family, in the order of fallback: Sans has the most characters."""
 
 
 @dataclass(frozen=True)
 class Font:
-    """One font file, opened. codepoints: what it can draw; the metrics are fractions of an em, upwards positive."""
+    """One font file, opened. codepoints: the characters it can draw. ascender, descender: in ems, upwards positive."""
 
     family: str
     data: bytes
@@ -45,7 +45,7 @@ class Font:
 
 @cache
 def load_font(family: str) -> Font:
-    """Read and open a family's file. Raises KeyError for a family that FAMILIES does not name."""
+    """Read and open a family's file. Raises KeyError for a family that is not in FAMILIES."""
     data = _find_path(family).read_bytes()
     face = freetype.Face.from_bytes(data)
     return Font(

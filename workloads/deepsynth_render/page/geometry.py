@@ -1,4 +1,14 @@
-"""The measures of a page, in pixels."""
+"""The measures of a page, in pixels.
+
+A page of two columns:
+
++--------------------------------------+   - margin_px on all sides
+|   .____________.      .____________. |   - first_baseline: y of the first line's baseline
+|   |text text te|      |xt text text| |   - line_pitch: from one baseline to the next
+|   |text text te|gutter|xt text text| |   - column_lefts: x of each column, of width column_width
+|                                      |
++--------------------------------------+
+"""
 
 from dataclasses import dataclass
 
@@ -7,13 +17,13 @@ from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page.fonts import Font
 
 A4_MILLIMETRES = (210, 297)
-FEWEST_EMS = 8  # a narrower column would break most words
+MIN_COLUMN_EMS = 8  # most words would not fit into a narrower column
 GUTTER_EMS = 2
 
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where text stands. Left edges and baseline are measured from the page's top left corner."""
+    """Where text is drawn. Left edges and the baseline are measured from the page's top left corner."""
 
     width: int
     height: int
@@ -29,19 +39,19 @@ class Geometry:
 
 
 def build_geometry(page: PageSettings, font: Font, size_px: int) -> Geometry:
-    """The measures of spec.page with one of its fonts and sizes. Raises ConfigurationError when no text fits."""
+    """The measures of spec.page for one of its fonts and sizes. Raises ConfigurationError when no text fits."""
     width, height = parse_size(page.size)
     gutter = GUTTER_EMS * size_px
     column_width = (width - 2 * page.margin_px - (page.columns - 1) * gutter) // page.columns
     pitch = int(float(page.line_height) * size_px + 0.5)
     lines = (height - 2 * page.margin_px) // max(pitch, 1)
-    if pitch < size_px or lines < 1 or column_width < FEWEST_EMS * size_px:
+    if pitch < size_px or lines < 1 or column_width < MIN_COLUMN_EMS * size_px:
         raise ConfigurationError(
             f"spec.page: no text fits {width}x{height} px with columns {page.columns}, marginPx {page.margin_px}, "
-            f"fontSizesPx {size_px} and lineHeight {page.line_height}; a column needs {FEWEST_EMS} ems and a line, "
+            f"fontSizesPx {size_px} and lineHeight {page.line_height}; a column needs {MIN_COLUMN_EMS} ems and a line, "
             "and lineHeight is at least 1"
         )
-    # Half of what the pitch adds to the font's own height stands above the letters, half below.
+    # The leading (what the pitch adds to the font's own height) is split: half above the letters, half below.
     leading = pitch - (font.ascender - font.descender) * size_px
     baseline = page.margin_px + round(leading / 2 + font.ascender * size_px)
     lefts = tuple(page.margin_px + column * (column_width + gutter) for column in range(page.columns))
@@ -49,7 +59,11 @@ def build_geometry(page: PageSettings, font: Font, size_px: int) -> Geometry:
 
 
 def parse_size(size: str) -> tuple[int, int]:
-    """Width and height in pixels of spec.page.size: "1024", "a4@72" or "640x480"."""
+    """Width and height in pixels of spec.page.size.
+
+    >>> parse_size("1024"), parse_size("640x480"), parse_size("a4@72")
+    ((1024, 1024), (640, 480), (595, 842))
+    """
     if size.startswith("a4@"):
         dots_per_inch = int(size.removeprefix("a4@"))
         return round(A4_MILLIMETRES[0] * dots_per_inch / 25.4), round(A4_MILLIMETRES[1] * dots_per_inch / 25.4)

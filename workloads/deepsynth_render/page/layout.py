@@ -1,4 +1,4 @@
-"""Pages: lines set in columns one below another, and the place of every piece. No glyphs, no pixels."""
+"""Pages: lines are set in columns, one below another, which gives every piece its place. No glyphs, no pixels."""
 
 from dataclasses import dataclass
 
@@ -11,15 +11,15 @@ from deepsynth_render.page.lines import Lines, break_lines, compute_edges, compu
 from deepsynth_render.page.words import CHARS
 
 HANGING = -1
-"""Place of an empty line at the top of a column: it takes no room there and counts to what went before."""
+"""Place of an empty line at the top of a column: it takes no room, and its text belongs to the page before."""
 
 
 @dataclass(frozen=True)
 class Layout:
-    """Where the pieces of a document stand.
+    """Where the pieces of a document are drawn.
 
-    pieces: (n,) indices into the document's pieces, those on lines, in reading order.
-    x: (n,) left edges in 1/64 px. page, row: (n,) index of the page, and of the line in its column.
+    pieces: (n,) indices into the document's pieces, in reading order; only those that are on a line.
+    x: (n,) left edges in 1/64 px. page, row: (n,) index of the page, and of the line within its column.
     page_starts: (pages,) offset in the text of each page's first character; the first is 0.
     """
 
@@ -31,19 +31,19 @@ class Layout:
 
 
 def lay_out(pieces: Ints, is_line_feed: NDArray[np.bool_], geometry: Geometry, *, justify: bool) -> Layout:
-    """Set a document on pages. At least one of its pieces is inked.
+    """Set a document on pages. At least one of its pieces must have ink.
 
-    pieces: (n, 6), the document's rows of WordCache.pieces.
+    pieces: (pieces, 6), the document's rows of WordCache.pieces. is_line_feed: (pieces,) bool.
     """
-    width = geometry.column_width * 64
-    lines = break_lines(pieces, is_line_feed, width)
-    places = _find_places(is_inked(lines, pieces), geometry.lines_per_column)
+    width = geometry.column_width * 64  # 1/64 px
+    lines = break_lines(pieces, is_line_feed, width)  # arrays (lines,)
+    places = _find_places(is_inked(lines, pieces), geometry.lines_per_column)  # (lines,)
     lines, places = lines.select(places != HANGING), places[places != HANGING]
-    counts = lines.ends - lines.starts
-    on_lines = expand_ranges(lines.starts, counts)
-    left, _ = compute_edges(pieces)
-    shift = _find_column_lefts(places, geometry) * 64 - left[lines.starts]
-    x = left[on_lines] + np.repeat(shift, counts)
+    counts = lines.ends - lines.starts  # (lines,) number of pieces
+    on_lines = expand_ranges(lines.starts, counts)  # (n,) indices of pieces; n = sum of counts
+    left, _ = compute_edges(pieces)  # (pieces,) as if the document were one line
+    shift = _find_column_lefts(places, geometry) * 64 - left[lines.starts]  # (lines,) from there to the column
+    x = left[on_lines] + np.repeat(shift, counts)  # (n,)
     if justify:
         x += compute_stretch(lines, pieces, width)
     return Layout(
@@ -56,7 +56,14 @@ def lay_out(pieces: Ints, is_line_feed: NDArray[np.bool_], geometry: Geometry, *
 
 
 def _find_places(inked: NDArray[np.bool_], lines_per_column: int) -> Ints:
-    """(lines,) the how-manieth line of all columns of all pages each line is, or HANGING."""
+    """(lines,) index of each line, counted over all columns and pages, or HANGING.
+
+    With 2 lines per column and 2 columns per page:
+
+        page 0:  0   2     page 1:  4   6        place // lines_per_page           -> page
+                 1   3              5   7        place // lines_per_column % 2     -> column
+                                                 place % lines_per_column          -> line in its column
+    """
     if inked.all():
         return np.arange(len(inked))
     places = np.full(len(inked), HANGING)
@@ -69,14 +76,15 @@ def _find_places(inked: NDArray[np.bool_], lines_per_column: int) -> Ints:
 
 
 def _find_column_lefts(places: Ints, geometry: Geometry) -> Ints:
+    """(lines,) in pixels."""
     columns = places // geometry.lines_per_column % len(geometry.column_lefts)
     return np.array(geometry.column_lefts)[columns]
 
 
 def _find_page_starts(lines: Lines, page: Ints, pieces: Ints) -> Ints:
-    """(pages,) offset in the text of each page's first character. page: (lines,)."""
-    characters = np.cumsum(pieces[:, CHARS]) - pieces[:, CHARS]
-    first_lines = np.searchsorted(page, np.arange(page[-1] + 1))
-    starts = characters[lines.starts[first_lines]]
-    starts[0] = 0
+    """(pages,) offset in the text of each page's first character. page: (lines,) index of each line's page."""
+    characters = np.cumsum(pieces[:, CHARS]) - pieces[:, CHARS]  # (pieces,) characters before each piece
+    first_lines = np.searchsorted(page, np.arange(page[-1] + 1))  # (pages,)
+    starts = characters[lines.starts[first_lines]]  # (pages,)
+    starts[0] = 0  # empty lines before the first line belong to the first page
     return np.asarray(starts)

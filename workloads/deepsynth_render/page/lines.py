@@ -1,4 +1,12 @@
-"""Line breaking: pieces fill a line until the next one does not fit. Arithmetic on arrays, no glyphs."""
+r"""Line breaking: pieces fill a line until the next one does not fit. Arithmetic on arrays, no glyphs.
+
+The text "The quick well-known", a line feed, "fox":
+
+pieces      The|quick|well-|known|\n|fox       6 pieces, of which one is a line feed
+lines       The quick well-                    starts 0, ends 3
+            known                              starts 3, ends 4, closing (it ends a paragraph)
+            fox                                starts 5, ends 6, closing
+"""
 
 from bisect import bisect_right
 from collections.abc import Iterator
@@ -14,7 +22,7 @@ from deepsynth_render.page.words import ADVANCE, GLYPHS, INKED, SPACE
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a document, (lines,) each: first piece, piece after the last, whether it ends a paragraph."""
+    """The lines of a document. Each array is (lines,): first piece, piece after the last, whether a paragraph ends."""
 
     starts: Ints
     ends: Ints
@@ -26,13 +34,16 @@ class Lines:
 
 
 def compute_edges(pieces: Ints) -> tuple[Ints, Ints]:
-    """Left and right edge of each piece, 1/64 px, were the document one endless line."""
+    """(pieces,) left and right edge of each piece in 1/64 px, as if the document were one endless line."""
     right = np.cumsum(pieces[:, ADVANCE] + pieces[:, SPACE]) - pieces[:, SPACE]
     return right - pieces[:, ADVANCE], right
 
 
 def break_lines(pieces: Ints, is_line_feed: NDArray[np.bool_], width: int) -> Lines:
-    """Fill lines of at most width, 1/64 px. Spaces at a break stand on no line: they hang in the margin."""
+    """Fill lines of at most `width`, in 1/64 px. Spaces at a break are on no line: they hang in the margin.
+
+    pieces: (pieces, 6). is_line_feed: (pieces,).
+    """
     left, right = compute_edges(pieces)
     edges = _Edges(left.tolist(), right.tolist(), (pieces[:, GLYPHS] == 0).tolist())
     feeds = np.flatnonzero(is_line_feed).tolist()
@@ -46,7 +57,7 @@ def break_lines(pieces: Ints, is_line_feed: NDArray[np.bool_], width: int) -> Li
 
 
 class _Edges(NamedTuple):
-    """Of each piece, as lists: the loop below reads single values."""
+    """(pieces,) each. Lists, because the loop below reads single values, which is slow on arrays."""
 
     left: list[int]
     right: list[int]
@@ -56,7 +67,7 @@ class _Edges(NamedTuple):
 def _break_paragraph(start: int, end: int, edges: _Edges, width: int) -> Iterator[tuple[int, int, bool]]:
     """Yield first piece, piece after the last, and whether the paragraph ends, for the lines of pieces[start:end]."""
     while True:
-        # No piece is wider than the line, so each line takes at least one.
+        # No piece is wider than a line, so each line takes at least one.
         stop = bisect_right(edges.right, edges.left[start] + width, start, end)
         yield start, stop, stop == end
         if stop == end:
@@ -67,24 +78,28 @@ def _break_paragraph(start: int, end: int, edges: _Edges, width: int) -> Iterato
 
 
 def is_inked(lines: Lines, pieces: Ints) -> NDArray[np.bool_]:
-    """(lines,) whether a line draws anything."""
-    inked = np.append(0, np.cumsum(pieces[:, INKED]))
+    """(lines,) whether anything is drawn on a line."""
+    inked = np.append(0, np.cumsum(pieces[:, INKED]))  # (pieces + 1,) inked pieces before each piece
     return np.asarray(inked[lines.ends] > inked[lines.starts])
 
 
 def compute_stretch(lines: Lines, pieces: Ints, width: int) -> Ints:
-    """(pieces on the lines,) how far right each moves for the lines to end flush, 1/64 px.
+    """(n,) how far each piece on a line moves to the right so that its line ends flush, in 1/64 px.
 
-    lines: inked ones and empty ones. The last line of a paragraph stays as it is, and so does its indentation.
+        |  The quick fox      |   slack 6, gaps 2 (between the first and the last inked piece)
+        |  The   quick   fox  |   "quick" moves by 3, "fox" by 6; the indentation stays
+
+    The last line of a paragraph is not stretched. lines: with and without ink; n is the number of pieces on them.
     """
-    left, right = compute_edges(pieces)
-    spaces = np.append(0, np.cumsum(pieces[:, SPACE] > 0))  # before each piece
-    inked = np.flatnonzero(pieces[:, INKED])
-    first = inked[np.searchsorted(inked, lines.starts).clip(max=len(inked) - 1)]
-    last = inked[np.searchsorted(inked, lines.ends) - 1]
-    gaps = spaces[last] - spaces[first]
-    flush = ~lines.closing & is_inked(lines, pieces) & (gaps > 0)
-    slack = np.where(flush, left[lines.starts] + width - right[last], 0)
-    line_of_piece = np.repeat(np.arange(len(gaps)), lines.ends - lines.starts)
+    left, right = compute_edges(pieces)  # (pieces,)
+    spaces = np.append(0, np.cumsum(pieces[:, SPACE] > 0))  # (pieces + 1,) spaces before each piece
+    inked = np.flatnonzero(pieces[:, INKED])  # (inked pieces,)
+    first = inked[np.searchsorted(inked, lines.starts).clip(max=len(inked) - 1)]  # (lines,) first inked piece
+    last = inked[np.searchsorted(inked, lines.ends) - 1]  # (lines,) last inked piece
+    gaps = spaces[last] - spaces[first]  # (lines,)
+    flush = ~lines.closing & is_inked(lines, pieces) & (gaps > 0)  # (lines,)
+    slack = np.where(flush, left[lines.starts] + width - right[last], 0)  # (lines,)
+    line_of_piece = np.repeat(np.arange(len(gaps)), lines.ends - lines.starts)  # (n,)
+    # (n,) gaps before each piece of its line; negative in the indentation
     before = spaces[expand_ranges(lines.starts, lines.ends - lines.starts)] - spaces[first[line_of_piece]]
     return np.asarray(slack[line_of_piece] * before.clip(0, gaps[line_of_piece]) // gaps.clip(1)[line_of_piece])

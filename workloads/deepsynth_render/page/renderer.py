@@ -1,4 +1,4 @@
-"""Text to pages: the one way from a document to its PNG files."""
+"""Text to pages: all stages in order, from a document to its PNG files."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -7,6 +7,7 @@ from hashlib import blake2b
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
+from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.characters import check_scripts, normalise
 from deepsynth_render.page.fonts import Font, load_font
 from deepsynth_render.page.geometry import build_geometry
@@ -14,16 +15,15 @@ from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.layout import Layout, lay_out
 from deepsynth_render.page.png import Compression, build_paper, encode_png
 from deepsynth_render.page.raster import draw_page, place_bitmaps
-from deepsynth_render.page.refusal import RefusedDocument
 from deepsynth_render.page.words import INKED, LINE_FEED, WordCache
 
-MOST_GLYPHS = 2_000_000
-"""Of the words that a renderer remembers: about 100 MB, and more than a million words of text bring together."""
+MAX_GLYPHS = 2_000_000
+"""Upper limit for the words that a renderer remembers. About 100 MB, more than a million words of text need."""
 
 
 @dataclass(frozen=True)
 class Page:
-    """One page. text is normalised_text[char_start:char_end]; a document's texts joined give all of it."""
+    """One page. text is normalised_text[char_start:char_end]; the texts of all pages, joined, are the whole text."""
 
     png: bytes
     text: str
@@ -32,22 +32,22 @@ class Page:
 
 
 class PageRenderer:
-    """Draws documents as spec.page says. Build one per process and keep it: it remembers the words it has shaped.
+    """Draws documents as spec.page says. Build one per process and keep it, because it remembers shaped words.
 
     Raises ConfigurationError when no text fits the page.
     """
 
-    def __init__(self, page: PageSettings, compression: Compression) -> None:
+    def __init__(self, page: PageSettings, compression: Compression, *, max_glyphs: int = MAX_GLYPHS) -> None:
         self._seed = page.seed
         styles = [(load_font(family), size) for family in page.font_families for size in page.font_sizes_px]
-        most_glyphs = MOST_GLYPHS // len(styles)
-        self._styles = [_Style(page, font, size, compression, most_glyphs=most_glyphs) for font, size in styles]
+        per_style = max_glyphs // len(styles)
+        self._styles = [_Style(page, font, size, compression, max_glyphs=per_style) for font, size in styles]
 
     def render(self, text: str, seed_key: str) -> list[Page]:
-        """The pages of one document, at least one, none blank.
+        """The pages of one document: at least one, and none of them blank.
 
         text: as the source has it; it is normalised here.
-        seed_key: what the choice among several fonts and sizes hangs on, such as the document's id.
+        seed_key: decides, with spec.page.seed, which of several fonts and sizes is used; for example the document's id.
         Raises RefusedDocument when a character cannot be drawn or the text does not fit.
         """
         text = normalise(text)
@@ -60,28 +60,28 @@ class PageRenderer:
 
 
 class _Style:
-    """One font at one size."""
+    """One font at one size, with its own cache of words."""
 
     def __init__(
-        self, page: PageSettings, font: Font, size_px: int, compression: Compression, *, most_glyphs: int
+        self, page: PageSettings, font: Font, size_px: int, compression: Compression, *, max_glyphs: int
     ) -> None:
         self._justify = page.align == "justify"
         self._max_pages = page.max_pages
         self._font = font
         self._size_px = size_px
         self._compression = compression
-        self._most_glyphs = most_glyphs
+        self._max_glyphs = max_glyphs
         self._geometry = build_geometry(page, font, size_px)
 
     @cached_property
     def _words(self) -> WordCache:
-        return WordCache(self._font, self._size_px, self._geometry.column_width, self._most_glyphs)
+        return WordCache(self._font, self._size_px, self._geometry.column_width, self._max_glyphs)
 
     def render(self, text: str) -> list[Page]:
-        rows = self._words.find_pieces(text)
-        pieces = self._words.pieces.read()[rows]
+        rows = self._words.find_pieces(text)  # (pieces,)
+        pieces = self._words.pieces.read()[rows]  # (pieces, 6)
         if not pieces[:, INKED].any():
-            raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text holds nothing that can be drawn")
+            raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text has no visible character")
         layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._justify)
         starts = layout.page_starts.tolist()
         if len(starts) > self._max_pages:
@@ -96,6 +96,6 @@ class _Style:
         width, height = self._geometry.width, self._geometry.height
         atlas = self._words.atlas.read_ink()
         for bitmaps in place_bitmaps(layout, rows, self._words, self._geometry):
-            page = build_paper(width, height)
+            page = build_paper(width, height)  # (height, 1 + bytes)
             draw_page(page, atlas, bitmaps)
             yield encode_png(page, width, self._compression)

@@ -1,4 +1,8 @@
-"""Characters to positioned glyphs, by HarfBuzz, each cluster in the first font that holds it."""
+"""Characters to positioned glyphs, by HarfBuzz. Each cluster is drawn in the first font that has all its characters.
+
+A cluster is a letter with its combining marks. HarfBuzz may also merge letters into one glyph (a ligature) and moves
+pairs of letters closer together (kerning), so the advance of a word is not the sum of those of its letters.
+"""
 
 import unicodedata
 from collections.abc import Iterator, Sequence
@@ -8,18 +12,20 @@ from typing import Any, NamedTuple
 import uharfbuzz
 
 from deepsynth_api.reasons import Reason
+from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.characters import describe, find_script
 from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import GlyphAtlas
-from deepsynth_render.page.refusal import RefusedDocument
 
 
 class ShapedRun(NamedTuple):
-    """Text and its glyphs.
+    """A text and its glyphs, for example "office" with a ligature:
 
-    glyphs: (slot in the atlas, x, y) of each, the origin from the start of the run in 1/64 px, y upwards.
-    clusters: for each glyph the index of the character in text before which a line may break if need be.
-    advance: in 1/64 px.
+        text      o   f   f   i   c   e
+        glyphs    o   ffi         c   e       (slot in the atlas, x, y) each
+        clusters  0   1           4   5       index of each glyph's first character; a line may break there if it must
+
+    x, y: the glyph's origin in 1/64 px, from the start of the run, y upwards. advance: width of the run, in 1/64 px.
     """
 
     text: str
@@ -29,7 +35,7 @@ class ShapedRun(NamedTuple):
 
 
 class Shaper:
-    """Shapes runs of text that hold no spaces or line feeds, left to right."""
+    """Shapes runs of text from left to right. A run must not contain spaces or line feeds."""
 
     def __init__(self, fonts: Sequence[Font], size_px: int, atlas: GlyphAtlas) -> None:
         self._fonts = fonts
@@ -37,7 +43,7 @@ class Shaper:
         self._atlas = atlas
 
     def shape(self, text: str) -> ShapedRun:
-        """Raises RefusedDocument("MissingGlyph") when no font holds a character."""
+        """Raises RefusedDocument(Reason.MISSING_GLYPH) for a character that no font has."""
         glyphs: list[tuple[int, int, int]] = []
         clusters: list[int] = []
         start = advance = 0
@@ -63,18 +69,18 @@ class Shaper:
         for index, font in enumerate(self._fonts):
             if font.codepoints.issuperset(codepoints):
                 return index
-        raise RefusedDocument(Reason.MISSING_GLYPH, f"no font draws {' with '.join(map(describe, cluster))}")
+        raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {' with '.join(map(describe, cluster))}")
 
     def _shape_run(self, font: int, run: str) -> tuple[Sequence[Any], Sequence[Any]]:
         """HarfBuzz's glyph infos and positions of a run in one font."""
         buffer = uharfbuzz.Buffer()
         buffer.add_str(run)
-        # Guessed properties would take the language from the locale and so depend on the machine.
+        # HarfBuzz would guess the language from the locale, and pages would depend on the machine.
         buffer.direction, buffer.language, buffer.script = "ltr", "und", _find_run_script(run)
         uharfbuzz.shape(self._shapers[font], buffer)
         missing = next((info for info in buffer.glyph_infos if info.codepoint == 0), None)
         if missing:
-            raise RefusedDocument(Reason.MISSING_GLYPH, f"no font draws {describe(run[missing.cluster])}")
+            raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {describe(run[missing.cluster])}")
         return buffer.glyph_infos, buffer.glyph_positions
 
 

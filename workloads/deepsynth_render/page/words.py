@@ -1,4 +1,12 @@
-"""Words, shaped once and remembered: the cache that makes rendering fast."""
+r"""Words, shaped once and remembered: the cache that makes rendering fast.
+
+A text becomes rows of integers. For the text "a well-known fox", in which "well-" and "known" are pieces of one word:
+
+    words     a          well-known          fox
+               \         /        \            |
+    ranges   (1, 1)   (2, 2)               (4, 1)      first piece, number of pieces
+    pieces     1        2         3           4         rows of WordCache.pieces; row 0 is the line feed
+"""
 
 import re
 import unicodedata
@@ -7,61 +15,68 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from deepsynth_api.reasons import Reason
+from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.fonts import FAMILIES, Font, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
-from deepsynth_render.page.refusal import RefusedDocument
 from deepsynth_render.page.shaping import ShapedRun, Shaper
 
 LINE_FEED = 0
 """The row of WordCache.pieces that ends a paragraph."""
 
 ADVANCE, SPACE, CHARS, FIRST_GLYPH, GLYPHS, INKED = range(6)
-"""Columns of WordCache.pieces: advance, and the space after it, in 1/64 px; characters, counting the space or
-line feed that follows; the piece's rows in WordCache.glyphs; 1 where it draws something."""
+"""Columns of WordCache.pieces:
+
+    ADVANCE, SPACE       width of the piece, and of the space after it, in 1/64 px
+    CHARS                number of characters, including the space or line feed that follows
+    FIRST_GLYPH, GLYPHS  the piece's rows in WordCache.glyphs: the first one, and how many
+    INKED                1 if it draws something
+"""
 SLOT, X, Y = range(3)
-"""Columns of WordCache.glyphs: slot in the atlas; origin from the start of the piece in 1/64 px, Y upwards."""
+"""Columns of WordCache.glyphs: slot in the atlas; origin from the start of the piece, in 1/64 px, Y upwards."""
 
 # A line may break after a hyphen or dash between a word and a letter.
 _PIECES = re.compile(r".*?\w[-\u2010\u2013\u2014]+(?=[^\W\d])|.+")
 
-_MOST_SHAPED = 4096
-"""Characters shaped at once: far more than fill a line. HarfBuzz fails on some words of 600,000 characters."""
+MAX_SHAPED_CHARACTERS = 4096
+"""Upper limit for one call of HarfBuzz, which fails on some words of 600,000 characters. A line holds far fewer."""
 
 
 class WordCache:
-    """Words cut into pieces, between which a line may break, at one font and size.
+    """Words cut into pieces, between which a line may break, in one font at one size.
 
-    A word is what stands between two spaces (so two spaces in a row have an empty one between them), or a line
-    feed. A piece is no wider than a column. pieces: (n, 6) int64. glyphs: (n, 3) int64.
-    most_glyphs: the cache starts anew when its words hold more; a glyph takes some 50 bytes all told.
+    A word is the text between two spaces (two spaces in a row have an empty word between them), or a line feed. No
+    piece is wider than a column.
+
+    pieces: (pieces, 6) int64. glyphs: (glyphs, 3) int64.
+    max_glyphs: the cache is emptied when its words hold more; a glyph takes about 50 bytes in total.
     """
 
-    def __init__(self, font: Font, size_px: int, column_width: int, most_glyphs: int) -> None:
+    def __init__(self, font: Font, size_px: int, column_width: int, max_glyphs: int) -> None:
         fonts = [font, *(load_font(family) for family in FAMILIES if family != font.family)]
         self.atlas = GlyphAtlas(fonts, size_px)
         self._shaper = Shaper(fonts, size_px, self.atlas)
         self._space = self._shaper.shape(" ").advance
-        self._widest = column_width * 64
+        self._max_advance = column_width * 64  # 1/64 px, as all below
         self._em = size_px * 64
-        self._most_glyphs = most_glyphs
-        self._start_anew()
+        self._max_glyphs = max_glyphs
+        self._clear()
 
     def find_pieces(self, text: str) -> Ints:
-        """Rows of `pieces`, in reading order. text: normalised.
+        """(pieces of the text,) int64: rows of `pieces`, in reading order. text: normalised.
 
-        Raises RefusedDocument("MissingGlyph" or "Overflow").
+        Raises RefusedDocument with the reason MISSING_GLYPH or OVERFLOW.
         """
-        if len(self.glyphs) > self._most_glyphs:
-            self._start_anew()
+        if len(self.glyphs) > self._max_glyphs:
+            self._clear()
         words = text.replace("\n", " \n ").split(" ")
-        known = np.fromiter(map(self._words.__getitem__, words), np.int64, len(words))
-        ranges = self._ranges.read()[known]
+        known = np.fromiter(map(self._words.__getitem__, words), np.int64, len(words))  # (words,) rows of _ranges
+        ranges = self._ranges.read()[known]  # (words, 2)
         return expand_ranges(ranges[:, 0], ranges[:, 1])
 
-    def _start_anew(self) -> None:
-        self._words = _Memo(self._add_word)
-        self._ranges = GrowingRows(2)
+    def _clear(self) -> None:
+        self._words = _Memo(self._add_word)  # word -> row of _ranges
+        self._ranges = GrowingRows(2)  # first piece, number of pieces
         self.pieces = GrowingRows(6)
         self.glyphs = GrowingRows(3)
         self.pieces.append(0, 0, 0, 0, 0, 0)
@@ -82,22 +97,22 @@ class WordCache:
         self.pieces.append(run.advance, space, characters, first, len(run.glyphs), inked)
 
     def _shape_to_fit(self, piece: str) -> Iterator[ShapedRun]:
-        """The piece, or what it must be broken into, anywhere between clusters, to fit a column."""
+        """The piece, or the parts into which it is broken, anywhere between clusters, so that each fits a column."""
         run = self._shaper.shape(piece)
-        if run.advance <= self._widest:
+        if run.advance <= self._max_advance:
             yield run
             return
-        # Kerning across a break is undone by it; an em is more than it can amount to.
-        starts = _fill(run, self._widest - self._em)
+        # A part may get wider when it is shaped alone, because kerning across its ends is lost: by less than an em.
+        starts = _fill(run, self._max_advance - self._em)
         for start, end in zip(starts, [*starts[1:], len(piece)], strict=True):
             part = self._shaper.shape(piece[start:end])
-            if part.advance > self._widest:
+            if part.advance > self._max_advance:
                 raise RefusedDocument(Reason.OVERFLOW, f"{part.text[:40]!r} is wider than a column of the page")
             yield part
 
 
 class _Memo(dict[str, int]):
-    """A dict that computes what it lacks."""
+    """A dict that computes a missing value."""
 
     def __init__(self, compute: Callable[[str], int]) -> None:
         super().__init__()
@@ -109,24 +124,25 @@ class _Memo(dict[str, int]):
 
 
 def _slice(piece: str) -> Iterator[str]:
-    """The piece in parts that HarfBuzz can shape, no combining mark without its letter."""
+    """The piece in parts that HarfBuzz can shape. A combining mark stays with its letter."""
     start = 0
     while start < len(piece):
-        end = start + _MOST_SHAPED
+        end = start + MAX_SHAPED_CHARACTERS
         while end < len(piece) and unicodedata.combining(piece[end]):
             end += 1
         yield piece[start:end]
         start = end
 
 
-def _fill(run: ShapedRun, widest: int) -> list[int]:
-    """First characters of the parts when a run's clusters are filled into parts of at most `widest` 1/64 px."""
+def _fill(run: ShapedRun, max_advance: int) -> list[int]:
+    """Break a run between clusters into parts of at most max_advance; the index of each part's first character."""
+    # Cluster -> left edge: that of its first glyph, which is the last one that the dict is given.
     edges = {cluster: x for cluster, (_, x, _) in zip(reversed(run.clusters), reversed(run.glyphs), strict=True)}
     clusters = sorted(edges.items())
     ends = [edge for _, edge in clusters[1:]] + [run.advance]
     starts, left = [0], 0
     for (start, edge), end in zip(clusters, ends, strict=True):
-        if end - left > widest and start > starts[-1]:
+        if end - left > max_advance and start > starts[-1]:
             starts.append(start)
             left = edge
     return starts

@@ -1,17 +1,20 @@
 """Where one shard ends and the next begins."""
 
-import hashlib
 from collections.abc import Iterable
 from pathlib import Path
 
-from deepsynth_render.documents.plan import PlannedShard, rows_path
-from deepsynth_render.documents.rows import PlanRow, PlanRowWriter
+from deepsynth_render.documents.plan_rows import PlanRow, PlanRowWriter
+from deepsynth_render.documents.render_plan import PlannedShard, rows_path
+from deepsynth_store.atomic import compute_sha256
 
 
 class ShardCutter:
     """Distributes a plan's rows over shards of at most rows_per_shard documents and writes each shard's rows.
 
-    Rows of one row group stay in one shard, so that it is read once; rows that carry their text are cut anywhere.
+    Rows of one row group stay in one shard, so that one pod only reads it. Rows that carry their text are cut anywhere:
+
+        rows_per_shard 20, row groups of 8:   | 8 8 | 8 8 | 8 |
+        rows_per_shard 20, 40 rows of a CSV:  | 20 | 20 |
     """
 
     def __init__(self, folder: Path, rows_per_shard: int) -> None:
@@ -45,12 +48,11 @@ class ShardCutter:
         self._writer.add(row)
 
     def finish(self) -> None:
-        """Close the shard under way."""
+        """Close the shard that is being written, if any."""
         if self._writer is None:
             return
         self._writer.close()
-        with self._writer.path.open("rb") as file:
-            digest = hashlib.file_digest(file, "sha256").hexdigest()
-        self.files[rows_path(len(self.shards))] = self._writer.path
-        self.shards.append(PlannedShard(split=self._split, documents=self._writer.count, rows_sha256=digest))
+        path, count = self._writer.path, self._writer.count
+        self.files[rows_path(len(self.shards))] = path
+        self.shards.append(PlannedShard(split=self._split, documents=count, rows_sha256=compute_sha256(path)))
         self._writer = None

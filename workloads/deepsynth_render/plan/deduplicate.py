@@ -1,4 +1,4 @@
-"""Telling equal texts apart from new ones, over all splits, at 16 bytes a slot."""
+"""Which texts were seen before, over all splits, in 16 bytes per slot."""
 
 import hashlib
 from collections.abc import Iterable
@@ -10,7 +10,7 @@ _SPLIT_ORDER: Final = {"test": 0, "validation": 1, "train": 3}
 
 
 def order_splits(splits: Iterable[str]) -> list[str]:
-    """Test first, then validation, others, and train last: of equal texts the first is kept, so train loses them."""
+    """Test, validation, others, train. Of equal texts the first is kept, so no text of test is also in train."""
     return sorted(splits, key=lambda split: (_SPLIT_ORDER.get(split, 2), split))
 
 
@@ -20,7 +20,11 @@ def hash_text(text: str) -> bytes:
 
 
 class SeenTexts:
-    """The set of hashes met so far: open addressing in one bytearray, since a Python set takes some 100 bytes a row."""
+    """The set of hashes seen so far. A hash table in one bytearray: a Python set would take about 100 bytes per row.
+
+    slot     0         1         2         3
+          [ empty ] [ 16 B  ] [ 16 B  ] [ empty ]    a hash is in slot (hash mod slots) or the next free one
+    """
 
     def __init__(self, slots: int = 1024) -> None:
         self._slots = slots
@@ -28,7 +32,7 @@ class SeenTexts:
         self._count = 0
 
     def add(self, digest: bytes) -> bool:
-        """Remember a hash; whether it is new."""
+        """Remember a hash and return whether it is new."""
         position = self._find(digest)
         if self._table[position : position + _HASH_BYTES] == digest:
             return False

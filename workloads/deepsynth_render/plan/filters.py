@@ -1,4 +1,4 @@
-"""Which rows become documents. Pure; every row that does not is given the reason it is counted by."""
+"""Which rows become documents. Pure: a row gives its text and summary, or the reason why it is dropped."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ class Pair:
 
 
 def apply_filters(row: Row, filters: Filters) -> Pair | Reason:
-    """The row as a pair, or the first reason against it. Lengths are characters after normalisation."""
+    """The row as a pair, or the first reason to drop it. Lengths are in characters, after normalisation."""
     text, summary = row
     if text is None:
         return Reason.MISSING_TEXT

@@ -1,20 +1,19 @@
-"""README.md of a published data set: the card that the Hub shows and `datasets` reads."""
+"""README.md of a published dataset: the card that the Hub shows and the library `datasets` reads."""
 
 from typing import Any
 
 import yaml
 
-from deepsynth_render.documents.features import FEATURES
-from deepsynth_render.documents.manifest import Manifest
+from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS, DatasetManifest
 
 
-def build_card(manifest: Manifest) -> str:
-    """YAML front matter with splits and features, so that nothing need be guessed, and a page for people."""
+def build_card(manifest: DatasetManifest) -> str:
+    """YAML front matter with splits and features, so that `datasets` need not guess them, and a page for readers."""
     front = yaml.safe_dump(_build_front_matter(manifest), sort_keys=False, allow_unicode=True)
     return f"---\n{front}---\n\n{_build_body(manifest)}"
 
 
-def _build_front_matter(manifest: Manifest) -> dict[str, Any]:
+def _build_front_matter(manifest: DatasetManifest) -> dict[str, Any]:
     source = manifest.source
     known = {"license": source.license, "language": [source.language] if source.language else None}
     return {
@@ -24,7 +23,7 @@ def _build_front_matter(manifest: Manifest) -> dict[str, Any]:
             {"config_name": "default", "data_files": [_build_pattern(split.name) for split in manifest.splits]}
         ],
         "dataset_info": {
-            "features": [{"name": name, "dtype": kind} for name, kind in FEATURES.items()],
+            "features": [{"name": name, "dtype": kind} for name, kind in PAGE_COLUMNS.items()],
             "splits": [
                 {"name": split.name, "num_bytes": split.size, "num_examples": split.pages} for split in manifest.splits
             ],
@@ -38,11 +37,11 @@ def _build_pattern(split: str) -> dict[str, str]:
     return {"split": split, "path": f"data/{split}-*.parquet"}
 
 
-def _build_body(manifest: Manifest) -> str:
+def _build_body(manifest: DatasetManifest) -> str:
     source, page = manifest.source, manifest.look.page
     splits = "\n".join(f"| {split.name} | {split.documents} | {split.pages} |" for split in manifest.splits)
     dropped = "\n".join(f"| {entry.reason} | {entry.rows} |" for entry in manifest.dropped)
-    left_out = f"\n## Left out\n\n| Reason | Rows |\n|---|---|\n{dropped}\n" if dropped else ""
+    dropped_section = f"\n## Dropped rows\n\n| Reason | Rows |\n|---|---|\n{dropped}\n" if dropped else ""
     return f"""# Pages of {source.name}
 
 Text and summary pairs of `{source.uri}` (revision `{source.revision}`), drawn as page images: {manifest.documents}
@@ -57,4 +56,4 @@ text. `summary` is the document's, on each of its pages.
 
 Pages: {page.size} px, {", ".join(page.font_families)}, {", ".join(map(str, page.font_sizes_px))} px, 16 grey levels.
 `deepsynth/manifest.json` lists every file with its sha256, and what the pages were made with.
-{left_out}"""
+{dropped_section}"""

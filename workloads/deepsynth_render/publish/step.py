@@ -1,29 +1,27 @@
-"""The publish step: every shard verified, then one atomic commit with the card and the manifest."""
+"""The publish step: check every shard, then publish them with the card and the manifest in one atomic commit."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import PublishReport
 from deepsynth_api.workload import RenderWorkload
-from deepsynth_render.documents.manifest import (
-    Manifest,
+from deepsynth_render.documents.dataset_manifest import (
+    DatasetManifest,
     ManifestFile,
     ManifestShard,
     ManifestSplit,
     PublishedGeneration,
     find_published,
 )
-from deepsynth_render.documents.plan import Plan, load_plan, open_staging, require_digest
 from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
-from deepsynth_render.dropped import add_dropped
+from deepsynth_render.documents.render_plan import RenderPlan, load_plan, open_staging, require_digest
+from deepsynth_render.dropped import add_dropped, explain_dropped
 from deepsynth_render.publish.card import build_card
 from deepsynth_render.report import Reporter
 from deepsynth_store import MANIFEST, README, DatasetTarget, StoredFile
-
-_CHUNK_BYTES: Final = 4 * 2**20
+from deepsynth_store.atomic import read_chunks
 
 
 def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
@@ -33,7 +31,7 @@ def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
     target = open_staging(workload, digest, reporter.on_wait)
     if published := find_published(target, digest):
         reporter.log("published already")
-        target.publish({}, {MANIFEST: published.content})  # changes nothing, but removes staging that a kill left
+        target.publish({}, {MANIFEST: published.content})  # removes staging that a killed run left, and nothing else
         _report(reporter, workload.output.uri, published)
         return
     plan = load_plan(workload, target)
@@ -47,10 +45,10 @@ def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
     _report(reporter, workload.output.uri, PublishedGeneration(manifest, content, revision))
 
 
-def build_manifest(plan: Plan, digest: str, receipts: Sequence[Receipt]) -> Manifest:
-    """All that is published and what was left out. receipts: of each shard, in order."""
+def build_manifest(plan: RenderPlan, digest: str, receipts: Sequence[Receipt]) -> DatasetManifest:
+    """What is published and what was dropped. receipts: of each shard, in order."""
     splits = [_sum_split(split.name, receipts) for split in plan.splits]
-    return Manifest(
+    return DatasetManifest(
         plan=digest,
         source=plan.source,
         look=plan.look,
@@ -88,8 +86,8 @@ def _gather_receipts(target: DatasetTarget, digest: str, shards: int) -> list[Re
     missing = [shard for shard in range(shards) if found.get(shard) is None]
     if missing:
         raise DataError(
-            f"{len(missing)} of {shards} shards are not staged in {target.uri} (first: {missing[0]}). "
-            "Render them again: delete and apply the resource; finished shards are kept.",
+            f"{len(missing)} of {shards} shards are not staged in {target.uri} (first: {missing[0]}); "
+            "delete and re-apply the resource to render them, finished shards are kept",
             reason=Reason.SHARD_MISSING,
         )
     return [receipt for _, receipt in sorted(found.items()) if receipt is not None]
@@ -104,8 +102,8 @@ def _verify(target: DatasetTarget, receipts: Sequence[Receipt]) -> None:
         withdraw_receipt(target, shard)
     if damaged:
         raise DataError(
-            f"{len(damaged)} shard(s) staged in {target.uri} are damaged (first: {damaged[0]}); nothing was published. "
-            "Delete and apply the resource: only these are rendered again.",
+            f"{len(damaged)} shard(s) staged in {target.uri} are damaged (first: {damaged[0]}), nothing was published; "
+            "delete and re-apply the resource, only these are rendered again",
             reason=Reason.SHARD_DAMAGED,
         )
 
@@ -120,17 +118,16 @@ def _is_whole(target: DatasetTarget, staged: Mapping[str, StoredFile], file: Man
 def _compute_sha256(target: DatasetTarget, path: str) -> str:
     digest = hashlib.sha256()
     with target.open_staged(path) as file:
-        while chunk := file.read(_CHUNK_BYTES):
+        for chunk in read_chunks(file):
             digest.update(chunk)
     return digest.hexdigest()
 
 
-def _refuse_empty(manifest: Manifest) -> None:
+def _refuse_empty(manifest: DatasetManifest) -> None:
     if not manifest.files:
-        reasons = ", ".join(f"{entry.rows} {entry.reason}" for entry in manifest.dropped)
         raise DataError(
-            f"no document of {manifest.source.uri} could be rendered ({reasons}). "
-            "Check its script, page.size, page.maxPages and filters.",
+            f"no document of {manifest.source.uri} could be rendered ({explain_dropped(manifest.dropped)}); "
+            "check its script, spec.page.size, spec.page.maxPages and spec.filters",
             reason=Reason.EMPTY_DATASET,
         )
 

@@ -1,4 +1,4 @@
-"""Rendering the documents of one shard."""
+"""Rendering the documents of one shard into staged files."""
 
 import time
 from collections import Counter
@@ -11,30 +11,33 @@ from typing import Final
 from deepsynth_api.errors import DataError
 from deepsynth_api.report import RenderReport
 from deepsynth_api.v1alpha1 import Source
-from deepsynth_render.documents.manifest import ManifestFile
-from deepsynth_render.documents.plan import Plan, rows_path
+from deepsynth_render.documents.dataset_manifest import ManifestFile
+from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
 from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
-from deepsynth_render.documents.rows import PlanRow, read_plan_rows
-from deepsynth_render.dropped import list_dropped
-from deepsynth_render.page import PageRenderer, RefusedDocument
+from deepsynth_render.documents.render_plan import RenderPlan, rows_path
+from deepsynth_render.dropped import RefusedDocument, list_dropped
+from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.characters import normalise
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
 from deepsynth_render.report import Reporter
 from deepsynth_render.sources import Row, TextSource, open_source
 from deepsynth_store import DatasetTarget, StoredFile
-from deepsynth_store.download import read_chunks, write_download
+from deepsynth_store.atomic import read_chunks
+from deepsynth_store.download import write_download
 
-_LOGGED_REFUSALS: Final = 5
-"""Of each reason: enough to see what is wrong, few enough for a log."""
+_MAX_LOGGED_REFUSALS: Final = 5
+"""For each reason: enough to see what is wrong, without filling the log."""
 
 
 class ShardRenderer:
-    """Renders one shard into `folder` and stages its files, the receipt with the last of them.
+    """Renders one shard into `folder` and stages its files; the receipt is staged together with the last file.
 
-    Only that file and the one before it lie in `folder` at any time.
+    At any time `folder` holds at most two files: the one being written and the one before it, not staged yet.
     """
 
-    def __init__(self, plan: Plan, *, shard: int, target: DatasetTarget, folder: Path, reporter: Reporter) -> None:
+    def __init__(
+        self, plan: RenderPlan, *, shard: int, target: DatasetTarget, folder: Path, reporter: Reporter
+    ) -> None:
         self._plan = plan
         self._digest = plan.compute_digest()
         self._shard = shard
@@ -67,8 +70,8 @@ class ShardRenderer:
             pages = renderer.render(text, name)
         except RefusedDocument as refusal:
             self._refused[refusal.reason] += 1
-            if self._refused[refusal.reason] <= _LOGGED_REFUSALS:
-                self._reporter.log(f"left out {name}: {refusal.reason}: {refusal.message}")
+            if self._refused[refusal.reason] <= _MAX_LOGGED_REFUSALS:
+                self._reporter.log(f"dropped {name}: {refusal.reason}: {refusal.message}")
             return
         source = self._plan.source
         writer.add(Document(name, summary, source.language, source.name, self._planned.split, row.index), pages)
@@ -94,7 +97,7 @@ class ShardRenderer:
 
     @cached_property
     def _source(self) -> TextSource:
-        """Opened only where the plan does not hold the texts."""
+        """Opened only if the plan does not hold the texts."""
         pinned = self._plan.source
         asked = Source(uri=pinned.uri, config=pinned.config, columns=pinned.columns)
         return open_source(asked, pinned.revision, self._reporter.on_wait)
@@ -141,10 +144,13 @@ class ShardRenderer:
 
 
 def _pick(wanted: Iterator[PlanRow], rows: Iterator[Row], file: str) -> Iterator[tuple[PlanRow, str, str]]:
-    """The wanted rows of a row group, both in order."""
+    """The wanted rows of a row group with their texts. Both arguments are in the order of the file."""
     numbered = enumerate(rows)
     for row in wanted:
         text, summary = next((found for number, found in numbered if number == row.row), (None, None))
         if text is None or summary is None:
-            raise DataError(f"row {row.row} of row group {row.group} of {file} is gone since it was planned.")
+            raise DataError(
+                f"row {row.row} of row group {row.group} of {file} is missing, but was there when it was planned; "
+                "delete and re-apply the resource"
+            )
         yield row, normalise(text), normalise(summary)

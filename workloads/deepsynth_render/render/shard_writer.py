@@ -9,11 +9,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from deepsynth_render.documents.features import FEATURES
+from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS
 from deepsynth_render.page import Page
 
 _GROUP_PAGES: Final = 100
-"""A row group ends with the document that reaches it: what a reader of one page must fetch stays near 6 MB."""
+"""A row group ends with the document that reaches this number: a reader of one page then fetches about 6 MB."""
 
 
 @dataclass(frozen=True)
@@ -39,11 +39,15 @@ class ShardFile:
 
 
 class ShardWriter:
-    """Writes documents to one file after the other, each of at most max_bytes unless one document alone is larger.
+    """Writes documents to one file after another, each of at most max_bytes unless a single document is larger.
 
-    A document is never split over files or row groups. name(number) is the path of the file with that number, from 0;
-    on_file is called with each finished file, which it may delete. Use it as a context: leaving it by an exception
-    abandons the file under way.
+    A document is never split over files or row groups:
+
+        file 0:  row group | doc 0: 60 pages, doc 1: 60 pages |  row group | doc 2: 250 pages |
+        file 1:  row group | doc 3: 90 pages ...
+
+    name(number) is the path of the file with that number, counted from 0. on_file is called with each finished file
+    and may delete it. Use it as a context: leaving it by an exception abandons the file that is being written.
     """
 
     def __init__(self, name: Callable[[int], Path], max_bytes: int, on_file: Callable[[ShardFile], None]) -> None:
@@ -80,7 +84,7 @@ class ShardWriter:
 
 
 def build_row(document: Document, page: Page, number: int, num_pages: int) -> dict[str, Any]:
-    """One row, keyed as FEATURES."""
+    """One row, with the keys of PAGE_COLUMNS."""
     return {
         "image": {"bytes": page.png, "path": f"{document.id}-{number}.png"},
         "text": page.text,
@@ -98,7 +102,7 @@ def build_row(document: Document, page: Page, number: int, num_pages: int) -> di
 
 
 class _ParquetFile:
-    """size: bytes so far, those that wait for their row group included."""
+    """size: bytes so far, including rows that are not written yet because their row group is not full."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -128,7 +132,7 @@ class _ParquetFile:
 
     def abandon(self) -> None:
         self._sink.close()
-        self._writer.is_open = False  # else its finaliser writes a footer to the closed file
+        self._writer.is_open = False  # otherwise its finaliser would write a footer to the closed file
 
     def _flush(self) -> None:
         import pyarrow as pa
@@ -144,7 +148,7 @@ def _open_writer(sink: "_HashingFile", schema: Any) -> Any:
     return pq.ParquetWriter(
         sink,
         schema,
-        # PNG is compressed already, and a dictionary of it would only be thrown away.
+        # PNG is compressed already, and pyarrow would build a dictionary of the images only to discard it.
         compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves()},
         use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split"],
         write_statistics=False,
@@ -152,7 +156,7 @@ def _open_writer(sink: "_HashingFile", schema: Any) -> Any:
 
 
 class _HashingFile:
-    """A file for pyarrow to write to that knows the sha256 and size of what it was given."""
+    """A file for pyarrow to write to; counts the bytes and computes their sha256 on the way."""
 
     def __init__(self, path: Path) -> None:
         self._file: BinaryIO = path.open("wb")
@@ -179,17 +183,17 @@ class _HashingFile:
 
 
 def build_schema() -> Any:
-    """Arrow's schema with the metadata by which `datasets` knows the Image column."""
+    """The Arrow schema, with the metadata from which the library `datasets` learns that the column is an Image."""
     import pyarrow as pa
 
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    columns = [(name, image if kind == "image" else pa.type_for_alias(kind)) for name, kind in FEATURES.items()]
+    columns = [(name, image if kind == "image" else pa.type_for_alias(kind)) for name, kind in PAGE_COLUMNS.items()]
     features = {
         name: {"_type": "Image"} if kind == "image" else {"dtype": kind, "_type": "Value"}
-        for name, kind in FEATURES.items()
+        for name, kind in PAGE_COLUMNS.items()
     }
     return pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
 def _list_leaves() -> list[str]:
-    return ["image.bytes", "image.path", *(name for name in FEATURES if name != "image")]
+    return ["image.bytes", "image.path", *(name for name in PAGE_COLUMNS if name != "image")]

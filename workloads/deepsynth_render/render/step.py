@@ -1,4 +1,4 @@
-"""The render step: one shard, from its planned rows to parquet files and a receipt in staging."""
+"""The render step: find out which shard is this pod's, and render it unless an earlier run has done so."""
 
 import os
 import tempfile
@@ -7,16 +7,16 @@ from pathlib import Path
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.report import RenderReport
 from deepsynth_api.workload import COMPLETION_INDEX_VARIABLE, RenderWorkload
-from deepsynth_render.documents.manifest import ManifestShard, find_published
-from deepsynth_render.documents.plan import load_plan, open_staging, require_digest
+from deepsynth_render.documents.dataset_manifest import ManifestShard, find_published
 from deepsynth_render.documents.receipt import Receipt, find_receipt
+from deepsynth_render.documents.render_plan import load_plan, open_staging, require_digest
 from deepsynth_render.render.shard import ShardRenderer
 from deepsynth_render.report import Reporter
 from deepsynth_store.atomic import explain_full_disk
 
 
 def run_render(workload: RenderWorkload, reporter: Reporter) -> None:
-    """Render the shard of JOB_COMPLETION_INDEX, unless an earlier run has finished it."""
+    """Render the shard with number JOB_COMPLETION_INDEX, or report it if it is staged or published already."""
     digest = require_digest(workload)
     target = open_staging(workload, digest, reporter.on_wait)
     shard = _get_index()
@@ -37,13 +37,13 @@ def run_render(workload: RenderWorkload, reporter: Reporter) -> None:
 def _get_index() -> int:
     text = os.environ.get(COMPLETION_INDEX_VARIABLE, "")
     if not text.isdecimal():
-        raise ConfigurationError(f"{COMPLETION_INDEX_VARIABLE} is {text!r}, not the number of a shard.")
+        raise ConfigurationError(f"{COMPLETION_INDEX_VARIABLE}: must be the number of a shard, got {text!r}")
     return int(text)
 
 
 def _check_index(shard: int, shards: int) -> int:
     if shard >= shards:
-        raise ConfigurationError(f"{COMPLETION_INDEX_VARIABLE} is {shard}, but the plan has {shards} shards.")
+        raise ConfigurationError(f"{COMPLETION_INDEX_VARIABLE}: must be below {shards}, the plan's number of shards")
     return shard
 
 

@@ -1,4 +1,4 @@
-"""The YAML front matter of a data set's README.md: its configurations, languages and licence."""
+"""Reading the card of a source (the YAML front matter of its README.md): configurations, languages and licence."""
 
 import re
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ class Card:
 
 
 def parse_card(readme: str) -> Card:
-    """What the front matter says; an empty card when there is none or it is not YAML, as readers of cards do."""
+    """What the front matter says. An empty card when there is none or it is not YAML, as the Hub's own readers do."""
     match = _FRONT_MATTER.match(readme)
     try:
         content = yaml.safe_load(match.group(1)) if match else None
@@ -44,7 +44,11 @@ def parse_card(readme: str) -> Card:
 
 
 def find_language(card: Card, config: str | None) -> str:
-    """The single language of a configuration: its own name where that is one of the card's, or the card's only one."""
+    """The language of a configuration, empty if unknown: the card's only one, or the one that the configuration names.
+
+    >>> find_language(Card(languages=["de", "fr"]), config="fr")
+    'fr'
+    """
     if config in card.languages:
         return str(config)
     return card.languages[0] if len(card.languages) == 1 else ""

@@ -12,19 +12,24 @@ SUMMARY_NAMES: Final = ("summary", "highlights", "abstract", "target", "output",
 
 
 def choose_columns(names: Sequence[str], asked: Columns, where: str) -> tuple[str, str]:
-    """(text, summary): as asked for, else the first usual name that is there, whatever its case.
+    """(text, summary): the names asked for, otherwise the first usual name among `names`, in upper or lower case.
 
     Raises ConfigurationError that lists the columns of `where`.
+
+    >>> choose_columns(["id", "article", "highlights"], Columns(), "train.parquet")
+    ('article', 'highlights')
     """
     text = _choose(names, asked.text, TEXT_NAMES, "text", where)
     summary = _choose(names, asked.summary, SUMMARY_NAMES, "summary", where)
     if text == summary:
-        raise ConfigurationError(f"source.columns: text and summary are the same column {text!r} of {where}.")
+        raise ConfigurationError(
+            f"spec.source.columns: text and summary must be two columns, both are {text!r} of {where}"
+        )
     for name in (text, summary):
         if names.count(name) > 1:
             raise ConfigurationError(
-                f"source.columns: {where} has {names.count(name)} columns named {name!r}. Rename all but one, or name "
-                "another column.",
+                f"spec.source.columns: {where} has {names.count(name)} columns named {name!r}; rename all but one, "
+                "or name another column",
                 reason=Reason.DUPLICATE_COLUMN,
             )
     return text, summary
@@ -37,8 +42,8 @@ def _choose(names: Sequence[str], asked: str | None, usual: Sequence[str], field
     found = next((by_name[name] for name in usual if name in by_name), None)
     if asked is None and found is not None:
         return found
-    problem = f"no column looks like the {field}" if asked is None else f"there is no column {asked!r}"
+    problem = f"no column with a usual name for the {field}" if asked is None else f"no column {asked!r}"
     raise ConfigurationError(
-        f"source.columns.{field}: {problem} in {where}; its columns are {', '.join(names) or '(none)'}.",
+        f"spec.source.columns.{field}: {problem} in {where}; its columns are {', '.join(names) or '(none)'}",
         reason=Reason.MISSING_COLUMN,
     )

@@ -1,6 +1,6 @@
-"""docstrings://: real text and summary pairs that every machine has, from the standard library's own source.
+"""docstrings://: text and summary pairs from the source of Python's standard library, which every machine has.
 
-A docstring's first paragraph is the summary, what follows is the text. Modules are parsed, never imported.
+A docstring's first paragraph is the summary, the rest is the text. Modules are parsed, never imported.
 """
 
 import ast
@@ -21,7 +21,7 @@ _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 
 class DocstringSource:
-    """See TextSource. revision: sha256 of the pairs, which differ between versions of Python."""
+    """See TextSource. revision: sha256 of the pairs, which differ from one version of Python to another."""
 
     language = "en"
     license = "other"
@@ -42,36 +42,36 @@ class DocstringSource:
         yield RowGroup(file="docstrings", number=None, size=None, rows=rows)
 
     def read_again(self, file: str, number: int) -> Generator[Row, None, None]:
-        raise InternalError(f"{file} has no group {number}: the plan holds the texts of docstrings")
+        raise InternalError(f"{file} has no row group {number}; the plan must hold the texts of docstrings")
 
     @cached_property
     def _pairs(self) -> list[tuple[str, str]]:
         pairs = [pair for path in find_modules(self._folder) for pair in parse_pairs(path.read_bytes())]
         if not pairs:
             raise ConfigurationError(
-                f"source.uri: docstrings:// found no docstring below {self._folder}. "
-                "Use an image whose Python has the source of its standard library."
+                f"spec.source.uri: docstrings:// found no docstring in {self._folder}; "
+                "use an image whose Python has the source of its standard library"
             )
         return pairs
 
 
 def choose_split(text: str) -> str:
-    """A tenth of all texts is for validation, whatever else the source holds: equal texts share a split."""
+    """A tenth of all texts is for validation. The choice depends on the text only, so equal texts share a split."""
     first = hashlib.sha256(text.encode(errors="surrogatepass")).digest()[:8]
     return "validation" if int.from_bytes(first) % 10 < _VALIDATION_TENTHS else "train"
 
 
 def find_modules(folder: Path) -> list[Path]:
-    """The library's own modules in the order of their relative paths."""
+    """The library's own modules, sorted by relative path."""
     paths = (path.relative_to(folder) for path in folder.rglob("*.py"))
     return [folder / path for path in sorted(paths, key=Path.as_posix) if not _SKIPPED.intersection(path.parts)]
 
 
 def parse_pairs(source: bytes) -> list[tuple[str, str]]:
-    """(text, summary) of each docstring that has both, by line. Empty for a file that is no Python module."""
+    """(text, summary) of each docstring that has both, sorted by line. Empty if the file is not valid Python."""
     try:
         module = ast.parse(source)
-    except (SyntaxError, ValueError):  # templates and samples of bad syntax
+    except (SyntaxError, ValueError):  # the library holds templates and samples of bad syntax
         return []
     nodes = [node for node in ast.walk(module) if isinstance(node, _DOCUMENTED)]
     nodes.sort(key=lambda node: getattr(node, "lineno", 0))
@@ -80,6 +80,10 @@ def parse_pairs(source: bytes) -> list[tuple[str, str]]:
 
 
 def split_docstring(docstring: str) -> tuple[str, str]:
-    """(text, summary): what follows the first paragraph, and that paragraph on one line."""
+    r"""(text, summary): the first paragraph, on one line, is the summary; the rest is the text.
+
+    >>> split_docstring("First line\ngoes here.\n\nBody.")
+    ('Body.', 'First line goes here.')
+    """
     summary, _, text = docstring.strip().partition("\n\n")
     return text.strip(), " ".join(summary.split())

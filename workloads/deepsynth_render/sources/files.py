@@ -10,7 +10,7 @@ from deepsynth_store import OnWait, StoredFile, open_dataset
 from deepsynth_store.folder.reading import explain_unreadable
 from deepsynth_store.uri import FolderLocation, parse_uri
 
-FIELD = "source.uri"
+FIELD = "spec.source.uri"
 
 
 class SourceFiles(Protocol):
@@ -26,7 +26,7 @@ class SourceFiles(Protocol):
 
 
 def open_files(uri: str, revision: str | None, on_wait: OnWait | None) -> SourceFiles:
-    """Pin what `uri` names; see open_dataset for errors."""
+    """The files at `uri`, pinned at a revision. See open_dataset for errors."""
     location = parse_uri(uri, FIELD)
     with explain_unreadable(FIELD, uri):
         if isinstance(location, FolderLocation) and location.path.is_file():
@@ -35,7 +35,7 @@ def open_files(uri: str, revision: str | None, on_wait: OnWait | None) -> Source
 
 
 class SingleFile:
-    """A source that is one file. The revision is a digest of its name, size and time of change."""
+    """A source that is one file. The revision is a digest of its name, size and modification time."""
 
     def __init__(self, uri: str, path: Path, revision: str | None) -> None:
         self.uri = uri
@@ -45,7 +45,7 @@ class SingleFile:
         stamp = f"{path.name}\0{status.st_size}\0{status.st_mtime_ns}"
         self.revision = hashlib.sha256(stamp.encode()).hexdigest()
         if revision not in {None, self.revision}:
-            raise DataError(f"{uri} has changed since it was pinned. Put the earlier content back, or start anew.")
+            raise DataError(f"{uri} has changed since it was planned; restore it, or delete and re-apply the resource")
 
     def list_files(self, prefix: str = "") -> Sequence[StoredFile]:
         return [self._file] if self._file.path.startswith(prefix) else []

@@ -1,19 +1,19 @@
-"""What plan and render see of a source: splits of rows, in groups that can be read again."""
+"""What the steps see of a source: splits of rows, in groups of which most can be read again on their own."""
 
 from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 Row = tuple[str | None, str | None]
-"""Text and summary as the source has them; None where there is none."""
+"""(text, summary) as the source has them; None for a missing value."""
 
 
 @dataclass(frozen=True)
 class RowGroup:
     """Rows that are read together.
 
-    number: the row group's place in its parquet file; None where rows cannot be found again without reading all
-    before them, so that the plan must keep their texts. size: rows in it, None where only reading tells.
+    number: index of the row group in its parquet file. None for other formats: their rows cannot be found again without
+    reading all rows before them, so the plan must hold their texts. size: number of rows, None if not known in advance.
     """
 
     file: str
@@ -23,7 +23,7 @@ class RowGroup:
 
 
 class TextSource(Protocol):
-    """One revision of a source. Reading raises DataError for what is damaged or lacks a column."""
+    """One revision of a source. Reading raises DataError for damaged files, ConfigurationError for missing columns."""
 
     @property
     def revision(self) -> str: ...
@@ -34,14 +34,14 @@ class TextSource(Protocol):
 
     @property
     def language(self) -> str:
-        """BCP 47 code where the source states a single one, else empty."""
+        """BCP 47 code if the source states exactly one, otherwise empty."""
 
     @property
     def license(self) -> str | None:
-        """As the source's card states it."""
+        """From the source's card."""
 
     def read(self, split: str) -> Generator[RowGroup, None, None]:
-        """All groups of a split in order. A group's rows are to be used before the next group is asked for."""
+        """All groups of a split in order. Use a group's rows before asking for the next group."""
 
     def read_again(self, file: str, number: int) -> Generator[Row, None, None]:
-        """The rows of one group that read() named by file and number."""
+        """The rows of one group, by the file and number that read() gave."""

@@ -9,9 +9,9 @@ from deepsynth_render.sources.card import find_language, parse_card
 from deepsynth_render.sources.docstrings import SPLITS, DocstringSource
 from deepsynth_render.sources.files import SourceFiles, open_files
 from deepsynth_render.sources.interface import Row, RowGroup, TextSource
-from deepsynth_render.sources.layout import Layout, find_layout
-from deepsynth_render.sources.lines import read_csv, read_jsonl
+from deepsynth_render.sources.jsonl_and_csv import read_csv, read_jsonl
 from deepsynth_render.sources.parquet import ParquetTexts
+from deepsynth_render.sources.splits import SplitFiles, find_split_files
 from deepsynth_store import README, OnWait
 
 _DOCSTRINGS: Final = "docstrings://"
@@ -20,7 +20,7 @@ _DOCSTRINGS: Final = "docstrings://"
 def open_source(source: Source, revision: str | None = None, on_wait: OnWait | None = None) -> TextSource:
     """Pin the source at `revision` (default: the one it names) and choose its configuration and splits.
 
-    Raises ConfigurationError for a configuration or split that is not there, DataError when nothing can be read.
+    Raises ConfigurationError for an unknown configuration or split, DataError when there is nothing to read.
     """
     if source.uri == _DOCSTRINGS:
         return _open_docstrings(source)
@@ -29,19 +29,19 @@ def open_source(source: Source, revision: str | None = None, on_wait: OnWait | N
 
 def _open_docstrings(source: Source) -> DocstringSource:
     if unknown := [split for split in source.splits if split not in SPLITS]:
-        raise ConfigurationError(f"source.splits: there is no {unknown[0]!r}; docstrings:// has {', '.join(SPLITS)}.")
+        raise ConfigurationError(f"spec.source.splits: no split {unknown[0]!r}; docstrings:// has {', '.join(SPLITS)}")
     return DocstringSource(splits=tuple(source.splits) or SPLITS)
 
 
 class FileSource:
-    """See TextSource. Parquet files are read by row group; other files as one group whose texts the plan keeps."""
+    """See TextSource. A Parquet file is read by row group; any other file is one group, whose texts the plan holds."""
 
     def __init__(self, files: SourceFiles, source: Source) -> None:
         self._files = files
         self._columns: Columns = source.columns
         paths = [file.path for file in files.list_files()]
         card = parse_card(files.read(README).decode(errors="replace") if README in paths else "")
-        self._layout: Layout = find_layout(paths, card.configs, source.config, source.splits)
+        self._split_files: SplitFiles = find_split_files(paths, card.configs, source.config, source.splits)
         self.language = find_language(card, source.config)
         self.license = card.license
 
@@ -51,10 +51,10 @@ class FileSource:
 
     @property
     def splits(self) -> Sequence[str]:
-        return list(self._layout)
+        return list(self._split_files)
 
     def read(self, split: str) -> Generator[RowGroup, None, None]:
-        for path in self._layout[split]:
+        for path in self._split_files[split]:
             if path.endswith(".parquet"):
                 yield from self._read_parquet(path)
             else:

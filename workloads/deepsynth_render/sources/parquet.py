@@ -15,7 +15,7 @@ _READ_BYTES = 8 * 2**20
 
 
 class ParquetTexts:
-    """The texts of one open file. Raises DataError when it is damaged or a column holds no strings.
+    """The texts of one open file. Raises DataError when it is damaged or a column does not hold strings.
 
     where: the file's name in messages.
     """
@@ -25,7 +25,7 @@ class ParquetTexts:
 
         self._where = where
         with explain_damage(where):
-            # A buffer instead of whole column chunks: a row group of a million texts may be larger than memory.
+            # Read through a buffer, not by whole column chunks: a row group of a million texts may exceed the memory.
             self._parquet: pq.ParquetFile = pq.ParquetFile(file, buffer_size=_READ_BYTES, pre_buffer=False)
             schema = self._parquet.schema_arrow
         self._columns = choose_columns(schema.names, columns, where)
@@ -54,14 +54,14 @@ def _check_type(field: Any, where: str) -> None:
     known = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view, pa.types.is_null)
     if not any(is_known(kind) for is_known in known):
         raise DataError(
-            f"column {field.name!r} of {where} holds {kind}, not text. Name another one in source.columns.",
+            f"column {field.name!r} of {where} must hold text, got {kind}; name another one in spec.source.columns",
             reason=Reason.WRONG_COLUMN_TYPE,
         )
 
 
 @contextlib.contextmanager
 def explain_damage(where: str) -> Iterator[None]:
-    """Turn what pyarrow raises for damaged bytes into a DataError; errors of the store pass through."""
+    """Turn pyarrow's errors for damaged bytes into a DataError. Errors of the store pass through."""
     import pyarrow as pa
 
     try:
@@ -69,14 +69,14 @@ def explain_damage(where: str) -> Iterator[None]:
     except (pa.ArrowException, UnicodeDecodeError) as error:
         raise _damaged(where, error) from error
     except OSError as error:
-        if error.errno is not None:  # of the disk or the network; pyarrow's own have no number
+        if error.errno is not None:  # from the disk or the network: pyarrow's own have no number
             raise
         raise _damaged(where, error) from error
 
 
 def _damaged(where: str, error: Exception) -> DataError:
     return DataError(
-        f"{where} is not a readable parquet file ({' '.join(str(error).split())[:200]}). "
-        "Replace it by an undamaged copy, or leave its split out with source.splits.",
+        f"{where} is not a readable parquet file ({' '.join(str(error).split())[:200]}); "
+        "replace it with an undamaged copy, or name the other splits in spec.source.splits",
         reason=Reason.DAMAGED_FILE,
     )

@@ -1,4 +1,4 @@
-"""Reading a data set from a folder: file:// and pvc://."""
+"""Reading a dataset from a folder at a pinned revision."""
 
 import contextlib
 import hashlib
@@ -8,17 +8,18 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
-from deepsynth_store.download import read_chunks, write_download
+from deepsynth_store.atomic import read_chunks
+from deepsynth_store.download import write_download
+from deepsynth_store.file_listing import parse_manifest
 from deepsynth_store.interface import MANIFEST, OnBytes, StoredFile
-from deepsynth_store.manifest import parse_manifest
 from deepsynth_store.uri import FolderLocation
 
 JOURNAL = "deepsynth/publishing"
-"""Stands while a publish is under way: the folder then holds parts of two generations and is not to be read."""
+"""Exists while a publish is running: the folder then holds parts of two generations and must not be read."""
 
 
 class FolderDataset:
-    """See DatasetFolder. The revision is compared again at each opening, so that two generations never mix."""
+    """See DatasetFolder. The revision is checked at each opening, so that two generations are never mixed."""
 
     def __init__(self, location: FolderLocation, revision: str | None, *, field: str) -> None:
         self.uri = location.uri
@@ -29,12 +30,12 @@ class FolderDataset:
 
     def _open(self, location: FolderLocation, revision: str | None) -> None:
         if not location.path.is_dir():
-            raise ConfigurationError(f"{self._field}: {location.uri} is not there (no folder or file {location.path})")
+            raise ConfigurationError(f"{self._field}: {location.uri} not found (no folder or file {location.path})")
         self.revision = compute_folder_revision(self._root)
         if revision is not None and revision != self.revision:
             raise DataError(
-                f"{self.uri} has changed: it is at {self.revision}, pinned was {revision}. "
-                "Put the earlier content back, or start anew with the present one."
+                f"{self.uri} has changed: expected revision {revision}, got {self.revision}; "
+                "restore the earlier content, or delete and re-apply the resource"
             )
         manifest = self._root / MANIFEST
         self._known = parse_manifest(manifest.read_bytes(), self.uri) if manifest.exists() else {}
@@ -56,8 +57,8 @@ class FolderDataset:
             try:
                 file = closing.enter_context(self._find(path).open("rb"))
             except (FileNotFoundError, IsADirectoryError) as error:
-                raise DataError(f"{self.uri} holds no file {path}.") from error
-            self._check_unchanged()  # after opening: what is open stays what it is
+                raise DataError(f"{self.uri} holds no file {path}") from error
+            self._check_unchanged()  # after opening: an open file keeps its content, even if its name is replaced
             closing.pop_all()
         return file
 
@@ -72,22 +73,22 @@ class FolderDataset:
 
     def _find(self, path: str) -> Path:
         if path.startswith("/") or ".." in path.split("/"):
-            raise DataError(f"{path!r} is not a path inside {self.uri}.")
+            raise DataError(f"{path!r} is not a path inside {self.uri}")
         return self._root / path
 
     def _check_unchanged(self) -> None:
         if (now := compute_folder_revision(self._root)) != self.revision:
-            raise TemporaryError(f"{self.uri} changed while it was read (from {self.revision} to {now}).")
+            raise TemporaryError(f"{self.uri} changed while it was read (from {self.revision} to {now}); try again")
 
 
 def compute_folder_revision(root: Path) -> str:
-    """sha256 of the manifest; without one, of all paths, sizes and modification times.
+    """sha256 of the manifest or, without a manifest, of all paths, sizes and modification times.
 
-    TemporaryError while a publish is under way.
+    TemporaryError while a publish is running.
     """
     if (root / JOURNAL).exists():
         raise TemporaryError(
-            f"{root} is being published right now, or a publish was interrupted: run it again if this stays."
+            f"{root} is being published, or a publish was interrupted; if this lasts, publish it again"
         )
     try:
         return hashlib.sha256((root / MANIFEST).read_bytes()).hexdigest()
@@ -98,20 +99,20 @@ def compute_folder_revision(root: Path) -> str:
 
 @contextlib.contextmanager
 def explain_unreadable(field: str, uri: str) -> Iterator[None]:
-    """Raise ConfigurationError where the system does not let this process read."""
+    """Turn a PermissionError into a ConfigurationError that names the path and the remedy."""
     try:
         yield
     except PermissionError as error:
         raise ConfigurationError(
-            f"{field}: {error.filename} of {uri} cannot be read ({error.strerror}). "
-            f"Make it readable for user {os.getuid()}: chmod a+r a file, a+rx a folder."
+            f"{field}: {error.filename} of {uri} cannot be read ({error.strerror}); "
+            f"make it readable for user {os.getuid()}: chmod a+r for a file, a+rx for a folder"
         ) from error
 
 
 def walk_files(root: Path) -> list[tuple[str, int, int]]:
-    """(relative path, bytes, modification time in ns) of each file, sorted; nothing hidden.
+    """(relative path, bytes, modification time in ns) of each file that is not hidden, sorted.
 
-    PermissionError for a folder that cannot be listed: its files would silently be missing.
+    PermissionError for a folder that cannot be listed: its files would be missing without notice.
     """
     found = []
     for folder, folders, names in os.walk(root, onerror=_refuse_unlisted):
@@ -120,12 +121,12 @@ def walk_files(root: Path) -> list[tuple[str, int, int]]:
         for name in names:
             if not name.startswith("."):
                 path = Path(folder, name)
-                with contextlib.suppress(FileNotFoundError):  # deleted since the listing, so not there
+                with contextlib.suppress(FileNotFoundError):  # deleted since the listing
                     status = path.stat()
                     found.append((path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
     return sorted(found)
 
 
 def _refuse_unlisted(error: OSError) -> None:
-    if isinstance(error, PermissionError):  # other folders are deleted since the listing, so not there
+    if isinstance(error, PermissionError):  # any other error means that the folder was deleted since the listing
         raise error

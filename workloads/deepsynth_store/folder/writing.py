@@ -1,8 +1,12 @@
-"""Staging and publishing in a folder: file:// and pvc://.
+"""Staging and publishing in a folder.
 
-Staged files lie in a hidden folder of the target, so that they can be published by hard links. Publishing replaces
-files one by one, which readers must not see: the journal stands meanwhile (they refuse to read), and the manifest
-comes last. Every step can be killed and repeated: links leave the staged files where they are until all is done.
+    TARGET/.deepsynth-DIGEST/    staging: hidden, and in the target so that files can be published by hard links
+    TARGET/deepsynth/publishing  the journal: exists while a publish is running, and readers then refuse to read
+    TARGET/deepsynth/.lock       one publisher at a time
+
+Publishing replaces files one by one: write the journal, delete the old manifest and files, link the staged files, write
+the new manifest, remove the journal. A process can be killed at any point, and the next one repeats all of it: links
+leave the staged files in place until the end.
 """
 
 import contextlib
@@ -23,20 +27,20 @@ from deepsynth_store.atomic import (
     rename_durably,
     write_file_atomically,
 )
-from deepsynth_store.folder.reading import JOURNAL, compute_folder_revision, walk_files
-from deepsynth_store.interface import MANIFEST, Published, StoredFile
-from deepsynth_store.manifest import (
+from deepsynth_store.file_listing import (
     find_superseded,
     read_content,
     refuse_foreign_files,
     require_agreement,
     require_staged,
 )
+from deepsynth_store.folder.reading import JOURNAL, compute_folder_revision, walk_files
+from deepsynth_store.interface import MANIFEST, Published, StoredFile
 from deepsynth_store.uri import FolderLocation
 
 _LOCK = "deepsynth/.lock"
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS}
-"""What another try cannot mend: the place itself is wrong."""
+"""Repeating does not help: the place itself is wrong."""
 
 
 class FolderTarget:
@@ -72,7 +76,7 @@ class FolderTarget:
         try:
             return self._find_staged(path).open("rb")
         except FileNotFoundError as error:
-            raise DataError(f"{path} is not staged in {self._staging}.") from error
+            raise DataError(f"{path} is not staged in {self._staging}") from error
 
     def publish(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
         with self._explain_refusal():
@@ -91,7 +95,7 @@ class FolderTarget:
         require_agreement(copies, files)
         require_staged(copies, files, self.list_staged(), self.uri)
         journal = self._root / JOURNAL
-        if not journal.exists():  # else an interrupted publish left it: what it superseded is still known
+        if not journal.exists():  # an interrupted publish leaves it, and with it the list of files to delete
             refuse_foreign_files(self._read_manifest(), self._list_present(), self.uri, self._field)
             write_file_atomically(journal, self._read_manifest() or b'{"files": []}')
         (self._root / MANIFEST).unlink(missing_ok=True)
@@ -105,7 +109,7 @@ class FolderTarget:
         fsync_folder(journal.parent)
 
     def _find_leftovers(self, previous: bytes, wanted: list[str]) -> list[str]:
-        """Files of the previous generation, and of one whose publish was interrupted by a kill: all under data/."""
+        """Files of the previous generation, and all under data/ of one whose publish was interrupted."""
         present = self._list_present()
         superseded = set(find_superseded(previous, present, wanted, self.uri))
         interrupted = {path for path in present if path.startswith("data/")} - set(wanted)
@@ -125,11 +129,11 @@ class FolderTarget:
 
     def _find_staged(self, path: str) -> Path:
         if path.startswith("/") or any(part.startswith(".") for part in path.split("/")):
-            raise DataError(f"{path!r} is not a path that can be staged.")
+            raise DataError(f"{path!r} is not a path that can be staged")
         return self._staging / path
 
     def _link(self, source: Path, target: Path) -> None:
-        """Make target the same file as source; a copy where the file system knows no hard links."""
+        """Make target a hard link to source, or a copy on a file system without hard links."""
         make_folder_durably(target.parent)
         partial = partial_name(target)
         partial.unlink(missing_ok=True)
@@ -141,16 +145,18 @@ class FolderTarget:
             write_file_atomically(target, source)
             return
         rename_durably(partial, target)
-        partial.unlink(missing_ok=True)  # renaming a file onto another link of itself leaves both names
+        partial.unlink(missing_ok=True)  # renaming a file to another link of itself leaves both names
 
     @contextlib.contextmanager
     def _lock(self) -> Iterator[None]:
-        """One publisher at a time; the kernel (or the NFS server) lets go when the process ends."""
+        """One publisher at a time. The kernel (or the NFS server) releases the lock when the process ends."""
         with (self._root / _LOCK).open("wb") as lock:
             try:
                 fcntl.flock(lock, fcntl.LOCK_EX)
             except OSError as error:
-                raise ConfigurationError(f"{self._field}: {self.uri} is on a file system without locks.") from error
+                raise ConfigurationError(
+                    f"{self._field}: {self.uri} is on a file system without locks; choose another volume"
+                ) from error
             yield
 
     @contextlib.contextmanager
@@ -161,5 +167,5 @@ class FolderTarget:
             if error.errno not in _REFUSALS:
                 raise
             raise ConfigurationError(
-                f"{self._field}: {self.uri} cannot be written ({error}); name a folder that this process may write."
+                f"{self._field}: {self.uri} cannot be written ({error}); name a folder that this process can write"
             ) from error

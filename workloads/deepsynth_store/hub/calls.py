@@ -1,7 +1,7 @@
-"""Calling the Hub: one client, bounded tries, and errors that a user can act on.
+"""Calling the Hub: one client, a limited number of tries, and errors that a user can act on.
 
-The client library retries some of its requests itself (a few times, also on 429), but never a commit, and its
-requests have no time limit unless one is set here.
+The client library repeats some of its requests itself (a few times, also on 429), but never a commit, and its requests
+have no time limit unless one is set here.
 """
 
 import json
@@ -19,7 +19,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.backoff import Fault, compute_pause
+from deepsynth_store.hub.backoff import Fault, compute_pause
 from deepsynth_store.hub.errors import (
     HTTP_ERROR,
     classify,
@@ -37,14 +37,14 @@ T = TypeVar("T")
 OFFICIAL_ENDPOINT: Final = "https://huggingface.co"
 _TIMEOUT_SECONDS: Final = 120.0
 _CONNECT_SECONDS: Final = 3.0
-"""For each address of the host: enough for a lost packet."""
+"""For each address of the host; enough to survive a lost packet."""
 _listeners: list[OnWait] = []
 _answered: set[str] = set()
-"""Endpoints that have answered this process or one before it: waited for longer than those that may not even exist."""
+"""Endpoints that have answered this process or an earlier one. Others may not exist, so they are given up sooner."""
 
 
 class Repository(TypedDict):
-    """The arguments by which the client's methods know a repository."""
+    """The arguments that name a repository in calls of the client."""
 
     repo_id: str
     repo_type: str
@@ -53,7 +53,7 @@ class Repository(TypedDict):
 class HubCalls:
     """Runs actions against the Hub for one repository. api: the real client, bound to HF_ENDPOINT.
 
-    has_answered: whether it is known to have answered an earlier process, so that silence is an outage.
+    has_answered: an earlier process has had an answer from this Hub, so that silence is an outage.
     """
 
     def __init__(
@@ -69,7 +69,7 @@ class HubCalls:
         self._on_wait = on_wait or (lambda _: None)
 
     def call(self, what: str, action: Callable[[], T]) -> T:
-        """Run `action` until it succeeds or tries are used up. It must be safe to repeat after an answer was lost.
+        """Run `action` until it succeeds or is given up. It must be safe to repeat when an answer was lost.
 
         what: completes "could not ..." in messages.
         """
@@ -93,13 +93,13 @@ class HubCalls:
         if fault is None:
             raise explain(error, self.location.uri, self._field) or error from error
         tries[fault] += 1
-        jitter, spent = random.random(), time.monotonic() - started  # noqa: S311 - jitter is no secret
+        jitter, spent = random.random(), time.monotonic() - started  # noqa: S311 - jitter need not be secret
         pause = compute_pause(fault, tries[fault], get_asked_seconds(error), jitter, spent)
         if pause is None:
-            remedy = " Check the network and HF_ENDPOINT." if fault is Fault.UNREACHABLE else ""
+            remedy = "; check the network and HF_ENDPOINT" if fault is Fault.UNREACHABLE else ""
             raise TemporaryError(
                 f"could not {what} {self.location.uri} at {self.api.endpoint}, tried {tries[fault]} times: "
-                f"{fault.value} ({describe(error)}).{remedy}",
+                f"{fault.value} ({describe(error)}){remedy}",
                 reason=Reason.HUB_UNREACHABLE if fault is Fault.UNREACHABLE else Reason.HUB_UNAVAILABLE,
             ) from error
         self._on_wait(Waiting(fault.value, pause))
@@ -113,9 +113,9 @@ class HubCalls:
 
 
 def _decline_xet() -> None:
-    """A server cannot decline Xet for uploads, and few servers other than the official one have it.
+    """Upload without Xet, except to the official Hub: few other servers have it, and they cannot decline it.
 
-    The variable of that name is read when the library is imported, which others may have done before us.
+    The environment variable would be too late, because the library reads it when it is imported.
     """
     official = os.environ.get("HF_ENDPOINT", OFFICIAL_ENDPOINT).rstrip("/") == OFFICIAL_ENDPOINT
     if not official and "HF_HUB_DISABLE_XET" not in os.environ:
@@ -130,7 +130,7 @@ def _build_client() -> Any:
 
 
 def _report_throttling(response: Any) -> None:
-    """Tell about waits inside the library, which honours Retry-After silently."""
+    """Report waits inside the library, which honours Retry-After silently."""
     if response.status_code == 429:
         seconds = parse_asked_seconds(response.headers) or 0.0
         for listener in _listeners:

@@ -1,4 +1,4 @@
-"""What an error of the Hub's client means: try again, or tell the user."""
+"""What an error of the Hub's client means: repeat the call, or show the user an error."""
 
 import importlib
 import json
@@ -18,22 +18,22 @@ from huggingface_hub.errors import (
 
 from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.backoff import Fault
+from deepsynth_store.hub.backoff import Fault
 
 HTTP_ERROR: Final[type[BaseException]] = HfHubHTTPError.__bases__[0]
-"""The base of all errors of the HTTP library below huggingface_hub: httpx up to 1.x, httpx2 from 2.0 on."""
+"""Base class of all errors of the HTTP library that huggingface_hub uses: httpx up to 1.x, httpx2 since 2.0."""
 
 _HTTP_LIBRARY: Final = importlib.import_module(HTTP_ERROR.__module__.partition(".")[0])
 _NO_CONNECTION: Final[tuple[type[BaseException], ...]] = (_HTTP_LIBRARY.ConnectError, _HTTP_LIBRARY.ConnectTimeout)
 
 
 def find_cause(error: BaseException) -> BaseException:
-    """The library wraps what went wrong with an upload into a RuntimeError."""
+    """The actual error: the library wraps errors of an upload into a RuntimeError."""
     return error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
 
 
 def classify(error: BaseException) -> Fault | None:
-    """None when trying again would not help. UNREACHABLE: there was no connection this time."""
+    """None when repeating the call would not help. UNREACHABLE: there was no connection this time."""
     if isinstance(error, HfHubHTTPError):
         return _classify_status(error.response.status_code)
     if isinstance(error, RuntimeError):  # another thread closed the shared client after a refused connection
@@ -42,7 +42,7 @@ def classify(error: BaseException) -> Fault | None:
         return None
     if isinstance(error, _NO_CONNECTION):
         return Fault.UNREACHABLE
-    # Builtin connection errors come from the Xet library, JSON errors from proxies that answer with a page of theirs.
+    # Builtin connection errors come from the Xet library, JSON errors from proxies that answer with an HTML page.
     unavailable = (HTTP_ERROR, json.JSONDecodeError, ConnectionError, TimeoutError)
     return Fault.UNAVAILABLE if isinstance(error, unavailable) else None
 
@@ -56,7 +56,7 @@ def _classify_status(status: int) -> Fault | None:
 
 
 def get_asked_seconds(error: BaseException) -> float | None:
-    """How long the server asks to wait before the next try, None when it does not say."""
+    """How long the server asks to wait before the next try, None if it does not say."""
     if not isinstance(error, HfHubHTTPError):
         return None
     return parse_asked_seconds(error.response.headers)
@@ -71,7 +71,7 @@ def parse_asked_seconds(headers: Mapping[str, str]) -> float | None:
 
 
 def describe(error: BaseException) -> str:
-    """One line without the query of any URL: signatures of uploads stand there."""
+    """One line, without the query of the URL (it holds the signature of an upload) and without the token."""
     if not isinstance(error, HfHubHTTPError):
         text = f"{type(error).__name__}: {error}"
     else:
@@ -83,28 +83,28 @@ def describe(error: BaseException) -> str:
 
 
 def explain(error: BaseException, uri: str, field: str) -> WorkloadError | None:
-    """The error a user is shown for one that will not go away, None for what the Hub has no part in."""
+    """What to show the user for an error that repeating does not fix; None if the error is not the Hub's."""
     if isinstance(error, OfflineModeIsEnabled):
-        return ConfigurationError(f"{field}: {uri} cannot be reached while HF_HUB_OFFLINE is set.")
+        return ConfigurationError(f"{field}: {uri} cannot be reached while HF_HUB_OFFLINE is set; unset it")
     if not isinstance(error, HfHubHTTPError):
         return None
     if isinstance(error, EntryNotFoundError):
-        return DataError(f"{uri} lacks a file that was expected: {describe(error)}.")
+        return DataError(f"a file of {uri} is missing: {describe(error)}")
     return ConfigurationError(f"{field}: {_explain_refusal(error, uri)}", reason=Reason.HUB_REFUSED)
 
 
 def _explain_refusal(error: HfHubHTTPError, uri: str) -> str:
     status = error.response.status_code
     if isinstance(error, GatedRepoError):
-        return f"{uri} is gated: accept its conditions on its page with the account whose token is in HF_TOKEN."
+        return f"{uri} is gated; accept its conditions on its page, with the account whose token is in HF_TOKEN"
     if isinstance(error, RevisionNotFoundError):
-        return f"{uri} has no such revision ({describe(error)})."
+        return f"{uri} has no such revision ({describe(error)})"
     if status == 401 and not get_token():
-        return f"{uri} was not found without a token: add the key HF_TOKEN to the Secret that secretRef names."
+        return f"{uri} was not found without a token; add the key HF_TOKEN to the Secret that secretRef names"
     if status == 401:
-        return f"the Hub does not accept the token in HF_TOKEN for {uri} (invalid or expired): replace that key."
+        return f"the Hub does not accept the token in HF_TOKEN for {uri} (invalid or expired); replace that key"
     if status == 403:
-        return f"the token in HF_TOKEN has no right to do this to {uri} ({describe(error)})."
+        return f"the token in HF_TOKEN has no right to do this to {uri} ({describe(error)})"
     if isinstance(error, RepositoryNotFoundError):
-        return f"{uri} does not exist, or the token in HF_TOKEN (key of the Secret) cannot see it."
-    return f"the Hub refused a request about {uri} ({describe(error)})."
+        return f"{uri} does not exist, or the token in HF_TOKEN (key of the Secret) has no access to it"
+    return f"the Hub refused a request about {uri} ({describe(error)})"

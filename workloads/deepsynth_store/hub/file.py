@@ -1,4 +1,4 @@
-"""The bytes of one file of a repository: at random by range requests, or all of them by one request that is resumed."""
+"""The bytes of one file of a repository: any part by range requests, or all of it by one request that is resumed."""
 
 import contextlib
 import io
@@ -17,18 +17,18 @@ from deepsynth_store.interface import StoredFile
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
 
-_LARGEST_REQUEST_BYTES = 32 * 2**20
+_MAX_REQUEST_BYTES = 32 * 2**20
 _BUFFER_BYTES = 64 * 2**10
 _CHUNK_BYTES = 2**20
 
 
 def open_hub_file(calls: HubCalls, revision: str, file: StoredFile) -> BinaryIO:
-    """Random access: each read of more than the small buffer is one range request."""
+    """Random access: a read larger than the small buffer is one range request."""
     return cast("BinaryIO", io.BufferedReader(_HubFile(calls, revision, file), _BUFFER_BYTES))
 
 
 class HubStream:
-    """Iterates over a file's content in chunks of at most 1 MiB; goes on where it was when the connection breaks."""
+    """Iterates over a file's content in chunks of at most 1 MiB. When the connection breaks, it is resumed there."""
 
     def __init__(self, calls: HubCalls, revision: str, file: StoredFile) -> None:
         self._calls = calls
@@ -48,7 +48,7 @@ class HubStream:
         while self._position < self._file.size:
             chunk = self._calls.call(f"read {self._file.path} of", self._receive)
             if not chunk:
-                return  # shorter than promised: whoever compares sizes says so
+                return  # the file is shorter than promised, which the caller's check of the size reports
             self._position += len(chunk)
             yield chunk
 
@@ -67,7 +67,7 @@ class HubStream:
         response = self._connection.enter_context(get_session().stream("GET", self._url, headers=headers))
         hf_raise_for_status(response)
         if response.status_code != 206 and self._position:
-            raise DataError(f"{self._url} cannot be resumed: the server does not know ranges.")
+            raise DataError(f"{self._url} cannot be resumed: the server does not support range requests")
         chunks: Iterator[bytes] = response.iter_bytes(_CHUNK_BYTES)
         return chunks
 
@@ -95,7 +95,7 @@ class _HubFile(io.RawIOBase):
 
     def readinto(self, buffer: "WriteableBuffer") -> int:
         view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self._file.size - self._position, _LARGEST_REQUEST_BYTES)
+        wanted = min(len(view), self._file.size - self._position, _MAX_REQUEST_BYTES)
         if wanted <= 0:
             return 0
         view[:wanted] = self._calls.call(f"read {self._file.path} of", lambda: self._fetch(self._position, wanted))
@@ -110,8 +110,8 @@ class _HubFile(io.RawIOBase):
             content = content[start : start + length]
         if len(content) != length:
             raise DataError(
-                f"{self._file.path} of {self._calls.location.uri} ends early: "
-                f"{len(content)} of {length} bytes at {start}."
+                f"{self._file.path} of {self._calls.location.uri} is too short: "
+                f"expected {length} bytes at {start}, got {len(content)}"
             )
         return content
 
@@ -121,5 +121,5 @@ def _build_url(calls: HubCalls, revision: str, file: StoredFile) -> str:
 
 
 def _build_headers(span: str) -> dict[str, str]:
-    """Identity: a range of a compressed answer would be a range of other bytes."""
+    """Without compression: a range of a compressed answer would not be a range of the file."""
     return {**build_hf_headers(), "Range": span, "Accept-Encoding": "identity"}

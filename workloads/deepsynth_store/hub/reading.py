@@ -17,13 +17,13 @@ from deepsynth_store.interface import OnBytes, OnWait, StoredFile
 from deepsynth_store.uri import HubLocation
 
 CONVERTED: Final = "refs/convert/parquet"
-"""Where the Hub keeps the Parquet form of a data set that is a script, as CONFIG/SPLIT/NNNN.parquet."""
+"""Revision with the Hub's Parquet form of a dataset that is a script: CONFIG/SPLIT/NNNN.parquet."""
 
 _PATHS_PER_REQUEST = 500
 
 
 class HubDataset:
-    """See DatasetFolder. Without a revision, a data set that is a script is read in its converted form."""
+    """See DatasetFolder. Without a revision, a dataset that is a script is read in its converted form."""
 
     def __init__(
         self, location: HubLocation, revision: str | None, *, field: str, on_wait: OnWait | None = None
@@ -53,7 +53,7 @@ class HubDataset:
 
     def _find(self, path: str) -> StoredFile:
         if path not in self._files:
-            raise DataError(f"{self.uri} holds no file {path} at revision {self.revision}.")
+            raise DataError(f"{self.uri} holds no file {path} at revision {self.revision}")
         return self._files[path]
 
     def _pin(self, revision: str | None) -> str:
@@ -72,7 +72,7 @@ class HubDataset:
 
 
 def list_tree(calls: HubCalls, revision: str, folder: str | None = None) -> list[StoredFile]:
-    """All files of a revision, sorted by path. With a folder: those below it, none when it is missing."""
+    """All files of a revision, sorted by path. With a folder: those below it, none if there is no such folder."""
 
     def list_once() -> list[StoredFile]:
         entries = calls.api.list_repo_tree(**calls.repo, revision=revision, path_in_repo=folder, recursive=True)
@@ -87,7 +87,7 @@ def list_tree(calls: HubCalls, revision: str, folder: str | None = None) -> list
 
 
 def find_paths(calls: HubCalls, revision: str, paths: Sequence[str]) -> list[StoredFile]:
-    """Those of `paths` that are files of the revision, in any order."""
+    """Those of `paths` that are files of the revision, in no particular order."""
 
     def find_once() -> list[StoredFile]:
         found = []

@@ -1,8 +1,12 @@
-"""Staging on a branch of its own and publishing by one commit on the main branch.
+r"""Staging on a separate branch and publishing by one commit on the main branch.
 
-The staged files are copied by the server (their content is not sent again), together with README.md, the manifest and
-the deletion of what the previous generation left. parent_commit makes that step atomic: when anybody commits in
-between, all of it is decided anew.
+    main                ---o---------------------------o---   Publish: copy, delete, add in one commit
+                            \                         / copies
+    deepsynth-DIGEST         o--- Stage --- Stage ---o        deleted after publishing
+
+The server copies the staged files (their content is not sent again); the same commit adds README.md and the manifest
+and deletes the files of the previous generation. parent_commit makes it atomic: if another commit comes first, the Hub
+refuses ours, and it is computed again from the new head.
 """
 
 from collections.abc import Mapping, Sequence
@@ -13,11 +17,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOpera
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_store.hub.calls import HubCalls
-from deepsynth_store.hub.file import open_hub_file
-from deepsynth_store.hub.reading import find_paths, list_tree
-from deepsynth_store.interface import MANIFEST, OnWait, Published, StoredFile
-from deepsynth_store.manifest import (
+from deepsynth_store.file_listing import (
     find_superseded,
     is_same_content,
     list_expected,
@@ -27,6 +27,10 @@ from deepsynth_store.manifest import (
     require_staged,
     size_of,
 )
+from deepsynth_store.hub.calls import HubCalls
+from deepsynth_store.hub.file import open_hub_file
+from deepsynth_store.hub.reading import find_paths, list_tree
+from deepsynth_store.interface import MANIFEST, OnWait, Published, StoredFile
 from deepsynth_store.uri import HubLocation
 
 _MAIN: Final = "main"
@@ -80,7 +84,7 @@ class HubTarget:
     def open_staged(self, path: str) -> BinaryIO:
         found = find_paths(self._calls, self._branch, [f"{self._folder}/{path}"])
         if not found:
-            raise DataError(f"{path} is not staged in {self.uri} on branch {self._branch}.")
+            raise DataError(f"{path} is not staged in {self.uri} on branch {self._branch}")
         return open_hub_file(self._calls, self._branch, found[0])
 
     def publish(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
@@ -98,12 +102,12 @@ class HubTarget:
         self._api.create_repo(**self._calls.repo, private=self._private, exist_ok=True)
         if self._private and self._api.repo_info(**self._calls.repo).private is False:
             raise ConfigurationError(
-                f"{self._field}: {self.uri} exists and is public, but private is true. "
-                "Make it private on the Hub, set private to false, or choose another repository."
+                f"{self._field}: {self.uri} exists and is public, but private is true; "
+                "make it private on the Hub, set private to false, or choose another repository"
             )
 
     def _stage(self, files: Mapping[str, bytes | Path]) -> str:
-        """Safe to repeat: what is there already is neither sent nor committed again."""
+        """Safe to repeat: files that are staged already are neither sent nor committed again."""
         return self._api.create_commit(
             **self._calls.repo,
             operations=[CommitOperationAdd(path, content) for path, content in files.items()],
@@ -115,10 +119,11 @@ class HubTarget:
         try:
             return self._commit_generation(copies, files)
         except (DataError, EntryNotFoundError, RevisionNotFoundError):
-            standing = self.published()  # another process that publishes the same plan removes staging when it is done
-            if standing is None or standing.manifest != read_content(files[MANIFEST]):
+            # Another process may have published the same plan, and then it has removed staging.
+            published = self.published()
+            if published is None or published.manifest != read_content(files[MANIFEST]):
                 raise
-            return standing.revision
+            return published.revision
 
     def _commit_generation(self, copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> str:
         """Safe to repeat: a commit whose answer was lost is recognised by its manifest at the head."""
@@ -151,7 +156,7 @@ class HubTarget:
             self._api.delete_branch(**self._calls.repo, branch=self._branch)
         except HfHubHTTPError:
             branches = self._api.list_repo_refs(**self._calls.repo).branches
-            if any(branch.name == self._branch for branch in branches):  # else deleted before, by whomever
+            if any(branch.name == self._branch for branch in branches):  # otherwise it was deleted before
                 raise
 
     def _read_head(self) -> str:
@@ -171,12 +176,12 @@ class HubTarget:
             return file.read()
 
     def _check_arrived(self, revision: str, expected: Sequence[StoredFile]) -> None:
-        """A .gitignore in the repository, for one, makes the Hub drop files without a word."""
+        """Check that nothing was dropped: a .gitignore in the repository, for example, makes the Hub ignore files."""
         present = {file.path: file for file in find_paths(self._calls, revision, [file.path for file in expected])}
         for file in expected:
             found = present.get(file.path)
             if found is None or not is_same_content(found, file):
                 raise DataError(
-                    f"{self.uri} lacks {file.path} at revision {revision}, or holds other content there. Look for "
-                    f"a .gitignore and for other writers, repair the repository, delete {MANIFEST} and start anew."
+                    f"{self.uri} lacks {file.path} at revision {revision}, or has other content there; look for "
+                    f"a .gitignore and other writers, delete {MANIFEST}, then delete and re-apply the resource"
                 )

@@ -1,6 +1,6 @@
 import pytest
 
-from deepsynth_render.documents.manifest import ManifestFile
+from deepsynth_render.documents.dataset_manifest import ManifestFile
 from deepsynth_render.documents.receipt import Receipt, data_path, matches, parse_receipt
 from deepsynth_store import StoredFile
 
@@ -15,7 +15,7 @@ def test_a_receipt_is_read_back() -> None:
     ("content", "digest", "shard"),
     [(RECEIPT.to_json(), "b" * 64, 3), (RECEIPT.to_json(), "a" * 64, 4), (b"withdrawn\n", "a" * 64, 3)],
 )
-def test_a_receipt_of_another_plan_or_shard_or_a_withdrawn_one_does_not_count(
+def test_a_withdrawn_receipt_or_one_of_another_plan_or_shard_does_not_count(
     content: bytes, digest: str, shard: int
 ) -> None:
     assert parse_receipt(content, digest, shard) is None
@@ -24,7 +24,7 @@ def test_a_receipt_of_another_plan_or_shard_or_a_withdrawn_one_does_not_count(
 @pytest.mark.parametrize(
     ("size", "sha256", "is_same"), [(9, "x", True), (9, None, True), (8, "x", False), (9, "y", False)]
 )
-def test_a_staged_file_must_have_the_size_and_where_known_the_digest(
+def test_a_staged_file_must_have_the_right_size_and_if_known_the_right_digest(
     size: int, sha256: str | None, is_same: bool
 ) -> None:
     file = ManifestFile(path="data/train-00003.parquet", size=9, sha256="x", split="train", rows=2)

@@ -1,4 +1,4 @@
-"""Which characters a document may hold."""
+"""The characters of a document."""
 
 import unicodedata
 
@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.characters import check_scripts, normalise
-from deepsynth_render.page.refusal import RefusedDocument
 
 
 @pytest.mark.parametrize(
@@ -27,7 +27,7 @@ from deepsynth_render.page.refusal import RefusedDocument
         ("\x00\x01\x7f\u200b \n\t", ""),
     ],
 )
-def test_normalising_changes_what_a_page_cannot_show_and_nothing_else(source: str, expected: str) -> None:
+def test_normalising_changes_only_what_a_page_cannot_show(source: str, expected: str) -> None:
     assert normalise(source) == expected
 
 

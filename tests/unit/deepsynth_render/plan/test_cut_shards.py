@@ -4,8 +4,8 @@ from pathlib import Path
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deepsynth_render.documents.plan import rows_path
-from deepsynth_render.documents.rows import PlanRow, read_plan_rows
+from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
+from deepsynth_render.documents.render_plan import rows_path
 from deepsynth_render.plan.cut_shards import ShardCutter
 
 

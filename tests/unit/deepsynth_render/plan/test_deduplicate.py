@@ -18,7 +18,7 @@ def test_the_table_grows_and_forgets_nothing() -> None:
     assert not any(seen.add(hash_text(str(number))) for number in range(5_000))
 
 
-def test_hashes_that_fall_into_the_same_slot_are_told_apart() -> None:
+def test_hashes_of_the_same_slot_are_distinguished() -> None:
     seen = SeenTexts(slots=8)
     digests = [number.to_bytes(8) + bytes([index]) * 8 for index, number in enumerate([8, 16, 24, 7, 15], start=1)]
     assert all(seen.add(digest) for digest in digests)

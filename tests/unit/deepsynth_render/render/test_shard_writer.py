@@ -6,9 +6,9 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from deepsynth_render.documents.features import FEATURES
+from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS
 from deepsynth_render.page import Page
-from deepsynth_render.render import shard_writer as shard
+from deepsynth_render.render import shard_writer
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
 
 
@@ -29,7 +29,7 @@ def write(folder: Path, documents: list[list[Page]], max_bytes: int = 10**9) -> 
 def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     (file,) = write(tmp_path, [build_pages(2), build_pages(1)])
     rows = pq.read_table(file.path).to_pylist()
-    assert list(rows[0]) == list(FEATURES)
+    assert list(rows[0]) == list(PAGE_COLUMNS)
     assert rows[1] == {
         "image": {"bytes": b"\x01" * 100, "path": "train-0-1.png"},
         "text": "page 1",
@@ -47,7 +47,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
     assert [row["document_id"] for row in rows] == ["train-0", "train-0", "train-1"]
 
 
-def test_size_rows_and_digest_are_those_of_the_file(tmp_path: Path) -> None:
+def test_size_rows_and_digest_match_the_file(tmp_path: Path) -> None:
     (file,) = write(tmp_path, [build_pages(3)])
     content = file.path.read_bytes()
     assert (file.size, file.rows, file.sha256) == (len(content), 3, hashlib.sha256(content).hexdigest())
@@ -59,7 +59,7 @@ def test_no_row_group_splits_a_document(tmp_path: Path) -> None:
     assert [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)] == [120, 250, 1]
 
 
-def test_a_file_that_would_grow_too_large_is_followed_by_another_and_no_document_is_split(tmp_path: Path) -> None:
+def test_a_document_that_does_not_fit_into_a_file_starts_another(tmp_path: Path) -> None:
     files = write(tmp_path, [build_pages(4, 1000) for _ in range(5)], max_bytes=9000)
     assert [file.rows for file in files] == [8, 8, 4]
     assert [file.path.name for file in files] == ["0.parquet", "1.parquet", "2.parquet"]
@@ -67,7 +67,7 @@ def test_a_file_that_would_grow_too_large_is_followed_by_another_and_no_document
     assert sum(map(len, documents)) == len(set.union(*documents)) == 5
 
 
-def test_a_document_larger_than_a_file_may_be_is_still_written_whole(tmp_path: Path) -> None:
+def test_a_document_larger_than_the_limit_is_written_whole(tmp_path: Path) -> None:
     assert [file.rows for file in write(tmp_path, [build_pages(3, 1000), build_pages(1, 10)], max_bytes=2000)] == [3, 1]
 
 
@@ -81,7 +81,7 @@ def test_images_are_neither_compressed_nor_in_a_dictionary(tmp_path: Path) -> No
     assert columns["text"].compression == "ZSTD"
 
 
-def test_the_schema_tells_datasets_of_the_image_column(tmp_path: Path) -> None:
+def test_the_schema_declares_the_image_column_for_datasets(tmp_path: Path) -> None:
     (file,) = write(tmp_path, [build_pages(1)])
     features = json.loads(pq.read_schema(file.path).metadata[b"huggingface"])["info"]["features"]
     assert features["image"] == {"_type": "Image"}
@@ -106,7 +106,7 @@ class FullDisk:
 def test_a_full_disk_is_raised_as_such_and_leaves_no_writer_behind(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(shard._HashingFile, "write", FullDisk.write)
+    monkeypatch.setattr(shard_writer._HashingFile, "write", FullDisk.write)
     with pytest.raises(OSError, match="No space left") as caught:
         write(tmp_path, [build_pages(200)])
     assert caught.value.errno == errno.ENOSPC

@@ -1,6 +1,7 @@
-"""The plan: all that render and publish need to know besides where the target is.
+"""RenderPlan: all that the render and publish steps need to know, apart from where the target is.
 
-Its digest names the staging area, so whatever changes a byte of the result stands in it, and nothing else does.
+Its digest names the staging area. So a setting is part of the plan if, and only if, it can change the dataset's bytes:
+two resources with the same plan share their work, and any other resource never sees it.
 """
 
 import hashlib
@@ -20,6 +21,8 @@ PLAN_PATH: Final = "plan/plan.json"
 
 
 class PinnedSource(ApiModel):
+    """spec.source with the revision that is read."""
+
     uri: str
     revision: str
     config: str | None = None
@@ -37,18 +40,18 @@ class Look(ApiModel):
     compression: Literal["small", "fast"]
     max_shard_bytes: int
     fonts: Annotated[dict[str, str], Field(description="sha256 of each font file, by family.")]
-    versions: Annotated[dict[str, str], Field(description="Versions of what draws and stores.")]
+    versions: Annotated[dict[str, str], Field(description="Version of each package that draws or stores pages.")]
 
 
 class PlannedShard(ApiModel):
-    """rows_sha256: of the file plan/rows-NNNNN.parquet."""
+    """rows_sha256: of its file plan/rows-NNNNN.parquet."""
 
     split: str
     documents: int
     rows_sha256: str
 
 
-class Plan(ApiModel):
+class RenderPlan(ApiModel):
     version: Literal[1] = 1
     source: PinnedSource
     look: Look
@@ -69,13 +72,15 @@ class Plan(ApiModel):
     def parse(cls, content: bytes, digest: str) -> Self:
         """Raises DataError when the content is not what the digest was computed from."""
         if hashlib.sha256(content).hexdigest() != digest:
-            raise DataError(f"{PLAN_PATH} in staging is damaged: its sha256 is not {digest}. Run the plan step again.")
+            raise DataError(
+                f"{PLAN_PATH} in staging is damaged: its sha256 is not {digest}; delete and re-apply the resource"
+            )
         try:
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise ConfigurationError(
-                f"{PLAN_PATH} was written by another version ({error.error_count()} fields differ). "
-                "Use the image that wrote it, or start anew."
+                f"{PLAN_PATH} was written by another version ({error.error_count()} fields differ); "
+                "use the image that wrote it, or delete and re-apply the resource"
             ) from error
 
 
@@ -84,24 +89,24 @@ def rows_path(shard: int) -> str:
     return f"plan/rows-{shard:05d}.parquet"
 
 
-def load_plan(workload: RenderWorkload, target: DatasetTarget) -> Plan:
+def load_plan(workload: RenderWorkload, target: DatasetTarget) -> RenderPlan:
     """The staged plan that the workload document refers to."""
     digest = require_digest(workload)
     if not target.list_staged(PLAN_PATH):
         raise DataError(
-            f"{target.uri} holds no staged plan {digest[:12]}. It was deleted: delete and apply the resource again.",
+            f"{target.uri} holds no staged plan {digest[:12]}; it was deleted, so delete and re-apply the resource",
             reason=Reason.PLAN_MISSING,
         )
-    return Plan.parse(target.get(PLAN_PATH), digest)
+    return RenderPlan.parse(target.get(PLAN_PATH), digest)
 
 
 def open_staging(workload: RenderWorkload, digest: str, on_wait: OnWait) -> DatasetTarget:
-    """The target of a generation; see open_target. Where there is a plan, the plan step has reached it."""
+    """The target of a generation; see open_target. Once there is a plan, the plan step has reached the target."""
     has_answered, output = workload.plan is not None, workload.output
     return open_target(output.uri, digest, private=output.private, on_wait=on_wait, has_answered=has_answered)
 
 
 def require_digest(workload: RenderWorkload) -> str:
     if workload.plan is None:
-        raise ConfigurationError("plan: the document of this step names no plan. Run the plan step first.")
+        raise ConfigurationError("plan: missing in the workload document; run the plan step first")
     return workload.plan.digest

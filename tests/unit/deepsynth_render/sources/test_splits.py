@@ -1,8 +1,8 @@
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_render.sources.card import Card, find_language, parse_card
-from deepsynth_render.sources.layout import find_layout, guess_split
+from deepsynth_render.sources.card import parse_card
+from deepsynth_render.sources.splits import find_split_files, guess_split
 
 CNN = """---
 language:
@@ -27,8 +27,8 @@ CNN_FILES = ["1.0.0/train-0.parquet", "3.0.0/test-0.parquet", "3.0.0/train-0.par
 
 
 def test_the_card_says_which_files_belong_to_which_split() -> None:
-    layout = find_layout(CNN_FILES, parse_card(CNN).configs, "3.0.0", [])
-    assert layout == {"train": ["3.0.0/train-0.parquet", "3.0.0/train-1.parquet"], "test": ["3.0.0/test-0.parquet"]}
+    files = find_split_files(CNN_FILES, parse_card(CNN).configs, "3.0.0", [])
+    assert files == {"train": ["3.0.0/train-0.parquet", "3.0.0/train-1.parquet"], "test": ["3.0.0/test-0.parquet"]}
 
 
 @pytest.mark.parametrize(
@@ -43,23 +43,23 @@ def test_the_card_says_which_files_belong_to_which_split() -> None:
 )
 def test_every_form_of_data_files_is_understood(data_files: str, paths: list[str]) -> None:
     card = parse_card(f"---\nconfigs:\n- config_name: default\n  data_files: {data_files}\n---\n")
-    assert find_layout([*paths, "README.md"], card.configs, None, []) == {"train": paths}
+    assert find_split_files([*paths, "README.md"], card.configs, None, []) == {"train": paths}
 
 
-def test_a_data_folder_of_the_card_is_put_before_its_patterns() -> None:
+def test_the_data_folder_of_a_card_is_prepended_to_its_patterns() -> None:
     card = parse_card("---\nconfigs:\n- {config_name: a, data_dir: a/, data_files: '*.csv'}\n---\n")
-    assert find_layout(["a/x.csv", "x.csv"], card.configs, None, []) == {"train": ["a/x.csv"]}
+    assert find_split_files(["a/x.csv", "x.csv"], card.configs, None, []) == {"train": ["a/x.csv"]}
 
 
 def test_the_hubs_conversion_of_a_script_is_found_by_configuration_and_split() -> None:
     paths = ["de/train/0000.parquet", "fr/test/0000.parquet", "fr/train/0000.parquet", "fr/train/0001.parquet"]
-    layout = find_layout(paths, [], "fr", [])
-    assert layout == {"test": ["fr/test/0000.parquet"], "train": ["fr/train/0000.parquet", "fr/train/0001.parquet"]}
+    files = find_split_files(paths, [], "fr", [])
+    assert files == {"test": ["fr/test/0000.parquet"], "train": ["fr/train/0000.parquet", "fr/train/0001.parquet"]}
 
 
 def test_a_partial_conversion_is_refused_because_rows_would_be_missing() -> None:
     with pytest.raises(DataError, match="only a part of default/train"):
-        find_layout(["default/partial-train/0000.parquet"], [], None, [])
+        find_split_files(["default/partial-train/0000.parquet"], [], None, [])
 
 
 @pytest.mark.parametrize(
@@ -74,12 +74,12 @@ def test_a_partial_conversion_is_refused_because_rows_would_be_missing() -> None
         ("latest.csv", "train"),
     ],
 )
-def test_a_split_is_read_from_the_name_of_the_file(path: str, split: str) -> None:
+def test_a_split_is_guessed_from_the_path(path: str, split: str) -> None:
     assert guess_split(path) == split
 
 
-def test_a_set_that_is_stored_in_two_formats_is_read_once() -> None:
-    assert find_layout(["train.csv", "train.parquet"], [], None, []) == {"train": ["train.parquet"]}
+def test_a_dataset_that_is_stored_in_two_formats_is_read_once() -> None:
+    assert find_split_files(["train.csv", "train.parquet"], [], None, []) == {"train": ["train.parquet"]}
 
 
 @pytest.mark.parametrize(
@@ -90,47 +90,29 @@ def test_a_set_that_is_stored_in_two_formats_is_read_once() -> None:
         ("3.0.0", ["train", "dev"], ["source.splits", "'dev'", "train, test"]),
     ],
 )
-def test_an_unknown_configuration_or_split_is_answered_with_the_choice(
+def test_an_unknown_configuration_or_split_is_refused_with_a_list_of_those_there_are(
     config: str | None, splits: list[str], words: list[str]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
-        find_layout(CNN_FILES, parse_card(CNN).configs, config, splits)
+        find_split_files(CNN_FILES, parse_card(CNN).configs, config, splits)
     assert all(word in caught.value.message for word in words)
 
 
 def test_only_the_splits_that_are_asked_for_are_read() -> None:
-    assert list(find_layout(CNN_FILES, parse_card(CNN).configs, "3.0.0", ["test"])) == ["test"]
+    assert list(find_split_files(CNN_FILES, parse_card(CNN).configs, "3.0.0", ["test"])) == ["test"]
 
 
 def test_the_configuration_marked_as_default_is_taken() -> None:
     card = parse_card(CNN.replace("config_name: 3.0.0", "config_name: 3.0.0\n  default: true"))
-    assert set(find_layout(CNN_FILES, card.configs, None, [])) == {"train", "test"}
+    assert set(find_split_files(CNN_FILES, card.configs, None, [])) == {"train", "test"}
 
 
-def test_a_split_whose_name_no_reader_would_accept_is_refused() -> None:
+def test_a_split_with_a_name_that_no_reader_accepts_is_refused() -> None:
     card = parse_card("---\nconfigs:\n- {config_name: a, data_files: [{split: a-b, path: x.csv}]}\n---\n")
-    with pytest.raises(ConfigurationError, match="'a-b' cannot name a split"):
-        find_layout(["x.csv"], card.configs, None, [])
+    with pytest.raises(ConfigurationError, match="'a-b' cannot be read"):
+        find_split_files(["x.csv"], card.configs, None, [])
 
 
-def test_a_source_of_other_formats_is_refused_with_the_formats_that_are_read() -> None:
+def test_a_source_of_another_format_is_refused_with_a_list_of_known_formats() -> None:
     with pytest.raises(DataError, match=r"\.parquet, \.jsonl, \.csv.*such as data\.arrow"):
-        find_layout(["data.arrow"], [], None, [])
-
-
-@pytest.mark.parametrize("readme", ["", "# No front matter", "---\n: [\n---\n", "---\n- a list\n---\n"])
-def test_a_readme_without_usable_front_matter_says_nothing(readme: str) -> None:
-    assert parse_card(readme) == Card()
-
-
-@pytest.mark.parametrize(
-    ("languages", "config", "language"),
-    [(["en"], "3.0.0", "en"), (["de", "fr"], "fr", "fr"), (["de", "fr"], "all", ""), ([], None, "")],
-)
-def test_the_language_is_known_only_where_it_is_one(languages: list[str], config: str | None, language: str) -> None:
-    assert find_language(Card(languages=languages), config) == language
-
-
-def test_licence_and_language_are_read_from_the_card() -> None:
-    card = parse_card(CNN)
-    assert (card.license, card.languages) == ("apache-2.0", ["en"])
+        find_split_files(["data.arrow"], [], None, [])

@@ -1,4 +1,4 @@
-"""The rows of one shard, as plan writes them and render reads them back."""
+"""The planned rows of one shard (plan/rows-NNNNN.parquet): the plan step writes them, the render step reads them."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import astuple, dataclass, fields
@@ -10,8 +10,13 @@ _BATCH_ROWS: Final = 1000
 
 @dataclass(frozen=True)
 class PlanRow:
-    """One document. group: row group of the file; None where text and summary stand here. row: its place in the group
-    or, without one, in the file. index: its place in the split.
+    """One document: where its text is, or the text itself.
+
+        PlanRow("data/train-0.parquet", group=2, row=17, index=2017)           # row 17 of row group 2
+        PlanRow("train.csv", None, row=5, index=5, text="...", summary="...")  # cannot be found again, so it is here
+
+    group: row group of the file, None if text and summary are here. row: its index in the group or, without one, in
+    the file. index: its index in the split.
     """
 
     file: str
@@ -23,7 +28,7 @@ class PlanRow:
 
 
 class PlanRowWriter:
-    """Writes one file in batches, so that texts of a large shard never stand in memory together."""
+    """Writes one file in batches, so that the texts of a large shard are never in memory together."""
 
     def __init__(self, path: Path) -> None:
         import pyarrow.parquet as pq
@@ -55,7 +60,7 @@ class PlanRowWriter:
 
 
 def read_plan_rows(path: Path) -> Iterator[PlanRow]:
-    """The rows of a plan file in order."""
+    """The rows of a file in order."""
     import pyarrow.parquet as pq
 
     names: Sequence[str] = [field.name for field in fields(PlanRow)]

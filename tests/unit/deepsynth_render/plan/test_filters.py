@@ -21,13 +21,13 @@ SUMMARY = "y" * 10
         (TEXT + "\udfff", SUMMARY, "InvalidUnicode"),
     ],
 )
-def test_a_row_that_is_left_out_has_a_reason(text: str | None, summary: str | None, reason: str) -> None:
+def test_a_dropped_row_has_a_reason(text: str | None, summary: str | None, reason: str) -> None:
     limits = Filters(max_text_chars=200, max_summary_chars=100)
     assert apply_filters((text, summary), limits) == reason
 
 
 @pytest.mark.parametrize(("text", "summary"), [("x" * 50, "y" * 10), ("x" * 200, "y" * 100)])
-def test_the_limits_themselves_are_inside(text: str, summary: str) -> None:
+def test_a_text_of_exactly_the_limit_is_kept(text: str, summary: str) -> None:
     limits = Filters(max_text_chars=200, max_summary_chars=100)
     assert apply_filters((text, summary), limits) == Pair(text, summary)
 

@@ -1,9 +1,7 @@
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_store.backoff import Fault, compute_pause
-from deepsynth_store.hub.errors import parse_asked_seconds
+from deepsynth_store.hub.backoff import Fault, compute_pause
 
 FAULTS = st.sampled_from(list(Fault))
 JITTER = st.floats(0, 1, exclude_max=True)
@@ -33,19 +31,5 @@ def test_a_connection_that_is_slow_to_fail_is_not_tried_again() -> None:
     assert compute_pause(Fault.UNAVAILABLE, 1, None, 0.5, spent_seconds=6.0) is not None
 
 
-def test_a_server_that_asks_for_more_than_an_hour_is_given_up() -> None:
+def test_a_server_that_asks_for_a_pause_of_more_than_an_hour_is_given_up() -> None:
     assert compute_pause(Fault.THROTTLED, 1, 3601, 0.5) is None
-
-
-@pytest.mark.parametrize(
-    ("headers", "seconds"),
-    [
-        ({"ratelimit": '"api";r=0;t=55'}, 55),
-        ({"ratelimit": '"api";r=3;t=55'}, None),
-        ({"ratelimit": '"api";r=3;t=55', "retry-after": "7"}, 7),
-        ({"retry-after": "Wed, 21 Oct 2026 07:28:00 GMT"}, None),
-        ({}, None),
-    ],
-)
-def test_what_the_server_asks_for_is_read_from_its_headers(headers: dict[str, str], seconds: float | None) -> None:
-    assert parse_asked_seconds(headers) == seconds

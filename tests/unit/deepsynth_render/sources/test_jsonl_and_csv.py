@@ -5,7 +5,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import Columns
-from deepsynth_render.sources.lines import read_csv, read_jsonl
+from deepsynth_render.sources.jsonl_and_csv import read_csv, read_jsonl
 
 
 def read_lines(text: str | bytes) -> list[tuple[str | None, str | None]]:
@@ -37,7 +37,7 @@ def test_a_csv_field_may_be_a_megabyte() -> None:
     assert read_table(f"text,summary\n{'x' * 1_000_000},s\n") == [("x" * 1_000_000, "s")]
 
 
-def test_a_byte_order_mark_is_no_part_of_the_first_column() -> None:
+def test_a_byte_order_mark_does_not_belong_to_the_first_column() -> None:
     assert read_table(b"\xef\xbb\xbftext,summary\nt,s\n") == [("t", "s")]
 
 
@@ -50,7 +50,7 @@ def test_an_empty_jsonl_file_has_no_rows(text: str) -> None:
     ("text", "words"),
     [
         ('{"text": "t", "summary": "s"}\n{"text"', ["line 2 of data.jsonl", "not JSON"]),
-        ("[1, 2]", ["line 1 of data.jsonl", "no JSON object"]),
+        ("[1, 2]", ["line 1 of data.jsonl", "not a JSON object"]),
         ('{"text": 5, "summary": "s"}', ["'text'", "line 1", "int", "source.columns"]),
         (b'{"text": "\xff"}', ["data.jsonl", "not UTF-8"]),
     ],

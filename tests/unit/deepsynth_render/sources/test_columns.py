@@ -16,11 +16,11 @@ from deepsynth_render.sources.columns import choose_columns
         (["Text", "Summary"], ("Text", "Summary")),
     ],
 )
-def test_the_columns_of_well_known_data_sets_are_detected(names: list[str], expected: tuple[str, str]) -> None:
+def test_the_columns_of_well_known_datasets_are_detected(names: list[str], expected: tuple[str, str]) -> None:
     assert choose_columns(names, Columns(), "data.csv") == expected
 
 
-def test_columns_that_are_asked_for_win_over_detection() -> None:
+def test_columns_that_the_user_names_win_over_detection() -> None:
     asked = Columns(text="title", summary="text")
     assert choose_columns(["text", "summary", "title"], asked, "data.csv") == ("title", "text")
 
@@ -28,14 +28,18 @@ def test_columns_that_are_asked_for_win_over_detection() -> None:
 @pytest.mark.parametrize(
     ("names", "asked", "words"),
     [
-        (["a", "summary"], Columns(), ["source.columns.text", "no column looks like the text", "a, summary"]),
+        (
+            ["a", "summary"],
+            Columns(),
+            ["source.columns.text", "no column with a usual name for the text", "a, summary"],
+        ),
         (["text", "b"], Columns(), ["source.columns.summary", "text, b"]),
         (["text", "summary"], Columns(text="body"), ["source.columns.text", "'body'", "text, summary", "data.csv"]),
         ([], Columns(), ["(none)"]),
-        (["text"], Columns(text="text", summary="text"), ["same column 'text'"]),
+        (["text"], Columns(text="text", summary="text"), ["must be two columns, both are 'text'"]),
     ],
 )
-def test_a_column_that_is_not_there_is_answered_with_those_that_are(
+def test_a_missing_column_is_refused_with_a_list_of_those_there_are(
     names: list[str], asked: Columns, words: list[str]
 ) -> None:
     with pytest.raises(ConfigurationError) as caught:
@@ -43,7 +47,7 @@ def test_a_column_that_is_not_there_is_answered_with_those_that_are(
     assert all(word in caught.value.message for word in words)
 
 
-def test_two_columns_of_one_name_are_refused_since_nothing_tells_which_is_meant() -> None:
+def test_two_columns_of_the_same_name_are_refused() -> None:
     with pytest.raises(ConfigurationError, match="2 columns named 'text'") as caught:
         choose_columns(["text", "text", "summary"], Columns(), "data.csv")
     assert caught.value.reason == "DuplicateColumn"

@@ -17,7 +17,7 @@ from deepsynth_render.sources.interface import Row
 def read_jsonl(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
     """One object per line; empty lines are skipped. The columns are chosen by the first object's keys.
 
-    Raises DataError that names the line when it is no object, or text or summary is neither string nor null.
+    Raises DataError that names the line unless it is an object whose text and summary are strings or null.
     """
     chosen: tuple[str, str] | None = None
     for number, line in _number_lines(file, where):
@@ -28,8 +28,8 @@ def read_jsonl(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
 
 
 def read_csv(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
-    """RFC 4180 with a header line, UTF-8. Raises DataError that names the line whose fields do not fit the header."""
-    csv.field_size_limit(sys.maxsize)  # the default of 128 KiB is less than a long document
+    """RFC 4180 with a header line, UTF-8. Raises DataError that names a line whose fields do not match the header."""
+    csv.field_size_limit(sys.maxsize)  # the default, 128 KiB, is too small for a long document
     reader = csv.reader((line for _, line in _number_lines(file, where)), strict=True)
     try:
         header = next(reader, [])
@@ -40,12 +40,12 @@ def read_csv(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
                 yield fields[text], fields[summary]
     except csv.Error as error:
         raise DataError(
-            f"line {reader.line_num} of {where} is not CSV ({error}).", reason=Reason.DAMAGED_FILE
+            f"line {reader.line_num} of {where} is not CSV ({error})", reason=Reason.DAMAGED_FILE
         ) from error
 
 
 def _number_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
-    """Lines as they are, line ends included: inside quotes they belong to the text."""
+    """(number, line) with the line ends as they are: inside quotes they belong to the text."""
     number = 0
     try:
         with io.TextIOWrapper(file, encoding="utf-8-sig", newline="") as lines:
@@ -53,7 +53,7 @@ def _number_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
                 yield number, line
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{where} is not UTF-8 ({error.reason} after line {number}). Convert it to UTF-8.",
+            f"{where} is not UTF-8 ({error.reason} after line {number}); convert it to UTF-8",
             reason=Reason.DAMAGED_FILE,
         ) from error
 
@@ -63,10 +63,10 @@ def _parse_object(line: str, where: str) -> dict[str, Any]:
         content = json.loads(line)
     except ValueError as error:
         raise DataError(
-            f"{where} is not JSON ({error}). Write one object per line.", reason=Reason.DAMAGED_FILE
+            f"{where} is not JSON ({error}); write one object per line", reason=Reason.DAMAGED_FILE
         ) from error
     if not isinstance(content, dict):
-        raise DataError(f"{where} holds no JSON object. Write one object per line.", reason=Reason.DAMAGED_FILE)
+        raise DataError(f"{where} is not a JSON object; write one object per line", reason=Reason.DAMAGED_FILE)
     return content
 
 
@@ -74,8 +74,8 @@ def _get_text(content: dict[str, Any], name: str, number: int, where: str) -> st
     value = content.get(name)
     if value is not None and not isinstance(value, str):
         raise DataError(
-            f"{name!r} in line {number} of {where} is {type(value).__name__}, not text. "
-            "Name another one in source.columns.",
+            f"{name!r} in line {number} of {where} must be text, got {type(value).__name__}; "
+            "name another column in spec.source.columns",
             reason=Reason.WRONG_COLUMN_TYPE,
         )
     return value
@@ -84,7 +84,7 @@ def _get_text(content: dict[str, Any], name: str, number: int, where: str) -> st
 def _check_width(fields: list[str], header: list[str], number: int, where: str) -> None:
     if len(fields) != len(header):
         raise DataError(
-            f"line {number} of {where} has {len(fields)} fields, its header {len(header)}. "
-            "Quote fields that hold commas.",
+            f"line {number} of {where} has {len(fields)} fields, its header {len(header)}; "
+            "quote fields that hold commas",
             reason=Reason.DAMAGED_FILE,
         )

@@ -9,7 +9,7 @@ from deepsynth_render.sources.docstrings import (
 )
 
 MODULE = b'''"""First line
-goes on.
+continues.
 
 Body of the module.
 
@@ -34,23 +34,26 @@ def earlier():
 
 
 def test_the_first_paragraph_is_the_summary_and_the_rest_the_text() -> None:
-    assert split_docstring("First line\ngoes on.\n\nBody.\n\n  More.\n") == ("Body.\n\n  More.", "First line goes on.")
+    assert split_docstring("First line\ncontinues.\n\nBody.\n\n  More.\n") == (
+        "Body.\n\n  More.",
+        "First line continues.",
+    )
 
 
-def test_docstrings_come_in_the_order_of_their_lines_and_those_without_a_body_are_left_out() -> None:
+def test_docstrings_are_sorted_by_line_and_those_without_a_body_are_skipped() -> None:
     assert parse_pairs(MODULE) == [
-        ("Body of the module.\n\nMore of it.", "First line goes on."),
+        ("Body of the module.\n\nMore of it.", "First line continues."),
         ("Body of later.", "Do it later."),
         ("Indented body.", "Do it."),
     ]
 
 
-def test_a_file_that_is_no_module_has_no_pairs() -> None:
+def test_a_file_that_is_not_valid_python_has_no_pairs() -> None:
     assert parse_pairs(b"def broken(:\n") == []
     assert parse_pairs(b"\0") == []
 
 
-def test_modules_are_sorted_by_path_and_tests_and_installed_packages_left_out(tmp_path: Path) -> None:
+def test_modules_are_sorted_by_path_without_tests_and_installed_packages(tmp_path: Path) -> None:
     for name in ["b.py", "a/z.py", "a.py", "test/t.py", "x/tests/t.py", "site-packages/p.py", "a/n.txt"]:
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).touch()
@@ -63,7 +66,7 @@ def test_a_tenth_of_the_texts_is_for_validation_and_equal_texts_share_a_split() 
     assert choose_split("same") == choose_split("same")
 
 
-def test_the_revision_depends_on_the_pairs_alone(tmp_path: Path) -> None:
+def test_the_revision_depends_only_on_the_pairs(tmp_path: Path) -> None:
     for folder, name in [("one", "m.py"), ("two", "other.py"), ("three", "m.py")]:
         (tmp_path / folder).mkdir()
         (tmp_path / folder / name).write_bytes(MODULE if folder != "three" else MODULE + b"\n# changed\nx = 1\n")

@@ -19,7 +19,7 @@ def get(port: int, path: str) -> tuple[int, str]:
             return error.code, error.read().decode()
 
 
-def test_the_report_is_served_while_the_step_runs_and_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_is_served_only_while_the_step_runs(monkeypatch: pytest.MonkeyPatch) -> None:
     port = find_free_port()
     monkeypatch.setenv("DEEPSYNTH_REPORT_ADDRESS", f"127.0.0.1:{port}")
     reporter = Reporter("render")

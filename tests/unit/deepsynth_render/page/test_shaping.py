@@ -1,0 +1,54 @@
+"""Shaping: every character has its own shape, letters are kerned, and missing characters are refused."""
+
+import numpy as np
+import pytest
+
+from deepsynth_render.dropped import RefusedDocument
+from deepsynth_render.page.fonts import FAMILIES, load_font
+from unit.deepsynth_render.page.page_images import build_renderer, decode, find_inked_columns
+
+ACCENTS = "e\u00e9\u00e8\u00ea\u00ebn\u00f1u\u00fco\u00f6\u00df\u0153\u00c5\u0141\u20ac\u00a3"
+PUNCTUATION = "-\u2013\u2014\u00ab\u00bb\u2019'\u2026\u2192\u2264"
+GREEK_AND_CYRILLIC = "\u03b1\u03ac\u0436\u0451\u0439\u0438"
+LARGE = {"size": "240x120", "fontSizesPx": [20]}
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_accents_the_euro_and_dashes_each_have_their_own_shape(family: str) -> None:
+    renderer = build_renderer(**LARGE, fontFamilies=[family])
+    characters = ACCENTS + PUNCTUATION + GREEK_AND_CYRILLIC
+    if family == "DejaVu Sans Mono":
+        characters = characters.replace("\u2014", "")  # that font draws both dashes as wide as its cell
+    drawn = {decode(renderer.render(character, "key")[0].png).tobytes() for character in characters}
+    assert len(drawn) == len(characters)
+
+
+def test_a_combining_accent_is_drawn_over_its_letter_and_takes_no_room() -> None:
+    renderer = build_renderer(**LARGE)
+    bare, marked = (decode(renderer.render(text, "key")[0].png) for text in ("xx", "x\u0323x"))
+    assert (marked <= bare).all()
+    assert (marked < bare).any()
+
+
+def test_letters_are_kerned() -> None:
+    renderer = build_renderer(**LARGE)
+    kerned, apart = (find_inked_columns(renderer.render(text, "key")[0]) for text in ("AV", "A\u2009V"))
+    assert kerned[-1] < apart[-1]
+    single = sum(np.ptp(find_inked_columns(renderer.render(letter, "key")[0])) for letter in "AV")
+    assert np.ptp(kerned) < single
+
+
+def test_a_character_that_the_font_lacks_is_drawn_in_another_font() -> None:
+    assert ord("\U0001f600") not in load_font("DejaVu Sans Mono").codepoints
+    bare, smiling = (
+        find_inked_columns(build_renderer(fontFamilies=["DejaVu Sans Mono"]).render(text, "key")[0])
+        for text in ("a", "a\U0001f600")
+    )
+    assert smiling[-1] > bare[-1] + 4
+
+
+def test_a_character_that_no_font_has_is_refused_by_name_instead_of_drawn_as_a_box() -> None:
+    with pytest.raises(RefusedDocument, match="IDEOGRAPHIC COMMA") as caught:
+        build_renderer().render("fine until\u3001here", "key")
+    assert caught.value.reason == "MissingGlyph"
+    assert build_renderer().render("fine again", "key"), "the refusal leaves the renderer usable"

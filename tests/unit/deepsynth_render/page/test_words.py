@@ -1,0 +1,44 @@
+"""The cache of words: pieces fit a column, and the cache is bounded."""
+
+import pytest
+
+from deepsynth_render.dropped import RefusedDocument
+from deepsynth_render.page import PageRenderer
+from deepsynth_render.page.fonts import load_font
+from deepsynth_render.page.words import ADVANCE, CHARS, MAX_SHAPED_CHARACTERS, WordCache, _slice
+from unit.deepsynth_render.page.page_images import PROSE, build_page, build_renderer
+
+
+def test_a_cluster_wider_than_a_column_is_refused() -> None:
+    with pytest.raises(RefusedDocument, match="wider than a column") as caught:
+        WordCache(load_font("DejaVu Sans"), size_px=20, column_width=10, max_glyphs=100).find_pieces("W")
+    assert caught.value.reason == "Overflow"
+
+
+def test_a_word_too_long_for_harfbuzz_is_broken_into_pieces_and_none_of_it_is_lost() -> None:
+    """HarfBuzz 14 gives up on this text in words of 600,000 to 1,048,000 characters, and on no longer ones."""
+    word = "word" * 150_000
+    cache = WordCache(load_font("DejaVu Sans"), size_px=18, column_width=448, max_glyphs=10**6)
+    found = cache.find_pieces(word)
+    pieces = cache.pieces.read()[found]
+    assert pieces[:, CHARS].sum() == len(word) + 1
+    assert pieces[:, ADVANCE].max() <= 448 * 64
+
+
+def test_a_mark_stays_with_its_letter_where_a_long_word_is_cut() -> None:
+    word = "x" * (MAX_SHAPED_CHARACTERS - 1) + "q\u0301\u0323" + "x"
+    assert list(_slice(word)) == [word[:-1], "x"]
+
+
+def test_a_word_cache_is_bounded() -> None:
+    cache = WordCache(load_font("DejaVu Sans"), size_px=8, column_width=140, max_glyphs=100)
+    for number in range(0, 2000, 20):
+        cache.find_pieces(" ".join(map(str, range(number, number + 20))))
+    assert len(cache.glyphs) <= 100 + 20 * len("1999")
+
+
+def test_a_full_word_cache_is_emptied_and_draws_the_same() -> None:
+    expected = [page.png for page in build_renderer().render(PROSE, "key")]
+    forgetful = PageRenderer(build_page(), "fast", max_glyphs=10)
+    for _ in range(3):
+        assert [page.png for page in forgetful.render(PROSE, "key")] == expected

@@ -1,0 +1,16 @@
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from deepsynth_api.v1alpha1 import Source
+from deepsynth_render.sources import open_source
+
+
+def test_a_row_group_can_be_read_again_on_its_own(tmp_path: Path) -> None:
+    numbers = range(2000)
+    table = pa.table({"text": [f"text {n}" for n in numbers], "summary": [f"summary {n}" for n in numbers]})
+    pq.write_table(table, tmp_path / "train.parquet", row_group_size=700)
+    source = open_source(Source(uri=f"file://{tmp_path}"))
+    first = [(group.file, group.number, list(group.rows)) for group in source.read("train")]
+    assert [list(source.read_again(file, number or 0)) for file, number, _ in first] == [rows for *_, rows in first]

@@ -1,0 +1,107 @@
+"""DatasetManifest: what deepsynth/manifest.json says about a published dataset, and the columns of its pages.
+
+The store reads only the list `files` of this document: see deepsynth_store.file_listing.
+"""
+
+import hashlib
+from dataclasses import dataclass
+from typing import Annotated, Final, Literal
+
+from pydantic import Field, ValidationError
+
+from deepsynth_api.v1alpha1.base import ApiModel
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_render.documents.render_plan import Look, PinnedSource
+from deepsynth_store import DatasetTarget
+
+PAGE_COLUMNS: Final[dict[str, str]] = {
+    "image": "image",
+    "text": "string",
+    "summary": "string",
+    "document_id": "string",
+    "page": "int32",
+    "num_pages": "int32",
+    "language": "string",
+    "source_dataset": "string",
+    "original_split": "string",
+    "original_index": "int64",
+    "char_start": "int64",
+    "char_end": "int64",
+}
+"""Name -> type (as the library `datasets` names it) of each column, in order. A row is a page.
+
+page counts from 0. text is what the page shows: characters char_start to char_end of the document's text. summary is
+that of the whole document.
+"""
+
+
+class ManifestFile(ApiModel):
+    """size: bytes. rows: pages."""
+
+    path: str
+    size: int
+    sha256: str
+    split: str
+    rows: int
+
+
+class ManifestSplit(ApiModel):
+    name: str
+    documents: int
+    pages: int
+    size: int
+
+
+class ManifestShard(ApiModel):
+    """What one render pod has written and dropped."""
+
+    documents: int
+    pages: int
+    size: int
+    dropped: list[DroppedRows] = Field(default_factory=list)
+
+
+class DatasetManifest(ApiModel):
+    """A pure function of the plan: without times or names of resources, so that the same plan gives the same bytes."""
+
+    version: Literal[1] = 1
+    plan: Annotated[str, Field(description="Digest of the plan.")]
+    source: PinnedSource
+    look: Look
+    documents: int
+    pages: int
+    size: int
+    rows_read: int
+    dropped: Annotated[list[DroppedRows], Field(description="Rows dropped by the plan and render steps.")]
+    splits: list[ManifestSplit]
+    shards: list[ManifestShard]
+    files: list[ManifestFile]
+
+    def to_json(self) -> bytes:
+        return self.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode()
+
+
+@dataclass(frozen=True)
+class PublishedGeneration:
+    """What a target holds. content: the manifest as stored. revision: of the target."""
+
+    manifest: DatasetManifest
+    content: bytes
+    revision: str
+
+    @property
+    def sha256(self) -> str:
+        """Of the manifest."""
+        return hashlib.sha256(self.content).hexdigest()
+
+
+def find_published(target: DatasetTarget, digest: str) -> PublishedGeneration | None:
+    """What the target holds if it was made from this very plan: each step then has nothing left to do."""
+    published = target.published()
+    if published is None:
+        return None
+    try:
+        manifest = DatasetManifest.model_validate_json(published.manifest)
+    except ValidationError:  # written by another version, so from another plan
+        return None
+    return PublishedGeneration(manifest, published.manifest, published.revision) if manifest.plan == digest else None

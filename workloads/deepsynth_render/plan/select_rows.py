@@ -1,0 +1,70 @@
+"""One pass over the rows of a source: which become documents, in which order, and what is dropped by which reason."""
+
+import contextlib
+from collections import Counter
+from collections.abc import Iterator
+from itertools import islice
+
+from deepsynth_api.reasons import Reason
+from deepsynth_api.v1alpha1 import Filters
+from deepsynth_render.documents.plan_rows import PlanRow
+from deepsynth_render.plan.cut_shards import ShardCutter
+from deepsynth_render.plan.deduplicate import SeenTexts, hash_text
+from deepsynth_render.plan.filters import Pair, apply_filters
+from deepsynth_render.sources import Row, RowGroup, TextSource
+
+
+class RowSelector:
+    """Judges every row once and hands the good ones to the cutter.
+
+    kept: number of documents, by split. dropped: number of dropped rows, by reason.
+    """
+
+    def __init__(self, filters: Filters, cutter: ShardCutter, rows_per_shard: int) -> None:
+        self._filters = filters
+        self._cutter = cutter
+        self._rows_per_shard = rows_per_shard
+        self._seen = SeenTexts()
+        self.rows_read = 0
+        self.kept: Counter[str] = Counter()
+        self.dropped: Counter[str] = Counter()
+
+    def read_split(self, split: str, source: TextSource, limit: int | None) -> None:
+        """Read the first `limit` rows of a split; None reads all."""
+        self._cutter.start_split(split)
+        first, self.kept[split] = self.rows_read, 0
+        with contextlib.closing(source.read(split)) as groups:  # files behind the limit are not even opened
+            for group in groups:
+                index = self.rows_read - first
+                self._add_group(split, group, index, None if limit is None else limit - index)
+                if self.rows_read - first == limit:
+                    return
+
+    def _add_group(self, split: str, group: RowGroup, first_index: int, limit: int | None) -> None:
+        is_inline = group.number is None or (group.size or 0) > self._rows_per_shard
+        rows = self._select(group, first_index, limit, is_inline)
+        if is_inline:
+            for row in rows:
+                self._cutter.add(row)
+                self.kept[split] += 1
+        else:
+            found = list(rows)
+            self._cutter.add_group(found)
+            self.kept[split] += len(found)
+
+    def _select(self, group: RowGroup, first_index: int, limit: int | None, is_inline: bool) -> Iterator[PlanRow]:
+        for number, row in enumerate(islice(group.rows, limit)):
+            self.rows_read += 1
+            pair = self._judge(row)
+            if not isinstance(pair, Pair):
+                self.dropped[pair] += 1
+            elif is_inline:
+                yield PlanRow(group.file, None, number, first_index + number, pair.text, pair.summary)
+            else:
+                yield PlanRow(group.file, group.number, number, first_index + number)
+
+    def _judge(self, row: Row) -> Pair | Reason:
+        outcome = apply_filters(row, self._filters)
+        if isinstance(outcome, Pair) and self._filters.deduplicate and not self._seen.add(hash_text(outcome.text)):
+            return Reason.DUPLICATE
+        return outcome

@@ -1,0 +1,69 @@
+"""The way in: from a URI to the object that reads or writes there."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from deepsynth_store.atomic import compute_sha256
+from deepsynth_store.folder.reading import FolderDataset
+from deepsynth_store.folder.writing import FolderTarget
+from deepsynth_store.interface import MANIFEST, DatasetFolder, DatasetTarget, OnWait
+from deepsynth_store.uri import FolderLocation, parse_uri
+
+
+def open_dataset(
+    uri: str, revision: str | None = None, *, field: str = "uri", on_wait: OnWait | None = None
+) -> DatasetFolder:
+    """Pin a dataset (or a model's files) at `revision`. On the Hub: a branch, tag or sha; default: the main branch.
+
+    For a folder, `revision` is what an earlier call returned: DataError when the content has changed since.
+    `field` is the URI's field, for messages. on_wait: see OnWait. The Hub's token is read from HF_TOKEN and its
+    address from HF_ENDPOINT.
+    """
+    location = parse_uri(uri, field)
+    if isinstance(location, FolderLocation):
+        return FolderDataset(location, revision, field=field)
+    from deepsynth_store.hub.reading import HubDataset  # the Hub's client takes half a second to import
+
+    return HubDataset(location, revision, field=field, on_wait=on_wait)
+
+
+def open_target(
+    uri: str,
+    digest: str,
+    *,
+    private: bool = True,
+    field: str = "spec.output.uri",
+    on_wait: OnWait | None = None,
+    has_answered: bool = False,
+) -> DatasetTarget:
+    """A place to stage and publish the generation with this plan digest (hexadecimal, at least 12 digits).
+
+    Nothing is touched before `prepare`. private: visibility of a repository on the Hub. has_answered: an earlier
+    process has reached this Hub, so if it is unreachable now, wait for it as in any outage.
+    """
+    location = parse_uri(uri, field)
+    if isinstance(location, FolderLocation):
+        return FolderTarget(location, digest, field=field)
+    from deepsynth_store.hub.writing import HubTarget
+
+    return HubTarget(location, digest, private=private, field=field, on_wait=on_wait, has_answered=has_answered)
+
+
+def publish_folder(
+    folder: Path, uri: str, *, private: bool = True, field: str = "spec.publish.uri", on_wait: OnWait | None = None
+) -> str:
+    """Publish all files of a finished folder, such as a trained model, in one step and return the revision.
+
+    Files that an earlier call published there and that `folder` lacks are deleted in the same step. Publishing the same
+    again changes nothing. A deepsynth/manifest.json with the files' hashes is added. Errors: as for DatasetTarget.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files.pop(MANIFEST, None)  # the folder was published before
+    listing = [
+        {"path": name, "size": path.stat().st_size, "sha256": compute_sha256(path)} for name, path in files.items()
+    ]
+    manifest = json.dumps({"files": listing}, indent=1).encode()
+    target = open_target(uri, hashlib.sha256(manifest).hexdigest(), private=private, field=field, on_wait=on_wait)
+    target.prepare()
+    return target.publish({}, {**files, MANIFEST: manifest})
