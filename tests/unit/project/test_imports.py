@@ -52,7 +52,9 @@ def test_a_circle_is_found() -> None:
 
 def test_the_drawing_of_the_architecture_has_every_folder_with_code() -> None:
     drawing = (ROOT / "docs" / "architecture.md").read_text()
-    folders = [path.parent.name for top in ("operator", "workloads", "tools") for path in (ROOT / top).rglob("__init__.py")]
+    folders = [
+        path.parent.name for top in ("operator", "workloads", "tools") for path in (ROOT / top).rglob("__init__.py")
+    ]
     assert [name for name in folders if f"{name}/" not in drawing] == []
 
 

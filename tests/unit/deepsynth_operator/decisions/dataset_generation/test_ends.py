@@ -96,7 +96,7 @@ def test_a_shard_that_found_a_node_late_may_fail_to_pull_at_first() -> None:
 
 
 def test_one_bad_node_does_not_fail_a_generation_whose_other_pods_ran() -> None:
-    """While others are at work, it waits; then another Job begins anew, and the pod may meet another node."""
+    """It waits while others are at work; then another Job starts, and the pod may get another node."""
     generation = a_live_generation("render")
     at_work = [a_generation_pod({"phase": "Running", "started": START}, index, "render") for index in range(2)]
     bad = a_generation_pod(PULL, 2, "render")

@@ -103,7 +103,7 @@ def test_a_container_that_is_being_created_is_not_an_obstacle() -> None:
 
 @pytest.mark.parametrize("waiting", ["ContainerCreating", "PodInitializing"])
 def test_a_container_that_is_created_for_minutes_is_an_obstacle_and_says_where_to_look(waiting: str) -> None:
-    """A volume that is missing is told in the pod's Events alone."""
+    """A missing volume shows up in the pod's Events only."""
     pods = [a_waiting_pod(0, waiting_reason=waiting), a_pod(1)]
     assert get_reason(decide(a_starting_run(), RUNNING_JOB, pods, after=299))[0] == "Starting"
     decision = decide(a_starting_run(), RUNNING_JOB, pods, after=300)

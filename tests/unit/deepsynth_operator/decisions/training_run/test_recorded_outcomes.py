@@ -1,4 +1,4 @@
-"""What the controller makes of the events recorded on a real cluster, whichever of them it gets to see."""
+"""The outcomes that follow from the events recorded on a real cluster, for all and for some of the events."""
 
 import itertools
 import json

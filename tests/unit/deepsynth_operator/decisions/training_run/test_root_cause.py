@@ -159,6 +159,6 @@ def test_a_failed_job_is_not_over_while_the_cache_shows_running_pods() -> None:
         decision = decide(run, job, stale, after)
         assert get_attempt(decision).outcome is None
         run = follow(run, decision)
-    told = decide(run, job, [an_ended_pod(0, 65), a_pod(1)], 401)
-    assert (get_attempt(told).outcome, get_attempt(told).reason) == ("Failed", "BadData")
+    caught_up = decide(run, job, [an_ended_pod(0, 65), a_pod(1)], 401)
+    assert (get_attempt(caught_up).outcome, get_attempt(caught_up).reason) == ("Failed", "BadData")
     assert get_attempt(decide(run, job, stale, 410)).outcome == "Disrupted"
