@@ -17,7 +17,7 @@ AUTOSCALER_ANNOTATIONS: Final = {
     "cluster-autoscaler.kubernetes.io/safe-to-evict": "false",
     "karpenter.sh/do-not-disrupt": "true",
 }
-"""Tell autoscalers not to evict a pod just to pack nodes more tightly. Users may override them."""
+"""Ask autoscalers not to evict a pod just to pack nodes more tightly. Users may override them."""
 
 
 @dataclass(frozen=True, slots=True)

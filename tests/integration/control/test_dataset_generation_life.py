@@ -142,7 +142,7 @@ def test_the_last_rate_that_was_seen_stays(control: Controller) -> None:
     plan(control)
     control.report("xsum-render-1-0", build_shard(control, 0, 7, pages_per_second=2.5))
     control.advance(16)
-    render(control, *range(SHARDS))  # pods that tell no rate
+    render(control, *range(SHARDS))  # pods that report no rate
     publish(control)
     status = control.get_generation().status
     assert (status.state, status.summary.rate) == ("Complete", "2.5/s")

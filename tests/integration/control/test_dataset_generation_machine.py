@@ -1,4 +1,4 @@
-"""Random lives of a DatasetGeneration: whatever happens and whatever the controller misses, some things hold."""
+"""Random lives of a DatasetGeneration: what must hold no matter what happens and what the controller misses."""
 
 from typing import Any
 

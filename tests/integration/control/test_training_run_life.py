@@ -322,7 +322,7 @@ def test_a_late_report_of_an_earlier_step_does_not_move_the_status_back(control:
     assert (status.summary.step, status.saved_step) == ("20/100", 20)
 
 
-def test_an_attempt_that_resumes_from_an_earlier_checkpoint_tells_so_in_notes_and_makes_no_progress_yet(
+def test_an_attempt_that_resumes_from_an_earlier_checkpoint_says_so_in_notes_and_makes_no_progress_yet(
     control: Controller,
 ) -> None:
     control.apply(a_training_run().to_manifest())
@@ -339,10 +339,10 @@ def test_an_attempt_that_resumes_from_an_earlier_checkpoint_tells_so_in_notes_an
     assert status.notes == ["step 20 is damaged; using 10"]
     assert (status.attempts[1].resumed_from_step, status.attempts[1].saved_step, status.saved_step) == (10, None, 20)
     assert status.summary.step == "11/100", "the truth, although the attempt before was further"
-    assert status.attempts[0].rank is None, "what the pod itself told is not replaced"
+    assert status.attempts[0].rank is None, "what the pod itself reported is not replaced"
 
 
-def test_the_report_left_beside_the_checkpoints_tells_why_a_vanished_attempt_ended(control: Controller) -> None:
+def test_the_report_next_to_the_checkpoints_explains_a_vanished_attempt(control: Controller) -> None:
     control.apply(a_training_run().to_manifest())
     control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
     control.settle()
@@ -359,7 +359,7 @@ def test_the_report_left_beside_the_checkpoints_tells_why_a_vanished_attempt_end
     ("done", "total", "said"),
     [(12_000_000_000, 50_000_000_000, "12.0 of 50.0 GB"), (1_200_000, 14_400_000, "1.2 of 14.4 MB")],
 )
-def test_the_download_is_told_with_its_bytes_while_the_run_starts(
+def test_the_bytes_of_the_download_show_while_the_run_starts(
     control: Controller, done: int, total: int, said: str
 ) -> None:
     control.apply(a_training_run().to_manifest())
@@ -407,7 +407,7 @@ def test_a_child_of_a_deleted_resource_of_the_same_name_is_waited_for(control: C
     assert control.get_run().status.attempts[0].job_uid != ""
 
 
-def test_events_tell_each_transition_once(control: Controller) -> None:
+def test_each_transition_is_one_event(control: Controller) -> None:
     control.apply(a_training_run().to_manifest())
     control.end(f"{NAME}-train-1-0", 1, message="boom")
     control.settle()

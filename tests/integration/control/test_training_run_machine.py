@@ -1,4 +1,4 @@
-"""Random lives of a TrainingRun: whatever happens and whatever the controller misses, some things hold."""
+"""Random lives of a TrainingRun: what must hold no matter what happens and what the controller misses."""
 
 from collections.abc import Callable
 from datetime import timedelta
@@ -33,7 +33,7 @@ from support.controller import Controller
 NAME = "read-xsum"
 NODES = ("node-a", "node-b")
 FAILURES = (1, 75, 79, 137)
-LONGEST_STOP = timedelta(seconds=330)
+MAX_STOP = timedelta(seconds=330)
 SECONDS = (1, 5, 15, 60, 400, 700)
 
 
@@ -103,7 +103,7 @@ class Watcher:
     def _check_old_pods(self, job: str) -> None:
         """Pods of earlier attempts have stopped, had all the time they may take, or are out of reach."""
         machine, ended = self.machine, [attempt.end_time for attempt in self.status.attempts if attempt.end_time]
-        if machine.cluster.view.lags or not ended or machine.control.clock.now() >= ended[-1] + LONGEST_STOP:
+        if machine.cluster.view.lags or not ended or machine.control.clock.now() >= ended[-1] + MAX_STOP:
             return
         assert all(pod.startswith(f"{job}-") for pod in machine.find_running()), "earlier pods are still at work"
 
@@ -194,7 +194,7 @@ class RunMachine(RuleBasedStateMachine):
 
     @rule(code=st.sampled_from([143, 143, 75, 137, None]))
     def obey(self, code: int | None) -> None:
-        """Pods that are told to stop end so at once, or save for a while: not every one gets to save."""
+        """What pods do when they have to stop: end with this code at once, or save for a while (None)."""
         self.control.runner.obeys = None if code is None else ContainerExit(code)
 
     # The world.
@@ -243,7 +243,7 @@ class RunMachine(RuleBasedStateMachine):
     # How it ends.
 
     def _live_to_the_end(self) -> None:
-        """Disruptions stop, or go on for ever without a checkpoint: the run ends either way."""
+        """Disruptions stop, or never stop and no checkpoint is saved: the run ends either way."""
         view: Any = self.cluster.view
         view.catch_up()
         self.control.runner.obeys = ContainerExit(143)

@@ -215,7 +215,7 @@ LIVES: Final[Mapping[str, tuple[ResourceKind, Callable[[Controller], None]]]] = 
     "a run can have no pods": ("TrainingRun", refuse_run),
     "a run is evicted": ("TrainingRun", evict_run),
     "a run is suspended from the start and again": ("TrainingRun", suspend_run),
-    "a run is queued, admitted, taken back and admitted": ("TrainingRun", queue_run),
+    "a run is queued, admitted, evicted and admitted": ("TrainingRun", queue_run),
     "a run waits for its dataset": ("TrainingRun", wait_for_dataset),
     "a run is changed after its end": ("TrainingRun", change_run_after_its_end),
     "a generation completes": ("DatasetGeneration", complete_generation),
