@@ -126,7 +126,7 @@ def test_planning_again_gives_the_same_plan(build_steps: Build, source: Path) ->
         {"sourceName": "other"},
     ],
 )
-def test_whatever_changes_the_data_set_changes_the_digest(
+def test_a_setting_that_changes_the_dataset_changes_the_digest(
     build_steps: Build, source: Path, change: dict[str, object]
 ) -> None:
     first, second = build_steps(source), build_steps(source, **change)

@@ -18,7 +18,7 @@ def test_a_download_is_written_and_returned_with_its_hash(tmp_path: Path) -> Non
     assert arrived == [1, 2]
 
 
-@pytest.mark.parametrize("content", [b"abd", b"ab", b"abcd"])
+@pytest.mark.parametrize("content", [b"abx", b"ab", b"abcd"])
 def test_a_damaged_download_leaves_no_file(tmp_path: Path, content: bytes) -> None:
     with pytest.raises(DataError, match=r"data/train\.parquet of pvc://data/pages is damaged: expected 3 bytes"):
         write_download([content], EXPECTED, tmp_path / "copy", URI, None)

@@ -66,7 +66,7 @@ def test_a_folder_that_was_written_anew_between_attempts_is_refused(tmp_path: Pa
     write_pins(tmp_path / "checkpoints", owner, resolve_datasets(workload, tmp_path / "checkpoints"))
     write_split(pages, "train", build_documents(1, start=9), number=1)
     (pages / "deepsynth" / "manifest.json").write_text(json.dumps({"files": [], "documents": 1}))
-    with pytest.raises(DataError, match=r"has changed: it is at .* pinned was "):
+    with pytest.raises(DataError, match=r"has changed: expected revision .*, got "):
         resolve_datasets(workload, tmp_path / "checkpoints")
 
 

@@ -4,8 +4,8 @@ A page of two columns:
 
 +--------------------------------------+   - margin_px on all sides
 |   .____________.      .____________. |   - first_baseline: y of the first line's baseline
-|   |text text te|      |xt text text| |   - line_pitch: from one baseline to the next
-|   |text text te|gutter|xt text text| |   - column_lefts: x of each column, of width column_width
+|   |text text ..|      |xt text text| |   - line_pitch: from one baseline to the next
+|   |text text ..|gutter|xt text text| |   - column_lefts: x of each column, of width column_width
 |                                      |
 +--------------------------------------+
 """
