@@ -18,7 +18,7 @@ from deepsynth_operator.core.errors import ControllerError
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.watch_events import find_owner
 from deepsynth_simulator.memory_cluster import MemoryCluster
-from deepsynth_simulator.object_store import Key, WatchEvent, key_of
+from deepsynth_simulator.object_store import ObjectKey, WatchEvent, key_of
 
 LOCAL_SETTINGS: Final = Settings(render_image="local", train_image="local", poll_seconds=2)
 _REDRAW_SECONDS: Final = 0.25
@@ -29,10 +29,10 @@ _WORKERS: Final = 4
 class LocalController:
     """Reconciles `keys`; every change of theirs goes to disk and to the display."""
 
-    def __init__(self, cluster: MemoryCluster, store: ResourceStore, display: Display, keys: Sequence[Key]) -> None:
+    def __init__(self, cluster: MemoryCluster, store: ResourceStore, display: Display, keys: Sequence[ObjectKey]) -> None:
         """Raises TemporaryError when the disk does not take the resources."""
         self._cluster, self._store, self._display, self._keys = cluster, store, display, keys
-        self._queue: WorkQueue[Key] = WorkQueue(self._reconcile)
+        self._queue: WorkQueue[ObjectKey] = WorkQueue(self._reconcile)
         self._defect: Exception | None = None
         """What ends the command."""
         self._told_events = 0
@@ -67,15 +67,15 @@ class LocalController:
             return
         self.is_interrupted = True
         self._display.say("stopping: pods save what they have; Ctrl-C again kills them")
-        for kind, namespace, name in self._keys:
-            self._cluster.store.update((kind, namespace, name), lambda item: item["spec"].update(suspend=True))
+        for key in self._keys:
+            self._cluster.store.update(key, lambda item: item["spec"].update(suspend=True))
 
     def list_resources(self) -> list[Resource]:
         """The command's resources as they are now."""
         found = (self._cluster.store.get(*key) for key in self._keys)
         return [resource for resource in found if resource is not None]
 
-    async def _reconcile(self, key: Key) -> float | None:
+    async def _reconcile(self, key: ObjectKey) -> float | None:
         """A cluster's trouble passes; anything else is a defect, and trying again would only hide it."""
         kind, namespace, name = key
         now = datetime.now(UTC)
@@ -122,7 +122,7 @@ class LocalController:
         self._display.show(self.list_resources(), datetime.now(UTC))
 
 
-def _is_at_rest(resource: Resource, states: Mapping[Key, str | None]) -> bool:
+def _is_at_rest(resource: Resource, states: Mapping[ObjectKey, str | None]) -> bool:
     """Finished, suspended, or waiting for something that will not come; and the status knows the present spec."""
     if resource.get("status", {}).get("observedGeneration") != resource["metadata"]["generation"]:
         return False

@@ -1,4 +1,4 @@
-"""The time of the in-memory Cluster: tests give it a clock that stands still until they move it."""
+"""Where the simulator takes its time from: the event loop, or in tests a clock that the test moves."""
 
 import asyncio
 from collections.abc import Callable
@@ -7,6 +7,8 @@ from typing import Protocol
 
 
 class Clock(Protocol):
+    """Implemented by LoopClock, and by the tests' ManualClock."""
+
     def now(self) -> datetime:
         """The time, in UTC."""
 

@@ -1,24 +1,22 @@
-"""The Job controller and the garbage collector: carry out what job_sync decides, remove what lost its owner."""
+"""The Job controller: carries out what job_sync decides, and builds pods as Kubernetes does for an Indexed Job."""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from typing import Final
 
-from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
 from deepsynth_simulator.clock import Clock
-from deepsynth_simulator.job_sync import (
+from deepsynth_simulator.job_sync import JobDecision, NewPod, sync_job
+from deepsynth_simulator.object_store import ObjectKey, ObjectStore, WatchEvent, key_of
+from deepsynth_simulator.pod_fields import (
+    CONTROLLER_UID_LABEL,
     FAILURE_COUNT_ANNOTATION,
     IGNORED_COUNT_ANNOTATION,
     TRACKING_FINALIZER,
-    JobDecision,
-    NewPod,
-    sync_job,
 )
-from deepsynth_simulator.object_store import Key, Object, ObjectStore, WatchEvent, get_owner_uids, key_of
 
 RETRY_DELAY: Final = timedelta(seconds=10)
-"""Of the first retry of an index, as in Kubernetes; each further one waits twice as long."""
-CONTROLLER_UID_LABEL: Final = "batch.kubernetes.io/controller-uid"
+"""Before the first retry of an index, as in Kubernetes; it doubles with each further failure."""
 
 
 class JobController:
@@ -28,11 +26,11 @@ class JobController:
         self, store: ObjectStore, clock: Clock, wake: Callable[[], None], retry_delay: timedelta = RETRY_DELAY
     ) -> None:
         self._store, self._clock, self._wake, self._retry_delay = store, clock, wake, retry_delay
-        self._changed: dict[Key, None] = {}
+        self._changed: dict[ObjectKey, None] = {}
         store.subscribe(self._note)
 
     def sync(self) -> bool:
-        """Look at every Job that changed. Whether there was one."""
+        """Sync every Job that changed. Returns whether there was one."""
         if not self._changed:
             return False
         changed, self._changed = self._changed, {}
@@ -48,10 +46,10 @@ class JobController:
             self._changed[key_of(manifest)] = None
         elif manifest["kind"] == "Pod":
             namespace, labels = manifest["metadata"]["namespace"], manifest["metadata"].get("labels", {})
-            self._changed["Job", namespace, labels.get(JOB_NAME_LABEL, "")] = None
+            self._changed[ObjectKey("Job", namespace, labels.get(JOB_NAME_LABEL, ""))] = None
 
-    def _sync(self, key: Key, job: Object) -> None:
-        pods = self._store.select("Pod", key[1], {CONTROLLER_UID_LABEL: job["metadata"]["uid"]})
+    def _sync(self, key: ObjectKey, job: Manifest) -> None:
+        pods = self._store.select("Pod", key.namespace, {CONTROLLER_UID_LABEL: job["metadata"]["uid"]})
         decision = sync_job(job, pods, self._clock.now(), self._retry_delay)
         if decision.suspends:
             self._release(decision)
@@ -68,7 +66,7 @@ class JobController:
         for pod in decision.release:
             self._store.remove_finalizer(key_of(pod), TRACKING_FINALIZER)
 
-    def _recheck(self, key: Key, time: datetime) -> None:
+    def _recheck(self, key: ObjectKey, time: datetime) -> None:
         def note() -> None:
             self._changed[key] = None
             self._wake()
@@ -76,36 +74,7 @@ class JobController:
         self._clock.call_later((time - self._clock.now()).total_seconds(), note)
 
 
-class GarbageCollector:
-    """Deletes in the background what names an owner that is gone, and frees pods of Jobs that are."""
-
-    def __init__(self, store: ObjectStore) -> None:
-        self._store = store
-        self._gone: list[str] = []
-        self._new: list[Object] = []
-        store.subscribe(self._note)
-
-    def sync(self) -> bool:
-        """Collect once. Whether there was anything to look at."""
-        if not self._gone and not self._new:
-            return False
-        gone, self._gone = self._gone, []
-        new, self._new = self._new, []
-        orphans = [item for uid in gone for item in self._store.list_dependents(uid)]
-        orphans += [item for item in new if not any(map(self._store.has_uid, get_owner_uids(item)))]
-        for item in orphans:
-            self._store.delete(key_of(item))
-            self._store.remove_finalizer(key_of(item), TRACKING_FINALIZER)
-        return True
-
-    def _note(self, event: WatchEvent) -> None:
-        if event.type == "DELETED":
-            self._gone.append(event.manifest["metadata"]["uid"])
-        elif event.type == "ADDED" and get_owner_uids(event.manifest):
-            self._new.append(event.manifest)
-
-
-def build_pod(job: Object, new: NewPod) -> Object:
+def build_pod(job: Manifest, new: NewPod) -> Manifest:
     """The pod of one index, as the Job controller makes it from the Job's template."""
     metadata, template = job["metadata"], job["spec"]["template"]
     index, uid = str(new.index), metadata["uid"]
@@ -141,7 +110,7 @@ def build_pod(job: Object, new: NewPod) -> Object:
     }
 
 
-def _with_index(container: Object) -> Object:
+def _with_index(container: Manifest) -> Manifest:
     path = f"metadata.annotations['{COMPLETION_INDEX_ANNOTATION}']"
     index = {"name": "JOB_COMPLETION_INDEX", "valueFrom": {"fieldRef": {"fieldPath": path}}}
     return {**container, "env": [*container.get("env", []), index]}

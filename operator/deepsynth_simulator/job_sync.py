@@ -1,30 +1,39 @@
-"""One look of the Job controller at an Indexed Job: a pure decision, after Kubernetes' pkg/controller/job.
+"""What the Job controller does with one Indexed Job: a pure decision, after syncJob in Kubernetes' pkg/controller/job.
 
-Followed where it matters to DeepSynth: podFailurePolicy, backoffLimit and backoffLimitPerIndex, maxFailedIndexes,
-podReplacementPolicy, suspend, FailureTarget before Failed, the job-tracking finalizer (a pod counts once).
+It follows what DeepSynth's Jobs use: podFailurePolicy, backoffLimit and backoffLimitPerIndex, maxFailedIndexes,
+podReplacementPolicy, suspend, FailureTarget before Failed and SuccessCriteriaMet before Complete, and the job-tracking
+finalizer, by which each pod counts once. Completion mode NonIndexed and active deadlines are not implemented.
 """
 
 from collections.abc import Iterable
 from copy import deepcopy
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from deepsynth_api.delays import compute_delay
 from deepsynth_operator.core.completion_indexes import format_indexes, parse_indexes
-from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
-from deepsynth_simulator.object_store import Object, compute_deletion_time, format_time
+from deepsynth_operator.core.observed import Manifest, find_true_condition
+from deepsynth_simulator.object_store import format_time
 from deepsynth_simulator.pod_failure_policy import judge_pod
+from deepsynth_simulator.pod_fields import (
+    FAILURE_COUNT_ANNOTATION,
+    IGNORED_COUNT_ANNOTATION,
+    TRACKING_FINALIZER,
+    get_count,
+    get_finish_time,
+    get_index,
+    is_deleting,
+)
 
-TRACKING_FINALIZER: Final = "batch.kubernetes.io/job-tracking"
-FAILURE_COUNT_ANNOTATION: Final = "batch.kubernetes.io/job-index-failure-count"
-IGNORED_COUNT_ANNOTATION: Final = "batch.kubernetes.io/job-index-ignored-failure-count"
-LONGEST_RETRY_DELAY: Final = timedelta(minutes=6)
+MAX_RETRY_DELAY: Final = timedelta(minutes=6)
 NO_LIMIT: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
 class NewPod:
+    """A pod to create, with the failures of its index so far. ignored: those that a policy rule did not count."""
+
     index: int
     failures: int = 0
     ignored: int = 0
@@ -34,23 +43,25 @@ class NewPod:
 class JobDecision:
     """What to do, in this order unless `suspends`: delete, write status, release, create."""
 
-    status: Object
-    delete: list[Object] = field(default_factory=list)
-    release: list[Object] = field(default_factory=list)
-    """Pods whose tracking finalizer goes away: they have been counted, or never will be."""
+    status: dict[str, Any]
+    delete: list[Manifest] = field(default_factory=list)
+    release: list[Manifest] = field(default_factory=list)
+    """Pods to remove the tracking finalizer from: they are counted, or will never be."""
     create: list[NewPod] = field(default_factory=list)
     suspends: bool = False
-    """Release before delete, as seen on a real cluster."""
+    """The Job is suspended: release before delete, as recorded on a real cluster."""
     recheck_at: datetime | None = None
 
 
-def sync_job(job: Object, pods: list[Object], now: datetime, retry_delay: timedelta) -> JobDecision:
-    """Decide for a Job that is not being deleted, given all its pods in order of creation."""
+def sync_job(job: Manifest, pods: list[Manifest], now: datetime, retry_delay: timedelta) -> JobDecision:
+    """Decide for a Job that is not being deleted. pods: all its pods, in order of creation."""
     return _Sync(job, pods, now, retry_delay).decide()
 
 
 class _Sync:
-    def __init__(self, job: Object, pods: list[Object], now: datetime, retry_delay: timedelta) -> None:
+    """One decision in the making; `status` and `decision` are filled step by step."""
+
+    def __init__(self, job: Manifest, pods: list[Manifest], now: datetime, retry_delay: timedelta) -> None:
         self.job, self.spec, self.pods, self.now = job, job["spec"], pods, now
         self.retry_delay = retry_delay
         self.decision = JobDecision(status=deepcopy(job.get("status", {})))
@@ -83,8 +94,8 @@ class _Sync:
             elif self._is_failed(pod):
                 self._count_failed(pod)
 
-    def _count_failed(self, pod: Object) -> None:
-        """With retries per index, the last failed pod of an index stays until it is replaced: it holds the count."""
+    def _count_failed(self, pod: Manifest) -> None:
+        """With backoffLimitPerIndex, the last failed pod of an index carries its count, so it stays until replaced."""
         action = judge_pod(self.job, pod).action
         if self.per_index is not None:
             over = get_count(pod, FAILURE_COUNT_ANNOTATION) >= self.per_index and action == "Count"
@@ -97,7 +108,7 @@ class _Sync:
         self.decision.release.append(pod)
 
     def _find_failure(self) -> tuple[str, str] | None:
-        """Reason and message, once the Job cannot succeed any more."""
+        """Reason and message, once the Job cannot succeed anymore."""
         target = find_true_condition(self.job, "FailureTarget")
         if target:
             return target["reason"], target["message"]
@@ -166,7 +177,7 @@ class _Sync:
         )
 
     def _replace(self, index: int) -> None:
-        """Create a pod for an index; after failures only when the delay is over."""
+        """Create a pod for an index; after a failure only when its retry delay is over."""
         failed = [pod for pod in self.pods if get_index(pod) == index and self._is_failed(pod)]
         if not failed:
             self.decision.create.append(NewPod(index))
@@ -177,11 +188,11 @@ class _Sync:
             return
         self.decision.create.append(self._count_on(failed[-1], index))
 
-    def _is_replaced(self, pod: Object) -> bool:
+    def _is_replaced(self, pod: Manifest) -> bool:
         newest = [item for item in self.pods if get_index(item) == get_index(pod)][-1]
         return bool(newest["metadata"]["uid"] != pod["metadata"]["uid"])
 
-    def _count_on(self, pod: Object, index: int) -> NewPod:
+    def _count_on(self, pod: Manifest, index: int) -> NewPod:
         ignored = judge_pod(self.job, pod).action == "Ignore"
         return NewPod(
             index,
@@ -189,9 +200,9 @@ class _Sync:
             ignored=get_count(pod, IGNORED_COUNT_ANNOTATION) + ignored,
         )
 
-    def _find_due_time(self, pod: Object) -> datetime:
+    def _find_due_time(self, pod: Manifest) -> datetime:
         tries = get_count(pod, FAILURE_COUNT_ANNOTATION) + get_count(pod, IGNORED_COUNT_ANNOTATION)
-        first, longest = self.retry_delay.total_seconds(), LONGEST_RETRY_DELAY.total_seconds()
+        first, longest = self.retry_delay.total_seconds(), MAX_RETRY_DELAY.total_seconds()
         return get_finish_time(pod) + timedelta(seconds=compute_delay(tries + 1, first=first, longest=longest))
 
     def _write_counts(self) -> None:
@@ -217,41 +228,20 @@ class _Sync:
             {"type": kind, "status": status, "reason": reason, "message": message, "lastTransitionTime": time}
         )
 
-    def _is_failed(self, pod: Object) -> bool:
+    def _is_failed(self, pod: Manifest) -> bool:
         phase = pod["status"]["phase"]
         return phase == "Failed" or (not self.replaces_only_failed and is_deleting(pod) and phase != "Succeeded")
 
-    def _active(self) -> list[Object]:
+    def _active(self) -> list[Manifest]:
         return [pod for pod in self._unfinished() if not is_deleting(pod)]
 
-    def _blocking(self) -> list[Object]:
-        """Terminating pods that keep their replacement from being made."""
+    def _blocking(self) -> list[Manifest]:
+        """Terminating pods that must be gone before their replacement is created."""
         return [pod for pod in self._unfinished() if is_deleting(pod) and self.replaces_only_failed]
 
-    def _unfinished(self) -> list[Object]:
+    def _unfinished(self) -> list[Manifest]:
         return [pod for pod in self.pods if pod["status"]["phase"] not in {"Succeeded", "Failed"}]
 
     @staticmethod
-    def _tracked(pods: Iterable[Object]) -> list[Object]:
+    def _tracked(pods: Iterable[Manifest]) -> list[Manifest]:
         return [pod for pod in pods if TRACKING_FINALIZER in pod["metadata"].get("finalizers", ())]
-
-
-def is_deleting(manifest: Object) -> bool:
-    return "deletionTimestamp" in manifest["metadata"]
-
-
-def get_index(pod: Object) -> int:
-    return int(pod["metadata"]["annotations"][COMPLETION_INDEX_ANNOTATION])
-
-
-def get_count(pod: Object, annotation: str) -> int:
-    return int(pod["metadata"]["annotations"].get(annotation, "0"))
-
-
-def get_finish_time(pod: Object) -> datetime:
-    """When an ended pod did: as its container tells, else its deletion, else its creation."""
-    statuses = pod["status"].get("containerStatuses") or [{}]
-    finished = statuses[0].get("state", {}).get("terminated", {}).get("finishedAt")
-    if not finished and is_deleting(pod):
-        return compute_deletion_time(pod)
-    return datetime.fromisoformat(finished or pod["metadata"]["creationTimestamp"])

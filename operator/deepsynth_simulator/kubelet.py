@@ -1,13 +1,23 @@
-"""Scheduler and kubelets in one: places pods on nodes, has the PodRunner run them, keeps their status."""
+"""Scheduler and kubelets in one: place pods on nodes, run them with the PodRunner, keep their status.
+
+The life of a pod, as a kubelet writes it:
+
+    Pending --PodScheduled=True--> Pending --started--> Running, Ready=True --ended--> Succeeded | Failed
+       |                             |
+       | no node: PodScheduled=False | waiting: ImagePullBackOff, CreateContainerConfigError, ...
+
+A pod that is deleted gets SIGTERM, then SIGKILL after its grace period, and is removed once it has ended. What happens
+on a node that is not ready stays unseen until the node is back.
+"""
 
 from collections.abc import Callable, Mapping
-from copy import deepcopy
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_simulator.clock import Clock
-from deepsynth_simulator.job_sync import is_deleting
-from deepsynth_simulator.object_store import Key, Object, ObjectStore, WatchEvent, format_time, key_of
+from deepsynth_simulator.object_store import ObjectKey, ObjectStore, WatchEvent, copy_object, format_time, key_of
+from deepsynth_simulator.pod_fields import is_deleting, set_pod_condition
 from deepsynth_simulator.pod_runner import ContainerExit, PodRunner
 
 TERMINATION_MESSAGE_LIMIT: Final = 4096
@@ -16,12 +26,12 @@ TERMINATION_MESSAGE_LIMIT: Final = 4096
 
 @dataclass
 class Node:
-    """`ready` False: its kubelet is silent. Pods stay as they were last seen, whatever their processes do."""
+    """ready False: its kubelet does not answer, so its pods keep their last status while their processes run on."""
 
     name: str
     ready: bool = True
-    missed: list[Callable[[], None]] = field(default_factory=list)
-    """What its kubelet will tell once it is back."""
+    unreported: list[Callable[[], None]] = field(default_factory=list)
+    """What its kubelet will report once the node is ready again."""
 
 
 class Kubelet:
@@ -33,13 +43,13 @@ class Kubelet:
         self._store, self._runner, self._clock, self._wake = store, runner, clock, wake
         self.nodes = {name: Node(name) for name in nodes}
         self.refusal: str | None = None
-        """While set, no pod is scheduled; the message of PodScheduled=False."""
-        self._changed: dict[Key, None] = {}
+        """While set, no pod is scheduled, and PodScheduled=False has this message."""
+        self._changed: dict[ObjectKey, None] = {}
         self._running: set[str] = set()
         store.subscribe(self._note)
 
     def sync(self) -> bool:
-        """Look at every pod that changed. Whether there was one."""
+        """Sync every pod that changed. Returns whether there was one."""
         if not self._changed:
             return False
         changed, self._changed = self._changed, {}
@@ -50,7 +60,7 @@ class Kubelet:
         return True
 
     def look_again(self) -> None:
-        """Note all pods: a node came back, or scheduling is possible again."""
+        """Sync all pods next time: a node is back, a ConfigMap exists, or scheduling is possible again."""
         self._changed.update(dict.fromkeys(map(key_of, self._store.select("Pod"))))
 
     def _note(self, event: WatchEvent) -> None:
@@ -59,7 +69,7 @@ class Kubelet:
         elif event.manifest["kind"] == "ConfigMap":
             self.look_again()
 
-    def _sync(self, key: Key, pod: Object) -> None:
+    def _sync(self, key: ObjectKey, pod: Manifest) -> None:
         node = self.nodes.get(pod["spec"].get("nodeName", ""))
         if node is None:
             self._schedule(key, pod)
@@ -73,7 +83,7 @@ class Kubelet:
         elif is_deleting(pod):
             self._store.remove(key)
 
-    def _schedule(self, key: Key, pod: Object) -> None:
+    def _schedule(self, key: ObjectKey, pod: Manifest) -> None:
         if is_deleting(pod):
             self._set_status(key, phase="Failed")
             self._store.remove(key)
@@ -83,11 +93,11 @@ class Kubelet:
         if refusal:
             self._set_condition(key, "PodScheduled", "False", "Unschedulable", refusal)
             return
-        index = int(pod["metadata"]["labels"].get("batch.kubernetes.io/job-completion-index", "0"))
+        index = int(pod["metadata"]["labels"].get(COMPLETION_INDEX_ANNOTATION, "0"))
         self._store.update(key, lambda item: item["spec"].update(nodeName=ready[index % len(ready)]))
         self._set_condition(key, "PodScheduled", "True", "", "")
 
-    def _start(self, key: Key, pod: Object) -> None:
+    def _start(self, key: ObjectKey, pod: Manifest) -> None:
         if is_deleting(pod):
             self._set_status(key, phase="Failed")
             return
@@ -99,15 +109,15 @@ class Kubelet:
         self._running.add(pod["metadata"]["uid"])
         self._runner.start(resolve_field_references(pod), config_maps, _Listener(self, key, pod))
 
-    def _stop(self, key: Key, pod: Object) -> None:
+    def _stop(self, key: ObjectKey, pod: Manifest) -> None:
         self._runner.stop(pod, pod["metadata"]["deletionGracePeriodSeconds"])
         if pod["status"]["phase"] == "Pending":
-            # Nothing was started, so nothing will end.
+            # No container was started, so `ended` never follows.
             self._running.discard(pod["metadata"]["uid"])
             self._set_status(key, phase="Failed")
 
-    def _read_config_maps(self, pod: Object) -> tuple[dict[str, Mapping[str, str]], str | None]:
-        """Data of the pod's ConfigMaps, and the name of one that does not exist."""
+    def _read_config_maps(self, pod: Manifest) -> tuple[dict[str, Mapping[str, str]], str | None]:
+        """Data of the pod's ConfigMaps by name, and the name of one that does not exist."""
         data: dict[str, Mapping[str, str]] = {}
         for volume in pod["spec"].get("volumes", []):
             name = volume.get("configMap", {}).get("name")
@@ -118,29 +128,29 @@ class Kubelet:
                 data[name] = found.get("data", {})
         return data, None
 
-    def tell(self, key: Key, uid: str, node: Node, report: Callable[[], None]) -> None:
-        """Do `report` for the pod with this uid; a silent node's kubelet does it when it is back."""
+    def report(self, key: ObjectKey, uid: str, node: Node, update: Callable[[], None]) -> None:
+        """Apply `update` to the status of the pod with this uid, now or once its node is ready again."""
         if not node.ready:
-            node.missed.append(lambda: self.tell(key, uid, node, report))
+            node.unreported.append(lambda: self.report(key, uid, node, update))
             return
         pod = self._store.get(*key)
         if pod is not None and pod["metadata"]["uid"] == uid and uid in self._running:
-            report()
+            update()
             self._wake()
 
-    def mark_running(self, key: Key) -> None:
+    def mark_running(self, key: ObjectKey) -> None:
         started = format_time(self._clock.now())
         self._set_container(key, {"running": {"startedAt": started}}, phase="Running", podIP="127.0.0.1")
         self._set_condition(key, "Ready", "True", "", "")
 
-    def mark_waiting(self, key: Key, reason: str, message: str) -> None:
+    def mark_waiting(self, key: ObjectKey, reason: str, message: str) -> None:
         self._set_container(key, {"waiting": {"reason": reason, "message": message}})
 
-    def mark_ended(self, key: Key, uid: str, ended: ContainerExit) -> None:
-        """A container that ends by itself is seen terminated before its pod's phase changes."""
+    def mark_ended(self, key: ObjectKey, uid: str, ended: ContainerExit) -> None:
+        """The container is seen terminated before the pod's phase changes, unless the pod is being deleted."""
         self._running.discard(uid)
         pod = self._store.get(*key)
-        assert pod is not None, "tell() looked"  # noqa: S101 - states an invariant
+        assert pod is not None, "report() checked that it exists"  # noqa: S101 - states an invariant
         state = {"terminated": self._build_terminated(pod, ended)}
         phase = "Succeeded" if ended.exit_code == 0 else "Failed"
         if not is_deleting(pod):
@@ -148,7 +158,7 @@ class Kubelet:
             self._set_condition(key, "Ready", "False", "PodFailed", "")
         self._set_container(key, state, phase=phase)
 
-    def _build_terminated(self, pod: Object, ended: ContainerExit) -> Object:
+    def _build_terminated(self, pod: Manifest, ended: ContainerExit) -> Manifest:
         statuses = pod["status"].get("containerStatuses") or [{}]
         now = format_time(self._clock.now())
         kept = ended.message.encode()[-TERMINATION_MESSAGE_LIMIT:].decode(errors="ignore")
@@ -160,17 +170,17 @@ class Kubelet:
             **({"message": kept} if kept else {}),
         }
 
-    def _set_container(self, key: Key, state: Object, **status: str) -> None:
-        def change(pod: Object) -> None:
+    def _set_container(self, key: ObjectKey, state: Manifest, **status: str) -> None:
+        def change(pod: dict[str, Any]) -> None:
             pod["status"].update(status)
             pod["status"]["containerStatuses"] = [{"name": pod["spec"]["containers"][0]["name"], "state": state}]
 
         self._store.update(key, change)
 
-    def _set_status(self, key: Key, **fields: str) -> None:
+    def _set_status(self, key: ObjectKey, **fields: str) -> None:
         self._store.update(key, lambda pod: pod["status"].update(fields))
 
-    def _set_condition(self, key: Key, kind: str, status: str, reason: str, message: str) -> None:
+    def _set_condition(self, key: ObjectKey, kind: str, status: str, reason: str, message: str) -> None:
         condition = {"type": kind, "status": status, "reason": reason, "message": message}
         self._store.update(key, lambda pod: set_pod_condition(pod, condition))
 
@@ -178,31 +188,26 @@ class Kubelet:
 class _Listener:
     """The PodListener of one pod."""
 
-    def __init__(self, kubelet: Kubelet, key: Key, pod: Object) -> None:
+    def __init__(self, kubelet: Kubelet, key: ObjectKey, pod: Manifest) -> None:
         self._kubelet, self._key, self._uid = kubelet, key, pod["metadata"]["uid"]
         self._node = kubelet.nodes[pod["spec"]["nodeName"]]
 
     def started(self) -> None:
-        self._tell(lambda: self._kubelet.mark_running(self._key))
+        self._report(lambda: self._kubelet.mark_running(self._key))
 
     def waiting(self, reason: str, message: str) -> None:
-        self._tell(lambda: self._kubelet.mark_waiting(self._key, reason, message))
+        self._report(lambda: self._kubelet.mark_waiting(self._key, reason, message))
 
     def ended(self, container_exit: ContainerExit) -> None:
-        self._tell(lambda: self._kubelet.mark_ended(self._key, self._uid, container_exit))
+        self._report(lambda: self._kubelet.mark_ended(self._key, self._uid, container_exit))
 
-    def _tell(self, report: Callable[[], None]) -> None:
-        self._kubelet.tell(self._key, self._uid, self._node, report)
-
-
-def set_pod_condition(pod: Object, condition: Mapping[str, Any]) -> None:
-    conditions = pod["status"].setdefault("conditions", [])
-    conditions[:] = [item for item in conditions if item["type"] != condition["type"]] + [dict(condition)]
+    def _report(self, update: Callable[[], None]) -> None:
+        self._kubelet.report(self._key, self._uid, self._node, update)
 
 
-def resolve_field_references(pod: Object) -> Object:
-    """The pod with the values of the downward API written into its env."""
-    resolved = deepcopy(pod)
+def resolve_field_references(pod: Manifest) -> Manifest:
+    """The pod with the downward API's values filled in: env with `valueFrom.fieldRef` gets a `value`."""
+    resolved = copy_object(pod)
     for variable in resolved["spec"]["containers"][0].get("env", []):
         path = variable.get("valueFrom", {}).get("fieldRef", {}).get("fieldPath")
         if path:
@@ -211,7 +216,7 @@ def resolve_field_references(pod: Object) -> Object:
     return resolved
 
 
-def _read_field(pod: Object, path: str) -> str:
+def _read_field(pod: Manifest, path: str) -> str:
     """Value of a fieldPath such as spec.nodeName or metadata.annotations['key']."""
     path, _, key = path.partition("['")
     value: Any = pod

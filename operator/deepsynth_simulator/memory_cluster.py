@@ -1,12 +1,12 @@
-"""The in-memory Cluster: an object store, the Job controller, a garbage collector and kubelets in one process.
+"""The cluster as its users see it: what kubectl does, and the Cluster protocol of the operator's controller.
 
-After every call, and after everything a PodRunner tells, the controllers run until nothing is left to do, so what a
-caller reads next is settled. `hold` delays that, for tests that want to look at or interfere with the time between.
+After every call, and after everything a PodRunner reports, the controllers run until nothing is left to do, so what a
+caller reads next is settled. `hold` delays that, for tests of the time in between.
 
     cluster = MemoryCluster(runner, LoopClock())
-    cluster.view.subscribe(note_key)                     watch events of everything
+    cluster.view.subscribe(note_key)                     every watch event
     cluster.apply_resource(manifest)                     what kubectl apply does, after admission
-    await reconcile_training_run(cluster, key, now)      the controller works against the Cluster Protocol
+    await reconcile(cluster, settings, kind, ...)        the operator, on the Cluster protocol
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,20 +25,21 @@ from deepsynth_operator.core.errors import Conflict, ForeignChild
 from deepsynth_operator.core.observed import Manifest, is_owned_by
 from deepsynth_simulator.clock import Clock
 from deepsynth_simulator.cluster_view import ClusterView
-from deepsynth_simulator.job_controller import RETRY_DELAY, GarbageCollector, JobController
+from deepsynth_simulator.garbage_collector import GarbageCollector
+from deepsynth_simulator.job_controller import RETRY_DELAY, JobController
 from deepsynth_simulator.kubelet import Kubelet
-from deepsynth_simulator.object_store import AlreadyExists, Key, Object, ObjectStore, key_of
+from deepsynth_simulator.object_store import AlreadyExists, ObjectKey, ObjectStore, key_of
 from deepsynth_simulator.pod_runner import PodRunner
 
-_MOST_ROUNDS: Final = 10_000
+_MAX_ROUNDS: Final = 10_000
 
 
 @dataclass(frozen=True, slots=True)
 class RecordedEvent:
-    """An Event on a resource."""
+    """An Event that the controller emitted about a resource. kind: Normal or Warning."""
 
     time: datetime
-    resource: Key
+    resource: ObjectKey
     kind: EventType
     reason: str
     message: str
@@ -56,7 +57,7 @@ class MemoryCluster:
         view: Callable[[ObjectStore, Clock], ClusterView] = ClusterView,
         retry_delay: timedelta = RETRY_DELAY,
     ) -> None:
-        """view: what the controller's cached reads see. retry_delay: before a shard's first retry."""
+        """view: the cache that get and list_* read. retry_delay: before an index's first retry."""
         self.store = ObjectStore(clock.now)
         self.events: list[RecordedEvent] = []
         self._runner, self._clock = runner, clock
@@ -67,18 +68,18 @@ class MemoryCluster:
         self._busy = False
 
     def settle(self) -> None:
-        """Let the controllers act until nothing changes any more."""
+        """Let the controllers act until nothing changes anymore."""
         if self._busy:
             return
         with self._alone():
-            for _ in range(_MOST_ROUNDS):
+            for _ in range(_MAX_ROUNDS):
                 if not any([self._garbage.sync(), self._jobs.sync(), self.kubelet.sync()]):
                     return
-        raise AssertionError("the in-memory cluster's controllers do not come to rest")
+        raise AssertionError(f"the simulator's controllers still change objects after {_MAX_ROUNDS} rounds")
 
     @contextmanager
     def hold(self) -> Iterator[None]:
-        """Within it nothing but the caller's own calls changes anything; afterwards the controllers catch up."""
+        """Stop the controllers inside the block; they catch up at its end."""
         with self._alone():
             yield
         self.settle()
@@ -92,11 +93,11 @@ class MemoryCluster:
             self._busy = before
 
     async def close(self) -> None:
-        """Kill what runs."""
+        """Kill all running containers."""
         with self._alone():
             await self._runner.close()
 
-    # What a user does.
+    # What a user does with kubectl.
 
     def apply_resource(self, manifest: Manifest) -> Resource:
         """Create a resource or change its spec, labels and annotations; status and uid stay."""
@@ -116,10 +117,10 @@ class MemoryCluster:
 
     def delete_object(self, kind: str, namespace: str, name: str) -> None:
         """Delete a resource or a pod as kubectl does; dependents follow in the background."""
-        self.store.delete((kind, namespace, name))
+        self.store.delete(ObjectKey(kind, namespace, name))
         self.settle()
 
-    # What the controller does.
+    # What the operator does: the Cluster protocol.
 
     async def get(self, kind: ResourceKind, namespace: str, name: str) -> Any:
         return self._parse(self.view.get(kind, namespace, name))
@@ -128,13 +129,13 @@ class MemoryCluster:
         return self._parse(self.store.get(kind, namespace, name))
 
     async def list_jobs(self, namespace: str, owner_uid: str) -> list[Manifest]:
-        return list(self.view.select("Job", namespace, owner_selector(owner_uid)))
+        return self.view.select("Job", namespace, owner_selector(owner_uid))
 
     async def list_pods(self, namespace: str, owner_uid: str) -> list[Manifest]:
-        return list(self.view.select("Pod", namespace, owner_selector(owner_uid)))
+        return self.view.select("Pod", namespace, owner_selector(owner_uid))
 
     async def list_deleted_pods(self, namespace: str, owner_uid: str) -> list[Manifest]:
-        return list(self.view.list_deleted_pods(namespace, owner_selector(owner_uid)))
+        return self.view.list_deleted_pods(namespace, owner_selector(owner_uid))
 
     async def read_job(self, namespace: str, name: str) -> Manifest | None:
         return self.store.get("Job", namespace, name)
@@ -171,59 +172,61 @@ class MemoryCluster:
         self.settle()
 
     async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
-        if self._has_uid(("Job", namespace, name), uid):
-            self.store.update(("Job", namespace, name), lambda job: job["spec"].update(parallelism=parallelism))
+        if self._has_uid(ObjectKey("Job", namespace, name), uid):
+            self.store.update(
+                ObjectKey("Job", namespace, name), lambda job: job["spec"].update(parallelism=parallelism)
+            )
         self.settle()
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
-        if self._has_uid(("Job", namespace, name), uid):
-            self.store.delete(("Job", namespace, name))
+        if self._has_uid(ObjectKey("Job", namespace, name), uid):
+            self.store.delete(ObjectKey("Job", namespace, name))
         self.settle()
 
     async def delete_companion(self, kind: CompanionKind, namespace: str, name: str, owner: str) -> None:
         found = self.store.get(kind, namespace, name)
         if found is not None and is_owned_by(found, owner):
-            self.store.delete((kind, namespace, name))
+            self.store.delete(ObjectKey(kind, namespace, name))
         self.settle()
 
     async def write_status(self, resource: Resource, status: DatasetGenerationStatus | TrainingRunStatus) -> Any:
         metadata = resource.metadata
-        key = (resource.kind, metadata.namespace, metadata.name)
+        key = ObjectKey(resource.kind, metadata.namespace, metadata.name)
         found = self.store.get(*key)
         if found is None or found["metadata"]["resourceVersion"] != metadata.resource_version:
-            raise Conflict("{} {}/{} changed since it was read".format(*key))
+            raise Conflict(f"{key} changed since it was read")
         written = self.store.update(key, lambda item: item.update(status=status.to_dict()))
         self.settle()
         return self._parse(written)
 
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
-        key = (resource.kind, resource.metadata.namespace, resource.metadata.name)
+        key = ObjectKey(resource.kind, resource.metadata.namespace, resource.metadata.name)
         self.events.append(RecordedEvent(self._clock.now(), key, kind, reason, message))
 
     def _require_ours(self, manifest: Manifest, error: AlreadyExists) -> None:
-        """Raise ForeignChild unless what has the name of `manifest` has its owner too."""
+        """Raise ForeignChild unless the object that has this name has the same owner."""
         if not _has_same_owner(self.store.get(*key_of(manifest)), manifest["metadata"]["labels"]):
             raise ForeignChild(f"{error}; it belongs to another owner") from None
 
-    def _has_uid(self, key: Key, uid: str) -> bool:
-        """Whether the object exists. Raises Conflict when its uid is another one."""
+    def _has_uid(self, key: ObjectKey, uid: str) -> bool:
+        """Whether the object exists. Raises Conflict if it has another uid."""
         found = self.store.get(*key)
         if found is not None and found["metadata"]["uid"] != uid:
-            raise Conflict("{} {}/{} has another uid".format(*key))
+            raise Conflict(f"{key} has another uid")
         return found is not None
 
     @staticmethod
-    def _parse(manifest: Object | None) -> Resource | None:
+    def _parse(manifest: Manifest | None) -> Resource | None:
         return None if manifest is None else KINDS[manifest["kind"]].resource.model_validate(manifest)
 
 
-def _change(item: Object, manifest: Manifest) -> None:
+def _change(item: dict[str, Any], manifest: Manifest) -> None:
     item["spec"] = dict(manifest["spec"])
     for field in ("labels", "annotations"):
         if field in manifest["metadata"]:
             item["metadata"][field] = dict(manifest["metadata"][field])
 
 
-def _has_same_owner(found: Object | None, labels: Mapping[str, str]) -> bool:
+def _has_same_owner(found: Manifest | None, labels: Mapping[str, str]) -> bool:
     own = found["metadata"].get("labels", {}) if found else {}
     return bool(own.get(MANAGED_BY) == OPERATOR_NAME and own.get(OWNER_UID) == labels[OWNER_UID])

@@ -1,25 +1,39 @@
 """Objects as an API server keeps them: resourceVersion, uid, generation, finalizers, deletion marks, watch events.
 
-Everything is synchronous, and subscribers are called in the order of the changes. They must not change objects
-themselves: they note what to do and do it later.
+Everything is synchronous, and subscribers are called in the order of the changes. A subscriber must not change objects:
+it notes what to do and does it later.
+
+Deletion follows the API server: an object with finalizers only gets a deletionTimestamp and vanishes with its last
+finalizer; a pod gets one too, and vanishes when its kubelet has seen its containers end.
 """
 
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
-Object = dict[str, Any]
-Key = tuple[str, str, str]
-"""Kind, namespace, name."""
+from deepsynth_operator.core.observed import Manifest
+
+_DEFAULT_GRACE_SECONDS = 30
+
+
+class ObjectKey(NamedTuple):
+    """What names an object in the store. `str()` gives Pod default/read-xsum-0."""
+
+    kind: str
+    namespace: str
+    name: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.namespace}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
 class WatchEvent:
     type: Literal["ADDED", "MODIFIED", "DELETED"]
-    manifest: Object
-    """The object after the change; the last body of a deleted one. Not to be changed."""
+    manifest: Manifest
+    """The object after the change, or the last state of a deleted one."""
 
 
 Subscriber = Callable[[WatchEvent], None]
@@ -29,8 +43,8 @@ class AlreadyExists(Exception):  # noqa: N818 - named after the API server's rea
     """An object of this kind, namespace and name exists."""
 
 
-def copy_object(manifest: Mapping[str, Any]) -> Object:
-    """A deep copy of JSON: several times as fast as copy.deepcopy, and objects are copied at every turn."""
+def copy_object(manifest: Manifest) -> dict[str, Any]:
+    """A deep copy of JSON, several times as fast as copy.deepcopy: every read and write copies."""
     return {key: _copy_value(value) for key, value in manifest.items()}
 
 
@@ -40,9 +54,9 @@ def _copy_value(value: Any) -> Any:
     return [_copy_value(item) for item in value] if isinstance(value, list) else value
 
 
-def key_of(manifest: Mapping[str, Any]) -> Key:
+def key_of(manifest: Manifest) -> ObjectKey:
     metadata = manifest["metadata"]
-    return manifest["kind"], metadata.get("namespace", "default"), metadata["name"]
+    return ObjectKey(manifest["kind"], metadata.get("namespace", "default"), metadata["name"])
 
 
 def format_time(time: datetime) -> str:
@@ -50,31 +64,35 @@ def format_time(time: datetime) -> str:
 
 
 class ObjectStore:
+    """All objects by key. What it returns are copies; what it is given is copied."""
+
     def __init__(self, now: Callable[[], datetime]) -> None:
         self._now = now
-        self._objects: dict[Key, Object] = {}
+        self._objects: dict[ObjectKey, dict[str, Any]] = {}
         self._subscribers: list[Subscriber] = []
         self._version = 0
 
     def subscribe(self, subscriber: Subscriber) -> None:
         self._subscribers.append(subscriber)
 
-    def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        found = self._objects.get((kind, namespace, name))
+    def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        found = self._objects.get(ObjectKey(kind, namespace, name))
         return None if found is None else copy_object(found)
 
-    def select(self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None) -> list[Object]:
+    def select(
+        self, kind: str, namespace: str | None = None, labels: Mapping[str, str] | None = None
+    ) -> list[Manifest]:
         """Objects of a kind in order of creation; `namespace` None means all."""
         return [copy_object(item) for item in self._find(kind, namespace, labels or {})]
 
-    def list_dependents(self, uid: str) -> list[Object]:
+    def list_dependents(self, uid: str) -> list[Manifest]:
         """Objects that name `uid` in their ownerReferences."""
         return [copy_object(item) for item in self._objects.values() if uid in get_owner_uids(item)]
 
     def has_uid(self, uid: str) -> bool:
         return any(item["metadata"]["uid"] == uid for item in self._objects.values())
 
-    def create(self, manifest: Mapping[str, Any]) -> Object:
+    def create(self, manifest: Manifest) -> Manifest:
         """Store a new object, with generateName resolved. Raises AlreadyExists."""
         created = copy_object(manifest)
         uid = str(uuid.uuid4())
@@ -88,18 +106,18 @@ class ObjectStore:
         }
         return self.restore(created)
 
-    def restore(self, manifest: Mapping[str, Any]) -> Object:
-        """Store an object of an earlier life as it is, uid and status included. Raises AlreadyExists."""
+    def restore(self, manifest: Manifest) -> Manifest:
+        """Store an object of an earlier process as it is, uid and status included. Raises AlreadyExists."""
         key, restored = key_of(manifest), copy_object(manifest)
         if key in self._objects:
-            raise AlreadyExists("{} {}/{} exists".format(*key))
+            raise AlreadyExists(f"{key} already exists")
         self._put(key, restored, "ADDED")
         return copy_object(restored)
 
-    def update(self, key: Key, change: Callable[[Object], None]) -> Object:
-        """Change an object in place. A changed spec moves its generation; no change at all makes no event.
+    def update(self, key: ObjectKey, change: Callable[[dict[str, Any]], None]) -> Manifest:
+        """Let `change` edit an object. A changed spec increments its generation; without a change there is no event.
 
-        Raises KeyError when it is gone.
+        Raises KeyError if it does not exist.
         """
         old = self._objects[key]
         new = copy_object(old)
@@ -110,28 +128,29 @@ class ObjectStore:
             self._put(key, new, "MODIFIED")
         return copy_object(new)
 
-    def delete(self, key: Key) -> None:
-        """Delete in the background. Pods and objects with finalizers are only marked; gone is fine.
+    def delete(self, key: ObjectKey) -> None:
+        """Begin a deletion with background propagation; nothing happens if the object does not exist.
 
-        A pod's deletionTimestamp is the end of its grace period. Whoever runs it calls `remove` afterwards.
+        Pods and objects with finalizers are only marked. A pod's deletionTimestamp is the end of its grace period; its
+        kubelet stops it and calls `remove` afterwards.
         """
         found = self._objects.get(key)
         if found is None or "deletionTimestamp" in found["metadata"]:
             return
-        if key[0] != "Pod" and not found["metadata"].get("finalizers"):
+        if key.kind != "Pod" and not found["metadata"].get("finalizers"):
             self._remove(key)
             return
-        grace = found["spec"].get("terminationGracePeriodSeconds", 30) if key[0] == "Pod" else 0
+        grace = found["spec"].get("terminationGracePeriodSeconds", _DEFAULT_GRACE_SECONDS) if key.kind == "Pod" else 0
         end = format_time(self._now() + timedelta(seconds=grace))
         self.update(key, lambda item: item["metadata"].update(deletionTimestamp=end, deletionGracePeriodSeconds=grace))
 
-    def remove(self, key: Key) -> None:
-        """Take an object that is being deleted away as soon as it has no finalizers: its grace has ended."""
+    def remove(self, key: ObjectKey) -> None:
+        """End the grace period of an object that is being deleted: it vanishes now, or with its last finalizer."""
         self.update(key, _end_grace)
         self._remove_if_free(key)
 
-    def remove_finalizer(self, key: Key, finalizer: str) -> None:
-        """Drop a finalizer; gone is fine. The last body of an object that this frees still shows it."""
+    def remove_finalizer(self, key: ObjectKey, finalizer: str) -> None:
+        """Drop a finalizer; no error if it or the object is gone. A DELETED event still shows the last one."""
         found = self._objects.get(key)
         if found is None or finalizer not in found["metadata"].get("finalizers", ()):
             return
@@ -141,23 +160,23 @@ class ObjectStore:
             return
         self.update(key, lambda item: item["metadata"].update(finalizers=rest))
 
-    def _find(self, kind: str, namespace: str | None, labels: Mapping[str, str]) -> Iterator[Object]:
+    def _find(self, kind: str, namespace: str | None, labels: Mapping[str, str]) -> Iterator[Manifest]:
         for key, item in self._objects.items():
             own = item["metadata"].get("labels", {})
-            if key[0] == kind and namespace in {None, key[1]} and labels.items() <= own.items():
+            if key.kind == kind and namespace in {None, key.namespace} and labels.items() <= own.items():
                 yield item
 
-    def _remove_if_free(self, key: Key) -> None:
+    def _remove_if_free(self, key: ObjectKey) -> None:
         metadata = self._objects[key]["metadata"]
         if "deletionTimestamp" in metadata and not metadata.get("finalizers"):
             self._remove(key)
 
-    def _remove(self, key: Key) -> None:
+    def _remove(self, key: ObjectKey) -> None:
         removed = self._objects.pop(key)
         self._version += 1
         self._notify(WatchEvent("DELETED", removed))
 
-    def _put(self, key: Key, manifest: Object, event: Literal["ADDED", "MODIFIED"]) -> None:
+    def _put(self, key: ObjectKey, manifest: dict[str, Any], event: Literal["ADDED", "MODIFIED"]) -> None:
         self._version += 1
         manifest["metadata"]["resourceVersion"] = str(self._version)
         self._objects[key] = manifest
@@ -168,18 +187,18 @@ class ObjectStore:
             subscriber(event)
 
 
-def get_owner_uids(manifest: Mapping[str, Any]) -> set[str]:
+def get_owner_uids(manifest: Manifest) -> set[str]:
     return {reference["uid"] for reference in manifest["metadata"].get("ownerReferences", ())}
 
 
-def compute_deletion_time(manifest: Mapping[str, Any]) -> datetime:
-    """When its deletion was asked for: its deletionTimestamp is the end of the grace period."""
+def compute_deletion_time(manifest: Manifest) -> datetime:
+    """When the deletion was requested: deletionTimestamp is the end of the grace period."""
     metadata = manifest["metadata"]
     grace = timedelta(seconds=metadata["deletionGracePeriodSeconds"])
     return datetime.fromisoformat(metadata["deletionTimestamp"]) - grace
 
 
-def _end_grace(manifest: Object) -> None:
-    """A deletion without grace is dated at the time it was asked for, as by the API server."""
-    asked = format_time(compute_deletion_time(manifest))
-    manifest["metadata"].update(deletionTimestamp=asked, deletionGracePeriodSeconds=0)
+def _end_grace(manifest: dict[str, Any]) -> None:
+    """Date the deletion at its request, as the API server does for one without a grace period."""
+    requested = format_time(compute_deletion_time(manifest))
+    manifest["metadata"].update(deletionTimestamp=requested, deletionGracePeriodSeconds=0)

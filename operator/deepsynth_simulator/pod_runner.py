@@ -1,9 +1,9 @@
-"""How the in-memory Cluster runs a pod's container: the seam between it and local processes (or a test's script).
+"""The interface between the kubelet and what runs containers: local processes, or a test's script.
 
-The Cluster calls `start` once per pod, after its phase could become Running, and `stop` when the pod is deleted or
-evicted. The runner answers through the PodListener it was given, at once or later, in the thread of the Cluster.
-Nothing of Kubernetes' rules lives in a runner: whether an exit is a failure, what is retried and what is deleted is
-the Job controller's business.
+The kubelet calls `start` once per pod, when it is scheduled and its ConfigMaps exist, and `stop` when the pod is
+deleted or evicted. The runner answers through the PodListener it was given, at once or later, in the cluster's thread.
+A runner knows no rules of Kubernetes: the Job controller decides whether an exit is a failure, what is retried and what
+is deleted.
 """
 
 from collections.abc import Mapping
@@ -16,18 +16,18 @@ from deepsynth_operator.core.observed import Manifest
 
 @dataclass(frozen=True, slots=True)
 class ContainerExit:
-    """How a container ended, as a kubelet tells it."""
+    """How a container ended, as a kubelet reports it."""
 
     exit_code: int
     """128 + signal when a signal ended the process: 137, 143."""
     reason: str = ""
-    """Empty: Completed for exit code 0, else Error. Set it to OOMKilled where that is known."""
+    """Such as OOMKilled. Empty means Completed for exit code 0, else Error."""
     message: str = ""
-    """Content of the termination log. The Cluster keeps the last 4,096 bytes, as a kubelet does."""
+    """Content of the termination log. The kubelet keeps the last 4,096 bytes."""
 
 
 class PodListener(Protocol):
-    """What a runner tells the Cluster about one pod. Calls after `ended` are ignored."""
+    """What a runner reports about one pod. Calls after `ended` are ignored."""
 
     def started(self) -> None:
         """The container's process exists: the pod is Running."""
@@ -40,13 +40,13 @@ class PodListener(Protocol):
 
 
 class PodRunner(Protocol):
-    """Runs the one container of each pod. Pods are told apart by metadata.uid."""
+    """Runs the one container of each pod. Pods are identified by metadata.uid."""
 
     def start(self, pod: Manifest, config_maps: Mapping[str, Mapping[str, str]], listener: PodListener) -> None:
         """Start the container of `pod`; return at once.
 
-        pod: a v1 Pod as the Job controller made it: spec.containers[0] holds command, args, env, envFrom and
-            volumeMounts; env includes JOB_COMPLETION_INDEX with its value. `valueFrom.fieldRef` is resolved already.
+        pod: a v1 Pod as the Job controller made it: spec.containers[0] has command, args, env, envFrom and
+            volumeMounts; env includes JOB_COMPLETION_INDEX. The values of `valueFrom.fieldRef` are filled in.
         config_maps: data of every ConfigMap that spec.volumes names, by name of the ConfigMap.
         """
 
@@ -57,7 +57,7 @@ class PodRunner(Protocol):
         """
 
     async def read_report(self, pod: Manifest) -> Report | None:
-        """The answer of the container's GET /report, None when there is none in time or it does not parse."""
+        """What the container answers to GET /report; None without a valid answer in time."""
 
     async def close(self) -> None:
-        """Kill what still runs and wait until it is gone."""
+        """Kill all running containers and wait for their end."""

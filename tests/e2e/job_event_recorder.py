@@ -18,7 +18,7 @@ from urllib3.exceptions import HTTPError
 from deepsynth_api.labels import OWNER_UID
 from deepsynth_cluster.interface import Cluster
 from deepsynth_operator.core.observed import ObservedPod, find_true_condition
-from deepsynth_simulator.job_sync import get_index, is_deleting
+from deepsynth_simulator.pod_fields import get_index, is_deleting
 from deepsynth_simulator.pod_runner import ContainerExit
 from e2e.api import Api, Manifest, wait_until
 from support.job_recordings import PodNames, Recording, Step

@@ -1,6 +1,6 @@
-"""What happens to a cluster from outside: evictions, lost nodes, users who delete pods, Kueue, lagging caches.
+"""Faults of a simulated cluster: evictions, lost nodes, deleted pods, Kueue, late caches.
 
-Each function does to a MemoryCluster what the real thing was seen to do to a real one.
+Each function does to a MemoryCluster what was recorded on a real one.
 """
 
 from collections import deque
@@ -10,23 +10,23 @@ from typing import Any
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.cluster_view import ClusterView
-from deepsynth_simulator.kubelet import set_pod_condition
 from deepsynth_simulator.memory_cluster import MemoryCluster
-from deepsynth_simulator.object_store import Object, WatchEvent, copy_object, key_of
+from deepsynth_simulator.object_store import ObjectKey, WatchEvent, copy_object, key_of
+from deepsynth_simulator.pod_fields import set_pod_condition
 
 EVICTED = "EvictionByEvictionAPI"
 PREEMPTED = "PreemptionByScheduler"
 TAINTED = "DeletionByTaintManager"
 
 
-def find_pods(cluster: MemoryCluster, prefix: str = "") -> list[Object]:
-    """Pods whose names begin so, by name."""
+def find_pods(cluster: MemoryCluster, prefix: str = "") -> list[Manifest]:
+    """Pods whose names have this prefix, sorted by name."""
     pods = [pod for pod in cluster.store.select("Pod") if pod["metadata"]["name"].startswith(prefix)]
     return sorted(pods, key=lambda pod: str(pod["metadata"]["name"]))
 
 
-def find_pod(cluster: MemoryCluster, prefix: str) -> Object:
-    """The only living pod whose name begins so."""
+def find_pod(cluster: MemoryCluster, prefix: str) -> Manifest:
+    """The one pending or running pod whose name has this prefix."""
     (pod,) = [pod for pod in find_pods(cluster, prefix) if pod["status"]["phase"] in {"Pending", "Running"}]
     return pod
 
@@ -45,12 +45,12 @@ def delete_pod(cluster: MemoryCluster, prefix: str) -> None:
 
 
 def lose_node(cluster: MemoryCluster, name: str) -> None:
-    """Its kubelet falls silent: pods stay as they were last seen, whatever their processes do."""
+    """Its kubelet stops reporting: pods keep their last status while their processes run on."""
     cluster.kubelet.nodes[name].ready = False
 
 
 def taint_node(cluster: MemoryCluster, name: str) -> None:
-    """What happens to the pods of a lost node after their toleration: marked and deleted, but still there."""
+    """What follows on a lost node after the pods' tolerations: they are marked and deleted, but cannot be removed."""
     for pod in find_pods(cluster):
         is_alive = pod["status"]["phase"] in {"Pending", "Running"} and "deletionTimestamp" not in pod["metadata"]
         if is_alive and pod["spec"].get("nodeName") == name:
@@ -58,12 +58,12 @@ def taint_node(cluster: MemoryCluster, name: str) -> None:
 
 
 def restore_node(cluster: MemoryCluster, name: str) -> None:
-    """Its kubelet is back: it tells what it missed and ends what was deleted meanwhile."""
+    """Its kubelet is back: it reports what happened and removes pods that were deleted in the meantime."""
     node = cluster.kubelet.nodes[name]
     node.ready = True
-    missed, node.missed = node.missed, []
-    for tell in missed:
-        tell()
+    updates, node.unreported = node.unreported, []
+    for report in updates:
+        report()
     cluster.kubelet.look_again()
     cluster.settle()
 
@@ -80,12 +80,12 @@ def resume_scheduling(cluster: MemoryCluster) -> None:
 
 def set_suspended(cluster: MemoryCluster, job: str, suspended: bool, namespace: str = "default") -> None:
     """What Kueue does to the Job of a queued resource: admit (False) or preempt (True)."""
-    cluster.store.update(("Job", namespace, job), lambda item: item["spec"].update(suspend=suspended))
+    cluster.store.update(ObjectKey("Job", namespace, job), lambda item: item["spec"].update(suspend=suspended))
     cluster.settle()
 
 
 class QueueingCluster(MemoryCluster):
-    """With Kueue: a Job that names a queue is suspended at its creation; `set_suspended` admits it."""
+    """A cluster with Kueue: a Job that names a queue is created suspended; `set_suspended` admits it."""
 
     async def create(self, manifest: Manifest) -> None:
         if manifest["kind"] == "Job" and QUEUE_NAME in manifest["metadata"]["labels"]:
@@ -94,7 +94,7 @@ class QueueingCluster(MemoryCluster):
 
 
 class LaggingView(ClusterView):
-    """A cache that is behind while `lags`: events wait until they are delivered, lost or repeated.
+    """A cache that receives nothing while `lags`: a test delivers, loses or repeats the waiting events.
 
     MemoryCluster(runner, clock, view=LaggingView); it is then `cluster.view`.
     """
@@ -103,7 +103,7 @@ class LaggingView(ClusterView):
         super().__init__(*args)
         self.lags = False
         self.waiting: deque[WatchEvent] = deque()
-        self._cache: dict[tuple[str, str, str], Object] = {}
+        self._cache: dict[ObjectKey, Manifest] = {}
 
     def receive(self, event: WatchEvent) -> None:
         if self.lags:
@@ -119,20 +119,20 @@ class LaggingView(ClusterView):
         super().deliver(event)
 
     def deliver_next(self) -> None:
-        """Let the oldest waiting event through."""
+        """Deliver the oldest waiting event."""
         self.deliver(self.waiting.popleft())
 
     def lose_next(self) -> None:
-        """The oldest waiting event never comes: its object stays as the cache has it."""
+        """Drop the oldest waiting event: the cache keeps the old object."""
         self.waiting.popleft()
 
     def repeat_next(self) -> None:
-        """Let the oldest waiting event through twice."""
+        """Deliver the oldest waiting event twice."""
         self.deliver(self.waiting[0])
         self.deliver_next()
 
     def catch_up(self) -> None:
-        """Relist: the cache is as the store, and everything is told again, as after a broken watch."""
+        """List again, as after a broken watch: the cache equals the store, and each object gives an event."""
         self.lags = False
         self.waiting.clear()
         known, self._cache = self._cache, {}
@@ -143,11 +143,11 @@ class LaggingView(ClusterView):
         for gone in known.values():
             self.deliver(WatchEvent("DELETED", gone))
 
-    def get(self, kind: str, namespace: str, name: str) -> Object | None:
-        found = self._cache.get((kind, namespace, name))
+    def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
+        found = self._cache.get(ObjectKey(kind, namespace, name))
         return None if found is None else copy_object(found)
 
-    def select(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Object]:
+    def select(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
         return [
             copy_object(item)
             for key, item in self._cache.items()

@@ -13,7 +13,7 @@ from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_operator.core.settings import Settings
 from deepsynth_simulator.memory_cluster import MemoryCluster
-from deepsynth_simulator.object_store import WatchEvent
+from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from support.manual_clock import ManualClock
 from support.scripted_runner import ScriptedRunner
@@ -70,7 +70,7 @@ class Controller:
 
     def change_spec(self, kind: ResourceKind, name: str, **fields: Any) -> None:
         """Change fields of the spec, as `kubectl patch` does."""
-        self.cluster.store.update((kind, "default", name), lambda item: item["spec"].update(fields))
+        self.cluster.store.update(ObjectKey(kind, "default", name), lambda item: item["spec"].update(fields))
         self.settle()
 
     def get_run(self, name: str = "read-xsum") -> TrainingRun:

@@ -1,4 +1,4 @@
-"""What Jobs and pods did on a real cluster: tests/fixtures/job_events, and how two such recordings are compared."""
+"""Recordings of Jobs and pods on a real cluster (tests/fixtures/job_events), and how two of them are compared."""
 
 import json
 from collections import defaultdict
@@ -13,12 +13,12 @@ FOLDER: Final = Path(__file__).parents[1] / "fixtures" / "job_events"
 CASES: Final = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
 Step = str | list[str]
 PodKey = tuple[int, int]
-"""Completion index, and how many pods of this index there were before."""
+"""Completion index, and the number of earlier pods of this index."""
 
 
 @dataclass(frozen=True)
 class State:
-    """What counts of a pod. Names and moments differ each time, and the finalizer's removal is a race."""
+    """What is compared. Names and times differ in each recording, and when the finalizer is removed is a race."""
 
     pod: PodKey
     phase: str
@@ -30,7 +30,7 @@ class State:
 
     @property
     def is_steady(self) -> bool:
-        """Kubelets tell or leave out the moment in which a container has ended and its pod still runs."""
+        """A kubelet may or may not report the moment in which a container has ended and its pod is still Running."""
         return self.phase != "Running" or self.exit_code is None
 
 
@@ -47,7 +47,7 @@ class PodNames:
         return index, known.index(name)
 
     def get_newest(self, index: int) -> str:
-        """Raises IndexError when there is none yet."""
+        """Raises IndexError if the index has no pod yet."""
         return self.names[index][-1]
 
     @property
@@ -57,7 +57,7 @@ class PodNames:
 
 @dataclass(frozen=True)
 class Recording:
-    """header: the Job's spec without its template, the steps, how the Job ended. events: a watch's, of its pods."""
+    """header: the Job's spec without its template, the steps, and the Job's end. events: of a watch on its pods."""
 
     header: Mapping[str, Any]
     events: Sequence[Mapping[str, Any]]
@@ -78,7 +78,7 @@ class Recording:
 
     @property
     def timed(self) -> list[tuple[str, State]]:
-        """Moments and states, repetitions left out."""
+        """Times and states, without repetitions."""
         keys = [self._names.get_key(event["index"], event["pod"]) for event in self.events]
         return drop_repetitions(
             [(event["time"], _parse(event, key)) for event, key in zip(self.events, keys, strict=True)]
@@ -106,7 +106,7 @@ class Recording:
 
 
 def drop_repetitions(timed: list[tuple[str, State]]) -> list[tuple[str, State]]:
-    """Without states that a pod had already, and without those that are not steady."""
+    """Drop states that repeat a pod's last one, and states that are not steady."""
     seen: dict[PodKey, State] = {}
     kept = []
     for time, state in timed:

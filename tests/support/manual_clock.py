@@ -1,4 +1,4 @@
-"""A Clock that stands still until a test moves it."""
+"""A Clock that only moves when the test says so."""
 
 import heapq
 import itertools
@@ -23,7 +23,7 @@ class ManualClock:
         heapq.heappush(self._timers, (self._now + timedelta(seconds=seconds), next(self._order), callback))
 
     def advance(self, seconds: float) -> None:
-        """Move on, calling timers in their order, each at its time."""
+        """Move forward and call the timers that are due, in order, each at its own time."""
         end = self._now + timedelta(seconds=seconds)
         while self._timers and self._timers[0][0] <= end:
             time, _, callback = heapq.heappop(self._timers)

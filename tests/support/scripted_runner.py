@@ -1,4 +1,4 @@
-"""A PodRunner whose pods do what the test says: nothing, until it says so."""
+"""A PodRunner whose containers start and end when the test says so."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,12 +11,14 @@ from deepsynth_simulator.pod_runner import ContainerExit, PodListener
 
 @dataclass
 class ScriptedPod:
+    """One call of `start`, and what happened to the container since."""
+
     pod: Manifest
     config_maps: Mapping[str, Mapping[str, str]]
     listener: PodListener
     report: Report | None = None
     grace_seconds: int | None = None
-    """Set once the pod was told to stop."""
+    """Set when the pod is stopped."""
     has_ended: bool = False
 
     def get_env(self) -> dict[str, str]:
@@ -27,14 +29,14 @@ class ScriptedPod:
 class ScriptedRunner:
     """Implements PodRunner.
 
-    starts: whether pods are Running at once; else the test calls listener.started().
-    obeys: the exit with which pods end as soon as they are told to stop; None: the test ends them.
+    starts: pods are Running at once; if False, the test calls listener.started().
+    obeys: how pods end at once when they are stopped; None: the test ends them.
     """
 
     starts: bool = True
     obeys: ContainerExit | None = None
     pods: dict[str, ScriptedPod] = field(default_factory=dict)
-    """By name of the pod, the newest of each name."""
+    """By name; the newest pod of each name."""
 
     def start(self, pod: Manifest, config_maps: Mapping[str, Mapping[str, str]], listener: PodListener) -> None:
         self.pods[pod["metadata"]["name"]] = ScriptedPod(pod, config_maps, listener)
@@ -47,14 +49,14 @@ class ScriptedRunner:
         if self.obeys and not found.has_ended:
             self.end(pod["metadata"]["name"], self.obeys)
 
-    def end(self, name: str, exit: ContainerExit | int, **fields: Any) -> None:  # noqa: A002 - the thing's name
-        """End the pod of this name, or the only living one that begins with it, such as `job-0`."""
+    def end(self, name: str, exit: ContainerExit | int, **fields: Any) -> None:  # noqa: A002 - it is called so
+        """End the container of the pod that `find` returns, such as `job-0`."""
         found = self.find(name)
         found.has_ended = True
         found.listener.ended(exit if isinstance(exit, ContainerExit) else ContainerExit(exit, **fields))
 
     def find(self, name: str) -> ScriptedPod:
-        """The living pod whose name is or begins with `name`."""
+        """The one pod with this name or prefix whose container has not ended."""
         (found,) = [item for key, item in self.pods.items() if key.startswith(name) and not item.has_ended]
         return found
 

@@ -9,14 +9,14 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.controller.references import find_references
 from deepsynth_operator.manifests.train_job import count_gpus_per_node
-from deepsynth_simulator.object_store import Key
+from deepsynth_simulator.object_store import ObjectKey
 
 Resource = Mapping[str, Any]
 LEAST_FREE_BYTES: Final = 1_000_000_000
 _DEVICES: Final = Path("/proc/driver/nvidia/gpus")
 
 
-def check_references(resources: Iterable[Resource], known: Mapping[Key, Resource]) -> None:
+def check_references(resources: Iterable[Resource], known: Mapping[ObjectKey, Resource]) -> None:
     """Raise ConfigurationError when a resource would wait for ever: no file and no earlier run has what it names."""
     for resource in resources:
         for field, (kind, namespace, name) in find_references(resource):

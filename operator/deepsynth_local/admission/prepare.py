@@ -9,7 +9,7 @@ from deepsynth_local.admission.local_checks import Resource, check_gpus, check_r
 from deepsynth_local.admission.manifest_file import Manifest
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore
 from deepsynth_operator.controller.references import find_references
-from deepsynth_simulator.object_store import Key, key_of
+from deepsynth_simulator.object_store import ObjectKey, key_of
 
 
 @dataclass(frozen=True)
@@ -19,9 +19,9 @@ class Plan:
     active: keys of what is to run: the applied ones and, whatever file they came from, those they wait for.
     """
 
-    applied: Mapping[Key, Resource]
-    earlier: Mapping[Key, Resource]
-    active: tuple[Key, ...]
+    applied: Mapping[ObjectKey, Resource]
+    earlier: Mapping[ObjectKey, Resource]
+    active: tuple[ObjectKey, ...]
 
 
 def prepare(manifests: Iterable[Manifest], store: ResourceStore, gpus: int) -> Plan:
@@ -30,7 +30,7 @@ def prepare(manifests: Iterable[Manifest], store: ResourceStore, gpus: int) -> P
     Raises ConfigurationError that tells all problems of all resources at once.
     """
     earlier = {key_of(resource): resource for resource in store.list_all()}
-    applied: dict[Key, Resource] = {}
+    applied: dict[ObjectKey, Resource] = {}
     problems: list[str] = []
     for manifest in manifests:
         try:
@@ -40,7 +40,7 @@ def prepare(manifests: Iterable[Manifest], store: ResourceStore, gpus: int) -> P
             problems.append(error.message)
             continue
         if key in applied:
-            problems.append(f'{manifest.file}: {key[0]} "{key[2]}" is in these files twice; remove one')
+            problems.append(f'{manifest.file}: {key.kind} "{key.name}" is in these files twice; remove one')
         applied[key] = resource
     if problems:
         raise ConfigurationError("\n".join(problems))
@@ -50,12 +50,12 @@ def prepare(manifests: Iterable[Manifest], store: ResourceStore, gpus: int) -> P
     return Plan(applied, earlier, tuple(active))
 
 
-def _admit(manifest: Manifest, earlier: Mapping[Key, Resource]) -> tuple[Key, Resource]:
+def _admit(manifest: Manifest, earlier: Mapping[ObjectKey, Resource]) -> tuple[ObjectKey, Resource]:
     """The resource as stored, checked against the earlier one of its name."""
     kind, metadata = manifest.value.get("kind"), manifest.value.get("metadata")
     name = metadata.get("name") if isinstance(metadata, dict) else None
     namespace = (metadata.get("namespace") if isinstance(metadata, dict) else None) or DEFAULT_NAMESPACE
-    old = earlier.get((str(kind), str(namespace), str(name)))
+    old = earlier.get(ObjectKey(str(kind), str(namespace), str(name)))
     try:
         resource = admit(manifest, old)
     except ConfigurationError as error:
@@ -66,11 +66,11 @@ def _admit(manifest: Manifest, earlier: Mapping[Key, Resource]) -> tuple[Key, Re
     return key_of(resource), resource
 
 
-def _collect_active(applied: Mapping[Key, Resource], known: Mapping[Key, Resource]) -> dict[Key, None]:
+def _collect_active(applied: Mapping[ObjectKey, Resource], known: Mapping[ObjectKey, Resource]) -> dict[ObjectKey, None]:
     """The applied resources after those they refer to."""
-    active: dict[Key, None] = {}
+    active: dict[ObjectKey, None] = {}
 
-    def add(key: Key) -> None:
+    def add(key: ObjectKey) -> None:
         if key not in known or key in active:
             return
         for _, reference in find_references(known[key]):

@@ -5,6 +5,7 @@ from typing import Any
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.cluster import CompanionKind, EventType
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_simulator.object_store import ObjectKey
 from support.cluster_faults import QueueingCluster
 
 
@@ -53,7 +54,7 @@ class CrashingCluster(QueueingCluster):
         self._count()
         if self.interferences:
             self.interferences -= 1
-            key = (resource.kind, resource.metadata.namespace, resource.metadata.name)
+            key = ObjectKey(resource.kind, resource.metadata.namespace, resource.metadata.name)
             note = {"note": str(self.interferences)}
             self.store.update(key, lambda item: item["metadata"].update(annotations=note))
         return await super().write_status(resource, status)

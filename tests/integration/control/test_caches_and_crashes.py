@@ -8,6 +8,7 @@ import pytest
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_operator.core.errors import Conflict
+from deepsynth_simulator.object_store import ObjectKey
 from integration.control.crashing_cluster import Crash, CrashingCluster
 from support.builders import a_dataset_generation, a_training_run
 from support.cluster_faults import LaggingView
@@ -55,7 +56,7 @@ def test_a_controller_that_dies_anywhere_while_it_suspends_writes_the_outcome_be
     control: Controller, crash: int
 ) -> None:
     control.apply(a_training_run().to_manifest())
-    key = ("TrainingRun", "default", NAME)
+    key = ObjectKey("TrainingRun", "default", NAME)
     control.cluster.store.update(key, lambda item: item["spec"].update(suspend=True))
     reconcile_until(control, crash)
     control.settle()
@@ -118,7 +119,8 @@ def test_a_dataset_is_pinned_from_the_api_server_and_not_from_the_cache(control:
     control.cluster.apply_resource(a_training_run().with_spec(datasets=datasets).to_manifest())
     get_cluster(control).view.waiting.clear()
     get_cluster(control).view.lags = False
-    control.cluster.store.update(("TrainingRun", "default", NAME), lambda run: run["metadata"].update(annotations={}))
+    key = ObjectKey("TrainingRun", "default", NAME)
+    control.cluster.store.update(key, lambda run: run["metadata"].update(annotations={}))
     control.settle()
     condition = find_condition(control.get_run().status.conditions, ConditionType.DATASET_READY)
     assert condition is not None

@@ -11,7 +11,7 @@ from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_operator.core.errors import Conflict
-from deepsynth_simulator.object_store import WatchEvent
+from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
 from integration.control.drawn_lives import check_is_drawn
 from support.builders import a_dataset_generation
@@ -226,7 +226,7 @@ class GenerationMachine(RuleBasedStateMachine):
         return Report(step="publish", time=now, publish=publish)
 
     def _change_spec(self, **fields: Any) -> None:
-        key = ("DatasetGeneration", "default", NAME)
+        key = ObjectKey("DatasetGeneration", "default", NAME)
         self.cluster.store.update(key, lambda item: item["spec"].update(fields))
 
     def _find_running(self) -> list[str]:

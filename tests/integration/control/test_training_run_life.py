@@ -11,6 +11,7 @@ from deepsynth_api.report import Failure, Report, TrainReport
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_operator.core.errors import Refused
+from deepsynth_simulator.object_store import ObjectKey
 from deepsynth_simulator.pod_runner import ContainerExit
 from support.builders import a_dataset_generation, a_training_run
 from support.cluster_faults import QueueingCluster, disrupt, set_suspended
@@ -133,7 +134,7 @@ def finish_generation(control: Controller, kind: str, message: str) -> None:
     condition = {"type": kind, "status": "True", "reason": kind, "message": message}
     output = {"uri": "pvc://data/xsum", "revision": "v7", "rows": 30, "pages": 60, "bytes": 1, "manifestSha256": "m"}
     status = {"conditions": [{**condition, "lastTransitionTime": "2026-01-02T03:00:00Z"}], "output": output}
-    key = ("DatasetGeneration", "default", "xsum")
+    key = ObjectKey("DatasetGeneration", "default", "xsum")
     control.cluster.store.update(key, lambda item: item.update(status=status))
     control.settle()
 

@@ -13,7 +13,7 @@ from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.errors import Conflict
-from deepsynth_simulator.object_store import WatchEvent
+from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.control.crashing_cluster import Crash, CrashingCluster
 from integration.control.drawn_lives import check_is_drawn
@@ -228,7 +228,7 @@ class RunMachine(RuleBasedStateMachine):
 
     @rule(suspend=st.booleans())
     def suspend(self, suspend: bool) -> None:
-        key = ("TrainingRun", "default", NAME)
+        key = ObjectKey("TrainingRun", "default", NAME)
         self.cluster.store.update(key, lambda item: item["spec"].update(suspend=suspend))
 
     @precondition(lambda self: self._is_queued() and self.control.list_living_jobs())

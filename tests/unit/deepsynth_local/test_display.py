@@ -6,9 +6,10 @@ from rich.console import Console
 
 from deepsynth_local.display import LiveTable, PlainLines, build_display, build_tables
 from deepsynth_simulator.memory_cluster import RecordedEvent
+from deepsynth_simulator.object_store import ObjectKey
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
-EVENT = RecordedEvent(NOW, ("TrainingRun", "default", "read"), "Warning", "AttemptFailed", "rank 1 [killed]")
+EVENT = RecordedEvent(NOW, ObjectKey("TrainingRun", "default", "read"), "Warning", "AttemptFailed", "rank 1 [killed]")
 
 
 def build_run(percentage: int, **status: Any) -> dict[str, Any]:

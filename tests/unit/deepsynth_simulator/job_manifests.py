@@ -1,11 +1,12 @@
-"""Small Jobs and the cluster they run in, for tests of the in-memory Cluster."""
+"""Small Jobs, ConfigMaps and a simulated cluster to run them in."""
 
 import asyncio
 from typing import Any
 
+from deepsynth_api.labels import owner_selector
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
-from deepsynth_simulator.job_sync import get_index
 from deepsynth_simulator.memory_cluster import MemoryCluster
+from deepsynth_simulator.pod_fields import get_index
 from support.manual_clock import ManualClock
 from support.scripted_runner import ScriptedRunner
 
@@ -30,21 +31,37 @@ def build_job(name: str = "job", **spec: Any) -> dict[str, Any]:
 
 
 def a_training_job(pods: int = 2, **spec: Any) -> dict[str, Any]:
-    """As manifests/train_job.py builds them."""
+    """With the policies of manifests/train_job.py."""
     policy = {"rules": TRAINING_RULES}
     fixed = {"completions": pods, "parallelism": pods, "backoffLimit": 0, "podReplacementPolicy": "Failed"}
     return build_job(**{**fixed, "podFailurePolicy": policy, **spec})
 
 
 def a_render_job(shards: int = 3, **spec: Any) -> dict[str, Any]:
-    """As manifests/render_job.py builds them."""
+    """With the policies of manifests/render_job.py."""
     policy = {"rules": RENDER_RULES}
     fixed = {"completions": shards, "parallelism": shards, "backoffLimitPerIndex": 1, "podReplacementPolicy": "Failed"}
     return build_job(**{**fixed, "podFailurePolicy": policy, **spec})
 
 
+def own(manifest: dict[str, Any], uid: str) -> dict[str, Any]:
+    """Make `manifest` a child of the resource with this uid."""
+    metadata = {
+        **manifest["metadata"],
+        "labels": owner_selector(uid),
+        "ownerReferences": [{"kind": "TrainingRun", "name": "read-xsum", "uid": uid}],
+    }
+    template = {**manifest["spec"]["template"], "metadata": {"labels": owner_selector(uid)}}
+    return {**manifest, "metadata": metadata, "spec": {**manifest["spec"], "template": template}}
+
+
+def a_config_map(name: str = "job", uid: str = "owner") -> dict[str, Any]:
+    metadata = {"name": name, "namespace": "default", "labels": owner_selector(uid)}
+    return {"apiVersion": "v1", "kind": "ConfigMap", "metadata": metadata, "data": {"workload.json": "{}"}}
+
+
 class Fixture:
-    """A cluster with a clock and a runner that the test moves."""
+    """A cluster whose clock and containers the test controls."""
 
     def __init__(self, runner: ScriptedRunner | None = None, **options: Any) -> None:
         self.clock, self.runner = ManualClock(), runner or ScriptedRunner()

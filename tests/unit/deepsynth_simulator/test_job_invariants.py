@@ -1,4 +1,4 @@
-"""Whatever happens to its pods, and in whatever order, a Job in the in-memory Cluster keeps its promises."""
+"""Invariants of Jobs in the simulator, after any events in any order: one pod per index, and one end."""
 
 from collections import Counter
 from typing import Any
@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from deepsynth_operator.core.completion_indexes import parse_indexes
 from deepsynth_operator.core.observed import find_true_condition
-from deepsynth_simulator.job_sync import get_index
+from deepsynth_simulator.pod_fields import get_index
 from support.cluster_faults import delete_pod, disrupt, find_pods, set_suspended
 from unit.deepsynth_simulator.job_manifests import Fixture, a_render_job, a_training_job
 
@@ -50,27 +50,27 @@ def check(fixture: Fixture) -> None:
     assert not completed & failed
     assert not living.keys() & completed
     assert status["active"] + status["terminating"] == living.total()
-    assert fixture.get_end() is None or not living, "finished while a pod lives"
+    assert fixture.get_end() is None or not living, "finished while a pod still runs"
     if job["spec"].get("suspend"):
         assert status["active"] == 0
 
 
 @settings(max_examples=80)
 @given(job=JOBS, operations=st.lists(OPERATIONS, max_size=25))
-def test_a_job_keeps_its_promises(job: dict[str, Any], operations: list[tuple[Any, ...]]) -> None:
+def test_the_invariants_of_a_job_hold_after_any_events(job: dict[str, Any], operations: list[tuple[Any, ...]]) -> None:
     fixture = Fixture()
     fixture.create(job)
     end = None
     for operation in operations:
         do(fixture, operation)
         check(fixture)
-        assert end in {None, fixture.get_end()}, "finished in another way"
+        assert end in {None, fixture.get_end()}, "the end changed"
         end = fixture.get_end()
 
 
 @settings(max_examples=40)
 @given(operations=st.lists(OPERATIONS, max_size=25))
-def test_a_shard_that_is_only_disrupted_is_rendered_in_the_end(operations: list[tuple[Any, ...]]) -> None:
+def test_a_shard_that_is_only_disrupted_completes_in_the_end(operations: list[tuple[Any, ...]]) -> None:
     fixture = Fixture()
     fixture.create(a_render_job(PODS, backoffLimitPerIndex=0))
     for operation in operations:
@@ -81,7 +81,7 @@ def test_a_shard_that_is_only_disrupted_is_rendered_in_the_end(operations: list[
 
 
 def finish(fixture: Fixture) -> None:
-    """From now on every pod that is stopping obeys, and every other one succeeds."""
+    """Let every pod that is being deleted stop, and every other pod succeed."""
     set_suspended(fixture.cluster, "job", False)
     for _ in range(3):
         for pod in find_pods(fixture.cluster):

@@ -1,7 +1,8 @@
-"""The in-memory Cluster does to Jobs and pods what a real cluster was seen to do.
+"""The simulator does with Jobs and pods what a real cluster was recorded to do (tests/fixtures/job_events).
 
-Between pods the order counts where the recording shows it: events of one second have none. A pod's own states come in
-exactly the recorded order, repetitions aside. The finalizer's removal is not compared: its moment is a race.
+The states of one pod must come in exactly the recorded order, without repetitions. Between pods the order counts where
+the recording shows it: events within one second have no order. When the finalizer is removed is a race, so it is not
+compared.
 """
 
 from contextlib import nullcontext
@@ -12,8 +13,8 @@ import pytest
 import yaml
 
 from deepsynth_operator.core.observed import ObservedPod, find_true_condition
-from deepsynth_simulator.job_sync import get_index, is_deleting
 from deepsynth_simulator.object_store import WatchEvent
+from deepsynth_simulator.pod_fields import get_index, is_deleting
 from support.cluster_faults import delete_pod, disrupt, lose_node, set_suspended, taint_node
 from support.job_recordings import CASES, PodKey, PodNames, Recording, State, Step, drop_repetitions
 from support.scripted_runner import ScriptedRunner
@@ -83,7 +84,7 @@ class Replay:
                 raise AssertionError(verb)
 
     def start(self, index: int) -> None:
-        """The newest pod, which may come only after the delay that follows a failure."""
+        """Start the newest pod of an index; after a failure it is only created when the retry delay is over."""
         if self.names.get_newest(index) not in self.runner.get_living():
             self.fixture.clock.advance(RETRY_SECONDS)
         self.runner.find(self.names.get_newest(index)).listener.started()
@@ -99,13 +100,13 @@ def replay(request: pytest.FixtureRequest) -> Replay:
     return replay
 
 
-def test_every_pod_goes_through_the_same_states(replay: Replay) -> None:
+def test_every_pod_has_the_recorded_states(replay: Replay) -> None:
     assert replay.names.keys == replay.recording.pods
     for pod in replay.names.keys:
         assert [state for state in replay.get_states() if state.pod == pod] == replay.recording.list_states(pod)
 
 
-def test_what_was_seen_a_second_earlier_comes_earlier(replay: Replay) -> None:
+def test_the_order_between_pods_is_the_recorded_one(replay: Replay) -> None:
     states = replay.get_states()
     for (early, first), (late, second) in product(replay.recording.timed, repeat=2):
         if early < late and not is_race(first, second):
@@ -113,13 +114,13 @@ def test_what_was_seen_a_second_earlier_comes_earlier(replay: Replay) -> None:
 
 
 def is_race(first: State, second: State) -> bool:
-    """A kubelet starts a pod while the Job's controller lets another one vanish."""
-    vanishes = [state.deleted for state in (first, second)]
-    runs = [state.phase == "Running" and not state.deleting for state in (first, second)]
-    return first.pod != second.pod and any(vanishes) and any(runs)
+    """One pod starts while another one is removed: the kubelet and the Job controller do not wait for each other."""
+    removals = [state.deleted for state in (first, second)]
+    starts = [state.phase == "Running" and not state.deleting for state in (first, second)]
+    return first.pod != second.pod and any(removals) and any(starts)
 
 
-def test_the_job_ends_the_same_way(replay: Replay) -> None:
+def test_the_job_ends_as_recorded(replay: Replay) -> None:
     job, end = replay.fixture.get_job(), replay.recording.header["end"]
     if "condition" not in end:
         assert (job["status"]["terminating"], job["status"].get("conditions", [])) == (end["terminating"], [])
@@ -131,7 +132,7 @@ def test_the_job_ends_the_same_way(replay: Replay) -> None:
 
 
 @pytest.mark.parametrize("case", sorted(set(CASES) - OTHER_POLICIES))
-def test_a_recorded_job_had_the_policy_of_our_manifests(case: str) -> None:
+def test_recorded_jobs_have_the_policies_of_our_manifests(case: str) -> None:
     golden = "dataset_generation_render" if case.startswith("shard") else "training_run_full"
     children = yaml.safe_load_all((GOLDEN / f"{golden}.yaml").read_text(encoding="utf-8"))
     built = next(child["spec"] for child in children if child["kind"] == "Job")

@@ -1,9 +1,10 @@
-"""Jobs in the in-memory Cluster follow batch/v1: retries per index, policies, suspension, replacement."""
+"""Jobs in the simulator follow batch/v1: retries per index, failure policies, suspension, replacement."""
 
 import pytest
 
 from deepsynth_operator.core.observed import find_true_condition
-from deepsynth_simulator.job_sync import FAILURE_COUNT_ANNOTATION, IGNORED_COUNT_ANNOTATION, TRACKING_FINALIZER
+from deepsynth_simulator.object_store import ObjectKey
+from deepsynth_simulator.pod_fields import FAILURE_COUNT_ANNOTATION, IGNORED_COUNT_ANNOTATION, TRACKING_FINALIZER
 from deepsynth_simulator.pod_runner import ContainerExit
 from support.cluster_faults import (
     delete_pod,
@@ -47,10 +48,10 @@ def test_no_more_pods_than_parallelism_run_at_a_time(fixture: Fixture) -> None:
 def test_parallelism_can_be_lowered_and_raised(fixture: Fixture) -> None:
     fixture.runner.obeys = ContainerExit(143)
     fixture.create(a_render_job(4))
-    fixture.cluster.store.update(("Job", "default", "job"), lambda job: job["spec"].update(parallelism=1))
+    fixture.cluster.store.update(ObjectKey("Job", "default", "job"), lambda job: job["spec"].update(parallelism=1))
     fixture.cluster.settle()
     assert fixture.get_indexes() == [0]
-    fixture.cluster.store.update(("Job", "default", "job"), lambda job: job["spec"].update(parallelism=3))
+    fixture.cluster.store.update(ObjectKey("Job", "default", "job"), lambda job: job["spec"].update(parallelism=3))
     fixture.cluster.settle()
     assert fixture.get_indexes() == [0, 1, 2]
     assert fixture.get_status().get("failed", 0) == 0
@@ -62,19 +63,19 @@ def test_a_permanent_exit_code_fails_the_whole_job_at_once(fixture: Fixture) -> 
     condition = find_true_condition(fixture.get_job(), "FailureTarget")
     assert condition is not None
     assert condition["message"].endswith("failed with exit code 64 matching FailJob rule at index 1")
-    assert fixture.get_end() is None, "Failed must wait for the other pod"
+    assert fixture.get_end() is None, "Failed waits for the other pod"
     fixture.runner.end("job-0", 143)
     assert fixture.get_end() == ("Failed", "PodFailurePolicy")
 
 
-def test_failed_pods_stay_and_stopped_ones_vanish(fixture: Fixture) -> None:
+def test_failed_pods_stay_and_stopped_ones_are_removed(fixture: Fixture) -> None:
     fixture.create(a_training_job(2))
     fixture.runner.end("job-1", 1)
     fixture.runner.end("job-0", 143)
     assert [pod["metadata"]["name"][:5] for pod in find_pods(fixture.cluster)] == ["job-1"]
 
 
-def test_a_plainly_deleted_pod_counts_as_a_failure(fixture: Fixture) -> None:
+def test_a_pod_that_a_user_deletes_counts_as_a_failure(fixture: Fixture) -> None:
     fixture.create(a_training_job(1))
     delete_pod(fixture.cluster, "job-0")
     fixture.runner.end("job-0", 143)
@@ -89,7 +90,7 @@ def test_a_catch_all_rule_turns_a_suspension_into_a_failure(fixture: Fixture) ->
     assert fixture.get_end() == ("Failed", "PodFailurePolicy")
 
 
-def test_a_suspended_job_stops_its_pods_without_failing_and_starts_others_later(fixture: Fixture) -> None:
+def test_a_suspended_job_stops_its_pods_without_failing_and_starts_new_ones_when_resumed(fixture: Fixture) -> None:
     fixture.create(a_training_job(2))
     set_suspended(fixture.cluster, "job", True)
     fixture.runner.end("job-0", 143)
@@ -104,12 +105,12 @@ def test_a_suspended_job_stops_its_pods_without_failing_and_starts_others_later(
     assert find_true_condition(fixture.get_job(), "Suspended") is None
 
 
-def test_a_job_that_is_suspended_from_the_beginning_has_no_pods(fixture: Fixture) -> None:
+def test_a_job_that_is_created_suspended_has_no_pods(fixture: Fixture) -> None:
     fixture.create(a_training_job(2, suspend=True))
     assert (find_pods(fixture.cluster), fixture.get_status().get("startTime")) == ([], None)
 
 
-def test_a_failed_index_is_tried_again_after_a_delay_that_doubles(fixture: Fixture) -> None:
+def test_a_failed_index_is_retried_after_a_delay_that_doubles(fixture: Fixture) -> None:
     fixture.create(a_render_job(1, backoffLimitPerIndex=2))
     fixture.runner.end("job-0", 75)
     fixture.clock.advance(9)
@@ -126,7 +127,7 @@ def test_a_failed_index_is_tried_again_after_a_delay_that_doubles(fixture: Fixtu
     assert (fixture.get_status()["failedIndexes"], fixture.get_status()["failed"]) == ("0", 3)
 
 
-def test_a_disruption_is_not_counted_against_its_index(fixture: Fixture) -> None:
+def test_a_disruption_does_not_count_as_a_failure_of_its_index(fixture: Fixture) -> None:
     fixture.create(a_render_job(1, backoffLimitPerIndex=0))
     for disruptions in range(1, 4):
         disrupt(fixture.cluster, "job-0")
@@ -150,11 +151,11 @@ def test_an_evicted_pod_of_a_shard_stays_until_it_is_replaced(fixture: Fixture) 
 
 
 @pytest.mark.parametrize("code", [64, 65])
-def test_what_cannot_succeed_is_not_tried_again(fixture: Fixture, code: int) -> None:
+def test_an_index_with_a_permanent_exit_code_is_not_retried(fixture: Fixture, code: int) -> None:
     fixture.create(a_render_job(2, backoffLimitPerIndex=5))
     fixture.runner.end("job-0", code)
     assert fixture.get_status()["failedIndexes"] == "0"
-    assert fixture.get_indexes() == [1], "the other shard goes on"
+    assert fixture.get_indexes() == [1], "the other shard continues"
     fixture.runner.end("job-1", 0)
     assert fixture.get_end() == ("Failed", "FailedIndexes")
 
@@ -180,7 +181,7 @@ def test_a_replacement_waits_until_the_old_pod_is_gone(fixture: Fixture) -> None
     assert fixture.get_indexes() == [0]
 
 
-def test_without_a_policy_a_terminating_pod_is_a_failed_one(fixture: Fixture) -> None:
+def test_without_a_policy_a_terminating_pod_counts_as_failed(fixture: Fixture) -> None:
     fixture.create(build_job(completions=1, parallelism=1, backoffLimit=0))
     delete_pod(fixture.cluster, "job-0")
     assert find_true_condition(fixture.get_job(), "FailureTarget") is not None
@@ -195,12 +196,12 @@ def test_without_a_limit_per_index_retries_count_for_the_job(fixture: Fixture) -
     assert fixture.get_status()["failed"] == 2
 
 
-def test_pods_of_a_lost_node_end_when_it_is_back() -> None:
+def test_pods_of_a_lost_node_end_when_the_node_is_back() -> None:
     fixture = Fixture(nodes=("left", "right"))
     fixture.create(a_training_job(2))
     lose_node(fixture.cluster, "right")
     fixture.runner.end("job-1", 69)
-    assert fixture.get_indexes() == [0, 1], "nobody tells what happens on a lost node"
+    assert fixture.get_indexes() == [0, 1], "nothing is reported from a lost node"
     taint_node(fixture.cluster, "right")
     fixture.clock.advance(3600)
     assert fixture.get_status()["terminating"] == 1
@@ -210,7 +211,7 @@ def test_pods_of_a_lost_node_end_when_it_is_back() -> None:
     assert "DisruptionTarget" in fixture.get_status()["conditions"][-1]["message"]
 
 
-def test_a_pod_that_never_started_ends_when_it_is_deleted() -> None:
+def test_a_pod_that_never_started_is_removed_when_it_is_deleted() -> None:
     fixture = Fixture(ScriptedRunner(starts=False))
     fixture.create(a_training_job(1))
     delete_pod(fixture.cluster, "job-0")
@@ -218,8 +219,8 @@ def test_a_pod_that_never_started_ends_when_it_is_deleted() -> None:
     assert fixture.get_end() == ("Failed", "BackoffLimitExceeded")
 
 
-def test_an_index_whose_pod_never_had_a_node_is_tried_again_after_the_delay(fixture: Fixture) -> None:
-    """Such a pod never had a container: when it ended is known from its deletion alone."""
+def test_an_index_whose_pod_was_never_scheduled_is_retried_after_the_delay(fixture: Fixture) -> None:
+    """Such a pod has no container status, so its end is the time of its deletion."""
     stop_scheduling(fixture.cluster)
     fixture.create(a_render_job(1))
     fixture.clock.advance(3600)
