@@ -1,12 +1,11 @@
-"""The table kubectl would print: columns from the CRD, ages and spacing as kubectl makes them."""
+"""The table that `kubectl get` prints: columns from the CRD, with kubectl's ages and spacing."""
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from deepsynth_api.crd.schema import build_crd
-
-Resource = Mapping[str, Any]
+from deepsynth_operator.core.observed import Manifest
 
 _MIN_WIDTH: Final = 6
 _PADDING: Final = 3
@@ -16,7 +15,7 @@ _DAY: Final = 24 * _HOUR
 _YEAR: Final = 365 * _DAY
 
 
-def build_table(kind: str, resources: Sequence[Resource], now: datetime, *, wide: bool = False) -> list[list[str]]:
+def build_table(kind: str, resources: Sequence[Manifest], now: datetime, *, wide: bool = False) -> list[list[str]]:
     """Header and one row per resource, cells as text."""
     version = build_crd(kind)["spec"]["versions"][0]
     columns = [column for column in version["additionalPrinterColumns"] if wide or column["priority"] == 0]
@@ -29,7 +28,7 @@ def build_table(kind: str, resources: Sequence[Resource], now: datetime, *, wide
 
 
 def format_table(rows: Sequence[Sequence[str]]) -> str:
-    """Spaced as kubectl does: three spaces between columns, none after the last."""
+    """Columns aligned as by kubectl: three spaces between them, none after the last."""
     widths = [max(_MIN_WIDTH, *(len(cell) + _PADDING for cell in column)) for column in zip(*rows, strict=True)]
     lines = (
         "".join(cell.ljust(width) for cell, width in zip(row[:-1], widths, strict=False)) + row[-1] for row in rows
@@ -38,7 +37,7 @@ def format_table(rows: Sequence[Sequence[str]]) -> str:
 
 
 def format_age(seconds: float) -> str:
-    """A duration as kubectl's AGE shows it: 5s, 3m20s, 93m, 2h5m, 3d4h."""
+    """A duration as in kubectl's AGE column (HumanDuration): 119s, 3m20s, 93m, 5h5m, 3d4h."""
     whole = int(seconds)
     if whole < -1:
         return "<invalid>"
@@ -64,7 +63,7 @@ def _join(seconds: int, large: int, large_unit: str, small: int, small_unit: str
     return f"{seconds // large}{large_unit}" + (f"{rest}{small_unit}" if rest else "")
 
 
-def _format_cell(resource: Resource, column: Mapping[str, Any], now: datetime) -> str:
+def _format_cell(resource: Manifest, column: Mapping[str, Any], now: datetime) -> str:
     value: Any = resource
     for part in column["jsonPath"].removeprefix(".").split("."):
         value = value.get(part) if isinstance(value, Mapping) else None

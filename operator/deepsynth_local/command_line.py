@@ -1,20 +1,31 @@
-"""The arguments of the `deepsynth` command."""
+"""The arguments of the `deepsynth` command, its help, and the exit codes that are its own."""
 
 import argparse
 from pathlib import Path
+from typing import Final
 
-from deepsynth_local.get import KIND_NAMES
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS
+from deepsynth_local.stored_resources import KIND_NAMES
 from deepsynth_local.templates import DEFAULT_MODEL
 
-_EXAMPLES = """\
+FAILED: Final = 1
+"""A resource failed or was not found. The others are those of the workloads: deepsynth_api.exit_codes."""
+INTERRUPTED: Final = 130
+"""128 + SIGINT, as a shell shows Ctrl-C."""
+
+_EXAMPLES: Final = """\
 examples:
-  deepsynth local -f examples/demo.yaml       run resources on this machine; again: go on, or say what is done
-  deepsynth get trainingruns -o wide          what kubectl get would show
+  deepsynth local -f examples/demo.yaml       run the resources of a file, or continue them
+  deepsynth get trainingruns -o wide          list runs as `kubectl get` does
   deepsynth template dataset xsum --max-rows 1000 | deepsynth local -f -
 
-exit codes: 0 all complete, 1 a resource failed, 64 a file or an argument is wrong, 75 the disk is full,
-            130 stopped by Ctrl-C
+exit codes:
+  0    all resources are complete
+  1    a resource failed or was not found
+  64   a file or an argument is invalid
+  70   a bug in deepsynth
+  75   the disk is full
+  130  stopped by Ctrl-C
 """
 
 
@@ -26,26 +37,30 @@ def build_parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     common = argparse.ArgumentParser(add_help=False)
-    common.add_argument("--debug", action="store_true", help="show the traceback of an error")
+    common.add_argument("--debug", action="store_true", help="print a traceback when an error occurs")
     stored = argparse.ArgumentParser(add_help=False, parents=[common])
     stored.add_argument(
-        "--runs", type=Path, default=Path(DEFAULT_RUNS), metavar="FOLDER", help="where runs are kept (%(default)s)"
+        "--runs",
+        type=Path,
+        default=Path(DEFAULT_RUNS),
+        metavar="FOLDER",
+        help="folder with resources, logs and volumes (default: %(default)s)",
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     _add_local(commands.add_parser("local", parents=[stored], help="run resources on this machine"))
-    _add_get(commands.add_parser("get", parents=[stored], help="show resources of this and earlier runs"))
-    _add_delete(commands.add_parser("delete", parents=[stored], help="forget a resource; its data stays"))
+    _add_get(commands.add_parser("get", parents=[stored], help="list resources of this and earlier runs"))
+    _add_delete(commands.add_parser("delete", parents=[stored], help="delete a resource but keep its data"))
     commands.add_parser("datasets", parents=[common], help="list the presets of DatasetGeneration")
-    _add_template(commands.add_parser("template", parents=[common], help="print a resource to run or to edit"))
+    _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
     commands.add_parser("version", parents=[common], help="print the version")
     return parser
 
 
 def _add_local(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Run DatasetGenerations and TrainingRuns with the operator's own code; pods are processes. pvc://CLAIM/ is a "
-        "folder below the runs folder, Secrets are taken from your environment (HF_TOKEN). Ctrl-C saves and stops; the "
-        "same command goes on later."
+        "Run DatasetGenerations and TrainingRuns on this machine with the operator's own code. Pods are processes, "
+        "pvc://CLAIM/ is a folder inside the runs folder, and Secrets come from your environment (HF_TOKEN). Ctrl-C "
+        "saves the progress and stops; run the same command again to continue."
     )
     parser.add_argument(
         "-f",
@@ -55,7 +70,7 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help='files with resources; "-": standard input',
+        help='YAML files with resources; "-" reads standard input',
     )
 
 
@@ -65,29 +80,41 @@ def _add_get(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         choices=sorted(KIND_NAMES),
         metavar="KIND",
-        help="trainingruns, datasetgenerations, trun, dsg",
+        help="trainingruns (trun) or datasetgenerations (dsg); all kinds by default",
     )
-    parser.add_argument("name", nargs="?", metavar="NAME")
-    parser.add_argument("-o", "--output", choices=["table", "wide", "yaml", "json"], default="table", help="format")
+    parser.add_argument("name", nargs="?", metavar="NAME", help="only the resource with this name")
+    parser.add_argument(
+        "-o",
+        "--output",
+        choices=["table", "wide", "yaml", "json"],
+        default="table",
+        help="format (default: %(default)s)",
+    )
 
 
 def _add_delete(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("kind", choices=sorted(KIND_NAMES), metavar="KIND")
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument(
+        "kind", choices=sorted(KIND_NAMES), metavar="KIND", help="trainingrun (trun) or datasetgeneration (dsg)"
+    )
+    parser.add_argument("name", metavar="NAME", help="name of the resource")
 
 
 def _add_template(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="template", required=True, metavar="WHAT")
-    dataset = kinds.add_parser("dataset", help="a DatasetGeneration of a preset")
-    dataset.add_argument("preset", metavar="PRESET", help="see `deepsynth datasets`")
+    dataset = kinds.add_parser("dataset", help="a DatasetGeneration from a preset")
+    dataset.add_argument("preset", metavar="PRESET", help="name of a preset; `deepsynth datasets` lists them")
     dataset.add_argument("--max-rows", type=_parse_count, metavar="N", help="only the first N rows of each split")
-    training = kinds.add_parser("training", help="a TrainingRun on the datasets of presets")
-    training.add_argument("presets", nargs="+", metavar="PRESET", help="see `deepsynth datasets`")
-    training.add_argument("--model", default=DEFAULT_MODEL, metavar="URI", help="model to start from (%(default)s)")
-    training.add_argument("--gpus", type=_parse_count, default=0, metavar="N", help="GPUs to train on (none)")
+    training = kinds.add_parser("training", help="a TrainingRun on datasets from presets")
+    training.add_argument("presets", nargs="+", metavar="PRESET", help="names of presets")
+    training.add_argument(
+        "--model", default=DEFAULT_MODEL, metavar="URI", help="model to start from (default: %(default)s)"
+    )
+    training.add_argument(
+        "--gpus", type=_parse_count, default=0, metavar="N", help="number of GPUs (default: train on the CPU)"
+    )
 
 
 def _parse_count(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of 1 or more")
+        raise argparse.ArgumentTypeError(f"must be a positive integer, got {text!r}")
     return int(text)

@@ -1,6 +1,6 @@
-"""What a person sees while resources run: a live table in a terminal, one line per change elsewhere."""
+"""What users see while resources run: a live table in a terminal, one line per change in logs and pipes."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol, Self
 
@@ -11,9 +11,8 @@ from rich.table import Table
 from rich.text import Text
 
 from deepsynth_local.columns import build_table
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.memory_cluster import RecordedEvent
-
-Resource = Mapping[str, Any]
 
 _STYLES = {
     "Complete": "bold green",
@@ -21,31 +20,31 @@ _STYLES = {
     "Suspended": "yellow",
     "Restarting": "yellow",
 }
-_WIDEST_BAR = 24
-_NARROWEST_BAR = 6
+_MAX_BAR_WIDTH = 24
+_MIN_BAR_WIDTH = 6
 _GAP = 2
 _LINE_EVERY_PERCENT = 10
 
 
 class Display(Protocol):
-    """`show` is given every resource of the command each time one of them changes."""
+    """`show` gets all resources of the command, several times a second."""
 
     def __enter__(self) -> Self: ...
 
     def __exit__(self, *_: object) -> None: ...
 
-    def show(self, resources: Sequence[Resource], now: datetime) -> None: ...
+    def show(self, resources: Sequence[Manifest], now: datetime) -> None: ...
 
-    def tell(self, event: RecordedEvent) -> None: ...
+    def show_event(self, event: RecordedEvent) -> None: ...
 
-    def say(self, text: str) -> None: ...
+    def show_message(self, text: str) -> None: ...
 
 
 class LiveTable:
-    """kubectl's columns with a progress bar, drawn again in place; events scroll by above it."""
+    """kubectl's columns with a progress bar, redrawn in place; events scroll above it."""
 
     def __init__(self, console: Console) -> None:
-        # No thread of its own: forking beside one is not safe, and the loop redraws often enough.
+        # No refresh thread: a fork is not safe while another thread runs, and the controller redraws often enough.
         self._live = Live(console=console, auto_refresh=False, transient=False)
 
     def __enter__(self) -> Self:
@@ -55,19 +54,19 @@ class LiveTable:
     def __exit__(self, *_: object) -> None:
         self._live.stop()
 
-    def show(self, resources: Sequence[Resource], now: datetime) -> None:
+    def show(self, resources: Sequence[Manifest], now: datetime) -> None:
         self._live.update(build_tables(resources, now, self._live.console.width), refresh=True)
 
-    def tell(self, event: RecordedEvent) -> None:
+    def show_event(self, event: RecordedEvent) -> None:
         style = "yellow" if event.kind == "Warning" else "dim"
         self._live.console.print(Text(format_event(event), style=style), soft_wrap=True)
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         self._live.console.print(Text(text, style="bold"), soft_wrap=True)
 
 
 class PlainLines:
-    """For logs and pipes: a line when a state changes, at every ten percent, and for each event."""
+    """For logs and pipes: a line when a state changes, every ten percent of progress, and for each event."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
@@ -79,7 +78,7 @@ class PlainLines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def show(self, resources: Sequence[Resource], now: datetime) -> None:
+    def show(self, resources: Sequence[Manifest], now: datetime) -> None:
         for resource in resources:
             name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
             status = resource.get("status", {})
@@ -88,10 +87,10 @@ class PlainLines:
                 self._shown[name] = seen
                 self._print(now, f"{name}: {describe_progress(resource, now)}")
 
-    def tell(self, event: RecordedEvent) -> None:
+    def show_event(self, event: RecordedEvent) -> None:
         self._print(event.time, format_event(event))
 
-    def say(self, text: str) -> None:
+    def show_message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
     def _print(self, time: datetime, text: str) -> None:
@@ -102,8 +101,8 @@ def build_display(console: Console) -> Display:
     return LiveTable(console) if console.is_terminal else PlainLines(console)
 
 
-def build_tables(resources: Sequence[Resource], now: datetime, width: int) -> RenderableType:
-    """One table per kind, in `width` characters, with what is to be said about single resources below."""
+def build_tables(resources: Sequence[Manifest], now: datetime, width: int) -> RenderableType:
+    """One table per kind, `width` characters wide; below them what single resources wait for."""
     kinds = dict.fromkeys(resource["kind"] for resource in resources)
     groups = {kind: [item for item in resources if item["kind"] == kind] for kind in kinds}
     tables = [part for kind, group in groups.items() for part in _build_kind_table(kind, group, now, width)]
@@ -113,8 +112,8 @@ def build_tables(resources: Sequence[Resource], now: datetime, width: int) -> Re
     return Group(*tables, *notes)
 
 
-def describe_progress(resource: Resource, now: datetime) -> str:
-    """The columns as one line: Running, 42%, step 1260/3000, loss 1.83, eta 2h5m."""
+def describe_progress(resource: Manifest, now: datetime) -> str:
+    """The columns as a line of text: Running, 42%, step 1260/3000, loss 1.83, eta 2h5m."""
     header, row = build_table(resource["kind"], [resource], now)
     cells = dict(zip(header, row, strict=True))
     plain = [cells.pop("STATE") or "Pending", cells.pop("PROGRESS")]
@@ -130,9 +129,9 @@ def format_event(event: RecordedEvent) -> str:
     return f"{kind.lower()}/{name}: {event.reason}: {event.message}"
 
 
-def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime, width: int) -> list[RenderableType]:
-    """The table, and below it the bars for which it has no room."""
-    # Without AGE, the last of these columns: a terminal of 80 characters has other uses for its room.
+def _build_kind_table(kind: str, resources: Sequence[Manifest], now: datetime, width: int) -> list[RenderableType]:
+    """The table; bars that do not fit into it come below."""
+    # Without AGE, the last of these columns: 80 characters are too few for it and a bar.
     header, *rows = [row[:-1] for row in build_table(kind, resources, now)]
     bar_width = _find_bar_width([header, *rows], width)
     table = Table(box=None, pad_edge=False, padding=(0, _GAP, 0, 0), header_style="bold")
@@ -151,25 +150,25 @@ def _build_kind_table(kind: str, resources: Sequence[Resource], now: datetime, w
 
 
 def _find_bar_width(rows: Sequence[Sequence[str]], width: int) -> int:
-    """What the columns leave for the bar; 0 when that is too little for one."""
+    """Width that the columns leave for the bar; 0 if that is too little."""
     columns = sum(max(map(len, column)) + _GAP for column in zip(*rows, strict=True))
-    room = min(_WIDEST_BAR, width - columns - _GAP)
-    return room if room >= _NARROWEST_BAR else 0
+    room = min(_MAX_BAR_WIDTH, width - columns - _GAP)
+    return room if room >= _MIN_BAR_WIDTH else 0
 
 
-def _build_bar(resource: Resource, width: int) -> ProgressBar:
+def _build_bar(resource: Manifest, width: int) -> ProgressBar:
     return ProgressBar(
         total=100, completed=_get_percentage(resource), width=width, complete_style="cyan", finished_style="green"
     )
 
 
-def _get_percentage(resource: Resource) -> int:
+def _get_percentage(resource: Manifest) -> int:
     status = resource.get("status", {})
     return 100 if status.get("state") == "Complete" else int(status.get("progress", {}).get("percentage", 0))
 
 
-def _find_wait(resource: Resource) -> str:
-    """The sentence behind a state that needs one."""
+def _find_wait(resource: Manifest) -> str:
+    """The message of a state that needs an explanation, such as WaitingForDataset."""
     status = resource.get("status", {})
     if status.get("state") in {None, "Running", "Rendering", "Complete", "Failed"}:
         return ""

@@ -1,4 +1,4 @@
-"""`deepsynth local`: read files, run what they describe, say how it ended."""
+"""`deepsynth local`: read the files, run their resources, print the results."""
 
 import asyncio
 import shutil
@@ -6,16 +6,16 @@ import signal
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from typing import Final
 
 from rich.console import Console
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import ExitCode
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
-from deepsynth_local.admission.local_checks import Resource, check_disk, count_gpus
+from deepsynth_api.kinds import KINDS
+from deepsynth_local.admission.local_checks import check_disk, count_gpus
 from deepsynth_local.admission.manifest_file import read_manifests
-from deepsynth_local.admission.prepare import Plan, prepare
+from deepsynth_local.admission.prepare import AdmittedResources, prepare
+from deepsynth_local.command_line import FAILED, INTERRUPTED
 from deepsynth_local.controller import LocalController
 from deepsynth_local.display import build_display
 from deepsynth_local.processes.container import RUNS_MARKER
@@ -25,43 +25,41 @@ from deepsynth_local.report.page import write_report
 from deepsynth_local.runs.resource_store import ResourceStore
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.summary import describe_failure, describe_result
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.clock import LoopClock
 from deepsynth_simulator.memory_cluster import MemoryCluster
-
-FAILED: Final = 1
-INTERRUPTED: Final = 130
 
 
 def run_files(files: Sequence[str], runs: RunsFolder) -> int:
     """Run the resources in `files` to their end; returns the command's exit code.
 
-    Raises ConfigurationError before anything starts when a file or this machine does not do.
+    Raises ConfigurationError before anything starts when the files or this machine do not fit.
     """
-    manifests = [manifest for file in files for manifest in read_manifests(file)]
-    if not manifests:
-        raise ConfigurationError(f"{', '.join(files)}: holds no resource")
+    parsed = [item for file in files for item in read_manifests(file)]
+    if not parsed:
+        raise ConfigurationError(f"{', '.join(files)}: must contain at least one resource, found none")
     store = ResourceStore(runs)
     with runs.lock():
-        plan = prepare(manifests, store, count_gpus())
+        admitted = prepare(parsed, store, count_gpus())
         check_disk(runs.path)
-        _clear(runs)
-        return asyncio.run(_run(plan, store))
+        _remove_leftovers(runs)
+        return asyncio.run(_run(admitted, store))
 
 
-def _clear(runs: RunsFolder) -> None:
-    """What a command that was killed left behind: its pods must not write beside ours."""
+def _remove_leftovers(runs: RunsFolder) -> None:
+    """End the pods of a command that was killed: they must not write into the same volumes."""
     kill_processes(RUNS_MARKER, str(runs.path))
     shutil.rmtree(runs.path / "pods", ignore_errors=True)
 
 
-async def _run(plan: Plan, store: ResourceStore) -> int:
+async def _run(admitted: AdmittedResources, store: ResourceStore) -> int:
     cluster = MemoryCluster(ProcessRunner(store.runs), LoopClock())
-    for resource in plan.earlier.values():
+    for resource in admitted.earlier.values():
         cluster.restore_resource(resource)
-    for key in plan.active:
-        cluster.apply_resource(plan.applied.get(key) or _resume(plan.earlier[key]))
+    for key in admitted.active:
+        cluster.apply_resource(admitted.applied.get(key) or _resume(admitted.earlier[key]))
     with build_display(Console()) as display:
-        controller = LocalController(cluster, store, display, plan.active)
+        controller = LocalController(cluster, store, display, admitted.active)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, controller.interrupt)
@@ -69,29 +67,23 @@ async def _run(plan: Plan, store: ResourceStore) -> int:
     return _conclude(controller.list_resources(), store.runs, interrupted=controller.is_interrupted)
 
 
-def _resume(resource: Resource) -> Resource:
-    """A resource of an earlier command that one of ours waits for, even if Ctrl-C suspended it."""
+def _resume(resource: Manifest) -> Manifest:
+    """An earlier resource that is needed again, also when Ctrl-C has suspended it."""
     return {**resource, "spec": {**resource["spec"], "suspend": False}}
 
 
-def _conclude(resources: Sequence[Resource], runs: RunsFolder, *, interrupted: bool) -> int:
-    """Say how each resource ended; the exit code follows from it."""
+def _conclude(resources: Sequence[Manifest], runs: RunsFolder, *, interrupted: bool) -> int:
+    """Print how each resource ended and write the report; returns the exit code."""
     ended_well = [resource for resource in resources if resource["status"]["state"] in {"Complete", "Suspended"}]
     for resource in ended_well:
         print(describe_result(resource, runs))
-    report = write_report([_parse(resource) for resource in resources], runs, datetime.now(UTC))
-    print(f"report: {report}")
+    models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
+    print(f"report: {write_report(models, runs, datetime.now(UTC))}")
     for resource in resources:
         if resource not in ended_well:
             print(describe_failure(resource, runs), file=sys.stderr)
     if len(ended_well) < len(resources):
         return FAILED
     if interrupted:
-        print("stopped; run the same command again to go on", file=sys.stderr)
+        print("stopped; run the same command again to continue", file=sys.stderr)
     return INTERRUPTED if interrupted else ExitCode.DONE
-
-
-def _parse(resource: Resource) -> DatasetGeneration | TrainingRun:
-    if resource["kind"] == "TrainingRun":
-        return TrainingRun.model_validate(resource)
-    return DatasetGeneration.model_validate(resource)

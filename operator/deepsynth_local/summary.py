@@ -1,49 +1,48 @@
-"""What the command says at its end: where the results are, or why there are none and what to do."""
+"""What the command prints at its end: where the results are, or what went wrong and what to do."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_local.runs.runs_folder import RunsFolder
-
-Resource = Mapping[str, Any]
+from deepsynth_operator.core.observed import Manifest
 
 _TAIL_LINES: Final = 12
 _TAIL_BYTES: Final = 8192
 
 
-def describe_result(resource: Resource, runs: RunsFolder) -> str:
-    """A line or two about a resource that is not Failed."""
+def describe_result(resource: Manifest, runs: RunsFolder) -> str:
+    """State and results of a resource that has not failed."""
     name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
     status = resource.get("status", {})
     results = [f"  {label}: {_resolve(uri, runs)}" for label, uri in _find_results(status)]
     dropped = (status.get("progress") or {}).get("dropped") or []
     if dropped:
-        results.append("  left out: " + ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped))
+        results.append("  dropped: " + ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped))
     wait = "" if status.get("state") == "Complete" else _find_message(status, "Complete")
     return "\n".join([f"{name} is {status.get('state', 'Pending')}" + (f": {wait}" if wait else ""), *results])
 
 
-def describe_failure(resource: Resource, runs: RunsFolder) -> str:
-    """Why it failed, or what it waits for in vain, the end of the log, and how to go on."""
+def describe_failure(resource: Manifest, runs: RunsFolder) -> str:
+    """Why a resource failed or cannot continue, the end of its log, and what to do."""
     kind, name = resource["kind"].lower(), resource["metadata"]["name"]
     status = resource.get("status", {})
     if status.get("state") != "Failed":
-        return f"{kind}/{name} cannot go on: {_find_message(status, 'Complete')}"
+        return f"{kind}/{name} cannot continue: {_find_message(status, 'Complete')}"
     lines = [f"{kind}/{name} failed: {_find_message(status, 'Failed')}"]
     if "HF_TOKEN" in lines[0]:
-        lines.append("  without a cluster, Secrets are taken from your environment: export HF_TOKEN=hf_...")
+        lines.append("  without a cluster, Secrets come from your environment: export HF_TOKEN=hf_...")
     log = find_log(status, runs)
     if log is not None:
         lines += [f"  log: {log}", *(f"  | {line}" for line in read_tail(log))]
     lines.append(
-        f"  a failed resource stays failed; after mending the cause: deepsynth delete {kind} {name}, then again"
+        f"  a failed resource is not retried; fix the cause, run `deepsynth delete {kind} {name}`, then start it again"
     )
     return "\n".join(lines)
 
 
 def find_log(status: Mapping[str, Any], runs: RunsFolder) -> Path | None:
-    """The log of the pod that failed last: of the failed shard, where status names one."""
+    """The log of the pod that failed last; if status names a failed shard, of that shard."""
     jobs = [item.get("job") or item.get("name") for item in status.get("attempts") or status.get("jobs") or []]
     if not jobs:
         return None
@@ -53,7 +52,7 @@ def find_log(status: Mapping[str, Any], runs: RunsFolder) -> Path | None:
 
 
 def read_tail(log: Path) -> list[str]:
-    """The last lines of a log."""
+    """The last lines of a log file."""
     return log.read_bytes()[-_TAIL_BYTES:].decode(errors="replace").splitlines()[-_TAIL_LINES:]
 
 

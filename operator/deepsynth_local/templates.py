@@ -1,7 +1,7 @@
-"""`deepsynth template` and `deepsynth datasets`: resources for the common cases, to run as they are or to edit.
+"""`deepsynth template` and `deepsynth datasets`: resources for common cases, to run as they are or to edit.
 
-With HF_USERNAME set, datasets are on the Hub as hf://datasets/HF_USERNAME/deepsynth-NAME-images; else they are on the
-volume `datasets`, which is a folder for `deepsynth local` and a claim in a cluster.
+With HF_USERNAME set, datasets go to the Hub as hf://datasets/HF_USERNAME/deepsynth-NAME-images. Without it they go to
+pvc://datasets/: a folder for `deepsynth local`, a PersistentVolumeClaim in a cluster.
 """
 
 from collections.abc import Mapping, Sequence
@@ -14,31 +14,30 @@ from deepsynth_api.kinds import API_VERSION
 from deepsynth_api.presets import PRESETS
 from deepsynth_api.v1alpha1.dataset_generation import PresetName
 from deepsynth_local.columns import format_table
+from deepsynth_operator.core.observed import Manifest
 
 DEFAULT_MODEL: Final = "hf://deepseek-community/DeepSeek-OCR-2"
 USERNAME_VARIABLE: Final = "HF_USERNAME"
 
-Resource = dict[str, Any]
 
-
-def build_generation(preset: str, max_rows: int | None, environment: Mapping[str, str]) -> Resource:
-    """A DatasetGeneration of a preset, of the first `max_rows` rows of each split.
+def build_generation(preset: str, max_rows: int | None, environment: Mapping[str, str]) -> dict[str, Any]:
+    """A DatasetGeneration from a preset. max_rows: use only the first rows of each split; None: all.
 
     Raises ConfigurationError for an unknown preset.
     """
     name = _check_preset(preset)
     if max_rows is None:
-        what: Resource = {"preset": name}
+        data: dict[str, Any] = {"preset": name}
     else:
         source = PRESETS[name].model_dump(mode="json", by_alias=True, exclude_defaults=True)
-        what = {"source": {**source, "maxRowsPerSplit": max_rows}}
-    return _build("DatasetGeneration", _name(name), {**what, "output": {"uri": _find_output(name, environment)}})
+        data = {"source": {**source, "maxRowsPerSplit": max_rows}}
+    return _build("DatasetGeneration", _name(name), {**data, "output": {"uri": _find_output(name, environment)}})
 
 
-def build_run(presets: Sequence[str], model: str, gpus: int, environment: Mapping[str, str]) -> Resource:
-    """A TrainingRun on the datasets of these presets. Raises ConfigurationError for an unknown or repeated preset."""
+def build_run(presets: Sequence[str], model: str, gpus: int, environment: Mapping[str, str]) -> dict[str, Any]:
+    """A TrainingRun on datasets from these presets. Raises ConfigurationError for an unknown or repeated preset."""
     if len(set(presets)) != len(presets):
-        raise ConfigurationError(f"{' '.join(presets)}: name each dataset once")
+        raise ConfigurationError(f"{' '.join(presets)}: every preset must be named only once")
     name = "-".join(["read", *map(_name, presets)])
     resources = {"resourcesPerNode": {"limits": {"nvidia.com/gpu": gpus}}} if gpus else {}
     spec = {
@@ -50,7 +49,7 @@ def build_run(presets: Sequence[str], model: str, gpus: int, environment: Mappin
     return _build("TrainingRun", name, spec)
 
 
-def format_resource(resource: Resource) -> str:
+def format_resource(resource: Manifest) -> str:
     return yaml.safe_dump(resource, sort_keys=False, allow_unicode=True, width=120)
 
 
@@ -68,11 +67,11 @@ def _check_preset(preset: str) -> PresetName:
         if preset == name:
             known: PresetName = name
             return known
-    raise ConfigurationError(f"{preset}: is no preset; choose from {', '.join(PRESETS)}")
+    raise ConfigurationError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
 
 
 def _name(preset: str) -> str:
-    """Names of resources have no underscores."""
+    """The preset as a name of a resource, which must not contain underscores."""
     return preset.replace("_", "-")
 
 
@@ -81,12 +80,12 @@ def _find_output(preset: str, environment: Mapping[str, str]) -> str:
     return f"hf://datasets/{user}/deepsynth-{preset}-images" if user else f"pvc://datasets/{_name(preset)}"
 
 
-def _build_dataset(preset: str, environment: Mapping[str, str]) -> Resource:
-    """On the Hub it may have been made elsewhere; on a volume it was made by a resource of this name."""
+def _build_dataset(preset: str, environment: Mapping[str, str]) -> dict[str, Any]:
+    """On the Hub the dataset may come from elsewhere, so by URI; on a volume it comes from a DatasetGeneration."""
     if environment.get(USERNAME_VARIABLE):
         return {"name": _name(preset), "uri": _find_output(preset, environment)}
     return {"name": _name(preset), "datasetGenerationRef": {"name": _name(preset)}}
 
 
-def _build(kind: str, name: str, spec: Resource) -> Resource:
+def _build(kind: str, name: str, spec: dict[str, Any]) -> dict[str, Any]:
     return {"apiVersion": API_VERSION, "kind": kind, "metadata": {"name": name}, "spec": spec}

@@ -11,6 +11,7 @@ from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.errors import Conflict
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import Settings
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
@@ -106,6 +107,6 @@ class Controller:
         self._changes += 1
 
 
-def _is_finished(job: dict[str, Any]) -> bool:
+def _is_finished(job: Manifest) -> bool:
     conditions = job.get("status", {}).get("conditions", [])
     return any(item["type"] in {"Complete", "Failed"} and item["status"] == "True" for item in conditions)

@@ -1,7 +1,10 @@
-"""What the API server does with a resource before it stores it. The CRD is the only truth.
+"""What the API server does with a resource before it stores it, from the same CRD.
 
-Order as there: kind and name, nulls and defaults, unknown fields (kubectl's strict validation), the schema, the CEL
-rules (only when the schema holds), and on an update the rules about oldSelf.
+The order is the API server's: kind and apiVersion, unknown fields (kubectl's strict validation), nulls and defaults,
+the schema, and only if all of these hold the CEL rules, with those about oldSelf on an update.
+
+    TrainingRun "read-xsum" is invalid:
+      run.yaml:8: spec.numNodes: Invalid value: "many": must be of type integer; write it without quotes
 """
 
 import functools
@@ -13,7 +16,7 @@ from deepsynth_api.crd.schema import build_schema
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import API_VERSION, KINDS
 from deepsynth_local.admission.cel_rules import find_broken_rules
-from deepsynth_local.admission.manifest_file import FieldPath, Manifest
+from deepsynth_local.admission.manifest_file import FieldPath, ParsedManifest
 from deepsynth_local.admission.schema_check import find_schema_errors, format_value
 from deepsynth_local.admission.structural import Schema, apply_defaults, find_unknown_fields, suggest_field
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE
@@ -38,29 +41,29 @@ _METADATA: Final[Schema] = {
 }
 
 
-def admit(manifest: Manifest, old: Mapping[str, Any] | None = None) -> dict[str, Any]:
-    """The resource as it is stored: defaults applied, status and what only the server sets left out.
+def admit(parsed: ParsedManifest, old: Mapping[str, Any] | None = None) -> dict[str, Any]:
+    """The resource as it is stored: with defaults, without status and without fields that only the server sets.
 
     old: the stored resource of the same name, for the rules about changes.
     Raises ConfigurationError that lists every problem with its line.
     """
-    value = manifest.value
-    _check_kind(manifest)
+    value = parsed.value
+    _check_kind(parsed)
     schema = load_schema(value["kind"])
     problems = list(_find_problems(value, schema))
     if problems:
-        raise ConfigurationError(_describe(manifest, problems))
+        raise ConfigurationError(_describe(parsed, problems))
     stored = _build_stored(value, schema)
     before = {**old, "metadata": {}} if old is not None else None
     after = {**stored, **({"status": old["status"]} if old is not None and "status" in old else {})}
     if broken := list(find_broken_rules(after, before, schema)):
-        raise ConfigurationError(_describe(manifest, [_explain_rule(after, *rule) for rule in broken]))
+        raise ConfigurationError(_describe(parsed, [_explain_rule(after, *rule) for rule in broken]))
     return stored
 
 
 @functools.cache
 def load_schema(kind: str) -> Schema:
-    """The structural schema of a kind, with the part of metadata that a person may write."""
+    """The structural schema of a kind, with the metadata that a user may write."""
     schema = build_schema(kind)
     return {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
 
@@ -74,26 +77,26 @@ def format_path(path: FieldPath) -> str:
     return text
 
 
-def _check_kind(manifest: Manifest) -> None:
-    kind, version = manifest.value.get("kind"), manifest.value.get("apiVersion")
+def _check_kind(parsed: ParsedManifest) -> None:
+    kind, version = parsed.value.get("kind"), parsed.value.get("apiVersion")
     if kind in KINDS and version == API_VERSION:
         return
     path: FieldPath = ("kind",) if version == API_VERSION else ("apiVersion",)
     raise ConfigurationError(
-        f"{manifest.file}:{manifest.find_line(path)}: no matches for kind {format_value(kind)} in version "
+        f"{parsed.file}:{parsed.find_line(path)}: no matches for kind {format_value(kind)} in version "
         f"{format_value(version)}; write apiVersion: {API_VERSION} and kind: {' or '.join(KINDS)}"
     )
 
 
 def _find_problems(value: dict[str, Any], schema: Schema) -> Iterator[Problem]:
     written = {key: child for key, child in value.items() if key != "status"}
-    for path, beside in find_unknown_fields(written, schema):
-        suggestion = suggest_field(path, beside, schema)
+    for path, parent in find_unknown_fields(written, schema):
+        suggestion = suggest_field(path, parent, schema)
         yield path, "unknown field" + (f"; did you mean {suggestion}?" if suggestion else "")
     yield from find_schema_errors(apply_defaults(written, schema), schema)
     name = (value.get("metadata") or {}).get("name") if isinstance(value.get("metadata"), dict) else None
     if isinstance(name, str) and name and not _NAME.fullmatch(name):
-        rule = "use lower case letters, digits, '-' and '.', with a letter or digit at both ends"
+        rule = "must consist of lower case letters, digits, '-' and '.', and start and end with a letter or digit"
         yield ("metadata", "name"), f"Invalid value: {format_value(name)}: {rule}"
 
 
@@ -117,10 +120,10 @@ def _explain_rule(value: Mapping[str, Any], path: FieldPath, message: str) -> Pr
     return path, f"Invalid value: {shown}: {message}"
 
 
-def _describe(manifest: Manifest, problems: list[Problem]) -> str:
-    value = manifest.value
+def _describe(parsed: ParsedManifest, problems: list[Problem]) -> str:
+    value = parsed.value
     metadata = value.get("metadata")
     name = metadata.get("name", "") if isinstance(metadata, dict) else ""
-    numbered = sorted((manifest.find_line(path), f"{format_path(path)}: {text}") for path, text in problems)
-    lines = [f"  {manifest.file}:{line}: {text}" for line, text in dict.fromkeys(numbered)]
+    numbered = sorted((parsed.find_line(path), f"{format_path(path)}: {text}") for path, text in problems)
+    lines = [f"  {parsed.file}:{line}: {text}" for line, text in dict.fromkeys(numbered)]
     return "\n".join((f'{value["kind"]} "{name}" is invalid:', *lines))

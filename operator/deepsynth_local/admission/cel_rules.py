@@ -1,4 +1,7 @@
-"""Evaluate a CRD's x-kubernetes-validations, as the API server does on create and update."""
+"""Evaluate the CEL rules of a CRD (x-kubernetes-validations), as the API server does on create and update.
+
+CEL itself is a library; the functions of Kubernetes that the rules use (quantity, isQuantity, ...) are here.
+"""
 
 import functools
 from collections.abc import Iterator
@@ -15,7 +18,7 @@ from deepsynth_operator.core.quantity import parse_quantity
 
 
 def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()) -> Iterator[tuple[FieldPath, str]]:
-    """Path and message of every rule that `value` breaks. `old` is None on create: no transition rule applies."""
+    """Path and message of every rule that `value` breaks. `old` is None on create: rules about oldSelf are skipped."""
     for rule in schema.get("x-kubernetes-validations", []):
         transition = "oldSelf" in rule["rule"]
         if (old is not None or not transition) and not _holds(rule["rule"], value, old if transition else None):
@@ -31,7 +34,7 @@ def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()
 
 
 def _holds(rule: str, value: Any, old: Any) -> bool:
-    """False when the rule is broken, and when it cannot be evaluated: the API server refuses both."""
+    """False also when the rule cannot be evaluated: the API server rejects the resource in both cases."""
     context = {"self": json_to_cel(value)}
     if old is not None:
         context["oldSelf"] = json_to_cel(old)

@@ -1,33 +1,33 @@
-"""What only this machine can say about resources before they run: references, GPUs, disk."""
+"""Checks that only this machine can make before anything runs: references, GPUs, free disk space."""
 
 import shutil
 from collections.abc import Iterable, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.controller.references import find_references
+from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.manifests.train_job import count_gpus_per_node
-from deepsynth_simulator.object_store import ObjectKey
 
-Resource = Mapping[str, Any]
-LEAST_FREE_BYTES: Final = 1_000_000_000
+MIN_FREE_BYTES: Final = 1_000_000_000
 _DEVICES: Final = Path("/proc/driver/nvidia/gpus")
 
 
-def check_references(resources: Iterable[Resource], known: Mapping[ObjectKey, Resource]) -> None:
-    """Raise ConfigurationError when a resource would wait for ever: no file and no earlier run has what it names."""
+def check_references(resources: Iterable[Manifest], known: Mapping[ResourceKey, Manifest]) -> None:
+    """Raise ConfigurationError for a reference to nothing: in a cluster such a resource would wait indefinitely."""
     for resource in resources:
-        for field, (kind, namespace, name) in find_references(resource):
-            if (kind, namespace, name) not in known:
+        for field, key in find_references(resource):
+            if key not in known:
                 raise ConfigurationError(
-                    f'{resource["kind"]} "{resource["metadata"]["name"]}": {field}: there is no {kind} "{name}" in '
-                    "these files or in the runs folder; add its file with -f"
+                    f'{resource["kind"]} "{resource["metadata"]["name"]}": {field}: {key.kind} "{key.name}" not found '
+                    "in these files or in the runs folder; add its file with -f"
                 )
 
 
-def check_gpus(resource: Resource, available: int) -> None:
+def check_gpus(resource: Manifest, available: int) -> None:
     """Raise ConfigurationError when a TrainingRun asks for more GPUs than this machine has."""
     if resource["kind"] != "TrainingRun":
         return
@@ -35,22 +35,22 @@ def check_gpus(resource: Resource, available: int) -> None:
     wanted = count_gpus_per_node(run) * run.spec.num_nodes
     if wanted > available:
         raise ConfigurationError(
-            f'TrainingRun "{run.metadata.name}": spec.resourcesPerNode.limits[nvidia.com/gpu]: {wanted} GPUs are '
-            f"asked for over all nodes, this machine has {available}; lower numNodes or the limit, or remove the limit "
-            "to train on the CPU"
+            f'TrainingRun "{run.metadata.name}": spec.resourcesPerNode.limits[nvidia.com/gpu]: all nodes together ask '
+            f"for {wanted} GPUs, but this machine has {available}; lower numNodes or the limit, or remove the limit to "
+            "train on the CPU"
         )
 
 
 def count_gpus() -> int:
-    """NVIDIA GPUs of this machine, as the driver shows them."""
+    """Number of NVIDIA GPUs that the driver shows."""
     return len(list(_DEVICES.iterdir())) if _DEVICES.is_dir() else 0
 
 
-def check_disk(folder: Path) -> None:
-    """Raise ConfigurationError when there is too little room to begin."""
+def check_disk(folder: Path, needed: int = MIN_FREE_BYTES) -> None:
+    """Raise ConfigurationError when fewer than `needed` bytes are free."""
     free = shutil.disk_usage(folder).free
-    if free < LEAST_FREE_BYTES:
+    if free < needed:
         raise ConfigurationError(
-            f"{folder}: {free / 1e6:.0f} MB are free, at least {LEAST_FREE_BYTES / 1e6:.0f} MB are needed; "
+            f"{folder}: at least {needed / 1e6:.0f} MB must be free, found {free / 1e6:.0f} MB; "
             "free some space or choose another folder with --runs"
         )

@@ -1,4 +1,4 @@
-"""Read resource files exactly as kubectl does, and remember on which line each field stands.
+"""Read resource files exactly as kubectl does, and remember the line of each field for error messages.
 
 kubectl reads YAML with go-yaml v2, which resolves plain scalars differently from PyYAML: `1e-4` is a number there and
 a string here, `2024-01-01` is a string there and a date here, `1:30` is a string there and 90 here.
@@ -17,7 +17,7 @@ import yaml
 from deepsynth_api.errors import ConfigurationError
 
 FieldPath = tuple[str | int, ...]
-"""Way to a field: ("spec", "datasets", 0, "name")."""
+"""Path of a field: ("spec", "datasets", 0, "name")."""
 
 STANDARD_INPUT: Final = "-"
 _PLAIN: Final = "plain"
@@ -34,22 +34,22 @@ _WORDS: Final[dict[str, Any]] = {
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """One resource as it was written. lines: 1-based line of every field."""
+class ParsedManifest:
+    """One resource of a file as it was written, not checked yet. lines: the line of every field, counted from 1."""
 
     value: dict[str, Any]
     file: str
     lines: Mapping[FieldPath, int] = field(default_factory=dict)
 
     def find_line(self, path: FieldPath) -> int:
-        """The line of the field, or of the nearest field above it that was written."""
+        """The line of the field or, if it was not written, of the nearest one above it."""
         while path and path not in self.lines:
             path = path[:-1]
         return self.lines.get(path, 1)
 
 
 class _Loader(yaml.SafeLoader):
-    """Composes nodes only; plain scalars keep a tag of their own, so that `resolve_scalar` can judge them."""
+    """Composes nodes only. Plain scalars get the tag "plain", so that `resolve_scalar` can interpret them."""
 
     yaml_implicit_resolvers: dict[str, list[tuple[str, re.Pattern[str]]]] = {}  # noqa: RUF012 - PyYAML's name for it
 
@@ -57,15 +57,15 @@ class _Loader(yaml.SafeLoader):
 _Loader.add_implicit_resolver(_PLAIN, re.compile(r".*", re.DOTALL), None)
 
 
-def read_manifests(file: str) -> list[Manifest]:
-    """Every resource in a file ("-": standard input); empty documents are skipped, a List is taken apart.
+def read_manifests(file: str) -> list[ParsedManifest]:
+    """Every resource in a file ("-": standard input). Empty documents are skipped; a List gives its items.
 
-    Raises ConfigurationError, naming file and line, when the file cannot be read or is no YAML.
+    Raises ConfigurationError with file and line when the file cannot be read or is not valid YAML.
     """
     return parse_manifests(_read_text(file), "standard input" if file == STANDARD_INPUT else file)
 
 
-def parse_manifests(text: str, file: str) -> list[Manifest]:
+def parse_manifests(text: str, file: str) -> list[ParsedManifest]:
     """The resources in `text`; `file` is the name shown in errors. Raises ConfigurationError."""
     try:
         nodes = [node for node in yaml.compose_all(text, Loader=_Loader) if node is not None]
@@ -75,7 +75,7 @@ def parse_manifests(text: str, file: str) -> list[Manifest]:
         raise ConfigurationError(f"{where}: not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{file}: not valid YAML: {error}") from error
-    return [manifest for node in nodes for manifest in _take_apart(_build(node, file), file, node.start_mark.line + 1)]
+    return [manifest for node in nodes for manifest in _split_list(_build(node, file), file, node.start_mark.line + 1)]
 
 
 def resolve_scalar(text: str) -> Any:
@@ -100,26 +100,26 @@ def _read_text(file: str) -> str:
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise ConfigurationError(f"{file}: is not UTF-8 text; write the resource as YAML") from error
+        raise ConfigurationError(f"{file}: must be UTF-8 text; write the resource as YAML") from error
 
 
-def _take_apart(built: "_Built", file: str, line: int) -> Iterator[Manifest]:
+def _split_list(built: "_Built", file: str, line: int) -> Iterator[ParsedManifest]:
     if built.value is None:
         return
     if not isinstance(built.value, dict):
-        raise ConfigurationError(f"{file}:{line}: a resource is a mapping that begins with apiVersion and kind")
+        raise ConfigurationError(f"{file}:{line}: a resource must be a mapping with apiVersion and kind")
     items = built.value.get("items")
     if built.value.get("kind") != "List" or not isinstance(items, list):
-        yield Manifest(built.value, file, built.lines)
+        yield ParsedManifest(built.value, file, built.lines)
         return
     for index, item in enumerate(items):
         lines = {path[2:]: at for path, at in built.lines.items() if path[:2] == ("items", index)}
-        yield from _take_apart(_Built(file, item, lines), file, lines.get((), line))
+        yield from _split_list(_Built(file, item, lines), file, lines.get((), line))
 
 
 @dataclass
 class _Built:
-    """A document under construction."""
+    """A document that is being converted."""
 
     file: str
     value: Any = None
@@ -135,7 +135,7 @@ def _build(node: yaml.Node, file: str) -> _Built:
 def _convert(node: yaml.Node, path: FieldPath, built: _Built, above: tuple[yaml.Node, ...]) -> Any:
     built.lines[path] = built.lines.get(path, node.start_mark.line + 1)
     if node in above:
-        raise ConfigurationError(f"{built.file}:{node.start_mark.line + 1}: an anchor contains itself")
+        raise ConfigurationError(f"{built.file}:{node.start_mark.line + 1}: an anchor must not contain itself")
     inside = (*above, node)
     if isinstance(node, yaml.ScalarNode):
         return _convert_scalar(node, built.file)
@@ -151,7 +151,7 @@ def _convert_scalar(node: yaml.ScalarNode, file: str) -> Any:
         return None
     if node.tag == "tag:yaml.org,2002:str":
         return node.value
-    raise ConfigurationError(f"{file}:{node.start_mark.line + 1}: the tag {node.tag} has no meaning in a resource")
+    raise ConfigurationError(f"{file}:{node.start_mark.line + 1}: unknown tag {node.tag}; remove it")
 
 
 def _convert_mapping(node: yaml.Node, path: FieldPath, built: _Built, above: tuple[yaml.Node, ...]) -> dict[str, Any]:
@@ -164,16 +164,16 @@ def _convert_mapping(node: yaml.Node, path: FieldPath, built: _Built, above: tup
             merged = {**_convert_merge(value_node, path, built, above), **merged}
             continue
         if key in own:
-            raise ConfigurationError(f'{built.file}:{line}: key "{key}" already set in map; remove one of the two')
+            raise ConfigurationError(f'{built.file}:{line}: key "{key}" already set in map; remove one of them')
         built.lines[*path, key] = line
         own[key] = _convert(value_node, (*path, key), built, above)
     return {**merged, **own}
 
 
 def _convert_key(node: yaml.Node, file: str) -> str:
-    """Kubernetes knows only strings as keys: 1 becomes "1", true becomes "true"."""
+    """JSON has only strings as keys: 1 becomes "1", true becomes "true"."""
     if not isinstance(node, yaml.ScalarNode):
-        raise ConfigurationError(f"{file}:{node.start_mark.line + 1}: a key must be a plain word")
+        raise ConfigurationError(f"{file}:{node.start_mark.line + 1}: a key must be a string")
     value = _convert_scalar(node, file)
     return str(value).lower() if isinstance(value, bool) else str(value)
 
@@ -185,6 +185,6 @@ def _convert_merge(node: yaml.Node, path: FieldPath, built: _Built, above: tuple
     for source in sources:
         value = _convert(source, path, built, above)
         if not isinstance(value, dict):
-            raise ConfigurationError(f"{built.file}:{source.start_mark.line + 1}: << takes a mapping")
+            raise ConfigurationError(f"{built.file}:{source.start_mark.line + 1}: the value of << must be a mapping")
         merged = {**value, **merged}
     return merged

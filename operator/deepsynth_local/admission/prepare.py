@@ -1,76 +1,87 @@
-"""Decide what one command runs: the resources of its files as admitted, and those of earlier runs they need."""
+"""Decide what one command runs: the resources of its files, admitted, and those of earlier runs they need."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.local_checks import Resource, check_gpus, check_references
-from deepsynth_local.admission.manifest_file import Manifest
-from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore
+from deepsynth_local.admission.local_checks import check_gpus, check_references
+from deepsynth_local.admission.manifest_file import ParsedManifest
+from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore, get_key
 from deepsynth_operator.controller.references import find_references
-from deepsynth_simulator.object_store import ObjectKey, key_of
+from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
 
 
 @dataclass(frozen=True)
-class Plan:
-    """applied: resources of the files, as stored. earlier: all resources of the runs folder, with their status.
+class AdmittedResources:
+    """What one command works on.
 
-    active: keys of what is to run: the applied ones and, whatever file they came from, those they wait for.
+    applied: the resources of its files, as the API server would store them.
+    earlier: all resources of the runs folder, with their status.
+    active: what is to run: the applied resources, each after those it refers to (which may be earlier ones).
     """
 
-    applied: Mapping[ObjectKey, Resource]
-    earlier: Mapping[ObjectKey, Resource]
-    active: tuple[ObjectKey, ...]
+    applied: Mapping[ResourceKey, Manifest]
+    earlier: Mapping[ResourceKey, Manifest]
+    active: tuple[ResourceKey, ...]
 
 
-def prepare(manifests: Iterable[Manifest], store: ResourceStore, gpus: int) -> Plan:
-    """Admit the manifests against what the store holds.
+def prepare(parsed: Iterable[ParsedManifest], store: ResourceStore, gpus: int) -> AdmittedResources:
+    """Admit what the files contain against what the store has.
 
-    Raises ConfigurationError that tells all problems of all resources at once.
+    Raises ConfigurationError that lists the problems of all resources.
     """
-    earlier = {key_of(resource): resource for resource in store.list_all()}
-    applied: dict[ObjectKey, Resource] = {}
+    earlier = {get_key(resource): resource for resource in store.list_all()}
+    applied: dict[ResourceKey, Manifest] = {}
     problems: list[str] = []
-    for manifest in manifests:
+    for item in parsed:
         try:
-            key, resource = _admit(manifest, earlier)
+            resource = _admit(item, earlier)
             check_gpus(resource, gpus)
         except ConfigurationError as error:
             problems.append(error.message)
             continue
+        key = get_key(resource)
         if key in applied:
-            problems.append(f'{manifest.file}: {key.kind} "{key.name}" is in these files twice; remove one')
+            problems.append(f'{item.file}: {key.kind} "{key.name}" appears twice in these files; remove one')
         applied[key] = resource
     if problems:
         raise ConfigurationError("\n".join(problems))
     known = {**earlier, **applied}
     active = _collect_active(applied, known)
     check_references([known[key] for key in active], known)
-    return Plan(applied, earlier, tuple(active))
+    return AdmittedResources(applied, earlier, tuple(active))
 
 
-def _admit(manifest: Manifest, earlier: Mapping[ObjectKey, Resource]) -> tuple[ObjectKey, Resource]:
+def _admit(parsed: ParsedManifest, earlier: Mapping[ResourceKey, Manifest]) -> Manifest:
     """The resource as stored, checked against the earlier one of its name."""
-    kind, metadata = manifest.value.get("kind"), manifest.value.get("metadata")
-    name = metadata.get("name") if isinstance(metadata, dict) else None
-    namespace = (metadata.get("namespace") if isinstance(metadata, dict) else None) or DEFAULT_NAMESPACE
-    old = earlier.get(ObjectKey(str(kind), str(namespace), str(name)))
+    old = _find_earlier(parsed.value, earlier)
     try:
-        resource = admit(manifest, old)
+        return admit(parsed, old)
     except ConfigurationError as error:
         if old is None:
             raise
-        remedy = f"or start over under this name: deepsynth delete {str(kind).lower()} {name}"
+        key = get_key(old)
+        remedy = f"or start over under this name: deepsynth delete {key.kind.lower()} {key.name}"
         raise ConfigurationError(f"{error.message}\n  {remedy}") from error
-    return key_of(resource), resource
 
 
-def _collect_active(applied: Mapping[ObjectKey, Resource], known: Mapping[ObjectKey, Resource]) -> dict[ObjectKey, None]:
-    """The applied resources after those they refer to."""
-    active: dict[ObjectKey, None] = {}
+def _find_earlier(value: Manifest, earlier: Mapping[ResourceKey, Manifest]) -> Manifest | None:
+    """The earlier resource of the same kind and name, where `value` has them: it is not checked yet."""
+    found = value.get("metadata")
+    metadata = found if isinstance(found, dict) else {}
+    wanted = (value.get("kind"), metadata.get("namespace") or DEFAULT_NAMESPACE, metadata.get("name"))
+    return next((resource for key, resource in earlier.items() if key == wanted), None)
 
-    def add(key: ObjectKey) -> None:
+
+def _collect_active(
+    applied: Mapping[ResourceKey, Manifest], known: Mapping[ResourceKey, Manifest]
+) -> dict[ResourceKey, None]:
+    """The applied resources after those they refer to; in order, without duplicates."""
+    active: dict[ResourceKey, None] = {}
+
+    def add(key: ResourceKey) -> None:
         if key not in known or key in active:
             return
         for _, reference in find_references(known[key]):

@@ -1,4 +1,4 @@
-"""Check a resource against its structural schema, in the words of the API server, with the remedy added."""
+"""Check a resource against its structural schema: the API server's messages, with the remedy added."""
 
 import difflib
 import json
@@ -20,14 +20,14 @@ def find_schema_errors(value: Any, schema: Schema) -> Iterator[tuple[FieldPath, 
 
 
 def format_value(value: Any) -> str:
-    """As the API server shows it: scalars as JSON, the rest by its kind."""
+    """As the API server shows it: scalars as JSON, others by their type."""
     if isinstance(value, dict | list):
         return '"object"' if isinstance(value, dict) else '"array"'
     return json.dumps(value, ensure_ascii=False)
 
 
 def _translate(schema: Schema) -> Schema:
-    """The same schema for jsonschema: Kubernetes' own words spelled out, `$` as RE2 means it."""
+    """The schema for jsonschema: Kubernetes' extensions translated, and `$` only at the very end, as in RE2."""
     node = {key: value for key, value in schema.items() if not key.startswith("x-kubernetes-")}
     if schema.get("x-kubernetes-int-or-string"):
         node["type"] = ["integer", "string"]
@@ -59,9 +59,13 @@ def _explain(error: ValidationError) -> str:
         case "required":
             return "Required value"
         case "type":
-            return f"Invalid value: {shown}: must be of type {_name_type(limit)}{_mend_type(error.instance, limit)}"
+            return (
+                f"Invalid value: {shown}: must be of type {_name_type(limit)}{_suggest_quotes(error.instance, limit)}"
+            )
         case "enum":
-            return f"Unsupported value: {shown}: supported values: {_list(limit)}{_mend_enum(error.instance, limit)}"
+            return (
+                f"Unsupported value: {shown}: supported values: {_list(limit)}{_suggest_value(error.instance, limit)}"
+            )
         case "pattern":
             return f"Invalid value: {shown}: {_describe_pattern(error)}"
         case "minimum":
@@ -84,7 +88,7 @@ def _name_type(kind: str | list[str]) -> str:
     return kind if isinstance(kind, str) else " or ".join(kind)
 
 
-def _mend_type(value: Any, kind: str | list[str]) -> str:
+def _suggest_quotes(value: Any, kind: str | list[str]) -> str:
     if kind == "string" and isinstance(value, bool | int | float):
         text = json.dumps(value)
         return f'; write it in quotes: "{text}"'
@@ -93,7 +97,7 @@ def _mend_type(value: Any, kind: str | list[str]) -> str:
     return ""
 
 
-def _mend_enum(value: Any, allowed: list[str]) -> str:
+def _suggest_value(value: Any, allowed: list[str]) -> str:
     close = difflib.get_close_matches(str(value), allowed, n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
@@ -103,14 +107,14 @@ def _list(values: list[str]) -> str:
 
 
 def _describe_pattern(error: ValidationError) -> str:
-    """The field's own description says it better than the pattern does."""
+    """The pattern, and the field's description, which explains it."""
     description = error.schema.get("description", "") if isinstance(error.schema, dict) else ""
     pattern = str(error.validator_value).replace(r"\Z", "$")
     return f"does not match {pattern}" + (f" ({description.rstrip('.')})" if description else "")
 
 
 def _find_duplicates(value: Any, schema: Schema, path: FieldPath) -> Iterator[tuple[FieldPath, str]]:
-    """Items of a list-map that share their keys, equal items of a set."""
+    """Items of a list-map with the same keys, and equal items of a set."""
     if isinstance(value, dict):
         for key, child in schema.get("properties", {}).items():
             if key in value:
@@ -128,7 +132,7 @@ def _find_duplicates(value: Any, schema: Schema, path: FieldPath) -> Iterator[tu
 
 
 def _identify(item: Any, schema: Schema) -> str | None:
-    """What must not be there twice; None where everything may."""
+    """What must be unique in this list; None where anything may repeat."""
     kind = schema.get("x-kubernetes-list-type")
     if kind == "map" and isinstance(item, dict):
         return json.dumps({name: item.get(name) for name in schema["x-kubernetes-list-map-keys"]})

@@ -1,4 +1,4 @@
-"""What the API server does to a resource because of its structural schema: drop nulls, fill defaults, know fields."""
+"""What the API server does with a structural schema: drop nulls, fill in defaults, find unknown fields."""
 
 import copy
 import difflib
@@ -12,7 +12,7 @@ PRESERVE = "x-kubernetes-preserve-unknown-fields"
 
 
 def apply_defaults(value: Any, schema: Schema) -> Any:
-    """`value` without nulls and with the schema's defaults, at every depth. Nothing is changed in place."""
+    """`value` without nulls and with the schema's defaults, at every depth. Returns a copy."""
     if isinstance(value, dict) and not schema.get(PRESERVE):
         return _default_object(value, schema)
     if isinstance(value, list) and "items" in schema:
@@ -36,7 +36,7 @@ def _default_object(value: dict[str, Any], schema: Schema) -> dict[str, Any]:
 
 
 def find_unknown_fields(value: Any, schema: Schema, path: FieldPath = ()) -> Iterator[tuple[FieldPath, Schema]]:
-    """Fields the schema does not have, each with the schema of the object it stands in."""
+    """Fields the schema does not have, each with the schema of the object that contains it."""
     if isinstance(value, list) and "items" in schema:
         for index, item in enumerate(value):
             yield from find_unknown_fields(item, schema["items"], (*path, index))
@@ -53,10 +53,12 @@ def find_unknown_fields(value: Any, schema: Schema, path: FieldPath = ()) -> Ite
             yield (*path, key), schema
 
 
-def suggest_field(path: FieldPath, beside: Schema, root: Schema) -> str | None:
-    """What the writer of an unknown field may have meant: a sibling of a like name, or its highest places elsewhere."""
+def suggest_field(path: FieldPath, parent: Schema, root: Schema) -> str | None:
+    """What an unknown field may have been meant to be: a field with a similar name in the same object, or one with this
+    name elsewhere, as far up as possible: learningRate -> spec.optimizer.learningRate.
+    """
     name = _normalise(str(path[-1]))
-    siblings: dict[str, str] = {_normalise(key): key for key in beside.get("properties", {})}
+    siblings: dict[str, str] = {_normalise(key): key for key in parent.get("properties", {})}
     if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
         return siblings[close[0]]
     places = [place for key, place in _list_fields(root) if _normalise(key) == name]
@@ -69,7 +71,7 @@ def _normalise(name: str) -> str:
 
 
 def _list_fields(schema: Schema, above: str = "") -> Iterator[tuple[str, str]]:
-    """Name and place of every field of the spec, the shallow ones first."""
+    """Name and path of every field, outer ones first."""
     properties: dict[str, Schema] = schema.get("properties", {})
     for key in properties:
         yield key, f"{above}{key}"

@@ -1,1 +1,6 @@
-"""Pods as local processes: from a container's manifest to a command, its exit code, and leftover processes."""
+"""Pods as local processes: what a container runtime does in a cluster.
+
+container.py translates a container into a command, process_runner.py starts and stops it (the simulator's PodRunner),
+leftovers.py finds what a killed command left behind. When a pod starts and whether its exit is a failure is decided by
+the simulator.
+"""

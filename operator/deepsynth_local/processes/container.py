@@ -1,7 +1,12 @@
-"""Translate a pod's container into a local command: paths, environment and files. Pure but for the files it writes.
+"""Translate a pod's container into a local command: arguments, environment and files.
 
-A container path below a mount becomes a path in the runs folder, in arguments and environment alike. Variables that
-point into the pod's own /tmp (HOME and caches) are left out: on a laptop a person's own caches serve better.
+In arguments and environment, paths inside a mount become paths in the runs folder:
+
+    /etc/deepsynth/workload.json   ->  deepsynth-runs/pods/POD/volumes/workload/workload.json
+    /mnt/volumes/CLAIM/pages       ->  deepsynth-runs/volumes/CLAIM/pages
+
+Variables that point into the pod's /tmp (HOME and caches) are dropped: the user's own caches are better. Nothing here
+starts a process.
 """
 
 import os
@@ -9,7 +14,7 @@ import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from deepsynth_api.workload import (
     MASTER_ADDRESS_VARIABLE,
@@ -20,26 +25,25 @@ from deepsynth_api.workload import (
     VOLUMES_VARIABLE,
 )
 from deepsynth_local.runs.runs_folder import RunsFolder
-from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_operator.core.quantity import parse_quantity
 from deepsynth_operator.manifests.train_job import GPU
 
-Manifest = Mapping[str, Any]
-
 RUNS_MARKER: Final = "DEEPSYNTH_LOCAL_RUNS"
-"""Set in every process of every pod, to the runs folder: how those are found whose command was killed."""
+"""Environment variable with the runs folder, in every process of every pod: leftovers are found by it."""
 POD_MARKER: Final = "DEEPSYNTH_LOCAL_POD"
+"""As above, with the uid of the pod."""
 _OWN_TMP: Final = "/tmp"  # noqa: S108 - the mount path inside the container
 _HOST_MOUNTS: Final = (_OWN_TMP, "/dev/shm")  # noqa: S108 - as above
 
 
 class UnsupportedVolumeError(Exception):
-    """The pod needs something that only a cluster has; the message says what."""
+    """The pod mounts something that exists only in a cluster; the message names it."""
 
 
 @dataclass(frozen=True)
 class Command:
-    """What to start."""
+    """The process to start for a container."""
 
     arguments: list[str]
     environment: dict[str, str]
@@ -51,7 +55,9 @@ class Command:
 def build_command(
     pod: Manifest, config_maps: Mapping[str, Mapping[str, str]], runs: RunsFolder, *, report: str, master: str
 ) -> Command:
-    """Write the pod's files and build its command. report, master: host:port on this machine.
+    """Write the pod's files and build its command. report, master: host:port on this machine for the report and the
+    rendezvous of the ranks.
+
 
     Raises UnsupportedVolumeError.
     """
@@ -84,7 +90,7 @@ def build_command(
 
 
 def translate_path(text: str, paths: Mapping[str, Path]) -> str:
-    """`text` with the longest mount path that it begins with replaced."""
+    """`text` with its longest mount path replaced, if it starts with one."""
     for inside in sorted(paths, key=len, reverse=True):
         if text == inside or text.startswith(f"{inside}/"):
             return f"{paths[inside]}{text.removeprefix(inside)}"
@@ -92,7 +98,7 @@ def translate_path(text: str, paths: Mapping[str, Path]) -> str:
 
 
 def _assign_gpus(pod: Manifest) -> dict[str, str]:
-    """As a device plugin does: a pod sees the GPUs of its limits and no others, each node rank its own ones."""
+    """As by a device plugin: a pod sees as many GPUs as its limit says, and each node rank has its own."""
     limits = pod["spec"]["containers"][0].get("resources", {}).get("limits", {})
     count = int(parse_quantity(limits.get(GPU, 0)))
     first = int(pod["metadata"].get("labels", {}).get(COMPLETION_INDEX_ANNOTATION, "0")) * count
@@ -109,7 +115,7 @@ def _translate_environment(container: Manifest, paths: Mapping[str, Path]) -> di
 
 
 def _resolve_value(variable: Manifest) -> str | None:
-    """A Secret's key is looked for in the environment of the person who runs the command."""
+    """The value of a variable; the key of a Secret is read from the environment of the command."""
     secret = variable.get("valueFrom", {}).get("secretKeyRef")
     if secret:
         return os.environ.get(secret["key"])
@@ -136,7 +142,7 @@ def _make_volume(volume: Manifest, config_maps: Mapping[str, Mapping[str, str]],
     else:
         kind = next((key for key in volume if key != "name"), "unknown")
         raise UnsupportedVolumeError(
-            f"volume {volume['name']}: {kind} needs a cluster; use persistentVolumeClaim, configMap or emptyDir here"
+            f"volume {volume['name']}: {kind} needs a cluster; use persistentVolumeClaim, configMap or emptyDir"
         )
     folder.mkdir(parents=True, exist_ok=True)
     for key, text in config_maps.get(volume.get("configMap", {}).get("name", ""), {}).items():

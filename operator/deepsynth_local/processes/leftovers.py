@@ -1,6 +1,7 @@
 """Find and kill every process of a pod, also those that left its process group or lost their parent.
 
-Each carries a marker in its environment (Linux shows it in /proc); no process id is stored, so none can be stale.
+Processes are found by a marker in their environment, which Linux shows in /proc/PID/environ. Process ids are not
+stored: after a while another process may have the same one.
 """
 
 import contextlib
@@ -11,25 +12,25 @@ from pathlib import Path
 from typing import Final
 
 _PROC: Final = Path("/proc")
-_PATIENCE_SECONDS: Final = 5.0
+MAX_WAIT_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.005
 
 
 def find_processes(marker: str, value: str) -> list[int]:
-    """Ids of the processes of this user whose environment holds marker=value; not this one."""
+    """Ids of this user's processes with marker=value in their environment, without this one."""
     wanted = f"{marker}={value}".encode()
     entries = [entry for entry in _PROC.iterdir() if entry.name.isdigit()] if _PROC.is_dir() else []
     found = [int(entry.name) for entry in entries if wanted in _read_environment(entry)]
     return [pid for pid in found if pid != os.getpid()]
 
 
-def kill_processes(marker: str, value: str) -> int:
-    """SIGKILL them all, and what they started meanwhile; return when they are gone. Returns how many there were.
+def kill_processes(marker: str, value: str, max_wait: float = MAX_WAIT_SECONDS) -> int:
+    """Kill these processes, and those they start meanwhile, and wait for their end. Returns their number.
 
-    One that sleeps in the kernel, on a dead network disk say, is left to it after a while.
+    After `max_wait` seconds it stops waiting: a process may hang in the kernel, for example on a network file system.
     """
     killed: set[int] = set()
-    deadline = time.monotonic() + _PATIENCE_SECONDS
+    deadline = time.monotonic() + max_wait
     while (alive := find_processes(marker, value)) and time.monotonic() < deadline:
         for pid in alive:
             with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -40,7 +41,7 @@ def kill_processes(marker: str, value: str) -> int:
 
 
 def _read_environment(entry: Path) -> list[bytes]:
-    """Empty for processes that ended meanwhile, zombies, and those of other users."""
+    """Empty for processes that have ended, zombies, and processes of other users."""
     try:
         return (entry / "environ").read_bytes().split(b"\0")
     except OSError:

@@ -1,4 +1,4 @@
-"""Run pods as local processes: the PodRunner of `deepsynth local`."""
+"""Run pods as local processes: the PodRunner of `deepsynth local`, in place of a container runtime."""
 
 import asyncio
 import contextlib
@@ -12,9 +12,10 @@ from typing import Any, Final
 
 from deepsynth_api.labels import STEP
 from deepsynth_api.report import REPORT_BYTES, Report, parse_report
-from deepsynth_local.processes.container import POD_MARKER, Command, Manifest, UnsupportedVolumeError, build_command
-from deepsynth_local.processes.leftovers import kill_processes
+from deepsynth_local.processes.container import POD_MARKER, Command, UnsupportedVolumeError, build_command
+from deepsynth_local.processes.leftovers import MAX_WAIT_SECONDS, kill_processes
 from deepsynth_local.runs.runs_folder import RunsFolder
+from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
 from deepsynth_simulator.pod_runner import ContainerExit, PodListener
 
 REPORT_TIMEOUT_SECONDS: Final = 2.0
@@ -23,10 +24,19 @@ _LOOPBACK: Final = "127.0.0.1"
 
 
 class ProcessRunner:
-    """Implements PodRunner. At most `cores` render pods run at a time; pods of other steps start at once."""
+    """Implements PodRunner. At most `cores` render pods run at the same time; other pods start at once."""
 
-    def __init__(self, runs: RunsFolder, cores: int | None = None) -> None:
+    def __init__(
+        self,
+        runs: RunsFolder,
+        cores: int | None = None,
+        *,
+        report_timeout: float = REPORT_TIMEOUT_SECONDS,
+        max_kill_wait: float = MAX_WAIT_SECONDS,
+    ) -> None:
+        """cores: all of this machine by default. max_kill_wait: how long to wait for processes after SIGKILL."""
         self._runs = runs
+        self._report_timeout, self._max_kill_wait = report_timeout, max_kill_wait
         self._containers: dict[str, _Container] = {}
         self._render_slots = asyncio.Semaphore(cores or os.cpu_count() or 1)
         self._rendezvous: dict[str, str] = {}
@@ -41,7 +51,9 @@ class ProcessRunner:
             asyncio.get_running_loop().call_soon(listener.waiting, reason, message)
             return
         slots = self._render_slots if metadata.get("labels", {}).get(STEP) == "render" else None
-        self._containers[metadata["uid"]] = _Container(metadata["uid"], command, report, listener, slots)
+        self._containers[metadata["uid"]] = _Container(
+            metadata["uid"], command, report, listener, slots=slots, max_kill_wait=self._max_kill_wait
+        )
 
     def stop(self, pod: Manifest, grace_seconds: int) -> None:
         container = self._containers.get(pod["metadata"]["uid"])
@@ -52,7 +64,7 @@ class ProcessRunner:
         container = self._containers.get(pod["metadata"]["uid"])
         if container is None or not container.is_running:
             return None
-        return await asyncio.to_thread(fetch_report, container.report_address)
+        return await asyncio.to_thread(fetch_report, container.report_address, self._report_timeout)
 
     async def close(self) -> None:
         for container in self._containers.values():
@@ -60,19 +72,27 @@ class ProcessRunner:
         await asyncio.gather(*(container.task for container in self._containers.values()))
 
     def _rendezvous_of(self, pod: Manifest) -> str:
-        """One address for all pods of a Job."""
-        job = pod["metadata"].get("labels", {}).get("batch.kubernetes.io/job-name", pod["metadata"]["uid"])
+        """The address at which the pods of one Job meet."""
+        job = pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL, pod["metadata"]["uid"])
         return self._rendezvous.setdefault(job, f"{_LOOPBACK}:{find_free_port()}")
 
 
 class _Container:
-    """One process from its start to its end."""
+    """One process, from its turn to start until its end is reported."""
 
     def __init__(
-        self, uid: str, command: Command, report_address: str, listener: PodListener, slots: asyncio.Semaphore | None
+        self,
+        uid: str,
+        command: Command,
+        report_address: str,
+        listener: PodListener,
+        *,
+        slots: asyncio.Semaphore | None,
+        max_kill_wait: float,
     ) -> None:
         self.report_address = report_address
         self._uid = uid
+        self._max_kill_wait = max_kill_wait
         self._command = command
         self._listener = listener
         self._slots = slots
@@ -86,7 +106,7 @@ class _Container:
         return self._process is not None and self._process.returncode is None
 
     def stop(self, grace_seconds: float) -> None:
-        """SIGTERM, then SIGKILL after the grace. A shorter grace replaces a longer one."""
+        """SIGTERM now, SIGKILL after the grace period. A shorter grace period replaces a longer one."""
         loop = asyncio.get_running_loop()
         at = loop.time() + grace_seconds
         if not self._stopping.is_set():
@@ -116,9 +136,9 @@ class _Container:
         if self._stopping.is_set():
             self._signal(signal.SIGTERM)
         if self._kill_timer is not None and self._kill_timer.when() <= asyncio.get_running_loop().time():
-            self._kill()  # there was nothing to kill when it was due
+            self._kill()  # it was due before the process existed
         code = await self._process.wait()
-        await asyncio.to_thread(kill_processes, POD_MARKER, self._uid)
+        await asyncio.to_thread(kill_processes, POD_MARKER, self._uid, self._max_kill_wait)
         return ContainerExit(128 - code if code < 0 else code, message=self._read_message(code))
 
     async def _spawn(self) -> asyncio.subprocess.Process:
@@ -132,11 +152,11 @@ class _Container:
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
-                start_new_session=True,  # Ctrl-C in the terminal is for the command; it stops pods in its own way
+                start_new_session=True,  # Ctrl-C must only reach the command, which stops pods itself
             )
 
     def _read_message(self, code: int) -> str:
-        """The termination log, or the end of the output of a container that failed without writing one."""
+        """The termination log; if the container failed without writing one, the end of its output."""
         with contextlib.suppress(FileNotFoundError):
             return self._command.termination_log.read_text(encoding="utf-8", errors="replace")
         if code == 0:
@@ -150,21 +170,21 @@ class _Container:
 
     def _kill(self) -> None:
         if self.is_running:
-            kill_processes(POD_MARKER, self._uid)
+            kill_processes(POD_MARKER, self._uid, self._max_kill_wait)
             self._signal(signal.SIGKILL)
 
 
 def find_free_port() -> int:
-    """A port of the loopback interface that nothing listens on now."""
+    """A port of the loopback interface that is free now."""
     with socket.socket() as probe:
         probe.bind((_LOOPBACK, 0))
         port: int = probe.getsockname()[1]
         return port
 
 
-def fetch_report(address: str) -> Report | None:
-    """GET /report at host:port; None when there is no answer in time or it is no report."""
-    connection = http.client.HTTPConnection(address, timeout=REPORT_TIMEOUT_SECONDS)
+def fetch_report(address: str, timeout: float) -> Report | None:
+    """The answer to GET /report at host:port; None without a valid answer in time."""
+    connection = http.client.HTTPConnection(address, timeout=timeout)
     try:
         connection.request("GET", "/report")
         response = connection.getresponse()

@@ -1,6 +1,5 @@
-"""Resources on disk, status included, one readable YAML file each: what etcd is to a cluster."""
+"""Resources on disk with their status, one readable YAML file each: a local run's etcd."""
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -10,10 +9,11 @@ import yaml
 from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_api.kinds import KINDS
 from deepsynth_local.runs.runs_folder import RunsFolder
+from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
 
-Resource = dict[str, Any]
 DEFAULT_NAMESPACE: Final = "default"
-# The one in C where PyYAML was built with it: every status write goes through it.
+# The C implementation where there is one: every change of a status is written with it.
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 
 
@@ -23,20 +23,20 @@ class ResourceStore:
 
     runs: RunsFolder
 
-    def load(self, kind: str, namespace: str, name: str) -> Resource | None:
+    def load(self, kind: str, namespace: str, name: str) -> Manifest | None:
         file = self._file(kind, namespace, name)
         return _read(file) if file.exists() else None
 
-    def list_all(self, *kinds: str) -> list[Resource]:
+    def list_all(self, *kinds: str) -> list[Manifest]:
         """Every resource of these kinds, or of all, oldest first."""
         plurals = [KINDS[kind].plural for kind in kinds or KINDS]
         patterns = [pattern for plural in plurals for pattern in (f"{plural}/*.yaml", f"*/{plural}/*.yaml")]
         files = [file for pattern in patterns for file in self.runs.path.glob(pattern)]
         return sorted((_read(file) for file in files), key=_get_age_key)
 
-    def save(self, resource: Mapping[str, Any]) -> None:
-        """Replace the file in one step. Raises TemporaryError when the disk does not take it."""
-        # A resourceVersion means nothing to another process.
+    def save(self, resource: Manifest) -> None:
+        """Replace the file atomically. Raises TemporaryError when it cannot be written."""
+        # A resourceVersion is only valid within one process.
         metadata = {key: value for key, value in resource["metadata"].items() if key != "resourceVersion"}
         file = self._file(resource["kind"], metadata["namespace"], metadata["name"])
         draft = file.with_suffix(".draft")
@@ -55,7 +55,7 @@ class ResourceStore:
             ) from error
 
     def delete(self, kind: str, namespace: str, name: str) -> bool:
-        """Whether there was one. What it wrote to volumes stays."""
+        """Delete the resource, not its data in volumes. Returns whether it existed."""
         file = self._file(kind, namespace, name)
         exists = file.exists()
         file.unlink(missing_ok=True)
@@ -63,21 +63,27 @@ class ResourceStore:
 
     def _file(self, kind: str, namespace: str, name: str) -> Path:
         if kind not in KINDS:
-            raise ValueError(f"{kind} is none of {', '.join(KINDS)}")
+            raise ValueError(f"kind must be one of {', '.join(KINDS)}, got {kind}")
         root = self.runs.path if namespace == DEFAULT_NAMESPACE else self.runs.path / namespace
         return root / KINDS[kind].plural / f"{name}.yaml"
 
 
-def _get_age_key(resource: Resource) -> tuple[str, str]:
+def get_key(resource: Manifest) -> ResourceKey:
+    """The key of a stored resource."""
+    metadata = resource["metadata"]
+    return ResourceKey(KINDS[resource["kind"]].name, metadata["namespace"], metadata["name"])
+
+
+def _get_age_key(resource: Manifest) -> tuple[str, str]:
     metadata = resource["metadata"]
     return metadata.get("creationTimestamp", ""), metadata["name"]
 
 
-def _read(file: Path) -> Resource:
-    """Raises ConfigurationError for a file that somebody has damaged."""
+def _read(file: Path) -> Manifest:
+    """Raises ConfigurationError for a file that is not a resource anymore."""
     try:
-        resource: Resource = yaml.safe_load(file.read_text(encoding="utf-8"))
+        resource: Manifest = yaml.safe_load(file.read_text(encoding="utf-8"))
         _get_age_key(resource)
     except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
-        raise ConfigurationError(f"{file}: is damaged; remove it to forget that resource") from error
+        raise ConfigurationError(f"{file}: is damaged; delete the file to forget this resource") from error
     return resource

@@ -1,9 +1,9 @@
-"""Where a local run keeps its things, and the lock that keeps a second command out.
+"""The folder with everything a local run keeps, and the lock that lets one command at a time use it.
 
 deepsynth-runs/
   trainingruns/NAME.yaml         resources with their status (other namespaces: NAMESPACE/trainingruns/NAME.yaml)
   datasetgenerations/NAME.yaml
-  volumes/CLAIM/                 what pvc://CLAIM/ means here
+  volumes/CLAIM/                 the data of pvc://CLAIM/
   logs/POD.log                   output of each pod
   pods/POD/                      ConfigMaps, scratch volumes and the termination log while a pod runs
   report.html
@@ -25,7 +25,7 @@ DEFAULT_RUNS: Final = "deepsynth-runs"
 
 @dataclass(frozen=True)
 class RunsFolder:
-    """Paths below one folder; `path` is absolute."""
+    """Paths in one folder; `path` is absolute."""
 
     path: Path
 
@@ -52,7 +52,7 @@ class RunsFolder:
 
     @classmethod
     def open(cls, path: Path) -> "RunsFolder":
-        """Make the folder if need be. Raises ConfigurationError when it cannot be written."""
+        """The folder, created if it does not exist. Raises ConfigurationError when it cannot be written."""
         folder = cls(path.resolve())
         try:
             for name in ("logs", "pods", "volumes"):
@@ -65,9 +65,9 @@ class RunsFolder:
 
     @contextmanager
     def lock(self) -> Iterator[None]:
-        """Hold the folder. The system frees it when this process ends, however it ends.
+        """Lock the folder. The operating system frees it when this process ends, even if it is killed.
 
-        Raises ConfigurationError when another command holds it.
+        Raises ConfigurationError when another command has locked it.
         """
         handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         try:

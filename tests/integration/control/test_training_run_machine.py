@@ -13,6 +13,7 @@ from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.errors import Conflict
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.control.crashing_cluster import Crash, CrashingCluster
@@ -92,7 +93,7 @@ class Watcher:
             assert attempt.job in self.machine.failed_jobs, f"{attempt.job} was disrupted, not failed"
         self.attempts[attempt.number] = attempt
 
-    def _check_new_job(self, job: dict[str, Any]) -> None:
+    def _check_new_job(self, job: Manifest) -> None:
         name, uid = job["metadata"]["name"], job["metadata"]["uid"]
         last = self.status.attempts[-1]
         assert (last.job, last.end_time) == (name, None), "the status names an attempt before its Job exists"
@@ -315,7 +316,7 @@ class RunMachine(RuleBasedStateMachine):
         return [name for name in self.control.runner.get_living() if self.control.runner.pods[name].grace_seconds]
 
 
-def _name(pod: dict[str, Any]) -> str:
+def _name(pod: Manifest) -> str:
     name: str = pod["metadata"]["name"]
     return name
 

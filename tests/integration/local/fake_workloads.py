@@ -1,14 +1,15 @@
-"""Containers for tests of `deepsynth local`: modules of the real names that end as FAKE_PLAN, FAKE_RENDER, FAKE_PUBLISH
-and FAKE_TRAIN say, in milliseconds.
+"""Containers for tests of `deepsynth local` that end in milliseconds: modules with the names of the real ones. They do
+what the variables FAKE_PLAN, FAKE_RENDER, FAKE_PUBLISH and FAKE_TRAIN say:
 
     ok          do the step and report it
     64, 75 ...  report a failure and exit with that code
-    kill-once   the first time die by SIGKILL, then be ok
+    kill-once   die by SIGKILL the first time, then ok
     wait        until SIGTERM, then exit 143
-    stubborn    wait, and pay no heed to SIGTERM
-    wait-once   the first time as wait, then ok
+    stubborn    wait, and ignore SIGTERM
+    wait-once   wait the first time, then ok
 """
 
+import os
 from pathlib import Path
 
 import pytest
@@ -42,7 +43,7 @@ if behaviour == "stubborn":
 if behaviour.isdigit():
     code = int(behaviour)
     reason = {64: "BadConfiguration", 65: "BadData", 75: "HubUnavailable"}.get(code, "Defect")
-    end(code, failure={"reason": reason, "message": f"{step} is wrong; mend it", "exitCode": code})
+    end(code, failure={"reason": reason, "message": f"{step} is wrong; fix it", "exitCode": code})
 if step == "plan":
     splits = [{"name": "train", "rows": 10}]
     end(0, plan={"revision": "r", "digest": "d" * 64, "splits": splits, "shards": 2, "rowsRead": 10})
@@ -60,11 +61,11 @@ end(0, train={**train, "checkpoints": [saved], "bestCheckpoint": saved, "output"
 
 
 def install(folder: Path, monkeypatch: pytest.MonkeyPatch, **behaviours: str) -> None:
-    """Put the fakes before the real modules for every pod. behaviours: plan="64", train="wait" and so on."""
+    """Let every pod import the fakes instead of the real modules. behaviours: plan="64", train="wait" and so on."""
     for module in ("deepsynth_render", "deepsynth_train"):
         (folder / module).mkdir(parents=True, exist_ok=True)
         (folder / module / "__init__.py").touch()
         (folder / module / "__main__.py").write_text(_SOURCE)
-    monkeypatch.setenv("PYTHONPATH", str(folder))
+    monkeypatch.setenv("PYTHONPATH", str(folder), prepend=os.pathsep)
     for step in ("plan", "render", "publish", "train"):
         monkeypatch.setenv(f"FAKE_{step.upper()}", behaviours.get(step, "ok"))

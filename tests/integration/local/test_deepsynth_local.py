@@ -1,4 +1,4 @@
-"""`deepsynth local` with containers that end in milliseconds: what it runs, says, keeps and returns."""
+"""`deepsynth local` with containers that end in milliseconds: what it runs, prints, saves and returns."""
 
 import os
 import signal
@@ -14,7 +14,6 @@ import yaml
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_local.__main__ import main
-from deepsynth_local.admission import local_checks
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import find_processes
 from deepsynth_local.runs.resource_store import ResourceStore
@@ -64,15 +63,15 @@ class Workplace:
         return yaml.safe_load((self.runs / f"{kind}s" / f"{name}.yaml").read_text())
 
     def wait_for(self, name: str) -> None:
-        """Until a fake has made this file."""
+        """Wait until a fake container has created this file."""
         self._wait((self.runs / "volumes" / name).exists)
 
     def wait_for_state(self, state: str) -> None:
-        """Until the TrainingRun on disk is in this state."""
+        """Wait until the TrainingRun on disk is in this state."""
         self._wait(lambda: self.load("trainingrun", "read")["status"].get("state") == state)
 
     def wait_for_attempt(self) -> None:
-        """Until the TrainingRun on disk knows the Job of its attempt; before, the attempt would just begin again."""
+        """Wait until the Job of the attempt is on disk: before that the attempt would just start again."""
         self._wait(lambda: bool(self.load("trainingrun", "read")["status"]["attempts"][0].get("jobUid")))
 
     def _wait(self, condition: Callable[[], bool]) -> None:
@@ -89,7 +88,7 @@ def workplace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Workplace:
     return place
 
 
-def test_two_resources_run_to_their_end_and_the_command_says_where_the_results_are(
+def test_two_resources_run_to_their_end_and_the_command_prints_where_the_results_are(
     workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert workplace.run() == 0
@@ -105,7 +104,7 @@ def test_two_resources_run_to_their_end_and_the_command_says_where_the_results_a
     assert workplace.load("datasetgeneration", "pages")["status"]["output"]["rows"] == 10
 
 
-def test_a_second_command_says_what_is_done_and_starts_nothing(
+def test_a_second_command_prints_the_results_and_starts_nothing(
     workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert workplace.run() == 0
@@ -133,7 +132,7 @@ def test_a_worker_that_is_killed_leads_to_a_second_attempt(workplace: Workplace)
 @pytest.mark.parametrize(
     ("step", "kind", "name"), [("plan", "datasetgeneration", "pages"), ("train", "trainingrun", "read")]
 )
-def test_a_failed_resource_is_told_with_its_log_and_the_remedy(
+def test_a_failure_is_printed_with_the_log_and_the_remedy(
     workplace: Workplace, capsys: pytest.CaptureFixture[str], step: str, kind: str, name: str
 ) -> None:
     workplace.fake(**{step: "64"})
@@ -142,19 +141,19 @@ def test_a_failed_resource_is_told_with_its_log_and_the_remedy(
 
     error = capsys.readouterr().err
     assert f"{kind}/{name} failed: " in error
-    assert f"{step} is wrong; mend it" in error
+    assert f"{step} is wrong; fix it" in error
     assert f"| {step} of {name}: 64" in error
     assert f"deepsynth delete {kind} {name}" in error
     assert "Traceback" not in error
     assert workplace.load(kind, name)["status"]["state"] == "Failed"
 
 
-def test_a_run_whose_dataset_failed_is_not_waited_for(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_run_whose_dataset_failed_ends_the_command(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     workplace.fake(plan="65")
 
     assert workplace.run() == 1
 
-    assert "trainingrun/read cannot go on: dataset pages: DatasetGeneration pages" in capsys.readouterr().err
+    assert "trainingrun/read cannot continue: dataset pages: DatasetGeneration pages" in capsys.readouterr().err
 
 
 def test_after_delete_a_failed_resource_runs_again(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,7 +166,7 @@ def test_after_delete_a_failed_resource_runs_again(workplace: Workplace, capsys:
     assert workplace.run() == 0
 
 
-def test_a_started_resource_does_not_change_and_the_remedy_is_named(
+def test_a_change_of_a_started_resource_is_refused_with_the_remedy(
     workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert workplace.run() == 0
@@ -180,7 +179,7 @@ def test_a_started_resource_does_not_change_and_the_remedy_is_named(
     assert "or start over under this name: deepsynth delete trainingrun read" in error
 
 
-def test_a_run_of_another_file_brings_in_the_dataset_it_waits_for(workplace: Workplace) -> None:
+def test_a_run_uses_a_dataset_of_an_earlier_command(workplace: Workplace) -> None:
     workplace.fake(render="75")
     workplace.file.write_text(GENERATION + "  backoffLimitPerIndex: 0\n")
     assert workplace.run() == 1
@@ -194,7 +193,7 @@ def test_a_run_of_another_file_brings_in_the_dataset_it_waits_for(workplace: Wor
     assert workplace.load("trainingrun", "read")["status"]["datasets"][0]["revision"] == "c" * 40
 
 
-def test_ctrl_c_saves_and_the_next_command_goes_on(workplace: Workplace) -> None:
+def test_ctrl_c_saves_and_the_next_command_continues(workplace: Workplace) -> None:
     workplace.fake(train="wait-once")
     command = workplace.start()
     workplace.wait_for("waiting")
@@ -202,8 +201,8 @@ def test_ctrl_c_saves_and_the_next_command_goes_on(workplace: Workplace) -> None
     said, error = command.communicate(timeout=600)
 
     assert command.returncode == 130
-    assert "stopping: pods save what they have; Ctrl-C again kills them" in said
-    assert "run the same command again to go on" in error
+    assert "stopping: pods save their progress; press Ctrl-C again to kill them" in said
+    assert "run the same command again to continue" in error
     assert workplace.load("trainingrun", "read")["status"]["state"] == "Suspended"
 
     assert workplace.run() == 0
@@ -224,7 +223,7 @@ def test_a_second_ctrl_c_does_not_wait_for_pods_that_do_not_stop(workplace: Work
     assert find_processes(RUNS_MARKER, str(workplace.runs)) == []
 
 
-def test_a_second_command_in_the_same_folder_is_refused_and_a_killed_one_is_taken_up(
+def test_a_second_command_in_the_folder_is_refused_and_continues_when_the_first_was_killed(
     workplace: Workplace, capsys: pytest.CaptureFixture[str]
 ) -> None:
     workplace.fake(train="wait-once")
@@ -247,19 +246,19 @@ def test_a_second_command_in_the_same_folder_is_refused_and_a_killed_one_is_take
     ("text", "message"),
     [
         ("kind: [\n", "resources.yaml:2: not valid YAML"),
-        ("# nothing\n", "holds no resource"),
+        ("# nothing\n", "must contain at least one resource, found none"),
         (GENERATION.replace("docstrings://", "docs"), 'spec.source.uri: Invalid value: "docs"'),
         (GENERATION.replace('source: {uri: "docstrings://"}', "preset: xsun"), "did you mean xsum?"),
         (GENERATION + "  parralelism: 3\n", "spec.parralelism: unknown field; did you mean parallelism?"),
-        (GENERATION + "---\n" + GENERATION, 'DatasetGeneration "pages" is in these files twice'),
-        (RUN, 'there is no DatasetGeneration "pages" in these files'),
+        (GENERATION + "---\n" + GENERATION, 'DatasetGeneration "pages" appears twice in these files'),
+        (RUN, 'DatasetGeneration "pages" not found in these files'),
         (
             GENERATION + RUN + "  resourcesPerNode: {limits: {nvidia.com/gpu: 64}}\n",
-            "64 GPUs are asked for over all nodes, this machine has",
+            "all nodes together ask for 64 GPUs, but this machine has",
         ),
     ],
 )
-def test_a_bad_file_starts_nothing_and_says_what_to_do(
+def test_an_invalid_file_starts_nothing_and_prints_what_to_do(
     workplace: Workplace, capsys: pytest.CaptureFixture[str], text: str, message: str
 ) -> None:
     workplace.file.write_text(text)
@@ -281,17 +280,7 @@ def test_a_missing_file_and_missing_arguments_are_exit_code_64(
     assert main(["--help"]) == 0
 
 
-def test_too_little_disk_is_said_before_anything_starts(
-    workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(local_checks, "LEAST_FREE_BYTES", 10**18)
-
-    assert workplace.run() == 64
-
-    assert "free some space or choose another folder with --runs" in capsys.readouterr().err
-
-
-def test_a_defect_is_told_without_a_traceback_unless_it_is_asked_for(
+def test_a_bug_is_printed_with_a_traceback_only_with_debug(
     workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     async def fail(*_arguments: object, **_fields: object) -> None:
@@ -301,13 +290,13 @@ def test_a_defect_is_told_without_a_traceback_unless_it_is_asked_for(
 
     assert workplace.run() == 70
     error = capsys.readouterr().err
-    assert "error: ZeroDivisionError: surprise; this is a defect" in error
+    assert "error: ZeroDivisionError: surprise; this is a bug" in error
     assert "Traceback" not in error
     assert workplace.run("--debug", "-f", str(workplace.file)) == 70
     assert "Traceback" in capsys.readouterr().err
 
 
-def test_a_disk_that_is_full_ends_the_command_with_the_remedy(
+def test_a_full_disk_ends_the_command_with_the_remedy(
     workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     saved = ResourceStore.save

@@ -1,4 +1,4 @@
-"""The real containers once: docstrings become pages, a small model takes two steps on them, the report shows both."""
+"""The real workloads once: docstrings become pages, a small model takes two steps on them, the report shows both."""
 
 from pathlib import Path
 from typing import Any
@@ -39,7 +39,7 @@ def load(file: Path) -> Any:
     return yaml.safe_load(file.read_text())
 
 
-def test_a_missing_token_is_told_on_the_resource_with_the_remedy(
+def test_a_missing_token_fails_the_resource_with_the_remedy(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)

@@ -51,14 +51,14 @@ def test_a_narrow_terminal_gets_the_bar_on_a_line_of_its_own() -> None:
     assert max(map(len, lines)) <= 64
 
 
-def test_what_a_resource_waits_for_stands_below_the_table() -> None:
+def test_what_a_resource_waits_for_is_below_the_table() -> None:
     waiting = {"type": "Complete", "status": "False", "message": "dataset xsum is Planning"}
     text = draw(100, build_run(0, state="WaitingForDataset", conditions=[waiting]))
 
     assert "read: dataset xsum is Planning" in text
 
 
-def test_plain_lines_come_when_something_changes_and_at_every_ten_percent() -> None:
+def test_plain_lines_are_printed_for_changes_and_every_ten_percent() -> None:
     console = Console(file=io.StringIO(), width=40)
     display = build_display(console)
     assert isinstance(display, PlainLines)
@@ -66,7 +66,7 @@ def test_plain_lines_come_when_something_changes_and_at_every_ten_percent() -> N
         for percentage in (1, 2, 9, 10, 11, 35):
             display.show([build_run(percentage)], NOW)
         display.show([build_run(35, state="Restarting", restarts=1)], NOW)
-        display.tell(EVENT)
+        display.show_event(EVENT)
 
     assert isinstance(console.file, io.StringIO)
     lines = console.file.getvalue().splitlines()
@@ -76,14 +76,14 @@ def test_plain_lines_come_when_something_changes_and_at_every_ten_percent() -> N
     assert lines[4] == "12:00:00 trainingrun/read: AttemptFailed: rank 1 [killed]"
 
 
-def test_a_terminal_gets_a_table_in_place_with_events_above_it() -> None:
+def test_a_terminal_gets_a_table_that_is_redrawn_with_events_above_it() -> None:
     console = Console(file=io.StringIO(), width=100, force_terminal=True)
     display = build_display(console)
     assert isinstance(display, LiveTable)
     with display:
         display.show([build_run(10)], NOW)
-        display.tell(EVENT)
-        display.say("stopping [now]")
+        display.show_event(EVENT)
+        display.show_message("stopping [now]")
         display.show([build_run(20)], NOW)
 
     assert isinstance(console.file, io.StringIO)

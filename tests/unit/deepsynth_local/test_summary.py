@@ -1,4 +1,4 @@
-"""What the command says at its end."""
+"""What the command prints at its end."""
 
 from pathlib import Path
 from typing import Any
@@ -12,24 +12,24 @@ def describe(tmp_path: Path, kind: str, **status: Any) -> list[str]:
     return describe_result(resource, RunsFolder(tmp_path)).splitlines()
 
 
-def test_rows_left_out_are_said_by_reason(tmp_path: Path) -> None:
+def test_dropped_rows_are_listed_by_reason(tmp_path: Path) -> None:
     dropped = [{"reason": "Duplicate", "rows": 1044}, {"reason": "TextTooShort", "rows": 2}]
     output = {"rows": 10, "pages": 12, "uri": "hf://datasets/me/pages"}
     assert describe(tmp_path, "DatasetGeneration", output=output, progress={"dropped": dropped}) == [
         "datasetgeneration/x is Complete",
         "  dataset of 10 documents on 12 pages: hf://datasets/me/pages",
-        "  left out: 1,044 Duplicate, 2 TextTooShort",
+        "  dropped: 1,044 Duplicate, 2 TextTooShort",
     ]
 
 
-def test_the_newest_checkpoint_is_said_beside_a_better_older_one(tmp_path: Path) -> None:
+def test_the_newest_checkpoint_is_printed_next_to_a_better_older_one(tmp_path: Path) -> None:
     newest, best = {"step": 58, "uri": "pvc://c/step-58"}, {"step": 30, "uri": "pvc://c/step-30", "loss": "2.5"}
     lines = describe(tmp_path, "TrainingRun", checkpoints=[newest, best], bestCheckpoint=best)
     assert lines[1].startswith("  best checkpoint (validation loss 2.5): ")
     assert lines[2].startswith("  newest checkpoint (step 58): ")
 
 
-def test_a_newest_checkpoint_that_is_the_best_is_said_once(tmp_path: Path) -> None:
+def test_a_newest_checkpoint_that_is_also_the_best_is_printed_once(tmp_path: Path) -> None:
     best = {"step": 30, "uri": "pvc://c/step-30", "loss": "2.5"}
     model = {"uri": "pvc://c/model"}
     lines = describe(tmp_path, "TrainingRun", checkpoints=[best], bestCheckpoint=best, output=model)

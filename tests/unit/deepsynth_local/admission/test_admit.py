@@ -6,7 +6,7 @@ import pytest
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_local.admission.admit import admit, format_path
-from deepsynth_local.admission.manifest_file import Manifest, parse_manifests
+from deepsynth_local.admission.manifest_file import ParsedManifest, parse_manifests
 
 RUN = """\
 apiVersion: deepsynth.io/v1alpha1
@@ -30,7 +30,7 @@ spec:
 """
 
 
-def read(text: str) -> Manifest:
+def read(text: str) -> ParsedManifest:
     return parse_manifests(text, "x.yaml")[0]
 
 
@@ -50,7 +50,7 @@ def test_a_run_is_stored_with_the_defaults_of_the_crd() -> None:
     assert TrainingRun.model_validate(stored).spec.num_nodes == 2
 
 
-def test_nulls_make_room_for_defaults_and_status_is_not_taken_from_a_file() -> None:
+def test_nulls_are_replaced_by_defaults_and_a_status_in_a_file_is_ignored() -> None:
     stored = admit(read(GENERATION + "  rowsPerShard: null\n  source: null\nstatus: {state: Complete}\n"))
 
     assert stored["spec"]["rowsPerShard"] == 5000
@@ -92,25 +92,25 @@ def test_nulls_make_room_for_defaults_and_status_is_not_taken_from_a_file() -> N
         ),
     ],
 )
-def test_a_wrong_field_is_refused_with_its_line_and_the_remedy(added: str, message: str) -> None:
+def test_an_invalid_field_is_refused_with_its_line_and_the_remedy(added: str, message: str) -> None:
     assert message in refuse(RUN + added)
 
 
-def test_all_problems_of_a_resource_are_told_at_once_in_the_order_of_the_file() -> None:
+def test_all_problems_of_a_resource_are_listed_in_the_order_of_the_file() -> None:
     message = refuse(RUN.replace("numNodes: 2", "numNodes: many") + "  zebra: 1\n  seed: -1\n")
 
     assert message.splitlines()[0] == 'TrainingRun "read-xsum" is invalid:'
     assert [line.split(":")[1] for line in message.splitlines()[1:]] == ["8", "11", "12"]
 
 
-def test_an_unknown_preset_names_the_known_ones() -> None:
+def test_an_unknown_preset_gets_a_suggestion() -> None:
     message = refuse(GENERATION.replace("preset: xsum", "preset: xsun"))
 
     assert 'spec.preset: Unsupported value: "xsun"' in message
     assert "did you mean xsum?" in message
 
 
-def test_a_trailing_newline_does_not_slip_through_a_pattern() -> None:
+def test_a_pattern_does_not_accept_a_trailing_newline() -> None:
     assert "must be 512" in refuse(GENERATION + '  page: {size: "512\\n"}\n')
 
 
@@ -127,7 +127,7 @@ def test_a_trailing_newline_does_not_slip_through_a_pattern() -> None:
         (RUN.split("spec:", maxsplit=1)[0] + "spec: 3\n", "spec: Invalid value: 3: must be of type object"),
     ],
 )
-def test_a_resource_without_its_frame_is_refused(text: str, message: str) -> None:
+def test_a_resource_without_kind_name_or_spec_is_refused(text: str, message: str) -> None:
     assert message in refuse(text)
 
 
@@ -135,7 +135,7 @@ def started(text: str) -> dict[str, Any]:
     return {**admit(read(text)), "status": {"startTime": "2026-01-01T00:00:00Z"}}
 
 
-def test_what_a_started_run_describes_is_fixed_and_its_limits_are_not() -> None:
+def test_the_work_of_a_started_run_is_fixed_but_its_limits_are_not() -> None:
     old = started(RUN)
     before = copy.deepcopy(old)
 
@@ -151,5 +151,5 @@ def test_a_run_that_has_not_started_may_change() -> None:
     assert admit(read(RUN + "  seed: 4\n"), admit(read(RUN)))["spec"]["seed"] == 4
 
 
-def test_a_path_is_written_as_the_api_server_does() -> None:
+def test_a_path_is_written_as_by_the_api_server() -> None:
     assert format_path(("spec", "datasets", 0, "labels", "a/b")) == "spec.datasets[0].labels[a/b]"

@@ -22,9 +22,9 @@ def test_a_bad_spec_is_refused_with_the_field_and_the_remedy(bad: BadSpec) -> No
 
 
 @pytest.mark.parametrize("resource", VALID.values(), ids=VALID)
-def test_what_the_bad_specs_differ_from_is_valid(resource: dict[str, Any]) -> None:
+def test_the_resources_behind_the_bad_specs_are_valid(resource: dict[str, Any]) -> None:
     assert admit(parse_manifests(json.dumps(resource), "x.yaml")[0])["spec"]
 
 
-def test_no_two_bad_specs_are_told_alike() -> None:
+def test_no_two_bad_specs_have_the_same_sentence() -> None:
     assert len({bad.sentence for bad in BAD_SPECS}) == len(BAD_SPECS) >= 100

@@ -30,7 +30,7 @@ from deepsynth_local.admission.manifest_file import parse_manifests, read_manife
         ("=", "="),
     ],
 )
-def test_a_plain_scalar_means_what_it_means_to_kubectl(text: str, value: object) -> None:
+def test_a_plain_scalar_has_the_type_it_has_for_kubectl(text: str, value: object) -> None:
     resolved = resolve_scalar(text)
 
     assert resolved == value
@@ -43,7 +43,7 @@ def test_quotes_and_tags_make_a_string() -> None:
     assert manifest.value == {"a": "1e-4", "b": "8", "c": 8, "d": "1\n"}
 
 
-def test_documents_and_lists_give_one_manifest_each_and_empty_ones_none() -> None:
+def test_documents_and_items_of_lists_give_a_manifest_each_and_empty_documents_none() -> None:
     text = "---\n# nothing\n---\nkind: A\n---\nkind: List\nitems:\n- kind: B\n- kind: C\n  x: [1]\n"
 
     manifests = parse_manifests(text, "x.yaml")
@@ -52,7 +52,7 @@ def test_documents_and_lists_give_one_manifest_each_and_empty_ones_none() -> Non
     assert manifests[2].find_line(("x", 0)) == 10
 
 
-def test_a_field_is_found_on_its_line_and_a_missing_one_on_the_line_above_it() -> None:
+def test_a_field_has_its_line_and_a_missing_one_that_of_its_parent() -> None:
     (manifest,) = parse_manifests("kind: A\nspec:\n  a: 1\n  b:\n  - c: 2\n", "x.yaml")
 
     assert manifest.find_line(("spec", "b", 0, "c")) == 5
@@ -60,7 +60,7 @@ def test_a_field_is_found_on_its_line_and_a_missing_one_on_the_line_above_it() -
     assert manifest.find_line(()) == 1
 
 
-def test_anchors_and_merge_keys_are_followed_with_own_keys_first() -> None:
+def test_anchors_and_merge_keys_are_resolved_and_own_keys_win() -> None:
     text = "base: &base {a: 1, b: 2}\nother: &other {b: 3, c: 4}\nx:\n  <<: [*base, *other]\n  a: 9\n"
 
     (manifest,) = parse_manifests(text, "x.yaml")
@@ -80,11 +80,11 @@ def test_keys_are_strings_as_in_json() -> None:
         ("kind: A\nspec: [1, 2\n", "x.yaml:3: not valid YAML"),
         ("kind: A\n\tspec: 1\n", "x.yaml:2: not valid YAML"),
         ("kind: A\nspec: {}\nkind: B\n", 'x.yaml:3: key "kind" already set in map'),
-        ("- 1\n", "x.yaml:1: a resource is a mapping"),
-        ("a: &a [*a]\n", "x.yaml:1: an anchor contains itself"),
-        ("a: !!binary abc\n", "x.yaml:1: the tag"),
-        ("? [a]\n: b\n", "x.yaml:1: a key must be a plain word"),
-        ("a: {<<: 3}\n", "x.yaml:1: << takes a mapping"),
+        ("- 1\n", "x.yaml:1: a resource must be a mapping"),
+        ("a: &a [*a]\n", "x.yaml:1: an anchor must not contain itself"),
+        ("a: !!binary abc\n", "x.yaml:1: unknown tag"),
+        ("? [a]\n: b\n", "x.yaml:1: a key must be a string"),
+        ("a: {<<: 3}\n", "x.yaml:1: the value of << must be a mapping"),
         ("a: \x00\n", "x.yaml: not valid YAML"),
     ],
 )
@@ -95,11 +95,11 @@ def test_a_broken_file_is_named_with_its_line(text: str, message: str) -> None:
     assert message in caught.value.message
 
 
-def test_a_file_that_does_not_exist_or_is_no_text_is_named(tmp_path: Path) -> None:
+def test_a_file_that_does_not_exist_or_is_not_text_is_named(tmp_path: Path) -> None:
     picture = tmp_path / "picture.yaml"
     picture.write_bytes(b"\x89PNG\xff")
 
     with pytest.raises(ConfigurationError, match=r"missing\.yaml: cannot be read: No such file"):
         read_manifests(str(tmp_path / "missing.yaml"))
-    with pytest.raises(ConfigurationError, match=r"picture\.yaml: is not UTF-8 text"):
+    with pytest.raises(ConfigurationError, match=r"picture\.yaml: must be UTF-8 text"):
         read_manifests(str(picture))

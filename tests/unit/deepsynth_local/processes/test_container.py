@@ -59,10 +59,10 @@ def test_a_container_becomes_a_command_on_this_machine(runs: RunsFolder) -> None
     assert command.environment["DEEPSYNTH_VOLUMES"] == str(runs.volumes)
 
 
-def test_paths_in_the_environment_follow_the_mounts_and_caches_in_tmp_stay_the_persons_own(
+def test_paths_in_the_environment_are_translated_and_caches_in_tmp_stay_the_users(
     runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setenv("HOME", "/home/person")
+    monkeypatch.setenv("HOME", "/home/user")
     env = [
         {"name": "HOME", "value": f"{TMP}/home"},
         {"name": "INPUT", "value": "/data/train"},
@@ -73,16 +73,14 @@ def test_paths_in_the_environment_follow_the_mounts_and_caches_in_tmp_stay_the_p
 
     environment = build(build_pod(env=env), runs).environment
 
-    assert environment["HOME"] == "/home/person"
+    assert environment["HOME"] == "/home/user"
     assert environment["INPUT"] == str(runs.volumes / "pages/xsum/train")
     assert environment["OTHER"] == "/database"
     assert environment["DEEPSYNTH_CACHE"] == str(runs.pod_folder("train-0-abc") / "volumes/cache")
     assert "EMPTY" not in environment
 
 
-def test_the_key_of_a_secret_is_taken_from_the_persons_environment(
-    runs: RunsFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_the_key_of_a_secret_is_taken_from_the_environment(runs: RunsFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "t")
     reference = {"valueFrom": {"secretKeyRef": {"name": "hub", "key": "TOKEN"}}}
 
@@ -97,7 +95,7 @@ def test_a_pod_sees_the_gpus_of_its_limits_and_no_others(runs: RunsFolder) -> No
     assert build(build_pod(), runs).environment["CUDA_VISIBLE_DEVICES"] == ""
 
 
-def test_a_volume_that_only_a_cluster_has_is_named(runs: RunsFolder) -> None:
+def test_a_volume_that_needs_a_cluster_is_named(runs: RunsFolder) -> None:
     pod = build_pod()
     pod["spec"]["volumes"][3] = {"name": "pages", "csi": {"driver": "x"}}
 

@@ -1,0 +1,47 @@
+"""The `deepsynth` command: what it prints and returns. `deepsynth local` itself: tests/integration/local."""
+
+from pathlib import Path
+
+import pytest
+
+from deepsynth_images.recipe import read_version
+from deepsynth_local.__main__ import main
+
+
+@pytest.fixture
+def in_empty_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_the_presets_are_listed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["datasets"]) == 0
+
+    assert "xsum            hf://datasets/EdinburghNLP/xsum" in capsys.readouterr().out
+
+
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["version"]) == 0
+    assert capsys.readouterr().out == f"{read_version()}\n"
+
+
+@pytest.mark.parametrize(
+    ("command", "code", "message"),
+    [
+        ("template dataset nope", 64, "unknown preset 'nope'"),
+        ("template dataset xsum --max-rows 0", 64, "must be a positive integer, got '0'"),
+        ("get pods", 64, "invalid choice: 'pods'"),
+        ("get trun x", 1, 'trainingruns.deepsynth.io "x" not found'),
+        ("get", 0, "No resources found in"),
+        ("delete trun x", 1, 'trainingruns.deepsynth.io "x" not found'),
+        ("", 64, "required: COMMAND"),
+    ],
+)
+def test_invalid_arguments_are_explained(
+    command: str, code: int, message: str, capsys: pytest.CaptureFixture[str], in_empty_folder: Path
+) -> None:
+    assert main(command.split()) == code
+
+    error = capsys.readouterr().err
+    assert message in error
+    assert "Traceback" not in error
