@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_simulator.pod_failure_policy import judge_pod
 
-RULES = [
+RULES: list[dict[str, Any]] = [
     {"action": "Ignore", "onPodConditions": [{"type": "DisruptionTarget"}]},
     {"action": "FailIndex", "onExitCodes": {"operator": "In", "values": [64, 65]}},
     {"action": "FailJob", "onExitCodes": {"operator": "NotIn", "values": [1]}},
