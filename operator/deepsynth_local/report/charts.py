@@ -152,7 +152,7 @@ def smooth(points: Sequence[Point], share: float = 0.04) -> list[Point]:
 
 
 def format_short(value: float) -> str:
-    """Four digits that fit beside an axis: 0.0002, 1.835, 12k, 3.4M."""
+    """Four digits that fit next to an axis: 0.0002, 1.835, 12k, 3.4M."""
     for limit, suffix in ((1e9, "G"), (1e6, "M"), (1e4, "k")):
         if abs(value) >= limit:
             divisor = 1e3 if suffix == "k" else limit

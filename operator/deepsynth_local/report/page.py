@@ -12,7 +12,7 @@ from deepsynth_local.report.results import Curves, read_curves, read_sample_page
 from deepsynth_local.report.sections import Section, build_generation_section, build_run_section
 from deepsynth_local.runs.runs_folder import RunsFolder
 
-# Names, messages and pages are untrusted text: autoescape covers every template, whatever its file is called.
+# Names, messages and pages are untrusted text: autoescape covers every template, not only those named .html.
 _ENVIRONMENT: Final = Environment(
     loader=PackageLoader("deepsynth_local.report", "templates"),
     autoescape=True,

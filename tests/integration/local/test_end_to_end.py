@@ -74,12 +74,12 @@ def test_a_hub_that_cannot_be_reached_fails_the_resource_with_the_remedy(
     error = capsys.readouterr().err
     assert code == 1
     assert f"at {hub.url}, tried " in error  # up to four times, as long as each failed at once
-    assert "Check the network and HF_ENDPOINT" in error
+    assert "check the network and HF_ENDPOINT" in error
     assert "Traceback" not in error
     status = load(tmp_path / "runs/datasetgenerations/docstrings.yaml")["status"]
     assert (status["state"], status["lastFailure"]["exitCode"]) == ("Failed", 75)
     assert status["lastFailure"]["reason"] == "HubUnreachable"
-    assert "Check the network and HF_ENDPOINT" in status["lastFailure"]["message"]
+    assert "check the network and HF_ENDPOINT" in status["lastFailure"]["message"]
 
 
 @pytest.mark.slow
