@@ -1,4 +1,4 @@
-"""Imports between files and between folders run one way. Which way is in pyproject.toml, and drawn in docs/architecture.md."""
+"""Imports between files and between folders run one way: the way that docs/architecture.md draws."""
 
 import tomllib
 from collections import defaultdict
