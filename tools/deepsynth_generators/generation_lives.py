@@ -62,6 +62,7 @@ def _look(generation: DatasetGeneration, now: datetime) -> Iterator[Sight[Datase
         if last is not None:
             there = see_children(build_job(last.name, last.step, 1, now))
             yield Sight(generation, ObservedGeneration(generation, there), seconds=1000)
+            yield Sight(toggled, ObservedGeneration(toggled, there))
             yield Sight(generation, ObservedGeneration(generation), seconds=_DEADLINE_SECONDS + 1)
         return
     for refusal in (Refusal("CreationRefused", "a quota"), Refusal("BadConfiguration", "a field", 64)):

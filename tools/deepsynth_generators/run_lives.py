@@ -79,6 +79,7 @@ def _look(run: TrainingRun, now: datetime) -> Iterator[Sight[TrainingRun]]:
     elif live is None:
         yield from _see_between(run, last.job, now)
         yield Sight(toggled, ObservedRun(toggled))
+        yield Sight(toggled, ObservedRun(toggled, see_children(build_job(last.job, "train", 2, now))))
     else:
         yield from _see_live(run, live.job, now)
         running = build_job(live.job, "train", 2, now)
