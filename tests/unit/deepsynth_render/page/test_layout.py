@@ -6,7 +6,9 @@ from unit.deepsynth_render.page.page_images import PROSE, build_renderer, check_
 
 
 def test_text_stays_between_the_margins_and_out_of_the_gutter() -> None:
-    for page in build_renderer(size="300x120", columns=2, marginPx=10).render(PROSE, "key"):
+    pages = build_renderer(size="300x120", columns=2, marginPx=10).render(PROSE, "key")
+    assert pages
+    for page in pages:
         columns = find_inked_columns(page)
         assert columns[0] >= 10 - 1
         assert columns[-1] <= 290
