@@ -104,3 +104,244 @@ class Watcher:
         assert status.usage.lost_gpu_seconds == sum(attempt.lost_gpu_seconds for attempt in attempts)
 
     def _check_new_job(self, job: Manifest) -> None:
+        name, uid = job["metadata"]["name"], job["metadata"]["uid"]
+        last = self.status.attempts[-1]
+        assert (last.job, last.end_time) == (name, None), "the status names an attempt before its Job exists"
+        assert name not in self.jobs or not last.job_uid, "a Job's name is used once"
+        self.jobs[name] = uid
+        self._check_old_pods(name)
+
+    def _check_old_pods(self, job: str) -> None:
+        """Pods of earlier attempts have stopped, had all the time they may take, or are out of reach."""
+        machine, ended = self.machine, [attempt.end_time for attempt in self.status.attempts if attempt.end_time]
+        if machine.cluster.view.lags or not ended or machine.control.clock.now() >= ended[-1] + MAX_STOP:
+            return
+        assert all(pod.startswith(f"{job}-") for pod in machine.find_running()), "earlier pods are still at work"
+
+
+class RunMachine(RuleBasedStateMachine):
+    """Two nodes, two pods, at most two failures; with or without a queue."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.control = Controller(CrashingCluster, nodes=NODES, view=LaggingView)
+        self.cluster: Any = self.control.cluster
+        self.failed_jobs: set[str] = set()
+        self.watcher = Watcher(self)
+        self.cluster.store.subscribe(self.watcher.receive)
+        self.user_deletes = False
+        self.step = 0
+        self.ending = "succeed"
+
+    @initialize(queued=st.booleans(), ending=st.sampled_from(["succeed", "evict", "fail"]))
+    def apply(self, queued: bool, ending: str) -> None:
+        run = a_training_run(NAME).with_spec(
+            numNodes=2, backoffLimit=2, resourcesPerNode={"limits": {"nvidia.com/gpu": 1}}
+        )
+        self.cluster.apply_resource((run.labelled({QUEUE_NAME: "team"}) if queued else run).to_manifest())
+        self.ending = ending
+
+    def teardown(self) -> None:
+        try:
+            self._live_to_the_end()
+        finally:
+            self.control.close()
+
+    # The controller.
+
+    @rule(crash=st.one_of(st.none(), st.integers(0, 5)))
+    def reconcile(self, crash: int | None) -> None:
+        self.cluster.crash_before = crash
+        try:
+            self.control.reconcile("TrainingRun", NAME)
+        except (Crash, Conflict):
+            pass
+        finally:
+            self.cluster.crash_before = None
+
+    @rule(times=st.integers(1, 4))
+    def interfere(self, times: int) -> None:
+        self.cluster.interferences = times
+        self.reconcile(None)
+        self.cluster.interferences = 0
+
+    @rule(seconds=st.sampled_from(SECONDS), watches=st.booleans())
+    def wait(self, seconds: int, watches: bool) -> None:
+        """Time passes, with the controller at work or not."""
+        self.control.clock.advance(seconds)
+        if watches:
+            self.control.settle()
+
+    @rule(seconds=st.sampled_from(SECONDS))
+    def watch(self, seconds: int) -> None:
+        self.wait(seconds, watches=True)
+
+    # Its cache.
+
+    @rule()
+    def lag(self) -> None:
+        self.cluster.view.lags = True
+
+    @precondition(lambda self: self.cluster.view.waiting)
+    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next", "catch_up"]))
+    def hear(self, how: str) -> None:
+        getattr(self.cluster.view, how)()
+
+    # The pods.
+
+    @precondition(lambda self: self.find_running())
+    @rule(data=st.data(), code=st.sampled_from([0, 0, 1, 69, 75, 79, 137, 143]))
+    def end_pod(self, data: st.DataObject, code: int) -> None:
+        pod = data.draw(st.sampled_from(self.find_running()))
+        self._end(pod, code)
+
+    @precondition(lambda self: self.find_running())
+    @rule(gain=st.integers(0, 5), saves=st.booleans())
+    def report(self, gain: int, saves: bool) -> None:
+        self.step += gain
+        saved = self.step if saves else None
+        for pod in self.find_running():
+            self.control.report(pod, self._build_report(self.step, saved))
+
+    @rule(code=st.sampled_from([143, 143, 75, 137, None]))
+    def obey(self, code: int | None) -> None:
+        """What pods do when they have to stop: end with this code at once, or save for a while (None)."""
+        self.control.runner.obeys = None if code is None else ContainerExit(code)
+
+    # The world.
+
+    @precondition(lambda self: self._find_disruptable())
+    @rule(data=st.data())
+    def evict(self, data: st.DataObject) -> None:
+        disrupt(self.cluster, data.draw(st.sampled_from(self._find_disruptable())), EVICTED)
+
+    @precondition(lambda self: self._find_disruptable())
+    @rule(data=st.data())
+    def delete_pod(self, data: st.DataObject) -> None:
+        self.cluster.delete_object("Pod", "default", data.draw(st.sampled_from(self._find_disruptable())))
+
+    @precondition(lambda self: self.control.list_jobs())
+    @rule(data=st.data())
+    def delete_job(self, data: st.DataObject) -> None:
+        self.user_deletes = True
+        self.cluster.delete_object("Job", "default", data.draw(st.sampled_from(self.control.list_jobs())))
+        self.user_deletes = False
+
+    @rule(node=st.sampled_from(NODES), notices=st.booleans())
+    def lose_node(self, node: str, notices: bool) -> None:
+        lose_node(self.cluster, node)
+        if notices:
+            taint_node(self.cluster, node)
+
+    @rule(node=st.sampled_from(NODES))
+    def restore_node(self, node: str) -> None:
+        restore_node(self.cluster, node)
+
+    @rule(suspend=st.booleans())
+    def suspend(self, suspend: bool) -> None:
+        key = ObjectKey("TrainingRun", "default", NAME)
+        self.cluster.store.update(key, lambda item: item["spec"].update(suspend=suspend))
+
+    @precondition(lambda self: self._is_queued() and self.control.list_living_jobs())
+    @rule(suspended=st.booleans())
+    def queue(self, suspended: bool) -> None:
+        set_suspended(self.cluster, self.control.list_living_jobs()[0], suspended)
+
+    @invariant()
+    def there_is_at_most_one_living_job(self) -> None:
+        assert len(self.control.list_living_jobs()) <= 1
+
+    # How it ends.
+
+    def _live_to_the_end(self) -> None:
+        """Disruptions stop, or never stop and no checkpoint is saved: the run ends either way."""
+        view: Any = self.cluster.view
+        view.catch_up()
+        self.control.runner.obeys = ContainerExit(143)
+        for pod in self._find_stopping():
+            if pod in self.control.runner.get_living():  # the end of one may have ended another
+                self.control.runner.end(pod, 143)
+        for node in NODES:
+            restore_node(self.cluster, node)
+        if self.cluster.store.get("TrainingRun", "default", NAME) is None:
+            return
+        self.suspend(suspend=False)
+        for _ in range(40):
+            self._admit()
+            if self.watcher.status.completion_time is not None:
+                break
+            _ENDINGS[self.ending](self)
+            self.control.advance(650, step=650)
+        assert self.watcher.status.completion_time is not None, "every run ends"
+        self.control.settle()
+        assert not self.control.list_living_jobs(), "nothing is left running"
+
+    def _admit(self) -> None:
+        self.control.settle()
+        if self._is_queued():
+            for job in self.control.list_living_jobs():
+                set_suspended(self.cluster, job, suspended=False)
+            self.control.settle()
+
+    def _end_all(self, code: int) -> None:
+        for pod in self.find_running():
+            if pod in self.find_running():
+                self._end(pod, code)
+
+    def _evict_first(self) -> None:
+        for pod in self._find_disruptable()[:1]:
+            disrupt(self.cluster, pod, EVICTED)
+
+    def _end(self, pod: str, code: int) -> None:
+        """End a container; note its Job as failed when that was its own doing."""
+        found = self.control.runner.find(pod)
+        stopped = found.grace_seconds is not None and code in {75, 137}
+        if code in FAILURES and not stopped:
+            self.failed_jobs.add(found.pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
+        self.control.end(pod, code, self._build_report(self.step, None) if code == 0 else None)
+
+    def _build_report(self, step: int, saved: int | None) -> Report:
+        train = TrainReport(attempt=1, phase="step", step=step, total_steps=1000, saved_step=saved)
+        return Report(step="train", time=self.control.clock.now(), train=train)
+
+    def _is_queued(self) -> bool:
+        run = self.cluster.store.get("TrainingRun", "default", NAME)
+        return run is not None and QUEUE_NAME in run["metadata"].get("labels", {})
+
+    def find_running(self) -> list[str]:
+        """Pods whose containers run on a node that answers."""
+        living = set(self.control.runner.get_living())
+        ready = {name for name, node in self.cluster.kubelet.nodes.items() if node.ready}
+        pods = find_pods(self.cluster)
+        return [pod["metadata"]["name"] for pod in pods if _name(pod) in living and pod["spec"]["nodeName"] in ready]
+
+    def _find_disruptable(self) -> list[str]:
+        return [
+            _name(pod)
+            for pod in find_pods(self.cluster)
+            if pod["status"]["phase"] in {"Pending", "Running"} and "deletionTimestamp" not in pod["metadata"]
+        ]
+
+    def _find_stopping(self) -> list[str]:
+        return [name for name in self.control.runner.get_living() if self.control.runner.pods[name].grace_seconds]
+
+
+def _name(pod: Manifest) -> str:
+    name: str = pod["metadata"]["name"]
+    return name
+
+
+_ENDINGS: dict[str, Callable[[RunMachine], None]] = {
+    "succeed": lambda machine: machine._end_all(0),
+    "fail": lambda machine: machine._end_all(1),
+    "evict": lambda machine: machine._evict_first(),
+}
+
+TestTrainingRunMachine = RunMachine.TestCase
+TestTrainingRunMachine.settings = settings(
+    max_examples=50,
+    stateful_step_count=40,
+    # Shrinking takes minutes; a failing life of forty events is readable as it is.
+    phases=[Phase.generate],
+    suppress_health_check=list(HealthCheck),
+)
