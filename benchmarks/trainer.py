@@ -14,7 +14,8 @@ import numpy as np
 import torch
 
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models import Batch, PageModel, Sample, build_page_model
+from deepsynth_train.models.build import build_page_model
+from deepsynth_train.models.page_model import Batch, PageModel, Sample
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
 from deepsynth_train.optimization.sharding import build_reduction, place_module

@@ -1,4 +1,4 @@
-"""Processes that form a process group, forked from a server that has loaded torch once."""
+"""Processes that form a process group. They are forked from a server that imports torch once."""
 
 import multiprocessing
 import os
@@ -14,9 +14,9 @@ CONTEXT.set_forkserver_preload(
 
 
 def start_ranks(size: int, folder: Path, function: Callable[..., Any], *arguments: Any) -> list[Any]:
-    """Start `size` processes that join one gloo group, by a file below `folder`, and call `function(*arguments)`.
+    """Start `size` processes that meet through a file in `folder`, join one gloo group and call `function(*arguments)`.
 
-    function: at the top level of a module. What it returns, an int or None, is the exit code; -9 after SIGKILL.
+    function: at the top level of a module. Its result, an int or None, is the exit code; -9 after SIGKILL.
     """
     folder.mkdir(parents=True, exist_ok=True)
     meeting = folder / f"meeting-{uuid4().hex}"
@@ -29,7 +29,7 @@ def start_ranks(size: int, folder: Path, function: Callable[..., Any], *argument
 
 
 def run_ranks(size: int, folder: Path, function: Callable[..., Any], *arguments: Any) -> list[int]:
-    """Exit codes of `start_ranks`, when all have ended."""
+    """Run `start_ranks` to the end. Returns the exit codes by rank."""
     return join_ranks(start_ranks(size, folder, function, *arguments))
 
 
@@ -43,7 +43,6 @@ def join_ranks(processes: list[Any]) -> list[int]:
 
 
 def _run_rank(rank: int, size: int, meeting: Path, function: Callable[..., Any], arguments: tuple[Any, ...]) -> None:
-
     import torch
     import torch.distributed as dist
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepsynth_train.models import PageModel, Sample
+    from deepsynth_train.models.page_model import PageModel, Sample
     from deepsynth_train.optimization.reduction import Reduction
     from deepsynth_train.optimization.step import Stepper
     from deepsynth_train.world import World
@@ -55,7 +55,7 @@ def build_model(uri: str = OCR2, **changes: Any) -> PageModel:
     """Without dropout, so that results can be compared."""
     import torch
 
-    from deepsynth_train.models import build_page_model
+    from deepsynth_train.models.build import build_page_model
 
     model = build_page_model(build_settings(uri, **changes))
     for part in model.module.modules():
@@ -66,7 +66,7 @@ def build_model(uri: str = OCR2, **changes: Any) -> PageModel:
 
 def build_samples(model: PageModel, count: int, seed: int = 0, pages: int = 1) -> list[Sample]:
     """Noise and labels of 3 to 20 random letters."""
-    from deepsynth_train.models import Sample
+    from deepsynth_train.models.page_model import Sample
 
     generator = np.random.default_rng(seed)
     side = model.image.side
@@ -110,7 +110,7 @@ def build_stepper(
 
 
 class Recorder:
-    """Progress that remembers what it was told."""
+    """Progress that stores every call."""
 
     def __init__(self) -> None:
         self.phases: list[str] = []
@@ -153,7 +153,7 @@ class Recorder:
 
 
 def read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    """Weights of a model folder."""
+    """The weights in a model folder."""
     from safetensors.torch import load_file
 
     return load_file(folder / "model.safetensors")

@@ -3,7 +3,12 @@
     from deepsynth_train import Trainer, TrainConfig
     Trainer(TrainConfig(model={"uri": "config://deepseek-ocr2-tiny"}, ...)).train(dataset)
 
-Importing the package is cheap: torch and transformers are loaded when they are first needed.
+In a notebook or under torchrun:   notebook.py ─────────────────────────────┐
+In a pod:                          __main__.py ─ launcher/ ─ worker/ ───────┴─ attempt.py ─ loop.py
+
+The launcher is PID 1 and starts a worker process per GPU; each worker runs the attempt, which builds everything that
+the loop needs. Rendering and the Kubernetes API do not belong here. Importing the package is cheap: torch and
+transformers are loaded when they are first used.
 """
 
 from typing import TYPE_CHECKING, Any

@@ -1,4 +1,4 @@
-"""The launcher: `python -m deepsynth_train --document FILE`."""
+"""Entry of a pod: `python -m deepsynth_train --document FILE` starts the launcher."""
 
 import argparse
 import signal
@@ -14,12 +14,12 @@ from deepsynth_api.workload import DOCUMENT_PATH, TrainWorkload
 
 def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code (deepsynth_api.exit_codes)."""
-    # As PID 1 a process ignores the signals it has no handler for.
+    # PID 1 ignores signals that it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.STOPPED))
     parser = argparse.ArgumentParser(prog="deepsynth_train", description="Run one attempt of a TrainingRun.")
     parser.add_argument("--document", type=Path, default=Path(DOCUMENT_PATH), help="JSON document of the attempt")
     document: Path = parser.parse_args(arguments).document
-    from deepsynth_train.launcher.start import Launch, build_worker_command
+    from deepsynth_train.launcher.launch import Launch, build_worker_command
 
     try:
         launch = Launch(read_document(document), lambda folder: build_worker_command(document, folder))
@@ -29,18 +29,17 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def read_document(path: Path) -> TrainWorkload:
-    """Raises ConfigurationError when the file cannot be read or does not fit the type."""
+    """Raises ConfigurationError when the file cannot be read or is not a valid document."""
     try:
         return TrainWorkload.parse(path.read_bytes())
     except OSError as error:
-        raise ConfigurationError(f"--document: {path} cannot be read: {error.strerror}") from error
+        raise ConfigurationError(f"--document: cannot read {path}: {error.strerror}") from error
 
 
 def report_refusal(error: WorkloadError) -> int:
-    """For errors before there is anything to run."""
-    from deepsynth_train.launcher.reports import write_termination_message
-    from deepsynth_train.launcher.start import describe_error
-    from deepsynth_train.run_folder import say
+    """Report an error that happened before there was anything to run. Returns its exit code."""
+    from deepsynth_train.launcher.launch import describe_error
+    from deepsynth_train.launcher.reports import say, write_termination_message
 
     say(f"{error.message} ({error.reason}, exit code {int(error.exit_code)})")
     write_termination_message(fit_report(Report(step="train", time=datetime.now(UTC), failure=describe_error(error))))

@@ -1,4 +1,7 @@
-"""One attempt of a training run, seen from one worker process."""
+"""One attempt of a training run, as every process of it runs: data, model, resume, loop, export.
+
+The notebook and the worker process both end up here. What repeats step after step is in loop.py.
+"""
 
 import os
 import shutil
@@ -15,31 +18,28 @@ from deepsynth_api.errors import DataError
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_api.workload import CACHE_VARIABLE, TrainWorkload
 from deepsynth_train.cadence import Cadence, compute_total_steps
-from deepsynth_train.checkpoint import (
-    CheckpointFolder,
-    Loaded,
-    apply_tensors,
-    gather_tensors,
-    open_checkpoint_folder,
-)
+from deepsynth_train.checkpoint.folder import CheckpointFolder, open_checkpoint_folder
 from deepsynth_train.checkpoint.layout import resolve_folder
+from deepsynth_train.checkpoint.load import Loaded
+from deepsynth_train.checkpoint.pins import apply_pins, resolve_datasets, write_pins
+from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
 from deepsynth_train.data.dataset import TrainingData, index_data, open_data
 from deepsynth_train.data.loader import BatchMaker
 from deepsynth_train.data.materialise import materialise
+from deepsynth_train.data.sampler import Part, Sampler
 from deepsynth_train.data.samples import Limits
-from deepsynth_train.evaluation.evaluate import Evaluator
-from deepsynth_train.export import export_model, write_model
+from deepsynth_train.evaluation.evaluator import Evaluator
 from deepsynth_train.loop import Loop
-from deepsynth_train.models import PageModel, build_page_model
+from deepsynth_train.models.build import build_page_model
+from deepsynth_train.models.export import export_model, write_model
+from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
 from deepsynth_train.optimization.reduction import Reduction
 from deepsynth_train.optimization.schedule import compute_warmup_steps
 from deepsynth_train.optimization.sharding import build_reduction, gather_full_state, is_sharded, place_module
 from deepsynth_train.optimization.step import Stepper
-from deepsynth_train.pins import apply_pins, resolve_datasets, write_pins
 from deepsynth_train.progress import Progress, StartReport
-from deepsynth_train.sampler import Part, Sampler
 from deepsynth_train.tracking.tracking import Tracking
 from deepsynth_train.world import World
 
@@ -48,7 +48,7 @@ from deepsynth_train.world import World
 class TrainResult:
     """step: steps done. saved_step: newest step in a complete checkpoint. stopped: should_stop ended the run early.
 
-    output: the final model, None when it stopped early; known on every rank, its revision on rank 0.
+    output: the final model, None when stopped early. Set on every rank, its revision only on rank 0.
     """
 
     step: int
@@ -57,16 +57,16 @@ class TrainResult:
     output: ModelOutput | None
 
 
-def train_workload(
+def run_attempt(
     workload: TrainWorkload, world: World, progress: Progress, should_stop: Callable[[], bool]
 ) -> TrainResult:
     """Materialise the data, build the model, resume, train, evaluate, save, export. Called on every rank.
 
-    should_stop: polled once per step, for example a flag that SIGTERM sets; one rank's yes stops all after a save.
+    should_stop: polled once per step, such as a flag that SIGTERM sets. If it is true on any rank, all save and stop.
     Raises the errors of deepsynth_api.errors.
     """
     progress.phase("download")
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # the library has no types here
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload)
     pinned = _pin_datasets(workload, world, progress)
@@ -89,12 +89,12 @@ def train_workload(
 
 
 def find_cache() -> Path:
-    """Folder for datasets in Arrow form, on the node's own disk."""
+    """Folder on the node's disk for datasets as Arrow files."""
     return Path(os.environ.get(CACHE_VARIABLE) or Path(tempfile.gettempdir()) / "deepsynth-cache")
 
 
 def _pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> list[PinnedDataset]:
-    """Rank 0 looks, so that no two nodes see a branch at different commits."""
+    """Rank 0 resolves the revisions for all ranks, so that all nodes read the same commit of a branch."""
     folder = resolve_folder(workload.checkpoint.uri)
     found = resolve_datasets(workload, folder) if world.is_first else []
     world.wait_for_all(progress.beat)
@@ -104,7 +104,7 @@ def _pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> 
 
 
 def _prepare_data(workload: TrainWorkload, model: PageModel, world: World, progress: Progress) -> TrainingData:
-    """The node's first process materialises and indexes; the others wait and open what it made."""
+    """The first process of the node writes Arrow files and indexes; the others wait and open them."""
     cache = find_cache()
     folder = cache / f"index-{workload.uid}-{workload.attempt}"
     limits = Limits(workload.max_label_tokens, workload.max_sequence_tokens, workload.max_dropped_percent)
@@ -116,7 +116,7 @@ def _prepare_data(workload: TrainWorkload, model: PageModel, world: World, progr
     world.wait_for_all(progress.beat)
     data = open_data(folder, workload.task)
     if world.sum([data.compute_digest()]) != [data.compute_digest() * world.size]:
-        raise DataError("spec.datasets: the nodes see different data; they must share one volume")
+        raise DataError("spec.datasets: the nodes read different data; they must share one volume")
     return data
 
 
@@ -175,7 +175,7 @@ def _build_loop(
     epochs = None if workload.max_steps else workload.epochs or 1
     sampler = Sampler(parts, workload.global_batch_size, workload.seed, epochs)
     total_steps = compute_total_steps(workload, sampler.epoch_length)
-    compute_warmup_steps(workload.optimizer, total_steps)  # a field that is wrong ends the run before the first step
+    compute_warmup_steps(workload.optimizer, total_steps)  # fail before the first step if a field is wrong
     reduction = build_reduction(model.module, workload, world)
     model.module.train()
     progress.start(
@@ -218,19 +218,19 @@ def _build_writer(model: PageModel) -> Callable[[Path, dict[str, Any]], None]:
 
 
 def _resume(model: PageModel, optimizer: torch.optim.Optimizer, checkpoints: CheckpointFolder) -> Loaded | None:
-    """Fill model and optimizer from the newest good checkpoint, if there is one."""
+    """Fill model and optimizer from the newest good checkpoint, if there is any."""
     tensors = gather_tensors(model.module, optimizer)
     loaded = checkpoints.load_latest(tensors)
     if loaded:
         apply_tensors(model.module, optimizer, tensors)
         return loaded
     for state in optimizer.state.values():
-        state["step"].zero_()  # gathering made a step without gradients, which must not count
+        state["step"].zero_()  # gather_tensors took a step without gradients to create the state; do not count it
     return None
 
 
 def _export(workload: TrainWorkload, model: PageModel, world: World, progress: Progress) -> ModelOutput:
-    """Rank 0 writes; the others wait, so that the attempt ends when the model is there."""
+    """Rank 0 writes the model; the others wait, so that every rank ends after it is complete."""
     tensors = gather_full_state(model.module)
     output = ModelOutput(uri=workload.publish.uri if workload.publish else workload.output_uri)
     if world.is_first:

@@ -1,4 +1,4 @@
-"""When to evaluate and when to save. Pure: times are arguments."""
+"""How many steps a run has, and when to evaluate and save. Pure: the clock is an argument."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -10,7 +10,7 @@ DEFAULT_SAVE_SECONDS: Final = 600
 
 
 def compute_total_steps(settings: TrainingSettings, epoch_length: int) -> int:
-    """Optimizer steps of the whole run; the last batch of `epochs` may be smaller.
+    """Optimizer steps of the whole run. With `epochs`, the last batch may be smaller.
 
     Raises ConfigurationError when both epochs and maxSteps are set.
     """
@@ -24,7 +24,7 @@ def compute_total_steps(settings: TrainingSettings, epoch_length: int) -> int:
 
 @dataclass(frozen=True)
 class Cadence:
-    """steps are counted from 1: `step` optimizer steps are done."""
+    """In all methods, `step` optimizer steps are done."""
 
     total_steps: int
     epoch_length: int
@@ -33,7 +33,7 @@ class Cadence:
     checkpoint: CheckpointSettings
 
     def is_evaluation_due(self, step: int) -> bool:
-        """At the end always; else every so many steps, or where an epoch ends."""
+        """At the last step, and every spec.evaluation.everySteps steps or, without it, at the end of each epoch."""
         if step == self.total_steps:
             return True
         if self.evaluate_every:
@@ -41,12 +41,12 @@ class Cadence:
         return self._epoch(step) > self._epoch(step - 1)
 
     def is_save_due(self, step: int) -> bool:
-        """By steps alone; see `wants_save` for the clock."""
+        """By the number of steps; see `wants_save` for the clock."""
         every = self.checkpoint.every_steps
         return step == self.total_steps or (every is not None and step % every == 0)
 
     def wants_save(self, seconds_since_save: float) -> bool:
-        """Whether rank 0 asks for a save; the clocks of other ranks do not count."""
+        """By rank 0's clock; the clocks of other ranks do not count."""
         seconds = self.checkpoint.every_seconds
         if seconds is None and self.checkpoint.every_steps is None:
             seconds = DEFAULT_SAVE_SECONDS

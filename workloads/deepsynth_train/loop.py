@@ -1,4 +1,4 @@
-"""The training loop: step after step, evaluations and saves in between, until the end or a wish to stop."""
+"""The training loop: step after step, with evaluations and saves in between, until the end or a request to stop."""
 
 import math
 import time
@@ -12,27 +12,29 @@ from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.cadence import Cadence
-from deepsynth_train.checkpoint import CheckpointFolder, Snapshot, gather_tensors
-from deepsynth_train.checkpoint.save import WriteModel
+from deepsynth_train.checkpoint.folder import CheckpointFolder
+from deepsynth_train.checkpoint.save import Snapshot, WriteModel
+from deepsynth_train.checkpoint.shards import gather_tensors
 from deepsynth_train.data.loader import BatchMaker, prefetch
-from deepsynth_train.evaluation.evaluate import LOSS, Chunk, Evaluator, chunk
+from deepsynth_train.data.sampler import Sampler, derive_seed, split_batch
+from deepsynth_train.evaluation.evaluator import LOSS, Chunk, Evaluator, chunk
 from deepsynth_train.meter import Meter, read_peak_memory
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.schedule import compute_learning_rate
 from deepsynth_train.optimization.step import Flags, StepOutcome, Stepper
 from deepsynth_train.progress import Progress, StepReport
-from deepsynth_train.sampler import Sampler, derive_seed, split_batch
 from deepsynth_train.tracking.tracking import Tracking
 
-MOST_SKIPPED_IN_A_ROW = 10
-"""onNonFinite: skip is for single bad batches."""
+MAX_SKIPPED_IN_A_ROW = 10
+"""`spec.onNonFinite: skip` is for single bad batches; more in a row mean that training has diverged."""
 
 
 @dataclass
 class Loop:
-    """One attempt from `step` on. step: optimizer steps done. metrics: the curve so far, a line per event.
+    """The steps of one attempt, from `step` on.
 
-    evaluator: None without a validation split. write_model: puts the model beside each checkpoint.
+    step: optimizer steps done. metrics: the curve so far, one line per step or evaluation, as in metrics.jsonl.
+    evaluator: None without a validation split. write_model: writes the model folder of each checkpoint; None for none.
     """
 
     settings: TrainingSettings
@@ -55,9 +57,10 @@ class Loop:
     _saved_at: float = field(default_factory=time.monotonic)
 
     def run(self) -> None:
-        """Train to the end or until a rank wants to stop; the last state is saved in both cases.
+        """Train to the end, or until a rank asks to stop. Saves the last state in both cases.
 
-        Raises DataError (NonFiniteLoss) when a step's loss is not finite twice, or too many steps were skipped.
+        Raises DataError (NonFiniteLoss) when the loss of a step is NaN or infinite twice, or too many steps were
+        skipped in a row.
         """
         self.tracking.begin(self.step + 1 if self.metrics else 0)
         if self.step == 0 and not self.metrics:
@@ -88,7 +91,7 @@ class Loop:
         self.stopped = outcome.flags.stop and self.step < self.cadence.total_steps
 
     def _try_step(self, batches: Iterator[Batch]) -> StepOutcome:
-        """A step, and the same step again when its loss was not finite: memory errors pass, bad data does not."""
+        """Run a step; if its loss is not finite, run it once more: a memory error does not repeat, bad data does."""
         outcome = self._run_step(batches)
         if outcome.updated or outcome.overflowed:
             self._skipped = 0
@@ -102,12 +105,12 @@ class Loop:
         raise DataError(self._describe_non_finite(), reason=Reason.NON_FINITE_LOSS)
 
     def _skip(self) -> None:
-        """One bad batch is left out; weights that have diverged make every batch bad, and no model."""
+        """Note that the batch was skipped. Diverged weights make every batch bad, so fail after several in a row."""
         self._skipped += 1
-        if self._skipped == MOST_SKIPPED_IN_A_ROW:
+        if self._skipped == MAX_SKIPPED_IN_A_ROW:
             raise DataError(
-                f"the loss of {MOST_SKIPPED_IN_A_ROW} steps in a row up to step {self.step + 1} is not finite: "
-                "training has diverged. Lower spec.optimizer.learningRate or raise warmupSteps",
+                f"the loss of {MAX_SKIPPED_IN_A_ROW} steps in a row up to step {self.step + 1} is not finite: "
+                "training has diverged; lower spec.optimizer.learningRate or raise spec.optimizer.warmupSteps",
                 reason=Reason.NON_FINITE_LOSS,
             )
         self.progress.note(f"step {self.step + 1} was skipped: its loss is not finite")
@@ -124,7 +127,10 @@ class Loop:
         )
 
     def _plan(self, step: int) -> list[Chunk]:
-        """Micro-batches of this rank in a step: sample numbers; empty ones are fillers."""
+        """Micro-batches of this rank in a step, as sample numbers; an empty one is a filler.
+
+        Global batch of 5, rank 1 of 2, micro-batches of 2, equal_batches: [[4, 2], []], because rank 0 has 3 samples.
+        """
         world = self.stepper.world
         batch = self.sampler.select_batch(step)
         mine = split_batch(batch, self.maker.samples.index.tokens, world.rank, world.size)
@@ -145,8 +151,8 @@ class Loop:
     def _describe_non_finite(self) -> str:
         samples = [self.maker.samples.name(int(n)) for n in self.sampler.select_batch(self.step)[:8]]
         return (
-            f"the loss of step {self.step + 1} is not finite, twice; its first samples: {', '.join(samples)}. Look at "
-            "them, lower spec.optimizer.learningRate, or set spec.onNonFinite to skip"
+            f"the loss of step {self.step + 1} is not finite, twice; check its samples ({', '.join(samples)}), lower "
+            "spec.optimizer.learningRate, or set spec.onNonFinite to skip"
         )
 
     def _report(self, outcome: StepOutcome) -> None:
@@ -193,7 +199,7 @@ class Loop:
             self.progress.phase("step")
 
     def _is_best(self, loss: float | None) -> bool:
-        """Whether keepBest must save here although no save is due."""
+        """Whether spec.checkpoint.keepBest needs a save here although none is due."""
         if loss is None or not math.isfinite(loss) or not self.settings.checkpoint.keep_best:
             return False
         earlier = [line[LOSS] for line in self.metrics[:-1] if LOSS in line and line["step"] < self.step]
@@ -224,5 +230,5 @@ class Loop:
         return {"scale": self.stepper.loss_scale.scale, "good_steps": self.stepper.loss_scale.good_steps}
 
     def _find_loss(self) -> float | None:
-        """Validation loss of this very step."""
+        """Validation loss at the present step, if it was evaluated."""
         return next((line[LOSS] for line in self.metrics if line["step"] == self.step and LOSS in line), None)

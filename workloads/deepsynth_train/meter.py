@@ -1,4 +1,4 @@
-"""Speed, waiting and what remains, from the steps just done. Pure but for the clock that the caller reads."""
+"""Throughput, time spent waiting for data, and peak memory, for the progress report."""
 
 import resource
 import sys
@@ -21,7 +21,7 @@ class _Lap:
 
 @dataclass(frozen=True)
 class Rates:
-    """Per second over all ranks. data_wait_share: 0 to 1, of this rank."""
+    """samples, pages, label_tokens: per second, over all ranks. data_wait_share: 0 to 1, of this rank."""
 
     samples: float
     pages: float
@@ -31,7 +31,7 @@ class Rates:
 
 
 class Meter:
-    """Averages over the last 20 steps; evaluations and saves in between are not part of a step."""
+    """Averages over the last 20 steps, without evaluations and saves in between."""
 
     def __init__(self) -> None:
         self._laps: deque[_Lap] = deque(maxlen=WINDOW_STEPS)
@@ -51,7 +51,7 @@ class Meter:
 
 
 def read_peak_memory(device: torch.device) -> int:
-    """Most bytes held so far: on the GPU, or resident of this process."""
+    """Peak bytes so far: allocated on the GPU, or resident in this process."""
     if device.type == "cuda":
         return int(torch.cuda.max_memory_allocated(device))
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

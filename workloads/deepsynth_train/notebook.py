@@ -1,24 +1,24 @@
-"""The entry for people in a notebook: the same loop on a dataset at hand, without a cluster."""
+"""Entry of a notebook: Trainer runs one attempt in this process, on a dataset in memory or in a folder."""
 
 from pathlib import Path
 from typing import Any
 
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset, compute_fingerprint
-from deepsynth_train.attempt import TrainResult, find_cache, train_workload
+from deepsynth_train.attempt import TrainResult, find_cache, run_attempt
 from deepsynth_train.data.in_memory import read_fingerprint, write_dataset
 from deepsynth_train.progress import NoProgress, Progress
 from deepsynth_train.world import World, join_world
 
 
 class TrainConfig(TrainingSettings):
-    """A TrainingRun's spec without what only a cluster knows; same names and defaults, snake_case or camelCase."""
+    """The spec of a TrainingRun without the fields for a cluster. Same names and defaults, snake_case or camelCase."""
 
 
 class Trainer:
     """Trains in this process, or in each process of a torchrun.
 
-    The final model is in `model` of the checkpoint folder. progress: is told of each step.
+    The final model is written to `model` in the checkpoint folder. progress: called for each step.
     """
 
     def __init__(self, config: TrainConfig, progress: Progress | None = None) -> None:
@@ -26,19 +26,19 @@ class Trainer:
         self.progress = progress or NoProgress()
 
     def train(self, dataset: Any) -> TrainResult:
-        """Train to the end, resuming from config.checkpoint.uri where it holds this very training.
+        """Train to the end. Resumes from config.checkpoint.uri if it holds checkpoints of the same config and dataset.
 
-        dataset: a folder that DeepSynth rendered, a datasets.Dataset of pages, or a DatasetDict, whose validation
-        split, if any, is measured on. Columns: image, text, summary and the rest as in a rendered dataset; without
+        dataset: a folder that DeepSynth rendered, a datasets.Dataset of pages, or a DatasetDict; its validation split,
+        if any, is used for evaluation. Columns as in a rendered dataset: image, text, summary and others; without
         document_id each row is a document. Raises the errors of deepsynth_api.errors.
         """
         world = join_world()
         folder = self._prepare_folder(dataset, world)
         source = WorkloadDataset(name="dataset", uri=f"file://{folder}")
-        return train_workload(self._build_workload(source), world, self.progress, lambda: False)
+        return run_attempt(self._build_workload(source), world, self.progress, lambda: False)
 
     def _prepare_folder(self, dataset: Any, world: World) -> Path:
-        """The folder itself, or one in the cache with what `dataset` holds."""
+        """The folder itself, or a copy of an in-memory dataset in the cache."""
         if isinstance(dataset, str | Path):
             return Path(dataset).resolve()
         splits = dict(dataset) if isinstance(dataset, dict) else {"train": dataset}

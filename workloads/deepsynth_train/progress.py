@@ -1,19 +1,17 @@
-"""What the training loop tells the world while it runs. The worker's entry turns it into heartbeats and reports."""
+"""Progress: the calls by which an attempt reports how far it is. The worker's Heartbeat turns them into files."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol
 
 from deepsynth_api.report import Phase
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
-
-if TYPE_CHECKING:
-    from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.checkpoint.manifest import CheckpointRecord
 
 
 @dataclass(frozen=True)
 class DroppedSamples:
-    """Samples left out before training. reason: CamelCase, such as LabelTooLong."""
+    """Samples dropped before training. reason: CamelCase, such as LabelTooLong."""
 
     reason: str
     samples: int
@@ -21,7 +19,7 @@ class DroppedSamples:
 
 @dataclass(frozen=True)
 class StartReport:
-    """Known once the model and the data are there. resumed_from_step: None for a fresh start."""
+    """Known once model and data are ready. resumed_from_step: None for a fresh start."""
 
     total_steps: int
     samples: int
@@ -32,11 +30,11 @@ class StartReport:
 
 @dataclass(frozen=True)
 class StepReport:
-    """One optimizer step, over all ranks; equal on every rank but for the shares and the memory.
+    """One optimizer step over all ranks; the same on every rank except data_wait_share and peak_memory_bytes.
 
-    step: steps done, counted from 1. loss: per label token. grad_norm: before clipping. Rates are smoothed over
-    the last steps. data_wait_share: part of the time this rank waited for pages, 0 to 1.
-    remaining_seconds: at the present speed. skipped: the step left the weights alone (not finite).
+    step: steps done, counted from 1. loss: per label token. grad_norm: before clipping. Rates are averages over the
+    last steps. data_wait_share: share of the time that this rank waited for pages, 0 to 1. remaining_seconds: at the
+    present speed. skipped: the weights did not change, because the loss was not finite.
     """
 
     step: int
@@ -55,19 +53,19 @@ class StepReport:
 
 
 class Progress(Protocol):
-    """Called from the training thread of every rank. Each call is a heartbeat."""
+    """Called from the training thread of every rank. Every call counts as a heartbeat."""
 
     def phase(self, name: Phase) -> None:
-        """What begins now; each phase has its own time limit."""
+        """A phase begins. Each phase has its own time limit."""
 
     def beat(self) -> None:
-        """Work goes on inside a phase: a validation batch, a downloaded block."""
+        """Work continues inside a phase: after a validation batch, a downloaded file."""
 
     def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
         """The revisions that this attempt reads."""
 
     def download(self, done: int, total: int) -> None:
-        """Bytes of the datasets that are on this node."""
+        """Bytes of the datasets that are on this node, and in total."""
 
     def start(self, report: StartReport) -> None: ...
 
@@ -76,15 +74,15 @@ class Progress(Protocol):
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         """metrics: validation_loss, validation_loss_swapped and so on."""
 
-    def checkpoints(self, records: Sequence["CheckpointRecord"], notes: Sequence[str]) -> None:
-        """What is committed now, newest first, and all notes of the folder. Also called from the saving thread."""
+    def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
+        """All committed checkpoints, newest first, and all notes of the folder. Also called from the saving thread."""
 
     def note(self, text: str) -> None:
-        """Something a person should know."""
+        """A note for the user, shown on the resource."""
 
 
 class NoProgress:
-    """Tells nobody; for tests and for callers that only want the result."""
+    """Reports nothing; for callers that only want the result."""
 
     def phase(self, name: Phase) -> None: ...
 
@@ -100,6 +98,6 @@ class NoProgress:
 
     def evaluation(self, step: int, metrics: Mapping[str, float]) -> None: ...
 
-    def checkpoints(self, records: Sequence["CheckpointRecord"], notes: Sequence[str]) -> None: ...
+    def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None: ...
 
     def note(self, text: str) -> None: ...

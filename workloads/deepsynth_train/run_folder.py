@@ -1,4 +1,9 @@
-"""The folder through which the workers of one node speak to their launcher: a beat, an error and stacks per worker.
+"""RunFolder: the temporary folder through which the workers of a node report to their launcher.
+
+    beat-0.json     last sign of life of local rank 0           written by the worker
+    error-0.json    why local rank 0 ended                      written by the worker
+    stacks-0.txt    its stacks, after SIGUSR1                   written by faulthandler
+    report.json     TrainReport of the node's first worker      written by local rank 0
 
 Files, because they outlive the worker that wrote them. Times are CLOCK_MONOTONIC, which all processes of a node share.
 """
@@ -15,7 +20,7 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Beat:
-    """Last sign of life of one worker. step: steps done. at: seconds, monotonic."""
+    """The last heartbeat of one worker. step: steps done. at: seconds, monotonic."""
 
     rank: int
     phase: Phase
@@ -27,8 +32,8 @@ class Beat:
 class ErrorRecord:
     """Why a worker ends. exit_code: what it exits with. at: seconds, monotonic.
 
-    consequence: another process failed first, as far as this worker can tell.
-    exception: the traceback's end, for errors that are not meant for users.
+    consequence: another process failed first, as far as this worker knows.
+    exception: the end of the traceback, for unexpected errors.
     """
 
     rank: int
@@ -68,7 +73,7 @@ class RunFolder:
 
 
 def replace_text(path: Path, text: str) -> None:
-    """Readers see the old text or the new one. Not durable: the folder dies with the pod."""
+    """Readers see the old text or the new one. Not fsynced: the folder does not outlive the pod."""
     temporary = path.with_suffix(".tmp")
     temporary.write_text(text)
     temporary.replace(path)
@@ -79,8 +84,3 @@ def _read(path: Path, kind: type[T]) -> T | None:
         return kind(**json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-
-
-def say(text: str) -> None:
-    """One line of the launcher in the pod's log."""
-    print(f"launcher: {text}", flush=True)

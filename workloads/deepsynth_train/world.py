@@ -1,4 +1,4 @@
-"""The processes of one attempt: who this one is, its device, and small agreements between all of them."""
+"""The processes of one attempt: rank and device of this one, and small collectives over all."""
 
 import os
 import time
@@ -12,13 +12,17 @@ import torch.distributed as dist
 
 T = TypeVar("T")
 
-TIMEOUT = timedelta(hours=24)
-"""Longest that ranks wait for one that downloads; the launcher's heartbeat finds hangs long before."""
+COLLECTIVE_TIMEOUT = timedelta(hours=24)
+"""How long ranks wait for one that downloads. The launcher's watchdog finds hangs long before."""
 
 
 @dataclass(frozen=True)
 class World:
-    """rank and size count all processes, local_rank and local_size those of this node."""
+    """rank and size count all processes, local_rank and local_size those of this node.
+
+    Two nodes with two processes each:   node 0: rank 0 (local_rank 0), rank 1 (local_rank 1)
+                                         node 1: rank 2 (local_rank 0), rank 3 (local_rank 1)
+    """
 
     rank: int
     size: int
@@ -40,21 +44,21 @@ class World:
         return max(1, len(os.sched_getaffinity(0)) // self.local_size)
 
     def sum(self, values: Sequence[float]) -> list[float]:
-        """Element-wise sum over all ranks in float64; every rank gets the same numbers."""
+        """Element-wise sum over all ranks, in float64, the same on every rank."""
         tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         if self.size > 1:
             dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]
 
     def share(self, value: T) -> T:
-        """Rank 0's value, on every rank. It must be possible to pickle it."""
+        """Rank 0's value, on every rank. The value must be picklable."""
         values = [value]
         if self.size > 1:
             dist.broadcast_object_list(values, src=0, device=self.device)
         return values[0]
 
     def wait_for_all(self, beat: Callable[[], None]) -> None:
-        """Return when every rank is here; `beat` is called meanwhile, since that can take as long as a download."""
+        """Return when every rank has called this. Calls `beat` while waiting, which can take as long as a download."""
         if self.size == 1:
             return
         arrival = dist.all_reduce(torch.zeros(1, device=self.device), async_op=True)
@@ -65,9 +69,9 @@ class World:
 
 
 def join_world() -> World:
-    """Read torchrun's variables (without them: one process) and set up the process group, NCCL where there is a GPU.
+    """Read torchrun's environment variables (without them: one process) and set up the process group, NCCL on GPUs.
 
-    Call once per process; `leave_world` undoes it.
+    Call once per process, and `leave_world` at the end.
     """
     rank, size = _read("RANK", 0), _read("WORLD_SIZE", 1)
     local_rank, local_size = _read("LOCAL_RANK", 0), _read("LOCAL_WORLD_SIZE", 1)
@@ -75,11 +79,11 @@ def join_world() -> World:
     if device.type == "cuda":
         torch.cuda.set_device(device)
     elif "OMP_NUM_THREADS" not in os.environ:
-        # More threads than the container's cores are slow, and their number must not change the sums.
+        # More threads than cores are slow, and the number of threads must not change floating-point sums.
         torch.set_num_threads(1)
     if size > 1 and not dist.is_initialized():
         backend = "nccl" if device.type == "cuda" else "gloo"
-        dist.init_process_group(backend, rank=rank, world_size=size, timeout=TIMEOUT)
+        dist.init_process_group(backend, rank=rank, world_size=size, timeout=COLLECTIVE_TIMEOUT)
     return World(rank, size, local_rank, local_size, device)
 
 

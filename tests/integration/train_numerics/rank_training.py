@@ -74,11 +74,11 @@ def _become_infinite(gradient: torch.Tensor) -> torch.Tensor:
 
 
 def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill: tuple[int, int] | None = None) -> int:
-    """A whole attempt. stop_after: steps after which rank 1 wants to stop. kill: (rank, step) that dies.
+    """A whole attempt. stop_after: steps after which the last rank asks to stop. kill: (rank, step) to kill.
 
     Exit code 0 when done, 1 when stopped.
     """
-    from deepsynth_train.attempt import train_workload
+    from deepsynth_train.attempt import run_attempt
     from deepsynth_train.world import join_world
 
     os.environ["DEEPSYNTH_CACHE"] = str(cache)
@@ -87,9 +87,7 @@ def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill:
     recorder = Recorder()
     recorder.on_step = lambda report: _die_at(world, report.step, kill)
     wants_stop = stop_after is not None and world.rank == world.size - 1
-    result = train_workload(
-        workload, world, recorder, lambda: wants_stop and len(recorder.steps) + 1 >= (stop_after or 0)
-    )
+    result = run_attempt(workload, world, recorder, lambda: wants_stop and len(recorder.steps) + 1 >= (stop_after or 0))
     return int(result.stopped)
 
 

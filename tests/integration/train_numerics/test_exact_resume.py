@@ -1,4 +1,4 @@
-"""A killed or stopped run ends with the very weights of an uninterrupted one."""
+"""A killed or stopped run ends with exactly the weights of an uninterrupted one."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ import pytest
 from integration.train_numerics import rank_training
 from support.page_dataset import build_documents, write_dataset
 from support.rank_processes import CONTEXT, run_ranks
-from support.tiny_training import MODULES, OCR2, VIT, read_weights
-from support.train_workloads import build_train_workload
+from support.tiny_training import MODULES, read_weights
+from support.train_workloads import OCR2, VIT, build_train_workload
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -62,7 +62,7 @@ def assert_equal_bits(found: dict[str, torch.Tensor], expected: dict[str, torch.
 
 
 @pytest.mark.parametrize(("size", "uri", "sharding"), [(2, VIT, "none"), (4, OCR2, "none"), (2, OCR2, "full")])
-def test_a_rank_killed_between_saves_costs_steps_but_changes_no_bit(
+def test_a_rank_killed_between_saves_costs_steps_but_does_not_change_a_bit(
     size: int, uri: str, sharding: str, pages: Path, tmp_path: Path
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
@@ -74,7 +74,7 @@ def test_a_rank_killed_between_saves_costs_steps_but_changes_no_bit(
     assert_equal_bits(read_result(broken), read_result(whole))
 
 
-def test_a_wish_to_stop_on_one_rank_saves_the_step_in_flight_on_all(pages: Path, tmp_path: Path) -> None:
+def test_a_request_to_stop_on_one_rank_saves_the_same_step_on_all(pages: Path, tmp_path: Path) -> None:
     whole, stopped = tmp_path / "whole", tmp_path / "stopped"
     assert run_attempt(2, whole, build_document(whole, pages)) == [0, 0]
     assert run_attempt(2, stopped, build_document(stopped, pages), stop_after=3) == [1, 1]

@@ -1,4 +1,4 @@
-"""A falling loss proves little: the tiny model must learn to tell pages apart, and cannot when they are black."""
+"""A falling loss proves little: the tiny model must learn to distinguish pages, and cannot if they are black."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ from support.page_dataset import draw_page
 from support.tiny_training import build_model, build_settings, build_stepper
 
 if TYPE_CHECKING:
-    from deepsynth_train.models import Batch, PageModel, Sample
+    from deepsynth_train.models.page_model import Batch, PageModel, Sample
 
 STEPS = 100
 
 
 def build_digit(model: PageModel, digit: int, *, black: bool) -> Sample:
     from deepsynth_train.data.images import decode_page
-    from deepsynth_train.models import Sample
+    from deepsynth_train.models.page_model import Sample
 
     pixels = decode_page(draw_page(str(digit)), model.image, "digit")[None]
     return Sample(np.zeros_like(pixels) if black else np.ascontiguousarray(pixels), model.encode_label(str(digit)))
@@ -46,9 +46,9 @@ def train_on_digits(*, black: bool) -> float:
     return compute_digit_loss(model, batch)
 
 
-def test_ten_pages_are_told_apart_within_a_hundred_steps() -> None:
+def test_ten_pages_are_distinguished_within_100_steps() -> None:
     assert train_on_digits(black=False) < 0.6 * math.log(10)
 
 
-def test_ten_black_pages_stay_a_guess_among_ten() -> None:
+def test_ten_black_pages_remain_a_guess_among_ten() -> None:
     assert abs(train_on_digits(black=True) - math.log(10)) < 0.05

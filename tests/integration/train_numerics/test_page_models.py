@@ -17,7 +17,7 @@ from support.tiny_training import OCR2, VIT, build_model, build_samples, build_s
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.models import PageModel, Sample
+    from deepsynth_train.models.page_model import PageModel, Sample
 
 BOTH = pytest.mark.parametrize("uri", [OCR2, VIT])
 
@@ -33,7 +33,7 @@ def compute_loss(model: PageModel, samples: list[Sample]) -> float:
 
 
 @pytest.mark.parametrize(("side", "tokens"), [(64, 145), (512, 145), (768, 145), (1024, 257)])
-def test_a_page_takes_as_many_positions_as_the_model_makes_of_it(side: int, tokens: int) -> None:
+def test_the_prompt_reserves_as_many_positions_as_the_model_makes_of_a_page(side: int, tokens: int) -> None:
     assert build_model(image_processor={"size": side}).family.image_tokens == tokens
 
 
@@ -42,17 +42,17 @@ def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
 
     model = build_model()
     model.family.image_tokens = 65  # type: ignore[misc]  # what is tested
-    with pytest.raises(ConfigurationError, match=r"spec.imageProcessor.size: the model makes 145 .* the prompt has 65"):
+    with pytest.raises(ConfigurationError, match=r"the model turns .* 145 positions, the prompt reserves 65"):
         check_image_tokens(model)
 
 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"uri": "file:///nowhere"}}, "/nowhere holds no config.json"),
-        ({"image_processor": {"size": 100}}, "spec.imageProcessor.size: 100 does not suit"),
+        ({"model": {"uri": "file:///nowhere"}}, "no config.json in /nowhere"),
+        ({"image_processor": {"size": 100}}, "spec.imageProcessor.size: DeepSeek-OCR-2 needs .* got 100"),
         ({"image_processor": {"max_tiles": 2}}, "spec.imageProcessor.maxTiles"),
-        ({"model": {"uri": VIT}, "image_processor": {"size": 64}}, "this encoder takes 256 only"),
+        ({"model": {"uri": VIT}, "image_processor": {"size": 64}}, "must be 256 for this model, got 64"),
         ({"model": {"uri": VIT}, "prompt": "Read.", "image_processor": {}}, "spec.prompt"),
         (
             {"model": {"uri": OCR2, "freeze": ["vision", "language"], "lora": {"target_modules": ["x"]}}},
@@ -60,21 +60,21 @@ def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
         ),
     ],
 )
-def test_a_model_that_cannot_be_is_refused_with_the_field(changes: dict[str, Any], message: str) -> None:
-    from deepsynth_train.models import build_page_model
+def test_an_invalid_model_is_refused_with_the_field(changes: dict[str, Any], message: str) -> None:
+    from deepsynth_train.models.build import build_page_model
 
     with pytest.raises(ConfigurationError, match=message):
         build_page_model(build_settings(**changes))
 
 
-def test_a_configuration_that_is_unknown_is_refused_by_its_field() -> None:
+def test_an_unknown_configuration_is_refused_by_its_field() -> None:
     with pytest.raises(ValidationError, match=r"model\.uri"):
         build_settings(model={"uri": "config://gpt-9"})
 
 
 @BOTH
-def test_the_loss_depends_on_the_page_of_the_very_sample(uri: str) -> None:
-    from deepsynth_train.models import Sample
+def test_the_loss_of_a_sample_depends_on_its_own_page(uri: str) -> None:
+    from deepsynth_train.models.page_model import Sample
 
     model = build_model(uri)
     samples = build_samples(model, 3)
@@ -89,7 +89,7 @@ def test_the_loss_depends_on_the_page_of_the_very_sample(uri: str) -> None:
 
 
 def test_a_document_of_several_pages_keeps_their_order() -> None:
-    from deepsynth_train.models import Sample
+    from deepsynth_train.models.page_model import Sample
 
     model = build_model()
     document = build_samples(model, 1, pages=3)[0]
@@ -120,7 +120,7 @@ def test_only_label_rows_are_scored_and_the_end_of_text_is_one_of_them(uri: str)
 
 
 @BOTH
-def test_every_weight_that_is_trained_gets_a_gradient(uri: str) -> None:
+def test_every_trainable_weight_gets_a_gradient(uri: str) -> None:
     from deepsynth_train.optimization.loss import compute_loss_sum
 
     model = build_model(uri)
@@ -142,7 +142,7 @@ def test_a_frozen_part_gets_no_gradient_and_the_rest_does(uri: str, part: str) -
     assert any(parameter.grad is not None for parameter in model.module.parameters())
 
 
-def test_with_adapters_only_they_are_trained() -> None:
+def test_with_adapters_only_the_adapters_are_trained() -> None:
     model = build_model(model={"uri": OCR2, "lora": {"rank": 2, "alpha": 4}})
     names = {name for name, parameter in model.module.named_parameters() if parameter.requires_grad}
     assert names
@@ -152,8 +152,8 @@ def test_with_adapters_only_they_are_trained() -> None:
 
 @BOTH
 def test_a_written_folder_opens_as_the_same_model_and_processor(uri: str, tmp_path: Path) -> None:
-    from deepsynth_train.export import write_model
-    from deepsynth_train.models import build_page_model
+    from deepsynth_train.models.build import build_page_model
+    from deepsynth_train.models.export import write_model
 
     model = build_model(uri)
     write_model(model, tmp_path, dict(model.module.state_dict()))
@@ -165,7 +165,7 @@ def test_a_written_folder_opens_as_the_same_model_and_processor(uri: str, tmp_pa
 
 @pytest.mark.parametrize("size", [(64, 64), (40, 90), (300, 120)])
 @BOTH
-def test_pages_of_any_size_become_what_the_published_processor_makes_of_them(uri: str, size: tuple[int, int]) -> None:
+def test_pages_of_any_size_are_scaled_like_the_published_processor_does(uri: str, size: tuple[int, int]) -> None:
     import torch
 
     from deepsynth_train.data.images import decode_page
@@ -185,7 +185,7 @@ def test_pages_of_any_size_become_what_the_published_processor_makes_of_them(uri
 
 
 def test_micro_batches_hold_every_sample_once() -> None:
-    from deepsynth_train.evaluation.evaluate import chunk
+    from deepsynth_train.evaluation.evaluator import chunk
 
     assert chunk(list(range(7)), 3) == [[0, 1, 2], [3, 4, 5], [6]]
     assert chunk([], 3) == []

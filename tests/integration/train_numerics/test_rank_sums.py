@@ -82,7 +82,7 @@ def test_shards_on_two_ranks_compute_what_one_rank_computes(tmp_path: Path) -> N
         torch.testing.assert_close(whole[name], weight, atol=1e-4, rtol=1e-3)
 
 
-def test_shards_compute_in_bf16_and_a_rank_without_a_sample_keeps_up(tmp_path: Path) -> None:
+def test_shards_compute_in_bf16_and_a_rank_without_a_sample_takes_part(tmp_path: Path) -> None:
     import torch
 
     assert run_ranks(2, tmp_path, rank_training.run_sharded, tmp_path, "bf16") == [0, 0]

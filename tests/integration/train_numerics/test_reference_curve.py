@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepsynth_train.models import Batch, PageModel, Sample
+    from deepsynth_train.models.page_model import Batch, PageModel, Sample
 
 STEPS = 20
 MICRO_BATCH = 2
@@ -203,7 +203,7 @@ def decay_everything(patch: pytest.MonkeyPatch) -> None:
     ],
     ids=["scheduler off by one", "mean of micro-means", "decay on norms", "no clipping", "another beta"],
 )
-def test_a_deviation_is_seen(
+def test_a_deviation_is_detected(
     mutate: Callable[[pytest.MonkeyPatch], None],
     changes: dict[str, Any],
     right_curve: Curve,
@@ -220,7 +220,7 @@ def test_the_same_training_twice_gives_the_same_curve(right_curve: Curve) -> Non
     assert train_ours(model, build_samples(model, STEPS * MICRO_BATCH * 4), 4) == right_curve
 
 
-def test_decayed_weights_are_those_that_the_reference_decays() -> None:
+def test_the_same_weights_are_decayed_as_in_the_reference() -> None:
     from transformers import Trainer
 
     from deepsynth_train.optimization.optimizer import build_optimizer

@@ -1,4 +1,4 @@
-"""One process from a folder of pages to a model that from_pretrained opens."""
+"""One process, from a folder of pages to a model that from_pretrained opens."""
 
 from __future__ import annotations
 
@@ -55,11 +55,11 @@ def build_trainer(config: TrainConfig, progress: Recorder | None = None) -> Trai
     return Trainer(config, progress)
 
 
-def test_a_run_reports_evaluates_saves_and_leaves_a_model_that_opens(pages: Path, tmp_path: Path) -> None:
+def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path, tmp_path: Path) -> None:
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from deepsynth_train.evaluation.evaluate import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
+    from deepsynth_train.evaluation.evaluator import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
 
     recorder = Recorder()
     config = build_config(
@@ -119,7 +119,7 @@ def test_a_second_call_resumes_and_a_changed_configuration_is_refused(pages: Pat
         build_trainer(changed).train(pages)
 
 
-def test_a_dataset_of_pictures_trains_like_a_folder(tmp_path: Path) -> None:
+def test_an_in_memory_dataset_trains_like_a_folder(tmp_path: Path) -> None:
     from datasets import Dataset, DatasetDict, Features, Image, Value
 
     features = Features({"image": Image(), "summary": Value("string"), "text": Value("string")})
@@ -132,8 +132,8 @@ def test_a_dataset_of_pictures_trains_like_a_folder(tmp_path: Path) -> None:
     assert set(recorder.evaluations) == {0, 1}
 
 
-def test_what_is_no_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="not list"):
+def test_anything_but_a_dataset_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(DataError, match="got list"):
         build_trainer(build_config(tmp_path)).train([1, 2])
 
 
@@ -165,7 +165,7 @@ def build_quick(folder: Path, **changes: Any) -> TrainConfig:
     return build_config(folder, model={"uri": VIT}, image_processor={}, task="ocr", max_steps=3, **changes)
 
 
-def test_a_loss_that_is_twice_not_finite_ends_the_run_and_names_step_and_samples(
+def test_a_loss_that_is_not_finite_twice_ends_the_run_and_names_step_and_samples(
     pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, step=2, times=2)
@@ -174,7 +174,7 @@ def test_a_loss_that_is_twice_not_finite_ends_the_run_and_names_step_and_samples
     assert caught.value.reason == "NonFiniteLoss"
 
 
-def test_a_loss_that_is_once_not_finite_is_computed_again_and_changes_nothing(
+def test_a_loss_that_is_not_finite_once_is_computed_again_and_changes_nothing(
     pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     import torch
@@ -186,7 +186,7 @@ def test_a_loss_that_is_once_not_finite_is_computed_again_and_changes_nothing(
     assert all(torch.equal(weight, spoilt[name]) for name, weight in whole.items())
 
 
-def test_with_skip_the_batch_is_left_out_and_said_so(
+def test_with_skip_the_batch_is_skipped_with_a_note(
     pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     spoil(monkeypatch, step=2, times=5)
@@ -196,7 +196,7 @@ def test_with_skip_the_batch_is_left_out_and_said_so(
     assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
 
 
-def test_skipping_ends_when_every_batch_is_bad(pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_skipping_every_batch_fails_the_run(pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deepsynth_train.optimization.step.compute_loss_sum", _compute_nan)
     config = build_quick(tmp_path, on_non_finite="skip").model_copy(update={"max_steps": 50})
     recorder = Recorder()
@@ -209,7 +209,7 @@ def test_skipping_ends_when_every_batch_is_bad(pages: Path, tmp_path: Path, monk
 def test_a_page_that_cannot_be_decoded_ends_the_run_and_names_its_row(tmp_path: Path) -> None:
     rows = [*build_documents(3), *build_document(9, image={"bytes": b"no picture", "path": None})]
     write_split(tmp_path / "pages", "train", rows)
-    with pytest.raises(DataError, match=r"row \d+ of the train split: the page cannot be decoded"):
+    with pytest.raises(DataError, match=r"row \d+ of the train split: cannot decode the page"):
         build_trainer(build_config(tmp_path)).train(tmp_path / "pages")
 
 
@@ -228,7 +228,7 @@ def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) ->
     assert not any("lora" in name for name in names), "merged"
 
 
-def test_the_norm_that_is_reported_is_the_one_before_clipping(pages: Path, tmp_path: Path) -> None:
+def test_the_reported_norm_is_the_one_before_clipping(pages: Path, tmp_path: Path) -> None:
     from deepsynth_train.optimization.step import Stepper
 
     seen: list[float] = []

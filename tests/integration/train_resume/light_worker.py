@@ -1,6 +1,6 @@
 """A worker without torch for tests of the launcher: `light_worker.py MODE DOCUMENT RUN_FOLDER RING`.
 
-Its collective is a round over Unix sockets; a lost peer gives the error that gloo gives.
+Its collective runs over Unix sockets. A lost peer raises the same error as with gloo.
 """
 
 import os
@@ -18,14 +18,14 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.progress import StepReport
 from deepsynth_train.run_folder import RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
-from deepsynth_train.worker.run import run_worker
+from deepsynth_train.worker.process import run_worker
 
 STEPS = 100_000
-"""Minutes: a run that is to be stopped does not end before."""
+"""Minutes of work, so that a run that a test stops does not finish first."""
 
 
 class Ring:
-    """Every rank sends a byte to rank 0, which answers with the largest."""
+    """Every rank sends a byte to rank 0, which replies with the largest."""
 
     def __init__(self, path: Path, rank: int, size: int) -> None:
         self._rank = rank
@@ -78,7 +78,7 @@ def train(mode: str, meeting: Path) -> Callable[..., Any]:
             heartbeat.step(StepReport(step, STEPS, 0.0, 1.0, 1.0, 0.1, 1.0, 1.0, 1.0, 0.0, 1, 1.0))
             if step == 2:
                 heartbeat.phase("step")  # the limit of a step, which may be short, holds from here on
-            ring.largest(0)  # nobody's heart beats in a step before all have told the one before it
+            ring.largest(0)  # no rank starts a step before all have reported the previous one
             time.sleep(0.005)
             if mode == "finish" and step == 3:
                 break

@@ -31,7 +31,7 @@ def test_a_run_whose_worker_was_killed_ends_with_the_weights_of_an_uninterrupted
     assert all(torch.equal(expected[name], actual[name]) for name in expected)
 
 
-def test_another_number_of_processes_reads_the_checkpoint(tmp_path: Path) -> None:
+def test_a_different_number_of_processes_reads_the_checkpoint(tmp_path: Path) -> None:
     plan = Plan(tmp_path / "run", last_step=2)
     assert run_ranks(2, tmp_path, train, plan) == [0, 0]
     assert run_ranks(3, tmp_path, train, replace(plan, attempt=2, resumed_from=2, last_step=3)) == [0, 0, 0]
@@ -39,7 +39,7 @@ def test_another_number_of_processes_reads_the_checkpoint(tmp_path: Path) -> Non
     assert len(list((plan.folder / "step-3/shards").glob("__*"))) == 3
 
 
-def test_a_byte_that_another_rank_checks_is_found_too(tmp_path: Path) -> None:
+def test_a_damaged_byte_is_found_by_any_rank(tmp_path: Path) -> None:
     plan = Plan(tmp_path / "run", last_step=2)
     assert run_ranks(2, tmp_path, train, plan) == [0, 0]
     for path in (plan.folder / "step-2/shards").glob("__1_*"):
@@ -47,7 +47,7 @@ def test_a_byte_that_another_rank_checks_is_found_too(tmp_path: Path) -> None:
     assert run_ranks(2, tmp_path, train, replace(plan, attempt=2, resumed_from=1)) == [0, 0]
 
 
-def test_a_sharded_model_is_saved_whole_and_read_by_another_number_of_ranks(tmp_path: Path) -> None:
+def test_a_sharded_model_is_saved_in_full_and_read_by_a_different_number_of_ranks(tmp_path: Path) -> None:
     import torch
 
     plan = Plan(tmp_path / "run", last_step=1)

@@ -84,7 +84,7 @@ def build_document(folder: Path, pages: Path, **changes: Any) -> str:
 
 
 @pytest.mark.slow
-def test_a_killed_worker_and_a_damaged_checkpoint_are_named_and_the_next_attempt_goes_on(tmp_path: Path) -> None:
+def test_a_killed_worker_and_a_damaged_checkpoint_are_named_and_the_next_attempt_continues(tmp_path: Path) -> None:
     pages = write_dataset(tmp_path / "pages", {"train": build_documents(6)})
     first = Attempt(tmp_path, build_document(tmp_path, pages))
     first.wait_for("savedStep", 4)
@@ -105,7 +105,7 @@ def test_a_killed_worker_and_a_damaged_checkpoint_are_named_and_the_next_attempt
     train = report.train
     assert train is not None
     assert train.resumed_from_step == before
-    assert train.notes[0].startswith(f"checkpoint step-{newest} is damaged and was passed over: state.json")
+    assert train.notes[0].startswith(f"skipped the damaged checkpoint step-{newest}: state.json")
     assert train.step == train.saved_step == train.checkpoints[0].step
     assert report.failure is not None
     assert report.failure.message == f"saved step {train.saved_step}"

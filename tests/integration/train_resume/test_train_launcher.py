@@ -1,4 +1,4 @@
-"""The launcher with its elastic agent in this process, and workers that do without torch."""
+"""The launcher with its elastic agent in this process, and workers without torch."""
 
 import json
 import os
@@ -18,7 +18,7 @@ from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.report import Report, parse_report
 from deepsynth_train.launcher import watchdog
 from deepsynth_train.launcher.hangs import build_limits
-from deepsynth_train.launcher.start import Launch
+from deepsynth_train.launcher.launch import Launch
 from deepsynth_train.run_folder import RunFolder
 from integration.train_resume import light_worker
 from support.free_port import find_free_port
@@ -59,7 +59,7 @@ def launch(
     return code, report
 
 
-def test_a_run_that_ends_well_exits_0_and_reports_its_last_step(tmp_path: Path) -> None:
+def test_a_successful_run_exits_0_and_reports_its_last_step(tmp_path: Path) -> None:
     code, report = launch(tmp_path, "finish")
     assert (code, report.failure) == (0, None)
     assert report.train is not None
@@ -86,7 +86,7 @@ def test_the_status_names_the_rank_that_was_killed(tmp_path: Path, number: int) 
         ("abort", 134, "WorkerCrashed"),
     ],
 )
-def test_the_code_of_the_worker_that_failed_first_is_passed_through(
+def test_the_launcher_exits_with_the_code_of_the_worker_that_failed_first(
     tmp_path: Path, what: str, code: int, reason: str
 ) -> None:
     actual, report = launch(tmp_path, f"{what}-1")
@@ -109,7 +109,7 @@ def test_a_node_whose_workers_only_lost_their_peers_exits_69(tmp_path: Path, mon
     assert (report.failure.reason, report.failure.rank) == ("PeerLost", 0)
 
 
-def test_workers_that_hang_are_ended_with_their_stacks_and_the_culprit_is_named(
+def test_workers_that_hang_are_killed_with_their_stacks_and_the_culprit_is_named(
     tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(watchdog, "STACKS_WAIT", 600)
@@ -131,7 +131,7 @@ def test_sigterm_makes_all_workers_save_the_same_step_and_stop(tmp_path: Path) -
     assert report.failure.message == f"saved step {report.train.step}"
 
 
-def test_the_next_attempt_reports_why_the_one_before_it_failed(tmp_path: Path) -> None:
+def test_the_next_attempt_reports_why_the_previous_one_failed(tmp_path: Path) -> None:
     launch(tmp_path, "data-0")
     code, report = launch(tmp_path, "finish", attempt=2)
     assert code == 0
@@ -166,7 +166,7 @@ def test_the_report_is_served_while_the_workers_run(tmp_path: Path, monkeypatch:
     assert seen[0]["train"]["totalSteps"] == light_worker.STEPS
 
 
-def test_a_document_that_cannot_be_used_is_refused_without_a_traceback(tmp_path: Path) -> None:
+def test_an_invalid_document_is_refused_without_a_traceback(tmp_path: Path) -> None:
     document = tmp_path / "document.json"
     workload = json.loads(build_train_workload(tmp_path).to_json())
     document.write_text(json.dumps({**workload, "surprise": 1}))

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """kill_rank gets SIGKILL after kill_step. resumed_from: what must be found in the folder."""
+    """kill_rank gets SIGKILL after kill_step. resumed_from: the step that the folder must hold; None: an empty one."""
 
     folder: Path
     attempt: int = 1
@@ -30,7 +30,10 @@ def train(plan: Plan) -> int:
     """Train, save every step, write the final weights to weights-ATTEMPT.pt. Returns 0, or 2 for a wrong start."""
     import torch
 
-    from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
+    from deepsynth_train.checkpoint.folder import CheckpointFolder
+    from deepsynth_train.checkpoint.owner import Owner
+    from deepsynth_train.checkpoint.save import Snapshot
+    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, optimizer = build_model(plan)
@@ -60,7 +63,10 @@ def train_sharded(plan: Plan) -> int:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    from deepsynth_train.checkpoint import CheckpointFolder, Owner, Snapshot, apply_tensors, gather_tensors
+    from deepsynth_train.checkpoint.folder import CheckpointFolder
+    from deepsynth_train.checkpoint.owner import Owner
+    from deepsynth_train.checkpoint.save import Snapshot
+    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, _ = build_model(plan)

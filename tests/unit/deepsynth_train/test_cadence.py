@@ -3,7 +3,7 @@ import pytest
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import CheckpointSettings
 from deepsynth_train.cadence import Cadence, compute_total_steps
-from support.tiny_training import build_settings
+from support.train_workloads import build_settings
 
 
 def build_cadence(evaluate_every: int | None = None, **checkpoint: int) -> Cadence:
@@ -22,7 +22,7 @@ def test_epochs_and_max_steps_together_are_refused() -> None:
         compute_total_steps(build_settings(epochs=1, max_steps=1), 9)
 
 
-def test_evaluations_are_at_epoch_ends_unless_steps_are_given_and_always_at_the_end() -> None:
+def test_evaluations_are_due_at_epoch_ends_or_every_n_steps_and_always_at_the_end() -> None:
     assert [s for s in range(1, 11) if build_cadence().is_evaluation_due(s)] == [2, 4, 6, 8, 10]
     assert [s for s in range(1, 11) if build_cadence(3).is_evaluation_due(s)] == [3, 6, 9, 10]
 

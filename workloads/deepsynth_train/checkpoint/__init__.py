@@ -1,56 +1,18 @@
-"""Checkpoints that can be trusted: staged, hashed, committed by one rename, verified before they are read.
+"""Checkpoints that can be trusted: written to a staging folder, hashed, committed by one rename, verified before use.
 
-folder/
-  owner.json                    the run, its fingerprint and the attempt that may commit here
-  datasets.json                 the revisions that the checkpoints were trained on (deepsynth_train/pins.py)
-  step-120/                     a committed checkpoint
-    shards/                     model and optimizer, torch.distributed.checkpoint format, resharded on load
-    model/                      what `from_pretrained` opens
-    state.json  metrics.jsonl   the trainer's own state; the curve up to here
-    manifest.json               size and sha256 of every other file, written last
-  step-160.tmp-attempt-3/       a save that is not finished; of no value to anyone
-  step-80.corrupt-attempt-3/    failed verification while attempt 3 loaded
-  latest  best                  names of folders, for people and tools; the manifests decide
+    folder/                         who writes it
+      owner.json                    rank 0, at the start: the run, its fingerprint and the attempt that may commit
+      datasets.json                 rank 0, before the first step: the dataset revisions that the run reads
+      step-120/                     a committed checkpoint
+        shards/                     every rank its share: model and optimizer, torch.distributed.checkpoint format
+        model/                      rank 0: what `from_pretrained` opens
+        state.json  metrics.jsonl   rank 0: the trainer's own counters; the curve up to this step
+        manifest.json               rank 0, last: size and sha256 of every other file
+      step-160.tmp-attempt-3/       an unfinished save, or one that is being deleted; safe to delete
+      step-80.corrupt-attempt-3/    failed verification when attempt 3 loaded it
+      latest  best                  rank 0, after each save: names of folders for users and tools; the code ignores them
+      reports/                      the launcher, at its end: one report per attempt and node, stacks of a hang
 
-Importing the package is cheap, because the launcher does: torch is loaded with the first name from here.
+folder.py is the interface to the trainer. What a tensor means, and when to save, does not belong here.
+Everything but folder, load, save, shards and ranks is free of torch, because the launcher imports it.
 """
-
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    from deepsynth_train.checkpoint.folder import CheckpointFolder, open_checkpoint_folder
-    from deepsynth_train.checkpoint.load import Loaded
-    from deepsynth_train.checkpoint.manifest import CheckpointRecord
-    from deepsynth_train.checkpoint.owner import Owner
-    from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
-
-_MODULES = {
-    "CheckpointFolder": "folder",
-    "CheckpointRecord": "manifest",
-    "Loaded": "load",
-    "Owner": "owner",
-    "Snapshot": "save",
-    "apply_tensors": "shards",
-    "gather_tensors": "shards",
-    "open_checkpoint_folder": "folder",
-}
-
-__all__ = [
-    "CheckpointFolder",
-    "CheckpointRecord",
-    "Loaded",
-    "Owner",
-    "Snapshot",
-    "apply_tensors",
-    "gather_tensors",
-    "open_checkpoint_folder",
-]
-
-
-def __getattr__(name: str) -> Any:
-    if name in _MODULES:
-        from importlib import import_module
-
-        return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

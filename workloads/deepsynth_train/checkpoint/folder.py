@@ -1,4 +1,4 @@
-"""CheckpointFolder: what the trainer holds. Claims the folder, loads the newest good checkpoint, saves new ones."""
+"""CheckpointFolder, the trainer's interface: claim the folder, load the newest good checkpoint, save new ones."""
 
 import shutil
 import threading
@@ -20,8 +20,8 @@ from deepsynth_train.checkpoint.shards import copy_tensors
 class CheckpointFolder:
     """Every method is called by all ranks together (with or without a process group), from the main thread.
 
-    An error of any rank is raised on all: TemporaryError (disk), PeerLostError (a later attempt owns the folder),
-    ConfigurationError (the folder is another run's).
+    An error on any rank is raised on all: TemporaryError (disk), PeerLostError (a later attempt owns the folder),
+    ConfigurationError (the folder belongs to another run).
     """
 
     def __init__(
@@ -38,7 +38,7 @@ class CheckpointFolder:
         on_change: called on rank 0, also from the saving thread, when `records` or `notes` have changed.
         """
         self.notes: list[str] = []
-        """What a person should know: adopted folders, checkpoints passed over."""
+        """Notes for the user: adopted folders, skipped checkpoints."""
         self.records: list[CheckpointRecord] = []
         """Committed checkpoints, newest first; on rank 0 only."""
         self.target = Target(resolve_folder(uri), uri, owner, keep_last, keep_best)
@@ -56,14 +56,14 @@ class CheckpointFolder:
         return find_best(self.records)
 
     def claim(self) -> None:
-        """Become the folder's owner and clear away unfinished saves. Implied by `load_latest` and `save`."""
+        """Become the folder's owner and delete unfinished saves. `load_latest` and `save` do it first."""
         if self._claimed:
             return
         error: BaseException | None = None
         try:
             if self._ranks.is_first:
                 self._claim()
-        except BaseException as caught:  # noqa: BLE001 - the other ranks wait to hear of it
+        except BaseException as caught:  # noqa: BLE001 - the other ranks wait for the outcome
             error = caught
         self._ranks.agree(error)
         self._claimed = True
@@ -78,8 +78,8 @@ class CheckpointFolder:
     def load_latest(self, tensors: Mapping[str, Any]) -> Loaded | None:
         """Fill `tensors` in place from the newest checkpoint that verifies.
 
-        A damaged one is renamed to step-N.corrupt-attempt-K, named in `notes`, and the one before it is tried.
-        Returns None when there is none. Raises ConfigurationError when names or shapes do not fit.
+        A damaged one is renamed to step-N.corrupt-attempt-K and noted, and the one before it is tried. Returns None
+        when there is none. Raises ConfigurationError when names or shapes do not fit.
         """
         self.claim()
         step, notes = find_newest_good(self.path, self.target.owner.attempt, self._ranks)
@@ -94,7 +94,7 @@ class CheckpointFolder:
     def save(self, step: int, snapshot: Snapshot) -> None:
         """Wait for the save in flight, copy the snapshot, and commit it in the background.
 
-        A step that is saved already is not saved again. Raises the error of the save before this one.
+        Does nothing for a step that is saved already. Raises the error of the previous save.
         """
         self.claim()
         self.wait()
@@ -114,7 +114,7 @@ class CheckpointFolder:
             self._error = error
 
     def wait(self) -> None:
-        """Return when nothing is in flight. Raises the error of the last save."""
+        """Wait for the save in flight. Raises its error."""
         if self._saving:
             self._saving.join()
             self._saving = None
@@ -129,7 +129,7 @@ class CheckpointFolder:
 
 
 def open_checkpoint_folder(workload: TrainWorkload, on_change: Callable[[CheckpointFolder], None]) -> CheckpointFolder:
-    """The folder of an attempt, from its document. Called by all ranks; `on_change` after each save and each note."""
+    """The folder that the document names. Called by all ranks; on_change: see CheckpointFolder."""
     return CheckpointFolder(
         workload.checkpoint.uri,
         Owner(workload.uid, workload.fingerprint, workload.attempt),

@@ -1,4 +1,4 @@
-"""Names inside a checkpoint folder."""
+"""Names inside a checkpoint folder (drawn in the package's docstring), and where the folder is."""
 
 import re
 from pathlib import Path
@@ -6,8 +6,18 @@ from pathlib import Path
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_store.uri import FolderLocation, parse_uri
 
+OWNER_FILE = "owner.json"
+PINS_FILE = "datasets.json"
+REPORTS = "reports"
 LATEST = "latest"
 BEST = "best"
+
+MANIFEST_FILE = "manifest.json"
+STATE_FILE = "state.json"
+METRICS_FILE = "metrics.jsonl"
+SHARDS = "shards"
+MODEL = "model"
+
 _STEP = re.compile(r"step-(\d+)")
 _STAGING = re.compile(r"step-\d+\.tmp-attempt-(\d+)")
 _CORRUPT = re.compile(r"step-\d+\.corrupt-attempt-\d+")
@@ -26,7 +36,7 @@ def corrupt_name(step: int, attempt: int) -> str:
 
 
 def list_steps(folder: Path) -> list[int]:
-    """Committed steps in the folder, newest first; whether they verify is another question."""
+    """Committed steps in the folder, newest first, verified or not."""
     return sorted((int(m[1]) for m in map(_STEP.fullmatch, _names(folder)) if m), reverse=True)
 
 

@@ -1,4 +1,4 @@
-"""manifest.json: what a checkpoint holds, with the hash of every file. Without it a folder is no checkpoint."""
+"""manifest.json: size and sha256 of every file of a checkpoint. A folder without it is not a checkpoint."""
 
 import json
 from collections.abc import Iterable
@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, Self
 
 from deepsynth_store.atomic import compute_sha256, fsync_file, write_file_atomically
+from deepsynth_train.checkpoint.layout import MANIFEST_FILE
 
-MANIFEST_FILE = "manifest.json"
 FORMAT = 1
 
 
@@ -23,8 +23,8 @@ class FileDigest:
 
 
 @dataclass(frozen=True)
-class Manifest:
-    """One checkpoint. time: RFC 3339. loss: validation loss at this very step, None when it was not evaluated."""
+class CheckpointManifest:
+    """One checkpoint. time: RFC 3339. loss: validation loss at this step, None when it was not evaluated."""
 
     step: int
     time: str
@@ -44,11 +44,11 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError for text that is no manifest of this format."""
+        """Raises ValueError when the text is not a manifest of this format."""
         try:
             data: dict[str, Any] = json.loads(text)
             if data["format"] != FORMAT:
-                raise ValueError(f"format {data['format']} is not {FORMAT}")
+                raise ValueError(f"format must be {FORMAT}, got {data['format']}")
             return cls(**{**data, "files": tuple(FileDigest(**file) for file in data["files"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a checkpoint manifest: {error!r}") from error
@@ -72,7 +72,7 @@ def compute_digest(root: Path, path: Path) -> FileDigest:
 
 
 def sync_and_digest(root: Path, paths: Iterable[Path]) -> list[FileDigest]:
-    """Make durable and hash the files that one rank wrote."""
+    """Fsync and hash the files that one rank wrote."""
     digests = []
     for path in sorted(paths):
         fsync_file(path)
@@ -81,30 +81,30 @@ def sync_and_digest(root: Path, paths: Iterable[Path]) -> list[FileDigest]:
 
 
 def find_damage(root: Path, files: Iterable[FileDigest]) -> str | None:
-    """The first file that is not what its digest says, in words; None when all are."""
+    """Describes the first file that does not match its digest; None when all match."""
     for expected in files:
         path = root / expected.path
         try:
             if path.stat().st_size != expected.size:
-                return f"{expected.path} has {path.stat().st_size} bytes instead of {expected.size}"
+                return f"{expected.path}: expected {expected.size} bytes, found {path.stat().st_size}"
             if compute_digest(root, path) != expected:
-                return f"{expected.path} has another sha256 than its manifest says"
+                return f"{expected.path}: sha256 does not match the manifest"
         except OSError as error:
-            return f"{expected.path} cannot be read ({error.strerror})"
+            return f"{expected.path}: cannot be read ({error.strerror})"
     return None
 
 
-def write_manifest(root: Path, manifest: Manifest) -> None:
+def write_manifest(root: Path, manifest: CheckpointManifest) -> None:
     write_file_atomically(root / MANIFEST_FILE, manifest.to_json().encode())
 
 
-def read_manifest(root: Path) -> Manifest:
-    """Raises ValueError or OSError when the folder holds no readable manifest."""
-    return Manifest.from_json((root / MANIFEST_FILE).read_text())
+def read_manifest(root: Path) -> CheckpointManifest:
+    """Raises ValueError or OSError when the manifest is missing or cannot be parsed."""
+    return CheckpointManifest.from_json((root / MANIFEST_FILE).read_text())
 
 
 def build_record(root: Path, uri: str) -> CheckpointRecord:
-    """What the report says about the committed checkpoint in `root`. Errors as `read_manifest`."""
+    """The record of the committed checkpoint in `root`. Raises the errors of `read_manifest`."""
     manifest = read_manifest(root)
     return CheckpointRecord(
         step=manifest.step,

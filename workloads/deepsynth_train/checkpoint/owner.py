@@ -1,4 +1,4 @@
-"""Who may commit to a checkpoint folder. The fence that keeps a ghost of an earlier attempt harmless."""
+"""owner.json: which attempt may commit to a checkpoint folder. A process left over from an earlier attempt may not."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -7,9 +7,7 @@ from pathlib import Path
 from deepsynth_api.errors import ConfigurationError, PeerLostError
 from deepsynth_api.reasons import Reason
 from deepsynth_store.atomic import make_folder_durably, write_file_atomically
-from deepsynth_train.checkpoint.layout import list_steps
-
-OWNER_FILE = "owner.json"
+from deepsynth_train.checkpoint.layout import OWNER_FILE, list_steps
 
 
 @dataclass(frozen=True)
@@ -22,7 +20,7 @@ class Owner:
 
 
 def read_owner(folder: Path) -> Owner | None:
-    """The folder's owner, or None. Raises ConfigurationError when owner.json cannot be understood."""
+    """The folder's owner, or None. Raises ConfigurationError when owner.json cannot be parsed."""
     path = folder / OWNER_FILE
     try:
         data = json.loads(path.read_text())
@@ -31,7 +29,7 @@ def read_owner(folder: Path) -> Owner | None:
         return None
     except (ValueError, KeyError, TypeError) as error:
         raise ConfigurationError(
-            f"{path} cannot be read ({error}); set spec.checkpoint.uri to another folder or remove that file's folder",
+            f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder, or delete this one",
             reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
 
@@ -39,8 +37,8 @@ def read_owner(folder: Path) -> Owner | None:
 def claim_folder(folder: Path, owner: Owner) -> str | None:
     """Make `owner` the folder's owner. Returns a note when another run's checkpoints were adopted.
 
-    Raises ConfigurationError when the folder belongs to a different training, PeerLostError when a later
-    attempt of the same run has it already.
+    Raises ConfigurationError when the folder belongs to a run with other settings, PeerLostError when a later
+    attempt of the same run owns it already.
     """
     make_folder_durably(folder)
     note = _judge_claim(folder, read_owner(folder), owner)
@@ -59,7 +57,7 @@ def _judge_claim(folder: Path, current: Owner | None, claimant: Owner) -> str | 
         return None
     if current.fingerprint != claimant.fingerprint:
         raise _refusal(folder, f"belongs to another run (uid {current.run_uid}) with different settings")
-    return f"adopted the checkpoints of run {current.run_uid}, whose settings are the same"
+    return f"adopted the checkpoints of run {current.run_uid}, which has the same settings"
 
 
 def check_ownership(folder: Path, owner: Owner) -> None:
@@ -77,5 +75,5 @@ def _refusal(folder: Path, why: str) -> ConfigurationError:
 
 
 def _lost(folder: Path, current: Owner | None) -> PeerLostError:
-    holder = f"attempt {current.attempt} of run {current.run_uid}" if current else "nobody (owner.json is gone)"
+    holder = f"attempt {current.attempt} of run {current.run_uid}" if current else "no attempt (owner.json is missing)"
     return PeerLostError(f"{folder} is now owned by {holder}; this attempt stops", reason=Reason.CHECKPOINT_OWNER_LOST)

@@ -1,16 +1,16 @@
-"""The ranks that save and load together, on a gloo group of their own. Without a process group: one rank."""
+"""Collectives for saving and loading, over a gloo group of their own. Without a process group: one rank."""
 
 from datetime import timedelta
 from typing import Any, Self
 
 import torch.distributed as dist
 
-TIMEOUT = timedelta(hours=1)
-"""Longest that ranks wait for each other: hashing and writing many gigabytes to a slow volume."""
+CHECKPOINT_TIMEOUT = timedelta(hours=1)
+"""How long ranks wait for each other: enough to hash and write many gigabytes on a slow volume."""
 
 
-class RaisedOnPeer(Exception):  # noqa: N818 - a mark in the chain of causes, never raised by itself
-    """Cause of an error that another rank met and this one only hears of."""
+class RaisedOnPeer(Exception):  # noqa: N818 - only ever a __cause__, never raised
+    """Marks, as its `__cause__`, an error that happened on another rank."""
 
     def __init__(self, rank: int) -> None:
         super().__init__(f"on rank {rank}")
@@ -26,11 +26,11 @@ class Ranks:
 
     @classmethod
     def build(cls) -> Self:
-        """A new group over all ranks. Sharing the training's own group kills both: gloo pairs are not thread safe."""
+        """A new group over all ranks: saving runs in a thread, and gloo groups are not thread safe."""
         if not dist.is_initialized():
             return cls(None)
-        group = dist.new_group(backend="gloo", timeout=TIMEOUT)
-        assert isinstance(group, dist.ProcessGroup)  # noqa: S101 - every rank belongs to it
+        group = dist.new_group(backend="gloo", timeout=CHECKPOINT_TIMEOUT)
+        assert isinstance(group, dist.ProcessGroup)  # noqa: S101 - every rank is a member
         return cls(group)
 
     @property
@@ -50,7 +50,7 @@ class Ranks:
         return self.gather(value if self.is_first else None)[0]
 
     def agree(self, error: BaseException | None) -> None:
-        """Raise on every rank when any has an error: its own, or else that of the lowest rank that has one."""
+        """Raise on every rank when any rank has an error: the rank's own, else that of the lowest failed rank."""
         others = self.gather(error and _portable(error))
         if error is not None:
             raise error
@@ -60,11 +60,11 @@ class Ranks:
 
 
 def _portable(error: BaseException) -> BaseException:
-    """The error, or a stand-in with its text when it cannot be pickled."""
+    """The error, or a RuntimeError with its text when it cannot be pickled."""
     import pickle
 
     try:
         pickle.loads(pickle.dumps(error))  # noqa: S301 - our own bytes
-    except Exception:  # noqa: BLE001 - whatever pickling raises, the text is what peers need
+    except Exception:  # noqa: BLE001 - pickling can raise anything; the text is enough for the peers
         return RuntimeError(f"{type(error).__name__}: {error}")
     return error

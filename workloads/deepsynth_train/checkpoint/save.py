@@ -1,4 +1,9 @@
-"""Save one step: write to a staging folder, hash, commit by one rename. Runs in a thread beside the training."""
+"""Save one step: write to a staging folder, hash, commit by one rename. Runs in a thread while training continues.
+
+all ranks   write shards/ into step-120.tmp-attempt-3/, fsync and hash what they wrote
+rank 0      writes state.json, metrics.jsonl, model/ and, last, manifest.json
+rank 0      checks owner.json, renames to step-120, updates `latest` and `best`, deletes expired steps
+"""
 
 import errno
 import json
@@ -15,15 +20,18 @@ from deepsynth_store.atomic import free_bytes, fsync_folder, write_file_atomical
 from deepsynth_train.checkpoint.layout import (
     BEST,
     LATEST,
+    METRICS_FILE,
+    MODEL,
+    SHARDS,
+    STATE_FILE,
     list_steps,
     staging_name,
     step_name,
 )
-from deepsynth_train.checkpoint.load import METRICS_FILE, SHARDS, STATE_FILE
 from deepsynth_train.checkpoint.manifest import (
+    CheckpointManifest,
     CheckpointRecord,
     FileDigest,
-    Manifest,
     build_record,
     format_now,
     sync_and_digest,
@@ -34,21 +42,20 @@ from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best, select_expired
 from deepsynth_train.checkpoint.shards import unwrap_errors, write_shards
 
-MODEL = "model"
 T = TypeVar("T")
 WriteModel = Callable[[Path, dict[str, Any]], None]
 
 
 @dataclass(frozen=True)
 class Snapshot:
-    """All there is to save of one step.
+    """Everything to save of one step.
 
-    tensors: nested dict of tensors (DTensors too) with equal keys on every rank, {"model": ..., "optimizer": ...};
-        copied before `save` returns, so training may go on at once. See `gather_tensors`.
-    state: the trainer's own counters as JSON, equal on every rank; rank 0's is written.
-    metrics: the curve so far, one JSON object per step or evaluation; rank 0's is written.
+    tensors: {"model": ..., "optimizer": ...} from `gather_tensors`, DTensors included, with the same keys on every
+        rank; copied before `save` returns, so training may continue at once.
+    state: the trainer's own counters as JSON, the same on every rank; rank 0 writes it.
+    metrics: the curve so far, one JSON object per step or evaluation; rank 0 writes it.
     loss: validation loss at this step, None when it was not evaluated.
-    write_model: called on rank 0, in a thread, with (folder, copy of tensors["model"]): writes what
+    write_model: called on rank 0, in a thread, with (folder, copy of tensors["model"]); writes what
         `from_pretrained` opens. None: no model folder.
     """
 
@@ -61,7 +68,7 @@ class Snapshot:
 
 @dataclass(frozen=True)
 class Target:
-    """Where and for whom to save, and what to keep."""
+    """Where to save, for which attempt, and which checkpoints to keep."""
 
     folder: Path
     uri: str
@@ -73,14 +80,13 @@ class Target:
 def save_step(target: Target, step: int, snapshot: Snapshot, ranks: Ranks) -> None:
     """Commit one checkpoint. Called by all ranks; an error on any of them is raised on all.
 
-    Whatever happens on the way, and wherever the process is killed, the checkpoints before this one stay as they
-    are, and this one is complete or absent.
+    Wherever this fails or is killed, earlier checkpoints stay unchanged, and this one is either complete or absent.
     """
     staging = target.folder / staging_name(step, target.owner.attempt)
     _together(ranks, staging, lambda: _prepare(staging) if ranks.is_first else None)
     digests = _together(ranks, staging, lambda: _write_files(staging, snapshot, ranks))
     files = sorted((file for part in ranks.gather(digests) for file in part), key=lambda file: file.path)
-    manifest = Manifest(
+    manifest = CheckpointManifest(
         step=step,
         time=format_now(),
         attempt=target.owner.attempt,
@@ -93,12 +99,12 @@ def save_step(target: Target, step: int, snapshot: Snapshot, ranks: Ranks) -> No
 
 
 def _together(ranks: Ranks, staging: Path, action: Callable[[], T]) -> T:
-    """Run `action` on every rank and agree on how it went. The staging folder is removed after an error."""
+    """Run `action` on every rank; an error on any is raised on all, after the staging folder is removed."""
     result: T | None = None
     failure: BaseException | None = None
     try:
         result = action()
-    except BaseException as error:  # noqa: BLE001 - torch's CheckpointException is no Exception, and peers wait
+    except BaseException as error:  # noqa: BLE001 - torch's CheckpointException is a BaseException, and peers wait
         failure = _explain(error, staging)
     try:
         ranks.agree(failure)
@@ -132,7 +138,7 @@ def _write_first_rank_files(staging: Path, snapshot: Snapshot) -> list[Path]:
     return [staging / STATE_FILE, staging / METRICS_FILE, *model_files]
 
 
-def _commit(target: Target, staging: Path, manifest: Manifest) -> None:
+def _commit(target: Target, staging: Path, manifest: CheckpointManifest) -> None:
     for folder, _, _ in os.walk(staging):
         fsync_folder(Path(folder))
     write_manifest(staging, manifest)
@@ -143,7 +149,7 @@ def _commit(target: Target, staging: Path, manifest: Manifest) -> None:
 
 
 def publish_pointers(target: Target) -> list[CheckpointRecord]:
-    """Point `latest` and `best` at what is there now, then delete what is past keeping."""
+    """Update `latest` and `best`, then delete expired checkpoints."""
     records = list_records(target)
     write_file_atomically(target.folder / LATEST, step_name(records[0].step).encode())
     if best := find_best(records):
@@ -154,7 +160,7 @@ def publish_pointers(target: Target) -> list[CheckpointRecord]:
 
 
 def list_records(target: Target) -> list[CheckpointRecord]:
-    """Committed checkpoints, newest first. One whose manifest cannot be read is left to the next load."""
+    """Committed checkpoints, newest first. Skips those with an unreadable manifest; the next load quarantines them."""
     records = []
     for step in list_steps(target.folder):
         try:
@@ -165,30 +171,29 @@ def list_records(target: Target) -> list[CheckpointRecord]:
 
 
 def _delete(target: Target, step: int) -> None:
-    """Under the name of an unfinished save, so that half of a checkpoint never looks like one."""
+    """Rename to an unfinished save first, so that a half-deleted checkpoint never looks complete."""
     doomed = target.folder / staging_name(step, target.owner.attempt)
     (target.folder / step_name(step)).rename(doomed)
     shutil.rmtree(doomed)
 
 
 def _explain(error: BaseException, staging: Path) -> BaseException:
-    """A full or failing disk as an error for people; anything else as it is."""
+    """A full or failing disk as an error that says what to do; any other error unchanged."""
     cause = _find_os_error(error)
     if isinstance(error, WorkloadError) or cause is None:
         return error
     if cause.errno in (errno.ENOTEMPTY, errno.EEXIST):
-        return InternalError(f"{cause.filename2 or cause.filename} exists already; two attempts save at once")
+        return InternalError(f"{cause.filename2 or cause.filename} exists already: two attempts are saving at once")
     what = "the disk is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT) else cause.strerror
     return TemporaryError(
-        f"spec.checkpoint.uri: {staging.parent} cannot be written: {what} "
-        f"({free_bytes(staging.parent):,} bytes free); make room or lower spec.checkpoint.keepLast. "
-        "The checkpoints before are intact",
+        f"spec.checkpoint.uri: cannot write to {staging.parent}: {what} ({free_bytes(staging.parent):,} bytes free); "
+        "free some space or lower spec.checkpoint.keepLast; earlier checkpoints are intact",
         reason=Reason.CHECKPOINT_NOT_SAVED,
     )
 
 
 def _find_os_error(error: BaseException) -> OSError | None:
-    """The OSError in the chain of causes."""
+    """The first OSError in the chain of causes."""
     for inner in unwrap_errors(error):
         if isinstance(inner, OSError):
             return inner

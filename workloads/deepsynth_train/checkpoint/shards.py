@@ -1,4 +1,4 @@
-"""Tensors to and from disk in torch.distributed.checkpoint's format, which another number of ranks can read."""
+"""Tensors to and from disk in torch.distributed.checkpoint's format, which any number of ranks can read."""
 
 import warnings
 from collections.abc import Iterator, Mapping
@@ -19,28 +19,30 @@ from deepsynth_train.checkpoint.ranks import Ranks
 
 
 def gather_tensors(model: nn.Module, optimizer: torch.optim.Optimizer) -> dict[str, Any]:
-    """{"model": ..., "optimizer": ...} by parameter name; the same for a plain, a DDP and an FSDP model.
+    """Model and optimizer state by parameter name, in one form for a plain, a DDP and an FSDP model:
 
-    The tensors are the live ones, not copies. Called by all ranks. An optimizer that has not stepped yet gets its
-    state created, so that the result can be filled by `CheckpointFolder.load_latest`.
+        {"model": {"encoder.weight": Tensor, ...}, "optimizer": {"state": ..., "param_groups": ...}}
+
+    The tensors are the live ones, not copies. Called by all ranks. If the optimizer has not stepped yet, this creates
+    its state, so that `CheckpointFolder.load_latest` has tensors to fill.
     """
     model_state, optimizer_state = get_state_dict(model, optimizer)
     return {"model": model_state, "optimizer": optimizer_state}
 
 
 def apply_tensors(model: nn.Module, optimizer: torch.optim.Optimizer, tensors: Mapping[str, Any]) -> None:
-    """Put what `load_latest` filled back into the model and the optimizer. Called by all ranks."""
+    """Load the tensors that `load_latest` filled into the model and the optimizer. Called by all ranks."""
     set_state_dict(model, optimizer, model_state_dict=tensors["model"], optim_state_dict=tensors["optimizer"])
 
 
 def copy_tensors(tensors: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy on the CPU, which training cannot change while it is being written."""
+    """A copy on the CPU, so that training cannot change it while it is being written."""
     copied: dict[str, Any] = BlockingAsyncStager(cache_staged_state_dict=False).stage(dict(tensors))
     return copied
 
 
 def write_shards(tensors: dict[str, Any], folder: Path, ranks: Ranks) -> list[Path]:
-    """Write this rank's share. Called by all ranks. Returns the files that this rank wrote, fsynced."""
+    """Write this rank's share. Called by all ranks. Returns the files that this rank wrote."""
     with _without_single_process_warning(ranks):
         save(
             tensors,
@@ -62,7 +64,7 @@ def read_shards(tensors: dict[str, Any], folder: Path, ranks: Ranks) -> None:
 
 
 def unwrap_errors(error: BaseException) -> list[BaseException]:
-    """What the ranks met, out of torch's CheckpointException, which is no Exception; any other error as it is."""
+    """The ranks' own errors inside torch's CheckpointException (a BaseException); any other error unchanged."""
     if isinstance(error, CheckpointException):
         return [failure for failure, _ in error.failures.values()]
     return [error]
@@ -80,7 +82,7 @@ def _read_shards(tensors: dict[str, Any], folder: Path, ranks: Ranks) -> None:
 
 @contextmanager
 def _without_single_process_warning(ranks: Ranks) -> Iterator[None]:
-    """PyTorch warns that one process is one process."""
+    """Torch warns when it saves without a process group, which is what one rank wants."""
     if ranks.group is not None:
         yield
         return

@@ -1,1 +1,14 @@
-"""From datasets in parquet to batches: materialised once per node, memory-mapped, read in any order."""
+"""From datasets in parquet to batches.
+
+    splits.py       which parquet files belong to a split
+    materialise.py  parquet -> memory-mapped Arrow files, once per node
+    pages.py        rows of those files by number; a row is a page
+    samples.py      pages -> samples (documents or pages), without those that do not fit the model
+    dataset.py      all datasets of a run as one numbered set of samples per split
+    sampler.py      which samples an optimizer step takes, and which of them a rank takes
+    images.py       an encoded page -> pixels
+    loader.py       samples -> batches, made ahead of the loop by threads
+    in_memory.py    a datasets.Dataset of a notebook -> parquet
+
+What a batch looks like to the model is in models/; which revision of a dataset is read, in checkpoint/pins.py.
+"""

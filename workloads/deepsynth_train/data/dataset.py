@@ -1,4 +1,4 @@
-"""All datasets of a run as two numbered sets of samples: to train on and to measure on."""
+"""All datasets of a run as one numbered set of samples per split: train and validation."""
 
 import json
 import zlib
@@ -14,13 +14,13 @@ from deepsynth_train.models.page_model import PageModel
 
 @dataclass(frozen=True)
 class TrainingData:
-    """validation: None when the spec names no validation split."""
+    """validation: None without a validation split."""
 
     train: SampleSet
     validation: SampleSet | None
 
     def compute_digest(self) -> int:
-        """32 bits over which rows make up the samples; equal on all nodes that hold the same data."""
+        """CRC-32 over the rows of all training samples; the same on all nodes that hold the same data."""
         index = self.train.index
         return zlib.crc32(index.first.tobytes(), zlib.crc32(index.tokens.tobytes()))
 
@@ -34,9 +34,9 @@ def index_data(
     folder: Path,
     on_rows: Callable[[], None],
 ) -> None:
-    """Decide which samples are used and write that to `folder`, a new one, for all processes of the node.
+    """Select the usable samples and write their index to the new folder `folder`, for all processes of the node.
 
-    Raises DataError for a dataset that cannot be used.
+    Raises DataError for a dataset that cannot be used. on_rows: called now and then, as a heartbeat.
     """
     for split, parts in _by_split(datasets).items():
         indexes = []
@@ -49,7 +49,7 @@ def index_data(
 
 
 def open_data(folder: Path, task: Task) -> TrainingData:
-    """Open what `index_data` wrote; nothing but file maps is held."""
+    """Open what `index_data` wrote. Pages stay in memory-mapped files."""
     return TrainingData(
         _open_split(folder, "train", task),
         _open_split(folder, "validation", task) if (folder / "validation").exists() else None,

@@ -1,4 +1,4 @@
-"""An encoded page of any size and mode as the square that the model takes."""
+"""An encoded page of any size and mode -> the square of pixels that the model takes."""
 
 import io
 
@@ -11,21 +11,21 @@ from deepsynth_train.models.page_model import ImageRule
 
 
 def decode_page(content: bytes, rule: ImageRule, where: str) -> NDArray[np.uint8]:
-    """uint8 of shape (3, side, side). Raises DataError that names `where` for bytes that are no picture."""
+    """PNG or JPEG bytes -> (3, S, S), uint8. Raises DataError, naming `where`, for bytes that are not an image."""
     try:
         with Image.open(io.BytesIO(content)) as image:
             picture = image.convert("L" if image.mode in {"1", "L", "I;16"} else "RGB")
     except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{where}: the page cannot be decoded ({error}); render or upload it again") from error
+        raise DataError(f"{where}: cannot decode the page ({error}); render or upload it again") from error
     fitted = fit_page(picture, rule)
     pixels = np.asarray(fitted)
     if pixels.ndim == 2:
-        return np.broadcast_to(pixels, (3, *pixels.shape))
-    return pixels.transpose(2, 0, 1)
+        return np.broadcast_to(pixels, (3, *pixels.shape))  # (S, S) -> (3, S, S), without a copy
+    return pixels.transpose(2, 0, 1)  # (S, S, 3) -> (3, S, S)
 
 
 def fit_page(picture: Image.Image, rule: ImageRule) -> Image.Image:
-    """Scale to the rule's square: the longer side fits and the rest is background, or both sides are stretched."""
+    """Scale to the rule's square: "pad" fits the longer side and fills the rest, "stretch" scales both sides."""
     if rule.fit == "stretch":
         return picture.resize((rule.side, rule.side), Image.Resampling(rule.resample))
     scale = rule.side / max(picture.size)

@@ -1,4 +1,4 @@
-"""A datasets.Dataset from a notebook as the parquet files that everything else reads."""
+"""A datasets.Dataset of a notebook -> the parquet files that the rest of the trainer reads."""
 
 import hashlib
 import os
@@ -10,20 +10,20 @@ from deepsynth_api.errors import DataError
 
 
 def read_fingerprint(splits: Mapping[str, Any]) -> str:
-    """Names the content, equal in all processes. Raises DataError for what is no Dataset."""
+    """A name for the content, the same in all processes. Raises DataError for anything but a Dataset."""
     from datasets import Dataset
 
     for split in splits.values():
         if not isinstance(split, Dataset):
-            raise DataError(f"train() takes a datasets.Dataset, a DatasetDict or a folder, not {type(split).__name__}")
+            raise DataError(f"train(): needs a datasets.Dataset, DatasetDict or folder, got {type(split).__name__}")
     if "train" not in splits:
-        raise DataError("train() needs a split named train")
-    text = "\0".join(f"{name} {split._fingerprint}" for name, split in sorted(splits.items()))  # noqa: SLF001 - has no public name
+        raise DataError("train(): the DatasetDict has no split named train; add it")
+    text = "\0".join(f"{name} {split._fingerprint}" for name, split in sorted(splits.items()))  # noqa: SLF001 - no public name
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
 def write_dataset(dataset: Any, target: Path) -> None:
-    """Write one parquet file with the bytes of every picture, unless it is there."""
+    """Write one parquet file that holds the bytes of every image. Does nothing if it exists."""
     from datasets import Image
 
     if target.exists():
@@ -33,12 +33,12 @@ def write_dataset(dataset: Any, target: Path) -> None:
     target.parent.mkdir(parents=True, exist_ok=True)
     partial = target.with_suffix(".partial")
     dataset.to_parquet(str(partial))
-    os.utime(partial, (0, 0))  # the file's time is part of a folder's revision, and the content alone counts here
+    os.utime(partial, (0, 0))  # a folder's revision includes file times; here only the content matters
     partial.rename(target)
 
 
 def _embed(row: dict[str, Any]) -> dict[str, Any]:
-    """A picture that is only named becomes its bytes."""
+    """Replace the path of an image with its bytes."""
     image = row["image"]
     if image["bytes"] is None and image["path"]:
         image = {"bytes": Path(image["path"]).read_bytes(), "path": None}

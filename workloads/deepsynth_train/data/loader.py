@@ -1,7 +1,7 @@
-"""Micro-batches made ahead of the loop by threads: decoding pictures releases the interpreter lock.
+"""Micro-batches, made ahead of the loop by threads: decoding images releases the interpreter lock.
 
-Threads share the memory maps, so nothing is copied between processes and there is no state to save: what
-comes next is a function of the step.
+Threads share the memory maps, so nothing is copied between processes. Checkpoints need no
+state of the loader either: the next batch is a function of the step.
 """
 
 from collections import deque
@@ -22,37 +22,38 @@ R = TypeVar("R")
 
 
 class BatchMaker:
-    """Reads, decodes, tokenises and collates."""
+    """Reads, decodes, tokenises and collates samples."""
 
     def __init__(self, samples: SampleSet, model: PageModel) -> None:
         self.samples = samples
         self.model = model
 
     def read_sample(self, number: int, pages_of: int | None = None) -> Sample:
-        """pages_of: another sample, whose pages stand in for its own."""
+        """pages_of: another sample, whose pages replace its own."""
         shown = number if pages_of is None else pages_of
         where = self.samples.name(shown)
         pages = [decode_page(page, self.model.image, where) for page in self.samples.read_pages(shown)]
+        # pages: P arrays (3, S, S) -> (P, 3, S, S)
         return Sample(np.stack(pages), self.model.encode_label(self.samples.read_label(number)))
 
     def make_batch(self, numbers: Sequence[int]) -> Batch:
         return self.model.family.collate([self.read_sample(number) for number in numbers])
 
     def make_swapped_batch(self, numbers: Sequence[int], pages_of: Sequence[int]) -> Batch:
-        """Labels of `numbers`, pages of `pages_of`."""
+        """The labels of `numbers` with the pages of `pages_of`."""
         pairs = zip(numbers, pages_of, strict=True)
         return self.model.family.collate([self.read_sample(number, other) for number, other in pairs])
 
     def make_filler(self) -> Batch:
-        """A batch that counts for nothing, for a rank that must run a forward pass but has no sample left."""
+        """A batch without label tokens, for a rank that must run a forward pass but has no sample left."""
         batch = self.make_batch([0])
-        return replace(batch, rows=torch.zeros_like(batch.rows), targets=batch.targets[:0], samples=0)
+        return replace(batch, rows=torch.zeros_like(batch.rows), targets=batch.targets[:0], samples=0)  # targets: (0,)
 
 
 def prefetch(tasks: Iterable[T], work: Callable[[T], R], threads: int) -> Iterator[R]:
     """Results of `work` in the order of `tasks`, at most 2 * threads ahead of the reader.
 
-    An error is raised where its result would have come.
+    If `work` raises for a task, the error is raised in place of its result.
     """
     with ThreadPoolExecutor(threads, thread_name_prefix="pages") as pool:
         waiting: deque[Future[R]] = deque()

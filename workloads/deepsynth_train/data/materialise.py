@@ -1,7 +1,7 @@
-"""A pinned dataset as Arrow files on the node's disk, made once per node.
+"""A pinned dataset -> Arrow files on the node's disk, once per node.
 
-Training needs random access: a page out of a row group costs megabytes and milliseconds, out of a memory-mapped
-Arrow file 0.04 ms.
+Training needs random access. Reading one page from a parquet row group costs megabytes and milliseconds, from a
+memory-mapped Arrow file 0.04 ms.
 
     cache/NAME-DIGEST/SPLIT/00000.arrow     one per parquet file, uncompressed
     cache/NAME-DIGEST/complete.json         written last
@@ -22,18 +22,18 @@ from deepsynth_store import DatasetFolder, open_dataset
 from deepsynth_train.data.splits import choose_validation_split, list_split_files
 
 PAGE_COLUMNS = ("image", "text", "summary", "document_id", "page", "num_pages")
-"""What training may read; everything else stays behind."""
+"""Columns that training may read; others are not copied."""
 _COMPLETE = "complete.json"
 _GROWTH = 1.1
-"""Arrow against parquet: pictures are compressed already, text is not."""
+"""Size of Arrow compared with parquet: images are compressed in both, text only in parquet."""
 
 OnDownload = Callable[[int, int], None]
-"""Called with the bytes done and the bytes in all."""
+"""Called with (bytes done, bytes in total)."""
 
 
 @dataclass(frozen=True)
 class LocalSplit:
-    """Arrow files of one split, in order. name: of the dataset in the run."""
+    """Arrow files of one split, in order. name: the dataset's name in the run."""
 
     name: str
     files: tuple[Path, ...]
@@ -60,10 +60,10 @@ def materialise(
     on_download: OnDownload,
     cache_bytes: int | None = None,
 ) -> list[LocalDataset]:
-    """Bring all datasets to this node; what is there already is not fetched again. One process per node calls it.
+    """Copy all datasets to this node, except files that are there already. One process per node calls it.
 
-    cache_bytes: size of the cache volume, None where the free disk is the limit. Raises ConfigurationError (too
-    little room, unknown URI), DataError (no such split, damaged file, missing column), TemporaryError.
+    cache_bytes: size of the cache volume; None if only the free disk space limits it. Raises ConfigurationError (not
+    enough space, unknown URI), DataError (unknown split, damaged file, missing column), TemporaryError.
     """
     jobs = [_plan(dataset, cache) for dataset in datasets]
     missing = [job for job in jobs if not (job.target / _COMPLETE).exists()]
@@ -87,7 +87,7 @@ def _find_local(dataset: WorkloadDataset, folder: Path) -> LocalDataset:
         for split in (dataset.train_split, dataset.validation_split)
     )
     if train is None:
-        raise ConfigurationError(f"spec.datasets[{dataset.name}].trainSplit: name the split to train on")
+        raise ConfigurationError(f"spec.datasets[{dataset.name}].trainSplit: is empty; name the split to train on")
     return LocalDataset(train, validation)
 
 
@@ -124,7 +124,7 @@ def _check_room(jobs: Sequence[_Job], cache: Path, cache_bytes: int | None) -> N
 
 
 def _fetch(job: _Job, path: str, target: Path) -> None:
-    """Download one parquet file, checked against the manifest, and leave it as Arrow."""
+    """Download one parquet file, check it against the manifest and convert it to Arrow."""
     if target.exists():
         return
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -137,7 +137,7 @@ def _fetch(job: _Job, path: str, target: Path) -> None:
 
 
 def convert_parquet(parquet: Path, target: Path, where: str) -> None:
-    """Parquet to an uncompressed Arrow file with the page columns. Raises DataError that names `where`."""
+    """Parquet -> an uncompressed Arrow file with the page columns. Raises DataError, naming `where`."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -145,17 +145,17 @@ def convert_parquet(parquet: Path, target: Path, where: str) -> None:
         file = pq.ParquetFile(parquet)
         columns = [name for name in PAGE_COLUMNS if name in file.schema_arrow.names]
         if "image" not in columns:
-            raise DataError(f"{where} has no column 'image'; its columns: {', '.join(file.schema_arrow.names)}")
+            raise DataError(f"{where}: no column 'image'; the columns are {', '.join(file.schema_arrow.names)}")
         schema = pa.schema([file.schema_arrow.field(name) for name in columns])
         write_arrow(file.iter_batches(batch_size=256, columns=columns), schema, target)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
-        raise DataError(f"{where} is no readable parquet file ({error}); render or upload it again") from error
+        raise DataError(f"{where}: not a readable parquet file ({error}); render or upload it again") from error
 
 
 def write_arrow(batches: Any, schema: Any, target: Path) -> None:
-    """Write record batches so that the file is there as a whole or not at all."""
+    """Write record batches to a temporary file and rename it: the file is complete or absent."""
     import pyarrow as pa
 
     partial = target.with_suffix(".partial")

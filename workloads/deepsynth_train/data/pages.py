@@ -1,4 +1,4 @@
-"""Rows of memory-mapped Arrow files by number, in any order. A row is a page."""
+"""Random access to the rows of memory-mapped Arrow files. A row is a page."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -11,7 +11,10 @@ from deepsynth_api.errors import DataError
 
 
 class PageTable:
-    """Pages of several splits, numbered through. Holds file maps and one number per record batch, nothing else."""
+    """Pages of several files under consecutive numbers. Holds only file maps and one number per record batch.
+
+    With two files of 300 and 100 rows, row 299 is the last of the first file and row 300 the first of the second.
+    """
 
     def __init__(self, files: Sequence[Path]) -> None:
         readers = [pa.ipc.open_file(pa.memory_map(str(path))) for path in files]
@@ -28,11 +31,11 @@ class PageTable:
         return self._batches[batch].column(column)[row - int(self._starts[batch])].as_py()
 
     def read_image(self, row: int) -> bytes:
-        """The encoded picture. Raises DataError when the cell has no bytes."""
+        """The encoded image. Raises DataError when the cell has no bytes."""
         value = self.read(row, "image")
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
-            raise DataError(f"row {row}: column 'image' holds no bytes; it must be a struct of bytes and path")
+            raise DataError(f"row {row}: column 'image' must be a struct of bytes and path, got no bytes")
         return content
 
     def iter_column(self, column: str) -> Iterator[Any]:

@@ -1,4 +1,10 @@
-"""What a sample is: for `ocr` a page, for `summarize` a document with all its pages in order."""
+"""What a sample is: with spec.task `ocr` a page, with `summarize` a document with all its pages in order.
+
+row               0    1    2    3    4    5       a page each
+document_id       d0   d1   d1   d2   d2   d2
+ocr               0    1    2    3    4    5       6 samples
+summarize         0    1--------  2------------    3 samples: first = [0, 1, 3], pages = [1, 2, 3]
+"""
 
 import json
 from collections import Counter
@@ -23,10 +29,10 @@ _FIELDS = ("first", "pages", "tokens", "sizes")
 
 @dataclass(frozen=True)
 class SampleIndex:
-    """Kept samples of one split, as arrays of the same length.
+    """The kept samples of one split, N in total.
 
-    first: row of the first page. pages: how many rows follow each other. tokens: length of the whole sequence.
-    sizes: samples of each dataset, which follow each other. seen: samples before any was left out.
+    first: row of the first page, (N,). pages: number of rows from there, (N,). tokens: length of the whole sequence,
+    (N,). sizes: samples of each dataset, in order, (datasets,). seen: number of samples before any was dropped.
     """
 
     first: NDArray[np.int64]
@@ -48,7 +54,7 @@ class SampleIndex:
 
     @classmethod
     def load(cls, folder: Path) -> "SampleIndex":
-        """The arrays stay on disk, shared by all processes of the node."""
+        """The arrays are memory-mapped, so all processes of the node share them."""
         arrays = {name: np.load(folder / f"{name}.npy", mmap_mode="r") for name in _FIELDS}
         document = json.loads((folder / "index.json").read_text())
         dropped = tuple(DroppedSamples(reason, count) for reason, count in document["dropped"].items())
@@ -57,7 +63,7 @@ class SampleIndex:
 
 @dataclass(frozen=True)
 class Limits:
-    """None: no limit beside the model's own. max_dropped_percent: of the samples, 0 to 100."""
+    """None: only the model's own limit. max_dropped_percent: of the samples, 0 to 100."""
 
     max_label_tokens: int | None
     max_sequence_tokens: int | None
@@ -67,13 +73,13 @@ class Limits:
 def build_index(
     table: PageTable, task: Task, model: PageModel, limits: Limits, *, where: str, on_rows: Callable[[], None]
 ) -> SampleIndex:
-    """Group pages into samples and leave out, counted by reason, what the model cannot take as a whole.
+    """Group pages into samples and drop, counted by reason, those that do not fit the model as a whole.
 
-    where: the dataset and split, for messages. on_rows: called now and then. Raises DataError when a column is
-    missing, nothing is left, or more than max_dropped_percent is left out.
+    where: the dataset and split, for messages. on_rows: called now and then, as a heartbeat. Raises DataError when a
+    column is missing, no sample is left, or more than max_dropped_percent are dropped.
     """
     _check_columns(table, task, where)
-    first, pages = _group_pages(table, task)
+    first, pages = _group_pages(table, task)  # (samples,) each, as all arrays below
     labels = _measure_labels(table, task, first, model, on_rows)
     tokens = model.family.count_tokens(pages, labels)
     reasons = {
@@ -89,10 +95,10 @@ def build_index(
 
 _REMEDIES: Final[Mapping[str, str]] = {
     Reason.NO_LABEL: "give every document a summary or a text",
-    Reason.PAGES_MISSING: "publish the dataset anew with all pages of its documents",
-    Reason.TOO_MANY_PAGES: "take a model that reads more pages of a document, spec.task ocr, or larger pages",
-    Reason.LABEL_TOO_LONG: "raise spec.maxLabelTokens, as far as the model has room",
-    Reason.SEQUENCE_TOO_LONG: "raise spec.maxSequenceTokens, as far as the model has room",
+    Reason.PAGES_MISSING: "publish the dataset again with all pages of its documents",
+    Reason.TOO_MANY_PAGES: "use a model that reads more pages per document, spec.task ocr, or larger pages",
+    Reason.LABEL_TOO_LONG: "raise spec.maxLabelTokens, up to the model's context",
+    Reason.SEQUENCE_TOO_LONG: "raise spec.maxSequenceTokens, up to the model's context",
 }
 
 
@@ -103,7 +109,7 @@ def find_too_long(
     model: PageModel,
     limits: Limits,
 ) -> dict[str, NDArray[np.bool_]]:
-    """Samples that do not fit as a whole, by reason; nothing is ever cut to fit."""
+    """Which samples do not fit as a whole, by reason: bool, (samples,) each. Samples are never truncated."""
     context = min(limits.max_sequence_tokens or model.family.context_tokens, model.family.context_tokens)
     return {
         Reason.TOO_MANY_PAGES: pages > (model.family.max_pages or context),
@@ -115,7 +121,7 @@ def find_too_long(
 def _apply_reasons(
     reasons: Mapping[str, NDArray[np.bool_]], samples: int
 ) -> tuple[NDArray[np.bool_], tuple[DroppedSamples, ...]]:
-    """What is kept, and the counts; the first reason that fits a sample counts it."""
+    """Which samples are kept, and the counts; a sample counts for the first reason that applies."""
     kept = np.ones(samples, dtype=bool)
     dropped = []
     for reason, bad in reasons.items():
@@ -126,7 +132,7 @@ def _apply_reasons(
 
 
 def concatenate(indexes: Sequence[SampleIndex], rows: Sequence[int]) -> SampleIndex:
-    """Number several datasets through. rows: pages of each one's table."""
+    """One index over several datasets, one after the other. rows: pages of each one's table."""
     offsets = np.cumsum([0, *rows])
     counts: Counter[str] = Counter()
     for index in indexes:
@@ -145,11 +151,11 @@ def _check_columns(table: PageTable, task: Task, where: str) -> None:
     column = LABEL_COLUMNS[task]
     if len(table) and column not in table.columns:
         known = ", ".join(sorted(table.columns))
-        raise DataError(f"{where} has no column {column!r}, which spec.task {task} needs; its columns: {known}")
+        raise DataError(f"{where}: no column {column!r}, which spec.task {task} needs; the columns are {known}")
 
 
 def _group_pages(table: PageTable, task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row of the first page and number of pages of each sample. Without document ids each row is a document."""
+    """Row of the first page and number of pages, per sample. Without document ids each row is a document."""
     if task == "ocr" or "document_id" not in table.columns:
         return np.arange(len(table)), np.ones(len(table), dtype=np.int64)
     starts, previous, row = [], object(), 0
@@ -165,7 +171,7 @@ def _group_pages(table: PageTable, task: Task) -> tuple[NDArray[np.int64], NDArr
 def _measure_labels(
     table: PageTable, task: Task, first: NDArray[np.int64], model: PageModel, on_rows: Callable[[], None]
 ) -> NDArray[np.int64]:
-    """Label tokens of each sample without EOS; 0 where there is no label."""
+    """Label tokens of each sample, without EOS; 0 for a missing label."""
     lengths = np.zeros(len(table), dtype=np.int64)
     wanted = np.zeros(len(table), dtype=bool)
     wanted[first] = True
@@ -184,29 +190,29 @@ def _measure_labels(
 def _find_incomplete(
     table: PageTable, task: Task, first: NDArray[np.int64], pages: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Documents whose pages are not all there, one after the other."""
+    """Which documents do not have all their pages in consecutive rows."""
     if task == "ocr" or not len(first) or not {"document_id", "num_pages"} <= table.columns:
         return np.zeros(len(first), dtype=bool)
-    told = np.concatenate([np.asarray(column) for column in table.iter_column("num_pages")])
-    return np.asarray(told[first] != pages)
+    expected = np.concatenate([np.asarray(column) for column in table.iter_column("num_pages")])  # (rows,)
+    return np.asarray(expected[first] != pages)
 
 
 def _check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
     counts = ", ".join(f"{drop.samples} {drop.reason}" for drop in index.dropped)
     if not len(index):
-        raise DataError(f"{where} has no sample to use ({counts or 'it is empty'}); check its source and filters")
+        raise DataError(f"{where}: no usable sample ({counts or 'it is empty'}); check its source and filters")
     percent = 100 * (index.seen - len(index)) / index.seen
     if percent > limits.max_dropped_percent:
         remedies = ", ".join(_REMEDIES[drop.reason] for drop in index.dropped)
         raise DataError(
-            f"{where}: {percent:.1f} % of {index.seen} samples are left out ({counts}), more than "
+            f"{where}: {percent:.1f} % of {index.seen} samples are dropped ({counts}), more than "
             f"spec.maxDroppedPercent {limits.max_dropped_percent}; {remedies}, or raise that limit",
             reason=Reason.TOO_MANY_SAMPLES_DROPPED,
         )
 
 
 class SampleSet:
-    """Samples of several indexes over one page table, numbered through."""
+    """The samples of an index, read from its page table by number."""
 
     def __init__(self, table: PageTable, task: Task, index: SampleIndex, where: str) -> None:
         self.index = index
@@ -221,12 +227,12 @@ class SampleSet:
         return str(self._table.read(int(self.index.first[sample]), LABEL_COLUMNS[self._task]))
 
     def read_pages(self, sample: int) -> Sequence[bytes]:
-        """Encoded pictures of the sample, in order."""
+        """Encoded images of the sample's pages, in order."""
         first = int(self.index.first[sample])
         return [self._table.read_image(row) for row in range(first, first + int(self.index.pages[sample]))]
 
     def name(self, sample: int) -> str:
-        """For messages: which rows of which dataset."""
+        """For messages: the rows and the split, such as `rows 3 to 5 of the train split`."""
         first, pages = int(self.index.first[sample]), int(self.index.pages[sample])
         rows = f"row {first}" if pages == 1 else f"rows {first} to {first + pages - 1}"
         return f"{rows} of {self._where}"

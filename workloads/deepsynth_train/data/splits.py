@@ -1,4 +1,4 @@
-"""Which files of a dataset belong to a split. Pure."""
+"""Which parquet files of a dataset belong to a split."""
 
 import json
 import re
@@ -13,29 +13,29 @@ VALIDATION: Final = "validation"
 
 
 def list_split_files(folder: DatasetFolder, split: str, field: str) -> list[str]:
-    """Paths of the parquet files of `split`, sorted; a manifest decides what there must be.
+    """Paths of the parquet files of `split`, sorted; from the manifest, if there is one.
 
-    Raises DataError, naming `field` and the splits that exist, when there is none.
+    Raises DataError, naming `field` and the existing splits, when there is no file.
     """
     present = _list_paths(folder)
     found = select_split_files(present, split)
     if not found:
         known = ", ".join(sorted(find_splits(present))) or "none"
         optional = field.endswith(".validationSplit")
-        remedy = 'name one of them, or write "" to measure on none' if optional else "name one of them"
-        raise DataError(f"{field}: {folder.uri} has no parquet files of split {split!r}; its splits: {known}; {remedy}")
+        remedy = 'name one of them, or write "" for no evaluation' if optional else "name one of them"
+        raise DataError(f"{field}: {folder.uri} has no split {split!r}; its splits are {known}; {remedy}")
     return found
 
 
 def choose_validation_split(folder: DatasetFolder, wanted: str | None) -> str:
-    """The split to measure on: the wanted one, else `validation` where the dataset has it, else "" for none."""
+    """The split to evaluate on: the requested one, else `validation` if the dataset has it, else "" for none."""
     if wanted is not None:
         return wanted
     return VALIDATION if select_split_files(_list_paths(folder), VALIDATION) else ""
 
 
 def select_split_files(paths: Iterable[str], split: str) -> list[str]:
-    """`data/train-00000.parquet`, `train.parquet` and `config/train/0000.parquet` are all of split train."""
+    """`data/train-00000.parquet`, `train.parquet` and `config/train/0000.parquet` all belong to split train."""
     return sorted(path for path in paths if split in _read_split(PurePosixPath(path)))
 
 
@@ -51,7 +51,7 @@ def _list_paths(folder: DatasetFolder) -> list[str]:
 
 
 def _read_split(path: PurePosixPath) -> Sequence[str]:
-    """Names that may be the file's split, the likeliest first; empty when it is no parquet file."""
+    """Possible split names of the file, the most likely first; empty for other files than parquet."""
     if path.suffix != ".parquet":
         return ()
     name = re.sub(r"(-[0-9]+)+(-of-[0-9]+)?(-[0-9a-f]{8,})?$", "", path.stem)

@@ -1,4 +1,4 @@
-"""ROUGE-1 and ROUGE-L (Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries"), as F1 of words."""
+"""ROUGE-1 and ROUGE-L (Lin 2004, "ROUGE: A Package for Automatic Evaluation of Summaries") as F1 over words. Pure."""
 
 import re
 from collections import Counter
@@ -8,13 +8,13 @@ _WORD = re.compile(r"\w+")
 
 
 def compute_rouge_1(prediction: str, reference: str) -> float:
-    """F1 of the words in common, 0 to 1, in any order; case does not count."""
+    """F1 of the common words in any order, 0 to 1, ignoring case."""
     predicted, expected = _split(prediction), _split(reference)
     return _f1((Counter(predicted) & Counter(expected)).total(), len(predicted), len(expected))
 
 
 def compute_rouge_l(prediction: str, reference: str) -> float:
-    """F1 of the longest common subsequence of words, 0 to 1; case does not count."""
+    """F1 of the longest common subsequence of words, 0 to 1, ignoring case."""
     predicted, expected = _split(prediction), _split(reference)
     return _f1(_count_common(predicted, expected), len(predicted), len(expected))
 
@@ -28,7 +28,7 @@ def _f1(common: int, predicted: int, expected: int) -> float:
 
 
 def _count_common(left: Sequence[str], right: Sequence[str]) -> int:
-    """Length of the longest common subsequence; one row of the table at a time."""
+    """Length of the longest common subsequence, keeping one row of the table."""
     row = [0] * (len(right) + 1)
     for word in left:
         diagonal = 0

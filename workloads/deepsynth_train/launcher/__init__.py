@@ -1,10 +1,14 @@
-"""The launcher, PID 1 of a training pod: starts the workers, watches them, and says why they ended.
+"""The launcher, PID 1 of a training pod: starts the worker processes, watches them, and reports why they ended.
 
-start.py          from a document to an exit code
-agent.py          torch's elastic agent and the rendezvous of the nodes
-workers.py        the worker processes: signals, exact ends
-root_cause.py     which of many failures is the cause (pure)
-hangs.py          whether the heartbeats have stopped (pure), stacks
-report_server.py  GET /report, /metrics, /healthz
-reports.py        what is reported, while it runs and at the end
+    launch.py         from a document to an exit code
+    topology.py       rank of this node, rendezvous address, environment of the workers
+    agent.py          torch's elastic agent and the rendezvous of the nodes
+    workers.py        signals to the worker processes, and when and how each ended
+    watchdog.py       kills workers that hang or exceed the grace period
+    hangs.py          whether the heartbeats have stopped, and which worker is the cause (pure)
+    root_cause.py     which of several failures is the cause (pure)
+    reports.py        the report while it runs, the termination message at the end
+    report_server.py  GET /report, /metrics, /healthz
+
+It never trains and, except in agent.py, does not import torch. Restarts are the controller's task.
 """

@@ -1,6 +1,6 @@
 """torch's elastic agent with fixed ranks: one rendezvous, one start, no restarts in place.
 
-Restarts are the controller's: workers restarted in place read stale addresses from the old store.
+The controller restarts attempts. Workers that were restarted in place would read stale addresses from the old store.
 """
 
 import logging
@@ -22,12 +22,12 @@ from deepsynth_api.errors import PeerLostError
 from deepsynth_train.launcher.topology import Topology
 
 RENDEZVOUS_TIMEOUT = 900.0
-"""Seconds that a node waits for the others; the controller's startTimeoutSeconds is usually shorter."""
+"""Seconds that a node waits for the others. The controller's startTimeoutSeconds is usually shorter."""
 STORE_TIMEOUT = timedelta(minutes=5)
 
 
 class FixedRendezvous(RendezvousHandler):
-    """Node ranks are given, node 0 holds the store. Waits in Python, so that signals work."""
+    """Node ranks are given, and node 0 runs the store. Waits in Python, so that signal handlers run."""
 
     def __init__(self, topology: Topology, timeout: float = RENDEZVOUS_TIMEOUT) -> None:
         self._topology = topology
@@ -41,7 +41,7 @@ class FixedRendezvous(RendezvousHandler):
         store.set(f"node/{topology.node_rank}", socket.gethostname())
         missing = [f"node/{rank}" for rank in range(topology.num_nodes)]
         while missing := [key for key in missing if not store.check([key])]:
-            self._wait(f"nodes {', '.join(key.removeprefix('node/') for key in missing)} did not come")
+            self._wait(f"nodes {', '.join(key.removeprefix('node/') for key in missing)} did not join")
         address = RendezvousStoreInfo(topology.master_host, tcp.port)
         return RendezvousInfo(store, topology.node_rank, topology.num_nodes, address)
 
@@ -89,7 +89,7 @@ class FixedRendezvous(RendezvousHandler):
 
 
 class _Agent(LocalElasticAgent):
-    """Tells the process ids, which the agent keeps to itself."""
+    """Passes on the process ids, which torch's agent does not publish."""
 
     on_start: Callable[[dict[int, int]], None]
 
@@ -104,10 +104,10 @@ def run_workers(
 ) -> RunResult:
     """Start `command` once per process, and return when all have ended. Call from the main thread.
 
-    on_start gets local rank to process id. Raises PeerLostError when the nodes do not find each other.
+    on_start: called with {local rank: process id}. Raises PeerLostError when the nodes do not find each other.
     """
     _silence_elastic()
-    # Its own handler kills workers that still save, and the exit codes are lost: SIGTERM is the launcher's.
+    # The launcher handles SIGTERM. The agent's own handler would kill workers that are saving and lose exit codes.
     os.environ["TORCHELASTIC_SIGNALS_TO_HANDLE"] = "SIGUSR2"
     spec = WorkerSpec(
         role="train",
@@ -125,7 +125,7 @@ def run_workers(
 
 
 def _silence_elastic() -> None:
-    """Its log repeats at length what the launcher says in one line."""
+    """The agent logs at length what the launcher logs in one line."""
     logger = logging.getLogger("torch.distributed.elastic")
     logger.addHandler(logging.NullHandler())
     logger.propagate = False

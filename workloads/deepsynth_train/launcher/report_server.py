@@ -1,4 +1,4 @@
-"""GET /report (JSON), /metrics (Prometheus) and /healthz, from a thread of the launcher."""
+"""GET /report (JSON), /metrics (Prometheus) and /healthz, served by a thread of the launcher."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -28,7 +28,7 @@ GAUGES = {
     "remaining_seconds": "Estimated time to the end of training.",
     "saved_step": "Newest step in a complete checkpoint.",
 }
-"""Fields of TrainReport that are metrics, with their help texts."""
+"""Fields of TrainReport that are exported as metrics, with their help texts."""
 
 
 class _TrainCollector(Collector):
@@ -44,7 +44,7 @@ class _TrainCollector(Collector):
 
 
 def start_report_server(address: str, build: Callable[[], Report]) -> ThreadingHTTPServer:
-    """Serve at HOST:PORT until the process ends. Raises OSError when the address is taken."""
+    """Serve at HOST:PORT until the process ends. Raises OSError when the address is in use."""
     registry = CollectorRegistry()
     registry.register(_TrainCollector(build))
     host, _, port = address.rpartition(":")
@@ -76,6 +76,6 @@ def _build_handler(build: Callable[[], Report], registry: CollectorRegistry) -> 
             self.wfile.write(body)
 
         def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - http.server's signature
-            """Polls are not news."""
+            """Do not log polls."""
 
     return Handler

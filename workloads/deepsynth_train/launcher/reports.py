@@ -1,6 +1,5 @@
-"""What the launcher reports: GET /report while it runs, and at the end the termination message and its copy."""
+"""The launcher's reports: GET /report while it runs, at the end the termination message and its copy, and log lines."""
 
-import json
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -9,17 +8,17 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure, Report, TrainReport, fit_report, parse_report
 from deepsynth_api.workload import TERMINATION_LOG_PATH, TERMINATION_LOG_VARIABLE, TrainWorkload
-from deepsynth_train.run_folder import RunFolder, say
-
-REPORTS = "reports"
-"""Folder beside the checkpoints for the last words of each attempt."""
+from deepsynth_train.checkpoint.layout import REPORTS
+from deepsynth_train.checkpoint.owner import read_owner
+from deepsynth_train.run_folder import RunFolder
 
 
 class Reporter:
-    """Puts the workers' reports, the failure and the last attempt's failure together."""
+    """Combines the workers' report, the failure of this attempt and that of the previous one."""
 
     def __init__(self, workload: TrainWorkload, folder: RunFolder, node_rank: int, checkpoints: Path) -> None:
         self._attempt = workload.attempt
@@ -44,15 +43,15 @@ class Reporter:
         return TrainReport(attempt=self._attempt)
 
     def finish(self, failure: Failure | None, stacks: Mapping[int, str]) -> None:
-        """Write the termination message, and beside the checkpoints its copy and the stacks of a hang."""
+        """Write the termination message and, next to the checkpoints, its copy and the stacks of a hang."""
         text = fit_report(self.build(failure))
         write_termination_message(text)
-        if not self._may_write_beside_checkpoints():
+        if not self._owns_checkpoints():
             return
         try:
             self._write_copies(text, stacks)
         except OSError as error:
-            say(f"no copy of the report beside the checkpoints: {error}")
+            say(f"cannot copy the report next to the checkpoints: {error}")
 
     def _write_copies(self, text: str, stacks: Mapping[int, str]) -> None:
         reports = self._checkpoints / REPORTS
@@ -62,14 +61,16 @@ class Reporter:
         for local_rank, stack in stacks.items():
             (reports / f"{stem}-local-rank-{local_rank}-stacks.txt").write_text(stack)
 
-    def _may_write_beside_checkpoints(self) -> bool:
-        """Not into the folder of another run."""
-        with suppress(OSError, ValueError, KeyError, TypeError):
-            return bool(json.loads((self._checkpoints / "owner.json").read_text())["run_uid"] == self._uid)
-        return not (self._checkpoints / "owner.json").exists()
+    def _owns_checkpoints(self) -> bool:
+        """Whether the checkpoint folder belongs to this run or to none."""
+        try:
+            owner = read_owner(self._checkpoints)
+        except (ConfigurationError, OSError):
+            return False
+        return owner is None or owner.run_uid == self._uid
 
     def _read_previous(self) -> Failure | None:
-        """Root cause of the attempt before this one; of its nodes', the one that is no consequence."""
+        """The failure of the previous attempt; of several nodes, the one that did not merely lose its peers."""
         failures = []
         for path in sorted((self._checkpoints / REPORTS).glob(f"attempt-{self._attempt - 1}-node-*.json")):
             with suppress(OSError):
@@ -80,9 +81,14 @@ class Reporter:
 
 
 def write_termination_message(text: str) -> None:
-    """For the kubelet, which reads the file after the container has ended."""
+    """Write the file that the kubelet reads after the container has ended."""
     path = Path(os.environ.get(TERMINATION_LOG_VARIABLE, TERMINATION_LOG_PATH))
     try:
         path.write_text(text)
     except OSError as error:
-        say(f"no termination message: {error}")
+        say(f"cannot write the termination message: {error}")
+
+
+def say(text: str) -> None:
+    """Print one line of the launcher to the pod's log."""
+    print(f"launcher: {text}", flush=True)

@@ -1,4 +1,4 @@
-"""Which of the failures of an attempt is the cause, and the exit code that follows. Pure."""
+"""Which of several worker failures is the root cause, and the launcher's exit code. Pure."""
 
 import signal
 from collections.abc import Sequence
@@ -10,15 +10,15 @@ from deepsynth_api.report import Failure
 from deepsynth_train.run_folder import ErrorRecord
 
 STOPPED = (ExitCode.STOPPED, -signal.SIGTERM)
-"""Ends that a stop signal explains; the second is a worker too young to have anything to save."""
+"""Exit codes that follow from a stop signal; the second is of a worker that had nothing to save yet."""
 
 
 @dataclass(frozen=True)
 class WorkerEnd:
     """How one worker process of this node ended.
 
-    exit_code: as the process left it, -N for signal N. ended: seconds, monotonic. error: what the worker itself
-    wrote. killed: the launcher killed it, so the end of the process says nothing.
+    exit_code: of the process, -N for signal N. ended: seconds, monotonic. error: the worker's own error record.
+    killed: the launcher killed it, so exit_code says nothing about the cause.
     """
 
     rank: int
@@ -30,29 +30,32 @@ class WorkerEnd:
 
     @property
     def code(self) -> int:
-        """What the worker meant to exit with: it may crash or be killed on its way out."""
+        """The exit code the worker intended; the process may crash or be killed while it exits."""
         return self.error.exit_code if self.error else self.exit_code
 
     @property
     def time(self) -> float:
-        """When the failure happened: an exception is older than the end of its process."""
+        """When the failure happened: an exception comes before the end of its process."""
         return self.error.at if self.error else self.ended
 
 
 def find_root_cause(ends: Sequence[WorkerEnd]) -> WorkerEnd | None:
-    """The first failure that is not a consequence; the first consequence when there is nothing else; else None."""
+    """The earliest failure that is not a consequence, else the earliest consequence, else None.
+
+    Rank 0 lost its peer at 1.00 s, rank 1 was killed by SIGKILL at 1.01 s, rank 2 lost its peer at 1.02 s: rank 1.
+    """
     failed = [end for end in ends if end.code not in (ExitCode.DONE, *STOPPED)]
     causes = [end for end in failed if not is_consequence(end)]
     alive = [end for end in failed if not end.killed]
-    # Ranks that say they lost a peer lost somebody: beside them, the one that died without a word.
+    # If ranks lost a peer, the peer is one that died without writing an error record.
     silent = [end for end in alive if end.error is None]
     return min(causes or silent or alive or failed, key=lambda end: end.time, default=None)
 
 
 def is_consequence(end: WorkerEnd) -> bool:
-    """Whether the failure of another process explains this one.
+    """Whether the failure of another process caused this one.
 
-    A worker without an error file that ended by SIGABRT was ended by NCCL's watchdog, as a rule because a peer died.
+    A worker that ended by SIGABRT without an error record was aborted by NCCL's watchdog, usually because a peer died.
     """
     if end.error:
         return end.error.consequence
@@ -71,7 +74,7 @@ def compute_exit_code(ends: Sequence[WorkerEnd], cause: WorkerEnd | None, *, num
 
 
 def describe_cause(cause: WorkerEnd, exit_code: int, node: str, last_step: int | None) -> Failure:
-    """The cause as the status shows it. last_step: steps done when it happened, if known."""
+    """The cause as shown in the status. last_step: steps done when it happened, if known."""
     error = cause.error
     if error:
         reason, message, step = error.reason, error.message, error.step
@@ -92,15 +95,16 @@ def describe_cause(cause: WorkerEnd, exit_code: int, node: str, last_step: int |
 
 def _describe_signal(cause: WorkerEnd) -> tuple[Reason, str]:
     if cause.killed:
-        return Reason.WORKER_NOT_STOPPED, f"rank {cause.rank} did not end in time and was killed"
+        return Reason.WORKER_NOT_STOPPED, f"rank {cause.rank} did not stop in time and was killed"
     if cause.exit_code == -signal.SIGKILL:
         hint = "if memory ran out, raise the memory limit or lower spec.microBatchSize"
         return Reason.WORKER_KILLED, f"rank {cause.rank} was killed by SIGKILL; {hint}"
     if cause.exit_code < 0:
-        name = _signal_name(-cause.exit_code)
-        return Reason.WORKER_CRASHED, f"rank {cause.rank} was ended by {name}; its log has more"
-    message = f"rank {cause.rank} exited with code {cause.exit_code} without saying why; see its log"
-    return Reason.WORKER_FAILED, message
+        return Reason.WORKER_CRASHED, f"rank {cause.rank} was ended by {_signal_name(-cause.exit_code)}; see its log"
+    return (
+        Reason.WORKER_FAILED,
+        f"rank {cause.rank} exited with code {cause.exit_code} without an error record; see its log",
+    )
 
 
 def _signal_name(number: int) -> str:

@@ -1,4 +1,4 @@
-"""Where this node stands among the nodes of an attempt, and what its workers find in their environment."""
+"""The rank of this node among the nodes of an attempt, where they meet, and the environment of its workers."""
 
 import os
 from dataclasses import dataclass
@@ -13,12 +13,12 @@ ENVIRONMENT = {
     "TORCH_CPP_LOG_LEVEL": "ERROR",
     "TORCH_NCCL_ASYNC_ERROR_HANDLING": "1",
 }
-"""Defaults for the workers; what the pod sets wins. One thread per worker: the cores belong to many of them."""
+"""Defaults for the workers; the pod's own variables win. One thread per worker, because workers share the cores."""
 
 
 @dataclass(frozen=True)
 class Topology:
-    """master_port 0: any free one, for a single node."""
+    """master_port: 0 for any free port, with a single node."""
 
     node_rank: int
     num_nodes: int
@@ -31,13 +31,13 @@ class Topology:
 def build_topology(workload: TrainWorkload) -> Topology:
     """From the document and the environment.
 
-    Raises ConfigurationError when several nodes have no address to meet at.
+    Raises ConfigurationError when there are several nodes and no rendezvous address.
     """
     single = workload.num_nodes == 1
     address = "localhost:0" if single else os.environ.get(MASTER_ADDRESS_VARIABLE, "")
     host, _, port = address.rpartition(":")
     if not (host and port.isdigit()):
-        raise ConfigurationError(f"{MASTER_ADDRESS_VARIABLE} must be HOST:PORT of node 0, it is {address!r}")
+        raise ConfigurationError(f"{MASTER_ADDRESS_VARIABLE}: must be HOST:PORT of node 0, got {address!r}")
     return Topology(
         node_rank=0 if single else int(os.environ.get(COMPLETION_INDEX_VARIABLE, "0")),
         num_nodes=workload.num_nodes,
@@ -52,4 +52,4 @@ def set_worker_environment(topology: Topology) -> None:
     for name, value in ENVIRONMENT.items():
         os.environ.setdefault(name, value)
     if topology.num_nodes == 1:
-        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the name of a host need not resolve
+        os.environ.setdefault("GLOO_SOCKET_IFNAME", "lo")  # the host name may not resolve

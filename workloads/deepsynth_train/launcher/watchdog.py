@@ -1,4 +1,4 @@
-"""The thread that ends workers which hang, or which do not stop in the time the pod has."""
+"""Watchdog: a thread that kills workers that hang, or that do not stop within the pod's grace period."""
 
 import os
 import threading
@@ -9,17 +9,18 @@ from typing import Self
 from deepsynth_api.report import Phase
 from deepsynth_api.workload import GRACE_PERIOD_VARIABLE
 from deepsynth_train.launcher.hangs import Hang, are_silent, find_culprit
+from deepsynth_train.launcher.reports import say
 from deepsynth_train.launcher.workers import Workers
-from deepsynth_train.run_folder import Beat, RunFolder, say
+from deepsynth_train.run_folder import Beat, RunFolder
 
 GRACE_RESERVE = 10.0
-"""Seconds of the pod's grace period kept back for the report."""
+"""Seconds of the pod's grace period reserved for the report."""
 STACKS_WAIT = 5.0
-"""Seconds for the workers to write their stacks: their interpreters may be stuck, faulthandler is not."""
+"""Seconds for the workers to write their stacks; faulthandler works even when the interpreter is stuck."""
 
 
 class Watchdog:
-    """A context manager around the workers' lives. hang: set when they were found without a heartbeat."""
+    """A context manager that watches while the workers run. hang: set when their heartbeats stopped."""
 
     def __init__(self, folder: RunFolder, workers: Workers, limits: Mapping[Phase, float]) -> None:
         self.hang: Hang | None = None
@@ -69,7 +70,7 @@ class Watchdog:
         return self._folder.read_beat(local_rank) or Beat(local_rank, "start", 0, self._started)
 
     def _gather_stacks(self) -> dict[int, str]:
-        """The stacks of the living workers that have got far enough to write them."""
+        """Stacks of the living workers, except those that have not opened their stacks file yet."""
         ready = [rank for rank in self._workers.living if self._folder.stacks(rank).exists()]
         self._workers.request_stacks(ready)
         deadline = time.monotonic() + STACKS_WAIT

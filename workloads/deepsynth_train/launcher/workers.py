@@ -1,4 +1,4 @@
-"""The worker processes of this node: signals to them, and when and how each ended."""
+"""Workers: signals to the worker processes of this node, and when and how each ended."""
 
 import contextlib
 import os
@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 class Workers:
     """Thread safe. The elastic agent starts and reaps the processes; this only watches and signals them.
 
-    peer_grace: seconds that the others have to end after one has failed. They can do nothing useful any more, but
-    may hang in a collective that never completes.
+    peer_grace: seconds that the others have to end after one has failed, before they are killed. They cannot
+    continue, and may hang in a collective that never completes.
     """
 
     peer_grace: float = 10.0
@@ -25,7 +25,7 @@ class Workers:
     _killed: set[int] = field(default_factory=set)
 
     def watch(self, pids: Mapping[int, int]) -> None:
-        """Local rank to process id, right after the start."""
+        """Start to watch. pids: process id by local rank."""
         self._pids.update(pids)
         for local_rank, pid in pids.items():
             threading.Thread(target=self._wait_for, args=(local_rank, pid), daemon=True).start()
@@ -33,10 +33,10 @@ class Workers:
             self.stop()
 
     def _wait_for(self, local_rank: int, pid: int) -> None:
-        """Learn the end without reaping it: the agent polls ten times a second, which cannot tell who was first."""
+        """Record when the process ends, without reaping it: the agent polls too slowly to see who ended first."""
         try:
             status = os.waitid(os.P_PID, pid, os.WEXITED | os.WNOWAIT)
-        except ChildProcessError:  # the agent was faster; it knows the exit code
+        except ChildProcessError:  # the agent has reaped it and knows the exit code
             code = None
         else:
             code = _exit_code(status)
@@ -47,7 +47,7 @@ class Workers:
             timer.start()
 
     def get_end(self, local_rank: int) -> tuple[int | None, float]:
-        """(exit code or None if only the agent knows it, when). The process has ended."""
+        """(exit code, or None if only the agent knows it; when). The process has ended."""
         return self._ends.get(local_rank, (None, time.monotonic()))
 
     @property
@@ -59,7 +59,7 @@ class Workers:
 
     @property
     def living(self) -> list[int]:
-        """Local ranks of the workers that run."""
+        """Local ranks of the running workers."""
         return [local_rank for local_rank in self._pids if local_rank not in self._ends]
 
     def stop(self) -> None:
@@ -68,11 +68,11 @@ class Workers:
         self._signal(self.living, signal.SIGTERM)
 
     def request_stacks(self, local_ranks: Sequence[int]) -> None:
-        """Ask workers to write their stacks. Only those that are ready for it: the signal kills the others."""
+        """Ask workers to write their stacks. Call it only for workers with a handler: the signal kills others."""
         self._signal(local_ranks, signal.SIGUSR1)
 
     def kill(self) -> None:
-        """End what still runs, with its children. Their ends then say nothing about the cause."""
+        """Kill running workers and their children. Their exit codes then say nothing about the cause."""
         for local_rank in self.living:
             self._killed.add(local_rank)
             with contextlib.suppress(ProcessLookupError):

@@ -1,6 +1,5 @@
-"""Model families: how each builds its prompt, takes its pages and says where its parts are."""
+"""Model families: how each builds its prompt, takes its pages and names its parts; building and exporting a model.
 
-from deepsynth_train.models.build import build_page_model
-from deepsynth_train.models.page_model import Batch, ImageRule, PageModel, Sample
-
-__all__ = ["Batch", "ImageRule", "PageModel", "Sample", "build_page_model"]
+page_model.py is what the rest of the trainer knows of a model. A new architecture is a new file next to
+deepseek_ocr2.py and a line in build.py. How weights are updated (optimization/) does not belong here.
+"""

@@ -1,4 +1,4 @@
-"""From the settings to a model: build or load it, check it, freeze what is not trained, add adapters."""
+"""From spec.model to a PageModel: build or load it, check it, freeze parts, add adapters."""
 
 import re
 import warnings
@@ -11,20 +11,22 @@ import torch
 from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings, TrainingSettings
 from deepsynth_store.uri import HubLocation, parse_uri
-from deepsynth_train.models import deepseek_ocr2, encoder_decoder
+from deepsynth_train.models.deepseek_ocr2 import DEEPSEEK_OCR2, build_deepseek_ocr2
+from deepsynth_train.models.encoder_decoder import ENCODER_DECODER, build_encoder_decoder
 from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
 
 _TINY: Final[dict[str, Callable[[], tuple[Any, Any]]]] = {
-    "deepseek-ocr2-tiny": deepseek_ocr2.build_tiny_deepseek_ocr2,
-    "vit-gpt2-tiny": encoder_decoder.build_tiny_vit_gpt2,
+    "deepseek-ocr2-tiny": build_tiny_deepseek_ocr2,
+    "vit-gpt2-tiny": build_tiny_vit_gpt2,
 }
 _PROMPTS: Final = {"ocr": "Free OCR.", "summarize": "Summarize the document."}
 
 
 def build_page_model(settings: TrainingSettings) -> PageModel:
-    """The model of spec.model in fp32 on the CPU, with the parts frozen that are not trained.
+    """The model of spec.model in fp32 on the CPU, with the untrained parts frozen.
 
-    Raises ConfigurationError (unknown model, a size it cannot take, prompt and model disagree on the number of
+    Raises ConfigurationError (unknown model, unsupported page size, prompt and model disagree on the number of
     image positions) and TemporaryError (the Hub does not answer).
     """
     if settings.image_processor.max_tiles:
@@ -38,7 +40,7 @@ def build_page_model(settings: TrainingSettings) -> PageModel:
     if settings.model.lora:
         model = _add_adapters(model, settings.model.lora)
     if not any(parameter.requires_grad for parameter in model.module.parameters()):
-        raise ConfigurationError("spec.model.freeze: nothing is left to train; freeze fewer parts")
+        raise ConfigurationError("spec.model.freeze: no trainable parameters are left; freeze fewer parts")
     return model
 
 
@@ -47,13 +49,13 @@ def load_module(settings: ModelSettings) -> tuple[Any, Any]:
     scheme, _, name = settings.uri.partition("://")
     if scheme == "config":
         if name not in _TINY:
-            raise ConfigurationError(f"spec.model.uri: unknown configuration {name!r}; known: {', '.join(_TINY)}")
+            raise ConfigurationError(f"spec.model.uri: unknown configuration {name!r}; known are {', '.join(_TINY)}")
         return _TINY[name]()
     location = parse_uri(settings.uri, "spec.model.uri")
     if isinstance(location, HubLocation):
         return _load_pretrained(location.repo_id, settings.revision, settings.uri)
     if not (location.path / "config.json").is_file():
-        raise ConfigurationError(f"spec.model.uri: {location.path} holds no config.json; name a folder with a model")
+        raise ConfigurationError(f"spec.model.uri: no config.json in {location.path}; name a folder with a model")
     return _load_pretrained(location.path, None, settings.uri)
 
 
@@ -69,7 +71,7 @@ def _load_pretrained(source: str | Path, revision: str | None, uri: str) -> tupl
         raise TemporaryError(f"spec.model.uri: the Hub does not answer for {uri}: {_first_line(error)}") from error
     except (OSError, ValueError, KeyError, HfHubHTTPError) as error:
         raise ConfigurationError(
-            f"spec.model.uri: {uri} cannot be loaded: {_first_line(error)} Check the name, spec.model.revision and, "
+            f"spec.model.uri: cannot load {uri} ({_first_line(error)}); check the name, spec.model.revision and, "
             "for a private model, spec.model.secretRef"
         ) from error
 
@@ -77,26 +79,28 @@ def _load_pretrained(source: str | Path, revision: str | None, uri: str) -> tupl
 def _wrap(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
     kind = str(module.config.model_type)
     side = settings.image_processor.size
-    if kind == deepseek_ocr2.MODEL_TYPE:
+    if kind == DEEPSEEK_OCR2:
         prompt = settings.prompt if settings.prompt is not None else _PROMPTS[settings.task]
-        return deepseek_ocr2.build_deepseek_ocr2(module, processor, side, prompt)
-    if kind == encoder_decoder.MODEL_TYPE:
+        return build_deepseek_ocr2(module, processor, side, prompt)
+    if kind == ENCODER_DECODER:
         if settings.prompt is not None:
-            raise ConfigurationError("spec.prompt: an encoder-decoder model takes no prompt; leave the field out")
-        return encoder_decoder.build_encoder_decoder(module, processor, side)
-    known = f"{deepseek_ocr2.MODEL_TYPE}, {encoder_decoder.MODEL_TYPE}"
+            raise ConfigurationError("spec.prompt: an encoder-decoder model takes no prompt; remove the field")
+        return build_encoder_decoder(module, processor, side)
+    known = f"{DEEPSEEK_OCR2}, {ENCODER_DECODER}"
     raise ConfigurationError(f"spec.model.uri: models of type {kind} are not supported; supported types: {known}")
 
 
 def check_image_tokens(model: PageModel) -> None:
-    """Ask the model once how many positions a page takes. Raises ConfigurationError when the prompt has others."""
-    blank = torch.zeros(1, 3, model.image.side, model.image.side)
+    """Run one blank page through the vision part. Raises ConfigurationError when it gives another number of positions
+    than the prompt reserves for a page.
+    """
+    blank = torch.zeros(1, 3, model.image.side, model.image.side)  # (1, 3, S, S)
     with torch.no_grad():
         found = model.family.count_image_tokens(model.module, blank)
     if found != model.family.image_tokens:
         raise ConfigurationError(
-            f"spec.imageProcessor.size: the model makes {found} positions of a page of {model.image.side} px, the "
-            f"prompt has {model.family.image_tokens}; use a size that the model knows"
+            f"spec.imageProcessor.size: the model turns a page of {model.image.side} px into {found} positions, the "
+            f"prompt reserves {model.family.image_tokens}; choose a size that the model supports"
         )
 
 
@@ -121,7 +125,7 @@ def _add_adapters(model: PageModel, lora: LoraSettings) -> PageModel:
         target_modules=list(lora.target_modules),
     )
     try:
-        with warnings.catch_warnings():  # peft still asks by a name that transformers renamed
+        with warnings.catch_warnings():  # peft still uses a name that transformers renamed
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
             adapted = get_peft_model(model.module, config)
     except ValueError as error:

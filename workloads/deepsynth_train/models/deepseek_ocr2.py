@@ -1,4 +1,8 @@
-"""DeepSeek-OCR-2: SAM and a small encoder compress a page into 145 or 257 positions of a decoder-only MoE."""
+"""DeepSeek-OCR-2: SAM and a small encoder compress a page into 145 or 257 positions of a decoder-only MoE.
+
+A page, (3, S, S), becomes (S / 64)^2 positions in SAM (patches of 16 px, downsampled by 4), and then 144 (S <= 768) or
+256 positions in an encoder with that many learned queries. A separator adds one.
+"""
 
 import math
 from collections.abc import Sequence
@@ -11,15 +15,21 @@ from numpy.typing import NDArray
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.models.page_model import Batch, ImageRule, PageModel, Sample
 
-MODEL_TYPE = "deepseek_ocr2"
+DEEPSEEK_OCR2 = "deepseek_ocr2"
+"""`model_type` in config.json."""
 _PATCH = 64
-"""Pixels per position after SAM's patches (16) and its downsampling (4)."""
+"""Pixels per position: SAM's patch size (16) times its downsampling (4)."""
 _QUERIES = {"query_768_resolution": 144, "query_1024_resolution": 256}
-"""Tables of learnt queries; the first one that has room for the patches of a page is used."""
+"""Tables of learned queries and their sizes. The first one with a query for every patch of a page is used."""
 
 
 class DeepseekOcr2Family:
-    """Sequence: BOS, image positions of each page in order, prompt, label, EOS."""
+    """One sequence per document, pages first. With 2 pages and a label of 3 tokens (N = image_tokens):
+
+    input_ids   BOS  image x N  image x N  "Free OCR."  l1  l2  l3
+    rows                                            T   T   T   T      positions that predict a label token
+    targets                                         l1  l2  l3  EOS
+    """
 
     max_pages = None
     vision = ("model.vision_tower",)
@@ -41,26 +51,26 @@ class DeepseekOcr2Family:
 
     def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         fixed = len(self._before) + len(self._after) + 1
-        return pages * self.image_tokens + label_tokens + fixed
+        return pages * self.image_tokens + label_tokens + fixed  # (samples,)
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         prefixes = [self._build_prefix(len(sample.pages)) for sample in samples]
         width = max(len(prefix) + len(sample.label) for prefix, sample in zip(prefixes, samples, strict=True))
-        input_ids = torch.full((len(samples), width), self._pad)
-        attention_mask = torch.zeros_like(input_ids)
-        rows = torch.zeros(len(samples), width, dtype=torch.bool)
+        input_ids = torch.full((len(samples), width), self._pad)  # (B, T), int64
+        attention_mask = torch.zeros_like(input_ids)  # (B, T)
+        rows = torch.zeros(len(samples), width, dtype=torch.bool)  # (B, T)
         for line, (prefix, sample) in enumerate(zip(prefixes, samples, strict=True)):
             length = len(prefix) + len(sample.label)
             input_ids[line, :length] = torch.tensor([*prefix, *sample.label])
             attention_mask[line, :length] = 1
-            rows[line, len(prefix) - 1 : length] = True
-        pixel_values = torch.from_numpy(np.concatenate([sample.pages for sample in samples]))
+            rows[line, len(prefix) - 1 : length] = True  # the last prompt token predicts the first label token
+        pixel_values = torch.from_numpy(np.concatenate([sample.pages for sample in samples]))  # (P, 3, S, S), uint8
         inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "pixel_values": pixel_values}
-        targets = torch.tensor([token for sample in samples for token in (*sample.label, self._eos)])
+        targets = torch.tensor([token for sample in samples for token in (*sample.label, self._eos)])  # (N_label,)
         return Batch(inputs, rows, targets, len(samples))
 
     def build_prompt(self, sample: Sample) -> dict[str, torch.Tensor]:
-        input_ids = torch.tensor([self._build_prefix(len(sample.pages))])
+        input_ids = torch.tensor([self._build_prefix(len(sample.pages))])  # (1, T)
         return {
             "input_ids": input_ids,
             "attention_mask": torch.ones_like(input_ids),
@@ -69,23 +79,23 @@ class DeepseekOcr2Family:
 
     def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
         features = module.get_image_features(pixel_values, return_dict=True)
-        return int(features.pooler_output[0].shape[0])
+        return int(features.pooler_output[0].shape[0])  # of (N, D)
 
     def _build_prefix(self, pages: int) -> list[int]:
         return [*self._before, *[self._image_token] * (self.image_tokens * pages), *self._after]
 
 
 def build_deepseek_ocr2(module: Any, processor: Any, side: int | None, prompt: str) -> PageModel:
-    """Wrap a loaded model and its processor. side: of the global view in pixels; None: what the processor says.
+    """Wrap a loaded model and its processor. side: of the global view in pixels, None for the processor's own.
 
-    Raises ConfigurationError for a side that the vision tower cannot take.
+    Raises ConfigurationError for a side that the vision tower does not support.
     """
     images = processor.image_processor
     if side is None:
         side = int(images.size["height"] if images.crop_to_patches else images.tile_size)
     if side % _PATCH or side > 1024:
         raise ConfigurationError(
-            f"spec.imageProcessor.size: {side} does not suit DeepSeek-OCR-2; use a multiple of {_PATCH} up to 1024"
+            f"spec.imageProcessor.size: DeepSeek-OCR-2 needs a multiple of {_PATCH} up to 1024, got {side}"
         )
     family = DeepseekOcr2Family(module.config, processor.tokenizer, side, prompt)
     _set_page_size(processor, side, family.queries)
@@ -101,72 +111,8 @@ def build_deepseek_ocr2(module: Any, processor: Any, side: int | None, prompt: s
 
 
 def _set_page_size(processor: Any, side: int, queries: int) -> None:
-    """Make the library's processor do what we do: it scales to `tile_size` and counts positions from `size`."""
+    """Make the published processor match the trainer: it scales to `tile_size`, but counts positions by `size`."""
     counted = math.isqrt(queries) * _PATCH
     processor.image_processor.crop_to_patches = False
     processor.image_processor.tile_size = side
     processor.image_processor.size = {"height": counted, "width": counted}
-
-
-def build_tiny_deepseek_ocr2() -> tuple[Any, Any]:
-    """`config://deepseek-ocr2-tiny`: 0.3 M random weights, byte tokens, 512 px pages. The seed is the caller's."""
-    from transformers import DeepseekOcr2Config, DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Processor
-    from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
-
-    from deepsynth_train.models.byte_tokenizer import IMAGE, build_byte_tokenizer
-
-    tokenizer = build_byte_tokenizer()
-    module = DeepseekOcr2ForConditionalGeneration(
-        DeepseekOcr2Config(
-            image_token_id=tokenizer.convert_tokens_to_ids(IMAGE),
-            vision_config={"sam_config": _TINY_SAM, "encoder_config": _TINY_ENCODER},
-            text_config={**_TINY_TEXT, "vocab_size": len(tokenizer)},
-        )
-    )
-    images = DeepseekOcr2ImageProcessorPil(crop_to_patches=False, tile_size=512)
-    return module, DeepseekOcr2Processor(  # type: ignore[no-untyped-call]  # the library's constructor
-        image_processor=images, tokenizer=tokenizer
-    )
-
-
-_TINY_SPREAD = 0.1
-"""About 1 / sqrt(width), as for any narrow network: with 0.02 it takes thousands of steps to see a page."""
-_TINY_SAM = {
-    "hidden_size": 32,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "output_channels": 16,
-    "image_size": 256,
-    "patch_size": 16,
-    "window_size": 4,
-    "global_attn_indexes": [1],
-    "downsample_channels": [16, 32],
-    "mlp_ratio": 2.0,
-    # The library's default is 1e-10, which makes a random model blind: all pages look alike to it.
-    "initializer_range": 0.02,
-}
-_TINY_ENCODER = {
-    "hidden_size": 32,
-    "intermediate_size": 64,
-    "num_hidden_layers": 2,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 1,
-    "initializer_range": _TINY_SPREAD,
-}
-_TINY_TEXT = {
-    "initializer_range": _TINY_SPREAD,
-    "hidden_size": 64,
-    "intermediate_size": 128,
-    "num_hidden_layers": 3,
-    "num_attention_heads": 2,
-    "num_key_value_heads": 2,
-    "moe_intermediate_size": 32,
-    "n_routed_experts": 4,
-    "n_shared_experts": 1,
-    "num_experts_per_tok": 2,
-    "mlp_layer_types": ["dense", "sparse", "sparse"],
-    "max_position_embeddings": 2048,
-    "bos_token_id": 0,
-    "eos_token_id": 1,
-    "pad_token_id": 2,
-}

@@ -1,4 +1,8 @@
-"""The interface between the loop and a model family."""
+"""What the trainer knows of a model: PageModel, its Family, and the Sample and Batch that it takes.
+
+Letters in the comments on shapes: B samples, P pages, S side of a page in pixels, T positions of a sequence,
+D width of the model, N_label label tokens of a batch, vocab size of the vocabulary.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +15,10 @@ from numpy.typing import NDArray
 
 @dataclass(frozen=True)
 class ImageRule:
-    """How a page of any size becomes a square of `side` pixels; the same as the published processor does.
+    """How a page of any size becomes a square of `side` pixels, exactly as in the published processor.
 
-    fit: "pad" keeps the aspect ratio and centres the page on `background` (grey value), "stretch" does not.
-    mean, std: of the RGB channels in the range 0 to 1.
+    fit: "pad" keeps the aspect ratio and centres the page on `background` (grey value), "stretch" ignores the ratio.
+    mean, std: per RGB channel, in the range 0 to 1.
     """
 
     side: int
@@ -27,7 +31,7 @@ class ImageRule:
 
 @dataclass(frozen=True)
 class Sample:
-    """pages: uint8 of shape (pages, 3, side, side). label: token ids without EOS."""
+    """pages: uint8, (P, 3, S, S). label: token ids without EOS."""
 
     pages: NDArray[np.uint8]
     label: list[int]
@@ -37,9 +41,10 @@ class Sample:
 class Batch:
     """What one forward pass takes.
 
-    inputs: arguments of the model's forward; pixel_values are uint8 of shape (pages, 3, side, side) until
-        `normalise_pixels`. rows: bool of shape (samples, positions), the output positions that predict a label
-        token. targets: int64 of shape (label tokens,), in the order of `rows`. samples: 0 for a filler.
+    inputs: arguments of the model's forward; pixel_values are uint8, (P, 3, S, S), until `normalise_pixels`.
+    rows: bool, (B, T), the output positions that predict a label token.
+    targets: int64, (N_label,), in the order of `rows`: targets[i] is predicted at the i-th True of `rows`.
+    samples: B, or 0 for a filler.
     """
 
     inputs: dict[str, torch.Tensor]
@@ -61,30 +66,30 @@ class Family(Protocol):
 
     @property
     def image_tokens(self) -> int:
-        """Positions that one page takes; what the prompt builder assumes."""
+        """Positions that the prompt reserves for one page."""
 
     @property
     def max_pages(self) -> int | None:
-        """Most pages of one sample; None: as many as fit the context."""
+        """Upper limit for the pages of one sample; None: as many as fit the context."""
 
     @property
     def context_tokens(self) -> int:
-        """Most positions of one sequence."""
+        """Upper limit for the positions of one sequence."""
 
     @property
     def vision(self) -> Sequence[str]:
-        """Names of the modules that `freeze: [vision]` means."""
+        """Modules that `freeze: [vision]` freezes."""
 
     @property
     def language(self) -> Sequence[str]:
-        """Names of the modules that `freeze: [language]` means."""
+        """Modules that `freeze: [language]` freezes."""
 
     @property
     def unused(self) -> Sequence[str]:
-        """Names of parameters that never get a gradient with this image size."""
+        """Parameters that never get a gradient at this page size."""
 
     def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Length of each sample's sequence: prompt, pages, label and EOS."""
+        """Length of each sample's sequence: prompt, pages, label and EOS. int64, (samples,) each."""
 
     def collate(self, samples: Sequence[Sample]) -> Batch: ...
 
@@ -92,15 +97,15 @@ class Family(Protocol):
         """Arguments of `generate` for one sample, without its label."""
 
     def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
-        """Positions that the model itself makes of one page of shape (1, 3, side, side)."""
+        """Positions that the model turns one page, (1, 3, S, S), into."""
 
 
 @dataclass(frozen=True)
 class PageModel:
-    """A model with all that belongs to it.
+    """A model with its processor, its family and its page size.
 
-    module: a transformers PreTrainedModel in fp32, or peft's wrapper of one. processor: transformers' own for
-    this model, published with it.
+    module: a transformers PreTrainedModel in fp32, or peft's wrapper of one. processor: the transformers processor
+    that is published with it.
     """
 
     module: Any
@@ -117,7 +122,7 @@ class PageModel:
         return list(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def normalise_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """uint8 (pages, 3, side, side) to what the model was trained on, float32, on the same device."""
+        """(P, 3, S, S) uint8 -> (P, 3, S, S) float32, scaled as in pretraining, on the same device."""
         mean = torch.tensor(self.image.mean, device=pixels.device).view(1, 3, 1, 1)
         std = torch.tensor(self.image.std, device=pixels.device).view(1, 3, 1, 1)
         return (pixels.float() / 255 - mean) / std

@@ -1,4 +1,5 @@
 """One optimizer step: loss, gradients summed over ranks, precision, sharding, learning rate.
 
-Which samples a step takes is in `sampler`, when steps happen in `loop`.
+step.py shows the order. Which samples a step takes is in data/sampler.py; when a step is followed by an evaluation
+or a save, in loop.py and cadence.py.
 """

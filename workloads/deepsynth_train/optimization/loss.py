@@ -1,4 +1,4 @@
-"""Cross entropy over label tokens, with the output layer run on label rows only."""
+"""Cross entropy over label tokens. The output layer runs only on the positions that predict one."""
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
@@ -13,24 +13,25 @@ from deepsynth_train.models.page_model import Batch, PageModel
 def compute_loss_sum(
     model: PageModel, batch: Batch, autocast: Callable[[], AbstractContextManager[Any]]
 ) -> torch.Tensor:
-    """Sum, not mean, over the batch's label tokens, fp32 scalar; the batch is on the model's device.
+    """The sum, not the mean, over the batch's label tokens: a scalar, fp32. The batch is on the model's device.
 
-    The caller divides by the label tokens of the whole optimizer step. A mean per micro-batch would weigh tokens
-    of short batches more.
+    The caller divides by the label tokens of the whole optimizer step. A mean per micro-batch would give the tokens
+    of short batches more weight.
     """
     inputs = dict(batch.inputs)
-    inputs["pixel_values"] = model.normalise_pixels(inputs["pixel_values"])
+    inputs["pixel_values"] = model.normalise_pixels(inputs["pixel_values"])  # (P, 3, S, S): uint8 -> fp32
     with autocast(), score_rows(model.module, batch.rows):
-        logits: torch.Tensor = model.module(**inputs, use_cache=False).logits
-    return nn.functional.cross_entropy(logits.float(), batch.targets, reduction="sum")
+        logits: torch.Tensor = model.module(**inputs, use_cache=False).logits  # (N_label, vocab), not (B, T, vocab)
+    return nn.functional.cross_entropy(logits.float(), batch.targets, reduction="sum")  # (N_label, vocab) -> ()
 
 
 @contextmanager
 def score_rows(module: Any, rows: torch.Tensor) -> Iterator[None]:
-    """Inside, the output layer sees only the positions in `rows` (bool, samples x positions).
+    """Inside, the output layer gets only the hidden states at `rows` (bool, (B, T)):
 
-    Logits are of shape (rows, vocabulary). With a vocabulary of 129,280 and one label token in ten this is most of
-    the memory of the loss.
+        hidden (B, T, D) -> hidden[rows] (N_label, D) -> logits (N_label, vocab)
+
+    With a vocabulary of 129,280 and one label token in ten positions, this saves 90 % of the logits' memory.
     """
     head = module.get_output_embeddings()
     hook = head.register_forward_pre_hook(lambda _, arguments: (arguments[0][rows],))

@@ -1,4 +1,4 @@
-"""AdamW with the groups that transformers' Trainer makes: norms and biases are not decayed."""
+"""AdamW with the parameter groups of transformers' Trainer: no weight decay for norms and biases."""
 
 import re
 
@@ -11,7 +11,7 @@ _NOT_DECAYED = re.compile(r"bias|layernorm|rmsnorm|(?:^|\.)norm(?:$|\.)|_norm(?:
 
 
 def build_optimizer(module: nn.Module, settings: OptimizerSettings) -> torch.optim.AdamW:
-    """Over the parameters that are trained. The learning rate of each step is set by the loop."""
+    """Over the trainable parameters. `Stepper` sets the learning rate before each step."""
     decayed: list[nn.Parameter] = []
     others: list[nn.Parameter] = []
     for name, parameter in module.named_parameters():

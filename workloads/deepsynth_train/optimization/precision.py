@@ -1,4 +1,4 @@
-"""Mixed precision: fp32 master weights always; what is computed in bf16 or fp16, and the loss scale of fp16."""
+"""Mixed precision: which parts compute in bf16 or fp16, and the loss scale of fp16. Master weights are always fp32."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -11,12 +11,12 @@ from torch import nn
 Precision = Literal["bf16", "fp16", "fp32"]
 
 _INITIAL_SCALE: Final = 128.0
-"""The loss is a sum over label tokens, so it is some hundred times larger than a mean: 2^16 would be too much."""
+"""The loss is a sum over label tokens, some hundred times larger than a mean, so the usual 2^16 would overflow."""
 _GROWTH_INTERVAL: Final = 2000
 
 
 def build_autocast(precision: Precision, device: torch.device) -> Callable[[], AbstractContextManager[Any]]:
-    """A factory of contexts in which a forward pass computes in `precision`."""
+    """A factory of contexts; a forward pass inside one computes in `precision`."""
     if precision == "fp32":
         return nullcontext
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
@@ -24,10 +24,13 @@ def build_autocast(precision: Precision, device: torch.device) -> Callable[[], A
 
 
 def cast_experts(module: nn.Module, precision: Precision) -> None:
-    """Make routed experts compute in `precision` as well.
+    """Make routed experts compute in `precision` too.
 
-    torch's grouped_mm is not on autocast's list, so experts, most of a mixture's weights, would run in fp32. Their
-    weights stay fp32 in the optimizer (bf16 ones stop moving at small learning rates) and are cast in each forward.
+    autocast does not cover torch's grouped_mm, so the experts, which hold most weights of a mixture, would compute in
+    fp32. Their weights stay fp32 in the optimizer, because bf16 weights stop changing at small learning rates, and
+    are cast in each forward pass:
+
+        hidden (tokens, D) fp32 -> bf16, weights (experts, D_out, D_in) fp32 -> bf16, result bf16 -> fp32
     """
     if precision == "fp32":
         return
@@ -48,7 +51,7 @@ def _cast_forward(part: nn.Module, dtype: torch.dtype) -> Callable[..., torch.Te
 
 
 class _CastWeights:
-    """Looks like the module, but its weights are of another dtype. Gradients reach the real ones."""
+    """A view of the module with its weights cast to another dtype. Gradients reach the real weights."""
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
         self._part = part
@@ -61,9 +64,9 @@ class _CastWeights:
 
 @dataclass
 class LossScale:
-    """Dynamic loss scale of fp16: halved after an overflow, doubled after 2000 steps without one; 1 otherwise.
+    """Dynamic loss scale of fp16: halved after an overflow, doubled after 2000 steps without one. Otherwise 1.
 
-    The caller says `finite` of all ranks together, so all ranks hold the same scale.
+    finite: whether loss and gradients were finite on all ranks, so that all ranks keep the same scale.
     """
 
     scale: float

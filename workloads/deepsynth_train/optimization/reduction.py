@@ -1,8 +1,15 @@
-"""Gradients summed over all ranks, in an order that does not depend on when the process started.
+"""Gradients summed over all ranks, always in the same order, so that a resumed run computes the same bits.
 
-DistributedDataParallel rebuilds its buckets after its first backward pass, so a resumed run of three ranks or more
-would add in another order than an uninterrupted one. Here buckets are fixed from the start, follow the reverse
-order of the parameters, and are reduced one after the other while the backward pass still runs.
+DistributedDataParallel rebuilds its buckets after the first backward pass. With three ranks or more, a resumed run
+would add gradients in another order than an uninterrupted one. Here the buckets are fixed from the start. They hold
+the parameters in reverse order, as the backward pass produces gradients, and are reduced one after the other while it
+still runs:
+
+    parameters      embed  layer0  layer1  layer2  head
+    buckets         [  2: embed  ][ 1: layer0 layer1 ][ 0: layer2 head ]     25 MiB each, one flat tensor
+    backward        <-----------------------------------------------
+    all-reduce 0                                       starts when head and layer2 have gradients
+    all-reduce 1                    starts when layer1 and layer0 have gradients and all-reduce 0 was started
 """
 
 from collections.abc import Sequence
@@ -17,30 +24,30 @@ from torch.distributed.tensor import DTensor
 from torch.nn.utils import get_total_norm
 
 BUCKET_BYTES = 25 * 2**20
-"""DistributedDataParallel's own default: large enough for the network, small enough to overlap."""
+"""The default of DistributedDataParallel: large enough for the network, small enough to overlap with the backward."""
 
 
 class Reduction(Protocol):
-    """Every method is called by all ranks together."""
+    """Sums gradients over ranks and holds them. Every method is called by all ranks together."""
 
     needs_equal_batches: bool
     """Whether all ranks must run the same number of forward passes."""
 
     def zero(self) -> None:
-        """Forget all gradients."""
+        """Clear all gradients."""
 
     def arm(self) -> None:
-        """The next backward pass of this rank is its last one of the step."""
+        """Announce that the next backward pass of this rank is its last one of the step."""
 
     def finish(self) -> torch.Tensor:
-        """Wait until gradients are the sum over all ranks; return their norm, a scalar, equal on all ranks."""
+        """Wait until gradients are the sum over all ranks. Returns their norm: a scalar, the same on all ranks."""
 
     def scale(self, factor: float) -> None:
         """Multiply all gradients."""
 
 
 class Buckets:
-    """Replicated parameters. Their gradients are views into a few flat tensors."""
+    """For replicated parameters. `parameter.grad` is a view into the flat tensor of its bucket."""
 
     needs_equal_batches = False
 
@@ -58,7 +65,7 @@ class Buckets:
         flat = torch.zeros(sum(p.numel() for p in group), dtype=group[0].dtype, device=group[0].device)
         number, offset = len(self._flat), 0
         for parameter in group:
-            parameter.grad = flat[offset : offset + parameter.numel()].view_as(parameter)
+            parameter.grad = flat[offset : offset + parameter.numel()].view_as(parameter)  # shares memory with flat
             offset += parameter.numel()
             hook = partial(self._on_gradient, number)
             parameter.register_post_accumulate_grad_hook(hook)  # type: ignore[no-untyped-call]  # torch has no types here
@@ -75,7 +82,7 @@ class Buckets:
         self._missing = [set(group) for group in self._members]
 
     def _on_gradient(self, number: int, parameter: nn.Parameter) -> None:
-        """Reduce each bucket that is complete, never before the ones in front of it: all ranks need one order."""
+        """Reduce complete buckets, in the order of their numbers: every rank must start the same all-reduce next."""
         if not self._armed:
             return
         self._missing[number].discard(parameter)
@@ -93,7 +100,8 @@ class Buckets:
             if handle is not None:
                 handle.wait()
         self._handles, self._armed = [], False
-        norm: torch.Tensor = torch.linalg.vector_norm(torch.stack([torch.linalg.vector_norm(f) for f in self._flat]))
+        norms = torch.stack([torch.linalg.vector_norm(flat) for flat in self._flat])  # (buckets,)
+        norm: torch.Tensor = torch.linalg.vector_norm(norms)  # () of all gradients
         return norm
 
     def scale(self, factor: float) -> None:
@@ -102,7 +110,7 @@ class Buckets:
 
 
 class Sharded:
-    """Parameters sharded by FSDP2, which reduces by itself."""
+    """For parameters sharded by FSDP2, which reduces gradients itself."""
 
     needs_equal_batches = True
 
@@ -125,7 +133,7 @@ class Sharded:
     def finish(self) -> torch.Tensor:
         gradients = [p.grad for p in self._parameters if p.grad is not None]
         norm: torch.Tensor = get_total_norm(gradients)
-        return norm.full_tensor() if isinstance(norm, DTensor) else norm
+        return norm.full_tensor() if isinstance(norm, DTensor) else norm  # ()
 
     def scale(self, factor: float) -> None:
         for parameter in self._parameters:
@@ -134,7 +142,7 @@ class Sharded:
 
 
 def _fill_buckets(parameters: Sequence[nn.Parameter], limit: int) -> list[list[nn.Parameter]]:
-    """Consecutive parameters of one dtype up to `limit` bytes; a larger one has a bucket of its own."""
+    """Consecutive parameters of one dtype, up to `limit` bytes per bucket; a larger parameter gets its own bucket."""
     buckets: list[list[nn.Parameter]] = []
     size = 0
     for parameter in parameters:

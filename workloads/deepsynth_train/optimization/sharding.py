@@ -1,4 +1,4 @@
-"""Where the model lives: a copy per rank, or sharded over all ranks by FSDP2."""
+"""Placing the model on its devices: a replica per rank, or sharded over all ranks by FSDP2."""
 
 from typing import Any
 
@@ -12,12 +12,12 @@ from deepsynth_train.world import World
 
 
 def is_sharded(settings: TrainingSettings, world: World) -> bool:
-    """One process has nobody to share with."""
+    """Whether spec.sharding is full and there is more than one process to shard over."""
     return settings.sharding == "full" and world.size > 1
 
 
 def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
-    """Move to the device, then checkpoint, compile and shard layer by layer as the settings say."""
+    """Move to the device, then checkpoint activations, compile and shard layer by layer, as the settings say."""
     module.to(world.device)
     if settings.gradient_checkpointing:
         _recompute_activations(module)
@@ -36,14 +36,14 @@ def _recompute_activations(module: Any) -> None:
 
 
 def build_reduction(module: Any, settings: TrainingSettings, world: World) -> Reduction:
-    """Call it after a checkpoint is loaded: it gives parameters their gradients."""
+    """Call it after loading a checkpoint: it allocates the gradients."""
     if is_sharded(settings, world):
         return Sharded(module)
     return Buckets([p for p in module.parameters() if p.requires_grad], world.size)
 
 
 def gather_full_state(module: Any) -> dict[str, Any]:
-    """The whole model on the CPU of rank 0; empty on others when sharded. Called by all ranks."""
+    """The full model on the CPU of rank 0; when sharded, empty on other ranks. Called by all ranks."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))

@@ -1,4 +1,11 @@
-"""One optimizer step: micro-batches, one sum over ranks, clipping, the update."""
+"""One optimizer step: micro-batches, one sum over ranks, clipping, the update.
+
+    rank 0: micro-batch, micro-batch ──┐
+                                       ├── sum gradients, loss and counts ── clip ── optimizer.step() on every rank
+    rank 1: micro-batch, micro-batch ──┘
+
+The gradient is that of the mean loss over the label tokens of the whole step, on any number of ranks.
+"""
 
 import math
 import time
@@ -18,7 +25,7 @@ from deepsynth_train.world import World
 
 @dataclass(frozen=True)
 class Flags:
-    """What one rank wants; any rank's wish counts."""
+    """What one rank asks for. All ranks do it if any rank asks."""
 
     stop: bool = False
     save: bool = False
@@ -26,10 +33,10 @@ class Flags:
 
 @dataclass(frozen=True)
 class StepOutcome:
-    """Equal on all ranks but for waited_seconds.
+    """The same on all ranks except waited_seconds.
 
     loss: per label token. grad_norm: of the mean loss, before clipping. updated: loss and norm of all ranks are
-    finite; otherwise the weights were left alone. overflowed: that was only fp16's loss scale.
+    finite; otherwise the weights did not change. overflowed: only fp16's loss scale was too high.
     """
 
     loss: float
@@ -45,7 +52,7 @@ class StepOutcome:
 
 @dataclass
 class Stepper:
-    """Everything a step needs but its data."""
+    """Everything a step needs except its data."""
 
     model: PageModel
     optimizer: torch.optim.Optimizer
@@ -56,7 +63,7 @@ class Stepper:
     max_grad_norm: float
 
     def run(self, batches: Iterator[Batch], count: int, learning_rate: float, flags: Flags) -> StepOutcome:
-        """Take `count` micro-batches, which may be none, and update the weights unless something is not finite."""
+        """Take `count` micro-batches (0 is allowed) and update the weights, unless a loss or norm is not finite."""
         self.reduction.zero()
         local = _Totals()
         for number in range(count):
@@ -79,7 +86,7 @@ class Stepper:
         return batch.to(self.world.device)
 
     def _accumulate(self, batch: Batch, local: "_Totals") -> None:
-        loss = compute_loss_sum(self.model, batch, self.autocast)
+        loss = compute_loss_sum(self.model, batch, self.autocast)  # (), fp32, sum over the N_label tokens
         (loss * self.loss_scale.scale).backward()  # type: ignore[no-untyped-call]
         local.loss = local.loss + loss.detach()
         local.label_tokens += len(batch.targets)
@@ -87,7 +94,7 @@ class Stepper:
         local.pages += batch.pages if batch.samples else 0
 
     def _sum(self, local: "_Totals", norm: float, flags: Flags) -> list[float]:
-        """The one small all-reduce of a step."""
+        """Totals over all ranks, in one all-reduce: 8 numbers, float64."""
         loss = float(local.loss)
         bad_loss, bad_norm = not math.isfinite(loss), not math.isfinite(norm)
         counts = [local.label_tokens, local.samples, local.pages, 0.0 if bad_loss else loss]
@@ -109,7 +116,7 @@ class Stepper:
         )
 
     def _update(self, outcome: StepOutcome, learning_rate: float) -> None:
-        """Gradients are sums so far: divide by the global number of label tokens and clip, at once."""
+        """Gradients are still sums: divide by the label tokens of all ranks and clip, in one multiplication."""
         clip = self.max_grad_norm / (outcome.grad_norm + 1e-6) if self.max_grad_norm else 1.0
         self.reduction.scale(min(1.0, clip) / (outcome.label_tokens * self.loss_scale.scale))
         for group in self.optimizer.param_groups:
@@ -119,7 +126,7 @@ class Stepper:
 
 @dataclass
 class _Totals:
-    """Of this rank in this step. loss: a tensor once there was a batch, so that nothing waits for the device."""
+    """Of this rank in this step. loss: a tensor after the first batch, so that the CPU does not wait for the GPU."""
 
     loss: torch.Tensor | float = 0.0
     label_tokens: int = 0

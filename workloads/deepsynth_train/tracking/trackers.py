@@ -1,4 +1,4 @@
-"""The services of spec.tracking, one class each. All attempts of a run write to one record, named by the run's uid."""
+"""A class per service of spec.tracking. All attempts of a run write to one record, identified by the run's uid."""
 
 import importlib
 import os
@@ -15,29 +15,29 @@ from deepsynth_store.uri import FolderLocation, parse_uri
 
 RUN_TAG: Final = "deepsynth.io/run-uid"
 EXPERIMENT_VARIABLE: Final = "MLFLOW_EXPERIMENT_NAME"
-"""MLflow's own name for it; set it in spec.template.env."""
+"""MLflow's own variable; set it in spec.template.env."""
 
 
 class Tracker(Protocol):
-    """Called from one thread. Any exception is the service's: it ends the tracking and not the training."""
+    """Called from one thread. An exception ends the tracking by this service, not the training."""
 
     def start(self, first_step: int) -> None:
-        """Open the run's record. first_step: what earlier attempts wrote from here on is written again."""
+        """Open the run's record. first_step: values that earlier attempts wrote from this step on are replaced."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None: ...
 
     def finish(self) -> None:
-        """Everything is written."""
+        """Close the record; no more values follow."""
 
 
 class TensorBoardTracker:
-    """Event files in a folder of the run's own."""
+    """Event files in a folder NAME-UID below spec.tracking[].tensorboard.uri."""
 
     def __init__(self, settings: TensorBoardTracking, workload: TrainWorkload, field: str) -> None:
         self._module = _import("torch.utils.tensorboard", "tensorboard", field)
         location = parse_uri(settings.uri, f"{field}.tensorboard.uri")
         if not isinstance(location, FolderLocation):
-            raise ConfigurationError(f"{field}.tensorboard.uri: {settings.uri} is no folder; use pvc:// or file://")
+            raise ConfigurationError(f"{field}.tensorboard.uri: must be pvc:// or file://, got {settings.uri}")
         self._folder = location.path / _name(workload)
 
     def start(self, first_step: int) -> None:
@@ -53,7 +53,7 @@ class TensorBoardTracker:
 
 
 class WandbTracker:
-    """Weights & Biases passes over steps that an earlier attempt wrote already; they are the same."""
+    """Weights & Biases ignores steps that an earlier attempt wrote already; their values are the same."""
 
     def __init__(self, settings: WandbTracking, workload: TrainWorkload, field: str) -> None:
         self._module = _import("wandb", "wandb", field)
@@ -78,9 +78,9 @@ class WandbTracker:
 
 
 class MlflowTracker:
-    """The server chooses the ids of runs, so a tag holds the uid. Steps done twice are there twice, with equal values.
+    """The server chooses run ids, so a tag holds the uid. A repeated step is stored twice, with the same values.
 
-    The experiment is that of MLFLOW_EXPERIMENT_NAME, else `deepsynth`.
+    The experiment is MLFLOW_EXPERIMENT_NAME, else `deepsynth`.
     """
 
     def __init__(self, settings: MlflowTracking, workload: TrainWorkload, field: str) -> None:
@@ -114,14 +114,14 @@ class MlflowTracker:
 
 
 def build_tracker(settings: Tracking, workload: TrainWorkload, field: str) -> Tracker:
-    """The service that `settings` names. Raises ConfigurationError where its package is not in the image."""
+    """The tracker that `settings` names. Raises ConfigurationError if its package is not in the image."""
     if settings.tensorboard:
         return TensorBoardTracker(settings.tensorboard, workload, field)
     if settings.wandb:
         return WandbTracker(settings.wandb, workload, field)
     if settings.mlflow:
         return MlflowTracker(settings.mlflow, workload, field)
-    raise ConfigurationError(f"{field}: name one of tensorboard, wandb and mlflow")
+    raise ConfigurationError(f"{field}: must have one of tensorboard, wandb and mlflow")
 
 
 def _import(module: str, package: str, field: str) -> Any:

@@ -1,6 +1,6 @@
-"""spec.tracking: what metrics.jsonl holds goes to TensorBoard, Weights & Biases or MLflow as well.
+"""Sends the values of metrics.jsonl to the services of spec.tracking.
 
-Each service has a thread: one that is slow or gone costs the training nothing but a note on the resource.
+Each service has a thread of its own: a slow or unreachable service costs the training only a note on the resource.
 """
 
 import threading
@@ -12,11 +12,11 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.tracking.trackers import Tracker, build_tracker
 
 CLOSE_SECONDS: Final = 30.0
-"""Longest wait at the end for values that are on their way."""
+"""How long to wait at the end for values that are still queued."""
 
 
 class TrackingThread(threading.Thread):
-    """Writes what it is given to one service, in order, until that fails. field: such as spec.tracking[0]."""
+    """Writes values to one service, in order, until the service fails. field: such as spec.tracking[0]."""
 
     def __init__(self, tracker: Tracker, field: str, note: Callable[[str], None]) -> None:
         super().__init__(name=field, daemon=True)
@@ -38,7 +38,7 @@ class TrackingThread(threading.Thread):
         self._values.put(None)
         self.join(CLOSE_SECONDS)
         if self.is_alive():
-            self._tell(f"it did not take all values within {CLOSE_SECONDS:.0f} s")
+            self._report(f"it did not accept all values within {CLOSE_SECONDS:.0f} s")
 
     def run(self) -> None:
         try:
@@ -47,18 +47,18 @@ class TrackingThread(threading.Thread):
                 self._step = item[0]
                 self._tracker.write(*item)
             self._tracker.finish()
-        except Exception as error:  # noqa: BLE001 - whatever a service's client raises, the training goes on
-            self._tell(f"{type(error).__name__}: {error}")
+        except Exception as error:  # noqa: BLE001 - a service's client can raise anything, and training continues
+            self._report(f"{type(error).__name__}: {error}")
 
-    def _tell(self, why: str) -> None:
-        self._note(f"{self.name} failed: {why}; from step {self._step} on its values are in metrics.jsonl alone")
+    def _report(self, why: str) -> None:
+        self._note(f"{self.name} failed: {why}; from step {self._step} on, values are only in metrics.jsonl")
 
 
 class Tracking:
-    """All services of one attempt. Only rank 0 has any."""
+    """All services of one attempt. Other ranks than 0 have none."""
 
     def __init__(self, workload: TrainWorkload, note: Callable[[str], None], *, is_first: bool) -> None:
-        """note: is told, from another thread, when a service fails.
+        """note: called, from another thread, when a service fails.
 
         Raises ConfigurationError for a service whose package is not in the image.
         """
@@ -68,7 +68,7 @@ class Tracking:
         ]
 
     def begin(self, first_step: int) -> None:
-        """Connect, in the background. first_step: what earlier attempts wrote from here on is written again."""
+        """Connect, in the background. first_step: values that earlier attempts wrote from this step on are replaced."""
         for thread in self._threads:
             thread.begin(first_step)
 
@@ -77,6 +77,6 @@ class Tracking:
             thread.put(step, values)
 
     def finish(self) -> None:
-        """Wait for what is on its way, at most 30 s for each service."""
+        """Wait for queued values, at most 30 s per service."""
         for thread in self._threads:
             thread.finish()

@@ -1,4 +1,9 @@
-"""One worker process of an attempt: its entry (`python -m deepsynth_train.worker`), heartbeat and exit codes.
+"""A worker process, one per GPU, started by the launcher: `python -m deepsynth_train.worker`.
 
-The launcher starts it; the training itself is `deepsynth_train.attempt`.
+    __main__.py   its entry
+    process.py    signals, log, and how it ends
+    heartbeat.py  Progress as files in the run folder
+    errors.py     from an exception to an exit code and a reason
+
+The training itself is in attempt.py. A notebook has no worker process.
 """

@@ -1,4 +1,4 @@
-"""One process of an attempt: `python -m deepsynth_train.worker --document FILE --folder FOLDER`, by the launcher."""
+"""Entry of a worker process: `python -m deepsynth_train.worker --document FILE --folder FOLDER`."""
 
 import argparse
 import os
@@ -11,7 +11,7 @@ from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.run_folder import RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
-from deepsynth_train.worker.run import run_worker
+from deepsynth_train.worker.process import run_worker
 
 if TYPE_CHECKING:
     from deepsynth_train.attempt import TrainResult
@@ -27,16 +27,16 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(workload: TrainWorkload, heartbeat: Heartbeat, should_stop: Callable[[], bool]) -> "TrainResult":
-    from deepsynth_train.attempt import train_workload
+    from deepsynth_train.attempt import run_attempt
     from deepsynth_train.world import join_world, leave_world
 
-    result = train_workload(workload, join_world(), heartbeat, should_stop)
+    result = run_attempt(workload, join_world(), heartbeat, should_stop)
     leave_world()
     return result
 
 
 def _exit(code: int) -> NoReturn:
-    """After a failure at once: a save in flight or NCCL's threads may crash or hang the interpreter's way out."""
+    """After a failure, skip the interpreter's clean-up: a save in flight or NCCL's threads may crash it."""
     if code in (ExitCode.DONE, ExitCode.STOPPED):
         sys.exit(code)
     sys.stdout.flush()

@@ -1,4 +1,4 @@
-"""From the exception that ends a worker to its exit code, and whether another process is to blame."""
+"""From the exception that ends a worker process to exit code and reason, and whether another process caused it."""
 
 import errno
 import os
@@ -12,7 +12,7 @@ from deepsynth_train.run_folder import ErrorRecord
 TRACEBACK_CHARACTERS = 2000
 
 DISTRIBUTED_ERRORS = {"DistError", "RaisedOnPeer"}
-"""Classes of torch.distributed and of our checkpoints, by name: a worker that fails early has not loaded torch."""
+"""Classes of torch.distributed and checkpoint.ranks. By name, so that an early failure need not import torch."""
 
 COLLECTIVE_FAILURES = (
     "Connection closed by peer",
@@ -26,15 +26,15 @@ COLLECTIVE_FAILURES = (
     "Connection refused",
     "failed to connect",
 )
-"""What gloo, NCCL and the store say, as plain RuntimeErrors, when a peer is gone."""
+"""Texts in the plain RuntimeErrors of gloo, NCCL and the store when a peer is gone."""
 
 
 class StopRequested(BaseException):
-    """SIGTERM came while there was nothing to save yet. No Exception, so that nothing on the way swallows it."""
+    """SIGTERM arrived before there was anything to save. A BaseException, so that no `except Exception` catches it."""
 
 
 def describe_error(error: BaseException, *, rank: int, step: int, at: float, stopping: bool) -> ErrorRecord:
-    """at: seconds, monotonic. stopping: SIGTERM ended the start of the attempt, so that lost peers are no surprise."""
+    """at: seconds, monotonic. stopping: SIGTERM ended the start of the attempt, so lost peers are expected."""
     code, reason, message = _classify(error)
     consequence = is_consequence(error)
     if isinstance(error, StopRequested) or (stopping and consequence and not isinstance(error, WorkloadError)):
@@ -53,7 +53,7 @@ def describe_error(error: BaseException, *, rank: int, step: int, at: float, sto
 
 
 def is_consequence(error: BaseException) -> bool:
-    """Whether the error says that another process failed, rather than this one."""
+    """Whether another process failed, and this one only lost its connection to it."""
     if isinstance(error, PeerLostError) or {*_class_names(error), *_class_names(error.__cause__)} & DISTRIBUTED_ERRORS:
         return True
     return type(error) is RuntimeError and any(sign in str(error) for sign in COLLECTIVE_FAILURES)
@@ -70,15 +70,19 @@ def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
         return ExitCode.TRY_AGAIN, Reason.PEER_LOST, f"lost the other processes: {_first_line(error)}"
     if "OutOfMemoryError" in _class_names(error):
         remedy = "lower spec.microBatchSize or set spec.gradientCheckpointing"
-        return ExitCode.TRY_AGAIN, Reason.OUT_OF_MEMORY, f"the GPU's memory is full: {_first_line(error)}; {remedy}"
+        return ExitCode.TRY_AGAIN, Reason.OUT_OF_MEMORY, f"GPU memory is full: {_first_line(error)}; {remedy}"
     if isinstance(error, MemoryError):
         return ExitCode.TRY_AGAIN, Reason.OUT_OF_MEMORY, "memory is full; raise the memory limit of the pods"
     if isinstance(error, OSError) and error.errno == errno.ENOSPC:
-        return ExitCode.TRY_AGAIN, Reason.DISK_FULL, f"no space left for {error.filename}; enlarge the volume"
+        return ExitCode.TRY_AGAIN, Reason.DISK_FULL, f"no space left to write {error.filename}; enlarge the volume"
     if isinstance(error, PermissionError):
-        remedy = "set mode or owner of the volume, or spec.template.runAsUser"
+        remedy = "change the mode or owner of the volume, or set spec.template.runAsUser"
         what = error.filename or _first_line(error)
-        return ExitCode.BAD_CONFIGURATION, Reason.NOT_PERMITTED, f"user {os.getuid()} may not use {what}; {remedy}"
+        return (
+            ExitCode.BAD_CONFIGURATION,
+            Reason.NOT_PERMITTED,
+            f"user {os.getuid()} has no permission for {what}; {remedy}",
+        )
     return ExitCode.TRY_AGAIN, Reason.UNEXPECTED_ERROR, f"{type(error).__name__}: {_first_line(error)}"
 
 

@@ -1,4 +1,4 @@
-"""What a worker tells its launcher while it trains: the Progress of the training loop as files."""
+"""Heartbeat: the Progress of a worker process as files in the run folder, for its launcher, and as log lines."""
 
 import logging
 import math
@@ -15,17 +15,17 @@ from deepsynth_train.progress import StartReport, StepReport
 from deepsynth_train.run_folder import Beat, RunFolder, replace_text
 
 REPORT_PERIOD = 0.5
-"""Seconds between two reports while nothing but the step changes."""
+"""Seconds between two reports while only the step changes."""
 LOG_PERIOD = 10.0
-"""Seconds between two lines of the log about steps."""
+"""Seconds between two log lines about steps."""
 
 logger = logging.getLogger("deepsynth_train")
 
 
 class Heartbeat:
-    """Implements Progress. Every rank beats; the first worker of a node also keeps the node's TrainReport.
+    """Implements Progress. Every rank writes its beat; the first worker of a node also writes the node's TrainReport.
 
-    Saves and tracking report from threads of their own, so both files are written under one lock.
+    Saves and tracking report from their own threads, so both files are written under one lock.
     """
 
     def __init__(self, folder: RunFolder, attempt: int, rank: int, local_rank: int) -> None:
@@ -43,7 +43,7 @@ class Heartbeat:
 
     @property
     def step_done(self) -> int:
-        """Steps done, for the error record."""
+        """Steps done."""
         return self._step
 
     def phase(self, name: Phase) -> None:
@@ -99,12 +99,12 @@ class Heartbeat:
         self._update()
 
     def finish(self, output: ModelOutput | None) -> None:
-        """The last report. output: the final model."""
+        """Write the last report. output: the final model."""
         self._phase = "done"
         self._update(phase="done", output=output)
 
     def _update(self, *, soon: bool = False, **fields: object) -> None:
-        """Beat, and write the report; `soon`: not if it was written a moment ago."""
+        """Beat and write the report. soon: another call follows soon, so skip the report within REPORT_PERIOD."""
         self.beat()
         if self._local_rank != 0:
             return

@@ -1,4 +1,4 @@
-"""A process that dies at a chosen file system call, without dying: from then on every such call fails."""
+"""Simulates a process that dies at a chosen file system call: that call and all later ones fail."""
 
 import sys
 from collections.abc import Iterator
@@ -11,7 +11,7 @@ EVENTS = {"open", "os.rename", "os.mkdir", "os.remove", "os.rmdir"}
 
 
 class Died(BaseException):
-    """Nothing may handle it: the disk stays as the process left it, clean-up included."""
+    """A BaseException that clean-up cannot get around: the disk stays as it was at that call."""
 
 
 @dataclass

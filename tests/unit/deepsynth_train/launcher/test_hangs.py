@@ -21,13 +21,13 @@ def beat(at: float, step: int = 5, phase: str = "step") -> Beat:
     return Beat(rank=0, phase=phase, step=step, at=at)  # type: ignore[arg-type]  # a Phase in every test
 
 
-def test_silence_is_every_worker_past_the_limit_of_its_phase() -> None:
+def test_workers_are_silent_when_every_one_has_exceeded_the_limit_of_its_phase() -> None:
     assert are_silent([beat(0), beat(1)], LIMITS, now=12)
     assert not are_silent([beat(0), beat(5)], LIMITS, now=12)
     assert not are_silent([], LIMITS, now=12)
 
 
-def test_other_phases_have_limits_of_their_own() -> None:
+def test_other_phases_have_their_own_limits() -> None:
     assert not are_silent([beat(0, phase="download"), beat(0)], LIMITS, now=1000)
     assert are_silent([beat(0, phase="download"), beat(0)], LIMITS, now=4000)
 
@@ -42,7 +42,7 @@ def test_without_stacks_the_rank_with_the_fewest_steps_and_the_oldest_beat_is_th
     assert find_culprit({0: beat(2), 1: beat(1)}, {}) == 1
 
 
-def test_only_the_innermost_frame_of_the_main_thread_tells_whether_a_rank_waits() -> None:
+def test_only_the_innermost_frame_of_the_main_thread_decides_whether_a_rank_waits() -> None:
     assert is_waiting(WAITING)
     assert is_waiting(IN_BACKWARD)
     assert not is_waiting(STUCK)
@@ -52,5 +52,5 @@ def test_only_the_innermost_frame_of_the_main_thread_tells_whether_a_rank_waits(
 def test_a_hang_is_described_with_rank_phase_step_and_stack() -> None:
     failure = Hang(1, Beat(9, "step", 12, 0.0), 600.4, {1: STUCK}).describe("node-a")
     assert (failure.reason, failure.exit_code, failure.rank, failure.local_rank, failure.step) == ("Hung", 79, 9, 1, 12)
-    assert "no sign of life for 600 s in phase step after step 12" in failure.message
+    assert "sent no heartbeat for 600 s in phase step after step 12" in failure.message
     assert failure.exception == STUCK

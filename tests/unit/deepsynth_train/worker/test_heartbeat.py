@@ -73,7 +73,7 @@ def test_only_the_first_worker_of_a_node_keeps_the_report(folder: RunFolder) -> 
     assert not folder.report.exists()
 
 
-def test_the_report_holds_what_the_loop_said(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_report_holds_what_the_loop_reported(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 0)
     heartbeat = Heartbeat(folder, attempt=4, rank=0, local_rank=0)
     heartbeat.datasets([PinnedDataset(name="pages", uri="hf://datasets/a/b", revision="c0ffee")])
@@ -89,7 +89,7 @@ def test_the_report_holds_what_the_loop_said(folder: RunFolder, monkeypatch: pyt
     assert [pin.revision for pin in report.datasets] == ["c0ffee"]
 
 
-def test_notes_of_other_threads_and_beats_do_not_get_in_each_others_way(folder: RunFolder) -> None:
+def test_notes_of_other_threads_and_beats_do_not_conflict(folder: RunFolder) -> None:
     heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
     heartbeat.phase("step")
     with ThreadPoolExecutor(4) as threads:
@@ -100,7 +100,7 @@ def test_notes_of_other_threads_and_beats_do_not_get_in_each_others_way(folder: 
     assert sorted(read_report(folder).notes) == sorted(f"note {number}" for number in range(100))
 
 
-def test_steps_in_quick_succession_are_reported_once_but_the_last_one_always(
+def test_steps_in_quick_succession_are_reported_once_except_the_last_one(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 3600)
@@ -123,7 +123,7 @@ def test_checkpoints_appear_newest_first_with_the_best_and_the_notes(folder: Run
     assert report.notes == ["step-6 is damaged", "the Hub is slow"]
 
 
-def test_an_evaluation_replaces_the_values_of_the_one_before(folder: RunFolder) -> None:
+def test_an_evaluation_replaces_the_values_of_the_previous_one(folder: RunFolder) -> None:
     heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
     heartbeat.evaluation(5, {"validation_loss": 2.0, "rouge1": 0.1})
     heartbeat.evaluation(9, {"validation_loss": 1.0})
@@ -131,7 +131,7 @@ def test_an_evaluation_replaces_the_values_of_the_one_before(folder: RunFolder) 
     assert metrics == {"validation_loss": ("1", 9), "rouge1": ("0.1", 5)}
 
 
-def test_a_loss_that_is_no_number_leaves_a_report_that_can_be_read(folder: RunFolder) -> None:
+def test_a_report_with_a_loss_of_nan_can_be_parsed(folder: RunFolder) -> None:
     heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
     heartbeat.step(replace(STEP, step=10, loss=float("nan")))
     assert read_report(folder).loss is None
@@ -146,7 +146,7 @@ def test_the_end_names_the_final_model(folder: RunFolder) -> None:
     assert report.output.uri == "file:///out"
 
 
-def test_rank_0_alone_logs_steps_and_notes(folder: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
+def test_only_rank_0_logs_steps_and_notes(folder: RunFolder, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, logger="deepsynth_train")
     for rank in (0, 1):
         heartbeat = Heartbeat(folder, attempt=1, rank=rank, local_rank=rank)
@@ -159,7 +159,7 @@ def test_rank_0_alone_logs_steps_and_notes(folder: RunFolder, caplog: pytest.Log
 def test_the_first_step_is_logged_on_a_machine_that_has_just_started(
     folder: RunFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Whose monotonic clock is near 0."""
+    """Its monotonic clock is near 0."""
     caplog.set_level(logging.INFO, logger="deepsynth_train")
     monkeypatch.setattr("time.monotonic", lambda: 3.0)
     Heartbeat(folder, attempt=1, rank=0, local_rank=0).step(STEP)

@@ -1,0 +1,285 @@
+"""CheckpointFolder in one process, without a process group."""
+
+from __future__ import annotations
+
+import errno
+import itertools
+import os
+import shutil
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError, PeerLostError, TemporaryError
+from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
+from deepsynth_train.checkpoint.owner import Owner
+from unit.deepsynth_train.checkpoint.file_crashes import Died, dying_at_call
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepsynth_train.checkpoint.folder import CheckpointFolder
+    from deepsynth_train.checkpoint.save import Snapshot
+
+OWNER = Owner("uid-1", "same", 1)
+
+
+class Toy:
+    """A model and its optimizer, some steps of training, and the tensors to save."""
+
+    def __init__(self, width: int = 4) -> None:
+        import torch
+
+        torch.manual_seed(0)
+        self.model = torch.nn.Linear(width, 2)
+        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.1)
+
+    def train(self, steps: int = 1) -> None:
+        import torch
+
+        for _ in range(steps):
+            self.model(torch.ones(1, self.model.in_features)).sum().backward()
+            self.optimizer.step()
+            self.optimizer.zero_grad()
+
+    def snapshot(self, step: int, **changes: Any) -> Snapshot:
+        from deepsynth_train.checkpoint.save import Snapshot
+        from deepsynth_train.checkpoint.shards import gather_tensors
+
+        tensors = gather_tensors(self.model, self.optimizer)
+        return Snapshot(**{"tensors": tensors, "state": {"step": step}, "metrics": [{"step": step}], **changes})
+
+    @property
+    def weights(self) -> list[float]:
+        return [value for parameter in self.model.parameters() for value in parameter.flatten().tolist()]
+
+
+def open_folder(path: Path, owner: Owner = OWNER, **changes: Any) -> CheckpointFolder:
+    from deepsynth_train.checkpoint.folder import CheckpointFolder
+
+    return CheckpointFolder(f"file://{path}", owner, **changes)
+
+
+def save_steps(folder: CheckpointFolder, toy: Toy, *steps: int, **changes: Any) -> None:
+    for step in steps:
+        toy.train()
+        folder.save(step, toy.snapshot(step, **changes))
+    folder.wait()
+
+
+def steps_in(path: Path) -> list[str]:
+    return sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+
+
+def load(path: Path, attempt: int = 2) -> tuple[int | None, Toy, CheckpointFolder]:
+    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+
+    toy = Toy()
+    folder = open_folder(path, Owner("uid-1", "same", attempt))
+    tensors = gather_tensors(toy.model, toy.optimizer)
+    loaded = folder.load_latest(tensors)
+    if loaded:
+        apply_tensors(toy.model, toy.optimizer, tensors)
+    return (loaded.step if loaded else None), toy, folder
+
+
+def flip_a_byte(path: Path) -> None:
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+
+
+def test_training_continues_from_a_checkpoint_as_if_it_had_not_stopped(tmp_path: Path) -> None:
+    whole, interrupted = Toy(), Toy()
+    whole.train(5)
+    save_steps(open_folder(tmp_path), interrupted, 1, 2, 3)
+    step, resumed, _ = load(tmp_path)
+    resumed.train(2)
+    assert step == 3
+    assert resumed.weights == whole.weights
+
+
+def test_state_and_curve_are_loaded(tmp_path: Path) -> None:
+    from deepsynth_train.checkpoint.shards import gather_tensors
+
+    save_steps(open_folder(tmp_path), Toy(), 7)
+    toy = Toy()
+    loaded = open_folder(tmp_path).load_latest(gather_tensors(toy.model, toy.optimizer))
+    assert loaded is not None
+    assert (loaded.state, loaded.metrics, loaded.path) == ({"step": 7}, [{"step": 7}], tmp_path / "step-7")
+
+
+def test_an_empty_folder_has_nothing_to_load(tmp_path: Path) -> None:
+    step, _, folder = load(tmp_path)
+    assert (step, folder.records, folder.best, folder.notes) == (None, [], None, [])
+
+
+def test_training_does_not_change_a_save_in_flight(tmp_path: Path) -> None:
+    toy, folder = Toy(), open_folder(tmp_path)
+    toy.train()
+    before = toy.weights
+    folder.save(1, toy.snapshot(1))
+    toy.train(3)
+    folder.wait()
+    assert load(tmp_path)[1].weights == before != toy.weights
+
+
+def test_the_manifest_covers_every_file_and_the_record_describes_the_checkpoint(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path)
+    save_steps(folder, Toy(), 3, loss=1.5, write_model=lambda path, _: (path / "weights").write_text("w"))
+    files = {str(path.relative_to(tmp_path / "step-3")) for path in (tmp_path / "step-3").rglob("*") if path.is_file()}
+    assert files - {file.path for file in read_manifest(tmp_path / "step-3").files} == {"manifest.json"}
+    (record,) = folder.records
+    assert (record.step, record.loss, record.uri) == (3, 1.5, f"file://{tmp_path}/step-3")
+    assert record.bytes == sum((tmp_path / "step-3" / name).stat().st_size for name in files - {"manifest.json"})
+
+
+def test_the_last_and_the_best_checkpoints_are_kept_and_named(tmp_path: Path) -> None:
+    folder, toy = open_folder(tmp_path, keep_last=2), Toy()
+    for step, loss in {1: 3.0, 2: 1.0, 3: 2.0, 4: None, 5: 2.5}.items():
+        save_steps(folder, toy, step, loss=loss)
+    assert steps_in(tmp_path) == ["step-2", "step-4", "step-5"]
+    assert ((tmp_path / "latest").read_text(), (tmp_path / "best").read_text()) == ("step-5", "step-2")
+    assert folder.best is not None
+    assert folder.best.step == 2
+
+
+def test_a_step_that_is_saved_is_not_saved_again(tmp_path: Path) -> None:
+    folder, toy = open_folder(tmp_path), Toy()
+    save_steps(folder, toy, 1)
+    before = (tmp_path / "step-1/manifest.json").stat().st_mtime_ns
+    folder.save(1, toy.snapshot(1))
+    folder.wait()
+    assert (tmp_path / "step-1/manifest.json").stat().st_mtime_ns == before
+
+
+@pytest.mark.parametrize("name", ["shards/__0_0.distcp", "shards/.metadata", "state.json", "metrics.jsonl"])
+def test_a_flipped_byte_in_the_newest_checkpoint_is_named_and_the_one_before_it_is_used(
+    tmp_path: Path, name: str
+) -> None:
+    save_steps(open_folder(tmp_path), Toy(), 1, 2)
+    flip_a_byte(tmp_path / "step-2" / name)
+    step, _, folder = load(tmp_path)
+    assert step == 1
+    assert folder.notes == [f"skipped the damaged checkpoint step-2: {name}: sha256 does not match the manifest"]
+    assert steps_in(tmp_path) == ["step-1", "step-2.corrupt-attempt-2"]
+
+
+def test_a_truncated_file_a_missing_file_and_a_bad_manifest_are_distinguished(tmp_path: Path) -> None:
+    save_steps(open_folder(tmp_path, keep_last=9), Toy(), 1, 2, 3, 4)
+    (tmp_path / "step-2/manifest.json").write_text('{"format": 99}')
+    (tmp_path / "step-3/state.json").unlink()
+    (tmp_path / "step-4/metrics.jsonl").write_text("")
+    step, _, folder = load(tmp_path)
+    assert step == 1
+    assert [note.partition(": ")[2][:41] for note in folder.notes] == [
+        "metrics.jsonl: expected 12 bytes, found 0",
+        "state.json: cannot be read (No such file ",
+        "manifest.json: cannot be read (format mus",
+    ]
+    assert steps_in(tmp_path) == ["step-1", "step-2.corrupt-attempt-2"]
+
+
+def test_the_step_of_a_damaged_checkpoint_can_be_saved_again(tmp_path: Path) -> None:
+    save_steps(open_folder(tmp_path), Toy(), 1, 2)
+    flip_a_byte(tmp_path / "step-2/state.json")
+    _, toy, folder = load(tmp_path)
+    save_steps(folder, toy, 2)
+    assert load(tmp_path, attempt=3)[0] == 2
+
+
+def test_a_different_model_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    from deepsynth_train.checkpoint.shards import gather_tensors
+
+    save_steps(open_folder(tmp_path), Toy(), 1)
+    toy = Toy(width=5)
+    with pytest.raises(ConfigurationError, match=r"does not fit spec\.model \(Size mismatch.*choose an empty folder"):
+        open_folder(tmp_path).load_latest(gather_tensors(toy.model, toy.optimizer))
+
+
+def test_a_leftover_process_of_an_earlier_attempt_cannot_commit(tmp_path: Path) -> None:
+    leftover, toy = open_folder(tmp_path), Toy()
+    save_steps(leftover, toy, 1)
+    _, _, owner = load(tmp_path, attempt=2)
+    with pytest.raises(PeerLostError, match="attempt 2"):
+        save_steps(leftover, toy, 2)
+    assert steps_in(tmp_path) == ["step-1"]
+    save_steps(owner, toy, 2)
+
+
+def test_unfinished_saves_of_an_earlier_attempt_are_deleted(tmp_path: Path) -> None:
+    save_steps(open_folder(tmp_path), Toy(), 1)
+    (tmp_path / "step-9.tmp-attempt-1/shards").mkdir(parents=True)
+    assert load(tmp_path)[0] == 1
+    assert steps_in(tmp_path) == ["step-1"]
+
+
+def raise_no_space(*_: Any, **__: Any) -> Any:
+    raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+
+@pytest.mark.parametrize("function", ["write_shards", "sync_and_digest", "write_manifest", "fsync_folder"])
+def test_a_full_disk_is_reported_and_leaves_earlier_checkpoints_intact(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, function: str
+) -> None:
+    from deepsynth_train.checkpoint import save as save_module
+
+    folder, toy = open_folder(tmp_path), Toy()
+    save_steps(folder, toy, 1)
+    monkeypatch.setattr(save_module, function, raise_no_space)
+    with pytest.raises(TemporaryError, match=r"the disk is full.*free some space or lower spec\.checkpoint\.keepLast"):
+        save_steps(folder, toy, 2)
+    assert load(tmp_path)[0] == 1
+
+
+def test_a_full_disk_is_found_inside_torchs_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+
+    from torch.distributed.checkpoint import filesystem
+
+    folder = open_folder(tmp_path)
+    monkeypatch.setattr(filesystem, "_write_files_from_queue", raise_no_space)
+    with pytest.raises(TemporaryError, match="the disk is full"):
+        save_steps(folder, Toy(), 1)
+    assert steps_in(tmp_path) == []
+
+
+def test_an_error_of_the_model_writer_reaches_the_caller_unchanged(tmp_path: Path) -> None:
+    def write_model(path: Path, tensors: dict[str, Any]) -> None:
+        raise KeyboardInterrupt  # a BaseException, as torch's CheckpointException is
+
+    folder, toy = open_folder(tmp_path), Toy()
+    with pytest.raises(KeyboardInterrupt):
+        save_steps(folder, toy, 1, write_model=write_model)
+    save_steps(folder, toy, 2)
+    assert steps_in(tmp_path) == ["step-2"]
+
+
+def test_the_listener_is_called_for_each_change(tmp_path: Path) -> None:
+    seen: list[list[int]] = []
+
+    def listen(folder: CheckpointFolder) -> None:
+        seen.append([record.step for record in folder.records])
+
+    save_steps(open_folder(tmp_path, on_change=listen), Toy(), 1, 2)
+    assert seen == [[], [1], [2, 1]]
+
+
+def test_a_save_that_is_killed_at_any_moment_leaves_a_folder_to_resume_from(tmp_path: Path) -> None:
+    save_steps(open_folder(tmp_path / "first"), Toy(), 1, 2, 3)
+    resumed = set()
+    for number in itertools.count(1):
+        path = tmp_path / f"death-{number}"
+        shutil.copytree(tmp_path / "first", path)
+        _, toy, folder = load(path)
+        try:
+            with dying_at_call(number, path):
+                save_steps(folder, toy, 4, loss=1.0)
+            break
+        except Died:
+            step, _, after = load(path, attempt=3)
+            assert after.notes == []
+            assert list(path.glob("*.tmp-*")) == []
+            assert [entry for entry in path.glob("step-*") if find_damage(entry, read_manifest(entry).files)] == []
+            resumed.add(step)
+    assert number > 20
+    assert resumed == {3, 4}

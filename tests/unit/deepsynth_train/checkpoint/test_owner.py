@@ -1,0 +1,65 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError, PeerLostError
+from deepsynth_train.checkpoint.owner import Owner, check_ownership, claim_folder, read_owner
+
+FIRST = Owner("uid-1", "same", 1)
+SECOND = Owner("uid-1", "same", 2)
+OTHER_RUN = Owner("uid-2", "same", 1)
+OTHER_SETTINGS = Owner("uid-2", "different", 1)
+
+
+def test_the_first_attempt_claims_an_empty_folder(tmp_path: Path) -> None:
+    assert claim_folder(tmp_path / "new", FIRST) is None
+    assert read_owner(tmp_path / "new") == FIRST
+
+
+def test_after_a_later_attempt_claims_the_folder_the_earlier_may_not_commit(tmp_path: Path) -> None:
+    claim_folder(tmp_path, FIRST)
+    claim_folder(tmp_path, SECOND)
+    check_ownership(tmp_path, SECOND)
+    with pytest.raises(PeerLostError, match="attempt 2 of run uid-1"):
+        check_ownership(tmp_path, FIRST)
+
+
+def test_an_earlier_attempt_cannot_claim_the_folder_again(tmp_path: Path) -> None:
+    claim_folder(tmp_path, SECOND)
+    with pytest.raises(PeerLostError):
+        claim_folder(tmp_path, FIRST)
+    assert read_owner(tmp_path) == SECOND
+
+
+def test_another_run_with_the_same_settings_adopts_the_checkpoints_with_a_note(tmp_path: Path) -> None:
+    claim_folder(tmp_path, SECOND)
+    note = claim_folder(tmp_path, OTHER_RUN)
+    assert note is not None
+    assert "uid-1" in note
+    assert read_owner(tmp_path) == OTHER_RUN
+
+
+def test_another_run_with_different_settings_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    claim_folder(tmp_path, FIRST)
+    with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri.*choose an empty folder"):
+        claim_folder(tmp_path, OTHER_SETTINGS)
+    assert read_owner(tmp_path) == FIRST
+
+
+def test_checkpoints_without_an_owner_are_refused(tmp_path: Path) -> None:
+    (tmp_path / "step-10").mkdir()
+    with pytest.raises(ConfigurationError, match=r"no owner\.json"):
+        claim_folder(tmp_path, FIRST)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[]", json.dumps({"run_uid": "a", "fingerprint": "b", "attempt": "x"})])
+def test_an_owner_file_that_cannot_be_parsed_is_a_configuration_error(tmp_path: Path, text: str) -> None:
+    (tmp_path / "owner.json").write_text(text)
+    with pytest.raises(ConfigurationError, match=r"owner\.json cannot be parsed"):
+        claim_folder(tmp_path, FIRST)
+
+
+def test_a_folder_without_an_owner_file_has_no_owner(tmp_path: Path) -> None:
+    with pytest.raises(PeerLostError, match="no attempt"):
+        check_ownership(tmp_path, FIRST)

@@ -1,0 +1,86 @@
+"""Which revision of its datasets a run reads, from attempt to attempt."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError, DataError, PeerLostError
+from deepsynth_train.checkpoint import pins
+from deepsynth_train.checkpoint.owner import Owner, claim_folder
+from deepsynth_train.checkpoint.pins import apply_pins, read_pins, resolve_datasets, write_pins
+from support.page_dataset import build_documents, write_dataset, write_split
+from support.train_workloads import build_train_workload
+
+
+class MovingBranch:
+    """A repository whose branches are at `head`; commits are what they are."""
+
+    head = "commit-1"
+
+    def __init__(self, _uri: str, revision: str | None, *, field: str) -> None:
+        assert field == "spec.datasets[d].uri"
+        self.revision = self.head if revision in {None, "main"} else revision
+
+    def list_files(self, _prefix: str) -> list[Any]:
+        return []
+
+
+@pytest.fixture
+def workload(tmp_path: Path) -> Any:
+    return build_train_workload(tmp_path, datasets=[{"name": "d", "uri": "hf://datasets/a/b", "revision": "main"}])
+
+
+def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(
+    workload: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "open_dataset", MovingBranch)
+    owner = Owner(workload.uid, workload.fingerprint, 1)
+    claim_folder(tmp_path, owner)
+    write_pins(tmp_path, owner, resolve_datasets(workload, tmp_path))
+    monkeypatch.setattr(MovingBranch, "head", "commit-2")
+    pinned = resolve_datasets(workload, tmp_path)
+    assert [pin.revision for pin in pinned] == ["commit-1"]
+    assert [dataset.revision for dataset in apply_pins(workload, pinned).datasets] == ["commit-1"]
+    other = workload.updated(fingerprint="another training")
+    assert [pin.revision for pin in resolve_datasets(other, tmp_path)] == ["commit-2"]
+
+
+def test_an_attempt_that_lost_the_folder_cannot_change_the_pins(
+    workload: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pins, "open_dataset", MovingBranch)
+    found = resolve_datasets(workload, tmp_path)
+    claim_folder(tmp_path, Owner(workload.uid, workload.fingerprint, 2))
+    with pytest.raises(PeerLostError, match="attempt 2"):
+        write_pins(tmp_path, Owner(workload.uid, workload.fingerprint, 1), found)
+    assert read_pins(tmp_path, workload.fingerprint) == {}
+
+
+def test_a_folder_that_was_rewritten_between_attempts_is_refused(tmp_path: Path) -> None:
+    pages = write_dataset(tmp_path / "pages", {"train": build_documents(2)})
+    workload = build_train_workload(tmp_path, datasets=[{"name": "d", "uri": f"file://{pages}"}])
+    owner = Owner(workload.uid, workload.fingerprint, 1)
+    claim_folder(tmp_path / "checkpoints", owner)
+    write_pins(tmp_path / "checkpoints", owner, resolve_datasets(workload, tmp_path / "checkpoints"))
+    write_split(pages, "train", build_documents(1, start=9), number=1)
+    (pages / "deepsynth" / "manifest.json").write_text(json.dumps({"files": [], "documents": 1}))
+    with pytest.raises(DataError, match=r"has changed: expected revision .*, got "):
+        resolve_datasets(workload, tmp_path / "checkpoints")
+
+
+def test_documents_are_counted_if_there_is_a_manifest(tmp_path: Path) -> None:
+    pages = write_dataset(tmp_path / "pages", {"train": build_documents(2)})
+    workload = build_train_workload(tmp_path, datasets=[{"name": "d", "uri": f"file://{pages}"}])
+    (pages / "deepsynth").mkdir(exist_ok=True)
+    (pages / "deepsynth" / "manifest.json").write_text(json.dumps({"files": [], "documents": 41}))
+    assert [pin.rows for pin in resolve_datasets(workload, tmp_path / "none")] == [41]
+    (pages / "deepsynth" / "manifest.json").unlink()
+    assert [pin.rows for pin in resolve_datasets(workload, tmp_path / "none")] == [None]
+
+
+def test_pins_that_cannot_be_parsed_are_refused_by_name(tmp_path: Path) -> None:
+    (tmp_path / "datasets.json").write_text("[")
+    with pytest.raises(ConfigurationError, match=r"datasets\.json cannot be parsed"):
+        read_pins(tmp_path, "f")

@@ -1,0 +1,15 @@
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from deepsynth_train.models.page_model import PageModel
+
+
+@pytest.fixture(scope="package")
+def model() -> "PageModel":
+    """The tiny DeepSeek-OCR-2."""
+    from support.tiny_training import build_model
+
+    model: PageModel = build_model()
+    return model

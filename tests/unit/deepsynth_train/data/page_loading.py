@@ -1,0 +1,31 @@
+"""From a folder of parquet to TrainingData in one call, for the tests of this folder."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from deepsynth_api.workload import WorkloadDataset
+
+if TYPE_CHECKING:
+    from deepsynth_train.data.dataset import TrainingData
+    from deepsynth_train.data.samples import Limits, Task
+    from deepsynth_train.models.page_model import PageModel
+
+
+def describe(folder: Path, validation: str | None = "", **changes: Any) -> WorkloadDataset:
+    """The dataset in `folder`, as spec.datasets names it."""
+    return WorkloadDataset(name="d", uri=f"file://{folder}", validation_split=validation, **changes)
+
+
+def load(
+    folder: Path, model: "PageModel", task: "Task" = "summarize", limits: "Limits | None" = None, **changes: Any
+) -> "TrainingData":
+    """Materialise, index and open the dataset in `folder`. limits: None for the model's own, and none dropped."""
+    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.materialise import materialise
+    from deepsynth_train.data.samples import Limits
+
+    cache = folder.with_name(f"{folder.name}-cache")
+    local = materialise([describe(folder, **changes)], cache, lambda *_: None)
+    limits = limits or Limits(None, None, max_dropped_percent=0)
+    index_data(local, task, model, limits, folder=cache / "index", on_rows=lambda: None)
+    return open_data(cache / "index", task)

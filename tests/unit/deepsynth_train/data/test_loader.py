@@ -1,0 +1,55 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from deepsynth_api.errors import DataError
+from deepsynth_train.data.loader import BatchMaker, prefetch
+from deepsynth_train.models.page_model import PageModel
+from support.page_dataset import build_document, build_documents, draw_noise, write_split
+from unit.deepsynth_train.data.page_loading import load
+
+
+def test_the_counted_length_of_a_sample_is_that_of_its_batch(tmp_path: Path, model: PageModel) -> None:
+    write_split(tmp_path, "train", build_documents(3))
+    data = load(tmp_path, model)
+    batch = BatchMaker(data.train, model).make_batch([2])
+    assert batch.inputs["input_ids"].shape[1] + 1 == data.train.index.tokens[2], "EOS is predicted, not fed"
+
+
+def test_pages_of_different_sizes_make_one_batch(tmp_path: Path, model: PageModel) -> None:
+    sizes = [(64, 64), (100, 50), (31, 200)]
+    rows = [
+        row
+        for n, size in enumerate(sizes)
+        for row in build_document(n, image={"bytes": draw_noise(n, size), "path": None})
+    ]
+    write_split(tmp_path, "train", rows)
+    batch = BatchMaker(load(tmp_path, model).train, model).make_batch([0, 1, 2])
+    assert batch.inputs["pixel_values"].shape == (3, 3, 64, 64)
+
+
+def test_swapped_pages_keep_the_label(tmp_path: Path, model: PageModel) -> None:
+    write_split(tmp_path, "train", build_documents(2))
+    maker = BatchMaker(load(tmp_path, model).train, model)
+    swapped, own = maker.read_sample(0, pages_of=1), maker.read_sample(0)
+    assert swapped.label == own.label
+    assert np.array_equal(swapped.pages, maker.read_sample(1).pages)
+
+
+def test_a_filler_has_no_label_tokens(tmp_path: Path, model: PageModel) -> None:
+    write_split(tmp_path, "train", build_documents(1))
+    filler = BatchMaker(load(tmp_path, model).train, model).make_filler()
+    assert (filler.samples, len(filler.targets), int(filler.rows.sum())) == (0, 0, 0)
+
+
+def test_prefetching_keeps_the_order_and_raises_an_error_in_place_of_its_result() -> None:
+    def work(number: int) -> int:
+        if number == 5:
+            raise DataError("bad row")
+        return number * number
+
+    results = prefetch(range(9), work, threads=2)
+    assert [next(results) for _ in range(5)] == [0, 1, 4, 9, 16]
+    with pytest.raises(DataError, match="bad row"):
+        next(results)

@@ -1,0 +1,68 @@
+from pathlib import Path
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_train.data.materialise import materialise
+from support.page_dataset import build_documents, write_dataset, write_split
+from unit.deepsynth_train.data.page_loading import describe
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    """Outside of the dataset's folder."""
+    return tmp_path.with_name(f"{tmp_path.name}-cache")
+
+
+def test_a_materialised_dataset_is_not_fetched_again(
+    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_dataset(tmp_path / "pages", {"train": build_documents(2)})
+    calls: list[tuple[int, int]] = []
+    first = materialise([describe(tmp_path / "pages")], cache, lambda *call: calls.append(call))
+    assert calls[0][0] == 0
+    assert calls[-1][0] == calls[-1][1] > 0
+    monkeypatch.setattr("deepsynth_train.data.materialise.convert_parquet", None)
+    assert materialise([describe(tmp_path / "pages")], cache, lambda *_: None) == first
+
+
+def test_changed_content_at_the_same_uri_is_fetched_again(tmp_path: Path, cache: Path) -> None:
+    write_dataset(tmp_path / "pages", {"train": build_documents(2)})
+    first = materialise([describe(tmp_path / "pages")], cache, lambda *_: None)
+    write_dataset(tmp_path / "pages", {"train": build_documents(3)})
+    assert materialise([describe(tmp_path / "pages")], cache, lambda *_: None) != first
+
+
+def test_a_flipped_byte_in_a_shard_is_found_by_the_manifest(tmp_path: Path, cache: Path) -> None:
+    write_dataset(tmp_path, {"train": build_documents(2)})
+    path = tmp_path / "data" / "train-00000.parquet"
+    content = bytearray(path.read_bytes())
+    content[len(content) // 2] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(DataError, match=r"data/train-00000.parquet of .* is damaged"):
+        materialise([describe(tmp_path)], cache, lambda *_: None)
+
+
+def test_a_shard_that_is_in_the_manifest_but_not_in_the_folder_is_an_error(tmp_path: Path, cache: Path) -> None:
+    write_dataset(tmp_path, {"train": build_documents(2), "validation": build_documents(1)})
+    (tmp_path / "data" / "train-00000.parquet").unlink()
+    with pytest.raises(DataError, match=r"data/train-00000.parquet"):
+        materialise([describe(tmp_path)], cache, lambda *_: None)
+
+
+def test_a_file_that_is_not_parquet_is_named(tmp_path: Path, cache: Path) -> None:
+    write_split(tmp_path, "train", build_documents(1)).write_bytes(b"PAR1 no")
+    with pytest.raises(DataError, match=r"data/train-00000.parquet of file://.*: not a readable parquet file"):
+        materialise([describe(tmp_path)], cache, lambda *_: None)
+
+
+def test_a_cache_that_is_too_small_is_reported_with_both_sizes(tmp_path: Path, cache: Path) -> None:
+    write_dataset(tmp_path, {"train": build_documents(2)})
+    with pytest.raises(ConfigurationError, match=r"spec.cache.sizeLimit: the datasets need [\d,]+ bytes .* has 10"):
+        materialise([describe(tmp_path)], cache, lambda *_: None, cache_bytes=10)
+
+
+def test_a_missing_split_is_named_with_the_existing_ones(tmp_path: Path, cache: Path) -> None:
+    write_dataset(tmp_path, {"train": build_documents(1), "test": build_documents(1)})
+    with pytest.raises(DataError, match=r"validationSplit: .* has no split 'validation'; its splits are test, train"):
+        materialise([describe(tmp_path, "validation")], cache, lambda *_: None)

@@ -1,0 +1,86 @@
+from collections import Counter
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepsynth_train.data.sampler import Part, Sampler, derive_seed, split_batch
+
+sizes = st.integers(1, 40)
+batches = st.integers(1, 17)
+seeds = st.integers(0, 2**31 - 1)
+
+
+def visit(sampler: Sampler, steps: int) -> list[int]:
+    return [int(n) for step in range(steps) for n in sampler.select_batch(step)]
+
+
+@given(samples=sizes, batch=batches, seed=seeds, epochs=st.integers(1, 3))
+def test_each_sample_is_visited_once_per_epoch(samples: int, batch: int, seed: int, epochs: int) -> None:
+    sampler = Sampler([Part(samples)], batch, seed, epochs)
+    assert sampler.steps is not None
+    order = visit(sampler, sampler.steps)
+    for epoch in range(epochs):
+        assert sorted(order[epoch * samples : (epoch + 1) * samples]) == list(range(samples))
+    assert len(order) == epochs * samples
+
+
+@given(
+    samples=sizes,
+    batch=batches,
+    seed=seeds,
+    worlds=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+)
+def test_changing_the_number_of_ranks_on_resume_changes_no_batch(
+    samples: int, batch: int, seed: int, worlds: list[int]
+) -> None:
+    tokens = np.random.default_rng(seed).integers(1, 5, samples)
+    sampler = Sampler([Part(samples)], batch, seed, 2)
+    assert sampler.steps is not None
+    for step in range(sampler.steps):
+        world = worlds[step % len(worlds)]
+        whole = sampler.select_batch(step)
+        shares = [split_batch(whole, tokens, rank, world) for rank in range(world)]
+        assert Counter(np.concatenate(shares).tolist()) == Counter(whole.tolist())
+        assert max(map(len, shares)) - min(map(len, shares)) <= 1
+        assert all((np.diff(tokens[share]) >= 0).all() for share in shares)
+
+
+@given(samples=sizes, weight=st.integers(0, 30), seed=seeds)
+def test_a_weight_is_how_often_a_sample_is_seen_per_epoch(samples: int, weight: int, seed: int) -> None:
+    parts = [Part(samples, weight / 10), Part(1)]
+    sampler = Sampler(parts, 8, seed, 1)
+    assert sampler.steps is not None
+    counts = Counter(visit(sampler, sampler.steps))
+    assert counts.pop(samples) == 1
+    assert counts.total() == round(samples * weight / 10) or abs(counts.total() - samples * weight / 10) <= 0.5
+    assert all(count in {weight // 10, weight // 10 + 1} for count in counts.values())
+
+
+def test_without_an_end_batches_continue_over_epochs_and_are_always_full() -> None:
+    sampler = Sampler([Part(10)], 4, seed=1)
+    assert sampler.steps is None
+    assert all(len(sampler.select_batch(step)) == 4 for step in range(20))
+    assert Counter(visit(sampler, 5)) == Counter(dict.fromkeys(range(10), 2))
+
+
+def test_epochs_and_seeds_change_the_order_and_equal_ones_do_not() -> None:
+    first, again, other = (Sampler([Part(50)], 50, seed, 2) for seed in (1, 1, 2))
+    assert visit(first, 2) == visit(again, 2)
+    assert visit(first, 1) != visit(other, 1)
+    assert first.select_batch(0).tolist() != first.select_batch(1).tolist()
+
+
+def test_a_batch_does_not_depend_on_the_batches_requested_before() -> None:
+    assert Sampler([Part(30)], 7, 3).select_batch(11).tolist() == visit(Sampler([Part(30)], 7, 3), 12)[-7:]
+
+
+@pytest.mark.parametrize(("world", "batch"), [(4, 2), (3, 1)])
+def test_a_rank_without_a_sample_gets_an_empty_share(world: int, batch: int) -> None:
+    shares = [split_batch(np.arange(batch), np.ones(batch, dtype=np.int64), rank, world) for rank in range(world)]
+    assert [len(share) for share in shares] == [1] * batch + [0] * (world - batch)
+
+
+def test_seeds_differ_by_step_and_rank() -> None:
+    assert len({derive_seed(5, step, rank) for step in range(50) for rank in range(4)}) == 200

@@ -1,0 +1,149 @@
+"""From parquet to samples. Everything that can be wrong with data has one clear error."""
+
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from deepsynth_api.errors import DataError
+from deepsynth_train.data.samples import Limits, Task
+from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.progress import DroppedSamples
+from support.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
+from support.tiny_training import build_model
+from support.train_workloads import VIT
+from unit.deepsynth_train.data.page_loading import load
+
+
+def test_for_summarize_a_sample_is_a_document_with_its_pages_in_order(tmp_path: Path, model: PageModel) -> None:
+    write_dataset(tmp_path, {"train": build_documents(4), "validation": build_documents(2, start=9)})
+    data = load(tmp_path, model, validation="validation")
+    assert data.train.index.pages.tolist() == [1, 2, 3, 1]
+    assert data.train.read_label(2) == "document 2"
+    assert data.train.read_pages(2) == [draw_noise(200 + page) for page in range(3)]
+    assert data.validation is not None
+    assert [data.validation.read_label(n) for n in range(2)] == ["document 9", "document 10"]
+
+
+@pytest.mark.parametrize("splits", [["train"], ["train", "validation"]])
+def test_without_a_validation_split_in_the_spec_the_one_of_the_dataset_is_used(
+    tmp_path: Path, model: PageModel, splits: list[str]
+) -> None:
+    write_dataset(tmp_path, {split: build_documents(2) for split in splits})
+    data = load(tmp_path, model, validation=None)
+    assert (data.validation is not None) == ("validation" in splits)
+
+
+def test_for_ocr_a_sample_is_a_page_with_its_text(tmp_path: Path, model: PageModel) -> None:
+    write_dataset(tmp_path, {"train": build_documents(3)})
+    data = load(tmp_path, model, "ocr")
+    assert [data.train.read_label(n) for n in range(len(data.train))] == [
+        "page 0 of 0",
+        "page 0 of 1",
+        "page 1 of 1",
+        "page 0 of 2",
+        "page 1 of 2",
+        "page 2 of 2",
+    ]
+    assert data.train.read_pages(2) == [draw_noise(101)]
+
+
+def test_samples_of_several_files_have_consecutive_numbers(tmp_path: Path, model: PageModel) -> None:
+    for number in range(3):
+        write_split(tmp_path, "train", build_document(number, pages=2), number)
+    data = load(tmp_path, model)
+    assert [data.train.read_label(n) for n in range(3)] == [f"document {n}" for n in range(3)]
+    assert data.train.read_pages(2) == [draw_noise(200), draw_noise(201)]
+
+
+def test_without_document_ids_each_row_is_a_document(tmp_path: Path, model: PageModel) -> None:
+    rows = [{key: row[key] for key in ("image", "summary")} for row in build_documents(3)]
+    write_split(tmp_path, "train", rows)
+    assert load(tmp_path, model).train.index.pages.tolist() == [1] * 6
+
+
+@pytest.mark.parametrize(("task", "column"), [("ocr", "text"), ("summarize", "summary"), ("ocr", "image")])
+def test_a_missing_column_is_named_with_the_existing_ones(
+    task: Task, column: str, tmp_path: Path, model: PageModel
+) -> None:
+    rows = [{key: value for key, value in row.items() if key != column} for row in build_documents(1)]
+    write_split(tmp_path, "train", rows)
+    with pytest.raises(DataError, match=f"no column '{column}'.*document_id"):
+        load(tmp_path, model, task)
+
+
+def test_an_empty_dataset_is_an_error(tmp_path: Path, model: PageModel) -> None:
+    path = write_split(tmp_path, "train", build_documents(1))
+    pq.write_table(pq.read_table(path).slice(0, 0), path)
+    with pytest.raises(DataError, match=r"spec.datasets\[d\] \(train split\): no usable sample \(it is empty\)"):
+        load(tmp_path, model)
+
+
+def test_samples_that_do_not_fit_are_dropped_as_a_whole_and_counted_by_reason(tmp_path: Path, model: PageModel) -> None:
+    rows = [
+        *build_document(0),
+        *build_document(1, summary="x" * 51),
+        *build_document(2, summary=""),
+        *build_document(3, pages=9, summary="y"),
+        *build_document(4, pages=2, num_pages=3),
+        *build_document(5, summary="z" * 49),
+    ]
+    write_split(tmp_path, "train", rows)
+    data = load(tmp_path, model, limits=Limits(50, 1000, 100))
+    assert [data.train.read_label(n) for n in range(len(data.train))] == ["document 0", "z" * 49]
+    assert data.train.index.dropped == (
+        DroppedSamples("NoLabel", 1),
+        DroppedSamples("PagesMissing", 1),
+        DroppedSamples("LabelTooLong", 1),
+        DroppedSamples("SequenceTooLong", 1),
+    )
+
+
+def test_a_model_of_one_page_drops_longer_documents(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", build_documents(3))
+    data = load(tmp_path, build_model(VIT), limits=Limits(None, None, 100))
+    assert data.train.index.dropped == (DroppedSamples("TooManyPages", 2),)
+
+
+def test_the_remedy_for_dropped_samples_is_about_the_reason_they_were_dropped(tmp_path: Path) -> None:
+    write_split(tmp_path, "train", build_documents(3))
+    with pytest.raises(DataError, match="use a model that reads more pages") as error:
+        load(tmp_path, build_model(VIT), limits=Limits(None, None, 1))
+    assert "Token" not in error.value.message
+
+
+@pytest.mark.parametrize(
+    ("document", "limits", "words"),
+    [
+        ({"summary": ""}, Limits(None, None, 1), r"1 NoLabel\).*a summary or a text"),
+        ({"pages": 2, "num_pages": 3}, Limits(None, None, 1), r"1 PagesMissing\).*publish the dataset again"),
+        ({"summary": "x" * 100}, Limits(20, None, 1), r"1 LabelTooLong\).*spec.maxLabelTokens"),
+        ({"pages": 9}, Limits(None, 1000, 1), r"1 SequenceTooLong\).*spec.maxSequenceTokens"),
+    ],
+)
+def test_each_reason_to_drop_a_sample_has_its_remedy(
+    tmp_path: Path, model: PageModel, document: dict[str, Any], limits: Limits, words: str
+) -> None:
+    write_split(tmp_path, "train", [*build_document(0), *build_document(1, **document)])
+    with pytest.raises(DataError, match=words) as error:
+        load(tmp_path, model, limits=limits)
+    assert error.value.reason == "TooManySamplesDropped"
+
+
+def test_more_dropped_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, model: PageModel) -> None:
+    write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
+    with pytest.raises(DataError, match=r"50.0 % of 2 samples are dropped \(1 LabelTooLong\).*maxDroppedPercent 49"):
+        load(tmp_path, model, limits=Limits(20, None, 49))
+
+
+def test_a_cell_without_bytes_is_an_error(tmp_path: Path, model: PageModel) -> None:
+    row = {**build_document(0)[0], "image": {"bytes": b"", "path": "page.png"}}
+    path = write_split(tmp_path, "train", [row])
+    table = pq.read_table(path)
+    image = pa.array([{"bytes": None, "path": "page.png"}], table.schema.field("image").type)
+    pq.write_table(table.set_column(0, table.schema.field("image"), image), path)
+    data = load(tmp_path, model)
+    with pytest.raises(DataError, match=r"row 0: column 'image' must be a struct .* got no bytes"):
+        data.train.read_pages(0)

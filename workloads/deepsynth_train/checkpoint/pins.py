@@ -1,0 +1,73 @@
+"""datasets.json: which revision of each dataset a run reads, the same on every node and in every attempt.
+
+A branch moves, and a folder can be rewritten. The controller pins the revisions that a report names, but an attempt can
+die before its first report. So the revisions are also stored next to the checkpoints that were trained on them.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.reasons import Reason
+from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
+from deepsynth_api.workload import TrainWorkload, WorkloadDataset
+from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
+from deepsynth_store.atomic import write_file_atomically
+from deepsynth_train.checkpoint.layout import PINS_FILE
+from deepsynth_train.checkpoint.owner import Owner, check_ownership
+
+
+def resolve_datasets(workload: TrainWorkload, checkpoints: Path) -> list[PinnedDataset]:
+    """Each dataset with the commit or digest to read: the one `checkpoints` were trained on, else the present one.
+
+    Raises DataError when a folder no longer holds what was pinned, and the errors of opening a dataset.
+    """
+    pins = read_pins(checkpoints, workload.fingerprint)
+    return [_resolve(dataset, pins.get(dataset.name, dataset.revision)) for dataset in workload.datasets]
+
+
+def apply_pins(workload: TrainWorkload, pinned: Sequence[PinnedDataset]) -> TrainWorkload:
+    """The document with each dataset's branch replaced by its pinned revision."""
+    pairs = zip(workload.datasets, pinned, strict=True)
+    return workload.updated(datasets=[dataset.updated(revision=pin.revision) for dataset, pin in pairs])
+
+
+def read_pins(checkpoints: Path, fingerprint: str) -> dict[str, str]:
+    """Revisions by dataset name; empty when `checkpoints` is new or belongs to other settings."""
+    path = checkpoints / PINS_FILE
+    try:
+        document = json.loads(path.read_text())
+        return dict(document["revisions"]) if document["fingerprint"] == fingerprint else {}
+    except FileNotFoundError:
+        return {}
+    except (ValueError, KeyError, TypeError) as error:
+        raise ConfigurationError(
+            f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder",
+            reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
+        ) from error
+
+
+def write_pins(checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset]) -> None:
+    """Store the revisions. Raises PeerLostError when a later attempt owns the folder."""
+    revisions = {pin.name: pin.revision for pin in pinned}
+    if read_pins(checkpoints, owner.fingerprint) == revisions:
+        return
+    check_ownership(checkpoints, owner)
+    document = {"fingerprint": owner.fingerprint, "revisions": revisions}
+    write_file_atomically(checkpoints / PINS_FILE, json.dumps(document, indent=1).encode())
+
+
+def _resolve(dataset: WorkloadDataset, revision: str | None) -> PinnedDataset:
+    folder = open_dataset(dataset.uri, revision, field=f"spec.datasets[{dataset.name}].uri")
+    return PinnedDataset(name=dataset.name, uri=dataset.uri, revision=folder.revision, rows=_count_documents(folder))
+
+
+def _count_documents(folder: DatasetFolder) -> int | None:
+    """The document count in deepsynth/manifest.json; None for a dataset that DeepSynth did not render."""
+    if not any(file.path == MANIFEST for file in folder.list_files(MANIFEST)):
+        return None
+    manifest: Any = json.loads(folder.read(MANIFEST))
+    count = manifest.get("documents") if isinstance(manifest, Mapping) else None
+    return count if isinstance(count, int) else None

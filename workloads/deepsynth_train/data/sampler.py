@@ -1,0 +1,98 @@
+"""Which samples an optimizer step takes, as a function of the spec alone. Pure.
+
+Epoch e is a seeded permutation of a multiset: each sample occurs floor(weight) times, and a seeded fraction of the
+samples once more. All epochs form one sequence. Optimizer step s takes positions [sG, (s+1)G) of it, where G is the
+global batch size. So no sample is dropped at the end of an epoch, and the batches do not depend on the number of ranks.
+
+5 samples, G = 4, two epochs:
+
+    position     0  1  2  3  4 | 5  6  7  8  9
+    sample       2  0  4  1  3 | 1  3  0  2  4       each epoch in its own order
+    step         0  0  0  0  1   1  1  1  2  2       the last step takes what is left
+
+`split_batch` splits a step over ranks, and the loop over micro-batches. Step 0 on 2 ranks with micro-batches of 1:
+
+    batch        2  0  4  1          sorted by length:  1  4  0  2
+    rank 0       1, 0                micro-batches [1] [0]
+    rank 1       4, 2                micro-batches [4] [2]
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Part:
+    """samples: of one dataset. weight: how often each is seen per epoch; 1.5 is once, and half of them twice."""
+
+    samples: int
+    weight: float = 1.0
+
+
+class Sampler:
+    """Cheap to build; caches the two most recent epochs."""
+
+    def __init__(self, parts: Sequence[Part], global_batch_size: int, seed: int, epochs: int | None = None) -> None:
+        """epochs: where the sequence ends; None for an endless one."""
+        self.epoch_length = sum(_count_visits(part) for part in parts)
+        self.global_batch_size = global_batch_size
+        self._parts = tuple(parts)
+        self._seed = seed
+        self._end = None if epochs is None else epochs * self.epoch_length
+        self._permute = lru_cache(maxsize=2)(self._build_epoch)
+
+    @property
+    def steps(self) -> int | None:
+        """Optimizer steps in total; None for an endless sequence. The last batch may be smaller."""
+        return None if self._end is None else math.ceil(self._end / self.global_batch_size)
+
+    def select_batch(self, step: int) -> NDArray[np.int64]:
+        """Sample numbers of optimizer step `step`, counted from 0: int64, (G,). Samples are numbered over all parts."""
+        start = step * self.global_batch_size
+        stop = start + self.global_batch_size
+        if self._end is not None:
+            stop = min(stop, self._end)
+        pieces = []
+        while start < stop:
+            epoch, offset = divmod(start, self.epoch_length)
+            piece = self._permute(epoch)[offset : offset + stop - start]
+            pieces.append(piece)
+            start += len(piece)
+        return np.concatenate(pieces) if pieces else np.empty(0, dtype=np.int64)
+
+    def _build_epoch(self, epoch: int) -> NDArray[np.int64]:
+        generator = np.random.default_rng([self._seed, epoch])
+        visits, offset = [], 0
+        for part in self._parts:
+            own = np.arange(offset, offset + part.samples)
+            visits += [own] * math.floor(part.weight)
+            visits.append(generator.permutation(own)[: _count_extra(part)])
+            offset += part.samples
+        return generator.permutation(np.concatenate(visits))
+
+
+def split_batch(batch: NDArray[np.int64], tokens: NDArray[np.int64], rank: int, world_size: int) -> NDArray[np.int64]:
+    """The share of one rank of a global batch: (G,) -> (G / world_size,), equal up to one sample, possibly empty.
+
+    Sorted by length, so that micro-batches need little padding. tokens: sequence length of every sample, by its number.
+    """
+    order = np.lexsort((batch, tokens[batch]))  # (G,), by length, then by number
+    return batch[order][rank::world_size]
+
+
+def derive_seed(seed: int, step: int, rank: int) -> int:
+    """Seed for all randomness (dropout) in one step on one rank."""
+    return int(np.random.SeedSequence([seed, step, rank]).generate_state(1, np.uint64)[0])
+
+
+def _count_extra(part: Part) -> int:
+    return round((part.weight - math.floor(part.weight)) * part.samples)
+
+
+def _count_visits(part: Part) -> int:
+    return math.floor(part.weight) * part.samples + _count_extra(part)

@@ -1,0 +1,72 @@
+"""From a PageModel to a folder of safetensors, tokenizer and processor that `from_pretrained` opens."""
+
+import logging
+import shutil
+import tempfile
+from pathlib import Path
+from typing import Any
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput
+from deepsynth_store import publish_folder
+from deepsynth_store.atomic import explain_full_disk, fsync_file, fsync_folder
+from deepsynth_store.uri import HubLocation, parse_uri
+from deepsynth_train.models.page_model import PageModel
+
+
+def write_model(model: PageModel, folder: Path, tensors: dict[str, Any] | None = None) -> None:
+    """Write weights, configuration, tokenizer and processor. tensors: weights to write instead of the module's own."""
+    logging.getLogger("transformers.generation").setLevel(logging.ERROR)
+    model.module.save_pretrained(folder, state_dict=tensors)
+    model.processor.save_pretrained(folder)
+
+
+def export_model(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str) -> ModelOutput:
+    """Write the final model to the folder `output_uri` and publish it to spec.publish.uri. Called on rank 0.
+
+    tensors: the full state of the model on the CPU. Raises ConfigurationError (URI, token) and TemporaryError
+    (disk, Hub).
+    """
+    final = _merge(model, tensors, settings)
+    target = _replace_folder(final, tensors if final is model else None, output_uri, "spec.checkpoint.uri")
+    if settings.publish is None:
+        return ModelOutput(uri=output_uri)
+    location = parse_uri(settings.publish.uri, "spec.publish.uri")
+    if isinstance(location, HubLocation):
+        private = settings.publish.private
+        revision = publish_folder(target, settings.publish.uri, private=private, field="spec.publish.uri")
+        return ModelOutput(uri=settings.publish.uri, revision=revision)
+    _replace_folder(final, tensors if final is model else None, settings.publish.uri, "spec.publish.uri")
+    return ModelOutput(uri=settings.publish.uri)
+
+
+def _merge(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings) -> PageModel:
+    """With LoRA: the weights with the adapters merged in, unless spec.publish.format is adapter."""
+    if settings.model.lora is None or (settings.publish and settings.publish.format == "adapter"):
+        return model
+    model.module.load_state_dict(tensors)
+    merged = model.module.merge_and_unload()
+    return PageModel(merged, model.processor, model.family, model.image)
+
+
+def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, uri: str, field: str) -> Path:
+    """Write to a staging folder and rename it, so that readers see the old model or the new one."""
+    location = parse_uri(uri, field)
+    if isinstance(location, HubLocation):
+        raise ConfigurationError(f"{field}: must be a folder (file:// or pvc://), got {uri}")
+    target = location.path
+    with explain_full_disk(target):
+        target.parent.mkdir(parents=True, exist_ok=True)
+        staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
+        staging.chmod(0o755)
+        try:
+            write_model(model, staging, tensors)
+            for path in staging.iterdir():
+                fsync_file(path)
+            shutil.rmtree(target, ignore_errors=True)
+            staging.rename(target)
+        finally:
+            shutil.rmtree(staging, ignore_errors=True)
+    fsync_folder(target.parent)
+    return target
