@@ -9,6 +9,7 @@ The chart has them as templates, because Helm never upgrades the files in a char
 import argparse
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
@@ -34,6 +35,7 @@ class _PlainDumper(yaml.SafeDumper):
         return True
 
 
+@cache
 def render_crd(kind: str) -> str:
     """The manifest of a CRD as YAML."""
     return HEADER + yaml.dump(build_crd(kind), Dumper=_PlainDumper, sort_keys=False, width=120)

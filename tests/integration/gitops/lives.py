@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any, Final
 
 from deepsynth_api.kinds import ResourceKind
@@ -41,6 +42,12 @@ class Watcher:
     def note(self, event: WatchEvent) -> None:
         if event.manifest["kind"] == self.kind and event.type != "DELETED":
             self.sights.append(Sight(event.manifest, self.control.clock.now(), bool(self.control.list_jobs())))
+
+
+@cache
+def watch_life(name: str) -> tuple[Sight, ...]:
+    """Everything a watcher sees during a life of LIVES. Its tests only look, so each life is lived once."""
+    return tuple(watch(*LIVES[name]))
 
 
 def watch(kind: ResourceKind, live: Callable[[Controller], None]) -> list[Sight]:

@@ -4,7 +4,7 @@ from itertools import groupby
 
 import pytest
 
-from integration.gitops.lives import LIVES, watch
+from integration.gitops.lives import LIVES, watch_life
 from support.argocd import Health, judge
 
 LAST = {
@@ -20,7 +20,7 @@ LAST = {
 
 
 def list_healths(life: str) -> list[str]:
-    return [health for health, _ in groupby(judge(sight.resource).status for sight in watch(*LIVES[life]))]
+    return [health for health, _ in groupby(judge(sight.resource).status for sight in watch_life(life))]
 
 
 @pytest.mark.parametrize(("life", "last"), LAST.items())
@@ -39,7 +39,7 @@ def test_suspending_shows_as_suspended_and_resuming_as_progress(life: str) -> No
 
 @pytest.mark.parametrize("life", LIVES)
 def test_the_health_agrees_with_the_state_and_says_why(life: str) -> None:
-    for sight in watch(*LIVES[life]):
+    for sight in watch_life(life):
         health, metadata, status = judge(sight.resource), sight.resource["metadata"], sight.resource["status"]
         if status["observedGeneration"] != metadata["generation"]:
             assert health == Health("Progressing", "the operator has not seen this spec yet")

@@ -1,13 +1,13 @@
 """What GitOps tools that use kstatus see, in every version of a resource that a watch reports."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
 import pytest
 
 from deepsynth_api.conditions import ConditionType
-from integration.gitops.lives import LIVES, Sight, watch
+from integration.gitops.lives import LIVES, Sight, watch_life
 from support.kstatus import Verdict, judge
 
 SETTLING = (["InProgress", "Current"], ["InProgress", "Current", "Failed"], ["InProgress", "Failed"], ["Current"])
@@ -15,8 +15,8 @@ OF_BOTH_KINDS = set(ConditionType) - {ConditionType.DATASET_READY}
 
 
 @pytest.fixture(params=LIVES, name="sights")
-def live(request: pytest.FixtureRequest) -> list[Sight]:
-    return watch(*LIVES[request.param])
+def live(request: pytest.FixtureRequest) -> Sequence[Sight]:
+    return watch_life(request.param)
 
 
 def is_seen(sight: Sight) -> bool:
@@ -34,7 +34,7 @@ def expect(sight: Sight, was_accepted: bool) -> Verdict:
     return "Current" if is_accepted else "InProgress"
 
 
-def test_every_version_has_the_expected_kstatus(sights: list[Sight]) -> None:
+def test_every_version_has_the_expected_kstatus(sights: Sequence[Sight]) -> None:
     was_accepted = False
     for sight in sights:
         verdict = judge(sight.resource)
@@ -42,25 +42,27 @@ def test_every_version_has_the_expected_kstatus(sights: list[Sight]) -> None:
         was_accepted = was_accepted or verdict == "Current"
 
 
-def test_a_resource_is_in_progress_from_its_creation_and_settled_within_that_very_second(sights: list[Sight]) -> None:
+def test_a_resource_is_in_progress_from_its_creation_and_settled_within_that_very_second(
+    sights: Sequence[Sight],
+) -> None:
     first, settled = sights[0], next(sight for sight in sights if judge(sight.resource) != "InProgress")
     assert first.resource["status"] == {"observedGeneration": -1}
     assert judge(first.resource) == "InProgress"
     assert settled.time == first.time
 
 
-def test_once_settled_only_a_change_of_the_spec_brings_it_back_into_progress(sights: list[Sight]) -> None:
+def test_once_settled_only_a_change_of_the_spec_brings_it_back_into_progress(sights: Sequence[Sight]) -> None:
     seen = [judge(sight.resource) for sight in sights if is_seen(sight)]
     assert [verdict for verdict, _ in groupby(seen)] in SETTLING
 
 
 def test_a_finished_resource_keeps_its_verdict() -> None:
     for name, verdict in (("a run is changed after its end", "Current"), ("a run fails twice", "Failed")):
-        assert [key for key, _ in groupby(judge(sight.resource) for sight in watch(*LIVES[name]))][-1] == verdict
+        assert [key for key, _ in groupby(judge(sight.resource) for sight in watch_life(name))][-1] == verdict
 
 
 def test_all_conditions_exist_from_the_first_status_and_name_their_generation(
-    sights: list[Sight],
+    sights: Sequence[Sight],
 ) -> None:
     for sight in sights[1:]:
         conditions = sight.resource["status"]["conditions"]
@@ -70,7 +72,7 @@ def test_all_conditions_exist_from_the_first_status_and_name_their_generation(
         assert all(condition["reason"] for condition in conditions)
 
 
-def test_the_transition_time_changes_only_with_the_status(sights: list[Sight]) -> None:
+def test_the_transition_time_changes_only_with_the_status(sights: Sequence[Sight]) -> None:
     for old, new in pairwise(list_conditions(sights)):
         for kind, condition in new[1].items():
             before = old[1].get(kind)
@@ -79,13 +81,13 @@ def test_the_transition_time_changes_only_with_the_status(sights: list[Sight]) -
             assert condition["lastTransitionTime"] == expected, kind
 
 
-def list_conditions(sights: list[Sight]) -> Iterator[tuple[Sight, dict[str, Any]]]:
+def list_conditions(sights: Sequence[Sight]) -> Iterator[tuple[Sight, dict[str, Any]]]:
     for sight in sights:
         conditions = sight.resource["status"].get("conditions", [])
         yield sight, {condition["type"]: condition for condition in conditions}
 
 
-def test_waiting_for_the_condition_complete_ends_exactly_when_the_resource_is_complete(sights: list[Sight]) -> None:
+def test_waiting_for_the_condition_complete_ends_exactly_when_the_resource_is_complete(sights: Sequence[Sight]) -> None:
     for sight, conditions in list_conditions(sights[1:]):
         assert (conditions["Complete"]["status"] == "True") == (sight.state == "Complete")
         assert (conditions["Failed"]["status"] == "True") == (sight.state == "Failed")
