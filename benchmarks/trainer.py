@@ -14,13 +14,13 @@ import numpy as np
 import torch
 
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.coordination.world import World, join_world
 from deepsynth_train.models.build import build_page_model
 from deepsynth_train.models.page_model import Batch, PageModel, Sample
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
 from deepsynth_train.optimization.sharding import build_reduction, place_module
 from deepsynth_train.optimization.step import Flags, Stepper
-from deepsynth_train.world import World, join_world
 
 STEPS = 5
 LABEL_TOKENS = 60

@@ -10,7 +10,7 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from deepsynth_local.columns import build_table
+from deepsynth_local.runs.columns import build_table
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.memory_cluster import RecordedEvent
 

@@ -10,7 +10,7 @@ import yaml
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.kinds import KINDS
 from deepsynth_api.reasons import Reason
-from deepsynth_local.columns import build_table, format_table
+from deepsynth_local.runs.columns import build_table, format_table
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore
 from deepsynth_operator.core.observed import Manifest
 

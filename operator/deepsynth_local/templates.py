@@ -13,7 +13,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import API_VERSION
 from deepsynth_api.presets import PRESETS
 from deepsynth_api.v1alpha1.dataset_generation import PresetName
-from deepsynth_local.columns import format_table
+from deepsynth_local.runs.columns import format_table
 from deepsynth_operator.core.observed import Manifest
 
 DEFAULT_MODEL: Final = "hf://deepseek-community/DeepSeek-OCR-2"

@@ -15,10 +15,10 @@ if TYPE_CHECKING:
 
     import torch
 
+    from deepsynth_train.coordination.world import World
     from deepsynth_train.models.page_model import PageModel, Sample
     from deepsynth_train.optimization.reduction import Reduction
     from deepsynth_train.optimization.step import Stepper
-    from deepsynth_train.world import World
 
 OCR2 = "config://deepseek-ocr2-tiny"
 VIT = "config://vit-gpt2-tiny"
@@ -82,7 +82,7 @@ def build_samples(model: PageModel, count: int, seed: int = 0, pages: int = 1) -
 def build_world(rank: int = 0, size: int = 1) -> World:
     import torch
 
-    from deepsynth_train.world import World
+    from deepsynth_train.coordination.world import World
 
     return World(rank, size, rank, size, torch.device("cpu"))
 

@@ -16,7 +16,7 @@ from deepsynth_api.errors import ConfigurationError, TemporaryError, WorkloadErr
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import DOCUMENT_PATH, RenderWorkload
-from deepsynth_render.report import Reporter, StepName
+from deepsynth_render.reporting.report import Reporter, StepName
 
 _STEPS: Final[tuple[StepName, ...]] = ("plan", "render", "publish")
 

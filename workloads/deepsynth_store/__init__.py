@@ -5,8 +5,7 @@ Start at `entry` (open a dataset, open a target, publish a folder) and `interfac
 What a dataset or a checkpoint contains does not belong here: the store knows paths, sizes and hashes.
 """
 
-from deepsynth_store.entry import open_dataset, open_target, publish_folder
-from deepsynth_store.interface import (
+from deepsynth_store.core.interface import (
     MANIFEST,
     README,
     DatasetFolder,
@@ -17,6 +16,7 @@ from deepsynth_store.interface import (
     StoredFile,
     Waiting,
 )
+from deepsynth_store.entry import open_dataset, open_target, publish_folder
 
 __all__ = [
     "MANIFEST",

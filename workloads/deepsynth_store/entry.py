@@ -4,11 +4,11 @@ import hashlib
 import json
 from pathlib import Path
 
-from deepsynth_store.atomic import compute_sha256
+from deepsynth_store.core.atomic import compute_sha256
+from deepsynth_store.core.interface import MANIFEST, DatasetFolder, DatasetTarget, OnWait
+from deepsynth_store.core.uri import FolderLocation, parse_uri
 from deepsynth_store.folder.reading import FolderDataset
 from deepsynth_store.folder.writing import FolderTarget
-from deepsynth_store.interface import MANIFEST, DatasetFolder, DatasetTarget, OnWait
-from deepsynth_store.uri import FolderLocation, parse_uri
 
 
 def open_dataset(

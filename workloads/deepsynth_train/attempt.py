@@ -23,6 +23,8 @@ from deepsynth_train.checkpoint.layout import resolve_folder
 from deepsynth_train.checkpoint.load import Loaded
 from deepsynth_train.checkpoint.pins import apply_pins, resolve_datasets, write_pins
 from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+from deepsynth_train.coordination.progress import Progress, StartReport
+from deepsynth_train.coordination.world import World
 from deepsynth_train.data.dataset import TrainingData, index_data, open_data
 from deepsynth_train.data.loader import BatchMaker
 from deepsynth_train.data.materialise import materialise
@@ -39,9 +41,7 @@ from deepsynth_train.optimization.reduction import Reduction
 from deepsynth_train.optimization.schedule import compute_warmup_steps
 from deepsynth_train.optimization.sharding import build_reduction, gather_full_state, is_sharded, place_module
 from deepsynth_train.optimization.step import Stepper
-from deepsynth_train.progress import Progress, StartReport
 from deepsynth_train.tracking.tracking import Tracking
-from deepsynth_train.world import World
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from deepsynth_train.cadence import Cadence
 from deepsynth_train.checkpoint.folder import CheckpointFolder
 from deepsynth_train.checkpoint.save import Snapshot, WriteModel
 from deepsynth_train.checkpoint.shards import gather_tensors
+from deepsynth_train.coordination.progress import Progress, StepReport
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import Sampler, derive_seed, split_batch
 from deepsynth_train.evaluation.evaluator import LOSS, Chunk, Evaluator, chunk
@@ -22,7 +23,6 @@ from deepsynth_train.meter import Meter, read_peak_memory
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.schedule import compute_learning_rate
 from deepsynth_train.optimization.step import Flags, StepOutcome, Stepper
-from deepsynth_train.progress import Progress, StepReport
 from deepsynth_train.tracking.tracking import Tracking
 
 MAX_SKIPPED_IN_A_ROW = 10

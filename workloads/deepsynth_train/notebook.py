@@ -6,9 +6,9 @@ from typing import Any
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset, compute_fingerprint
 from deepsynth_train.attempt import TrainResult, find_cache, run_attempt
+from deepsynth_train.coordination.progress import NoProgress, Progress
+from deepsynth_train.coordination.world import World, join_world
 from deepsynth_train.data.in_memory import read_fingerprint, write_dataset
-from deepsynth_train.progress import NoProgress, Progress
-from deepsynth_train.world import World, join_world
 
 
 class TrainConfig(TrainingSettings):

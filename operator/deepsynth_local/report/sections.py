@@ -10,9 +10,9 @@ import yaml
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
-from deepsynth_local.columns import format_age
 from deepsynth_local.report.charts import NARROW, Chart, Series, build_chart, format_short, smooth
 from deepsynth_local.report.results import Curves, SamplePage
+from deepsynth_local.runs.columns import format_age
 
 _SWAPPED_NOTE: Final = (
     "Swapped: the same labels measured with the pages of other documents. The distance between the two validation "

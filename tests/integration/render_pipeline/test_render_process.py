@@ -125,7 +125,7 @@ class RefuseAll:
     """A renderer that refuses every document: the second run only has to reach them all."""
 
     def render(self, text: str, seed_key: str) -> None:
-        from deepsynth_render.dropped import RefusedDocument
+        from deepsynth_render.reporting.dropped import RefusedDocument
 
         raise RefusedDocument(Reason.OVERFLOW, seed_key)
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepsynth_train.world import World
+    from deepsynth_train.coordination.world import World
 
 
 def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int, **changes: Any) -> int:
@@ -26,9 +26,9 @@ def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int
     """
     import torch
 
+    from deepsynth_train.coordination.world import join_world
     from deepsynth_train.optimization.precision import LossScale
     from deepsynth_train.optimization.step import Flags
-    from deepsynth_train.world import join_world
 
     world = join_world()
     model = build_model(uri)
@@ -79,7 +79,7 @@ def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill:
     Exit code 0 when done, 1 when stopped.
     """
     from deepsynth_train.attempt import run_attempt
-    from deepsynth_train.world import join_world
+    from deepsynth_train.coordination.world import join_world
 
     os.environ["DEEPSYNTH_CACHE"] = str(cache)
     workload = TrainWorkload.parse(document)
@@ -100,10 +100,10 @@ def run_sharded(folder: Path, precision: str) -> int:
     """Two steps of uneven batches with FSDP2, then the whole model from all shards; rank 0 writes what it saw."""
     import torch
 
+    from deepsynth_train.coordination.world import join_world
     from deepsynth_train.optimization.precision import build_autocast
     from deepsynth_train.optimization.sharding import build_reduction, gather_full_state, place_module
     from deepsynth_train.optimization.step import Flags
-    from deepsynth_train.world import join_world
 
     world = join_world()
     model = build_model()

@@ -15,8 +15,8 @@ from typing import Any
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_train.progress import StepReport
-from deepsynth_train.run_folder import RunFolder
+from deepsynth_train.coordination.progress import StepReport
+from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
 from deepsynth_train.worker.process import run_worker
 

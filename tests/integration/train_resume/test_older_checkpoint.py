@@ -9,7 +9,7 @@ import pytest
 
 from deepsynth_train.attempt import run_attempt
 from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
-from deepsynth_train.world import join_world
+from deepsynth_train.coordination.world import join_world
 from support.tiny_training import Recorder, read_weights
 from support.train_workloads import build_train_workload
 

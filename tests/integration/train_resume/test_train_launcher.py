@@ -16,10 +16,10 @@ import pytest
 
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.report import Report, parse_report
+from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher import watchdog
 from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.launch import Launch
-from deepsynth_train.run_folder import RunFolder
 from integration.train_resume import light_worker
 from support.free_port import find_free_port
 from support.train_workloads import build_train_workload

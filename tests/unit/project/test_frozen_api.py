@@ -85,7 +85,7 @@ def collect_operator_metrics() -> str:
 
 def test_the_metrics_of_the_pods_stay() -> None:
     from deepsynth_api.report import PublishReport, RenderReport, Report
-    from deepsynth_render.report import format_metrics
+    from deepsynth_render.reporting.report import format_metrics
 
     now = datetime.now(UTC)
     render = Report(step="render", time=now, render=RenderReport(shard=0))

@@ -1,6 +1,6 @@
 """DatasetManifest: what deepsynth/manifest.json says about a published dataset, and the columns of its pages.
 
-The store reads only the list `files` of this document: see deepsynth_store.file_listing.
+The store reads only the list `files` of this document: see deepsynth_store.core.file_listing.
 """
 
 import hashlib

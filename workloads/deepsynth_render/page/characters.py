@@ -5,7 +5,7 @@ import unicodedata
 from functools import cache
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.dropped import RefusedDocument
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 SCRIPTS = frozenset({"Latn", "Grek", "Cyrl", "Zyyy", "Zinh"})
 """ISO 15924 codes of the scripts that are drawn: Latin, Greek, Cyrillic, and characters that scripts share."""

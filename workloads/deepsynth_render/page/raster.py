@@ -7,12 +7,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.glyphs import HEIGHT, LEFT, PHASES, TOP, WIDTH
 from deepsynth_render.page.growing import Ints, expand_ranges
 from deepsynth_render.page.layout import Layout
 from deepsynth_render.page.words import FIRST_GLYPH, GLYPHS, SLOT, WordCache, X, Y
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 Ink = NDArray[np.uint8]
 """(pixels,) the bitmaps of GlyphAtlas.read_ink."""

@@ -7,7 +7,6 @@ from hashlib import blake2b
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.characters import check_scripts, normalise
 from deepsynth_render.page.fonts import Font, load_font
 from deepsynth_render.page.geometry import build_geometry
@@ -16,6 +15,7 @@ from deepsynth_render.page.layout import Layout, lay_out
 from deepsynth_render.page.png import Compression, build_paper, encode_png
 from deepsynth_render.page.raster import draw_page, place_bitmaps
 from deepsynth_render.page.words import INKED, LINE_FEED, WordCache
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 MAX_GLYPHS = 2_000_000
 """Upper limit for the words that a renderer remembers. About 100 MB, more than a million words of text need."""

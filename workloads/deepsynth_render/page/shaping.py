@@ -12,10 +12,10 @@ from typing import Any, NamedTuple
 import uharfbuzz
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.characters import describe, find_script
 from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import GlyphAtlas
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 
 class ShapedRun(NamedTuple):

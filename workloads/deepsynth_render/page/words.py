@@ -15,11 +15,11 @@ from collections.abc import Callable, Iterator
 import numpy as np
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.fonts import FAMILIES, Font, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
 from deepsynth_render.page.shaping import ShapedRun, Shaper
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 LINE_FEED = 0
 """The row of WordCache.pieces that ends a paragraph."""

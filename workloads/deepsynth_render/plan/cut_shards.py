@@ -5,7 +5,7 @@ from pathlib import Path
 
 from deepsynth_render.documents.plan_rows import PlanRow, PlanRowWriter
 from deepsynth_render.documents.render_plan import PlannedShard, rows_path
-from deepsynth_store.atomic import compute_sha256
+from deepsynth_store.core.atomic import compute_sha256
 
 
 class ShardCutter:

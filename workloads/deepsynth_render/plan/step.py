@@ -13,16 +13,16 @@ from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_render.documents.dataset_manifest import find_published
 from deepsynth_render.documents.render_plan import PLAN_PATH, Look, PinnedSource, RenderPlan, open_staging
-from deepsynth_render.dropped import explain_dropped, list_dropped
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.fonts import gather_digests
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import order_splits
 from deepsynth_render.plan.select_rows import RowSelector
-from deepsynth_render.report import Reporter
+from deepsynth_render.reporting.dropped import explain_dropped, list_dropped
+from deepsynth_render.reporting.report import Reporter
 from deepsynth_render.sources import TextSource, open_source
 from deepsynth_store import DatasetTarget
-from deepsynth_store.atomic import explain_full_disk
+from deepsynth_store.core.atomic import explain_full_disk
 
 _FILES_PER_COMMIT: Final = 50
 """The Hub's advice."""

@@ -17,11 +17,11 @@ from deepsynth_render.documents.dataset_manifest import (
 )
 from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
 from deepsynth_render.documents.render_plan import RenderPlan, load_plan, open_staging, require_digest
-from deepsynth_render.dropped import add_dropped, explain_dropped
 from deepsynth_render.publish.card import build_card
-from deepsynth_render.report import Reporter
+from deepsynth_render.reporting.dropped import add_dropped, explain_dropped
+from deepsynth_render.reporting.report import Reporter
 from deepsynth_store import MANIFEST, README, DatasetTarget, StoredFile
-from deepsynth_store.atomic import read_chunks
+from deepsynth_store.core.atomic import read_chunks
 
 
 def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:

@@ -15,15 +15,15 @@ from deepsynth_render.documents.dataset_manifest import ManifestFile
 from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
 from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
 from deepsynth_render.documents.render_plan import RenderPlan, rows_path
-from deepsynth_render.dropped import RefusedDocument, list_dropped
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.characters import normalise
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
-from deepsynth_render.report import Reporter
+from deepsynth_render.reporting.dropped import RefusedDocument, list_dropped
+from deepsynth_render.reporting.report import Reporter
 from deepsynth_render.sources import Row, TextSource, open_source
 from deepsynth_store import DatasetTarget, StoredFile
-from deepsynth_store.atomic import read_chunks
-from deepsynth_store.download import write_download
+from deepsynth_store.core.atomic import read_chunks
+from deepsynth_store.core.download import write_download
 
 _MAX_LOGGED_REFUSALS: Final = 5
 """For each reason: enough to see what is wrong, without filling the log."""

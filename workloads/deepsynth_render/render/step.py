@@ -11,8 +11,8 @@ from deepsynth_render.documents.dataset_manifest import ManifestShard, find_publ
 from deepsynth_render.documents.receipt import Receipt, find_receipt
 from deepsynth_render.documents.render_plan import load_plan, open_staging, require_digest
 from deepsynth_render.render.shard import ShardRenderer
-from deepsynth_render.report import Reporter
-from deepsynth_store.atomic import explain_full_disk
+from deepsynth_render.reporting.report import Reporter
+from deepsynth_store.core.atomic import explain_full_disk
 
 
 def run_render(workload: RenderWorkload, reporter: Reporter) -> None:

@@ -7,8 +7,8 @@ from typing import BinaryIO, Protocol
 
 from deepsynth_api.errors import DataError
 from deepsynth_store import OnWait, StoredFile, open_dataset
+from deepsynth_store.core.uri import FolderLocation, parse_uri
 from deepsynth_store.folder.reading import explain_unreadable
-from deepsynth_store.uri import FolderLocation, parse_uri
 
 FIELD = "spec.source.uri"
 

@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
-from deepsynth_store.atomic import read_chunks
-from deepsynth_store.download import write_download
-from deepsynth_store.file_listing import parse_manifest
-from deepsynth_store.interface import MANIFEST, OnBytes, StoredFile
-from deepsynth_store.uri import FolderLocation
+from deepsynth_store.core.atomic import read_chunks
+from deepsynth_store.core.download import write_download
+from deepsynth_store.core.file_listing import parse_manifest
+from deepsynth_store.core.interface import MANIFEST, OnBytes, StoredFile
+from deepsynth_store.core.uri import FolderLocation
 
 JOURNAL = "deepsynth/publishing"
 """Exists while a publish is running: the folder then holds parts of two generations and must not be read."""

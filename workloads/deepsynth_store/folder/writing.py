@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import BinaryIO
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_store.atomic import (
+from deepsynth_store.core.atomic import (
     explain_full_disk,
     fsync_folder,
     make_folder_durably,
@@ -27,16 +27,16 @@ from deepsynth_store.atomic import (
     rename_durably,
     write_file_atomically,
 )
-from deepsynth_store.file_listing import (
+from deepsynth_store.core.file_listing import (
     find_superseded,
     read_content,
     refuse_foreign_files,
     require_agreement,
     require_staged,
 )
+from deepsynth_store.core.interface import MANIFEST, Published, StoredFile
+from deepsynth_store.core.uri import FolderLocation
 from deepsynth_store.folder.reading import JOURNAL, compute_folder_revision, walk_files
-from deepsynth_store.interface import MANIFEST, Published, StoredFile
-from deepsynth_store.uri import FolderLocation
 
 _LOCK = "deepsynth/.lock"
 _REFUSALS = {errno.EACCES, errno.EPERM, errno.ENOENT, errno.ENOTDIR, errno.EEXIST, errno.EROFS}

@@ -19,6 +19,8 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.reasons import Reason
+from deepsynth_store.core.interface import OnWait, Waiting
+from deepsynth_store.core.uri import HubLocation
 from deepsynth_store.hub.backoff import Fault, compute_pause
 from deepsynth_store.hub.errors import (
     HTTP_ERROR,
@@ -29,8 +31,6 @@ from deepsynth_store.hub.errors import (
     get_asked_seconds,
     parse_asked_seconds,
 )
-from deepsynth_store.interface import OnWait, Waiting
-from deepsynth_store.uri import HubLocation
 
 T = TypeVar("T")
 

@@ -10,11 +10,11 @@ from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from deepsynth_api.errors import DataError
-from deepsynth_store.download import write_download
+from deepsynth_store.core.download import write_download
+from deepsynth_store.core.interface import OnBytes, OnWait, StoredFile
+from deepsynth_store.core.uri import HubLocation
 from deepsynth_store.hub.calls import HubCalls
 from deepsynth_store.hub.file import HubStream, open_hub_file
-from deepsynth_store.interface import OnBytes, OnWait, StoredFile
-from deepsynth_store.uri import HubLocation
 
 CONVERTED: Final = "refs/convert/parquet"
 """Revision with the Hub's Parquet form of a dataset that is a script: CONFIG/SPLIT/NNNN.parquet."""

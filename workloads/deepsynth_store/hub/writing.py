@@ -17,7 +17,7 @@ from huggingface_hub import CommitOperationAdd, CommitOperationCopy, CommitOpera
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, RepositoryNotFoundError, RevisionNotFoundError
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_store.file_listing import (
+from deepsynth_store.core.file_listing import (
     find_superseded,
     is_same_content,
     list_expected,
@@ -27,11 +27,11 @@ from deepsynth_store.file_listing import (
     require_staged,
     size_of,
 )
+from deepsynth_store.core.interface import MANIFEST, OnWait, Published, StoredFile
+from deepsynth_store.core.uri import HubLocation
 from deepsynth_store.hub.calls import HubCalls
 from deepsynth_store.hub.file import open_hub_file
 from deepsynth_store.hub.reading import find_paths, list_tree
-from deepsynth_store.interface import MANIFEST, OnWait, Published, StoredFile
-from deepsynth_store.uri import HubLocation
 
 _MAIN: Final = "main"
 

@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_store.uri import FolderLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, parse_uri
 
 OWNER_FILE = "owner.json"
 PINS_FILE = "datasets.json"

@@ -9,7 +9,7 @@ from typing import Any
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.atomic import fsync_folder
+from deepsynth_store.core.atomic import fsync_folder
 from deepsynth_train.checkpoint.layout import (
     METRICS_FILE,
     SHARDS,

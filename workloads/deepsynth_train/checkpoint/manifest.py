@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
-from deepsynth_store.atomic import compute_sha256, fsync_file, write_file_atomically
+from deepsynth_store.core.atomic import compute_sha256, fsync_file, write_file_atomically
 from deepsynth_train.checkpoint.layout import MANIFEST_FILE
 
 FORMAT = 1

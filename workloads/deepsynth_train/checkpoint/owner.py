@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.atomic import make_folder_durably, write_file_atomically
+from deepsynth_store.core.atomic import make_folder_durably, write_file_atomically
 from deepsynth_train.checkpoint.layout import OWNER_FILE, list_steps
 
 

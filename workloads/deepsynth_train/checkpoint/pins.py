@@ -14,7 +14,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
-from deepsynth_store.atomic import write_file_atomically
+from deepsynth_store.core.atomic import write_file_atomically
 from deepsynth_train.checkpoint.layout import PINS_FILE
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
 

@@ -16,7 +16,7 @@ from typing import Any, TypeVar
 
 from deepsynth_api.errors import InternalError, TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.atomic import free_bytes, fsync_folder, write_file_atomically
+from deepsynth_store.core.atomic import free_bytes, fsync_folder, write_file_atomically
 from deepsynth_train.checkpoint.layout import (
     BEST,
     LATEST,

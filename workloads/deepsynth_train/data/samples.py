@@ -18,9 +18,9 @@ from numpy.typing import NDArray
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
+from deepsynth_train.coordination.progress import DroppedSamples
 from deepsynth_train.data.pages import PageTable
 from deepsynth_train.models.page_model import PageModel
-from deepsynth_train.progress import DroppedSamples
 
 Task = Literal["ocr", "summarize"]
 LABEL_COLUMNS: dict[Task, str] = {"ocr": "text", "summarize": "summary"}

@@ -10,13 +10,13 @@ import numpy as np
 import torch
 
 from deepsynth_api.v1alpha1 import EvaluationSettings
+from deepsynth_train.coordination.progress import Progress
+from deepsynth_train.coordination.world import World
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import split_batch
 from deepsynth_train.evaluation.rouge import compute_rouge_1, compute_rouge_l
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.loss import compute_loss_sum
-from deepsynth_train.progress import Progress
-from deepsynth_train.world import World
 
 LOSS = "validation_loss"
 SWAPPED = "validation_loss_swapped"

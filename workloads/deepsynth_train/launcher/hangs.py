@@ -7,7 +7,7 @@ from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure, Phase
 from deepsynth_train.checkpoint.layout import REPORTS
-from deepsynth_train.run_folder import Beat
+from deepsynth_train.coordination.run_folder import Beat
 
 PHASE_LIMITS: Mapping[Phase, float] = {
     "download": 3600,

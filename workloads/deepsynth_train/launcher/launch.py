@@ -15,13 +15,13 @@ from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.report import Failure, Phase
 from deepsynth_api.workload import NODE_NAME_VARIABLE, REPORT_ADDRESS_VARIABLE, TrainWorkload
 from deepsynth_train.checkpoint.layout import resolve_folder
+from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.reports import Reporter, say
 from deepsynth_train.launcher.root_cause import WorkerEnd, compute_exit_code, describe_cause, find_root_cause
 from deepsynth_train.launcher.topology import build_topology, set_worker_environment
 from deepsynth_train.launcher.watchdog import Watchdog
 from deepsynth_train.launcher.workers import Workers
-from deepsynth_train.run_folder import RunFolder
 
 CULPRIT_WAIT = 10.0
 """Seconds that a node which lost its peers waits, so that the node with the root cause exits first."""

@@ -14,7 +14,7 @@ from deepsynth_api.report import Failure, Report, TrainReport, fit_report, parse
 from deepsynth_api.workload import TERMINATION_LOG_PATH, TERMINATION_LOG_VARIABLE, TrainWorkload
 from deepsynth_train.checkpoint.layout import REPORTS
 from deepsynth_train.checkpoint.owner import read_owner
-from deepsynth_train.run_folder import RunFolder
+from deepsynth_train.coordination.run_folder import RunFolder
 
 
 class Reporter:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure
-from deepsynth_train.run_folder import ErrorRecord
+from deepsynth_train.coordination.run_folder import ErrorRecord
 
 STOPPED = (ExitCode.STOPPED, -signal.SIGTERM)
 """Exit codes that follow from a stop signal; the second is of a worker that had nothing to save yet."""

@@ -8,10 +8,10 @@ from typing import Self
 
 from deepsynth_api.report import Phase
 from deepsynth_api.workload import GRACE_PERIOD_VARIABLE
+from deepsynth_train.coordination.run_folder import Beat, RunFolder
 from deepsynth_train.launcher.hangs import Hang, are_silent, find_culprit
 from deepsynth_train.launcher.reports import say
 from deepsynth_train.launcher.workers import Workers
-from deepsynth_train.run_folder import Beat, RunFolder
 
 GRACE_RESERVE = 10.0
 """Seconds of the pod's grace period reserved for the report."""

@@ -10,7 +10,7 @@ import torch
 
 from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings, TrainingSettings
-from deepsynth_store.uri import HubLocation, parse_uri
+from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.deepseek_ocr2 import DEEPSEEK_OCR2, build_deepseek_ocr2
 from deepsynth_train.models.encoder_decoder import ENCODER_DECODER, build_encoder_decoder
 from deepsynth_train.models.page_model import PageModel

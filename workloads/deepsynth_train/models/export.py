@@ -10,8 +10,8 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_store import publish_folder
-from deepsynth_store.atomic import explain_full_disk, fsync_file, fsync_folder
-from deepsynth_store.uri import HubLocation, parse_uri
+from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
+from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.page_model import PageModel
 
 

@@ -6,9 +6,9 @@ import torch
 from torch import nn
 
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.coordination.world import World
 from deepsynth_train.optimization.precision import cast_experts
 from deepsynth_train.optimization.reduction import Buckets, Reduction, Sharded
-from deepsynth_train.world import World
 
 
 def is_sharded(settings: TrainingSettings, world: World) -> bool:

@@ -11,7 +11,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.result_settings import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_store.uri import FolderLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, parse_uri
 
 RUN_TAG: Final = "deepsynth.io/run-uid"
 EXPERIMENT_VARIABLE: Final = "MLFLOW_EXPERIMENT_NAME"

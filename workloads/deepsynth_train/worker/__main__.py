@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, NoReturn
 
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_train.run_folder import RunFolder
+from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
 from deepsynth_train.worker.process import run_worker
 
@@ -28,7 +28,7 @@ def main(arguments: list[str] | None = None) -> int:
 
 def _train(workload: TrainWorkload, heartbeat: Heartbeat, should_stop: Callable[[], bool]) -> "TrainResult":
     from deepsynth_train.attempt import run_attempt
-    from deepsynth_train.world import join_world, leave_world
+    from deepsynth_train.coordination.world import join_world, leave_world
 
     result = run_attempt(workload, join_world(), heartbeat, should_stop)
     leave_world()

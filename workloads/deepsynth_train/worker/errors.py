@@ -7,7 +7,7 @@ import traceback
 from deepsynth_api.errors import PeerLostError, WorkloadError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
-from deepsynth_train.run_folder import ErrorRecord
+from deepsynth_train.coordination.run_folder import ErrorRecord
 
 TRACEBACK_CHARACTERS = 2000
 

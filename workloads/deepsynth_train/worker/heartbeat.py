@@ -11,8 +11,8 @@ from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.checkpoint.retention import find_best
-from deepsynth_train.progress import StartReport, StepReport
-from deepsynth_train.run_folder import Beat, RunFolder, replace_text
+from deepsynth_train.coordination.progress import StartReport, StepReport
+from deepsynth_train.coordination.run_folder import Beat, RunFolder, replace_text
 
 REPORT_PERIOD = 0.5
 """Seconds between two reports while only the step changes."""

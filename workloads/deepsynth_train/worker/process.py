@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_train.run_folder import ErrorRecord, RunFolder
+from deepsynth_train.coordination.run_folder import ErrorRecord, RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
 
 if TYPE_CHECKING:

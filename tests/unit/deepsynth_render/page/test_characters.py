@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.characters import check_scripts, normalise
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 
 @pytest.mark.parametrize(

@@ -6,10 +6,10 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page import raster
 from deepsynth_render.page.png import build_paper, encode_png
 from deepsynth_render.page.raster import Drawing, compile_draw, draw_with_numpy
+from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import build_bitmaps, build_renderer, decode
 
 LARGE = {"size": "240x120", "fontSizesPx": [20]}

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.characters import normalise
+from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import PROSE, build_renderer, check_pages
 
 SMALL = build_renderer()

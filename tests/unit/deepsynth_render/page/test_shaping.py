@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page.fonts import FAMILIES, load_font
+from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import build_renderer, decode, find_inked_columns
 
 ACCENTS = "e\u00e9\u00e8\u00ea\u00ebn\u00f1u\u00fco\u00f6\u00df\u0153\u00c5\u0141\u20ac\u00a3"

@@ -2,10 +2,10 @@
 
 import pytest
 
-from deepsynth_render.dropped import RefusedDocument
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.words import ADVANCE, CHARS, MAX_SHAPED_CHARACTERS, WordCache, _slice
+from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import PROSE, build_page, build_renderer
 
 

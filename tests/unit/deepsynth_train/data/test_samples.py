@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_api.errors import DataError
+from deepsynth_train.coordination.progress import DroppedSamples
 from deepsynth_train.data.samples import Limits, Task
 from deepsynth_train.models.page_model import PageModel
-from deepsynth_train.progress import DroppedSamples
 from support.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
 from support.tiny_training import build_model
 from support.train_workloads import VIT

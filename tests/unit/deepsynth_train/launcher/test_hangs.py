@@ -1,5 +1,5 @@
+from deepsynth_train.coordination.run_folder import Beat
 from deepsynth_train.launcher.hangs import Hang, are_silent, build_limits, find_culprit, is_waiting
-from deepsynth_train.run_folder import Beat
 
 LIMITS = build_limits(10)
 

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.report import TERMINATION_MESSAGE_BYTES, Failure, TrainReport, parse_report
+from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.reports import Reporter, write_termination_message
-from deepsynth_train.run_folder import RunFolder
 from support.train_workloads import build_train_workload
 
 FAILURE = Failure(reason="Bug", message="it broke", exit_code=75, rank=1, exception="x" * 9000)

@@ -6,6 +6,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_train.coordination.run_folder import ErrorRecord
 from deepsynth_train.launcher.root_cause import (
     WorkerEnd,
     compute_exit_code,
@@ -13,7 +14,6 @@ from deepsynth_train.launcher.root_cause import (
     find_root_cause,
     is_consequence,
 )
-from deepsynth_train.run_folder import ErrorRecord
 
 
 def end(rank: int, exit_code: int, ended: float, **changes: Any) -> WorkerEnd:

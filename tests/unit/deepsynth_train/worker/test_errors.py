@@ -3,7 +3,7 @@ import errno
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError, TemporaryError
-from deepsynth_train.run_folder import ErrorRecord
+from deepsynth_train.coordination.run_folder import ErrorRecord
 from deepsynth_train.worker.errors import StopRequested, describe_error
 
 GLOO = "[/third_party/gloo/gloo/transport/tcp/pair.cc:545] Read error [127.0.0.1]:1738: Connection reset by peer"

@@ -10,8 +10,8 @@ import pytest
 from deepsynth_api.report import TrainReport
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
-from deepsynth_train.progress import DroppedSamples, StartReport, StepReport
-from deepsynth_train.run_folder import RunFolder
+from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport
+from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.worker import heartbeat as heartbeat_module
 from deepsynth_train.worker.heartbeat import Heartbeat
 

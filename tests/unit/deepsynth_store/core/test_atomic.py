@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.errors import TemporaryError
-from deepsynth_store.atomic import compute_sha256, write_file_atomically
+from deepsynth_store.core.atomic import compute_sha256, write_file_atomically
 
 
 @pytest.mark.parametrize("as_file", [False, True])

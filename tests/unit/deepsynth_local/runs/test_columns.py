@@ -3,7 +3,7 @@ from typing import Any
 
 import pytest
 
-from deepsynth_local.columns import build_table, format_age, format_table
+from deepsynth_local.runs.columns import build_table, format_age, format_table
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError, DataError, InternalError
-from deepsynth_store.interface import MANIFEST, README, StoredFile
+from deepsynth_store.core.interface import MANIFEST, README, StoredFile
 
 DATA_FOLDER = "data/"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.atomic import (
+from deepsynth_store.core.atomic import (
     explain_full_disk,
     free_bytes,
     fsync_file,
@@ -14,7 +14,7 @@ from deepsynth_store.atomic import (
     partial_name,
     rename_durably,
 )
-from deepsynth_store.interface import OnBytes, StoredFile
+from deepsynth_store.core.interface import OnBytes, StoredFile
 
 
 def write_download(

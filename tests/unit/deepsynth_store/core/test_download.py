@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store import StoredFile
-from deepsynth_store.download import write_download
+from deepsynth_store.core.download import write_download
 
 EXPECTED = StoredFile("data/train.parquet", 3, "ba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad")
 URI = "pvc://data/pages"
@@ -26,6 +26,6 @@ def test_a_damaged_download_leaves_no_file(tmp_path: Path, content: bytes) -> No
 
 
 def test_a_disk_that_is_too_small_is_reported_with_the_figures(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepsynth_store.download.free_bytes", lambda _: 2)
+    monkeypatch.setattr("deepsynth_store.core.download.free_bytes", lambda _: 2)
     with pytest.raises(ConfigurationError, match=r"data/train\.parquet needs 3 bytes and .* has 2 free"):
         write_download([b"abc"], EXPECTED, tmp_path / "copy", URI, None)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_store.uri import FolderLocation, HubLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
 
 
 @pytest.mark.parametrize(

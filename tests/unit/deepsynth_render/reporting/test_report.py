@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
-from deepsynth_render.report import Part, Reporter, StepName, format_metrics
+from deepsynth_render.reporting.report import Part, Reporter, StepName, format_metrics
 from deepsynth_store import Waiting
 from support.free_port import find_free_port
 

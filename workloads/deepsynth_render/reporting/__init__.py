@@ -1,0 +1,1 @@
+"""What a step reports: GET /report, the termination message, log lines, and the documents that it dropped."""
