@@ -144,7 +144,7 @@ _RANGES: Final = (
     a_run("no nodes", {"numNodes": 0}, "spec.numNodes", "greater than or equal to 1"),
     a_run("too many nodes", {"numNodes": 5000}, "spec.numNodes", "less than or equal to 1024"),
     a_run(
-        "more than all samples left out",
+        "more than all samples dropped",
         {"maxDroppedPercent": 101},
         "spec.maxDroppedPercent",
         "less than or equal to 100",

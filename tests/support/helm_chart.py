@@ -94,7 +94,7 @@ def _render(values: str, release: str, namespace: str, chart: Path) -> Rendered:
 
 
 def render_text(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE, chart: Path = CHART) -> str:
-    """The same as Helm prints it, rendered anew each time."""
+    """The text that Helm prints. Not cached."""
     done = run_helm("template", release, str(chart), "--namespace", namespace, values=values)
     if done.returncode:
         raise RenderError(done.stderr)

@@ -107,7 +107,7 @@ def is_decoder_only(model: PageModel) -> bool:
 
 
 def build_reference_batch(model: PageModel, samples: list[Sample]) -> dict[str, torch.Tensor]:
-    """The usual layout: labels beside inputs, -100 where nothing is predicted; the model shifts."""
+    """The usual layout: labels alongside inputs, -100 where nothing is predicted; the model shifts."""
     import torch
     from transformers.models.vision_encoder_decoder.modeling_vision_encoder_decoder import shift_tokens_right
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Make the environment /opt/deepsynth from a locked file beside this script: install-requirements.sh FILE [--keep-pip]
+# Make the environment /opt/deepsynth from a locked file next to this script: install-requirements.sh FILE [--keep-pip]
 # --keep-pip: for images that are made from this one.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -20,7 +20,7 @@ python3 -m venv "$tools/pip"
 python3 -m venv --without-pip --symlinks "$root"
 site=$("$root/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))')
 echo "$root/packages" > "$site/deepsynth.pth"
-# The lock is complete: without --no-deps, what was left out on purpose would be asked for.
+# The lock is complete: without --no-deps, uv would ask for packages that are omitted on purpose.
 "$tools/pip/bin/uv" pip install --quiet --python "$root/bin/python" --no-deps --require-hashes --only-binary :all: \
     --requirement "$here/$1"
 [ "${2:-}" != --keep-pip ] || cp -r "$tools"/pip/lib/python3*/site-packages/pip{,-*.dist-info} "$site"

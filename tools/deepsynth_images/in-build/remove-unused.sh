@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Remove what no process of ours ever opens: remove-unused.sh SITE-PACKAGES
-# Licences stay: they are in the *.dist-info folders, and beside the fonts.
+# Licences stay: they are in the *.dist-info folders, and next to the fonts.
 set -euo pipefail
 cd "$1"
 
@@ -21,5 +21,5 @@ fi
 
 # CUDA: the multi-GPU solver and device code for kernels of one's own, which torch does not link; profilers' test tools.
 rm -f nvidia/cu13/lib/libcusolverMg.so.* nvidia/nvshmem/lib/*.bc torch/bin/protoc*
-# Triton's code generator for AMD, and its instrumentation samples. The Python beside it is imported by name.
+# Triton's code generator for AMD, and its instrumentation samples. The Python next to it is imported by name.
 rm -rf triton/backends/amd/lib triton/instrumentation triton/plugins

@@ -13,7 +13,7 @@ from deepsynth_images.recipe import Recipe
 
 
 class RecordingEngine:
-    """Knows the images that it has built; pulls what it is told."""
+    """Knows the images that it has built; pulls only what is pullable."""
 
     def __init__(self, pullable: Sequence[str] = ("python:3.12-slim",)) -> None:
         self.builds: list[Sequence[str]] = []
@@ -120,7 +120,7 @@ def test_pips_configuration_is_mounted_as_a_secret(engine: RecordingEngine, reci
     assert arguments[arguments.index("--secret") + 1].startswith("id=pip.conf,src=")
 
 
-def test_a_machine_that_can_neither_pull_nor_make_a_base_is_told_what_to_do(
+def test_a_machine_that_can_neither_pull_nor_make_a_base_gets_an_error_with_the_remedy(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     monkeypatch.setattr("deepsynth_images.base.find_package_sources", list)

@@ -1,4 +1,4 @@
-"""What a build is told of this machine."""
+"""What a build gets from this machine."""
 
 import tomllib
 from pathlib import Path
@@ -25,7 +25,7 @@ def test_pip_keeps_its_mirror_and_loses_what_names_local_files() -> None:
     )
 
 
-def test_uv_is_told_of_the_same_mirrors_in_its_own_words() -> None:
+def test_uv_gets_the_same_mirrors_in_its_own_format() -> None:
     options = {
         "index-url": "https://mirror.example/simple",
         "extra-index-url": "https://one.example https://two.example",
@@ -55,7 +55,7 @@ def test_the_certificates_that_this_machine_names_go_first(monkeypatch: pytest.M
     assert write_secrets(tmp_path)["certificates.pem"] == bundle
 
 
-def test_who_may_not_install_is_told_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_user_who_may_not_install_gets_the_list_of_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
     with pytest.raises(ImageError, match="no-such-program not found: install them, or Docker or Podman"):
         require_commands("no-such-program")
