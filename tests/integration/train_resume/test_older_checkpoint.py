@@ -7,9 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth_train.attempt import run_attempt
 from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
-from deepsynth_train.coordination.world import join_world
 from support.tiny_training import Recorder, read_weights
 from support.train_workloads import build_train_workload
 
@@ -26,6 +24,9 @@ def test_an_older_manifest_still_covers_its_files() -> None:
 def test_an_older_checkpoint_folder_is_resumed_on_the_pinned_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.coordination.world import join_world
+
     monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
     shutil.copytree(OLDER / "checkpoints", tmp_path / "checkpoints")
     workload = build_train_workload(

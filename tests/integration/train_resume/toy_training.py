@@ -1,4 +1,4 @@
-"""A training loop of a few lines around the checkpoints: what it computes depends on step and rank alone."""
+"""A short training loop around the checkpoints. What it computes depends only on step and rank."""
 
 from __future__ import annotations
 
@@ -12,10 +12,12 @@ if TYPE_CHECKING:
 
     import torch
 
+    from deepsynth_train.checkpoint.folder import CheckpointFolder
+
 
 @dataclass(frozen=True)
 class Plan:
-    """kill_rank gets SIGKILL after kill_step. resumed_from: the step that the folder must hold; None: an empty one."""
+    """kill_rank gets SIGKILL after kill_step. resumed_from: the newest step in the folder, None if empty."""
 
     folder: Path
     attempt: int = 1
@@ -30,21 +32,15 @@ def train(plan: Plan) -> int:
     """Train, save every step, write the final weights to weights-ATTEMPT.pt. Returns 0, or 2 for a wrong start."""
     import torch
 
-    from deepsynth_train.checkpoint.folder import CheckpointFolder
-    from deepsynth_train.checkpoint.owner import Owner
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+    from deepsynth_train.checkpoint.shards import gather_tensors
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, optimizer = build_model(plan)
-    folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
-    tensors = gather_tensors(model, optimizer)
-    loaded = folder.load_latest(tensors)
-    if loaded:
-        apply_tensors(model, optimizer, tensors)
-    if (loaded.step if loaded else None) != plan.resumed_from:
+    folder, resumed = _resume(plan, model, optimizer)
+    if resumed != plan.resumed_from:
         return 2
-    for step in range((loaded.step if loaded else 0) + 1, plan.last_step + 1):
+    for step in range((resumed or 0) + 1, plan.last_step + 1):
         _run_step(model, optimizer, step, rank, size)
         folder.save(step, Snapshot(gather_tensors(model, optimizer), {"step": step}))
         if (rank, step) == (plan.kill_rank, plan.kill_step):
@@ -57,27 +53,21 @@ def train(plan: Plan) -> int:
 
 
 def train_sharded(plan: Plan) -> int:
-    """One step with FSDP2 over all ranks from where the folder stands, saved; weights as in `train`."""
+    """Resume with FSDP2 over all ranks, train one step and save it. Writes weights and returns as `train` does."""
     import torch
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    from deepsynth_train.checkpoint.folder import CheckpointFolder
-    from deepsynth_train.checkpoint.owner import Owner
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+    from deepsynth_train.checkpoint.shards import gather_tensors
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, _ = build_model(plan)
     fully_shard(model, mesh=init_device_mesh("cpu", (size,)))
     optimizer = torch.optim.AdamW(model.parameters(), lr=0.05)
-    folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
-    tensors = gather_tensors(model, optimizer)
-    loaded = folder.load_latest(tensors)
-    if loaded:
-        apply_tensors(model, optimizer, tensors)
-    if (loaded.step if loaded else None) != plan.resumed_from:
+    folder, resumed = _resume(plan, model, optimizer)
+    if resumed != plan.resumed_from:
         return 2
     model(torch.ones(4, plan.width)).square().mean().backward()
     optimizer.step()
@@ -95,6 +85,22 @@ def build_model(plan: Plan) -> tuple[torch.nn.Module, torch.optim.Optimizer]:
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(plan.width, 8), torch.nn.Tanh(), torch.nn.Linear(8, 3))
     return model, torch.optim.AdamW(model.parameters(), lr=0.05)
+
+
+def _resume(
+    plan: Plan, model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> tuple[CheckpointFolder, int | None]:
+    """The folder, and the step that was loaded from it."""
+    from deepsynth_train.checkpoint.folder import CheckpointFolder
+    from deepsynth_train.checkpoint.owner import Owner
+    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+
+    folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
+    tensors = gather_tensors(model, optimizer)
+    loaded = folder.load_latest(tensors)
+    if loaded:
+        apply_tensors(model, optimizer, tensors)
+    return folder, loaded.step if loaded else None
 
 
 def _run_step(model: torch.nn.Module, optimizer: torch.optim.Optimizer, step: int, rank: int, size: int) -> None:

@@ -7,8 +7,13 @@ from deepsynth_api.workload import WorkloadDataset
 
 if TYPE_CHECKING:
     from deepsynth_train.data.dataset import TrainingData
-    from deepsynth_train.data.samples import Limits, Task
+    from deepsynth_train.data.samples import Task
     from deepsynth_train.models.page_model import PageModel
+
+
+Limits = tuple[int | None, int | None, int]
+"""(max_label_tokens, max_sequence_tokens, max_dropped_percent) of deepsynth_train.data.samples.Limits."""
+NO_LIMITS: Limits = (None, None, 0)
 
 
 def describe(folder: Path, validation: str | None = "", **changes: Any) -> WorkloadDataset:
@@ -17,15 +22,14 @@ def describe(folder: Path, validation: str | None = "", **changes: Any) -> Workl
 
 
 def load(
-    folder: Path, model: "PageModel", task: "Task" = "summarize", limits: "Limits | None" = None, **changes: Any
+    folder: Path, model: "PageModel", task: "Task" = "summarize", limits: Limits = NO_LIMITS, **changes: Any
 ) -> "TrainingData":
-    """Materialise, index and open the dataset in `folder`. limits: None for the model's own, and none dropped."""
+    """Materialise, index and open the dataset in `folder`. NO_LIMITS: the model's own, and no sample dropped."""
+    from deepsynth_train.data import samples
     from deepsynth_train.data.dataset import index_data, open_data
     from deepsynth_train.data.materialise import materialise
-    from deepsynth_train.data.samples import Limits
 
     cache = folder.with_name(f"{folder.name}-cache")
     local = materialise([describe(folder, **changes)], cache, lambda *_: None)
-    limits = limits or Limits(None, None, max_dropped_percent=0)
-    index_data(local, task, model, limits, folder=cache / "index", on_rows=lambda: None)
+    index_data(local, task, model, samples.Limits(*limits), folder=cache / "index", on_rows=lambda: None)
     return open_data(cache / "index", task)

@@ -1,16 +1,22 @@
-from pathlib import Path
+from __future__ import annotations
 
-import numpy as np
+from typing import TYPE_CHECKING
+
 import pytest
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.loader import BatchMaker, prefetch
-from deepsynth_train.models.page_model import PageModel
 from support.page_dataset import build_document, build_documents, draw_noise, write_split
 from unit.deepsynth_train.data.page_loading import load
 
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepsynth_train.models.page_model import PageModel
+
 
 def test_the_counted_length_of_a_sample_is_that_of_its_batch(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
     write_split(tmp_path, "train", build_documents(3))
     data = load(tmp_path, model)
     batch = BatchMaker(data.train, model).make_batch([2])
@@ -18,6 +24,8 @@ def test_the_counted_length_of_a_sample_is_that_of_its_batch(tmp_path: Path, mod
 
 
 def test_pages_of_different_sizes_make_one_batch(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
     sizes = [(64, 64), (100, 50), (31, 200)]
     rows = [
         row
@@ -30,6 +38,10 @@ def test_pages_of_different_sizes_make_one_batch(tmp_path: Path, model: PageMode
 
 
 def test_swapped_pages_keep_the_label(tmp_path: Path, model: PageModel) -> None:
+    import numpy as np
+
+    from deepsynth_train.data.loader import BatchMaker
+
     write_split(tmp_path, "train", build_documents(2))
     maker = BatchMaker(load(tmp_path, model).train, model)
     swapped, own = maker.read_sample(0, pages_of=1), maker.read_sample(0)
@@ -38,12 +50,16 @@ def test_swapped_pages_keep_the_label(tmp_path: Path, model: PageModel) -> None:
 
 
 def test_a_filler_has_no_label_tokens(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
     write_split(tmp_path, "train", build_documents(1))
     filler = BatchMaker(load(tmp_path, model).train, model).make_filler()
     assert (filler.samples, len(filler.targets), int(filler.rows.sum())) == (0, 0, 0)
 
 
 def test_prefetching_keeps_the_order_and_raises_an_error_in_place_of_its_result() -> None:
+    from deepsynth_train.data.loader import prefetch
+
     def work(number: int) -> int:
         if number == 5:
             raise DataError("bad row")

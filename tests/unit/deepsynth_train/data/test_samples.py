@@ -1,20 +1,24 @@
 """From parquet to samples. Everything that can be wrong with data has one clear error."""
 
-from pathlib import Path
-from typing import Any
+from __future__ import annotations
 
-import pyarrow as pa
-import pyarrow.parquet as pq
+from typing import TYPE_CHECKING, Any
+
 import pytest
 
 from deepsynth_api.errors import DataError
 from deepsynth_train.coordination.progress import DroppedSamples
-from deepsynth_train.data.samples import Limits, Task
-from deepsynth_train.models.page_model import PageModel
 from support.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
 from support.tiny_training import build_model
 from support.train_workloads import VIT
 from unit.deepsynth_train.data.page_loading import load
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepsynth_train.data.samples import Task
+    from deepsynth_train.models.page_model import PageModel
+    from unit.deepsynth_train.data.page_loading import Limits
 
 
 def test_for_summarize_a_sample_is_a_document_with_its_pages_in_order(tmp_path: Path, model: PageModel) -> None:
@@ -75,6 +79,8 @@ def test_a_missing_column_is_named_with_the_existing_ones(
 
 
 def test_an_empty_dataset_is_an_error(tmp_path: Path, model: PageModel) -> None:
+    import pyarrow.parquet as pq
+
     path = write_split(tmp_path, "train", build_documents(1))
     pq.write_table(pq.read_table(path).slice(0, 0), path)
     with pytest.raises(DataError, match=r"spec.datasets\[d\] \(train split\): no usable sample \(it is empty\)"):
@@ -91,7 +97,7 @@ def test_samples_that_do_not_fit_are_dropped_as_a_whole_and_counted_by_reason(tm
         *build_document(5, summary="z" * 49),
     ]
     write_split(tmp_path, "train", rows)
-    data = load(tmp_path, model, limits=Limits(50, 1000, 100))
+    data = load(tmp_path, model, limits=(50, 1000, 100))
     assert [data.train.read_label(n) for n in range(len(data.train))] == ["document 0", "z" * 49]
     assert data.train.index.dropped == (
         DroppedSamples("NoLabel", 1),
@@ -103,24 +109,24 @@ def test_samples_that_do_not_fit_are_dropped_as_a_whole_and_counted_by_reason(tm
 
 def test_a_model_of_one_page_drops_longer_documents(tmp_path: Path) -> None:
     write_split(tmp_path, "train", build_documents(3))
-    data = load(tmp_path, build_model(VIT), limits=Limits(None, None, 100))
+    data = load(tmp_path, build_model(VIT), limits=(None, None, 100))
     assert data.train.index.dropped == (DroppedSamples("TooManyPages", 2),)
 
 
 def test_the_remedy_for_dropped_samples_is_about_the_reason_they_were_dropped(tmp_path: Path) -> None:
     write_split(tmp_path, "train", build_documents(3))
     with pytest.raises(DataError, match="use a model that reads more pages") as error:
-        load(tmp_path, build_model(VIT), limits=Limits(None, None, 1))
+        load(tmp_path, build_model(VIT), limits=(None, None, 1))
     assert "Token" not in error.value.message
 
 
 @pytest.mark.parametrize(
     ("document", "limits", "words"),
     [
-        ({"summary": ""}, Limits(None, None, 1), r"1 NoLabel\).*a summary or a text"),
-        ({"pages": 2, "num_pages": 3}, Limits(None, None, 1), r"1 PagesMissing\).*publish the dataset again"),
-        ({"summary": "x" * 100}, Limits(20, None, 1), r"1 LabelTooLong\).*spec.maxLabelTokens"),
-        ({"pages": 9}, Limits(None, 1000, 1), r"1 SequenceTooLong\).*spec.maxSequenceTokens"),
+        ({"summary": ""}, (None, None, 1), r"1 NoLabel\).*a summary or a text"),
+        ({"pages": 2, "num_pages": 3}, (None, None, 1), r"1 PagesMissing\).*publish the dataset again"),
+        ({"summary": "x" * 100}, (20, None, 1), r"1 LabelTooLong\).*spec.maxLabelTokens"),
+        ({"pages": 9}, (None, 1000, 1), r"1 SequenceTooLong\).*spec.maxSequenceTokens"),
     ],
 )
 def test_each_reason_to_drop_a_sample_has_its_remedy(
@@ -135,10 +141,13 @@ def test_each_reason_to_drop_a_sample_has_its_remedy(
 def test_more_dropped_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, model: PageModel) -> None:
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
     with pytest.raises(DataError, match=r"50.0 % of 2 samples are dropped \(1 LabelTooLong\).*maxDroppedPercent 49"):
-        load(tmp_path, model, limits=Limits(20, None, 49))
+        load(tmp_path, model, limits=(20, None, 49))
 
 
 def test_a_cell_without_bytes_is_an_error(tmp_path: Path, model: PageModel) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     row = {**build_document(0)[0], "image": {"bytes": b"", "path": "page.png"}}
     path = write_split(tmp_path, "train", [row])
     table = pq.read_table(path)
