@@ -43,7 +43,7 @@ class Sight(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class World(Generic[R]):
-    """first: resources as they are applied. look: everything that may be seen of one. key: equal for nodes that count as the same."""
+    """first: resources as applied. look: everything that may be seen of one. key: equal for nodes that count as one."""
 
     first: tuple[R, ...]
     look: Callable[[R, datetime], Iterable[Sight[R]]]
