@@ -46,11 +46,10 @@ class Reporter:
         """Write the termination message and, next to the checkpoints, its copy and the stacks of a hang."""
         text = fit_report(self.build(failure))
         write_termination_message(text)
-        if not self._owns_checkpoints():
-            return
         try:
-            self._write_copies(text, stacks)
-        except OSError as error:
+            if self._owns_checkpoints():
+                self._write_copies(text, stacks)
+        except (ConfigurationError, OSError) as error:
             say(f"cannot copy the report next to the checkpoints: {error}")
 
     def _write_copies(self, text: str, stacks: Mapping[int, str]) -> None:
@@ -63,10 +62,7 @@ class Reporter:
 
     def _owns_checkpoints(self) -> bool:
         """Whether the checkpoint folder belongs to this run or to none."""
-        try:
-            owner = read_owner(self._checkpoints)
-        except (ConfigurationError, OSError):
-            return False
+        owner = read_owner(self._checkpoints)
         return owner is None or owner.run_uid == self._uid
 
     def _read_previous(self) -> Failure | None:

@@ -61,6 +61,17 @@ def test_nothing_is_written_to_the_folder_of_another_run(tmp_path: Path, termina
     assert not (tmp_path / "checkpoints/reports").exists()
 
 
+def test_a_folder_whose_owner_cannot_be_read_gets_nothing_and_the_log_says_why(
+    tmp_path: Path, termination_log: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/owner.json").write_text("{")
+    build_reporter(tmp_path).finish(FAILURE, {})
+    assert termination_log.exists()
+    assert not (tmp_path / "checkpoints/reports").exists()
+    assert "owner.json cannot be parsed" in capsys.readouterr().out
+
+
 def test_a_copy_that_cannot_be_written_is_logged_and_changes_nothing(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
