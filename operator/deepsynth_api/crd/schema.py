@@ -90,15 +90,20 @@ def build_crd(kind: str) -> Schema:
                     "storage": True,
                     "subresources": {"status": {}},
                     "selectableFields": [{"jsonPath": ".status.state"}],
-                    "additionalPrinterColumns": [
-                        {"name": name, "type": type_, "jsonPath": path, "priority": priority}
-                        for name, type_, path, priority in COLUMNS[kind]
-                    ],
+                    "additionalPrinterColumns": build_columns(kind),
                     "schema": {"openAPIV3Schema": build_schema(kind)},
                 }
             ],
         },
     }
+
+
+def build_columns(kind: str) -> list[dict[str, Any]]:
+    """The columns that `kubectl get` prints, without the rest of the CRD, which takes a tenth of a second to build."""
+    return [
+        {"name": name, "type": type_, "jsonPath": path, "priority": priority}
+        for name, type_, path, priority in COLUMNS[kind]
+    ]
 
 
 def build_schema(kind: str) -> Schema:

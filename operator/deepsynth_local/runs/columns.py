@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from deepsynth_api.crd.schema import build_crd
+from deepsynth_api.crd.schema import build_columns
 from deepsynth_operator.core.observed import Manifest
 
 _MIN_WIDTH: Final = 6
@@ -17,8 +17,7 @@ _YEAR: Final = 365 * _DAY
 
 def build_table(kind: str, resources: Sequence[Manifest], now: datetime, *, wide: bool = False) -> list[list[str]]:
     """Header and one row per resource, cells as text."""
-    version = build_crd(kind)["spec"]["versions"][0]
-    columns = [column for column in version["additionalPrinterColumns"] if wide or column["priority"] == 0]
+    columns = [column for column in build_columns(kind) if wide or column["priority"] == 0]
     header = ["NAME", *(column["name"].upper() for column in columns)]
     rows = [
         [resource["metadata"]["name"], *(_format_cell(resource, column, now) for column in columns)]

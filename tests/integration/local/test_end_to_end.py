@@ -1,5 +1,6 @@
 """The real workloads once: docstrings become pages, a small model takes two steps on them, the report shows both."""
 
+import json
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ metadata: {name: read}
 spec:
   model: {uri: config://deepseek-ocr2-tiny}
   datasets: [{name: docstrings, datasetGenerationRef: {name: docstrings}}]
-  imageProcessor: {size: 512}
+  imageProcessor: {size: 64}
   precision: fp32
   globalBatchSize: 2
   maxSteps: 2
@@ -44,9 +45,12 @@ def test_a_missing_token_fails_the_resource_with_the_remedy(
 ) -> None:
     monkeypatch.delenv("HF_TOKEN", raising=False)
     monkeypatch.setenv("HF_HOME", str(tmp_path / "no-token-here"))
-    (tmp_path / "hub.yaml").write_text(
-        RESOURCES.split("---", maxsplit=1)[0].replace("pvc://demo", "hf://datasets/someone")
-    )
+    generation = yaml.safe_load(RESOURCES.split("---", maxsplit=1)[0])
+    generation["spec"].update(source={"uri": "pvc://demo/texts"}, output={"uri": "hf://datasets/someone/pages"})
+    (tmp_path / "hub.yaml").write_text(yaml.safe_dump(generation))
+    texts = tmp_path / "runs/volumes/demo/texts"
+    texts.mkdir(parents=True)
+    (texts / "train.jsonl").write_text(json.dumps({"text": "Long enough for a page. " * 20, "summary": "Long enough."}))
     with HubServer() as hub:
         monkeypatch.setenv("HF_ENDPOINT", hub.url)
         code = main(["local", "-f", str(tmp_path / "hub.yaml"), "--runs", str(tmp_path / "runs")])
