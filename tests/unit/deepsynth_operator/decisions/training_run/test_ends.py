@@ -30,7 +30,7 @@ def test_an_attempt_ends_when_not_all_pods_run_in_time(fields: dict[str, Any], o
     assert get_attempt(decide(run, RUNNING_JOB, pods, after=599)).outcome is None
     attempt = get_attempt(decide(run, RUNNING_JOB, pods, after=600))
     assert (attempt.outcome, attempt.reason) == (outcome, reason)
-    assert (fields.get("unschedulable") or fields.get("waiting_message") or "") in attempt.message
+    assert (fields.get("unschedulable") or fields.get("waiting_message") or fields["waiting_reason"]) in attempt.message
 
 
 def test_pods_without_a_node_wait_for_one_indefinitely() -> None:
