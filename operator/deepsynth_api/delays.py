@@ -1,4 +1,8 @@
-"""How long to wait before a try is repeated, wherever something is retried."""
+"""How long to wait before something is retried: the formula of all delays.
+
+The numbers are with the callers, such as the operator's `kubernetes/api_server`, `controller/work_queue` and
+`decisions/shared/starts`.
+"""
 
 _MAX_DOUBLINGS = 64
 """Beyond that a float overflows or the limit is reached anyway."""

@@ -1,7 +1,8 @@
 """Where bytes are stored: the Hugging Face Hub, volumes and folders, behind one interface.
 
-Start at `entry` (open a dataset, open a target, publish a folder) and `interface` (what one can do with them), which
-`hub` and `folder` implement. `atomic` and `download` also serve the renderer and the trainer for their own files.
+Start at `entry` (open a dataset, open a target, publish a folder) and `core.interface` (what one can do with them),
+which `hub` and `folder` implement. `core.atomic` and `core.download` also serve the renderer and the
+trainer for their own files.
 What a dataset or a checkpoint contains does not belong here: the store knows paths, sizes and hashes.
 """
 

@@ -1,4 +1,5 @@
 """Requests to the API server: credentials, timeouts, limited concurrency, retries. Only this uses the client library.
+kopf's own watches go another way; how they retry is in `kopf_settings`.
 
 A request ends in one of three ways: with the answer, with ApiRefusal when the server rejected it (4xx), or with
 ClusterError when the server did not answer after several tries.

@@ -36,14 +36,14 @@ def build_kopf_settings() -> kopf.OperatorSettings:
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = EndlessBackoff()
     settings.queueing.idle_timeout = 1.0
-    settings.persistence.diffbase_storage = NoDiffs()
-    settings.persistence.progress_storage = NoProgress()
+    settings.persistence.diffbase_storage = StoresNoDiffs()
+    settings.persistence.progress_storage = StoresNoProgress()
     # kopf removes its finalizer from any object that has it. No object can have an empty one.
     settings.persistence.finalizer = ""
     return settings
 
 
-class NoDiffs(kopf.DiffBaseStorage):
+class StoresNoDiffs(kopf.DiffBaseStorage):
     """Stores no last-seen state, so there is nothing to compare. By default kopf copies every object of every event."""
 
     def build(self, **_: Any) -> kopf.BodyEssence:
@@ -56,7 +56,7 @@ class NoDiffs(kopf.DiffBaseStorage):
         """Write nothing."""
 
 
-class NoProgress(kopf.ProgressStorage):
+class StoresNoProgress(kopf.ProgressStorage):
     """Stores no handler progress: our handlers only note what changed."""
 
     def fetch(self, **_: Any) -> None:

@@ -16,7 +16,11 @@ FAMILIES = {
     "DejaVu Serif": "DejaVuSerif.ttf",
     "DejaVu Sans Mono": "DejaVuSansMono.ttf",
 }
-"""Font file of each family, in the order of fallback: Sans has the most characters."""
+"""Font file of each family, in the order of fallback: Sans has the most characters.
+
+Another family also needs its name in FontFamily (deepsynth_api/v1alpha1/rendering_settings.py), `make crds`, and a
+package that brings its file.
+"""
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,6 @@
 """The life of a DatasetGeneration: plan, render, publish, each a Job.
 
-Start at `decide.py`.
+`policies` is the order of the decisions, `decide` asks them. `ends`, `failures` and `starts` hold the policies: is the
+Job over, is there another one, what does it wait for. `jobs` keeps one entry per Job, `progress` takes reports,
+`describe` writes conditions and columns.
 """

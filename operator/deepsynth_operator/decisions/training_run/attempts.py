@@ -16,6 +16,7 @@ from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS
 MAX_KEPT_ATTEMPTS: Final = 10
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 _COUNTED: Final[frozenset[AttemptOutcome]] = frozenset({"Failed", "Hung"})
+"""Outcomes that count against spec.backoffLimit. A disruption does not."""
 
 
 def get_last(status: TrainingRunStatus) -> Attempt | None:

@@ -5,7 +5,12 @@ from typing import Any
 
 import kopf
 
-from deepsynth_operator.kubernetes.kopf_settings import EndlessBackoff, NoDiffs, NoProgress, build_kopf_settings
+from deepsynth_operator.kubernetes.kopf_settings import (
+    EndlessBackoff,
+    StoresNoDiffs,
+    StoresNoProgress,
+    build_kopf_settings,
+)
 
 
 def test_nothing_is_written_posted_or_scanned() -> None:
@@ -13,8 +18,8 @@ def test_nothing_is_written_posted_or_scanned() -> None:
     assert settings.scanning.disabled
     assert not settings.posting.enabled
     assert settings.peering.standalone
-    assert isinstance(settings.persistence.diffbase_storage, NoDiffs)
-    assert isinstance(settings.persistence.progress_storage, NoProgress)
+    assert isinstance(settings.persistence.diffbase_storage, StoresNoDiffs)
+    assert isinstance(settings.persistence.progress_storage, StoresNoProgress)
 
 
 def test_retries_never_end_and_their_pauses_are_limited() -> None:
@@ -28,8 +33,8 @@ def test_storages_change_neither_objects_nor_patches() -> None:
     body: Any = kopf.Body({"metadata": {"name": "x"}, "spec": {"a": 1}})
     patch = kopf.Patch()
     key: Any = "handler"
-    diffs: kopf.DiffBaseStorage = NoDiffs()
-    progress: kopf.ProgressStorage = NoProgress()
+    diffs: kopf.DiffBaseStorage = StoresNoDiffs()
+    progress: kopf.ProgressStorage = StoresNoProgress()
     diffs.store(body=body, patch=patch, essence=diffs.build(body=body))
     progress.store(key=key, record={}, body=body, patch=patch)
     progress.touch(body=body, patch=patch, value="now")
