@@ -1,4 +1,7 @@
-"""The arguments of the `deepsynth` command, its help, and the exit codes that are its own."""
+"""The arguments of the `deepsynth` command, its help, and the exit codes that are its own.
+
+A new subcommand also needs its function in `__main__.COMMANDS`.
+"""
 
 import argparse
 from pathlib import Path

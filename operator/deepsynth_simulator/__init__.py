@@ -14,5 +14,7 @@ operator, nothing else of ours.
     |       +---- create, update, delete ----+-------------------+------------------+                          |
     +----------------------------------------------------------------------------------------------------------+
 
+`job_sync` decides what a Job needs (pure), `job_controller` carries it out.
+
 After every call `MemoryCluster.settle` lets the three controllers act in turn until none of them has anything to do.
 """

@@ -5,7 +5,7 @@
     pages.py        rows of those files by number; a row is a page
     samples.py      pages -> samples (documents or pages), without those that do not fit the model
     dataset.py      all datasets of a run as one numbered set of samples per split
-    sampler.py      which samples an optimizer step takes, and which of them a rank takes
+    sampler.py      which samples a step takes, by weight and seed, and which of them a rank takes
     images.py       an encoded page -> pixels
     loader.py       samples -> batches, made ahead of the loop by threads
     in_memory.py    a datasets.Dataset of a notebook -> parquet
