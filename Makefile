@@ -62,6 +62,7 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/python -m deepsynth_api.crd.files --check .
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --check
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --check
 
 .PHONY: format
 format: $(READY) ## Format the code and fix what the linter can fix
@@ -99,26 +100,30 @@ chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go mod
 
 .PHONY: demo-cluster
 demo-cluster: $(READY) ## Run the demo on a real two-node cluster, which this starts first
-	@PYTHONPATH=tests:tools $(BIN)/python -m e2e.demo
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_demo
 
 .PHONY: e2e-build e2e-programs e2e-hub
 e2e-build: e2e-programs images e2e-hub ## Build everything that the tests on a cluster need: [KUBERNETES=1.34]
 e2e-programs: $(READY)
 	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster.programs
 e2e-hub: $(READY)
-	@PYTHONPATH=tests:tools $(BIN)/python -m e2e.hub.shardline
+	@PYTHONPATH=tests:tools $(BIN)/python -m e2e.support.hub.shardline
 
 .PHONY: e2e
-e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/test_kills.py] [KUBERNETES=1.34]
+e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/installed/test_kills.py] [KUBERNETES=1.34]
 	@$(if $(KUBERNETES),DEEPSYNTH_KUBERNETES=$(KUBERNETES)) $(BIN)/pytest $(or $(TESTS),tests/e2e)
 
 .PHONY: e2e-smoke
 e2e-smoke: $(READY) ## Test the main path, failures, admission, permissions and one kill of each kind on a real cluster
-	@$(BIN)/pytest -m "not slow" tests/e2e
+	@$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" tests/e2e
 
 .PHONY: chart-readme
 chart-readme: $(READY) ## Generate the table of values in the chart's README
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --write
+
+.PHONY: chart-rules
+chart-rules: $(READY) ## Write the chart's copy of the operator's permissions
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --write
 
 .PHONY: lock
 lock: $(READY) ## Update the lock files in requirements/ (versions and hashes, no addresses)

@@ -1,80 +1,28 @@
-"""The clusters of the tests, DeepSynth on them, and the model that an undisturbed run trains: once per session."""
+"""Which worker runs which tests. Each folder has clusters of its own, brought up when the first test asks for them:
 
-from collections.abc import Iterator
-from typing import Any
+    api_server/   a control plane alone
+    cluster/      two nodes, without DeepSynth
+    installed/    two nodes, with DeepSynth
+
+`pytest -n 2 --dist loadgroup` runs the tests with DeepSynth alongside those without.
+"""
+
+from pathlib import Path
 
 import pytest
 
-from deepsynth_cluster.clients import Clients
-from deepsynth_cluster.interface import Cluster, Faults
-from deepsynth_cluster.selection import provide_cluster
-from deepsynth_images.build import build_image
-from deepsynth_images.recipe import CPU, GPU
-from e2e.api_server import provide_api_server
-from e2e.hub.hub_in_cluster import Hub, install_hub
-from e2e.installation import Installation, build_values, forget_users, install, prepare_users
-from e2e.lives import RunLife
-from e2e.resources import PAGES, build_generation, build_run
-from e2e.restoring import restore
+from deepsynth_cluster.clusters.selection import find_given
 
 
-@pytest.fixture(scope="session")
-def cluster() -> Iterator[Cluster]:
-    with provide_cluster() as provided:
-        yield provided
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group(find_group(item.path)))
 
 
-@pytest.fixture(scope="session")
-def api_server() -> Iterator[Clients]:
-    with provide_api_server() as provided:
-        yield provided
+def find_group(test: Path) -> str:
+    """The tests of a group run one after the other on one worker; two groups share no cluster.
 
-
-@pytest.fixture(scope="session")
-def values(cluster: Cluster) -> dict[str, Any]:
-    """Values of the chart for images that are on the nodes."""
-    operator, trainer = build_image(CPU), build_image(GPU)
-    for image in (operator, trainer):
-        cluster.load_image(image.path)
-    return build_values(operator.reference, trainer.reference)
-
-
-@pytest.fixture(scope="session")
-def installation(cluster: Cluster, values: dict[str, Any]) -> Iterator[Installation]:
-    """The operator, and a namespace for users with pages to train on and a GPU on each node."""
-    forget_users(cluster)
-    install(cluster, values)
-    cluster.set_gpus(1, cluster.nodes)
-    installation = prepare_users(cluster)
-    installation.api.create(build_generation("pages", PAGES))
-    installation.wait_for_generation("pages", lambda item: item.status.state == "Complete", 300)
-    yield installation
-    forget_users(cluster)
-
-
-@pytest.fixture(scope="session")
-def hub(cluster: Cluster) -> Hub:
-    return install_hub(cluster)
-
-
-@pytest.fixture(autouse=True)
-def restored(request: pytest.FixtureRequest) -> None:
-    if "installation" in request.fixturenames:
-        restore(request.getfixturevalue("installation"))
-
-
-@pytest.fixture(scope="session")
-def faults(cluster: Cluster) -> Faults:
-    if cluster.faults is None:
-        pytest.skip("this cluster is not ours to break")
-    return cluster.faults
-
-
-@pytest.fixture(scope="session")
-def undisturbed(installation: Installation) -> str:
-    """sha256 of the weights of a run that nobody disturbs."""
-    restore(installation)  # fixtures of a session come before those of a test
-    life = RunLife.begin(installation.api, installation.volume, build_run("undisturbed"))
-    model = life.wait_for_model()
-    assert [attempt.outcome for attempt in life.run.status.attempts] == ["Succeeded"]
-    return model
+    A cluster that the user gives is shared by all tests, so they are one group.
+    """
+    return "with-deepsynth" if find_given() or test.parent.name == "installed" else "without-deepsynth"

@@ -11,7 +11,7 @@ from typing import Any
 
 import yaml
 
-from deepsynth_cluster.programs import program
+from deepsynth_cluster.programs.build import program
 
 CHART = Path(__file__).parents[2] / "charts" / "deepsynth"
 RELEASE = "deepsynth"

@@ -5,10 +5,10 @@ import sys
 import time
 from pathlib import Path
 
-from deepsynth_cluster.bare import BareCluster
-from deepsynth_cluster.cache import ClusterError
-from deepsynth_cluster.programs import program
-from deepsynth_cluster.selection import NAME, NODES
+from deepsynth_cluster.clusters.bare import BareCluster
+from deepsynth_cluster.clusters.selection import NAME, NODES
+from deepsynth_cluster.errors import ClusterError
+from deepsynth_cluster.programs.build import program
 
 INSTALL = """
 helm upgrade --install deepsynth charts/deepsynth --namespace deepsynth --create-namespace \\
@@ -22,10 +22,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m deepsynth_cluster", description=__doc__)
     parser.add_argument("action", choices=("up", "load", "down", "status"))
     parser.add_argument(
-        "images", nargs="*", type=Path, help="load: archives or OCI layouts, as `make images` names them"
+        "images", nargs="*", type=Path, help="load: archives or OCI layouts, as printed by `make images`"
     )
-    parser.add_argument("--name", default=NAME, help="several clusters may run side by side")
-    parser.add_argument("--nodes", type=int, default=NODES, help="0 is a control plane alone")
+    parser.add_argument("--name", default=NAME, help="name of the cluster; several may run side by side")
+    parser.add_argument("--nodes", type=int, default=NODES, help="number of worker nodes; 0 is a control plane alone")
     arguments = parser.parse_args()
     cluster = BareCluster(arguments.name)
     try:
@@ -54,7 +54,7 @@ def _up(cluster: BareCluster, nodes: int) -> None:
 
 
 def _status(cluster: BareCluster) -> None:
-    if not cluster.is_well:
+    if not cluster.is_healthy:
         sys.exit(f"cluster {cluster.name} is not up, or not all its nodes are Ready")
     print(f"cluster {cluster.name} is up: {len(cluster.nodes)} nodes, KUBECONFIG={cluster.kubeconfig}")
 

@@ -1,4 +1,4 @@
-"""The folder of everything that is slow to make, one maker at a time."""
+"""The cache of everything that is slow to make, with locks so that two processes do not make it twice."""
 
 import fcntl
 import os
@@ -7,15 +7,13 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from deepsynth_cluster.errors import ClusterError
+
 GIB = 1 << 30
 
 
-class ClusterError(Exception):
-    """The cluster cannot be made or used as asked; the message says what to do."""
-
-
 def cache_folder(*parts: str) -> Path:
-    """Return a folder below `$DEEPSYNTH_CACHE`, made if need be."""
+    """A folder below `$DEEPSYNTH_CACHE` (default: ~/.cache/deepsynth), created if it is missing."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "deepsynth"
     folder = Path(os.environ.get("DEEPSYNTH_CACHE") or base).joinpath(*parts).resolve()
     folder.mkdir(parents=True, exist_ok=True)
@@ -24,7 +22,7 @@ def cache_folder(*parts: str) -> Path:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock among processes; the kernel frees it when its holder dies."""
+    """Hold a lock among processes. The kernel releases it when the holder dies."""
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a") as lock:
         try:

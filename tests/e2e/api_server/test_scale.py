@@ -1,0 +1,61 @@
+"""Fifty runs and fifty generations at once on a control plane alone: all complete, at a limited cost."""
+
+import time
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from deepsynth_cluster.clusters.bare import BareCluster
+from deepsynth_cluster.clusters.selection import temporary_cluster
+from deepsynth_demo.chart import create_restricted_namespace
+from e2e.support.api import Api, wait_until
+from e2e.support.fake_pods import play_pods
+from e2e.support.installation import USER_NAMESPACE
+from e2e.support.operator_process import run_operator
+from e2e.support.resources import build_generation, build_run
+
+pytestmark = pytest.mark.slow
+CRDS = Path(__file__).parents[3] / "crds"
+COUNT = 50
+END_SECONDS = 600
+MAX_REQUESTS = 60
+"""Per resource: reads past the cache, the children, status writes, Events."""
+MAX_MEBIBYTES = 400
+
+
+@pytest.fixture
+def control_plane() -> Iterator[BareCluster]:
+    with temporary_cluster("scale", nodes=0) as cluster:
+        yield cluster
+
+
+def test_a_hundred_resources_at_once_reach_their_end(control_plane: BareCluster, tmp_path: Path) -> None:
+    control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+    create_restricted_namespace(control_plane, USER_NAMESPACE)
+    api = Api(control_plane.kubeconfig, USER_NAMESPACE)
+    with run_operator(control_plane.kubeconfig, tmp_path / "operator.log") as operator, play_pods(api):
+        before = operator.count_requests()
+        began = time.monotonic()
+        for number in range(COUNT):
+            api.create(build_generation(f"generation-{number}", f"pvc://c/{number}"))
+            api.create(build_run(f"run-{number}"))
+
+        def list_states() -> Counter[str]:
+            items = [*api.list_resources("TrainingRun"), *api.list_resources("DatasetGeneration")]
+            return Counter(item.get("status", {}).get("state", "") for item in items)
+
+        wait_until("all to be Complete", lambda: list_states() == {"Complete": 2 * COUNT}, END_SECONDS, list_states)
+        seconds, requests = time.monotonic() - began, operator.count_requests() - before
+        memory = operator.get_mebibytes()
+    per_resource = sum(requests.values()) / (2 * COUNT)
+    print(f"\n{2 * COUNT} resources Complete in {seconds:.0f} s; {memory:.0f} MiB at most; per resource:")
+    for name, count in requests.most_common():
+        print(f"  {count / (2 * COUNT):6.1f}  {name}")
+    assert per_resource <= MAX_REQUESTS
+    assert memory <= MAX_MEBIBYTES
+    for kind in ("TrainingRun", "DatasetGeneration"):
+        for item in api.list_resources(kind):
+            assert "finalizers" not in item["metadata"]
+            assert "annotations" not in item["metadata"]

@@ -1,0 +1,90 @@
+"""Pods without a kubelet: a thread writes into their status that they started, succeeded, and what they reported."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from typing import Any
+
+from kubernetes import client, watch
+from kubernetes.client.exceptions import ApiException
+from urllib3.exceptions import HTTPError
+
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, STEP
+from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report, TrainReport
+from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput
+from e2e.support.api import Api, Manifest
+
+SHARDS = 4
+INDEX = "batch.kubernetes.io/job-completion-index"
+
+
+@contextmanager
+def play_pods(api: Api) -> Iterator[None]:
+    """Bring every pod of DeepSynth in the namespace to its end, until the block ends."""
+    stopped = threading.Event()
+    thread = threading.Thread(target=_play, args=(api, stopped), daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(timeout=10)
+
+
+def build_report(step: str, index: int) -> Report:
+    """The report of a pod of this step."""
+    now = datetime.now(UTC).replace(microsecond=0)
+    match step:
+        case "plan":
+            splits = [PlannedSplit(name="train", rows=40)]
+            return Report(
+                step="plan", time=now, plan=PlanReport(revision="r", digest="d", splits=splits, shards=SHARDS)
+            )
+        case "render":
+            return Report(step="render", time=now, render=RenderReport(shard=index, documents=10, pages=20))
+        case "publish":
+            output = PublishReport(uri="pvc://c/pages", revision="v1", rows=40, pages=80, bytes=9, manifest_sha256="m")
+            return Report(step="publish", time=now, publish=output)
+    output_model = ModelOutput(uri="pvc://c/model")
+    train = TrainReport(attempt=1, phase="done", step=9, total_steps=9, saved_step=9, output=output_model)
+    return Report(step="train", time=now, train=train)
+
+
+def _play(api: Api, stopped: threading.Event) -> None:
+    selector = {"label_selector": f"{MANAGED_BY}={OPERATOR_NAME}", "timeout_seconds": 5}
+    while not stopped.is_set():
+        try:
+            for event in watch.Watch().stream(api.core.list_namespaced_pod, api.namespace, **selector):
+                _advance(api, api.client.sanitize_for_serialization(event["object"]))
+        except (ApiException, HTTPError):
+            stopped.wait(0.2)
+
+
+def _advance(api: Api, pod: Manifest) -> None:
+    """Pending, then Running, then Succeeded: each change comes back as an event."""
+    phase = pod["status"].get("phase", "Pending")
+    if phase == "Pending":
+        _write(api, pod, "Running", {"running": {"startedAt": _now()}})
+    elif phase == "Running":
+        index = int(pod["metadata"]["annotations"][INDEX])
+        message = build_report(pod["metadata"]["labels"][STEP], index).model_dump_json(by_alias=True, exclude_none=True)
+        times = {"startedAt": _now(), "finishedAt": _now()}
+        ended = {"exitCode": 0, "reason": "Completed", "message": message, **times}
+        _write(api, pod, "Succeeded", {"terminated": ended})
+
+
+def _write(api: Api, pod: Manifest, phase: str, state: dict[str, Any]) -> None:
+    container = {"name": pod["spec"]["containers"][0]["name"], "image": "none", "imageID": "none", "restartCount": 0}
+    statuses = [{**container, "ready": False, "state": state}]
+    body = {"status": {"phase": phase, "containerStatuses": statuses}}
+    try:
+        api.core.patch_namespaced_pod_status(pod["metadata"]["name"], api.namespace, body)
+    except client.ApiException as error:
+        if error.status != 404:
+            raise
+
+
+def _now() -> str:
+    return datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")

@@ -1,0 +1,14 @@
+"""`python -m deepsynth_cluster.programs helm` builds Helm if need be and prints where it is; without a name, all."""
+
+import sys
+
+from deepsynth_cluster.errors import ClusterError
+from deepsynth_cluster.programs.build import program
+from deepsynth_cluster.programs.pins import list_commands
+
+if __name__ == "__main__":
+    try:
+        for command in sys.argv[1:] or list_commands():
+            print(program(command), flush=True)
+    except ClusterError as error:
+        sys.exit(str(error))
