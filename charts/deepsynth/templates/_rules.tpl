@@ -1,34 +1,42 @@
 {{/*
-What the operator may do in a namespace that it watches: what its code does, and nothing more.
-operator/deepsynth_operator/kubernetes/permissions.py is the same table; a test compares them.
+What the operator may do: what its code does, and nothing more.
+Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/permissions.py. Do not edit.
 */}}
 {{- define "deepsynth.rules" -}}
+# watched, and read before acting
 - apiGroups: [deepsynth.io]
   resources: [datasetgenerations, trainingruns]
   verbs: [get, list, watch]
+# the only write on users' objects
 - apiGroups: [deepsynth.io]
   resources: [datasetgenerations/status, trainingruns/status]
   verbs: [update]
-# Children name their owner with blockOwnerDeletion, which asks for the right to set the owner's finalizers.
+# children name their owner with blockOwnerDeletion, which asks for this right
 - apiGroups: [deepsynth.io]
   resources: [datasetgenerations/finalizers, trainingruns/finalizers]
   verbs: [update]
+# steps and attempts; patch is for spec.parallelism
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
+# exit codes, and where reports are read
 - apiGroups: [""]
   resources: [pods]
   verbs: [list, watch]
+# DNS names of an attempt's pods; get only to see who owns one
 - apiGroups: [""]
   resources: [services]
   verbs: [get, create, patch, delete]
+# workload documents; get only to see who owns one
 - apiGroups: [""]
   resources: [configmaps]
   verbs: [get, create, delete]
+# patch counts a repeated Event
 - apiGroups: [""]
   resources: [events]
   verbs: [create, patch]
 {{- if .Values.reportsThroughApiServer }}
+# reports are read through the API server
 - apiGroups: [""]
   resources: [pods/proxy]
   verbs: [get]
@@ -36,20 +44,8 @@ operator/deepsynth_operator/kubernetes/permissions.py is the same table; a test 
 {{- end }}
 
 {{- define "deepsynth.nodeRules" -}}
+# to see whether the node of a pod that does not end is lost
 - apiGroups: [""]
   resources: [nodes]
   verbs: [get]
-{{- end }}
-
-{{/* roleRef and subjects of a binding. Takes (list ROOT KIND NAME). */}}
-{{- define "deepsynth.binding" -}}
-{{- $root := index . 0 -}}
-roleRef:
-  apiGroup: rbac.authorization.k8s.io
-  kind: {{ index . 1 }}
-  name: {{ index . 2 }}
-subjects:
-  - kind: ServiceAccount
-    name: {{ include "deepsynth.serviceAccountName" $root }}
-    namespace: {{ $root.Release.Namespace }}
 {{- end }}

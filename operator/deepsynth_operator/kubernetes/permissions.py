@@ -1,4 +1,4 @@
-"""All rights that the operator's service account has: the rules of its Role. A test compares the chart with them."""
+"""Everything that the operator's service account may do. `make chart-rules` writes the chart's roles from it."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -25,7 +25,7 @@ RULES: Final = (
         GROUP,
         tuple(f"{plural}/finalizers" for plural in _PLURALS),
         ("update",),
-        "children name them as owners that wait for their deletion",
+        "children name their owner with blockOwnerDeletion, which asks for this right",
     ),
     Rule(
         "batch",
@@ -34,14 +34,19 @@ RULES: Final = (
         "steps and attempts; patch is for spec.parallelism",
     ),
     Rule("", ("pods",), ("list", "watch"), "exit codes, and where reports are read"),
-    Rule("", ("services",), ("get", "create", "patch", "delete"), "names of an attempt's pods; get as below"),
-    Rule("", ("configmaps",), ("get", "create", "delete"), "workload documents; get only to see whose an object is"),
-    Rule("", ("events",), ("create", "patch"), "patch counts what is said again"),
+    Rule(
+        "",
+        ("services",),
+        ("get", "create", "patch", "delete"),
+        "DNS names of an attempt's pods; get only to see who owns one",
+    ),
+    Rule("", ("configmaps",), ("get", "create", "delete"), "workload documents; get only to see who owns one"),
+    Rule("", ("events",), ("create", "patch"), "patch counts a repeated Event"),
 )
-"""In each namespace that is looked at, or in the whole cluster."""
+"""In each watched namespace, or in the whole cluster."""
 
-CLUSTER_RULES: Final = (Rule("", ("nodes",), ("get",), "whether the node of a pod that does not end is lost"),)
-"""Of objects without a namespace. Without it the operator works, and waits longer for lost nodes."""
+CLUSTER_RULES: Final = (Rule("", ("nodes",), ("get",), "to see whether the node of a pod that does not end is lost"),)
+"""Of objects without a namespace. Without them the operator works, but waits longer for lost nodes."""
 
-PROXY_RULES: Final = (Rule("", ("pods/proxy",), ("get",), "reports through the API server"),)
+PROXY_RULES: Final = (Rule("", ("pods/proxy",), ("get",), "reports are read through the API server"),)
 """Only with DEEPSYNTH_REPORTS_THROUGH_API_SERVER: this right lets its holder reach every pod."""

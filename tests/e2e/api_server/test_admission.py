@@ -68,7 +68,7 @@ def refuse_change(api: Api, resource: Manifest) -> str:
 
 def read_message(error: ApiException) -> str:
     assert error.status in {400, 422}, error
-    message: str = json.loads(error.body)["message"]
+    message: str = json.loads(error.body or "{}")["message"]
     return message
 
 

@@ -8,10 +8,11 @@ import pytest
 
 from deepsynth_api.v1alpha1 import DatasetGeneration
 from deepsynth_cluster.clusters.interface import Faults
+from deepsynth_demo.chart import CLAIM
 from e2e.support.hub.hub_in_cluster import Hub
 from e2e.support.installation import Installation
 from e2e.support.lives import hash_file
-from e2e.support.resources import CLAIM, build_generation
+from e2e.support.resources import build_generation
 
 END_SECONDS = 600
 OUTAGE_SECONDS = 60

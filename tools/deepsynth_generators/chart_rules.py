@@ -1,0 +1,71 @@
+"""Write the operator's permissions into the chart: permissions.py is the only table of them.
+
+PYTHONPATH=tools python -m deepsynth_generators.chart_rules --write     write charts/deepsynth/templates/_rules.tpl
+PYTHONPATH=tools python -m deepsynth_generators.chart_rules --check     fail when it is out of date
+"""
+
+import argparse
+import sys
+import textwrap
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+
+TEMPLATE: Final = Path(__file__).parents[2] / "charts/deepsynth/templates/_rules.tpl"
+_WIDTH: Final = 118
+_HEADER: Final = """\
+{{/*
+What the operator may do: what its code does, and nothing more.
+Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/permissions.py. Do not edit.
+*/}}
+"""
+
+
+def render_template() -> str:
+    """The named templates `deepsynth.rules` (of each watched namespace) and `deepsynth.nodeRules` (of the cluster)."""
+    return "\n".join(
+        [
+            _HEADER + '{{- define "deepsynth.rules" -}}',
+            *render_rules(RULES),
+            "{{- if .Values.reportsThroughApiServer }}",
+            *render_rules(PROXY_RULES),
+            "{{- end }}",
+            "{{- end }}",
+            "",
+            '{{- define "deepsynth.nodeRules" -}}',
+            *render_rules(CLUSTER_RULES),
+            "{{- end }}",
+            "",
+        ]
+    )
+
+
+def render_rules(rules: Iterable[Rule]) -> Iterator[str]:
+    """Lines of YAML, each rule under a comment with its reason."""
+    for rule in rules:
+        yield from textwrap.wrap(rule.why, _WIDTH, initial_indent="# ", subsequent_indent="# ")
+        group = rule.group or '""'
+        yield f"- apiGroups: [{group}]"
+        yield f"  resources: [{', '.join(rule.resources)}]"
+        yield f"  verbs: [{', '.join(rule.verbs)}]"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description="Write or check the chart's copy of the operator's permissions.")
+    action = parser.add_mutually_exclusive_group(required=True)
+    action.add_argument("--write", action="store_true", help="write it")
+    action.add_argument("--check", action="store_true", help="fail when it is out of date")
+    chosen = parser.parse_args(arguments)
+    expected = render_template()
+    if chosen.write:
+        TEMPLATE.write_text(expected, encoding="utf-8")
+    elif TEMPLATE.read_text(encoding="utf-8") != expected:
+        print(f"{TEMPLATE}: differs from permissions.py; run `make chart-rules`", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
