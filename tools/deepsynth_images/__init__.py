@@ -1,1 +1,4 @@
-"""Build the images with the engine that is there, on a base that can be had, into the cache. Not part of the wheel."""
+"""Build the container images with the engine of this machine into the cache. Not part of the wheel.
+
+`recipe` says what an image is made of. Running images is not the job of this package.
+"""
