@@ -115,7 +115,7 @@ e2e: $(READY) ## Test everything on a real cluster: [TESTS=tests/e2e/installed/t
 
 .PHONY: e2e-smoke
 e2e-smoke: $(READY) ## Test the main path, failures, admission, permissions and one kill of each kind on a real cluster
-	@$(BIN)/pytest -n 2 --dist loadgroup -m "not slow" tests/e2e
+	@$(BIN)/pytest -n 2 -m "not slow" tests/e2e
 
 .PHONY: chart-readme
 chart-readme: $(READY) ## Generate the table of values in the chart's README

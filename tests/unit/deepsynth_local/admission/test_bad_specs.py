@@ -1,4 +1,4 @@
-"""`deepsynth local` refuses what the API server refuses, in the same words; tests/e2e/test_admission.py asks it."""
+"""`deepsynth local` refuses what the API server refuses, in the same words: tests/e2e/api_server asks that one."""
 
 import json
 from typing import Any
