@@ -59,6 +59,7 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/ruff check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
+	@$(BIN)/codespell
 	@$(BIN)/python -m deepsynth_api.crd.files --check .
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --check

@@ -130,7 +130,7 @@ def test_kubectl_wait_distinguishes_a_failed_run_from_a_running_one(api_server: 
     [
         ("trainingrun", "Fine-tunes a vision-language model on page images"),
         ("trun.spec.optimizer.learningRate", "Default: 0.0002."),
-        ("trun.spec.hangTimeoutSeconds", "Seconds without a heartbeat"),
+        ("trun.spec.hangTimeoutSeconds", "Seconds without progress"),
         ("trun.spec.template.env.valueFrom", "such as a key of a Secret"),
         ("trun.status.attempts.outcome", "Succeeded Failed Disrupted Suspended Hung"),
         ("dsg.spec.page.size", "WIDTHxHEIGHT"),

@@ -1,4 +1,4 @@
-"""Image archives, and where their content goes on a node."""
+"""Image archives, and the folder for their content in a snapshot."""
 
 from pathlib import Path
 

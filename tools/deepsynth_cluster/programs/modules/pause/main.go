@@ -1,4 +1,4 @@
-// Command pause waits for ever and buries orphans: the first process of a pod, and of a machine that a test plays.
+// Command pause waits forever and buries orphans: the first process of a pod, and of a machine that a test plays.
 package main
 
 import (
