@@ -60,7 +60,7 @@ def test_texts_that_are_not_utf8_are_found(build_steps: Build, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("rows", [[], [{"text": "short", "summary": "s"}]])
-def test_a_data_set_without_usable_rows_is_refused(
+def test_a_dataset_without_usable_rows_is_refused(
     build_steps: Build, tmp_path: Path, rows: list[dict[str, str]]
 ) -> None:
     table = pa.table({key: pa.array([row[key] for row in rows], pa.string()) for key in ("text", "summary")})
@@ -70,7 +70,7 @@ def test_a_data_set_without_usable_rows_is_refused(
     assert ("1 TextTooShort" in message) if rows else ("holds no rows in train" in message)
 
 
-def test_a_data_set_of_which_nothing_can_be_drawn_is_refused(build_steps: Build, tmp_path: Path) -> None:
+def test_a_dataset_without_a_document_that_can_be_drawn_is_refused(build_steps: Build, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "source/train.jsonl", [{"text": "\u4e2d\u6587" * 40, "summary": "In Chinese."}])
     steps = build_steps(tmp_path / "source")
     steps.plan()

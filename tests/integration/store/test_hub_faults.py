@@ -261,7 +261,7 @@ def test_a_wrong_token_is_a_configuration_error_that_names_its_key(
     assert hub.count("create_repo") == 1, "a refusal must not be retried"
 
 
-def test_a_private_data_set_without_a_token_is_said_to_need_one(
+def test_a_private_dataset_without_a_token_is_reported_with_the_missing_key(
     hub: HubServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     hub.create_repository(REPO, private=True)

@@ -94,7 +94,7 @@ def test_a_range_that_never_arrives_is_given_up(hub: HubServer, parquet: bytes) 
         open_dataset(URI).read("data/train-00000.parquet")
 
 
-def test_a_data_set_that_is_a_script_is_read_in_its_converted_form(hub: HubServer) -> None:
+def test_a_dataset_that_is_a_script_is_read_in_its_converted_form(hub: HubServer) -> None:
     add_files(hub, {"texts.py": Blob(b"import datasets", is_lfs=False)})
     repository = hub.repository(REPO)
     converted = Blob(build_parquet(["a", "b"]), is_lfs=True)
@@ -112,7 +112,7 @@ def test_a_data_set_that_is_a_script_is_read_in_its_converted_form(hub: HubServe
     assert open_dataset(URI, "main").revision == repository.refs["main"]
 
 
-def test_a_gated_data_set_is_said_to_need_its_conditions_accepted(hub: HubServer, parquet: bytes) -> None:
+def test_a_gated_dataset_is_reported_with_the_remedy(hub: HubServer, parquet: bytes) -> None:
     hub.repository(REPO).gated = True
     with pytest.raises(ConfigurationError, match=f"{URI} is gated; accept its conditions"):
         open_dataset(URI)

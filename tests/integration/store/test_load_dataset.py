@@ -20,7 +20,7 @@ print(json.dumps({"streamed": [row["text"] for row in streamed], "loaded": list(
 """
 
 
-def test_a_published_data_set_loads_at_once_and_streaming(hub: HubServer, tmp_path: Path) -> None:
+def test_a_published_dataset_loads_whole_and_streaming(hub: HubServer, tmp_path: Path) -> None:
     generation = build_generation("one", shards=3, rows=15, as_parquet=True)
     revision = generation.run(open_target("hf://datasets/someone/pages", generation.digest))
     library = {"HF_HOME": str(tmp_path), "HF_HUB_DISABLE_XET": "1", "HF_HUB_DISABLE_TELEMETRY": "1", "USE_TORCH": "0"}
