@@ -123,9 +123,8 @@ def _see_live(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[Train
         yield Sight(run, ObservedRun(run, refusal=refusal))
     for seen, pods in [*see_common_ends(job, "train", 2, now), *_see_starts(job, now), *_see_ends(job, now)]:
         yield Sight(run, ObservedRun(run, see_children(seen, pods)))
-    stuck = (build_pod(job, 0, now), build_pending_pod(job, 1, now, waiting_reason="ContainerCreating"))
     for obstacle in ({}, *OBSTACLES):
-        pods = (stuck[0], build_pending_pod(job, 1, now, **obstacle))
+        pods = (build_pod(job, 0, now), build_pending_pod(job, 1, now, **obstacle))
         yield Sight(run, ObservedRun(run, see_children(build_job(job, "train", 2, now), pods)), seconds=1000)
 
 

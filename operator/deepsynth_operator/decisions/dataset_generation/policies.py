@@ -1,8 +1,10 @@
 """The order of a DatasetGeneration's decisions, first match wins. `decide.py` asks these tables from top to bottom.
 
-a Job is live                  END_POLICIES      is it over, and with which outcome?
-it is over                     FAILURE_POLICIES  is there no further Job?
-the next one may start         START_POLICIES    what does it have to wait for?
+The tables, by where the resource stands:
+
+    a Job is live                 END_POLICIES      is it over, and with which outcome?
+    it is over                    FAILURE_POLICIES  is there no further Job?
+    the next one may start        START_POLICIES    what does it have to wait for?
 """
 
 from typing import Final

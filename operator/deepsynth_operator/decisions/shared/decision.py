@@ -1,7 +1,7 @@
 """The vocabulary of decisions: what a decision is made of, and the words for how things stand and how they ended."""
 
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, TrainingRunStatus
@@ -17,7 +17,6 @@ RESYNC_SECONDS: Final = 300.0
 MAX_CONDITION_MESSAGE: Final = 2048
 MAX_ENTRY_MESSAGE: Final = 1024
 """Characters of a message in status.attempts, status.jobs and status.lastFailure: several of them are kept."""
-END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 
 @dataclass(frozen=True, slots=True)

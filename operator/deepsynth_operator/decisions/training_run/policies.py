@@ -1,9 +1,12 @@
 """The order of a TrainingRun's decisions, first match wins. `decide.py` asks these tables from top to bottom.
 
-an attempt is live             END_POLICIES      is it over, and with which outcome?
-                                                     (an outcome that is known already stays: decide.conclude_attempt)
-it is over                     FAILURE_POLICIES  is there no further attempt?
-another one may start          START_POLICIES    what does it have to wait for?
+The tables, by where the resource stands:
+
+    an attempt is live            END_POLICIES      is it over, and with which outcome?
+    it is over                    FAILURE_POLICIES  is there no further attempt?
+    another one may start         START_POLICIES    what does it have to wait for?
+
+An outcome that is known already stays: see `conclude_attempt` in `decide.py`.
 """
 
 from typing import Final

@@ -9,7 +9,7 @@ So a disruption never counts as a failure, even if another pod crashed because o
 """
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Final
 
 from deepsynth_api.exit_codes import ExitCode
@@ -17,11 +17,13 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
-from deepsynth_operator.decisions.shared.decision import END_OF_TIME, MAX_ENTRY_MESSAGE, Cause
+from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE, Cause
 from deepsynth_operator.decisions.shared.pods import describe_exit, is_failure, name_exit
 
 _STRENGTH: Final[dict[AttemptOutcome | None, int]] = {"Disrupted": 0, "Hung": 1, "Failed": 2, None: 3}
 """0 is the strongest. Succeeded and Suspended are never found among pods."""
+
+_END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 _DISRUPTIONS: Final = {
     "EvictionByEvictionAPI": Reason.EVICTED,
@@ -79,7 +81,7 @@ def set_cause(attempt: Attempt, cause: Cause) -> Attempt:
 def _rank(outcome: AttemptOutcome | None, time: datetime | None) -> tuple[int, datetime]:
     """The smallest is the strongest. Only failures are ordered by time."""
     strength = _STRENGTH.get(outcome, -1)
-    return strength, (time or END_OF_TIME) if outcome == "Failed" else END_OF_TIME
+    return strength, (time or _END_OF_TIME) if outcome == "Failed" else _END_OF_TIME
 
 
 def _find_cause(pod: ObservedPod) -> Cause | None:
