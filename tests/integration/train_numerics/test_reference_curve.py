@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     import torch
 
+    from deepsynth_api.v1alpha1 import OptimizerSettings
     from deepsynth_train.models.page_model import Batch, PageModel, Sample
 
 STEPS = 20
@@ -46,7 +47,14 @@ class Curve:
         return losses < LOSS_TOLERANCE and norms < NORM_TOLERANCE
 
 
-def train_ours(model: PageModel, samples: list[Sample], accumulation: int, **optimizer_changes: Any) -> Curve:
+def train_ours(
+    model: PageModel,
+    samples: list[Sample],
+    accumulation: int,
+    *,
+    compute_rate: Callable[[OptimizerSettings, int, int], float] = compute_learning_rate,
+    **optimizer_changes: Any,
+) -> Curve:
     from deepsynth_train.optimization.step import Flags
 
     settings = build_settings(optimizer={**SETTINGS, **optimizer_changes})
@@ -57,7 +65,7 @@ def train_ours(model: PageModel, samples: list[Sample], accumulation: int, **opt
         start = number * MICRO_BATCH * accumulation
         pieces = [samples[start + n * MICRO_BATCH : start + (n + 1) * MICRO_BATCH] for n in range(accumulation)]
         batches = [model.family.collate(piece) for piece in pieces]
-        rate = compute_learning_rate(settings.optimizer, number, STEPS)
+        rate = compute_rate(settings.optimizer, number, STEPS)
         outcome = stepper.run(iter(batches), accumulation, rate, Flags())
         curve.losses.append(outcome.loss)
         curve.norms.append(outcome.grad_norm)
@@ -165,15 +173,8 @@ def right_curve() -> Curve:
     return train_ours(model, build_samples(model, STEPS * MICRO_BATCH * 4), 4)
 
 
-def shift_schedule(patch: pytest.MonkeyPatch) -> None:
-    patch.setitem(globals(), "compute_learning_rate", _one_step_late)
-
-
-def _one_step_late(settings: Any, number: int, total: int) -> float:
-    return compute_rate(settings, number + 1, total)
-
-
-compute_rate = compute_learning_rate
+def compute_next_rate(settings: OptimizerSettings, number: int, total: int) -> float:
+    return compute_learning_rate(settings, number + 1, total)
 
 
 def average_micro_means(patch: pytest.MonkeyPatch) -> None:
@@ -195,7 +196,7 @@ def decay_everything(patch: pytest.MonkeyPatch) -> None:
 @pytest.mark.parametrize(
     ("mutate", "changes"),
     [
-        (shift_schedule, {}),
+        (lambda _: None, {"compute_rate": compute_next_rate}),
         (average_micro_means, {}),
         (decay_everything, {}),
         (lambda _: None, {"max_grad_norm": "0"}),

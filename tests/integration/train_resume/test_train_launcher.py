@@ -17,7 +17,6 @@ import pytest
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.report import Report, parse_report
 from deepsynth_train.coordination.run_folder import RunFolder
-from deepsynth_train.launcher import watchdog
 from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.launch import Launch
 from integration.train_resume import light_worker
@@ -44,7 +43,7 @@ def kept_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 def launch(
     tmp_path: Path, mode: str, *, hang_timeout: float = 600, ring: Path | None = None, **changes: Any
 ) -> tuple[int, Report]:
-    """Exit code and final report. ring: where the workers of several nodes meet."""
+    """Exit code and final report. ring: where the workers of several nodes meet. Waits long for stacks."""
     workload = build_train_workload(tmp_path, **changes)
     document = tmp_path / "document.json"
     document.write_text(workload.to_json())
@@ -53,7 +52,7 @@ def launch(
     def command(folder: RunFolder) -> list[str]:
         return [*worker, str(folder.path), str(ring or folder.path / "ring")]
 
-    code = Launch(workload, command, build_limits(hang_timeout), culprit_wait=0.1).run()
+    code = Launch(workload, command, build_limits(hang_timeout), culprit_wait=0.1, stacks_wait=600).run()
     report = parse_report((tmp_path / "termination.json").read_text())
     assert report is not None
     return code, report
@@ -110,9 +109,8 @@ def test_a_node_whose_workers_only_lost_their_peers_exits_69(tmp_path: Path, mon
 
 
 def test_workers_that_hang_are_killed_with_their_stacks_and_the_culprit_is_named(
-    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(watchdog, "STACKS_WAIT", 600)
     code, report = launch(tmp_path, "hang-1", hang_timeout=10)
     assert code == ExitCode.HUNG
     assert report.failure is not None

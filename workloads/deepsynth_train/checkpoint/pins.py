@@ -5,7 +5,7 @@ die before its first report. So the revisions are also stored next to the checkp
 """
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,13 +19,16 @@ from deepsynth_train.checkpoint.layout import PINS_FILE
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
 
 
-def resolve_datasets(workload: TrainWorkload, checkpoints: Path) -> list[PinnedDataset]:
+def resolve_datasets(
+    workload: TrainWorkload, checkpoints: Path, *, open_at: Callable[..., DatasetFolder] = open_dataset
+) -> list[PinnedDataset]:
     """Each dataset with the commit or digest to read: the one `checkpoints` were trained on, else the present one.
 
+    open_at: called as open_dataset is, with a URI, a revision and `field`.
     Raises DataError when a folder no longer holds what was pinned, and the errors of opening a dataset.
     """
     pins = read_pins(checkpoints, workload.fingerprint)
-    return [_resolve(dataset, pins.get(dataset.name, dataset.revision)) for dataset in workload.datasets]
+    return [_resolve(dataset, pins.get(dataset.name, dataset.revision), open_at) for dataset in workload.datasets]
 
 
 def apply_pins(workload: TrainWorkload, pinned: Sequence[PinnedDataset]) -> TrainWorkload:
@@ -59,8 +62,8 @@ def write_pins(checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset])
     write_file_atomically(checkpoints / PINS_FILE, json.dumps(document, indent=1).encode())
 
 
-def _resolve(dataset: WorkloadDataset, revision: str | None) -> PinnedDataset:
-    folder = open_dataset(dataset.uri, revision, field=f"spec.datasets[{dataset.name}].uri")
+def _resolve(dataset: WorkloadDataset, revision: str | None, open_at: Callable[..., DatasetFolder]) -> PinnedDataset:
+    folder = open_at(dataset.uri, revision, field=f"spec.datasets[{dataset.name}].uri")
     return PinnedDataset(name=dataset.name, uri=dataset.uri, revision=folder.revision, rows=_count_documents(folder))
 
 

@@ -20,7 +20,7 @@ from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.reports import Reporter, say
 from deepsynth_train.launcher.root_cause import WorkerEnd, compute_exit_code, describe_cause, find_root_cause
 from deepsynth_train.launcher.topology import build_topology, set_worker_environment
-from deepsynth_train.launcher.watchdog import Watchdog
+from deepsynth_train.launcher.watchdog import STACKS_WAIT, Watchdog
 from deepsynth_train.launcher.workers import Workers
 
 CULPRIT_WAIT = 10.0
@@ -33,19 +33,25 @@ def build_worker_command(document: Path, folder: RunFolder) -> list[str]:
 
 
 class Launch:
-    """command: builds the command of a worker from the run folder. limits: seconds without a beat, by phase."""
+    """command: builds the command of a worker from the run folder. limits: seconds without a beat, by phase.
+
+    culprit_wait and stacks_wait: see the constants that are their defaults.
+    """
 
     def __init__(
         self,
         workload: TrainWorkload,
         command: Callable[[RunFolder], Sequence[str]],
         limits: Mapping[Phase, float] | None = None,
+        *,
         culprit_wait: float = CULPRIT_WAIT,
+        stacks_wait: float = STACKS_WAIT,
     ) -> None:
         self._folder = RunFolder(Path(tempfile.mkdtemp(prefix="deepsynth-train-")))
         self._command = command(self._folder)
         self._limits = limits or build_limits(workload.hang_timeout_seconds)
         self._culprit_wait = culprit_wait
+        self._stacks_wait = stacks_wait
         self._topology = build_topology(workload)
         self._node = os.environ.get(NODE_NAME_VARIABLE) or socket.gethostname()
         self._workers = Workers()
@@ -57,7 +63,7 @@ class Launch:
         set_worker_environment(self._topology)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        watchdog = Watchdog(self._folder, self._workers, self._limits)
+        watchdog = Watchdog(self._folder, self._workers, self._limits, stacks_wait=self._stacks_wait)
         try:
             self._serve()
             exit_code, failure = self._run_workers(watchdog)

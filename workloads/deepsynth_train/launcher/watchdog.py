@@ -22,11 +22,14 @@ STACKS_WAIT = 5.0
 class Watchdog:
     """A context manager that watches while the workers run. hang: set when their heartbeats stopped."""
 
-    def __init__(self, folder: RunFolder, workers: Workers, limits: Mapping[Phase, float]) -> None:
+    def __init__(
+        self, folder: RunFolder, workers: Workers, limits: Mapping[Phase, float], *, stacks_wait: float = STACKS_WAIT
+    ) -> None:
         self.hang: Hang | None = None
         self._folder = folder
         self._workers = workers
         self._limits = limits
+        self._stacks_wait = stacks_wait
         self._grace = float(os.environ.get(GRACE_PERIOD_VARIABLE, "inf")) - GRACE_RESERVE
         self._started = time.monotonic()
         self._over = threading.Event()
@@ -73,7 +76,7 @@ class Watchdog:
         """Stacks of the living workers, except those that have not opened their stacks file yet."""
         ready = [rank for rank in self._workers.living if self._folder.stacks(rank).exists()]
         self._workers.request_stacks(ready)
-        deadline = time.monotonic() + STACKS_WAIT
+        deadline = time.monotonic() + self._stacks_wait
         sizes: list[int] = []
         while time.monotonic() < deadline:
             time.sleep(0.05)

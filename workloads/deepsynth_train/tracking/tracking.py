@@ -18,10 +18,13 @@ CLOSE_SECONDS: Final = 30.0
 class TrackingThread(threading.Thread):
     """Writes values to one service, in order, until the service fails. field: such as spec.tracking[0]."""
 
-    def __init__(self, tracker: Tracker, field: str, note: Callable[[str], None]) -> None:
+    def __init__(
+        self, tracker: Tracker, field: str, note: Callable[[str], None], *, close_seconds: float = CLOSE_SECONDS
+    ) -> None:
         super().__init__(name=field, daemon=True)
         self._tracker = tracker
         self._note = note
+        self._close_seconds = close_seconds
         self._first_step = 0
         self._step = 0
         self._values: SimpleQueue[tuple[int, Mapping[str, float]] | None] = SimpleQueue()
@@ -36,9 +39,9 @@ class TrackingThread(threading.Thread):
 
     def finish(self) -> None:
         self._values.put(None)
-        self.join(CLOSE_SECONDS)
+        self.join(self._close_seconds)
         if self.is_alive():
-            self._report(f"it did not accept all values within {CLOSE_SECONDS:.0f} s")
+            self._report(f"it did not accept all values within {self._close_seconds:.0f} s")
 
     def run(self) -> None:
         try:
@@ -57,14 +60,22 @@ class TrackingThread(threading.Thread):
 class Tracking:
     """All services of one attempt. Other ranks than 0 have none."""
 
-    def __init__(self, workload: TrainWorkload, note: Callable[[str], None], *, is_first: bool) -> None:
-        """note: called, from another thread, when a service fails.
+    def __init__(
+        self,
+        workload: TrainWorkload,
+        note: Callable[[str], None],
+        *,
+        is_first: bool,
+        close_seconds: float = CLOSE_SECONDS,
+    ) -> None:
+        """note: called, from another thread, when a service fails. close_seconds: how long `finish` waits per service.
 
         Raises ConfigurationError for a service whose package is not in the image.
         """
         settings = {f"spec.tracking[{index}]": item for index, item in enumerate(workload.tracking)} if is_first else {}
         self._threads = [
-            TrackingThread(build_tracker(item, workload, field), field, note) for field, item in settings.items()
+            TrackingThread(build_tracker(item, workload, field), field, note, close_seconds=close_seconds)
+            for field, item in settings.items()
         ]
 
     def begin(self, first_step: int) -> None:
@@ -77,6 +88,6 @@ class Tracking:
             thread.put(step, values)
 
     def finish(self) -> None:
-        """Wait for queued values, at most 30 s per service."""
+        """Wait for queued values, at most `close_seconds` per service."""
         for thread in self._threads:
             thread.finish()

@@ -4,7 +4,7 @@ import logging
 import math
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 from deepsynth_api.report import Phase, TrainReport
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
@@ -28,10 +28,19 @@ class Heartbeat:
     Saves and tracking report from their own threads, so both files are written under one lock.
     """
 
-    def __init__(self, folder: RunFolder, attempt: int, rank: int, local_rank: int) -> None:
+    def __init__(
+        self,
+        folder: RunFolder,
+        attempt: int,
+        rank: int,
+        local_rank: int,
+        *,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self._folder = folder
         self._rank = rank
         self._local_rank = local_rank
+        self._clock = clock
         self._phase: Phase = "start"
         self._step = 0
         self._report = TrainReport(attempt=attempt)
@@ -52,7 +61,7 @@ class Heartbeat:
 
     def beat(self) -> None:
         with self._lock:
-            self._folder.write_beat(self._local_rank, Beat(self._rank, self._phase, self._step, time.monotonic()))
+            self._folder.write_beat(self._local_rank, Beat(self._rank, self._phase, self._step, self._clock()))
 
     def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
         self._update(datasets=list(pinned))
@@ -111,14 +120,14 @@ class Heartbeat:
         with self._lock:
             notes = [*self._folder_notes, *self._own_notes]
             self._report = self._report.model_copy(update={**fields, "notes": notes})
-            now = time.monotonic()
+            now = self._clock()
             if soon and now - self._reported < REPORT_PERIOD:
                 return
             self._reported = now
             replace_text(self._folder.report, self._report.model_dump_json(by_alias=True))
 
     def _log_step(self, report: StepReport) -> None:
-        now = time.monotonic()
+        now = self._clock()
         if now - self._logged < LOG_PERIOD and report.step < report.total_steps:
             return
         self._logged = now

@@ -1,30 +1,31 @@
 """Which revision of its datasets a run reads, from attempt to attempt."""
 
 import json
+from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, PeerLostError
-from deepsynth_train.checkpoint import pins
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.pins import apply_pins, read_pins, resolve_datasets, write_pins
 from support.page_dataset import build_documents, write_dataset, write_split
 from support.train_workloads import build_train_workload
 
 
-class MovingBranch:
-    """A repository whose branches are at `head`; commits are what they are."""
+@dataclass
+class Repository:
+    """Its branches are at `head`; commits are what they are. Has no files."""
 
-    head = "commit-1"
+    head: str = "commit-1"
 
-    def __init__(self, _uri: str, revision: str | None, *, field: str) -> None:
+    def open(self, _uri: str, revision: str | None, *, field: str) -> Any:
         assert field == "spec.datasets[d].uri"
-        self.revision = self.head if revision in {None, "main"} else revision
-
-    def list_files(self, _prefix: str) -> list[Any]:
-        return []
+        return SimpleNamespace(
+            revision=self.head if revision in {None, "main"} else revision, list_files=lambda _prefix: []
+        )
 
 
 @pytest.fixture
@@ -32,26 +33,22 @@ def workload(tmp_path: Path) -> Any:
     return build_train_workload(tmp_path, datasets=[{"name": "d", "uri": "hf://datasets/a/b", "revision": "main"}])
 
 
-def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(
-    workload: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pins, "open_dataset", MovingBranch)
+def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(workload: Any, tmp_path: Path) -> None:
+    repository = Repository()
     owner = Owner(workload.uid, workload.fingerprint, 1)
     claim_folder(tmp_path, owner)
-    write_pins(tmp_path, owner, resolve_datasets(workload, tmp_path))
-    monkeypatch.setattr(MovingBranch, "head", "commit-2")
-    pinned = resolve_datasets(workload, tmp_path)
+    write_pins(tmp_path, owner, resolve_datasets(workload, tmp_path, open_at=repository.open))
+    repository.head = "commit-2"
+    pinned = resolve_datasets(workload, tmp_path, open_at=repository.open)
     assert [pin.revision for pin in pinned] == ["commit-1"]
     assert [dataset.revision for dataset in apply_pins(workload, pinned).datasets] == ["commit-1"]
     other = workload.updated(fingerprint="another training")
-    assert [pin.revision for pin in resolve_datasets(other, tmp_path)] == ["commit-2"]
+    found = resolve_datasets(other, tmp_path, open_at=repository.open)
+    assert [pin.revision for pin in found] == ["commit-2"]
 
 
-def test_an_attempt_that_lost_the_folder_cannot_change_the_pins(
-    workload: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(pins, "open_dataset", MovingBranch)
-    found = resolve_datasets(workload, tmp_path)
+def test_an_attempt_that_lost_the_folder_cannot_change_the_pins(workload: Any, tmp_path: Path) -> None:
+    found = resolve_datasets(workload, tmp_path, open_at=Repository().open)
     claim_folder(tmp_path, Owner(workload.uid, workload.fingerprint, 2))
     with pytest.raises(PeerLostError, match="attempt 2"):
         write_pins(tmp_path, Owner(workload.uid, workload.fingerprint, 1), found)

@@ -10,15 +10,8 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_train.tracking import tracking as tracking_module
 from deepsynth_train.tracking.tracking import Tracking, TrackingThread
 from support.train_workloads import build_train_workload
-
-
-@pytest.fixture(autouse=True)
-def _wait_to_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tolerate slow machines."""
-    monkeypatch.setattr(tracking_module, "CLOSE_SECONDS", 3600)
 
 
 class FakeWandb(ModuleType):
@@ -86,9 +79,10 @@ class FakeMlflow(ModuleType):
 
 
 def open_tracking(folder: Path, *settings: Mapping[str, Any], is_first: bool = True) -> tuple[Tracking, list[str]]:
+    """The tracking and its notes. It waits long at the end, for slow machines."""
     notes: list[str] = []
     workload = build_train_workload(folder, tracking=list(settings))
-    return Tracking(workload, notes.append, is_first=is_first), notes
+    return Tracking(workload, notes.append, is_first=is_first, close_seconds=3600), notes
 
 
 def run_attempt(folder: Path, settings: Mapping[str, Any], first: int, last: int) -> None:
@@ -177,10 +171,9 @@ class Deaf:
     def finish(self) -> None: ...
 
 
-def test_a_service_that_never_answers_does_not_block_the_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tracking_module, "CLOSE_SECONDS", 0.01)
+def test_a_service_that_never_answers_does_not_block_the_end() -> None:
     deaf, notes = Deaf(), list[str]()
-    thread = TrackingThread(deaf, "spec.tracking[0]", notes.append)
+    thread = TrackingThread(deaf, "spec.tracking[0]", notes.append, close_seconds=0.01)
     thread.begin(0)
     thread.put(1, {"loss": 1.0})
     thread.finish()

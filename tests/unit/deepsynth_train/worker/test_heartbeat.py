@@ -2,6 +2,7 @@ import logging
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from datetime import UTC, datetime
+from itertools import count
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,6 @@ from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDatase
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport
 from deepsynth_train.coordination.run_folder import RunFolder
-from deepsynth_train.worker import heartbeat as heartbeat_module
 from deepsynth_train.worker.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -73,9 +73,8 @@ def test_only_the_first_worker_of_a_node_keeps_the_report(folder: RunFolder) -> 
     assert not folder.report.exists()
 
 
-def test_the_report_holds_what_the_loop_reported(folder: RunFolder, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 0)
-    heartbeat = Heartbeat(folder, attempt=4, rank=0, local_rank=0)
+def test_the_report_holds_what_the_loop_reported(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=4, rank=0, local_rank=0, clock=count().__next__)
     heartbeat.datasets([PinnedDataset(name="pages", uri="hf://datasets/a/b", revision="c0ffee")])
     heartbeat.download(7, 9)
     heartbeat.start(StartReport(10, 100, 145, resumed_from_step=2, dropped=[DroppedSamples("LabelTooLong", 3)]))
@@ -100,11 +99,8 @@ def test_notes_of_other_threads_and_beats_do_not_conflict(folder: RunFolder) -> 
     assert sorted(read_report(folder).notes) == sorted(f"note {number}" for number in range(100))
 
 
-def test_steps_in_quick_succession_are_reported_once_except_the_last_one(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(heartbeat_module, "REPORT_PERIOD", 3600)
-    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+def test_steps_in_quick_succession_are_reported_once_except_the_last_one(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0, clock=lambda: 3.0)
     for step in range(1, 10):
         heartbeat.step(replace(STEP, step=step))
     assert read_report(folder).step < 9
@@ -157,10 +153,9 @@ def test_only_rank_0_logs_steps_and_notes(folder: RunFolder, caplog: pytest.LogC
 
 
 def test_the_first_step_is_logged_on_a_machine_that_has_just_started(
-    folder: RunFolder, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    folder: RunFolder, caplog: pytest.LogCaptureFixture
 ) -> None:
     """Its monotonic clock is near 0."""
     caplog.set_level(logging.INFO, logger="deepsynth_train")
-    monkeypatch.setattr("time.monotonic", lambda: 3.0)
-    Heartbeat(folder, attempt=1, rank=0, local_rank=0).step(STEP)
+    Heartbeat(folder, attempt=1, rank=0, local_rank=0, clock=lambda: 3.0).step(STEP)
     assert caplog.messages == ["step 3/10: loss 1.25, 8 samples/s, 7 s to go"]
