@@ -23,9 +23,9 @@ from deepsynth_operator.kubernetes.report_reader import PollResult
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
-from support.builders import a_training_run
 from support.golden_files import FOLDER
 from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, RenderError, merge, render
+from support.resources.builders import a_training_run
 
 MONITORING = CHART.parents[1] / "docs" / "monitoring.md"
 SCRAPED = {"job", "namespace"}

@@ -10,8 +10,8 @@ from kubernetes.client.exceptions import ApiException
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_cluster.clusters.bare import BareCluster
 from e2e.support.api import Api, Manifest
-from support.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
-from support.older_resources import OLDER_RESOURCES
+from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
+from support.resources.older_resources import OLDER_RESOURCES
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 NEW = [bad for bad in BAD_SPECS if not bad.has_started]

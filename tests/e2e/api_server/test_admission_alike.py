@@ -17,7 +17,7 @@ from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_cluster.clusters.clients import Clients
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.manifest_file import parse_manifests
-from support.bad_specs import VALID, Kind
+from support.resources.bad_specs import VALID, Kind
 
 VALUES: tuple[Any, ...] = (
     0,

@@ -7,9 +7,9 @@ from typing import Any
 import pytest
 
 from deepsynth_cluster.clusters.clients import Clients
-from support.argocd import SCRIPT
-from support.bad_specs import VALID
-from support.kstatus import judge
+from support.gitops.argocd import SCRIPT
+from support.gitops.kstatus import judge
+from support.resources.bad_specs import VALID
 
 RUN = {**VALID["TrainingRun"], "metadata": {"name": "read-xsum"}}
 NAME = "trainingrun/read-xsum"

@@ -15,7 +15,7 @@ from deepsynth_cluster.clusters.interface import Cluster
 from deepsynth_cluster.images.archives import write_archive
 from deepsynth_cluster.programs.build import program
 from e2e.support.job_event_recorder import JobEventRecorder
-from support.job_recordings import CASES, Recording
+from support.cluster.job_recordings import CASES, Recording
 
 IMAGE = "localhost/deepsynth-probe:job-events"
 LOSES_NODE = "node_lost"

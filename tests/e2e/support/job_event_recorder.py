@@ -21,7 +21,7 @@ from deepsynth_operator.core.observed import ObservedPod, find_true_condition
 from deepsynth_simulator.pod_fields import get_index, is_deleting
 from deepsynth_simulator.pod_runner import ContainerExit
 from e2e.support.api import Api, Manifest, wait_until
-from support.job_recordings import PodNames, Recording, Step
+from support.cluster.job_recordings import PodNames, Recording, Step
 
 JOB_TRACKING: Final = "batch.kubernetes.io/job-tracking"
 STEP_SECONDS: Final = 90

@@ -6,7 +6,7 @@ from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.cluster import CompanionKind, EventType
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.object_store import ObjectKey
-from support.cluster_faults import QueueingCluster
+from support.cluster.cluster_faults import QueueingCluster
 
 
 class Crash(Exception):  # noqa: N818 - not an error of the code under test

@@ -10,9 +10,9 @@ from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.object_store import ObjectKey
 from integration.control.crashing_cluster import Crash, CrashingCluster
-from support.builders import a_dataset_generation, a_training_run
-from support.cluster_faults import LaggingView
-from support.controller import Controller
+from support.cluster.cluster_faults import LaggingView
+from support.control.controller import Controller
+from support.resources.builders import a_dataset_generation, a_training_run
 
 NAME = "read-xsum"
 

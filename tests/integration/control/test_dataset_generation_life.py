@@ -11,8 +11,7 @@ from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderRepor
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlannedSplit
 from deepsynth_simulator.object_store import key_of
 from deepsynth_simulator.pod_runner import ContainerExit
-from support.builders import a_dataset_generation
-from support.cluster_faults import (
+from support.cluster.cluster_faults import (
     QueueingCluster,
     disrupt,
     find_pod,
@@ -21,7 +20,8 @@ from support.cluster_faults import (
     set_suspended,
     taint_node,
 )
-from support.controller import Controller
+from support.control.controller import Controller
+from support.resources.builders import a_dataset_generation
 
 SHARDS = 3
 

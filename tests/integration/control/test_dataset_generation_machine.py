@@ -14,9 +14,17 @@ from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
 from integration.control.drawn_lives import check_is_drawn
-from support.builders import a_dataset_generation
-from support.cluster_faults import LaggingView, disrupt, find_pods, lose_node, restore_node, set_suspended, taint_node
-from support.controller import Controller
+from support.cluster.cluster_faults import (
+    LaggingView,
+    disrupt,
+    find_pods,
+    lose_node,
+    restore_node,
+    set_suspended,
+    taint_node,
+)
+from support.control.controller import Controller
+from support.resources.builders import a_dataset_generation
 
 NAME = "xsum"
 NODES = ("node-a", "node-b")

@@ -10,8 +10,8 @@ from deepsynth_api.kinds import KINDS
 from deepsynth_api.report import PublishReport, RenderReport, Report, TrainReport
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.manifest_file import parse_manifests
-from support.controller import Controller
-from support.older_resources import OLDER_RESOURCES, RECORDINGS, load_recording
+from support.control.controller import Controller
+from support.resources.older_resources import OLDER_RESOURCES, RECORDINGS, load_recording
 
 ALL = sorted(path.stem for path in RECORDINGS.glob("*.yaml"))
 FINISHED = [name for name in ALL if not name.endswith("_running")]

@@ -13,9 +13,9 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_operator.core.errors import Refused
 from deepsynth_simulator.object_store import ObjectKey
 from deepsynth_simulator.pod_runner import ContainerExit
-from support.builders import a_dataset_generation, a_training_run
-from support.cluster_faults import QueueingCluster, disrupt, set_suspended
-from support.controller import Controller
+from support.cluster.cluster_faults import QueueingCluster, disrupt, set_suspended
+from support.control.controller import Controller
+from support.resources.builders import a_dataset_generation, a_training_run
 
 NAME = "read-xsum"
 GPUS = {"limits": {"nvidia.com/gpu": 4}}

@@ -18,8 +18,7 @@ from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.control.crashing_cluster import Crash, CrashingCluster
 from integration.control.drawn_lives import check_is_drawn
-from support.builders import a_training_run
-from support.cluster_faults import (
+from support.cluster.cluster_faults import (
     EVICTED,
     LaggingView,
     disrupt,
@@ -29,7 +28,8 @@ from support.cluster_faults import (
     set_suspended,
     taint_node,
 )
-from support.controller import Controller
+from support.control.controller import Controller
+from support.resources.builders import a_training_run
 
 NAME = "read-xsum"
 NODES = ("node-a", "node-b")

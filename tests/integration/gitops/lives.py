@@ -11,9 +11,9 @@ from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report, TrainReport
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_simulator.object_store import WatchEvent
-from support.builders import a_dataset_generation, a_training_run
-from support.cluster_faults import QueueingCluster, disrupt, set_suspended
-from support.controller import Controller
+from support.cluster.cluster_faults import QueueingCluster, disrupt, set_suspended
+from support.control.controller import Controller
+from support.resources.builders import a_dataset_generation, a_training_run
 
 RUN: Final = "read-xsum"
 GENERATION: Final = "xsum"

@@ -5,7 +5,7 @@ from itertools import groupby
 import pytest
 
 from integration.gitops.lives import LIVES, watch_life
-from support.argocd import Health, judge
+from support.gitops.argocd import Health, judge
 
 LAST = {
     "a run completes": "Healthy",

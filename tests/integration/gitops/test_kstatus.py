@@ -8,7 +8,7 @@ import pytest
 
 from deepsynth_api.conditions import ConditionType
 from integration.gitops.lives import LIVES, Sight, watch_life
-from support.kstatus import Verdict, judge
+from support.gitops.kstatus import Verdict, judge
 
 SETTLING = (["InProgress", "Current"], ["InProgress", "Current", "Failed"], ["InProgress", "Failed"], ["Current"])
 OF_BOTH_KINDS = set(ConditionType) - {ConditionType.DATASET_READY}

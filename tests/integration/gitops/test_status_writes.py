@@ -8,9 +8,9 @@ A generation costs at most 7 + T/15. A disruption, a failure or a suspension cos
 from typing import Any
 
 from integration.gitops.lives import GENERATION, RUN, Sight, end, plan, publish, report_shard, report_step, watch
-from support.builders import a_dataset_generation, a_training_run
-from support.cluster_faults import disrupt
-from support.controller import SETTINGS, Controller
+from support.cluster.cluster_faults import disrupt
+from support.control.controller import SETTINGS, Controller
+from support.resources.builders import a_dataset_generation, a_training_run
 
 HOUR = 3600
 START_AND_END = 4

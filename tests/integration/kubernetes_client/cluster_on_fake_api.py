@@ -10,7 +10,7 @@ from deepsynth_operator.kubernetes.event_recorder import EventRecorder
 from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
 from deepsynth_operator.kubernetes.report_reader import ReportReader
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
-from support.fake_api_server import Client, FakeApiServer, serve_api
+from support.cluster.fake_api_server import Client, FakeApiServer, serve_api
 
 
 @dataclass

@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from deepsynth_operator.kubernetes.api_paths import RESOURCES
-from support.fake_api_server import FakeApiServer, Manifest, serve
+from support.cluster.fake_api_server import FakeApiServer, Manifest, serve
 
 _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
 _OTHER_RESOURCES: Final = (("", "v1", "namespaces"), ("apiextensions.k8s.io", "v1", "customresourcedefinitions"))

@@ -16,7 +16,7 @@ from deepsynth_operator.kubernetes.api_server import (
     ApiServer,
     ContentType,
 )
-from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
+from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 NODE = {"apiVersion": "v1", "kind": "Node", "metadata": {"name": "n1"}}
 

@@ -4,8 +4,8 @@ import asyncio
 from collections.abc import Awaitable, Callable
 
 from deepsynth_operator.kubernetes.event_recorder import BURST, REFILL_SECONDS, REPEAT_SECONDS, EventRecorder
-from support.builders import a_training_run
-from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
+from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
+from support.resources.builders import a_training_run
 
 RUN = a_training_run().build()
 

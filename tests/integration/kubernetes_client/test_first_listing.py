@@ -7,7 +7,7 @@ from typing import Any
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
 from deepsynth_operator.kubernetes.first_listing import LATER_RETRY_SECONDS, RETRY_SECONDS, FirstListing
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
-from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
+from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 
 class Listed:

@@ -20,8 +20,8 @@ from deepsynth_operator.core.errors import (
 )
 from deepsynth_operator.kubernetes.kubernetes_cluster import NODE_SECONDS
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
-from support.builders import UID, a_dataset_generation, a_training_run
-from support.fake_api_server import Fault
+from support.cluster.fake_api_server import Fault
+from support.resources.builders import UID, a_dataset_generation, a_training_run
 
 RUN = a_training_run().to_manifest()
 

@@ -13,8 +13,8 @@ import pytest
 
 from deepsynth_operator.__main__ import main
 from integration.kubernetes_client.fake_watches import WatchedApiServer, serve_in_a_thread
-from support.builders import a_training_run
 from support.free_port import find_free_port
+from support.resources.builders import a_training_run
 
 
 def write_kubeconfig(path: Path, server: WatchedApiServer) -> None:

@@ -15,8 +15,8 @@ from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
 from deepsynth_operator.process.startup import Operator
 from integration.kubernetes_client.fake_watches import WatchedApiServer, serve_in_a_thread
-from support.builders import a_training_run
-from support.fake_api_server import Fault
+from support.cluster.fake_api_server import Fault
+from support.resources.builders import a_training_run
 
 WATCHES = 4
 

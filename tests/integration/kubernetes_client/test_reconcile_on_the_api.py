@@ -12,8 +12,8 @@ from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api_paths import RESOURCES
 from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, RULES
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
-from support.builders import a_dataset_generation, a_training_run
-from support.fake_api_server import Fault, Seen
+from support.cluster.fake_api_server import Fault, Seen
+from support.resources.builders import a_dataset_generation, a_training_run
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 _VERBS: Final = {"GET": "get", "POST": "create", "PUT": "update", "PATCH": "patch", "DELETE": "delete"}

@@ -21,8 +21,8 @@ from deepsynth_operator.kubernetes.report_reader import (
     ReportReader,
     build_report_url,
 )
-from support import virtual_time
-from support.fake_api_server import Client, Fault, serve_api
+from support.clocks import virtual_time
+from support.cluster.fake_api_server import Client, Fault, serve_api
 
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 REPORT = {"step": "train", "time": "2026-01-02T03:04:05Z", "train": {"attempt": 1, "step": 7}}

@@ -10,7 +10,7 @@ from deepsynth_operator.kubernetes.api_server import ApiServer
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
 from deepsynth_operator.process.health import SILENT_SECONDS
-from support.fake_api_server import Client, FakeApiServer, Fault, serve_api
+from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 
 class Audited:

@@ -9,7 +9,7 @@ import pytest
 import yaml
 
 from deepsynth_local.__main__ import main
-from support.hub_server.server import HubServer
+from support.store.hub_server.server import HubServer
 
 RESOURCES = """\
 apiVersion: deepsynth.io/v1alpha1

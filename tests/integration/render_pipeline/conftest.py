@@ -6,7 +6,7 @@ import pytest
 from huggingface_hub import constants
 
 from integration.render_pipeline.render_steps import Steps
-from support.hub_server.server import HubServer
+from support.store.hub_server.server import HubServer
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from deepsynth_render.__main__ import main
 from deepsynth_render.documents.plan_rows import PlanRowWriter
 from deepsynth_render.render.shard_writer import ShardWriter
 from integration.render_pipeline.render_steps import Steps, build_rows, write_jsonl, write_parquet
-from support.hub_server.server import HubServer
+from support.store.hub_server.server import HubServer
 
 Build = Callable[..., Steps]
 

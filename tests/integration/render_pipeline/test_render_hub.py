@@ -14,8 +14,8 @@ import pytest
 
 from integration.render_pipeline.render_steps import Steps, build_rows
 from support.free_port import find_free_port
-from support.hub_server.repository import Blob
-from support.hub_server.server import HubServer
+from support.store.hub_server.repository import Blob
+from support.store.hub_server.server import HubServer
 
 Build = Callable[..., Steps]
 

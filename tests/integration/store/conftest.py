@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from huggingface_hub import constants
 
-from support.hub_server.server import HubServer
+from support.store.hub_server.server import HubServer
 
 
 @pytest.fixture

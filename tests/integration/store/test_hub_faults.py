@@ -8,9 +8,9 @@ from huggingface_hub import get_session
 
 from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_store import Waiting, open_dataset, open_target
-from support.generations import Generation, build_generation
-from support.hub_server.faults import FaultKind
-from support.hub_server.server import HubServer
+from support.store.generations import Generation, build_generation
+from support.store.hub_server.faults import FaultKind
+from support.store.hub_server.server import HubServer
 
 REPO = "someone/pages"
 URI = f"hf://datasets/{REPO}"

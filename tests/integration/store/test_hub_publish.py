@@ -4,9 +4,9 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store import MANIFEST, open_dataset, open_target, publish_folder
-from support.generations import build_generation
-from support.hub_server.repository import Blob
-from support.hub_server.server import HubServer
+from support.store.generations import build_generation
+from support.store.hub_server.repository import Blob
+from support.store.hub_server.server import HubServer
 
 REPO = "someone/pages"
 URI = f"hf://datasets/{REPO}"

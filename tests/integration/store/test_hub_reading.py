@@ -7,10 +7,10 @@ from huggingface_hub import constants
 
 from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
 from deepsynth_store import open_dataset, open_target
-from support.generations import build_generation, build_parquet
-from support.hub_server.faults import FaultKind
-from support.hub_server.repository import Blob
-from support.hub_server.server import HubServer
+from support.store.generations import build_generation, build_parquet
+from support.store.hub_server.faults import FaultKind
+from support.store.hub_server.repository import Blob
+from support.store.hub_server.server import HubServer
 
 REPO = "someone/texts"
 URI = f"hf://datasets/{REPO}"

@@ -7,8 +7,8 @@ import sys
 from pathlib import Path
 
 from deepsynth_store import open_target
-from support.generations import build_generation
-from support.hub_server.server import HubServer
+from support.store.generations import build_generation
+from support.store.hub_server.server import HubServer
 
 LOAD = """
 import json, sys

@@ -9,7 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from deepsynth_api.workload import TrainWorkload
-from support.tiny_training import Recorder, build_model, build_samples, build_settings, build_stepper
+from support.training.tiny_training import Recorder, build_model, build_samples, build_settings, build_stepper
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integration.train_numerics import rank_training
-from support.page_dataset import build_documents, write_dataset
-from support.rank_processes import CONTEXT, run_ranks
-from support.tiny_training import MODULES, read_weights
-from support.train_workloads import OCR2, VIT, build_train_workload
+from support.training.page_dataset import build_documents, write_dataset
+from support.training.rank_processes import CONTEXT, run_ranks
+from support.training.tiny_training import MODULES, read_weights
+from support.training.train_workloads import OCR2, VIT, build_train_workload
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from support.page_dataset import draw_page
-from support.tiny_training import build_model, build_settings, build_stepper
+from support.training.page_dataset import draw_page
+from support.training.tiny_training import build_model, build_settings, build_stepper
 
 if TYPE_CHECKING:
     from deepsynth_train.models.page_model import Batch, PageModel, Sample

@@ -11,8 +11,8 @@ from PIL import Image
 from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError
-from support.page_dataset import encode
-from support.tiny_training import OCR2, VIT, build_model, build_samples, build_settings
+from support.training.page_dataset import encode
+from support.training.tiny_training import OCR2, VIT, build_model, build_samples, build_settings
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from integration.train_numerics import rank_training
-from support.rank_processes import CONTEXT, run_ranks
-from support.tiny_training import MODULES, OCR2, VIT
+from support.training.rank_processes import CONTEXT, run_ranks
+from support.training.tiny_training import MODULES, OCR2, VIT
 
 if TYPE_CHECKING:
     from pathlib import Path

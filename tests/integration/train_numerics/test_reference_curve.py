@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deepsynth_train.optimization.schedule import compute_learning_rate
-from support.tiny_training import OCR2, VIT, build_model, build_samples, build_settings, build_stepper
+from support.training.tiny_training import OCR2, VIT, build_model, build_samples, build_settings, build_stepper
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from support.page_dataset import build_document, build_documents, write_dataset, write_split
-from support.tiny_training import OCR2, VIT, Recorder, read_weights
+from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
+from support.training.tiny_training import OCR2, VIT, Recorder, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
-from support.tiny_training import Recorder, read_weights
-from support.train_workloads import build_train_workload
+from support.training.tiny_training import Recorder, read_weights
+from support.training.train_workloads import build_train_workload
 
 OLDER = Path(__file__).parents[2] / "fixtures/older_checkpoint"
 

@@ -7,7 +7,7 @@ import pytest
 
 from deepsynth_train.checkpoint.layout import list_steps
 from integration.train_resume.toy_training import Plan, read_weights, train, train_sharded
-from support.rank_processes import run_ranks
+from support.training.rank_processes import run_ranks
 
 LOST_PEERS = 1
 """What Python exits with after the error of a collective whose peer is gone."""

@@ -16,8 +16,8 @@ from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.report import Report, parse_report
 from deepsynth_train.checkpoint.layout import list_steps
 from support.free_port import find_free_port
-from support.page_dataset import build_documents, write_dataset
-from support.train_workloads import build_train_workload
+from support.training.page_dataset import build_documents, write_dataset
+from support.training.train_workloads import build_train_workload
 
 STEPS = 400
 

@@ -21,7 +21,7 @@ from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.launch import Launch
 from integration.train_resume import light_worker
 from support.free_port import find_free_port
-from support.train_workloads import build_train_workload
+from support.training.train_workloads import build_train_workload
 
 
 @pytest.fixture(autouse=True)

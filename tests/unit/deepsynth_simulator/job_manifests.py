@@ -7,8 +7,8 @@ from deepsynth_api.labels import owner_selector
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, find_true_condition
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.pod_fields import get_index
-from support.manual_clock import ManualClock
-from support.scripted_runner import ScriptedRunner
+from support.clocks.manual_clock import ManualClock
+from support.cluster.scripted_runner import ScriptedRunner
 
 ON_DISRUPTION = {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 ON_PERMANENT = {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [64, 65, 70]}}

@@ -6,13 +6,13 @@ import pytest
 
 from deepsynth_operator.core.observed import ObservedPod
 from deepsynth_simulator.memory_cluster import MemoryCluster
-from support.builders import a_training_run
-from support.cluster_faults import (
+from support.clocks.manual_clock import ManualClock
+from support.cluster.cluster_faults import (
     LaggingView,
     delete_pod,
 )
-from support.manual_clock import ManualClock
-from support.scripted_runner import ScriptedRunner
+from support.cluster.scripted_runner import ScriptedRunner
+from support.resources.builders import a_training_run
 from unit.deepsynth_simulator.job_manifests import Fixture, a_training_job, own
 
 

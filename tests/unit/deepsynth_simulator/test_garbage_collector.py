@@ -6,10 +6,10 @@ import pytest
 
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.pod_runner import ContainerExit
-from support.builders import a_training_run
-from support.cluster_faults import (
+from support.cluster.cluster_faults import (
     find_pods,
 )
+from support.resources.builders import a_training_run
 from unit.deepsynth_simulator.job_manifests import Fixture, a_training_job, own
 
 

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from deepsynth_operator.core.completion_indexes import parse_indexes
 from deepsynth_operator.core.observed import find_true_condition
 from deepsynth_simulator.pod_fields import get_index
-from support.cluster_faults import delete_pod, disrupt, find_pods, set_suspended
+from support.cluster.cluster_faults import delete_pod, disrupt, find_pods, set_suspended
 from unit.deepsynth_simulator.job_manifests import Fixture, a_render_job, a_training_job
 
 PODS = 3

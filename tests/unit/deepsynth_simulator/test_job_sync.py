@@ -6,7 +6,7 @@ from deepsynth_operator.core.observed import find_true_condition
 from deepsynth_simulator.object_store import ObjectKey
 from deepsynth_simulator.pod_fields import FAILURE_COUNT_ANNOTATION, IGNORED_COUNT_ANNOTATION, TRACKING_FINALIZER
 from deepsynth_simulator.pod_runner import ContainerExit
-from support.cluster_faults import (
+from support.cluster.cluster_faults import (
     delete_pod,
     disrupt,
     find_pods,
@@ -17,7 +17,7 @@ from support.cluster_faults import (
     stop_scheduling,
     taint_node,
 )
-from support.scripted_runner import ScriptedRunner
+from support.cluster.scripted_runner import ScriptedRunner
 from unit.deepsynth_simulator.job_manifests import Fixture, a_render_job, a_training_job, build_job
 
 

@@ -6,14 +6,14 @@ import pytest
 
 from deepsynth_operator.core.observed import ObservedPod
 from deepsynth_simulator.pod_runner import ContainerExit
-from support.cluster_faults import (
+from support.cluster.cluster_faults import (
     delete_pod,
     find_pod,
     find_pods,
     resume_scheduling,
     stop_scheduling,
 )
-from support.scripted_runner import ScriptedRunner
+from support.cluster.scripted_runner import ScriptedRunner
 from unit.deepsynth_simulator.job_manifests import Fixture, a_config_map, a_training_job
 
 

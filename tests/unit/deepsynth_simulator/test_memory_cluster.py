@@ -10,15 +10,15 @@ from deepsynth_api.report import Report
 from deepsynth_operator.core.errors import Conflict, ForeignChild
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import AlreadyExists
-from support.builders import a_dataset_generation, a_training_run
-from support.cluster_faults import (
+from support.clocks.manual_clock import ManualClock
+from support.cluster.cluster_faults import (
     QueueingCluster,
     find_pod,
     lose_node,
     set_suspended,
 )
-from support.manual_clock import ManualClock
-from support.scripted_runner import ScriptedRunner
+from support.cluster.scripted_runner import ScriptedRunner
+from support.resources.builders import a_dataset_generation, a_training_run
 from unit.deepsynth_simulator.job_manifests import Fixture, a_config_map, a_training_job
 
 if TYPE_CHECKING:

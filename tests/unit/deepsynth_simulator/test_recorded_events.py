@@ -15,9 +15,9 @@ import yaml
 from deepsynth_operator.core.observed import ObservedPod, find_true_condition
 from deepsynth_simulator.object_store import WatchEvent
 from deepsynth_simulator.pod_fields import get_index, is_deleting
-from support.cluster_faults import delete_pod, disrupt, lose_node, set_suspended, taint_node
-from support.job_recordings import CASES, PodKey, PodNames, Recording, State, Step, drop_repetitions
-from support.scripted_runner import ScriptedRunner
+from support.cluster.cluster_faults import delete_pod, disrupt, lose_node, set_suspended, taint_node
+from support.cluster.job_recordings import CASES, PodKey, PodNames, Recording, State, Step, drop_repetitions
+from support.cluster.scripted_runner import ScriptedRunner
 from unit.deepsynth_simulator.job_manifests import Fixture, build_job
 
 GOLDEN = Path(__file__).parents[2] / "golden"

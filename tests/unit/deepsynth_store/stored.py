@@ -1,7 +1,7 @@
 """Three generations, and how the tests of the store publish and read them."""
 
 from deepsynth_store import open_dataset, open_target
-from support.generations import Generation, build_generation
+from support.store.generations import Generation, build_generation
 
 ONE, TWO, THREE = (build_generation(name, shards) for name, shards in [("one", 2), ("two", 3), ("three", 1)])
 

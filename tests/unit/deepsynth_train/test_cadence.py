@@ -3,7 +3,7 @@ import pytest
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import CheckpointSettings
 from deepsynth_train.cadence import Cadence, compute_total_steps
-from support.train_workloads import build_settings
+from support.training.train_workloads import build_settings
 
 
 def build_cadence(evaluate_every: int | None = None, **checkpoint: int) -> Cadence:

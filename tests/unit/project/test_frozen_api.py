@@ -71,7 +71,7 @@ def collect_operator_metrics() -> str:
     from deepsynth_operator.core.resource_key import ResourceKey
     from deepsynth_operator.kubernetes.resource_cache import ResourceCache
     from deepsynth_operator.process.metrics import Metrics
-    from support.builders import a_training_run
+    from support.resources.builders import a_training_run
 
     async def process(_: ResourceKey) -> None: ...
 

@@ -8,7 +8,7 @@ import pytest
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.manifest_file import parse_manifests
-from support.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
+from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
 
 
 @pytest.mark.parametrize("bad", BAD_SPECS, ids=lambda bad: bad.sentence)

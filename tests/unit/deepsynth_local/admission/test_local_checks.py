@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_local.admission.local_checks import check_disk, check_gpus
-from support.builders import a_training_run
+from support.resources.builders import a_training_run
 
 
 def test_too_little_free_disk_is_an_error_with_the_remedy(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ from deepsynth_operator.controller.controller import RECONCILE_SECONDS, Controll
 from deepsynth_operator.core.errors import ClusterError, Conflict, ControllerError, NotPermitted, Refused
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
-from support.virtual_time import run
+from support.clocks.virtual_time import run
 
 KEY = ResourceKey("TrainingRun", "default", "read-xsum")
 

@@ -7,8 +7,8 @@ from typing import Any
 from deepsynth_operator.controller.gather import gather_children
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.decisions.shared.pods import STUCK
-from support.builders import a_training_run
-from support.seen import a_report
+from support.control.seen import a_report
+from support.resources.builders import a_training_run
 
 DELETION = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 """When the grace period of the terminating pods ends."""

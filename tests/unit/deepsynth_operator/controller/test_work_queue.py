@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from deepsynth_operator.controller.work_queue import FIRST_DELAY_SECONDS, MAX_DELAY_SECONDS, WorkQueue
 from deepsynth_operator.core.errors import ClusterError
-from support.virtual_time import run
+from support.clocks.virtual_time import run
 
 Process = Callable[[str], Awaitable[float | None]]
 

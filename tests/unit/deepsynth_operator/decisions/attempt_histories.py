@@ -4,8 +4,8 @@ from typing import Any
 
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.decisions.training_run.attempts import end_attempt, replace_last
-from support.builders import a_training_run
-from support.manual_clock import START
+from support.clocks.manual_clock import START
+from support.resources.builders import a_training_run
 
 NO_PLACE: dict[str, Any] = {"node": None, "scheduled": None, "unschedulable": "0/2 nodes: Insufficient nvidia.com/gpu"}
 

@@ -15,8 +15,18 @@ from deepsynth_operator.decisions.dataset_generation.progress import compute_ren
 from deepsynth_operator.decisions.shared.decision import CreateJob, DeleteJob
 from deepsynth_operator.decisions.shared.numbers import estimate_end
 from deepsynth_operator.decisions.training_run.progress import MAX_KEPT_METRICS
-from support.manual_clock import START
-from support.seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
+from support.clocks.manual_clock import START
+from support.control.seen import (
+    FAILED_JOB,
+    RUNNING_JOB,
+    a_live_run,
+    a_pod,
+    a_report,
+    an_ended_pod,
+    decide,
+    follow,
+    get_attempt,
+)
 
 
 def test_an_absurd_estimate_of_a_pod_is_ignored() -> None:

@@ -9,9 +9,9 @@ from deepsynth_operator.core.observed import Children, ObservedGeneration, Obser
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
 from deepsynth_operator.decisions.shared.decision import Decision, Event
 from deepsynth_operator.decisions.training_run.attempts import replace_last
-from support.builders import a_dataset_generation
-from support.manual_clock import START
-from support.seen import SETTINGS, a_live_run, a_pod
+from support.clocks.manual_clock import START
+from support.control.seen import SETTINGS, a_live_run, a_pod
+from support.resources.builders import a_dataset_generation
 
 SECRET = {"waiting_reason": "CreateContainerConfigError", "waiting_message": 'secret "hugging-face" not found'}
 

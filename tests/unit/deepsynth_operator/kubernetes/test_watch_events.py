@@ -11,8 +11,8 @@ from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes import handlers
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watch_events import POD_SECONDS, WatchEvents
-from support import virtual_time
-from support.builders import a_dataset_generation, a_training_run
+from support.clocks import virtual_time
+from support.resources.builders import a_dataset_generation, a_training_run
 
 RUN, GENERATION = (
     ResourceKey("TrainingRun", "default", "read-xsum"),

@@ -9,8 +9,8 @@ from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.render_job import build_render_children
 from deepsynth_operator.manifests.train_job import build_train_children
-from support.builders import ResourceBuilder, a_dataset_generation, a_training_run
 from support.golden_files import assert_golden
+from support.resources.builders import ResourceBuilder, a_dataset_generation, a_training_run
 
 RenderStep = Literal["plan", "render", "publish"]
 DECIDED = "2026-01-02T03:04:05Z"

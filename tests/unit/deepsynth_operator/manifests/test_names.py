@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsynth_operator.manifests.names import build_base_name, build_job_name, build_volume_name
-from support.builders import a_dataset_generation, a_training_run
+from support.resources.builders import a_dataset_generation, a_training_run
 
 HOSTNAME = re.compile(r"[a-z]([a-z0-9-]*[a-z0-9])?")
 LABEL = st.from_regex(r"[a-z0-9]([-a-z0-9]{0,60}[a-z0-9])?", fullmatch=True)

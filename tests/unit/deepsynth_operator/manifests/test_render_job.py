@@ -10,7 +10,7 @@ from deepsynth_api.v1alpha1 import DatasetGeneration
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_operator.manifests.render_job import build_render_children, build_render_document
-from support.builders import ResourceBuilder, a_dataset_generation
+from support.resources.builders import ResourceBuilder, a_dataset_generation
 
 
 def a_job(step: StepName) -> ChildJob:

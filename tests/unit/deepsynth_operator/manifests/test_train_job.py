@@ -9,7 +9,7 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_operator.manifests.train_job import build_train_children, build_train_document
 from deepsynth_operator.manifests.volumes import Location, build_claim_volumes
-from support.builders import ResourceBuilder, a_training_run
+from support.resources.builders import ResourceBuilder, a_training_run
 
 PINNED = {"name": "pages", "uri": "pvc://data/pages"}
 

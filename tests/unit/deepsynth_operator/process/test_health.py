@@ -10,7 +10,7 @@ from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.api_paths import WATCHED_KINDS
 from deepsynth_operator.process.health import SILENT_SECONDS, STALLED_SECONDS, Health, build_application, serve
 from deepsynth_operator.process.metrics import Metrics
-from support.virtual_time import run
+from support.clocks.virtual_time import run
 
 KEY = ResourceKey("TrainingRun", "team-a", "read-xsum")
 

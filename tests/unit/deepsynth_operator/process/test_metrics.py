@@ -8,8 +8,8 @@ from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.process.metrics import Metrics
-from support.builders import a_training_run
-from support.virtual_time import run
+from support.clocks.virtual_time import run
+from support.resources.builders import a_training_run
 
 KEY = ResourceKey("TrainingRun", "team-a", "read-xsum")
 

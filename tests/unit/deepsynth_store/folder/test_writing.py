@@ -9,7 +9,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, InternalError, TemporaryError
 from deepsynth_store import MANIFEST, open_dataset, open_target
-from support.generations import Generation
+from support.store.generations import Generation
 from unit.deepsynth_store.stored import ONE, THREE, TWO, read_all, run
 
 

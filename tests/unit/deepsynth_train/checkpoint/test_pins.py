@@ -11,8 +11,8 @@ import pytest
 from deepsynth_api.errors import ConfigurationError, DataError, PeerLostError
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.pins import apply_pins, read_pins, resolve_datasets, write_pins
-from support.page_dataset import build_documents, write_dataset, write_split
-from support.train_workloads import build_train_workload
+from support.training.page_dataset import build_documents, write_dataset, write_split
+from support.training.train_workloads import build_train_workload
 
 
 @dataclass

@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="package")
 def model() -> "PageModel":
     """The tiny DeepSeek-OCR-2."""
-    from support.tiny_training import build_model
+    from support.training.tiny_training import build_model
 
     model: PageModel = build_model()
     return model

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deepsynth_api.errors import DataError
-from support.page_dataset import build_document, build_documents, draw_noise, write_split
+from support.training.page_dataset import build_document, build_documents, draw_noise, write_split
 from unit.deepsynth_train.data.page_loading import load
 
 if TYPE_CHECKING:

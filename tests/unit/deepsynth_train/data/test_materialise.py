@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_train.data.materialise import materialise
-from support.page_dataset import build_documents, write_dataset, write_split
+from support.training.page_dataset import build_documents, write_dataset, write_split
 from unit.deepsynth_train.data.page_loading import describe
 
 

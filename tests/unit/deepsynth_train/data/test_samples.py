@@ -8,9 +8,9 @@ import pytest
 
 from deepsynth_api.errors import DataError
 from deepsynth_train.coordination.progress import DroppedSamples
-from support.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
-from support.tiny_training import build_model
-from support.train_workloads import VIT
+from support.training.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
+from support.training.tiny_training import build_model
+from support.training.train_workloads import VIT
 from unit.deepsynth_train.data.page_loading import load
 
 if TYPE_CHECKING:

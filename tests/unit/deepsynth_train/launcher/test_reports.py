@@ -6,7 +6,7 @@ import pytest
 from deepsynth_api.report import TERMINATION_MESSAGE_BYTES, Failure, TrainReport, parse_report
 from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.reports import Reporter, write_termination_message
-from support.train_workloads import build_train_workload
+from support.training.train_workloads import build_train_workload
 
 FAILURE = Failure(reason="Bug", message="it broke", exit_code=75, rank=1, exception="x" * 9000)
 PEER_LOST = Failure(reason="PeerLost", message="lost", exit_code=69, rank=2)

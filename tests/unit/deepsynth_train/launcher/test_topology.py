@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.launcher.topology import build_topology
-from support.train_workloads import build_train_workload
+from support.training.train_workloads import build_train_workload
 
 
 def test_a_single_node_uses_any_free_port(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from support.tiny_training import build_model, build_samples, build_settings, build_stepper
+from support.training.tiny_training import build_model, build_samples, build_settings, build_stepper
 
 if TYPE_CHECKING:
     import pytest

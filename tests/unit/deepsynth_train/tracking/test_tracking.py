@@ -11,7 +11,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.tracking.tracking import Tracking, TrackingThread
-from support.train_workloads import build_train_workload
+from support.training.train_workloads import build_train_workload
 
 
 class FakeWandb(ModuleType):

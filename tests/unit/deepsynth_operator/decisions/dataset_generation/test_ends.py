@@ -4,7 +4,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from deepsynth_api.v1alpha1.dataset_generation_status import GenerationProgress
-from support.manual_clock import START
+from support.clocks.manual_clock import START
 from unit.deepsynth_operator.decisions.waiting_pods import (
     FULL,
     IMAGE,

@@ -5,8 +5,8 @@ import pytest
 from deepsynth_api.v1alpha1.dataset_generation_status import PlanStatus
 from deepsynth_operator.core.observed import Children, ObservedGeneration
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
-from support.manual_clock import START
-from support.seen import SETTINGS
+from support.clocks.manual_clock import START
+from support.control.seen import SETTINGS
 from unit.deepsynth_operator.decisions.waiting_pods import a_live_generation, get_reason
 
 

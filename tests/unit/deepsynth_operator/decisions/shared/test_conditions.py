@@ -8,7 +8,7 @@ import pytest
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
-from support.manual_clock import START
+from support.clocks.manual_clock import START
 
 
 @pytest.mark.parametrize(

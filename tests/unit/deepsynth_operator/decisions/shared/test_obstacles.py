@@ -6,8 +6,8 @@ from datetime import timedelta
 import pytest
 
 from deepsynth_api.conditions import ConditionType, find_condition
-from support.manual_clock import START
-from support.seen import RUNNING_JOB, a_pod, decide, follow
+from support.clocks.manual_clock import START
+from support.control.seen import RUNNING_JOB, a_pod, decide, follow
 from unit.deepsynth_operator.decisions.waiting_pods import (
     FULL,
     IMAGE,

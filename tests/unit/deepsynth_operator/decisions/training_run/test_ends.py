@@ -9,8 +9,8 @@ import pytest
 from deepsynth_operator.core.observed import ObservedRun, Refusal
 from deepsynth_operator.decisions.shared.decision import CreateJob
 from deepsynth_operator.decisions.training_run.attempts import replace_last
-from support.manual_clock import START
-from support.seen import RUNNING_JOB, a_live_run, a_pod, decide, get_attempt
+from support.clocks.manual_clock import START
+from support.control.seen import RUNNING_JOB, a_live_run, a_pod, decide, get_attempt
 from unit.deepsynth_operator.decisions.attempt_histories import NO_PLACE
 
 
@@ -78,7 +78,7 @@ def test_the_start_timeout_begins_when_the_queue_admits_the_job_and_ends_when_al
 )
 def test_a_refused_child_ends_the_attempt(refusal: Refusal, state: str) -> None:
     from deepsynth_operator.decisions.training_run.decide import decide_run
-    from support.seen import SETTINGS
+    from support.control.seen import SETTINGS
 
     run = a_live_run()
     run = run.updated(status=replace_last(run.status, run.status.attempts[0].updated(job_uid="")))

@@ -2,9 +2,9 @@
 
 from deepsynth_operator.core.observed import ObservedRun
 from deepsynth_operator.decisions.training_run.decide import decide_run
-from support.builders import a_dataset_generation, a_training_run
-from support.manual_clock import START
-from support.seen import SETTINGS, follow
+from support.clocks.manual_clock import START
+from support.control.seen import SETTINGS, follow
+from support.resources.builders import a_dataset_generation, a_training_run
 
 
 def test_a_wait_is_one_event() -> None:

@@ -13,8 +13,18 @@ from deepsynth_operator.decisions.shared.decision import DeleteJob
 from deepsynth_operator.decisions.shared.policies import first_match
 from deepsynth_operator.decisions.training_run.policies import FAILURE_POLICIES
 from deepsynth_operator.decisions.training_run.view import RunView
-from support.manual_clock import START
-from support.seen import FAILED_JOB, RUNNING_JOB, a_live_run, a_pod, a_report, an_ended_pod, decide, follow, get_attempt
+from support.clocks.manual_clock import START
+from support.control.seen import (
+    FAILED_JOB,
+    RUNNING_JOB,
+    a_live_run,
+    a_pod,
+    a_report,
+    an_ended_pod,
+    decide,
+    follow,
+    get_attempt,
+)
 from unit.deepsynth_operator.decisions.attempt_histories import with_attempts
 
 

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from deepsynth_api.v1alpha1.training_run_status import MetricValue
 from deepsynth_operator.decisions.training_run.progress import MAX_KEPT_METRICS, MAX_KEPT_NOTES
-from support.seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide, follow
+from support.control.seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide, follow
 
 
 @settings(max_examples=25)

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
-from support.manual_clock import START
-from support.seen import FAILED_JOB, JOB, RUNNING_JOB, a_live_run, decide, follow
+from support.clocks.manual_clock import START
+from support.control.seen import FAILED_JOB, JOB, RUNNING_JOB, a_live_run, decide, follow
 
 FOLDER = Path(__file__).parents[4] / "fixtures" / "job_events"
 OUTCOMES = {

@@ -9,8 +9,8 @@ import pytest
 from deepsynth_api.report import Failure
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.decision import DeleteJob
-from support.manual_clock import START
-from support.seen import (
+from support.clocks.manual_clock import START
+from support.control.seen import (
     COMPLETE_JOB,
     FAILED_JOB,
     RUNNING_JOB,

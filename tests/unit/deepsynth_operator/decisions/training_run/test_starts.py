@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from deepsynth_operator.decisions.training_run.starts import compute_due_time
-from support.manual_clock import START
+from support.clocks.manual_clock import START
 from unit.deepsynth_operator.decisions.attempt_histories import with_attempts
 
 

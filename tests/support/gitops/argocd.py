@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from lupa import lua51  # Argo CD's interpreter is a Lua 5.1
 
-SCRIPT: Final = Path(__file__).parents[2] / "charts/deepsynth/argocd/health.lua"
+SCRIPT: Final = Path(__file__).parents[3] / "charts/deepsynth/argocd/health.lua"
 _OPENED: Final = frozenset({"_G", "_VERSION", "table"})
 """Argo CD opens the base functions and `table`, and neither string nor io; of os only the clock."""
 _BASE: Final = frozenset({"assert", "error", "ipairs", "next", "pairs", "select", "tonumber", "tostring", "type"})

@@ -16,8 +16,8 @@ from deepsynth_operator.core.settings import Settings
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
-from support.manual_clock import ManualClock
-from support.scripted_runner import ScriptedRunner
+from support.clocks.manual_clock import ManualClock
+from support.cluster.scripted_runner import ScriptedRunner
 
 SETTINGS = Settings(render_image="example/cpu:1", train_image="example/gpu:1")
 

@@ -16,9 +16,9 @@ from types import TracebackType
 from typing import Any, Self
 
 from support.free_port import find_free_port
-from support.hub_server.faults import STATUS, FaultKind, Faults
-from support.hub_server.repository import Commit, RefusedError, Repository
-from support.hub_server.routes import Answer, Hub, Request, answer_json, find_route
+from support.store.hub_server.faults import STATUS, FaultKind, Faults
+from support.store.hub_server.repository import Commit, RefusedError, Repository
+from support.store.hub_server.routes import Answer, Hub, Request, answer_json, find_route
 
 
 class HubServer:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import yaml
 
-RECORDINGS: Final = Path(__file__).parents[1] / "fixtures" / "older_resources"
+RECORDINGS: Final = Path(__file__).parents[2] / "fixtures" / "older_resources"
 
 
 def load_recording(name: str) -> tuple[dict[str, Any], list[dict[str, Any]]]:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 from urllib.parse import parse_qs, unquote, urlsplit
 
-from support.hub_server.repository import Blob, RefusedError, Repository
+from support.store.hub_server.repository import Blob, RefusedError, Repository
 
 Headers = dict[str, str]
 

@@ -9,7 +9,7 @@ from typing import Any, Final, Self
 
 from deepsynth_simulator.pod_runner import ContainerExit
 
-FOLDER: Final = Path(__file__).parents[1] / "fixtures" / "job_events"
+FOLDER: Final = Path(__file__).parents[2] / "fixtures" / "job_events"
 CASES: Final = sorted(path.stem for path in FOLDER.glob("*.jsonl"))
 Step = str | list[str]
 PodKey = tuple[int, int]

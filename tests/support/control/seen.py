@@ -11,8 +11,8 @@ from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod,
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.decision import Decision
 from deepsynth_operator.decisions.training_run.decide import decide_run
-from support.builders import a_training_run
-from support.manual_clock import START
+from support.clocks.manual_clock import START
+from support.resources.builders import a_training_run
 
 SETTINGS = Settings(render_image="example/cpu:1", train_image="example/gpu:1")
 JOB = "read-xsum-train-1"
