@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
+DRAWING = (ROOT / "docs" / "architecture.md").read_text()
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
 
 Imports = Mapping[str, set[str]]
@@ -51,11 +52,15 @@ def test_a_circle_is_found() -> None:
 
 
 def test_the_drawing_of_the_architecture_has_every_folder_with_code() -> None:
-    drawing = (ROOT / "docs" / "architecture.md").read_text()
     folders = [
         path.parent.name for top in ("operator", "workloads", "tools") for path in (ROOT / top).rglob("__init__.py")
     ]
-    assert [name for name in folders if f"{name}/" not in drawing] == []
+    assert [name for name in folders if f"{name}/" not in DRAWING] == []
+
+
+def test_the_drawing_of_the_architecture_has_every_folder_of_test_support() -> None:
+    folders = {path.parent for path in (ROOT / "tests/support").glob("*/*.py")}
+    assert sorted(folder.name for folder in folders if f"\n    {folder.name}/" not in DRAWING) == []
 
 
 def test_every_package_says_what_belongs_there() -> None:
