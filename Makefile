@@ -123,7 +123,7 @@ chart-readme: $(READY) ## Generate the table of values in the chart's README
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --write
 
 .PHONY: chart-rules
-chart-rules: $(READY) ## Write the chart's copy of the operator's permissions
+chart-rules: $(READY) ## Write the chart's copy of the operator's permissions and resources
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --write
 
 .PHONY: lock

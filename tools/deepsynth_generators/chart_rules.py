@@ -1,4 +1,4 @@
-"""Write the operator's permissions into the chart: permissions.py is the only table of them.
+"""Write the operator's permissions and the names of our resources into the chart, from the tables in the code.
 
 PYTHONPATH=tools python -m deepsynth_generators.chart_rules --write     write charts/deepsynth/templates/_rules.tpl
 PYTHONPATH=tools python -m deepsynth_generators.chart_rules --check     fail when it is out of date
@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
+from deepsynth_api.kinds import GROUP, KINDS
 from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
 
 TEMPLATE: Final = Path(__file__).parents[2] / "charts/deepsynth/templates/_rules.tpl"
@@ -21,10 +22,19 @@ What the operator may do: what its code does, and nothing more.
 Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/permissions.py. Do not edit.
 */}}
 """
+_KINDS_HEADER: Final = """\
+{{/*
+The resources that users create, for a rule about them. From operator/deepsynth_api/kinds.py.
+*/}}
+"""
 
 
 def render_template() -> str:
-    """The named templates `deepsynth.rules` (of each watched namespace) and `deepsynth.nodeRules` (of the cluster)."""
+    """Three named templates.
+
+    `deepsynth.rules` is for each watched namespace, `deepsynth.nodeRules` for the cluster, and `deepsynth.resources` is
+    the beginning of a rule about our own resources, without its verbs.
+    """
     return "\n".join(
         [
             _HEADER + '{{- define "deepsynth.rules" -}}',
@@ -36,6 +46,11 @@ def render_template() -> str:
             "",
             '{{- define "deepsynth.nodeRules" -}}',
             *render_rules(CLUSTER_RULES),
+            "{{- end }}",
+            "",
+            _KINDS_HEADER + '{{- define "deepsynth.resources" -}}',
+            f"apiGroups: [{GROUP}]",
+            f"resources: [{', '.join(kind.plural for kind in KINDS.values())}]",
             "{{- end }}",
             "",
         ]
@@ -53,7 +68,7 @@ def render_rules(rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write or check the chart's copy of the operator's permissions.")
+    parser = argparse.ArgumentParser(description="Write or check the chart's copy of the permissions and resources.")
     action = parser.add_mutually_exclusive_group(required=True)
     action.add_argument("--write", action="store_true", help="write it")
     action.add_argument("--check", action="store_true", help="fail when it is out of date")
@@ -62,7 +77,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if chosen.write:
         TEMPLATE.write_text(expected, encoding="utf-8")
     elif TEMPLATE.read_text(encoding="utf-8") != expected:
-        print(f"{TEMPLATE}: differs from permissions.py; run `make chart-rules`", file=sys.stderr)
+        print(f"{TEMPLATE}: differs from permissions.py or kinds.py; run `make chart-rules`", file=sys.stderr)
         return 1
     return 0
 

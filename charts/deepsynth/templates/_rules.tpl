@@ -49,3 +49,11 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/permis
   resources: [nodes]
   verbs: [get]
 {{- end }}
+
+{{/*
+The resources that users create, for a rule about them. From operator/deepsynth_api/kinds.py.
+*/}}
+{{- define "deepsynth.resources" -}}
+apiGroups: [deepsynth.io]
+resources: [datasetgenerations, trainingruns]
+{{- end }}

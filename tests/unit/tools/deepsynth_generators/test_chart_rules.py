@@ -2,6 +2,7 @@
 
 import yaml
 
+from deepsynth_api.kinds import GROUP, KINDS
 from deepsynth_generators.chart_rules import TEMPLATE, main, render_rules, render_template
 from deepsynth_operator.kubernetes.permissions import RULES, Rule
 
@@ -21,3 +22,8 @@ def test_a_long_reason_is_wrapped_and_the_core_group_is_an_empty_string() -> Non
     lines = list(render_rules([Rule("", ("pods",), ("list",), "because " * 30)]))
     assert all(len(line) < 120 for line in lines)
     assert yaml.safe_load("\n".join(lines)) == [{"apiGroups": [""], "resources": ["pods"], "verbs": ["list"]}]
+
+
+def test_rules_about_our_resources_name_every_kind() -> None:
+    defined = render_template().partition('{{- define "deepsynth.resources" -}}')[2].partition("{{- end }}")[0]
+    assert yaml.safe_load(defined) == {"apiGroups": [GROUP], "resources": [kind.plural for kind in KINDS.values()]}
