@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from aiohttp import web
 
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api_paths import RESOURCES
-from support.cluster.fake_api_server import FakeApiServer, Manifest, serve
+from support.cluster.fake_api_server import FakeApiServer, serve
 
 _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
 _OTHER_RESOURCES: Final = (("", "v1", "namespaces"), ("apiextensions.k8s.io", "v1", "customresourcedefinitions"))

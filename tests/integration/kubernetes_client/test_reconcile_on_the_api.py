@@ -8,6 +8,7 @@ from typing import Any, Final
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID
 from deepsynth_operator.controller.reconcile import reconcile
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api_paths import RESOURCES
 from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, RULES
@@ -31,7 +32,7 @@ class Life:
             self.stage.fill_cache()
             await reconcile(self.stage.cluster, Settings(), kind, "default", name, now=self.now)
 
-    def get(self, kind: Any, name: str) -> dict[str, Any]:
+    def get(self, kind: Any, name: str) -> Manifest:
         found = self.stage.server.get(kind, name)
         assert found is not None, f"there is no {kind} {name}"
         return found

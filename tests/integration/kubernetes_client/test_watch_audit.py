@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api_server import ApiServer
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
@@ -26,7 +27,7 @@ class Audited:
             api, self.cache, namespaces, self._note_gone, clock=lambda: self.time, pause=self._pause
         )
 
-    def put(self, name: str, *, reported: bool, namespace: str = "default") -> dict[str, Any]:
+    def put(self, name: str, *, reported: bool, namespace: str = "default") -> Manifest:
         """Store a Job; reported: its watch has reported it."""
         metadata = {"name": name, "namespace": namespace, "labels": {MANAGED_BY: OPERATOR_NAME}}
         job = self.server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata})

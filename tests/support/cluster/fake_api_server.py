@@ -16,10 +16,10 @@ from typing import Any, TypeVar
 from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api_paths import RESOURCES, build_path
 from deepsynth_operator.kubernetes.api_server import ApiServer, Timeouts
 
-Manifest = dict[str, Any]
 Listener = Callable[[str, Manifest], None]
 """Called with ADDED, MODIFIED or DELETED and the object."""
 
@@ -190,7 +190,7 @@ class FakeApiServer:
         return self.objects[path]
 
     def _store(self, path: str, manifest: Manifest) -> Manifest:
-        stored = deepcopy(manifest)
+        stored = deepcopy(dict(manifest))
         known = self.objects.get(path, {}).get("metadata", {})
         uid = known.get("uid") or manifest["metadata"].get("uid") or f"uid-{next(self._uids)}"
         stored["metadata"] |= {"uid": uid, "resourceVersion": str(next(self._versions))}
