@@ -1,6 +1,7 @@
 """status.attempts: one entry each time all processes are to run together, written before its Job is created.
 
 Attempt number and Job name are two things: when a queue evicts a Job and admits it again, that is another attempt.
+`account_usage` adds up in status.usage what the attempts cost.
 """
 
 from collections.abc import Sequence
@@ -9,9 +10,9 @@ from typing import Final
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, Usage
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
-from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS
+from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node
 
 MAX_KEPT_ATTEMPTS: Final = 10
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
@@ -94,6 +95,26 @@ def end_attempt(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> T
     )
 
 
+def account_usage(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> TrainingRunStatus:
+    """Count the GPU-seconds that the last attempt has held until now, or until its end, and those of lost steps.
+
+    Idempotent: the attempt's entry holds its share, so that a checkpoint seen late corrects the loss.
+    """
+    last = status.attempts[-1] if status.attempts else None
+    if last is None or last.held_time is None:
+        return status
+    gpus, end = run.spec.num_nodes * count_gpus_per_node(run), last.end_time or now
+    held = max(gpus * _seconds(last.held_time, end), last.gpu_seconds)
+    lost = 0
+    if last.end_time is not None and last.outcome != "Succeeded":
+        lost = gpus * _seconds(max(last.saved_time or last.held_time, last.held_time), end)
+    usage = Usage(
+        gpu_seconds=status.usage.gpu_seconds - last.gpu_seconds + held,
+        lost_gpu_seconds=status.usage.lost_gpu_seconds - last.lost_gpu_seconds + lost,
+    )
+    return replace_last(status, last.updated(gpu_seconds=held, lost_gpu_seconds=lost)).updated(usage=usage)
+
+
 def describe_attempt(attempt: Attempt) -> str:
     """One line on how an attempt ended: `attempt 2 Failed: OutOfMemory (rank 3, node n1, exit code 137): ...`."""
     details = [
@@ -110,3 +131,7 @@ def describe_attempt(attempt: Attempt) -> str:
 def get_grace(run: TrainingRun) -> timedelta:
     """How long its pods may take to save after SIGTERM."""
     return timedelta(seconds=run.spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS)
+
+
+def _seconds(begin: datetime, end: datetime) -> int:
+    return max(int((end - begin).total_seconds()), 0)

@@ -22,6 +22,7 @@ from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.throttle import hold_back
 from deepsynth_operator.decisions.training_run.attempts import (
+    account_usage,
     end_attempt,
     get_last,
     get_live,
@@ -45,7 +46,6 @@ from deepsynth_operator.decisions.training_run.progress import (
 )
 from deepsynth_operator.decisions.training_run.root_cause import adopt_cause, find_root_cause, set_cause
 from deepsynth_operator.decisions.training_run.starts import RunSituation
-from deepsynth_operator.decisions.training_run.usage import account_usage
 from deepsynth_operator.decisions.training_run.view import RunView
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.train_job import build_output_uri
