@@ -5,11 +5,11 @@
       api_server           every request: credentials, timeouts, retries (api_login, api_paths)
       report_reader        GET /report of pods
       event_recorder       Events, rate limited
-    handlers             kopf's watches, which call watch_events: update the cache, queue the resource (kopf_settings)
+    kopf_watches         kopf's handlers and settings; they call watch_events: update the cache, queue the resource
     first_listing        fills the cache before anything is decided
     watch_audit          finds watches that have stopped reporting
     permissions          the rights that all of this needs
 
 Nothing here decides anything about a resource. The Kubernetes client is imported only in `api_login` and `api_server`,
-kopf only in `handlers` and `kopf_settings`.
+kopf only in `kopf_watches`.
 """

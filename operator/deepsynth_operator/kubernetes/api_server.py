@@ -1,5 +1,5 @@
 """Requests to the API server: credentials, timeouts, limited concurrency, retries. Only this uses the client library.
-kopf's own watches go another way; how they retry is in `kopf_settings`.
+kopf's own watches go another way; how they retry is in `kopf_watches`.
 
 A request ends in one of three ways: with the answer, with ApiRefusal when the server rejected it (4xx), or with
 ClusterError when the server did not answer after several tries.

@@ -22,8 +22,7 @@ from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
 from deepsynth_operator.kubernetes.first_listing import RETRY_SECONDS, FirstListing
-from deepsynth_operator.kubernetes.handlers import build_registry
-from deepsynth_operator.kubernetes.kopf_settings import build_kopf_settings
+from deepsynth_operator.kubernetes.kopf_watches import build_kopf_settings, build_registry
 from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
 from deepsynth_operator.kubernetes.report_reader import CONCURRENCY_BY_PROXY, ReportReader
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache

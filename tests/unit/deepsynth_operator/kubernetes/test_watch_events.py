@@ -8,7 +8,7 @@ from typing import Any
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes import handlers
+from deepsynth_operator.kubernetes import kopf_watches
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watch_events import POD_SECONDS, WatchEvents
 from support.clocks import virtual_time
@@ -66,13 +66,13 @@ def test_each_event_queues_the_resource_that_it_concerns() -> None:
     async def script(watched: Watched) -> None:
         memo = watched.events
         run, generation = a_training_run().to_manifest(), a_dataset_generation().to_manifest()
-        await handlers.note_training_run(event=build_event(run, None), memo=memo)
+        await kopf_watches.note_training_run(event=build_event(run, None), memo=memo)
         assert watched.take_keys() == {RUN}
-        await handlers.note_dataset_generation(event=build_event(generation, None), memo=memo)
+        await kopf_watches.note_dataset_generation(event=build_event(generation, None), memo=memo)
         assert watched.take_keys() == {GENERATION}
-        await handlers.note_job(event=build_event(build_child()), memo=memo)
+        await kopf_watches.note_job(event=build_event(build_child()), memo=memo)
         assert watched.take_keys() == {RUN}
-        await handlers.note_pod(event=build_event(build_child("DatasetGeneration", "xsum")), memo=memo)
+        await kopf_watches.note_pod(event=build_event(build_child("DatasetGeneration", "xsum")), memo=memo)
         assert await watched.take_later() == {GENERATION}
 
     watch(script)
