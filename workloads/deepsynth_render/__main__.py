@@ -18,18 +18,34 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import DOCUMENT_PATH, RenderWorkload
 from deepsynth_render.reporting.report import Reporter, StepName
 
+RunStep = Callable[[RenderWorkload, Reporter], None]
 _STEPS: Final[tuple[StepName, ...]] = ("plan", "render", "publish")
 
 
-def main(arguments: list[str] | None = None) -> int:
-    """Run one step and return its exit code."""
+def find_step(step: StepName) -> RunStep:
+    """Import one step only: a pod starts for each shard, so every import costs once per shard."""
+    if step == "plan":
+        from deepsynth_render.plan.step import run_plan
+
+        return run_plan
+    if step == "render":
+        from deepsynth_render.render.step import run_render
+
+        return run_render
+    from deepsynth_render.publish.step import run_publish
+
+    return run_publish
+
+
+def main(arguments: list[str] | None = None, *, find: Callable[[StepName], RunStep] = find_step) -> int:
+    """Run one step, which `find` returns by its name, and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m deepsynth_render", description=__doc__)
     parser.add_argument("step", choices=_STEPS)
     parser.add_argument("--document", type=Path, default=Path(DOCUMENT_PATH), help="the workload document")
     options = parser.parse_args(arguments)
     reporter = Reporter(options.step)
     try:
-        code = _run_reported(options.step, options.document, reporter)
+        code = _run_reported(options.step, options.document, reporter, find)
         reporter.write_termination_message()
     except _Stopped:
         reporter.log("stopped by SIGTERM; staged files are kept")
@@ -55,10 +71,10 @@ class _WithoutPandas(MetaPathFinder):
             raise ModuleNotFoundError("pandas is not used here")
 
 
-def _run_reported(step: StepName, document: Path, reporter: Reporter) -> ExitCode:
+def _run_reported(step: StepName, document: Path, reporter: Reporter, find: Callable[[StepName], RunStep]) -> ExitCode:
     try:
         with reporter.serve():
-            _find_step(step)(_read_document(document), reporter)
+            find(step)(_read_document(document), reporter)
     except WorkloadError as error:
         return _fail(reporter, error)
     except OSError as error:
@@ -75,17 +91,6 @@ def _fail(reporter: Reporter, error: WorkloadError) -> ExitCode:
     print(f"error: {error.message}", file=sys.stderr, flush=True)
     reporter.fail(error.reason, error.message, error.exit_code, error)
     return error.exit_code
-
-
-def _find_step(step: StepName) -> Callable[[RenderWorkload, Reporter], None]:
-    """Import one step only: a pod starts for each shard, so every import costs once per shard."""
-    if step == "plan":
-        from deepsynth_render.plan.step import run_plan as run
-    elif step == "render":
-        from deepsynth_render.render.step import run_render as run
-    else:
-        from deepsynth_render.publish.step import run_publish as run
-    return run
 
 
 def _read_document(path: Path) -> RenderWorkload:

@@ -4,7 +4,7 @@ import json
 import subprocess
 import sys
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -14,7 +14,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_api.report import Report
-from deepsynth_render.__main__ import main
+from deepsynth_render.__main__ import RunStep, find_step, main
+from deepsynth_render.reporting.report import StepName
 
 LONG = "The quick brown fox jumps over the lazy dog and runs on, number "
 
@@ -39,7 +40,10 @@ def write_jsonl(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
 
 @dataclass
 class Steps:
-    """One generation: its document, and its steps run in this process as the container would run them."""
+    """One generation: its document, and its steps run in this process as the container would run them.
+
+    find: where `run` finds a step; replace it to run a step with a part of it replaced.
+    """
 
     folder: Path
     monkeypatch: pytest.MonkeyPatch
@@ -47,6 +51,7 @@ class Steps:
     output: str
     settings: dict[str, Any] = field(default_factory=dict)
     report: Report | None = None
+    find: Callable[[StepName], RunStep] = find_step
 
     def build_document(self) -> dict[str, Any]:
         page = {"size": "160x120", "fontSizesPx": [8], "marginPx": 8}
@@ -57,7 +62,7 @@ class Steps:
     def run(self, step: str, index: int | None = None) -> int:
         """The step's exit code; `report` is then the content of its termination message."""
         log = self.prepare(step, index)
-        code = main([step, "--document", str(self.document_path)])
+        code = main([step, "--document", str(self.document_path)], find=self.find)
         self.report = Report.model_validate_json(log.read_bytes())
         return code
 

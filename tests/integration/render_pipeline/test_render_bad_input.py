@@ -4,8 +4,9 @@ import errno
 import json
 import os
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,6 +14,7 @@ import pytest
 
 from deepsynth_render.__main__ import main
 from deepsynth_render.documents.plan_rows import PlanRowWriter
+from deepsynth_render.plan.step import run_plan
 from deepsynth_render.render.shard_writer import ShardWriter
 from integration.render_pipeline.render_steps import Steps, build_rows, write_jsonl, write_parquet
 from support.store.hub_server.server import HubServer
@@ -264,20 +266,23 @@ def test_a_missing_or_wrong_token_names_the_key_of_the_secret(
 
 
 def test_a_defect_of_deepsynth_is_reported_too(
-    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+    build_steps: Build, tmp_path: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("deepsynth_render.plan.step.open_source", lambda *_, **__: 1 / 0)
-    message = build_steps(tmp_path).fail("plan", 70)
+    def fail(*_: object, **__: object) -> NoReturn:
+        raise ZeroDivisionError
+
+    steps = build_steps(tmp_path)
+    steps.find = lambda _: partial(run_plan, open_texts=fail)
+    message = steps.fail("plan", 70)
     assert "ZeroDivisionError" in message
     assert "Traceback" in capfd.readouterr().err
 
 
-def test_an_error_of_the_machine_is_a_temporary_error(
-    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
+def test_an_error_of_the_machine_is_a_temporary_error(build_steps: Build, tmp_path: Path) -> None:
+    def fail(*_: object, **__: object) -> NoReturn:
         raise OSError(errno.EIO, "Input/output error")
 
-    monkeypatch.setattr("deepsynth_render.plan.step.open_source", fail)
-    assert "Input/output error" in build_steps(tmp_path).fail("plan", 75)
+    steps = build_steps(tmp_path)
+    steps.find = lambda _: partial(run_plan, open_texts=fail)
+    assert "Input/output error" in steps.fail("plan", 75)
     assert json.loads((tmp_path / "work-out/termination-log").read_text())["failure"]["exitCode"] == 75

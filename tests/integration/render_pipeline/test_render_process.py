@@ -8,13 +8,17 @@ import time
 import urllib.error
 import urllib.request
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
 from deepsynth_api.reasons import Reason
+from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.characters import normalise
+from deepsynth_render.render.step import run_render
+from deepsynth_render.reporting.dropped import RefusedDocument
 from integration.render_pipeline.render_steps import LONG, Steps, build_rows, read_documents, write_parquet
 from support.free_port import find_free_port
 
@@ -117,16 +121,17 @@ def test_sigterm_ends_a_render_at_once_and_the_next_one_does_all_of_it(
     assert [path.name for path in (tmp_path / "out").glob(".deepsynth-*/*")] == ["plan"]
     monkeypatch.delenv("DEEPSYNTH_REPORT_ADDRESS")
     steps.settings["page"] = {"size": "512", "maxPages": 100}
-    monkeypatch.setattr("deepsynth_render.render.shard.PageRenderer", lambda *_: RefuseAll())
+    steps.find = lambda _: partial(run_render, build_renderer=RefuseAll)
     assert steps.succeed("render", 0).render is not None
 
 
-class RefuseAll:
+class RefuseAll(PageRenderer):
     """A renderer that refuses every document: the second run only has to reach them all."""
 
-    def render(self, text: str, seed_key: str) -> None:
-        from deepsynth_render.reporting.dropped import RefusedDocument
+    def __init__(self, *_: object) -> None: ...
 
+    def render(self, text: str, seed_key: str) -> NoReturn:
+        del text
         raise RefusedDocument(Reason.OVERFLOW, seed_key)
 
 

@@ -1,12 +1,16 @@
 import hashlib
 import json
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from deepsynth_render.__main__ import find_step
 from deepsynth_render.page.characters import normalise
+from deepsynth_render.plan.step import run_plan
+from deepsynth_render.sources.docstrings import DocstringSource
 from integration.render_pipeline.render_steps import (
     LONG,
     Steps,
@@ -273,11 +277,13 @@ def test_every_dropped_row_is_counted(build_steps: Build, tmp_path: Path) -> Non
     assert published.rows == 3
 
 
-def test_docstrings_are_rendered_without_any_file(
-    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("sysconfig.get_path", lambda _: str(Path(json.__file__).parents[1] / "json"))
+def test_docstrings_are_rendered_without_any_file(build_steps: Build, tmp_path: Path) -> None:
+    """Of one package: those of the whole library would take long."""
+    docstrings = DocstringSource(Path(json.__file__).parent)
     steps = build_steps({"uri": "docstrings://"}, page={"size": "512"}, sourceName="docstrings")
+    steps.find = lambda step: (
+        partial(run_plan, open_texts=lambda *_, **__: docstrings) if step == "plan" else find_step(step)
+    )
     steps.run_all()
     rows = read_pages(tmp_path / "out")
     assert {row["language"] for row in rows} == {"en"}

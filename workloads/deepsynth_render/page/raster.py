@@ -85,23 +85,6 @@ def _draw_in_loops(rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
             row[x] -= ink[2 * x] << 4 | ink[2 * x + 1]
 
 
-class Drawing:
-    """Draws the first pages with draw_with_numpy and later ones with compiled code, which draws the same pixels.
-
-    Importing numba and compiling takes seconds, so this waits until they pay off. Without numba it never compiles.
-    """
-
-    def __init__(self, pages_before_compiling: int = PAGES_BEFORE_COMPILING) -> None:
-        self._left = pages_before_compiling
-        self._draw: Draw = draw_with_numpy
-
-    def __call__(self, rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
-        if self._left == 0:
-            self._draw = compile_draw()
-        self._left -= 1
-        self._draw(rows, atlas, bitmaps)
-
-
 @cache
 def compile_draw() -> Draw:
     """The loops compiled; draw_with_numpy where numba is not installed."""
@@ -111,6 +94,30 @@ def compile_draw() -> Draw:
         return draw_with_numpy
     compiled: Draw = numba.njit("void(u1[:,::1], u1[:], i8[:,::1])")(_draw_in_loops)
     return compiled
+
+
+class Drawing:
+    """Draws the first pages with draw_with_numpy and later ones with compiled code, which draws the same pixels.
+
+    Importing numba and compiling takes seconds, so this waits until they pay off. Without numba it never compiles.
+    """
+
+    def __init__(
+        self,
+        pages_before_compiling: int = PAGES_BEFORE_COMPILING,
+        *,
+        draw: Draw = draw_with_numpy,
+        compile_loops: Callable[[], Draw] = compile_draw,
+    ) -> None:
+        self._left = pages_before_compiling
+        self._draw = draw
+        self._compile = compile_loops
+
+    def __call__(self, rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
+        if self._left == 0:
+            self._draw = self._compile()
+        self._left -= 1
+        self._draw(rows, atlas, bitmaps)
 
 
 draw_page = Drawing()

@@ -1,7 +1,7 @@
 """The plan step, from the workload document to a staged plan."""
 
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -31,13 +31,18 @@ _PACKAGES: Final = ("deepsynth-operator", "freetype-py", "isal", "pyarrow", "uha
 """The bytes of a page depend on them, besides text and settings: they lay out, draw, compress or store pages."""
 
 
-def run_plan(workload: RenderWorkload, reporter: Reporter) -> None:
-    """Plan, stage the plan and report its digest. Repeating it gives the same plan."""
+def run_plan(
+    workload: RenderWorkload, reporter: Reporter, *, open_texts: Callable[..., TextSource] = open_source
+) -> None:
+    """Plan, stage the plan and report its digest. Repeating it gives the same plan.
+
+    open_texts: called as open_source is, with spec.source and `on_wait`.
+    """
     reporter.show(PlanReport())
     # Fail fast: check target and page before reading the data, not once per shard.
     open_staging(workload, "0" * 64, reporter.on_wait)
     PageRenderer(workload.page, workload.output.compression)
-    source = open_source(workload.source, on_wait=reporter.on_wait)
+    source = open_texts(workload.source, on_wait=reporter.on_wait)
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}")
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
         plan, files = build_plan(workload, source, Path(name))

@@ -2,7 +2,7 @@
 
 import time
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -36,7 +36,14 @@ class ShardRenderer:
     """
 
     def __init__(
-        self, plan: RenderPlan, *, shard: int, target: DatasetTarget, folder: Path, reporter: Reporter
+        self,
+        plan: RenderPlan,
+        *,
+        shard: int,
+        target: DatasetTarget,
+        folder: Path,
+        reporter: Reporter,
+        build_renderer: Callable[..., PageRenderer] = PageRenderer,
     ) -> None:
         self._plan = plan
         self._digest = plan.compute_digest()
@@ -45,6 +52,7 @@ class ShardRenderer:
         self._target = target
         self._folder = folder
         self._reporter = reporter
+        self._build_renderer = build_renderer
         self._files: list[ManifestFile] = []
         self._unstaged: dict[str, Path] = {}
         self._documents = self._pages = self._bytes = 0
@@ -53,7 +61,7 @@ class ShardRenderer:
 
     def run(self) -> None:
         self._show()
-        renderer = PageRenderer(self._plan.look.page, self._plan.look.compression)
+        renderer = self._build_renderer(self._plan.look.page, self._plan.look.compression)
         self._started = time.monotonic()
         with ShardWriter(self._build_path, self._plan.look.max_shard_bytes, self._take_file) as writer:
             for row, text, summary in self._read_documents():

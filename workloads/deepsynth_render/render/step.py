@@ -2,6 +2,7 @@
 
 import os
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError
@@ -10,13 +11,19 @@ from deepsynth_api.workload import COMPLETION_INDEX_VARIABLE, RenderWorkload
 from deepsynth_render.documents.dataset_manifest import ManifestShard, find_published
 from deepsynth_render.documents.receipt import Receipt, find_receipt
 from deepsynth_render.documents.render_plan import load_plan, open_staging, require_digest
+from deepsynth_render.page import PageRenderer
 from deepsynth_render.render.shard import ShardRenderer
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_store.core.atomic import explain_full_disk
 
 
-def run_render(workload: RenderWorkload, reporter: Reporter) -> None:
-    """Render the shard with number JOB_COMPLETION_INDEX, or report it if it is staged or published already."""
+def run_render(
+    workload: RenderWorkload, reporter: Reporter, *, build_renderer: Callable[..., PageRenderer] = PageRenderer
+) -> None:
+    """Render the shard with number JOB_COMPLETION_INDEX, or report it if it is staged or published already.
+
+    build_renderer: called as PageRenderer is, with spec.page and the compression.
+    """
     digest = require_digest(workload)
     target = open_staging(workload, digest, reporter.on_wait)
     shard = _get_index()
@@ -31,7 +38,14 @@ def run_render(workload: RenderWorkload, reporter: Reporter) -> None:
         plan = load_plan(workload, target)
         _check_index(shard, len(plan.shards))
         with tempfile.TemporaryDirectory(prefix="deepsynth-render-") as name, explain_full_disk(Path(name)):
-            ShardRenderer(plan, shard=shard, target=target, folder=Path(name), reporter=reporter).run()
+            ShardRenderer(
+                plan,
+                shard=shard,
+                target=target,
+                folder=Path(name),
+                reporter=reporter,
+                build_renderer=build_renderer,
+            ).run()
 
 
 def _get_index() -> int:

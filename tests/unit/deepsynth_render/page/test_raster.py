@@ -6,7 +6,6 @@ from collections.abc import Iterator
 import numpy as np
 import pytest
 
-from deepsynth_render.page import raster
 from deepsynth_render.page.png import build_paper, encode_png
 from deepsynth_render.page.raster import Drawing, compile_draw, draw_with_numpy
 from deepsynth_render.reporting.dropped import RefusedDocument
@@ -64,11 +63,13 @@ def test_without_numba_numpy_draws_all_pages(monkeypatch: pytest.MonkeyPatch) ->
     assert compile_draw() is draw_with_numpy
 
 
-def test_compiling_waits_until_there_are_enough_pages(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_compiling_waits_until_there_are_enough_pages() -> None:
     calls: list[str] = []
-    monkeypatch.setattr(raster, "draw_with_numpy", lambda *_: calls.append("numpy"))
-    monkeypatch.setattr(raster, "compile_draw", lambda: lambda *_: calls.append("compiled"))
-    draw = Drawing(pages_before_compiling=2)
+    draw = Drawing(
+        pages_before_compiling=2,
+        draw=lambda *_: calls.append("numpy"),
+        compile_loops=lambda: lambda *_: calls.append("compiled"),
+    )
     atlas, bitmaps = build_bitmaps(1, 20, 20)
     for _ in range(4):
         draw(build_paper(20, 20), atlas, bitmaps)

@@ -5,6 +5,7 @@ import pyarrow.parquet as pq
 
 from deepsynth_api.v1alpha1 import Source
 from deepsynth_render.sources import open_source
+from deepsynth_render.sources.docstrings import DocstringSource
 
 
 def test_a_row_group_can_be_read_again_on_its_own(tmp_path: Path) -> None:
@@ -14,3 +15,9 @@ def test_a_row_group_can_be_read_again_on_its_own(tmp_path: Path) -> None:
     source = open_source(Source(uri=f"file://{tmp_path}"))
     first = [(group.file, group.number, list(group.rows)) for group in source.read("train")]
     assert [list(source.read_again(file, number or 0)) for file, number, _ in first] == [rows for *_, rows in first]
+
+
+def test_docstrings_are_read_from_the_standard_library() -> None:
+    source = open_source(Source(uri="docstrings://", splits=["validation"]))
+    assert isinstance(source, DocstringSource)
+    assert source.splits == ("validation",)
