@@ -4,8 +4,6 @@ import re
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-import kubernetes.client
-
 _SCALARS: Mapping[str, type | tuple[type, ...]] = {
     "str": str,
     "int": int,
@@ -43,6 +41,8 @@ def _list_children(value: Any, type_: str, path: str) -> Iterator[tuple[Any, str
         items = value.items() if isinstance(value, dict) else enumerate(value if isinstance(value, list) else [])
         yield from ((item, found[1], f"{path}[{key}]") for key, item in items)
     elif isinstance(value, dict):
-        model = getattr(kubernetes.client, type_)
+        from kubernetes import client  # 0.3 s of imports
+
+        model = getattr(client, type_)
         types = {key: model.openapi_types[name] for name, key in model.attribute_map.items()}
         yield from ((item, types.get(key, ""), f"{path}.{key}") for key, item in value.items())

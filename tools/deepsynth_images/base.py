@@ -4,6 +4,7 @@ import hashlib
 import os
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 from typing import Final
 
@@ -19,19 +20,25 @@ DOCKERFILE: Final = (
 )
 
 
-def choose_base(engine: Engine, asked: str | None, cache: Path) -> str:
+def choose_base(
+    engine: Engine,
+    asked: str | None,
+    cache: Path,
+    *,
+    find_sources: Callable[[], list[str]] = find_package_sources,
+) -> str:
     """A reference that `engine` can build from. Raises ImageError where none can be had."""
     if asked:
         return asked
     if engine.can_pull(DEFAULT):
         return DEFAULT
     print(f"{DEFAULT} cannot be pulled here: making a base of Debian packages", flush=True)
-    return make_base(engine, cache)
+    return make_base(engine, cache, find_sources())
 
 
-def make_base(engine: Engine, cache: Path) -> str:
-    """A base with Python alone, by debootstrap. Its archive stays in the cache."""
-    suite, sources = find_suite(), find_package_sources()
+def make_base(engine: Engine, cache: Path, sources: list[str]) -> str:
+    """A base with Python alone, by debootstrap from the package sources. Its archive stays in the cache."""
+    suite = find_suite()
     if not sources or os.geteuid() != 0:
         raise ImageError(
             f"no base image: {DEFAULT} cannot be pulled, and only root on Debian or Ubuntu can make one; "

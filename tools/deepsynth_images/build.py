@@ -4,7 +4,7 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,16 +23,25 @@ class Image:
     path: Path
 
 
-def build_image(recipe: Recipe, environment: Mapping[str, str] = os.environ) -> Image:
-    """Build it on `BASE`, if that is set. Raises ImageError."""
+def build_image(
+    recipe: Recipe,
+    environment: Mapping[str, str] = os.environ,
+    *,
+    choose_engine: Callable[[Path], Engine] = find_engine,
+    write: Callable[[Path], Mapping[str, Path]] = write_secrets,
+) -> Image:
+    """Build it on `BASE`, if that is set. Raises ImageError.
+
+    choose_engine: given the cache. write: writes the secrets of the build into a folder and returns them by name.
+    """
     cache, asked = find_cache(), environment.get("BASE")
     with hold_lock(cache):
         built = _find_built(recipe, cache, asked)
         if built:
             return built
-        engine = find_engine(cache)
+        engine = choose_engine(cache)
         base = choose_base(engine, asked, cache)
-        return _build(recipe, engine, base, cache)
+        return _build(recipe, engine, base, cache, write)
 
 
 def _find_built(recipe: Recipe, cache: Path, asked: str | None) -> Image | None:
@@ -45,27 +54,28 @@ def _find_built(recipe: Recipe, cache: Path, asked: str | None) -> Image | None:
     return Image(recipe.reference, path) if is_same else None
 
 
-def _build(recipe: Recipe, engine: Engine, base: str, cache: Path) -> Image:
+def _build(
+    recipe: Recipe, engine: Engine, base: str, cache: Path, write: Callable[[Path], Mapping[str, Path]]
+) -> Image:
     key = recipe.compute_key(base)
     log = cache / f"{recipe.name}.log"
     is_first = not engine.has(recipe.reference)
     require_free_space(cache, recipe.need_gib if is_first else 1, f"building {recipe.name}")
     print(f"building {recipe.reference} on {base} (log: {log})", flush=True)
     began = time.monotonic()
-    with tempfile.TemporaryDirectory() as secrets:
-        engine.build(recipe.reference, _build_arguments(recipe, base, Path(secrets)), log)
+    with tempfile.TemporaryDirectory() as folder:
+        engine.build(recipe.reference, _build_arguments(recipe, base, write(Path(folder))), log)
     path = engine.export(recipe.reference, cache)
     _stamp(recipe, cache).write_text(json.dumps({"base": base, "key": key, "path": str(path)}))
     print(f"built {recipe.reference} in {time.monotonic() - began:.0f} s", flush=True)
     return Image(recipe.reference, path)
 
 
-def _build_arguments(recipe: Recipe, base: str, folder: Path) -> list[str]:
-    secrets = [f"id={name},src={path}" for name, path in write_secrets(folder).items()]
+def _build_arguments(recipe: Recipe, base: str, secrets: Mapping[str, Path]) -> list[str]:
     return [
         "--file",
         str(recipe.dockerfile),
-        *(item for secret in secrets for item in ("--secret", secret)),
+        *(item for name, path in secrets.items() for item in ("--secret", f"id={name},src={path}")),
         "--build-arg",
         f"BASE={base}",
         "--build-arg",

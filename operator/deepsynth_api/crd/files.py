@@ -41,9 +41,9 @@ def render_crd(kind: str) -> str:
     return HEADER + yaml.dump(build_crd(kind), Dumper=_PlainDumper, sort_keys=False, width=120)
 
 
-def render_chart_crd(kind: str) -> str:
-    """The Helm template of a CRD, which adds the labels of the release and the policy to keep the CRD."""
-    text = render_crd(kind).replace("{{", '{{ "{{" }}').replace(_METADATA, _CHART_METADATA, 1)
+def render_chart_crd(crd: str) -> str:
+    """The Helm template of a CRD's manifest. It adds the labels of the release and the policy to keep the CRD."""
+    text = crd.replace("{{", '{{ "{{" }}').replace(_METADATA, _CHART_METADATA, 1)
     return f"{{{{- if .Values.crds.enabled }}}}\n{text}{{{{- end }}}}\n"
 
 
@@ -53,11 +53,9 @@ def file_name(kind: str) -> str:
 
 def build_files() -> Mapping[Path, str]:
     """The text of each file, by its path below the project's root."""
-    return {
-        folder / file_name(kind): render(kind)
-        for folder, render in ((CRDS, render_crd), (CHART_CRDS, render_chart_crd))
-        for kind in KINDS
-    }
+    crds = {file_name(kind): render_crd(kind) for kind in KINDS}
+    templates = {CHART_CRDS / name: render_chart_crd(crd) for name, crd in crds.items()}
+    return {CRDS / name: crd for name, crd in crds.items()} | templates
 
 
 def write_files(root: Path) -> None:

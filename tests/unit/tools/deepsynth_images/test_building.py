@@ -1,13 +1,12 @@
 """When an image is built again, and what is handed to the engine."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
 
-from deepsynth_images import build
 from deepsynth_images.base import choose_base
-from deepsynth_images.build import build_image
+from deepsynth_images.build import Image, build_image
 from deepsynth_images.errors import ImageError
 from deepsynth_images.recipe import Recipe
 
@@ -38,11 +37,8 @@ class RecordingEngine:
 
 @pytest.fixture
 def engine(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> RecordingEngine:
-    engine = RecordingEngine()
     monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setattr(build, "find_engine", lambda _folder: engine)
-    monkeypatch.setattr(build, "write_secrets", lambda folder: {"pip.conf": folder / "pip.conf"})
-    return engine
+    return RecordingEngine()
 
 
 @pytest.fixture
@@ -55,25 +51,35 @@ def recipe(tmp_path: Path) -> Recipe:
     return Recipe("deepsynth-test", dockerfile, tmp_path / "context", (code,), 0)
 
 
+def build_with(engine: RecordingEngine, recipe: Recipe, environment: Mapping[str, str] | None = None) -> Image:
+    """On an engine that records, with one secret."""
+    return build_image(
+        recipe,
+        environment or {},
+        choose_engine=lambda _cache: engine,
+        write=lambda folder: {"pip.conf": folder / "pip.conf"},
+    )
+
+
 def test_an_unchanged_tree_builds_nothing(engine: RecordingEngine, recipe: Recipe) -> None:
-    first = build_image(recipe, {})
-    assert build_image(recipe, {}) == first
+    first = build_with(engine, recipe)
+    assert build_with(engine, recipe) == first
     assert first.reference == "localhost/deepsynth-test:dev"
     assert len(engine.builds) == 1
 
 
 def test_compiled_bytecode_is_no_change(engine: RecordingEngine, recipe: Recipe) -> None:
-    build_image(recipe, {})
+    build_with(engine, recipe)
     cache = recipe.inputs[0] / "__pycache__"
     cache.mkdir()
     (cache / "main.cpython-311.pyc").write_bytes(b"\0")
-    build_image(recipe, {})
+    build_with(engine, recipe)
     assert len(engine.builds) == 1
 
 
 @pytest.mark.parametrize("change", ["content", "name", "dockerfile", "mode"])
 def test_any_change_of_the_inputs_builds_again(engine: RecordingEngine, recipe: Recipe, change: str) -> None:
-    build_image(recipe, {})
+    build_with(engine, recipe)
     main = recipe.inputs[0] / "main.py"
     match change:
         case "content":
@@ -84,24 +90,24 @@ def test_any_change_of_the_inputs_builds_again(engine: RecordingEngine, recipe: 
             recipe.dockerfile.write_text("FROM scratch\nUSER 1\n")
         case "mode":
             main.chmod(0o755)
-    build_image(recipe, {})
+    build_with(engine, recipe)
     assert len(engine.builds) == 2
 
 
 def test_another_base_builds_again_and_no_wish_keeps_the_base_that_there_is(
     engine: RecordingEngine, recipe: Recipe
 ) -> None:
-    build_image(recipe, {"BASE": "mirror.example/python:3.13"})
-    build_image(recipe, {})
+    build_with(engine, recipe, {"BASE": "mirror.example/python:3.13"})
+    build_with(engine, recipe)
     assert len(engine.builds) == 1
     assert "BASE=mirror.example/python:3.13" in engine.builds[0]
-    build_image(recipe, {"BASE": "python:3.12-slim"})
+    build_with(engine, recipe, {"BASE": "python:3.12-slim"})
     assert len(engine.builds) == 2
 
 
 def test_a_lost_archive_is_made_again(engine: RecordingEngine, recipe: Recipe) -> None:
-    build_image(recipe, {}).path.unlink()
-    assert build_image(recipe, {}).path.exists()
+    build_with(engine, recipe).path.unlink()
+    assert build_with(engine, recipe).path.exists()
     assert len(engine.builds) == 2
 
 
@@ -110,19 +116,16 @@ def test_too_little_disk_is_said_with_both_figures_before_anything_is_built(
 ) -> None:
     large = Recipe(recipe.name, recipe.dockerfile, recipe.context, recipe.inputs, need_gib=1_000_000)
     with pytest.raises(ImageError, match=r"needs 1000000 GiB in .*, [0-9.]+ GiB are free"):
-        build_image(large, {})
+        build_with(engine, large)
     assert engine.builds == []
 
 
 def test_pips_configuration_is_mounted_as_a_secret(engine: RecordingEngine, recipe: Recipe) -> None:
-    build_image(recipe, {})
+    build_with(engine, recipe)
     arguments = list(engine.builds[0])
     assert arguments[arguments.index("--secret") + 1].startswith("id=pip.conf,src=")
 
 
-def test_a_machine_that_can_neither_pull_nor_make_a_base_gets_an_error_with_the_remedy(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
-    monkeypatch.setattr("deepsynth_images.base.find_package_sources", list)
+def test_a_machine_that_can_neither_pull_nor_make_a_base_gets_an_error_with_the_remedy(tmp_path: Path) -> None:
     with pytest.raises(ImageError, match="BASE="):
-        choose_base(RecordingEngine(pullable=()), None, tmp_path)
+        choose_base(RecordingEngine(pullable=()), None, tmp_path, find_sources=list)
