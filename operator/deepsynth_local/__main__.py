@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return ExitCode.DONE
     except Exception as error:  # noqa: BLE001 - users see a traceback only with --debug
-        return _report_error(error, debug=chosen.debug)
+        return report_error(error, debug=chosen.debug)
 
 
 def run_local(chosen: Namespace) -> int:
@@ -74,7 +74,8 @@ def print_version(_chosen: Namespace) -> int:
     return ExitCode.DONE
 
 
-def _report_error(error: Exception, *, debug: bool) -> int:
+def report_error(error: Exception, *, debug: bool) -> int:
+    """Print what went wrong, as one line unless `debug`; returns the exit code."""
     if debug:
         traceback.print_exception(error)
     if isinstance(error, WorkloadError):

@@ -10,7 +10,7 @@ for one that has failed, and no pod runs.
 
 import asyncio
 import contextlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -39,10 +39,17 @@ class LocalController:
     """Reconciles the resources `keys`, saves every change of them, and shows their progress."""
 
     def __init__(
-        self, cluster: MemoryCluster, store: ResourceStore, display: Display, keys: Sequence[ResourceKey]
+        self,
+        cluster: MemoryCluster,
+        store: ResourceStore,
+        display: Display,
+        keys: Sequence[ResourceKey],
+        *,
+        reconcile: Callable[..., Awaitable[float | None]] = reconcile,
     ) -> None:
-        """Raises TemporaryError when the resources cannot be saved."""
+        """Raises TemporaryError when the resources cannot be saved. reconcile: called as the operator's."""
         self._cluster, self._store, self._display, self._keys = cluster, store, display, keys
+        self._reconcile_once = reconcile
         self._queue: WorkQueue[ResourceKey] = WorkQueue(self._reconcile)
         self._error: Exception | None = None
         """Raised by `run`, so that it ends the command."""
@@ -91,7 +98,7 @@ class LocalController:
         kind, namespace, name = key
         now = datetime.now(UTC)
         try:
-            return await reconcile(self._cluster, LOCAL_SETTINGS, KINDS[kind].name, namespace, name, now=now)
+            return await self._reconcile_once(self._cluster, LOCAL_SETTINGS, KINDS[kind].name, namespace, name, now=now)
         except ControllerError:
             return _RETRY_SECONDS
         except Exception as error:  # noqa: BLE001 - raised by `run`

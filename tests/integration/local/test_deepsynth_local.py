@@ -280,22 +280,6 @@ def test_a_missing_file_and_missing_arguments_are_exit_code_64(
     assert main(["--help"]) == 0
 
 
-def test_a_bug_is_printed_with_a_traceback_only_with_debug(
-    workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async def fail(*_arguments: object, **_fields: object) -> None:
-        raise ZeroDivisionError("surprise")
-
-    monkeypatch.setattr("deepsynth_local.controller.reconcile", fail)
-
-    assert workplace.run() == 70
-    error = capsys.readouterr().err
-    assert "error: ZeroDivisionError: surprise; this is a bug" in error
-    assert "Traceback" not in error
-    assert workplace.run("--debug", "-f", str(workplace.file)) == 70
-    assert "Traceback" in capsys.readouterr().err
-
-
 def test_a_full_disk_ends_the_command_with_the_remedy(
     workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

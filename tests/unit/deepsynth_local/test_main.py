@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_images.recipe import read_version
-from deepsynth_local.__main__ import main
+from deepsynth_local.__main__ import main, report_error
 
 
 @pytest.fixture
@@ -45,3 +45,21 @@ def test_invalid_arguments_are_explained(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
+
+
+def test_a_bug_is_printed_with_a_traceback_only_with_debug(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(ZeroDivisionError) as bug:
+        raise ZeroDivisionError("surprise")
+
+    assert report_error(bug.value, debug=False) == 70
+    error = capsys.readouterr().err
+    assert "error: ZeroDivisionError: surprise; this is a bug" in error
+    assert "Traceback" not in error
+    assert report_error(bug.value, debug=True) == 70
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.usefixtures("in_empty_folder")
+def test_with_debug_an_error_is_printed_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["get", "trun", "x", "--debug"]) == 1
+    assert "Traceback" in capsys.readouterr().err
