@@ -8,7 +8,6 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_operator.manifests.train_job import build_train_children, build_train_document
-from deepsynth_operator.manifests.volumes import Location, build_claim_volumes
 from support.resources.builders import ResourceBuilder, a_training_run
 
 PINNED = {"name": "pages", "uri": "pvc://data/pages"}
@@ -106,38 +105,6 @@ def test_a_run_that_starts_from_another_gets_the_model_that_was_pinned() -> None
     assert {"name": "claim-models", "mountPath": "/mnt/volumes/models", "readOnly": True} in mounts
 
 
-def test_a_claim_that_is_read_and_written_is_mounted_once_and_writable() -> None:
-    run = a_run(checkpoint={"uri": "pvc://data/checkpoints"})
-    mounts = [item for item in build_container(run)["volumeMounts"] if item["name"] == "claim-data"]
-    assert mounts == [{"name": "claim-data", "mountPath": "/mnt/volumes/data"}]
-
-
-def test_a_secret_that_is_named_twice_is_mounted_once() -> None:
-    model = {"uri": "hf://acme/model", "secretRef": {"name": "hub"}}
-    publish = {"uri": "hf://acme/out", "secretRef": {"name": "hub"}}
-    container = build_container(a_run(model=model, publish=publish))
-    assert container["envFrom"] == [{"secretRef": {"name": "hub"}}]
-
-
-@pytest.mark.parametrize("name", ["DEEPSYNTH_VOLUMES", "RANK", "PET_NNODES", "JOB_COMPLETION_INDEX"])
-def test_a_reserved_variable_is_an_error_that_names_the_field(name: str) -> None:
-    env = [{"name": "FINE", "value": "1"}, {"name": name, "value": "2"}]
-    with pytest.raises(ConfigurationError, match=rf"^spec\.template\.env\[1\]\.name: {name} is reserved"):
-        build_job(a_run().with_template(env=env))
-
-
-@pytest.mark.parametrize("name", ["tmp", "claim-data"])
-def test_a_reserved_volume_name_is_an_error_that_names_the_field(name: str) -> None:
-    volumes = [{"name": name, "mountPath": "/data", "emptyDir": {}}]
-    with pytest.raises(ConfigurationError, match=rf"^spec\.template\.volumes\[0\]\.name: {name} is used"):
-        build_job(a_run().with_template(volumes=volumes))
-
-
-def test_a_volume_uri_without_a_claim_is_an_error_that_names_the_field() -> None:
-    with pytest.raises(ConfigurationError, match=r"^spec\.checkpoint\.uri: must be pvc://CLAIM/PATH, got pvc:///here"):
-        build_claim_volumes([Location("spec.checkpoint.uri", "pvc:///here")])
-
-
 def test_a_users_labels_never_replace_ours_and_queue_names_stay_on_the_job() -> None:
     queue = {"kueue.x-k8s.io/queue-name": "research", "kueue.x-k8s.io/priority-class": "high"}
     labels = {"team": "vision", "deepsynth.io/owner-uid": "forged"}
@@ -147,16 +114,6 @@ def test_a_users_labels_never_replace_ours_and_queue_names_stay_on_the_job() -> 
     assert not pod.keys() & queue.keys()
     assert pod["team"] == "vision"
     assert pod["deepsynth.io/owner-uid"] == job["metadata"]["labels"]["deepsynth.io/owner-uid"] != "forged"
-
-
-def test_a_mounted_secret_and_a_configmap_keep_their_own_shape() -> None:
-    volumes = [
-        {"name": "certificates", "mountPath": "/certs", "secret": {"secretName": "ca", "defaultMode": 256}},
-        {"name": "scratch", "mountPath": "/scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}},
-    ]
-    pod = build_job(a_run().with_template(volumes=volumes))["spec"]["template"]["spec"]
-    assert {"name": "certificates", "secret": {"secretName": "ca", "defaultMode": 256}} in pod["volumes"]
-    assert {"name": "scratch", "ephemeral": {"volumeClaimTemplate": {"spec": {}}}} in pod["volumes"]
 
 
 def test_children_are_the_same_each_time_they_are_built() -> None:
