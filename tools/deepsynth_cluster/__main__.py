@@ -7,8 +7,8 @@ from pathlib import Path
 
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.selection import NAME, NODES
-from deepsynth_cluster.errors import ClusterError
 from deepsynth_cluster.programs.build import program
+from deepsynth_host.errors import ToolError
 
 INSTALL = """
 helm upgrade --install deepsynth charts/deepsynth --namespace deepsynth --create-namespace \\
@@ -41,7 +41,7 @@ def main() -> None:
             print(f"cluster {cluster.name} is gone")
         else:
             _status(cluster)
-    except ClusterError as error:
+    except ToolError as error:
         sys.exit(str(error))
 
 

@@ -9,11 +9,10 @@ from pathlib import Path
 
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.selection import NAME, NODES
-from deepsynth_cluster.errors import ClusterError
 from deepsynth_cluster.programs.build import program
 from deepsynth_demo.chart import build_values, forget_users, install, prepare_users
+from deepsynth_host.errors import ToolError
 from deepsynth_images.build import build_image
-from deepsynth_images.errors import ImageError
 from deepsynth_images.recipe import CPU, GPU, ROOT
 
 EXAMPLES = ROOT / "examples/cluster"
@@ -32,7 +31,7 @@ def main() -> int:
         volume = _install(cluster)
         cluster.kubectl("--namespace", NAMESPACE, "apply", "--filename", str(EXAMPLES))
         state = _follow(cluster)
-    except (ClusterError, ImageError) as error:
+    except ToolError as error:
         print(f"demo: {error}", file=sys.stderr)
         return 1
     print(f"\n{time.monotonic() - began:.0f} s in all")

@@ -3,8 +3,8 @@
 import argparse
 import sys
 
+from deepsynth_host.errors import ToolError
 from deepsynth_images.build import build_image
-from deepsynth_images.errors import ImageError
 from deepsynth_images.recipe import CPU, GPU
 
 RECIPES = {"cpu": CPU, "gpu": GPU}
@@ -18,7 +18,7 @@ def main() -> int:
         for name in parser.parse_args().names:
             image = build_image(RECIPES[name])
             print(f"{image.reference}: {image.path}")
-    except ImageError as error:
+    except ToolError as error:
         print(f"images: {error}", file=sys.stderr)
         return 1
     return 0

@@ -27,7 +27,7 @@ def choose_base(
     *,
     find_sources: Callable[[], list[str]] = find_package_sources,
 ) -> str:
-    """A reference that `engine` can build from. Raises ImageError where none can be had."""
+    """A reference that `engine` can build from. Raises ToolError where there is none."""
     if asked:
         return asked
     if engine.can_pull(DEFAULT):

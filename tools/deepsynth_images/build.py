@@ -8,8 +8,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepsynth_host.cache import cache_folder, locked, require_free_space
 from deepsynth_images.base import choose_base
-from deepsynth_images.cache import find_cache, hold_lock, require_free_space
 from deepsynth_images.engines import Engine, find_engine
 from deepsynth_images.machine import write_secrets
 from deepsynth_images.recipe import Recipe, read_version
@@ -30,12 +30,12 @@ def build_image(
     choose_engine: Callable[[Path], Engine] = find_engine,
     write: Callable[[Path], Mapping[str, Path]] = write_secrets,
 ) -> Image:
-    """Build it on `BASE`, if that is set. Raises ImageError.
+    """Build it on `BASE`, if that is set. Raises ToolError.
 
     choose_engine: given the cache. write: writes the secrets of the build into a folder and returns them by name.
     """
-    cache, asked = find_cache(), environment.get("BASE")
-    with hold_lock(cache):
+    cache, asked = cache_folder("images"), environment.get("BASE")
+    with locked(cache / "lock"):
         built = _find_built(recipe, cache, asked)
         if built:
             return built

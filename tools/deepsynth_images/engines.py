@@ -107,7 +107,7 @@ class Buildah:
 
 
 def find_engine(folder: Path) -> Engine:
-    """Docker or Podman where they answer, else Buildah, installed where that is possible. Raises ImageError."""
+    """Docker or Podman where they answer, else Buildah, installed where that is possible. Raises ToolError."""
     for program in ("docker", "podman"):
         if shutil.which(program) and _succeeds([program, "info"], ANSWER_SECONDS):
             return CommandLine(program)

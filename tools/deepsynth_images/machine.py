@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
-from deepsynth_images.errors import ImageError
+from deepsynth_host.packages import install_packages
 
 CARRIED_OPTIONS: Final = (
     "index-url",
@@ -26,8 +26,6 @@ CARRIED_OPTIONS: Final = (
     "retries",
 )
 """pip's options that hold in a build as well; those that name local files do not."""
-PATIENCE: Final = ("-o", "DPkg::Lock::Timeout=300", "-o", "Acquire::Retries=5")
-"""A new machine may be at its own updates."""
 CERTIFICATE_VARIABLES: Final = ("PIP_CERT", "REQUESTS_CA_BUNDLE", "SSL_CERT_FILE")
 
 
@@ -95,20 +93,9 @@ def find_suite() -> str:
 
 
 def require_commands(*commands: str) -> None:
-    """Install the Debian packages of the same names, or say what to install."""
+    """Install the Debian packages of the same names, or say what to install. Raises ToolError."""
     missing = [command for command in commands if not shutil.which(command)]
-    if not missing:
-        return
-    if os.geteuid() != 0 or not shutil.which("apt-get"):
-        raise ImageError(f"{' and '.join(missing)} not found: install them, or Docker or Podman")
-    print(f"installing {' '.join(missing)}", flush=True)
-    install = ["apt-get", *PATIENCE, "install", "-y", "-qq", "--no-install-recommends", *missing]
-    environment = os.environ | {"DEBIAN_FRONTEND": "noninteractive"}
-    if subprocess.run(install, env=environment, capture_output=True, check=False).returncode:
-        _run("apt-get", "update", "-qq")  # the package lists of a new machine may be empty or old
-        done = subprocess.run(install, env=environment, capture_output=True, text=True, check=False)
-        if done.returncode:
-            raise ImageError(f"apt-get could not install {' '.join(missing)}: {done.stderr.strip()[-500:]}")
+    install_packages(missing, f"{' and '.join(missing)} not found: install them, or Docker or Podman")
 
 
 def _read_pip_options() -> dict[str, str]:

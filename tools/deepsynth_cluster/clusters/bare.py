@@ -8,7 +8,6 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from deepsynth_cluster.cache import cache_folder, locked, require_free_space
 from deepsynth_cluster.clusters.clients import Clients
 from deepsynth_cluster.clusters.faults import BareFaults
 from deepsynth_cluster.commands import wait_until
@@ -22,6 +21,7 @@ from deepsynth_cluster.machine.cgroups import ControlGroup
 from deepsynth_cluster.machine.machine import Machine
 from deepsynth_cluster.programs.build import program
 from deepsynth_cluster.programs.packages import PACKAGES, require_commands
+from deepsynth_host.cache import cache_folder, locked, require_free_space
 
 PROGRAMS = ("pause", "etcd", "kube-apiserver", "coredns", "helm")
 NODE_PROGRAMS = ("bridge", "runc", "containerd")

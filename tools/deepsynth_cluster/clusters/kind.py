@@ -5,10 +5,10 @@ import shutil
 from collections.abc import Sequence
 from pathlib import Path
 
-from deepsynth_cluster.cache import cache_folder
 from deepsynth_cluster.clusters.clients import Clients
 from deepsynth_cluster.commands import run_command
 from deepsynth_cluster.programs.build import program
+from deepsynth_host.cache import cache_folder
 
 
 def docker_answers() -> bool:

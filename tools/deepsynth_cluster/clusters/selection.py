@@ -5,12 +5,12 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepsynth_cluster.cache import cache_folder, locked
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.existing import ExistingCluster
 from deepsynth_cluster.clusters.interface import Cluster
 from deepsynth_cluster.clusters.kind import KindCluster, docker_answers
 from deepsynth_cluster.commands import wait_until
+from deepsynth_host.cache import cache_folder, locked
 
 NAME = "deepsynth"
 NODES = 2

@@ -18,11 +18,11 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
-from deepsynth_cluster.cache import GIB, cache_folder, locked, require_free_space
 from deepsynth_cluster.errors import ClusterError
 from deepsynth_cluster.images.archives import Image, Layer, open_layer, read_images, write_index
 from deepsynth_cluster.machine.machine import Machine
 from deepsynth_cluster.programs.build import program
+from deepsynth_host.cache import GIB, cache_folder, locked, require_free_space
 
 CHUNK = 1 << 20
 WHITEOUT, OPAQUE = ".wh.", ".wh..wh..opq"

@@ -6,10 +6,10 @@ import subprocess
 import time
 from pathlib import Path
 
-from deepsynth_cluster.cache import cache_folder, locked, require_free_space
 from deepsynth_cluster.errors import ClusterError
 from deepsynth_cluster.programs.packages import require_runc_headers
 from deepsynth_cluster.programs.pins import Upstream, find_upstream
+from deepsynth_host.cache import cache_folder, locked, require_free_space
 
 BUILD_GIB = 6.0
 """What building everything from scratch adds to Go's module and build caches."""

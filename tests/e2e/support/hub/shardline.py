@@ -7,8 +7,9 @@ import sys
 import time
 from pathlib import Path
 
-from deepsynth_cluster.cache import cache_folder, locked, require_free_space
 from deepsynth_cluster.errors import ClusterError
+from deepsynth_host.cache import cache_folder, locked, require_free_space
+from deepsynth_host.errors import ToolError
 from deepsynth_images.recipe import Recipe
 
 VERSION = "1.13.0"
@@ -59,5 +60,5 @@ def _build(program: Path) -> None:
 if __name__ == "__main__":
     try:
         print(find_shardline())
-    except ClusterError as error:
+    except ToolError as error:
         sys.exit(str(error))

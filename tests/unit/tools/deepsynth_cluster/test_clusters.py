@@ -7,9 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_cluster import __main__ as command
-from deepsynth_cluster.cache import cache_folder, require_free_space
 from deepsynth_cluster.clusters.selection import find_given
-from deepsynth_cluster.errors import ClusterError
 from deepsynth_cluster.kubernetes.credentials import Pair, write_kubeconfig
 
 
@@ -29,18 +27,6 @@ def test_a_kubeconfig_is_self_contained_and_private(tmp_path: Path) -> None:
     assert path.stat().st_mode & 0o777 == 0o600
     assert content["clusters"][0]["cluster"]["server"] == "https://10.0.0.1:6443"
     assert str(tmp_path) not in path.read_text()
-
-
-def test_a_disk_that_is_too_small_is_an_error_with_the_figures(tmp_path: Path) -> None:
-    require_free_space(tmp_path, 0.0, "nothing")
-    with pytest.raises(ClusterError, match=r"1000000000"):
-        require_free_space(tmp_path, 1e9, "building a world")
-
-
-def test_the_cache_is_where_the_environment_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path))
-    assert cache_folder("a", "b") == tmp_path / "a" / "b"
-    assert (tmp_path / "a" / "b").is_dir()
 
 
 def test_the_status_of_a_cluster_that_is_not_up_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

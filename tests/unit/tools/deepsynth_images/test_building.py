@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from deepsynth_host.errors import ToolError
 from deepsynth_images.base import choose_base
 from deepsynth_images.build import Image, build_image
 from deepsynth_images.errors import ImageError
@@ -115,7 +116,7 @@ def test_too_little_disk_is_said_with_both_figures_before_anything_is_built(
     engine: RecordingEngine, recipe: Recipe
 ) -> None:
     large = Recipe(recipe.name, recipe.dockerfile, recipe.context, recipe.inputs, need_gib=1_000_000)
-    with pytest.raises(ImageError, match=r"needs 1000000 GiB in .*, [0-9.]+ GiB are free"):
+    with pytest.raises(ToolError, match=r"needs 1000000\.0 GiB in .*, [0-9.]+ GiB are free"):
         build_with(engine, large)
     assert engine.builds == []
 

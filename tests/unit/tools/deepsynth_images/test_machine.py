@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
+from deepsynth_host.errors import ToolError
 from deepsynth_images.engines import CommandLine, find_engine
-from deepsynth_images.errors import ImageError
 from deepsynth_images.machine import build_pip_configuration, build_uv_configuration, require_commands, write_secrets
 
 
@@ -57,7 +57,7 @@ def test_the_certificates_that_this_machine_names_go_first(monkeypatch: pytest.M
 
 def test_a_user_who_may_not_install_gets_the_list_of_what_is_missing(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("os.geteuid", lambda: 1000)
-    with pytest.raises(ImageError, match="no-such-program not found: install them, or Docker or Podman"):
+    with pytest.raises(ToolError, match="no-such-program not found: install them, or Docker or Podman"):
         require_commands("no-such-program")
 
 

@@ -1,4 +1,9 @@
-"""The cache of everything that is slow to make, with locks so that two processes do not make it twice."""
+"""The cache of everything that is slow to make, with locks so that two processes do not make it twice.
+
+folder = cache_folder("binaries")           ~/.cache/deepsynth/binaries
+with locked(folder / "lock"):               another process that builds the same waits here
+require_free_space(folder, 6.0, "building etcd")
+"""
 
 import fcntl
 import os
@@ -7,7 +12,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from deepsynth_cluster.errors import ClusterError
+from deepsynth_host.errors import ToolError
 
 GIB = 1 << 30
 
@@ -34,7 +39,9 @@ def locked(path: Path) -> Iterator[None]:
 
 
 def require_free_space(folder: Path, gib: float, purpose: str) -> None:
+    """Raises ToolError with both figures."""
     free = shutil.disk_usage(folder).free / GIB
     if free < gib:
-        msg = f"{purpose} needs {gib:.1f} GiB in {folder}, {free:.1f} GiB are free: free some, or set DEEPSYNTH_CACHE"
-        raise ClusterError(msg)
+        raise ToolError(
+            f"{purpose} needs {gib:.1f} GiB in {folder}, {free:.1f} GiB are free: free some, or set DEEPSYNTH_CACHE"
+        )
