@@ -68,7 +68,7 @@ def run_attempt(
     progress.phase("download")
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
-    model = build_page_model(workload)
+    model = build_page_model(workload, world.device)
     pinned = _pin_datasets(workload, world, progress)
     data = _prepare_data(apply_pins(workload, pinned), model, world, progress)
     progress.phase("start")

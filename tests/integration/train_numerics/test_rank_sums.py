@@ -87,4 +87,6 @@ def test_shards_compute_in_bf16_and_a_rank_without_a_sample_takes_part(tmp_path:
 
     assert run_ranks(2, tmp_path, rank_training.run_sharded, tmp_path, "bf16") == [0, 0]
     weights = load(tmp_path, "weights-2-0.pt")
-    assert all(weight.dtype == torch.float32 for weight in weights.values() if weight.is_floating_point())
+    frozen = [name for name, weight in weights.items() if weight.dtype == torch.bfloat16]
+    assert frozen == ["model.vision_tower.query_1024_resolution.weight"]
+    assert all(weight.dtype == torch.float32 for name, weight in weights.items() if name not in frozen)

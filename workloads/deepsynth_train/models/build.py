@@ -3,6 +3,7 @@
 import re
 import warnings
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,20 +21,21 @@ _TINY: Final[dict[str, Callable[[], tuple[Any, Any]]]] = {
     "deepseek-ocr2-tiny": build_tiny_deepseek_ocr2,
     "vit-gpt2-tiny": build_tiny_vit_gpt2,
 }
+CPU: Final = torch.device("cpu")
 _PROMPTS: Final = {"ocr": "Free OCR.", "summarize": "Summarize the document."}
 
 
-def build_page_model(settings: TrainingSettings) -> PageModel:
-    """The model of spec.model in fp32 on the CPU, with the untrained parts frozen.
+def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> PageModel:
+    """The model of spec.model on `device`, in the dtype that it is stored in, with the untrained parts frozen.
 
-    Raises ConfigurationError (unknown model, unsupported page size, prompt and model disagree on the number of
-    image positions) and TemporaryError (the Hub does not answer).
+    Weights go from the file to the device one by one, so the host never holds the model; `place_module` then sets the
+    dtypes to train in. Raises ConfigurationError (unknown model, unsupported page size, prompt and model disagree on
+    the number of image positions) and TemporaryError (the Hub does not answer).
     """
     if settings.image_processor.max_tiles:
         raise ConfigurationError("spec.imageProcessor.maxTiles: local tiles are not supported yet; set it to 0")
     torch.manual_seed(settings.seed)
-    module, processor = load_module(settings.model)
-    module.float()
+    module, processor = load_module(settings.model, device)
     model = _wrap(module, processor, settings)
     check_image_tokens(model)
     _freeze(model, settings.model.freeze)
@@ -44,27 +46,30 @@ def build_page_model(settings: TrainingSettings) -> PageModel:
     return model
 
 
-def load_module(settings: ModelSettings) -> tuple[Any, Any]:
-    """The bare model and its processor."""
+def load_module(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any]:
+    """The bare model, on `device` and in the dtype that it is stored in, and its processor."""
     scheme, _, name = settings.uri.partition("://")
     if scheme == "config":
         if name not in _TINY:
             raise ConfigurationError(f"spec.model.uri: unknown configuration {name!r}; known are {', '.join(_TINY)}")
-        return _TINY[name]()
+        module, processor = _TINY[name]()
+        return module.to(device), processor
     location = parse_uri(settings.uri, "spec.model.uri")
     if isinstance(location, HubLocation):
-        return _load_pretrained(location.repo_id, settings.revision, settings.uri)
+        return _load_pretrained(location.repo_id, settings.revision, settings.uri, device)
     if not (location.path / "config.json").is_file():
         raise ConfigurationError(f"spec.model.uri: no config.json in {location.path}; name a folder with a model")
-    return _load_pretrained(location.path, None, settings.uri)
+    return _load_pretrained(location.path, None, settings.uri, device)
 
 
-def _load_pretrained(source: str | Path, revision: str | None, uri: str) -> tuple[Any, Any]:
+def _load_pretrained(source: str | Path, revision: str | None, uri: str, device: torch.device) -> tuple[Any, Any]:
     from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     try:
-        module = AutoModelForImageTextToText.from_pretrained(source, revision=revision, dtype=torch.float32)
+        module = AutoModelForImageTextToText.from_pretrained(
+            source, revision=revision, dtype="auto", device_map={"": device}
+        )
         processors: Any = AutoProcessor
         return module, processors.from_pretrained(source, revision=revision)
     except (ConnectionError, OfflineModeIsEnabled) as error:
@@ -94,12 +99,14 @@ def check_image_tokens(model: PageModel) -> None:
     """Run one blank page through the vision part. Raises ConfigurationError when it gives another number of positions
     than the prompt reserves for a page.
     """
-    blank = torch.zeros(1, 3, model.image.side, model.image.side)  # (1, 3, S, S)
+    weight = next(model.module.parameters())
+    side = model.image.side
+    blank = torch.zeros(1, 3, side, side, dtype=weight.dtype, device=weight.device)  # (1, 3, S, S)
     with torch.no_grad():
         found = model.family.count_image_tokens(model.module, blank)
     if found != model.family.image_tokens:
         raise ConfigurationError(
-            f"spec.imageProcessor.size: the model turns a page of {model.image.side} px into {found} positions, the "
+            f"spec.imageProcessor.size: the model turns a page of {side} px into {found} positions, the "
             f"prompt reserves {model.family.image_tokens}; choose a size that the model supports"
         )
 
@@ -130,7 +137,7 @@ def _add_adapters(model: PageModel, lora: LoraSettings) -> PageModel:
             adapted = get_peft_model(model.module, config)
     except ValueError as error:
         raise ConfigurationError(f"spec.model.lora.targetModules: {_first_line(error)}") from error
-    return PageModel(adapted, model.processor, model.family, model.image)
+    return replace(model, module=adapted)
 
 
 def _first_line(error: BaseException) -> str:

@@ -107,7 +107,7 @@ def build_deepseek_ocr2(module: Any, processor: Any, side: int | None, prompt: s
         mean=tuple(images.image_mean),
         std=tuple(images.image_std),
     )
-    return PageModel(module, processor, family, rule)
+    return PageModel(module, processor, family, rule, module.dtype)
 
 
 def _set_page_size(processor: Any, side: int, queries: int) -> None:

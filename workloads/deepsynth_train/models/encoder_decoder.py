@@ -76,4 +76,4 @@ def build_encoder_decoder(module: Any, processor: Any, side: int | None) -> Page
         mean=tuple(images.image_mean),
         std=tuple(images.image_std),
     )
-    return PageModel(module, processor, family, rule)
+    return PageModel(module, processor, family, rule, module.dtype)

@@ -1,10 +1,15 @@
 """From a PageModel to a folder of safetensors, tokenizer and processor that `from_pretrained` opens."""
 
+import json
 import logging
 import shutil
 import tempfile
+from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
+
+import torch
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
@@ -16,10 +21,30 @@ from deepsynth_train.models.page_model import PageModel
 
 
 def write_model(model: PageModel, folder: Path, tensors: dict[str, Any] | None = None) -> None:
-    """Write weights, configuration, tokenizer and processor. tensors: weights to write instead of the module's own."""
+    """Write weights, configuration, tokenizer and processor, or adapters alone for a model with adapters.
+
+    tensors: weights to write instead of the module's own. Weights get the dtype that the base model is stored in;
+    adapters stay as they were trained.
+    """
     logging.getLogger("transformers.generation").setLevel(logging.ERROR)
-    model.module.save_pretrained(folder, state_dict=tensors)
+    if hasattr(model.module, "peft_config"):
+        model.module.save_pretrained(folder, state_dict=tensors)
+    else:
+        weights = model.module.state_dict() if tensors is None else tensors
+        model.module.save_pretrained(folder, state_dict=_cast(weights, model.stored_dtype))
+        _write_dtype(folder / "config.json", model.stored_dtype)
     model.processor.save_pretrained(folder)
+
+
+def _cast(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    return {name: weight.to(dtype) if weight.is_floating_point() else weight for name, weight in weights.items()}
+
+
+def _write_dtype(config: Path, dtype: torch.dtype) -> None:
+    """The library writes the dtype in which the module was trained, and would load the weights in it."""
+    document = json.loads(config.read_text())
+    document["dtype"] = str(dtype).removeprefix("torch.")
+    config.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
 def export_model(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str) -> ModelOutput:
@@ -47,7 +72,7 @@ def _merge(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings
         return model
     model.module.load_state_dict(tensors)
     merged = model.module.merge_and_unload()
-    return PageModel(merged, model.processor, model.family, model.image)
+    return replace(model, module=merged)
 
 
 def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, uri: str, field: str) -> Path:

@@ -104,14 +104,16 @@ class Family(Protocol):
 class PageModel:
     """A model with its processor, its family and its page size.
 
-    module: a transformers PreTrainedModel in fp32, or peft's wrapper of one. processor: the transformers processor
-    that is published with it.
+    module: a transformers PreTrainedModel, or peft's wrapper of one. processor: the transformers processor
+    that is published with it. stored_dtype: of the weights in the files; a published model has it again, whatever
+    dtypes it was trained in.
     """
 
     module: Any
     processor: Any
     family: Family
     image: ImageRule
+    stored_dtype: torch.dtype = torch.float32
 
     @property
     def tokenizer(self) -> Any:

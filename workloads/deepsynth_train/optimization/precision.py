@@ -1,4 +1,4 @@
-"""Mixed precision: which parts compute in bf16 or fp16, and the loss scale of fp16. Master weights are always fp32."""
+"""Mixed precision: dtypes of weights, which parts compute in bf16 or fp16, and the loss scale of fp16."""
 
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
@@ -21,6 +21,19 @@ def build_autocast(precision: Precision, device: torch.device) -> Callable[[], A
         return nullcontext
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     return lambda: torch.autocast(device.type, dtype=dtype)
+
+
+def set_weight_dtypes(module: nn.Module, precision: Precision) -> None:
+    """Trained weights become fp32: in bf16 they stop changing at small learning rates. Frozen ones take half of that.
+
+    With spec.precision bf16 frozen weights become bf16, with fp16 they stay as they are stored, with fp32 all are fp32.
+    Casts one weight at a time.
+    """
+    for parameter in module.parameters():
+        if parameter.requires_grad or precision == "fp32":
+            parameter.data = parameter.data.float()
+        elif precision == "bf16":
+            parameter.data = parameter.data.bfloat16()
 
 
 def cast_experts(module: nn.Module, precision: Precision) -> None:

@@ -7,7 +7,7 @@ from torch import nn
 
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
-from deepsynth_train.optimization.precision import cast_experts
+from deepsynth_train.optimization.precision import cast_experts, set_weight_dtypes
 from deepsynth_train.optimization.reduction import Buckets, Reduction, Sharded
 
 
@@ -17,7 +17,10 @@ def is_sharded(settings: TrainingSettings, world: World) -> bool:
 
 
 def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
-    """Move to the device, then checkpoint activations, compile and shard layer by layer, as the settings say."""
+    """Move to the device, set the weights' dtypes, checkpoint activations, compile and shard, as the settings say.
+
+    Sharding casts and shards layer by layer, so a device never holds the whole model in fp32.
+    """
     module.to(world.device)
     if settings.gradient_checkpointing:
         _recompute_activations(module)
@@ -27,6 +30,8 @@ def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
             layer.compile()
     if is_sharded(settings, world):
         _shard(module, settings, world)
+    else:
+        set_weight_dtypes(module, settings.precision)
 
 
 def _recompute_activations(module: Any) -> None:
@@ -64,5 +69,7 @@ def _shard(module: Any, settings: TrainingSettings, world: World) -> None:
     dtype = torch.bfloat16 if settings.precision == "bf16" else None
     policy = MixedPrecisionPolicy(param_dtype=dtype, reduce_dtype=torch.float32)
     for layer in find_layers(module):
+        set_weight_dtypes(layer, settings.precision)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
+    set_weight_dtypes(module, settings.precision)
     fully_shard(module, mesh=mesh, mp_policy=policy)
