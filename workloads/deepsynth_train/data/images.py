@@ -1,6 +1,11 @@
-"""An encoded page of any size and mode -> the square of pixels that the model takes."""
+"""An encoded page of any format, size and mode -> the square of pixels that the model takes.
+
+Pages are read as a viewer shows them: upright (EXIF orientation), on white where they are transparent, with 16-bit and
+float greys scaled to 8 bits, and only the first frame of an animation.
+"""
 
 import io
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,19 +14,53 @@ from PIL import Image, UnidentifiedImageError
 from deepsynth_api.errors import DataError
 from deepsynth_train.models.page_model import ImageRule
 
+FORMATS: Final = frozenset(
+    {"AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
+)
+"""Formats of Pillow that hold a picture. Others start programs (EPS needs Ghostscript) or are seldom tested."""
+_GREY: Final = frozenset({"1", "L", "LA", "La"})
+_ORIENTATION: Final = 0x0112
+"""EXIF tag. Its values 2 to 8 say what must be done to show the page upright."""
+_UPRIGHT: Final = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_RAW_STEPS: Final = {"L;2": 85, "L;4": 17}
+"""PNG with 2 or 4 bits per grey pixel: what Pillow multiplies pixels by, but not the transparent grey."""
+
 
 def decode_page(content: bytes, rule: ImageRule, where: str) -> NDArray[np.uint8]:
-    """PNG or JPEG bytes -> (3, S, S), uint8. Raises DataError, naming `where`, for bytes that are not an image."""
-    try:
-        with Image.open(io.BytesIO(content)) as image:
-            picture = image.convert("L" if image.mode in {"1", "L", "I;16"} else "RGB")
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError) as error:
-        raise DataError(f"{where}: cannot decode the page ({error}); render or upload it again") from error
-    fitted = fit_page(picture, rule)
-    pixels = np.asarray(fitted)
+    """Encoded image -> (3, S, S), uint8. Errors: see `read_page`."""
+    pixels = np.asarray(fit_page(read_page(content, where), rule))
     if pixels.ndim == 2:
         return np.broadcast_to(pixels, (3, *pixels.shape))  # (S, S) -> (3, S, S), without a copy
     return pixels.transpose(2, 0, 1)  # (S, S, 3) -> (3, S, S)
+
+
+def read_page(content: bytes, where: str) -> Image.Image:
+    """Encoded image -> the page as a viewer shows it, in mode L or RGB.
+
+    Raises DataError, naming `where` (a row and its dataset), for bytes that are not a complete image of a known format
+    or that hold more pixels than Pillow's limit.
+    """
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            _check_header(image, where)
+            raw_mode = _read_raw_mode(image)
+            image.load()
+            return _turn_upright(image, _flatten(image, raw_mode))
+    except (DataError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"{where}: the page is not an image; render or upload it again") from error
+    except Exception as error:  # Pillow's decoders raise errors of many classes for damaged files
+        reason = str(error) or type(error).__name__
+        raise DataError(f"{where}: cannot decode the page ({reason}); render or upload it again") from error
 
 
 def fit_page(picture: Image.Image, rule: ImageRule) -> Image.Image:
@@ -29,7 +68,7 @@ def fit_page(picture: Image.Image, rule: ImageRule) -> Image.Image:
     if rule.fit == "stretch":
         return picture.resize((rule.side, rule.side), Image.Resampling(rule.resample))
     scale = rule.side / max(picture.size)
-    width, height = (round(length * scale) for length in picture.size)
+    width, height = (max(1, round(length * scale)) for length in picture.size)
     scaled = picture.resize((width, height), Image.Resampling(rule.resample))
     if (width, height) == (rule.side, rule.side):
         return scaled
@@ -37,3 +76,75 @@ def fit_page(picture: Image.Image, rule: ImageRule) -> Image.Image:
     square = Image.new(picture.mode, (rule.side, rule.side), background)
     square.paste(scaled, ((rule.side - width) // 2, (rule.side - height) // 2))
     return square
+
+
+def _check_header(image: Image.Image, where: str) -> None:
+    if image.format not in FORMATS:
+        raise DataError(f"{where}: {image.format} is not supported; the formats are {', '.join(sorted(FORMATS))}")
+    if not all(image.size):
+        raise DataError(f"{where}: the image has no pixels ({image.width} x {image.height}); upload it again")
+
+
+def _flatten(image: Image.Image, raw_mode: str) -> Image.Image:
+    """Mode L or RGB, on white."""
+    if image.mode.startswith(("I", "F")):
+        return _reduce_depth(image)
+    _fit_transparent_colour(image, raw_mode)
+    mode = "L" if image.mode in _GREY else "RGB"
+    if not image.has_transparency_data:
+        return image.convert(mode)
+    layers = image.convert(f"{mode}A")
+    picture = Image.new(mode, image.size, "white")
+    picture.paste(layers.convert(mode), mask=layers.getchannel("A"))
+    return picture
+
+
+def _reduce_depth(image: Image.Image) -> Image.Image:
+    """Grey of 16 or 32 bits or float -> L. Pillow's own conversion clips at 255, so that most pixels turn white.
+
+    16 bits are scaled from 0..65535. Wider types do not say what white is: values up to 1 (float), 255 or 65535 are
+    taken as such a scale, others are stretched between their minimum and maximum.
+    """
+    values = np.asarray(image).astype(np.float64)  # (H, W)
+    values = np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    finite = values[np.isfinite(values)]
+    black, white = _find_scale(image.mode, finite)
+    levels = np.clip((values - black) / (white - black), 0, 1) * 255
+    if isinstance(transparent := image.info.get("transparency"), int):
+        levels[values == transparent] = 255
+    return Image.fromarray(np.rint(levels).astype(np.uint8))
+
+
+def _find_scale(mode: str, values: NDArray[np.float64]) -> tuple[float, float]:
+    """(black, white). values: those that are finite."""
+    if mode.startswith("I;16"):
+        return 0, 65535
+    lowest, highest = (float(values.min()), float(values.max())) if values.size else (0, 1)
+    scales = (1, 255, 65535) if mode == "F" else (255, 65535)
+    if lowest >= 0 and (white := next((scale for scale in scales if highest <= scale), 0)):
+        return 0, white
+    return lowest, max(highest, lowest + 1)
+
+
+def _read_raw_mode(image: Any) -> str:
+    """How pixels are stored, such as `L;4`; "" if the decoder does not say. Known only before the image is loaded."""
+    arguments = image.tile[0][3] if getattr(image, "tile", None) else ""
+    return arguments if isinstance(arguments, str) else ""
+
+
+def _fit_transparent_colour(image: Image.Image, raw_mode: str) -> None:
+    """Scale the transparent colour (PNG's tRNS) to 8 bits, as Pillow has scaled the pixels."""
+    colour = image.info.get("transparency")
+    if isinstance(colour, tuple) and raw_mode.endswith(";16B"):
+        image.info["transparency"] = tuple(value >> 8 for value in colour)
+    elif isinstance(colour, int) and raw_mode in _RAW_STEPS:
+        image.info["transparency"] = colour * _RAW_STEPS[raw_mode]
+
+
+def _turn_upright(image: Image.Image, picture: Image.Image) -> Image.Image:
+    """Apply the EXIF orientation of `image` to `picture`. EXIF data that cannot be read is ignored, as viewers do."""
+    try:
+        method = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - as many classes as for pixels
+        return picture
+    return picture.transpose(method) if method is not None else picture
