@@ -14,16 +14,17 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path.with_name(f"{tmp_path.name}-cache")
 
 
-def test_a_materialised_dataset_is_not_fetched_again(
-    tmp_path: Path, cache: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_materialised_dataset_is_not_fetched_again(tmp_path: Path, cache: Path) -> None:
     write_dataset(tmp_path / "pages", {"train": build_documents(2)})
     calls: list[tuple[int, int]] = []
     first = materialise([describe(tmp_path / "pages")], cache, lambda *call: calls.append(call))
     assert calls[0][0] == 0
     assert calls[-1][0] == calls[-1][1] > 0
-    monkeypatch.setattr("deepsynth_train.data.materialise.convert_parquet", None)
-    assert materialise([describe(tmp_path / "pages")], cache, lambda *_: None) == first
+    written = [path.stat().st_mtime_ns for path in first[0].train.files]
+    again: list[tuple[int, int]] = []
+    assert materialise([describe(tmp_path / "pages")], cache, lambda *call: again.append(call)) == first
+    assert again == calls[-1:]
+    assert [path.stat().st_mtime_ns for path in first[0].train.files] == written
 
 
 def test_changed_content_at_the_same_uri_is_fetched_again(tmp_path: Path, cache: Path) -> None:
