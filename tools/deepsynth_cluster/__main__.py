@@ -3,6 +3,7 @@
 import argparse
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepsynth_cluster.clusters.bare import BareCluster
@@ -18,7 +19,7 @@ helm upgrade --install deepsynth charts/deepsynth --namespace deepsynth --create
   --set images.trainer.repository=deepsynth-gpu,images.trainer.tag=dev"""
 
 
-def main() -> None:
+def main(command: Sequence[str] | None = None) -> None:
     parser = argparse.ArgumentParser(prog="python -m deepsynth_cluster", description=__doc__)
     parser.add_argument("action", choices=("up", "load", "down", "status"))
     parser.add_argument(
@@ -26,7 +27,7 @@ def main() -> None:
     )
     parser.add_argument("--name", default=NAME, help="name of the cluster; several may run side by side")
     parser.add_argument("--nodes", type=int, default=NODES, help="number of worker nodes; 0 is a control plane alone")
-    arguments = parser.parse_args()
+    arguments = parser.parse_args(command)
     cluster = BareCluster(arguments.name)
     try:
         if arguments.action == "up":

@@ -4,7 +4,7 @@ import contextlib
 import os
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -24,8 +24,9 @@ _METRICS = ("documents", "documents_total", "rows", "pages", "bytes", "pages_per
 class Reporter:
     """Holds the newest report of one step. The main thread replaces it, the server's threads read it."""
 
-    def __init__(self, step: StepName) -> None:
+    def __init__(self, step: StepName, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._step: StepName = step
+        self._clock = clock
         self._part: Part | None = None
         self._failure: Failure | None = None
         self._waiting = ("", 0.0)
@@ -46,7 +47,7 @@ class Reporter:
 
     def on_wait(self, waiting: Waiting) -> None:
         """Report why the store pauses, until the pause is over."""
-        self._waiting = (waiting.reason, time.monotonic() + waiting.seconds)
+        self._waiting = (waiting.reason, self._clock() + waiting.seconds)
         self.log(f"waiting {waiting.seconds:.0f} s: {waiting.reason}")
 
     def log(self, line: str) -> None:
@@ -77,7 +78,7 @@ class Reporter:
 
     def _add_waiting(self, part: Part) -> Part:
         reason, until = self._waiting
-        seconds = until - time.monotonic()
+        seconds = until - self._clock()
         if seconds <= 0:
             return part
         return part.model_copy(update={"waiting": f"{reason}, for another {seconds:.0f} s"})

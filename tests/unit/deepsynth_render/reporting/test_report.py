@@ -39,10 +39,9 @@ def test_the_report_is_served_only_while_the_step_runs(monkeypatch: pytest.Monke
     ("step", "part"),
     [("plan", PlanReport()), ("render", RenderReport(shard=1)), ("publish", PublishReport(uri="hf://datasets/a/b"))],
 )
-def test_a_wait_is_shown_until_it_is_over(monkeypatch: pytest.MonkeyPatch, step: StepName, part: Part) -> None:
+def test_a_wait_is_shown_until_it_is_over(step: StepName, part: Part) -> None:
     now = 100.0
-    monkeypatch.setattr("time.monotonic", lambda: now)
-    reporter = Reporter(step)
+    reporter = Reporter(step, clock=lambda: now)
     reporter.show(part)
     reporter.on_wait(Waiting("the Hub's rate limit is reached", 30.0))
     now = 110.0

@@ -1,12 +1,11 @@
 """Which cluster is taken, how its kubeconfig is written, and the command line."""
 
 import json
-import sys
 from pathlib import Path
 
 import pytest
 
-from deepsynth_cluster import __main__ as command
+from deepsynth_cluster.__main__ import main
 from deepsynth_cluster.clusters.selection import find_given
 from deepsynth_cluster.kubernetes.credentials import Pair, write_kubeconfig
 
@@ -31,6 +30,5 @@ def test_a_kubeconfig_is_self_contained_and_private(tmp_path: Path) -> None:
 
 def test_the_status_of_a_cluster_that_is_not_up_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path))
-    monkeypatch.setattr(sys, "argv", ["deepsynth_cluster", "status", "--name", "nowhere"])
     with pytest.raises(SystemExit, match="cluster nowhere is not up"):
-        command.main()
+        main(["status", "--name", "nowhere"])
