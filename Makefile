@@ -49,9 +49,13 @@ benchmark-trainer: $(READY) ## Compare the speed of the training step with Huggi
 .PHONY: test
 test: $(READY) ## Run the tests with coverage
 	@$(BIN)/coverage erase
-	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 900 --cov --cov-report=
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 900 -m "not slow" --cov --cov-report=
 	@$(BIN)/coverage report --include='operator/*' --fail-under=90
 	@$(BIN)/coverage report --include='workloads/*' --fail-under=85
+
+.PHONY: test-slow
+test-slow: $(READY) ## Run the tests that take minutes each: the real model's size, every combination of options
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/unit tests/integration
 
 .PHONY: check
 check: $(READY) ## Lint, types, import contracts, generated files

@@ -86,7 +86,6 @@ def test_a_hub_that_cannot_be_reached_fails_the_resource_with_the_remedy(
     assert "check the network and HF_ENDPOINT" in status["lastFailure"]["message"]
 
 
-@pytest.mark.slow
 def test_documents_become_pages_and_a_model_is_trained_on_them(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -83,7 +83,6 @@ def build_document(folder: Path, pages: Path, **changes: Any) -> str:
     ).to_json()
 
 
-@pytest.mark.slow
 def test_a_killed_worker_and_a_damaged_checkpoint_are_named_and_the_next_attempt_continues(tmp_path: Path) -> None:
     pages = write_dataset(tmp_path / "pages", {"train": build_documents(6)})
     first = Attempt(tmp_path, build_document(tmp_path, pages))
