@@ -37,6 +37,25 @@ def test_the_prompt_reserves_as_many_positions_as_the_model_makes_of_a_page(side
     assert build_model(image_processor={"size": side}).family.image_tokens == tokens
 
 
+def test_a_prompt_that_names_special_tokens_is_text() -> None:
+    import torch
+
+    model = build_model(prompt="Read </s> the <image>.")
+    inputs = model.family.build_prompt(build_samples(model, 1)[0])
+    ids = inputs["input_ids"][0].tolist()
+    assert model.tokenizer.decode(ids, skip_special_tokens=True) == "\nRead </s> the <image>."
+    assert ids.count(model.module.config.image_token_id) == 145
+    with torch.no_grad():
+        model.module(**{**inputs, "pixel_values": model.normalise_pixels(inputs["pixel_values"])})
+
+
+def test_the_prompt_is_encoded_as_by_the_library() -> None:
+    model = build_model(prompt="Free OCR.")
+    ids = model.family.build_prompt(build_samples(model, 1)[0])["input_ids"][0].tolist()
+    image = model.module.config.image_token_id
+    assert [n for n in ids if n != image] == [n for n in model.tokenizer("<image>\nFree OCR.").input_ids if n != image]
+
+
 def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
     from deepsynth_train.models.build import check_image_tokens
 

@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -180,8 +180,7 @@ def _measure_labels(
         rows = [row + n for n in range(len(column)) if wanted[row + n]]
         texts = [column[n - row].as_py() or "" for n in rows]
         if texts:
-            encoded: Any = model.tokenizer(texts, add_special_tokens=False)["input_ids"]
-            lengths[rows] = [len(ids) for ids in encoded]
+            lengths[rows] = [len(ids) for ids in model.encode_labels(texts)]
         row += len(column)
         on_rows()
     return lengths[first]

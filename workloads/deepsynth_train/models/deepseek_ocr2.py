@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.models.page_model import Batch, ImageRule, PageModel, Sample
+from deepsynth_train.models.text import encode_text, find_special_ids
 
 DEEPSEEK_OCR2 = "deepseek_ocr2"
 """`model_type` in config.json."""
@@ -45,9 +46,10 @@ class DeepseekOcr2Family:
         self._image_token = int(config.image_token_id)
         self._pad = int(tokenizer.pad_token_id)
         self._eos = int(tokenizer.eos_token_id)
-        ids = tokenizer(f"{tokenizer.convert_ids_to_tokens(self._image_token)}\n{prompt}")["input_ids"]
+        ids = tokenizer(tokenizer.convert_ids_to_tokens(self._image_token))["input_ids"]  # with BOS
         place = ids.index(self._image_token)
-        self._before, self._after = ids[:place], ids[place + 1 :]
+        text = encode_text(tokenizer, find_special_ids(tokenizer, config), f"\n{prompt}")
+        self._before, self._after = ids[:place], [*text, *ids[place + 1 :]]
 
     def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         fixed = len(self._before) + len(self._after) + 1

@@ -23,6 +23,19 @@ def test_the_counted_length_of_a_sample_is_that_of_its_batch(tmp_path: Path, mod
     assert batch.inputs["input_ids"].shape[1] + 1 == data.train.index.tokens[2], "EOS is predicted, not fed"
 
 
+def test_a_label_that_names_special_tokens_trains_as_text(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
+    label = "an <image> token, </s> and <s>"
+    write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary=label)])
+    data = load(tmp_path, model)
+    batch = BatchMaker(data.train, model).make_batch([1])
+    assert batch.inputs["input_ids"].shape[1] + 1 == data.train.index.tokens[1], "index and batch agree"
+    image = model.tokenizer.convert_tokens_to_ids("<image>")
+    assert int((batch.inputs["input_ids"] == image).sum()) == model.family.image_tokens
+    assert model.tokenizer.decode(batch.targets[:-1]) == label
+
+
 def test_pages_of_different_sizes_make_one_batch(tmp_path: Path, model: PageModel) -> None:
     from deepsynth_train.data.loader import BatchMaker
 
