@@ -144,6 +144,8 @@ def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDatas
     for field in ("checkpoint", "publish", "tracking", "hangTimeoutSeconds"):
         document.pop(field, None)
     document["model"].pop("secretRef", None)
+    for field in ("generationBatchSize",):
+        document["evaluation"].pop(field, None)
     document["datasets"] = [dataset.to_dict() for dataset in datasets]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -18,7 +18,8 @@ from deepsynth_train.checkpoint.shards import gather_tensors
 from deepsynth_train.coordination.progress import Progress, StepReport
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import Sampler, derive_seed, split_batch
-from deepsynth_train.evaluation.evaluator import LOSS, Chunk, Evaluator, chunk
+from deepsynth_train.evaluation.evaluator import LOSS, Evaluator, chunk
+from deepsynth_train.evaluation.generation import Chunk
 from deepsynth_train.meter import Meter, read_peak_memory
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.schedule import compute_learning_rate

@@ -47,9 +47,17 @@ class EvaluationSettings(ApiModel):
     max_samples: Annotated[
         int, Field(ge=1, description="Maximum number of validation samples, taken from the start of the split.")
     ] = 200
-    max_new_tokens: Annotated[
-        int, Field(ge=1, description="Maximum number of tokens generated per sample for the metric rouge.")
-    ] = 256
+    max_new_tokens: Annotated[int, Field(ge=1, description="Maximum number of tokens generated per sample.")] = 256
+    generation_batch_size: Annotated[
+        int,
+        Field(
+            ge=1,
+            description=(
+                "Pages that a process reads at once to generate text. A document with more pages is read alone. "
+                "Lower it if GPU memory is too small."
+            ),
+        ),
+    ] = 8
     metrics: Annotated[
         list[Metric],
         Field(

@@ -111,7 +111,7 @@ def train_reference(model: PageModel, samples: list[Sample], accumulation: int, 
 
 
 def is_decoder_only(model: PageModel) -> bool:
-    return "input_ids" in model.family.build_prompt(build_samples(model, 1)[0])
+    return "input_ids" in model.family.collate_prompts(build_samples(model, 1))
 
 
 def build_reference_batch(model: PageModel, samples: list[Sample]) -> dict[str, torch.Tensor]:
@@ -127,7 +127,7 @@ def build_reference_batch(model: PageModel, samples: list[Sample]) -> dict[str, 
         config = model.module.config
         shifted = shift_tokens_right(labels, config.pad_token_id, config.decoder_start_token_id)
         return {**batch, "labels": labels, "decoder_input_ids": shifted}
-    prompts = [model.family.build_prompt(sample)["input_ids"][0].tolist() for sample in samples]
+    prompts = [model.family.collate_prompts([sample])["input_ids"][0].tolist() for sample in samples]
     whole = [[*prompt, *sample.label, eos] for prompt, sample in zip(prompts, samples, strict=True)]
     scored = [[-100] * len(p) + [*sample.label, eos] for p, sample in zip(prompts, samples, strict=True)]
     return {

@@ -50,6 +50,12 @@ def test_the_fingerprint_does_not_depend_on_where_a_run_saves() -> None:
     assert compute_fingerprint(here, data) == compute_fingerprint(there, data)
 
 
+def test_the_fingerprint_does_not_depend_on_how_text_is_generated() -> None:
+    data = [WorkloadDataset(name="a", uri="file:///a", revision="r1")]
+    changed = build_settings(evaluation={"generationBatchSize": 1})
+    assert compute_fingerprint(build_settings(), data) == compute_fingerprint(changed, data)
+
+
 @pytest.mark.parametrize("update", [{"seed": 1}, {"globalBatchSize": 64}, {"optimizer": {"learningRate": "0.1"}}])
 def test_the_fingerprint_changes_with_the_training_settings(update: dict[str, object]) -> None:
     data = [WorkloadDataset(name="a", uri="file:///a", revision="r1")]

@@ -57,6 +57,14 @@ class World:
             dist.broadcast_object_list(values, src=0, device=self.device)
         return values[0]
 
+    def gather(self, value: T) -> list[T]:
+        """The values of all ranks, in order, on every rank. The values must be picklable."""
+        if self.size == 1:
+            return [value]
+        values: list[T] = [value] * self.size
+        dist.all_gather_object(values, value)
+        return values
+
     def wait_for_all(self, beat: Callable[[], None]) -> None:
         """Return when every rank has called this. Calls `beat` while waiting, which can take as long as a download."""
         if self.size == 1:

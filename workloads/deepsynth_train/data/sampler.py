@@ -81,8 +81,12 @@ def split_batch(batch: NDArray[np.int64], tokens: NDArray[np.int64], rank: int, 
 
     Sorted by length, so that micro-batches need little padding. tokens: sequence length of every sample, by its number.
     """
-    order = np.lexsort((batch, tokens[batch]))  # (G,), by length, then by number
-    return batch[order][rank::world_size]
+    return sort_by_length(batch, tokens)[rank::world_size]
+
+
+def sort_by_length(batch: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The samples of `batch` by length, then by number: (G,) -> (G,)."""
+    return batch[np.lexsort((batch, tokens[batch]))]
 
 
 def derive_seed(seed: int, step: int, rank: int) -> int:

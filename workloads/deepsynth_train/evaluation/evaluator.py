@@ -13,7 +13,8 @@ from deepsynth_api.v1alpha1 import EvaluationSettings
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.loader import BatchMaker, prefetch
-from deepsynth_train.data.sampler import split_batch
+from deepsynth_train.data.sampler import sort_by_length
+from deepsynth_train.evaluation.generation import Chunk, Generator
 from deepsynth_train.evaluation.rouge import compute_rouge_1, compute_rouge_l
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.loss import compute_loss_sum
@@ -24,7 +25,6 @@ BLACK = "validation_loss_black"
 ROUGE_1 = "validation_rouge1"
 ROUGE_L = "validation_rougeL"
 
-Chunk = Sequence[int]
 MakeBatch = Callable[[Chunk], Batch]
 
 
@@ -63,15 +63,27 @@ class Evaluator:
 
     def compute_rouge(self) -> dict[str, float]:
         """Mean ROUGE of the text generated greedily for each sample, at most max_new_tokens long."""
-        scores = [0.0, 0.0, 0.0]
         with _inference(self.maker.model.module):
-            for number in range(self.world.rank, self.samples, self.world.size):
-                written, label = self._generate(number), self.maker.samples.read_label(number)
-                found = [compute_rouge_1(written, label), compute_rouge_l(written, label), 1.0]
-                scores = [total + score for total, score in zip(scores, found, strict=True)]
-                self.progress.beat()
-        rouge_1, rouge_l, count = self.world.sum(scores)
-        return {ROUGE_1: rouge_1 / count, ROUGE_L: rouge_l / count}
+            written = self._generator.write(range(self.samples))
+        labels = [self.maker.samples.read_label(number) for number in range(self.samples)]
+        pairs = [(written[number], label) for number, label in enumerate(labels)]
+        return {
+            ROUGE_1: sum(compute_rouge_1(*pair) for pair in pairs) / len(pairs),
+            ROUGE_L: sum(compute_rouge_l(*pair) for pair in pairs) / len(pairs),
+        }
+
+    @property
+    def _generator(self) -> Generator:
+        return Generator(
+            maker=self.maker,
+            world=self.world,
+            autocast=self.autocast,
+            beat=self.progress.beat,
+            max_new_tokens=self.settings.max_new_tokens,
+            batch_pages=self.settings.generation_batch_size,
+            in_step=self.equal_batches,
+            threads=self.threads,
+        )
 
     def _compute_loss(self, make: MakeBatch) -> float:
         total = torch.zeros((), dtype=torch.float64)
@@ -85,12 +97,14 @@ class Evaluator:
         return loss / count if count else math.nan
 
     def _split(self) -> list[Chunk]:
-        """Micro-batches of this rank, as sample numbers; with equal_batches, padded with empty ones."""
+        """Micro-batches of this rank, as sample numbers; with equal_batches, padded with empty ones.
+
+        The micro-batches themselves are the same on any number of ranks, so the loss is as well.
+        """
         tokens = np.asarray(self.maker.samples.index.tokens)
-        mine = split_batch(np.arange(self.samples), tokens, self.world.rank, self.world.size)
-        chunks: list[Chunk] = chunk(mine.tolist(), self.micro_batch_size)
-        most = math.ceil(math.ceil(self.samples / self.world.size) / self.micro_batch_size)
-        return chunks + [[]] * (most - len(chunks)) if self.equal_batches else chunks
+        chunks = chunk(sort_by_length(np.arange(self.samples), tokens).tolist(), self.micro_batch_size)
+        mine = chunks[self.world.rank :: self.world.size]
+        return mine + [[]] * (-(-len(chunks) // self.world.size) - len(mine)) if self.equal_batches else mine
 
     def _with_filler(self, make: MakeBatch) -> MakeBatch:
         return lambda numbers: make(numbers) if numbers else self.maker.make_filler()
@@ -104,17 +118,6 @@ class Evaluator:
         batch = self.maker.make_batch(numbers)
         batch.inputs["pixel_values"].zero_()
         return batch
-
-    def _generate(self, number: int) -> str:
-        model = self.maker.model
-        prompt = model.family.build_prompt(self.maker.read_sample(number))
-        inputs = {name: value.to(self.world.device) for name, value in prompt.items()}
-        inputs["pixel_values"] = model.normalise_pixels(inputs["pixel_values"])
-        skipped = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0  # a decoder repeats its prompt
-        with self.autocast():
-            # -> (1, T)
-            ids = model.module.generate(**inputs, max_new_tokens=self.settings.max_new_tokens, do_sample=False)
-        return str(model.tokenizer.decode(ids[0][skipped:], skip_special_tokens=True))
 
 
 @contextmanager

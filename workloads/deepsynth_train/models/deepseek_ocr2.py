@@ -71,13 +71,16 @@ class DeepseekOcr2Family:
         targets = torch.tensor([token for sample in samples for token in (*sample.label, self._eos)])  # (N_label,)
         return Batch(inputs, rows, targets, len(samples))
 
-    def build_prompt(self, sample: Sample) -> dict[str, torch.Tensor]:
-        input_ids = torch.tensor([self._build_prefix(len(sample.pages))])  # (1, T)
-        return {
-            "input_ids": input_ids,
-            "attention_mask": torch.ones_like(input_ids),
-            "pixel_values": torch.from_numpy(sample.pages),
-        }
+    def collate_prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+        prefixes = [self._build_prefix(len(sample.pages)) for sample in samples]
+        width = max(len(prefix) for prefix in prefixes)
+        input_ids = torch.full((len(samples), width), self._pad)  # (B, T), int64
+        attention_mask = torch.zeros_like(input_ids)  # (B, T)
+        for line, prefix in enumerate(prefixes):
+            input_ids[line, width - len(prefix) :] = torch.tensor(prefix)
+            attention_mask[line, width - len(prefix) :] = 1
+        pixel_values = torch.from_numpy(np.concatenate([sample.pages for sample in samples]))  # (P, 3, S, S), uint8
+        return {"input_ids": input_ids, "attention_mask": attention_mask, "pixel_values": pixel_values}
 
     def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
         features = module.get_image_features(pixel_values, return_dict=True)

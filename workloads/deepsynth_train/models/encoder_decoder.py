@@ -54,8 +54,8 @@ class EncoderDecoderFamily:
         targets = torch.tensor([token for sample in samples for token in (*sample.label, self._eos)])  # (N_label,)
         return Batch(inputs, rows, targets, len(samples))
 
-    def build_prompt(self, sample: Sample) -> dict[str, torch.Tensor]:
-        return {"pixel_values": torch.from_numpy(sample.pages)}
+    def collate_prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+        return {"pixel_values": torch.from_numpy(np.concatenate([sample.pages for sample in samples]))}
 
     def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
         return int(module.get_encoder()(pixel_values).last_hidden_state.shape[1])  # of (1, N, D)

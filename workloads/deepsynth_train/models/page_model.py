@@ -96,8 +96,8 @@ class Family(Protocol):
 
     def collate(self, samples: Sequence[Sample]) -> Batch: ...
 
-    def build_prompt(self, sample: Sample) -> dict[str, torch.Tensor]:
-        """Arguments of `generate` for one sample, without its label."""
+    def collate_prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
+        """Arguments of `generate`, without labels. Prompts of a decoder-only model are padded on the left."""
 
     def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
         """Positions that the model turns one page, (1, 3, S, S), into."""

@@ -1,0 +1,52 @@
+"""What the ranks of a test do: write the text of some samples and leave it in a folder."""
+
+from __future__ import annotations
+
+import json
+from contextlib import nullcontext
+from typing import TYPE_CHECKING, Any
+
+from support.training.tiny_training import build_samples, build_settings
+from unit.deepsynth_train.evaluation.chatty_model import build_chatty_model, build_maker, write
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from deepsynth_train.data.loader import BatchMaker
+    from deepsynth_train.models.page_model import PageModel
+
+
+def write_texts(folder: Path, uri: str, samples: int, **changes: Any) -> int:
+    """Each rank writes the texts of all samples, as it sees them."""
+    from deepsynth_train.coordination.world import join_world
+    from deepsynth_train.optimization.sharding import is_sharded, place_module
+
+    world = join_world()
+    model = build_chatty_model(uri, **changes)
+    settings = build_settings(uri, **changes)
+    place_module(model.module, settings, world)
+    most = model.family.max_pages or 3
+    maker = build_maker(
+        model, [build_samples(model, 1, seed=seed, pages=1 + seed % most)[0] for seed in range(samples)]
+    )
+    _compute_loss(model, maker)
+    texts = write(
+        maker,
+        list(range(samples)),
+        world=world,
+        autocast=nullcontext,
+        batch_pages=2,
+        in_step=is_sharded(settings, world),
+    )
+    (folder / f"texts-{world.size}-{world.rank}.json").write_text(json.dumps(sorted(texts.items())))
+    return 0
+
+
+def _compute_loss(model: PageModel, maker: BatchMaker) -> None:
+    """As an evaluation does before it writes texts: shards are set up by the first pass through the whole model."""
+    import torch
+
+    from deepsynth_train.optimization.loss import compute_loss_sum
+
+    with torch.no_grad():
+        compute_loss_sum(model, model.family.collate([maker.read_sample(0)]), nullcontext)
