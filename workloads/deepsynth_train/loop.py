@@ -13,6 +13,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.cadence import Cadence
 from deepsynth_train.checkpoint.folder import CheckpointFolder
+from deepsynth_train.checkpoint.manifest import Evaluation
 from deepsynth_train.checkpoint.save import Snapshot, WriteModel
 from deepsynth_train.checkpoint.shards import gather_tensors
 from deepsynth_train.coordination.progress import Progress, StepReport
@@ -64,7 +65,7 @@ class Loop:
         skipped in a row.
         """
         self.tracking.begin(self.step + 1 if self.metrics else 0)
-        if self.step == 0 and not self.metrics:
+        if self._is_evaluation_missing():
             self._evaluate()
         self._enter_steps()
         batches = self._read_ahead()
@@ -86,9 +87,13 @@ class Loop:
             outcome.label_tokens,
         )
         self._report(outcome)
-        loss = self._evaluate() if self.cadence.is_evaluation_due(self.step) and not outcome.flags.stop else None
-        if self.cadence.is_save_due(self.step) or outcome.flags.save or self._is_best(loss):
+        is_saved = self.cadence.is_save_due(self.step) or outcome.flags.save
+        if is_saved:  # before the evaluation, so that a hang there does not lose the steps since the last save
             self._save()
+        if self.cadence.is_evaluation_due(self.step) and not outcome.flags.stop:
+            loss = self._evaluate()
+            if not is_saved and self._is_best(loss):
+                self._save()
         self.stopped = outcome.flags.stop and self.step < self.cadence.total_steps
 
     def _try_step(self, batches: Iterator[Batch]) -> StepOutcome:
@@ -181,8 +186,14 @@ class Loop:
         )
         self.progress.step(report)
 
+    def _is_evaluation_missing(self) -> bool:
+        """Before the first step, and when the last attempt ended between the save and the evaluation of a step."""
+        if self.step == 0:
+            return not self.metrics
+        return self.cadence.is_evaluation_due(self.step) and self._find_loss() is None
+
     def _evaluate(self) -> float | None:
-        """Validation loss, None without a validation split."""
+        """Validation loss, None without a validation split. Stored in the checkpoint of this step if there is one."""
         if self.evaluator is None:
             return None
         self.progress.phase("evaluate")
@@ -192,6 +203,7 @@ class Loop:
             values |= self.evaluator.compute_rouge()
         self._note(**values)
         self.progress.evaluation(self.step, values)
+        self.checkpoints.save_evaluation(self.step, Evaluation(values[LOSS], self.metrics[-1]))
         self._enter_steps()
         return values[LOSS]
 

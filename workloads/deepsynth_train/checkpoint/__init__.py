@@ -7,7 +7,8 @@
         shards/                     every rank its share: model and optimizer, torch.distributed.checkpoint format
         model/                      rank 0: what `from_pretrained` opens
         state.json  metrics.jsonl   rank 0: the trainer's own counters; the curve up to this step
-        manifest.json               rank 0, last: size and sha256 of every other file
+        manifest.json               rank 0, last: size and sha256 of every other file, sha256 of its own fields
+        evaluation.json             rank 0, after the save: what was measured at this step, sha256 of its own fields
       step-160.tmp-attempt-3/       an unfinished save, or one that is being deleted; safe to delete
       step-80.corrupt-attempt-3/    failed verification when attempt 3 loaded it
       latest  best                  rank 0, after each save: names of folders for users and tools; the code ignores them

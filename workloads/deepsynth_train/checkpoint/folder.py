@@ -9,11 +9,11 @@ from typing import Any
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.checkpoint.layout import list_stale_staging, resolve_folder
 from deepsynth_train.checkpoint.load import Loaded, find_newest_good, read_checkpoint
-from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.checkpoint.manifest import CheckpointRecord, Evaluation
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best
-from deepsynth_train.checkpoint.save import Snapshot, Target, list_records, save_step
+from deepsynth_train.checkpoint.save import Snapshot, Target, list_records, save_evaluation, save_step
 from deepsynth_train.checkpoint.shards import copy_tensors
 
 
@@ -47,6 +47,7 @@ class CheckpointFolder:
         self._ranks = Ranks.build()
         self._claimed = False
         self._saved_step: int | None = None
+        self._newest_step: int | None = None
         self._saving: threading.Thread | None = None
         self._error: BaseException | None = None
 
@@ -88,7 +89,7 @@ class CheckpointFolder:
             self._refresh()
         if step is None:
             return None
-        self._saved_step = step
+        self._saved_step = self._newest_step = step
         return read_checkpoint(self.path, step, tensors, self._ranks)
 
     def save(self, step: int, snapshot: Snapshot) -> None:
@@ -101,17 +102,41 @@ class CheckpointFolder:
         if step == self._saved_step:
             return
         copied = replace(snapshot, tensors=copy_tensors(snapshot.tensors), metrics=list(snapshot.metrics))
-        self._saving = threading.Thread(target=self._save, args=(step, copied), name=f"save step {step}", daemon=True)
+        self._newest_step = step
+        self._start(f"save step {step}", lambda: self._save(step, copied))
+
+    def save_evaluation(self, step: int, evaluation: Evaluation) -> None:
+        """Add the evaluation of a step to its checkpoint, when its save is complete. Ignored for an unsaved step."""
+        if self._ranks.is_first and step == self._newest_step:
+            self._start(f"save the evaluation of step {step}", lambda: self._save_evaluation(step, evaluation))
+
+    def _start(self, name: str, action: Callable[[], None]) -> None:
+        """Run `action` in a thread, after what is in flight. An error is kept for the main thread, which raises it."""
+        previous = self._saving
+
+        def run() -> None:
+            if previous:
+                previous.join()
+            if self._error:
+                return
+            try:
+                action()
+            except BaseException as error:  # noqa: BLE001 - `wait` raises it
+                self._error = error
+
+        self._saving = threading.Thread(target=run, name=name, daemon=True)
         self._saving.start()
 
     def _save(self, step: int, snapshot: Snapshot) -> None:
-        try:
-            save_step(self.target, step, snapshot, self._ranks)
-            self._saved_step = step
-            if self._ranks.is_first:
-                self._refresh()
-        except BaseException as error:  # noqa: BLE001 - kept for the main thread, which raises it in wait
-            self._error = error
+        save_step(self.target, step, snapshot, self._ranks)
+        self._saved_step = step
+        if self._ranks.is_first:
+            self._refresh()
+
+    def _save_evaluation(self, step: int, evaluation: Evaluation) -> None:
+        if note := save_evaluation(self.target, step, evaluation):
+            self.notes.append(note)
+        self._refresh()
 
     def wait(self) -> None:
         """Wait for the save in flight. Raises its error."""

@@ -13,6 +13,7 @@ LATEST = "latest"
 BEST = "best"
 
 MANIFEST_FILE = "manifest.json"
+EVALUATION_FILE = "evaluation.json"
 STATE_FILE = "state.json"
 METRICS_FILE = "metrics.jsonl"
 SHARDS = "shards"

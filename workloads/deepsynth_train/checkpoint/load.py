@@ -19,14 +19,17 @@ from deepsynth_train.checkpoint.layout import (
     list_steps,
     step_name,
 )
-from deepsynth_train.checkpoint.manifest import CheckpointManifest, find_damage, read_manifest
+from deepsynth_train.checkpoint.manifest import CheckpointManifest, find_damage, read_evaluation, read_manifest
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.shards import read_shards
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What `load_latest` found. The tensors are not part of it: they were filled in place."""
+    """What `load_latest` found. The tensors are not part of it: they were filled in place.
+
+    metrics: the curve up to `step`, with the evaluation of `step` itself unless the run was killed before it ended.
+    """
 
     step: int
     state: dict[str, Any]
@@ -88,9 +91,11 @@ def read_checkpoint(folder: Path, step: int, tensors: Mapping[str, Any], ranks: 
             f"spec.checkpoint.uri: the checkpoint {root} does not fit spec.model ({error}); choose an empty folder",
             reason=Reason.CHECKPOINT_DOES_NOT_FIT,
         ) from error
+    evaluation = ranks.share(read_evaluation(root) if ranks.is_first else None)
+    metrics = [json.loads(line) for line in (root / METRICS_FILE).read_text().splitlines()]
     return Loaded(
         step=step,
         state=json.loads((root / STATE_FILE).read_text()),
-        metrics=[json.loads(line) for line in (root / METRICS_FILE).read_text().splitlines()],
+        metrics=[*metrics, evaluation.line] if evaluation else metrics,
         path=root,
     )

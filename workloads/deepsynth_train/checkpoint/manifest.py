@@ -1,16 +1,23 @@
-"""manifest.json: size and sha256 of every file of a checkpoint. A folder without it is not a checkpoint."""
+"""manifest.json: size and sha256 of every file of a checkpoint. A folder without it is not a checkpoint.
 
+evaluation.json, if there is one, was written later: a step is saved before it is evaluated, so that a hang in the
+evaluation costs no training. Both files hold a sha256 over their own fields.
+"""
+
+import hashlib
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Self
 
 from deepsynth_store.core.atomic import compute_sha256, fsync_file, write_file_atomically
-from deepsynth_train.checkpoint.layout import MANIFEST_FILE
+from deepsynth_train.checkpoint.layout import EVALUATION_FILE, MANIFEST_FILE
 
-FORMAT = 1
+FORMAT = 2
+UNSIGNED = 1
+"""The first format. Its manifests have no sha256 over their own fields."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +31,7 @@ class FileDigest:
 
 @dataclass(frozen=True)
 class CheckpointManifest:
-    """One checkpoint. time: RFC 3339. loss: validation loss at this step, None when it was not evaluated."""
+    """One checkpoint. time: RFC 3339. loss: validation loss at this step, None when it was not known at the save."""
 
     step: int
     time: str
@@ -40,18 +47,30 @@ class CheckpointManifest:
         return sum(file.size for file in self.files)
 
     def to_json(self) -> str:
-        return json.dumps(asdict(self), indent=1)
+        return _sign(asdict(self))
 
     @classmethod
     def from_json(cls, text: str) -> Self:
-        """Raises ValueError when the text is not a manifest of this format."""
+        """Raises ValueError when the text is not a manifest of a known format, or does not match its own sha256."""
         try:
-            data: dict[str, Any] = json.loads(text)
-            if data["format"] != FORMAT:
-                raise ValueError(f"format must be {FORMAT}, got {data['format']}")
-            return cls(**{**data, "files": tuple(FileDigest(**file) for file in data["files"])})
+            data = json.loads(text)
+            if data["format"] not in {FORMAT, UNSIGNED}:
+                raise ValueError(f"format must be {FORMAT} or {UNSIGNED}, got {data['format']}")
+            fields = data if data["format"] == UNSIGNED else _verify(data)
+            return cls(**{**fields, "files": tuple(FileDigest(**file) for file in fields["files"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a checkpoint manifest: {error!r}") from error
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """What was measured at a checkpoint's step after it was saved.
+
+    loss: validation loss. line: of the curve, such as {"step": 40, "validation_loss": 2.5}.
+    """
+
+    loss: float
+    line: dict[str, Any]
 
 
 @dataclass(frozen=True)
@@ -103,18 +122,47 @@ def read_manifest(root: Path) -> CheckpointManifest:
     return CheckpointManifest.from_json((root / MANIFEST_FILE).read_text())
 
 
+def write_evaluation(root: Path, evaluation: Evaluation) -> None:
+    write_file_atomically(root / EVALUATION_FILE, _sign(asdict(evaluation)).encode())
+
+
+def read_evaluation(root: Path) -> Evaluation | None:
+    """None when there is none that can be trusted; the step is then evaluated again by the attempt that loads it."""
+    try:
+        return Evaluation(**_verify(json.loads((root / EVALUATION_FILE).read_text())))
+    except (OSError, ValueError, KeyError, TypeError, AttributeError):
+        return None
+
+
 def build_record(root: Path, uri: str) -> CheckpointRecord:
     """The record of the committed checkpoint in `root`. Raises the errors of `read_manifest`."""
     manifest = read_manifest(root)
+    evaluation = read_evaluation(root)
     return CheckpointRecord(
         step=manifest.step,
         uri=uri,
         time=datetime.fromisoformat(manifest.time),
         bytes=manifest.bytes,
         sha256=compute_sha256(root / MANIFEST_FILE),
-        loss=manifest.loss,
+        loss=evaluation.loss if evaluation and manifest.loss is None else manifest.loss,
     )
 
 
 def format_now() -> str:
     return datetime.now(UTC).isoformat(timespec="seconds")
+
+
+def _sign(fields: Mapping[str, Any]) -> str:
+    return json.dumps({**fields, "sha256": _hash_fields(fields)}, indent=1)
+
+
+def _verify(signed: Mapping[str, Any]) -> dict[str, Any]:
+    """The fields without their sha256. Raises ValueError when it does not match, KeyError when there is none."""
+    fields = {name: value for name, value in signed.items() if name != "sha256"}
+    if signed["sha256"] != _hash_fields(fields):
+        raise ValueError("its fields do not match its own sha256")
+    return fields
+
+
+def _hash_fields(fields: Mapping[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(fields, sort_keys=True, separators=(",", ":")).encode()).hexdigest()

@@ -3,6 +3,7 @@
 all ranks   write shards/ into step-120.tmp-attempt-3/, fsync and hash what they wrote
 rank 0      writes state.json, metrics.jsonl, model/ and, last, manifest.json
 rank 0      checks owner.json, renames to step-120, updates `latest` and `best`, deletes expired steps
+rank 0      after the evaluation of step 120: writes evaluation.json, updates `best`, deletes expired steps
 """
 
 import errno
@@ -31,10 +32,12 @@ from deepsynth_train.checkpoint.layout import (
 from deepsynth_train.checkpoint.manifest import (
     CheckpointManifest,
     CheckpointRecord,
+    Evaluation,
     FileDigest,
     build_record,
     format_now,
     sync_and_digest,
+    write_evaluation,
     write_manifest,
 )
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
@@ -54,7 +57,7 @@ class Snapshot:
         rank; copied before `save` returns, so training may continue at once.
     state: the trainer's own counters as JSON, the same on every rank; rank 0 writes it.
     metrics: the curve so far, one JSON object per step or evaluation; rank 0 writes it.
-    loss: validation loss at this step, None when it was not evaluated.
+    loss: validation loss at this step, None when it was not evaluated yet.
     write_model: called on rank 0, in a thread, with (folder, copy of tensors["model"]); writes what
         `from_pretrained` opens. None: no model folder.
     """
@@ -157,6 +160,22 @@ def publish_pointers(target: Target) -> list[CheckpointRecord]:
     for step in select_expired(records, keep_last=target.keep_last, keep_best=target.keep_best):
         _delete(target, step)
     return list_records(target)
+
+
+def save_evaluation(target: Target, step: int, evaluation: Evaluation) -> str | None:
+    """Add the evaluation to a committed checkpoint. Called on rank 0. Returns a note when it cannot be written.
+
+    That is not an error: an attempt that resumes from the checkpoint evaluates it again.
+    """
+    root = target.folder / step_name(step)
+    try:
+        check_ownership(target.folder, target.owner)
+        if root.is_dir():  # else it was deleted or never committed, and must not be created by this file
+            write_evaluation(root, evaluation)
+            publish_pointers(target)
+    except (OSError, WorkloadError) as error:
+        return f"the evaluation of step {step} was not stored: {error}"
+    return None
 
 
 def list_records(target: Target) -> list[CheckpointRecord]:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError, TemporaryError
-from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
+from deepsynth_train.checkpoint.manifest import Evaluation, find_damage, read_manifest
 from deepsynth_train.checkpoint.owner import Owner
 from unit.deepsynth_train.checkpoint.file_crashes import Died, dying_at_call
 
@@ -65,6 +65,10 @@ def save_steps(folder: CheckpointFolder, toy: Toy, *steps: int, **changes: Any) 
         toy.train()
         folder.save(step, toy.snapshot(step, **changes))
     folder.wait()
+
+
+def evaluate(folder: CheckpointFolder, step: int, loss: float) -> None:
+    folder.save_evaluation(step, Evaluation(loss, {"step": step, "validation_loss": loss}))
 
 
 def steps_in(path: Path) -> list[str]:
@@ -264,7 +268,71 @@ def test_the_listener_is_called_for_each_change(tmp_path: Path) -> None:
     assert seen == [[], [1], [2, 1]]
 
 
-def test_a_save_that_is_killed_at_any_moment_leaves_a_folder_to_resume_from(tmp_path: Path) -> None:
+def test_a_step_that_was_saved_before_its_evaluation_can_become_the_best(tmp_path: Path) -> None:
+    folder, toy = open_folder(tmp_path, keep_last=1), Toy()
+    for step, loss in {1: 3.0, 2: 1.0, 3: 2.0}.items():
+        toy.train()
+        folder.save(step, toy.snapshot(step))
+        evaluate(folder, step, loss)
+    folder.wait()
+    assert steps_in(tmp_path) == ["step-2", "step-3"]
+    assert (tmp_path / "best").read_text() == "step-2"
+    assert folder.best is not None
+    assert folder.best.step == 2
+    assert [record.loss for record in folder.records] == [2.0, 1.0]
+
+
+def test_the_evaluation_of_the_loaded_step_is_part_of_the_curve(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path)
+    save_steps(folder, Toy(), 1)
+    evaluate(folder, 1, 2.5)
+    folder.wait()
+    assert load_curve(tmp_path) == [{"step": 1}, {"step": 1, "validation_loss": 2.5}]
+    flip_a_byte(tmp_path / "step-1/evaluation.json")
+    assert load_curve(tmp_path) == [{"step": 1}]
+
+
+def load_curve(path: Path) -> list[dict[str, Any]]:
+    from deepsynth_train.checkpoint.shards import gather_tensors
+
+    toy = Toy()
+    loaded = open_folder(path).load_latest(gather_tensors(toy.model, toy.optimizer))
+    assert loaded is not None
+    return loaded.metrics
+
+
+def test_the_evaluation_of_a_step_that_is_not_saved_leaves_no_trace(tmp_path: Path) -> None:
+    folder = open_folder(tmp_path)
+    save_steps(folder, Toy(), 1)
+    evaluate(folder, 2, 2.5)
+    folder.wait()
+    assert steps_in(tmp_path) == ["step-1"]
+    assert not (tmp_path / "step-1/evaluation.json").exists()
+
+
+def test_a_leftover_process_of_an_earlier_attempt_cannot_add_an_evaluation(tmp_path: Path) -> None:
+    leftover = open_folder(tmp_path)
+    save_steps(leftover, Toy(), 1)
+    load(tmp_path, attempt=2)
+    evaluate(leftover, 1, 2.5)
+    leftover.wait()
+    assert "the evaluation of step 1 was not stored" in leftover.notes[-1]
+    assert not (tmp_path / "step-1/evaluation.json").exists()
+
+
+def test_changed_fields_of_a_manifest_count_as_damage(tmp_path: Path) -> None:
+    save_steps(open_folder(tmp_path), Toy(), 1, 2)
+    path = tmp_path / "step-2/manifest.json"
+    path.write_text(path.read_text().replace('"loss": null', '"loss": 0.1'))
+    folder = open_folder(tmp_path)
+    folder.claim()
+    assert [record.step for record in folder.records] == [1]
+    step, _, loaded = load(tmp_path)
+    assert step == 1
+    assert "do not match its own sha256" in loaded.notes[0]
+
+
+def test_a_save_and_its_evaluation_killed_at_any_moment_leave_a_folder_to_resume_from(tmp_path: Path) -> None:
     save_steps(open_folder(tmp_path / "first"), Toy(), 1, 2, 3)
     resumed = set()
     for number in itertools.count(1):
@@ -273,13 +341,16 @@ def test_a_save_that_is_killed_at_any_moment_leaves_a_folder_to_resume_from(tmp_
         _, toy, folder = load(path)
         try:
             with dying_at_call(number, path):
-                save_steps(folder, toy, 4, loss=1.0)
+                toy.train()
+                folder.save(4, toy.snapshot(4))
+                evaluate(folder, 4, 1.0)
+                folder.wait()
             break
         except Died:
             step, _, after = load(path, attempt=3)
             assert after.notes == []
             assert list(path.glob("*.tmp-*")) == []
             assert [entry for entry in path.glob("step-*") if find_damage(entry, read_manifest(entry).files)] == []
-            resumed.add(step)
-    assert number > 20
-    assert resumed == {3, 4}
+            resumed.add((step, after.records[0].loss))
+    assert number > 30
+    assert resumed == {(3, None), (4, None), (4, 1.0)}
