@@ -28,7 +28,7 @@ from deepsynth_train.coordination.world import World
 from deepsynth_train.data.dataset import TrainingData, index_data, open_data
 from deepsynth_train.data.loader import BatchMaker
 from deepsynth_train.data.materialise import materialise
-from deepsynth_train.data.sampler import Part, Sampler
+from deepsynth_train.data.sampler import Sampler, build_parts
 from deepsynth_train.data.samples import Limits
 from deepsynth_train.evaluation.evaluator import Evaluator
 from deepsynth_train.loop import Loop
@@ -170,8 +170,8 @@ def _build_loop(
     loss_scale = LossScale.build(workload.precision)
     if loaded:
         loss_scale = LossScale(**loaded.state["loss_scale"], dynamic=loss_scale.dynamic)
-    weights = [float(dataset.weight) for dataset in workload.datasets]
-    parts = [Part(int(size), weight) for size, weight in zip(data.train.index.sizes, weights, strict=True)]
+    weights = {dataset.name: float(dataset.weight) for dataset in workload.datasets}
+    parts = build_parts(weights, data.train.index.sizes.tolist())
     epochs = None if workload.max_steps else workload.epochs or 1
     sampler = Sampler(parts, workload.global_batch_size, workload.seed, epochs)
     total_steps = compute_total_steps(workload, sampler.epoch_length)

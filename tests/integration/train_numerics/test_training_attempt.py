@@ -10,7 +10,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
-from support.training.tiny_training import OCR2, VIT, Recorder, read_weights
+from support.training.tiny_training import OCR2, VIT, Recorder, build_world, read_weights
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -209,8 +209,22 @@ def test_skipping_every_batch_fails_the_run(pages: Path, tmp_path: Path, monkeyp
 def test_a_page_that_cannot_be_decoded_ends_the_run_and_names_its_row(tmp_path: Path) -> None:
     rows = [*build_documents(3), *build_document(9, image={"bytes": b"no picture", "path": None})]
     write_split(tmp_path / "pages", "train", rows)
-    with pytest.raises(DataError, match=r"row \d+ of the train split: the page is not an image"):
+    with pytest.raises(
+        DataError, match=r"^spec.datasets\[dataset\]: row 6 of the train split: the page is not an image"
+    ):
         build_trainer(build_config(tmp_path)).train(tmp_path / "pages")
+
+
+def test_a_weight_that_selects_no_sample_is_refused(pages: Path, tmp_path: Path) -> None:
+    from deepsynth_api.workload import WorkloadDataset
+    from deepsynth_train.attempt import run_attempt
+
+    for limit in ({"epochs": 1}, {"max_steps": 2}):
+        trainer = build_trainer(build_config(tmp_path / str(limit), **limit))
+        source = WorkloadDataset(name="d", uri=f"file://{pages}", weight="0.01")
+        workload = trainer._build_workload(source)
+        with pytest.raises(ConfigurationError, match=r"^spec.datasets\[d\].weight: 0.01 of 9 samples rounds to no"):
+            run_attempt(workload, build_world(), Recorder(), lambda: False)
 
 
 def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) -> None:

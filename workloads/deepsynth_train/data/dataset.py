@@ -7,9 +7,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deepsynth_train.data.materialise import LocalDataset, LocalSplit
-from deepsynth_train.data.pages import PageTable
+from deepsynth_train.data.pages import PageTable, RowNames
 from deepsynth_train.data.samples import Limits, SampleIndex, SampleSet, Task, build_index, concatenate
 from deepsynth_train.models.page_model import PageModel
+
+_TABLE = "table.json"
+"""Which Arrow files a split has, and how many rows each dataset has in them."""
 
 
 @dataclass(frozen=True)
@@ -39,13 +42,17 @@ def index_data(
     Raises DataError for a dataset that cannot be used. on_rows: called now and then, as a heartbeat.
     """
     for split, parts in _by_split(datasets).items():
-        indexes = []
-        for part in parts:
-            where = f"spec.datasets[{part.name}] ({split} split)"
-            indexes.append(build_index(PageTable(part.files), task, model, limits, where=where, on_rows=on_rows))
-        rows = [len(PageTable(part.files)) for part in parts]
-        concatenate(indexes, rows).save(folder / split)
-        (folder / split / "files.json").write_text(json.dumps([str(path) for part in parts for path in part.files]))
+        tables = [PageTable(part.files) for part in parts]
+        names = RowNames(split, {part.name: len(table) for part, table in zip(parts, tables, strict=True)})
+        indexes = [
+            build_index(
+                table, task, model, limits, where=f"spec.datasets[{part.name}] ({split} split)", on_rows=on_rows
+            )
+            for part, table in zip(parts, tables, strict=True)
+        ]
+        concatenate(indexes, list(names.sizes.values())).save(folder / split)
+        document = {"files": [str(path) for part in parts for path in part.files], "rows": names.sizes}
+        (folder / split / _TABLE).write_text(json.dumps(document))
 
 
 def open_data(folder: Path, task: Task) -> TrainingData:
@@ -57,8 +64,9 @@ def open_data(folder: Path, task: Task) -> TrainingData:
 
 
 def _open_split(folder: Path, split: str, task: Task) -> SampleSet:
-    files = [Path(path) for path in json.loads((folder / split / "files.json").read_text())]
-    return SampleSet(PageTable(files), task, SampleIndex.load(folder / split), f"the {split} split")
+    document = json.loads((folder / split / _TABLE).read_text())
+    table = PageTable([Path(path) for path in document["files"]])
+    return SampleSet(table, task, SampleIndex.load(folder / split), RowNames(split, document["rows"]))
 
 
 def _by_split(datasets: Sequence[LocalDataset]) -> dict[str, list[LocalSplit]]:

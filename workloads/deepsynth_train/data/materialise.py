@@ -12,6 +12,7 @@ import json
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,8 @@ from deepsynth_train.data.splits import choose_validation_split, list_split_file
 PAGE_COLUMNS = ("image", "text", "summary", "document_id", "page", "num_pages")
 """Columns that training may read; others are not copied."""
 _COMPLETE = "complete.json"
+_BATCH_ROWS = 64
+"""Few enough that the images of a batch stay below the 2 GiB of an Arrow array."""
 _GROWTH = 1.1
 """Size of Arrow compared with parquet: images are compressed in both, text only in parquet."""
 
@@ -146,12 +149,32 @@ def convert_parquet(parquet: Path, target: Path, where: str) -> None:
         columns = [name for name in PAGE_COLUMNS if name in file.schema_arrow.names]
         if "image" not in columns:
             raise DataError(f"{where}: no column 'image'; the columns are {', '.join(file.schema_arrow.names)}")
-        schema = pa.schema([file.schema_arrow.field(name) for name in columns])
-        write_arrow(file.iter_batches(batch_size=256, columns=columns), schema, target)
+        _check_image_type(file.schema_arrow.field("image").type, where)
+        schema = pa.schema([_decode_field(file.schema_arrow.field(name)) for name in columns])
+        # By row group: pyarrow cannot read a batch of two row groups whose dictionaries differ.
+        groups = (
+            file.iter_batches(_BATCH_ROWS, row_groups=[n], columns=columns) for n in range(file.metadata.num_row_groups)
+        )
+        write_arrow(chain.from_iterable(groups), schema, target)
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
         raise DataError(f"{where}: not a readable parquet file ({error}); render or upload it again") from error
+
+
+def _check_image_type(kind: Any, where: str) -> None:
+    import pyarrow as pa
+
+    inner = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
+    if not (pa.types.is_binary(inner) or pa.types.is_large_binary(inner) or pa.types.is_binary_view(inner)):
+        raise DataError(f"{where}: column 'image' must hold the bytes of an image, got {kind}; upload the pages again")
+
+
+def _decode_field(field: Any) -> Any:
+    """Without dictionary encoding: an Arrow file allows one dictionary per column, each row group has its own."""
+    import pyarrow as pa
+
+    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
 
 
 def write_arrow(batches: Any, schema: Any, target: Path) -> None:

@@ -1,6 +1,7 @@
-"""Random access to the rows of memory-mapped Arrow files. A row is a page."""
+"""Random access to the rows of memory-mapped Arrow files, and their names for messages. A row is a page."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +31,53 @@ class PageTable:
         batch = int(np.searchsorted(self._starts, row, side="right")) - 1
         return self._batches[batch].column(column)[row - int(self._starts[batch])].as_py()
 
-    def read_image(self, row: int) -> bytes:
-        """The encoded image. Raises DataError when the cell has no bytes."""
+    def read_image(self, row: int, where: str) -> bytes:
+        """The encoded image. Raises DataError, naming `where`, when the cell has no bytes."""
         value = self.read(row, "image")
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
-            raise DataError(f"row {row}: column 'image' must be a struct of bytes and path, got no bytes")
+            raise DataError(f"{where}: column 'image' must hold the bytes of an image, got none; upload the row again")
         return content
+
+    def find_types(self, column: str) -> list[pa.DataType]:
+        """The Arrow types that the column has in the files, each once; empty if a file lacks it."""
+        if column not in self.columns:
+            return []
+        return list(dict.fromkeys(batch.schema.field(column).type for batch in self._batches))
 
     def iter_column(self, column: str) -> Iterator[Any]:
         """The column of each record batch, in order."""
         for batch in self._batches:
             yield batch.column(column)
+
+
+@dataclass(frozen=True)
+class RowNames:
+    """Names rows of a split's table for messages. sizes: rows of each dataset in the table, by the dataset's name.
+
+    With {"a": 100, "b": 50}, row 103 is `spec.datasets[b]: row 3 of the train split`.
+    """
+
+    split: str
+    sizes: Mapping[str, int]
+
+    def name(self, first: int, count: int = 1) -> str:
+        """first: of `count` rows, counted over all datasets from 0."""
+        for dataset, rows in self.sizes.items():
+            if first < rows:
+                numbers = f"row {first}" if count == 1 else f"rows {first} to {first + count - 1}"
+                return f"spec.datasets[{dataset}]: {numbers} of the {self.split} split"
+            first -= rows
+        raise IndexError(first)
+
+
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a column of this type can hold labels; a column of nulls can, as missing ones."""
+    types = pa.types
+    return any(
+        is_kind(kind) for is_kind in (types.is_string, types.is_large_string, types.is_string_view, types.is_null)
+    )
+
+
+def is_number(kind: pa.DataType) -> bool:
+    return any(is_kind(kind) for is_kind in (pa.types.is_integer, pa.types.is_floating, pa.types.is_null))

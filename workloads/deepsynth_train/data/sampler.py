@@ -18,12 +18,14 @@ global batch size. So no sample is dropped at the end of an epoch, and the batch
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import NDArray
+
+from deepsynth_api.errors import ConfigurationError
 
 
 @dataclass(frozen=True)
@@ -32,6 +34,21 @@ class Part:
 
     samples: int
     weight: float = 1.0
+
+
+def build_parts(weights: Mapping[str, float], sizes: Sequence[int]) -> list[Part]:
+    """weights: by the dataset's name. sizes: samples of each dataset, in the same order.
+
+    Raises ConfigurationError for a weight so small that no sample of its dataset would be seen.
+    """
+    parts = [Part(int(size), weight) for size, weight in zip(sizes, weights.values(), strict=True)]
+    for name, part in zip(weights, parts, strict=True):
+        if not _count_visits(part):
+            raise ConfigurationError(
+                f"spec.datasets[{name}].weight: {part.weight:g} of {part.samples} samples rounds to no sample per "
+                f"epoch; raise it to at least {math.ceil(1000 / part.samples) / 1000:g}, or remove the dataset"
+            )
+    return parts
 
 
 class Sampler:

@@ -11,15 +11,17 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_train.coordination.progress import DroppedSamples
-from deepsynth_train.data.pages import PageTable
+from deepsynth_train.data.images import read_page
+from deepsynth_train.data.pages import PageTable, RowNames, is_number, is_text
 from deepsynth_train.models.page_model import PageModel
 
 Task = Literal["ocr", "summarize"]
@@ -79,8 +81,8 @@ def build_index(
     column is missing, no sample is left, or more than max_dropped_percent are dropped.
     """
     _check_columns(table, task, where)
-    first, pages = _group_pages(table, task)  # (samples,) each, as all arrays below
-    labels = _measure_labels(table, task, first, model, on_rows)
+    first, pages = _group_pages(table, task, where)  # (samples,) each, as all arrays below
+    labels = _measure_labels(table, task, first, model, where=where, on_rows=on_rows)
     tokens = model.family.count_tokens(pages, labels)
     reasons = {
         Reason.NO_LABEL: labels == 0,
@@ -149,19 +151,32 @@ def concatenate(indexes: Sequence[SampleIndex], rows: Sequence[int]) -> SampleIn
 
 def _check_columns(table: PageTable, task: Task, where: str) -> None:
     column = LABEL_COLUMNS[task]
-    if len(table) and column not in table.columns:
+    if not len(table):
+        return
+    if column not in table.columns:
         known = ", ".join(sorted(table.columns))
         raise DataError(f"{where}: no column {column!r}, which spec.task {task} needs; the columns are {known}")
+    for kind in table.find_types(column):
+        if not is_text(kind):
+            raise DataError(f"{where}: column {column!r} must hold text, got {kind}; convert it to strings")
+    for kind in table.find_types("num_pages"):
+        if not is_number(kind):
+            raise DataError(f"{where}: column 'num_pages' must hold whole numbers, got {kind}; convert or remove it")
 
 
-def _group_pages(table: PageTable, task: Task) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Row of the first page and number of pages, per sample. Without document ids each row is a document."""
+def _group_pages(table: PageTable, task: Task, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of the first page and number of pages, per sample. A row without a document id is a document."""
     if task == "ocr" or "document_id" not in table.columns:
         return np.arange(len(table)), np.ones(len(table), dtype=np.int64)
-    starts, previous, row = [], object(), 0
+    starts, previous, row = [], None, 0
     for column in table.iter_column("document_id"):
-        for value in column.to_pylist():
-            if value != previous:
+        try:
+            values = column.to_pylist()
+        except UnicodeDecodeError as error:
+            message = f"{where}: column 'document_id' is not UTF-8 below row {row} ({error}); upload it again"
+            raise DataError(message) from error
+        for value in values:
+            if value is None or value != previous:
                 starts.append(row)
             previous, row = value, row + 1
     first = np.array(starts, dtype=np.int64)
@@ -169,7 +184,13 @@ def _group_pages(table: PageTable, task: Task) -> tuple[NDArray[np.int64], NDArr
 
 
 def _measure_labels(
-    table: PageTable, task: Task, first: NDArray[np.int64], model: PageModel, on_rows: Callable[[], None]
+    table: PageTable,
+    task: Task,
+    first: NDArray[np.int64],
+    model: PageModel,
+    *,
+    where: str,
+    on_rows: Callable[[], None],
 ) -> NDArray[np.int64]:
     """Label tokens of each sample, without EOS; 0 for a missing label."""
     lengths = np.zeros(len(table), dtype=np.int64)
@@ -178,7 +199,7 @@ def _measure_labels(
     row = 0
     for column in table.iter_column(LABEL_COLUMNS[task]):
         rows = [row + n for n in range(len(column)) if wanted[row + n]]
-        texts = [column[n - row].as_py() or "" for n in rows]
+        texts = [_read_text(column, n - row, f"{where}: row {n}") for n in rows]
         if texts:
             lengths[rows] = [len(ids) for ids in model.encode_labels(texts)]
         row += len(column)
@@ -186,14 +207,23 @@ def _measure_labels(
     return lengths[first]
 
 
+def _read_text(column: Any, row: int, where: str) -> str:
+    """Text of a cell, "" for null."""
+    try:
+        return column[row].as_py() or ""
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: the label is not UTF-8 ({error}); upload it again") from error
+
+
 def _find_incomplete(
     table: PageTable, task: Task, first: NDArray[np.int64], pages: NDArray[np.int64]
 ) -> NDArray[np.bool_]:
-    """Which documents do not have all their pages in consecutive rows."""
+    """Which documents do not have all their pages in consecutive rows; null in num_pages says nothing."""
     if task == "ocr" or not len(first) or not {"document_id", "num_pages"} <= table.columns:
         return np.zeros(len(first), dtype=bool)
-    expected = np.concatenate([np.asarray(column) for column in table.iter_column("num_pages")])  # (rows,)
-    return np.asarray(expected[first] != pages)
+    columns = [np.asarray(column, dtype=np.float64) for column in table.iter_column("num_pages")]
+    expected = np.concatenate(columns)[first]  # (samples,), NaN for null
+    return np.asarray((expected != pages) & ~np.isnan(expected))
 
 
 def _check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
@@ -211,13 +241,13 @@ def _check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
 
 
 class SampleSet:
-    """The samples of an index, read from its page table by number."""
+    """The samples of an index, read from its page table by number. names: of the table's rows, for messages."""
 
-    def __init__(self, table: PageTable, task: Task, index: SampleIndex, where: str) -> None:
+    def __init__(self, table: PageTable, task: Task, index: SampleIndex, names: RowNames) -> None:
         self.index = index
         self._table = table
         self._task: Task = task
-        self._where = where
+        self._names = names
 
     def __len__(self) -> int:
         return len(self.index)
@@ -227,11 +257,18 @@ class SampleSet:
 
     def read_pages(self, sample: int) -> Sequence[bytes]:
         """Encoded images of the sample's pages, in order."""
+        return [self._table.read_image(row, self._names.name(row)) for row in self._list_rows(sample)]
+
+    def open_pages(self, sample: int) -> Sequence[Image.Image]:
+        """The sample's pages as pictures in mode L or RGB. Raises DataError, naming the row, for a bad image."""
+        rows = self._list_rows(sample)
+        return [read_page(page, self._names.name(row)) for row, page in zip(rows, self.read_pages(sample), strict=True)]
+
+    def _list_rows(self, sample: int) -> range:
         first = int(self.index.first[sample])
-        return [self._table.read_image(row) for row in range(first, first + int(self.index.pages[sample]))]
+        return range(first, first + int(self.index.pages[sample]))
 
     def name(self, sample: int) -> str:
-        """For messages: the rows and the split, such as `rows 3 to 5 of the train split`."""
-        first, pages = int(self.index.first[sample]), int(self.index.pages[sample])
-        rows = f"row {first}" if pages == 1 else f"rows {first} to {first + pages - 1}"
-        return f"{rows} of {self._where}"
+        """For messages: its dataset, rows and split, such as `spec.datasets[d]: rows 3 to 5 of the train split`."""
+        rows = self._list_rows(sample)
+        return self._names.name(rows.start, len(rows))

@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_train.data.materialise import materialise
-from support.training.page_dataset import build_documents, write_dataset, write_split
+from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
 from unit.deepsynth_train.data.page_loading import describe
 
 
@@ -67,3 +67,30 @@ def test_a_missing_split_is_named_with_the_existing_ones(tmp_path: Path, cache: 
     write_dataset(tmp_path, {"train": build_documents(1), "test": build_documents(1)})
     with pytest.raises(DataError, match=r"validationSplit: .* has no split 'validation'; its splits are test, train"):
         materialise([describe(tmp_path, "validation")], cache, lambda *_: None)
+
+
+@pytest.mark.parametrize("image", ["page.png", 3, [1, 2], {"path": "page.png"}])
+def test_an_image_column_without_bytes_is_refused(image: object, tmp_path: Path, cache: Path) -> None:
+    write_split(tmp_path, "train", build_document(1, image=image))
+    with pytest.raises(DataError, match=r"data/train-00000.parquet of .*: column 'image' must hold the bytes of an im"):
+        materialise([describe(tmp_path)], cache, lambda *_: None)
+
+
+def test_columns_whose_dictionaries_differ_between_row_groups_are_read(tmp_path: Path, cache: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    from deepsynth_train.data.pages import PageTable
+
+    path = write_split(tmp_path, "train", build_documents(4))
+    table = pq.read_table(path)
+    expected = table.column("summary").to_pylist()
+    for name in ("summary", "text", "document_id"):
+        encoded = table.column(name).cast(pa.dictionary(pa.int32(), pa.string()))
+        table = table.set_column(table.column_names.index(name), name, encoded)
+    with pq.ParquetWriter(path, table.schema) as writer:
+        for start in range(0, len(table), 2):
+            writer.write_table(table.slice(start, 2))
+    local = materialise([describe(tmp_path)], cache, lambda *_: None)
+    columns = PageTable(local[0].train.files).iter_column("summary")
+    assert [value for column in columns for value in column.to_pylist()] == expected

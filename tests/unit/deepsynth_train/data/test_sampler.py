@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_train.data.sampler import Part, Sampler, derive_seed, split_batch
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_train.data.sampler import Part, Sampler, build_parts, derive_seed, split_batch
 
 sizes = st.integers(1, 40)
 batches = st.integers(1, 17)
@@ -84,3 +85,22 @@ def test_a_rank_without_a_sample_gets_an_empty_share(world: int, batch: int) -> 
 
 def test_seeds_differ_by_step_and_rank() -> None:
     assert len({derive_seed(5, step, rank) for step in range(50) for rank in range(4)}) == 200
+
+
+def test_a_weight_that_rounds_to_no_sample_is_refused_by_its_field() -> None:
+    with pytest.raises(ConfigurationError) as caught:
+        build_parts({"large": 1.0, "small": 0.1}, [100, 4])
+    assert caught.value.message == (
+        "spec.datasets[small].weight: 0.1 of 4 samples rounds to no sample per epoch; raise it to at least 0.25, or "
+        "remove the dataset"
+    )
+
+
+@given(samples=sizes, percent=st.integers(0, 300))
+def test_the_smallest_weight_that_the_refusal_names_is_accepted(samples: int, percent: int) -> None:
+    try:
+        parts = build_parts({"d": percent / 100}, [samples])
+    except ConfigurationError as error:
+        named = error.message.split("at least ")[1].split(",")[0]
+        parts = build_parts({"d": float(named)}, [samples])
+    assert Sampler(parts, 4, 0, 1).epoch_length > 0

@@ -68,6 +68,78 @@ def test_without_document_ids_each_row_is_a_document(tmp_path: Path, model: Page
     assert load(tmp_path, model).train.index.pages.tolist() == [1] * 6
 
 
+def test_each_row_without_a_document_id_is_a_document(tmp_path: Path, model: PageModel) -> None:
+    rows = [row for n in range(5) for row in build_document(n, document_id=None if n % 2 == 0 else "d")]
+    for row in rows:
+        del row["num_pages"]
+    write_split(tmp_path, "train", [*rows, *rows[1:2]])
+    index = load(tmp_path, model).train.index
+    assert index.first.tolist() == [0, 1, 2, 3, 4, 5]
+    assert index.pages.tolist() == [1] * 6
+
+
+def test_a_document_whose_number_of_pages_is_null_is_complete(tmp_path: Path, model: PageModel) -> None:
+    rows = [*build_document(0, pages=2, num_pages=None), *build_document(1, pages=2, num_pages=3.0)]
+    write_split(tmp_path, "train", rows)
+    index = load(tmp_path, model, limits=(None, None, 100)).train.index
+    assert index.pages.tolist() == [2]
+    assert index.dropped == (DroppedSamples("PagesMissing", 1),)
+
+
+@pytest.mark.parametrize("value", [3, 1.5, ["a"], {"a": "b"}, b"a", True])
+def test_labels_that_are_not_text_are_refused_by_their_column(value: Any, tmp_path: Path, model: PageModel) -> None:
+    write_split(tmp_path, "train", build_document(0, summary=value))
+    with pytest.raises(
+        DataError, match=r"spec.datasets\[d\] \(train split\): column 'summary' must hold text, got \w+"
+    ):
+        load(tmp_path, model)
+
+
+def test_a_number_of_pages_that_is_text_is_refused(tmp_path: Path, model: PageModel) -> None:
+    write_split(tmp_path, "train", build_document(0, num_pages="1"))
+    with pytest.raises(DataError, match="column 'num_pages' must hold whole numbers, got string"):
+        load(tmp_path, model)
+
+
+@pytest.mark.parametrize(
+    ("column", "where"), [("summary", "train split.: row 1: the label"), ("document_id", "column 'document_id'")]
+)
+def test_text_that_is_not_utf8_is_refused(column: str, where: str, tmp_path: Path, model: PageModel) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    path = write_split(tmp_path, "train", build_documents(2))
+    table = pq.read_table(path)
+    cells = pa.array([b"fine", b"\xff\xfe", b"fine"]).view(pa.string())
+    pq.write_table(table.set_column(table.column_names.index(column), column, cells), path)
+    with pytest.raises(DataError, match=f"{where} is not UTF-8"):
+        load(tmp_path, model)
+
+
+def test_a_sample_is_named_by_its_dataset_and_its_rows_there(tmp_path: Path, model: PageModel) -> None:
+    from deepsynth_train.data.pages import RowNames
+
+    names = RowNames("train", {"a": 100, "b": 50})
+    assert names.name(99) == "spec.datasets[a]: row 99 of the train split"
+    assert names.name(103, 2) == "spec.datasets[b]: rows 3 to 4 of the train split"
+    write_split(tmp_path, "train", build_documents(3))
+    assert load(tmp_path, model).train.name(2) == "spec.datasets[d]: rows 3 to 5 of the train split"
+
+
+def test_a_bad_page_in_the_middle_of_a_document_is_named_by_its_own_row(tmp_path: Path, model: PageModel) -> None:
+    rows = build_document(0, pages=3)
+    write_split(tmp_path, "train", [*rows[:1], {**rows[1], "image": {"bytes": b"no image", "path": None}}, rows[2]])
+    with pytest.raises(DataError, match=r"^spec.datasets\[d\]: row 1 of the train split: the page is not an image"):
+        load(tmp_path, model).train.open_pages(0)
+
+
+@pytest.mark.parametrize("image", [None, {"bytes": None, "path": "page.png"}])
+def test_a_row_without_an_image_is_named(image: Any, tmp_path: Path, model: PageModel) -> None:
+    write_split(tmp_path, "train", [*build_document(0), *build_document(1, image=image)])
+    with pytest.raises(DataError, match=r"^spec.datasets\[d\]: row 1 of the train split: column 'image' must hold"):
+        load(tmp_path, model).train.open_pages(1)
+
+
 @pytest.mark.parametrize(("task", "column"), [("ocr", "text"), ("summarize", "summary"), ("ocr", "image")])
 def test_a_missing_column_is_named_with_the_existing_ones(
     task: Task, column: str, tmp_path: Path, model: PageModel
@@ -142,17 +214,3 @@ def test_more_dropped_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, 
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
     with pytest.raises(DataError, match=r"50.0 % of 2 samples are dropped \(1 LabelTooLong\).*maxDroppedPercent 49"):
         load(tmp_path, model, limits=(20, None, 49))
-
-
-def test_a_cell_without_bytes_is_an_error(tmp_path: Path, model: PageModel) -> None:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    row = {**build_document(0)[0], "image": {"bytes": b"", "path": "page.png"}}
-    path = write_split(tmp_path, "train", [row])
-    table = pq.read_table(path)
-    image = pa.array([{"bytes": None, "path": "page.png"}], table.schema.field("image").type)
-    pq.write_table(table.set_column(0, table.schema.field("image"), image), path)
-    data = load(tmp_path, model)
-    with pytest.raises(DataError, match=r"row 0: column 'image' must be a struct .* got no bytes"):
-        data.train.read_pages(0)
