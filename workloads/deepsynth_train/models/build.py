@@ -14,6 +14,7 @@ from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings, TrainingSettings
 from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.deepseek_ocr2 import DEEPSEEK_OCR2, build_deepseek_ocr2
 from deepsynth_train.models.encoder_decoder import ENCODER_DECODER, build_encoder_decoder
+from deepsynth_train.models.inference import set_generation
 from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
 
@@ -38,6 +39,7 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
     module, processor = load_module(settings.model, device)
     model = _wrap(module, processor, settings)
     check_image_tokens(model)
+    set_generation(module, model.tokenizer, settings.evaluation.max_new_tokens)
     _freeze(model, settings.model.freeze)
     if settings.model.lora:
         model = _add_adapters(model, settings.model.lora)

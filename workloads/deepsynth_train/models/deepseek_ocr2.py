@@ -13,13 +13,17 @@ import torch
 from numpy.typing import NDArray
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_train.models.inference import build_chat_template
 from deepsynth_train.models.page_model import Batch, ImageRule, PageModel, Sample
 from deepsynth_train.models.text import encode_text, find_special_ids
 
 DEEPSEEK_OCR2 = "deepseek_ocr2"
 """`model_type` in config.json."""
-_PATCH = 64
-"""Pixels per position: SAM's patch size (16) times its downsampling (4)."""
+_DOWNSAMPLING = 4
+_PATCH = 16 * _DOWNSAMPLING
+"""Pixels per position: SAM's patch size times its downsampling."""
+_NO_TILES = 2**30
+"""A tile size in pixels: the processor cuts only pages that are larger."""
 _QUERIES = {"query_768_resolution": 144, "query_1024_resolution": 256}
 """Tables of learned queries and their sizes. The first one with a query for every patch of a page is used."""
 
@@ -104,6 +108,7 @@ def build_deepseek_ocr2(module: Any, processor: Any, side: int | None, prompt: s
         )
     family = DeepseekOcr2Family(module.config, processor.tokenizer, side, prompt)
     _set_page_size(processor, side, family.queries)
+    _set_chat_template(processor, module.config, prompt)
     rule = ImageRule(
         side=side,
         fit="pad",
@@ -116,8 +121,28 @@ def build_deepseek_ocr2(module: Any, processor: Any, side: int | None, prompt: s
 
 
 def _set_page_size(processor: Any, side: int, queries: int) -> None:
-    """Make the published processor match the trainer: it scales to `tile_size`, but counts positions by `size`."""
-    counted = math.isqrt(queries) * _PATCH
-    processor.image_processor.crop_to_patches = False
-    processor.image_processor.tile_size = side
-    processor.image_processor.size = {"height": counted, "width": counted}
+    """Make the published processor feed what the trainer feeds, without an argument.
+
+    A saved `crop_to_patches: false` does not help: the processor passes its own default of true to the image
+    processor. With tiles that are larger than any page it cuts no tiles, scales pages to `size`, and counts
+    ceil(size / patch_size / downsample_ratio)^2 positions. That must be the number of queries, so the ratio is such
+    that the quotient is their square root less a half, except where the real ratio gives the same number.
+    """
+    processor.image_processor.crop_to_patches = True
+    processor.image_processor.tile_size = _NO_TILES
+    processor.image_processor.size = {"height": side, "width": side}
+    columns = math.isqrt(queries)
+    processor.downsample_ratio = _DOWNSAMPLING
+    if math.ceil(side / processor.patch_size / _DOWNSAMPLING) != columns:
+        processor.downsample_ratio = side / processor.patch_size / (columns - 0.5)
+
+
+def _set_chat_template(processor: Any, config: Any, prompt: str) -> None:
+    """Write the trained prompt down in the published processor; no template for a prompt with the name of a special
+    token, which trains as text and which a processor would read as that token.
+    """
+    tokenizer = processor.tokenizer
+    trained = encode_text(tokenizer, find_special_ids(tokenizer, config), f"\n{prompt}")
+    read = tokenizer(f"{processor.image_token}\n{prompt}", add_special_tokens=False)["input_ids"]
+    fits = read == [config.image_token_id, *trained]
+    processor.chat_template = build_chat_template(processor.image_token, prompt) if fits else None

@@ -67,6 +67,7 @@ def build_encoder_decoder(module: Any, processor: Any, side: int | None) -> Page
     if side not in {None, own}:
         raise ConfigurationError(f"spec.imageProcessor.size: must be {own} for this model, got {side}; remove it")
     images = processor.image_processor
+    images.do_convert_rgb = True  # so that the published processor takes grey pages as the trainer does
     family = EncoderDecoderFamily(module.config, processor.tokenizer, own)
     rule = ImageRule(
         side=own,

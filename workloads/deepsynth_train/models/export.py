@@ -1,7 +1,6 @@
 """From a PageModel to a folder of safetensors, tokenizer and processor that `from_pretrained` opens."""
 
 import json
-import logging
 import shutil
 import tempfile
 from collections.abc import Mapping
@@ -17,6 +16,7 @@ from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_store import publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_train.models.adapter_file import rename_adapters
 from deepsynth_train.models.page_model import PageModel
 
 
@@ -26,14 +26,22 @@ def write_model(model: PageModel, folder: Path, tensors: dict[str, Any] | None =
     tensors: weights to write instead of the module's own. Weights get the dtype that the base model is stored in;
     adapters stay as they were trained.
     """
-    logging.getLogger("transformers.generation").setLevel(logging.ERROR)
     if hasattr(model.module, "peft_config"):
         model.module.save_pretrained(folder, state_dict=tensors)
+        rename_adapters(model.module, folder)
+        model.module.generation_config.save_pretrained(folder)
     else:
         weights = model.module.state_dict() if tensors is None else tensors
         model.module.save_pretrained(folder, state_dict=_cast(weights, model.stored_dtype))
         _write_dtype(folder / "config.json", model.stored_dtype)
     model.processor.save_pretrained(folder)
+    _open_to_all(folder)
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let other users read the folder, such as a pod that serves the model. safetensors writes files with mode 0600."""
+    for path in (folder, *folder.rglob("*")):
+        path.chmod(0o755 if path.is_dir() else 0o644)
 
 
 def _cast(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
@@ -84,7 +92,6 @@ def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, uri: str, 
     with explain_full_disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
-        staging.chmod(0o755)
         try:
             write_model(model, staging, tensors)
             for path in staging.iterdir():
