@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from PIL import Image
 
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World, join_world
@@ -26,13 +27,13 @@ STEPS = 5
 LABEL_TOKENS = 60
 
 
-def build_batch(model: PageModel, samples: int) -> Batch:
+def build_batch(model: PageModel, samples: int, side: int) -> Batch:
     """Pages of noise and labels of random letters: the speed does not depend on their content."""
     generator = np.random.default_rng(0)
-    shape = (1, 3, model.image.side, model.image.side)
+    shape = (side, side, 3)
+    pages = [Image.fromarray(generator.integers(0, 256, shape, dtype=np.uint8)) for _ in range(samples)]
     made = [
-        Sample(generator.integers(0, 256, shape, dtype=np.uint8), generator.integers(40, 90, LABEL_TOKENS).tolist())
-        for _ in range(samples)
+        Sample(model.family.build_prompt([page]), generator.integers(40, 90, LABEL_TOKENS).tolist()) for page in pages
     ]
     return model.family.collate(made)
 
@@ -63,7 +64,7 @@ def measure_ours(side: int, micro_batch: int) -> float:
         loss_scale=LossScale.build(settings.precision),
         max_grad_norm=1.0,
     )
-    batch = build_batch(model, micro_batch)
+    batch = build_batch(model, micro_batch, side)
     stepper.run(iter([batch]), 1, 1e-3, Flags())
     start = time.process_time()
     for _ in range(STEPS):
@@ -84,11 +85,10 @@ def measure_reference(side: int, micro_batch: int) -> float:
 
     world = join_world()
     model = build_page_model(build_settings(side, world))
-    batch = build_batch(model, micro_batch)
-    pixels = model.normalise_pixels(batch.inputs["pixel_values"])
+    batch = build_batch(model, micro_batch, side)
     labels = torch.full_like(batch.inputs["input_ids"], -100)
-    labels[batch.rows] = batch.targets
-    inputs = {**batch.inputs, "pixel_values": pixels, "labels": labels}
+    labels.view(-1)[batch.rows] = batch.targets
+    inputs = {**model.family.prepare(batch.inputs), "labels": labels}
     with tempfile.TemporaryDirectory() as folder:
         arguments = TrainingArguments(
             output_dir=folder,

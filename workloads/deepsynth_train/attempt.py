@@ -143,7 +143,7 @@ def _build_evaluator(
     if data.validation is None:
         return None
     return Evaluator(
-        maker=BatchMaker(data.validation, model),
+        maker=BatchMaker(data.validation, model, pin=world.device.type == "cuda"),
         world=world,
         autocast=build_autocast(workload.precision, world.device),
         progress=progress,
@@ -199,7 +199,7 @@ def _build_loop(
             max_grad_norm=float(workload.optimizer.max_grad_norm),
         ),
         sampler=sampler,
-        maker=BatchMaker(data.train, model),
+        maker=BatchMaker(data.train, model, pin=world.device.type == "cuda"),
         cadence=_build_cadence(workload, total_steps, sampler.epoch_length),
         checkpoints=checkpoints,
         evaluator=_build_evaluator(workload, world, progress, model=model, data=data, reduction=reduction),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-import numpy as np
+from PIL import Image
 
 from support.training.page_dataset import draw_page
 from support.training.tiny_training import build_model, build_settings, build_stepper
@@ -17,20 +17,20 @@ STEPS = 100
 
 
 def build_digit(model: PageModel, digit: int, *, black: bool) -> Sample:
-    from deepsynth_train.data.images import decode_page
+    from deepsynth_train.data.images import read_page
     from deepsynth_train.models.page_model import Sample
 
-    pixels = decode_page(draw_page(str(digit)), model.image, "digit")[None]
-    return Sample(np.zeros_like(pixels) if black else np.ascontiguousarray(pixels), model.encode_label(str(digit)))
+    page = read_page(draw_page(str(digit)), "digit")
+    shown = Image.new("L", page.size) if black else page
+    return Sample(model.family.build_prompt([shown]), model.encode_label(str(digit)))
 
 
 def compute_digit_loss(model: PageModel, batch: Batch) -> float:
     """Without the end of text, which is the same for all."""
     import torch
 
-    inputs = {**batch.inputs, "pixel_values": model.normalise_pixels(batch.inputs["pixel_values"])}
     with torch.no_grad():
-        logits = model.module(**inputs).logits[batch.rows][::2]
+        logits = model.module(**model.family.prepare(batch.inputs)).logits.flatten(0, 1)[batch.rows][::2]
     return float(torch.nn.functional.cross_entropy(logits, batch.targets[::2]))
 
 

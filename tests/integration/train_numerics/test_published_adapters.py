@@ -41,9 +41,8 @@ def compute_logits(module: Any, model: PageModel) -> torch.Tensor:
     import torch
 
     batch = model.family.collate(build_samples(model, 2))
-    inputs = {**batch.inputs, "pixel_values": model.normalise_pixels(batch.inputs["pixel_values"])}
     with torch.no_grad():
-        logits: torch.Tensor = module.eval()(**inputs).logits
+        logits: torch.Tensor = module.eval()(**model.family.prepare(batch.inputs)).logits
     return logits
 
 

@@ -120,14 +120,14 @@ def build_reference_batch(model: PageModel, samples: list[Sample]) -> dict[str, 
     from transformers.models.vision_encoder_decoder.modeling_vision_encoder_decoder import shift_tokens_right
 
     eos = model.tokenizer.eos_token_id
-    pixels = torch.cat([torch.from_numpy(sample.pages) for sample in samples])
-    batch = {"pixel_values": model.normalise_pixels(pixels)}
+    pixels = torch.cat([sample.prompt.tensors["pixel_values"] for sample in samples])
+    batch = model.family.prepare({"pixel_values": pixels})
     if not is_decoder_only(model):
         labels = pad([[*sample.label, eos] for sample in samples], -100)
         config = model.module.config
         shifted = shift_tokens_right(labels, config.pad_token_id, config.decoder_start_token_id)
         return {**batch, "labels": labels, "decoder_input_ids": shifted}
-    prompts = [model.family.collate_prompts([sample])["input_ids"][0].tolist() for sample in samples]
+    prompts = [list(sample.prompt.ids) for sample in samples]
     whole = [[*prompt, *sample.label, eos] for prompt, sample in zip(prompts, samples, strict=True)]
     scored = [[-100] * len(p) + [*sample.label, eos] for p, sample in zip(prompts, samples, strict=True)]
     return {

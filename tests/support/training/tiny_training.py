@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from PIL import Image
 
 from deepsynth_api.v1alpha1 import TrainingSettings
 
@@ -65,18 +66,21 @@ def build_model(uri: str = OCR2, **changes: Any) -> PageModel:
 
 
 def build_samples(model: PageModel, count: int, seed: int = 0, pages: int = 1) -> list[Sample]:
-    """Noise and labels of 3 to 20 random letters."""
+    """Coloured noise in the size that the model takes, and labels of 3 to 20 random letters."""
     from deepsynth_train.models.page_model import Sample
 
     generator = np.random.default_rng(seed)
-    side = model.image.side
     return [
         Sample(
-            generator.integers(0, 256, (pages, 3, side, side), dtype=np.uint8),
+            model.family.build_prompt([draw_noise(generator) for _ in range(pages)]),
             [int(token) for token in generator.integers(40, 90, generator.integers(3, 21))],
         )
         for _ in range(count)
     ]
+
+
+def draw_noise(generator: np.random.Generator, size: tuple[int, int] = (64, 64)) -> Image.Image:
+    return Image.fromarray(generator.integers(0, 256, (size[1], size[0], 3), dtype=np.uint8))
 
 
 def build_world(rank: int = 0, size: int = 1) -> World:

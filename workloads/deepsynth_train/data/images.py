@@ -1,4 +1,4 @@
-"""An encoded page of any format, size and mode -> the square of pixels that the model takes.
+"""An encoded page of any format, size and mode -> a picture in mode L or RGB.
 
 Pages are read as a viewer shows them: upright (EXIF orientation), on white where they are transparent, with 16-bit and
 float greys scaled to 8 bits, and only the first frame of an animation.
@@ -12,7 +12,6 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.models.page_model import ImageRule
 
 FORMATS: Final = frozenset(
     {"AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
@@ -34,14 +33,6 @@ _RAW_STEPS: Final = {"L;2": 85, "L;4": 17}
 """PNG with 2 or 4 bits per grey pixel: what Pillow multiplies pixels by, but not the transparent grey."""
 
 
-def decode_page(content: bytes, rule: ImageRule, where: str) -> NDArray[np.uint8]:
-    """Encoded image -> (3, S, S), uint8. Errors: see `read_page`."""
-    pixels = np.asarray(fit_page(read_page(content, where), rule))
-    if pixels.ndim == 2:
-        return np.broadcast_to(pixels, (3, *pixels.shape))  # (S, S) -> (3, S, S), without a copy
-    return pixels.transpose(2, 0, 1)  # (S, S, 3) -> (3, S, S)
-
-
 def read_page(content: bytes, where: str) -> Image.Image:
     """Encoded image -> the page as a viewer shows it, in mode L or RGB.
 
@@ -61,21 +52,6 @@ def read_page(content: bytes, where: str) -> Image.Image:
     except Exception as error:  # Pillow's decoders raise errors of many classes for damaged files
         reason = str(error) or type(error).__name__
         raise DataError(f"{where}: cannot decode the page ({reason}); render or upload it again") from error
-
-
-def fit_page(picture: Image.Image, rule: ImageRule) -> Image.Image:
-    """Scale to the rule's square: "pad" fits the longer side and fills the rest, "stretch" scales both sides."""
-    if rule.fit == "stretch":
-        return picture.resize((rule.side, rule.side), Image.Resampling(rule.resample))
-    scale = rule.side / max(picture.size)
-    width, height = (max(1, round(length * scale)) for length in picture.size)
-    scaled = picture.resize((width, height), Image.Resampling(rule.resample))
-    if (width, height) == (rule.side, rule.side):
-        return scaled
-    background = rule.background if picture.mode == "L" else (rule.background,) * 3
-    square = Image.new(picture.mode, (rule.side, rule.side), background)
-    square.paste(scaled, ((rule.side - width) // 2, (rule.side - height) // 2))
-    return square
 
 
 def _check_header(image: Image.Image, where: str) -> None:

@@ -7,13 +7,11 @@ state of the loader either: the next batch is a function of the step.
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import replace
 from typing import TypeVar
 
-import numpy as np
-import torch
+from PIL import Image
 
-from deepsynth_train.data.images import decode_page
+from deepsynth_train.data.images import read_page
 from deepsynth_train.data.samples import SampleSet
 from deepsynth_train.models.page_model import Batch, PageModel, Sample
 
@@ -22,32 +20,40 @@ R = TypeVar("R")
 
 
 class BatchMaker:
-    """Reads, decodes, tokenises and collates samples."""
+    """Reads, decodes, tokenises and collates samples. pin: batches are for a GPU, so put them in pinned memory."""
 
-    def __init__(self, samples: SampleSet, model: PageModel) -> None:
+    def __init__(self, samples: SampleSet, model: PageModel, *, pin: bool = False) -> None:
         self.samples = samples
         self.model = model
+        self._pin = pin
 
-    def read_sample(self, number: int, pages_of: int | None = None) -> Sample:
-        """pages_of: another sample, whose pages replace its own."""
+    def read_sample(self, number: int, pages_of: int | None = None, *, black: bool = False) -> Sample:
+        """pages_of: another sample, whose pages replace its own. black: show black pages of the same size."""
         shown = number if pages_of is None else pages_of
         where = self.samples.name(shown)
-        pages = [decode_page(page, self.model.image, where) for page in self.samples.read_pages(shown)]
-        # pages: P arrays (3, S, S) -> (P, 3, S, S)
-        return Sample(np.stack(pages), self.model.encode_label(self.samples.read_label(number)))
+        pages = [read_page(page, where) for page in self.samples.read_pages(shown)]
+        if black:
+            pages = [Image.new("L", page.size) for page in pages]
+        return Sample(self.model.family.build_prompt(pages), self.model.encode_label(self.samples.read_label(number)))
 
     def make_batch(self, numbers: Sequence[int]) -> Batch:
-        return self.model.family.collate([self.read_sample(number) for number in numbers])
+        return self._collate([self.read_sample(number) for number in numbers])
 
     def make_swapped_batch(self, numbers: Sequence[int], pages_of: Sequence[int]) -> Batch:
-        """The labels of `numbers` with the pages of `pages_of`."""
+        """The labels of `numbers` with the pages of `pages_of`, and their number of positions."""
         pairs = zip(numbers, pages_of, strict=True)
-        return self.model.family.collate([self.read_sample(number, other) for number, other in pairs])
+        return self._collate([self.read_sample(number, other) for number, other in pairs])
+
+    def make_black_batch(self, numbers: Sequence[int]) -> Batch:
+        return self._collate([self.read_sample(number, black=True) for number in numbers])
 
     def make_filler(self) -> Batch:
         """A batch without label tokens, for a rank that must run a forward pass but has no sample left."""
-        batch = self.make_batch([0])
-        return replace(batch, rows=torch.zeros_like(batch.rows), targets=batch.targets[:0], samples=0)  # targets: (0,)
+        return self.make_batch([0]).empty()
+
+    def _collate(self, samples: Sequence[Sample]) -> Batch:
+        batch = self.model.family.collate(samples)
+        return batch.pin() if self._pin else batch
 
 
 def prefetch(tasks: Iterable[T], work: Callable[[T], R], threads: int) -> Iterator[R]:

@@ -58,7 +58,7 @@ class Evaluator:
             if self.samples > 1:
                 losses[SWAPPED] = self._compute_loss(self._make_swapped)
             if black:
-                losses[BLACK] = self._compute_loss(self._make_black)
+                losses[BLACK] = self._compute_loss(self.maker.make_black_batch)
         return losses
 
     def compute_rouge(self) -> dict[str, float]:
@@ -113,11 +113,6 @@ class Evaluator:
         """Pages of the sample half the set away: another document, even when a sample is one page."""
         distance = self.samples // 2
         return self.maker.make_swapped_batch(numbers, [(n + distance) % self.samples for n in numbers])
-
-    def _make_black(self, numbers: Chunk) -> Batch:
-        batch = self.maker.make_batch(numbers)
-        batch.inputs["pixel_values"].zero_()
-        return batch
 
 
 @contextmanager

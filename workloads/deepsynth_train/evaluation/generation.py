@@ -67,8 +67,8 @@ class Generator:
 
     def _generate(self, samples: Sequence[Sample]) -> list[str]:
         model = self.maker.model
-        inputs = {name: value.to(self.world.device) for name, value in model.family.collate_prompts(samples).items()}
-        inputs["pixel_values"] = model.normalise_pixels(inputs["pixel_values"])
+        prompts = model.family.collate_prompts(samples)
+        inputs = model.family.prepare({name: value.to(self.world.device) for name, value in prompts.items()})
         prompt = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0  # a decoder repeats its prompt
         with self.autocast(), torch.compiler.set_stance("force_eager"):
             ids = model.module.generate(  # (B, T)

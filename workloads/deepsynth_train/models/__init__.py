@@ -1,5 +1,6 @@
-"""Model families: how each builds its prompt, takes its pages and names its parts; building and exporting a model.
+"""What the trainer knows of a model, and the way from spec.model to it and from it to a folder.
 
-page_model.py is what the rest of the trainer knows of a model. A new architecture is a new file next to
-deepseek_ocr2.py and a line in build.py. How weights are updated (optimization/) does not belong here.
+page_model.py is the interface. Each architecture has a file behind it, such as deepseek_ocr2.py; families.py lists
+them and says how to add one. build.py loads, freezes and adapts; export.py writes. How weights are updated
+(optimization/) does not belong here.
 """

@@ -12,8 +12,7 @@ import torch
 from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings, TrainingSettings
 from deepsynth_store.core.uri import HubLocation, parse_uri
-from deepsynth_train.models.deepseek_ocr2 import DEEPSEEK_OCR2, build_deepseek_ocr2
-from deepsynth_train.models.encoder_decoder import ENCODER_DECODER, build_encoder_decoder
+from deepsynth_train.models.families import wrap_model
 from deepsynth_train.models.inference import set_generation
 from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
@@ -23,7 +22,6 @@ _TINY: Final[dict[str, Callable[[], tuple[Any, Any]]]] = {
     "vit-gpt2-tiny": build_tiny_vit_gpt2,
 }
 CPU: Final = torch.device("cpu")
-_PROMPTS: Final = {"ocr": "Free OCR.", "summarize": "Summarize the document."}
 
 
 def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> PageModel:
@@ -37,8 +35,8 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
         raise ConfigurationError("spec.imageProcessor.maxTiles: local tiles are not supported yet; set it to 0")
     torch.manual_seed(settings.seed)
     module, processor = load_module(settings.model, device)
-    model = _wrap(module, processor, settings)
-    check_image_tokens(model)
+    model = wrap_model(module, processor, settings)
+    model.family.check(module)
     set_generation(module, model.tokenizer, settings.evaluation.max_new_tokens)
     _freeze(model, settings.model.freeze)
     if settings.model.lora:
@@ -81,36 +79,6 @@ def _load_pretrained(source: str | Path, revision: str | None, uri: str, device:
             f"spec.model.uri: cannot load {uri} ({_first_line(error)}); check the name, spec.model.revision and, "
             "for a private model, spec.model.secretRef"
         ) from error
-
-
-def _wrap(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
-    kind = str(module.config.model_type)
-    side = settings.image_processor.size
-    if kind == DEEPSEEK_OCR2:
-        prompt = settings.prompt if settings.prompt is not None else _PROMPTS[settings.task]
-        return build_deepseek_ocr2(module, processor, side, prompt)
-    if kind == ENCODER_DECODER:
-        if settings.prompt is not None:
-            raise ConfigurationError("spec.prompt: an encoder-decoder model takes no prompt; remove the field")
-        return build_encoder_decoder(module, processor, side)
-    known = f"{DEEPSEEK_OCR2}, {ENCODER_DECODER}"
-    raise ConfigurationError(f"spec.model.uri: models of type {kind} are not supported; supported types: {known}")
-
-
-def check_image_tokens(model: PageModel) -> None:
-    """Run one blank page through the vision part. Raises ConfigurationError when it gives another number of positions
-    than the prompt reserves for a page.
-    """
-    weight = next(model.module.parameters())
-    side = model.image.side
-    blank = torch.zeros(1, 3, side, side, dtype=weight.dtype, device=weight.device)  # (1, 3, S, S)
-    with torch.no_grad():
-        found = model.family.count_image_tokens(model.module, blank)
-    if found != model.family.image_tokens:
-        raise ConfigurationError(
-            f"spec.imageProcessor.size: the model turns a page of {side} px into {found} positions, the "
-            f"prompt reserves {model.family.image_tokens}; choose a size that the model supports"
-        )
 
 
 def _freeze(model: PageModel, parts: Sequence[str]) -> None:

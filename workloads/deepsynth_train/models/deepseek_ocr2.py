@@ -11,14 +11,17 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.inference import build_chat_template
-from deepsynth_train.models.page_model import Batch, ImageRule, PageModel, Sample
+from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
+from deepsynth_train.models.prompts import get_prompt
+from deepsynth_train.models.sequences import collate_left, collate_sequences
+from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions, normalise
 from deepsynth_train.models.text import encode_text, find_special_ids
 
-DEEPSEEK_OCR2 = "deepseek_ocr2"
-"""`model_type` in config.json."""
 _DOWNSAMPLING = 4
 _PATCH = 16 * _DOWNSAMPLING
 """Pixels per position: SAM's patch size times its downsampling."""
@@ -32,7 +35,7 @@ class DeepseekOcr2Family:
     """One sequence per document, pages first. With 2 pages and a label of 3 tokens (N = image_tokens):
 
     input_ids   BOS  image x N  image x N  "Free OCR."  l1  l2  l3
-    rows                                            T   T   T   T      positions that predict a label token
+    rows                                            |   |   |   |      positions that predict a label token
     targets                                         l1  l2  l3  EOS
     """
 
@@ -40,8 +43,9 @@ class DeepseekOcr2Family:
     vision = ("model.vision_tower",)
     language = ("model.language_model", "lm_head")
 
-    def __init__(self, config: Any, tokenizer: Any, side: int, prompt: str) -> None:
-        patches = (side // _PATCH) ** 2
+    def __init__(self, config: Any, tokenizer: Any, image: ImageRule, prompt: str) -> None:
+        patches = (image.side // _PATCH) ** 2
+        self.image = image
         self._table = next((name for name, size in _QUERIES.items() if patches <= size), "query_1024_resolution")
         self.queries = _QUERIES[self._table]
         self.image_tokens = self.queries + 1
@@ -59,56 +63,39 @@ class DeepseekOcr2Family:
         fixed = len(self._before) + len(self._after) + 1
         return pages * self.image_tokens + label_tokens + fixed  # (samples,)
 
+    def build_prompt(self, pages: Sequence[Image.Image]) -> Prompt:
+        ids = [*self._before, *[self._image_token] * (self.image_tokens * len(pages)), *self._after]
+        return Prompt(len(pages), ids, {"pixel_values": build_planes(pages, self.image)})
+
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        prefixes = [self._build_prefix(len(sample.pages)) for sample in samples]
-        width = max(len(prefix) + len(sample.label) for prefix, sample in zip(prefixes, samples, strict=True))
-        input_ids = torch.full((len(samples), width), self._pad)  # (B, T), int64
-        attention_mask = torch.zeros_like(input_ids)  # (B, T)
-        rows = torch.zeros(len(samples), width, dtype=torch.bool)  # (B, T)
-        for line, (prefix, sample) in enumerate(zip(prefixes, samples, strict=True)):
-            length = len(prefix) + len(sample.label)
-            input_ids[line, :length] = torch.tensor([*prefix, *sample.label])
-            attention_mask[line, :length] = 1
-            rows[line, len(prefix) - 1 : length] = True  # the last prompt token predicts the first label token
-        pixel_values = torch.from_numpy(np.concatenate([sample.pages for sample in samples]))  # (P, 3, S, S), uint8
-        inputs = {"input_ids": input_ids, "attention_mask": attention_mask, "pixel_values": pixel_values}
-        targets = torch.tensor([token for sample in samples for token in (*sample.label, self._eos)])  # (N_label,)
-        return Batch(inputs, rows, targets, len(samples))
+        return collate_sequences(samples, pad=self._pad, end=self._eos)
 
-    def collate_prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
-        prefixes = [self._build_prefix(len(sample.pages)) for sample in samples]
-        width = max(len(prefix) for prefix in prefixes)
-        input_ids = torch.full((len(samples), width), self._pad)  # (B, T), int64
-        attention_mask = torch.zeros_like(input_ids)  # (B, T)
-        for line, prefix in enumerate(prefixes):
-            input_ids[line, width - len(prefix) :] = torch.tensor(prefix)
-            attention_mask[line, width - len(prefix) :] = 1
-        pixel_values = torch.from_numpy(np.concatenate([sample.pages for sample in samples]))  # (P, 3, S, S), uint8
-        return {"input_ids": input_ids, "attention_mask": attention_mask, "pixel_values": pixel_values}
+    def collate_prompts(self, samples: Sequence[Sample]) -> Inputs:
+        return collate_left(samples, pad=self._pad)
 
-    def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
-        features = module.get_image_features(pixel_values, return_dict=True)
-        return int(features.pooler_output[0].shape[0])  # of (N, D)
+    def prepare(self, inputs: Inputs) -> Inputs:
+        return {**inputs, "pixel_values": normalise(inputs["pixel_values"], self.image.mean, self.image.std)}
 
-    def _build_prefix(self, pages: int) -> list[int]:
-        return [*self._before, *[self._image_token] * (self.image_tokens * pages), *self._after]
+    def check(self, module: Any) -> None:
+        def count(pixel_values: torch.Tensor) -> int:
+            features = module.get_image_features(pixel_values, return_dict=True)
+            return int(features.pooler_output[0].shape[0])  # of (N, D)
+
+        check_positions(module, self.image.side, self.image_tokens, count)
 
 
-def build_deepseek_ocr2(module: Any, processor: Any, side: int | None, prompt: str) -> PageModel:
-    """Wrap a loaded model and its processor. side: of the global view in pixels, None for the processor's own.
-
-    Raises ConfigurationError for a side that the vision tower does not support.
+def build_deepseek_ocr2(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
+    """Wrap a loaded model and its processor. Raises ConfigurationError for a page size that the vision tower does not
+    support.
     """
     images = processor.image_processor
+    side = settings.image_processor.size
     if side is None:
         side = int(images.size["height"] if images.crop_to_patches else images.tile_size)
     if side % _PATCH or side > 1024:
         raise ConfigurationError(
             f"spec.imageProcessor.size: DeepSeek-OCR-2 needs a multiple of {_PATCH} up to 1024, got {side}"
         )
-    family = DeepseekOcr2Family(module.config, processor.tokenizer, side, prompt)
-    _set_page_size(processor, side, family.queries)
-    _set_chat_template(processor, module.config, prompt)
     rule = ImageRule(
         side=side,
         fit="pad",
@@ -117,7 +104,11 @@ def build_deepseek_ocr2(module: Any, processor: Any, side: int | None, prompt: s
         mean=tuple(images.image_mean),
         std=tuple(images.image_std),
     )
-    return PageModel(module, processor, family, rule, module.dtype)
+    prompt = get_prompt(settings)
+    family = DeepseekOcr2Family(module.config, processor.tokenizer, rule, prompt)
+    _set_page_size(processor, side, family.queries)
+    _set_chat_template(processor, module.config, prompt)
+    return PageModel(module, processor, family, module.dtype)
 
 
 def _set_page_size(processor: Any, side: int, queries: int) -> None:

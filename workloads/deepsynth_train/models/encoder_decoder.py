@@ -6,19 +6,20 @@ from typing import Any
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_train.models.page_model import Batch, ImageRule, PageModel, Sample
-
-ENCODER_DECODER = "vision-encoder-decoder"
-"""`model_type` in config.json."""
+from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
+from deepsynth_train.models.sequences import build_targets, count_pages, join_tensors
+from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions, normalise
 
 
 class EncoderDecoderFamily:
     """The decoder sees the page by cross attention; there is no prompt. With a label of 3 tokens:
 
     decoder_input_ids   start  l1  l2  l3
-    rows                T      T   T   T      every position predicts a label token
+    rows                |      |   |   |       every position predicts a label token
     targets             l1     l2  l3  EOS
     """
 
@@ -27,8 +28,9 @@ class EncoderDecoderFamily:
     language = ("decoder",)
     unused = ("encoder.pooler.dense.weight", "encoder.pooler.dense.bias")
 
-    def __init__(self, config: Any, tokenizer: Any, side: int) -> None:
-        self.image_tokens = (side // int(config.encoder.patch_size)) ** 2 + 1
+    def __init__(self, config: Any, tokenizer: Any, image: ImageRule) -> None:
+        self.image = image
+        self.image_tokens = (image.side // int(config.encoder.patch_size)) ** 2 + 1
         self.context_tokens = int(config.decoder.max_position_embeddings)
         self._start = int(config.decoder_start_token_id)
         self._pad = int(tokenizer.pad_token_id)
@@ -37,38 +39,52 @@ class EncoderDecoderFamily:
     def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:  # noqa: ARG002 - pages take no decoder positions
         return label_tokens + 1  # (samples,)
 
+    def build_prompt(self, pages: Sequence[Image.Image]) -> Prompt:
+        return Prompt(len(pages), [], {"pixel_values": build_planes(pages, self.image)})
+
     def collate(self, samples: Sequence[Sample]) -> Batch:
         width = 1 + max(len(sample.label) for sample in samples)
         decoder_input_ids = torch.full((len(samples), width), self._pad)  # (B, T), int64
-        rows = torch.zeros(len(samples), width, dtype=torch.bool)  # (B, T)
+        mask = torch.zeros_like(decoder_input_ids)  # (B, T)
+        rows: list[int] = []
         for line, sample in enumerate(samples):
-            decoder_input_ids[line, : len(sample.label) + 1] = torch.tensor([self._start, *sample.label])
-            rows[line, : len(sample.label) + 1] = True
+            length = len(sample.label) + 1
+            decoder_input_ids[line, :length] = torch.tensor([self._start, *sample.label])
+            mask[line, :length] = 1
+            rows += range(line * width, line * width + length)
         inputs = {
-            "pixel_values": torch.from_numpy(
-                np.concatenate([sample.pages for sample in samples])
-            ),  # (B, 3, S, S), uint8
+            **join_tensors([sample.prompt for sample in samples]),
             "decoder_input_ids": decoder_input_ids,
-            "decoder_attention_mask": rows.long(),
+            "decoder_attention_mask": mask,
         }
-        targets = torch.tensor([token for sample in samples for token in (*sample.label, self._eos)])  # (N_label,)
-        return Batch(inputs, rows, targets, len(samples))
+        targets = build_targets(samples, self._eos)
+        return Batch(inputs, torch.tensor(rows), targets, len(samples), count_pages(samples))
 
-    def collate_prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
-        return {"pixel_values": torch.from_numpy(np.concatenate([sample.pages for sample in samples]))}
+    def collate_prompts(self, samples: Sequence[Sample]) -> Inputs:
+        return join_tensors([sample.prompt for sample in samples])
 
-    def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
-        return int(module.get_encoder()(pixel_values).last_hidden_state.shape[1])  # of (1, N, D)
+    def prepare(self, inputs: Inputs) -> Inputs:
+        return {**inputs, "pixel_values": normalise(inputs["pixel_values"], self.image.mean, self.image.std)}
+
+    def check(self, module: Any) -> None:
+        def count(pixel_values: torch.Tensor) -> int:
+            return int(module.get_encoder()(pixel_values).last_hidden_state.shape[1])  # of (1, N, D)
+
+        check_positions(module, self.image.side, self.image_tokens, count)
 
 
-def build_encoder_decoder(module: Any, processor: Any, side: int | None) -> PageModel:
-    """Wrap a loaded model and its processor. Raises ConfigurationError for a side that is not the encoder's."""
+def build_encoder_decoder(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
+    """Wrap a loaded model and its processor. Raises ConfigurationError for a page size that is not the encoder's, and
+    for a prompt.
+    """
+    if settings.prompt is not None:
+        raise ConfigurationError("spec.prompt: an encoder-decoder model takes no prompt; remove the field")
+    side = settings.image_processor.size
     own = int(module.config.encoder.image_size)
     if side not in {None, own}:
         raise ConfigurationError(f"spec.imageProcessor.size: must be {own} for this model, got {side}; remove it")
     images = processor.image_processor
     images.do_convert_rgb = True  # so that the published processor takes grey pages as the trainer does
-    family = EncoderDecoderFamily(module.config, processor.tokenizer, own)
     rule = ImageRule(
         side=own,
         fit="stretch",
@@ -77,4 +93,5 @@ def build_encoder_decoder(module: Any, processor: Any, side: int | None) -> Page
         mean=tuple(images.image_mean),
         std=tuple(images.image_std),
     )
-    return PageModel(module, processor, family, rule, module.dtype)
+    family = EncoderDecoderFamily(module.config, processor.tokenizer, rule)
+    return PageModel(module, processor, family, module.dtype)

@@ -1,67 +1,83 @@
-"""What the trainer knows of a model: PageModel, its Family, and the Sample and Batch that it takes.
+"""What the trainer knows of a model: PageModel, its Family, and the Prompt, Sample and Batch that it takes.
+
+    pages of a document ── Family.build_prompt ──▶ Prompt ─┐
+                                                           ├─▶ Sample ── Family.collate ──────────▶ Batch, to train on
+    its text ─────────── PageModel.encode_label ─▶ label ──┘         └── Family.collate_prompts ──▶ inputs of `generate`
 
 Letters in the comments on shapes: B samples, P pages, S side of a page in pixels, T positions of a sequence,
 D width of the model, N_label label tokens of a batch, vocab size of the vocabulary.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Literal, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
+from PIL import Image
 
 from deepsynth_train.models.text import encode_texts, find_special_ids
 
+Inputs = dict[str, torch.Tensor]
+"""Arguments of the model's forward pass, by name."""
+
 
 @dataclass(frozen=True)
-class ImageRule:
-    """How a page of any size becomes a square of `side` pixels, exactly as in the published processor.
+class Prompt:
+    """Everything that the model gets of a sample before its label: the pages, and the text around them.
 
-    fit: "pad" keeps the aspect ratio and centres the page on `background` (grey value), "stretch" ignores the ratio.
-    mean, std: per RGB channel, in the range 0 to 1.
+    pages: P. ids: token ids with a placeholder for every position of the pages; empty for an encoder-decoder.
+    tensors: the pages as the model takes them; of a batch they are concatenated along the first dimension. Pixels are
+    uint8 where the device can scale them (`Family.prepare`). marks: further inputs with one integer for each id, such
+    as `mm_token_type_ids`; 0 for label tokens.
     """
 
-    side: int
-    fit: Literal["pad", "stretch"]
-    background: int
-    resample: int
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
+    pages: int
+    ids: Sequence[int]
+    tensors: Mapping[str, torch.Tensor]
+    marks: Mapping[str, Sequence[int]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
 class Sample:
-    """pages: uint8, (P, 3, S, S). label: token ids without EOS."""
+    """label: token ids without EOS."""
 
-    pages: NDArray[np.uint8]
-    label: list[int]
+    prompt: Prompt
+    label: Sequence[int]
 
 
 @dataclass(frozen=True)
 class Batch:
     """What one forward pass takes.
 
-    inputs: arguments of the model's forward; pixel_values are uint8, (P, 3, S, S), until `normalise_pixels`.
-    rows: bool, (B, T), the output positions that predict a label token.
-    targets: int64, (N_label,), in the order of `rows`: targets[i] is predicted at the i-th True of `rows`.
-    samples: B, or 0 for a filler.
+    inputs: arguments of the model's forward once `PageModel.prepare` has scaled the pixels.
+    rows: int64, (N_label,), the output positions that predict a label token, counted over all sequences: t + T * b.
+    targets: int64, (N_label,), in the order of `rows`: targets[i] is predicted at position rows[i].
+    samples: B, or 0 for a filler. pages: P, or 0 for a filler.
     """
 
-    inputs: dict[str, torch.Tensor]
+    inputs: Inputs
     rows: torch.Tensor
     targets: torch.Tensor
     samples: int
-
-    @property
-    def pages(self) -> int:
-        return int(self.inputs["pixel_values"].shape[0])
+    pages: int
 
     def to(self, device: torch.device) -> "Batch":
+        """The copy does not wait for the device if the batch is in pinned memory."""
         inputs = {name: value.to(device, non_blocking=True) for name, value in self.inputs.items()}
-        return Batch(inputs, self.rows.to(device), self.targets.to(device), self.samples)
+        rows, targets = (value.to(device, non_blocking=True) for value in (self.rows, self.targets))
+        return replace(self, inputs=inputs, rows=rows, targets=targets)
+
+    def pin(self) -> "Batch":
+        """In memory that a GPU copies from without help of the CPU."""
+        inputs = {name: value.pin_memory() for name, value in self.inputs.items()}
+        return replace(self, inputs=inputs, rows=self.rows.pin_memory(), targets=self.targets.pin_memory())
+
+    def empty(self) -> "Batch":
+        """The same forward pass without label tokens, for a rank that must run one but has no sample left."""
+        return replace(self, rows=self.rows[:0], targets=self.targets[:0], samples=0, pages=0)
 
 
 class Family(Protocol):
@@ -94,18 +110,29 @@ class Family(Protocol):
     def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
         """Length of each sample's sequence: prompt, pages, label and EOS. int64, (samples,) each."""
 
+    def build_prompt(self, pages: Sequence[Image.Image]) -> Prompt:
+        """The prompt for the pages of one sample, each in mode L or RGB. Called by several threads at once."""
+
     def collate(self, samples: Sequence[Sample]) -> Batch: ...
 
-    def collate_prompts(self, samples: Sequence[Sample]) -> dict[str, torch.Tensor]:
-        """Arguments of `generate`, without labels. Prompts of a decoder-only model are padded on the left."""
+    def collate_prompts(self, samples: Sequence[Sample]) -> Inputs:
+        """Arguments of `generate` for a batch, without labels; prompts of a decoder-only model are padded on the left.
 
-    def count_image_tokens(self, module: Any, pixel_values: torch.Tensor) -> int:
-        """Positions that the model turns one page, (1, 3, S, S), into."""
+        Pixels as in `Batch.inputs`, so `prepare` is next.
+        """
+
+    def prepare(self, inputs: Inputs) -> Inputs:
+        """Scale the pixels as in pretraining, on the device that they are on: uint8 -> float32."""
+
+    def check(self, module: Any) -> None:
+        """Run one blank page through the vision part. Raises ConfigurationError when it gives another number of
+        positions than the prompt reserves for it.
+        """
 
 
 @dataclass(frozen=True)
 class PageModel:
-    """A model with its processor, its family and its page size.
+    """A model with its processor and its family.
 
     module: a transformers PreTrainedModel, or peft's wrapper of one. processor: the transformers processor
     that is published with it. stored_dtype: of the weights in the files; a published model has it again, whatever
@@ -115,7 +142,6 @@ class PageModel:
     module: Any
     processor: Any
     family: Family
-    image: ImageRule
     stored_dtype: torch.dtype = torch.float32
 
     @property
@@ -133,9 +159,3 @@ class PageModel:
     @cached_property
     def _special_ids(self) -> frozenset[int]:
         return find_special_ids(self.tokenizer, self.module.config)
-
-    def normalise_pixels(self, pixels: torch.Tensor) -> torch.Tensor:
-        """(P, 3, S, S) uint8 -> (P, 3, S, S) float32, scaled as in pretraining, on the same device."""
-        mean = torch.tensor(self.image.mean, device=pixels.device).view(1, 3, 1, 1)
-        std = torch.tensor(self.image.std, device=pixels.device).view(1, 3, 1, 1)
-        return (pixels.float() / 255 - mean) / std

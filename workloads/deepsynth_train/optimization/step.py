@@ -91,7 +91,7 @@ class Stepper:
         local.loss = local.loss + loss.detach()
         local.label_tokens += len(batch.targets)
         local.samples += batch.samples
-        local.pages += batch.pages if batch.samples else 0
+        local.pages += batch.pages
 
     def _sum(self, local: "_Totals", norm: float, flags: Flags) -> list[float]:
         """Totals over all ranks, in one all-reduce: 8 numbers, float64."""

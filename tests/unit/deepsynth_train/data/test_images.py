@@ -188,13 +188,13 @@ def test_the_first_frame_of_an_animation_is_the_page() -> None:
 @pytest.mark.parametrize("size", [(3000, 1), (1, 3000), (1, 1), (700, 2)])
 @pytest.mark.parametrize("fit", ["pad", "stretch"])
 def test_a_strip_keeps_at_least_one_row_of_pixels(size: tuple[int, int], fit: Any) -> None:
-    from deepsynth_train.data.images import decode_page
-    from deepsynth_train.models.page_model import ImageRule
+    from deepsynth_train.data.images import read_page
+    from deepsynth_train.models.square_pages import ImageRule, build_planes
 
     grey = (0.5, 0.5, 0.5)
     rule = ImageRule(side=64, fit=fit, background=127, resample=3, mean=grey, std=grey)
-    pixels = decode_page(encode(Image.new("L", size, INK)), rule, WHERE)
-    assert pixels.shape == (3, 64, 64)
+    pixels = build_planes([read_page(encode(Image.new("L", size, INK)), WHERE)], rule)
+    assert pixels.shape == (1, 1, 64, 64)
     assert pixels.min() == INK
 
 

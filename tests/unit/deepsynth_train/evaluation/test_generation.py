@@ -17,9 +17,8 @@ def write_alone(model: PageModel, sample: Sample) -> list[int]:
     """As a user of the library would: one sample, no padding."""
     import torch
 
-    inputs = model.family.collate_prompts([sample])
+    inputs = model.family.prepare(model.family.collate_prompts([sample]))
     prompt = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0
-    inputs["pixel_values"] = model.normalise_pixels(inputs["pixel_values"])
     with torch.no_grad():
         ids = model.module.eval().generate(**inputs, max_new_tokens=MAX_NEW_TOKENS, do_sample=False)
     return [int(token) for token in ids[0, prompt:]]

@@ -45,29 +45,23 @@ def ask(processor: Any, *pages: Image.Image, **text: str) -> Any:
 def test_the_published_processor_feeds_pages_of_any_size_as_the_trainer_does(side: int, tmp_path: Path) -> None:
     import torch
 
-    from deepsynth_train.data.images import decode_page
     from deepsynth_train.models.page_model import Sample
 
     model, processor = publish(tmp_path, image_processor={"size": side})
     for size in [(64, 64), (512, 512), (1024, 1024), (620, 877), (1500, 90)]:
         given = ask(processor, open_page(size))
-        page = decode_page(draw_noise(1, size), model.image, "page")
-        trained = model.family.collate_prompts([Sample(page[None].copy(), [])])
+        trained = model.family.collate_prompts([Sample(model.family.build_prompt([open_page(size)]), [])])
         assert torch.equal(given["input_ids"], trained["input_ids"]), size
-        fed = model.normalise_pixels(trained["pixel_values"])
+        fed = model.family.prepare(trained)["pixel_values"]
         assert given["pixel_values"].shape == fed.shape == (1, 3, side, side)
         assert (given["pixel_values"] - fed).abs().max() < 0.02, size
 
 
 def test_several_pages_of_a_document_come_before_the_prompt(tmp_path: Path) -> None:
-    import numpy as np
-
-    from deepsynth_train.models.page_model import Sample
-
     model, processor = publish(tmp_path)
-    given = ask(processor, open_page((64, 64)), open_page((80, 30)))
-    sample = Sample(np.zeros((2, 3, 64, 64), dtype=np.uint8), [])
-    assert given["input_ids"].tolist() == model.family.collate_prompts([sample])["input_ids"].tolist()
+    pages = [open_page((64, 64)), open_page((80, 30))]
+    given = ask(processor, *pages)
+    assert given["input_ids"][0].tolist() == model.family.build_prompt(pages).ids
     assert len(given["pixel_values"]) == 2
 
 

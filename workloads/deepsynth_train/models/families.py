@@ -1,0 +1,33 @@
+"""Which family a model belongs to. A family says how pages become inputs, where the label starts, and names the parts.
+
+To add one, write a file next to deepseek_ocr2.py: a class with the members of `page_model.Family`, and a function that
+builds it. Name that function in `FAMILIES` under the `model_type` of the model's config.json. sequences.py pads and
+joins samples, square_pages.py makes squares of bytes of pages, prompts.py renders the prompt.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.models.deepseek_ocr2 import build_deepseek_ocr2
+from deepsynth_train.models.encoder_decoder import build_encoder_decoder
+from deepsynth_train.models.page_model import PageModel
+
+Build = Callable[[Any, Any, TrainingSettings], PageModel]
+"""(model, processor, settings) -> PageModel. Raises ConfigurationError for settings that the model does not support."""
+
+FAMILIES: Final[Mapping[str, Build]] = {
+    "deepseek_ocr2": build_deepseek_ocr2,
+    "vision-encoder-decoder": build_encoder_decoder,
+}
+
+
+def wrap_model(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
+    """The PageModel of a loaded model, by its `model_type`. Raises ConfigurationError if no family takes it."""
+    kind = str(module.config.model_type)
+    if kind not in FAMILIES:
+        raise ConfigurationError(
+            f"spec.model.uri: models of type {kind} are not supported; supported types: {', '.join(FAMILIES)}"
+        )
+    return FAMILIES[kind](module, processor, settings)

@@ -1,0 +1,83 @@
+"""Pages as squares of uint8: scaled to one size by the host, sent to the device as bytes, normalised there.
+
+A grey page stays one plane on the way, (1, S, S), and becomes three by the broadcast of its normalisation.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from PIL import Image
+
+from deepsynth_api.errors import ConfigurationError
+
+
+@dataclass(frozen=True)
+class ImageRule:
+    """How a page of any size becomes a square of `side` pixels, exactly as in the published processor.
+
+    fit: "pad" keeps the aspect ratio and centres the page on `background` (grey value), "stretch" ignores the ratio.
+    mean, std: per RGB channel, in the range 0 to 1.
+    """
+
+    side: int
+    fit: Literal["pad", "stretch"]
+    background: int
+    resample: int
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+
+
+def build_planes(pages: Sequence[Image.Image], rule: ImageRule) -> torch.Tensor:
+    """Pages in mode L or RGB -> uint8, (P, 1, S, S) if all are grey, else (P, 3, S, S)."""
+    squares = [np.asarray(fit_page(page, rule)) for page in pages]
+    grey = all(square.ndim == 2 for square in squares)
+    planes = np.empty((len(pages), 1 if grey else 3, rule.side, rule.side), dtype=np.uint8)
+    for target, square in zip(planes, squares, strict=True):
+        target[...] = square if square.ndim == 2 else square.transpose(2, 0, 1)  # (S, S, 3) -> (3, S, S)
+    return torch.from_numpy(planes)
+
+
+def fit_page(page: Image.Image, rule: ImageRule) -> Image.Image:
+    """Scale to the rule's square: "pad" fits the longer side and fills the rest, "stretch" scales both sides."""
+    if rule.fit == "stretch":
+        return page.resize((rule.side, rule.side), Image.Resampling(rule.resample))
+    scale = rule.side / max(page.size)
+    width, height = (max(1, round(length * scale)) for length in page.size)
+    scaled = page.resize((width, height), Image.Resampling(rule.resample))
+    if (width, height) == (rule.side, rule.side):
+        return scaled
+    background = rule.background if page.mode == "L" else (rule.background,) * 3
+    square = Image.new(page.mode, (rule.side, rule.side), background)
+    square.paste(scaled, ((rule.side - width) // 2, (rule.side - height) // 2))
+    return square
+
+
+def normalise(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
+    """uint8, (P, 1 or 3, S, S) -> float32, (P, 3, S, S), scaled as in pretraining, on the same device."""
+    return (pixels.float() / 255 - _place(tuple(mean), pixels.device)) / _place(tuple(std), pixels.device)
+
+
+@lru_cache(maxsize=16)
+def _place(channels: tuple[float, ...], device: torch.device) -> torch.Tensor:
+    """(1, 3, 1, 1). Cached, because copying a list to a GPU waits for it."""
+    return torch.tensor(channels, device=device).view(1, -1, 1, 1)
+
+
+def check_positions(module: Any, side: int, reserved: int, count: Callable[[torch.Tensor], int]) -> None:
+    """Raises ConfigurationError when the vision part gives another number of positions for a page than `reserved`.
+
+    count: the positions that the model turns one blank page, (1, 3, S, S), into.
+    """
+    weight = next(module.parameters())
+    blank = torch.zeros(1, 3, side, side, dtype=weight.dtype, device=weight.device)
+    with torch.no_grad():
+        found = count(blank)
+    if found != reserved:
+        raise ConfigurationError(
+            f"spec.imageProcessor.size: the model turns a page of {side} px into {found} positions, the "
+            f"prompt reserves {reserved}; choose a size that the model supports"
+        )
