@@ -20,6 +20,11 @@ FieldPath = tuple[str | int, ...]
 """Path of a field: ("spec", "datasets", 0, "name")."""
 
 STANDARD_INPUT: Final = "-"
+_MAX_VALUES: Final = 100_000
+"""Of one document, with those that aliases repeat: ten short lines of aliases can stand for billions of values."""
+_MAX_DEPTH: Final = 100
+_MAX_DIGITS: Final = 1000
+"""Of an integer; longer ones are infinite. Python refuses to convert more than 4300 digits."""
 _PLAIN: Final = "plain"
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
 _INTEGER: Final = re.compile(r"([-+]?)(0[xX][0-9a-fA-F]+|0[bB][01]+|0[oO]?[0-7]+|0|[1-9][0-9]*)")
@@ -75,6 +80,8 @@ def parse_manifests(text: str, file: str) -> list[ParsedManifest]:
         raise ConfigurationError(f"{where}: not valid YAML: {error.problem or error.context}") from error
     except yaml.YAMLError as error:
         raise ConfigurationError(f"{file}: not valid YAML: {error}") from error
+    except RecursionError as error:
+        raise ConfigurationError(f"{file}: must have at most {_MAX_DEPTH} levels") from error
     return [manifest for node in nodes for manifest in _split_list(_build(node, file), file, node.start_mark.line + 1)]
 
 
@@ -88,7 +95,9 @@ def resolve_scalar(text: str) -> Any:
     return float(digits) if _FLOAT.fullmatch(digits) else text
 
 
-def _parse_integer(sign: str, digits: str) -> int:
+def _parse_integer(sign: str, digits: str) -> int | float:
+    if len(digits) > _MAX_DIGITS:
+        return -math.inf if sign == "-" else math.inf
     legacy_octal = len(digits) > 1 and digits[0] == "0" and digits[1].isdigit()
     value = int(digits, 8) if legacy_octal else int(digits, 0)
     return -value if sign == "-" else value
@@ -119,11 +128,12 @@ def _split_list(built: "_Built", file: str, line: int) -> Iterator[ParsedManifes
 
 @dataclass
 class _Built:
-    """A document that is being converted."""
+    """A document that is being converted. values: how many it has so far."""
 
     file: str
     value: Any = None
     lines: dict[FieldPath, int] = field(default_factory=dict)
+    values: int = 0
 
 
 def _build(node: yaml.Node, file: str) -> _Built:
@@ -136,6 +146,14 @@ def _convert(node: yaml.Node, path: FieldPath, built: _Built, above: tuple[yaml.
     built.lines[path] = built.lines.get(path, node.start_mark.line + 1)
     if node in above:
         raise ConfigurationError(f"{built.file}:{node.start_mark.line + 1}: an anchor must not contain itself")
+    if len(above) > _MAX_DEPTH:
+        raise ConfigurationError(f"{built.file}:{node.start_mark.line + 1}: must have at most {_MAX_DEPTH} levels")
+    built.values += 1
+    if built.values > _MAX_VALUES:
+        raise ConfigurationError(
+            f"{built.file}: a document must have at most {_MAX_VALUES:,} values, also counting what aliases repeat; "
+            "use fewer aliases, or split the file"
+        )
     inside = (*above, node)
     if isinstance(node, yaml.ScalarNode):
         return _convert_scalar(node, built.file)

@@ -1,4 +1,5 @@
 import math
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -35,6 +36,11 @@ def test_a_plain_scalar_has_the_type_it_has_for_kubectl(text: str, value: object
 
     assert resolved == value
     assert type(resolved) is type(value)
+
+
+def test_an_integer_with_thousands_of_digits_is_infinite() -> None:
+    assert resolve_scalar("9" * 5000) == resolve_scalar("0x" + "f" * 5000) == math.inf
+    assert resolve_scalar("-" + "9" * 5000) == -math.inf
 
 
 def test_quotes_and_tags_make_a_string() -> None:
@@ -86,6 +92,11 @@ def test_keys_are_strings_as_in_json() -> None:
         ("? [a]\n: b\n", "x.yaml:1: a key must be a string"),
         ("a: {<<: 3}\n", "x.yaml:1: the value of << must be a mapping"),
         ("a: \x00\n", "x.yaml: not valid YAML"),
+        ("a: " + "[" * 200 + "]" * 200, "x.yaml:1: must have at most 100 levels"),
+        (
+            "a: &a [1]\n" + "".join(f"{b}: &{b} [{f'*{a}, ' * 9}]\n" for a, b in pairwise("abcdefg")),
+            "use fewer aliases",
+        ),
     ],
 )
 def test_a_broken_file_is_named_with_its_line(text: str, message: str) -> None:
