@@ -23,7 +23,10 @@ from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE
 
 Problem = tuple[FieldPath, str]
 
-_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*")
+_NAMES: Final = {
+    "name": (re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?(\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*"), "digits, '-' and '.'"),
+    "namespace": (re.compile(r"[a-z0-9]([-a-z0-9]*[a-z0-9])?"), "digits and '-'"),
+}
 _PLAIN_PART: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _STRING_MAP: Final = {"type": "object", "additionalProperties": {"type": "string"}}
 _METADATA: Final[Schema] = {
@@ -65,7 +68,8 @@ def admit(parsed: ParsedManifest, old: Mapping[str, Any] | None = None) -> dict[
 def load_schema(kind: str) -> Schema:
     """The structural schema of a kind, with the metadata that a user may write."""
     schema = build_schema(kind)
-    return {**schema, "properties": {**schema["properties"], "metadata": _METADATA}}
+    properties = {**schema["properties"], "metadata": _METADATA}
+    return {**schema, "required": ["metadata", *schema.get("required", ())], "properties": properties}
 
 
 def format_path(path: FieldPath) -> str:
@@ -79,7 +83,7 @@ def format_path(path: FieldPath) -> str:
 
 def _check_kind(parsed: ParsedManifest) -> None:
     kind, version = parsed.value.get("kind"), parsed.value.get("apiVersion")
-    if kind in KINDS and version == API_VERSION:
+    if isinstance(kind, str) and kind in KINDS and version == API_VERSION:
         return
     path: FieldPath = ("kind",) if version == API_VERSION else ("apiVersion",)
     raise ConfigurationError(
@@ -94,10 +98,17 @@ def _find_problems(value: dict[str, Any], schema: Schema) -> Iterator[Problem]:
         suggestion = suggest_field(path, parent, schema)
         yield path, "unknown field" + (f"; did you mean {suggestion}?" if suggestion else "")
     yield from find_schema_errors(apply_defaults(written, schema), schema)
-    name = (value.get("metadata") or {}).get("name") if isinstance(value.get("metadata"), dict) else None
-    if isinstance(name, str) and name and not _NAME.fullmatch(name):
-        rule = "must consist of lower case letters, digits, '-' and '.', and start and end with a letter or digit"
-        yield ("metadata", "name"), f"Invalid value: {format_value(name)}: {rule}"
+    yield from _find_bad_names(value.get("metadata"))
+
+
+def _find_bad_names(metadata: Any) -> Iterator[Problem]:
+    """Both names are parts of paths in the runs folder: neither may contain a slash."""
+    written = metadata if isinstance(metadata, dict) else {}
+    for field, (pattern, characters) in _NAMES.items():
+        found = written.get(field)
+        if isinstance(found, str) and found and not pattern.fullmatch(found):
+            rule = f"must consist of lower case letters, {characters}, and start and end with a letter or digit"
+            yield ("metadata", field), f"Invalid value: {format_value(found)}: {rule}"
 
 
 def _build_stored(value: dict[str, Any], schema: Schema) -> dict[str, Any]:

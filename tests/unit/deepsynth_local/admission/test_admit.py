@@ -123,6 +123,13 @@ def test_a_pattern_does_not_accept_a_trailing_newline() -> None:
         (RUN.replace("read-xsum\nspec", "Read_XSum\nspec"), 'metadata.name: Invalid value: "Read_XSum"'),
         (RUN.replace("  name: read-xsum\n", "  labels: {a: 1}\n"), "metadata.name: Required value"),
         (RUN.replace("  name: read-xsum\n", "  name: x\n  labels: {a/b: 1}\n"), "metadata.labels[a/b]: Invalid value"),
+        (RUN.replace("kind: TrainingRun", "kind: [TrainingRun]"), 'x.yaml:2: no matches for kind "array"'),
+        (RUN.replace("  name: read-xsum\n", ""), "x.yaml:3: metadata: Required value"),
+        (RUN.replace("metadata:\n  name: read-xsum\n", ""), "x.yaml:1: metadata: Required value"),
+        (
+            RUN.replace("read-xsum\nspec", "x\n  namespace: ../../etc\nspec"),
+            'metadata.namespace: Invalid value: "../../etc"',
+        ),
         (RUN.split("spec:", maxsplit=1)[0], "spec: Required value"),
         (RUN.split("spec:", maxsplit=1)[0] + "spec: 3\n", "spec: Invalid value: 3: must be of type object"),
     ],
