@@ -46,7 +46,7 @@ def get_resources(store: ResourceStore, kinds: Sequence[str], name: str | None, 
 def delete_resource(store: ResourceStore, kind: str, name: str) -> str:
     """Delete the resource but not its data; returns the text to print. Raises NotFoundError."""
     with store.runs.lock():
-        if not store.delete(kind, DEFAULT_NAMESPACE, name):
+        if "/" in name or not store.delete(kind, DEFAULT_NAMESPACE, name):
             raise NotFoundError(f'{KINDS[kind].full_name} "{name}" not found in {store.runs.path}')
     return f'{KINDS[kind].singular} "{name}" deleted; its data in {store.runs.volumes} is kept'
 

@@ -83,7 +83,16 @@ def _read(file: Path) -> Manifest:
     """Raises ConfigurationError for a file that is not a resource anymore."""
     try:
         resource: Manifest = yaml.safe_load(file.read_text(encoding="utf-8"))
-        _get_age_key(resource)
-    except (yaml.YAMLError, UnicodeDecodeError, TypeError, KeyError) as error:
+        _check_types(resource)
+    except OSError as error:
+        raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error
+    except (yaml.YAMLError, UnicodeDecodeError, RecursionError, AttributeError, TypeError, KeyError) as error:
         raise ConfigurationError(f"{file}: is damaged; delete the file to forget this resource") from error
     return resource
+
+
+def _check_types(resource: Manifest) -> None:
+    """What every reader relies on. Raises AttributeError, KeyError or TypeError."""
+    texts = [*get_key(resource), *_get_age_key(resource)]
+    if not all(isinstance(text, str) for text in texts) or not isinstance(resource.get("status", {}), dict):
+        raise TypeError("kind, namespace, name and creationTimestamp must be strings, and status an object")

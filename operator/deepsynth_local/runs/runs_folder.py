@@ -58,18 +58,24 @@ class RunsFolder:
             for name in ("logs", "pods", "volumes"):
                 (folder.path / name).mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            raise ConfigurationError(
-                f"{folder.path}: cannot be written: {error.strerror}; choose another folder with --runs"
-            ) from error
+            raise folder._refuse(error) from error
         return folder
+
+    def _refuse(self, error: OSError) -> ConfigurationError:
+        return ConfigurationError(
+            f"{self.path}: cannot be written: {error.strerror}; choose another folder with --runs"
+        )
 
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the folder. The operating system frees it when this process ends, even if it is killed.
 
-        Raises ConfigurationError when another command has locked it.
+        Raises ConfigurationError when another command has locked it, or when it cannot be written.
         """
-        handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
+        except OSError as error:
+            raise self._refuse(error) from error
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:

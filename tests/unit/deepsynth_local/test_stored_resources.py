@@ -53,6 +53,16 @@ def test_a_kind_has_the_names_that_kubectl_knows() -> None:
     }
 
 
+def test_a_name_with_a_slash_deletes_nothing(store: ResourceStore) -> None:
+    file = store.runs.volumes / "a.yaml"
+    file.write_text("data")
+    (store.runs.path / "trainingruns").mkdir()
+
+    with pytest.raises(NotFoundError):
+        delete_resource(store, "TrainingRun", "../volumes/a")
+    assert file.exists()
+
+
 def test_a_deleted_resource_is_gone_and_its_data_is_kept(store: ResourceStore) -> None:
     store.save(build_run("a"))
 

@@ -2,7 +2,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-import yaml
 
 from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_local.runs.resource_store import ResourceStore
@@ -40,10 +39,28 @@ def test_a_resource_that_cannot_be_written_is_named_with_the_remedy(store: Resou
         store.save(build_run("a"))
 
 
-def test_a_damaged_file_is_named_with_the_remedy(store: ResourceStore) -> None:
+@pytest.mark.parametrize(
+    "text",
+    [
+        "kind: TrainingRun",
+        "metadata: {name: a, namespace: default}",
+        "[]",
+        "{kind: TrainingRun, metadata: {name: 5, namespace: default}}",
+        "{kind: TrainingRun, metadata: {name: a, namespace: default}, status: 7}",
+    ],
+    ids=range(5),
+)
+def test_a_damaged_file_is_named_with_the_remedy(store: ResourceStore, text: str) -> None:
     damaged = store.runs.path / "trainingruns/a.yaml"
     damaged.parent.mkdir(parents=True)
-    damaged.write_text(yaml.safe_dump({"kind": "TrainingRun"}))
+    damaged.write_text(text)
 
     with pytest.raises(ConfigurationError, match=r"a\.yaml: is damaged; delete the file to forget this resource"):
+        store.list_all()
+
+
+def test_a_file_that_cannot_be_read_is_named(store: ResourceStore) -> None:
+    (store.runs.path / "trainingruns/a.yaml").mkdir(parents=True)
+
+    with pytest.raises(ConfigurationError, match=r"a\.yaml: cannot be read: Is a directory"):
         store.list_all()

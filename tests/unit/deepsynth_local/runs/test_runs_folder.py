@@ -25,6 +25,13 @@ def test_a_runs_folder_that_cannot_be_made_is_named_with_the_remedy(tmp_path: Pa
         RunsFolder.open(tmp_path / "file" / "runs")
 
 
+def test_a_runs_folder_whose_lock_cannot_be_written_is_named_with_the_remedy(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+
+    with pytest.raises(ConfigurationError, match="choose another folder with --runs"), RunsFolder.open(tmp_path).lock():
+        pass
+
+
 def test_uris_of_volumes_and_files_have_a_folder_here_and_the_hub_has_none(tmp_path: Path) -> None:
     runs = RunsFolder(tmp_path)
 
