@@ -77,11 +77,12 @@ def _conclude(resources: Sequence[Manifest], runs: RunsFolder, *, interrupted: b
     ended_well = [resource for resource in resources if resource["status"]["state"] in {"Complete", "Suspended"}]
     for resource in ended_well:
         print(describe_result(resource, runs))
-    models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
-    print(f"report: {write_report(models, runs, datetime.now(UTC))}")
     for resource in resources:
         if resource not in ended_well:
             print(describe_failure(resource, runs), file=sys.stderr)
+    # Last: if the report cannot be written, the user still sees what failed.
+    models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
+    print(f"report: {write_report(models, runs, datetime.now(UTC))}")
     if len(ended_well) < len(resources):
         return FAILED
     if interrupted:

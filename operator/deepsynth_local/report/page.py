@@ -7,6 +7,7 @@ from typing import Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from deepsynth_api.errors import TemporaryError
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource
 from deepsynth_local.report.results import Curves, read_curves, read_sample_pages
 from deepsynth_local.report.sections import Section, build_generation_section, build_run_section
@@ -23,8 +24,14 @@ _ENVIRONMENT: Final = Environment(
 
 
 def write_report(resources: Sequence[Resource], runs: RunsFolder, now: datetime) -> Path:
-    """Write report.html about these resources; returns its path."""
-    runs.report.write_text(build_report(resources, runs, now), encoding="utf-8")
+    """Write report.html about these resources; returns its path. Raises TemporaryError when it cannot be written."""
+    text = build_report(resources, runs, now)
+    try:
+        runs.report.write_text(text, encoding="utf-8")
+    except OSError as error:
+        raise TemporaryError(
+            f"{runs.report}: cannot be written: {error.strerror}; the results are not affected"
+        ) from error
     return runs.report
 
 

@@ -87,7 +87,7 @@ def _find_metrics(checkpoints: Path) -> Path | None:
 def _read_records(file: Path | None) -> list[dict[str, Any]]:
     """The JSON objects of a file, one a line. Other lines are skipped: a broken one must not fail the report."""
     records: list[dict[str, Any]] = []
-    for line in file.read_text(encoding="utf-8").splitlines() if file else ():
+    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file else ():
         try:
             record = json.loads(line)
         except ValueError:

@@ -8,6 +8,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from deepsynth_api.errors import TemporaryError
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_local.report.page import build_report, write_report
 from deepsynth_local.runs.runs_folder import RunsFolder
@@ -157,6 +158,13 @@ def spoil(resource: DatasetGeneration | TrainingRun) -> dict[str, Any]:
     written["metadata"]["name"] = HOSTILE
     written["spec"]["template"] = {"env": [{"name": "A", "value": HOSTILE}]}
     return written
+
+
+def test_a_report_that_cannot_be_written_is_named(runs: RunsFolder) -> None:
+    runs.report.mkdir()
+
+    with pytest.raises(TemporaryError, match=r"report\.html: cannot be written: Is a directory"):
+        write_report([build_generation()], runs, NOW)
 
 
 def test_untrusted_text_stays_text_everywhere_on_the_page(runs: RunsFolder) -> None:

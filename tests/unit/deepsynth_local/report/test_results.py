@@ -20,6 +20,9 @@ def test_lines_that_are_not_measurements_are_skipped(tmp_path: Path) -> None:
     not_finite = json.dumps({"step": 1, "loss": float("nan")})
     write_metrics(tmp_path / "step-2", "not json", "[1]", not_finite, json.dumps({"step": 2, "loss": 3.0}))
 
+    with (tmp_path / "step-2/metrics.jsonl").open("ab") as file:
+        file.write(b"\n\xff not text")
+
     assert read_curves(tmp_path).loss == [(2.0, 3.0)]
 
 
