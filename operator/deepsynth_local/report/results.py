@@ -3,7 +3,7 @@
 import base64
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
@@ -43,15 +43,28 @@ class Curves:
 
 
 def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[SamplePage]:
-    """Pages spread over the first rows of a dataset's folder: of each stretch of rows the page with most text."""
+    """Pages spread over the first rows of a dataset's folder: of each stretch of rows the page with most text.
+
+    Empty for a damaged file: a user may have changed the folder since, and that must not fail the report.
+    """
+    files = sorted(dataset.glob("data/*.parquet"))
+    try:
+        return _choose_pages(_read_rows(files[0]), count) if files else []
+    except (OSError, ValueError, KeyError, TypeError):  # pyarrow's errors are ValueErrors, those of columns the others
+        return []
+
+
+def _read_rows(file: Path) -> list[dict[str, Any]]:
+    """The first rows of a parquet file."""
     import pyarrow.parquet as pq  # slow to import, and only the report needs it
 
-    files = sorted(dataset.glob("data/*.parquet"))
-    if not files:
-        return []
-    with pq.ParquetFile(files[0]) as file:
-        rows = next(file.iter_batches(batch_size=_READ_ROWS), None)
-    records = rows.to_pylist() if rows is not None else []
+    with pq.ParquetFile(file) as opened:
+        rows = next(opened.iter_batches(batch_size=_READ_ROWS), None)
+    records: list[dict[str, Any]] = rows.to_pylist() if rows is not None else []
+    return records
+
+
+def _choose_pages(records: Sequence[Mapping[str, Any]], count: int) -> list[SamplePage]:
     stride = max(1, len(records) // count)
     stretches = [records[start : start + stride] for start in range(0, len(records), stride)][:count]
     return [_build_page(max(stretch, key=lambda record: len(record["text"]))) for stretch in stretches]

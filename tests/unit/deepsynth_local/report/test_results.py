@@ -1,6 +1,8 @@
 import json
 from pathlib import Path
 
+import pytest
+
 from deepsynth_local.report.results import read_curves, read_sample_pages
 
 
@@ -24,6 +26,26 @@ def test_lines_that_are_not_measurements_are_skipped(tmp_path: Path) -> None:
         file.write(b"\n\xff not text")
 
     assert read_curves(tmp_path).loss == [(2.0, 3.0)]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"not parquet", b"PAR1" + bytes(20) + b"PAR1", b""], ids=["text", "footer", "empty"]
+)
+def test_a_damaged_dataset_gives_no_pages(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train-0.parquet").write_bytes(damage)
+
+    assert read_sample_pages(tmp_path) == []
+
+
+def test_a_dataset_with_other_columns_gives_no_pages(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"text": ["a"], "image": [None]}), tmp_path / "data/train-0.parquet")
+
+    assert read_sample_pages(tmp_path) == []
 
 
 def test_a_folder_without_results_gives_neither_pages_nor_curves(tmp_path: Path) -> None:
