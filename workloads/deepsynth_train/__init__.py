@@ -1,9 +1,9 @@
 """Training workload: fine-tunes a vision-language model on page images.
 
-    from deepsynth_train import Trainer, TrainConfig
-    Trainer(TrainConfig(model={"uri": "config://deepseek-ocr2-tiny"}, ...)).train(dataset)
+    from deepsynth_train import create_trainer
+    create_trainer("config://vit-gpt2-tiny", "pages", task="ocr").train()
 
-In a notebook or under torchrun:   notebook.py ─────────────────────────────┐
+In a notebook or under torchrun:   trainer.py ─────────────────────────────┐
 In a pod:                          __main__.py ─ launcher/ ─ worker/ ───────┴─ attempt.py ─ loop.py
 
 The launcher is PID 1 and starts a worker process per GPU; each worker runs the attempt, which builds everything that
@@ -11,17 +11,20 @@ the loop needs. Rendering and the Kubernetes API do not belong here. Importing t
 transformers are loaded when they are first used.
 """
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from deepsynth_train.notebook import TrainConfig, Trainer
+    from deepsynth_train.notebook.callbacks import Callback
+    from deepsynth_train.notebook.config import TrainConfig
+    from deepsynth_train.trainer import Trainer, TrainOutput, create_trainer
 
-__all__ = ["TrainConfig", "Trainer"]
+__all__ = ["Callback", "TrainConfig", "TrainOutput", "Trainer", "create_trainer"]
+
+_MODULES = {"Callback": "notebook.callbacks", "TrainConfig": "notebook.config"}
 
 
 def __getattr__(name: str) -> Any:
     if name in __all__:
-        from deepsynth_train import notebook
-
-        return getattr(notebook, name)
+        return getattr(import_module(f"deepsynth_train.{_MODULES.get(name, 'trainer')}"), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -3,20 +3,17 @@
 The notebook and the worker process both end up here. What repeats step after step is in loop.py.
 """
 
-import os
 import shutil
-import tempfile
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import torch
-import transformers
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
-from deepsynth_api.workload import CACHE_VARIABLE, TrainWorkload
+from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.cadence import Cadence, compute_total_steps
 from deepsynth_train.checkpoint.folder import CheckpointFolder, open_checkpoint_folder
 from deepsynth_train.checkpoint.layout import resolve_folder
@@ -27,7 +24,7 @@ from deepsynth_train.coordination.progress import Progress, StartReport
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.dataset import TrainingData, index_data, open_data
 from deepsynth_train.data.loader import BatchMaker
-from deepsynth_train.data.materialise import materialise
+from deepsynth_train.data.materialise import find_cache, materialise
 from deepsynth_train.data.sampler import Sampler, build_parts
 from deepsynth_train.data.samples import Limits
 from deepsynth_train.evaluation.evaluator import Evaluator
@@ -49,12 +46,14 @@ class TrainResult:
     """step: steps done. saved_step: newest step in a complete checkpoint. stopped: should_stop ended the run early.
 
     output: the final model, None when stopped early. Set on every rank, its revision only on rank 0.
+    history: the lines of metrics.jsonl, from the first step of the run.
     """
 
     step: int
     saved_step: int | None
     stopped: bool
     output: ModelOutput | None
+    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
 
 
 def run_attempt(
@@ -66,7 +65,6 @@ def run_attempt(
     Raises the errors of deepsynth_api.errors.
     """
     progress.phase("download")
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload, world.device)
     pinned = _pin_datasets(workload, world, progress)
@@ -83,14 +81,10 @@ def run_attempt(
         write_pins(checkpoints.path, checkpoints.target.owner, pinned)
     loop.run()
     if loop.stopped:
-        return TrainResult(loop.step, loop.step or None, stopped=True, output=None)
+        return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")
-    return TrainResult(loop.step, loop.step, stopped=False, output=_export(workload, model, world, progress))
-
-
-def find_cache() -> Path:
-    """Folder on the node's disk for datasets as Arrow files."""
-    return Path(os.environ.get(CACHE_VARIABLE) or Path(tempfile.gettempdir()) / "deepsynth-cache")
+    output = _export(workload, model, world, progress)
+    return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)
 
 
 def _pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> list[PinnedDataset]:

@@ -18,8 +18,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepsynth_train import Trainer, loop
-    from deepsynth_train.notebook import TrainConfig
+    from deepsynth_train import TrainConfig, TrainOutput, loop
     from deepsynth_train.optimization.step import StepOutcome, Stepper
 
 
@@ -35,7 +34,7 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def build_config(folder: Path, **changes: Any) -> TrainConfig:
-    from deepsynth_train.notebook import TrainConfig
+    from deepsynth_train import TrainConfig
 
     settings: dict[str, Any] = {
         "model": {"uri": OCR2},
@@ -49,10 +48,10 @@ def build_config(folder: Path, **changes: Any) -> TrainConfig:
     return TrainConfig.model_validate({**settings, **changes})
 
 
-def build_trainer(config: TrainConfig, progress: Recorder | None = None) -> Trainer:
+def train(config: TrainConfig, pages: Any, progress: Recorder | None = None) -> TrainOutput:
     from deepsynth_train import Trainer
 
-    return Trainer(config, progress)
+    return Trainer(config, pages, progress=progress or "none").train()
 
 
 def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path, tmp_path: Path) -> None:
@@ -68,7 +67,7 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
         evaluation={"metrics": ["loss", "rouge"], "max_new_tokens": 3, "every_steps": 3},
         tracking=[{"tensorboard": {"uri": f"file://{tmp_path}/tensorboard"}}],
     )
-    result = build_trainer(config, recorder).train(pages)
+    result = train(config, pages, recorder)
     assert (result.step, result.saved_step, result.stopped) == (5, 5, False)
     assert recorder.started.total_steps == 5, "18 visits in batches of 4, the last one of 2"
     assert [report.step for report in recorder.steps] == [1, 2, 3, 4, 5]
@@ -109,14 +108,14 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
 
 def test_a_second_call_resumes_and_a_changed_configuration_is_refused(pages: Path, tmp_path: Path) -> None:
     config = build_config(tmp_path, model={"uri": VIT}, image_processor={}, task="ocr", max_steps=2)
-    build_trainer(config).train(pages)
+    train(config, pages)
     again = Recorder()
-    build_trainer(config, again).train(pages)
+    train(config, pages, again)
     assert again.started.resumed_from_step == 2
     assert again.steps == []
     changed = config.model_copy(update={"seed": 1})
-    with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri"):
-        build_trainer(changed).train(pages)
+    with pytest.raises(ConfigurationError, match=r"^checkpoint: .* different settings"):
+        train(changed, pages)
 
 
 def test_an_in_memory_dataset_trains_like_a_folder(tmp_path: Path) -> None:
@@ -127,14 +126,14 @@ def test_an_in_memory_dataset_trains_like_a_folder(tmp_path: Path) -> None:
     dataset = Dataset.from_list(rows, features=features)
     recorder = Recorder()
     config = build_config(tmp_path, max_steps=1)
-    build_trainer(config, recorder).train(DatasetDict({"train": dataset, "validation": dataset.select([0, 1])}))
+    train(config, DatasetDict({"train": dataset, "validation": dataset.select([0, 1])}), recorder)
     assert recorder.started.samples == 5
     assert set(recorder.evaluations) == {0, 1}
 
 
 def test_anything_but_a_dataset_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="got list"):
-        build_trainer(build_config(tmp_path)).train([1, 2])
+    with pytest.raises(DataError, match="item 0 of train must be a pair"):
+        train(build_config(tmp_path), [1, 2])
 
 
 def spoil(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None:
@@ -170,7 +169,7 @@ def test_a_loss_that_is_not_finite_twice_ends_the_run_and_names_step_and_samples
 ) -> None:
     spoil(monkeypatch, step=2, times=2)
     with pytest.raises(DataError, match=r"step 2 is not finite, twice; .*row \d+ of the train split") as caught:
-        build_trainer(build_quick(tmp_path)).train(pages)
+        train(build_quick(tmp_path), pages)
     assert caught.value.reason == "NonFiniteLoss"
 
 
@@ -179,9 +178,9 @@ def test_a_loss_that_is_not_finite_once_is_computed_again_and_changes_nothing(
 ) -> None:
     import torch
 
-    build_trainer(build_quick(tmp_path / "whole")).train(pages)
+    train(build_quick(tmp_path / "whole"), pages)
     spoil(monkeypatch, step=2, times=1)
-    build_trainer(build_quick(tmp_path / "spoilt")).train(pages)
+    train(build_quick(tmp_path / "spoilt"), pages)
     whole, spoilt = (read_weights(tmp_path / name / "checkpoints/model") for name in ("whole", "spoilt"))
     assert all(torch.equal(weight, spoilt[name]) for name, weight in whole.items())
 
@@ -191,7 +190,7 @@ def test_with_skip_the_batch_is_skipped_with_a_note(
 ) -> None:
     spoil(monkeypatch, step=2, times=5)
     recorder = Recorder()
-    build_trainer(build_quick(tmp_path, on_non_finite="skip"), recorder).train(pages)
+    train(build_quick(tmp_path, on_non_finite="skip"), pages, recorder)
     assert [report.skipped for report in recorder.steps] == [False, True, False]
     assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
 
@@ -201,7 +200,7 @@ def test_skipping_every_batch_fails_the_run(pages: Path, tmp_path: Path, monkeyp
     config = build_quick(tmp_path, on_non_finite="skip").model_copy(update={"max_steps": 50})
     recorder = Recorder()
     with pytest.raises(DataError, match="10 steps in a row up to step 10 is not finite") as caught:
-        build_trainer(config, recorder).train(pages)
+        train(config, pages, recorder)
     assert caught.value.reason == "NonFiniteLoss"
     assert len(recorder.notes) == 9
 
@@ -209,20 +208,19 @@ def test_skipping_every_batch_fails_the_run(pages: Path, tmp_path: Path, monkeyp
 def test_a_page_that_cannot_be_decoded_ends_the_run_and_names_its_row(tmp_path: Path) -> None:
     rows = [*build_documents(3), *build_document(9, image={"bytes": b"no picture", "path": None})]
     write_split(tmp_path / "pages", "train", rows)
-    with pytest.raises(
-        DataError, match=r"^spec.datasets\[dataset\]: row 6 of the train split: the page is not an image"
-    ):
-        build_trainer(build_config(tmp_path)).train(tmp_path / "pages")
+    with pytest.raises(DataError, match=r"^data: row 6 of the train split: the page is not an image"):
+        train(build_config(tmp_path), tmp_path / "pages")
 
 
 def test_a_weight_that_selects_no_sample_is_refused(pages: Path, tmp_path: Path) -> None:
     from deepsynth_api.workload import WorkloadDataset
+    from deepsynth_train import Trainer
     from deepsynth_train.attempt import run_attempt
 
     for limit in ({"epochs": 1}, {"max_steps": 2}):
-        trainer = build_trainer(build_config(tmp_path / str(limit), **limit))
+        trainer = Trainer(build_config(tmp_path / str(limit), **limit), pages)
         source = WorkloadDataset(name="d", uri=f"file://{pages}", weight="0.01")
-        workload = trainer._build_workload(source)
+        workload = trainer._build_workload().updated(datasets=[source])
         with pytest.raises(ConfigurationError, match=r"^spec.datasets\[d\].weight: 0.01 of 9 samples rounds to no"):
             run_attempt(workload, build_world(), Recorder(), lambda: False)
 
@@ -235,7 +233,7 @@ def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) ->
         gradient_checkpointing=True,
         max_steps=1,
     )
-    result = build_trainer(config).train(pages)
+    result = train(config, pages)
     assert result.output is not None
     names = set(read_weights(tmp_path / "checkpoints/model"))
     assert names
@@ -257,6 +255,6 @@ def test_the_reported_norm_is_the_one_before_clipping(pages: Path, tmp_path: Pat
         patch.setattr(Stepper, "run", run)
         recorder = Recorder()
         config = build_quick(tmp_path, optimizer={"max_grad_norm": "0.01"})
-        build_trainer(config, recorder).train(pages)
+        train(config, pages, recorder)
     assert all(report.grad_norm > 0.02 for report in recorder.steps)
     assert seen == pytest.approx([0.01] * 3, rel=1e-3)

@@ -95,8 +95,7 @@ def test_a_trained_model_is_published_in_the_dtype_of_its_base(stored_in_bf16: s
 def test_a_run_on_a_frozen_base_in_bf16_trains_its_adapters_and_resumes(
     stored_in_bf16: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepsynth_train import Trainer
-    from deepsynth_train.notebook import TrainConfig
+    from deepsynth_train import TrainConfig, Trainer
     from support.training.tiny_training import Recorder
 
     monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
@@ -113,9 +112,9 @@ def test_a_run_on_a_frozen_base_in_bf16_trains_its_adapters_and_resumes(
         }
     )
     recorder = Recorder()
-    Trainer(config, recorder).train(str(pages))
+    Trainer(config, pages, progress=recorder).train()
     losses = [report.loss for report in recorder.steps]
     assert losses[-1] < losses[0]
     again = Recorder()
-    Trainer(config, again).train(str(pages))
+    Trainer(config, pages, progress=again).train()
     assert again.started.resumed_from_step == 4

@@ -8,7 +8,8 @@
     sampler.py      which samples a step takes, by weight and seed, and which of them a rank takes
     images.py       an encoded page -> pixels
     loader.py       samples -> batches, made ahead of the loop by threads
-    in_memory.py    a datasets.Dataset of a notebook -> parquet
+    in_memory.py    pages that are not parquet yet, as from a notebook -> parquet
+    columns.py      the columns of a page, and which holds a task's labels
 
 What a batch looks like to the model is in models/; which revision of a dataset is read, in checkpoint/pins.py.
 """

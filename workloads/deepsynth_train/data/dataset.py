@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from deepsynth_train.data.columns import Task
 from deepsynth_train.data.materialise import LocalDataset, LocalSplit
 from deepsynth_train.data.pages import PageTable, RowNames
-from deepsynth_train.data.samples import Limits, SampleIndex, SampleSet, Task, build_index, concatenate
+from deepsynth_train.data.samples import Limits, SampleIndex, SampleSet, build_index, concatenate
 from deepsynth_train.models.page_model import PageModel
 
 _TABLE = "table.json"

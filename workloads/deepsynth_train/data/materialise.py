@@ -9,7 +9,9 @@ memory-mapped Arrow file 0.04 ms.
 
 import hashlib
 import json
+import os
 import shutil
+import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -18,12 +20,11 @@ from typing import Any
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_api.workload import WorkloadDataset
+from deepsynth_api.workload import CACHE_VARIABLE, WorkloadDataset
 from deepsynth_store import DatasetFolder, open_dataset
+from deepsynth_train.data.columns import PAGE_COLUMNS
 from deepsynth_train.data.splits import choose_validation_split, list_split_files
 
-PAGE_COLUMNS = ("image", "text", "summary", "document_id", "page", "num_pages")
-"""Columns that training may read; others are not copied."""
 _COMPLETE = "complete.json"
 _BATCH_ROWS = 64
 """Few enough that the images of a batch stay below the 2 GiB of an Arrow array."""
@@ -82,6 +83,11 @@ def materialise(
                 on_download(done, total)
         (job.target / _COMPLETE).write_text(json.dumps({split: len(paths) for split, paths in job.files.items()}))
     return [_find_local(job.dataset, job.target) for job in jobs]
+
+
+def find_cache() -> Path:
+    """Folder on the node's disk for datasets as Arrow files."""
+    return Path(os.environ.get(CACHE_VARIABLE) or Path(tempfile.gettempdir()) / "deepsynth-cache")
 
 
 def _find_local(dataset: WorkloadDataset, folder: Path) -> LocalDataset:

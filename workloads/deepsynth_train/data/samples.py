@@ -11,7 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,12 +20,11 @@ from PIL import Image
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_train.coordination.progress import DroppedSamples
+from deepsynth_train.data.columns import LABEL_COLUMNS, Task
 from deepsynth_train.data.images import read_page
 from deepsynth_train.data.pages import PageTable, RowNames, is_number, is_text
 from deepsynth_train.models.page_model import PageModel
 
-Task = Literal["ocr", "summarize"]
-LABEL_COLUMNS: dict[Task, str] = {"ocr": "text", "summarize": "summary"}
 _FIELDS = ("first", "pages", "tokens", "sizes")
 
 

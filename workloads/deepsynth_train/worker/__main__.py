@@ -27,9 +27,12 @@ def main(arguments: list[str] | None = None) -> int:
 
 
 def _train(workload: TrainWorkload, heartbeat: Heartbeat, should_stop: Callable[[], bool]) -> "TrainResult":
+    import transformers
+
     from deepsynth_train.attempt import run_attempt
     from deepsynth_train.coordination.world import join_world, leave_world
 
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
     result = run_attempt(workload, join_world(), heartbeat, should_stop)
     leave_world()
     return result

@@ -16,7 +16,7 @@ from unit.deepsynth_train.data.page_loading import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.data.samples import Task
+    from deepsynth_train.data.columns import Task
     from deepsynth_train.models.page_model import PageModel
     from unit.deepsynth_train.data.page_loading import Limits
 

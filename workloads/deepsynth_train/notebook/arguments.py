@@ -1,0 +1,94 @@
+"""From what a user writes in Python to what the API types take: numbers, plain paths, and no unknown names.
+
+{"model": "me/ocr", "optimizer": {"learning_rate": 1e-4}, "checkpoint": "runs/first"}
+    -> {"model": {"uri": "hf://me/ocr"}, "optimizer": {"learning_rate": "0.0001"},
+        "checkpoint": {"uri": "file:///home/me/runs/first"}}
+"""
+
+import re
+from collections.abc import Mapping
+from decimal import Decimal
+from numbers import Real
+from pathlib import Path
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
+
+from pydantic.alias_generators import to_snake
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import ApiModel
+from deepsynth_train.notebook.suggestions import find_nested, suggest, write_out
+
+_HUB_NAME: Final = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
+_URI: Final = "uri"
+
+
+def convert_arguments(config: type[ApiModel], given: Mapping[str, Any]) -> dict[str, Any]:
+    """`given` in the form that `config` validates. Raises ConfigurationError for an unknown name, at any depth."""
+    return _convert_fields(config, given, "", config)
+
+
+def expand_path(path: str | Path) -> str:
+    """The file:// URI of a path, which may be relative or begin with ~. URIs stay as they are."""
+    text = str(path)
+    return text if "://" in text else f"file://{Path(text).expanduser().resolve()}"
+
+
+def _convert_fields(
+    kind: type[ApiModel], given: Mapping[str, Any], path: str, config: type[ApiModel]
+) -> dict[str, Any]:
+    converted = {}
+    for key, value in given.items():
+        name = to_snake(key)  # the camelCase of resources is accepted, so that a spec can be pasted
+        if name not in kind.model_fields:
+            raise ConfigurationError(_refuse(key, name, path, kind, config))
+        field = f"{path}.{name}".removeprefix(".")
+        converted[name] = _convert(kind.model_fields[name].annotation, value, field, config)
+    return converted
+
+
+def _convert(annotation: Any, value: Any, path: str, config: type[ApiModel]) -> Any:
+    if isinstance(value, Mapping) and (nested := find_nested(annotation)):
+        return _convert_fields(nested, value, path, config)
+    if isinstance(value, str | Path):
+        return _convert_text(annotation, value, path)
+    if isinstance(value, list | tuple):
+        item = next((part for part in _unpack(annotation) if get_origin(part) is list), None)
+        return [
+            _convert(get_args(item)[0] if item else Any, part, f"{path}[{n}]", config) for n, part in enumerate(value)
+        ]
+    if isinstance(value, Real | Decimal) and not isinstance(value, bool) and _takes_text(annotation):
+        return format(Decimal(str(value)), "f")  # resources have decimal strings, because YAML's floats are not exact
+    return value
+
+
+def _convert_text(annotation: Any, value: str | Path, path: str) -> Any:
+    """Paths and names of models where a URI is expected; `checkpoint="runs/first"` stands for {"uri": "runs/first"}."""
+    nested = find_nested(annotation)
+    if nested and _URI in nested.model_fields:
+        return {_URI: _convert_text(str, value, f"{path}.{_URI}")}
+    if path.rpartition(".")[2] != _URI:
+        return str(value) if isinstance(value, Path) else value
+    is_hub_name = path == "model.uri" and _HUB_NAME.fullmatch(str(value)) and not Path(value).exists()
+    return f"hf://{value}" if is_hub_name else expand_path(value)
+
+
+def _takes_text(annotation: Any) -> bool:
+    kinds = _unpack(annotation)
+    return str in kinds and not {int, float} & set(kinds)
+
+
+def _unpack(annotation: Any) -> list[Any]:
+    """`X | None` -> [X, None]; metadata of Annotated is dropped."""
+    if hasattr(annotation, "__metadata__"):
+        return _unpack(annotation.__origin__)
+    if get_origin(annotation) in {Union, UnionType}:
+        return [part for argument in get_args(annotation) for part in _unpack(argument)]
+    return [annotation]
+
+
+def _refuse(key: str, name: str, path: str, kind: type[ApiModel], config: type[ApiModel]) -> str:
+    where = f"{path}.{key}".removeprefix(".")
+    if near := suggest(name, path, config):
+        return f"{where}: unknown argument; did you mean {near}? Write {write_out(near, config)}"
+    return f"{where}: unknown argument; the arguments {f'of {path} ' if path else ''}are {', '.join(kind.model_fields)}"

@@ -1,0 +1,134 @@
+"""Callbacks: a user's code that is called during training."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from deepsynth_api.report import Phase
+from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
+from deepsynth_store.core.uri import FolderLocation, parse_uri
+from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.coordination.progress import NoProgress, Progress, StartReport, StepReport
+
+
+class Callback:
+    """Override the methods that you need. They are called on the first process only, in the thread of `train`.
+
+    An exception ends the training. To end it in good order, with a checkpoint, call `trainer.stop()`.
+    """
+
+    def on_start(self, report: StartReport) -> None:
+        """Model and data are loaded; training starts or continues."""
+
+    def on_step(self, report: StepReport) -> None:
+        """After each optimizer step."""
+
+    def on_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        """After each evaluation."""
+
+    def on_save(self, step: int, folder: Path) -> None:
+        """A checkpoint is complete. Saving runs in the background, so this comes some steps later."""
+
+
+AnyCallback = Callback | Callable[[StepReport], Any]
+
+
+class CallbackReports(NoProgress):
+    """Passes an attempt's reports to callbacks; a function is called as on_step."""
+
+    def __init__(self, callbacks: Sequence[AnyCallback]) -> None:
+        self._callbacks = [part if isinstance(part, Callback) else _wrap(part) for part in callbacks]
+        self._records: Sequence[CheckpointRecord] = ()
+        self._saved: set[int] | None = None
+
+    def start(self, report: StartReport) -> None:
+        self._saved = {record.step for record in self._records}  # of earlier runs
+        for callback in self._callbacks:
+            callback.on_start(report)
+
+    def phase(self, name: Phase) -> None:  # noqa: ARG002 - the protocol's
+        self._report_saves()
+
+    def step(self, report: StepReport) -> None:
+        for callback in self._callbacks:
+            callback.on_step(report)
+        self._report_saves()
+
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        for callback in self._callbacks:
+            callback.on_evaluation(step, metrics)
+
+    def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:  # noqa: ARG002
+        """Also called by the saving thread, so callbacks are called later, in their own thread."""
+        self._records = records
+
+    def close(self) -> None:
+        """The last save is complete."""
+        self._report_saves()
+
+    def _report_saves(self) -> None:
+        if self._saved is None:
+            return
+        for record in sorted(self._records, key=lambda record: record.step):
+            location = parse_uri(record.uri)
+            if record.step not in self._saved and isinstance(location, FolderLocation):
+                self._saved.add(record.step)
+                for callback in self._callbacks:
+                    callback.on_save(record.step, location.path)
+
+
+class _Function(Callback):
+    def __init__(self, function: Callable[[StepReport], Any]) -> None:
+        self._function = function
+
+    def on_step(self, report: StepReport) -> None:
+        self._function(report)
+
+
+def _wrap(function: Any) -> Callback:
+    if not callable(function):
+        raise TypeError(f"callbacks: must be Callback objects or functions, got {type(function).__name__}")
+    return _Function(function)
+
+
+class ReportTo:
+    """Progress that passes each call to several others, in order."""
+
+    def __init__(self, *receivers: Progress) -> None:
+        self._receivers = receivers
+
+    def phase(self, name: Phase) -> None:
+        for receiver in self._receivers:
+            receiver.phase(name)
+
+    def beat(self) -> None:
+        for receiver in self._receivers:
+            receiver.beat()
+
+    def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
+        for receiver in self._receivers:
+            receiver.datasets(pinned)
+
+    def download(self, done: int, total: int) -> None:
+        for receiver in self._receivers:
+            receiver.download(done, total)
+
+    def start(self, report: StartReport) -> None:
+        for receiver in self._receivers:
+            receiver.start(report)
+
+    def step(self, report: StepReport) -> None:
+        for receiver in self._receivers:
+            receiver.step(report)
+
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        for receiver in self._receivers:
+            receiver.evaluation(step, metrics)
+
+    def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
+        for receiver in self._receivers:
+            receiver.checkpoints(records, notes)
+
+    def note(self, text: str) -> None:
+        for receiver in self._receivers:
+            receiver.note(text)

@@ -1,0 +1,65 @@
+"""TrainConfig: the settings of a training in Python."""
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from typing import Any, Final, Self
+
+from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_api.v1alpha1.patterns import REMEDY
+from deepsynth_train.notebook.arguments import convert_arguments
+
+SEPARATOR: Final = "; "
+
+
+class TrainConfig(TrainingSettings):
+    """The spec of a TrainingRun without the fields for a cluster: same names and defaults, snake_case or camelCase.
+
+        TrainConfig(model="config://vit-gpt2-tiny", checkpoint="runs/first", optimizer={"learning_rate": 1e-4})
+
+    Numbers may be numbers. A model is a folder, a name on the Hub or a URI; other places are folders or URIs. Raises
+    ConfigurationError that names the argument; for an unknown one, also the nearest that exists.
+    """
+
+    @model_validator(mode="wrap")
+    @classmethod
+    def _accept_python(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
+        try:
+            return validate(convert_arguments(cls, given) if isinstance(given, Mapping) else given)
+        except ValidationError as error:
+            raise ConfigurationError(SEPARATOR.join(_describe(dict(item)) for item in error.errors())) from None
+
+
+def _describe(error: dict[str, Any]) -> str:
+    """A pydantic error as `optimizer.schedule: should be 'cosine', 'linear' or 'constant', got 'cos'`."""
+    path = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in error["loc"]))
+    if error["type"] == "missing":
+        return f"{_rename(path)}: is missing"
+    pattern = error.get("ctx", {}).get("pattern")
+    what = _list_remedies().get(pattern) or str(error["msg"]).removeprefix("Input ").removeprefix("String ")
+    return f"{_rename(path)}: {what}, got {error['input']!r}"
+
+
+def _rename(path: str) -> str:
+    return re.sub("[A-Z]", lambda letter: f"_{letter[0].lower()}", path)
+
+
+@cache
+def _list_remedies() -> dict[str, str]:
+    """What a value must be, by the pattern that it must match. In Python, numbers need no quotes."""
+    found: dict[str, str] = {}
+
+    def collect(schema: Any) -> None:
+        if isinstance(schema, dict):
+            if "pattern" in schema and REMEDY in schema:
+                found[schema["pattern"]] = schema[REMEDY].replace(" in quotes", "").replace('"', "")
+            schema = list(schema.values())
+        if isinstance(schema, list):
+            for part in schema:
+                collect(part)
+
+    collect(TrainingSettings.model_json_schema())
+    return found

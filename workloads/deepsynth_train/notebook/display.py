@@ -1,0 +1,160 @@
+"""What `train` shows: a progress bar in terminals and notebooks, plain lines elsewhere."""
+
+import sys
+import time
+from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Any, Final, Literal
+
+from deepsynth_api.report import Phase
+from deepsynth_train.checkpoint.manifest import CheckpointRecord
+from deepsynth_train.coordination.progress import NoProgress, StartReport, StepReport
+
+DisplayName = Literal["auto", "bar", "lines", "none"]
+
+_PHASES: Final[Mapping[Phase, str]] = {
+    "download": "loading the model and the pages",
+    "start": "setting up the optimizer",
+    "evaluate": "evaluating",
+    "save": "saving a checkpoint",
+    "publish": "writing the final model",
+}
+SECONDS_BETWEEN_LINES: Final = 5.0
+
+
+class Display(NoProgress):
+    """Shows nothing. Subclasses show what `say` is given, as a line that stays."""
+
+    def say(self, text: str) -> None: ...
+
+    def close(self) -> None: ...
+
+
+class Lines(Display):
+    """A line for each phase, evaluation and save, and for a step at most every five seconds.
+
+    step 12/200: loss 2.3142, learning rate 0.00018, 31.2 samples/s, 0:03:10 left
+    """
+
+    def __init__(self, write: Callable[[str], Any] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
+        self._write = write or _print
+        self._clock = clock
+        self._shown_at = -SECONDS_BETWEEN_LINES
+        self._phase: Phase | None = None
+        self._saved: set[int] | None = None
+        self._notes: set[str] = set()
+
+    def say(self, text: str) -> None:
+        self._write(text)
+
+    def phase(self, name: Phase) -> None:
+        if name in _PHASES and name != self._phase:
+            self.say(f"{_PHASES[name]} ...")
+        self._phase = name
+
+    def download(self, done: int, total: int) -> None:
+        if done and self._is_due():
+            self.say(f"read {done / 1e6:,.1f} of {total / 1e6:,.1f} MB of pages")
+
+    def start(self, report: StartReport) -> None:
+        self.say(describe_start(report))
+        self._shown_at = -SECONDS_BETWEEN_LINES
+
+    def step(self, report: StepReport) -> None:
+        is_last = report.step == report.total_steps
+        if self._is_due() or is_last:
+            values = ", ".join(f"{name} {value}" for name, value in describe_step(report).items())
+            left = timedelta(seconds=round(report.remaining_seconds))
+            self.say(f"step {report.step}/{report.total_steps}: {values}" + ("" if is_last else f", {left} left"))
+
+    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+        values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        self.say(f"step {step}: {values}")
+
+    def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
+        steps = {record.step for record in records}
+        for record in records:
+            if self._saved is not None and record.step not in self._saved:
+                self.say(f"saved step {record.step}: {record.uri.removeprefix('file://')}")
+        self._saved = steps if self._saved is None else self._saved | steps
+        for note in notes:
+            self.note(note)
+
+    def note(self, text: str) -> None:
+        if text not in self._notes:
+            self._notes.add(text)
+            self.say(f"note: {text}")
+
+    def _is_due(self) -> bool:
+        now = self._clock()
+        if now - self._shown_at < SECONDS_BETWEEN_LINES:
+            return False
+        self._shown_at = now
+        return True
+
+
+class Bar(Lines):
+    """tqdm's bar over the steps, with loss, speed and the time left; the phase is its title."""
+
+    def __init__(self) -> None:
+        from tqdm.auto import tqdm
+
+        super().__init__(write=tqdm.write)
+        self._tqdm: Any = tqdm
+        self._bar: Any = None
+
+    def phase(self, name: Phase) -> None:
+        if self._bar is None:
+            super().phase(name)
+        else:
+            self._bar.set_description(_PHASES.get(name, "training"))
+
+    def beat(self) -> None:
+        if self._bar is not None:
+            self._bar.update(0)  # keeps the clock running during an evaluation
+
+    def start(self, report: StartReport) -> None:
+        super().start(report)
+        done = report.resumed_from_step or 0
+        self._bar = self._tqdm(total=report.total_steps, initial=done, desc="training", unit="step")
+
+    def step(self, report: StepReport) -> None:
+        if self._bar is not None:
+            self._bar.set_postfix(describe_step(report), refresh=False)
+            self._bar.update(report.step - self._bar.n)
+
+    def close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()
+            self._bar = None
+
+
+def build_display(name: DisplayName, *, is_first: bool) -> Display:
+    """auto: a bar in a terminal or notebook, else lines. Only the first process shows anything."""
+    if name == "none" or not is_first:
+        return Display()
+    if name == "bar" or (name == "auto" and (sys.stderr.isatty() or "ipykernel" in sys.modules)):
+        return Bar()
+    return Lines()
+
+
+def describe_start(report: StartReport) -> str:
+    """`200 steps over 1,384 samples, continuing after step 40; dropped 3 LabelTooLong`."""
+    text = f"{report.total_steps:,} steps over {report.samples:,} samples"
+    if report.resumed_from_step is not None:
+        text += f", continuing after step {report.resumed_from_step:,}"
+    if report.dropped:
+        text += f"; dropped {', '.join(f'{drop.samples:,} {drop.reason}' for drop in report.dropped)}"
+    return text
+
+
+def describe_step(report: StepReport) -> dict[str, str]:
+    return {
+        "loss": f"{report.loss:.4f}",
+        "learning rate": f"{report.learning_rate:.3g}",
+        "samples/s": f"{report.samples_per_second:.3g}",
+    }
+
+
+def _print(text: str) -> None:
+    print(text, flush=True)

@@ -1,0 +1,52 @@
+"""Errors of an attempt with the names of Python: `spec.optimizer.learningRate` -> `optimizer.learning_rate`."""
+
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from deepsynth_api.errors import WorkloadError
+from deepsynth_train.notebook.config import TrainConfig
+from deepsynth_train.notebook.suggestions import list_paths
+
+DATASET: Final = "pages"
+"""Name of the only dataset of a run in Python."""
+
+_PLACES: Final = {
+    rf"spec\.datasets\[{DATASET}\]\.(trainSplit|validationSplit)": r"\1",
+    rf"spec\.datasets\[{DATASET}\](\.uri)?": "data",
+    r"spec\.datasets": "data",
+    r"spec\.cache\.sizeLimit": "the cache (the folder in DEEPSYNTH_CACHE)",
+    r"spec\.model\.secretRef": "the token in HF_TOKEN",
+    r"spec\.(checkpoint|publish)\.uri": r"\1",
+    r"spec\.model\.uri": "model",
+    r"\bspec\.": "",
+    r"\bspec:": "TrainConfig:",
+}
+
+
+@contextmanager
+def name_arguments() -> Iterator[None]:
+    """Errors that are raised inside keep their class and reason."""
+    try:
+        yield
+    except WorkloadError as error:
+        error.message = rename_fields(error.message)
+        error.args = (error.message,)
+        raise
+
+
+def rename_fields(message: str) -> str:
+    for pattern, replacement in _PLACES.items():
+        message = re.sub(pattern, replacement, message)
+    return re.sub(r"\b[a-z]+(?:[A-Z][a-z]+)+\b", lambda word: _NAMES.get(word[0], word[0]), message)
+
+
+def _to_camel(name: str) -> str:
+    return re.sub("_([a-z])", lambda letter: letter[1].upper(), name)
+
+
+_NAMES: Final = {
+    _to_camel(name): name
+    for name in {path.rpartition(".")[2] for path in list_paths(TrainConfig)} | {"train_split", "validation_split"}
+}

@@ -1,0 +1,122 @@
+"""Images as users have them: files, PIL images, arrays; and folders of images with their texts in a metadata file.
+
+The layout is that of `imagefolder` in the datasets library:
+
+    pages/metadata.csv       file_name,text         or metadata.jsonl: {"file_name": "0001.png", "text": "..."}
+    pages/0001.png           "0001.png","..."
+
+With splits, pages/train/metadata.csv and pages/validation/metadata.csv.
+"""
+
+import csv
+import hashlib
+import io
+import json
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from deepsynth_api.errors import DataError
+from deepsynth_train.data.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task
+from deepsynth_train.data.in_memory import Pages, Row
+
+METADATA: Final = ("metadata.csv", "metadata.jsonl")
+FILE_NAME: Final = "file_name"
+
+
+def read_image_folder(folder: Path, task: Task, splits: Sequence[str]) -> dict[str, Pages]:
+    """The pages of each split that has a metadata file; a metadata file in `folder` itself is the first split."""
+    found = {split: path for split in splits if (path := _find_metadata(folder / split))}
+    if metadata := _find_metadata(folder):
+        found.setdefault(splits[0], metadata)
+    if splits[0] not in found:
+        raise DataError(
+            f"data: {folder} has neither parquet files nor a metadata.csv; write one with the columns file_name and "
+            f"{LABEL_COLUMNS[task]}, a line for each image"
+        )
+    return {split: _read_metadata(path, task) for split, path in found.items()}
+
+
+def _find_metadata(folder: Path) -> Path | None:
+    return next((folder / name for name in METADATA if (folder / name).is_file()), None)
+
+
+def _read_metadata(metadata: Path, task: Task) -> Pages:
+    rows = _read_lines(metadata)
+    columns = tuple(dict.fromkeys(name for row in rows for name in row))
+    for needed in (FILE_NAME, LABEL_COLUMNS[task]):
+        if needed not in columns:
+            raise DataError(
+                f"data: {metadata} has no column {needed!r}; its columns are {', '.join(columns) or 'none'}; "
+                f"task={task!r} needs file_name and {LABEL_COLUMNS[task]}"
+            )
+    digest = hashlib.sha256()
+    for number, row in enumerate(rows):
+        where = f"row {number} of {metadata}"
+        if not row.get(FILE_NAME):
+            raise DataError(f"data: {where}: file_name is empty")
+        digest.update(json.dumps([row, fingerprint_image(metadata.parent / row[FILE_NAME], where)]).encode())
+
+    def read_rows() -> Iterator[Row]:
+        for number, row in enumerate(rows):
+            image = encode_image(metadata.parent / row[FILE_NAME], f"row {number} of {metadata}")
+            yield {"image": image, **{name: row.get(name) for name in kept}}
+
+    kept = [name for name in PAGE_COLUMNS if name in columns and name != "image"]
+    return Pages(digest.hexdigest(), ("image", *kept), read_rows)
+
+
+def _read_lines(metadata: Path) -> list[dict[str, Any]]:
+    try:
+        with metadata.open(encoding="utf-8-sig", newline="") as file:
+            if metadata.suffix == ".csv":
+                return [_convert(dict(row)) for row in csv.DictReader(file)]
+            return [_convert(json.loads(line)) for line in file if line.strip()]
+    except (csv.Error, ValueError, AttributeError) as error:
+        raise DataError(f"data: {metadata} cannot be read ({error}); save it as UTF-8") from error
+
+
+def _convert(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Numbers of pages as numbers, everything else as text."""
+    return {
+        name: None if value is None else int(value) if name in {"page", "num_pages"} else str(value)
+        for name, value in row.items()
+        if name is not None
+    }
+
+
+def fingerprint_image(image: Any, where: str) -> str:
+    """Changes when the image changes; of a file, its path, size and time. Raises DataError if it is not an image."""
+    if isinstance(image, str | Path):
+        path = Path(image).expanduser().resolve()
+        if not path.is_file():
+            raise DataError(f"data: {where}: no file {path}")
+        status = path.stat()
+        return f"{path} {status.st_size} {status.st_mtime_ns}"
+    return hashlib.sha256(encode_image(image, where)).hexdigest()
+
+
+def encode_image(image: Any, where: str) -> bytes:
+    """The encoded image: the file as it is; PIL images and arrays as PNG."""
+    if isinstance(image, Mapping):  # an undecoded cell of the datasets library
+        image = image.get("bytes") or image.get("path")
+    if isinstance(image, bytes):
+        return image
+    if isinstance(image, str | Path):
+        return Path(image).expanduser().read_bytes()
+    if hasattr(image, "__array_interface__") and not hasattr(image, "save"):
+        image = _from_array(image, where)
+    if not hasattr(image, "save"):
+        raise DataError(f"data: {where}: must be a file, a PIL image, an array or bytes, got {type(image).__name__}")
+    buffer = io.BytesIO()
+    (image if image.mode != "CMYK" else image.convert("RGB")).save(buffer, "PNG")
+    return buffer.getvalue()
+
+
+def _from_array(array: Any, where: str) -> Any:
+    from PIL import Image
+
+    try:
+        return Image.fromarray(array)
+    except (TypeError, ValueError) as error:
+        raise DataError(f"data: {where}: an array must be (H, W) or (H, W, 3), uint8; got {array.shape}") from error

@@ -1,0 +1,92 @@
+"""The nearest existing argument to an unknown one, for error messages."""
+
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from types import UnionType
+from typing import Any, Final, Union, get_args, get_origin
+
+from deepsynth_api.v1alpha1 import ApiModel
+
+OTHER_NAMES: Final[Mapping[str, str]] = {
+    "adam_beta1": "optimizer.betas",
+    "adam_beta2": "optimizer.betas",
+    "auto_find_batch_size": "micro_batch_size",
+    "batch_size": "global_batch_size",
+    "bf16": "precision",
+    "eval_steps": "evaluation.every_steps",
+    "fp16": "precision",
+    "gradient_accumulation_steps": "global_batch_size",
+    "hub_model_id": "publish",
+    "load_best_model_at_end": "checkpoint.keep_best",
+    "logging_dir": "tracking",
+    "lora_r": "model.lora.rank",
+    "lr": "optimizer.learning_rate",
+    "lr_scheduler_type": "optimizer.schedule",
+    "max_length": "max_sequence_tokens",
+    "model_name_or_path": "model",
+    "num_epochs": "epochs",
+    "num_train_epochs": "epochs",
+    "output_dir": "checkpoint",
+    "peft_config": "model.lora",
+    "per_device_train_batch_size": "micro_batch_size",
+    "push_to_hub": "publish",
+    "r": "model.lora.rank",
+    "report_to": "tracking",
+    "save_steps": "checkpoint.every_steps",
+    "save_total_limit": "checkpoint.keep_last",
+    "torch_compile": "compile",
+}
+"""Names of the same setting in transformers' TrainingArguments and in peft."""
+
+
+def suggest(name: str, path: str, config: type[ApiModel]) -> str | None:
+    """The dotted path of the argument that was probably meant, such as `optimizer.learning_rate`; None if unclear.
+
+    name: in snake_case. path: where it was given, "" for the top level.
+    """
+    paths = list(list_paths(config))
+    siblings = {_last(known): known for known in paths if known.rpartition(".")[0] == path}
+    if near := get_close_matches(name, siblings, n=1, cutoff=0.8):
+        return siblings[near[0]]
+    if name in OTHER_NAMES:
+        return OTHER_NAMES[name]
+    by_name: dict[str, str] = {}
+    for known in paths:
+        by_name.setdefault(_last(known), known)
+        by_name.setdefault(known.replace(".", "_"), known)  # lora_rank -> model.lora.rank
+        by_name.setdefault("_".join(known.split(".")[-2:]), known)
+    near = get_close_matches(name, by_name, n=1, cutoff=0.7)
+    return by_name[near[0]] if near else None
+
+
+def list_paths(config: type[ApiModel], prefix: str = "") -> Iterator[str]:
+    """All arguments, nested ones included: `model`, `model.uri`, `model.lora`, `model.lora.rank`, ..."""
+    for name, field in config.model_fields.items():
+        yield f"{prefix}{name}"
+        if nested := find_nested(field.annotation):
+            yield from list_paths(nested, f"{prefix}{name}.")
+
+
+def find_nested(annotation: Any) -> type[ApiModel] | None:
+    """The settings class in `X`, `X | None` and `list[X]`; None for other types."""
+    if isinstance(annotation, type) and issubclass(annotation, ApiModel):
+        return annotation
+    if get_origin(annotation) in {list, Union, UnionType}:
+        return next(filter(None, map(find_nested, get_args(annotation))), None)
+    return None
+
+
+def write_out(path: str, config: type[ApiModel]) -> str:
+    """How the argument is written: `model.lora.rank` -> `model={"uri": ..., "lora": {"rank": ...}}`."""
+    first, *rest = path.split(".")
+    value = "..."
+    for name in reversed(rest):
+        value = f'{{"{name}": {value}}}'
+    nested = find_nested(config.model_fields[first].annotation)
+    if rest and rest[0] != "uri" and nested and "uri" in nested.model_fields:
+        value = f'{{"uri": ..., {value.removeprefix("{")}'
+    return f"{first}={value}"
+
+
+def _last(path: str) -> str:
+    return path.rpartition(".")[2]
