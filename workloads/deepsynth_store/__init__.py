@@ -1,8 +1,8 @@
 """Where bytes are stored: the Hugging Face Hub, volumes and folders, behind one interface.
 
-Start at `entry` (open a dataset, open a target, publish a folder) and `core.interface` (what one can do with them),
-which `hub` and `folder` implement. `core.atomic` and `core.download` also serve the renderer and the
-trainer for their own files.
+Start at `entry` (open a dataset or a target, fetch or publish a folder) and `core.interface` (what one can do with
+them), which `hub` and `folder` implement. `core.atomic` and `core.download` also serve the renderer and the trainer
+for their own files.
 What a dataset or a checkpoint contains does not belong here: the store knows paths, sizes and hashes.
 """
 
@@ -17,7 +17,7 @@ from deepsynth_store.core.interface import (
     StoredFile,
     Waiting,
 )
-from deepsynth_store.entry import open_dataset, open_target, publish_folder
+from deepsynth_store.entry import fetch_folder, open_dataset, open_target, publish_folder
 
 __all__ = [
     "MANIFEST",
@@ -29,6 +29,7 @@ __all__ = [
     "Published",
     "StoredFile",
     "Waiting",
+    "fetch_folder",
     "open_dataset",
     "open_target",
     "publish_folder",

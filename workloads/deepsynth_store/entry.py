@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepsynth_store.core.atomic import compute_sha256
@@ -26,6 +27,27 @@ def open_dataset(
     from deepsynth_store.hub.reading import HubDataset  # the Hub's client takes half a second to import
 
     return HubDataset(location, revision, field=field, on_wait=on_wait)
+
+
+def fetch_folder(
+    uri: str,
+    revision: str | None,
+    patterns: Sequence[str],
+    *,
+    field: str = "uri",
+    on_wait: OnWait | None = None,
+) -> Path:
+    """A folder on this machine with the files of a model: `uri` itself, or the Hub's files that match `patterns`.
+
+    revision: on the Hub, as for open_dataset; a folder has none. Faults of the Hub are waited out as for datasets, and
+    while it is down, files that are cached already are used. Whether the folder exists is not checked.
+    """
+    location = parse_uri(uri, field)
+    if isinstance(location, FolderLocation):
+        return location.path
+    from deepsynth_store.hub.snapshot import fetch_snapshot
+
+    return fetch_snapshot(location, revision, patterns, field=field, on_wait=on_wait)
 
 
 def open_target(

@@ -245,7 +245,7 @@ def test_a_rate_limit_is_waited_out_and_reported(hub: HubServer, pauses: list[fl
     [
         (None, "add the key HF_TOKEN to the Secret"),
         ("hf_nonsense", "does not accept the token in HF_TOKEN"),
-        (HubServer.read_token, "HF_TOKEN has no right"),
+        (HubServer.read_token, "HF_TOKEN .key of the Secret that secretRef names. has no right"),
     ],
 )
 def test_a_wrong_token_is_a_configuration_error_that_names_its_key(

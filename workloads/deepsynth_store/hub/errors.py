@@ -11,6 +11,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
     RevisionNotFoundError,
@@ -28,8 +29,11 @@ _NO_CONNECTION: Final[tuple[type[BaseException], ...]] = (_HTTP_LIBRARY.ConnectE
 
 
 def find_cause(error: BaseException) -> BaseException:
-    """The actual error: the library wraps errors of an upload into a RuntimeError."""
-    return error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+    """The actual error: the library wraps errors of an upload into a RuntimeError, of a download into a
+    LocalEntryNotFoundError.
+    """
+    is_wrapper = isinstance(error, RuntimeError | LocalEntryNotFoundError)
+    return error.__cause__ if is_wrapper and error.__cause__ else error
 
 
 def classify(error: BaseException) -> Fault | None:
@@ -90,21 +94,22 @@ def explain(error: BaseException, uri: str, field: str) -> WorkloadError | None:
         return None
     if isinstance(error, EntryNotFoundError):
         return DataError(f"a file of {uri} is missing: {describe(error)}")
-    return ConfigurationError(f"{field}: {_explain_refusal(error, uri)}", reason=Reason.HUB_REFUSED)
+    return ConfigurationError(f"{field}: {_explain_refusal(error, uri, field)}", reason=Reason.HUB_REFUSED)
 
 
-def _explain_refusal(error: HfHubHTTPError, uri: str) -> str:
+def _explain_refusal(error: HfHubHTTPError, uri: str, field: str) -> str:
     status = error.response.status_code
+    which = "the token in HF_TOKEN (key of the Secret that secretRef names)"
     if isinstance(error, GatedRepoError):
         return f"{uri} is gated; accept its conditions on its page, with the account whose token is in HF_TOKEN"
     if isinstance(error, RevisionNotFoundError):
-        return f"{uri} has no such revision ({describe(error)})"
+        return f"{uri} has no such revision ({describe(error)}); fix {field.removesuffix('.uri')}.revision"
     if status == 401 and not get_token():
         return f"{uri} was not found without a token; add the key HF_TOKEN to the Secret that secretRef names"
     if status == 401:
         return f"the Hub does not accept the token in HF_TOKEN for {uri} (invalid or expired); replace that key"
     if status == 403:
-        return f"the token in HF_TOKEN has no right to do this to {uri} ({describe(error)})"
+        return f"{which} has no right to do this to {uri} ({describe(error)})"
     if isinstance(error, RepositoryNotFoundError):
-        return f"{uri} does not exist, or the token in HF_TOKEN (key of the Secret) has no access to it"
+        return f"{uri} does not exist, or {which} has no access to it"
     return f"the Hub refused a request about {uri} ({describe(error)})"

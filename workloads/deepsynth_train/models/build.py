@@ -1,27 +1,17 @@
 """From spec.model to a PageModel: build or load it, check it, freeze parts, add adapters."""
 
-import re
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Final
 
 import torch
 
-from deepsynth_api.errors import ConfigurationError, TemporaryError
-from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings, TrainingSettings
-from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import LoraSettings, TrainingSettings
 from deepsynth_train.models.families import wrap_model
 from deepsynth_train.models.inference import set_generation
+from deepsynth_train.models.loading import CPU, describe_first_line, explain_model_errors, load_module
 from deepsynth_train.models.page_model import PageModel
-from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
-
-_TINY: Final[dict[str, Callable[[], tuple[Any, Any]]]] = {
-    "deepseek-ocr2-tiny": build_tiny_deepseek_ocr2,
-    "vit-gpt2-tiny": build_tiny_vit_gpt2,
-}
-CPU: Final = torch.device("cpu")
 
 
 def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> PageModel:
@@ -35,8 +25,9 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
         raise ConfigurationError("spec.imageProcessor.maxTiles: local tiles are not supported yet; set it to 0")
     torch.manual_seed(settings.seed)
     module, processor = load_module(settings.model, device)
-    model = wrap_model(module, processor, settings)
-    model.family.check(module)
+    with explain_model_errors(settings.model.uri):
+        model = wrap_model(module, processor, settings)
+        model.family.check(module)
     set_generation(module, model.tokenizer, settings.evaluation.max_new_tokens)
     _freeze(model, settings.model.freeze)
     if settings.model.lora:
@@ -44,41 +35,6 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
     if not any(parameter.requires_grad for parameter in model.module.parameters()):
         raise ConfigurationError("spec.model.freeze: no trainable parameters are left; freeze fewer parts")
     return model
-
-
-def load_module(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any]:
-    """The bare model, on `device` and in the dtype that it is stored in, and its processor."""
-    scheme, _, name = settings.uri.partition("://")
-    if scheme == "config":
-        if name not in _TINY:
-            raise ConfigurationError(f"spec.model.uri: unknown configuration {name!r}; known are {', '.join(_TINY)}")
-        module, processor = _TINY[name]()
-        return module.to(device), processor
-    location = parse_uri(settings.uri, "spec.model.uri")
-    if isinstance(location, HubLocation):
-        return _load_pretrained(location.repo_id, settings.revision, settings.uri, device)
-    if not (location.path / "config.json").is_file():
-        raise ConfigurationError(f"spec.model.uri: no config.json in {location.path}; name a folder with a model")
-    return _load_pretrained(location.path, None, settings.uri, device)
-
-
-def _load_pretrained(source: str | Path, revision: str | None, uri: str, device: torch.device) -> tuple[Any, Any]:
-    from huggingface_hub.errors import HfHubHTTPError, OfflineModeIsEnabled
-    from transformers import AutoModelForImageTextToText, AutoProcessor
-
-    try:
-        module = AutoModelForImageTextToText.from_pretrained(
-            source, revision=revision, dtype="auto", device_map={"": device}
-        )
-        processors: Any = AutoProcessor
-        return module, processors.from_pretrained(source, revision=revision)
-    except (ConnectionError, OfflineModeIsEnabled) as error:
-        raise TemporaryError(f"spec.model.uri: the Hub does not answer for {uri}: {_first_line(error)}") from error
-    except (OSError, ValueError, KeyError, HfHubHTTPError) as error:
-        raise ConfigurationError(
-            f"spec.model.uri: cannot load {uri} ({_first_line(error)}); check the name, spec.model.revision and, "
-            "for a private model, spec.model.secretRef"
-        ) from error
 
 
 def _freeze(model: PageModel, parts: Sequence[str]) -> None:
@@ -106,10 +62,5 @@ def _add_adapters(model: PageModel, lora: LoraSettings) -> PageModel:
             warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
             adapted = get_peft_model(model.module, config)
     except ValueError as error:
-        raise ConfigurationError(f"spec.model.lora.targetModules: {_first_line(error)}") from error
+        raise ConfigurationError(f"spec.model.lora.targetModules: {describe_first_line(error)}") from error
     return replace(model, module=adapted)
-
-
-def _first_line(error: BaseException) -> str:
-    text = str(error).strip().splitlines()
-    return re.sub(r"\s+", " ", text[0]) if text else type(error).__name__

@@ -1,0 +1,195 @@
+"""From spec.model to the bare model and its processor.
+
+Errors name the field and the file. A model is never trained from weights that were not in its files, and code that
+comes with a model is never run.
+"""
+
+import errno
+import logging
+import re
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+
+import torch
+
+from deepsynth_api.errors import ConfigurationError, WorkloadError
+from deepsynth_api.v1alpha1 import ModelSettings
+from deepsynth_store import fetch_folder
+from deepsynth_train.models.families import FAMILIES
+from deepsynth_train.models.model_folder import CONFIG, FILES, ModelFolder
+from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
+
+logger = logging.getLogger(__name__)
+
+FIELD: Final = "spec.model.uri"
+CPU: Final = torch.device("cpu")
+MAX_NAMES: Final = 5
+"""Weights named in a message."""
+_TINY: Final[Mapping[str, Callable[[], tuple[Any, Any]]]] = {
+    "deepseek-ocr2-tiny": build_tiny_deepseek_ocr2,
+    "vit-gpt2-tiny": build_tiny_vit_gpt2,
+}
+_UNTRAINED: Final = re.compile(r"^encoder\.pooler\.")
+"""Weights that no family uses, and that published models (TrOCR) lack."""
+
+
+def load_module(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any]:
+    """The bare model, on `device` and in the dtype that it is stored in, and its processor.
+
+    Raises ConfigurationError for a model that does not exist, is not supported or does not fit its files, and
+    TemporaryError when the Hub does not answer for minutes.
+    """
+    scheme, _, name = settings.uri.partition("://")
+    if scheme == "config":
+        if name not in _TINY:
+            raise ConfigurationError(f"{FIELD}: unknown configuration {name!r}; known are {', '.join(_TINY)}")
+        module, processor = _TINY[name]()
+        return module.to(device), processor
+    with explain_model_errors(settings.uri):
+        return _load_folder(_fetch(settings), settings.uri, device)
+
+
+@contextmanager
+def explain_model_errors(uri: str) -> Iterator[None]:
+    """Turn errors of the library about a model's files into ConfigurationError: another attempt would repeat them.
+
+    Errors of memory, of the device and of the disk stay what they are.
+    """
+    try:
+        yield
+    except (WorkloadError, MemoryError, torch.OutOfMemoryError):
+        raise
+    except Exception as error:
+        is_disk = isinstance(error, OSError) and error.errno not in {None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR}
+        if is_disk or type(error).__name__ == "AcceleratorError":
+            raise
+        logger.warning("cannot load %s", uri, exc_info=error)
+        raise ConfigurationError(
+            f"{FIELD}: cannot load {uri} ({describe_first_line(error)}); check that its files belong together"
+        ) from error
+
+
+def describe_first_line(error: BaseException) -> str:
+    text = str(error).strip().splitlines()
+    return re.sub(r"\s+", " ", text[0])[:500] if text else type(error).__name__
+
+
+def _fetch(settings: ModelSettings) -> ModelFolder:
+    """The model's files on this machine. config.json comes first: most mistakes show before gigabytes are fetched."""
+    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+
+    for patterns in ((CONFIG, "adapter_config.json"), FILES):
+        path = fetch_folder(settings.uri, settings.revision, patterns, field=FIELD)
+        folder = ModelFolder(path, settings.uri)
+        folder.check_kind(folder.read_config(), list(CONFIG_MAPPING_NAMES), list(FAMILIES))
+    folder.check_files()
+    return folder
+
+
+def _load_folder(folder: ModelFolder, uri: str, device: torch.device) -> tuple[Any, Any]:
+    from transformers import AutoModelForImageTextToText
+
+    with _silence_report():
+        module, info = AutoModelForImageTextToText.from_pretrained(
+            folder.path,
+            dtype="auto",
+            device_map={"": device},
+            trust_remote_code=False,
+            use_safetensors=True,
+            output_loading_info=True,
+            ignore_mismatched_sizes=True,  # only to get their names
+        )
+    check_weights(info, uri)
+    processor = _load_processor(folder, uri)
+    complete_tokens(module, processor.tokenizer, uri)
+    return module, processor
+
+
+@contextmanager
+def _silence_report() -> Iterator[None]:
+    """Keep the library from printing a table of the weights that do not fit; `check_weights` names them."""
+    library = logging.getLogger("transformers.modeling_utils")
+    level = library.level
+    library.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        library.setLevel(level)
+
+
+def check_weights(info: Mapping[str, Collection[Any]], uri: str) -> None:
+    """Refuse a model whose weights are not those of its files, as the library reports it.
+
+    The library has dropped those that are tied to others, or that the model's class declares as optional.
+    """
+    shapes = {str(key): f" (file {tuple(file)}, model {tuple(own)})" for key, file, own in info["mismatched_keys"]}
+    faults = {
+        "missing from the files": [name for name in info["missing_keys"] if not _UNTRAINED.match(name)],
+        "unknown to the model": [name for name in info["unexpected_keys"] if not _UNTRAINED.match(name)],
+        "of another shape": [name + shapes[name] for name in shapes],
+    }
+    found = [f"{len(names)} {fault}: {_shorten(names)}" for fault, names in faults.items() if names]
+    if found:
+        raise ConfigurationError(
+            f"{FIELD}: the weights of {uri} do not fit its {CONFIG}; {'; '.join(found)}; "
+            "name a model whose files belong together"
+        )
+
+
+def _shorten(names: Sequence[str]) -> str:
+    first = ", ".join(sorted(names)[:MAX_NAMES])
+    return first if len(names) <= MAX_NAMES else f"{first}, ..."
+
+
+def _load_processor(folder: ModelFolder, uri: str) -> Any:
+    """The model's processor; of separate parts, if the files do not name one."""
+    from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, TrOCRProcessor
+
+    processor = AutoProcessor.from_pretrained(folder.path, trust_remote_code=False)
+    if hasattr(processor, "tokenizer") and hasattr(processor, "image_processor"):
+        return processor
+    if folder.read_config()["model_type"] != "vision-encoder-decoder":
+        names = "processor_config.json, preprocessor_config.json and tokenizer_config.json"
+        raise ConfigurationError(f"{FIELD}: {uri} has no processor of pages and text; check {names}")
+    return TrOCRProcessor(  # type: ignore[no-untyped-call]  # the library's constructor
+        image_processor=AutoImageProcessor.from_pretrained(folder.path, trust_remote_code=False),
+        tokenizer=AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False),
+    )
+
+
+def complete_tokens(module: Any, tokenizer: Any, uri: str) -> None:
+    """Fill in tokens that files leave out where the library has a rule for it; refuse the model where it has none."""
+    config, generation = module.config, module.generation_config
+    if tokenizer.eos_token_id is None:
+        number = _find_number(getattr(generation, "eos_token_id", None), getattr(config, "eos_token_id", None))
+        if number is None:
+            raise ConfigurationError(f"{FIELD}: {uri} has no EOS token; set eos_token in its tokenizer_config.json")
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(number)
+    if tokenizer.pad_token_id is None:
+        tokenizer.pad_token = tokenizer.eos_token  # padding is masked, so any token will do
+    if config.is_encoder_decoder and getattr(config, "decoder_start_token_id", None) is None:
+        decoder = config.get_text_config(decoder=True)
+        candidates = (
+            generation.decoder_start_token_id,
+            generation.bos_token_id,
+            getattr(decoder, "bos_token_id", None),
+        )
+        config.decoder_start_token_id = _find_number(*candidates)
+        if config.decoder_start_token_id is None:
+            raise ConfigurationError(f"{FIELD}: {uri} has no decoder_start_token_id; set it in its {CONFIG}")
+    rows = module.get_input_embeddings().weight.shape[0]
+    if len(tokenizer) > rows:
+        raise ConfigurationError(
+            f"{FIELD}: the tokenizer of {uri} has {len(tokenizer):,} tokens, its model only {rows:,}; "
+            "use the tokenizer that belongs to the model"
+        )
+
+
+def _find_number(*candidates: Any) -> int | None:
+    """The first that is a token's number; of a list of them, its first."""
+    for candidate in candidates:
+        number = candidate[0] if isinstance(candidate, list) and candidate else candidate
+        if isinstance(number, int):
+            return number
+    return None
