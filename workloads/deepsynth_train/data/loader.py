@@ -11,8 +11,7 @@ from typing import TypeVar
 
 from PIL import Image
 
-from deepsynth_train.data.images import read_page
-from deepsynth_train.data.samples import SampleSet
+from deepsynth_train.data.samples import SampleSet, explain_sample_errors
 from deepsynth_train.models.page_model import Batch, PageModel, Sample
 
 T = TypeVar("T")
@@ -30,11 +29,14 @@ class BatchMaker:
     def read_sample(self, number: int, pages_of: int | None = None, *, black: bool = False) -> Sample:
         """pages_of: another sample, whose pages replace its own. black: show black pages of the same size."""
         shown = number if pages_of is None else pages_of
-        where = self.samples.name(shown)
-        pages = [read_page(page, where) for page in self.samples.read_pages(shown)]
-        if black:
-            pages = [Image.new("L", page.size) for page in pages]
-        return Sample(self.model.family.build_prompt(pages), self.model.encode_label(self.samples.read_label(number)))
+        with explain_sample_errors(self.samples.name(shown), "image"):
+            pages = self.samples.open_pages(shown)
+            if black:
+                pages = [Image.new("L", page.size) for page in pages]
+            prompt = self.model.family.build_prompt(pages)
+        with explain_sample_errors(self.samples.name(number), self.samples.label_column):
+            label = self.model.encode_label(self.samples.read_label(number))
+        return Sample(prompt, label)
 
     def make_batch(self, numbers: Sequence[int]) -> Batch:
         return self._collate([self.read_sample(number) for number in numbers])

@@ -8,7 +8,8 @@ summarize         0    1--------  2------------    3 samples: first = [0, 1, 3],
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -17,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepsynth_api.errors import DataError
+from deepsynth_api.errors import DataError, WorkloadError
 from deepsynth_api.reasons import Reason
 from deepsynth_train.coordination.progress import DroppedSamples
 from deepsynth_train.data.columns import LABEL_COLUMNS, Task
@@ -239,6 +240,23 @@ def _check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
         )
 
 
+@contextmanager
+def explain_sample_errors(where: str, column: str) -> Iterator[None]:
+    """Turn errors of libraries about one sample into DataError with its name: another attempt would repeat them.
+
+    Errors of memory and of the disk stay what they are.
+    """
+    try:
+        yield
+    except (WorkloadError, MemoryError):
+        raise
+    except Exception as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        text = f"{type(error).__name__}: {error}"[:500]
+        raise DataError(f"{where}: cannot use column {column!r} ({text}); fix or remove the row") from error
+
+
 class SampleSet:
     """The samples of an index, read from its page table by number. names: of the table's rows, for messages."""
 
@@ -251,8 +269,12 @@ class SampleSet:
     def __len__(self) -> int:
         return len(self.index)
 
+    @property
+    def label_column(self) -> str:
+        return LABEL_COLUMNS[self._task]
+
     def read_label(self, sample: int) -> str:
-        return str(self._table.read(int(self.index.first[sample]), LABEL_COLUMNS[self._task]))
+        return str(self._table.read(int(self.index.first[sample]), self.label_column))
 
     def read_pages(self, sample: int) -> Sequence[bytes]:
         """Encoded images of the sample's pages, in order."""

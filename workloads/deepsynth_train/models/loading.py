@@ -77,12 +77,12 @@ def describe_first_line(error: BaseException) -> str:
 
 def _fetch(settings: ModelSettings) -> ModelFolder:
     """The model's files on this machine. config.json comes first: most mistakes show before gigabytes are fetched."""
-    from transformers.models.auto.configuration_auto import CONFIG_MAPPING_NAMES
+    from transformers import CONFIG_MAPPING
 
     for patterns in ((CONFIG, "adapter_config.json"), FILES):
         path = fetch_folder(settings.uri, settings.revision, patterns, field=FIELD)
         folder = ModelFolder(path, settings.uri)
-        folder.check_kind(folder.read_config(), list(CONFIG_MAPPING_NAMES), list(FAMILIES))
+        folder.check_kind(folder.read_config(), list(CONFIG_MAPPING.keys()), list(FAMILIES))
     folder.check_files()
     return folder
 
@@ -90,8 +90,9 @@ def _fetch(settings: ModelSettings) -> ModelFolder:
 def _load_folder(folder: ModelFolder, uri: str, device: torch.device) -> tuple[Any, Any]:
     from transformers import AutoModelForImageTextToText
 
+    models: Any = AutoModelForImageTextToText
     with _silence_report():
-        module, info = AutoModelForImageTextToText.from_pretrained(
+        module, info = models.from_pretrained(
             folder.path,
             dtype="auto",
             device_map={"": device},
@@ -146,14 +147,16 @@ def _load_processor(folder: ModelFolder, uri: str) -> Any:
     """The model's processor; of separate parts, if the files do not name one."""
     from transformers import AutoImageProcessor, AutoProcessor, AutoTokenizer, TrOCRProcessor
 
-    processor = AutoProcessor.from_pretrained(folder.path, trust_remote_code=False)
+    processors: Any = AutoProcessor
+    images: Any = AutoImageProcessor
+    processor = processors.from_pretrained(folder.path, trust_remote_code=False)
     if hasattr(processor, "tokenizer") and hasattr(processor, "image_processor"):
         return processor
     if folder.read_config()["model_type"] != "vision-encoder-decoder":
         names = "processor_config.json, preprocessor_config.json and tokenizer_config.json"
         raise ConfigurationError(f"{FIELD}: {uri} has no processor of pages and text; check {names}")
     return TrOCRProcessor(  # type: ignore[no-untyped-call]  # the library's constructor
-        image_processor=AutoImageProcessor.from_pretrained(folder.path, trust_remote_code=False),
+        image_processor=images.from_pretrained(folder.path, trust_remote_code=False),
         tokenizer=AutoTokenizer.from_pretrained(folder.path, trust_remote_code=False),
     )
 

@@ -36,6 +36,41 @@ def test_a_label_that_names_special_tokens_trains_as_text(tmp_path: Path, model:
     assert model.tokenizer.decode(batch.targets[:-1]) == label
 
 
+def test_a_librarys_error_about_one_sample_names_its_row_and_column(
+    tmp_path: Path, model: PageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+
+    def fail(_: object) -> None:
+        raise KeyError("odd page")
+
+    write_split(tmp_path, "train", [*build_document(0), *build_document(1, pages=2)])
+    maker = BatchMaker(load(tmp_path, model).train, model)
+    with monkeypatch.context() as patch:
+        patch.setattr(type(model.family), "build_prompt", lambda _, pages: fail(pages))
+        with pytest.raises(DataError, match=r"^spec.datasets\[d\]: rows 1 to 2 of .* 'image' \(KeyError: 'odd page'\)"):
+            maker.make_batch([1])
+    monkeypatch.setattr(type(model), "encode_label", lambda _, text: fail(text))
+    with pytest.raises(DataError, match=r"^spec.datasets\[d\]: row 0 of .* cannot use column 'summary' \(KeyError"):
+        maker.make_swapped_batch([0], [1])
+
+
+def test_an_error_of_the_disk_is_not_blamed_on_the_sample(
+    tmp_path: Path, model: PageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from deepsynth_train.data.loader import BatchMaker
+    from deepsynth_train.data.pages import PageTable
+
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    write_split(tmp_path, "train", build_documents(1))
+    maker = BatchMaker(load(tmp_path, model).train, model)
+    monkeypatch.setattr(PageTable, "read", fail)
+    with pytest.raises(OSError, match="Input/output error"):
+        maker.make_batch([0])
+
+
 def test_pages_of_different_sizes_make_one_batch(tmp_path: Path, model: PageModel) -> None:
     from deepsynth_train.data.loader import BatchMaker
 
