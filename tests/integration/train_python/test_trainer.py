@@ -1,0 +1,184 @@
+"""Training from Python, as a notebook or a script does it."""
+
+from __future__ import annotations
+
+import re
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from integration.train_python.own_pages import train_on_rank, write_pages
+from support.training.rank_processes import run_ranks
+from support.training.tiny_training import VIT
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from deepsynth_train import Trainer
+    from deepsynth_train.coordination.progress import StartReport, StepReport
+
+README = Path(__file__).parents[3] / "README.md"
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current folder, with twenty pages in my-pages."""
+    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.chdir(tmp_path)
+    write_pages(tmp_path / "my-pages")
+    return tmp_path
+
+
+def build(data: Any = "my-pages", **changes: Any) -> Trainer:
+    from deepsynth_train import create_trainer
+
+    settings = {"task": "ocr", "max_steps": 3, "precision": "fp32", "progress": "none", **changes}
+    return create_trainer(VIT, data, **settings)
+
+
+def read_sample() -> str:
+    """The Python code in README.md."""
+    found = re.search(r"```python\n(.*?)```", README.read_text(), re.DOTALL)
+    assert found
+    return found[1]
+
+
+def test_the_sample_of_the_readme_runs_as_it_is_and_its_model_opens(folder: Path) -> None:
+    from PIL import Image
+    from transformers import AutoModelForImageTextToText, AutoProcessor
+
+    done = subprocess.run([sys.executable, "-c", read_sample()], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    lines = done.stdout.splitlines()
+    assert lines[:2] == ["loading PyTorch ...", "loading the model and the pages ..."]
+    assert any(re.fullmatch(r"step 20/20: loss [0-9.]+, learning rate \S+, samples/s \S+", line) for line in lines)
+    (model_folder,) = folder.glob("runs/vit-gpt2-tiny-*/model")
+    assert f"done: the model is in {model_folder}" in lines
+    processors: Any = AutoProcessor
+    processor = processors.from_pretrained(model_folder)
+    model = AutoModelForImageTextToText.from_pretrained(model_folder)
+    inputs = processor(images=Image.open("my-pages/7.png").convert("RGB"), return_tensors="pt")
+    written = model.generate(**inputs, max_new_tokens=3)
+    assert isinstance(processor.batch_decode(written, skip_special_tokens=True)[0], str)
+
+
+def test_ctrl_c_saves_and_returns_and_the_same_call_continues(folder: Path) -> None:
+    code = """
+from deepsynth_train import create_trainer
+trainer = create_trainer("config://vit-gpt2-tiny", "my-pages", task="ocr", max_steps=100000, checkpoint="runs/long")
+result = trainer.train()
+print("returned", result.stopped, result.step == result.saved_step, result.model)
+"""
+    with subprocess.Popen([sys.executable, "-u", "-c", code], stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        shown: list[str] = []
+        for line in process.stdout:
+            shown.append(line.strip())
+            if line.startswith("step 1/"):
+                process.send_signal(signal.SIGINT)
+    assert process.returncode == 0
+    assert "stopping after this step, with a checkpoint; press Ctrl-C again to stop at once" in shown
+    assert "returned True True None" in shown
+    assert any(line.endswith(f"saved in {folder}/runs/long; call train() again to continue") for line in shown)
+    steps = [int(path.name.removeprefix("step-")) for path in folder.glob("runs/long/step-*")]
+    assert max(steps) < 1000
+
+
+def test_callbacks_hear_of_everything_and_may_stop_the_training() -> None:
+    from deepsynth_train import Callback
+
+    heard: list[tuple[str, Any]] = []
+
+    class Listener(Callback):
+        def on_start(self, report: StartReport) -> None:
+            heard.append(("start", report.total_steps))
+
+        def on_step(self, report: StepReport) -> None:
+            heard.append(("step", report.step))
+            if report.step == 2:
+                trainer.stop()
+
+        def on_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+            heard.append(("evaluation", step))
+            assert metrics["validation_loss"] > 0
+
+        def on_save(self, step: int, folder: Path) -> None:
+            heard.append(("save", step))
+            assert folder == trainer.folder / f"step-{step}"
+            assert folder.is_dir()
+
+    seen: list[int] = []
+    data = {"train": [(f"my-pages/{n}.png", str(n)) for n in range(8)], "validation": [("my-pages/9.png", "9")]}
+    trainer = build(data, max_steps=50, callbacks=[Listener(), lambda report: seen.append(report.step)])
+    result = trainer.train()
+    assert seen == [1, 2, 3], "the stop is agreed on at the next step"
+    assert heard[:3] == [("start", 50), ("evaluation", 0), ("step", 1)]
+    assert ("save", 3) in heard
+    assert (result.step, result.stopped, result.model) == (3, True, None)
+    assert [line["step"] for line in result.history if "loss" in line] == [1, 2, 3]
+    assert {"loss", "validation_loss"} <= result.metrics.keys()
+    assert "history" not in repr(result)
+
+
+def test_a_second_call_continues_and_returns_the_whole_history() -> None:
+    trainer = build(max_steps=4, callbacks=[lambda report: trainer.stop() if report.step == 1 else None])
+    first = trainer.train()
+    assert first.stopped
+    second = build(max_steps=4).train()
+    assert (second.step, second.stopped) == (4, False)
+    assert [line["step"] for line in second.history if "loss" in line] == [1, 2, 3, 4]
+
+
+def test_other_data_or_settings_start_in_another_folder() -> None:
+    folders = {
+        build().folder,
+        build().folder,
+        build(optimizer={"learning_rate": 1e-3}).folder,
+        build([("my-pages/1.png", "1")]).folder,
+    }
+    assert len(folders) == 3
+    assert all(re.fullmatch("vit-gpt2-tiny-[0-9a-f]{8}", folder.name) for folder in folders)
+    assert build(checkpoint="runs/mine").folder == Path("runs/mine").resolve()
+
+
+def test_defaults_for_a_first_try_give_way_to_settings() -> None:
+    config = build(max_steps=None).config
+    assert (config.epochs, config.max_steps, config.global_batch_size) == (None, None, 8)
+    from deepsynth_train import create_trainer
+
+    assert create_trainer(VIT, "my-pages", task="ocr").config.epochs == 3
+    assert create_trainer(VIT, "my-pages", task="ocr", epochs=2, global_batch_size=4).config.global_batch_size == 4
+    adapted = create_trainer(VIT, "my-pages", task="ocr", lora=True).config.model.lora
+    assert adapted
+    assert adapted.rank == 16
+
+
+def test_mistakes_are_refused_before_anything_is_loaded() -> None:
+    with pytest.raises(ConfigurationError, match="learning_rate: unknown argument; did you mean optimizer"):
+        build(learning_rate=1e-4)
+    with pytest.raises(DataError, match="no column 'summary'"):
+        build(task="summarize")
+    with pytest.raises(TypeError, match="callbacks: must be Callback objects or functions, got int"):
+        build(callbacks=[3]).train()
+
+
+def test_an_error_of_the_training_names_the_python_argument(folder: Path) -> None:
+    with pytest.raises(DataError, match=r"^data \(train split\): .* raise max_label_tokens"):
+        build([("my-pages/1.png", "1"), ("my-pages/2.png", "x" * 30)], max_label_tokens=5).train()
+    (folder / "runs/mine/step-3").mkdir(parents=True)
+    with pytest.raises(ConfigurationError, match=r"^checkpoint: .*runs/mine holds checkpoints but no owner.json"):
+        build(checkpoint="runs/mine").train()
+
+
+def test_two_processes_train_together_and_only_the_first_shows_anything(folder: Path) -> None:
+    assert run_ranks(2, folder, train_on_rank, folder) == [0, 0]
+    first, second = ((folder / f"rank-{rank}.txt").read_text() for rank in (0, 1))
+    (alone,) = (build().train().history for _ in range(1))
+    losses = [f"{line['step']} {line['loss']:.5f}" for line in alone if "loss" in line]
+    assert first == f"3 [1, 2, 3] {losses} True"
+    assert second == f"3 [] {losses} False"
