@@ -17,9 +17,9 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.cadence import Cadence, compute_total_steps
 from deepsynth_train.checkpoint.folder import CheckpointFolder, open_checkpoint_folder
 from deepsynth_train.checkpoint.layout import resolve_folder
-from deepsynth_train.checkpoint.load import Loaded
 from deepsynth_train.checkpoint.pins import apply_pins, resolve_datasets, write_pins
-from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+from deepsynth_train.checkpoint.save import WriteModel
+from deepsynth_train.checkpoint.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StartReport
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.dataset import TrainingData, index_data, open_data
@@ -160,7 +160,9 @@ def _build_loop(
     tracking: Tracking,
 ) -> Loop:
     optimizer = build_optimizer(model.module, workload.optimizer)
-    loaded = _resume(model, optimizer, checkpoints)
+    loaded = checkpoints.load_latest(
+        Trained(model.module, optimizer), base_uri=workload.model.uri, base_revision=workload.model.revision
+    )
     loss_scale = LossScale.build(workload.precision)
     if loaded:
         loss_scale = LossScale(**loaded.state["loss_scale"], dynamic=loss_scale.dynamic)
@@ -199,7 +201,7 @@ def _build_loop(
         evaluator=_build_evaluator(workload, world, progress, model=model, data=data, reduction=reduction),
         progress=progress,
         should_stop=should_stop,
-        write_model=None if is_sharded(workload, world) else _build_writer(model),
+        write_model=_build_writer(workload, model, world),
         threads=world.threads,
         tracking=tracking,
         step=loaded.step if loaded else 0,
@@ -207,20 +209,23 @@ def _build_loop(
     )
 
 
-def _build_writer(model: PageModel) -> Callable[[Path, dict[str, Any]], None]:
-    return lambda folder, tensors: write_model(model, folder, tensors)
+def _build_writer(workload: TrainWorkload, model: PageModel, world: World) -> WriteModel | None:
+    """Writes the model folder of a checkpoint: the adapters, or the whole model. None if its weights are sharded."""
+    if workload.model.lora:
+        return lambda folder, trained: write_model(model, folder, trained)
+    if is_sharded(workload, world):
+        return None
+    return lambda folder, trained: write_model(model, folder, _complete(model.module, trained))
 
 
-def _resume(model: PageModel, optimizer: torch.optim.Optimizer, checkpoints: CheckpointFolder) -> Loaded | None:
-    """Fill model and optimizer from the newest good checkpoint, if there is any."""
-    tensors = gather_tensors(model.module, optimizer)
-    loaded = checkpoints.load_latest(tensors)
-    if loaded:
-        apply_tensors(model.module, optimizer, tensors)
-        return loaded
-    for state in optimizer.state.values():
-        state["step"].zero_()  # gather_tensors took a step without gradients to create the state; do not count it
-    return None
+def _complete(module: torch.nn.Module, trained: dict[str, torch.Tensor]) -> dict[str, Any]:
+    """All weights: the trained ones as they were saved, the frozen ones, which do not change, as they are.
+
+    Weights that share memory, such as an output layer with its embedding, share it in the result too.
+    """
+    live = module.state_dict(keep_vars=True)
+    saved = {id(live[name]): tensor for name, tensor in trained.items()}
+    return {name: saved.get(id(tensor), tensor.detach()) for name, tensor in live.items()}
 
 
 def _export(workload: TrainWorkload, model: PageModel, world: World, progress: Progress) -> ModelOutput:

@@ -15,7 +15,7 @@ from deepsynth_train.cadence import Cadence
 from deepsynth_train.checkpoint.folder import CheckpointFolder
 from deepsynth_train.checkpoint.manifest import Evaluation
 from deepsynth_train.checkpoint.save import Snapshot, WriteModel
-from deepsynth_train.checkpoint.shards import gather_tensors
+from deepsynth_train.checkpoint.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StepReport
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import Sampler, derive_seed, split_batch
@@ -229,7 +229,7 @@ class Loop:
         self.checkpoints.save(
             self.step,
             Snapshot(
-                tensors=gather_tensors(self.stepper.model.module, self.stepper.optimizer),
+                trained=Trained(self.stepper.model.module, self.stepper.optimizer),
                 state={"step": self.step, "loss_scale": self._read_loss_scale()},
                 metrics=self.metrics,
                 loss=self._find_loss(),

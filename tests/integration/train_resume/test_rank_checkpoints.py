@@ -36,13 +36,13 @@ def test_a_different_number_of_processes_reads_the_checkpoint(tmp_path: Path) ->
     assert run_ranks(2, tmp_path, train, plan) == [0, 0]
     assert run_ranks(3, tmp_path, train, replace(plan, attempt=2, resumed_from=2, last_step=3)) == [0, 0, 0]
     assert run_ranks(1, tmp_path, train, replace(plan, attempt=3, resumed_from=3, last_step=3)) == [0]
-    assert len(list((plan.folder / "step-3/shards").glob("__*"))) == 3
+    assert len(list((plan.folder / "step-3/shards").glob("rank-*"))) == 3
 
 
 def test_a_damaged_byte_is_found_by_any_rank(tmp_path: Path) -> None:
     plan = Plan(tmp_path / "run", last_step=2)
     assert run_ranks(2, tmp_path, train, plan) == [0, 0]
-    for path in (plan.folder / "step-2/shards").glob("__1_*"):
+    for path in (plan.folder / "step-2/shards").glob("rank-1.*"):
         path.write_bytes(path.read_bytes()[:-1] + b"?")
     assert run_ranks(2, tmp_path, train, replace(plan, attempt=2, resumed_from=1)) == [0, 0]
 

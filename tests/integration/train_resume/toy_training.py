@@ -33,7 +33,7 @@ def train(plan: Plan) -> int:
     import torch
 
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.shards import gather_tensors
+    from deepsynth_train.checkpoint.trained import Trained
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, optimizer = build_model(plan)
@@ -42,7 +42,7 @@ def train(plan: Plan) -> int:
         return 2
     for step in range((resumed or 0) + 1, plan.last_step + 1):
         _run_step(model, optimizer, step, rank, size)
-        folder.save(step, Snapshot(gather_tensors(model, optimizer), {"step": step}))
+        folder.save(step, Snapshot(Trained(model, optimizer), {"step": step}))
         if (rank, step) == (plan.kill_rank, plan.kill_step):
             folder.wait()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -60,7 +60,7 @@ def train_sharded(plan: Plan) -> int:
     from torch.distributed.fsdp import fully_shard
 
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.shards import gather_tensors
+    from deepsynth_train.checkpoint.trained import Trained
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, _ = build_model(plan)
@@ -71,7 +71,7 @@ def train_sharded(plan: Plan) -> int:
         return 2
     model(torch.ones(4, plan.width)).square().mean().backward()
     optimizer.step()
-    folder.save(plan.last_step, Snapshot(gather_tensors(model, optimizer), {"step": plan.last_step}))
+    folder.save(plan.last_step, Snapshot(Trained(model, optimizer), {"step": plan.last_step}))
     folder.wait()
     whole = get_model_state_dict(model, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
     if rank == 0:
@@ -93,13 +93,10 @@ def _resume(
     """The folder, and the step that was loaded from it."""
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.owner import Owner
-    from deepsynth_train.checkpoint.shards import apply_tensors, gather_tensors
+    from deepsynth_train.checkpoint.trained import Trained
 
     folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
-    tensors = gather_tensors(model, optimizer)
-    loaded = folder.load_latest(tensors)
-    if loaded:
-        apply_tensors(model, optimizer, tensors)
+    loaded = folder.load_latest(Trained(model, optimizer))
     return folder, loaded.step if loaded else None
 
 

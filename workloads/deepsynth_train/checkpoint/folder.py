@@ -2,19 +2,19 @@
 
 import shutil
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import replace
-from typing import Any
+from collections.abc import Callable
 
 from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.checkpoint.base import compute_base
 from deepsynth_train.checkpoint.layout import list_stale_staging, resolve_folder
 from deepsynth_train.checkpoint.load import Loaded, find_newest_good, read_checkpoint
-from deepsynth_train.checkpoint.manifest import CheckpointRecord, Evaluation
+from deepsynth_train.checkpoint.manifest import BaseReference, CheckpointRecord, Evaluation
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
+from deepsynth_train.checkpoint.parts import HostCopier, select_parts
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best
-from deepsynth_train.checkpoint.save import Snapshot, Target, list_records, save_evaluation, save_step
-from deepsynth_train.checkpoint.shards import copy_tensors
+from deepsynth_train.checkpoint.save import Content, Snapshot, Target, list_records, save_evaluation, save_step
+from deepsynth_train.checkpoint.trained import Trained
 
 
 class CheckpointFolder:
@@ -45,6 +45,8 @@ class CheckpointFolder:
         self.path = self.target.folder
         self._on_change = on_change
         self._ranks = Ranks.build()
+        self._copier = HostCopier()
+        self._base: BaseReference | None = None
         self._claimed = False
         self._saved_step: int | None = None
         self._newest_step: int | None = None
@@ -76,24 +78,28 @@ class CheckpointFolder:
             shutil.rmtree(staging)
         self._refresh()
 
-    def load_latest(self, tensors: Mapping[str, Any]) -> Loaded | None:
-        """Fill `tensors` in place from the newest checkpoint that verifies.
+    def load_latest(self, trained: Trained, *, base_uri: str = "", base_revision: str | None = None) -> Loaded | None:
+        """Fill `trained` in place from the newest checkpoint that verifies.
 
-        A damaged one is renamed to step-N.corrupt-attempt-K and noted, and the one before it is tried. Returns None
-        when there is none. Raises ConfigurationError when names or shapes do not fit.
+        base_uri, base_revision: the model that its frozen weights come from. Checkpoints refer to it and do not hold
+        those weights. A damaged checkpoint is renamed to step-N.corrupt-attempt-K and noted, and the one before it is
+        tried. Returns None when there is none. Raises ConfigurationError when names or shapes do not fit, or the base
+        model is not the one that the checkpoint was trained on.
         """
         self.claim()
-        step, notes = find_newest_good(self.path, self.target.owner.attempt, self._ranks)
+        self._base = compute_base(trained.list_frozen(), base_uri, base_revision, self._ranks)
+        attempt = self.target.owner.attempt
+        good, notes = find_newest_good(self.path, attempt, self._ranks)
         self.notes += notes
         if self._ranks.is_first:
             self._refresh()
-        if step is None:
+        if good is None:
             return None
-        self._saved_step = self._newest_step = step
-        return read_checkpoint(self.path, step, tensors, self._ranks)
+        self._saved_step = self._newest_step = good.step
+        return read_checkpoint(good, trained, self._base, self._ranks, attempt=attempt)
 
     def save(self, step: int, snapshot: Snapshot) -> None:
-        """Wait for the save in flight, copy the snapshot, and commit it in the background.
+        """Wait for the save in flight, copy this rank's part, and commit the step in the background.
 
         Does nothing for a step that is saved already. Raises the error of the previous save.
         """
@@ -101,9 +107,18 @@ class CheckpointFolder:
         self.wait()
         if step == self._saved_step:
             return
-        copied = replace(snapshot, tensors=copy_tensors(snapshot.tensors), metrics=list(snapshot.metrics))
+        parts = select_parts(snapshot.trained.list_tensors(), self._ranks.rank, self._ranks.size)
+        content = Content(
+            parts=self._copier.copy(parts),
+            values=snapshot.trained.list_values(),
+            state=snapshot.state,
+            metrics=list(snapshot.metrics),
+            loss=snapshot.loss,
+            base=self._base,
+            write_model=snapshot.write_model,
+        )
         self._newest_step = step
-        self._start(f"save step {step}", lambda: self._save(step, copied))
+        self._start(f"save step {step}", lambda: self._save(step, content))
 
     def save_evaluation(self, step: int, evaluation: Evaluation) -> None:
         """Add the evaluation of a step to its checkpoint, when its save is complete. Ignored for an unsaved step."""
@@ -127,8 +142,8 @@ class CheckpointFolder:
         self._saving = threading.Thread(target=run, name=name, daemon=True)
         self._saving.start()
 
-    def _save(self, step: int, snapshot: Snapshot) -> None:
-        save_step(self.target, step, snapshot, self._ranks)
+    def _save(self, step: int, content: Content) -> None:
+        save_step(self.target, step, content, self._ranks)
         self._saved_step = step
         if self._ranks.is_first:
             self._refresh()

@@ -30,8 +30,20 @@ class FileDigest:
 
 
 @dataclass(frozen=True)
+class BaseReference:
+    """The model that frozen weights come from. sha256: over all of them, see base.py."""
+
+    uri: str
+    revision: str | None
+    sha256: str
+
+
+@dataclass(frozen=True)
 class CheckpointManifest:
-    """One checkpoint. time: RFC 3339. loss: validation loss at this step, None when it was not known at the save."""
+    """One checkpoint. time: RFC 3339. loss: validation loss at this step, None when it was not known at the save.
+
+    base: where frozen weights come from, which the checkpoint does not hold; None if there are none, and in format 1.
+    """
 
     step: int
     time: str
@@ -40,6 +52,7 @@ class CheckpointManifest:
     fingerprint: str
     loss: float | None
     files: tuple[FileDigest, ...]
+    base: BaseReference | None = None
     format: int = FORMAT
 
     @property
@@ -57,7 +70,8 @@ class CheckpointManifest:
             if data["format"] not in {FORMAT, UNSIGNED}:
                 raise ValueError(f"format must be {FORMAT} or {UNSIGNED}, got {data['format']}")
             fields = data if data["format"] == UNSIGNED else _verify(data)
-            return cls(**{**fields, "files": tuple(FileDigest(**file) for file in fields["files"])})
+            base = BaseReference(**fields["base"]) if fields.get("base") else None
+            return cls(**{**fields, "base": base, "files": tuple(FileDigest(**file) for file in fields["files"])})
         except (KeyError, TypeError) as error:
             raise ValueError(f"not a checkpoint manifest: {error!r}") from error
 

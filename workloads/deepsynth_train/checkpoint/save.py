@@ -1,7 +1,7 @@
 """Save one step: write to a staging folder, hash, commit by one rename. Runs in a thread while training continues.
 
-all ranks   write shards/ into step-120.tmp-attempt-3/, fsync and hash what they wrote
-rank 0      writes state.json, metrics.jsonl, model/ and, last, manifest.json
+all ranks   write their part of shards/ into step-120.tmp-attempt-3/, fsync and hash it
+rank 0      writes the index of shards/, state.json, metrics.jsonl, model/ and, last, manifest.json
 rank 0      checks owner.json, renames to step-120, updates `latest` and `best`, deletes expired steps
 rank 0      after the evaluation of step 120: writes evaluation.json, updates `best`, deletes expired steps
 """
@@ -11,9 +11,11 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
+
+import torch
 
 from deepsynth_api.errors import InternalError, TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
@@ -30,6 +32,7 @@ from deepsynth_train.checkpoint.layout import (
     step_name,
 )
 from deepsynth_train.checkpoint.manifest import (
+    BaseReference,
     CheckpointManifest,
     CheckpointRecord,
     Evaluation,
@@ -41,32 +44,55 @@ from deepsynth_train.checkpoint.manifest import (
     write_manifest,
 )
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
+from deepsynth_train.checkpoint.parts import Part
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best, select_expired
-from deepsynth_train.checkpoint.shards import unwrap_errors, write_shards
+from deepsynth_train.checkpoint.tensor_files import (
+    StoredTensor,
+    describe_parts,
+    open_tensors,
+    write_index,
+    write_tensors,
+)
+from deepsynth_train.checkpoint.trained import WEIGHTS, Trained
 
 T = TypeVar("T")
-WriteModel = Callable[[Path, dict[str, Any]], None]
+WriteModel = Callable[[Path, dict[str, torch.Tensor]], None]
+_DISK_FULL = f"(os error {errno.ENOSPC})"
+"""How safetensors, which write_model uses, ends the text of its own error."""
 
 
 @dataclass(frozen=True)
 class Snapshot:
     """Everything to save of one step.
 
-    tensors: {"model": ..., "optimizer": ...} from `gather_tensors`, DTensors included, with the same keys on every
-        rank; copied before `save` returns, so training may continue at once.
+    trained: the module and its optimizer; each rank's part is copied before `save` returns, so training may continue
+        at once.
     state: the trainer's own counters as JSON, the same on every rank; rank 0 writes it.
     metrics: the curve so far, one JSON object per step or evaluation; rank 0 writes it.
     loss: validation loss at this step, None when it was not evaluated yet.
-    write_model: called on rank 0, in a thread, with (folder, copy of tensors["model"]); writes what
-        `from_pretrained` opens. None: no model folder.
+    write_model: called on rank 0, in a thread, with a folder and the trained weights and buffers by name, mapped from
+        the files just written; writes what `from_pretrained` opens. None: no model folder.
     """
 
-    tensors: Mapping[str, Any]
+    trained: Trained
     state: Mapping[str, Any]
     metrics: Sequence[Mapping[str, Any]] = ()
     loss: float | None = None
     write_model: WriteModel | None = None
+
+
+@dataclass(frozen=True)
+class Content:
+    """A snapshot that training cannot change any more. parts: what this rank writes. values: not tensors, by name."""
+
+    parts: Sequence[Part]
+    values: Mapping[str, Any]
+    state: Mapping[str, Any]
+    metrics: Sequence[Mapping[str, Any]]
+    loss: float | None
+    base: BaseReference | None
+    write_model: WriteModel | None
 
 
 @dataclass(frozen=True)
@@ -80,25 +106,15 @@ class Target:
     keep_best: bool
 
 
-def save_step(target: Target, step: int, snapshot: Snapshot, ranks: Ranks) -> None:
+def save_step(target: Target, step: int, content: Content, ranks: Ranks) -> None:
     """Commit one checkpoint. Called by all ranks; an error on any of them is raised on all.
 
     Wherever this fails or is killed, earlier checkpoints stay unchanged, and this one is either complete or absent.
     """
     staging = target.folder / staging_name(step, target.owner.attempt)
     _together(ranks, staging, lambda: _prepare(staging) if ranks.is_first else None)
-    digests = _together(ranks, staging, lambda: _write_files(staging, snapshot, ranks))
-    files = sorted((file for part in ranks.gather(digests) for file in part), key=lambda file: file.path)
-    manifest = CheckpointManifest(
-        step=step,
-        time=format_now(),
-        attempt=target.owner.attempt,
-        world_size=ranks.size,
-        fingerprint=target.owner.fingerprint,
-        loss=snapshot.loss,
-        files=tuple(files),
-    )
-    _together(ranks, staging, lambda: _commit(target, staging, manifest) if ranks.is_first else None)
+    written = ranks.gather(_together(ranks, staging, lambda: _write_parts(staging, content.parts, ranks.rank)))
+    _together(ranks, staging, lambda: _finish(target, staging, step, content, written) if ranks.is_first else None)
 
 
 def _together(ranks: Ranks, staging: Path, action: Callable[[], T]) -> T:
@@ -107,7 +123,7 @@ def _together(ranks: Ranks, staging: Path, action: Callable[[], T]) -> T:
     failure: BaseException | None = None
     try:
         result = action()
-    except BaseException as error:  # noqa: BLE001 - torch's CheckpointException is a BaseException, and peers wait
+    except BaseException as error:  # noqa: BLE001 - the other ranks wait for the outcome
         failure = _explain(error, staging)
     try:
         ranks.agree(failure)
@@ -121,22 +137,51 @@ def _together(ranks: Ranks, staging: Path, action: Callable[[], T]) -> T:
 def _prepare(staging: Path) -> None:
     if staging.exists():
         shutil.rmtree(staging)
-    staging.mkdir()
+    (staging / SHARDS).mkdir(parents=True)
 
 
-def _write_files(staging: Path, snapshot: Snapshot, ranks: Ranks) -> list[FileDigest]:
-    written = write_shards(dict(snapshot.tensors), staging / SHARDS, ranks)
-    if ranks.is_first:
-        written += _write_first_rank_files(staging, snapshot)
-    return sync_and_digest(staging, written)
+@dataclass(frozen=True)
+class Written:
+    """By one rank: its file, none if it has no part, and the tensors in it."""
+
+    files: Sequence[FileDigest] = ()
+    tensors: Mapping[str, StoredTensor] = field(default_factory=dict)
 
 
-def _write_first_rank_files(staging: Path, snapshot: Snapshot) -> list[Path]:
-    (staging / STATE_FILE).write_text(json.dumps(snapshot.state))
-    (staging / METRICS_FILE).write_text("".join(json.dumps(line) + "\n" for line in snapshot.metrics))
-    if snapshot.write_model:
+def _write_parts(staging: Path, parts: Sequence[Part], rank: int) -> Written:
+    if not parts:
+        return Written()
+    path = staging / SHARDS / f"rank-{rank}.safetensors"
+    write_tensors(path, parts)
+    return Written(sync_and_digest(staging, [path]), describe_parts(path.name, parts))
+
+
+def _finish(target: Target, staging: Path, step: int, content: Content, written: Sequence[Written]) -> None:
+    """Write all other files and commit. Called on rank 0; written: by rank."""
+    index = write_index(staging / SHARDS, [rank.tensors for rank in written], content.values)
+    others = sync_and_digest(staging, [index, *_write_first_rank_files(staging, content)])
+    files = [*others, *(file for rank in written for file in rank.files)]
+    manifest = CheckpointManifest(
+        step=step,
+        time=format_now(),
+        attempt=target.owner.attempt,
+        world_size=len(written),
+        fingerprint=target.owner.fingerprint,
+        loss=content.loss,
+        files=tuple(sorted(files, key=lambda file: file.path)),
+        base=content.base,
+    )
+    _commit(target, staging, manifest)
+
+
+def _write_first_rank_files(staging: Path, content: Content) -> list[Path]:
+    (staging / STATE_FILE).write_text(json.dumps(content.state))
+    (staging / METRICS_FILE).write_text("".join(json.dumps(line) + "\n" for line in content.metrics))
+    if content.write_model:
         (staging / MODEL).mkdir()
-        snapshot.write_model(staging / MODEL, snapshot.tensors["model"])
+        stored = open_tensors(staging / SHARDS)
+        names = [name for name in stored.tensors if name.startswith(WEIGHTS)]
+        content.write_model(staging / MODEL, {name.removeprefix(WEIGHTS): stored.get(name) for name in names})
     model_files = [path for path in (staging / MODEL).rglob("*") if path.is_file()]
     return [staging / STATE_FILE, staging / METRICS_FILE, *model_files]
 
@@ -213,9 +258,8 @@ def _explain(error: BaseException, staging: Path) -> BaseException:
 
 def _find_os_error(error: BaseException) -> OSError | None:
     """The first OSError in the chain of causes."""
-    for inner in unwrap_errors(error):
-        if isinstance(inner, OSError):
-            return inner
-        if inner.__cause__ and (found := _find_os_error(inner.__cause__)):
-            return found
-    return None
+    if isinstance(error, OSError):
+        return error
+    if _DISK_FULL in str(error):
+        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+    return _find_os_error(error.__cause__) if error.__cause__ else None
