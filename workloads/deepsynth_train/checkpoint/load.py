@@ -78,16 +78,24 @@ def _verify(root: Path, step: int, ranks: Ranks) -> Good | str:
     manifest = ranks.share(_try_read_manifest(root) if ranks.is_first else None)
     if isinstance(manifest, str):
         return manifest
-    stored: Stored | None = None
-    damage = find_damage(root, manifest.files[ranks.rank :: ranks.size])
-    damage = next((found for found in ranks.gather(damage) if found), None)
-    if damage is None:
-        try:
-            stored = open_older_shards(root / SHARDS) if manifest.format == UNSIGNED else open_tensors(root / SHARDS)
-        except Damage as error:
-            damage = str(error)
-        damage = next((found for found in ranks.gather(damage) if found), None)
-    return damage if damage or stored is None else Good(step, root, manifest, stored)
+    damage = _find_first(find_damage(root, manifest.files[ranks.rank :: ranks.size]), ranks)
+    if damage:
+        return damage
+    stored = _try_open(root, manifest)
+    damage = _find_first(stored if isinstance(stored, str) else None, ranks)
+    return damage if damage or isinstance(stored, str) else Good(step, root, manifest, stored)
+
+
+def _find_first(damage: str | None, ranks: Ranks) -> str:
+    """What the lowest rank found that found anything; empty if all is well."""
+    return str(next((found for found in ranks.gather(damage) if found), ""))
+
+
+def _try_open(root: Path, manifest: CheckpointManifest) -> Stored | str:
+    try:
+        return open_older_shards(root / SHARDS) if manifest.format == UNSIGNED else open_tensors(root / SHARDS)
+    except Damage as error:
+        return str(error)
 
 
 def _try_read_manifest(root: Path) -> CheckpointManifest | str:

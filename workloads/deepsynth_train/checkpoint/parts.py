@@ -43,7 +43,7 @@ def locate(name: str, tensor: torch.Tensor) -> Part:
         length = tensor.shape[placement.dim]
         longest = -(-length // tensor.device_mesh.size())  # as torch.chunk: the last blocks can be shorter or empty
         start[placement.dim] = min(longest * tensor.device_mesh.get_local_rank(), length)
-    return Part(name, tuple(tensor.shape), tuple(start), tensor.detach().to_local())
+    return Part(name, tuple(tensor.shape), tuple(start), tensor.to_local().detach())
 
 
 def is_sharded(tensor: torch.Tensor) -> bool:

@@ -122,7 +122,7 @@ def write_tensors(path: Path, parts: Sequence[Part]) -> None:
     with path.open("wb") as file:
         file.write(len(text).to_bytes(8, "little") + text)
         for part in ordered:
-            file.write(memoryview(part.data.contiguous().reshape(-1).view(torch.uint8).numpy()))
+            file.write(part.data.contiguous().reshape(-1).view(torch.uint8).numpy().data)
 
 
 def describe_parts(file: str, parts: Iterable[Part]) -> dict[str, StoredTensor]:
@@ -162,7 +162,7 @@ def open_tensors(folder: Path) -> Stored:
         document = json.loads((folder / INDEX_FILE).read_text())
         tensors = {name: _parse_tensor(name, entry) for name, entry in document["tensors"].items()}
         names = {block.file for stored in tensors.values() for block in stored.blocks}
-        files = {name: safe_open(folder / name, framework="pt") for name in names}
+        files: dict[str, Any] = {name: safe_open(folder / name, framework="pt") for name in names}
         for name, stored in tensors.items():
             for block in stored.blocks:
                 _check_header(name, stored, block, files[block.file].get_slice(name))

@@ -27,10 +27,9 @@ class Adapted:
         import torch
 
         torch.manual_seed(0)
-        self.model = torch.nn.Sequential(torch.nn.Linear(4, 3), torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
-        self.model[0].requires_grad_(requires_grad=False)
-        with torch.no_grad():
-            self.model[0].weight[1, 2] = base
+        self.frozen = torch.nn.Linear(4, 3).requires_grad_(requires_grad=False)
+        self.model = torch.nn.Sequential(self.frozen, torch.nn.BatchNorm1d(3), torch.nn.Linear(3, 2))
+        self.frozen.weight[1, 2] = base
         self.optimizer = torch.optim.AdamW([p for p in self.model.parameters() if p.requires_grad], lr=0.1)
 
     def train(self, steps: int = 1) -> None:
@@ -106,8 +105,8 @@ def test_a_base_that_changed_is_refused_with_both_hashes(tmp_path: Path) -> None
 
 def test_a_run_without_frozen_weights_refers_to_no_base(tmp_path: Path) -> None:
     adapted = Adapted()
-    adapted.model[0].requires_grad_()
-    adapted.optimizer.add_param_group({"params": list(adapted.model[0].parameters())})
+    adapted.frozen.requires_grad_()
+    adapted.optimizer.add_param_group({"params": list(adapted.frozen.parameters())})
     save(tmp_path, adapted)
     assert read_manifest(tmp_path / "step-1").base is None
 
@@ -115,7 +114,7 @@ def test_a_run_without_frozen_weights_refers_to_no_base(tmp_path: Path) -> None:
 def test_a_weight_that_is_trained_now_but_was_frozen_then_does_not_fit(tmp_path: Path) -> None:
     save(tmp_path, Adapted())
     adapted = Adapted()
-    adapted.model[0].requires_grad_()
+    adapted.frozen.requires_grad_()
     with pytest.raises(ConfigurationError, match=r"it has no tensor model\.0\.weight"):
         resume(tmp_path, adapted)
 
@@ -127,7 +126,7 @@ def test_the_frozen_weights_in_a_checkpoint_of_format_1_must_be_those_of_the_bas
 
     saved = write_older_checkpoint(tmp_path)
     toy = Toy()
-    toy.model.bias.requires_grad_(requires_grad=False)
+    toy.model.bias.requires_grad = False
     toy.optimizer = torch.optim.AdamW([toy.model.weight], lr=0.1)
     with pytest.raises(ConfigurationError, match="the frozen weight bias differs from the one in the checkpoint"):
         open_folder(tmp_path).load_latest(toy.trained)
