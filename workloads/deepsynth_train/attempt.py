@@ -6,7 +6,6 @@ The notebook and the worker process both end up here. What repeats step after st
 import shutil
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -17,7 +16,7 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.cadence import Cadence, compute_total_steps
 from deepsynth_train.checkpoint.folder import CheckpointFolder, open_checkpoint_folder
 from deepsynth_train.checkpoint.layout import resolve_folder
-from deepsynth_train.checkpoint.pins import apply_pins, resolve_datasets, write_pins
+from deepsynth_train.checkpoint.pins import apply_pins, pin_model, resolve_datasets, resolve_model, write_pins
 from deepsynth_train.checkpoint.save import WriteModel
 from deepsynth_train.checkpoint.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StartReport
@@ -65,6 +64,7 @@ def run_attempt(
     Raises the errors of deepsynth_api.errors.
     """
     progress.phase("download")
+    workload = _pin_model(workload, world, progress)
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload, world.device)
     pinned = _pin_datasets(workload, world, progress)
@@ -78,13 +78,20 @@ def run_attempt(
         workload, world, progress, should_stop, model=model, data=data, checkpoints=checkpoints, tracking=tracking
     )
     if world.is_first:
-        write_pins(checkpoints.path, checkpoints.target.owner, pinned)
+        write_pins(checkpoints.path, checkpoints.target.owner, pinned, workload.model.revision)
     loop.run()
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")
     output = _export(workload, model, world, progress)
     return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)
+
+
+def _pin_model(workload: TrainWorkload, world: World, progress: Progress) -> TrainWorkload:
+    """The document with the commit of spec.model that all attempts load."""
+    found = resolve_model(workload, resolve_folder(workload.checkpoint.uri)) if world.is_first else None
+    world.wait_for_all(progress.beat)
+    return pin_model(workload, world.share(found))
 
 
 def _pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> list[PinnedDataset]:

@@ -2,7 +2,7 @@
 
     folder/                         who writes it
       owner.json                    rank 0, at the start: the run, its fingerprint and the attempt that may commit
-      datasets.json                 rank 0, before the first step: the dataset revisions that the run reads
+      datasets.json                 rank 0, before the first step: the revisions of datasets and model that it reads
       step-120/                     a committed checkpoint
         shards/                     every rank its share of trained weights and optimizer, as safetensors; rank 0: index
         model/                      rank 0: what `from_pretrained` opens, or adapters, which peft opens

@@ -1,11 +1,13 @@
-"""datasets.json: which revision of each dataset a run reads, the same on every node and in every attempt.
+"""datasets.json: which revisions of its datasets and its model a run reads, on every node and in every attempt.
 
 A branch moves, and a folder can be rewritten. The controller pins the revisions that a report names, but an attempt can
 die before its first report. So the revisions are also stored next to the checkpoints that were trained on them.
 """
 
 import json
+import re
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,16 @@ from deepsynth_store.core.atomic import write_file_atomically
 from deepsynth_train.checkpoint.layout import PINS_FILE
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
 
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+
+
+@dataclass(frozen=True)
+class Pins:
+    """datasets: revisions by name. model: the commit of a model on the Hub; None for others."""
+
+    datasets: dict[str, str] = field(default_factory=dict)
+    model: str | None = None
+
 
 def resolve_datasets(
     workload: TrainWorkload, checkpoints: Path, *, open_at: Callable[..., DatasetFolder] = open_dataset
@@ -27,7 +39,7 @@ def resolve_datasets(
     open_at: called as open_dataset is, with a URI, a revision and `field`.
     Raises DataError when a folder no longer holds what was pinned, and the errors of opening a dataset.
     """
-    pins = read_pins(checkpoints, workload.fingerprint)
+    pins = read_pins(checkpoints, workload.fingerprint).datasets
     return [_resolve(dataset, pins.get(dataset.name, dataset.revision), open_at) for dataset in workload.datasets]
 
 
@@ -37,28 +49,53 @@ def apply_pins(workload: TrainWorkload, pinned: Sequence[PinnedDataset]) -> Trai
     return workload.updated(datasets=[dataset.updated(revision=pin.revision) for dataset, pin in pairs])
 
 
-def read_pins(checkpoints: Path, fingerprint: str) -> dict[str, str]:
-    """Revisions by dataset name; empty when `checkpoints` is new or belongs to other settings."""
+def resolve_model(
+    workload: TrainWorkload, checkpoints: Path, *, open_at: Callable[..., DatasetFolder] = open_dataset
+) -> str | None:
+    """The commit of spec.model to load: the one that `checkpoints` were trained on, else the present one.
+
+    The revision as it is for a model that is not on the Hub, or while HF_HUB_OFFLINE is set: then the cache decides,
+    and the hash in the checkpoints still shows a change.
+    """
+    revision = read_pins(checkpoints, workload.fingerprint).model or workload.model.revision
+    if not workload.model.uri.startswith("hf://") or (revision and _COMMIT.fullmatch(revision)):
+        return revision
+    from huggingface_hub import constants  # takes half a second to import
+
+    if constants.HF_HUB_OFFLINE:
+        return revision
+    return open_at(workload.model.uri, revision, field="spec.model.uri").revision
+
+
+def pin_model(workload: TrainWorkload, revision: str | None) -> TrainWorkload:
+    """The document with the model's branch replaced by a commit."""
+    return workload.updated(model=workload.model.updated(revision=revision)) if revision else workload
+
+
+def read_pins(checkpoints: Path, fingerprint: str) -> Pins:
+    """Empty when `checkpoints` is new or belongs to other settings."""
     path = checkpoints / PINS_FILE
     try:
         document = json.loads(path.read_text())
-        return dict(document["revisions"]) if document["fingerprint"] == fingerprint else {}
+        if document["fingerprint"] != fingerprint:
+            return Pins()
+        return Pins(dict(document["revisions"]), document.get("model"))
     except FileNotFoundError:
-        return {}
-    except (ValueError, KeyError, TypeError) as error:
+        return Pins()
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder",
             reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
 
 
-def write_pins(checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset]) -> None:
-    """Store the revisions. Raises PeerLostError when a later attempt owns the folder."""
-    revisions = {pin.name: pin.revision for pin in pinned}
-    if read_pins(checkpoints, owner.fingerprint) == revisions:
+def write_pins(checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset], model: str | None = None) -> None:
+    """Store the revisions; model: of the model. Raises PeerLostError when a later attempt owns the folder."""
+    pins = Pins({pin.name: pin.revision for pin in pinned}, model)
+    if read_pins(checkpoints, owner.fingerprint) == pins:
         return
     check_ownership(checkpoints, owner)
-    document = {"fingerprint": owner.fingerprint, "revisions": revisions}
+    document = {"fingerprint": owner.fingerprint, "revisions": pins.datasets, "model": pins.model}
     write_file_atomically(checkpoints / PINS_FILE, json.dumps(document, indent=1).encode())
 
 

@@ -10,7 +10,15 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, PeerLostError
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
-from deepsynth_train.checkpoint.pins import apply_pins, read_pins, resolve_datasets, write_pins
+from deepsynth_train.checkpoint.pins import (
+    Pins,
+    apply_pins,
+    pin_model,
+    read_pins,
+    resolve_datasets,
+    resolve_model,
+    write_pins,
+)
 from support.training.page_dataset import build_documents, write_dataset, write_split
 from support.training.train_workloads import build_train_workload
 
@@ -22,7 +30,7 @@ class Repository:
     head: str = "commit-1"
 
     def open(self, _uri: str, revision: str | None, *, field: str) -> Any:
-        assert field == "spec.datasets[d].uri"
+        assert field in {"spec.datasets[d].uri", "spec.model.uri"}
         return SimpleNamespace(
             revision=self.head if revision in {None, "main"} else revision, list_files=lambda _prefix: []
         )
@@ -47,12 +55,44 @@ def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(w
     assert [pin.revision for pin in found] == ["commit-2"]
 
 
+def test_every_attempt_loads_the_commit_of_the_model_that_the_first_one_loaded(workload: Any, tmp_path: Path) -> None:
+    repository = Repository()
+    of_branch = workload.updated(model=workload.model.updated(uri="hf://a/base", revision="main"))
+    owner = Owner(workload.uid, workload.fingerprint, 1)
+    claim_folder(tmp_path, owner)
+    found = resolve_model(of_branch, tmp_path, open_at=repository.open)
+    write_pins(tmp_path, owner, [], found)
+    repository.head = "commit-2"
+    pinned = pin_model(of_branch, resolve_model(of_branch, tmp_path, open_at=repository.open))
+    assert pinned.model.revision == "commit-1"
+    assert resolve_model(of_branch.updated(fingerprint="other"), tmp_path, open_at=repository.open) == "commit-2"
+
+
+def test_the_hub_is_not_asked_for_a_commit_for_other_models_and_offline(
+    workload: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from huggingface_hub import constants
+
+    def refuse(*_: Any, **__: Any) -> Any:
+        raise AssertionError("asked")
+
+    def resolve(uri: str, revision: str | None) -> str | None:
+        model = workload.model.updated(uri=uri, revision=revision)
+        return resolve_model(workload.updated(model=model), tmp_path, open_at=refuse)
+
+    assert resolve("hf://a/base", "c" * 40) == "c" * 40
+    assert resolve("config://vit-gpt2-tiny", None) is None
+    assert resolve("file:///models/base", None) is None
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert resolve("hf://a/base", "main") == "main"
+
+
 def test_an_attempt_that_lost_the_folder_cannot_change_the_pins(workload: Any, tmp_path: Path) -> None:
     found = resolve_datasets(workload, tmp_path, open_at=Repository().open)
     claim_folder(tmp_path, Owner(workload.uid, workload.fingerprint, 2))
     with pytest.raises(PeerLostError, match="attempt 2"):
         write_pins(tmp_path, Owner(workload.uid, workload.fingerprint, 1), found)
-    assert read_pins(tmp_path, workload.fingerprint) == {}
+    assert read_pins(tmp_path, workload.fingerprint) == Pins()
 
 
 def test_a_folder_that_was_rewritten_between_attempts_is_refused(tmp_path: Path) -> None:
