@@ -4,7 +4,7 @@ The notebook and the worker process both end up here. What repeats step after st
 """
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -29,6 +29,7 @@ from deepsynth_train.data.samples import Limits
 from deepsynth_train.evaluation.evaluator import Evaluator
 from deepsynth_train.loop import Loop
 from deepsynth_train.models.build import build_page_model
+from deepsynth_train.models.card.build import Lineage, build_card
 from deepsynth_train.models.export import export_model, write_model
 from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.optimization.optimizer import build_optimizer
@@ -83,7 +84,8 @@ def run_attempt(
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")
-    output = _export(workload, model, world, progress)
+    lineage = Lineage(loop.step, pinned, _find_last_evaluation(loop.metrics))
+    output = _export(workload, model, lineage, world, progress)
     return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)
 
 
@@ -235,11 +237,20 @@ def _complete(module: torch.nn.Module, trained: dict[str, torch.Tensor]) -> dict
     return {name: saved.get(id(tensor), tensor.detach()) for name, tensor in live.items()}
 
 
-def _export(workload: TrainWorkload, model: PageModel, world: World, progress: Progress) -> ModelOutput:
+def _find_last_evaluation(curve: Sequence[Mapping[str, Any]]) -> dict[str, float]:
+    """Metrics by name; empty when there was no evaluation."""
+    lines = ({name: value for name, value in line.items() if name.startswith("validation_")} for line in curve[::-1])
+    return next(filter(None, lines), {})
+
+
+def _export(
+    workload: TrainWorkload, model: PageModel, lineage: Lineage, world: World, progress: Progress
+) -> ModelOutput:
     """Rank 0 writes the model; the others wait, so that every rank ends after it is complete."""
     tensors = gather_full_state(model.module)
     output = ModelOutput(uri=workload.publish.uri if workload.publish else workload.output_uri)
     if world.is_first:
-        output = export_model(model, tensors, workload, workload.output_uri)
+        card = build_card(workload, model, lineage)
+        output = export_model(model, tensors, workload, workload.output_uri, card)
     world.wait_for_all(progress.beat)
     return output

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import warnings
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -79,6 +81,23 @@ def test_peft_reads_every_tensor_and_computes_the_same_logits(
     assert read.keys() == trained.keys()
     assert all(torch.equal(read[name], value) for name, value in trained.items())
     assert torch.equal(compute_logits(opened, model), compute_logits(model.module, model))
+
+
+def test_adapters_of_a_model_on_the_hub_name_its_repository_and_commit(tmp_path: Path) -> None:
+    from peft import LoraConfig, PeftConfig, get_peft_model
+
+    from deepsynth_api.v1alpha1 import ModelSettings
+    from deepsynth_train.models.export import write_model
+    from deepsynth_train.models.loading import load_module, name_source
+
+    model = build_model(VIT)
+    base, _ = load_module(ModelSettings(uri=write_base(tmp_path / "base", VIT)))
+    name_source(base, "hf://you/ocr", tmp_path / "snapshots" / "c0ffee")
+    with warnings.catch_warnings(action="ignore", category=FutureWarning):
+        module = get_peft_model(base, LoraConfig(target_modules=["q_proj"]))
+    write_model(replace(model, module=module), tmp_path / "adapter")
+    config = PeftConfig.from_pretrained(str(tmp_path / "adapter"))
+    assert (config.base_model_name_or_path, config.revision) == ("you/ocr", "c0ffee")
 
 
 def test_without_the_published_names_the_language_models_adapters_are_lost(tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""The file of trained adapters, under the names that peft reads on the model that was trained.
+"""The files of trained adapters: tensors under names that peft reads on the base, and the commit of that base.
 
 peft renames what it reads as transformers renames the weights of a published model. With DeepSeek-OCR-2, whose
 `model.layers.` becomes `model.language_model.layers.`, a name that has its new form already is renamed again, to one
@@ -8,6 +8,7 @@ that the model lacks, and its tensor is lost without an error. So adapters get t
     in the file       base_model.model.model.layers.0.self_attn.q_proj.lora_A.weight
 """
 
+import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -22,13 +23,15 @@ _WRAPPER: Final = "base_model.model."
 _ADAPTER: Final = "default"
 
 
-def rename_adapters(module: Any, folder: Path) -> None:
-    """Rename the tensors in the file that peft wrote to `folder`, so that it reads all of them.
-
-    module: peft's wrapper of the model.
+def complete_adapters(module: Any, folder: Path) -> None:
+    """Rename the tensors in the file that peft wrote to `folder`, so that it reads all of them, and add to its
+    configuration the commit of a base from the Hub. module: peft's wrapper of the model.
     """
     from safetensors.torch import load_file, save_file
 
+    if commit := getattr(module.config, "_commit_hash", None):
+        document = json.loads((folder / ADAPTER_CONFIG).read_text())
+        (folder / ADAPTER_CONFIG).write_text(json.dumps({**document, "revision": commit}, indent=2) + "\n")
     written = load_file(folder / ADAPTER_FILE)
     named = choose_names(module, written)
     if named.keys() != written.keys():

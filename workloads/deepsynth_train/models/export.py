@@ -13,28 +13,32 @@ import torch
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
-from deepsynth_store import publish_folder
+from deepsynth_store import README, publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
-from deepsynth_train.models.adapter_file import rename_adapters
+from deepsynth_train.models.adapter_file import complete_adapters
 from deepsynth_train.models.page_model import PageModel
 
 
-def write_model(model: PageModel, folder: Path, tensors: dict[str, Any] | None = None) -> None:
+def write_model(model: PageModel, folder: Path, tensors: dict[str, Any] | None = None, card: str | None = None) -> None:
     """Write weights, configuration, tokenizer and processor, or adapters alone for a model with adapters.
 
-    tensors: weights to write instead of the module's own. Weights get the dtype that the base model is stored in;
-    adapters stay as they were trained.
+    tensors: weights to write instead of the module's own. card: text of README.md; None for none. Weights get the dtype
+    that the base model is stored in; adapters stay as they were trained.
     """
     if hasattr(model.module, "peft_config"):
-        model.module.save_pretrained(folder, state_dict=tensors)
-        rename_adapters(model.module, folder)
+        # Embeddings are never trained; to find out, peft would ask the Hub for the base.
+        model.module.save_pretrained(folder, state_dict=tensors, save_embedding_layers=False)
+        complete_adapters(model.module, folder)
+        (folder / README).unlink()  # peft's card is a form to fill in
         model.module.generation_config.save_pretrained(folder)
     else:
         weights = model.module.state_dict() if tensors is None else tensors
         model.module.save_pretrained(folder, state_dict=_cast(weights, model.stored_dtype))
         _write_dtype(folder / "config.json", model.stored_dtype)
     model.processor.save_pretrained(folder)
+    if card:
+        (folder / README).write_text(card)
     _open_to_all(folder)
 
 
@@ -55,14 +59,17 @@ def _write_dtype(config: Path, dtype: torch.dtype) -> None:
     config.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
-def export_model(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str) -> ModelOutput:
+def export_model(
+    model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str, card: str
+) -> ModelOutput:
     """Write the final model to the folder `output_uri` and publish it to spec.publish.uri. Called on rank 0.
 
-    tensors: the full state of the model on the CPU. Raises ConfigurationError (URI, token) and TemporaryError
-    (disk, Hub).
+    tensors: the full state of the model on the CPU. card: text of README.md. Raises ConfigurationError (URI, token) and
+    TemporaryError (disk, Hub).
     """
     final = _merge(model, tensors, settings)
-    target = _replace_folder(final, tensors if final is model else None, output_uri, "spec.checkpoint.uri")
+    weights = tensors if final is model else None
+    target = _replace_folder(final, weights, card, output_uri, "spec.checkpoint.uri")
     if settings.publish is None:
         return ModelOutput(uri=output_uri)
     location = parse_uri(settings.publish.uri, "spec.publish.uri")
@@ -70,7 +77,7 @@ def export_model(model: PageModel, tensors: dict[str, Any], settings: TrainingSe
         private = settings.publish.private
         revision = publish_folder(target, settings.publish.uri, private=private, field="spec.publish.uri")
         return ModelOutput(uri=settings.publish.uri, revision=revision)
-    _replace_folder(final, tensors if final is model else None, settings.publish.uri, "spec.publish.uri")
+    _replace_folder(final, weights, card, settings.publish.uri, "spec.publish.uri")
     return ModelOutput(uri=settings.publish.uri)
 
 
@@ -83,7 +90,7 @@ def _merge(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings
     return replace(model, module=merged)
 
 
-def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, uri: str, field: str) -> Path:
+def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, card: str, uri: str, field: str) -> Path:
     """Write to a staging folder and rename it, so that readers see the old model or the new one."""
     location = parse_uri(uri, field)
     if isinstance(location, HubLocation):
@@ -93,7 +100,7 @@ def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, uri: str, 
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            write_model(model, staging, tensors)
+            write_model(model, staging, tensors, card)
             for path in staging.iterdir():
                 fsync_file(path)
             shutil.rmtree(target, ignore_errors=True)

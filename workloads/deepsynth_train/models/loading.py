@@ -9,6 +9,7 @@ import logging
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any, Final
 
 import torch
@@ -16,6 +17,7 @@ import torch
 from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
+from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.families import FAMILIES
 from deepsynth_train.models.model_folder import CONFIG, FILES, ModelFolder
 from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
@@ -47,7 +49,20 @@ def load_module(settings: ModelSettings, device: torch.device = CPU) -> tuple[An
         module, processor = _TINY[name]()
         return module.to(device), processor
     with explain_model_errors(settings.uri):
-        return _load_folder(_fetch(settings), settings.uri, device)
+        folder = _fetch(settings)
+        module, processor = _load_folder(folder, settings.uri, device)
+        name_source(module, settings.uri, folder.path)
+        return module, processor
+
+
+def name_source(module: Any, uri: str, folder: Path) -> None:
+    """Name a model of the Hub by its repository and commit, not by its folder in the cache, so that what is made from
+    it can say so: adapters, cards.
+    """
+    location = parse_uri(uri, FIELD)
+    if isinstance(location, HubLocation):
+        module.name_or_path = module.config.name_or_path = location.repo_id
+        module.config._commit_hash = folder.name  # noqa: SLF001 - the library's name for it
 
 
 @contextmanager
