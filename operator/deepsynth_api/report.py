@@ -4,7 +4,6 @@ The kubelet cuts a termination message at 4,096 bytes, so `fit_report` shortens 
 into 3,500. A termination message that is not a report is shown as plain text.
 """
 
-import math
 from collections.abc import Iterator
 from datetime import datetime
 from typing import Annotated, Final, Literal
@@ -143,7 +142,8 @@ def _is_sane(value: object) -> bool:
         return value.tzinfo is not None and _MIN_YEAR <= value.year <= _MAX_YEAR
     if isinstance(value, str):
         return len(value) <= _MAX_TEXT_CHARACTERS
-    return not isinstance(value, (int, float)) or (math.isfinite(value) and abs(value) <= _MAX_NUMBER)
+    # An integer of hundreds of digits is larger than any float, so it is compared and never converted. NaN fails.
+    return not isinstance(value, (int, float)) or -_MAX_NUMBER <= value <= _MAX_NUMBER
 
 
 def _list_values(item: object) -> Iterator[object]:
@@ -161,6 +161,11 @@ def _size(report: Report) -> int:
     return len(report.model_dump_json(by_alias=True, exclude_none=True).encode())
 
 
+def dump_report(report: Report) -> str:
+    """`report` as JSON for GET /report, within what the operator reads."""
+    return fit_report(report, REPORT_BYTES)
+
+
 def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
     """`report` as JSON of at most `limit` bytes. Long lists and messages are shortened first, counts never."""
     shortened = report
@@ -168,6 +173,7 @@ def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
         if _size(shortened) <= limit:
             break
         shortened = shorten(shortened)
+    shortened = _fold_splits(shortened, limit)
     text = shortened.model_dump_json(by_alias=True, exclude_none=True)
     if len(text.encode()) > limit:
         text = Report(step=report.step, time=report.time, failure=_clip(shortened.failure, 500)).model_dump_json(
@@ -203,3 +209,15 @@ def _shorten_messages(report: Report) -> Report:
 
 def _drop_metrics(report: Report) -> Report:
     return _update_train(report, metrics=[], dropped=[], datasets=[])
+
+
+def _fold_splits(report: Report, limit: int) -> Report:
+    """The first splits of a plan as they are, and as many others as necessary as one whose rows are their sum."""
+    splits = report.plan.splits if report.plan else []
+    folded, kept = report, len(splits)
+    while report.plan and kept and _size(folded) > limit:
+        kept //= 2
+        others = splits[kept:]
+        rest = PlannedSplit(name=f"{len(others)} other splits", rows=sum(split.rows for split in others))
+        folded = report.model_copy(update={"plan": report.plan.model_copy(update={"splits": [*splits[:kept], rest]})})
+    return folded

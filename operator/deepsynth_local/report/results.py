@@ -77,7 +77,7 @@ def read_curves(checkpoints: Path) -> Curves:
         step = record.get("step")
         for name in curves.__dataclass_fields__:
             value = record.get(name)
-            if isinstance(step, int) and isinstance(value, int | float) and math.isfinite(value):
+            if isinstance(step, int) and isinstance(value, int | float) and abs(value) < math.inf:
                 getattr(curves, name).append((float(step), float(value)))
     return curves
 

@@ -310,3 +310,35 @@ def test_a_dataset_that_another_program_published_is_replaced(build_steps: Build
     manifest.write_text('{"files": []}', encoding="utf-8")
     build_steps(source).run_all()
     assert json.loads(manifest.read_bytes())["documents"] == 55
+
+
+def test_splits_of_two_formats_and_a_norwegian_card_are_read_as_they_are(build_steps: Build, tmp_path: Path) -> None:
+    source, rows = tmp_path / "source", build_rows(3)
+    write_jsonl(source / "train.jsonl", [{"text": rows[0]["text"], "title": "A title of it"}, *rows[1:]])
+    (source / "validation.csv").write_text(f'text,summary\n"{LONG * 2}",Its own summary\n')
+    (source / "README.md").write_text("---\nlanguage: no\n---\n")
+    steps = build_steps(source)
+    report = steps.plan()
+    assert report.plan is not None
+    assert [(split.name, split.rows) for split in report.plan.splits] == [("validation", 1), ("train", 2)]
+    assert dropped(report) == {"MissingSummary": 1}
+    steps.render_all()
+    steps.succeed("publish")
+    pages = read_pages(tmp_path / "out")
+    assert {page["language"] for page in pages} == {"no"}
+    assert {page["summary"] for page in pages} == {rows[1]["summary"], rows[2]["summary"], "Its own summary"}
+
+
+def test_a_plan_of_many_splits_is_reported_with_its_digest(build_steps: Build, tmp_path: Path) -> None:
+    source = tmp_path / "source"
+    files = []
+    for number, row in enumerate(build_rows(120)):
+        write_jsonl(source / f"part-{number}.jsonl", [row])
+        files.append(f"- {{split: part_{number}_of_the_texts, path: part-{number}.jsonl}}")
+    card = "\n  ".join(["configs:", "- config_name: default", "  data_files:", *(f"  {line}" for line in files)])
+    (source / "README.md").write_text(f"---\n{card}\n---\n")
+    report = build_steps(source).plan()
+    assert report.plan is not None
+    assert report.plan.digest
+    assert report.plan.shards == sum(split.rows for split in report.plan.splits) == 120
+    assert report.plan.splits[-1].name.endswith(" other splits")

@@ -4,8 +4,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepsynth_api.report import Failure, Report, TrainReport, fit_report, parse_report
+from deepsynth_api.report import Failure, PlanReport, Report, TrainReport, fit_report, parse_report
 from deepsynth_api.v1alpha1 import CheckpointStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -36,6 +37,23 @@ def test_a_report_that_fits_is_not_shortened() -> None:
     assert parse_report(fit_report(report)) == report
 
 
+@pytest.mark.parametrize(("splits", "characters"), [(2, 5), (120, 9), (120, 100), (5000, 30), (3, 5000)])
+@pytest.mark.parametrize("limit", [3500, 65_536])
+def test_a_plan_of_many_splits_keeps_its_counts(splits: int, characters: int, limit: int) -> None:
+    planned = [PlannedSplit(name=f"{n}".rjust(characters, "x"), rows=n) for n in range(splits)]
+    plan = PlanReport(revision="r", digest="d" * 64, splits=planned, shards=splits, rows_read=10 * splits)
+    message = fit_report(Report(step="plan", time=NOW, plan=plan), limit)
+    assert len(message.encode()) <= limit
+    parsed = parse_report(message)
+    assert parsed is not None
+    assert parsed.plan is not None
+    assert (parsed.plan.digest, parsed.plan.shards, parsed.plan.rows_read) == ("d" * 64, splits, 10 * splits)
+    assert sum(split.rows for split in parsed.plan.splits) == sum(range(splits))
+    *first, last = parsed.plan.splits
+    assert first == planned[: len(first)]
+    assert last.name in {planned[-1].name, f"{splits - len(first)} other splits"}
+
+
 @pytest.mark.parametrize("text", ["", "Traceback (most recent call last)", '{"step": "other"}', "[]", "x" * 70_000])
 def test_text_that_is_not_a_report_gives_none(text: str) -> None:
     assert parse_report(text) is None
@@ -47,6 +65,9 @@ def test_text_that_is_not_a_report_gives_none(text: str) -> None:
         '"train": {"attempt": 1, "remainingSeconds": NaN}',
         '"train": {"attempt": 1, "remainingSeconds": 1e999}',
         '"train": {"attempt": 1, "step": 1000000000000000000000000000000}',
+        f'"train": {{"attempt": 1, "step": {"9" * 310}}}',
+        f'"train": {{"attempt": 1, "step": -{"9" * 4000}}}',
+        f'"failure": {{"reason": "r", "message": "m", "exitCode": {"9" * 5000}}}',
         '"render": {"shard": 0, "pagesPerSecond": -Infinity}',
         '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "9999-12-31T23:59:59-12:00"}]}',
         '"train": {"attempt": 1, "checkpoints": [{"step": 1, "uri": "u", "time": "0001-01-01T00:00:00Z"}]}',

@@ -44,6 +44,8 @@ def run_plan(
     PageRenderer(workload.page, workload.output.compression)
     source = open_texts(workload.source, on_wait=reporter.on_wait)
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}")
+    if source.skipped:
+        reporter.log(f"not read, because their splits have files of another format: {', '.join(source.skipped[:10])}")
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
         plan, files = build_plan(workload, source, Path(name))
         digest = plan.compute_digest()

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report, fit_report
+from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report, dump_report, fit_report
 from deepsynth_api.workload import NODE_NAME_VARIABLE, REPORT_ADDRESS_VARIABLE, TERMINATION_LOG_VARIABLE
 from deepsynth_store import Waiting
 
@@ -107,7 +107,7 @@ def _open_server(address: str, reporter: Reporter) -> ThreadingHTTPServer:
 def _answer(path: str, reporter: Reporter) -> tuple[str, str] | None:
     """Content type and body of an answer, None for an unknown path."""
     if path == "/report":
-        return "application/json", reporter.build_report().model_dump_json(by_alias=True, exclude_none=True)
+        return "application/json", dump_report(reporter.build_report())
     if path == "/metrics":
         return "text/plain; version=0.0.4", format_metrics(reporter.build_report())
     return ("text/plain", "ok\n") if path == "/healthz" else None

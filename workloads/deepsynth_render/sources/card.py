@@ -8,6 +8,9 @@ import yaml
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
 
+_NULL = frozenset({"", "~", "null", "Null", "NULL"})
+_TRUE = ("true", "True", "TRUE")
+
 
 @dataclass(frozen=True)
 class Config:
@@ -26,20 +29,23 @@ class Card:
 
 
 def parse_card(readme: str) -> Card:
-    """What the front matter says. An empty card when there is none or it is not YAML, as the Hub's own readers do."""
+    """What the front matter says. An empty card when there is none or it is not YAML, as the Hub's own readers do.
+
+    Every value is text as it is written: `language: no` is Norwegian, and `split: 2024` a name.
+    """
     match = _FRONT_MATTER.match(readme)
     try:
-        content = yaml.safe_load(match.group(1)) if match else None
-    except yaml.YAMLError:
+        content = yaml.load(match.group(1), yaml.BaseLoader) if match else None  # noqa: S506 - it makes only text
+    except (yaml.YAMLError, RecursionError):
         content = None
     if not isinstance(content, dict):
         return Card()
     configs = [_parse_config(entry) for entry in _as_list(content.get("configs")) if isinstance(entry, dict)]
-    licenses = _as_list(content.get("license"))
+    licenses = _list_texts(content.get("license"))
     return Card(
         configs=[config for config in configs if config.patterns],
-        languages=[str(language) for language in _as_list(content.get("language"))],
-        license=str(licenses[0]) if len(licenses) == 1 else None,
+        languages=_list_texts(content.get("language")),
+        license=licenses[0] if len(licenses) == 1 else None,
     )
 
 
@@ -58,14 +64,19 @@ def _parse_config(entry: dict[str, Any]) -> Config:
     patterns: dict[str, list[str]] = {}
     for files in _as_list(entry.get("data_files")):
         split, paths = (files.get("split", "train"), files.get("path")) if isinstance(files, dict) else ("train", files)
-        patterns.setdefault(str(split), []).extend(str(path) for path in _as_list(paths))
-    folder = str(entry.get("data_dir") or "").strip("/")
+        if isinstance(split, str):
+            patterns.setdefault(split, []).extend(_list_texts(paths))
+    folder = "".join(_list_texts(entry.get("data_dir"))).strip("/")
     if folder:
         patterns = {split: [f"{folder}/{path}" for path in paths] for split, paths in patterns.items()}
-    return Config(str(entry.get("config_name", "default")), patterns, bool(entry.get("default")))
+    name = "".join(_list_texts(entry.get("config_name"))) or "default"
+    return Config(name, patterns, is_default=entry.get("default") in _TRUE)
 
 
 def _as_list(value: Any) -> list[Any]:
-    if value is None:
-        return []
     return value if isinstance(value, list) else [value]
+
+
+def _list_texts(value: Any) -> list[str]:
+    """The texts of a list or a single text, without nulls and without anything nested."""
+    return [text for text in _as_list(value) if isinstance(text, str) and text not in _NULL]

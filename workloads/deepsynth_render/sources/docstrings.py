@@ -25,6 +25,7 @@ class DocstringSource:
 
     language = "en"
     license = "other"
+    skipped: tuple[str, ...] = ()
 
     def __init__(self, folder: Path | None = None, splits: tuple[str, ...] = SPLITS) -> None:
         self._folder = folder or Path(sysconfig.get_path("stdlib"))

@@ -33,6 +33,10 @@ class TextSource(Protocol):
         """Names of the splits to read, at least one."""
 
     @property
+    def skipped(self) -> Sequence[str]:
+        """Files that are not read because their split is read from files of another format."""
+
+    @property
     def language(self) -> str:
         """BCP 47 code if the source states exactly one, otherwise empty."""
 

@@ -4,27 +4,59 @@ import csv
 import io
 import json
 import sys
-from collections.abc import Iterator
-from typing import Any, BinaryIO
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from itertools import chain, islice
+from typing import Any, BinaryIO, Final
 
-from deepsynth_api.errors import DataError
+from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns
 from deepsynth_render.sources.columns import choose_columns
 from deepsynth_render.sources.interface import Row
 
+_SAMPLE_LINES: Final = 1000
+"""Lines whose keys decide which columns are read: a key may be missing where its value is."""
+
 
 def read_jsonl(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
-    """One object per line; empty lines are skipped. The columns are chosen by the first object's keys.
+    """One object per line; empty lines are skipped. The columns are chosen by the keys of the first lines together.
 
-    Raises DataError that names the line unless it is an object whose text and summary are strings or null.
+    Raises DataError that names the line unless it is an object whose text and summary are strings or null, and
+    ConfigurationError when a later line has a column that would have been chosen instead.
     """
+    lines = _number_lines(file, where)
+    first = list(islice(lines, _SAMPLE_LINES))
+    names = _list_keys(first, where)
     chosen: tuple[str, str] | None = None
-    for number, line in _number_lines(file, where):
+    for number, line in chain(first, lines):
         if line.strip():
             content = _parse_object(line, f"line {number} of {where}")
-            chosen = chosen or choose_columns(list(content), columns, where)
+            if chosen is None or not content.keys() <= names.keys():
+                names |= dict.fromkeys(content)
+                found = choose_columns(list(names), columns, where)
+                _require_same_columns(chosen or found, found, f"line {number} of {where}")
+                chosen = found
             yield _get_text(content, chosen[0], number, where), _get_text(content, chosen[1], number, where)
+
+
+def _list_keys(lines: Iterable[tuple[int, str]], where: str) -> dict[str, None]:
+    """The keys of all objects, in the order in which they appear; up to a damaged line, which is reported later."""
+    names: dict[str, None] = {}
+    with suppress(DataError):
+        for number, line in lines:
+            if line.strip():
+                names |= dict.fromkeys(_parse_object(line, f"line {number} of {where}"))
+    return names
+
+
+def _require_same_columns(chosen: tuple[str, str], better: tuple[str, str], where: str) -> None:
+    for field, old, new in zip(("text", "summary"), chosen, better, strict=True):
+        if old != new:
+            raise ConfigurationError(
+                f"spec.source.columns.{field}: {where} has the column {new!r}, which the lines before it lack, so "
+                f"{old!r} was read as the {field}; name the column to read"
+            )
 
 
 def read_csv(file: BinaryIO, columns: Columns, where: str) -> Iterator[Row]:
@@ -61,7 +93,7 @@ def _number_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
 def _parse_object(line: str, where: str) -> dict[str, Any]:
     try:
         content = json.loads(line)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise DataError(
             f"{where} is not JSON ({error}); write one object per line", reason=Reason.DAMAGED_FILE
         ) from error

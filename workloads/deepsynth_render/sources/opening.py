@@ -11,7 +11,7 @@ from deepsynth_render.sources.files import SourceFiles, open_files
 from deepsynth_render.sources.interface import Row, RowGroup, TextSource
 from deepsynth_render.sources.jsonl_and_csv import read_csv, read_jsonl
 from deepsynth_render.sources.parquet import ParquetTexts
-from deepsynth_render.sources.splits import SplitFiles, find_split_files
+from deepsynth_render.sources.splits import SplitFiles, find_skipped, find_split_files
 from deepsynth_store import README, OnWait
 
 _DOCSTRINGS: Final = "docstrings://"
@@ -42,6 +42,7 @@ class FileSource:
         paths = [file.path for file in files.list_files()]
         card = parse_card(files.read(README).decode(errors="replace") if README in paths else "")
         self._split_files: SplitFiles = find_split_files(paths, card.configs, source.config, source.splits)
+        self.skipped = find_skipped(paths, self._split_files)
         self.language = find_language(card, source.config)
         self.license = card.license
 

@@ -89,17 +89,28 @@ def _find_converted(paths: Sequence[str]) -> dict[str, SplitFiles]:
 
 def _find_by_name(paths: Sequence[str]) -> dict[str, SplitFiles]:
     split_files: dict[str, list[str]] = {}
-    for path in _readable(paths):
-        split_files.setdefault(guess_split(path), []).append(path)
-    return {"default": split_files} if split_files else {}
+    for path in paths:
+        if path.endswith(FORMATS):
+            split_files.setdefault(guess_split(path), []).append(path)
+    return {"default": {split: _readable(found) for split, found in split_files.items()}} if split_files else {}
 
 
 def _readable(paths: Sequence[str]) -> list[str]:
-    """Files of one format, the first that is found: a dataset that is stored in two formats is read once."""
+    """Files of one format, the first that is found: a split that is stored in two formats is read once."""
     for suffix in FORMATS:
         if found := [path for path in paths if path.endswith(suffix)]:
             return found
     return []
+
+
+def find_skipped(paths: Sequence[str], split_files: SplitFiles) -> list[str]:
+    """Files next to those that are read, by name of the same splits, but in another format."""
+    formats = {split: files[0].rpartition(".")[2] for split, files in split_files.items() if files}
+    return [
+        path
+        for path in paths
+        if path.endswith(FORMATS) and formats.get(guess_split(path), path.rpartition(".")[2]) != path.rpartition(".")[2]
+    ]
 
 
 def guess_split(path: str) -> str:

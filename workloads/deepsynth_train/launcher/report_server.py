@@ -10,7 +10,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from deepsynth_api.report import Report
+from deepsynth_api.report import Report, dump_report
 
 GAUGES = {
     "attempt": "Number of the attempt.",
@@ -57,7 +57,7 @@ def start_report_server(address: str, build: Callable[[], Report]) -> ThreadingH
 def _build_handler(build: Callable[[], Report], registry: CollectorRegistry) -> type[BaseHTTPRequestHandler]:
     def answer(path: str) -> tuple[int, str, bytes]:
         if path == "/report":
-            return 200, "application/json", build().model_dump_json(by_alias=True, exclude_none=True).encode()
+            return 200, "application/json", dump_report(build()).encode()
         if path == "/metrics":
             return 200, CONTENT_TYPE_LATEST, generate_latest(registry)
         if path == "/healthz":

@@ -41,6 +41,28 @@ def test_a_byte_order_mark_does_not_belong_to_the_first_column() -> None:
     assert read_table(b"\xef\xbb\xbftext,summary\nt,s\n") == [("t", "s")]
 
 
+def test_a_key_that_the_first_object_lacks_is_a_column() -> None:
+    lines = [{"text": "a", "title": "A"}, {"text": "b", "title": "B", "summary": "sum"}]
+    assert read_lines("\n".join(map(json.dumps, lines))) == [("a", None), ("b", "sum")]
+
+
+def test_a_column_that_appears_too_late_is_refused_and_not_missed() -> None:
+    lines = [json.dumps({"text": "a", "title": "A"})] * 1500
+    late = json.dumps({"text": "a", "title": "A", "summary": "s"})
+    assert read_lines("\n".join([*lines[:900], late]))[-1] == ("a", "s")
+    with pytest.raises(ConfigurationError, match=r"columns.summary: line 1501 of data.jsonl has the column 'summary'"):
+        read_lines("\n".join([*lines, late]))
+    other = json.dumps({"text": "a", "title": "A", "id": "7"})
+    assert read_lines("\n".join([*lines, other]))[-1] == ("a", "A")
+
+
+def test_rows_before_a_damaged_line_are_read() -> None:
+    rows = read_jsonl(io.BytesIO(b'{"text": "t", "summary": "s"}\n{'), Columns(), "data.jsonl")
+    assert next(rows) == ("t", "s")
+    with pytest.raises(DataError, match=r"line 2 of data.jsonl is not JSON"):
+        next(rows)
+
+
 @pytest.mark.parametrize("text", ["", "\n"])
 def test_an_empty_jsonl_file_has_no_rows(text: str) -> None:
     assert read_lines(text) == []
@@ -50,6 +72,8 @@ def test_an_empty_jsonl_file_has_no_rows(text: str) -> None:
     ("text", "words"),
     [
         ('{"text": "t", "summary": "s"}\n{"text"', ["line 2 of data.jsonl", "not JSON"]),
+        ("[" * 100_000, ["line 1 of data.jsonl", "not JSON"]),
+        ('{"text": ' + "9" * 5000 + "}", ["line 1 of data.jsonl", "not JSON"]),
         ("[1, 2]", ["line 1 of data.jsonl", "not a JSON object"]),
         ('{"text": 5, "summary": "s"}', ["'text'", "line 1", "int", "source.columns"]),
         (b'{"text": "\xff"}', ["data.jsonl", "not UTF-8"]),

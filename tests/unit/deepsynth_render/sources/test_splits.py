@@ -2,7 +2,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_render.sources.card import parse_card
-from deepsynth_render.sources.splits import find_split_files, guess_split
+from deepsynth_render.sources.splits import find_skipped, find_split_files, guess_split
 
 CNN = """---
 language:
@@ -80,6 +80,18 @@ def test_a_split_is_guessed_from_the_path(path: str, split: str) -> None:
 
 def test_a_dataset_that_is_stored_in_two_formats_is_read_once() -> None:
     assert find_split_files(["train.csv", "train.parquet"], [], None, []) == {"train": ["train.parquet"]}
+
+
+def test_splits_may_have_different_formats() -> None:
+    paths = ["train.jsonl", "validation.csv", "test.parquet", "test.csv"]
+    expected = {"train": ["train.jsonl"], "validation": ["validation.csv"], "test": ["test.parquet"]}
+    assert find_split_files(paths, [], None, []) == expected
+
+
+def test_files_of_another_format_than_their_split_are_listed_as_skipped() -> None:
+    paths = ["train.parquet", "train.csv", "more.jsonl", "test.csv", "notes.txt"]
+    assert find_skipped(paths, find_split_files(paths, [], None, [])) == ["train.csv", "more.jsonl"]
+    assert find_skipped(["train.csv", "test.csv"], {"train": ["train.csv"]}) == []
 
 
 @pytest.mark.parametrize(
