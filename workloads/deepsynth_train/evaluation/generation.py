@@ -9,7 +9,7 @@ So the text of a sample depends neither on the number of ranks nor, up to roundi
 
 import math
 from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,6 +20,7 @@ from deepsynth_train.coordination.world import World
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import sort_by_length
 from deepsynth_train.models.page_model import PageModel, Sample
+from deepsynth_train.optimization.precision import keep_expert_casts
 
 Chunk = Sequence[int]
 
@@ -47,10 +48,11 @@ class Generator:
     def write(self, numbers: Sequence[int]) -> dict[int, str]:
         """The text that the model writes for each sample, on every rank."""
         mine: dict[int, str] = {}
-        for chunk, samples in prefetch(self._share_out(numbers), self._read, self.threads):
-            texts = self._generate(samples)
-            mine |= dict(zip(chunk, texts, strict=False))  # a filler has one sample and no number
-            self.beat()
+        with nullcontext() if self.in_step else keep_expert_casts(self.maker.model.module):
+            for chunk, samples in prefetch(self._share_out(numbers), self._read, self.threads):
+                texts = self._generate(samples)
+                mine |= dict(zip(chunk, texts, strict=False))  # a filler has one sample and no number
+                self.beat()
         return {number: text for part in self.world.gather(mine) for number, text in part.items()}
 
     def _share_out(self, numbers: Sequence[int]) -> list[Chunk]:

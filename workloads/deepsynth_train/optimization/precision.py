@@ -1,7 +1,7 @@
 """Mixed precision: dtypes of weights, which parts compute in bf16 or fp16, and the loss scale of fp16."""
 
-from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -50,29 +50,61 @@ def cast_experts(module: nn.Module, precision: Precision) -> None:
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     for part in module.modules():
         if any(weight.ndim == 3 for weight in part.parameters(recurse=False)) and hasattr(part, "num_experts"):
-            part.forward = _cast_forward(part, dtype)
+            part.forward = _CastForward(part, dtype)
 
 
-def _cast_forward(part: nn.Module, dtype: torch.dtype) -> Callable[..., torch.Tensor]:
-    forward = type(part).forward
+@contextmanager
+def keep_expert_casts(module: nn.Module) -> Iterator[None]:
+    """Inside, experts are cast once and not in each forward pass: for text, which takes a pass per token.
 
-    def forward_cast(hidden: torch.Tensor, *rest: Any) -> torch.Tensor:
-        result: torch.Tensor = forward(_CastWeights(part, dtype), hidden.to(dtype), *rest)
-        return result.to(hidden.dtype)
+    The weights must not change inside, and must not be sharded. The casts take 2 bytes per weight of trained experts.
+    """
+    casts = [part.forward for part in module.modules() if isinstance(part.forward, _CastForward)]
+    for cast in casts:
+        cast.kept = {}
+    try:
+        yield
+    finally:
+        for cast in casts:
+            cast.kept = None
 
-    return forward_cast
 
+class _CastForward:
+    """The forward pass of a module as if its weights had another dtype. Gradients reach the real weights.
 
-class _CastWeights:
-    """A view of the module with its weights cast to another dtype. Gradients reach the real weights."""
+    kept: casts by the name of the weight, while `keep_expert_casts` keeps them.
+    """
+
+    kept: dict[str, torch.Tensor] | None = None
 
     def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
         self._part = part
         self._dtype = dtype
 
-    def __getattr__(self, name: str) -> Any:
+    def __call__(self, hidden: torch.Tensor, *rest: Any) -> torch.Tensor:
+        result: torch.Tensor = type(self._part).forward(_CastWeights(self), hidden.to(self._dtype), *rest)
+        return result.to(hidden.dtype)
+
+    def read(self, name: str) -> Any:
+        """An attribute of the module, cast if it is a weight."""
         value = getattr(self._part, name)
-        return value.to(self._dtype) if isinstance(value, nn.Parameter) else value
+        if not isinstance(value, nn.Parameter) or value.dtype == self._dtype:
+            return value
+        if self.kept is None:
+            return value.to(self._dtype)
+        if name not in self.kept:
+            self.kept[name] = value.to(self._dtype)
+        return self.kept[name]
+
+
+class _CastWeights:
+    """What the forward pass sees as `self`."""
+
+    def __init__(self, cast: _CastForward) -> None:
+        self._cast = cast
+
+    def __getattr__(self, name: str) -> Any:
+        return self._cast.read(name)
 
 
 @dataclass

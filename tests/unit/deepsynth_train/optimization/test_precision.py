@@ -77,3 +77,25 @@ def test_weights_move_at_a_learning_rate_of_a_millionth() -> None:
         if "experts" in name and p.grad is not None and "shared" not in name
     ]
     assert min(moved) > 0.99
+
+
+def test_experts_are_cast_once_while_their_casts_are_kept() -> None:
+    import torch
+
+    from deepsynth_train.optimization.loss import compute_loss_sum
+    from deepsynth_train.optimization.precision import build_autocast, cast_experts, keep_expert_casts
+
+    model = build_model()
+    cast_experts(model.module, "bf16")
+    autocast = build_autocast("bf16", torch.device("cpu"))
+    batch = model.family.collate(build_samples(model, 2))
+    experts = next(
+        part for part in model.module.modules() if hasattr(part, "gate_up_proj") and part.gate_up_proj.ndim == 3
+    )
+    with torch.no_grad():
+        usual = compute_loss_sum(model, batch, autocast)
+        with keep_expert_casts(model.module):
+            assert compute_loss_sum(model, batch, autocast) == usual
+            experts.gate_up_proj.zero_()
+            assert compute_loss_sum(model, batch, autocast) == usual, "the cast from before is used"
+        assert compute_loss_sum(model, batch, autocast) != usual
