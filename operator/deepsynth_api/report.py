@@ -12,7 +12,13 @@ from pydantic import Field, ValidationError
 
 from deepsynth_api.v1alpha1.base import ApiModel, Time
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
-from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
+from deepsynth_api.v1alpha1.training_run_status import (
+    CheckpointStatus,
+    MetricValue,
+    ModelOutput,
+    PinnedDataset,
+    SampleText,
+)
 
 TERMINATION_MESSAGE_BYTES: Final = 3500
 REPORT_BYTES: Final = 65_536
@@ -103,6 +109,8 @@ class TrainReport(ApiModel):
     """Newest first."""
     best_checkpoint: CheckpointStatus | None = None
     metrics: list[MetricValue] = Field(default_factory=list)
+    samples: list[SampleText] = Field(default_factory=list)
+    """Of the last evaluation."""
     dropped: list[DroppedRows] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
     """What a user should know, such as a damaged checkpoint that was skipped."""
@@ -169,7 +177,7 @@ def dump_report(report: Report) -> str:
 def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
     """`report` as JSON of at most `limit` bytes. Long lists and messages are shortened first, counts never."""
     shortened = report
-    for shorten in (_shorten_checkpoints, _shorten_notes, _shorten_messages, _drop_metrics):
+    for shorten in (_drop_samples, _shorten_checkpoints, _shorten_notes, _shorten_messages, _drop_metrics):
         if _size(shortened) <= limit:
             break
         shortened = shorten(shortened)
@@ -193,6 +201,10 @@ def _update_train(report: Report, **update: object) -> Report:
     if report.train is None:
         return report
     return report.model_copy(update={"train": report.train.model_copy(update=update)})
+
+
+def _drop_samples(report: Report) -> Report:
+    return _update_train(report, samples=[])
 
 
 def _shorten_checkpoints(report: Report) -> Report:

@@ -144,7 +144,7 @@ def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDatas
     for field in ("checkpoint", "publish", "tracking", "hangTimeoutSeconds"):
         document.pop(field, None)
     document["model"].pop("secretRef", None)
-    for field in ("generationBatchSize",):
+    for field in ("generationBatchSize", "samples"):
         document["evaluation"].pop(field, None)
     document["datasets"] = [dataset.to_dict() for dataset in datasets]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))

@@ -27,6 +27,7 @@ from deepsynth_train.data.materialise import find_cache, materialise
 from deepsynth_train.data.sampler import Sampler, build_parts
 from deepsynth_train.data.samples import Limits
 from deepsynth_train.evaluation.evaluator import Evaluator
+from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
 from deepsynth_train.loop import Loop
 from deepsynth_train.models.build import build_page_model
 from deepsynth_train.models.card.build import Lineage, build_card
@@ -141,6 +142,7 @@ def _build_evaluator(
     model: PageModel,
     data: TrainingData,
     reduction: Reduction,
+    checkpoints: CheckpointFolder,
 ) -> Evaluator | None:
     """None without a validation split."""
     if data.validation is None:
@@ -154,6 +156,7 @@ def _build_evaluator(
         micro_batch_size=workload.micro_batch_size,
         equal_batches=reduction.needs_equal_batches,
         threads=world.threads,
+        folder=checkpoints.path / SAMPLES,
     )
 
 
@@ -207,7 +210,9 @@ def _build_loop(
         maker=BatchMaker(data.train, model, pin=world.device.type == "cuda"),
         cadence=_build_cadence(workload, total_steps, sampler.epoch_length),
         checkpoints=checkpoints,
-        evaluator=_build_evaluator(workload, world, progress, model=model, data=data, reduction=reduction),
+        evaluator=_build_evaluator(
+            workload, world, progress, model=model, data=data, reduction=reduction, checkpoints=checkpoints
+        ),
         progress=progress,
         should_stop=should_stop,
         write_model=_build_writer(workload, model, world),

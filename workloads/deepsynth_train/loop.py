@@ -198,11 +198,11 @@ class Loop:
             return None
         self.progress.phase("evaluate")
         last = self.step == self.cadence.total_steps
-        values = self.evaluator.compute_losses(black=last)
-        if last and "rouge" in self.settings.evaluation.metrics:
-            values |= self.evaluator.compute_rouge()
+        found = self.evaluator.evaluate(self.step, black=last)
+        values = found.values
         self._note(**values)
-        self.progress.evaluation(self.step, values)
+        self.tracking.show(self.step, found.samples)
+        self.progress.evaluation(self.step, values, found.samples)
         self.checkpoints.save_evaluation(self.step, Evaluation(values[LOSS], self.metrics[-1]))
         self._enter_steps()
         return values[LOSS]

@@ -7,7 +7,7 @@ from pydantic import Field
 from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
 from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, matching
 
-Metric = Literal["loss", "rouge"]
+Metric = Literal["loss", "rouge", "cer", "wer", "exactMatch"]
 
 
 class CheckpointSettings(ApiModel):
@@ -61,14 +61,27 @@ class EvaluationSettings(ApiModel):
     metrics: Annotated[
         list[Metric],
         Field(
-            max_length=2,
+            max_length=5,
             json_schema_extra=SET,
             description=(
-                "Metrics to compute: loss, rouge. For rouge the model also generates text from the pages, which "
-                "takes longer."
+                "Metrics to compute at each evaluation: loss, rouge (stemmed ROUGE-1 and ROUGE-L), cer and wer (edits "
+                "per character and per word of all references), exactMatch (share of texts without an error). For all "
+                "but loss the model writes the text of every sample, which takes longer. The loss is always computed."
             ),
         ),
     ] = Field(default=["loss"])
+    samples: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=64,
+            description=(
+                "Samples whose text is written at each evaluation and shown next to its reference: in the folder "
+                "samples of spec.checkpoint.uri and on the trackers, the first three also in status.samples. 0 "
+                "disables it."
+            ),
+        ),
+    ] = 8
 
 
 class PublishSettings(ApiModel):

@@ -71,6 +71,15 @@ class MetricValue(ApiModel):
     step: Annotated[int | None, Field(description="Optimizer step at which the metric was measured.")] = None
 
 
+class SampleText(ApiModel):
+    """One validation sample, and what the model wrote for its pages. Long texts are cut."""
+
+    name: Annotated[str, Field(description="Which sample it is, such as row 3 of the validation split.")]
+    step: Annotated[int, Field(description="Optimizer step after which the text was written.")]
+    reference: Annotated[str, Field(description="The text that the model should write: the label of the sample.")]
+    written: Annotated[str, Field(description="What the model wrote.")]
+
+
 class Attempt(ApiModel):
     """One attempt to run all processes together."""
 
@@ -192,6 +201,10 @@ class TrainingRunStatus(ApiModel):
     metrics: Annotated[list[MetricValue], Field(description="Newest value of each metric on the validation split.")] = (
         Field(default_factory=list)
     )
+    samples: Annotated[
+        list[SampleText],
+        Field(description="What the model wrote at the last evaluation: up to three samples, cut at 200 characters."),
+    ] = Field(default_factory=list)
     model: Annotated[
         ModelOutput | None,
         Field(description="The model that spec.model.trainingRunRef produced, pinned when the run was accepted."),

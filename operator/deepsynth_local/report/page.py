@@ -9,7 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource
-from deepsynth_local.report.results import Curves, read_curves, read_sample_pages
+from deepsynth_local.report.results import Curves, read_curves, read_sample_pages, read_written_samples
 from deepsynth_local.report.sections import Section, build_generation_section, build_run_section
 from deepsynth_local.runs.runs_folder import RunsFolder
 
@@ -47,4 +47,6 @@ def _build_section(resource: Resource, runs: RunsFolder) -> Section:
         is_published = resource.status.output is not None
         return build_generation_section(resource, read_sample_pages(folder) if folder and is_published else [])
     folder = runs.find_folder(resource.spec.checkpoint.uri)
-    return build_run_section(resource, read_curves(folder) if folder else Curves())
+    if folder is None:
+        return build_run_section(resource, Curves())
+    return build_run_section(resource, read_curves(folder), read_written_samples(folder))

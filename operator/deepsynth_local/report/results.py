@@ -1,4 +1,4 @@
-"""Read what the report shows and a resource's status does not hold: sample pages and training curves."""
+"""Read what the report shows and a resource's status does not hold: sample pages, curves and written samples."""
 
 import base64
 import json
@@ -28,6 +28,22 @@ class SamplePage:
     @property
     def base64(self) -> str:
         return base64.b64encode(self.png).decode()
+
+
+@dataclass(frozen=True)
+class WrittenSample:
+    """What the model wrote after `step` for a validation sample. pages: PNG files. cer: character error rate."""
+
+    name: str
+    step: int
+    reference: str
+    written: str
+    cer: float
+    pages: Sequence[bytes]
+
+    @property
+    def base64(self) -> list[str]:
+        return [base64.b64encode(page).decode() for page in self.pages]
 
 
 @dataclass(frozen=True)
@@ -80,6 +96,27 @@ def read_curves(checkpoints: Path) -> Curves:
             if isinstance(step, int) and isinstance(value, int | float) and abs(value) < math.inf:
                 getattr(curves, name).append((float(step), float(value)))
     return curves
+
+
+def read_written_samples(checkpoints: Path) -> list[WrittenSample]:
+    """The samples of the last evaluation, with their pages; empty if their file cannot be read."""
+    files = [file for file in checkpoints.glob("samples/step-*.json") if file.stem[5:].isdigit()]
+    file = max(files, key=lambda file: int(file.stem[5:]), default=None)
+    if file is None:
+        return []
+    try:
+        document = json.loads(file.read_text(encoding="utf-8"))
+        return [_build_sample(entry, int(document["step"]), file.parent) for entry in document["samples"]]
+    except (OSError, ValueError, KeyError, TypeError):
+        return []
+
+
+def _build_sample(entry: Mapping[str, Any], step: int, folder: Path) -> WrittenSample:
+    """Pages are read from the folder of pages only, because a file of a run is untrusted."""
+    pages = [(folder / "pages" / Path(str(name)).name).read_bytes() for name in entry["pages"]]
+    return WrittenSample(
+        str(entry["name"]), step, str(entry["reference"]), str(entry["written"]), float(entry["cer"]), pages
+    )
 
 
 def _build_page(record: Mapping[str, Any]) -> SamplePage:

@@ -11,7 +11,7 @@ from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_local.report.charts import NARROW, Chart, Series, build_chart, format_short, smooth
-from deepsynth_local.report.results import Curves, SamplePage
+from deepsynth_local.report.results import Curves, SamplePage, WrittenSample
 from deepsynth_local.runs.columns import format_age
 
 _SWAPPED_NOTE: Final = (
@@ -45,6 +45,7 @@ class Section:
     figures: Mapping[str, str]
     """The numbers that matter: label -> number."""
     pages: Sequence[SamplePage] = ()
+    written: Sequence[WrittenSample] = ()
     main_chart: Chart | None = None
     side_charts: Sequence[Chart] = ()
     tables: Sequence[Table] = ()
@@ -81,7 +82,7 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
     )
 
 
-def build_run_section(run: TrainingRun, curves: Curves) -> Section:
+def build_run_section(run: TrainingRun, curves: Curves, written: Sequence[WrittenSample] = ()) -> Section:
     status, progress, best = run.status, run.status.progress, run.status.best_checkpoint
     return Section(
         kind=run.kind,
@@ -102,6 +103,7 @@ def build_run_section(run: TrainingRun, curves: Curves) -> Section:
             "GPU time, seconds": str(status.usage.gpu_seconds or ""),
             "Time": _format_span(status.start_time, status.completion_time),
         },
+        written=written,
         main_chart=_build_loss_chart(curves),
         side_charts=_build_side_charts(curves),
         tables=[

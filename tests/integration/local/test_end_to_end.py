@@ -32,7 +32,7 @@ spec:
   maxSteps: 2
   maxDroppedPercent: 100
   checkpoint: {uri: pvc://demo/checkpoints, everySteps: 2}
-  evaluation: {everySteps: 2, maxSamples: 2}
+  evaluation: {everySteps: 2, maxSamples: 2, maxNewTokens: 4}
 """
 
 

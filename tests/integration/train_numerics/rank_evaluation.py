@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 from contextlib import nullcontext
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from support.training.tiny_training import build_samples, build_settings
+from deepsynth_api.workload import TrainWorkload
+from support.training.tiny_training import Recorder, build_samples, build_settings
 from unit.deepsynth_train.evaluation.chatty_model import build_chatty_model, build_maker, write
 
 if TYPE_CHECKING:
@@ -50,3 +52,17 @@ def _compute_loss(model: PageModel, maker: BatchMaker) -> None:
 
     with torch.no_grad():
         compute_loss_sum(model, model.family.collate([maker.read_sample(0)]), nullcontext)
+
+
+def evaluate(folder: Path, document: str) -> int:
+    """A whole attempt; rank 0 writes what it reported of the evaluation before the first step."""
+    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.coordination.world import join_world
+
+    world = join_world()
+    recorder = Recorder()
+    run_attempt(TrainWorkload.parse(document), world, recorder, lambda: False)
+    if world.is_first:
+        samples = [asdict(sample) for sample in recorder.samples[0]]
+        (folder / "evaluation.json").write_text(json.dumps([recorder.evaluations[0], samples]))
+    return 0

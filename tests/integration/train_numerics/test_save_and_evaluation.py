@@ -43,7 +43,7 @@ def train(pages: Path, folder: Path, attempt: int = 1, **checkpoint: Any) -> tup
         max_steps=STEPS,
         optimizer={"learning_rate": "0.003"},
         checkpoint={"uri": f"file://{folder}/checkpoints", "every_steps": 2, **checkpoint},
-        evaluation={"every_steps": 2},
+        evaluation={"every_steps": 2, "max_new_tokens": 2},
     )
     recorder = Recorder()
     return run_attempt(workload, join_world(), recorder, lambda: False), recorder
@@ -61,20 +61,20 @@ def read_curve(folder: Path) -> list[dict[str, float]]:
 def test_a_run_killed_in_an_evaluation_loses_nothing_and_ends_with_the_same_curve(
     dies_at: int, pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepsynth_train.evaluation.evaluator import Evaluator
+    from deepsynth_train.evaluation.evaluator import Evaluator, Findings
 
     train(pages, tmp_path / "whole")
-    original = Evaluator.compute_losses
-    seen: list[dict[str, float]] = []
+    original = Evaluator.evaluate
+    seen: list[Findings] = []
 
-    def die(self: Evaluator, *, black: bool) -> dict[str, float]:
+    def die(self: Evaluator, step: int, *, black: bool) -> Findings:
         if len(seen) == dies_at // 2:
             raise KeyboardInterrupt
-        seen.append(original(self, black=black))
+        seen.append(original(self, step, black=black))
         return seen[-1]
 
     with monkeypatch.context() as patch:
-        patch.setattr(Evaluator, "compute_losses", die)
+        patch.setattr(Evaluator, "evaluate", die)
         with pytest.raises(KeyboardInterrupt):
             train(pages, tmp_path / "broken")
     wait_for(tmp_path / f"broken/checkpoints/step-{dies_at}")

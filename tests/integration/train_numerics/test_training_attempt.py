@@ -44,6 +44,7 @@ def build_config(folder: Path, **changes: Any) -> TrainConfig:
         "optimizer": {"learning_rate": "0.003"},
         "global_batch_size": 4,
         "micro_batch_size": 2,
+        "evaluation": {"max_new_tokens": 3},
     }
     return TrainConfig.model_validate({**settings, **changes})
 
@@ -58,13 +59,14 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from deepsynth_train.evaluation.evaluator import BLACK, LOSS, ROUGE_1, ROUGE_L, SWAPPED
+    from deepsynth_train.evaluation.evaluator import BLACK, LOSS, SWAPPED
+    from deepsynth_train.evaluation.text_metrics import CER, ROUGE_1, ROUGE_L
 
     recorder = Recorder()
     config = build_config(
         tmp_path,
         epochs=2,
-        evaluation={"metrics": ["loss", "rouge"], "max_new_tokens": 3, "every_steps": 3},
+        evaluation={"metrics": ["loss", "rouge", "cer"], "max_new_tokens": 3, "every_steps": 3, "samples": 2},
         tracking=[{"tensorboard": {"uri": f"file://{tmp_path}/tensorboard"}}],
     )
     result = train(config, pages, recorder)
@@ -78,8 +80,14 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
     assert last.pages_per_second > last.samples_per_second
     assert last.peak_memory_bytes > 1e6
     assert sorted(recorder.evaluations) == [0, 3, 5]
-    assert set(recorder.evaluations[0]) == {LOSS, SWAPPED}
-    assert set(recorder.evaluations[5]) == {LOSS, SWAPPED, BLACK, ROUGE_1, ROUGE_L}
+    assert set(recorder.evaluations[0]) == {LOSS, SWAPPED, ROUGE_1, ROUGE_L, CER}, "the model before training, too"
+    assert set(recorder.evaluations[5]) == {LOSS, SWAPPED, BLACK, ROUGE_1, ROUGE_L, CER}
+    assert [sample.reference for sample in recorder.samples[5]] == ["document 20", "document 22"], "spread over the 4"
+    samples = tmp_path / "checkpoints/samples"
+    assert sorted(path.name for path in samples.iterdir()) == ["pages", "step-0.json", "step-3.json", "step-5.json"]
+    shown = json.loads((samples / "step-5.json").read_text())["samples"]
+    assert [entry["written"] for entry in shown] == [sample.written for sample in recorder.samples[5]]
+    assert all((samples / page).stat().st_size for entry in shown for page in entry["pages"])
     assert recorder.evaluations[5][LOSS] < recorder.evaluations[0][LOSS]
     first = recorder.phases.index("step")
     assert recorder.phases[:first] == ["download", "start", "evaluate", "step"][:first]
@@ -102,7 +110,15 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
         5,
     ]
     (events,) = (tmp_path / "tensorboard").glob("notebook-*/events.*")
-    for name in (b"loss", b"grad_norm", b"learning_rate", b"samples_per_second", LOSS.encode(), ROUGE_L.encode()):
+    for name in (
+        b"loss",
+        b"grad_norm",
+        b"learning_rate",
+        b"samples_per_second",
+        LOSS.encode(),
+        ROUGE_L.encode(),
+        b"samples",
+    ):
         assert name in events.read_bytes()
 
 
@@ -258,3 +274,24 @@ def test_the_reported_norm_is_the_one_before_clipping(pages: Path, tmp_path: Pat
         train(config, pages, recorder)
     assert all(report.grad_norm > 0.02 for report in recorder.steps)
     assert seen == pytest.approx([0.01] * 3, rel=1e-3)
+
+
+def test_without_samples_nothing_is_written_down_and_no_text_is_generated(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepsynth_train.evaluation.generation.Generator.write", None)
+    recorder = Recorder()
+    build_trainer(build_quick(tmp_path, evaluation={"samples": 0}), recorder).train(pages)
+    assert set(recorder.evaluations) == {0, 3}
+    assert recorder.samples == {0: [], 3: []}
+    assert not (tmp_path / "checkpoints/samples").exists()
+
+
+def test_samples_that_cannot_be_written_cost_a_note(pages: Path, tmp_path: Path) -> None:
+    (tmp_path / "checkpoints").mkdir()
+    (tmp_path / "checkpoints/samples").write_text("in the way")
+    recorder = Recorder()
+    result = build_trainer(build_quick(tmp_path), recorder).train(pages)
+    assert result.step == 3
+    assert len(recorder.samples[3]) == 8
+    assert any("the samples of step 3 are not in" in note for note in recorder.notes)

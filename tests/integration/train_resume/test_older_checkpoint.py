@@ -41,7 +41,7 @@ def test_an_older_checkpoint_folder_is_resumed_on_the_pinned_revision(
         micro_batch_size=2,
         max_steps=4,
         checkpoint={"uri": f"file://{tmp_path}/checkpoints", "every_steps": 2},
-        evaluation={"every_steps": 2},
+        evaluation={"every_steps": 2, "samples": 0},
     )
     recorder = Recorder()
     result = run_attempt(workload, join_world(), recorder, lambda: False)

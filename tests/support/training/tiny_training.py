@@ -120,6 +120,7 @@ class Recorder:
         self.phases: list[str] = []
         self.steps: list[Any] = []
         self.evaluations: dict[int, dict[str, float]] = {}
+        self.samples: dict[int, list[Any]] = {}
         self.started: Any = None
         self.notes: list[str] = []
         self.pinned: Sequence[Any] = ()
@@ -145,8 +146,9 @@ class Recorder:
         self.steps.append(report)
         self.on_step(report)
 
-    def evaluation(self, step: int, metrics: Any) -> None:
+    def evaluation(self, step: int, metrics: Any, samples: Sequence[Any]) -> None:
         self.evaluations[step] = dict(metrics)
+        self.samples[step] = list(samples)
 
     def checkpoints(self, records: Sequence[Any], notes: Sequence[str]) -> None:
         self.records = list(records)

@@ -52,6 +52,16 @@ class StepReport:
     skipped: bool = False
 
 
+@dataclass(frozen=True)
+class WrittenSample:
+    """A validation sample and what the model wrote for its pages. name: for users, such as row 3 of its dataset."""
+
+    number: int
+    name: str
+    reference: str
+    written: str
+
+
 class Progress(Protocol):
     """Called from the training thread of every rank. Every call counts as a heartbeat."""
 
@@ -71,8 +81,8 @@ class Progress(Protocol):
 
     def step(self, report: StepReport) -> None: ...
 
-    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
-        """metrics: validation_loss, validation_loss_swapped and so on."""
+    def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
+        """metrics: validation_loss, validation_loss_swapped and so on. samples: to show; the same at every step."""
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
         """All committed checkpoints, newest first, and all notes of the folder. Also called from the saving thread."""
@@ -96,7 +106,7 @@ class NoProgress:
 
     def step(self, report: StepReport) -> None: ...
 
-    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None: ...
+    def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None: ...
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None: ...
 

@@ -4,28 +4,36 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
 from deepsynth_api.v1alpha1 import EvaluationSettings
-from deepsynth_train.coordination.progress import Progress
+from deepsynth_train.coordination.progress import Progress, WrittenSample
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import sort_by_length
 from deepsynth_train.evaluation.generation import Chunk, Generator
-from deepsynth_train.evaluation.rouge import compute_rouge_1, compute_rouge_l
+from deepsynth_train.evaluation.sample_files import write_samples
+from deepsynth_train.evaluation.text_metrics import NAMES, Pair, compute_text_metrics
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.loss import compute_loss_sum
 
 LOSS = "validation_loss"
 SWAPPED = "validation_loss_swapped"
 BLACK = "validation_loss_black"
-ROUGE_1 = "validation_rouge1"
-ROUGE_L = "validation_rougeL"
 
 MakeBatch = Callable[[Chunk], Batch]
+
+
+@dataclass(frozen=True)
+class Findings:
+    """Of one evaluation; the same on every rank. values: by metric. samples: what the model wrote, to show."""
+
+    values: dict[str, float]
+    samples: Sequence[WrittenSample]
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,7 @@ class Evaluator:
     """Called by all ranks together; each takes a share of the samples.
 
     equal_batches: all ranks must run the same number of forward passes (FSDP). threads: number that decode pages.
+    folder: where samples to show are written, None for nowhere.
     """
 
     maker: BatchMaker
@@ -43,38 +52,47 @@ class Evaluator:
     micro_batch_size: int
     equal_batches: bool
     threads: int
+    folder: Path | None = None
 
     @property
     def samples(self) -> int:
         return min(len(self.maker.samples), self.settings.max_samples)
 
-    def compute_losses(self, *, black: bool) -> dict[str, float]:
+    def evaluate(self, step: int, *, black: bool) -> Findings:
+        """Compute the metrics of spec.evaluation, and write the text of spec.evaluation.samples samples.
+
+        black: also compute the loss with black pages. step: for the names of files.
+        """
+        with _inference(self.maker.model.module):
+            values = self._compute_losses(black=black)
+            pairs = self._write_texts()
+        if any(metric in NAMES for metric in self.settings.metrics):
+            values |= compute_text_metrics(self.settings.metrics, [pairs[number] for number in sorted(pairs)])
+        shown = [
+            WrittenSample(number, self.maker.samples.name(number), pairs[number].reference, pairs[number].written)
+            for number in self._choose_shown()
+        ]
+        if self.folder and self.world.is_first and shown:
+            self._save(self.folder, step, shown)
+        return Findings(values, shown)
+
+    def _compute_losses(self, *, black: bool) -> dict[str, float]:
         """Loss per label token: with the right pages, with those of another document and, if `black`, with black pages.
 
         If the first two are close, the model does not use its pages.
         """
-        with _inference(self.maker.model.module):
-            losses = {LOSS: self._compute_loss(self.maker.make_batch)}
-            if self.samples > 1:
-                losses[SWAPPED] = self._compute_loss(self._make_swapped)
-            if black:
-                losses[BLACK] = self._compute_loss(self.maker.make_black_batch)
+        losses = {LOSS: self._compute_loss(self.maker.make_batch)}
+        if self.samples > 1:
+            losses[SWAPPED] = self._compute_loss(self._make_swapped)
+        if black:
+            losses[BLACK] = self._compute_loss(self.maker.make_black_batch)
         return losses
 
-    def compute_rouge(self) -> dict[str, float]:
-        """Mean ROUGE of the text generated greedily for each sample, at most max_new_tokens long."""
-        with _inference(self.maker.model.module):
-            written = self._generator.write(range(self.samples))
-        labels = [self.maker.samples.read_label(number) for number in range(self.samples)]
-        pairs = [(written[number], label) for number, label in enumerate(labels)]
-        return {
-            ROUGE_1: sum(compute_rouge_1(*pair) for pair in pairs) / len(pairs),
-            ROUGE_L: sum(compute_rouge_l(*pair) for pair in pairs) / len(pairs),
-        }
-
-    @property
-    def _generator(self) -> Generator:
-        return Generator(
+    def _write_texts(self) -> dict[int, Pair]:
+        """Of all samples if a metric needs them, else of those to show."""
+        needs_all = any(metric in NAMES for metric in self.settings.metrics)
+        numbers = range(self.samples) if needs_all else self._choose_shown()
+        generator = Generator(
             maker=self.maker,
             world=self.world,
             autocast=self.autocast,
@@ -84,6 +102,20 @@ class Evaluator:
             in_step=self.equal_batches,
             threads=self.threads,
         )
+        written = generator.write(numbers) if numbers else {}
+        return {number: Pair(written[number], self.maker.samples.read_label(number)) for number in numbers}
+
+    def _choose_shown(self) -> Sequence[int]:
+        """Numbers of the samples to show, spread over the evaluated ones: the same in every evaluation."""
+        count = min(self.settings.samples, self.samples)
+        return [index * self.samples // count for index in range(count)]
+
+    def _save(self, folder: Path, step: int, shown: Sequence[WrittenSample]) -> None:
+        """A disk that is full costs a note here; the checkpoints will say more."""
+        try:
+            write_samples(folder, step, shown, self.maker.samples.read_pages)
+        except OSError as error:
+            self.progress.note(f"the samples of step {step} are not in {folder}: {error.strerror or error}")
 
     def _compute_loss(self, make: MakeBatch) -> float:
         total = torch.zeros((), dtype=torch.float64)

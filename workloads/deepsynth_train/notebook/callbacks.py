@@ -8,7 +8,7 @@ from deepsynth_api.report import Phase
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_store.core.uri import FolderLocation, parse_uri
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
-from deepsynth_train.coordination.progress import NoProgress, Progress, StartReport, StepReport
+from deepsynth_train.coordination.progress import NoProgress, Progress, StartReport, StepReport, WrittenSample
 
 
 class Callback:
@@ -25,6 +25,9 @@ class Callback:
 
     def on_evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
         """After each evaluation."""
+
+    def on_samples(self, step: int, samples: Sequence[WrittenSample]) -> None:
+        """After each evaluation: what the model wrote for evaluation.samples pages, next to their text."""
 
     def on_save(self, step: int, folder: Path) -> None:
         """A checkpoint is complete. Saving runs in the background, so this comes some steps later."""
@@ -54,9 +57,11 @@ class CallbackReports(NoProgress):
             callback.on_step(report)
         self._report_saves()
 
-    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
         for callback in self._callbacks:
             callback.on_evaluation(step, metrics)
+            if samples:
+                callback.on_samples(step, samples)
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:  # noqa: ARG002
         """Also called by the saving thread, so callbacks are called later, in their own thread."""
@@ -121,9 +126,9 @@ class ReportTo:
         for receiver in self._receivers:
             receiver.step(report)
 
-    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
         for receiver in self._receivers:
-            receiver.evaluation(step, metrics)
+            receiver.evaluation(step, metrics, samples)
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
         for receiver in self._receivers:

@@ -8,7 +8,7 @@ from typing import Any, Final, Literal
 
 from deepsynth_api.report import Phase
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
-from deepsynth_train.coordination.progress import NoProgress, StartReport, StepReport
+from deepsynth_train.coordination.progress import NoProgress, StartReport, StepReport, WrittenSample
 
 DisplayName = Literal["auto", "bar", "lines", "none"]
 
@@ -20,6 +20,8 @@ _PHASES: Final[Mapping[Phase, str]] = {
     "publish": "writing the final model",
 }
 SECONDS_BETWEEN_LINES: Final = 5.0
+SAMPLES_SHOWN: Final = 2
+CHARACTERS_SHOWN: Final = 60
 
 
 class Display(NoProgress):
@@ -67,9 +69,11 @@ class Lines(Display):
             left = timedelta(seconds=round(report.remaining_seconds))
             self.say(f"step {report.step}/{report.total_steps}: {values}" + ("" if is_last else f", {left} left"))
 
-    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
         values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
         self.say(f"step {step}: {values}")
+        for sample in samples[:SAMPLES_SHOWN]:
+            self.say(f"  the model wrote {_quote(sample.written)} for {_quote(sample.reference)}")
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
         steps = {record.step for record in records}
@@ -154,6 +158,12 @@ def describe_step(report: StepReport) -> dict[str, str]:
         "learning rate": f"{report.learning_rate:.3g}",
         "samples/s": f"{report.samples_per_second:.3g}",
     }
+
+
+def _quote(text: str) -> str:
+    """One line, in quotation marks, without characters that control a terminal."""
+    shown = "".join(char if char.isprintable() else " " for char in text)
+    return f'"{shown[:CHARACTERS_SHOWN]}{"..." if len(shown) > CHARACTERS_SHOWN else ""}"'
 
 
 def _print(text: str) -> None:

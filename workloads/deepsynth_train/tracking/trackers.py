@@ -4,7 +4,7 @@ import importlib
 import os
 import tempfile
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, Protocol
 
 from deepsynth_api.errors import ConfigurationError
@@ -12,6 +12,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.result_settings import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store.core.uri import FolderLocation, parse_uri
+from deepsynth_train.coordination.progress import WrittenSample
 
 RUN_TAG: Final = "deepsynth.io/run-uid"
 EXPERIMENT_VARIABLE: Final = "MLFLOW_EXPERIMENT_NAME"
@@ -25,6 +26,9 @@ class Tracker(Protocol):
         """Open the run's record. first_step: values that earlier attempts wrote from this step on are replaced."""
 
     def write(self, step: int, values: Mapping[str, float]) -> None: ...
+
+    def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
+        """Show what the model wrote as text that nothing in it can turn into markup."""
 
     def finish(self) -> None:
         """Close the record; no more values follow."""
@@ -46,6 +50,12 @@ class TensorBoardTracker:
     def write(self, step: int, values: Mapping[str, float]) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
+        self._writer.flush()
+
+    def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
+        """In Markdown, indented lines are shown as they are."""
+        lines = [line for sample in samples for line in (*_describe(sample), "")]
+        self._writer.add_text("samples", "\n".join(f"    {line}" for line in lines), step)
         self._writer.flush()
 
     def finish(self) -> None:
@@ -72,6 +82,10 @@ class WandbTracker:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         self._run.log(dict(values), step=step)
+
+    def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
+        rows = [[sample.name, sample.reference, sample.written] for sample in samples]
+        self._run.log({"samples": self._module.Table(columns=["sample", "reference", "written"], data=rows)}, step=step)
 
     def finish(self) -> None:
         self._run.finish()
@@ -109,6 +123,10 @@ class MlflowTracker:
         metric = self._module.entities.Metric
         self._client.log_batch(self._run_id, metrics=[metric(name, value, now, step) for name, value in values.items()])
 
+    def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
+        text = "\n\n".join("\n".join(_describe(sample)) for sample in samples)
+        self._client.log_text(self._run_id, text, f"samples/step-{step}.txt")
+
     def finish(self) -> None:
         self._client.set_terminated(self._run_id, status="FINISHED")
 
@@ -133,6 +151,12 @@ def _import(module: str, package: str, field: str) -> Any:
             f"image, USER root, RUN python -m pip install {package}, USER 65532) and set spec.image",
             reason=Reason.TRACKER_NOT_INSTALLED,
         ) from error
+
+
+def _describe(sample: WrittenSample) -> list[str]:
+    """Lines: the sample, its reference and what the model wrote."""
+    texts = (f"{title}: {text}" for title, text in (("reference", sample.reference), ("written", sample.written)))
+    return [sample.name, *(line for text in texts for line in text.splitlines())]
 
 
 def _name(workload: TrainWorkload) -> str:

@@ -4,11 +4,12 @@ Each service has a thread of its own: a slow or unreachable service costs the tr
 """
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Final
 
 from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.coordination.progress import WrittenSample
 from deepsynth_train.tracking.trackers import Tracker, build_tracker
 
 CLOSE_SECONDS: Final = 30.0
@@ -27,18 +28,24 @@ class TrackingThread(threading.Thread):
         self._close_seconds = close_seconds
         self._first_step = 0
         self._step = 0
-        self._values: SimpleQueue[tuple[int, Mapping[str, float]] | None] = SimpleQueue()
+        self._calls: SimpleQueue[tuple[int, Callable[[], None]] | None] = SimpleQueue()
 
     def begin(self, first_step: int) -> None:
         self._first_step = self._step = first_step
         self.start()
 
-    def put(self, step: int, values: Mapping[str, float]) -> None:
+    def write(self, step: int, values: Mapping[str, float]) -> None:
+        self._put(step, lambda: self._tracker.write(step, values))
+
+    def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
+        self._put(step, lambda: self._tracker.show(step, samples))
+
+    def _put(self, step: int, call: Callable[[], None]) -> None:
         if self.is_alive():
-            self._values.put((step, values))
+            self._calls.put((step, call))
 
     def finish(self) -> None:
-        self._values.put(None)
+        self._calls.put(None)
         self.join(self._close_seconds)
         if self.is_alive():
             self._report(f"it did not accept all values within {self._close_seconds:.0f} s")
@@ -46,9 +53,9 @@ class TrackingThread(threading.Thread):
     def run(self) -> None:
         try:
             self._tracker.start(self._first_step)
-            while (item := self._values.get()) is not None:
-                self._step = item[0]
-                self._tracker.write(*item)
+            while (item := self._calls.get()) is not None:
+                self._step, call = item
+                call()
             self._tracker.finish()
         except Exception as error:  # noqa: BLE001 - a service's client can raise anything, and training continues
             self._report(f"{type(error).__name__}: {error}")
@@ -85,7 +92,13 @@ class Tracking:
 
     def write(self, step: int, values: Mapping[str, float]) -> None:
         for thread in self._threads:
-            thread.put(step, values)
+            thread.write(step, values)
+
+    def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
+        """What the model wrote at an evaluation."""
+        if samples:
+            for thread in self._threads:
+                thread.show(step, samples)
 
     def finish(self) -> None:
         """Wait for queued values, at most `close_seconds` per service."""

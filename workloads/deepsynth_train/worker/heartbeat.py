@@ -8,16 +8,25 @@ from collections.abc import Callable, Mapping, Sequence
 
 from deepsynth_api.report import Phase, TrainReport
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
-from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricValue, ModelOutput, PinnedDataset
+from deepsynth_api.v1alpha1.training_run_status import (
+    CheckpointStatus,
+    MetricValue,
+    ModelOutput,
+    PinnedDataset,
+    SampleText,
+)
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.checkpoint.retention import find_best
-from deepsynth_train.coordination.progress import StartReport, StepReport
+from deepsynth_train.coordination.progress import StartReport, StepReport, WrittenSample
 from deepsynth_train.coordination.run_folder import Beat, RunFolder, replace_text
 
 REPORT_PERIOD = 0.5
 """Seconds between two reports while only the step changes."""
 LOG_PERIOD = 10.0
 """Seconds between two log lines about steps."""
+MAX_REPORTED_SAMPLES = 3
+MAX_REPORTED_CHARACTERS = 200
+"""Of a sample's texts. All of them are in the run's folder."""
 
 logger = logging.getLogger("deepsynth_train")
 
@@ -85,10 +94,11 @@ class Heartbeat:
         self._update(soon=report.step < report.total_steps, **fields)
         self._log_step(report)
 
-    def evaluation(self, step: int, metrics: Mapping[str, float]) -> None:
+    def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
         values = [MetricValue(name=name, value=f"{value:.6g}", step=step) for name, value in metrics.items()]
         kept = [metric for metric in self._report.metrics if metric.name not in metrics]
-        self._update(metrics=[*values, *kept])
+        texts = [_build_text(sample, step) for sample in samples[:MAX_REPORTED_SAMPLES]]
+        self._update(metrics=[*values, *kept], samples=texts)
         self._log(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
@@ -156,6 +166,11 @@ STEP_FIELDS = (
     "remaining_seconds",
 )
 """Fields of StepReport that TrainReport has too."""
+
+
+def _build_text(sample: WrittenSample, step: int) -> SampleText:
+    reference, written = (text[:MAX_REPORTED_CHARACTERS] for text in (sample.reference, sample.written))
+    return SampleText(name=sample.name, step=step, reference=reference, written=written)
 
 
 def build_status(record: CheckpointRecord) -> CheckpointStatus:

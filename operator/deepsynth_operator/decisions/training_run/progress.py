@@ -10,7 +10,7 @@ from typing import Final
 
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run_status import MetricValue, RunSummary, TrainingProgress, Usage
+from deepsynth_api.v1alpha1.training_run_status import MetricValue, RunSummary, SampleText, TrainingProgress, Usage
 from deepsynth_operator.core.observed import ObservedPod
 from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
@@ -21,6 +21,8 @@ MAX_KEPT_METRICS: Final = 40
 _MAX_METRIC_CHARACTERS: Final = 128
 """Of a metric's name and of its value: what is kept over many reports must not grow without a limit."""
 MAX_KEPT_NOTES: Final = 10
+MAX_SAMPLES: Final = 3
+MAX_SAMPLE_CHARACTERS: Final = 200
 MAX_NOTE_CHARACTERS: Final = 256
 
 
@@ -38,6 +40,7 @@ def take_reports(status: TrainingRunStatus, pods: Iterable[ObservedPod], now: da
     return status.updated(
         progress=_compute_progress(status.progress, train, now),
         metrics=_merge_metrics(status.metrics, train.metrics),
+        samples=[_clip_sample(sample) for sample in train.samples[:MAX_SAMPLES]] or status.samples,
         notes=_merge_notes(status.notes, train.notes),
         output=train.output or status.output,
     )
@@ -57,6 +60,7 @@ def drop_progress(status: TrainingRunStatus) -> TrainingRunStatus:
     return status.updated(
         progress=None,
         metrics=[],
+        samples=[],
         usage=Usage(),
         summary=RunSummary(),
         attempts=[attempt.updated(last_step=None, gpu_seconds=0) for attempt in status.attempts],
@@ -122,6 +126,14 @@ def _merge_metrics(old: Sequence[MetricValue], new: Sequence[MetricValue]) -> li
     ]
     newest = {metric.name: metric for metric in clipped}
     return [*newest.values(), *(metric for metric in old if metric.name not in newest)][:MAX_KEPT_METRICS]
+
+
+def _clip_sample(sample: SampleText) -> SampleText:
+    return sample.updated(
+        name=sample.name[:MAX_SAMPLE_CHARACTERS],
+        reference=sample.reference[:MAX_SAMPLE_CHARACTERS],
+        written=sample.written[:MAX_SAMPLE_CHARACTERS],
+    )
 
 
 def _merge_notes(old: Sequence[str], new: Sequence[str]) -> list[str]:

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth_local.report.results import read_curves, read_sample_pages
+from deepsynth_local.report.results import WrittenSample, read_curves, read_sample_pages, read_written_samples
 
 
 def write_metrics(folder: Path, *lines: str) -> None:
@@ -51,3 +51,24 @@ def test_a_dataset_with_other_columns_gives_no_pages(tmp_path: Path) -> None:
 def test_a_folder_without_results_gives_neither_pages_nor_curves(tmp_path: Path) -> None:
     assert read_sample_pages(tmp_path / "nothing") == []
     assert read_curves(tmp_path / "nothing").loss == []
+
+
+def write_written(folder: Path, step: int, **changes: object) -> None:
+    entry = {"name": "row 1", "pages": ["pages/1-0.png"], "reference": "a", "written": "b", "cer": 1.0, **changes}
+    (folder / "samples/pages").mkdir(parents=True, exist_ok=True)
+    (folder / "samples/pages/1-0.png").write_bytes(b"PNG")
+    (folder / f"samples/step-{step}.json").write_text(json.dumps({"step": step, "samples": [entry]}))
+
+
+def test_the_samples_are_those_of_the_last_evaluation_with_their_pages(tmp_path: Path) -> None:
+    write_written(tmp_path, 9)
+    write_written(tmp_path, 10, written="c")
+    assert read_written_samples(tmp_path) == [WrittenSample("row 1", 10, "a", "c", 1.0, [b"PNG"])]
+
+
+def test_samples_that_cannot_be_read_are_not_shown(tmp_path: Path) -> None:
+    assert read_written_samples(tmp_path) == []
+    write_written(tmp_path, 9, pages=["../../secret.png"])
+    assert read_written_samples(tmp_path) == [], "the page is not in the folder of pages"
+    (tmp_path / "samples/step-9.json").write_text("[]")
+    assert read_written_samples(tmp_path) == []

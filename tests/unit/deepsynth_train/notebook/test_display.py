@@ -8,11 +8,14 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any
 
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
-from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport
+from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport, WrittenSample
 from deepsynth_train.notebook.display import Bar, Display, Lines, build_display
 
 if TYPE_CHECKING:
     import pytest
+
+
+SAMPLE = WrittenSample(0, "row 0", "r" * 99, "a\x1b[2J\nb")
 
 
 def report(step: int, **changes: Any) -> StepReport:
@@ -51,7 +54,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
         shown.step(report(step))
         now[0] += 3
     shown.phase("evaluate")
-    shown.evaluation(7, {"validation_loss": 2.5, "validation_loss_swapped": 6.25})
+    shown.evaluation(7, {"validation_loss": 2.5, "validation_loss_swapped": 6.25}, [SAMPLE])
     shown.phase("save")
     shown.phase("save")
     shown.checkpoints([record(8), record(4)], ["a damaged checkpoint was skipped"])
@@ -66,6 +69,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
         "step 7/20: loss 2.3457, learning rate 0.00018, samples/s 31.2, 0:03:10 left",
         "evaluating ...",
         "step 7: validation_loss 2.5000, validation_loss_swapped 6.2500",
+        f'  the model wrote "a [2J b" for "{"r" * 60}..."',
         "saving a checkpoint ...",
         "saved step 8: /runs/step-8",
         "step 20/20: loss 2.3457, learning rate 0.00018, samples/s 31.2",
@@ -79,7 +83,7 @@ def test_the_bar_shows_loss_steps_and_phase(capsys: pytest.CaptureFixture[str]) 
     bar.step(report(5))
     bar.phase("evaluate")
     bar.beat()
-    bar.evaluation(5, {"validation_loss": 2.5})
+    bar.evaluation(5, {"validation_loss": 2.5}, [])
     bar.phase("step")
     bar.step(report(20))
     bar.close()

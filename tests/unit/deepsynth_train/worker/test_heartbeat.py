@@ -11,7 +11,7 @@ import pytest
 from deepsynth_api.report import TrainReport
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
-from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport
+from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport, WrittenSample
 from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
 
@@ -121,10 +121,20 @@ def test_checkpoints_appear_newest_first_with_the_best_and_the_notes(folder: Run
 
 def test_an_evaluation_replaces_the_values_of_the_previous_one(folder: RunFolder) -> None:
     heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
-    heartbeat.evaluation(5, {"validation_loss": 2.0, "rouge1": 0.1})
-    heartbeat.evaluation(9, {"validation_loss": 1.0})
+    heartbeat.evaluation(5, {"validation_loss": 2.0, "rouge1": 0.1}, [])
+    heartbeat.evaluation(9, {"validation_loss": 1.0}, [])
     metrics = {metric.name: (metric.value, metric.step) for metric in read_report(folder).metrics}
     assert metrics == {"validation_loss": ("1", 9), "rouge1": ("0.1", 5)}
+
+
+def test_the_first_samples_of_the_last_evaluation_are_reported_cut(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    samples = [WrittenSample(n, f"row {n}", "r" * 500, f"{n}" * 500) for n in range(5)]
+    heartbeat.evaluation(5, {"validation_loss": 2.0}, samples[3:])
+    heartbeat.evaluation(9, {"validation_loss": 1.0}, samples)
+    reported = read_report(folder).samples
+    assert [(sample.name, sample.step) for sample in reported] == [("row 0", 9), ("row 1", 9), ("row 2", 9)]
+    assert (reported[1].reference, reported[1].written) == ("r" * 200, "1" * 200)
 
 
 def test_a_report_with_a_loss_of_nan_can_be_parsed(folder: RunFolder) -> None:

@@ -1,10 +1,15 @@
-"""Notes and metrics from reports."""
+"""Notes, metrics and samples from reports."""
 
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepsynth_api.v1alpha1.training_run_status import MetricValue
-from deepsynth_operator.decisions.training_run.progress import MAX_KEPT_METRICS, MAX_KEPT_NOTES
+from deepsynth_api.v1alpha1.training_run_status import MetricValue, SampleText
+from deepsynth_operator.decisions.training_run.progress import (
+    MAX_KEPT_METRICS,
+    MAX_KEPT_NOTES,
+    MAX_SAMPLE_CHARACTERS,
+    MAX_SAMPLES,
+)
 from support.control.seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide, follow
 
 
@@ -31,3 +36,14 @@ def test_newest_metrics_come_first_and_old_ones_are_kept_up_to_a_limit() -> None
     assert len(values) == MAX_KEPT_METRICS
     assert values["loss"] == str(MAX_KEPT_METRICS + 4)
     assert "m0" not in values
+
+
+def test_samples_of_the_last_evaluation_are_shown_and_bounded() -> None:
+    run = a_live_run()
+    for step in (4, 8):
+        samples = [SampleText(name=f"row {n}", step=step, reference="r" * 999, written="w" * 999) for n in range(9)]
+        run = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=a_report(step, samples=samples))], after=20 * step))
+    assert [sample.step for sample in run.status.samples] == [8] * MAX_SAMPLES
+    assert {len(sample.written) for sample in run.status.samples} == {MAX_SAMPLE_CHARACTERS}
+    run = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=a_report(9))], after=200))
+    assert len(run.status.samples) == MAX_SAMPLES, "a report without samples, such as that of a new attempt"

@@ -1,0 +1,58 @@
+import io
+import json
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+from PIL import Image
+
+from deepsynth_train.coordination.progress import WrittenSample
+from deepsynth_train.evaluation.sample_files import write_samples
+from support.training.page_dataset import draw_page
+
+SAMPLES = [
+    WrittenSample(0, "row 0 of the validation split", "a caf\u00e9", "a cafe"),
+    WrittenSample(7, "rows 7 to 9 of the validation split", "</script>", ""),
+]
+
+
+def read_pages(number: int) -> Sequence[bytes]:
+    return [draw_page(f"{number}{page}", (900, 300)) for page in range(3 if number == 7 else 1)]
+
+
+def test_texts_are_written_for_each_evaluation_and_pages_once(tmp_path: Path) -> None:
+    read: list[int] = []
+
+    def note(number: int) -> Sequence[bytes]:
+        read.append(number)
+        return read_pages(number)
+
+    write_samples(tmp_path, 4, SAMPLES, note)
+    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "pages").iterdir()}
+    write_samples(tmp_path, 8, SAMPLES, note)
+    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "pages").iterdir()} == times
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["pages", "step-4.json", "step-8.json"]
+    document = json.loads((tmp_path / "step-8.json").read_text())
+    assert document["step"] == 8
+    assert document["samples"] == [
+        {
+            "name": "row 0 of the validation split",
+            "pages": ["pages/0-0.png"],
+            "reference": "a caf\u00e9",
+            "written": "a cafe",
+            "cer": pytest.approx(1 / 6, abs=1e-4),
+        },
+        {
+            "name": "rows 7 to 9 of the validation split",
+            "pages": ["pages/7-0.png", "pages/7-1.png"],
+            "reference": "</script>",
+            "written": "",
+            "cer": 1,
+        },
+    ]
+
+
+def test_pages_are_small(tmp_path: Path) -> None:
+    write_samples(tmp_path, 0, SAMPLES[:1], read_pages)
+    with Image.open(io.BytesIO((tmp_path / "pages/0-0.png").read_bytes())) as picture:
+        assert picture.size == (400, 133)
