@@ -1,16 +1,16 @@
 """From spec.model to a PageModel: build or load it, check it, freeze parts, add adapters."""
 
-import warnings
 from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1 import LoraSettings, TrainingSettings
+from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.models.adapters import add_adapters
 from deepsynth_train.models.families import wrap_model
 from deepsynth_train.models.inference import set_generation
-from deepsynth_train.models.loading import CPU, describe_first_line, explain_model_errors, load_module
+from deepsynth_train.models.loading import CPU, explain_model_errors, load_module
 from deepsynth_train.models.page_model import PageModel
 
 
@@ -31,7 +31,7 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
     set_generation(module, model.tokenizer, settings.evaluation.max_new_tokens)
     _freeze(model, settings.model.freeze)
     if settings.model.lora:
-        model = _add_adapters(model, settings.model.lora)
+        model = replace(model, module=add_adapters(model.module, settings.model.lora))
     if not any(parameter.requires_grad for parameter in model.module.parameters()):
         raise ConfigurationError("spec.model.freeze: no trainable parameters are left; freeze fewer parts")
     return model
@@ -46,21 +46,3 @@ def _freeze(model: PageModel, parts: Sequence[str]) -> None:
     for name in model.family.unused:
         if name in parameters:
             parameters[name].requires_grad_(False)
-
-
-def _add_adapters(model: PageModel, lora: LoraSettings) -> PageModel:
-    from peft import LoraConfig, get_peft_model
-
-    config = LoraConfig(
-        r=lora.rank,
-        lora_alpha=lora.alpha,
-        lora_dropout=float(lora.dropout),
-        target_modules=list(lora.target_modules),
-    )
-    try:
-        with warnings.catch_warnings():  # peft still uses a name that transformers renamed
-            warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
-            adapted = get_peft_model(model.module, config)
-    except ValueError as error:
-        raise ConfigurationError(f"spec.model.lora.targetModules: {describe_first_line(error)}") from error
-    return replace(model, module=adapted)

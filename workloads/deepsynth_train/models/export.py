@@ -17,6 +17,7 @@ from deepsynth_store import README, publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.adapter_file import complete_adapters
+from deepsynth_train.models.adapters import merge_adapters
 from deepsynth_train.models.page_model import PageModel
 
 
@@ -82,12 +83,10 @@ def export_model(
 
 
 def _merge(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings) -> PageModel:
-    """With LoRA: the weights with the adapters merged in, unless spec.publish.format is adapter."""
+    """With LoRA: a model with the adapters merged in, unless spec.publish.format is adapter. Empties `tensors` then."""
     if settings.model.lora is None or (settings.publish and settings.publish.format == "adapter"):
         return model
-    model.module.load_state_dict(tensors)
-    merged = model.module.merge_and_unload()
-    return replace(model, module=merged)
+    return replace(model, module=merge_adapters(model.module, tensors))
 
 
 def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, card: str, uri: str, field: str) -> Path:

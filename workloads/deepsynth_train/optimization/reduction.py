@@ -115,20 +115,23 @@ class Sharded:
     needs_equal_batches = True
 
     def __init__(self, module: Any) -> None:
-        self._module = module
         self._parameters = [parameter for parameter in module.parameters() if parameter.requires_grad]
-        for part in module.modules():
-            if isinstance(part, FSDPModule):
-                part.set_gradient_divide_factor(1.0)
-                part.set_force_sum_reduction_for_comms(True)
+        self._sharded = [part for part in module.modules() if isinstance(part, FSDPModule)]
+        for part in self._sharded:
+            part.set_gradient_divide_factor(1.0)
+            part.set_force_sum_reduction_for_comms(True)
 
     def zero(self) -> None:
         for parameter in self._parameters:
             parameter.grad = None
-        self._module.set_requires_gradient_sync(False)
+        self._set_sync(False)
 
     def arm(self) -> None:
-        self._module.set_requires_gradient_sync(True)
+        self._set_sync(True)
+
+    def _set_sync(self, enabled: bool) -> None:
+        for part in self._sharded:
+            part.set_requires_gradient_sync(enabled, recurse=False)
 
     def finish(self) -> torch.Tensor:
         gradients = [p.grad for p in self._parameters if p.grad is not None]

@@ -61,9 +61,14 @@ def find_layers(module: Any) -> list[nn.Module]:
     return [part for part in module.modules() if isinstance(part, GradientCheckpointingLayer)]
 
 
+def find_library_module(module: Any) -> Any:
+    """The transformers model inside peft's wrapper, or the module itself without adapters."""
+    return module.get_base_model() if hasattr(module, "get_base_model") else module
+
+
 def _shard(module: Any, settings: TrainingSettings, world: World) -> None:
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard, register_fsdp_forward_method
 
     mesh = init_device_mesh(world.device.type, (world.size,))
     dtype = torch.bfloat16 if settings.precision == "bf16" else None
@@ -72,4 +77,6 @@ def _shard(module: Any, settings: TrainingSettings, world: World) -> None:
         set_weight_dtypes(layer, settings.precision)
         fully_shard(layer, mesh=mesh, mp_policy=policy)
     set_weight_dtypes(module, settings.precision)
-    fully_shard(module, mesh=mesh, mp_policy=policy)
+    whole = find_library_module(module)  # `generate` enters here, not at peft's wrapper
+    fully_shard(whole, mesh=mesh, mp_policy=policy)
+    register_fsdp_forward_method(whole, "generate")

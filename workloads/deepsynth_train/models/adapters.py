@@ -1,0 +1,62 @@
+"""LoRA: adding adapters to a model, and merging trained ones into its weights. Both are peft's work."""
+
+import copy
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch.distributed.fsdp import FSDPModule
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import LoraSettings
+from deepsynth_train.models.loading import describe_first_line
+
+
+def add_adapters(module: Any, lora: LoraSettings) -> Any:
+    """The model in the wrapper of peft; only the adapters are trainable."""
+    from peft import LoraConfig, get_peft_model
+
+    config = LoraConfig(
+        r=lora.rank,
+        lora_alpha=lora.alpha,
+        lora_dropout=float(lora.dropout),
+        target_modules=list(lora.target_modules),
+    )
+    try:
+        with _without_library_warnings():
+            return get_peft_model(module, config)
+    except ValueError as error:
+        raise ConfigurationError(f"spec.model.lora.targetModules: {describe_first_line(error)}") from error
+
+
+def merge_adapters(adapted: Any, tensors: dict[str, Any]) -> Any:
+    """The model on the CPU with the adapters merged into its weights.
+
+    tensors: full state of `adapted` on the CPU, taken over and empty afterwards. So next to it only one weight at a
+    time exists twice. `adapted` itself is not used or changed: it may be sharded over ranks, or compiled.
+    """
+    merged = _build_empty_copy(adapted)
+    merged.load_state_dict(tensors, assign=True)
+    tensors.clear()
+    return merged.merge_and_unload(safe_merge=True)  # safe: the sums are new tensors, the trained ones stay
+
+
+def _build_empty_copy(adapted: Any) -> Any:
+    """A model with the same adapters, whose weights have shapes but no memory."""
+    from peft import PeftModel
+
+    base = adapted.get_base_model()
+    library_class = next(cls for cls in type(base).__mro__ if not issubclass(cls, FSDPModule))
+    with torch.device("meta"), _without_library_warnings():
+        empty = library_class(copy.deepcopy(base.config))
+        return PeftModel(empty, copy.deepcopy(adapted.peft_config["default"]))
+
+
+@contextmanager
+def _without_library_warnings() -> Iterator[None]:
+    """A name that peft still uses was renamed by transformers."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        yield
