@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 import os
 import signal
+import time
 from dataclasses import replace
+from functools import partial, partialmethod, wraps
 from typing import TYPE_CHECKING, Any
 
 from deepsynth_api.workload import TrainWorkload
 from support.training.tiny_training import Recorder, build_model, build_samples, build_settings, build_stepper
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     import torch
 
     from deepsynth_train.coordination.world import World
+    from integration.train_numerics.combinations import Combination
 
 
 def run_steps(folder: Path, uri: str, batches: list[list[int]], micro_batch: int, **changes: Any) -> int:
@@ -125,3 +130,63 @@ def run_sharded(folder: Path, precision: str) -> int:
     if world.is_first:
         torch.save(state, folder / f"weights-{world.size}-0.pt")
     return 0
+
+
+def run_combinations(root: Path, runs: list[tuple[Combination, Path]], patience: int, backend: str) -> int:
+    """Train each combination into its folder; rank 0 leaves what it saw. Ends at the first that fails or hangs.
+
+    patience: seconds after which a run hangs. Its stack is then on stderr. backend: of torch.compile.
+    """
+    import faulthandler
+
+    import torch
+
+    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.coordination.world import join_world
+
+    os.environ["DEEPSYNTH_CACHE"] = str(root / "cache")
+    torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend=backend)  # type: ignore[method-assign]
+    torch._dynamo.config.fail_on_recompile_limit_hit = True
+    world = join_world()
+    for combination, folder in runs:
+        faulthandler.dump_traceback_later(patience, exit=True)
+        start = time.process_time()
+        recorder = Recorder()
+        texts = _spy_on_texts()
+        if combination.resume:
+            first = TrainWorkload.parse(combination.build_document(root, folder, attempt=1))
+            assert run_attempt(first, world, recorder, partial(_has_steps, recorder, 1)).stopped
+        second = TrainWorkload.parse(combination.build_document(root, folder, attempt=2))
+        run_attempt(second, world, recorder, lambda: False)
+        if world.is_first:
+            seen = {
+                "steps": [{"loss": report.loss, "norm": report.grad_norm} for report in recorder.steps],
+                "evaluations": recorder.evaluations,
+                "texts": texts,
+                "cpu_seconds": time.process_time() - start,
+            }
+            (folder / "seen.json").write_text(json.dumps(seen))
+        torch._dynamo.reset()
+    faulthandler.cancel_dump_traceback_later()
+    return 0
+
+
+def _spy_on_texts() -> list[str]:
+    """Every text that the model writes from now on, until the next call."""
+    from deepsynth_train.evaluation.generation import Generator
+
+    written: list[str] = []
+    write = inspect.unwrap(Generator.write)
+
+    @wraps(write)
+    def spy(self: Generator, numbers: Sequence[int]) -> dict[int, str]:
+        texts = write(self, numbers)
+        written.extend(text for _, text in sorted(texts.items()))
+        return texts
+
+    Generator.write = spy  # type: ignore[method-assign]
+    return written
+
+
+def _has_steps(recorder: Recorder, count: int) -> bool:
+    return len(recorder.steps) == count

@@ -1,8 +1,13 @@
-"""Processes that form a process group. They are forked from a server that imports torch once."""
+"""Processes that form a process group. They are forked from a server that imports torch once.
+
+Before each collective, torch compares its kind, shapes and dtypes over the ranks, as it does for a real run with
+TORCH_DISTRIBUTED_DEBUG=DETAIL. Ranks that differ fail with an error that names both, instead of waiting for each other.
+"""
 
 import multiprocessing
 import os
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -11,6 +16,10 @@ CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
     ["torch", "deepsynth_train.checkpoint.folder", "deepsynth_train.checkpoint.trained", "torch._dynamo"]
 )
+
+
+PATIENCE = timedelta(minutes=5)
+"""How long a rank waits for another one in a collective; then both fail."""
 
 
 def start_ranks(size: int, folder: Path, function: Callable[..., Any], *arguments: Any) -> list[Any]:
@@ -50,5 +59,7 @@ def _run_rank(rank: int, size: int, meeting: Path, function: Callable[..., Any],
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), LOCAL_WORLD_SIZE=str(size))
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     if size > 1:
-        dist.init_process_group("gloo", init_method=f"file://{meeting}", rank=rank, world_size=size)
+        dist.set_debug_level(dist.DebugLevel.DETAIL)
+        address = f"file://{meeting}"
+        dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size, timeout=PATIENCE)
     raise SystemExit(function(*arguments))

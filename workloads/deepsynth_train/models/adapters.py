@@ -56,7 +56,8 @@ def _build_empty_copy(adapted: Any) -> Any:
 
 @contextmanager
 def _without_library_warnings() -> Iterator[None]:
-    """A name that peft still uses was renamed by transformers."""
+    """About a name that transformers renamed, and about layers of the GPT-2 kind, which peft detects by itself."""
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to", category=UserWarning)
         yield

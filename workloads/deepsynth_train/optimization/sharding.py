@@ -1,6 +1,6 @@
 """Placing the model on its devices: a replica per rank, or sharded over all ranks by FSDP2."""
 
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
@@ -9,6 +9,12 @@ from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
 from deepsynth_train.optimization.precision import cast_experts, set_weight_dtypes
 from deepsynth_train.optimization.reduction import Buckets, Reduction, Sharded
+
+MAX_GRAPHS: Final = 64
+"""Torch compiles a function up to 8 times, then it runs uncompiled. That is too few, because all layers of a model run
+through one function of transformers. DeepSeek-OCR-2 has 5 kinds of layers, and each has up to 6 graphs: for a batch of
+one document, for the first other length and for any length, with gradients and without.
+"""
 
 
 def is_sharded(settings: TrainingSettings, world: World) -> bool:
@@ -26,8 +32,7 @@ def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
         _recompute_activations(module)
     cast_experts(module, settings.precision)
     if settings.compile:
-        for layer in find_layers(module):
-            layer.compile()
+        _compile_layers(module)
     if is_sharded(settings, world):
         _shard(module, settings, world)
     else:
@@ -38,6 +43,15 @@ def _recompute_activations(module: Any) -> None:
     """Transformers renamed the method; both names do the same."""
     enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
     enable({"use_reentrant": False})
+
+
+def _compile_layers(module: Any) -> None:
+    """Compile each layer by itself: layers of one kind share their graphs."""
+    from torch._dynamo import config
+
+    config.recompile_limit = max(config.recompile_limit, MAX_GRAPHS)
+    for layer in find_layers(module):
+        layer.compile()
 
 
 def build_reduction(module: Any, settings: TrainingSettings, world: World) -> Reduction:
