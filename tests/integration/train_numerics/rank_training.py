@@ -7,7 +7,6 @@ import json
 import os
 import signal
 import time
-from dataclasses import replace
 from functools import partial, partialmethod, wraps
 from typing import TYPE_CHECKING, Any
 
@@ -122,7 +121,7 @@ def run_sharded(folder: Path, precision: str) -> int:
         mine = numbers[world.rank :: world.size]
         batch = model.family.collate([samples[number] for number in mine or [0]])
         if not mine:
-            batch = replace(batch, rows=torch.zeros_like(batch.rows), targets=batch.targets[:0], samples=0)
+            batch = batch.empty()
         outcome = stepper.run(iter([batch]), 1, 1e-3, Flags())
         lines.append({"loss": outcome.loss, "norm": outcome.grad_norm})
     (folder / f"steps-{world.size}-{world.rank}.json").write_text(json.dumps(lines))
