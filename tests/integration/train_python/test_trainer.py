@@ -56,7 +56,10 @@ def test_the_sample_of_the_readme_runs_as_it_is_and_its_model_opens(folder: Path
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[:2] == ["loading PyTorch ...", "loading the model and the pages ..."]
-    assert any(re.fullmatch(r"step 20/20: loss [0-9.]+, learning rate \S+, samples/s \S+", line) for line in lines)
+    assert any(
+        re.fullmatch(r"step 20/20 \(epoch 8.00\): loss [0-9.]+, learning rate \S+, \S+ samples/s", line)
+        for line in lines
+    )
     (model_folder,) = folder.glob("runs/vit-gpt2-tiny-*/model")
     assert f"done: the model is in {model_folder}" in lines
     processors: Any = AutoProcessor

@@ -33,10 +33,7 @@ class Display(NoProgress):
 
 
 class Lines(Display):
-    """A line for each phase, evaluation and save, and for a step at most every five seconds.
-
-    step 12/200: loss 2.3142, learning rate 0.00018, 31.2 samples/s, 0:03:10 left
-    """
+    """A line for each phase, evaluation and save, and for a step at most every five seconds."""
 
     def __init__(self, write: Callable[[str], Any] | None = None, clock: Callable[[], float] = time.monotonic) -> None:
         self._write = write or _print
@@ -63,11 +60,8 @@ class Lines(Display):
         self._shown_at = -SECONDS_BETWEEN_LINES
 
     def step(self, report: StepReport) -> None:
-        is_last = report.step == report.total_steps
-        if self._is_due() or is_last:
-            values = ", ".join(f"{name} {value}" for name, value in describe_step(report).items())
-            left = timedelta(seconds=round(report.remaining_seconds))
-            self.say(f"step {report.step}/{report.total_steps}: {values}" + ("" if is_last else f", {left} left"))
+        if self._is_due() or report.step == report.total_steps:
+            self.say(describe_step(report))
 
     def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
         values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
@@ -124,7 +118,7 @@ class Bar(Lines):
 
     def step(self, report: StepReport) -> None:
         if self._bar is not None:
-            self._bar.set_postfix(describe_step(report), refresh=False)
+            self._bar.set_postfix(loss=f"{report.loss:.4f}", lr=f"{report.learning_rate:.3g}", refresh=False)
             self._bar.update(report.step - self._bar.n)
 
     def close(self) -> None:
@@ -152,12 +146,14 @@ def describe_start(report: StartReport) -> str:
     return text
 
 
-def describe_step(report: StepReport) -> dict[str, str]:
-    return {
-        "loss": f"{report.loss:.4f}",
-        "learning rate": f"{report.learning_rate:.3g}",
-        "samples/s": f"{report.samples_per_second:.3g}",
-    }
+def describe_step(report: StepReport) -> str:
+    """`step 12/200 (epoch 0.50): loss 2.3142, learning rate 0.00018, 31.2 samples/s, 0:03:10 left`."""
+    text = (
+        f"step {report.step}/{report.total_steps} (epoch {report.epoch:.2f}): loss {report.loss:.4f}, "
+        f"learning rate {report.learning_rate:.3g}, {report.samples_per_second:.3g} samples/s"
+    )
+    is_last = report.step == report.total_steps
+    return text if is_last else f"{text}, {timedelta(seconds=round(report.remaining_seconds))} left"
 
 
 def _quote(text: str) -> str:

@@ -65,14 +65,14 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
         "setting up the optimizer ...",
         "note: a damaged checkpoint was skipped",
         "20 steps over 1,384 samples, continuing after step 4; dropped 3 LabelTooLong",
-        "step 5/20: loss 2.3457, learning rate 0.00018, samples/s 31.2, 0:03:10 left",
-        "step 7/20: loss 2.3457, learning rate 0.00018, samples/s 31.2, 0:03:10 left",
+        "step 5/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s, 0:03:10 left",
+        "step 7/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s, 0:03:10 left",
         "evaluating ...",
         "step 7: validation_loss 2.5000, validation_loss_swapped 6.2500",
         f'  the model wrote "a [2J b" for "{"r" * 60}..."',
         "saving a checkpoint ...",
         "saved step 8: /runs/step-8",
-        "step 20/20: loss 2.3457, learning rate 0.00018, samples/s 31.2",
+        "step 20/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s",
     ]
 
 
@@ -93,7 +93,7 @@ def test_the_bar_shows_loss_steps_and_phase(capsys: pytest.CaptureFixture[str]) 
     assert "evaluating:" in shown.err
     assert "training: 100%" in shown.err
     assert "20/20" in shown.err
-    assert "loss=2.3457" in shown.err
+    assert "loss=2.3457, lr=0.00018" in shown.err
 
 
 class Terminal(io.StringIO):
