@@ -103,7 +103,7 @@ class Trainer:
         receivers = [self._progress] if not isinstance(self._progress, str) else []
         try:
             with name_arguments(), StopSwitch(display.say) as self._stop:
-                output = self._run(ReportTo(display, reports, *receivers), self._stop)
+                output = self._run(display, ReportTo(display, reports, *receivers), self._stop)
             reports.close()
             _say_end(display, output)
         finally:
@@ -119,11 +119,12 @@ class Trainer:
         """Equal for equal settings and data, in any folder."""
         return compute_fingerprint(self.config, [self._find_dataset()])
 
-    def _run(self, progress: Progress, should_stop: StopSwitch) -> TrainOutput:
+    def _run(self, display: Display, progress: Progress, should_stop: StopSwitch) -> TrainOutput:
         from deepsynth_train.attempt import run_attempt
         from deepsynth_train.coordination.world import join_world, leave_world
 
         world = join_world()
+        display.say(_describe_device(world))
         if world.size > 1:
             atexit.register(leave_world)
         workload = world.share(self._build_workload())
@@ -232,6 +233,17 @@ class _LibraryBars(NoProgress):
     def __exit__(self, *_: object) -> None:
         if self._earlier:
             self._logging.enable_progress_bar()
+
+
+def _describe_device(world: "World") -> str:
+    import torch
+
+    if world.device.type != "cuda":
+        return "training on the CPU: no GPU was found"
+    unused = torch.cuda.device_count() - world.local_size
+    remedy = f"; for the other {unused}, start a script with torchrun --nproc-per-node {torch.cuda.device_count()}"
+    name = torch.cuda.get_device_name(world.device)
+    return f"training on {world.size} x {name}{remedy if unused > 0 else ''}"
 
 
 def _say_end(display: Display, output: TrainOutput) -> None:

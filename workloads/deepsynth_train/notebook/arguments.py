@@ -52,6 +52,10 @@ def _convert(annotation: Any, value: Any, path: str, config: type[ApiModel]) -> 
         return _convert_fields(nested, value, path, config)
     if isinstance(value, str | Path):
         return _convert_text(annotation, value, path)
+    if path == "model" and hasattr(value, "save_pretrained"):
+        raise ConfigurationError(
+            "model: must be a folder or a name on the Hub, got a model; save it and give its folder"
+        )
     if isinstance(value, list | tuple):
         item = next((part for part in _unpack(annotation) if get_origin(part) is list), None)
         return [

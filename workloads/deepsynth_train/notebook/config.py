@@ -13,6 +13,7 @@ from deepsynth_api.v1alpha1.patterns import REMEDY
 from deepsynth_train.notebook.arguments import convert_arguments
 
 SEPARATOR: Final = "; "
+MAX_SHOWN_CHARACTERS: Final = 100
 
 
 class TrainConfig(TrainingSettings):
@@ -40,7 +41,9 @@ def _describe(error: dict[str, Any]) -> str:
         return f"{_rename(path)}: is missing"
     pattern = error.get("ctx", {}).get("pattern")
     what = _list_remedies().get(pattern) or str(error["msg"]).removeprefix("Input ").removeprefix("String ")
-    return f"{_rename(path)}: {what}, got {error['input']!r}"
+    given = error["input"]
+    text = repr(given) if isinstance(given, str | int | float | None) else type(given).__name__
+    return f"{_rename(path)}: {what}, got {text[:MAX_SHOWN_CHARACTERS]}"
 
 
 def _rename(path: str) -> str:

@@ -137,9 +137,11 @@ def build_display(name: DisplayName, *, is_first: bool) -> Display:
 
 
 def describe_start(report: StartReport) -> str:
-    """`200 steps over 1,384 samples, continuing after step 40; dropped 3 LabelTooLong`."""
+    """Such as `200 steps over 1,384 samples, continuing after step 40; dropped 3 LabelTooLong`."""
     text = f"{report.total_steps:,} steps over {report.samples:,} samples"
-    if report.resumed_from_step is not None:
+    if report.resumed_from_step == report.total_steps:
+        text += ", all done by an earlier call; to train again, change a setting or delete the folder"
+    elif report.resumed_from_step is not None:
         text += f", continuing after step {report.resumed_from_step:,}"
     if report.dropped:
         text += f"; dropped {', '.join(f'{drop.samples:,} {drop.reason}' for drop in report.dropped)}"
@@ -147,7 +149,7 @@ def describe_start(report: StartReport) -> str:
 
 
 def describe_step(report: StepReport) -> str:
-    """`step 12/200 (epoch 0.50): loss 2.3142, learning rate 0.00018, 31.2 samples/s, 0:03:10 left`."""
+    """Such as `step 12/200 (epoch 0.50): loss 2.3142, learning rate 0.00018, 31.2 samples/s, 0:03:10 left`."""
     text = (
         f"step {report.step}/{report.total_steps} (epoch {report.epoch:.2f}): loss {report.loss:.4f}, "
         f"learning rate {report.learning_rate:.3g}, {report.samples_per_second:.3g} samples/s"

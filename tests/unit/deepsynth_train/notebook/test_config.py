@@ -131,6 +131,16 @@ def test_a_wrong_value_is_refused_in_terms_of_the_argument(changes: dict[str, An
     assert "pydantic" not in message
 
 
+def test_a_loaded_model_is_refused_without_printing_it() -> None:
+    class Model:
+        def save_pretrained(self) -> None: ...
+
+    assert refuse(model=Model()) == (
+        "model: must be a folder or a name on the Hub, got a model; save it and give its folder"
+    )
+    assert refuse(publish=Model()).endswith("got Model")
+
+
 def test_booleans_are_not_numbers() -> None:
     assert "optimizer.learning_rate" in refuse(optimizer={"learning_rate": True})
 

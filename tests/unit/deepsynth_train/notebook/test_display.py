@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport, WrittenSample
-from deepsynth_train.notebook.display import Bar, Display, Lines, build_display
+from deepsynth_train.notebook.display import Bar, Display, Lines, build_display, describe_start
 
 if TYPE_CHECKING:
     import pytest
@@ -74,6 +74,14 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
         "saved step 8: /runs/step-8",
         "step 20/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s",
     ]
+
+
+def test_a_finished_run_says_how_to_train_again() -> None:
+    text = describe_start(StartReport(20, 9, 49, resumed_from_step=20))
+    assert (
+        text
+        == "20 steps over 9 samples, all done by an earlier call; to train again, change a setting or delete the folder"
+    )
 
 
 def test_the_bar_shows_loss_steps_and_phase(capsys: pytest.CaptureFixture[str]) -> None:
