@@ -29,6 +29,10 @@ _UPRIGHT: Final = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+_TURNED: Final = frozenset({5, 6, 7, 8})
+"""Values that swap width and height."""
+_MAY_TURN: Final = (b"eXIf", b"Raw profile type", b"Orientation")
+"""What a PNG with an orientation holds. Pillow decodes the pixels of a PNG before it reads them."""
 _RAW_STEPS: Final = {"L;2": 85, "L;4": 17}
 """PNG with 2 or 4 bits per grey pixel: what Pillow multiplies pixels by, but not the transparent grey."""
 
@@ -50,8 +54,29 @@ def read_page(content: bytes, where: str) -> Image.Image:
     except UnidentifiedImageError as error:
         raise DataError(f"{where}: the page is not an image; render or upload it again") from error
     except Exception as error:  # Pillow's decoders raise errors of many classes for damaged files
-        reason = str(error) or type(error).__name__
-        raise DataError(f"{where}: cannot decode the page ({reason}); render or upload it again") from error
+        raise _explain(error, where) from error
+
+
+def read_size(content: bytes, where: str) -> tuple[int, int]:
+    """Width and height of the page that `read_page` returns, from the header of the image. Errors: see there."""
+    try:
+        with Image.open(io.BytesIO(content)) as image:
+            _check_header(image, where)
+            width, height = image.size
+            if image.format == "PNG" and not any(mark in content for mark in _MAY_TURN):
+                return width, height
+            return (height, width) if _read_orientation(image) in _TURNED else (width, height)
+    except (DataError, MemoryError):
+        raise
+    except UnidentifiedImageError as error:
+        raise DataError(f"{where}: the page is not an image; render or upload it again") from error
+    except Exception as error:  # as in read_page
+        raise _explain(error, where) from error
+
+
+def _explain(error: Exception, where: str) -> DataError:
+    reason = str(error) or type(error).__name__
+    return DataError(f"{where}: cannot decode the page ({reason}); render or upload it again")
 
 
 def _check_header(image: Image.Image, where: str) -> None:
@@ -118,9 +143,14 @@ def _fit_transparent_colour(image: Image.Image, raw_mode: str) -> None:
 
 
 def _turn_upright(image: Image.Image, picture: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation of `image` to `picture`. EXIF data that cannot be read is ignored, as viewers do."""
-    try:
-        method = _UPRIGHT.get(image.getexif().get(_ORIENTATION, 1))
-    except Exception:  # noqa: BLE001 - as many classes as for pixels
-        return picture
+    """Apply the EXIF orientation of `image` to `picture`."""
+    method = _UPRIGHT.get(_read_orientation(image))
     return picture.transpose(method) if method is not None else picture
+
+
+def _read_orientation(image: Image.Image) -> int:
+    """1 to 8. EXIF data that cannot be read is ignored, as viewers do."""
+    try:
+        return int(image.getexif().get(_ORIENTATION, 1))
+    except Exception:  # noqa: BLE001 - as many classes as for pixels
+        return 1

@@ -23,6 +23,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_train.coordination.progress import DroppedSamples
 from deepsynth_train.data.columns import LABEL_COLUMNS, Task
 from deepsynth_train.data.images import read_page
+from deepsynth_train.data.lengths import count_tokens
 from deepsynth_train.data.pages import PageTable, RowNames, is_number, is_text
 from deepsynth_train.models.page_model import PageModel
 
@@ -83,7 +84,7 @@ def build_index(
     _check_columns(table, task, where)
     first, pages = _group_pages(table, task, where)  # (samples,) each, as all arrays below
     labels = _measure_labels(table, task, first, model, where=where, on_rows=on_rows)
-    tokens = model.family.count_tokens(pages, labels)
+    tokens = count_tokens(table, first, pages, labels, model.family, where=where, on_rows=on_rows)
     reasons = {
         Reason.NO_LABEL: labels == 0,
         Reason.PAGES_MISSING: _find_incomplete(table, task, first, pages),

@@ -19,7 +19,7 @@ from deepsynth_train.models.inference import build_chat_template
 from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
 from deepsynth_train.models.prompts import get_prompt
 from deepsynth_train.models.sequences import collate_left, collate_sequences
-from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions, normalise
+from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions
 from deepsynth_train.models.text import encode_text, find_special_ids
 
 _DOWNSAMPLING = 4
@@ -40,6 +40,7 @@ class DeepseekOcr2Family:
     """
 
     max_pages = None
+    reads_sizes = False
     vision = ("model.vision_tower",)
     language = ("model.language_model", "lm_head")
 
@@ -58,10 +59,10 @@ class DeepseekOcr2Family:
         place = ids.index(self._image_token)
         text = encode_text(tokenizer, find_special_ids(tokenizer, config), f"\n{prompt}")
         self._before, self._after = ids[:place], [*text, *ids[place + 1 :]]
+        self.fixed_tokens = len(self._before) + len(self._after) + 1
 
-    def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        fixed = len(self._before) + len(self._after) + 1
-        return pages * self.image_tokens + label_tokens + fixed  # (samples,)
+    def count_page_tokens(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.full(len(sizes), self.image_tokens)
 
     def build_prompt(self, pages: Sequence[Image.Image]) -> Prompt:
         ids = [*self._before, *[self._image_token] * (self.image_tokens * len(pages)), *self._after]
@@ -74,7 +75,7 @@ class DeepseekOcr2Family:
         return collate_left(samples, pad=self._pad)
 
     def prepare(self, inputs: Inputs) -> Inputs:
-        return {**inputs, "pixel_values": normalise(inputs["pixel_values"], self.image.mean, self.image.std)}
+        return {**inputs, "pixel_values": self.image.scale.apply(inputs["pixel_values"])}
 
     def check(self, module: Any) -> None:
         def count(pixel_values: torch.Tensor) -> int:

@@ -12,7 +12,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
 from deepsynth_train.models.sequences import build_targets, count_pages, join_tensors
-from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions, normalise
+from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions
 
 
 class EncoderDecoderFamily:
@@ -24,6 +24,8 @@ class EncoderDecoderFamily:
     """
 
     max_pages = 1
+    fixed_tokens = 1
+    reads_sizes = False
     vision = ("encoder",)
     language = ("decoder",)
     unused = ("encoder.pooler.dense.weight", "encoder.pooler.dense.bias")
@@ -36,8 +38,8 @@ class EncoderDecoderFamily:
         self._pad = int(tokenizer.pad_token_id)
         self._eos = int(tokenizer.eos_token_id)
 
-    def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:  # noqa: ARG002 - pages take no decoder positions
-        return label_tokens + 1  # (samples,)
+    def count_page_tokens(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        return np.zeros(len(sizes), dtype=np.int64)  # pages take no decoder positions
 
     def build_prompt(self, pages: Sequence[Image.Image]) -> Prompt:
         return Prompt(len(pages), [], {"pixel_values": build_planes(pages, self.image)})
@@ -64,7 +66,7 @@ class EncoderDecoderFamily:
         return join_tensors([sample.prompt for sample in samples])
 
     def prepare(self, inputs: Inputs) -> Inputs:
-        return {**inputs, "pixel_values": normalise(inputs["pixel_values"], self.image.mean, self.image.std)}
+        return {**inputs, "pixel_values": self.image.scale.apply(inputs["pixel_values"])}
 
     def check(self, module: Any) -> None:
         def count(pixel_values: torch.Tensor) -> int:

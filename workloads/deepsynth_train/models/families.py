@@ -8,10 +8,10 @@ joins samples, square_pages.py makes squares of bytes of pages, prompts.py rende
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
-from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.deepseek_ocr2 import build_deepseek_ocr2
 from deepsynth_train.models.encoder_decoder import build_encoder_decoder
+from deepsynth_train.models.image_text_to_text import build_image_text_to_text
 from deepsynth_train.models.page_model import PageModel
 
 Build = Callable[[Any, Any, TrainingSettings], PageModel]
@@ -25,9 +25,5 @@ FAMILIES: Final[Mapping[str, Build]] = {
 
 def wrap_model(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
     """The PageModel of a loaded model, by its `model_type`. Raises ConfigurationError if no family takes it."""
-    kind = str(module.config.model_type)
-    if kind not in FAMILIES:
-        raise ConfigurationError(
-            f"spec.model.uri: models of type {kind} are not supported; supported types: {', '.join(FAMILIES)}"
-        )
-    return FAMILIES[kind](module, processor, settings)
+    build = FAMILIES.get(module.config.model_type, build_image_text_to_text)
+    return build(module, processor, settings)

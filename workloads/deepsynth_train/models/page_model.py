@@ -85,7 +85,15 @@ class Family(Protocol):
 
     @property
     def image_tokens(self) -> int:
-        """Positions that the prompt reserves for one page."""
+        """Positions that the prompt reserves for one page; where that depends on its size, for an A4 page."""
+
+    @property
+    def fixed_tokens(self) -> int:
+        """Length of a sequence without pages and label: the text of the prompt, and the token that ends a label."""
+
+    @property
+    def reads_sizes(self) -> bool:
+        """Whether the positions of a page depend on its size."""
 
     @property
     def max_pages(self) -> int | None:
@@ -107,8 +115,8 @@ class Family(Protocol):
     def unused(self) -> Sequence[str]:
         """Parameters that never get a gradient at this page size."""
 
-    def count_tokens(self, pages: NDArray[np.int64], label_tokens: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Length of each sample's sequence: prompt, pages, label and EOS. int64, (samples,) each."""
+    def count_page_tokens(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Positions of each page in a sequence. sizes: width and height in pixels, (P, 2). -> (P,)"""
 
     def build_prompt(self, pages: Sequence[Image.Image]) -> Prompt:
         """The prompt for the pages of one sample, each in mode L or RGB. Called by several threads at once."""

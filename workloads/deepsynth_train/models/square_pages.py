@@ -5,7 +5,6 @@ A grey page stays one plane on the way, (1, S, S), and becomes three by the broa
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import Any, Literal
 
 import numpy as np
@@ -13,6 +12,7 @@ import torch
 from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_train.models.pixel_scale import PixelScale
 
 
 @dataclass(frozen=True)
@@ -29,6 +29,10 @@ class ImageRule:
     resample: int
     mean: tuple[float, ...]
     std: tuple[float, ...]
+
+    @property
+    def scale(self) -> PixelScale:
+        return PixelScale(255, self.mean, self.std)
 
 
 def build_planes(pages: Sequence[Image.Image], rule: ImageRule) -> torch.Tensor:
@@ -54,17 +58,6 @@ def fit_page(page: Image.Image, rule: ImageRule) -> Image.Image:
     square = Image.new(page.mode, (rule.side, rule.side), background)
     square.paste(scaled, ((rule.side - width) // 2, (rule.side - height) // 2))
     return square
-
-
-def normalise(pixels: torch.Tensor, mean: Sequence[float], std: Sequence[float]) -> torch.Tensor:
-    """uint8, (P, 1 or 3, S, S) -> float32, (P, 3, S, S), scaled as in pretraining, on the same device."""
-    return (pixels.float() / 255 - _place(tuple(mean), pixels.device)) / _place(tuple(std), pixels.device)
-
-
-@lru_cache(maxsize=16)
-def _place(channels: tuple[float, ...], device: torch.device) -> torch.Tensor:
-    """(1, 3, 1, 1). Cached, because copying a list to a GPU waits for it."""
-    return torch.tensor(channels, device=device).view(1, -1, 1, 1)
 
 
 def check_positions(module: Any, side: int, reserved: int, count: Callable[[torch.Tensor], int]) -> None:
