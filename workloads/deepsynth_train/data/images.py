@@ -63,8 +63,8 @@ def read_size(content: bytes, where: str) -> tuple[int, int]:
         with Image.open(io.BytesIO(content)) as image:
             _check_header(image, where)
             width, height = image.size
-            if image.format == "PNG" and not any(mark in content for mark in _MAY_TURN):
-                return width, height
+            if image.format == "TIFF" or (image.format == "PNG" and not any(mark in content for mark in _MAY_TURN)):
+                return width, height  # Pillow opens a TIFF upright
             return (height, width) if _read_orientation(image) in _TURNED else (width, height)
     except (DataError, MemoryError):
         raise

@@ -31,7 +31,7 @@ def count_tokens(
     rows = int(pages.sum())
     if not family.reads_sizes:
         counts = family.count_page_tokens(np.zeros((1, 2), dtype=np.int64))  # the same for all pages
-        return pages * counts[0] + labels + family.fixed_tokens
+        return np.asarray(pages * counts[0] + labels + family.fixed_tokens)
     sizes = np.zeros((rows, 2), dtype=np.int64)
     numbers = np.repeat(first, pages) + np.arange(rows) - np.repeat(np.cumsum(pages) - pages, pages)  # row of each page
     for place, row in enumerate(numbers.tolist()):

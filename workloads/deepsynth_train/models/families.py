@@ -23,6 +23,13 @@ FAMILIES: Final[Mapping[str, Build]] = {
 }
 
 
+def list_supported_types() -> set[str]:
+    """Values of `model_type` in config.json that a family takes."""
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    return {*FAMILIES, *MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES}
+
+
 def wrap_model(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
     """The PageModel of a loaded model, by its `model_type`. Raises ConfigurationError if no family takes it."""
     build = FAMILIES.get(module.config.model_type, build_image_text_to_text)

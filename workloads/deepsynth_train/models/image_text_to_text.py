@@ -20,6 +20,7 @@ from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.models.model_folder import INSTEAD
 from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
 from deepsynth_train.models.pixel_scale import RAW, find_scale
 from deepsynth_train.models.prompts import get_prompt, render_chat, set_chat_template
@@ -34,14 +35,13 @@ _PROBES: Final = ((97, 64), (64, 140), (400, 300), A4)
 """Page sizes at which the processor's count of positions must equal those of its prompt."""
 _TOLERANCE: Final = 1e-2
 """Of the largest logit: rounding, with weights in bf16."""
-INSTEAD: Final = "use a decoder-only model that AutoModelForImageTextToText loads, such as Qwen3-VL or DeepSeek-OCR-2"
 
 
 class ImageTextFamily:
     """One sequence per document. With a chat template of the usual kind, 2 pages and a label of 3 tokens:
 
     input_ids   user  image...  image...  "Free OCR."  <end>  assistant  l1  l2  l3
-    rows                                                      |          |   |   |    positions that predict a label token
+    rows                                                      |          |   |   |       predict a label token
     targets                                                   l1         l2  l3  <end>
     """
 

@@ -18,7 +18,7 @@ from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
-from deepsynth_train.models.families import FAMILIES
+from deepsynth_train.models.families import list_supported_types
 from deepsynth_train.models.model_folder import CONFIG, FILES, ModelFolder
 from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
 
@@ -75,6 +75,11 @@ def explain_model_errors(uri: str) -> Iterator[None]:
         yield
     except (WorkloadError, MemoryError, torch.OutOfMemoryError):
         raise
+    except ImportError as error:
+        raise ConfigurationError(
+            f"{FIELD}: {uri} needs a package that is not installed ({describe_first_line(error)}); build an image with "
+            "it and set spec.image"
+        ) from error
     except Exception as error:
         is_disk = isinstance(error, OSError) and error.errno not in {None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR}
         if is_disk or type(error).__name__ == "AcceleratorError":
@@ -97,7 +102,7 @@ def _fetch(settings: ModelSettings) -> ModelFolder:
     for patterns in ((CONFIG, "adapter_config.json"), FILES):
         path = fetch_folder(settings.uri, settings.revision, patterns, field=FIELD)
         folder = ModelFolder(path, settings.uri)
-        folder.check_kind(folder.read_config(), list(CONFIG_MAPPING.keys()), list(FAMILIES))
+        folder.check_kind(folder.read_config(), CONFIG_MAPPING.keys(), list_supported_types())
     folder.check_files()
     return folder
 

@@ -1,7 +1,7 @@
 """What is wrong with the files of a model, found before the library reads them: its messages do not name the file."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -22,6 +22,8 @@ _SETTINGS: Final = (
     "added_tokens.json",
     "generation_config.json",
 )
+INSTEAD: Final = "use a model that AutoModelForImageTextToText loads, such as Qwen3-VL or DeepSeek-OCR-2"
+"""The remedy for a model of another kind."""
 _POINTER: Final = b"version https://git-lfs"
 _MAX_HEADER_BYTES: Final = 100_000_000
 _REPLACEMENTS: Final = {"DeepseekOCR2ForCausalLM": "hf://deepseek-community/DeepSeek-OCR-2"}
@@ -44,7 +46,7 @@ class ModelFolder:
             )
         return self._read_json(CONFIG)
 
-    def check_kind(self, config: dict[str, Any], native: Sequence[str], supported: Sequence[str]) -> None:
+    def check_kind(self, config: dict[str, Any], native: Collection[str], supported: Collection[str]) -> None:
         """Refuse models that need code of their own, or that are of no supported type.
 
         native: values of `model_type` that the library knows. supported: those that can be trained.
@@ -56,7 +58,7 @@ class ModelFolder:
             raise self.explain(f"{self._uri} needs Python code of its own, which is never run; {remedy}")
         if kind not in supported:
             found = f"{CONFIG} of {self._uri} has model_type {kind!r}"
-            raise self.explain(f"{found}, which is not supported; supported types: {', '.join(sorted(supported))}")
+            raise self.explain(f"{found}, which reads no pages; {INSTEAD}")
 
     def check_files(self) -> None:
         """Refuse weights, settings and tokenizers that are missing, cut, not what their name says, or LFS pointers."""

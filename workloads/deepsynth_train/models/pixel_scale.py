@@ -55,18 +55,18 @@ def find_scale(images: Any) -> PixelScale | None:
     mean = tuple(images.image_mean) if images.do_normalize else (0.0,) * 3
     std = tuple(images.image_std) if images.do_normalize else (1.0,) * 3
     divisor = 1 / images.rescale_factor if images.do_rescale else 1.0
-    scale = PixelScale(divisor, mean, std, flat=raw[0].ndim == 2)  # noqa: PLR2004 - patches
+    scale = PixelScale(divisor, mean, std, flat=raw[0].ndim == 2)
     pairs = zip(raw, scaled, strict=True)
     return scale if all(_is_same(scale, *pair) for pair in pairs) else None
 
 
 def _is_bytes(values: torch.Tensor) -> bool:
-    in_range = bool(((values >= 0) & (values <= 255)).all())  # noqa: PLR2004 - a byte
+    in_range = bool(((values >= 0) & (values <= 255)).all())
     return values.ndim in {2, 4} and in_range and bool((values == values.round()).all())
 
 
 def _is_same(scale: PixelScale, raw: torch.Tensor, scaled: torch.Tensor) -> bool:
-    if raw.shape != scaled.shape or (scale.flat and raw.shape[1] % 3) or (not scale.flat and raw.shape[-3] != 3):  # noqa: PLR2004 - channels
+    if raw.shape != scaled.shape or (scale.flat and raw.shape[1] % 3) or (not scale.flat and raw.shape[-3] != 3):
         return False
     return torch.allclose(scale.apply(raw.to(torch.uint8)), scaled.float(), atol=1e-5, rtol=0)
 

@@ -1,10 +1,11 @@
 """What the model is asked, as its chat template writes it.
 
-    <|im_start|>user\\n  [image] [image]  Free OCR.  <|im_end|>\\n<|im_start|>assistant\\n  the label  <|im_end|>
-    └─────────── Chat.before ───────────┘└ prompt ─┘└──────── Chat.after ──────────────┘         └ Chat.end
+<|user|> [image] [image]  Free OCR.  <|end|> <|assistant|>  the label  <|end|>
+         Chat.before      prompt     Chat.after                        Chat.end
+
+Models without a chat template get one, so that the published folder says what was asked.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -84,8 +85,8 @@ def _render(processor: Any, messages: Sequence[dict[str, Any]], *, add_generatio
 
 def _split(text: str) -> tuple[str, str]:
     """Around the last mark: everything before it, and after it."""
-    parts = re.split(f"{_MARK}", text)
-    if len(parts) < 2:  # noqa: PLR2004 - nothing around it
+    parts = text.split(_MARK)
+    if len(parts) == 1:
         raise ConfigurationError(
             "spec.model.uri: the chat template of the model drops the text of a message; use another template"
         )
