@@ -69,6 +69,21 @@ def print_template(chosen: Namespace) -> int:
     return ExitCode.DONE
 
 
+def fit(chosen: Namespace) -> int:
+    from deepsynth_local.memory_fit import fit_files  # slow to import
+
+    text = fit_files(
+        chosen.files,
+        RunsFolder(chosen.runs.resolve()),
+        pages=chosen.pages,
+        label_tokens=chosen.label_tokens,
+        compare=chosen.compare,
+        output=chosen.output,
+    )
+    print(text)
+    return ExitCode.DONE
+
+
 def print_version(_chosen: Namespace) -> int:
     print(version("deepsynth-operator"))
     return ExitCode.DONE
@@ -92,6 +107,7 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "delete": delete,
     "datasets": list_datasets,
     "template": print_template,
+    "fit": fit,
     "version": print_version,
 }
 

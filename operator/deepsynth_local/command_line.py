@@ -20,6 +20,7 @@ _EXAMPLES: Final = """\
 examples:
   deepsynth local -f examples/demo.yaml       run the resources of a file, or continue them
   deepsynth get trainingruns -o wide          list runs as `kubectl get` does
+  deepsynth fit -f training-run.yaml          estimate the GPU memory that a run needs
   deepsynth template dataset xsum --max-rows 1000 | deepsynth local -f -
 
 exit codes:
@@ -55,6 +56,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_delete(commands.add_parser("delete", parents=[stored], help="delete a resource but keep its data"))
     commands.add_parser("datasets", parents=[common], help="list the presets of DatasetGeneration")
     _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
+    _add_fit(commands.add_parser("fit", parents=[stored], help="estimate the GPU memory that a TrainingRun needs"))
     commands.add_parser("version", parents=[common], help="print the version")
     return parser
 
@@ -74,6 +76,38 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
         required=True,
         metavar="FILE",
         help='YAML files with resources; "-" reads standard input',
+    )
+
+
+def _add_fit(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Estimate the memory of a training step by part, on a machine without a GPU and without fetching weights. "
+        "The step runs on tensors that have shapes only."
+    )
+    parser.add_argument(
+        "-f",
+        "--filename",
+        dest="files",
+        action="extend",
+        nargs="+",
+        required=True,
+        metavar="FILE",
+        help='YAML files with TrainingRuns; "-" reads standard input',
+    )
+    parser.add_argument(
+        "--pages", type=_parse_count, default=1, metavar="N", help="pages of a sample (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--label-tokens",
+        type=_parse_count,
+        metavar="N",
+        help="tokens of a label (default: spec.maxLabelTokens, or 512)",
+    )
+    parser.add_argument(
+        "--compare", action="store_true", help="also with LoRA, frozen vision and recomputed activations"
+    )
+    parser.add_argument(
+        "-o", "--output", choices=["table", "json"], default="table", help="format (default: %(default)s)"
     )
 
 

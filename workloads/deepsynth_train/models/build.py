@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
+from typing import Any
 
 import torch
 
@@ -21,10 +22,15 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
     dtypes to train in. Raises ConfigurationError (unknown model, unsupported page size, prompt and model disagree on
     the number of image positions) and TemporaryError (the Hub does not answer).
     """
-    if settings.image_processor.max_tiles:
-        raise ConfigurationError("spec.imageProcessor.maxTiles: local tiles are not supported yet; set it to 0")
     torch.manual_seed(settings.seed)
     module, processor = load_module(settings.model, device)
+    return prepare_page_model(module, processor, settings)
+
+
+def prepare_page_model(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
+    """Check a loaded model, freeze its untrained parts and add adapters. Raises ConfigurationError."""
+    if settings.image_processor.max_tiles:
+        raise ConfigurationError("spec.imageProcessor.maxTiles: local tiles are not supported yet; set it to 0")
     with explain_model_errors(settings.model.uri):
         model = wrap_model(module, processor, settings)
         model.family.check(module)

@@ -19,7 +19,7 @@ from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.families import list_supported_types
-from deepsynth_train.models.model_folder import CONFIG, FILES, ModelFolder
+from deepsynth_train.models.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
 from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
 
 logger = logging.getLogger(__name__)
@@ -65,6 +65,30 @@ def name_source(module: Any, uri: str, folder: Path) -> None:
         module.config._commit_hash = folder.name  # noqa: SLF001 - the library's name for it
 
 
+def load_structure(settings: ModelSettings) -> tuple[Any, Any]:
+    """The bare model on the meta device, where weights have shapes only, and its processor.
+
+    Fetches no weights. Raises the errors of `load_module`, except those about weights.
+    """
+    from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+    from transformers.initialization import no_init_weights
+
+    with torch.device("meta"), no_init_weights(), explain_model_errors(settings.uri):
+        if settings.uri.startswith("config://"):
+            module, processor = load_module(settings, torch.device("meta"))
+        else:
+            folder = _fetch(settings, with_weights=False)
+            config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False)
+            models: Any = AutoModelForImageTextToText
+            module = models.from_config(config, dtype=config.dtype or torch.float32)
+            processor = _load_processor(folder, settings.uri)
+            complete_tokens(module, processor.tokenizer, settings.uri)
+    for part in module.modules():
+        if isinstance(part, PreTrainedModel):
+            part.tie_weights()
+    return module, processor
+
+
 @contextmanager
 def explain_model_errors(uri: str) -> Iterator[None]:
     """Turn errors of the library about a model's files into ConfigurationError: another attempt would repeat them.
@@ -95,15 +119,16 @@ def describe_first_line(error: BaseException) -> str:
     return re.sub(r"\s+", " ", text[0])[:500] if text else type(error).__name__
 
 
-def _fetch(settings: ModelSettings) -> ModelFolder:
+def _fetch(settings: ModelSettings, *, with_weights: bool = True) -> ModelFolder:
     """The model's files on this machine. config.json comes first: most mistakes show before gigabytes are fetched."""
     from transformers import CONFIG_MAPPING
 
-    for patterns in ((CONFIG, "adapter_config.json"), FILES):
+    for patterns in ((CONFIG, "adapter_config.json"), FILES if with_weights else SMALL_FILES):
         path = fetch_folder(settings.uri, settings.revision, patterns, field=FIELD)
         folder = ModelFolder(path, settings.uri)
         folder.check_kind(folder.read_config(), CONFIG_MAPPING.keys(), list_supported_types())
-    folder.check_files()
+    if with_weights:
+        folder.check_files()
     return folder
 
 

@@ -12,7 +12,8 @@ INDEX: Final = "model.safetensors.index.json"
 WEIGHTS: Final = "model.safetensors"
 TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
 PROCESSORS: Final = ("processor_config.json", "preprocessor_config.json")
-FILES: Final = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken", "model*.safetensors", "README.md")
+SMALL_FILES: Final = ("*.json", "*.model", "*.txt", "*.jinja", "*.tiktoken", "README.md")
+FILES: Final = (*SMALL_FILES, "model*.safetensors")
 """What is fetched from the Hub. README.md names the licence."""
 _SETTINGS: Final = (
     *PROCESSORS,

@@ -1,5 +1,6 @@
 """Placing the model on its devices: a replica per rank, or sharded over all ranks by FSDP2."""
 
+from itertools import chain
 from typing import Any, Final
 
 import torch
@@ -27,7 +28,8 @@ def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
 
     Sharding casts and shards layer by layer, so a device never holds the whole model in fp32.
     """
-    module.to(world.device)
+    if any(tensor.device != world.device for tensor in chain(module.parameters(), module.buffers())):
+        module.to(world.device)  # not for nothing: it cannot take the fake tensors of memory/estimate.py
     if settings.gradient_checkpointing:
         _recompute_activations(module)
     cast_experts(module, settings.precision)

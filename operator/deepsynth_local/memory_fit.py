@@ -1,0 +1,147 @@
+"""`deepsynth fit`: how much GPU memory each TrainingRun of a file needs, and which GPUs have that much."""
+
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any, Final
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import LoraSettings, TrainingRun, TrainingRunSpec
+from deepsynth_api.workload import VOLUMES_VARIABLE
+from deepsynth_local.admission.admit import admit
+from deepsynth_local.admission.manifest_file import read_manifests
+from deepsynth_local.runs.runs_folder import RunsFolder
+from deepsynth_operator.manifests.train_job import count_gpus_per_node
+
+if TYPE_CHECKING:
+    from deepsynth_train.memory.estimate import MemoryEstimate
+
+GIB: Final = 2**30
+GPUS: Final[Mapping[str, float]] = {
+    "T4 16 GB": 14.7,
+    "L4 24 GB": 22.2,
+    "RTX 4090 24 GB": 23.5,
+    "A100 40 GB": 39.4,
+    "L40S 48 GB": 44.4,
+    "A100, H100 80 GB": 79.1,
+    "H200 141 GB": 139.8,
+}
+"""GiB that a process can use, as the driver reports it; less than what the name says."""
+DEFAULT_LABEL_TOKENS: Final = 512
+_CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
+    "as written": {},
+    "gradientCheckpointing: true": {"gradient_checkpointing": True},
+    "model.freeze: [vision]": {"freeze": ["vision"]},
+    "model.lora: {}": {"lora": LoraSettings()},
+}
+
+
+def fit_files(
+    files: Sequence[str], runs: RunsFolder, *, pages: int, label_tokens: int | None, compare: bool, output: str
+) -> str:
+    """The text to print. label_tokens: of each sample; None: spec.maxLabelTokens, or 512.
+
+    compare: also with other settings. output: "table" or "json". Raises ConfigurationError for an invalid file, or one
+    without a TrainingRun.
+    """
+    os.environ.setdefault(VOLUMES_VARIABLE, str(runs.volumes))
+    found = [item for file in files for item in read_manifests(file)]
+    chosen = [TrainingRun.model_validate(admit(item)) for item in found if item.value.get("kind") == "TrainingRun"]
+    if not chosen:
+        raise ConfigurationError(f"{', '.join(files)}: must contain a TrainingRun, found none")
+    results = [
+        (run, change, _estimate(spec, count_processes(run), pages, label_tokens))
+        for run in chosen
+        for change, spec in _vary(run.spec, compare=compare)
+    ]
+    if output == "json":
+        return json.dumps([_to_json(run, change, estimate) for run, change, estimate in results], indent=2)
+    if compare:
+        return "\n\n".join(
+            _format_comparison(run, [(change, found) for other, change, found in results if other is run])
+            for run in chosen
+        )
+    return "\n\n".join(_format(run, estimate, pages, label_tokens) for run, _, estimate in results)
+
+
+def _vary(spec: TrainingRunSpec, *, compare: bool) -> Iterator[tuple[str, TrainingRunSpec]]:
+    """The spec as written and, to compare, with one other setting each."""
+    for name, change in _CHANGES.items() if compare else [("as written", {})]:
+        of_model = {key: value for key, value in change.items() if key in {"freeze", "lora"}}
+        model = spec.model.model_copy(update=of_model)
+        yield name, spec.model_copy(update={**change, "model": model})
+
+
+def count_processes(run: TrainingRun) -> int:
+    """Processes of the run, one for each GPU."""
+    return run.spec.num_nodes * (run.spec.num_proc_per_node or count_gpus_per_node(run) or 1)
+
+
+def _estimate(spec: TrainingRunSpec, processes: int, pages: int, label_tokens: int | None) -> "MemoryEstimate":
+    from transformers.utils import logging
+
+    from deepsynth_train.memory.estimate import estimate_memory
+
+    logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # untyped
+    labels = label_tokens or spec.max_label_tokens or DEFAULT_LABEL_TOKENS
+    return estimate_memory(spec, gpus=processes, pages=pages, label_tokens=labels)
+
+
+def list_fitting(total_bytes: int) -> list[str]:
+    """Names of the GPUs with at least this much memory."""
+    return [name for name, size in GPUS.items() if total_bytes <= size * GIB]
+
+
+def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_tokens: int | None) -> str:
+    spec = run.spec
+    labels = label_tokens or spec.max_label_tokens or DEFAULT_LABEL_TOKENS
+    rows = [
+        ("frozen weights", estimate.frozen_bytes, f"{estimate.frozen:,} weights"),
+        ("trained weights", estimate.trained_bytes, f"{estimate.trained:,} weights in fp32"),
+        ("gradients", estimate.gradient_bytes, ""),
+        ("optimizer", estimate.optimizer_bytes, "AdamW: two moments in fp32"),
+        ("activations", estimate.activation_bytes, "with logits and the batch"),
+        ("gathered layers", estimate.gathered_bytes, "sharding: full"),
+        ("CUDA, reserve", estimate.reserve_bytes, ""),
+        ("total", estimate.total_bytes, ""),
+    ]
+    lines = [f"  {name:<16}{size / GIB:>8.2f} GiB   {note}".rstrip() for name, size, note in rows if size]
+    fitting = list_fitting(estimate.total_bytes)
+    too_small = [name for name in GPUS if name not in fitting]
+    title = (
+        f'TrainingRun "{run.metadata.name}": memory of each GPU ({count_processes(run)} in all), for micro-batches of '
+        f"{_count(spec.micro_batch_size, 'sample')} with {_count(pages, 'page')} and {labels} label tokens"
+    )
+    lines.append(f"  fits on            {'; '.join(fitting) or 'none of the GPUs known here'}")
+    if too_small:
+        lines.append(f"  does not fit on    {'; '.join(too_small)}")
+    return "\n".join([title, *lines])
+
+
+def _format_comparison(run: TrainingRun, rows: Sequence[tuple[str, "MemoryEstimate"]]) -> str:
+    lines = [f"{'setting':<30}{'weights':>9}{'training':>10}{'activations':>13}{'total':>9}   smallest GPU"]
+    for change, estimate in rows:
+        weights = estimate.frozen_bytes + estimate.trained_bytes
+        training = estimate.gradient_bytes + estimate.optimizer_bytes
+        passing = estimate.activation_bytes + estimate.gathered_bytes
+        sizes = "".join(
+            f"{size / GIB:>{width}.2f}"
+            for size, width in ((weights, 9), (training, 10), (passing, 13), (estimate.total_bytes, 9))
+        )
+        lines.append(f"{change:<30}{sizes}   {next(iter(list_fitting(estimate.total_bytes)), 'none')}")
+    return "\n".join([f'TrainingRun "{run.metadata.name}": GiB on each GPU', *(f"  {line}" for line in lines)])
+
+
+def _to_json(run: TrainingRun, change: str, estimate: "MemoryEstimate") -> dict[str, Any]:
+    return {
+        "name": run.metadata.name,
+        "setting": change,
+        **asdict(estimate),
+        "total_bytes": estimate.total_bytes,
+        "fits": list_fitting(estimate.total_bytes),
+    }
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

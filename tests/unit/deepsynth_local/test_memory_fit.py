@@ -1,0 +1,61 @@
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_local.memory_fit import GIB, GPUS, fit_files, list_fitting
+from deepsynth_local.runs.runs_folder import RunsFolder
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RUN = """
+apiVersion: deepsynth.io/v1alpha1
+kind: TrainingRun
+metadata: {name: tiny}
+spec:
+  model: {uri: config://deepseek-ocr2-tiny}
+  datasets: [{name: pages, uri: hf://datasets/owner/pages}]
+  imageProcessor: {size: 64}
+  checkpoint: {uri: pvc://claim/folder}
+"""
+
+
+def fit(folder: Path, text: str, *, compare: bool = False, output: str = "table") -> str:
+    file = folder / "run.yaml"
+    file.write_text(text)
+    return fit_files([str(file)], RunsFolder(folder), pages=1, label_tokens=64, compare=compare, output=output)
+
+
+def test_a_gpu_fits_if_it_has_at_least_that_much_memory() -> None:
+    assert list_fitting(15 * GIB)[0] == "L4 24 GB"
+    assert list_fitting(0) == list(GPUS)
+    assert list_fitting(1000 * GIB) == []
+
+
+def test_the_parts_and_the_gpus_of_a_run_are_listed(tmp_path: Path) -> None:
+    text = fit(tmp_path, RUN)
+    assert text.startswith(
+        'TrainingRun "tiny": memory of each GPU (1 in all), for micro-batches of 1 sample with 1 page'
+    )
+    assert "trained weights" in text
+    assert "fits on            T4 16 GB; L4 24 GB" in text
+    assert "does not fit on" not in text
+
+
+def test_settings_can_be_compared_as_json(tmp_path: Path) -> None:
+    found = {line["setting"]: line for line in json.loads(fit(tmp_path, RUN, compare=True, output="json"))}
+    assert list(found) == ["as written", "gradientCheckpointing: true", "model.freeze: [vision]", "model.lora: {}"]
+    assert (
+        found["model.lora: {}"]["trained"] < found["model.freeze: [vision]"]["trained"] < found["as written"]["trained"]
+    )
+    parts = [value for name, value in found["as written"].items() if name.endswith("_bytes") and name != "total_bytes"]
+    assert found["as written"]["total_bytes"] == sum(parts)
+
+
+def test_a_file_without_a_training_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match="must contain a TrainingRun, found none"):
+        fit(tmp_path, "")
