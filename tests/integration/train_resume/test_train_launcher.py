@@ -41,9 +41,15 @@ def kept_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[No
 
 
 def launch(
-    tmp_path: Path, mode: str, *, hang_timeout: float = 600, ring: Path | None = None, **changes: Any
+    tmp_path: Path,
+    mode: str,
+    *,
+    hang_timeout: float = 600,
+    stacks_wait: float = 600,
+    ring: Path | None = None,
+    **changes: Any,
 ) -> tuple[int, Report]:
-    """Exit code and final report. ring: where the workers of several nodes meet. Waits long for stacks."""
+    """Exit code and final report. ring: where the workers of several nodes meet."""
     workload = build_train_workload(tmp_path, **changes)
     document = tmp_path / "document.json"
     document.write_text(workload.to_json())
@@ -52,7 +58,7 @@ def launch(
     def command(folder: RunFolder) -> list[str]:
         return [*worker, str(folder.path), str(ring or folder.path / "ring")]
 
-    code = Launch(workload, command, build_limits(hang_timeout), culprit_wait=0.1, stacks_wait=600).run()
+    code = Launch(workload, command, build_limits(hang_timeout), culprit_wait=0.1, stacks_wait=stacks_wait).run()
     report = parse_report((tmp_path / "termination.json").read_text())
     assert report is not None
     return code, report
@@ -121,6 +127,36 @@ def test_workers_that_hang_are_killed_with_their_stacks_and_the_culprit_is_named
     assert stacks == ["attempt-1-node-0-local-rank-0-stacks.txt", "attempt-1-node-0-local-rank-1-stacks.txt"]
 
 
+def test_a_stopped_worker_is_the_culprit_although_it_writes_no_stack(tmp_path: Path) -> None:
+    code, report = launch(tmp_path, "stop-1", hang_timeout=3, stacks_wait=2)
+    assert code == ExitCode.HUNG
+    assert report.failure is not None
+    assert (report.failure.rank, report.failure.local_rank, report.failure.step) == (1, 1, 2)
+    assert "its process is stopped by a signal (SIGSTOP)" in report.failure.message
+
+
+def test_a_node_that_waits_for_a_stopped_worker_of_another_node_does_not_blame_its_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The other node's launcher has a longer limit, so that this node is the first to see the hang."""
+    monkeypatch.setenv("DEEPSYNTH_MASTER_ADDRESS", f"127.0.0.1:{find_free_port()}")
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    (tmp_path / "node-1").mkdir()
+    command = [sys.executable, __file__, str(tmp_path / "node-1"), "stop-1", str(tmp_path / "ring")]
+    with subprocess.Popen(command, env={**os.environ, "JOB_COMPLETION_INDEX": "1"}) as other:
+        code, report = launch(
+            tmp_path, "stop-1", ring=tmp_path / "ring", hang_timeout=3, num_nodes=2, num_proc_per_node=1
+        )
+        assert other.wait(600) == ExitCode.HUNG
+    assert code == ExitCode.PEER_LOST, "its worker lost the one that the other node's launcher killed"
+    assert report.failure is not None
+    assert report.failure.reason == "PeerLost"
+    theirs = parse_report((tmp_path / "node-1/termination.json").read_text())
+    assert theirs is not None
+    assert theirs.failure is not None
+    assert (theirs.failure.rank, theirs.failure.reason) == (1, "Hung")
+
+
 def test_sigterm_makes_all_workers_save_the_same_step_and_stop(tmp_path: Path) -> None:
     code, report = launch(tmp_path, "term-1")
     assert code == ExitCode.STOPPED
@@ -185,4 +221,6 @@ def test_an_invalid_document_is_refused_without_a_traceback(tmp_path: Path) -> N
 
 if __name__ == "__main__":  # the other node of two
     os.environ["DEEPSYNTH_TERMINATION_LOG"] = f"{sys.argv[1]}/termination.json"
-    sys.exit(launch(Path(sys.argv[1]), sys.argv[2], ring=Path(sys.argv[3]), num_nodes=2, num_proc_per_node=1)[0])
+    node, mode_of_node = Path(sys.argv[1]), sys.argv[2]
+    hang_limits = {"hang_timeout": 6.0, "stacks_wait": 2.0} if mode_of_node.startswith("stop") else {}
+    sys.exit(launch(node, mode_of_node, ring=Path(sys.argv[3]), num_nodes=2, num_proc_per_node=1, **hang_limits)[0])

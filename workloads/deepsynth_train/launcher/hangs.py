@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
@@ -19,6 +20,15 @@ PHASE_LIMITS: Mapping[Phase, float] = {
 }
 """Seconds without a beat, for the phases that spec.hangTimeoutSeconds does not cover."""
 
+_STATES: Final[Mapping[str, str]] = {
+    "T": "its process is stopped by a signal (SIGSTOP); send it SIGCONT, or find out who stops it",
+    "t": "its process is stopped by a debugger",
+    "D": "its process waits for the kernel (state D); look at the node's disks, network volumes and GPU driver",
+}
+
+_WAITING: Final = ("/torch/distributed/", "/torch/autograd/", "/deepsynth_train/coordination/world.py")
+"""Files whose code waits for other ranks. On a GPU, World waits where it reads the result of a collective."""
+
 
 def build_limits(hang_timeout_seconds: float) -> dict[Phase, float]:
     return {**PHASE_LIMITS, "step": hang_timeout_seconds}
@@ -26,29 +36,38 @@ def build_limits(hang_timeout_seconds: float) -> dict[Phase, float]:
 
 @dataclass(frozen=True)
 class Hang:
-    """local_rank: the worker that most likely blocks the others. stacks: text by local rank."""
+    """The workers of this node have stopped sending heartbeats.
 
-    local_rank: int
+    culprit: local rank of the worker that most likely blocks the others; None if all wait for another node.
+    beat: of the culprit, else the oldest of this node. stacks: text by local rank. state: see `describe_state`.
+    """
+
+    culprit: int | None
     beat: Beat
     silent_seconds: float
     stacks: Mapping[int, str]
+    state: str = ""
 
     @property
     def message(self) -> str:
-        return (
-            f"rank {self.beat.rank} sent no heartbeat for {self.silent_seconds:.0f} s in phase {self.beat.phase} after "
-            f"step {self.beat.step}; the stacks of all ranks are in {REPORTS}/ next to the checkpoints"
+        silence = (
+            f"sent no heartbeat for {self.silent_seconds:.0f} s in phase {self.beat.phase} after step {self.beat.step}"
         )
+        where = f"the stacks of all ranks are in {REPORTS}/ next to the checkpoints"
+        if self.culprit is None:
+            return f"an unknown rank hangs: the ranks of this node {silence}, and all wait for another node; {where}"
+        return f"rank {self.beat.rank} {silence}{self.state and f'; {self.state}'}; {where}"
 
     def describe(self, node: str) -> Failure:
+        known = self.culprit is not None
         return Failure(
             reason=Reason.HUNG,
             message=self.message,
             exit_code=int(ExitCode.HUNG),
-            rank=self.beat.rank,
-            local_rank=self.local_rank,
-            node=node,
-            exception=self.stacks.get(self.local_rank),
+            rank=self.beat.rank if known else None,
+            local_rank=self.culprit,
+            node=node if known else None,
+            exception=self.stacks.get(self.culprit) if self.culprit is not None else None,
             step=self.beat.step,
         )
 
@@ -63,12 +82,24 @@ def are_silent(beats: Sequence[Beat], limits: Mapping[Phase, float], now: float)
     return bool(beats) and all(now - beat.at > limits[beat.phase] for beat in beats)
 
 
-def find_culprit(beats: Mapping[int, Beat], stacks: Mapping[int, str]) -> int:
-    """Local rank of a worker that does not wait for its peers, else the one with the fewest steps and oldest beat."""
-    return min(beats, key=lambda rank: (is_waiting(stacks.get(rank, "")), beats[rank].step, beats[rank].at))
+def find_culprit(beats: Mapping[int, Beat], stacks: Mapping[int, str], *, num_nodes: int) -> int | None:
+    """Local rank of a worker that does not wait for its peers; of several, the one with fewest steps and oldest beat.
+
+    If all wait: None, because the culprit is on another node; with a single node, the one with fewest steps and oldest
+    beat. A worker without a stack does not wait: it is stopped, or stuck in the kernel.
+    """
+    suspects = [rank for rank in beats if not is_waiting(stacks.get(rank, ""))]
+    if not suspects and num_nodes > 1:
+        return None
+    return min(suspects or beats, key=lambda rank: (beats[rank].step, beats[rank].at))
+
+
+def describe_state(state: str) -> str:
+    """What a process state of Linux says about a hang; "" if nothing."""
+    return _STATES.get(state, "")
 
 
 def is_waiting(stack: str) -> bool:
     """Whether the main thread, the last of a dump, is in a collective, or in a backward pass that waits in one."""
     top = stack.rpartition("most recent call first")[2].splitlines()[1:2]
-    return any("/torch/distributed/" in line or "/torch/autograd/" in line for line in top)
+    return any(place in line for line in top for place in _WAITING)

@@ -63,7 +63,13 @@ class Launch:
         set_worker_environment(self._topology)
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self._on_signal)
-        watchdog = Watchdog(self._folder, self._workers, self._limits, stacks_wait=self._stacks_wait)
+        watchdog = Watchdog(
+            self._folder,
+            self._workers,
+            self._limits,
+            num_nodes=self._topology.num_nodes,
+            stacks_wait=self._stacks_wait,
+        )
         try:
             self._serve()
             exit_code, failure = self._run_workers(watchdog)

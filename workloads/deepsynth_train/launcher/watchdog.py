@@ -3,13 +3,13 @@
 import os
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Self
 
 from deepsynth_api.report import Phase
 from deepsynth_api.workload import GRACE_PERIOD_VARIABLE
 from deepsynth_train.coordination.run_folder import Beat, RunFolder
-from deepsynth_train.launcher.hangs import Hang, are_silent, find_culprit
+from deepsynth_train.launcher.hangs import Hang, are_silent, describe_state, find_culprit
 from deepsynth_train.launcher.reports import say
 from deepsynth_train.launcher.workers import Workers
 
@@ -17,19 +17,31 @@ GRACE_RESERVE = 10.0
 """Seconds of the pod's grace period reserved for the report."""
 STACKS_WAIT = 5.0
 """Seconds for the workers to write their stacks; faulthandler works even when the interpreter is stuck."""
+OTHER_NODE_WAIT = 30.0
+"""Seconds that a node whose workers all wait for another node leaves that node to report the culprit."""
 
 
 class Watchdog:
     """A context manager that watches while the workers run. hang: set when their heartbeats stopped."""
 
     def __init__(
-        self, folder: RunFolder, workers: Workers, limits: Mapping[Phase, float], *, stacks_wait: float = STACKS_WAIT
+        self,
+        folder: RunFolder,
+        workers: Workers,
+        limits: Mapping[Phase, float],
+        *,
+        num_nodes: int = 1,
+        stacks_wait: float = STACKS_WAIT,
+        other_node_wait: float = OTHER_NODE_WAIT,
     ) -> None:
         self.hang: Hang | None = None
         self._folder = folder
         self._workers = workers
         self._limits = limits
+        self._num_nodes = num_nodes
         self._stacks_wait = stacks_wait
+        self._other_node_wait = other_node_wait
+        self._all_wait_since: float | None = None
         self._grace = float(os.environ.get(GRACE_PERIOD_VARIABLE, "inf")) - GRACE_RESERVE
         self._started = time.monotonic()
         self._over = threading.Event()
@@ -64,10 +76,19 @@ class Watchdog:
         now = time.monotonic()
         beats = {rank: self._read_beat(rank) for rank in self._workers.living}
         if not are_silent(list(beats.values()), self._limits, now):
+            self._all_wait_since = None
+            return None
+        if self._all_wait_since is not None and now - self._all_wait_since < self._other_node_wait:
             return None
         stacks = self._gather_stacks()
-        culprit = find_culprit(beats, stacks)
-        return Hang(culprit, beats[culprit], now - beats[culprit].at, stacks)
+        culprit = find_culprit(beats, stacks, num_nodes=self._num_nodes)
+        if culprit is None and self._all_wait_since is None:
+            say("all ranks of this node wait for another node; leaving it to that node to report")
+            self._all_wait_since = now
+            return None
+        beat = min(beats.values(), key=lambda beat: beat.at) if culprit is None else beats[culprit]
+        state = "" if culprit is None else describe_state(self._workers.read_state(culprit))
+        return Hang(culprit, beat, now - beat.at, stacks, state)
 
     def _read_beat(self, local_rank: int) -> Beat:
         return self._folder.read_beat(local_rank) or Beat(local_rank, "start", 0, self._started)
@@ -75,12 +96,17 @@ class Watchdog:
     def _gather_stacks(self) -> dict[int, str]:
         """Stacks of the living workers, except those that have not opened their stacks file yet."""
         ready = [rank for rank in self._workers.living if self._folder.stacks(rank).exists()]
+        earlier = self._read_sizes(ready)
         self._workers.request_stacks(ready)
         deadline = time.monotonic() + self._stacks_wait
-        sizes: list[int] = []
+        sizes = earlier
         while time.monotonic() < deadline:
             time.sleep(0.05)
-            before, sizes = sizes, [self._folder.stacks(rank).stat().st_size for rank in ready]
-            if all(sizes) and sizes == before:  # a file is written line by line
+            before, sizes = sizes, self._read_sizes(ready)
+            has_grown = all(size > old for size, old in zip(sizes, earlier, strict=True))
+            if has_grown and sizes == before:  # a file is written line by line
                 break
         return {rank: self._folder.stacks(rank).read_text(errors="replace") for rank in ready}
+
+    def _read_sizes(self, local_ranks: Sequence[int]) -> list[int]:
+        return [self._folder.stacks(rank).stat().st_size for rank in local_ranks]

@@ -7,6 +7,7 @@ import threading
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 
 
 @dataclass
@@ -70,6 +71,14 @@ class Workers:
     def request_stacks(self, local_ranks: Sequence[int]) -> None:
         """Ask workers to write their stacks. Call it only for workers with a handler: the signal kills others."""
         self._signal(local_ranks, signal.SIGUSR1)
+
+    def read_state(self, local_rank: int) -> str:
+        """The process's state as `ps` shows it, such as T for stopped; "" where there is no /proc."""
+        try:
+            status = Path(f"/proc/{self._pids[local_rank]}/stat").read_text()
+        except OSError:
+            return ""
+        return status.rpartition(")")[2].split()[0]
 
     def kill(self) -> None:
         """Kill running workers and their children. Their exit codes then say nothing about the cause."""

@@ -3,9 +3,10 @@
 A cause is taken into the attempt's entry as soon as it is seen, because the Job controller deletes pods; the attempt is
 over only when its Job is. Until then a stronger cause replaces a weaker one:
 
-    Disrupted  >  Hung  >  Failed (earliest end first)  >  nothing seen yet
+    Disrupted  >  Hung (known rank first)  >  Failed (earliest end first)  >  nothing seen yet
 
-So a disruption never counts as a failure, even if another pod crashed because of it.
+A node whose processes all wait for another node reports a hang of an unknown rank. A disruption never counts as a
+failure, even if another pod crashed because of it.
 """
 
 from collections.abc import Iterable
@@ -40,7 +41,7 @@ def find_root_cause(pods: Iterable[ObservedPod], job: ObservedJob | None) -> Cau
     causes = [cause for pod in pods if (cause := _find_cause(pod))]
     if job is not None and "DisruptionTarget" in job.failure_message:
         causes.append(Cause("Disrupted", Reason.POD_DISRUPTED, job.failure_message))
-    return min(causes, key=lambda cause: _rank(cause.outcome, cause.time), default=None)
+    return min(causes, key=lambda cause: _rank(cause.outcome, cause.rank, cause.time), default=None)
 
 
 def find_weak_cause(pods: Iterable[ObservedPod], job: ObservedJob) -> Cause:
@@ -59,7 +60,10 @@ def find_weak_cause(pods: Iterable[ObservedPod], job: ObservedJob) -> Cause:
 
 def adopt_cause(attempt: Attempt, cause: Cause | None) -> Attempt:
     """`attempt` with this cause, if it is stronger than the one it has."""
-    if cause is None or _rank(cause.outcome, cause.time) >= _rank(attempt.outcome, attempt.failed_time):
+    if cause is None:
+        return attempt
+    earlier = _rank(attempt.outcome, attempt.rank, attempt.failed_time)
+    if _rank(cause.outcome, cause.rank, cause.time) >= earlier:
         return attempt
     return set_cause(attempt, cause)
 
@@ -78,10 +82,11 @@ def set_cause(attempt: Attempt, cause: Cause) -> Attempt:
     )
 
 
-def _rank(outcome: AttemptOutcome | None, time: datetime | None) -> tuple[int, datetime]:
-    """The smallest is the strongest. Only failures are ordered by time."""
+def _rank(outcome: AttemptOutcome | None, rank: int | None, time: datetime | None) -> tuple[int, bool, datetime]:
+    """The smallest is the strongest. Of hangs, one whose rank is known; of failures, the earliest."""
     strength = _STRENGTH.get(outcome, -1)
-    return strength, (time or _END_OF_TIME) if outcome == "Failed" else _END_OF_TIME
+    is_unknown = outcome == "Hung" and rank is None
+    return strength, is_unknown, (time or _END_OF_TIME) if outcome == "Failed" else _END_OF_TIME
 
 
 def _find_cause(pod: ObservedPod) -> Cause | None:

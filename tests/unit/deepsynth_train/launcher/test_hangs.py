@@ -1,5 +1,7 @@
+import pytest
+
 from deepsynth_train.coordination.run_folder import Beat
-from deepsynth_train.launcher.hangs import Hang, are_silent, build_limits, find_culprit, is_waiting
+from deepsynth_train.launcher.hangs import Hang, are_silent, build_limits, describe_state, find_culprit, is_waiting
 
 LIMITS = build_limits(10)
 
@@ -34,12 +36,44 @@ def test_other_phases_have_their_own_limits() -> None:
 
 def test_the_rank_that_does_not_wait_in_a_collective_is_the_culprit() -> None:
     beats = {0: beat(1), 1: beat(2), 2: beat(0)}
-    assert find_culprit(beats, {0: WAITING, 1: STUCK, 2: IN_BACKWARD}) == 1
+    assert find_culprit(beats, {0: WAITING, 1: STUCK, 2: IN_BACKWARD}, num_nodes=1) == 1
 
 
 def test_without_stacks_the_rank_with_the_fewest_steps_and_the_oldest_beat_is_the_culprit() -> None:
-    assert find_culprit({0: beat(1, step=6), 1: beat(2, step=5)}, {}) == 1
-    assert find_culprit({0: beat(2), 1: beat(1)}, {}) == 1
+    assert find_culprit({0: beat(1, step=6), 1: beat(2, step=5)}, {}, num_nodes=2) == 1
+    assert find_culprit({0: beat(2), 1: beat(1)}, {}, num_nodes=2) == 1
+
+
+def test_a_rank_without_a_stack_is_the_culprit_because_waiting_ranks_write_theirs() -> None:
+    beats = {0: beat(1), 1: beat(2), 2: beat(0)}
+    assert find_culprit(beats, {0: WAITING, 1: "", 2: WAITING}, num_nodes=2) == 1
+    assert find_culprit(beats, {0: WAITING, 2: WAITING}, num_nodes=1) == 1
+
+
+def test_if_all_ranks_wait_the_culprit_is_on_another_node_or_has_the_oldest_beat() -> None:
+    beats, stacks = {0: beat(2), 1: beat(1)}, {0: WAITING, 1: IN_BACKWARD}
+    assert find_culprit(beats, stacks, num_nodes=2) is None
+    assert find_culprit(beats, stacks, num_nodes=1) == 1
+
+
+def test_a_hang_on_another_node_is_described_as_that_of_an_unknown_rank() -> None:
+    failure = Hang(None, Beat(9, "step", 12, 0.0), 600.4, {1: WAITING}).describe("node-a")
+    assert (failure.reason, failure.exit_code, failure.rank, failure.local_rank, failure.node) == (
+        "Hung",
+        79,
+        *[None] * 3,
+    )
+    assert failure.message.startswith(
+        "an unknown rank hangs: the ranks of this node sent no heartbeat for 600 s in phase"
+    )
+
+
+@pytest.mark.parametrize(
+    ("state", "words"), [("T", "stopped by a signal (SIGSTOP)"), ("D", "kernel (state D)"), ("S", "")]
+)
+def test_the_state_of_the_process_is_part_of_the_message(state: str, words: str) -> None:
+    hang = Hang(1, Beat(9, "step", 12, 0.0), 600.4, {}, describe_state(state))
+    assert words in hang.message
 
 
 def test_only_the_innermost_frame_of_the_main_thread_decides_whether_a_rank_waits() -> None:

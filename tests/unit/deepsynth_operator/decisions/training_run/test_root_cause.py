@@ -85,6 +85,18 @@ def test_the_earliest_failure_is_the_root_cause_and_its_report_gives_the_details
     assert (attempt.reason, attempt.rank, attempt.node, attempt.failed_step) == ("CudaOutOfMemory", 5, "n7", 9)
 
 
+def test_a_hang_of_a_known_rank_replaces_that_of_a_node_that_waited_for_it() -> None:
+    unknown = Failure(reason="Hung", message="an unknown rank hangs", exit_code=79, step=9)
+    known = Failure(reason="Hung", message="rank 1 sent no heartbeat", exit_code=79, rank=1, node="n1", step=9)
+    waiting = an_ended_pod(0, 79, after=1, report=a_report(9, unknown))
+    stopped = an_ended_pod(1, 79, after=4, report=a_report(9, known))
+    assert get_attempt(decide(a_live_run(), FAILED_JOB, [waiting, stopped])).rank == 1
+    first = decide(a_live_run(), RUNNING_JOB, [waiting, a_pod(1)])
+    assert (get_attempt(first).outcome, get_attempt(first).rank) == ("Hung", None)
+    assert get_attempt(decide(follow(a_live_run(), first), FAILED_JOB, [waiting, stopped])).rank == 1
+    assert get_attempt(decide(a_live_run(), FAILED_JOB, [waiting, an_ended_pod(1, 69)])).node == "node-0"
+
+
 def test_a_cause_is_kept_even_if_its_pod_disappears() -> None:
     run = a_live_run()
     first = decide(run, RUNNING_JOB, [an_ended_pod(0, 1), a_pod(1)])
