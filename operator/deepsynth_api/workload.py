@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.rendering_settings import RenderingSettings, Source
+from deepsynth_api.v1alpha1.result_settings import EvaluationSettings
 from deepsynth_api.v1alpha1.training_settings import DatasetSplits, TrainingSettings
 
 DOCUMENT_PATH: Final = "/etc/deepsynth/workload.json"
@@ -138,6 +139,9 @@ class TrainWorkload(Workload, TrainingSettings):
     cache_bytes: Annotated[int | None, Field(description="Size of the dataset cache, in bytes.")] = None
 
 
+HOLDOUT_PERCENT: Final = EvaluationSettings().holdout_percent
+
+
 def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDataset]) -> str:
     """sha256 of all settings that the trained weights depend on, so not of where and how often a run saves."""
     document: dict[str, Any] = settings.to_dict()
@@ -146,6 +150,8 @@ def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDatas
     document["model"].pop("secretRef", None)
     for field in ("generationBatchSize", "samples"):
         document["evaluation"].pop(field, None)
+    if document["evaluation"]["holdoutPercent"] == HOLDOUT_PERCENT:
+        del document["evaluation"]["holdoutPercent"]  # so that runs of before it existed keep their fingerprint
     document["datasets"] = [dataset.to_dict() for dataset in datasets]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -16,7 +16,14 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.cadence import Cadence, compute_total_steps
 from deepsynth_train.checkpoint.folder import CheckpointFolder, open_checkpoint_folder
 from deepsynth_train.checkpoint.layout import resolve_folder
-from deepsynth_train.checkpoint.pins import apply_pins, pin_model, resolve_datasets, resolve_model, write_pins
+from deepsynth_train.checkpoint.pins import (
+    apply_pins,
+    pin_model,
+    resolve_datasets,
+    resolve_holdout,
+    resolve_model,
+    write_pins,
+)
 from deepsynth_train.checkpoint.save import WriteModel
 from deepsynth_train.checkpoint.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StartReport
@@ -69,8 +76,8 @@ def run_attempt(
     workload = _pin_model(workload, world, progress)
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload, world.device)
-    pinned = _pin_datasets(workload, world, progress)
-    data = _prepare_data(apply_pins(workload, pinned), model, world, progress)
+    pinned, holdout = _pin_datasets(workload, world, progress)
+    data = _prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)
     progress.phase("start")
     place_module(model.module, workload, world)
     checkpoints = open_checkpoint_folder(
@@ -80,7 +87,7 @@ def run_attempt(
         workload, world, progress, should_stop, model=model, data=data, checkpoints=checkpoints, tracking=tracking
     )
     if world.is_first:
-        write_pins(checkpoints.path, checkpoints.target.owner, pinned, workload.model.revision)
+        write_pins(checkpoints.path, checkpoints.target.owner, pinned, workload.model.revision, holdout)
     loop.run()
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
@@ -97,17 +104,22 @@ def _pin_model(workload: TrainWorkload, world: World, progress: Progress) -> Tra
     return pin_model(workload, world.share(found))
 
 
-def _pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> list[PinnedDataset]:
-    """Rank 0 resolves the revisions for all ranks, so that all nodes read the same commit of a branch."""
+def _pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> tuple[list[PinnedDataset], int]:
+    """The revisions, and the percentage to hold out for evaluation.
+
+    Rank 0 resolves them for all ranks, so that all nodes read the same commit of a branch.
+    """
     folder = resolve_folder(workload.checkpoint.uri)
-    found = resolve_datasets(workload, folder) if world.is_first else []
+    found = (resolve_datasets(workload, folder), resolve_holdout(workload, folder)) if world.is_first else ([], 0)
     world.wait_for_all(progress.beat)
-    pinned = world.share(found)
+    pinned, holdout = world.share(found)
     progress.datasets(pinned)
-    return pinned
+    return pinned, holdout
 
 
-def _prepare_data(workload: TrainWorkload, model: PageModel, world: World, progress: Progress) -> TrainingData:
+def _prepare_data(
+    workload: TrainWorkload, model: PageModel, holdout: int, world: World, progress: Progress
+) -> TrainingData:
     """The first process of the node writes Arrow files and indexes; the others wait and open them."""
     cache = find_cache()
     folder = cache / f"index-{workload.uid}-{workload.attempt}"
@@ -116,9 +128,12 @@ def _prepare_data(workload: TrainWorkload, model: PageModel, world: World, progr
         local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes)
         for old in cache.glob(f"index-{workload.uid}-*"):
             shutil.rmtree(old)
-        index_data(local, workload.task, model, limits, folder=folder, on_rows=progress.beat)
+        shares = {dataset.name: holdout for dataset in workload.datasets if dataset.validation_split is None}
+        index_data(local, workload.task, model, limits, holdout=shares, folder=folder, on_rows=progress.beat)
     world.wait_for_all(progress.beat)
     data = open_data(folder, workload.task)
+    for note in data.notes:
+        progress.note(note)
     if world.sum([data.compute_digest()]) != [data.compute_digest() * world.size]:
         raise DataError("spec.datasets: the nodes read different data; they must share one volume")
     return data

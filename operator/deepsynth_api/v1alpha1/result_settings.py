@@ -44,6 +44,18 @@ class EvaluationSettings(ApiModel):
             description="Optimizer steps between two evaluations; default: one evaluation at the end of each epoch.",
         ),
     ] = None
+    holdout_percent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=50,
+            description=(
+                "Percentage of the documents, up to 2,000, of a dataset without a validation split that are not "
+                "trained on but used for evaluation. Copies of a document stay together. Datasets with fewer than 10 "
+                "documents, or an empty validationSplit, give none. 0 disables it."
+            ),
+        ),
+    ] = 2
     max_samples: Annotated[
         int, Field(ge=1, description="Maximum number of validation samples, taken from the start of the split.")
     ] = 200

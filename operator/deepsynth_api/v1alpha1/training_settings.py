@@ -186,8 +186,9 @@ class DatasetSplits(ApiModel):
         str | None,
         Field(
             description=(
-                "Name of the split to evaluate on; default: validation, if the dataset has it. An empty string "
-                "disables it."
+                "Name of the split to evaluate on; default: validation, if the dataset has it, else the part of the "
+                "train split that evaluation.holdoutPercent holds out. With an empty string the dataset is not "
+                "evaluated on."
             )
         ),
     ] = None

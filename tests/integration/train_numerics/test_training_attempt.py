@@ -281,7 +281,7 @@ def test_without_samples_nothing_is_written_down_and_no_text_is_generated(
 ) -> None:
     monkeypatch.setattr("deepsynth_train.evaluation.generation.Generator.write", None)
     recorder = Recorder()
-    build_trainer(build_quick(tmp_path, evaluation={"samples": 0}), recorder).train(pages)
+    train(build_quick(tmp_path, evaluation={"samples": 0}), pages, recorder)
     assert set(recorder.evaluations) == {0, 3}
     assert recorder.samples == {0: [], 3: []}
     assert not (tmp_path / "checkpoints/samples").exists()
@@ -291,7 +291,18 @@ def test_samples_that_cannot_be_written_cost_a_note(pages: Path, tmp_path: Path)
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/samples").write_text("in the way")
     recorder = Recorder()
-    result = build_trainer(build_quick(tmp_path), recorder).train(pages)
+    result = train(build_quick(tmp_path), pages, recorder)
     assert result.step == 3
     assert len(recorder.samples[3]) == 8
     assert any("the samples of step 3 are not in" in note for note in recorder.notes)
+
+
+def test_without_a_validation_split_a_document_is_held_out(tmp_path: Path) -> None:
+    rows = [row for number in range(12) for row in build_document(number)]
+    pages = write_dataset(tmp_path / "pages", {"train": rows})
+    recorder = Recorder()
+    train(build_quick(tmp_path), pages, recorder)
+    assert recorder.started.samples == 11
+    assert set(recorder.evaluations) == {0, 3}
+    assert len(recorder.samples[3]) == 1
+    assert "so 1 of 12 documents are used for evaluation" in recorder.notes[0]

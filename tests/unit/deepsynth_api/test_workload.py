@@ -50,9 +50,20 @@ def test_the_fingerprint_does_not_depend_on_where_a_run_saves() -> None:
     assert compute_fingerprint(here, data) == compute_fingerprint(there, data)
 
 
+def test_only_a_holdout_that_was_chosen_is_part_of_the_fingerprint() -> None:
+    """Runs of before there was one keep theirs; so do all settings that change no weight."""
+    data = [WorkloadDataset(name="a", uri="file:///a", revision="r1")]
+    assert compute_fingerprint(build_settings(evaluation={"holdoutPercent": 2}), data) == compute_fingerprint(
+        build_settings(), data
+    )
+    assert compute_fingerprint(build_settings(evaluation={"holdoutPercent": 3}), data) != compute_fingerprint(
+        build_settings(), data
+    )
+
+
 def test_the_fingerprint_does_not_depend_on_how_text_is_generated() -> None:
     data = [WorkloadDataset(name="a", uri="file:///a", revision="r1")]
-    changed = build_settings(evaluation={"generationBatchSize": 1})
+    changed = build_settings(evaluation={"generationBatchSize": 1, "samples": 3})
     assert compute_fingerprint(build_settings(), data) == compute_fingerprint(changed, data)
 
 

@@ -17,7 +17,7 @@ from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
 from deepsynth_store.core.atomic import write_file_atomically
-from deepsynth_train.checkpoint.layout import PINS_FILE
+from deepsynth_train.checkpoint.layout import PINS_FILE, list_steps
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
 
 _COMMIT = re.compile(r"[0-9a-f]{40}")
@@ -25,10 +25,14 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 
 @dataclass(frozen=True)
 class Pins:
-    """datasets: revisions by name. model: the commit of a model on the Hub; None for others."""
+    """datasets: revisions by name. model: the commit of a model on the Hub; None for others.
+
+    holdout_percent: of the documents of datasets without a validation split.
+    """
 
     datasets: dict[str, str] = field(default_factory=dict)
     model: str | None = None
+    holdout_percent: int = 0
 
 
 def resolve_datasets(
@@ -67,6 +71,16 @@ def resolve_model(
     return open_at(workload.model.uri, revision, field="spec.model.uri").revision
 
 
+def resolve_holdout(workload: TrainWorkload, checkpoints: Path) -> int:
+    """Percentage of the documents to hold out: what `checkpoints` were trained with, else what the spec says.
+
+    Runs of before there was a holdout continue without one: their data must not change in the middle.
+    """
+    if not list_steps(checkpoints):
+        return workload.evaluation.holdout_percent
+    return int(_read_document(checkpoints).get("holdoutPercent", 0))
+
+
 def pin_model(workload: TrainWorkload, revision: str | None) -> TrainWorkload:
     """The document with the model's branch replaced by a commit."""
     return workload.updated(model=workload.model.updated(revision=revision)) if revision else workload
@@ -74,14 +88,25 @@ def pin_model(workload: TrainWorkload, revision: str | None) -> TrainWorkload:
 
 def read_pins(checkpoints: Path, fingerprint: str) -> Pins:
     """Empty when `checkpoints` is new or belongs to other settings."""
+    document = _read_document(checkpoints)
+    if document.get("fingerprint") != fingerprint:
+        return Pins()
+    return Pins(document["revisions"], document["model"], document["holdoutPercent"])
+
+
+def _read_document(checkpoints: Path) -> dict[str, Any]:
+    """datasets.json; empty if there is none."""
     path = checkpoints / PINS_FILE
     try:
         document = json.loads(path.read_text())
-        if document["fingerprint"] != fingerprint:
-            return Pins()
-        return Pins(dict(document["revisions"]), document.get("model"))
+        return {
+            "fingerprint": str(document["fingerprint"]),
+            "revisions": dict(document["revisions"]),
+            "model": document.get("model"),
+            "holdoutPercent": int(document.get("holdoutPercent", 0)),
+        }
     except FileNotFoundError:
-        return Pins()
+        return {}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder",
@@ -89,13 +114,23 @@ def read_pins(checkpoints: Path, fingerprint: str) -> Pins:
         ) from error
 
 
-def write_pins(checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset], model: str | None = None) -> None:
-    """Store the revisions; model: of the model. Raises PeerLostError when a later attempt owns the folder."""
-    pins = Pins({pin.name: pin.revision for pin in pinned}, model)
+def write_pins(
+    checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset], model: str | None = None, holdout: int = 0
+) -> None:
+    """Store the revisions, that of the model and the percentage to hold out.
+
+    Raises PeerLostError when a later attempt owns the folder.
+    """
+    pins = Pins({pin.name: pin.revision for pin in pinned}, model, holdout)
     if read_pins(checkpoints, owner.fingerprint) == pins:
         return
     check_ownership(checkpoints, owner)
-    document = {"fingerprint": owner.fingerprint, "revisions": pins.datasets, "model": pins.model}
+    document = {
+        "fingerprint": owner.fingerprint,
+        "revisions": pins.datasets,
+        "model": pins.model,
+        "holdoutPercent": pins.holdout_percent,
+    }
     write_file_atomically(checkpoints / PINS_FILE, json.dumps(document, indent=1).encode())
 
 

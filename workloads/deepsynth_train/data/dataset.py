@@ -1,12 +1,16 @@
-"""All datasets of a run as one numbered set of samples per split: train and validation."""
+"""All datasets of a run as one numbered set of samples per split: train and validation.
+
+A dataset without a validation split gives a part of its train split to validation.
+"""
 
 import json
 import zlib
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from deepsynth_train.data.columns import Task
+from deepsynth_train.data.holdout import MIN_DOCUMENTS, count_documents, hold_out
 from deepsynth_train.data.materialise import LocalDataset, LocalSplit
 from deepsynth_train.data.pages import PageTable, RowNames
 from deepsynth_train.data.samples import Limits, SampleIndex, SampleSet, build_index, concatenate
@@ -14,19 +18,41 @@ from deepsynth_train.models.page_model import PageModel
 
 _TABLE = "table.json"
 """Which Arrow files a split has, and how many rows each dataset has in them."""
+_NOTES = "notes.json"
 
 
 @dataclass(frozen=True)
 class TrainingData:
-    """validation: None without a validation split."""
+    """validation: None if there is nothing to evaluate on. notes: what was held out of which dataset, for users."""
 
     train: SampleSet
     validation: SampleSet | None
+    notes: Sequence[str] = ()
 
     def compute_digest(self) -> int:
         """CRC-32 over the rows of all training samples; the same on all nodes that hold the same data."""
         index = self.train.index
         return zlib.crc32(index.first.tobytes(), zlib.crc32(index.tokens.tobytes()))
+
+
+@dataclass
+class _Split:
+    """Parts of a split, one per dataset. held_out: names of datasets whose rows are of the train split."""
+
+    parts: list[LocalSplit] = field(default_factory=list)
+    indexes: list[SampleIndex] = field(default_factory=list)
+    held_out: list[str] = field(default_factory=list)
+
+    def add(self, part: LocalSplit, index: SampleIndex) -> None:
+        self.parts.append(part)
+        self.indexes.append(index)
+
+    def save(self, folder: Path) -> None:
+        rows = {part.name: len(PageTable(part.files)) for part in self.parts}
+        concatenate(self.indexes, list(rows.values())).save(folder)
+        files = [str(path) for part in self.parts for path in part.files]
+        document = {"files": files, "rows": rows, "held_out": self.held_out}
+        (folder / _TABLE).write_text(json.dumps(document))
 
 
 def index_data(
@@ -35,25 +61,50 @@ def index_data(
     model: PageModel,
     limits: Limits,
     *,
+    holdout: Mapping[str, int],
     folder: Path,
     on_rows: Callable[[], None],
 ) -> None:
     """Select the usable samples and write their index to the new folder `folder`, for all processes of the node.
 
-    Raises DataError for a dataset that cannot be used. on_rows: called now and then, as a heartbeat.
+    holdout: percentage of the documents to hold out for evaluation, by the names of the datasets that lack a validation
+    split. on_rows: called now and then, as a heartbeat. Raises DataError for a dataset that cannot be used.
     """
-    for split, parts in _by_split(datasets).items():
-        tables = [PageTable(part.files) for part in parts]
-        names = RowNames(split, {part.name: len(table) for part, table in zip(parts, tables, strict=True)})
-        indexes = [
-            build_index(
-                table, task, model, limits, where=f"spec.datasets[{part.name}] ({split} split)", on_rows=on_rows
-            )
-            for part, table in zip(parts, tables, strict=True)
-        ]
-        concatenate(indexes, list(names.sizes.values())).save(folder / split)
-        document = {"files": [str(path) for part in parts for path in part.files], "rows": names.sizes}
-        (folder / split / _TABLE).write_text(json.dumps(document))
+
+    def build(part: LocalSplit, split: str) -> SampleIndex:
+        where = f"spec.datasets[{part.name}] ({split} split)"
+        return build_index(PageTable(part.files), task, model, limits, where=where, on_rows=on_rows)
+
+    train, validation, notes = _Split(), _Split(), list[str]()
+    for dataset in datasets:
+        index = build(dataset.train, "train")
+        percent = holdout.get(dataset.train.name, 0)
+        if dataset.validation:
+            validation.add(dataset.validation, build(dataset.validation, "validation"))
+        elif percent:
+            table = PageTable(dataset.train.files)
+            index, held = hold_out(index, table, task, percent, on_rows)
+            notes.append(_describe_holdout(dataset.train.name, index, held, table, task))
+            if len(held):
+                validation.add(dataset.train, held)
+                validation.held_out.append(dataset.train.name)
+        train.add(dataset.train, index)
+    train.save(folder / "train")
+    if validation.parts:
+        validation.save(folder / "validation")
+    (folder / _NOTES).write_text(json.dumps(notes))
+
+
+def _describe_holdout(name: str, train: SampleIndex, held: SampleIndex, table: PageTable, task: Task) -> str:
+    field = f"spec.datasets[{name}]: there is no validation split"
+    left, taken = (count_documents(index, table, task) for index in (train, held))
+    if taken:
+        return (
+            f"{field}, so {taken:,} of {left + taken:,} documents are used for evaluation and not for training; "
+            "spec.evaluation.holdoutPercent changes that"
+        )
+    why = f"fewer than {MIN_DOCUMENTS}" if left < MIN_DOCUMENTS else "with too many copies of each other"
+    return f"{field}, and its {left:,} documents are {why}, so none is used for evaluation"
 
 
 def open_data(folder: Path, task: Task) -> TrainingData:
@@ -61,17 +112,12 @@ def open_data(folder: Path, task: Task) -> TrainingData:
     return TrainingData(
         _open_split(folder, "train", task),
         _open_split(folder, "validation", task) if (folder / "validation").exists() else None,
+        json.loads((folder / _NOTES).read_text()),
     )
 
 
 def _open_split(folder: Path, split: str, task: Task) -> SampleSet:
     document = json.loads((folder / split / _TABLE).read_text())
     table = PageTable([Path(path) for path in document["files"]])
-    return SampleSet(table, task, SampleIndex.load(folder / split), RowNames(split, document["rows"]))
-
-
-def _by_split(datasets: Sequence[LocalDataset]) -> dict[str, list[LocalSplit]]:
-    splits = {"train": [dataset.train for dataset in datasets]}
-    if validation := [dataset.validation for dataset in datasets if dataset.validation]:
-        splits["validation"] = validation
-    return splits
+    names = RowNames(split, document["rows"], document["held_out"])
+    return SampleSet(table, task, SampleIndex.load(folder / split), names)

@@ -16,6 +16,7 @@ from deepsynth_train.checkpoint.pins import (
     pin_model,
     read_pins,
     resolve_datasets,
+    resolve_holdout,
     resolve_model,
     write_pins,
 )
@@ -121,3 +122,24 @@ def test_pins_that_cannot_be_parsed_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "datasets.json").write_text("[")
     with pytest.raises(ConfigurationError, match=r"datasets\.json cannot be parsed"):
         read_pins(tmp_path, "f")
+
+
+def test_the_holdout_does_not_change_under_checkpoints(workload: Any, tmp_path: Path) -> None:
+    changed = workload.updated(
+        evaluation=workload.evaluation.updated(holdout_percent=7), fingerprint="of a new version"
+    )
+    assert resolve_holdout(changed, tmp_path) == 7, "a new run does as the spec says"
+    owner = Owner(workload.uid, workload.fingerprint, 1)
+    claim_folder(tmp_path, owner)
+    write_pins(tmp_path, owner, [], holdout=5)
+    assert resolve_holdout(changed, tmp_path) == 7, "nothing was trained yet"
+    (tmp_path / "step-3").mkdir()
+    assert resolve_holdout(changed, tmp_path) == 5
+
+
+def test_a_run_of_before_there_was_a_holdout_continues_without_one(workload: Any, tmp_path: Path) -> None:
+    document = {"fingerprint": workload.fingerprint, "revisions": {"d": "commit-1"}}
+    (tmp_path / "datasets.json").write_text(json.dumps(document))
+    (tmp_path / "step-3").mkdir()
+    assert workload.evaluation.holdout_percent == 2
+    assert resolve_holdout(workload, tmp_path) == 0

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any
 from deepsynth_api.workload import WorkloadDataset
 
 if TYPE_CHECKING:
-    from deepsynth_train.data.dataset import TrainingData
     from deepsynth_train.data.columns import Task
+    from deepsynth_train.data.dataset import TrainingData
     from deepsynth_train.models.page_model import PageModel
 
 
@@ -22,14 +22,23 @@ def describe(folder: Path, validation: str | None = "", **changes: Any) -> Workl
 
 
 def load(
-    folder: Path, model: "PageModel", task: "Task" = "summarize", limits: Limits = NO_LIMITS, **changes: Any
+    folder: Path,
+    model: "PageModel",
+    task: "Task" = "summarize",
+    limits: Limits = NO_LIMITS,
+    holdout: int = 0,
+    **changes: Any,
 ) -> "TrainingData":
-    """Materialise, index and open the dataset in `folder`. NO_LIMITS: the model's own, and no sample dropped."""
+    """Materialise, index and open the dataset in `folder`. NO_LIMITS: the model's own, and no sample dropped.
+
+    holdout: percentage of the documents to hold out.
+    """
     from deepsynth_train.data import samples
     from deepsynth_train.data.dataset import index_data, open_data
     from deepsynth_train.data.materialise import materialise
 
     cache = folder.with_name(f"{folder.name}-cache")
     local = materialise([describe(folder, **changes)], cache, lambda *_: None)
-    index_data(local, task, model, samples.Limits(*limits), folder=cache / "index", on_rows=lambda: None)
+    chosen = samples.Limits(*limits)
+    index_data(local, task, model, chosen, holdout={"d": holdout}, folder=cache / "index", on_rows=lambda: None)
     return open_data(cache / "index", task)
