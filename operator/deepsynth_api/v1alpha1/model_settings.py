@@ -72,13 +72,23 @@ class ImageProcessorSettings(ApiModel):
 
     size: Annotated[
         int | None,
-        Field(ge=64, le=2048, description="Side of the global view in pixels; default: the model's own size."),
+        Field(
+            ge=64,
+            le=2048,
+            description=(
+                "Side of the view of the whole page in pixels; default: the model's own size. Only for DeepSeek-OCR; "
+                "other models scale pages by their own image processor."
+            ),
+        ),
     ] = None
     max_tiles: Annotated[
         int,
         Field(
             ge=0,
             le=32,
-            description="Maximum number of local tiles in addition to the global view. Only 0 is supported.",
+            description=(
+                "Maximum number of local tiles of a large page, in addition to the view of the whole page; 0 for none. "
+                "DeepSeek-OCR-2 was trained with 6. Other models cut pages by their own image processor."
+            ),
         ),
     ] = 0

@@ -1,7 +1,8 @@
 """DeepSeek-OCR-2: SAM and a small encoder compress a page into 145 or 257 positions of a decoder-only MoE.
 
-A page, (3, S, S), becomes (S / 64)^2 positions in SAM (patches of 16 px, downsampled by 4), and then 144 (S <= 768) or
-256 positions in an encoder with that many learned queries. A separator adds one.
+A square of a page, (3, S, S), becomes (S / 64)^2 positions in SAM (patches of 16 px, downsampled by 4), and then 144
+(S <= 768) or 256 positions in an encoder with that many learned queries. The squares of a page are its tiles, if there
+are any, and the whole page. A separator adds one position.
 """
 
 import math
@@ -19,12 +20,16 @@ from deepsynth_train.models.inference import build_chat_template
 from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
 from deepsynth_train.models.prompts import get_prompt
 from deepsynth_train.models.sequences import collate_left, collate_sequences
-from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions
+from deepsynth_train.models.square_pages import A4, ImageRule, check_positions, fit_inputs
 from deepsynth_train.models.text import encode_text, find_special_ids
+from deepsynth_train.models.tiles import TileRule
 
 _DOWNSAMPLING = 4
 _PATCH = 16 * _DOWNSAMPLING
 """Pixels per position: SAM's patch size times its downsampling."""
+_TILE = 768
+"""Side of a tile in pixels."""
+_LEAST_TILES = 2
 _NO_TILES = 2**30
 """A tile size in pixels: the processor cuts only pages that are larger."""
 _QUERIES = {"query_768_resolution": 144, "query_1024_resolution": 256}
@@ -32,26 +37,25 @@ _QUERIES = {"query_768_resolution": 144, "query_1024_resolution": 256}
 
 
 class DeepseekOcr2Family:
-    """One sequence per document, pages first. With 2 pages and a label of 3 tokens (N = image_tokens):
+    """One sequence per document, pages first. With 2 pages and a label of 3 tokens:
 
     input_ids   BOS  image x N  image x N  "Free OCR."  l1  l2  l3
     rows                                            |   |   |   |      positions that predict a label token
     targets                                         l1  l2  l3  EOS
+
+    N, with 6 tiles of 768 px and a page of 1024 px: 6 * 144 + 256 + 1.
     """
 
     max_pages = None
-    reads_sizes = False
     vision = ("model.vision_tower",)
     language = ("model.language_model", "lm_head")
 
-    def __init__(self, config: Any, tokenizer: Any, image: ImageRule, prompt: str) -> None:
-        patches = (image.side // _PATCH) ** 2
-        self.image = image
-        self._table = next((name for name, size in _QUERIES.items() if patches <= size), "query_1024_resolution")
-        self.queries = _QUERIES[self._table]
-        self.image_tokens = self.queries + 1
+    def __init__(self, config: Any, tokenizer: Any, tiles: TileRule, prompt: str) -> None:
+        tables = {find_table(tiles.image.side), *([find_table(tiles.side)] if tiles.most else [])}
+        self.tiles = tiles
+        self.reads_sizes = tiles.most > 0
         self.context_tokens = int(config.text_config.max_position_embeddings)
-        self.unused = [f"model.vision_tower.{name}.weight" for name in _QUERIES if name != self._table]
+        self.unused = [f"model.vision_tower.{name}.weight" for name in _QUERIES if name not in tables]
         self._image_token = int(config.image_token_id)
         self._pad = int(tokenizer.pad_token_id)
         self._eos = int(tokenizer.eos_token_id)
@@ -60,13 +64,22 @@ class DeepseekOcr2Family:
         text = encode_text(tokenizer, find_special_ids(tokenizer, config), f"\n{prompt}")
         self._before, self._after = ids[:place], [*text, *ids[place + 1 :]]
         self.fixed_tokens = len(self._before) + len(self._after) + 1
+        self.image_tokens = self._count(*A4)
+
+    @property
+    def image(self) -> ImageRule:
+        return self.tiles.image
 
     def count_page_tokens(self, sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-        return np.full(len(sizes), self.image_tokens)
+        if not self.reads_sizes:
+            return np.full(len(sizes), self.image_tokens)
+        unique, inverse = np.unique(sizes, axis=0, return_inverse=True)
+        return np.array([self._count(*size) for size in unique.tolist()], dtype=np.int64)[inverse.reshape(-1)]
 
     def build_prompt(self, pages: Sequence[Image.Image]) -> Prompt:
-        ids = [*self._before, *[self._image_token] * (self.image_tokens * len(pages)), *self._after]
-        return Prompt(len(pages), ids, {"pixel_values": build_planes(pages, self.image)})
+        images = sum(self._count(*page.size) for page in pages)
+        ids = [*self._before, *[self._image_token] * images, *self._after]
+        return Prompt(len(pages), ids, self.tiles.build_tensors(pages))
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
         return collate_sequences(samples, pad=self._pad, end=self._eos)
@@ -75,14 +88,25 @@ class DeepseekOcr2Family:
         return collate_left(samples, pad=self._pad)
 
     def prepare(self, inputs: Inputs) -> Inputs:
-        return {**inputs, "pixel_values": self.image.scale.apply(inputs["pixel_values"])}
+        return self.tiles.scale(inputs)
 
     def check(self, module: Any) -> None:
-        def count(pixel_values: torch.Tensor) -> int:
-            features = module.get_image_features(pixel_values, return_dict=True)
-            return int(features.pooler_output[0].shape[0])  # of (N, D)
+        size = (2 * self.tiles.side, self.tiles.side)  # the least number of tiles
+        inputs = self.prepare(self.tiles.build_tensors([Image.new("L", size)]))
+        with torch.no_grad():
+            features = module.get_image_features(**fit_inputs(inputs, module), return_dict=True)
+        check_positions(len(features.pooler_output[0]), self._count(*size), self.image.side)  # of (N, D)
 
-        check_positions(module, self.image.side, self.image_tokens, count)
+    def _count(self, width: int, height: int) -> int:
+        """Positions of a page of this size."""
+        columns, rows = self.tiles.choose_grid(width, height) or (0, 0)
+        local = columns * rows * _QUERIES[find_table(self.tiles.side)] if columns else 0
+        return local + _QUERIES[find_table(self.tiles.image.side)] + 1
+
+
+def find_table(side: int) -> str:
+    """The table of queries for a square of `side` pixels."""
+    return next((name for name, size in _QUERIES.items() if (side // _PATCH) ** 2 <= size), "query_1024_resolution")
 
 
 def build_deepseek_ocr2(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
@@ -105,28 +129,41 @@ def build_deepseek_ocr2(module: Any, processor: Any, settings: TrainingSettings)
         mean=tuple(images.image_mean),
         std=tuple(images.image_std),
     )
+    tile = min(side, _TILE if images.tile_size > 1024 else int(images.tile_size))
+    tiles = TileRule(rule, tile, least=_LEAST_TILES, most=settings.image_processor.max_tiles)
     prompt = get_prompt(settings)
-    family = DeepseekOcr2Family(module.config, processor.tokenizer, rule, prompt)
-    _set_page_size(processor, side, family.queries)
+    family = DeepseekOcr2Family(module.config, processor.tokenizer, tiles, prompt)
+    _set_page_size(processor, tiles)
     _set_chat_template(processor, module.config, prompt)
     return PageModel(module, processor, family, module.dtype)
 
 
-def _set_page_size(processor: Any, side: int, queries: int) -> None:
+def _set_page_size(processor: Any, tiles: TileRule) -> None:
     """Make the published processor feed what the trainer feeds, without an argument.
 
-    A saved `crop_to_patches: false` does not help: the processor passes its own default of true to the image
-    processor. With tiles that are larger than any page it cuts no tiles, scales pages to `size`, and counts
-    ceil(size / patch_size / downsample_ratio)^2 positions. That must be the number of queries, so the ratio is such
-    that the quotient is their square root less a half, except where the real ratio gives the same number.
+    The processor passes its own defaults of cutting 2 to 6 tiles to the image processor, whatever that was saved with;
+    only settings of the tokenizer win over them. With tiles that are larger than any page it cuts none. It counts
+    ceil(side / patch_size / downsample_ratio)^2 positions of a square, which must be the number of queries, so the
+    ratio is such that the quotient is at most their square root and more than that less one.
     """
-    processor.image_processor.crop_to_patches = True
-    processor.image_processor.tile_size = _NO_TILES
-    processor.image_processor.size = {"height": side, "width": side}
-    columns = math.isqrt(queries)
-    processor.downsample_ratio = _DOWNSAMPLING
-    if math.ceil(side / processor.patch_size / _DOWNSAMPLING) != columns:
-        processor.downsample_ratio = side / processor.patch_size / (columns - 0.5)
+    images = processor.image_processor
+    images.crop_to_patches = True
+    images.size = {"height": tiles.image.side, "width": tiles.image.side}
+    images.tile_size = tiles.side if tiles.most else _NO_TILES
+    images.max_patches = tiles.most or images.max_patches
+    processor.tokenizer.init_kwargs.pop("max_patches", None)
+    if tiles.most not in {0, processor.images_kwargs["max_patches"]}:
+        processor.tokenizer.init_kwargs["max_patches"] = tiles.most
+    sides = [tiles.image.side, *([tiles.side] if tiles.most else [])]
+    bounds = [(side / processor.patch_size, math.isqrt(_QUERIES[find_table(side)])) for side in sides]
+    lowest = max(patches / columns for patches, columns in bounds)
+    limit = min(patches / (columns - 1) for patches, columns in bounds)
+    if lowest >= limit:
+        raise ConfigurationError(
+            f"spec.imageProcessor.size: with maxTiles, must be 1024 or up to {tiles.side}, the size of a tile; got "
+            f"{tiles.image.side}"
+        )
+    processor.downsample_ratio = _DOWNSAMPLING if lowest <= _DOWNSAMPLING < limit else (lowest + limit) / 2
 
 
 def _set_chat_template(processor: Any, config: Any, prompt: str) -> None:

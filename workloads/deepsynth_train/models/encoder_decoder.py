@@ -12,7 +12,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
 from deepsynth_train.models.sequences import build_targets, count_pages, join_tensors
-from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions
+from deepsynth_train.models.square_pages import ImageRule, build_planes, check_positions, fit_inputs
 
 
 class EncoderDecoderFamily:
@@ -69,10 +69,10 @@ class EncoderDecoderFamily:
         return {**inputs, "pixel_values": self.image.scale.apply(inputs["pixel_values"])}
 
     def check(self, module: Any) -> None:
-        def count(pixel_values: torch.Tensor) -> int:
-            return int(module.get_encoder()(pixel_values).last_hidden_state.shape[1])  # of (1, N, D)
-
-        check_positions(module, self.image.side, self.image_tokens, count)
+        inputs = self.prepare({"pixel_values": build_planes([Image.new("L", (64, 64))], self.image)})
+        with torch.no_grad():
+            features = module.get_encoder()(**fit_inputs(inputs, module)).last_hidden_state
+        check_positions(int(features.shape[1]), self.image_tokens, self.image.side)  # of (1, N, D)
 
 
 def build_encoder_decoder(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
@@ -81,6 +81,8 @@ def build_encoder_decoder(module: Any, processor: Any, settings: TrainingSetting
     """
     if settings.prompt is not None:
         raise ConfigurationError("spec.prompt: an encoder-decoder model takes no prompt; remove the field")
+    if settings.image_processor.max_tiles:
+        raise ConfigurationError("spec.imageProcessor.maxTiles: an encoder-decoder model takes no tiles; set it to 0")
     side = settings.image_processor.size
     own = int(module.config.encoder.image_size)
     if side not in {None, own}:

@@ -25,10 +25,9 @@ from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, 
 from deepsynth_train.models.pixel_scale import RAW, find_scale
 from deepsynth_train.models.prompts import get_prompt, render_chat, set_chat_template
 from deepsynth_train.models.sequences import collate_left, collate_sequences
+from deepsynth_train.models.square_pages import A4, fit_inputs
 from deepsynth_train.models.text import encode_text, find_special_ids
 
-A4: Final = (1240, 1754)
-"""Width and height of an A4 page at 150 dpi."""
 _VISION: Final = ("visual", "vision_tower", "vision_model", "vision_encoder", "image_encoder")
 _LANGUAGE: Final = ("language_model", "text_model", "lm_head")
 _PROBES: Final = ((97, 64), (64, 140), (400, 300), A4)
@@ -122,11 +121,7 @@ class ImageTextFamily:
             )
 
     def _run(self, module: Any, batch: Batch) -> torch.Tensor:
-        weight = next(module.parameters())
-        inputs = {
-            name: value.to(weight.dtype) if value.is_floating_point() else value
-            for name, value in self.prepare(batch.to(weight.device).inputs).items()
-        }
+        inputs = fit_inputs(self.prepare(batch.inputs), module)
         try:
             logits: torch.Tensor = module(**inputs, use_cache=False).logits
         except (ValueError, RuntimeError, TypeError, IndexError) as error:
@@ -197,6 +192,11 @@ def _check_settings(settings: TrainingSettings) -> None:
     if settings.image_processor.size is not None:
         raise ConfigurationError(
             "spec.imageProcessor.size: pages of this model are scaled by its own processor; remove the field, or "
+            "change preprocessor_config.json in the model's folder"
+        )
+    if settings.image_processor.max_tiles:
+        raise ConfigurationError(
+            "spec.imageProcessor.maxTiles: pages of this model are cut by its own processor; remove the field, or "
             "change preprocessor_config.json in the model's folder"
         )
 

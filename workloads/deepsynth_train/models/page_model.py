@@ -11,7 +11,7 @@ D width of the model, N_label label tokens of a batch, vocab size of the vocabul
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from deepsynth_train.models.text import encode_texts, find_special_ids
 
 Inputs = dict[str, torch.Tensor]
 """Arguments of the model's forward pass, by name."""
+HOST_INPUTS: Final = frozenset({"num_local_patches", "patches_grid"})
+"""Counts that a model reads on the host: on a GPU it would wait for them."""
 
 
 @dataclass(frozen=True)
@@ -66,7 +68,10 @@ class Batch:
 
     def to(self, device: torch.device) -> "Batch":
         """The copy does not wait for the device if the batch is in pinned memory."""
-        inputs = {name: value.to(device, non_blocking=True) for name, value in self.inputs.items()}
+        inputs = {
+            name: value if name in HOST_INPUTS else value.to(device, non_blocking=True)
+            for name, value in self.inputs.items()
+        }
         rows, targets = (value.to(device, non_blocking=True) for value in (self.rows, self.targets))
         return replace(self, inputs=inputs, rows=rows, targets=targets)
 

@@ -3,16 +3,20 @@
 A grey page stays one plane on the way, (1, S, S), and becomes three by the broadcast of its normalisation.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_train.models.page_model import Inputs
 from deepsynth_train.models.pixel_scale import PixelScale
+
+A4: Final = (1240, 1754)
+"""Width and height in pixels of an A4 page at 150 dpi."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +64,17 @@ def fit_page(page: Image.Image, rule: ImageRule) -> Image.Image:
     return square
 
 
-def check_positions(module: Any, side: int, reserved: int, count: Callable[[torch.Tensor], int]) -> None:
-    """Raises ConfigurationError when the vision part gives another number of positions for a page than `reserved`.
-
-    count: the positions that the model turns one blank page, (1, 3, S, S), into.
-    """
-    weight = next(module.parameters())
-    blank = torch.zeros(1, 3, side, side, dtype=weight.dtype, device=weight.device)
-    with torch.no_grad():
-        found = count(blank)
+def check_positions(found: int, reserved: int, side: int) -> None:
+    """Raises ConfigurationError when the model turned a page into another number of positions than the prompt has."""
     if found != reserved:
         raise ConfigurationError(
             f"spec.imageProcessor.size: the model turns a page of {side} px into {found} positions, the "
             f"prompt reserves {reserved}; choose a size that the model supports"
         )
+
+
+def fit_inputs(inputs: Inputs, module: Any) -> Inputs:
+    """Move prepared inputs to the device and the dtype of a model's weights."""
+    weight = next(module.parameters())
+    moved = {name: value.to(weight.device) for name, value in inputs.items()}
+    return {name: value.to(weight.dtype) if value.is_floating_point() else value for name, value in moved.items()}

@@ -1,0 +1,81 @@
+"""Pages as DeepSeek-OCR sees them: the whole page in one square, and square tiles with its details.
+
+An A4 page, with tiles of 768 px and at most 6 of them, gives
+
+    pixel_values        (1, 3, 1024, 1024)   the page, padded to a square
+    pixel_values_local  (6, 3, 768, 768)     the page, scaled to 2 x 3 tiles
+    num_local_patches   (1,)                 6
+
+Of a batch, the tiles of all pages follow each other in `pixel_values_local`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from deepsynth_train.models.square_pages import ImageRule, build_planes
+
+Grid = tuple[int, int]
+"""Columns and rows of tiles."""
+
+
+@dataclass(frozen=True)
+class TileRule:
+    """How a page becomes one square and tiles. side: of a tile in pixels; pages up to this size get none.
+
+    least, most: number of tiles to choose a grid from, such as 2 and 6. most: 0 for no tiles.
+    """
+
+    image: ImageRule
+    side: int
+    least: int
+    most: int
+
+    def choose_grid(self, width: int, height: int) -> Grid | None:
+        """The grid whose shape is closest to that of the page, as the library chooses it; None for no tiles."""
+        from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import get_optimal_tiled_canvas
+
+        if not self.most or max(width, height) <= self.side:
+            return None
+        columns, rows = get_optimal_tiled_canvas((height, width), (self.side, self.side), self.least, self.most)
+        return columns, rows
+
+    def build_tensors(self, pages: Sequence[Image.Image]) -> dict[str, torch.Tensor]:
+        """Pages in mode L or RGB -> uint8 pixels, of one plane if all are grey, and the number of tiles of each page.
+
+        Without `pixel_values_local` if no page has tiles, and without `num_local_patches` if none ever has.
+        """
+        tensors = {"pixel_values": build_planes(pages, self.image)}
+        if not self.most:
+            return tensors
+        tiles = [self._cut(page) for page in pages]
+        tensors["num_local_patches"] = torch.tensor([len(cut) for cut in tiles])
+        if any(len(cut) for cut in tiles):
+            tensors["pixel_values_local"] = torch.from_numpy(_join([cut for cut in tiles if len(cut)]))
+        return tensors
+
+    def scale(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+        """Normalise the pixels of both views, on their device."""
+        views = {name: inputs[name] for name in ("pixel_values", "pixel_values_local") if name in inputs}
+        return {**inputs, **{name: self.image.scale.apply(pixels) for name, pixels in views.items()}}
+
+    def _cut(self, page: Image.Image) -> NDArray[np.uint8]:
+        """Tiles of one page, row by row: uint8, (tiles, 1 or 3, side, side)."""
+        grid = self.choose_grid(*page.size)
+        if grid is None:
+            return np.empty((0, 1, self.side, self.side), dtype=np.uint8)
+        columns, rows = grid
+        scaled = page.resize((columns * self.side, rows * self.side), Image.Resampling(self.image.resample))
+        pixels = np.atleast_3d(np.asarray(scaled))  # (rows * side, columns * side, channels)
+        cut = pixels.reshape(rows, self.side, columns, self.side, -1).transpose(0, 2, 4, 1, 3)
+        return np.ascontiguousarray(cut.reshape(rows * columns, -1, self.side, self.side))
+
+
+def _join(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
+    if len({cut.shape[1] for cut in tiles}) > 1:
+        tiles = [np.broadcast_to(cut, (len(cut), 3, *cut.shape[2:])) for cut in tiles]
+    return np.concatenate(tiles)
