@@ -46,6 +46,10 @@ bench-render: $(READY) ## Compare the speed of the renderer with Pillow's
 benchmark-trainer: $(READY) ## Compare the speed of the training step with Hugging Face's Trainer
 	@$(BIN)/python benchmarks/trainer.py
 
+.PHONY: benchmark-checkpoint
+benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints with torch.distributed.checkpoint
+	@$(BIN)/python benchmarks/checkpoint.py
+
 .PHONY: test
 test: $(READY) ## Run the tests with coverage
 	@$(BIN)/coverage erase
