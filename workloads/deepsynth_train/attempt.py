@@ -35,9 +35,10 @@ from deepsynth_train.data.sampler import Sampler, build_parts
 from deepsynth_train.data.samples import Limits
 from deepsynth_train.evaluation.evaluator import Evaluator
 from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
+from deepsynth_train.evaluation.sample_files import read_samples
 from deepsynth_train.loop import Loop
 from deepsynth_train.models.build import build_page_model
-from deepsynth_train.models.card.build import Lineage, build_card
+from deepsynth_train.models.card.build import Lineage, build_documents
 from deepsynth_train.models.export import export_model, write_model
 from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.optimization.optimizer import build_optimizer
@@ -92,7 +93,8 @@ def run_attempt(
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")
-    lineage = Lineage(loop.step, pinned, _find_last_evaluation(loop.metrics))
+    samples = read_samples(checkpoints.path / SAMPLES, loop.step)
+    lineage = Lineage(loop.step, pinned, _find_last_evaluation(loop.metrics), samples)
     output = _export(workload, model, lineage, world, progress)
     return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)
 
@@ -270,7 +272,7 @@ def _export(
     tensors = gather_full_state(model.module)
     output = ModelOutput(uri=workload.publish.uri if workload.publish else workload.output_uri)
     if world.is_first:
-        card = build_card(workload, model, lineage)
-        output = export_model(model, tensors, workload, workload.output_uri, card)
+        documents = build_documents(workload, model, lineage)
+        output = export_model(model, tensors, workload, workload.output_uri, documents)
     world.wait_for_all(progress.beat)
     return output

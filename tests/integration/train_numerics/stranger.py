@@ -32,7 +32,9 @@ def read_pages(folder: str, base: str | None, pages: list[str]) -> list[list[int
         page = Image.open(path)
         if processor.chat_template:
             messages = [{"role": "user", "content": [{"type": "image", "image": page}, {"type": "text"}]}]
-            inputs = processor.apply_chat_template(messages, tokenize=True, return_dict=True, return_tensors="pt")
+            inputs = processor.apply_chat_template(
+                messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+            )
         else:
             inputs = processor(images=page, return_tensors="pt")
         with torch.no_grad():

@@ -163,3 +163,14 @@ def test_the_code_on_the_card_runs_as_it_stands_there(
     skip = name == "vit"  # a decoder's ids begin with its start token
     expected = build_model(VIT if skip else OCR2).tokenizer.decode(run.written[0], skip_special_tokens=True)
     assert capsys.readouterr().out == f"{expected}\n"
+
+
+def test_the_card_shows_metrics_and_samples_and_programs_can_read_what_was_asked(runs: dict[str, Run]) -> None:
+    card = (runs["ocr2"].folder / "README.md").read_text()
+    assert card.count("\n### ") == 4
+    assert "validation_loss" in card
+    facts = json.loads((runs["ocr2"].folder / "deepsynth.json").read_text())
+    assert facts["prompt"] == "Free OCR."
+    assert facts["metrics"]["validation_loss"] > 0
+    assert len(facts["datasets"][0]["revision"]) == 64
+    assert json.loads((runs["vit"].folder / "deepsynth.json").read_text())["prompt"] is None

@@ -36,6 +36,18 @@ def write_samples(
     write_file_atomically(folder / f"step-{step}.json", text.encode())
 
 
+def read_samples(folder: Path, step: int) -> list[WrittenSample]:
+    """The samples that `write_samples` wrote for this step; empty when there are none."""
+    try:
+        entries = json.loads((folder / f"step-{step}.json").read_text())["samples"]
+    except OSError:
+        return []
+    return [
+        WrittenSample(number, entry["name"], entry["reference"], entry["written"])
+        for number, entry in enumerate(entries)
+    ]
+
+
 def _build_entry(sample: WrittenSample, pages: Sequence[str]) -> dict[str, Any]:
     return {
         "name": sample.name,

@@ -48,9 +48,10 @@ def _build_empty_copy(adapted: Any) -> Any:
     from peft import PeftModel
 
     base = adapted.get_base_model()
-    library_class = next(cls for cls in type(base).__mro__ if not issubclass(cls, FSDPModule))
+    library_class: Any = next(cls for cls in type(base).__mro__ if not issubclass(cls, FSDPModule))
     with torch.device("meta"), _without_library_warnings():
         empty = library_class(copy.deepcopy(base.config))
+        empty.generation_config = copy.deepcopy(base.generation_config)
         return PeftModel(empty, copy.deepcopy(adapted.peft_config["default"]))
 
 

@@ -21,10 +21,12 @@ from deepsynth_train.models.adapters import merge_adapters
 from deepsynth_train.models.page_model import PageModel
 
 
-def write_model(model: PageModel, folder: Path, tensors: dict[str, Any] | None = None, card: str | None = None) -> None:
+def write_model(
+    model: PageModel, folder: Path, tensors: dict[str, Any] | None = None, documents: Mapping[str, str] | None = None
+) -> None:
     """Write weights, configuration, tokenizer and processor, or adapters alone for a model with adapters.
 
-    tensors: weights to write instead of the module's own. card: text of README.md; None for none. Weights get the dtype
+    tensors: weights to write instead of the module's own. documents: further text files, by name. Weights get the dtype
     that the base model is stored in; adapters stay as they were trained.
     """
     if hasattr(model.module, "peft_config"):
@@ -38,8 +40,8 @@ def write_model(model: PageModel, folder: Path, tensors: dict[str, Any] | None =
         model.module.save_pretrained(folder, state_dict=_cast(weights, model.stored_dtype))
         _write_dtype(folder / "config.json", model.stored_dtype)
     model.processor.save_pretrained(folder)
-    if card:
-        (folder / README).write_text(card)
+    for name, text in (documents or {}).items():
+        (folder / name).write_text(text)
     _open_to_all(folder)
 
 
@@ -61,16 +63,16 @@ def _write_dtype(config: Path, dtype: torch.dtype) -> None:
 
 
 def export_model(
-    model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str, card: str
+    model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str, documents: Mapping[str, str]
 ) -> ModelOutput:
     """Write the final model to the folder `output_uri` and publish it to spec.publish.uri. Called on rank 0.
 
-    tensors: the full state of the model on the CPU. card: text of README.md. Raises ConfigurationError (URI, token) and
-    TemporaryError (disk, Hub).
+    tensors: the full state of the model on the CPU. documents: text files, by name. Raises ConfigurationError (URI,
+    token) and TemporaryError (disk, Hub).
     """
     final = _merge(model, tensors, settings)
     weights = tensors if final is model else None
-    target = _replace_folder(final, weights, card, output_uri, "spec.checkpoint.uri")
+    target = _replace_folder(final, weights, documents, output_uri, "spec.checkpoint.uri")
     if settings.publish is None:
         return ModelOutput(uri=output_uri)
     location = parse_uri(settings.publish.uri, "spec.publish.uri")
@@ -78,7 +80,7 @@ def export_model(
         private = settings.publish.private
         revision = publish_folder(target, settings.publish.uri, private=private, field="spec.publish.uri")
         return ModelOutput(uri=settings.publish.uri, revision=revision)
-    _replace_folder(final, weights, card, settings.publish.uri, "spec.publish.uri")
+    _replace_folder(final, weights, documents, settings.publish.uri, "spec.publish.uri")
     return ModelOutput(uri=settings.publish.uri)
 
 
@@ -89,7 +91,9 @@ def _merge(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings
     return replace(model, module=merge_adapters(model.module, tensors))
 
 
-def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, card: str, uri: str, field: str) -> Path:
+def _replace_folder(
+    model: PageModel, tensors: dict[str, Any] | None, documents: Mapping[str, str], uri: str, field: str
+) -> Path:
     """Write to a staging folder and rename it, so that readers see the old model or the new one."""
     location = parse_uri(uri, field)
     if isinstance(location, HubLocation):
@@ -99,7 +103,7 @@ def _replace_folder(model: PageModel, tensors: dict[str, Any] | None, card: str,
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
         try:
-            write_model(model, staging, tensors, card)
+            write_model(model, staging, tensors, documents)
             for path in staging.iterdir():
                 fsync_file(path)
             shutil.rmtree(target, ignore_errors=True)

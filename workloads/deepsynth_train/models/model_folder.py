@@ -8,6 +8,8 @@ from typing import Any, Final
 from deepsynth_api.errors import ConfigurationError
 
 CONFIG: Final = "config.json"
+RUN_FILE: Final = "deepsynth.json"
+"""In a model that DeepSynth published: what it was asked, and what it was made from."""
 INDEX: Final = "model.safetensors.index.json"
 WEIGHTS: Final = "model.safetensors"
 TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")

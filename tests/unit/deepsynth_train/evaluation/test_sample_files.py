@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from deepsynth_train.coordination.progress import WrittenSample
-from deepsynth_train.evaluation.sample_files import write_samples
+from deepsynth_train.evaluation.sample_files import read_samples, write_samples
 from support.training.page_dataset import draw_page
 
 SAMPLES = [
@@ -56,3 +56,10 @@ def test_pages_are_small(tmp_path: Path) -> None:
     write_samples(tmp_path, 0, SAMPLES[:1], read_pages)
     with Image.open(io.BytesIO((tmp_path / "pages/0-0.png").read_bytes())) as picture:
         assert picture.size == (400, 133)
+
+
+def test_the_samples_of_a_step_can_be_read_again(tmp_path: Path) -> None:
+    write_samples(tmp_path, 8, SAMPLES, read_pages)
+    read = [(sample.name, sample.reference, sample.written) for sample in read_samples(tmp_path, 8)]
+    assert read == [(sample.name, sample.reference, sample.written) for sample in SAMPLES]
+    assert read_samples(tmp_path, 9) == []

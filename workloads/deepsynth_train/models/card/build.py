@@ -1,5 +1,6 @@
-"""The card of a run's final model: YAML front matter for the Hub, and a page for readers."""
+"""The card of a run's final model (YAML front matter for the Hub, a page for readers), and its facts for programs."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -11,38 +12,40 @@ from huggingface_hub import EvalResult, ModelCardData
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload
+from deepsynth_store import README
 from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_train.coordination.progress import WrittenSample
 from deepsynth_train.models.card.base_model import HUB, BaseModel, find_base_model
 from deepsynth_train.models.card.markdown import code, escape, fence
 from deepsynth_train.models.card.usage import build_usage
+from deepsynth_train.models.model_folder import RUN_FILE
 from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.models.prompts import get_prompt
 
 _UNPUBLISHED: Final = ("checkpoint", "hangTimeoutSeconds", "publish", "tracking")
 """Settings that do not change the model, and that name places inside a cluster."""
+_MAX_SAMPLES: Final = 4
+_MAX_CHARACTERS: Final = 1000
+"""Of each text of a sample."""
 _PACKAGES: Final = ("deepsynth-operator", "torch", "transformers", "peft")
-
-
-@dataclass(frozen=True)
-class WrittenPage:
-    """What the model wrote for a sample of the validation split, and what it should have written. name: for readers."""
-
-    name: str
-    reference: str
-    written: str
 
 
 @dataclass(frozen=True)
 class Lineage:
     """What a run knows of its model besides the settings.
 
-    datasets: with the revisions that were read. metrics: of the last evaluation, by name; empty without one.
+    datasets: with the revisions that were read. metrics, samples: of the last evaluation; empty without one.
     """
 
     step: int
     datasets: Sequence[PinnedDataset]
     metrics: Mapping[str, float]
-    samples: Sequence[WrittenPage] = ()
+    samples: Sequence[WrittenSample] = ()
+
+
+def build_documents(workload: TrainWorkload, model: PageModel, lineage: Lineage) -> dict[str, str]:
+    """The text files of a published model, by name: README.md, and deepsynth.json with what it was made from."""
+    return {README: build_card(workload, model, lineage), RUN_FILE: _build_run_file(workload, model, lineage)}
 
 
 def build_card(workload: TrainWorkload, model: PageModel, lineage: Lineage) -> str:
@@ -58,6 +61,25 @@ def build_card(workload: TrainWorkload, model: PageModel, lineage: Lineage) -> s
         _build_licence(data, base),
     )
     return "\n".join(section for section in sections if section)
+
+
+def _build_run_file(workload: TrainWorkload, model: PageModel, lineage: Lineage) -> str:
+    base = find_base_model(workload.model, model.module)
+    document = {
+        "prompt": _find_prompt(workload, model),
+        "task": workload.task,
+        "run": {"name": workload.name, "uid": workload.uid, "fingerprint": workload.fingerprint},
+        "step": lineage.step,
+        "model": {"uri": workload.model.uri, "revision": base.revision},
+        "datasets": [pin.to_dict() for pin in lineage.datasets],
+        "metrics": dict(lineage.metrics),
+    }
+    return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
+
+
+def _find_prompt(workload: TrainWorkload, model: PageModel) -> str | None:
+    """None for a model without one."""
+    return get_prompt(workload) if model.processor.chat_template else None
 
 
 def publishes_adapters(workload: TrainWorkload) -> bool:
@@ -132,8 +154,7 @@ def _build_how_to_use(workload: TrainWorkload, model: PageModel, base: BaseModel
     location = parse_uri(workload.publish.uri if workload.publish else workload.output_uri)
     name = location.repo_id if isinstance(location, HubLocation) else str(location.path)
     needed = base if publishes_adapters(workload) else None
-    prompt = get_prompt(workload) if model.processor.chat_template else None
-    return f"## How to use\n\n{build_usage(name, prompt, needed)}"
+    return f"## How to use\n\n{build_usage(name, _find_prompt(workload, model), needed)}"
 
 
 def _build_metrics(lineage: Lineage) -> str:
@@ -153,15 +174,19 @@ Losses are per label token. `validation_loss_swapped` is the loss with the pages
 """
 
 
-def _build_samples(samples: Sequence[WrittenPage]) -> str:
+def _build_samples(samples: Sequence[WrittenSample]) -> str:
     if not samples:
         return ""
     shown = "\n".join(
-        f"### {escape(sample.name)}\n\nReference:\n\n{fence(sample.reference, 'text')}\n\n"
-        f"Written:\n\n{fence(sample.written, 'text')}\n"
-        for sample in samples
+        f"### {escape(sample.name)}\n\nReference:\n\n{fence(_shorten(sample.reference), 'text')}\n\n"
+        f"Written:\n\n{fence(_shorten(sample.written), 'text')}\n"
+        for sample in samples[:_MAX_SAMPLES]
     )
     return f"## Samples of the validation split\n\n{shown}"
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _MAX_CHARACTERS else f"{text[:_MAX_CHARACTERS]} ..."
 
 
 def _build_training(workload: TrainWorkload, lineage: Lineage) -> str:

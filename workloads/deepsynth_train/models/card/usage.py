@@ -21,9 +21,11 @@ model.generation_config = GenerationConfig.from_pretrained({name})
 model = PeftModel.from_pretrained(model, {name})
 """
 _CHAT = """\
-messages = [{{"role": "user", "content": [{{"type": "image", "image": page}}, {{"type": "text", "text": {prompt}}}]}}]
-inputs = processor.apply_chat_template(messages, tokenize=True, return_dict=True, return_tensors="pt")
-inputs = inputs.to(model.device, dtype=model.dtype)
+content = [{{"type": "image", "image": page}}, {{"type": "text", "text": {prompt}}}]
+messages = [{{"role": "user", "content": content}}]
+inputs = processor.apply_chat_template(
+    messages, add_generation_prompt=True, tokenize=True, return_dict=True, return_tensors="pt"
+).to(model.device, dtype=model.dtype)
 ids = model.generate(**inputs)[:, inputs["input_ids"].shape[1] :]
 """
 _PAGE_ONLY = """\

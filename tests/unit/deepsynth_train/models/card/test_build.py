@@ -20,7 +20,8 @@ PINNED = [PinnedDataset(name="xsum", uri="hf://datasets/me/xsum-pages", revision
 
 
 def build(folder: Path, *, chat_template: str | None = "x", **changes: Any) -> Any:
-    from deepsynth_train.models.card.build import Lineage, WrittenPage, build_card
+    from deepsynth_train.coordination.progress import WrittenSample
+    from deepsynth_train.models.card.build import Lineage, build_card
 
     facts = {"metrics": changes.pop("metrics", {"validation_loss": 1.25}), "samples": changes.pop("samples", ())}
     commit = changes.pop("commit", None)
@@ -30,7 +31,7 @@ def build(folder: Path, *, chat_template: str | None = "x", **changes: Any) -> A
         module=SimpleNamespace(config=SimpleNamespace(_commit_hash=commit)),
         processor=SimpleNamespace(chat_template=chat_template),
     )
-    samples = [WrittenPage(*sample) for sample in facts["samples"]]
+    samples = [WrittenSample(number, *texts) for number, texts in enumerate(facts["samples"])]
     card: Any = ModelCard(build_card(workload, model, Lineage(120, PINNED, facts["metrics"], samples)))
     return card
 
