@@ -22,7 +22,9 @@ if TYPE_CHECKING:
     from deepsynth_train import Trainer
     from deepsynth_train.coordination.progress import StartReport, StepReport
 
-README = Path(__file__).parents[3] / "README.md"
+ROOT = Path(__file__).parents[3]
+README = ROOT / "README.md"
+GUIDE = ROOT / "docs/python.md"
 
 
 @pytest.fixture(autouse=True)
@@ -66,7 +68,7 @@ def test_the_sample_of_the_readme_runs_as_it_is_and_its_model_opens(folder: Path
     assert f"done: the model is in {model_folder}" in lines
     processors: Any = AutoProcessor
     processor = processors.from_pretrained(model_folder)
-    model = AutoModelForImageTextToText.from_pretrained(model_folder)
+    model: Any = AutoModelForImageTextToText.from_pretrained(model_folder)
     inputs = processor(images=Image.open("my-pages/7.png").convert("RGB"), return_tensors="pt")
     written = model.generate(**inputs, max_new_tokens=3)
     assert isinstance(processor.batch_decode(written, skip_special_tokens=True)[0], str)
@@ -131,6 +133,7 @@ def test_callbacks_hear_of_everything_and_may_stop_the_training() -> None:
 
 
 def test_a_second_call_continues_and_returns_the_whole_history() -> None:
+    trainer: Trainer
     trainer = build(max_steps=4, callbacks=[lambda report: trainer.stop() if report.step == 1 else None])
     first = trainer.train()
     assert first.stopped
@@ -187,3 +190,12 @@ def test_two_processes_train_together_and_only_the_first_shows_anything(folder: 
     losses = [f"{line['step']} {line['loss']:.5f}" for line in alone if "loss" in line]
     assert first == f"3 [1, 2, 3] {losses} True"
     assert second == f"3 [] {losses} False"
+
+
+def test_the_code_in_the_guide_runs() -> None:
+    blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
+    assert len(blocks) > 1
+    names: dict[str, Any] = {}
+    for block in blocks[1:]:  # the first is the sample of the README
+        exec(block, names)  # noqa: S102 - our own text
+    assert len(names["losses"]) == 4

@@ -11,6 +11,8 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.patterns import REMEDY
 from deepsynth_train.notebook.arguments import convert_arguments
+from deepsynth_train.notebook.errors import rename_fields
+from deepsynth_train.notebook.suggestions import list_fields
 
 SEPARATOR: Final = "; "
 MAX_SHOWN_CHARACTERS: Final = 100
@@ -32,6 +34,18 @@ class TrainConfig(TrainingSettings):
             return validate(convert_arguments(cls, given) if isinstance(given, Mapping) else given)
         except ValidationError as error:
             raise ConfigurationError(SEPARATOR.join(_describe(dict(item)) for item in error.errors())) from None
+
+
+def describe_arguments() -> str:
+    """A line for each argument, such as `optimizer.learning_rate  Peak learning rate: ... Default: 0.0002.`"""
+    lines = []
+    for path, field in list_fields(TrainConfig):
+        if "secret_ref" in path or path == "hang_timeout_seconds":
+            continue  # they only matter on a cluster
+        default = f" Default: {field.default}." if isinstance(field.default, str | int) else ""
+        text = rename_fields(field.description or "").replace("decimal string", "number")
+        lines.append(f"    {path}: {text}{default}")
+    return "\n".join(lines)
 
 
 def _describe(error: dict[str, Any]) -> str:
@@ -66,3 +80,6 @@ def _list_remedies() -> dict[str, str]:
 
     collect(TrainingSettings.model_json_schema())
     return found
+
+
+TrainConfig.__doc__ = f"{TrainConfig.__doc__}\n    Arguments:\n\n{describe_arguments()}\n"

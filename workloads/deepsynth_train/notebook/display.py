@@ -9,6 +9,7 @@ from typing import Any, Final, Literal
 from deepsynth_api.report import Phase
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.coordination.progress import NoProgress, StartReport, StepReport, WrittenSample
+from deepsynth_train.notebook.errors import rename_fields
 
 DisplayName = Literal["auto", "bar", "lines", "none"]
 
@@ -81,7 +82,7 @@ class Lines(Display):
     def note(self, text: str) -> None:
         if text not in self._notes:
             self._notes.add(text)
-            self.say(f"note: {text}")
+            self.say(f"note: {rename_fields(text)}")
 
     def _is_due(self) -> bool:
         now = self._clock()

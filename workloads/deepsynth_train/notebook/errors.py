@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from deepsynth_api.errors import WorkloadError
-from deepsynth_train.notebook.config import TrainConfig
+from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.notebook.suggestions import list_paths
 
 DATASET: Final = "pages"
@@ -20,6 +20,7 @@ _PLACES: Final = {
     r"spec\.model\.secretRef": "the token in HF_TOKEN",
     r"spec\.(checkpoint|publish)\.uri": r"\1",
     r"spec\.model\.uri": "model",
+    "or delete and re-apply the resource": "or choose another folder for checkpoint",
     r"\bspec\.": "",
     r"\bspec:": "TrainConfig:",
 }
@@ -33,6 +34,10 @@ def name_arguments() -> Iterator[None]:
     except WorkloadError as error:
         error.message = rename_fields(error.message)
         error.args = (error.message,)
+        raise
+    except RuntimeError as error:
+        if type(error).__name__ == "OutOfMemoryError":
+            error.add_note("lower micro_batch_size, set gradient_checkpointing=True, or train adapters (lora)")
         raise
 
 
@@ -48,5 +53,5 @@ def _to_camel(name: str) -> str:
 
 _NAMES: Final = {
     _to_camel(name): name
-    for name in {path.rpartition(".")[2] for path in list_paths(TrainConfig)} | {"train_split", "validation_split"}
+    for name in {path.rpartition(".")[2] for path in list_paths(TrainingSettings)} | {"train_split", "validation_split"}
 }

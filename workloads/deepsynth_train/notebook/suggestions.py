@@ -5,6 +5,8 @@ from difflib import get_close_matches
 from types import UnionType
 from typing import Any, Final, Union, get_args, get_origin
 
+from pydantic.fields import FieldInfo
+
 from deepsynth_api.v1alpha1 import ApiModel
 
 OTHER_NAMES: Final[Mapping[str, str]] = {
@@ -61,10 +63,14 @@ def suggest(name: str, path: str, config: type[ApiModel]) -> str | None:
 
 def list_paths(config: type[ApiModel], prefix: str = "") -> Iterator[str]:
     """All arguments, nested ones included: `model`, `model.uri`, `model.lora`, `model.lora.rank`, ..."""
+    return (path for path, _ in list_fields(config, prefix))
+
+
+def list_fields(config: type[ApiModel], prefix: str = "") -> Iterator[tuple[str, FieldInfo]]:
     for name, field in config.model_fields.items():
-        yield f"{prefix}{name}"
+        yield f"{prefix}{name}", field
         if nested := find_nested(field.annotation):
-            yield from list_paths(nested, f"{prefix}{name}.")
+            yield from list_fields(nested, f"{prefix}{name}.")
 
 
 def find_nested(annotation: Any) -> type[ApiModel] | None:

@@ -154,3 +154,13 @@ def test_errors_of_an_attempt_name_arguments() -> None:
     assert rename_fields("spec.datasets[pages].trainSplit: no split") == "train_split: no split"
     assert rename_fields("spec.checkpoint.uri: /runs/myModel is in use") == "checkpoint: /runs/myModel is in use"
     assert rename_fields("spec: set epochs or maxSteps, not both") == "TrainConfig: set epochs or max_steps, not both"
+
+
+def test_help_describes_every_argument_with_its_default() -> None:
+    text = str(TrainConfig.__doc__)
+    assert "\n    optimizer.learning_rate: Peak learning rate: " in text
+    assert "Default: 0.0002." in text
+    assert "\n    model.lora.rank: " in text
+    assert "warmup_ratio" in text
+    assert "warmupRatio" not in text
+    assert "secret_ref" not in text

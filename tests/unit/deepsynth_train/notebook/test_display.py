@@ -53,6 +53,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
     for step in (5, 6, 7):
         shown.step(report(step))
         now[0] += 3
+    shown.note("spec.datasets[pages]: too few; spec.evaluation.everySteps changes that")
     shown.phase("evaluate")
     shown.evaluation(7, {"validation_loss": 2.5, "validation_loss_swapped": 6.25}, [SAMPLE])
     shown.phase("save")
@@ -67,6 +68,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
         "20 steps over 1,384 samples, continuing after step 4; dropped 3 LabelTooLong",
         "step 5/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s, 0:03:10 left",
         "step 7/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s, 0:03:10 left",
+        "note: data: too few; evaluation.every_steps changes that",
         "evaluating ...",
         "step 7: validation_loss 2.5000, validation_loss_swapped 6.2500",
         f'  the model wrote "a [2J b" for "{"r" * 60}..."',
