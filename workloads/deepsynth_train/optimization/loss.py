@@ -2,12 +2,16 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
-from typing import Any
+from typing import Any, Final
 
 import torch
 from torch import nn
+from torch.utils.checkpoint import checkpoint
 
 from deepsynth_train.models.page_model import Batch, PageModel
+
+CHUNK: Final = 2**25
+"""Logits that are cast to fp32 at once: 128 MiB."""
 
 
 def compute_loss_sum(
@@ -21,7 +25,25 @@ def compute_loss_sum(
     inputs = model.family.prepare(batch.inputs)
     with autocast(), score_rows(model.module, batch.rows):
         logits: torch.Tensor = model.module(**inputs, use_cache=False).logits  # (N_label, vocab), not (B, T, vocab)
-    return nn.functional.cross_entropy(logits.float(), batch.targets, reduction="sum")  # (N_label, vocab) -> ()
+    return sum_cross_entropy(logits, batch.targets)
+
+
+def sum_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, chunk: int = CHUNK) -> torch.Tensor:
+    """(N_label, vocab) and (N_label,) -> (), fp32: the sum over all rows.
+
+    In fp32 the logits of a large vocabulary take more memory than the layers, so at most `chunk` of them are cast at
+    once, and once more in the backward pass.
+    """
+    rows = max(1, chunk // logits.shape[1])
+    if len(targets) <= rows:
+        return _sum_rows(logits, targets)
+    parts = zip(logits.split(rows), targets.split(rows), strict=True)
+    sums = [checkpoint(_sum_rows, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
+    return torch.stack(sums).sum()
+
+
+def _sum_rows(logits: torch.Tensor, targets: torch.Tensor) -> torch.Tensor:
+    return nn.functional.cross_entropy(logits.float(), targets, reduction="sum")
 
 
 @contextmanager
