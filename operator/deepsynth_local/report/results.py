@@ -12,6 +12,7 @@ from deepsynth_local.report.charts import Point
 
 MAX_SAMPLE_PAGES: Final = 8
 METRICS_FILE: Final = "metrics.jsonl"
+EVALUATION_FILE: Final = "evaluation.json"
 _READ_ROWS: Final = 256
 
 
@@ -135,13 +136,23 @@ def _find_metrics(checkpoints: Path) -> Path | None:
 
 
 def _read_records(file: Path | None) -> list[dict[str, Any]]:
-    """The JSON objects of a file, one a line. Other lines are skipped: a broken one must not fail the report."""
-    records: list[dict[str, Any]] = []
-    for line in file.read_text(encoding="utf-8", errors="replace").splitlines() if file else ():
-        try:
-            record = json.loads(line)
-        except ValueError:
-            continue
-        if isinstance(record, dict):
-            records.append(record)
-    return records
+    """The JSON objects of a file, one a line, and the evaluation of the checkpoint itself, which was saved before it.
+
+    Other lines are skipped: a broken one must not fail the report.
+    """
+    if file is None:
+        return []
+    found = [_parse(line) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
+    evaluation = file.with_name(EVALUATION_FILE)
+    if evaluation.is_file():
+        found.append((_parse(evaluation.read_text(encoding="utf-8", errors="replace")) or {}).get("line"))
+    return [record for record in found if isinstance(record, dict)]
+
+
+def _parse(text: str) -> dict[str, Any] | None:
+    """None for anything but a JSON object."""
+    try:
+        record = json.loads(text)
+    except ValueError:
+        return None
+    return record if isinstance(record, dict) else None

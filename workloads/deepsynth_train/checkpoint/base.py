@@ -44,7 +44,9 @@ def compute_checksum(part: Part) -> int:
     """
     if not part.data.numel():
         return 0
-    data = part.data.clone() if part.data.storage_offset() else part.data  # words must be aligned
+    data = part.data
+    if data.storage_offset() or not data.is_contiguous():  # words must be aligned and rows in one piece
+        data = data.clone(memory_format=torch.contiguous_format)
     rows_of_numbers = data.reshape(data.shape[0] if data.dim() else 1, -1)
     row_bytes = rows_of_numbers.shape[1] * data.element_size()
     words = rows_of_numbers.view(next(word for size, word in _WORDS.items() if row_bytes % size == 0))

@@ -28,6 +28,16 @@ def test_lines_that_are_not_measurements_are_skipped(tmp_path: Path) -> None:
     assert read_curves(tmp_path).loss == [(2.0, 3.0)]
 
 
+def test_the_evaluation_of_the_newest_checkpoint_is_part_of_its_curves(tmp_path: Path) -> None:
+    write_metrics(tmp_path / "step-2", json.dumps({"step": 1, "validation_loss": 3.0}))
+    path = tmp_path / "step-2/evaluation.json"
+    path.write_text(json.dumps({"loss": 2.0, "line": {"step": 2, "validation_loss": 2.0}}))
+    assert read_curves(tmp_path).validation_loss == [(1.0, 3.0), (2.0, 2.0)]
+    for damaged in ("[", "[]", '{"line": 3}'):
+        path.write_text(damaged)
+        assert read_curves(tmp_path).validation_loss == [(1.0, 3.0)]
+
+
 @pytest.mark.parametrize(
     "damage", [b"not parquet", b"PAR1" + bytes(20) + b"PAR1", b""], ids=["text", "footer", "empty"]
 )

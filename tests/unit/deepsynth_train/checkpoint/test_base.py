@@ -33,6 +33,18 @@ def test_the_checksums_of_the_parts_of_a_tensor_add_up_to_its_own() -> None:
     assert sum(map(compute_checksum, parts)) % 2**64 == compute_checksum(locate("w", weight))
 
 
+def test_the_checksum_does_not_depend_on_how_a_tensor_lies_in_memory() -> None:
+    import torch
+
+    from deepsynth_train.checkpoint.base import compute_checksum
+    from deepsynth_train.checkpoint.parts import locate
+
+    weight = torch.randn(6, 4).bfloat16()
+    inside = torch.zeros(1 + weight.numel()).bfloat16()[1:].view(6, 4).copy_(weight)
+    turned = weight.T.contiguous().T
+    assert {compute_checksum(locate("w", one)) for one in (inside, turned)} == {compute_checksum(locate("w", weight))}
+
+
 def test_names_shapes_and_dtypes_are_part_of_the_hash() -> None:
     import torch
 
