@@ -155,8 +155,8 @@ class Reason(StrEnum):
     )
     OUT_OF_MEMORY = (
         "OutOfMemory",
-        "The memory of the pod or of the GPU is full.",
-        "Raise the memory limit; for the GPU lower spec.microBatchSize or set spec.gradientCheckpointing.",
+        "The memory of the pod or of the GPU is full; if the GPU's is full twice after the same step, the run fails.",
+        "Raise the memory limit; for the GPU lower spec.microBatchSize, or set spec.gradientCheckpointing.",
     )
     HUNG = (
         "Hung",

@@ -37,6 +37,7 @@ from deepsynth_train.evaluation.evaluator import Evaluator
 from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
 from deepsynth_train.evaluation.sample_files import read_samples
 from deepsynth_train.loop import Loop
+from deepsynth_train.memory.full_gpu import explain_full_gpu
 from deepsynth_train.models.build import build_page_model
 from deepsynth_train.models.card.build import Lineage, build_documents
 from deepsynth_train.models.export import export_model, write_model
@@ -89,7 +90,8 @@ def run_attempt(
     )
     if world.is_first:
         write_pins(checkpoints.path, checkpoints.target.owner, pinned, workload.model.revision, holdout)
-    loop.run()
+    with explain_full_gpu(model.module, loop.stepper.optimizer, workload, world):
+        loop.run()
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
 from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
 from support.training.tiny_training import OCR2, VIT, Recorder, build_world, read_weights
 
@@ -209,6 +209,22 @@ def test_with_skip_the_batch_is_skipped_with_a_note(
     train(build_quick(tmp_path, on_non_finite="skip"), pages, recorder)
     assert [report.skipped for report in recorder.steps] == [False, True, False]
     assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
+
+
+def test_a_full_gpu_ends_the_attempt_with_the_settings_that_help(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    def fail(*_: Any) -> None:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB. GPU 0 has")
+
+    monkeypatch.setattr("deepsynth_train.optimization.step.compute_loss_sum", fail)
+    with pytest.raises(
+        TemporaryError, match=r"full, 2.00 GiB more .*; lower spec.microBatchSize \(now 2\), "
+    ) as caught:
+        build_trainer(build_quick(tmp_path)).train(pages)
+    assert caught.value.reason == "OutOfMemory"
 
 
 def test_skipping_every_batch_fails_the_run(pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -69,7 +69,7 @@ def _classify(error: BaseException) -> tuple[ExitCode, str, str]:
     if is_consequence(error):
         return ExitCode.TRY_AGAIN, Reason.PEER_LOST, f"lost the other processes: {_first_line(error)}"
     if "OutOfMemoryError" in _class_names(error):
-        remedy = "lower spec.microBatchSize or set spec.gradientCheckpointing"
+        remedy = "lower spec.microBatchSize, set spec.gradientCheckpointing, or set spec.sharding or spec.model.lora"
         return ExitCode.TRY_AGAIN, Reason.OUT_OF_MEMORY, f"GPU memory is full: {_first_line(error)}; {remedy}"
     if isinstance(error, MemoryError):
         return ExitCode.TRY_AGAIN, Reason.OUT_OF_MEMORY, "memory is full; raise the memory limit of the pods"

@@ -2,8 +2,9 @@
 
 from typing import Final
 
-from deepsynth_api.exit_codes import PERMANENT
+from deepsynth_api.exit_codes import PERMANENT, ExitCode
 from deepsynth_api.reasons import Reason
+from deepsynth_api.v1alpha1 import Attempt
 from deepsynth_operator.decisions.shared.decision import Verdict
 from deepsynth_operator.decisions.shared.ends import find_deadline_verdict
 from deepsynth_operator.decisions.training_run.attempts import describe_attempt
@@ -44,6 +45,23 @@ def repeated_non_finite_loss(view: RunView) -> Verdict | None:
         return None
     remedy = "lower optimizer.learningRate, or set onNonFinite: skip"
     return Verdict(Reason.NON_FINITE_LOSS, f"the loss was not finite twice at step {last.failed_step}; {remedy}")
+
+
+def repeated_full_memory(view: RunView) -> Verdict | None:
+    """Counts only what a worker reported: a pod that the kernel killed may have other neighbours the next time."""
+    last = view.last
+    if last is None or not _ran_out_of_memory(last) or last.failed_step is None:
+        return None
+    earlier = [item.failed_step for item in view.status.attempts[:-1] if _ran_out_of_memory(item)]
+    if last.failed_step not in earlier:
+        return None
+    return Verdict(
+        Reason.OUT_OF_MEMORY, f"the memory was full twice after step {last.failed_step}; {describe_attempt(last)}"
+    )
+
+
+def _ran_out_of_memory(attempt: Attempt) -> bool:
+    return attempt.reason == Reason.OUT_OF_MEMORY and attempt.exit_code == ExitCode.TRY_AGAIN
 
 
 def too_many_failures(view: RunView) -> Verdict | None:

@@ -38,6 +38,7 @@ FAILURE_POLICIES: Final[tuple[Policy[RunView, Verdict], ...]] = (
     Policy(failures.permanent_exit_code, "exit code 64, 65 or 70: another attempt would fail in the same way"),
     Policy(failures.never_starts, "an image name or a Secret that no other pod can find either"),
     Policy(failures.repeated_non_finite_loss, "NaN twice at the same step"),
+    Policy(failures.repeated_full_memory, "the GPU's memory full twice after the same step"),
     Policy(failures.too_many_failures, "more failures than spec.backoffLimit; disruptions do not count"),
     Policy(failures.no_progress, "ten attempts in a row without a new checkpoint, disruptions included"),
 )

@@ -75,6 +75,28 @@ def test_a_non_finite_loss_twice_at_the_same_step_fails_the_run() -> None:
     assert "step 7" in fail(second, 7).status.conditions[0].message
 
 
+def test_a_full_gpu_twice_after_the_same_step_fails_the_run() -> None:
+    def fail(run: TrainingRun, step: int | None, code: int = 75) -> Any:
+        failure = Failure(reason="OutOfMemory", message="GPU memory is full; lower", exit_code=code, step=step)
+        job = run.status.attempts[-1].job
+        pod = replace(an_ended_pod(0, code, report=a_report(step or 0, failure)), job=job)
+        return decide(run, replace(FAILED_JOB, name=job), [pod])
+
+    for step in (0, 7):
+        first = fail(a_live_run(), step)
+        assert first.status.state == "Restarting", "a neighbour on the GPU may have taken the memory"
+        run = follow(a_live_run(), first)
+        second = follow(run, decide(run, replace(FAILED_JOB), [], after=100))
+        assert fail(second, step + 1).status.state == "Restarting"
+        assert fail(second, step, code=137).status.state == "Restarting"
+        assert fail(second, None).status.state == "Restarting"
+        last = fail(second, step)
+        assert last.status.state == "Failed"
+        condition = next(condition for condition in last.status.conditions if condition.type == "Failed")
+        assert condition.reason == "OutOfMemory"
+        assert f"twice after step {step}; attempt 2 Failed: OutOfMemory" in condition.message
+
+
 def test_the_deadline_fails_a_run_and_stops_its_job() -> None:
     run = a_live_run(activeDeadlineSeconds=100)
     assert decide(run, RUNNING_JOB, [a_pod(0), a_pod(1)], after=99).requeue_after == 1
