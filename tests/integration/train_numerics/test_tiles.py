@@ -7,14 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
-from PIL import Image
-
 from deepsynth_api.errors import ConfigurationError
 from support.training.tiny_training import OCR2, build_model, build_settings, draw_noise
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
+
+    from PIL import Image
 
     from deepsynth_train.models.page_model import PageModel, Sample
 
