@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+
 from deepsynth_api.errors import ConfigurationError
 from support.training.tiny_training import OCR2, build_model, build_settings, draw_noise
 

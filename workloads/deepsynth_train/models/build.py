@@ -29,8 +29,6 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
 
 def prepare_page_model(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
     """Check a loaded model, freeze its untrained parts and add adapters. Raises ConfigurationError."""
-    if settings.image_processor.max_tiles:
-        raise ConfigurationError("spec.imageProcessor.maxTiles: local tiles are not supported yet; set it to 0")
     with explain_model_errors(settings.model.uri):
         model = wrap_model(module, processor, settings)
         model.family.check(module)
