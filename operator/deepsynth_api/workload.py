@@ -148,7 +148,7 @@ def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDatas
     for field in ("checkpoint", "publish", "tracking", "hangTimeoutSeconds"):
         document.pop(field, None)
     document["model"].pop("secretRef", None)
-    for field in ("generationBatchSize", "samples"):
+    for field in ("generationBatchSize", "samples", "bestMetric", "earlyStopping"):
         document["evaluation"].pop(field, None)
     if document["evaluation"]["holdoutPercent"] == HOLDOUT_PERCENT:
         del document["evaluation"]["holdoutPercent"]  # so that runs of before it existed keep their fingerprint

@@ -34,6 +34,12 @@ from deepsynth_train.data.materialise import find_cache, materialise
 from deepsynth_train.data.sampler import Sampler, build_parts
 from deepsynth_train.data.samples import Limits
 from deepsynth_train.evaluation.evaluator import Evaluator
+from deepsynth_train.evaluation.ranking import (
+    VALUES,
+    check_ranking,
+    choose_best_metric,
+    choose_stopping_metric,
+)
 from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
 from deepsynth_train.evaluation.sample_files import read_samples
 from deepsynth_train.loop import Loop
@@ -95,9 +101,12 @@ def run_attempt(
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")
-    samples = read_samples(checkpoints.path / SAMPLES, loop.step)
-    lineage = Lineage(loop.step, pinned, _find_last_evaluation(loop.metrics), samples)
-    output = _export(workload, model, lineage, world, progress)
+    step, note = _load_best(workload, loop)
+    samples = read_samples(checkpoints.path / SAMPLES, step)
+    lineage = Lineage(step, pinned, _find_last_evaluation(loop.metrics, step), samples)
+    output = _export(workload, model, lineage, world, progress).updated(note=note or None)
+    if note:
+        progress.note(note)
     return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)
 
 
@@ -163,7 +172,9 @@ def _build_evaluator(
     reduction: Reduction,
     checkpoints: CheckpointFolder,
 ) -> Evaluator | None:
-    """None without a validation split."""
+    """None without a validation split. Raises ConfigurationError when spec.evaluation asks for what it cannot give."""
+    keep_best = workload.checkpoint.keep_best
+    check_ranking(workload.evaluation, keep_best=keep_best, has_samples=data.validation is not None)
     if data.validation is None:
         return None
     return Evaluator(
@@ -261,9 +272,27 @@ def _complete(module: torch.nn.Module, trained: dict[str, torch.Tensor]) -> dict
     return {name: saved.get(id(tensor), tensor.detach()) for name, tensor in live.items()}
 
 
-def _find_last_evaluation(curve: Sequence[Mapping[str, Any]]) -> dict[str, float]:
-    """Metrics by name; empty when there was no evaluation."""
-    lines = ({name: value for name, value in line.items() if name.startswith("validation_")} for line in curve[::-1])
+def _load_best(workload: TrainWorkload, loop: Loop) -> tuple[int, str]:
+    """With early stopping, fill the model from the best checkpoint. Returns its step, and a note for users."""
+    early = workload.evaluation.early_stopping
+    if early is None:
+        return loop.step, ""
+    step = loop.checkpoints.load_best(Trained(loop.stepper.model.module, loop.stepper.optimizer), loop.step)
+    stopping, best = (VALUES[choose(workload.evaluation)] for choose in (choose_stopping_metric, choose_best_metric))
+    end = ""
+    if loop.is_stale:
+        end = (
+            f"training stopped early at step {loop.step} of {loop.cadence.total_steps}: {stopping} had not improved in "
+            f"{early.patience} evaluations; "
+        )
+    chosen = f"the model is that of step {step}, the best by {best}" if end or step != loop.step else ""
+    return step, end + chosen
+
+
+def _find_last_evaluation(curve: Sequence[Mapping[str, Any]], step: int) -> dict[str, float]:
+    """Metrics by name, of the last evaluation up to `step`; empty when there was none."""
+    done = (line for line in curve[::-1] if line["step"] <= step)
+    lines = ({name: value for name, value in line.items() if name.startswith("validation_")} for line in done)
     return next(filter(None, lines), {})
 
 

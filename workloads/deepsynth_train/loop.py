@@ -19,8 +19,15 @@ from deepsynth_train.checkpoint.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StepReport
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import Sampler, derive_seed, split_batch
-from deepsynth_train.evaluation.evaluator import LOSS, Evaluator, chunk
+from deepsynth_train.evaluation.evaluator import Evaluator, chunk
 from deepsynth_train.evaluation.generation import Chunk
+from deepsynth_train.evaluation.ranking import (
+    LOSS,
+    choose_best_metric,
+    choose_stopping_metric,
+    count_stale,
+    read_scores,
+)
 from deepsynth_train.meter import Meter, read_peak_memory
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.schedule import compute_learning_rate
@@ -36,6 +43,7 @@ class Loop:
     """The steps of one attempt, from `step` on.
 
     step: optimizer steps done. metrics: the curve so far, one line per step or evaluation, as in metrics.jsonl.
+    stopped: a rank asked for it. is_stale: spec.evaluation.earlyStopping ended the training.
     evaluator: None without a validation split. write_model: writes the model folder of each checkpoint; None for none.
     """
 
@@ -54,6 +62,7 @@ class Loop:
     step: int = 0
     metrics: list[dict[str, Any]] = field(default_factory=list)
     stopped: bool = False
+    is_stale: bool = False
     _skipped: int = 0
     _meter: Meter = field(default_factory=Meter)
     _saved_at: float = field(default_factory=time.monotonic)
@@ -67,9 +76,11 @@ class Loop:
         self.tracking.begin(self.step + 1 if self.metrics else 0)
         if self._is_evaluation_missing():
             self._evaluate()
+        self.is_stale = self._has_stopped_improving()
+        self._store_score()
         self._enter_steps()
         batches = self._read_ahead()
-        while self.step < self.cadence.total_steps and not self.stopped:
+        while self.step < self.cadence.total_steps and not self.stopped and not self.is_stale:
             self._do_step(batches)
         self._save()
         self.checkpoints.wait()
@@ -91,9 +102,11 @@ class Loop:
         if is_saved:  # before the evaluation, so that a hang there does not lose the steps since the last save
             self._save()
         if self.cadence.is_evaluation_due(self.step) and not outcome.flags.stop:
-            loss = self._evaluate()
-            if not is_saved and self._is_best(loss):
+            self._evaluate()
+            self.is_stale = self._has_stopped_improving()
+            if not is_saved and self._is_best():
                 self._save()
+                self._store_score()
         self.stopped = outcome.flags.stop and self.step < self.cadence.total_steps
 
     def _try_step(self, batches: Iterator[Batch]) -> StepOutcome:
@@ -192,10 +205,10 @@ class Loop:
             return not self.metrics
         return self.cadence.is_evaluation_due(self.step) and self._find_loss() is None
 
-    def _evaluate(self) -> float | None:
-        """Validation loss, None without a validation split. Stored in the checkpoint of this step if there is one."""
+    def _evaluate(self) -> None:
+        """Evaluate, if there is anything to evaluate on. Stored in the checkpoint of this step if there is one."""
         if self.evaluator is None:
-            return None
+            return
         self.progress.phase("evaluate")
         last = self.step == self.cadence.total_steps
         found = self.evaluator.evaluate(self.step, black=last)
@@ -203,20 +216,45 @@ class Loop:
         self._note(**values)
         self.tracking.show(self.step, found.samples)
         self.progress.evaluation(self.step, values, found.samples)
-        self.checkpoints.save_evaluation(self.step, Evaluation(values[LOSS], self.metrics[-1]))
+        self._store_evaluation()
         self._enter_steps()
-        return values[LOSS]
+
+    def _store_evaluation(self) -> None:
+        """In the checkpoint of this step, if there is one."""
+        line = next((line for line in self.metrics[::-1] if line["step"] == self.step and LOSS in line), None)
+        if line is None:
+            return
+        metric = choose_best_metric(self.settings.evaluation)
+        score = None if metric == "loss" else read_scores([line], metric).get(self.step)
+        self.checkpoints.save_evaluation(self.step, Evaluation(line[LOSS], line, score))
 
     def _enter_steps(self) -> None:
         if self.step < self.cadence.total_steps:
             self.progress.phase("step")
 
-    def _is_best(self, loss: float | None) -> bool:
-        """Whether spec.checkpoint.keepBest needs a save here although none is due."""
-        if loss is None or not math.isfinite(loss) or not self.settings.checkpoint.keep_best:
+    def _store_score(self) -> None:
+        """A checkpoint that was saved after its evaluation holds the loss, but not the metric that ranks it."""
+        if choose_best_metric(self.settings.evaluation) != "loss":
+            self._store_evaluation()
+
+    def _has_stopped_improving(self) -> bool:
+        """Whether spec.evaluation.earlyStopping ends the training: a function of the curve, so a resume knows it."""
+        early = self.settings.evaluation.early_stopping
+        if early is None or self.step == self.cadence.total_steps:
             return False
-        earlier = [line[LOSS] for line in self.metrics[:-1] if LOSS in line and line["step"] < self.step]
-        return all(loss < value for value in earlier if math.isfinite(value))
+        scores = read_scores(self.metrics, choose_stopping_metric(self.settings.evaluation))
+        done = [score for step, score in sorted(scores.items()) if 0 < step <= self.step]
+        return count_stale(done, float(early.min_delta)) >= early.patience
+
+    def _is_best(self) -> bool:
+        """Whether spec.checkpoint.keepBest needs a save here although none is due."""
+        scores = read_scores(self.metrics, choose_best_metric(self.settings.evaluation))
+        score = scores.get(self.step, math.inf)
+        if not math.isfinite(score) or not self.settings.checkpoint.keep_best:
+            return False
+        # With early stopping a checkpoint becomes the model, and before the first step there is none.
+        first = 1 if self.settings.evaluation.early_stopping else 0
+        return all(score < earlier for step, earlier in scores.items() if first <= step < self.step)
 
     def _note(self, **values: float) -> None:
         self.metrics.append({"step": self.step, **values})

@@ -122,6 +122,25 @@ TRAINING_RUN_RULES: Final = (
         ".maxTiles",
     ),
     Rule(
+        "spec.evaluation",
+        "!has(self.bestMetric) || self.bestMetric == 'loss' || self.bestMetric in self.metrics",
+        "bestMetric must also be in metrics",
+        ".bestMetric",
+    ),
+    Rule(
+        "spec.evaluation",
+        "!has(self.earlyStopping) || !has(self.earlyStopping.metric) || self.earlyStopping.metric == 'loss' || "
+        "self.earlyStopping.metric in self.metrics",
+        "earlyStopping.metric must also be in metrics",
+        ".earlyStopping",
+    ),
+    Rule(
+        "spec",
+        "!has(self.evaluation) || !has(self.evaluation.earlyStopping) || self.checkpoint.keepBest",
+        "checkpoint.keepBest must be true with evaluation.earlyStopping",
+        ".checkpoint",
+    ),
+    Rule(
         "spec.optimizer",
         "!(has(self.warmupSteps) && has(self.warmupRatio))",
         "set warmupSteps or warmupRatio, not both",

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
-from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, matching
+from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, Decimal, matching
 
 Metric = Literal["loss", "rouge", "cer", "wer", "exactMatch"]
 
@@ -31,7 +31,21 @@ class CheckpointSettings(ApiModel):
         Field(ge=1, description="Seconds between two checkpoints; default: 600 if everySteps is not set."),
     ] = None
     keep_last: Annotated[int, Field(ge=1, le=1000, description="Number of the newest checkpoints to keep.")] = 3
-    keep_best: Annotated[bool, Field(description="Also keep the checkpoint with the lowest validation loss.")] = True
+    keep_best: Annotated[bool, Field(description="Also keep the best checkpoint, by evaluation.bestMetric.")] = True
+
+
+class EarlyStoppingSettings(ApiModel):
+    """End the training when a metric has stopped improving. The final model is then that of the best checkpoint."""
+
+    metric: Annotated[
+        Metric | None, Field(description="Metric that must improve; default: bestMetric. It must also be in metrics.")
+    ] = None
+    patience: Annotated[
+        int, Field(ge=1, description="Number of evaluations in a row without an improvement after which training ends.")
+    ]
+    min_delta: Annotated[
+        Decimal, Field(description="Smallest change that counts as an improvement, a decimal string.")
+    ] = "0"
 
 
 class EvaluationSettings(ApiModel):
@@ -82,6 +96,24 @@ class EvaluationSettings(ApiModel):
             ),
         ),
     ] = Field(default=["loss"])
+    best_metric: Annotated[
+        Metric | None,
+        Field(
+            description=(
+                "Metric that decides which checkpoint is the best: the lowest loss, cer or wer, or the highest ROUGE-L "
+                "or exactMatch; default: that of earlyStopping, else loss. It must also be in metrics."
+            )
+        ),
+    ] = None
+    early_stopping: Annotated[
+        EarlyStoppingSettings | None,
+        Field(
+            description=(
+                "End the training when a metric has stopped improving. The final model is then that of the best "
+                "checkpoint, also if training runs to its end; without earlyStopping it is that of the last step."
+            )
+        ),
+    ] = None
     samples: Annotated[
         int,
         Field(

@@ -139,6 +139,9 @@ class Usage(ApiModel):
 class ModelOutput(ApiModel):
     uri: Annotated[str, Field(description="URI of the folder or Hub repository of the model.")]
     revision: Annotated[str | None, Field(description="Commit on the Hub, if the model is there.")] = None
+    note: Annotated[
+        str | None, Field(description="Why the model is not that of the last step, such as an early end of training.")
+    ] = None
 
 
 class RunSummary(ApiModel):
@@ -196,7 +199,7 @@ class TrainingRunStatus(ApiModel):
         default_factory=list
     )
     best_checkpoint: Annotated[
-        CheckpointStatus | None, Field(description="The checkpoint with the lowest validation loss.")
+        CheckpointStatus | None, Field(description="The best checkpoint, by spec.evaluation.bestMetric.")
     ] = None
     metrics: Annotated[list[MetricValue], Field(description="Newest value of each metric on the validation split.")] = (
         Field(default_factory=list)

@@ -303,6 +303,30 @@ _RULES: Final = (
         "not both",
     ),
     a_run("local tiles", {"imageProcessor": {"maxTiles": 6}}, "spec.imageProcessor.maxTiles", "must be 0"),
+    a_run(
+        "a best metric that is not computed",
+        {"evaluation": {"bestMetric": "cer"}},
+        "spec.evaluation.bestMetric",
+        "must",
+    ),
+    a_run(
+        "an early end by a metric that is not computed",
+        {"evaluation": {"earlyStopping": {"metric": "wer", "patience": 2}}},
+        "spec.evaluation.earlyStopping",
+        "must also be in metrics",
+    ),
+    a_run(
+        "an early end without patience",
+        {"evaluation": {"earlyStopping": {"patience": 0}}},
+        "spec.evaluation.earlyStopping.patience",
+        "greater than or equal to 1",
+    ),
+    a_run(
+        "an early end without the best checkpoint",
+        {"evaluation": {"earlyStopping": {"patience": 2}}, "checkpoint": {"keepBest": False}},
+        "spec.checkpoint",
+        "keepBest must be true",
+    ),
     a_run("a rate of zero", {"optimizer": {"learningRate": "0"}}, "spec.optimizer.learningRate", "above 0"),
     a_run("a moment that never decays", {"optimizer": {"betas": ["0.9", "1"]}}, "spec.optimizer.betas", "below 1"),
     a_run(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.checkpoint.base import compute_base
 from deepsynth_train.checkpoint.layout import list_stale_staging, resolve_folder
-from deepsynth_train.checkpoint.load import Loaded, find_newest_good, read_checkpoint
+from deepsynth_train.checkpoint.load import Loaded, find_newest_good, read_checkpoint, verify_step
 from deepsynth_train.checkpoint.manifest import BaseReference, CheckpointRecord, Evaluation
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.parts import HostCopier, select_parts
@@ -55,7 +55,7 @@ class CheckpointFolder:
 
     @property
     def best(self) -> CheckpointRecord | None:
-        """The one with the lowest validation loss; on rank 0 only."""
+        """By spec.evaluation.bestMetric; on rank 0 only."""
         return find_best(self.records)
 
     def claim(self) -> None:
@@ -97,6 +97,24 @@ class CheckpointFolder:
             return None
         self._saved_step = self._newest_step = good.step
         return read_checkpoint(good, trained, self._base, self._ranks, attempt=attempt)
+
+    def load_best(self, trained: Trained, step: int) -> int:
+        """Fill `trained` from the best checkpoint, unless that is `step`, which it holds already. Returns the step.
+
+        A damaged one is noted and not loaded.
+        """
+        self.wait()
+        best = self._ranks.share(self.best.step if self._ranks.is_first and self.best else step)
+        if best == step:
+            return step
+        good = verify_step(self.path, best, self._ranks)
+        if isinstance(good, str):
+            self.notes.append(f"the best checkpoint step-{best} is damaged: {good}; the model is that of step {step}")
+            if self._ranks.is_first:
+                self._refresh()
+            return step
+        read_checkpoint(good, trained, self._base, self._ranks, attempt=self.target.owner.attempt)
+        return int(best)
 
     def save(self, step: int, snapshot: Snapshot) -> None:
         """Wait for the save in flight, copy this rank's part, and commit the step in the background.

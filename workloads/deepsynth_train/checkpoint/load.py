@@ -73,6 +73,11 @@ def find_newest_good(folder: Path, attempt: int, ranks: Ranks) -> tuple[Good | N
     return None, notes
 
 
+def verify_step(folder: Path, step: int, ranks: Ranks) -> Good | str:
+    """One checkpoint, or what is damaged. Called by all ranks."""
+    return _verify(folder / step_name(step), step, ranks)
+
+
 def _verify(root: Path, step: int, ranks: Ranks) -> Good | str:
     """The checkpoint, or what is damaged, on all ranks."""
     manifest = ranks.share(_try_read_manifest(root) if ranks.is_first else None)
@@ -145,7 +150,7 @@ def read_checkpoint(good: Good, trained: Trained, base: BaseReference | None, ra
     return Loaded(
         step=good.step,
         state=json.loads((root / STATE_FILE).read_text()),
-        metrics=[*metrics, evaluation.line] if evaluation else metrics,
+        metrics=[*metrics, evaluation.line] if evaluation and evaluation.line not in metrics else metrics,
         path=root,
     )
 

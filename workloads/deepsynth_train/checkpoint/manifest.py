@@ -80,16 +80,21 @@ class CheckpointManifest:
 class Evaluation:
     """What was measured at a checkpoint's step after it was saved.
 
-    loss: validation loss. line: of the curve, such as {"step": 40, "validation_loss": 2.5}.
+    loss: validation loss. line: of the curve, such as {"step": 40, "validation_loss": 2.5}. score: decides which
+    checkpoint is the best, lower is better; None: the loss does.
     """
 
     loss: float
     line: dict[str, Any]
+    score: float | None = None
 
 
 @dataclass(frozen=True)
 class CheckpointRecord:
-    """A committed checkpoint as the report shows it. sha256: of manifest.json, which covers every other file."""
+    """A committed checkpoint as the report shows it. sha256: of manifest.json, which covers every other file.
+
+    score: see Evaluation.
+    """
 
     step: int
     uri: str
@@ -97,6 +102,7 @@ class CheckpointRecord:
     bytes: int
     sha256: str
     loss: float | None
+    score: float | None = None
 
 
 def compute_digest(root: Path, path: Path) -> FileDigest:
@@ -159,6 +165,7 @@ def build_record(root: Path, uri: str) -> CheckpointRecord:
         bytes=manifest.bytes,
         sha256=compute_sha256(root / MANIFEST_FILE),
         loss=evaluation.loss if evaluation and manifest.loss is None else manifest.loss,
+        score=evaluation.score if evaluation else None,
     )
 
 

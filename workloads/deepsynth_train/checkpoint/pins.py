@@ -121,7 +121,7 @@ def write_pins(
 
     Raises PeerLostError when a later attempt owns the folder.
     """
-    pins = Pins({pin.name: pin.revision for pin in pinned}, model, holdout)
+    pins = Pins({pin.name: pin.revision for pin in pinned if pin.revision}, model, holdout)
     if read_pins(checkpoints, owner.fingerprint) == pins:
         return
     check_ownership(checkpoints, owner)

@@ -7,9 +7,12 @@ from deepsynth_train.checkpoint.manifest import CheckpointRecord
 
 
 def find_best(records: Sequence[CheckpointRecord]) -> CheckpointRecord | None:
-    """The record with the lowest finite validation loss; of equal ones, the earlier step."""
-    evaluated = [record for record in records if record.loss is not None and math.isfinite(record.loss)]
-    return min(evaluated, key=lambda record: (record.loss, record.step), default=None)
+    """The record with the lowest finite score or, if none has one, validation loss; of equal ones, the earlier step."""
+    scores = [(record.score, record.step, record) for record in records]
+    if all(score is None for score, _, _ in scores):
+        scores = [(record.loss, record.step, record) for record in records]
+    ranked = [(score, step, record) for score, step, record in scores if score is not None and math.isfinite(score)]
+    return min(ranked, key=lambda entry: entry[:2])[2] if ranked else None
 
 
 def select_expired(records: Sequence[CheckpointRecord], *, keep_last: int, keep_best: bool) -> list[int]:

@@ -16,12 +16,12 @@ from deepsynth_train.coordination.world import World
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import sort_by_length
 from deepsynth_train.evaluation.generation import Chunk, Generator
+from deepsynth_train.evaluation.ranking import LOSS
 from deepsynth_train.evaluation.sample_files import write_samples
 from deepsynth_train.evaluation.text_metrics import NAMES, Pair, compute_text_metrics
 from deepsynth_train.models.page_model import Batch
 from deepsynth_train.optimization.loss import compute_loss_sum
 
-LOSS = "validation_loss"
 SWAPPED = "validation_loss_swapped"
 BLACK = "validation_loss_black"
 

@@ -16,7 +16,14 @@ from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_operator.core.observed import ObservedRun
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.conditions import is_finished
-from deepsynth_operator.decisions.shared.decision import Action, CreateJob, Decision, DeleteJob, Situation
+from deepsynth_operator.decisions.shared.decision import (
+    MAX_ENTRY_MESSAGE,
+    Action,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    Situation,
+)
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
@@ -141,7 +148,8 @@ def _complete(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> Adv
     """If a lost node took the final report with it, the model is where the workload document said it goes."""
     output = status.output or ModelOutput(uri=build_output_uri(run))
     status = complete_progress(status).updated(completion_time=now, output=output)
-    return status, Situation("Complete", Reason.SUCCEEDED, f"the model is at {output.uri}")
+    note = f"; {output.note[:MAX_ENTRY_MESSAGE]}" if output.note else ""
+    return status, Situation("Complete", Reason.SUCCEEDED, f"the model is at {output.uri}{note}")
 
 
 def _compute_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[Action, ...]:

@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 from datetime import UTC, datetime
 
 from hypothesis import given
@@ -52,3 +53,10 @@ def test_a_loss_that_is_not_finite_is_never_the_best_and_displaces_no_good_check
     assert best.step == 2
     assert select_expired(records, keep_last=1, keep_best=True) == [1, 3]
     assert find_best(records[:2]) is None
+
+
+def test_a_score_ranks_before_the_loss() -> None:
+    records = [replace(record(3, 1.0), score=0.4), replace(record(2, 2.0), score=0.3), record(1, 0.1)]
+    best = find_best(records)
+    assert best is not None
+    assert best.step == 2, "step 1 has no score, so its loss says nothing"

@@ -6,11 +6,23 @@ from typing import Any
 
 import pytest
 
+from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_operator.core.observed import ObservedRun, Refusal
 from deepsynth_operator.decisions.shared.decision import CreateJob
 from deepsynth_operator.decisions.training_run.attempts import replace_last
 from support.clocks.manual_clock import START
-from support.control.seen import RUNNING_JOB, a_live_run, a_pod, decide, get_attempt
+from support.control.seen import (
+    COMPLETE_JOB,
+    RUNNING_JOB,
+    a_live_run,
+    a_pod,
+    a_report,
+    an_ended_pod,
+    decide,
+    follow,
+    get_attempt,
+)
 from unit.deepsynth_operator.decisions.attempt_histories import NO_PLACE
 
 
@@ -86,3 +98,15 @@ def test_a_refused_child_ends_the_attempt(refusal: Refusal, state: str) -> None:
     decision = decide_run(ObservedRun(run, refusal=refusal), SETTINGS, START)
     assert (decision.status.state, get_attempt(decision).reason) == (state, refusal.reason)
     assert decision.actions == ()
+
+
+def test_a_run_that_stopped_early_is_complete_and_says_so() -> None:
+    run = a_live_run()
+    output = ModelOutput(uri="pvc://runs/model", note="training stopped early at step 4 of 9" + "!" * 9999)
+    seen = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=a_report(4, output=output)), a_pod(1)]))
+    done = decide(seen, COMPLETE_JOB, [an_ended_pod(0, 0), an_ended_pod(1, 0)])
+    complete = find_condition(done.status.conditions, ConditionType.COMPLETE)
+    assert complete is not None
+    assert (complete.status, complete.reason) == ("True", "Succeeded")
+    assert complete.message.startswith("the model is at pvc://runs/model; training stopped early at step 4 of 9")
+    assert len(complete.message) < 2000
