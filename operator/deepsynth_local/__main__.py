@@ -84,6 +84,13 @@ def fit(chosen: Namespace) -> int:
     return ExitCode.DONE
 
 
+def predict(chosen: Namespace) -> int:
+    from deepsynth_local.prediction import predict_files  # slow to import
+
+    predict_files(chosen)
+    return ExitCode.DONE
+
+
 def print_version(_chosen: Namespace) -> int:
     print(version("deepsynth-operator"))
     return ExitCode.DONE
@@ -108,6 +115,7 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "datasets": list_datasets,
     "template": print_template,
     "fit": fit,
+    "predict": predict,
     "version": print_version,
 }
 

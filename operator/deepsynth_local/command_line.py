@@ -21,6 +21,7 @@ examples:
   deepsynth local -f examples/demo.yaml       run the resources of a file, or continue them
   deepsynth get trainingruns -o wide          list runs as `kubectl get` does
   deepsynth fit -f training-run.yaml          estimate the GPU memory that a run needs
+  deepsynth predict runs/first/model scan.pdf read pages with a trained model
   deepsynth template dataset xsum --max-rows 1000 | deepsynth local -f -
 
 exit codes:
@@ -57,6 +58,7 @@ def build_parser() -> argparse.ArgumentParser:
     commands.add_parser("datasets", parents=[common], help="list the presets of DatasetGeneration")
     _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
     _add_fit(commands.add_parser("fit", parents=[stored], help="estimate the GPU memory that a TrainingRun needs"))
+    _add_predict(commands.add_parser("predict", parents=[stored], help="read images, PDF or text files with a model"))
     commands.add_parser("version", parents=[common], help="print the version")
     return parser
 
@@ -109,6 +111,32 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", choices=["table", "json"], default="table", help="format (default: %(default)s)"
     )
+
+
+def _add_predict(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Print what a model reads from pages: images, each page of PDF files (at 150 dpi), and text files (.txt, .md "
+        "and similar), which are rendered first, as a DatasetGeneration does by default."
+    )
+    parser.add_argument(
+        "model",
+        metavar="MODEL",
+        help="folder or URI of a model or of published adapters, or its name on the Hub (OWNER/NAME)",
+    )
+    parser.add_argument("files", nargs="+", metavar="FILE", help="images, PDF and text files")
+    parser.add_argument("--json", action="store_true", help="print a JSON object per text, one a line")
+    parser.add_argument(
+        "--document", action="store_true", help="read all pages of a file together, as for a summary; one text per file"
+    )
+    parser.add_argument("--prompt", metavar="TEXT", help="what to ask (default: what the model was trained with)")
+    parser.add_argument(
+        "--max-new-tokens", type=_parse_count, metavar="N", help="maximum length of a text (default: the model's own)"
+    )
+    parser.add_argument(
+        "--batch-size", type=_parse_count, default=8, metavar="N", help="pages to read at once (default: %(default)s)"
+    )
+    parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit of a model on the Hub")
+    parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
 
 
 def _add_get(parser: argparse.ArgumentParser) -> None:

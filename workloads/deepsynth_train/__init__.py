@@ -17,11 +17,17 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepsynth_train.notebook.callbacks import Callback
     from deepsynth_train.notebook.config import TrainConfig
+    from deepsynth_train.reader import Reader, load_model
     from deepsynth_train.trainer import Trainer, TrainOutput, create_trainer
 
-__all__ = ["Callback", "TrainConfig", "TrainOutput", "Trainer", "create_trainer"]
+__all__ = ["Callback", "Reader", "TrainConfig", "TrainOutput", "Trainer", "create_trainer", "load_model"]
 
-_MODULES = {"Callback": "notebook.callbacks", "TrainConfig": "notebook.config"}
+_MODULES = {
+    "Callback": "notebook.callbacks",
+    "Reader": "reader",
+    "TrainConfig": "notebook.config",
+    "load_model": "reader",
+}
 
 
 def __getattr__(name: str) -> Any:

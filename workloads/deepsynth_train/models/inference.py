@@ -5,6 +5,7 @@ Both are part of the published folder: chat_template.jinja and generation_config
 
 from typing import Any, Final
 
+_MARK: Final = "{#- Without a text, the trained prompt. -#}\n"
 _TEMPLATE: Final = """\
 {%- for message in messages -%}
 {%- set parts = [message.content] if message.content is mapping else message.content -%}
@@ -27,7 +28,12 @@ def build_chat_template(image_token: str, prompt: str) -> str:
 
     [{"role": "user", "content": [{"type": "image"}, {"type": "text"}]}]     "<image>\nFree OCR."
     """
-    return _TEMPLATE.replace("IMAGE", _quote(image_token)).replace("PROMPT", _quote(prompt))
+    return _MARK + _TEMPLATE.replace("IMAGE", _quote(image_token)).replace("PROMPT", _quote(prompt))
+
+
+def has_default_prompt(chat_template: str | None) -> bool:
+    """Whether a message without a text asks what the model was trained with."""
+    return chat_template is not None and chat_template.startswith(_MARK.rstrip())
 
 
 def set_generation(module: Any, tokenizer: Any, max_new_tokens: int) -> None:

@@ -34,6 +34,12 @@ def expand_path(path: str | Path) -> str:
     return text if "://" in text else f"file://{Path(text).expanduser().resolve()}"
 
 
+def expand_model(name: str | Path) -> str:
+    """The URI of a model: hf://OWNER/NAME for OWNER/NAME, unless there is a folder of that name."""
+    is_hub_name = _HUB_NAME.fullmatch(str(name)) and not Path(name).exists()
+    return f"hf://{name}" if is_hub_name else expand_path(name)
+
+
 def _convert_fields(
     kind: type[ApiModel], given: Mapping[str, Any], path: str, config: type[ApiModel]
 ) -> dict[str, Any]:
@@ -73,8 +79,7 @@ def _convert_text(annotation: Any, value: str | Path, path: str) -> Any:
         return {_URI: _convert_text(str, value, f"{path}.{_URI}")}
     if path.rpartition(".")[2] != _URI:
         return str(value) if isinstance(value, Path) else value
-    is_hub_name = path == "model.uri" and _HUB_NAME.fullmatch(str(value)) and not Path(value).exists()
-    return f"hf://{value}" if is_hub_name else expand_path(value)
+    return expand_model(value) if path == "model.uri" else expand_path(value)
 
 
 def _takes_text(annotation: Any) -> bool:

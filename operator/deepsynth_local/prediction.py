@@ -1,0 +1,152 @@
+"""`deepsynth predict`: what a model reads from images, pages of PDF files, and text files, which are rendered first."""
+
+import io
+import json
+import os
+from argparse import Namespace
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.v1alpha1 import PageSettings
+from deepsynth_api.workload import VOLUMES_VARIABLE
+from deepsynth_local.runs.runs_folder import RunsFolder
+
+if TYPE_CHECKING:
+    from deepsynth_train.reader import Page, Reader, Reading
+
+TEXT_SUFFIXES: Final = frozenset(
+    {".csv", ".json", ".log", ".md", ".rst", ".tex", ".text", ".tsv", ".txt", ".xml", ".yaml"}
+)
+DPI: Final = 150
+"""Of the pages of a PDF file: A4 gets 1240 x 1754 pixels."""
+MAX_SIDE: Final = 5000
+"""Pixels of the longer side of a drawn page."""
+_POINTS_PER_INCH: Final = 72
+_PDF: Final = b"%PDF-"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One text to read. page: its number in the file, from 1; None for all pages of the file together."""
+
+    file: str
+    page: int | None
+    pages: "list[Page]"
+
+
+def predict_files(chosen: Namespace) -> None:
+    """Print what the model writes, text by text. Files are opened before the model is loaded, to fail early."""
+    os.environ.setdefault(VOLUMES_VARIABLE, str(RunsFolder(chosen.runs.resolve()).volumes))
+    paths = [Path(name) for name in chosen.files]
+    for path in paths:
+        if not path.is_file():
+            raise ConfigurationError(f"{path}: no such file")
+    items = [item for path in paths for item in list_items(path, together=chosen.document)]
+    reader = _load(chosen)
+    readings = reader.iter_readings(
+        [item.pages for item in items],
+        prompt=chosen.prompt,
+        max_new_tokens=chosen.max_new_tokens,
+        batch_size=chosen.batch_size,
+    )
+    for number, (item, reading) in enumerate(zip(items, readings, strict=True)):
+        print(
+            _format_json(item, reading) if chosen.json else _format_text(item, reading, number, len(items)), flush=True
+        )
+
+
+def list_items(path: Path, *, together: bool) -> Iterator[Item]:
+    """What to read of a file: each of its pages, or all of them together."""
+    pages = read_pages(path)
+    if together:
+        yield Item(str(path), None, pages)
+        return
+    for number, page in enumerate(pages, start=1):
+        yield Item(str(path), number, [page])
+
+
+def read_pages(path: Path) -> "list[Page]":
+    """Pages of a file, in order. Raises DataError when there are none that can be read."""
+    content = path.read_bytes()
+    if content.startswith(_PDF):
+        return _draw_pdf(path, content)
+    if path.suffix.lower() in TEXT_SUFFIXES:
+        return _render_text(path, content)
+    return [path]
+
+
+def _draw_pdf(path: Path, content: bytes) -> "list[Page]":
+    try:
+        import pypdfium2
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"{path}: PDF files need the package pypdfium2; run `pip install pypdfium2`"
+        ) from error
+    try:
+        with pypdfium2.PdfDocument(content) as document:
+            pages: list[Page] = [_draw_page(document[number]) for number in range(len(document))]
+    except pypdfium2.PdfiumError as error:
+        raise DataError(f"{path}: cannot be read as PDF ({error}); it may be damaged or need a password") from error
+    if not pages:
+        raise DataError(f"{path}: has no pages")
+    return pages
+
+
+def _draw_page(page: Any) -> bytes:
+    """PNG, which takes less memory than pixels until the page's turn comes."""
+    scale = min(DPI / _POINTS_PER_INCH, MAX_SIDE / max(page.get_size()))
+    buffer = io.BytesIO()
+    page.render(scale=scale).to_pil().save(buffer, "PNG", compress_level=1)
+    return buffer.getvalue()
+
+
+def _render_text(path: Path, content: bytes) -> "list[Page]":
+    """Pages as a DatasetGeneration draws them by default."""
+    from deepsynth_render.page.renderer import PageRenderer
+    from deepsynth_render.reporting.dropped import RefusedDocument
+
+    try:
+        text = content.decode()
+    except UnicodeDecodeError as error:
+        raise DataError(f"{path}: is not UTF-8 text (byte {error.start})") from error
+    try:
+        return [page.png for page in PageRenderer(PageSettings(), "fast").render(text, path.name)]
+    except RefusedDocument as error:
+        raise DataError(f"{path}: cannot be rendered: {error}") from error
+
+
+def _load(chosen: Namespace) -> "Reader":
+    try:
+        from deepsynth_train.reader import load_model
+    except ModuleNotFoundError as error:
+        raise ConfigurationError(
+            f"reading needs the package {error.name}; install deepsynth-operator[train]"
+        ) from error
+    import transformers
+
+    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
+    return load_model(chosen.model, revision=chosen.revision, device=chosen.device)
+
+
+def _format_json(item: Item, reading: "Reading") -> str:
+    place: dict[str, Any] = {"page": item.page} if item.page else {"pages": len(item.pages)}
+    document = {
+        "file": item.file,
+        **place,
+        "text": reading.text,
+        "tokens": reading.tokens,
+        "complete": reading.is_complete,
+        "seconds": round(reading.seconds, 3),
+    }
+    return json.dumps(document, ensure_ascii=False)
+
+
+def _format_text(item: Item, reading: "Reading", number: int, count: int) -> str:
+    """The text alone, or with a line above it that names the page, as `head` does for several files."""
+    if count == 1:
+        return reading.text
+    place = f"{item.file}, page {item.page}" if item.page else item.file
+    return f"{'' if number == 0 else chr(10)}==> {place} <==\n{reading.text}"

@@ -1,0 +1,75 @@
+"""From a URI to a model and its processor, to read pages with: any supported model, or adapters on their base.
+
+A folder with adapters has adapter_config.json, which names the base, and no config.json.
+"""
+
+import json
+import warnings
+from pathlib import Path
+from typing import Any, Final
+
+import torch
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1 import ModelSettings
+from deepsynth_store import fetch_folder
+from deepsynth_train.models.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
+from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
+from deepsynth_train.models.model_folder import CONFIG, FILES, PROCESSORS, RUN_FILE
+
+_GENERATION: Final = "generation_config.json"
+
+
+def open_model(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any, str | None]:
+    """The model in evaluation mode, its processor, and the prompt that it was trained with, None if that is unknown.
+
+    Raises ConfigurationError and TemporaryError, as `load_module` does.
+    """
+    if settings.uri.startswith("config://"):
+        module, processor = load_module(settings, device)
+        return module.eval(), processor, None
+    folder = fetch_folder(settings.uri, settings.revision, (CONFIG, ADAPTER_CONFIG, RUN_FILE), field=FIELD)
+    if (folder / CONFIG).is_file() or not (folder / ADAPTER_CONFIG).is_file():
+        module, processor = load_module(settings, device)
+    else:
+        folder = fetch_folder(settings.uri, settings.revision, (*FILES, ADAPTER_FILE), field=FIELD)
+        with explain_model_errors(settings.uri):
+            module, processor = _open_adapters(folder, settings.uri, device)
+    return module.eval(), processor, _read_prompt(folder)
+
+
+def _open_adapters(folder: Path, uri: str, device: torch.device) -> tuple[Any, Any]:
+    from peft import PeftModel
+    from transformers import AutoProcessor, GenerationConfig
+
+    if not (folder / ADAPTER_FILE).is_file():
+        raise ConfigurationError(f"{FIELD}: {uri} has no {ADAPTER_FILE}; pickle files are never read")
+    module, processor = load_module(_find_base(folder, uri), device)
+    if (folder / _GENERATION).is_file():
+        module.generation_config = GenerationConfig.from_pretrained(folder)
+    if any((folder / name).is_file() for name in PROCESSORS):
+        processors: Any = AutoProcessor
+        processor = processors.from_pretrained(folder, trust_remote_code=False)
+    with warnings.catch_warnings():  # peft still uses a name that transformers renamed
+        warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        warnings.filterwarnings("error", message="Found missing adapter keys", category=UserWarning)
+        adapted = PeftModel.from_pretrained(module, str(folder), torch_device=str(device))
+    return adapted, processor
+
+
+def _find_base(folder: Path, uri: str) -> ModelSettings:
+    document = json.loads((folder / ADAPTER_CONFIG).read_text())
+    name, revision = document.get("base_model_name_or_path"), document.get("revision")
+    if not isinstance(name, str) or not name:
+        raise ConfigurationError(f"{FIELD}: {uri} holds adapters of a model that its {ADAPTER_CONFIG} does not name")
+    base = f"file://{Path(name).absolute()}" if Path(name).is_dir() or Path(name).is_absolute() else f"hf://{name}"
+    return ModelSettings(uri=base, revision=revision)
+
+
+def _read_prompt(folder: Path) -> str | None:
+    """What a model of DeepSynth was asked in training."""
+    try:
+        prompt = json.loads((folder / RUN_FILE).read_text())["prompt"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return prompt if isinstance(prompt, str) else None
