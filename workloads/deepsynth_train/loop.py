@@ -1,8 +1,9 @@
 """The training loop: step after step, with evaluations and saves in between, until the end or a request to stop."""
 
+import logging
 import math
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +35,9 @@ from deepsynth_train.optimization.schedule import compute_learning_rate
 from deepsynth_train.optimization.step import Flags, StepOutcome, Stepper
 from deepsynth_train.tracking.tracking import Tracking
 
+logger = logging.getLogger(__name__)
+
+MAX_NAMED_SAMPLES = 8
 MAX_SKIPPED_IN_A_ROW = 10
 """`spec.onNonFinite: skip` is for single bad batches; more in a row mean that training has diverged."""
 
@@ -138,12 +142,13 @@ class Loop:
         world = self.stepper.world
         torch.manual_seed(derive_seed(self.settings.seed, self.step, world.rank))
         wants_save = world.is_first and self.cadence.wants_save(time.monotonic() - self._saved_at)
-        return self.stepper.run(
-            batches,
-            len(self._plan(self.step)),
-            compute_learning_rate(self.settings.optimizer, self.step, self.cadence.total_steps),
-            Flags(stop=self.should_stop(), save=wants_save),
-        )
+        rate = compute_learning_rate(self.settings.optimizer, self.step, self.cadence.total_steps)
+        flags = Flags(stop=self.should_stop(), save=wants_save)
+        try:
+            return self.stepper.run(batches, len(self._plan(self.step)), rate, flags)
+        except (ValueError, TypeError, LookupError) as error:  # of the model's code, about what is in the batch
+            logger.exception("step %d failed", self.step + 1)
+            raise DataError(self._describe_refused(error)) from error
 
     def _plan(self, step: int) -> list[Chunk]:
         """Micro-batches of this rank in a step, as sample numbers; an empty one is a filler.
@@ -168,11 +173,24 @@ class Loop:
         return self.maker.make_batch(numbers) if numbers else self.maker.make_filler()
 
     def _describe_non_finite(self) -> str:
-        samples = [self.maker.samples.name(int(n)) for n in self.sampler.select_batch(self.step)[:8]]
+        samples = self._name(self.sampler.select_batch(self.step).tolist())
         return (
-            f"the loss of step {self.step + 1} is not finite, twice; check its samples ({', '.join(samples)}), lower "
+            f"the loss of step {self.step + 1} is not finite, twice; check its samples ({samples}), lower "
             "spec.optimizer.learningRate, or set spec.onNonFinite to skip"
         )
+
+    def _describe_refused(self, error: Exception) -> str:
+        mine = [number for numbers in self._plan(self.step) for number in numbers]
+        text = f"{type(error).__name__}: {error}"[:300]
+        return (
+            f"step {self.step + 1}: the model cannot compute with a sample of this rank's batch ({text}); check "
+            f"{self._name(mine)}, and report it if they look right"
+        )
+
+    def _name(self, numbers: Sequence[int]) -> str:
+        """The first samples, for messages."""
+        names = [self.maker.samples.name(number) for number in numbers[:MAX_NAMED_SAMPLES]]
+        return ", ".join(names)
 
     def _report(self, outcome: StepOutcome) -> None:
         rates = self._meter.compute_rates()

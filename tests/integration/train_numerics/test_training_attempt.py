@@ -211,6 +211,19 @@ def test_with_skip_the_batch_is_skipped_with_a_note(
     assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
 
 
+def test_an_error_of_the_model_about_a_batch_names_its_samples_and_is_not_retried(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: Any) -> None:
+        raise ValueError("Image features and image tokens do not match")
+
+    monkeypatch.setattr("deepsynth_train.optimization.step.compute_loss_sum", fail)
+    with pytest.raises(
+        DataError, match=r"^step 1: .*\(ValueError: Image features .*; check data: row \d+ of the train"
+    ):
+        train(build_quick(tmp_path), pages)
+
+
 def test_a_full_gpu_ends_the_attempt_with_the_settings_that_help(
     pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
