@@ -13,7 +13,15 @@ from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.parts import HostCopier, select_parts
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best
-from deepsynth_train.checkpoint.save import Content, Snapshot, Target, list_records, save_evaluation, save_step
+from deepsynth_train.checkpoint.save import (
+    Content,
+    Snapshot,
+    Target,
+    list_records,
+    save_evaluation,
+    save_step,
+    write_pointers,
+)
 from deepsynth_train.checkpoint.trained import Trained
 
 
@@ -92,6 +100,7 @@ class CheckpointFolder:
         good, notes = find_newest_good(self.path, attempt, self._ranks)
         self.notes += notes
         if self._ranks.is_first:
+            write_pointers(self.target)  # the last attempt may have been killed before it could
             self._refresh()
         if good is None:
             return None

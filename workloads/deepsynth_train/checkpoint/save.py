@@ -196,15 +196,23 @@ def _commit(target: Target, staging: Path, manifest: CheckpointManifest) -> None
     publish_pointers(target)
 
 
-def publish_pointers(target: Target) -> list[CheckpointRecord]:
+def publish_pointers(target: Target) -> None:
     """Update `latest` and `best`, then delete expired checkpoints."""
-    records = list_records(target)
-    write_file_atomically(target.folder / LATEST, step_name(records[0].step).encode())
-    if best := find_best(records):
-        write_file_atomically(target.folder / BEST, step_name(best.step).encode())
+    records = write_pointers(target)
     for step in select_expired(records, keep_last=target.keep_last, keep_best=target.keep_best):
         _delete(target, step)
-    return list_records(target)
+
+
+def write_pointers(target: Target) -> list[CheckpointRecord]:
+    """Make `latest` and `best` name the newest and the best checkpoint, or delete them. Returns all, newest first."""
+    records = list_records(target)
+    for name, record in ((LATEST, next(iter(records), None)), (BEST, find_best(records))):
+        path = target.folder / name
+        if record is None:
+            path.unlink(missing_ok=True)
+        elif not path.is_file() or path.read_text() != step_name(record.step):
+            write_file_atomically(path, step_name(record.step).encode())
+    return records
 
 
 def save_evaluation(target: Target, step: int, evaluation: Evaluation) -> str | None:

@@ -329,6 +329,20 @@ def test_changed_fields_of_a_manifest_count_as_damage(tmp_path: Path) -> None:
     assert "do not match its own sha256" in loaded.notes[0]
 
 
+def read_pointers(path: Path) -> tuple[str | None, ...]:
+    """The contents of `latest` and `best`."""
+    return tuple(file.read_text() if file.exists() else None for file in (path / "latest", path / "best"))
+
+
+def test_pointers_do_not_name_a_damaged_checkpoint(tmp_path: Path) -> None:
+    save_steps(open_folder(tmp_path), Toy(), 1)
+    save_steps(open_folder(tmp_path), Toy(), 2, loss=1.0)
+    assert read_pointers(tmp_path) == ("step-2", "step-2")
+    flip_a_byte(tmp_path / "step-2/state.json")
+    load(tmp_path)
+    assert read_pointers(tmp_path) == ("step-1", None)
+
+
 def test_a_save_and_its_evaluation_killed_at_any_moment_leave_a_folder_to_resume_from(tmp_path: Path) -> None:
     save_steps(open_folder(tmp_path / "first"), Toy(), 1, 2, 3)
     resumed = set()
@@ -349,5 +363,6 @@ def test_a_save_and_its_evaluation_killed_at_any_moment_leave_a_folder_to_resume
             assert list(path.glob("*.tmp-*")) == []
             assert [entry for entry in path.glob("step-*") if find_damage(entry, read_manifest(entry).files)] == []
             resumed.add((step, after.records[0].loss))
+            assert read_pointers(path) == (f"step-{step}", "step-4" if after.records[0].loss else None)
     assert number > 30
     assert resumed == {(3, None), (4, None), (4, 1.0)}
