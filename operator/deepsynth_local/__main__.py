@@ -91,6 +91,13 @@ def predict(chosen: Namespace) -> int:
     return ExitCode.DONE
 
 
+def evaluate(chosen: Namespace) -> int:
+    from deepsynth_local.model_evaluation import evaluate as evaluate_model  # slow to import
+
+    print(evaluate_model(chosen))
+    return ExitCode.DONE
+
+
 def print_version(_chosen: Namespace) -> int:
     print(version("deepsynth-operator"))
     return ExitCode.DONE
@@ -116,6 +123,7 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "template": print_template,
     "fit": fit,
     "predict": predict,
+    "evaluate": evaluate,
     "version": print_version,
 }
 

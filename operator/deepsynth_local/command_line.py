@@ -5,8 +5,9 @@ A new subcommand also needs its function in `__main__.COMMANDS`.
 
 import argparse
 from pathlib import Path
-from typing import Final
+from typing import Final, get_args
 
+from deepsynth_api.v1alpha1.result_settings import Metric
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS
 from deepsynth_local.stored_resources import KIND_NAMES
 from deepsynth_local.templates import DEFAULT_MODEL
@@ -22,6 +23,7 @@ examples:
   deepsynth get trainingruns -o wide          list runs as `kubectl get` does
   deepsynth fit -f training-run.yaml          estimate the GPU memory that a run needs
   deepsynth predict runs/first/model scan.pdf read pages with a trained model
+  deepsynth evaluate runs/first/model pages   measure how well a model reads the pages of a dataset
   deepsynth template dataset xsum --max-rows 1000 | deepsynth local -f -
 
 exit codes:
@@ -59,6 +61,7 @@ def build_parser() -> argparse.ArgumentParser:
     _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
     _add_fit(commands.add_parser("fit", parents=[stored], help="estimate the GPU memory that a TrainingRun needs"))
     _add_predict(commands.add_parser("predict", parents=[stored], help="read images, PDF or text files with a model"))
+    _add_evaluate(commands.add_parser("evaluate", parents=[stored], help="measure how well a model reads a dataset"))
     commands.add_parser("version", parents=[common], help="print the version")
     return parser
 
@@ -137,6 +140,52 @@ def _add_predict(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--revision", metavar="NAME", help="branch, tag or commit of a model on the Hub")
     parser.add_argument("--device", metavar="NAME", help="cpu, cuda or cuda:N (default: a GPU if there is one)")
+
+
+def _add_evaluate(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Compute the metrics of spec.evaluation for any model on any dataset: a trained model, or the one that it "
+        "started from, for the difference."
+    )
+    parser.add_argument("model", metavar="MODEL", help="a folder, OWNER/NAME on the Hub, or a URI of spec.model.uri")
+    parser.add_argument(
+        "dataset", metavar="DATASET", help="a folder of parquet files or images, hf://OWNER/NAME, or a file:// URI"
+    )
+    parser.add_argument("--split", default="validation", help="split to evaluate on (default: %(default)s)")
+    parser.add_argument(
+        "--metrics",
+        nargs="+",
+        choices=get_args(Metric),
+        default=list(get_args(Metric)),
+        metavar="METRIC",
+        help=f"of {', '.join(get_args(Metric))} (default: all)",
+    )
+    parser.add_argument("--task", choices=["ocr", "summarize"], help="default: that of the model, else summarize")
+    parser.add_argument(
+        "--prompt", metavar="TEXT", help="text after the pages (default: that of the model or the task)"
+    )
+    parser.add_argument(
+        "--max-samples", type=_parse_count, default=200, metavar="N", help="first N samples (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--samples", type=int, default=3, choices=range(65), metavar="N", help="texts to show (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-new-tokens", type=_parse_count, default=256, metavar="N", help="of each text (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--batch-size",
+        type=_parse_count,
+        default=8,
+        metavar="N",
+        help="pages that are read at once (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--image-size", type=_parse_count, metavar="PIXELS", help="side of a page (default: that of the model)"
+    )
+    parser.add_argument(
+        "-o", "--output", choices=["table", "json"], default="table", help="format (default: %(default)s)"
+    )
 
 
 def _add_get(parser: argparse.ArgumentParser) -> None:

@@ -6,6 +6,7 @@ The notebook and the worker process both end up here. What repeats step after st
 import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -33,7 +34,7 @@ from deepsynth_train.data.loader import BatchMaker
 from deepsynth_train.data.materialise import find_cache, materialise
 from deepsynth_train.data.sampler import Sampler, build_parts
 from deepsynth_train.data.samples import Limits
-from deepsynth_train.evaluation.evaluator import Evaluator
+from deepsynth_train.evaluation.evaluator import Evaluator, Findings
 from deepsynth_train.evaluation.ranking import (
     VALUES,
     check_ranking,
@@ -50,7 +51,6 @@ from deepsynth_train.models.export import export_model, write_model
 from deepsynth_train.models.page_model import PageModel
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
-from deepsynth_train.optimization.reduction import Reduction
 from deepsynth_train.optimization.schedule import compute_warmup_steps
 from deepsynth_train.optimization.sharding import build_reduction, gather_full_state, is_sharded, place_module
 from deepsynth_train.optimization.step import Stepper
@@ -108,6 +108,29 @@ def run_attempt(
     if note:
         progress.note(note)
     return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)
+
+
+def run_evaluation(workload: TrainWorkload, world: World, progress: Progress) -> Findings:
+    """Evaluate spec.model as it is, on the validation split. Called on every rank. Nothing is written to the folder of
+    the checkpoints.
+
+    Raises DataError when there is nothing to evaluate on, and the errors of reading model and data.
+    """
+    progress.phase("download")
+    workload = _pin_model(workload, world, progress)
+    model = build_page_model(workload, world.device)
+    pinned, holdout = _pin_datasets(workload, world, progress)
+    data = _prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)
+    progress.phase("start")
+    model.module.requires_grad_(False)  # weights that are not trained take half the memory
+    place_module(model.module, workload, world)
+    evaluator = _build_evaluator(
+        workload, world, progress, model=model, data=data, equal_batches=is_sharded(workload, world)
+    )
+    if evaluator is None:
+        raise DataError("spec.datasets: there is nothing to evaluate on; add a validation split, or more documents")
+    progress.phase("evaluate")
+    return evaluator.evaluate(0, black=True)
 
 
 def _pin_model(workload: TrainWorkload, world: World, progress: Progress) -> TrainWorkload:
@@ -169,10 +192,13 @@ def _build_evaluator(
     *,
     model: PageModel,
     data: TrainingData,
-    reduction: Reduction,
-    checkpoints: CheckpointFolder,
+    equal_batches: bool,
+    folder: Path | None = None,
 ) -> Evaluator | None:
-    """None without a validation split. Raises ConfigurationError when spec.evaluation asks for what it cannot give."""
+    """None without a validation split. folder: where samples are written.
+
+    Raises ConfigurationError when spec.evaluation asks for what it cannot give.
+    """
     keep_best = workload.checkpoint.keep_best
     check_ranking(workload.evaluation, keep_best=keep_best, has_samples=data.validation is not None)
     if data.validation is None:
@@ -184,9 +210,9 @@ def _build_evaluator(
         progress=progress,
         settings=workload.evaluation,
         micro_batch_size=workload.micro_batch_size,
-        equal_batches=reduction.needs_equal_batches,
+        equal_batches=equal_batches,
         threads=world.threads,
-        folder=checkpoints.path / SAMPLES,
+        folder=folder,
     )
 
 
@@ -241,7 +267,13 @@ def _build_loop(
         cadence=_build_cadence(workload, total_steps, sampler.epoch_length),
         checkpoints=checkpoints,
         evaluator=_build_evaluator(
-            workload, world, progress, model=model, data=data, reduction=reduction, checkpoints=checkpoints
+            workload,
+            world,
+            progress,
+            model=model,
+            data=data,
+            equal_batches=reduction.needs_equal_batches,
+            folder=checkpoints.path / SAMPLES,
         ),
         progress=progress,
         should_stop=should_stop,

@@ -1,0 +1,139 @@
+"""`deepsynth evaluate`: how well a model reads the pages of a dataset, a trained model or one to start from."""
+
+import hashlib
+import json
+import os
+import sys
+import tempfile
+from argparse import Namespace
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from deepsynth_api.workload import VOLUMES_VARIABLE, TrainWorkload, WorkloadDataset
+from deepsynth_local.runs.runs_folder import RunsFolder
+
+if TYPE_CHECKING:
+    from deepsynth_train.coordination.progress import WrittenSample
+    from deepsynth_train.evaluation.evaluator import Findings
+
+_CHARACTERS: Final = 200
+"""Of a text in the table; the JSON has all of it."""
+
+
+def evaluate(chosen: Namespace) -> str:
+    """The text to print. chosen: the arguments of the command. Raises the errors of deepsynth_api.errors."""
+    from deepsynth_train.attempt import run_evaluation
+    from deepsynth_train.coordination.world import join_world
+    from deepsynth_train.notebook.display import Lines
+    from deepsynth_train.notebook.errors import name_arguments
+
+    os.environ.setdefault(VOLUMES_VARIABLE, str(RunsFolder(chosen.runs.resolve()).volumes))
+    with name_arguments(), tempfile.TemporaryDirectory() as folder:
+        world = join_world()
+        workload = build_workload(chosen, folder, is_on_gpu=world.device.type == "cuda")
+        progress = Lines(lambda text: print(text, file=sys.stderr, flush=True))
+        found = run_evaluation(workload, world, progress)
+    return format_json(chosen, found) if chosen.output == "json" else format_table(chosen, found)
+
+
+def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainWorkload:
+    """A run that only evaluates. folder: an empty one, where its checkpoints would be."""
+    from deepsynth_train.notebook.config import TrainConfig
+    from deepsynth_train.notebook.errors import DATASET
+
+    settings: dict[str, Any] = {
+        **_read_trained(chosen.model),
+        **{name: value for name in ("task", "prompt") if (value := getattr(chosen, name)) is not None},
+        "model": chosen.model,
+        "checkpoint": folder,
+        "precision": "bf16" if is_on_gpu else "fp32",
+        "evaluation": {
+            "metrics": chosen.metrics,
+            "samples": chosen.samples,
+            "max_samples": chosen.max_samples,
+            "max_new_tokens": chosen.max_new_tokens,
+            "generation_batch_size": chosen.batch_size,
+        },
+    }
+    if chosen.image_size:
+        settings["image_processor"] = {"size": chosen.image_size}
+    config = TrainConfig.model_validate(settings)
+    uri = _locate(chosen.dataset, config.task, chosen.split)
+    dataset = WorkloadDataset(name=DATASET, uri=uri, train_split=chosen.split, validation_split=chosen.split)
+    key = hashlib.sha256(json.dumps([uri, chosen.split, config.to_dict()]).encode()).hexdigest()
+    return TrainWorkload(
+        **dict(config),
+        name="evaluate",
+        namespace="default",
+        uid=f"evaluate-{key[:16]}",
+        datasets=[dataset],
+        num_nodes=1,
+        num_proc_per_node=1,
+        attempt=1,
+        fingerprint=key,
+        output_uri=f"{config.checkpoint.uri}/model",
+    )
+
+
+def _locate(dataset: str, task: Any, split: str) -> str:
+    """Where the pages are. Those of a folder of images are written to the cache, once."""
+    from deepsynth_train.data.in_memory import compute_name, write_pages
+    from deepsynth_train.data.materialise import find_cache
+    from deepsynth_train.notebook.datasets import read_data
+
+    data = read_data(dataset, task, (split,))
+    if isinstance(data, str):
+        return data
+    folder = find_cache() / f"memory-{compute_name(data)}"
+    write_pages(data[split], folder / f"{split}.parquet")
+    return f"file://{folder}"
+
+
+def _read_trained(model: str) -> dict[str, str]:
+    """Task and prompt of a model that DeepSynth trained, so that it is asked what it was trained to be asked."""
+    from deepsynth_train.models.model_folder import RUN_FILE
+
+    try:
+        document = json.loads((Path(model.removeprefix("file://")) / RUN_FILE).read_text())
+        return {name: document[name] for name in ("task", "prompt") if isinstance(document.get(name), str)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def format_table(chosen: Namespace, found: "Findings") -> str:
+    width = max(len(name) for name in found.values)
+    lines = [f"{chosen.model} on the split {chosen.split} of {chosen.dataset}"]
+    lines += [f"  {name:<{width}}  {value:.4g}" for name, value in found.values.items()]
+    for sample in found.samples:
+        lines += [
+            f"  {_name(sample)}",
+            *(f"    {title:<9} {_clip(text)}" for title, text in _list_texts(sample).items()),
+        ]
+    return "\n".join(lines)
+
+
+def format_json(chosen: Namespace, found: "Findings") -> str:
+    document = {
+        "model": chosen.model,
+        "dataset": chosen.dataset,
+        "split": chosen.split,
+        "metrics": found.values,
+        "samples": [{"name": _name(sample), **_list_texts(sample)} for sample in found.samples],
+    }
+    return json.dumps(document, ensure_ascii=False, indent=2)
+
+
+def _name(sample: "WrittenSample") -> str:
+    """`row 3 of the validation split`, without the dataset, of which there is only one."""
+    return sample.name.rpartition(": ")[2]
+
+
+def _list_texts(sample: "WrittenSample") -> Mapping[str, str]:
+    return {"reference": sample.reference, "written": sample.written}
+
+
+def _clip(text: str) -> str:
+    """One line without characters that control a terminal."""
+    line = "".join(char if char.isprintable() else " " for char in " ".join(text.split()))
+    return line if len(line) <= _CHARACTERS else f"{line[:_CHARACTERS]}..."

@@ -1,0 +1,86 @@
+"""`deepsynth evaluate` finds what a training run found, and what the model before it reads."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from deepsynth_api.exit_codes import ExitCode
+from deepsynth_local.__main__ import main
+from support.training.page_dataset import build_documents, write_dataset
+from support.training.tiny_training import VIT, Recorder
+from support.training.train_workloads import build_train_workload
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+BASE = ["--metrics", "loss", "cer", "--max-new-tokens", "6", "--samples", "2"]
+
+
+@pytest.fixture(autouse=True)
+def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setenv("DEEPSYNTH_VOLUMES", str(tmp_path / "volumes"))
+
+
+@pytest.fixture(scope="module")
+def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    splits = {"train": build_documents(4), "validation": build_documents(2, start=20)}
+    return write_dataset(tmp_path_factory.mktemp("pages"), splits)
+
+
+def evaluate(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, Any]:
+    assert main(["evaluate", *arguments, *BASE, "-o", "json"]) == ExitCode.DONE
+    document: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return document
+
+
+def test_a_trained_model_reads_as_it_did_in_its_run_and_its_base_does_not(
+    pages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.coordination.world import join_world
+
+    workload = build_train_workload(
+        tmp_path,
+        model={"uri": VIT},
+        task="ocr",
+        datasets=[{"name": "d", "uri": f"file://{pages}"}],
+        precision="fp32",
+        global_batch_size=4,
+        max_steps=6,
+        optimizer={"learning_rate": "0.01"},
+        evaluation={"metrics": ["loss", "cer"], "max_new_tokens": 6, "every_steps": 6},
+    )
+    recorder = Recorder()
+    run_attempt(workload, join_world(), recorder, lambda: False)
+    capsys.readouterr()
+    found = evaluate(capsys, str(tmp_path / "output"), str(pages))
+    assert found["metrics"] == pytest.approx(recorder.evaluations[6], rel=1e-4)
+    written = {sample.reference: sample.written for sample in recorder.samples[6]}
+    assert len(found["samples"]) == 2
+    assert all(written[sample["reference"]] == sample["written"] for sample in found["samples"])
+    assert found["samples"][0]["name"] == "row 0 of the validation split"
+    base = evaluate(capsys, VIT, str(pages), "--task", "ocr")
+    assert base["metrics"]["validation_loss"] > found["metrics"]["validation_loss"]
+
+
+def test_the_table_shows_values_and_texts_without_what_controls_a_terminal(
+    pages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["evaluate", VIT, str(pages), *BASE, "--task", "ocr", "--split", "train"]) == ExitCode.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{VIT} on the split train of {pages}"
+    assert any(line.split()[0] == "validation_cer" for line in lines)
+    assert "    reference page 0 of 0" in lines
+    assert all(line.isprintable() for line in lines)
+
+
+def test_a_split_that_does_not_exist_is_refused_with_those_that_do(
+    pages: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    code = main(["evaluate", VIT, str(pages), "--task", "ocr", "--split", "test"])
+    assert code == ExitCode.BAD_DATA
+    assert "no split 'test'; its splits are train, validation" in capsys.readouterr().err
