@@ -61,7 +61,11 @@ class TrainingSettings(ApiModel):
     prompt: Annotated[
         str | None,
         Field(
-            max_length=4096, description="Text after the images in the model's input; default: the prompt of the task."
+            max_length=4096,
+            description=(
+                "Text after the images in the model's input; default: the prompt of the task. The name of a special "
+                "token in it, or in a label, is text like any other."
+            ),
         ),
     ] = None
     max_label_tokens: Annotated[
