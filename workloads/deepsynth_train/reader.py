@@ -28,6 +28,8 @@ Page = Image.Image | str | Path | bytes
 
 MAX_NEW_TOKENS: Final = 1024
 """For models that do not say how much they write."""
+_FLAT: Final = frozenset({"got_ocr2"})
+"""Models (`model_type`) whose processors take one image per text, and not a list of images per text."""
 _ORIENTATION: Final = 0x0112
 
 
@@ -112,7 +114,7 @@ class Reader:
             texts = [self._render(len(pages), prompt) for pages in documents]
             inputs = self.processor(
                 text=texts,
-                images=[list(pages) for pages in documents],
+                images=self._arrange(documents),
                 padding=True,
                 add_special_tokens=not texts[0].startswith(self.processor.tokenizer.bos_token or "\0"),
                 return_tensors="pt",
@@ -124,6 +126,11 @@ class Reader:
                 raise ConfigurationError("pages: this model reads one page at a time; pass the pages one by one")
             inputs = self.processor(images=[pages[0] for pages in documents], return_tensors="pt")
         return inputs.to(self.module.device, dtype=self.module.dtype)
+
+    def _arrange(self, documents: Sequence[Sequence[Image.Image]]) -> list[Any]:
+        if self.module.config.model_type in _FLAT:
+            return [page for pages in documents for page in pages]
+        return [list(pages) for pages in documents]
 
     def _render(self, pages: int, prompt: str | None) -> str:
         asked = self.prompt if prompt is None else prompt

@@ -1,6 +1,7 @@
 """The card of a run's final model (YAML front matter for the Hub, a page for readers), and its facts for programs."""
 
 import json
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
@@ -72,7 +73,7 @@ def _build_run_file(workload: TrainWorkload, model: PageModel, lineage: Lineage)
         "step": lineage.step,
         "model": {"uri": workload.model.uri, "revision": base.revision},
         "datasets": [pin.to_dict() for pin in lineage.datasets],
-        "metrics": dict(lineage.metrics),
+        "metrics": _drop_non_finite(lineage.metrics),
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -133,8 +134,13 @@ def _build_results(lineage: Lineage, task: str) -> list[EvalResult]:
             metric_type=name.removeprefix("validation_"),
             metric_value=value,
         )
-        for name, value in lineage.metrics.items()
+        for name, value in _drop_non_finite(lineage.metrics).items()
     ]
+
+
+def _drop_non_finite(metrics: Mapping[str, float]) -> dict[str, float]:
+    """NaN and infinity, which neither the Hub nor JSON have."""
+    return {name: value for name, value in metrics.items() if math.isfinite(value)}
 
 
 def _build_summary(workload: TrainWorkload, base: BaseModel, lineage: Lineage) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -185,3 +186,10 @@ def test_without_an_evaluation_there_are_no_metrics(tmp_path: Path) -> None:
     card = build(tmp_path, metrics={})
     assert "## Metrics" not in card.text
     assert "model-index" not in card.data.to_dict()
+
+
+def test_a_metric_that_is_not_finite_is_only_shown_to_readers(tmp_path: Path) -> None:
+    card = build(tmp_path, metrics={"validation_loss": math.nan, "validation_cer": 0.25})
+    assert "| `validation_loss` | nan |" in card.text
+    (result,) = card.data.to_dict()["model-index"][0]["results"]
+    assert result["metrics"] == [{"type": "cer", "value": 0.25}]
