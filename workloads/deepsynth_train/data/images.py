@@ -5,6 +5,7 @@ float greys scaled to 8 bits, and only the first frame of an animation.
 """
 
 import io
+from collections.abc import Sequence
 from typing import Any, Final
 
 import numpy as np
@@ -106,25 +107,29 @@ def _reduce_depth(image: Image.Image) -> Image.Image:
     16 bits are scaled from 0..65535. Wider types do not say what white is: values up to 1 (float), 255 or 65535 are
     taken as such a scale, others are stretched between their minimum and maximum.
     """
-    values = np.asarray(image).astype(np.float64)  # (H, W)
-    values = np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)
-    finite = values[np.isfinite(values)]
-    black, white = _find_scale(image.mode, finite)
-    levels = np.clip((values - black) / (white - black), 0, 1) * 255
+    values = np.asarray(image)  # (H, W)
+    if image.mode.startswith("I;16"):
+        levels = ((values.astype(np.uint32) * 255 + 32895) >> 16).astype(np.uint8)  # as round(value * 255 / 65535)
+    else:
+        levels = _stretch(values.astype(np.float64), (1, 255, 65535) if image.mode == "F" else (255, 65535))
     if isinstance(transparent := image.info.get("transparency"), int):
         levels[values == transparent] = 255
-    return Image.fromarray(np.rint(levels).astype(np.uint8))
+    return Image.fromarray(levels)
 
 
-def _find_scale(mode: str, values: NDArray[np.float64]) -> tuple[float, float]:
-    """(black, white). values: those that are finite."""
-    if mode.startswith("I;16"):
-        return 0, 65535
-    lowest, highest = (float(values.min()), float(values.max())) if values.size else (0, 1)
-    scales = (1, 255, 65535) if mode == "F" else (255, 65535)
-    if lowest >= 0 and (white := next((scale for scale in scales if highest <= scale), 0)):
-        return 0, white
-    return lowest, max(highest, lowest + 1)
+def _stretch(values: NDArray[np.float64], scales: Sequence[int]) -> NDArray[np.uint8]:
+    """Scale to 0..255 from the first of `scales` that holds all values, else from the lowest and highest value.
+
+    NaN is white.
+    """
+    values = np.nan_to_num(values, nan=np.inf, posinf=np.inf, neginf=-np.inf)
+    finite = values[np.isfinite(values)]
+    black, white = (float(finite.min()), float(finite.max())) if finite.size else (0.0, 1.0)
+    if black >= 0 and (scale := next((scale for scale in scales if white <= scale), 0)):
+        black, white = 0.0, float(scale)
+    span = white - black or 1.0
+    levels = np.clip((values - black) / span, 0, 1) * 255
+    return np.rint(levels).astype(np.uint8)
 
 
 def _read_raw_mode(image: Any) -> str:

@@ -119,8 +119,8 @@ def test_transparency_is_compared_at_the_depth_of_the_file(content: bytes, expec
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 def test_greys_of_16_bits_are_scaled_and_not_clipped(kind: str) -> None:
-    image = Image.fromarray(np.array([[0, 257, 128 * 257, 65535]], dtype=np.uint16))
-    assert read_row(encode(image, kind)) == [0, 1, 128, 255]
+    values = np.array([[0, 128, 129, 257, 128 * 257, 65406, 65407, 65535]], dtype=np.uint16)
+    assert read_row(encode(Image.fromarray(values), kind)) == [0, 0, 1, 1, 128, 254, 255, 255]
 
 
 @pytest.mark.parametrize(
@@ -131,6 +131,9 @@ def test_greys_of_16_bits_are_scaled_and_not_clipped(kind: str) -> None:
         pytest.param(np.array([[0.0, 0.5, 1.0]], dtype=np.float32), [0, 128, 255], id="float up to 1"),
         pytest.param(np.array([[0.0, 100.0, 255.0]], dtype=np.float32), [0, 100, 255], id="float up to 255"),
         pytest.param(np.array([[-1e6, 0.0, 1e6]], dtype=np.float32), [0, 128, 255], id="float of any range"),
+        pytest.param(np.array([[-0.1, 0.0, 0.1]], dtype=np.float32), [0, 128, 255], id="float of a small range"),
+        pytest.param(np.array([[-3e38, 0.0, 3e38]], dtype=np.float32), [0, 128, 255], id="float of the largest range"),
+        pytest.param(np.array([[-7, -7, -7]], dtype=np.int32), [0, 0, 0], id="one value"),
         pytest.param(np.array([[0.0, np.nan, np.inf]], dtype=np.float32), [0, 255, 255], id="not finite"),
     ],
 )
