@@ -117,10 +117,10 @@ def resume_ours(model: Any, optimizer: Any, path: Path) -> None:
 
 def save_reference(model: Any, optimizer: Any, path: Path) -> list[tuple[float, float]]:
     import torch.distributed as dist
-    import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.state_dict import get_state_dict
+    from torch.distributed.checkpoint.state_dict_saver import async_save
 
-    group = dist.new_group(backend="gloo")
+    group: Any = dist.new_group(backend="gloo")
     times = []
     for _ in range(SAVES):
         dist.barrier()
@@ -129,7 +129,7 @@ def save_reference(model: Any, optimizer: Any, path: Path) -> list[tuple[float, 
         dist.barrier()
         start = time.perf_counter()
         weights, state = get_state_dict(model, optimizer)
-        saving: Any = dcp.async_save({"model": weights, "optimizer": state}, checkpoint_id=path, process_group=group)
+        saving: Any = async_save({"model": weights, "optimizer": state}, checkpoint_id=path, process_group=group)
         stall = time.perf_counter() - start
         saving.result()
         times.append((stall, time.perf_counter() - start))
@@ -137,11 +137,11 @@ def save_reference(model: Any, optimizer: Any, path: Path) -> list[tuple[float, 
 
 
 def resume_reference(model: Any, optimizer: Any, path: Path) -> None:
-    import torch.distributed.checkpoint as dcp
     from torch.distributed.checkpoint.state_dict import get_state_dict, set_state_dict
+    from torch.distributed.checkpoint.state_dict_loader import load
 
     weights, state = get_state_dict(model, optimizer)
-    dcp.load({"model": weights, "optimizer": state}, checkpoint_id=path)
+    load({"model": weights, "optimizer": state}, checkpoint_id=path)
     set_state_dict(model, optimizer, model_state_dict=weights, optim_state_dict=state)
 
 
