@@ -7,7 +7,7 @@ are any, and the whole page. A separator adds one position.
 
 import math
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from deepsynth_train.models.text import encode_text, find_special_ids
 from deepsynth_train.models.tiles import TileRule
 
 _DOWNSAMPLING = 4
-_PATCH = 16 * _DOWNSAMPLING
+PATCH = 16 * _DOWNSAMPLING
 """Pixels per position: SAM's patch size times its downsampling."""
 _TILE = 768
 """Side of a tile in pixels."""
@@ -87,7 +87,7 @@ class DeepseekOcr2Family:
     def collate_prompts(self, samples: Sequence[Sample]) -> Inputs:
         return collate_left(samples, pad=self._pad)
 
-    def prepare(self, inputs: Inputs) -> Inputs:
+    def prepare(self, inputs: Inputs) -> dict[str, Any]:
         return self.tiles.scale(inputs)
 
     def check(self, module: Any) -> None:
@@ -106,7 +106,7 @@ class DeepseekOcr2Family:
 
 def find_table(side: int) -> str:
     """The table of queries for a square of `side` pixels."""
-    return next((name for name, size in _QUERIES.items() if (side // _PATCH) ** 2 <= size), "query_1024_resolution")
+    return next((name for name, size in _QUERIES.items() if (side // PATCH) ** 2 <= size), "query_1024_resolution")
 
 
 def build_deepseek_ocr2(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:
@@ -117,25 +117,29 @@ def build_deepseek_ocr2(module: Any, processor: Any, settings: TrainingSettings)
     side = settings.image_processor.size
     if side is None:
         side = int(images.size["height"] if images.crop_to_patches else images.tile_size)
-    if side % _PATCH or side > 1024:
+    if side % PATCH or side > 1024:
         raise ConfigurationError(
-            f"spec.imageProcessor.size: DeepSeek-OCR-2 needs a multiple of {_PATCH} up to 1024, got {side}"
+            f"spec.imageProcessor.size: DeepSeek-OCR-2 needs a multiple of {PATCH} up to 1024, got {side}"
         )
-    rule = ImageRule(
+    tile = min(side, _TILE if images.tile_size > 1024 else int(images.tile_size))
+    tiles = TileRule(read_rule(images, side, "pad"), tile, least=_LEAST_TILES, most=settings.image_processor.max_tiles)
+    prompt = get_prompt(settings)
+    family = DeepseekOcr2Family(module.config, processor.tokenizer, tiles, prompt)
+    _set_page_size(processor, tiles)
+    set_chat_template(processor, module.config, prompt)
+    return PageModel(module, processor, family, module.dtype)
+
+
+def read_rule(images: Any, side: int, fit: Literal["pad", "stretch"]) -> ImageRule:
+    """How this image processor makes a square of `side` pixels of a whole page."""
+    return ImageRule(
         side=side,
-        fit="pad",
+        fit=fit,
         background=int(images.background_color[0]),
         resample=int(images.resample),
         mean=tuple(images.image_mean),
         std=tuple(images.image_std),
     )
-    tile = min(side, _TILE if images.tile_size > 1024 else int(images.tile_size))
-    tiles = TileRule(rule, tile, least=_LEAST_TILES, most=settings.image_processor.max_tiles)
-    prompt = get_prompt(settings)
-    family = DeepseekOcr2Family(module.config, processor.tokenizer, tiles, prompt)
-    _set_page_size(processor, tiles)
-    _set_chat_template(processor, module.config, prompt)
-    return PageModel(module, processor, family, module.dtype)
 
 
 def _set_page_size(processor: Any, tiles: TileRule) -> None:
@@ -166,7 +170,7 @@ def _set_page_size(processor: Any, tiles: TileRule) -> None:
     processor.downsample_ratio = _DOWNSAMPLING if lowest <= _DOWNSAMPLING < limit else (lowest + limit) / 2
 
 
-def _set_chat_template(processor: Any, config: Any, prompt: str) -> None:
+def set_chat_template(processor: Any, config: Any, prompt: str) -> None:
     """Write the trained prompt down in the published processor; no template for a prompt with the name of a special
     token, which trains as text and which a processor would read as that token.
     """

@@ -84,7 +84,7 @@ class EncoderDecoderFamily:
     def collate_prompts(self, samples: Sequence[Sample]) -> Inputs:
         return join_tensors([sample.prompt for sample in samples])
 
-    def prepare(self, inputs: Inputs) -> Inputs:
+    def prepare(self, inputs: Inputs) -> dict[str, Any]:
         if self._scale is None:
             return inputs
         return {**inputs, "pixel_values": self._scale.apply(inputs["pixel_values"])}

@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.models.deepseek_ocr1 import build_deepseek_ocr1
 from deepsynth_train.models.deepseek_ocr2 import build_deepseek_ocr2
 from deepsynth_train.models.encoder_decoder import build_encoder_decoder
 from deepsynth_train.models.image_text_to_text import build_image_text_to_text
@@ -19,6 +20,7 @@ Build = Callable[[Any, Any, TrainingSettings], PageModel]
 
 FAMILIES: Final[Mapping[str, Build]] = {
     "deepseek_ocr2": build_deepseek_ocr2,
+    "unlimited_ocr": build_deepseek_ocr1,
     "vision-encoder-decoder": build_encoder_decoder,
 }
 

@@ -102,7 +102,7 @@ class ImageTextFamily:
     def collate_prompts(self, samples: Sequence[Sample]) -> Inputs:
         return collate_left(samples, pad=self._pad)
 
-    def prepare(self, inputs: Inputs) -> Inputs:
+    def prepare(self, inputs: Inputs) -> dict[str, Any]:
         if self._scale is None:
             return inputs
         return {**inputs, "pixel_values": self._scale.apply(inputs["pixel_values"])}

@@ -18,6 +18,7 @@ from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_train.models.deepseek_ocr1 import build_processor, convert_config, is_deepseek_ocr1
 from deepsynth_train.models.families import list_supported_types
 from deepsynth_train.models.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
 from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
@@ -70,7 +71,7 @@ def load_structure(settings: ModelSettings) -> tuple[Any, Any]:
 
     Fetches no weights. Raises the errors of `load_module`, except those about weights.
     """
-    from transformers import AutoConfig, AutoModelForImageTextToText, PreTrainedModel
+    from transformers import AutoModelForImageTextToText, PreTrainedModel
     from transformers.initialization import no_init_weights
 
     with torch.device("meta"), no_init_weights(), explain_model_errors(settings.uri):
@@ -78,7 +79,7 @@ def load_structure(settings: ModelSettings) -> tuple[Any, Any]:
             module, processor = load_module(settings, torch.device("meta"))
         else:
             folder = _fetch(settings, with_weights=False)
-            config = AutoConfig.from_pretrained(folder.path, trust_remote_code=False)
+            config = _read_config(folder)
             models: Any = AutoModelForImageTextToText
             module = models.from_config(config, dtype=config.dtype or torch.float32)
             processor = _load_processor(folder, settings.uri)
@@ -126,7 +127,8 @@ def _fetch(settings: ModelSettings, *, with_weights: bool = True) -> ModelFolder
     for patterns in ((CONFIG, "adapter_config.json"), FILES if with_weights else SMALL_FILES):
         path = fetch_folder(settings.uri, settings.revision, patterns, field=FIELD)
         folder = ModelFolder(path, settings.uri)
-        folder.check_kind(folder.read_config(), CONFIG_MAPPING.keys(), list_supported_types())
+        if not is_deepseek_ocr1(config := folder.read_config()):
+            folder.check_kind(config, CONFIG_MAPPING.keys(), list_supported_types())
     if with_weights:
         folder.check_files()
     return folder
@@ -139,6 +141,7 @@ def _load_folder(folder: ModelFolder, uri: str, device: torch.device) -> tuple[A
     with _silence_report():
         module, info = models.from_pretrained(
             folder.path,
+            config=_read_config(folder),
             dtype="auto",
             device_map={"": device},
             trust_remote_code=False,
@@ -150,6 +153,14 @@ def _load_folder(folder: ModelFolder, uri: str, device: torch.device) -> tuple[A
     processor = _load_processor(folder, uri)
     complete_tokens(module, processor.tokenizer, uri)
     return module, processor
+
+
+def _read_config(folder: ModelFolder) -> Any:
+    """The library's configuration of the model."""
+    from transformers import AutoConfig
+
+    config = folder.read_config()
+    return convert_config(config) if is_deepseek_ocr1(config) else AutoConfig.from_pretrained(folder.path)
 
 
 @contextmanager
@@ -194,6 +205,8 @@ def _load_processor(folder: ModelFolder, uri: str) -> Any:
 
     processors: Any = AutoProcessor
     images: Any = AutoImageProcessor
+    if is_deepseek_ocr1(folder.read_config()):
+        return build_processor(folder.path)
     processor = processors.from_pretrained(folder.path, trust_remote_code=False)
     if hasattr(processor, "tokenizer") and hasattr(processor, "image_processor"):
         return processor

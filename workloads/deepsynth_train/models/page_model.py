@@ -134,8 +134,11 @@ class Family(Protocol):
         Pixels as in `Batch.inputs`, so `prepare` is next.
         """
 
-    def prepare(self, inputs: Inputs) -> Inputs:
-        """Scale the pixels as in pretraining, on the device that they are on: uint8 -> float32."""
+    def prepare(self, inputs: Inputs) -> dict[str, Any]:
+        """Scale the pixels as in pretraining, on the device that they are on: uint8 -> float32.
+
+        The result is what the model's forward takes.
+        """
 
     def check(self, module: Any) -> None:
         """Run one blank page through the vision part. Raises ConfigurationError when it gives another number of

@@ -3,7 +3,7 @@
 A grey page stays one plane on the way, (1, S, S), and becomes three by the broadcast of its normalisation.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
@@ -12,7 +12,6 @@ import torch
 from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_train.models.page_model import Inputs
 from deepsynth_train.models.pixel_scale import PixelScale
 
 A4: Final = (1240, 1754)
@@ -73,8 +72,13 @@ def check_positions(found: int, reserved: int, side: int) -> None:
         )
 
 
-def fit_inputs(inputs: Inputs, module: Any) -> Inputs:
+def fit_inputs(inputs: Mapping[str, Any], module: Any) -> dict[str, Any]:
     """Move prepared inputs to the device and the dtype of a model's weights."""
     weight = next(module.parameters())
-    moved = {name: value.to(weight.device) for name, value in inputs.items()}
-    return {name: value.to(weight.dtype) if value.is_floating_point() else value for name, value in moved.items()}
+
+    def fit(value: Any) -> Any:
+        if not isinstance(value, torch.Tensor):
+            return value
+        return value.to(weight.device, weight.dtype if value.is_floating_point() else None)
+
+    return {name: fit(value) for name, value in inputs.items()}

@@ -9,8 +9,9 @@ An A4 page, with tiles of 768 px and at most 6 of them, gives
 Of a batch, the tiles of all pages follow each other in `pixel_values_local`.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -58,7 +59,7 @@ class TileRule:
             tensors["pixel_values_local"] = torch.from_numpy(_join([cut for cut in tiles if len(cut)]))
         return tensors
 
-    def scale(self, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    def scale(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
         """Normalise the pixels of both views, on their device."""
         views = {name: inputs[name] for name in ("pixel_values", "pixel_values_local") if name in inputs}
         return {**inputs, **{name: self.image.scale.apply(pixels) for name, pixels in views.items()}}
