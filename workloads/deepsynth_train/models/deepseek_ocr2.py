@@ -29,6 +29,8 @@ PATCH = 16 * _DOWNSAMPLING
 """Pixels per position: SAM's patch size times its downsampling."""
 _TILE = 768
 """Side of a tile in pixels."""
+_PASSED_TILES = 6
+"""`max_patches` that the library's processor passes on by itself, whatever was saved."""
 _LEAST_TILES = 2
 _NO_TILES = 2**30
 """A tile size in pixels: the processor cuts only pages that are larger."""
@@ -156,7 +158,7 @@ def _set_page_size(processor: Any, tiles: TileRule) -> None:
     images.tile_size = tiles.side if tiles.most else _NO_TILES
     images.max_patches = tiles.most or images.max_patches
     processor.tokenizer.init_kwargs.pop("max_patches", None)
-    if tiles.most not in {0, processor.images_kwargs["max_patches"]}:
+    if tiles.most not in {0, _PASSED_TILES}:
         processor.tokenizer.init_kwargs["max_patches"] = tiles.most
     sides = [tiles.image.side, *([tiles.side] if tiles.most else [])]
     bounds = [(side / processor.patch_size, math.isqrt(_QUERIES[find_table(side)])) for side in sides]
