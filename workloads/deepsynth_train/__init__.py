@@ -17,8 +17,9 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from deepsynth_train.notebook.callbacks import Callback
     from deepsynth_train.notebook.config import TrainConfig
+    from deepsynth_train.notebook.output import TrainOutput
     from deepsynth_train.reader import Reader, load_model
-    from deepsynth_train.trainer import Trainer, TrainOutput, create_trainer
+    from deepsynth_train.trainer import Trainer, create_trainer
 
 __all__ = ["Callback", "Reader", "TrainConfig", "TrainOutput", "Trainer", "create_trainer", "load_model"]
 
@@ -26,6 +27,7 @@ _MODULES = {
     "Callback": "notebook.callbacks",
     "Reader": "reader",
     "TrainConfig": "notebook.config",
+    "TrainOutput": "notebook.output",
     "load_model": "reader",
 }
 

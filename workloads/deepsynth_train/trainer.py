@@ -1,55 +1,26 @@
 """Trainer and create_trainer: what a notebook or script calls."""
 
-import atexit
-import os
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+import sys
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final, Self
+from typing import TYPE_CHECKING, Any
 
-from deepsynth_api.v1alpha1.training_run_status import ModelOutput
-from deepsynth_api.workload import TrainWorkload, WorkloadDataset, compute_fingerprint
-from deepsynth_train.coordination.progress import NoProgress, Progress, StartReport
-from deepsynth_train.data.in_memory import compute_name, write_pages
-from deepsynth_train.data.materialise import find_cache
+from deepsynth_api.v1alpha1 import ModelSettings
+from deepsynth_api.workload import TrainWorkload, compute_fingerprint
+from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.notebook.arguments import expand_path
 from deepsynth_train.notebook.callbacks import AnyCallback, CallbackReports, ReportTo
 from deepsynth_train.notebook.config import TrainConfig
-from deepsynth_train.notebook.datasets import read_data
 from deepsynth_train.notebook.display import Display, DisplayName, build_display
-from deepsynth_train.notebook.errors import DATASET, name_arguments
+from deepsynth_train.notebook.errors import name_arguments
 from deepsynth_train.notebook.interrupt import StopSwitch
+from deepsynth_train.notebook.output import TrainOutput
+from deepsynth_train.notebook.session import LibraryBars, describe_device, is_first, join
+from deepsynth_train.notebook.source import VALIDATION, Source
 
 if TYPE_CHECKING:
     from deepsynth_train.coordination.world import World
-
-VALIDATION: Final = "validation"
-
-
-@dataclass(frozen=True)
-class TrainOutput:
-    """What `train` returns. step: steps done. stopped: Ctrl-C or `stop` ended it early; `train` again continues.
-
-    folder: holds the checkpoints and the final model. output: where that model is, None if stopped. history: a dict
-    for each step and evaluation, earlier calls included; pandas.DataFrame(history) draws it.
-    """
-
-    step: int
-    saved_step: int | None
-    stopped: bool
-    output: ModelOutput | None
-    folder: Path
-    history: list[dict[str, Any]] = field(repr=False)
-
-    @property
-    def model(self) -> Path | None:
-        """Folder of the final model, for `from_pretrained`."""
-        return self.folder / "model" if self.output else None
-
-    @property
-    def metrics(self) -> dict[str, float]:
-        """The last value of each metric: loss, validation_loss and so on."""
-        return {name: value for line in self.history for name, value in line.items() if name != "step"}
 
 
 class Trainer:
@@ -80,10 +51,9 @@ class Trainer:
         self.config = config
         self._callbacks = callbacks
         self._progress = progress
-        self._splits = (train_split, validation_split)
         self._stop: StopSwitch | None = None
         with name_arguments():
-            self._data = read_data(data, config.task, list(filter(None, (train_split, validation_split or VALIDATION))))
+            self._source = Source.for_training(data, config.task, train_split, validation_split)
 
     @property
     def folder(self) -> Path:
@@ -97,18 +67,39 @@ class Trainer:
 
         Ctrl-C saves a checkpoint and returns, with `stopped` set; a second one ends at once.
         """
-        display = self._build_display()
-        display.say("loading PyTorch ...")
-        reports = CallbackReports(self._callbacks if _is_first() else ())
-        receivers = [self._progress] if not isinstance(self._progress, str) else []
-        try:
-            with name_arguments(), StopSwitch(display.say) as self._stop:
-                output = self._run(display, ReportTo(display, reports, *receivers), self._stop)
-            reports.close()
-            _say_end(display, output)
-        finally:
-            display.close()
+        callbacks = CallbackReports(self._callbacks if is_first() else ())
+        with self._show() as display, StopSwitch(display.say) as self._stop:
+            from deepsynth_train.attempt import run_attempt
+
+            world = self._join(display)
+            workload = self._share(self._build_workload(self.config, self._source), self._source, world)
+            with LibraryBars(shown=self._shows_bars(world)) as bars:
+                result = run_attempt(workload, world, self._report_to(display, bars, callbacks), self._stop)
+            callbacks.close()
+            output = TrainOutput(
+                result.step, result.saved_step, result.stopped, result.output, self.folder, result.history
+            )
+            display.say(_describe_end(output))
         return output
+
+    def evaluate(self, data: Any = None, *, split: str = VALIDATION) -> dict[str, float]:
+        """The metrics of config.evaluation on the validation split, or on all of other `data`.
+
+        The model is the final one in `folder` or, before `train`, the one to start from. split: of `data` that has
+        several.
+        """
+        with self._show() as display:
+            from deepsynth_train.attempt import run_evaluation
+
+            source = self._source if data is None else Source.for_evaluation(data, self.config.task, split)
+            world = self._join(display)
+            config = self.config.updated(model=self._choose_model())
+            workload = self._share(self._build_workload(config, source), source, world)
+            display.say(f"evaluating {workload.model.uri.removeprefix('file://')}")
+            with LibraryBars(shown=self._shows_bars(world)) as bars:
+                findings = run_evaluation(workload, world, self._report_to(display, bars))
+            display.show_findings("", findings.values, findings.samples)
+        return findings.values
 
     def stop(self) -> None:
         """Let `train` save a checkpoint after the present step and return; for callbacks and other threads."""
@@ -117,50 +108,50 @@ class Trainer:
 
     def compute_fingerprint(self) -> str:
         """Equal for equal settings and data, in any folder."""
-        return compute_fingerprint(self.config, [self._find_dataset()])
+        return compute_fingerprint(self.config, [self._source.locate()])
 
-    def _run(self, display: Display, progress: Progress, should_stop: StopSwitch) -> TrainOutput:
-        from deepsynth_train.attempt import run_attempt
-        from deepsynth_train.coordination.world import join_world, leave_world
+    @contextmanager
+    def _show(self) -> Iterator[Display]:
+        """The display of one call. Errors name Python's arguments."""
+        name: DisplayName = self._progress if isinstance(self._progress, str) else "none"
+        display = build_display(name, is_first=is_first())
+        if "deepsynth_train.attempt" not in sys.modules:
+            display.say("loading PyTorch ...")
+        try:
+            with name_arguments():
+                yield display
+        finally:
+            display.close()
 
-        world = join_world()
-        display.say(_describe_device(world))
-        if world.size > 1:
-            atexit.register(leave_world)
-        workload = world.share(self._build_workload())
-        self._write_pages(workload.datasets[0], world, progress)
-        with _LibraryBars(shown=self._progress != "none" and world.is_first) as bars:
-            result = run_attempt(workload, world, ReportTo(bars, progress), should_stop)
-        return TrainOutput(
-            step=result.step,
-            saved_step=result.saved_step,
-            stopped=result.stopped,
-            output=result.output,
-            folder=self.folder,
-            history=result.history,
-        )
+    def _join(self, display: Display) -> "World":
+        world = join()
+        display.say(describe_device(world))
+        return world
 
-    def _find_dataset(self) -> WorkloadDataset:
-        """Where training reads the data. In-memory data gets a folder in the cache, named after its content."""
-        if isinstance(self._data, str):
-            train, validation = self._splits
-            return WorkloadDataset(name=DATASET, uri=self._data, train_split=train, validation_split=validation)
-        return WorkloadDataset(name=DATASET, uri=expand_path(find_cache() / f"memory-{compute_name(self._data)}"))
+    def _report_to(self, *receivers: Progress) -> Progress:
+        return ReportTo(*receivers, *([] if isinstance(self._progress, str) else [self._progress]))
 
-    def _write_pages(self, dataset: WorkloadDataset, world: "World", progress: Progress) -> None:
-        if isinstance(self._data, Mapping) and world.is_first_on_node:
-            folder = Path(dataset.uri.removeprefix("file://"))
-            train, validation = self._splits
-            for name, split in {"train": train, VALIDATION: validation or VALIDATION}.items():
-                if split in self._data:
-                    write_pages(self._data[split], folder / f"{name}.parquet")
-        world.wait_for_all(progress.beat)
+    def _shows_bars(self, world: "World") -> bool:
+        return self._progress != "none" and world.is_first
 
-    def _build_workload(self) -> TrainWorkload:
-        dataset = self._find_dataset()
-        fingerprint = compute_fingerprint(self.config, [dataset])
+    def _share(self, workload: TrainWorkload, source: Source, world: "World") -> TrainWorkload:
+        """The workload of rank 0, with its data in place on each node."""
+        workload = world.share(workload)
+        if world.is_first_on_node:
+            source.write(workload.datasets[0])
+        world.wait_for_all(lambda: None)
+        return workload
+
+    def _choose_model(self) -> ModelSettings:
+        """The final model, which needs neither adapters nor a revision; without one, the model to start from."""
+        final = self.folder / "model"
+        return ModelSettings(uri=expand_path(final)) if final.is_dir() else self.config.model
+
+    def _build_workload(self, config: TrainConfig, source: Source) -> TrainWorkload:
+        dataset = source.locate()
+        fingerprint = compute_fingerprint(config, [dataset])
         return TrainWorkload(
-            **dict(self.config),
+            **dict(config),
             name="notebook",
             namespace="default",
             uid=f"notebook-{fingerprint[:16]}",
@@ -169,12 +160,8 @@ class Trainer:
             num_proc_per_node=1,
             attempt=1,
             fingerprint=fingerprint,
-            output_uri=f"{self.config.checkpoint.uri.rstrip('/')}/model",
+            output_uri=f"{config.checkpoint.uri.rstrip('/')}/model",
         )
-
-    def _build_display(self) -> Display:
-        name: DisplayName = self._progress if isinstance(self._progress, str) else "none"
-        return build_display(name, is_first=_is_first())
 
 
 def create_trainer(
@@ -208,46 +195,7 @@ def create_trainer(
     return trainer
 
 
-def _is_first() -> bool:
-    return int(os.environ.get("RANK", "0")) == 0
-
-
-class _LibraryBars(NoProgress):
-    """transformers' own bars: useful while a model is downloaded and loaded, in the way once training has started."""
-
-    def __init__(self, *, shown: bool) -> None:
-        from transformers.utils import logging
-
-        self._logging: Any = logging
-        self._shown = shown
-        self._earlier = self._logging.is_progress_bar_enabled()
-
-    def __enter__(self) -> Self:
-        if not self._shown:
-            self._logging.disable_progress_bar()
-        return self
-
-    def start(self, report: StartReport) -> None:  # noqa: ARG002 - the protocol's
-        self._logging.disable_progress_bar()
-
-    def __exit__(self, *_: object) -> None:
-        if self._earlier:
-            self._logging.enable_progress_bar()
-
-
-def _describe_device(world: "World") -> str:
-    import torch
-
-    if world.device.type != "cuda":
-        return "training on the CPU: no GPU was found"
-    unused = torch.cuda.device_count() - world.local_size
-    remedy = f"; for the other {unused}, start a script with torchrun --nproc-per-node {torch.cuda.device_count()}"
-    name = torch.cuda.get_device_name(world.device)
-    return f"training on {world.size} x {name}{remedy if unused > 0 else ''}"
-
-
-def _say_end(display: Display, output: TrainOutput) -> None:
+def _describe_end(output: TrainOutput) -> str:
     if output.stopped:
-        display.say(f"stopped after step {output.step}, saved in {output.folder}; call train() again to continue")
-    else:
-        display.say(f"done: the model is in {output.model}")
+        return f"stopped after step {output.step}, saved in {output.folder}; call train() again to continue"
+    return f"done: the model is in {output.model}"

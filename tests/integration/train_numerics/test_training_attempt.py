@@ -263,7 +263,7 @@ def test_a_weight_that_selects_no_sample_is_refused(pages: Path, tmp_path: Path)
     for limit in ({"epochs": 1}, {"max_steps": 2}):
         trainer = Trainer(build_config(tmp_path / str(limit), **limit), pages)
         source = WorkloadDataset(name="d", uri=f"file://{pages}", weight="0.01")
-        workload = trainer._build_workload().updated(datasets=[source])
+        workload = trainer._build_workload(trainer.config, trainer._source).updated(datasets=[source])
         with pytest.raises(ConfigurationError, match=r"^spec.datasets\[d\].weight: 0.01 of 9 samples rounds to no"):
             run_attempt(workload, build_world(), Recorder(), lambda: False)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 from typing import TYPE_CHECKING
 
@@ -44,6 +45,8 @@ def train_on_rank(folder: Path) -> int:
             callbacks=[lambda report: seen.append(report.step)],
         )
         result = trainer.train()
-    lines = [f"{line['step']} {line['loss']:.5f}" for line in result.history if "loss" in line]
-    (folder / f"rank-{os.environ['RANK']}.txt").write_text(f"{result.step} {seen} {lines} {bool(shown.getvalue())}")
+        loss = trainer.evaluate()["validation_loss"]
+    losses = [line["loss"] for line in result.history if "loss" in line]
+    document = {"steps": result.step, "seen": seen, "losses": losses, "loss": loss, "shown": shown.getvalue()}
+    (folder / f"rank-{os.environ['RANK']}.json").write_text(json.dumps(document))
     return 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import signal
 import subprocess
@@ -58,10 +59,10 @@ def test_the_sample_of_the_readme_runs_as_it_is_and_its_model_opens(folder: Path
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
     assert lines[0] == "loading PyTorch ..."
-    assert lines[1].startswith("training on ")
+    assert lines[1].startswith("using ")
     assert lines[2] == "loading the model and the pages ..."
     assert any(
-        re.fullmatch(r"step 20/20 \(epoch 8.00\): loss [0-9.]+, learning rate \S+, \S+ samples/s", line)
+        re.fullmatch(r"step 20/20 \(epoch [0-9.]+\): loss [0-9.]+, learning rate \S+, \S+ samples/s", line)
         for line in lines
     )
     (model_folder,) = folder.glob("runs/vit-gpt2-tiny-*/model")
@@ -183,13 +184,47 @@ def test_an_error_of_the_training_names_the_python_argument(folder: Path) -> Non
         build(checkpoint="runs/mine").train()
 
 
+def test_evaluate_shows_what_training_changed_and_takes_other_data(capsys: pytest.CaptureFixture[str]) -> None:
+    data = {
+        "train": [(f"my-pages/{n}.png", str(n)) for n in range(8)],
+        "validation": [("my-pages/8.png", "8"), ("my-pages/9.png", "9")],
+    }
+    settings = {"max_steps": 6, "optimizer": {"learning_rate": 0.01}, "evaluation": {"metrics": ["loss", "cer"]}}
+    trainer = build(data, progress="lines", **settings)
+    before = trainer.evaluate()
+    result = trainer.train()
+    after = trainer.evaluate()
+    assert after["validation_loss"] < before["validation_loss"]
+    names = {"validation_loss", "validation_loss_swapped", "validation_loss_black", "validation_cer"}
+    assert set(before) == set(after) == names
+    assert after["validation_loss"] == pytest.approx(result.metrics["validation_loss"], abs=1e-3)
+    other = trainer.evaluate([("my-pages/15.png", "15")])
+    assert other["validation_loss"] not in {after["validation_loss"], before["validation_loss"]}
+    assert trainer.evaluate({"test": data["validation"]}, split="test") == after
+    shown = capsys.readouterr().out
+    assert "evaluating config://vit-gpt2-tiny\n" in shown
+    assert f"evaluating {trainer.folder}/model\n" in shown
+    with pytest.raises(DataError, match="no split 'validation'; its splits are test"):
+        trainer.evaluate({"test": data["validation"]})
+
+
+def test_without_anything_to_evaluate_on_evaluate_says_so() -> None:
+    with pytest.raises(DataError, match=r"^data: there is nothing to evaluate on; add a validation split"):
+        build([("my-pages/1.png", "1")]).evaluate()
+
+
 def test_two_processes_train_together_and_only_the_first_shows_anything(folder: Path) -> None:
     assert run_ranks(2, folder, train_on_rank, folder) == [0, 0]
-    first, second = ((folder / f"rank-{rank}.txt").read_text() for rank in (0, 1))
-    (alone,) = (build().train().history for _ in range(1))
-    losses = [f"{line['step']} {line['loss']:.5f}" for line in alone if "loss" in line]
-    assert first == f"3 [1, 2, 3] {losses} True"
-    assert second == f"3 [] {losses} False"
+    first, second = (json.loads((folder / f"rank-{rank}.json").read_text()) for rank in (0, 1))
+    assert (first["seen"], second["seen"]) == ([1, 2, 3], [])
+    assert "step 3/3" in first["shown"]
+    assert second["shown"] == ""
+    assert second["losses"] == first["losses"]
+    assert second["loss"] == first["loss"]
+    alone = build(checkpoint="runs/alone")
+    losses = [line["loss"] for line in alone.train().history if "loss" in line]
+    assert losses == pytest.approx(first["losses"], abs=0.05), "equal but for dropout"
+    assert alone.evaluate()["validation_loss"] == pytest.approx(first["loss"], abs=0.05)
 
 
 def test_the_code_in_the_guide_runs() -> None:

@@ -165,14 +165,18 @@ def _read_config(folder: ModelFolder) -> Any:
 
 @contextmanager
 def _silence_report() -> Iterator[None]:
-    """Keep the library from printing a table of the weights that do not fit; `check_weights` names them."""
-    library = logging.getLogger("transformers.modeling_utils")
-    level = library.level
-    library.setLevel(logging.ERROR)
+    """Keep the library from printing a table of the weights that do not fit, which `check_weights` names. Without that
+    table it lists all weights instead, as not split over processes, so that is silenced too.
+    """
+    libraries = [logging.getLogger(f"transformers.{name}") for name in ("modeling_utils", "distributed")]
+    levels = [library.level for library in libraries]
+    for library in libraries:
+        library.setLevel(logging.ERROR)
     try:
         yield
     finally:
-        library.setLevel(level)
+        for library, level in zip(libraries, levels, strict=True):
+            library.setLevel(level)
 
 
 def check_weights(info: Mapping[str, Collection[Any]], uri: str) -> None:

@@ -30,6 +30,12 @@ class Display(NoProgress):
 
     def say(self, text: str) -> None: ...
 
+    def show_findings(self, prefix: str, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
+        """Of one evaluation."""
+        self.say(prefix + ", ".join(f"{name} {value:.4f}" for name, value in metrics.items()))
+        for sample in samples[:SAMPLES_SHOWN]:
+            self.say(f"  the model wrote {_quote(sample.written)} for {_quote(sample.reference)}")
+
     def close(self) -> None: ...
 
 
@@ -65,10 +71,7 @@ class Lines(Display):
             self.say(describe_step(report))
 
     def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
-        values = ", ".join(f"{name} {value:.4f}" for name, value in metrics.items())
-        self.say(f"step {step}: {values}")
-        for sample in samples[:SAMPLES_SHOWN]:
-            self.say(f"  the model wrote {_quote(sample.written)} for {_quote(sample.reference)}")
+        self.show_findings(f"step {step}: ", metrics, samples)
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
         steps = {record.step for record in records}

@@ -1,0 +1,33 @@
+"""What the Trainer returns."""
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput
+
+
+@dataclass(frozen=True)
+class TrainOutput:
+    """What `train` returns. step: steps done. stopped: Ctrl-C or `stop` ended it early; `train` again continues.
+
+    folder: holds the checkpoints and the final model. output: where that model is, None if stopped. history: a dict
+    for each step and evaluation, earlier calls included; pandas.DataFrame(history) makes a table of it.
+    """
+
+    step: int
+    saved_step: int | None
+    stopped: bool
+    output: ModelOutput | None
+    folder: Path
+    history: list[dict[str, Any]] = field(repr=False)
+
+    @property
+    def model(self) -> Path | None:
+        """Folder of the final model, for `from_pretrained`."""
+        return self.folder / "model" if self.output else None
+
+    @property
+    def metrics(self) -> dict[str, float]:
+        """The last value of each metric: loss, validation_loss and so on."""
+        return {name: value for line in self.history for name, value in line.items() if name != "step"}

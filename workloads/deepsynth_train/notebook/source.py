@@ -1,0 +1,47 @@
+"""A user's data as a dataset of the workload: where it is, or where it is written once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final, Self
+
+from deepsynth_api.workload import WorkloadDataset
+from deepsynth_train.data.columns import Task
+from deepsynth_train.data.in_memory import compute_name, write_pages
+from deepsynth_train.data.materialise import find_cache
+from deepsynth_train.notebook.arguments import expand_path
+from deepsynth_train.notebook.datasets import Splits, read_data
+from deepsynth_train.notebook.errors import DATASET
+
+VALIDATION: Final = "validation"
+
+
+@dataclass(frozen=True)
+class Source:
+    """data: a URI, or pages in memory. validation: None for `validation`, or a holdout if the data lacks that split."""
+
+    data: str | Splits
+    train: str
+    validation: str | None
+
+    @classmethod
+    def for_training(cls, data: Any, task: Task, train: str, validation: str | None) -> Self:
+        """Raises DataError for data that cannot be used; see `read_data` for its forms."""
+        return cls(read_data(data, task, (train, validation or VALIDATION)), train, validation)
+
+    @classmethod
+    def for_evaluation(cls, data: Any, task: Task, split: str) -> Self:
+        """All samples of one split, which is also the one to train on, because a workload needs one."""
+        return cls(read_data(data, task, (split,)), split, split)
+
+    def locate(self) -> WorkloadDataset:
+        """Pages in memory get a folder in the cache, named after their content."""
+        in_memory = f"memory-{compute_name(self.data)}" if isinstance(self.data, Mapping) else ""
+        uri = expand_path(find_cache() / in_memory) if isinstance(self.data, Mapping) else self.data
+        return WorkloadDataset(name=DATASET, uri=uri, train_split=self.train, validation_split=self.validation)
+
+    def write(self, dataset: WorkloadDataset) -> None:
+        """Write pages in memory to the folder of `dataset`, unless they are there. Once per node."""
+        if isinstance(self.data, Mapping):
+            for split, pages in self.data.items():
+                write_pages(pages, Path(dataset.uri.removeprefix("file://")) / f"{split}.parquet")
