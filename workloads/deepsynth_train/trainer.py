@@ -101,6 +101,22 @@ class Trainer:
             display.show_findings("", findings.values, findings.samples)
         return findings.values
 
+    def predict(self, pages: Any) -> list[str]:
+        """What the model writes for each page: a file, a PIL image or encoded bytes, or a list of them for a document.
+
+        The model is chosen as in `evaluate`. `load_model` has more options, and opens the folder later.
+        """
+        with self._show() as display:
+            from deepsynth_train.models.prompts import PROMPTS
+            from deepsynth_train.reader import load_model
+
+            model = self._choose_model()
+            display.say(f"reading with {model.uri.removeprefix('file://')}")
+            reader = load_model(model.uri, revision=model.revision)
+            if model == self.config.model and not reader.module.config.is_encoder_decoder:
+                reader.prompt = self.config.prompt or PROMPTS[self.config.task]
+            return reader.read([pages] if isinstance(pages, str | Path | bytes) or hasattr(pages, "save") else pages)
+
     def stop(self) -> None:
         """Let `train` save a checkpoint after the present step and return; for callbacks and other threads."""
         if self._stop:

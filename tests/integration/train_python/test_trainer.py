@@ -185,6 +185,8 @@ def test_an_error_of_the_training_names_the_python_argument(folder: Path) -> Non
 
 
 def test_evaluate_shows_what_training_changed_and_takes_other_data(capsys: pytest.CaptureFixture[str]) -> None:
+    from deepsynth_train import load_model
+
     data = {
         "train": [(f"my-pages/{n}.png", str(n)) for n in range(8)],
         "validation": [("my-pages/8.png", "8"), ("my-pages/9.png", "9")],
@@ -204,6 +206,9 @@ def test_evaluate_shows_what_training_changed_and_takes_other_data(capsys: pytes
     shown = capsys.readouterr().out
     assert "evaluating config://vit-gpt2-tiny\n" in shown
     assert f"evaluating {trainer.folder}/model\n" in shown
+    texts = trainer.predict(["my-pages/8.png", Path("my-pages/9.png")])
+    assert texts == load_model(result.model or "").read(["my-pages/8.png", "my-pages/9.png"])
+    assert trainer.predict("my-pages/8.png") == texts[:1]
     with pytest.raises(DataError, match="no split 'validation'; its splits are test"):
         trainer.evaluate({"test": data["validation"]})
 
