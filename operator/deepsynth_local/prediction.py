@@ -2,9 +2,11 @@
 
 import io
 import json
+import logging
 import os
 from argparse import Namespace
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -45,7 +47,8 @@ def predict_files(chosen: Namespace) -> None:
         if not path.is_file():
             raise ConfigurationError(f"{path}: no such file")
     items = [item for path in paths for item in list_items(path, together=chosen.document)]
-    reader = _load(chosen)
+    with _quiet(debug=chosen.debug):
+        reader = _load(chosen)
     readings = reader.iter_readings(
         [item.pages for item in items],
         prompt=chosen.prompt,
@@ -116,6 +119,17 @@ def _render_text(path: Path, content: bytes) -> "list[Page]":
         return [page.png for page in PageRenderer(PageSettings(), "fast").render(text, path.name)]
     except RefusedDocument as error:
         raise DataError(f"{path}: cannot be rendered: {error}") from error
+
+
+@contextmanager
+def _quiet(*, debug: bool) -> Iterator[None]:
+    """Without the libraries' warnings while a model is loaded; errors say what is wrong."""
+    level = logging.root.manager.disable
+    logging.disable(level if debug else logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(level)
 
 
 def _load(chosen: Namespace) -> "Reader":

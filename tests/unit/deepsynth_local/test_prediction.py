@@ -185,3 +185,15 @@ def test_a_real_model_reads(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     reading = json.loads(capsys.readouterr().out)
     assert reading["tokens"] <= 3
     assert not (tmp_path / "runs").exists(), "reading creates nothing"
+
+
+def test_an_error_is_one_line_and_warnings_of_libraries_are_not_shown(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], caplog: pytest.LogCaptureFixture
+) -> None:
+    (tmp_path / "model").mkdir()
+    (tmp_path / "model/adapter_config.json").write_text('{"base_model_name_or_path": "/nowhere"}')
+    (tmp_path / "model/adapter_model.safetensors").write_bytes(b"")
+    path = write_image(tmp_path / "a.png")
+    assert main(["predict", str(tmp_path / "model"), str(path)]) == ExitCode.BAD_CONFIGURATION
+    assert capsys.readouterr().err == "error: model: no config.json in /nowhere; name a folder with a model\n"
+    assert not caplog.records
