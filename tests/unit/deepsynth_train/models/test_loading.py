@@ -253,3 +253,16 @@ def test_a_model_without_a_processor_class_gets_one_of_its_parts(vit: Path) -> N
 def test_other_errors_of_the_library_name_the_field(ocr2: Path) -> None:
     change_json(ocr2 / "config.json", text_config={"hidden_size": "wide"})
     assert f"cannot load file://{ocr2} (" in refuse(ocr2)
+
+
+def test_a_package_that_the_processor_needs_is_named() -> None:
+    from deepsynth_train.models.loading import explain_model_errors
+
+    missing = "\nQwen3VLVideoProcessor requires the Torchvision library but it was not found in your environment."
+    expected = (
+        "spec.model.uri: hf://a/b needs a package that is not installed (Qwen3VLVideoProcessor requires the Torchvision "
+        "library); build an image with it and set spec.image"
+    )
+    with pytest.raises(ConfigurationError) as caught, explain_model_errors("hf://a/b"):
+        raise ImportError(missing)
+    assert caught.value.message == expected
