@@ -59,7 +59,8 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
     import torch
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
-    from deepsynth_train.evaluation.evaluator import BLACK, LOSS, SWAPPED
+    from deepsynth_train.evaluation.evaluator import BLACK, SWAPPED
+    from deepsynth_train.evaluation.ranking import LOSS
     from deepsynth_train.evaluation.text_metrics import CER, ROUGE_1, ROUGE_L
 
     recorder = Recorder()

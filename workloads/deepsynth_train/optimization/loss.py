@@ -37,7 +37,7 @@ def sum_cross_entropy(logits: torch.Tensor, targets: torch.Tensor, chunk: int = 
     rows = max(1, chunk // logits.shape[1])
     if len(targets) <= rows:
         return _sum_rows(logits, targets)
-    parts = zip(logits.split(rows), targets.split(rows), strict=True)
+    parts = zip(torch.split(logits, rows), torch.split(targets, rows), strict=True)
     sums = [checkpoint(_sum_rows, *part, use_reentrant=False, preserve_rng_state=False) for part in parts]
     return torch.stack(sums).sum()
 
