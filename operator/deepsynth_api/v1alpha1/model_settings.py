@@ -30,9 +30,33 @@ class LoraSettings(ApiModel):
         Field(
             max_length=64,
             json_schema_extra=SET,
-            description="Names of the linear layers that get adapters, such as q_proj.",
+            description=(
+                "Layers that get adapters, by name, such as q_proj, or by pattern: * stands for any characters, and "
+                "a pattern that starts with vision or language matches within that part of the model. Examples: "
+                "language.*, *.mlp.*, *.shared_experts.*. The name experts, or a pattern that matches it, such as "
+                "*.experts, gives adapters to the routed experts of a mixture; dropout must then be 0. Layers in "
+                "parts that freeze names get none."
+            ),
         ),
     ] = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
+    use_rslora: Annotated[
+        bool,
+        Field(
+            description=(
+                "Scale adapters by alpha / sqrt(rank) instead of alpha / rank (rsLoRA, arXiv 2312.03732), so that "
+                "high ranks learn too."
+            )
+        ),
+    ] = False
+    use_dora: Annotated[
+        bool,
+        Field(
+            description=(
+                "Also train the magnitude of each adapted weight (DoRA, arXiv 2402.09353). Often better at low ranks, "
+                "and slower. Not for routed experts."
+            )
+        ),
+    ] = False
 
 
 class ModelSettings(ApiModel):

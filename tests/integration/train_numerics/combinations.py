@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import asdict, dataclass, replace
-from itertools import combinations, product
+from itertools import combinations, product, starmap
 from typing import TYPE_CHECKING, Any
 
 from support.training.train_workloads import build_train_workload
@@ -13,7 +13,11 @@ if TYPE_CHECKING:
 
 STEPS = 3
 LEARNING_RATE = 0.003
-_TARGETS = {"ocr2": ["q_proj", "v_proj", "o_proj"], "vit": ["q_proj", "v_proj", "c_attn"]}
+_ADAPTERS: dict[str, dict[str, Any]] = {
+    "attention": {"target_modules": ["*att*"]},
+    "everywhere": {"target_modules": ["*"], "use_rslora": True},
+    "dora": {"target_modules": ["*att*"], "use_dora": True},
+}
 
 
 @dataclass(frozen=True)
@@ -22,7 +26,7 @@ class Combination:
 
     family: str
     sharding: str
-    lora: bool
+    lora: str
     freeze: tuple[str, ...]
     precision: str
     gradient_checkpointing: bool
@@ -40,9 +44,9 @@ class Combination:
         return replace(self, sharding="none", gradient_checkpointing=False, compile=False, resume=False)
 
     def build_document(self, root: Path, folder: Path, attempt: int = 1) -> str:
-        """A workload of STEPS steps of 5 samples in micro-batches of 2, evaluated before and after."""
+        """A workload of STEPS steps, evaluated before and after. A second rank has a sample less than the first."""
         publish = {"uri": f"file://{folder}/published", "format": self.export}
-        lora = {"rank": 2, "alpha": 4, "dropout": "0", "target_modules": _TARGETS[self.family]}
+        lora = {"rank": 2, "alpha": 4, "dropout": "0", **_ADAPTERS[self.lora]} if self.lora else None
         return build_train_workload(
             folder,
             attempt=attempt,
@@ -50,7 +54,7 @@ class Combination:
             model={
                 "uri": f"file://{root}/{self.family}",
                 "freeze": list(self.freeze),
-                "lora": lora if self.lora else None,
+                "lora": lora,
             },
             task="summarize" if self.family == "ocr2" else "ocr",
             datasets=[{"name": "d", "uri": f"file://{root}/pages", "validation_split": "validation"}],
@@ -59,15 +63,16 @@ class Combination:
             precision=self.precision,
             gradient_checkpointing=self.gradient_checkpointing,
             compile=self.compile,
-            global_batch_size=5,
-            micro_batch_size=2,
+            global_batch_size=3,
+            micro_batch_size=1,
             max_steps=STEPS,
             optimizer={"learning_rate": str(LEARNING_RATE)},
             evaluation={
                 "every_steps": STEPS,
                 "max_samples": 3,
                 "max_new_tokens": 5,
-                "metrics": ["loss", "rouge"] if self.generation else ["loss"],
+                "metrics": ["loss", "cer"] if self.generation else ["loss"],
+                "samples": 0,
             },
             checkpoint={"uri": f"file://{folder}/checkpoints", "every_steps": 2},
             publish=publish,
@@ -77,11 +82,11 @@ class Combination:
 CHOICES: dict[str, tuple[Any, ...]] = {
     "family": ("ocr2", "vit"),
     "sharding": ("full", "none"),
-    "lora": (True, False),
+    "lora": ("attention", "", "everywhere", "dora"),
     "freeze": ((), ("vision",), ("language",)),
     "precision": ("fp32", "bf16", "fp16"),
     "gradient_checkpointing": (False, True),
-    "compile": (False,),
+    "compile": (False, True),
     "generation": (False, True),
     "resume": (False, True),
     "export": ("merged", "adapter"),
@@ -90,19 +95,21 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 
 def cover_pairs() -> list[Combination]:
     """Few combinations with each pair of choices. Greedy: the next one has the most pairs that are missing."""
-    candidates = [Combination(*choice) for choice in product(*CHOICES.values())]
-    pairs = {each: set(combinations(_list_choices(each), 2)) for each in candidates if _is_possible(each)}
+    possible = [each for each in starmap(Combination, product(*CHOICES.values())) if _is_possible(each)]
+    pairs = {each: set(combinations(_list_choices(each), 2)) for each in possible}
     missing = set().union(*pairs.values())
     chosen = []
     while missing:
-        chosen.append(max(pairs, key=lambda each: len(missing & pairs[each])))  # the first of equal ones
+        chosen.append(max(possible, key=lambda each: len(missing & pairs[each])))  # the first of equal ones
         missing -= pairs[chosen[-1]]
     return chosen
 
 
 def _is_possible(combination: Combination) -> bool:
-    """Only a run with adapters can publish them."""
-    return combination.lora or combination.export == "merged"
+    """Only a run with adapters can publish them. Only the smaller model is compiled: it takes seconds."""
+    if combination.export == "adapter" and not combination.lora:
+        return False
+    return not combination.compile or combination.family == "vit"
 
 
 def _list_choices(combination: Combination) -> list[str]:

@@ -9,7 +9,7 @@ import pytest
 
 from integration.train_numerics import rank_training
 from integration.train_numerics.combinations import LEARNING_RATE, STEPS, cover_pairs
-from support.training.page_dataset import build_documents, write_dataset
+from support.training.page_dataset import Row, build_document, write_dataset
 from support.training.rank_processes import CONTEXT, run_ranks
 from support.training.tiny_training import MODULES, OCR2, VIT, build_model
 
@@ -21,31 +21,37 @@ if TYPE_CHECKING:
 CONTEXT.set_forkserver_preload(MODULES)
 
 TOLERANCE = {"fp32": 1e-6, "fp16": 1e-3, "bf16": 2e-3}
-"""Relative, of losses. Ten times as much for gradients, and for weights relative to how far they have moved."""
+"""Relative, of losses."""
+GRADIENT_TOLERANCE = {"fp32": 1e-5, "fp16": 0.01, "bf16": 0.05}
+"""Relative, of the norm of gradients, and of the distance that weights have moved."""
 PATIENCE = 120
 """Seconds after which a run hangs."""
 
 
-@pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
     """Base models, without dropout, and pages."""
-    root = tmp_path_factory.mktemp("root")
     for name, uri in (("ocr2", OCR2), ("vit", VIT)):
         model = build_model(uri)
         if name == "vit":
             model.module.config.decoder.update({"attn_pdrop": 0, "embd_pdrop": 0, "resid_pdrop": 0})
-        model.module.save_pretrained(root / name)
-        model.processor.save_pretrained(root / name)
-    splits = {"train": build_documents(9), "validation": build_documents(4, start=20)}
-    write_dataset(root / "pages", splits)
-    return root
+        model.module.save_pretrained(tmp_path / name)
+        model.processor.save_pretrained(tmp_path / name)
+    splits = {"train": _build_documents(7), "validation": _build_documents(3, start=20)}
+    write_dataset(tmp_path / "pages", splits)
+    return tmp_path
+
+
+def _build_documents(count: int, start: int = 0) -> list[Row]:
+    """Of one page, the first one of two."""
+    return [row for number in range(count) for row in build_document(start + number, 1 if number else 2)]
 
 
 def run(size: int, root: Path, runs: list[Combination]) -> list[Path]:
     """The folder of each run."""
     folders = [root / f"{size}-{number}" for number in range(len(runs))]
     work = list(zip(runs, folders, strict=True))
-    codes = run_ranks(size, root / "ranks", rank_training.run_combinations, root, work, PATIENCE, "aot_eager")
+    codes = run_ranks(size, root / "ranks", rank_training.run_combinations, root, work, PATIENCE, "eager")
     done = sum((folder / "seen.json").exists() for folder in folders)
     assert codes == [0] * size, f"failed: {runs[done].name}"
     return folders
@@ -57,26 +63,34 @@ def read(folder: Path) -> dict[str, Any]:
 
 
 @pytest.mark.filterwarnings("ignore:fan_in_fan_out is set to", "ignore:`is_gradient_checkpointing`")
-def test_two_ranks_compute_what_one_computes_with_each_pair_of_settings(root: Path) -> None:
-    combinations = cover_pairs()
-    references = list({each.build_reference().name: each.build_reference() for each in combinations}.values())
-    expected = dict(zip((each.name for each in references), run(1, root, references), strict=True))
-    for combination, folder in zip(combinations, run(2, root, combinations), strict=True):
-        assert_equal(combination, folder, expected[combination.build_reference().name])
+@pytest.mark.parametrize(
+    ("size", "number"),
+    [
+        pytest.param(2, 7, id="two ranks, most pairs"),
+        pytest.param(2, None, id="two ranks, all pairs", marks=pytest.mark.slow),
+        pytest.param(4, None, id="four ranks, all pairs", marks=pytest.mark.slow),
+    ],
+)
+def test_ranks_compute_what_one_computes_with_pairs_of_settings(size: int, number: int | None, root: Path) -> None:
+    combinations = cover_pairs()[:number]
+    references = list(dict.fromkeys(each.build_reference() for each in combinations))
+    expected = dict(zip(references, run(1, root, references), strict=True))
+    for combination, folder in zip(combinations, run(size, root, combinations), strict=True):
+        assert_equal(combination, folder, expected[combination.build_reference()])
 
 
 def assert_equal(combination: Combination, folder: Path, expected: Path) -> None:
     found, wanted = read(folder), read(expected)
-    tolerance = TOLERANCE[combination.precision]
+    tolerance, gradients = TOLERANCE[combination.precision], GRADIENT_TOLERANCE[combination.precision]
     for step, reference in zip(found["steps"], wanted["steps"], strict=True):
         assert step["loss"] == pytest.approx(reference["loss"], rel=tolerance), combination.name
-        assert step["norm"] == pytest.approx(reference["norm"], rel=10 * tolerance), combination.name
+        assert step["norm"] == pytest.approx(reference["norm"], rel=gradients), combination.name
     for step, values in wanted["evaluations"].items():
         assert found["evaluations"][step] == pytest.approx(values, rel=tolerance), combination.name
     if combination.precision == "fp32":
         assert found["texts"] == wanted["texts"], combination.name
     moved = LEARNING_RATE * STEPS
-    assert measure_distance(folder, expected) < 10 * tolerance * moved, combination.name
+    assert measure_distance(folder, expected) < gradients * moved, combination.name
     assert_opens(combination, folder)
 
 

@@ -1,4 +1,7 @@
-"""LoRA: adding adapters to a model, and merging trained ones into its weights. Both are peft's work."""
+"""LoRA: adding adapters to a model, and merging trained ones into its weights. peft does both.
+
+Which layers get adapters is in adapter_targets.py.
+"""
 
 import copy
 import warnings
@@ -10,25 +13,46 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1 import LoraSettings
+from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings
+from deepsynth_train.models.adapter_targets import select_targets
 from deepsynth_train.models.loading import describe_first_line
+from deepsynth_train.models.page_model import Family
 
 
-def add_adapters(module: Any, lora: LoraSettings) -> Any:
-    """The model in the wrapper of peft; only the adapters are trainable."""
+def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:
+    """The model in the wrapper of peft; only the adapters are trainable.
+
+    Raises ConfigurationError for targets that the model lacks or peft cannot adapt.
+    """
     from peft import LoraConfig, get_peft_model
 
+    lora = settings.lora
+    assert lora is not None  # noqa: S101 - the caller's condition
+    targets = select_targets(module, lora.target_modules, family, settings.freeze)
+    if targets.experts:
+        _check_expert_options(lora)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
         lora_dropout=float(lora.dropout),
-        target_modules=list(lora.target_modules),
+        target_modules=targets.layers,
+        target_parameters=targets.experts,
+        use_rslora=lora.use_rslora,
+        use_dora=lora.use_dora,
     )
     try:
         with _without_library_warnings():
             return get_peft_model(module, config)
     except ValueError as error:
         raise ConfigurationError(f"spec.model.lora.targetModules: {describe_first_line(error)}") from error
+
+
+def _check_expert_options(lora: LoraSettings) -> None:
+    experts = "with adapters on routed experts, which spec.model.lora.targetModules names"
+    if float(lora.dropout):
+        raise ConfigurationError(f'spec.model.lora.dropout: must be "0" {experts}, got {lora.dropout!r}')
+    if lora.use_dora:
+        raise ConfigurationError(f"spec.model.lora.useDora: must be false {experts}")
 
 
 def merge_adapters(adapted: Any, tensors: dict[str, Any]) -> Any:

@@ -35,7 +35,7 @@ def prepare_page_model(module: Any, processor: Any, settings: TrainingSettings) 
     set_generation(module, model.tokenizer, settings.evaluation.max_new_tokens)
     _freeze(model, settings.model.freeze)
     if settings.model.lora:
-        model = replace(model, module=add_adapters(model.module, settings.model.lora))
+        model = replace(model, module=add_adapters(model.module, settings.model, model.family))
     if not any(parameter.requires_grad for parameter in model.module.parameters()):
         raise ConfigurationError("spec.model.freeze: no trainable parameters are left; freeze fewer parts")
     return model

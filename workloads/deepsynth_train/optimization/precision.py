@@ -1,12 +1,14 @@
 """Mixed precision: dtypes of weights, which parts compute in bf16 or fp16, and the loss scale of fp16."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 import torch
 from torch import nn
+
+from deepsynth_train.models.adapter_targets import list_expert_weights
 
 Precision = Literal["bf16", "fp16", "fp32"]
 
@@ -49,8 +51,8 @@ def cast_experts(module: nn.Module, precision: Precision) -> None:
         return
     dtype = torch.bfloat16 if precision == "bf16" else torch.float16
     for part in module.modules():
-        if any(weight.ndim == 3 for weight in part.parameters(recurse=False)) and hasattr(part, "num_experts"):
-            part.forward = _CastForward(part, dtype)
+        if weights := list_expert_weights(part):
+            part.forward = _CastForward(part, weights, dtype)
 
 
 @contextmanager
@@ -77,8 +79,9 @@ class _CastForward:
 
     kept: dict[str, torch.Tensor] | None = None
 
-    def __init__(self, part: nn.Module, dtype: torch.dtype) -> None:
+    def __init__(self, part: nn.Module, weights: Collection[str], dtype: torch.dtype) -> None:
         self._part = part
+        self._weights = weights
         self._dtype = dtype
 
     def __call__(self, hidden: torch.Tensor, *rest: Any) -> torch.Tensor:
@@ -86,9 +89,9 @@ class _CastForward:
         return result.to(hidden.dtype)
 
     def read(self, name: str) -> Any:
-        """An attribute of the module, cast if it is a weight."""
+        """An attribute of the module, cast if it is a weight. With adapters, peft adds them to what is read here."""
         value = getattr(self._part, name)
-        if not isinstance(value, nn.Parameter) or value.dtype == self._dtype:
+        if name not in self._weights or value.dtype == self._dtype:
             return value
         if self.kept is None:
             return value.to(self._dtype)

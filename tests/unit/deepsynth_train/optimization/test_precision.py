@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from support.training.tiny_training import build_model, build_samples, build_settings, build_stepper
+import pytest
+
+from support.training.tiny_training import OCR2, build_model, build_samples, build_settings, build_stepper, build_world
 
 if TYPE_CHECKING:
-    import pytest
     import torch
+
+    from deepsynth_train.optimization.precision import Precision
 
 
 def test_an_overflow_halves_the_scale_and_two_thousand_good_steps_double_it() -> None:
@@ -29,11 +32,9 @@ def test_without_fp16_the_scale_stays_one() -> None:
     assert scale.scale == 1
 
 
-def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:
+def spy_on_experts(monkeypatch: pytest.MonkeyPatch) -> list[torch.dtype]:
+    """The dtypes that routed experts multiply in from now on."""
     import torch
-
-    from deepsynth_train.optimization.loss import compute_loss_sum
-    from deepsynth_train.optimization.precision import build_autocast, cast_experts
 
     seen: list[torch.dtype] = []
     original = torch.nn.functional.grouped_mm
@@ -43,6 +44,16 @@ def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypa
         return original(left, right, **rest)
 
     monkeypatch.setattr(torch.nn.functional, "grouped_mm", spy)
+    return seen
+
+
+def test_routed_experts_compute_in_bf16_though_autocast_leaves_them_out(monkeypatch: pytest.MonkeyPatch) -> None:
+    import torch
+
+    from deepsynth_train.optimization.loss import compute_loss_sum
+    from deepsynth_train.optimization.precision import build_autocast, cast_experts
+
+    seen = spy_on_experts(monkeypatch)
     model = build_model()
     batch = model.family.collate(build_samples(model, 2))
     autocast = build_autocast("bf16", torch.device("cpu"))
@@ -99,3 +110,29 @@ def test_experts_are_cast_once_while_their_casts_are_kept() -> None:
             experts.gate_up_proj.zero_()
             assert compute_loss_sum(model, batch, autocast) == usual, "the cast from before is used"
         assert compute_loss_sum(model, batch, autocast) != usual
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16", "fp16"])
+def test_adapters_on_routed_experts_get_gradients_and_the_experts_compute_in_the_precision(
+    precision: Precision, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import torch
+
+    from deepsynth_train.optimization.loss import compute_loss_sum
+    from deepsynth_train.optimization.precision import build_autocast
+    from deepsynth_train.optimization.sharding import place_module
+
+    seen = spy_on_experts(monkeypatch)
+    lora = {"rank": 2, "alpha": 4, "dropout": "0", "target_modules": ["experts"]}
+    model = build_model(model={"uri": OCR2, "lora": lora})
+    for name, parameter in model.module.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(parameter, std=0.1)  # it starts at 0, where lora_A gets no gradient
+    place_module(model.module, build_settings(precision=precision), build_world())
+    batch = model.family.collate(build_samples(model, 2))
+    loss = compute_loss_sum(model, batch, build_autocast(precision, torch.device("cpu")))
+    loss.backward()  # type: ignore[no-untyped-call]  # torch has no types here
+    trained = [parameter for parameter in model.module.parameters() if parameter.requires_grad]
+    assert len(trained) == 8, "two factors of two weights in two layers"
+    assert all(p.dtype == torch.float32 and p.grad is not None and p.grad.abs().sum() > 0 for p in trained)
+    assert set(seen) == {{"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]}
