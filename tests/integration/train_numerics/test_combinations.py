@@ -66,7 +66,7 @@ def read(folder: Path) -> dict[str, Any]:
 @pytest.mark.parametrize(
     ("size", "number"),
     [
-        pytest.param(2, 7, id="two ranks, most pairs"),
+        pytest.param(2, 5, id="two ranks, most pairs"),
         pytest.param(2, None, id="two ranks, all pairs", marks=pytest.mark.slow),
         pytest.param(4, None, id="four ranks, all pairs", marks=pytest.mark.slow),
     ],
