@@ -188,6 +188,8 @@ def create_trainer(
     lora: bool = False,
     callbacks: Sequence[AnyCallback] = (),
     progress: DisplayName | Progress = "auto",
+    train_split: str = "train",
+    validation_split: str | None = None,
     **settings: Any,
 ) -> Trainer:
     """A Trainer for a first try: 3 epochs in batches of 8 samples, unless `settings` (of TrainConfig) say otherwise.
@@ -197,6 +199,7 @@ def create_trainer(
     model: a folder, a name on the Hub, or config://vit-gpt2-tiny to try things without a GPU. checkpoint: default: a
     folder in runs/, named after the model, the settings and the data, so that the same call continues and another one
     starts from scratch. lora: train low-rank adapters instead of all weights, for models of billions of weights.
+    Other arguments: see Trainer.
     """
     if not {"epochs", "max_steps", "maxSteps"} & settings.keys():
         settings["epochs"] = 3
@@ -204,7 +207,14 @@ def create_trainer(
         settings["global_batch_size"] = 8
     start: dict[str, Any] = {"uri": model, **({"lora": {}} if lora else {})}
     config = TrainConfig.model_validate({"model": start, "checkpoint": checkpoint or "runs", **settings})
-    trainer = Trainer(config, data, callbacks=callbacks, progress=progress)
+    trainer = Trainer(
+        config,
+        data,
+        callbacks=callbacks,
+        progress=progress,
+        train_split=train_split,
+        validation_split=validation_split,
+    )
     if checkpoint is None:
         name = f"{Path(config.model.uri).name}-{trainer.compute_fingerprint()[:8]}"
         trainer.config = config.updated(checkpoint=config.checkpoint.updated(uri=expand_path(Path("runs", name))))

@@ -167,6 +167,12 @@ def test_defaults_for_a_first_try_give_way_to_settings() -> None:
     assert adapted.rank == 16
 
 
+def test_splits_may_have_other_names() -> None:
+    data = {"mine": [("my-pages/1.png", "1")], "theirs": [("my-pages/2.png", "2")]}
+    dataset = build(data, train_split="mine", validation_split="theirs")._source.locate()
+    assert (dataset.train_split, dataset.validation_split) == ("mine", "theirs")
+
+
 def test_mistakes_are_refused_before_anything_is_loaded() -> None:
     with pytest.raises(ConfigurationError, match="learning_rate: unknown argument; did you mean optimizer"):
         build(learning_rate=1e-4)

@@ -17,7 +17,7 @@ from pydantic.alias_generators import to_snake
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ApiModel
-from deepsynth_train.notebook.suggestions import find_nested, suggest, write_out
+from deepsynth_train.notebook.suggestions import TRAINER_NAMES, find_nested, suggest, write_out
 
 _HUB_NAME: Final = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _URI: Final = "uri"
@@ -98,6 +98,8 @@ def _unpack(annotation: Any) -> list[Any]:
 
 def _refuse(key: str, name: str, path: str, kind: type[ApiModel], config: type[ApiModel]) -> str:
     where = f"{path}.{key}".removeprefix(".")
+    if not path and name in TRAINER_NAMES:
+        return f"{where}: not a setting; pass it to Trainer or create_trainer as {TRAINER_NAMES[name]}"
     if near := suggest(name, path, config):
         return f"{where}: unknown argument; did you mean {near}? Write {write_out(near, config)}"
     return f"{where}: unknown argument; the arguments {f'of {path} ' if path else ''}are {', '.join(kind.model_fields)}"

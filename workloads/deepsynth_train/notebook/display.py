@@ -15,7 +15,7 @@ DisplayName = Literal["auto", "bar", "lines", "none"]
 
 _PHASES: Final[Mapping[Phase, str]] = {
     "download": "loading the model and the pages",
-    "start": "setting up the optimizer",
+    "start": "preparing the model",
     "evaluate": "evaluating",
     "save": "saving a checkpoint",
     "publish": "writing the final model",

@@ -40,6 +40,23 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
 }
 """Names of the same setting in transformers' TrainingArguments and in peft."""
 
+TRAINER_NAMES: Final[Mapping[str, str]] = {
+    "callback": "callbacks",
+    "callbacks": "callbacks",
+    "data": "data",
+    "dataset": "data",
+    "datasets": "data",
+    "disable_tqdm": "progress",
+    "eval_dataset": "data",
+    "progress": "progress",
+    "split": "train_split",
+    "train_data": "data",
+    "train_dataset": "data",
+    "train_split": "train_split",
+    "validation_split": "validation_split",
+}
+"""Arguments of Trainer and create_trainer, which are not settings, and other names for them."""
+
 
 def suggest(name: str, path: str, config: type[ApiModel]) -> str | None:
     """The dotted path of the argument that was probably meant, such as `optimizer.learning_rate`; None if unclear.

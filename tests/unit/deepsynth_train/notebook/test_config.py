@@ -99,6 +99,7 @@ def test_a_model_is_a_folder_or_a_name_on_the_hub(tmp_path: Path, monkeypatch: p
         ({"model": {"uri": "a/b", "lora": {"ranks": 1}}}, "ranks: unknown argument; did you mean model.lora.rank?"),
         ({"tracking": [{"tensorbord": "x"}]}, "tracking[0].tensorbord: unknown argument"),
         ({"evaluation": {"foo": 1}}, "evaluation.foo: unknown argument; the arguments of evaluation are every_steps,"),
+        ({"train_dataset": 1}, "train_dataset: not a setting; pass it to Trainer or create_trainer as data"),
         ({"foo": 1}, "foo: unknown argument; the arguments are model, task,"),
     ],
 )
@@ -111,6 +112,17 @@ def test_every_other_name_leads_to_an_argument_that_exists() -> None:
 
     assert set(OTHER_NAMES.values()) <= set(list_paths(TrainConfig))
     assert not set(OTHER_NAMES) & set(TrainConfig.model_fields)
+
+
+def test_arguments_of_the_trainer_are_those_that_it_has() -> None:
+    from inspect import signature
+
+    from deepsynth_train import Trainer, create_trainer
+    from deepsynth_train.notebook.suggestions import TRAINER_NAMES
+
+    for function in (Trainer, create_trainer):
+        assert set(TRAINER_NAMES.values()) <= set(signature(function).parameters)
+    assert not set(TRAINER_NAMES) & set(TrainConfig.model_fields)
 
 
 @pytest.mark.parametrize(

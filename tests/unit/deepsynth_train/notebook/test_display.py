@@ -63,7 +63,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
     assert lines == [
         "loading the model and the pages ...",
         "read 1.5 of 3.0 MB of pages",
-        "setting up the optimizer ...",
+        "preparing the model ...",
         "note: a damaged checkpoint was skipped",
         "20 steps over 1,384 samples, continuing after step 4; dropped 3 LabelTooLong",
         "step 5/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s, 0:03:10 left",
