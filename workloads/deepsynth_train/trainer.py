@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_api.workload import TrainWorkload, compute_fingerprint
 from deepsynth_train.coordination.progress import Progress
@@ -94,6 +95,11 @@ class Trainer:
             source = self._source if data is None else Source.for_evaluation(data, self.config.task, split)
             world = self._join(display)
             config = self.config.updated(model=self._choose_model())
+            if (self.folder / "model" / "adapter_config.json").is_file():
+                raise ConfigurationError(
+                    "publish.format: evaluate() reads merged weights, and only adapters were written; the metrics of "
+                    "the last evaluation are in the result of train()"
+                )
             workload = self._share(self._build_workload(config, source), source, world)
             display.say(f"evaluating {workload.model.uri.removeprefix('file://')}")
             with LibraryBars(shown=self._shows_bars(world)) as bars:

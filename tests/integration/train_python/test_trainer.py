@@ -245,3 +245,10 @@ def test_the_code_in_the_guide_runs() -> None:
     for block in blocks[1:]:  # the first is the sample of the README
         exec(block, names)  # noqa: S102 - our own text
     assert len(names["losses"]) == 4
+
+
+def test_adapters_that_were_published_alone_are_not_evaluated_as_another_model(folder: Path) -> None:
+    (folder / "runs/mine/model").mkdir(parents=True)
+    (folder / "runs/mine/model/adapter_config.json").write_text("{}")
+    with pytest.raises(ConfigurationError, match=r"^publish.format: evaluate\(\) reads merged weights"):
+        build(checkpoint="runs/mine").evaluate()

@@ -47,6 +47,8 @@ class Lines(Display):
         self._clock = clock
         self._shown_at = -SECONDS_BETWEEN_LINES
         self._phase: Phase | None = None
+        self._step = 0
+        self._save_step = -1
         self._saved: set[int] | None = None
         self._notes: set[str] = set()
 
@@ -54,8 +56,11 @@ class Lines(Display):
         self._write(text)
 
     def phase(self, name: Phase) -> None:
-        if name in _PHASES and name != self._phase:
+        is_repeated = name == "save" and self._step == self._save_step  # the last step is saved once
+        if name in _PHASES and name != self._phase and not is_repeated:
             self.say(f"{_PHASES[name]} ...")
+        if name == "save":
+            self._save_step = self._step
         self._phase = name
 
     def download(self, done: int, total: int) -> None:
@@ -67,6 +72,7 @@ class Lines(Display):
         self._shown_at = -SECONDS_BETWEEN_LINES
 
     def step(self, report: StepReport) -> None:
+        self._step = report.step
         if self._is_due() or report.step == report.total_steps:
             self.say(describe_step(report))
 

@@ -57,6 +57,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
     shown.phase("evaluate")
     shown.evaluation(7, {"validation_loss": 2.5, "validation_loss_swapped": 6.25}, [SAMPLE])
     shown.phase("save")
+    shown.phase("evaluate")
     shown.phase("save")
     shown.checkpoints([record(8), record(4)], ["a damaged checkpoint was skipped"])
     shown.step(report(20))
@@ -73,6 +74,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
         "step 7: validation_loss 2.5000, validation_loss_swapped 6.2500",
         f'  the model wrote "a [2J b" for "{"r" * 60}..."',
         "saving a checkpoint ...",
+        "evaluating ...",
         "saved step 8: /runs/step-8",
         "step 20/20 (epoch 0.50): loss 2.3457, learning rate 0.00018, 31.2 samples/s",
     ]
