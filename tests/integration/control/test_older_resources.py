@@ -63,7 +63,7 @@ def get_status(control: Controller, older: dict[str, Any]) -> dict[str, Any]:
 def test_a_recorded_status_loses_nothing_when_it_is_loaded(name: str) -> None:
     older, _ = load_recording(name)
     loaded = KINDS[older["kind"]].resource.model_validate(older)
-    assert loaded.status.to_dict() == older["status"]
+    assert loaded.status.to_dict().items() >= older["status"].items(), "fields of later versions are added, empty"
 
 
 @pytest.mark.parametrize("name", FINISHED)

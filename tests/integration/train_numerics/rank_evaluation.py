@@ -14,9 +14,6 @@ from unit.deepsynth_train.evaluation.chatty_model import build_chatty_model, bui
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.data.loader import BatchMaker
-    from deepsynth_train.models.page_model import PageModel
-
 
 def write_texts(folder: Path, uri: str, samples: int, **changes: Any) -> int:
     """Each rank writes the texts of all samples, as it sees them."""
@@ -31,7 +28,6 @@ def write_texts(folder: Path, uri: str, samples: int, **changes: Any) -> int:
     maker = build_maker(
         model, [build_samples(model, 1, seed=seed, pages=1 + seed % most)[0] for seed in range(samples)]
     )
-    _compute_loss(model, maker)
     texts = write(
         maker,
         list(range(samples)),
@@ -42,16 +38,6 @@ def write_texts(folder: Path, uri: str, samples: int, **changes: Any) -> int:
     )
     (folder / f"texts-{world.size}-{world.rank}.json").write_text(json.dumps(sorted(texts.items())))
     return 0
-
-
-def _compute_loss(model: PageModel, maker: BatchMaker) -> None:
-    """As an evaluation does before it writes texts: shards are set up by the first pass through the whole model."""
-    import torch
-
-    from deepsynth_train.optimization.loss import compute_loss_sum
-
-    with torch.no_grad():
-        compute_loss_sum(model, model.family.collate([maker.read_sample(0)]), nullcontext)
 
 
 def evaluate(folder: Path, document: str) -> int:
