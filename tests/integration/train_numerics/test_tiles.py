@@ -200,3 +200,30 @@ def test_a_size_that_the_published_processor_cannot_count_is_refused() -> None:
     processor.image_processor.tile_size = 64
     with pytest.raises(ConfigurationError, match=r"imageProcessor.size: with maxTiles, must be 1024 or up to 64"):
         wrap_model(module, processor, settings)
+
+
+def test_when_sharded_a_batch_without_tiles_runs_the_same_layers_as_one_with_tiles() -> None:
+    import torch
+
+    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.optimization.loss import compute_loss_sum
+
+    usual = build_model(image_processor=SMALL)
+    sharded = build_model(image_processor=SMALL, sharding="full")
+    calls: list[int] = []
+    layer = sharded.module.model.vision_tower.sam_encoder
+    layer.register_forward_hook(lambda *_: calls.append(1))
+    results = []
+    for model in (usual, sharded):
+        small = Sample(model.family.build_prompt(draw_pages(SIZES[:1])), [50, 51])
+        loss = compute_loss_sum(model, model.family.collate([small]), nullcontext)
+        loss.backward()  # type: ignore[no-untyped-call]
+        results.append((loss.item(), {n: p.grad for n, p in model.module.named_parameters() if p.grad is not None}))
+    assert len(calls) == 2
+    assert results[0][0] == results[1][0]
+    assert results[0][1].keys() == results[1][1].keys()
+    for name, gradient in results[0][1].items():
+        torch.testing.assert_close(results[1][1][name], gradient, msg=name)
+    calls.clear()
+    compute_loss_sum(sharded, sharded.family.collate(build_samples(sharded)), nullcontext)
+    assert len(calls) == 2

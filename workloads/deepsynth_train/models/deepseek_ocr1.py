@@ -18,7 +18,7 @@ from deepsynth_train.models.deepseek_ocr2 import PATCH, DeepseekOcr2Family, read
 from deepsynth_train.models.page_model import PageModel, Prompt
 from deepsynth_train.models.prompts import get_prompt
 from deepsynth_train.models.square_pages import check_positions, fit_inputs
-from deepsynth_train.models.tiles import TileRule
+from deepsynth_train.models.tiles import TileRule, always_see_tiles
 
 _ARCHITECTURE: Final = "DeepseekOCRForCausalLM"
 _FULL: Final = "full_attention"
@@ -84,6 +84,8 @@ def build_deepseek_ocr1(module: Any, processor: Any, settings: TrainingSettings)
     tiles = TileRule(read_rule(images, side, fit), min(side, int(images.tile_size)), least=2, most=most)
     prompt = get_prompt(settings)
     family = DeepseekOcr1Family(module.config, processor.tokenizer, tiles, prompt)
+    if tiles.most and settings.sharding == "full":
+        always_see_tiles(module, tiles.side)
     images.size = {"height": side, "width": side}
     images.crop_to_patches = most > 0
     images.tile_size, images.max_patches = tiles.side, most or images.max_patches

@@ -22,7 +22,7 @@ from deepsynth_train.models.prompts import get_prompt
 from deepsynth_train.models.sequences import collate_left, collate_sequences
 from deepsynth_train.models.square_pages import A4, ImageRule, check_positions, fit_inputs
 from deepsynth_train.models.text import encode_text, find_special_ids
-from deepsynth_train.models.tiles import TileRule
+from deepsynth_train.models.tiles import TileRule, always_see_tiles
 
 _DOWNSAMPLING = 4
 PATCH = 16 * _DOWNSAMPLING
@@ -127,6 +127,8 @@ def build_deepseek_ocr2(module: Any, processor: Any, settings: TrainingSettings)
     tiles = TileRule(read_rule(images, side, "pad"), tile, least=_LEAST_TILES, most=settings.image_processor.max_tiles)
     prompt = get_prompt(settings)
     family = DeepseekOcr2Family(module.config, processor.tokenizer, tiles, prompt)
+    if tiles.most and settings.sharding == "full":
+        always_see_tiles(module, tiles.side)
     _set_page_size(processor, tiles)
     set_chat_template(processor, module.config, prompt)
     return PageModel(module, processor, family, module.dtype)

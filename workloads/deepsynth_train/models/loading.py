@@ -101,9 +101,10 @@ def explain_model_errors(uri: str) -> Iterator[None]:
     except (WorkloadError, MemoryError, torch.OutOfMemoryError):
         raise
     except ImportError as error:
+        reason = describe_first_line(error).partition(" but ")[0]
         raise ConfigurationError(
-            f"{FIELD}: {uri} needs a package that is not installed ({describe_first_line(error).partition(' but ')[0]}); "
-            "build an image with it and set spec.image"
+            f"{FIELD}: {uri} needs a package that is not installed ({reason}); build an image with it and "
+            "set spec.image"
         ) from error
     except Exception as error:
         is_disk = isinstance(error, OSError) and error.errno not in {None, errno.ENOENT, errno.EISDIR, errno.ENOTDIR}

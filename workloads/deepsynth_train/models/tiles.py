@@ -80,3 +80,29 @@ def _join(tiles: Sequence[NDArray[np.uint8]]) -> NDArray[np.uint8]:
     if len({cut.shape[1] for cut in tiles}) > 1:
         tiles = [np.broadcast_to(cut, (len(cut), 3, *cut.shape[2:])) for cut in tiles]
     return np.concatenate(tiles)
+
+
+def always_see_tiles(module: Any, side: int) -> None:
+    """Make every forward pass with pages run the vision tower twice, also if no page of the batch has tiles.
+
+    When the model is sharded, each layer that runs is a collective, so all ranks must run the same ones. Without tiles
+    the second run sees a blank one, and adds nothing to the result or to the gradients.
+    """
+    module.model.tile_side = side
+    module.model.register_forward_pre_hook(_note_tiles, with_kwargs=True)
+    module.model.vision_tower.register_forward_hook(_see_blank_tile)
+
+
+def _note_tiles(model: Any, _: Any, inputs: dict[str, Any]) -> None:
+    lacks_tiles = inputs.get("pixel_values") is not None and inputs.get("pixel_values_local") is None
+    model.vision_tower.blank_side = model.tile_side if lacks_tiles else None
+
+
+def _see_blank_tile(tower: Any, arguments: tuple[torch.Tensor, ...], output: Any) -> Any:
+    side = getattr(tower, "blank_side", None)
+    if side is None:
+        return output
+    tower.blank_side = None  # the call below ends here as well
+    seen = tower(arguments[0].new_zeros(1, 3, side, side)).last_hidden_state
+    output.last_hidden_state = output.last_hidden_state + 0 * seen.sum()
+    return output

@@ -260,8 +260,8 @@ def test_a_package_that_the_processor_needs_is_named() -> None:
 
     missing = "\nQwen3VLVideoProcessor requires the Torchvision library but it was not found in your environment."
     expected = (
-        "spec.model.uri: hf://a/b needs a package that is not installed (Qwen3VLVideoProcessor requires the Torchvision "
-        "library); build an image with it and set spec.image"
+        "spec.model.uri: hf://a/b needs a package that is not installed (Qwen3VLVideoProcessor requires the "
+        "Torchvision library); build an image with it and set spec.image"
     )
     with pytest.raises(ConfigurationError) as caught, explain_model_errors("hf://a/b"):
         raise ImportError(missing)
