@@ -30,6 +30,8 @@ MAX_NEW_TOKENS: Final = 1024
 """For models that do not say how much they write."""
 _FLAT: Final = frozenset({"got_ocr2"})
 """Models (`model_type`) whose processors take one image per text, and not a list of images per text."""
+_MAX_RATIO: Final = 100
+"""Of the sides of a page."""
 _ORIENTATION: Final = 0x0112
 
 
@@ -178,13 +180,19 @@ def _split(documents: Sequence[list[Page]], limit: int) -> Iterator[list[tuple[i
 def _open_page(page: Page, number: int) -> Image.Image:
     """As a viewer shows it, which is how pages are read in training."""
     if isinstance(page, Image.Image):
-        return _read_image(page, f"pages[{number}]")
+        return _widen(_read_image(page, f"pages[{number}]"))
     if isinstance(page, bytes):
-        return read_page(page, f"pages[{number}]").convert("RGB")
+        return _widen(read_page(page, f"pages[{number}]").convert("RGB"))
     try:
-        return read_page(Path(page).read_bytes(), str(page)).convert("RGB")
+        return _widen(read_page(Path(page).read_bytes(), str(page)).convert("RGB"))
     except OSError as error:
         raise DataError(f"{page}: cannot be read: {error.strerror or error}") from error
+
+
+def _widen(page: Image.Image) -> Image.Image:
+    """Processors fail for a strip of which less than half a pixel would be left; training keeps one pixel."""
+    least = max(page.size) // _MAX_RATIO
+    return page if min(page.size) >= least else page.resize((max(page.width, least), max(page.height, least)))
 
 
 def _read_image(image: Image.Image, where: str) -> Image.Image:

@@ -106,6 +106,11 @@ def test_without_a_limit_the_models_own_holds(reader: Reader) -> None:
     assert reading.tokens <= 6
 
 
+@pytest.mark.parametrize("size", [(3000, 1), (1, 3000), (1, 1)])
+def test_the_narrowest_strips_are_read(size: tuple[int, int], reader: Reader) -> None:
+    assert len(reader.read([Image.new("L", size)], max_new_tokens=1)) == 1
+
+
 def test_transparent_pages_are_read_on_white(reader: Reader) -> None:
     ink = Image.new("RGBA", (64, 64), (0, 0, 0, 0))
     seen = []
@@ -122,6 +127,21 @@ def test_transparent_pages_are_read_on_white(reader: Reader) -> None:
     while isinstance(images, list):
         (images,) = images
     assert images.getpixel((3, 3)) == (255, 255, 255)
+
+
+@pytest.mark.parametrize("uri", [OCR2, VIT])
+def test_a_model_stored_in_bf16_reads_in_bf16(uri: str, tmp_path: Path) -> None:
+    from dataclasses import replace
+
+    import torch
+
+    from deepsynth_train import load_model
+    from deepsynth_train.models.export import write_model
+
+    write_model(replace(build_model(uri), stored_dtype=torch.bfloat16), tmp_path)
+    reader = load_model(tmp_path)
+    assert reader.module.dtype == torch.bfloat16
+    assert len(reader.read(draw_pages(2), max_new_tokens=2)) == 2
 
 
 def test_adapters_are_read_on_the_base_that_they_name(tmp_path: Path) -> None:
