@@ -332,7 +332,7 @@ def _export(
     workload: TrainWorkload, model: PageModel, lineage: Lineage, world: World, progress: Progress
 ) -> ModelOutput:
     """Rank 0 writes the model; the others wait, so that every rank ends after it is complete."""
-    tensors = gather_full_state(model.module)
+    tensors = gather_full_state(model.module, world)
     output = ModelOutput(uri=workload.publish.uri if workload.publish else workload.output_uri)
     if world.is_first:
         documents = build_documents(workload, model, lineage)

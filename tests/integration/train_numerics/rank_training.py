@@ -125,7 +125,7 @@ def run_sharded(folder: Path, precision: str) -> int:
         outcome = stepper.run(iter([batch]), 1, 1e-3, Flags())
         lines.append({"loss": outcome.loss, "norm": outcome.grad_norm})
     (folder / f"steps-{world.size}-{world.rank}.json").write_text(json.dumps(lines))
-    state = gather_full_state(model.module)
+    state = gather_full_state(model.module, world)
     if world.is_first:
         torch.save(state, folder / f"weights-{world.size}-0.pt")
     return 0
@@ -144,7 +144,7 @@ def run_combinations(root: Path, runs: list[tuple[Combination, Path]], patience:
     from deepsynth_train.coordination.world import join_world
 
     os.environ["DEEPSYNTH_CACHE"] = str(root / "cache")
-    torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend=backend)  # type: ignore[method-assign]
+    torch.nn.Module.compile = partialmethod(torch.nn.Module.compile, backend=backend)  # type: ignore[assignment,method-assign]
     torch._dynamo.config.fail_on_recompile_limit_hit = True
     world = join_world()
     for combination, folder in runs:
@@ -179,7 +179,7 @@ def _spy_on_texts() -> list[str]:
 
     @wraps(write)
     def spy(self: Generator, numbers: Sequence[int]) -> dict[int, str]:
-        texts = write(self, numbers)
+        texts: dict[int, str] = write(self, numbers)
         written.extend(text for _, text in sorted(texts.items()))
         return texts
 

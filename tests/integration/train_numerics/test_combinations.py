@@ -110,7 +110,8 @@ def assert_opens(combination: Combination, folder: Path) -> None:
     from transformers import AutoModelForImageTextToText, AutoProcessor
 
     base = folder.parent / combination.family if combination.export == "adapter" else folder / "published"
-    model, report = AutoModelForImageTextToText.from_pretrained(base, output_loading_info=True)
+    models: Any = AutoModelForImageTextToText
+    model, report = models.from_pretrained(base, output_loading_info=True)
     assert not any(report.values())
     if combination.export == "adapter":
         PeftModel.from_pretrained(model, folder / "published")

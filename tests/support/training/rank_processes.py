@@ -59,7 +59,8 @@ def _run_rank(rank: int, size: int, meeting: Path, function: Callable[..., Any],
     os.environ.update(RANK=str(rank), LOCAL_RANK=str(rank), WORLD_SIZE=str(size), LOCAL_WORLD_SIZE=str(size))
     os.environ["GLOO_SOCKET_IFNAME"] = "lo"
     if size > 1:
-        dist.set_debug_level(dist.DebugLevel.DETAIL)
+        os.environ["TORCH_DISTRIBUTED_DEBUG"] = "DETAIL"
+        dist.set_debug_level_from_env()  # type: ignore[attr-defined]  # torch does not export it
         address = f"file://{meeting}"
         dist.init_process_group("gloo", init_method=address, rank=rank, world_size=size, timeout=PATIENCE)
     raise SystemExit(function(*arguments))

@@ -5,6 +5,7 @@ from typing import Any, Final
 
 import torch
 from torch import nn
+from torch.distributed.fsdp import FSDPModule
 
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
@@ -63,10 +64,12 @@ def build_reduction(module: Any, settings: TrainingSettings, world: World) -> Re
     return Buckets([p for p in module.parameters() if p.requires_grad], world.size)
 
 
-def gather_full_state(module: Any) -> dict[str, Any]:
-    """The full model on the CPU of rank 0; when sharded, empty on other ranks. Called by all ranks."""
+def gather_full_state(module: Any, world: World) -> dict[str, Any]:
+    """The full model on the CPU of rank 0; empty on other ranks, so that a node holds one copy. Called by all ranks."""
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+    if not world.is_first and not any(isinstance(part, FSDPModule) for part in module.modules()):
+        return {}  # without shards, rank 0 has all of it
     return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
 
 

@@ -7,7 +7,7 @@ import pytest
 from deepsynth_api.errors import ConfigurationError
 from support.training.tiny_training import OCR2, VIT, build_model
 
-NO_DROPOUT = {"dropout": "0"}
+NO_DROPOUT: dict[str, Any] = {"dropout": "0"}
 
 
 def list_adapted(uri: str = OCR2, freeze: tuple[str, ...] = (), **lora: Any) -> set[str]:
