@@ -1,6 +1,8 @@
 """What the command prints at its end: where the results are, or what went wrong and what to do."""
 
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
@@ -9,6 +11,12 @@ from deepsynth_operator.core.observed import Manifest
 
 _TAIL_LINES: Final = 12
 _TAIL_BYTES: Final = 8192
+_SHARES: Final = {"validation_cer": "CER", "validation_wer": "WER", "validation_exact_match": "exact match"}
+"""Metrics from 0 to 1 that are printed in percent."""
+_TEXT_COLUMNS: Final = 38
+"""Width of a written text and of its reference, side by side."""
+_TEXT_LINES: Final = 8
+"""Lines printed of a text; the report has the rest."""
 
 
 def describe_result(resource: Manifest, runs: RunsFolder) -> str:
@@ -19,6 +27,7 @@ def describe_result(resource: Manifest, runs: RunsFolder) -> str:
     dropped = (status.get("progress") or {}).get("dropped") or []
     if dropped:
         results.append("  dropped: " + ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped))
+    results += [*_describe_metrics(status.get("metrics") or []), *_describe_samples(status.get("samples") or [])]
     wait = "" if status.get("state") == "Complete" else _find_message(status, "Complete")
     return "\n".join([f"{name} is {status.get('state', 'Pending')}" + (f": {wait}" if wait else ""), *results])
 
@@ -67,6 +76,35 @@ def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"dataset of {output['rows']:,} documents on {output['pages']:,} pages", output["uri"]
     elif output:
         yield "model", output["uri"]
+
+
+def _describe_metrics(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    values = {metric["name"]: float(metric["value"]) for metric in metrics}
+    parts = [f"{label} {values[name]:.1%}" for name, label in _SHARES.items() if name in values]
+    if "validation_loss" in values:
+        parts.append(f"loss {values['validation_loss']:.3f}")
+    if "validation_loss_swapped" in values:
+        parts.append(f"loss with the pages of other documents {values['validation_loss_swapped']:.3f}")
+    if parts:
+        yield "  validation: " + ", ".join(parts)
+
+
+def _describe_samples(samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Each reference next to what the model wrote."""
+    for sample in samples:
+        yield f"  {sample['name']}"
+        columns = [["expected", *_wrap(sample["reference"])], ["the model wrote", *_wrap(sample["written"])]]
+        for left, right in zip_longest(*columns, fillvalue=""):
+            yield f"    {left:<{_TEXT_COLUMNS}} | {right}".rstrip()
+
+
+def _wrap(text: str) -> list[str]:
+    """Lines for a column. Control characters, which a model may write, become a replacement character."""
+    lines = [
+        "".join(char if char.isprintable() else "\ufffd" for char in line) for line in text.strip("\n").split("\n")
+    ]
+    wrapped = [part for line in lines for part in textwrap.wrap(line, _TEXT_COLUMNS) or [""]]
+    return wrapped if len(wrapped) <= _TEXT_LINES else [*wrapped[: _TEXT_LINES - 1], "..."]
 
 
 def _resolve(uri: str, runs: RunsFolder) -> str:

@@ -34,3 +34,34 @@ def test_a_newest_checkpoint_that_is_also_the_best_is_printed_once(tmp_path: Pat
     model = {"uri": "pvc://c/model"}
     lines = describe(tmp_path, "TrainingRun", checkpoints=[best], bestCheckpoint=best, output=model)
     assert [line.split(":")[0] for line in lines[1:]] == ["  best checkpoint (validation loss 2.5)", "  model"]
+
+
+def test_metrics_and_texts_of_the_last_evaluation_are_printed(tmp_path: Path) -> None:
+    metrics = [
+        {"name": "validation_loss", "value": "0.21234", "step": 9},
+        {"name": "validation_loss_swapped", "value": "5.5", "step": 9},
+        {"name": "validation_cer", "value": "0.0456", "step": 9},
+    ]
+    reference = "A cat sat on a mat, and then\n\n  it left."
+    sample = {"name": "row 3", "step": 9, "reference": reference, "written": "A cat sat on a hat."}
+    assert describe(tmp_path, "TrainingRun", metrics=metrics, samples=[sample])[1:] == [
+        "  validation: CER 4.6%, loss 0.212, loss with the pages of other documents 5.500",
+        "  row 3",
+        "    expected                               | the model wrote",
+        "    A cat sat on a mat, and then           | A cat sat on a hat.",
+        "                                           |",
+        "      it left.                             |",
+    ]
+
+
+def test_control_characters_that_a_model_writes_do_not_reach_the_terminal(tmp_path: Path) -> None:
+    sample = {"name": "row 3", "step": 9, "reference": "a", "written": "\x1b[2Jb\rc"}
+    line = describe(tmp_path, "TrainingRun", samples=[sample])[-1]
+    assert line.endswith("| \ufffd[2Jb\ufffdc")
+
+
+def test_long_texts_are_cut(tmp_path: Path) -> None:
+    sample = {"name": "row 3", "step": 9, "reference": "word " * 200, "written": ""}
+    lines = describe(tmp_path, "TrainingRun", samples=[sample])
+    assert len(lines) == 3 + 8
+    assert lines[-1].startswith("    ...")
