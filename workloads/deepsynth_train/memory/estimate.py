@@ -9,14 +9,19 @@ from itertools import chain
 import torch
 from PIL import Image
 from torch import nn
-from torch._subclasses.fake_tensor import FakeTensorMode
+from torch._subclasses.fake_tensor import (
+    DataDependentOutputException,
+    DynamicOutputShapeException,
+    FakeTensorMode,
+)
 
+from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
 from deepsynth_train.memory.meter import MemoryMeter
 from deepsynth_train.models.build import prepare_page_model
 from deepsynth_train.models.loading import load_structure
-from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Sample
+from deepsynth_train.models.page_model import HOST_INPUTS, Batch, Inputs, PageModel, Sample
 from deepsynth_train.optimization.loss import compute_loss_sum
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import build_autocast
@@ -61,16 +66,25 @@ def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_
     `build_page_model`.
     """
     model = prepare_page_model(*load_structure(settings.model), settings)
+    batch = build_batch(model, settings.micro_batch_size, pages, label_tokens)
     with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
         _allocate(model.module)
         place_module(model.module, settings.model_copy(update={"compile": False}), World(0, 1, 0, 1, _CPU))
         model.module.train()
-        batch = build_batch(model, settings.micro_batch_size, pages, label_tokens)
-        inputs: Inputs = {name: fake.from_tensor(value) for name, value in batch.inputs.items()}
+        inputs: Inputs = {
+            name: value if name in HOST_INPUTS else fake.from_tensor(value) for name, value in batch.inputs.items()
+        }
         batch = replace(
             batch, inputs=inputs, rows=fake.from_tensor(batch.rows), targets=fake.from_tensor(batch.targets)
         )
-        return measure_step(model, settings, batch, gpus=gpus)
+        try:
+            return measure_step(model, settings, batch, gpus=gpus)
+        except (DataDependentOutputException, DynamicOutputShapeException) as error:
+            kind = model.module.config.model_type
+            raise ConfigurationError(
+                f"spec.model.uri: the memory of {kind} cannot be estimated, because what it computes depends on the "
+                "pages; train a few steps and look at the GPU instead"
+            ) from error
 
 
 @contextmanager

@@ -40,7 +40,7 @@ class EncoderDecoderFamily:
     def __init__(self, config: Any, processor: Any, image: ImageRule | None) -> None:
         self.image = image
         self.image_tokens = 0
-        self.unused: Sequence[str] = ()
+        self.unused: Sequence[str] = ("encoder.pooler.dense.weight", "encoder.pooler.dense.bias")  # until `check`
         self.context_tokens = int(config.decoder.max_position_embeddings)
         self._images = processor.image_processor
         self._scale = image.scale if image else find_scale(self._images)
@@ -91,6 +91,8 @@ class EncoderDecoderFamily:
 
     def check(self, module: Any) -> None:
         """Also counts the positions of a page, and finds the parameters without use, such as a pooler's."""
+        if next(module.parameters()).is_meta:
+            return  # weights without values, to estimate memory
         sample = Sample(self.build_prompt([Image.new("L", (64, 64))]), [self._eos])
         inputs = fit_inputs(self.prepare(self.collate([sample]).inputs), module)
         try:

@@ -12,6 +12,7 @@ import torch
 from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_train.models.page_model import HOST_INPUTS
 from deepsynth_train.models.pixel_scale import PixelScale
 
 A4: Final = (1240, 1754)
@@ -76,9 +77,9 @@ def fit_inputs(inputs: Mapping[str, Any], module: Any) -> dict[str, Any]:
     """Move prepared inputs to the device and the dtype of a model's weights."""
     weight = next(module.parameters())
 
-    def fit(value: Any) -> Any:
-        if not isinstance(value, torch.Tensor):
+    def fit(name: str, value: Any) -> Any:
+        if name in HOST_INPUTS or not isinstance(value, torch.Tensor):
             return value
         return value.to(weight.device, weight.dtype if value.is_floating_point() else None)
 
-    return {name: fit(value) for name, value in inputs.items()}
+    return {name: fit(name, value) for name, value in inputs.items()}

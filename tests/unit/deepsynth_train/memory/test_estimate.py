@@ -20,6 +20,7 @@ CASES = {
     "frozen vision": {"model": {"uri": OCR2, "freeze": ["vision"]}, "precision": "bf16"},
     "recomputed": {"gradient_checkpointing": True},
     "two samples": {"micro_batch_size": 2, "precision": "bf16"},
+    "tiles": {"image_processor": {"size": 64, "max_tiles": 6}},
     "encoder-decoder": {"model": {"uri": VIT}, "precision": "bf16"},
 }
 
@@ -80,3 +81,13 @@ def test_no_weights_are_read(tmp_path: Path) -> None:
     (tmp_path / "model.safetensors").unlink()
     found = estimate(build_settings(model={"uri": f"file://{tmp_path}"}, image_processor={}))
     assert found.trained > 200_000
+
+
+def test_a_model_whose_layers_read_their_inputs_is_refused(tmp_path: Path) -> None:
+    from deepsynth_api.errors import ConfigurationError
+    from support.training.tiny_families import FAMILIES
+
+    for part in FAMILIES["lighton_ocr"]():
+        part.save_pretrained(tmp_path)
+    with pytest.raises(ConfigurationError, match=r"spec.model.uri: the memory of lighton_ocr cannot be estimated"):
+        estimate(build_settings(model={"uri": f"file://{tmp_path}"}, image_processor={}))
