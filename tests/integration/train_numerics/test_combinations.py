@@ -101,7 +101,9 @@ def measure_distance(folder: Path, expected: Path) -> float:
 
     (path,) = (expected / "published").glob("*.safetensors")
     found, wanted = load_file(folder / "published" / path.name), load_file(path)
-    assert found.keys() == wanted.keys()
+    tied = found.keys() - wanted.keys()  # once gathered from shards, weights that share memory are written twice
+    assert wanted.keys() <= found.keys()
+    assert tied <= {"decoder.lm_head.weight"}
     return float(torch.cat([(found[name] - weight).abs().float().flatten() for name, weight in wanted.items()]).mean())
 
 
