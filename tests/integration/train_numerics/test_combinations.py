@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 CONTEXT.set_forkserver_preload(MODULES)
 
-TOLERANCE = {"fp32": 1e-6, "fp16": 1e-3, "bf16": 2e-3}
-"""Relative, of losses."""
+TOLERANCE = {"fp32": 1e-6, "fp16": 1e-3, "bf16": 5e-3}
+"""Relative, of losses. Shards compute norms in bf16 too; its steps are 0.0078."""
 GRADIENT_TOLERANCE = {"fp32": 1e-5, "fp16": 0.01, "bf16": 0.05}
 """Relative, of the norm of gradients, and of the distance that weights have moved."""
 PATIENCE = 120
