@@ -92,7 +92,7 @@ def save_ours(model: Any, optimizer: Any, path: Path) -> list[tuple[float, float
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.owner import Owner
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.trained import Trained
+    from deepsynth_train.checkpoint.state.trained import Trained
 
     folder = CheckpointFolder(f"file://{path}", Owner("uid", "fingerprint", 1), keep_last=1)
     folder.claim()
@@ -109,7 +109,7 @@ def save_ours(model: Any, optimizer: Any, path: Path) -> list[tuple[float, float
 def resume_ours(model: Any, optimizer: Any, path: Path) -> None:
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.owner import Owner
-    from deepsynth_train.checkpoint.trained import Trained
+    from deepsynth_train.checkpoint.state.trained import Trained
 
     loaded = CheckpointFolder(f"file://{path}", Owner("uid", "fingerprint", 2)).load_latest(Trained(model, optimizer))
     assert loaded is not None  # noqa: S101 - a benchmark

@@ -17,7 +17,7 @@ from PIL import Image
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World, join_world
 from deepsynth_train.models.build import build_page_model
-from deepsynth_train.models.page_model import Batch, PageModel, Sample
+from deepsynth_train.models.interface.page_model import Batch, PageModel, Sample
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
 from deepsynth_train.optimization.sharding import build_reduction, place_module

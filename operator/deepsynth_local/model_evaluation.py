@@ -92,7 +92,7 @@ def _locate(dataset: str, task: Any, split: str) -> str:
 
 def _read_trained(model: str) -> dict[str, str]:
     """Task and prompt of a model that DeepSynth trained, so that it is asked what it was trained to be asked."""
-    from deepsynth_train.models.model_folder import RUN_FILE
+    from deepsynth_train.models.files.model_folder import RUN_FILE
 
     try:
         document = json.loads((Path(model.removeprefix("file://")) / RUN_FILE).read_text())

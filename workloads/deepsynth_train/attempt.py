@@ -26,7 +26,7 @@ from deepsynth_train.checkpoint.pins import (
     write_pins,
 )
 from deepsynth_train.checkpoint.save import WriteModel
-from deepsynth_train.checkpoint.trained import Trained
+from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StartReport
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.dataset import TrainingData, index_data, open_data
@@ -48,7 +48,7 @@ from deepsynth_train.memory.full_gpu import explain_full_gpu
 from deepsynth_train.models.build import build_page_model
 from deepsynth_train.models.card.build import Lineage, build_documents
 from deepsynth_train.models.export import export_model, write_model
-from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.models.interface.page_model import PageModel
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
 from deepsynth_train.optimization.schedule import compute_warmup_steps

@@ -16,7 +16,7 @@ from deepsynth_train.cadence import Cadence
 from deepsynth_train.checkpoint.folder import CheckpointFolder
 from deepsynth_train.checkpoint.manifest import Evaluation
 from deepsynth_train.checkpoint.save import Snapshot, WriteModel
-from deepsynth_train.checkpoint.trained import Trained
+from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StepReport
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import Sampler, derive_seed, split_batch
@@ -30,7 +30,7 @@ from deepsynth_train.evaluation.ranking import (
     read_scores,
 )
 from deepsynth_train.meter import Meter, read_peak_memory
-from deepsynth_train.models.page_model import Batch
+from deepsynth_train.models.interface.page_model import Batch
 from deepsynth_train.optimization.schedule import compute_learning_rate
 from deepsynth_train.optimization.step import Flags, StepOutcome, Stepper
 from deepsynth_train.tracking.tracking import Tracking

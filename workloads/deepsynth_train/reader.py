@@ -17,9 +17,9 @@ from PIL import Image
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_train.data.images import read_page
-from deepsynth_train.models.inference import has_default_prompt
+from deepsynth_train.models.interface.inference import has_default_prompt
+from deepsynth_train.models.interface.prompts import PROMPTS, set_chat_template
 from deepsynth_train.models.opening import open_model
-from deepsynth_train.models.prompts import PROMPTS, set_chat_template
 from deepsynth_train.notebook.arguments import expand_model
 from deepsynth_train.notebook.errors import name_arguments
 

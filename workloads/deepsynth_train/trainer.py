@@ -113,7 +113,7 @@ class Trainer:
         The model is chosen as in `evaluate`. `load_model` has more options, and opens the folder later.
         """
         with self._show() as display:
-            from deepsynth_train.models.prompts import PROMPTS
+            from deepsynth_train.models.interface.prompts import PROMPTS
             from deepsynth_train.reader import load_model
 
             model = self._choose_model()

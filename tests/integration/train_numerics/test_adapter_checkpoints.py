@@ -59,7 +59,7 @@ def run(folder: Path, workload: TrainWorkload, stop_after: int = STEPS) -> Train
 
 
 def list_saved(step: Path) -> set[str]:
-    from deepsynth_train.checkpoint.tensor_files import open_tensors
+    from deepsynth_train.checkpoint.state.tensor_files import open_tensors
 
     return set(open_tensors(step / "shards").tensors)
 
@@ -98,7 +98,7 @@ def test_a_base_model_that_was_replaced_between_attempts_is_refused(pages: Path,
     import torch
     from safetensors.torch import save_file
 
-    from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2
+    from deepsynth_train.models.random.tiny import build_tiny_deepseek_ocr2
 
     torch.manual_seed(0)
     module, processor = build_tiny_deepseek_ocr2()

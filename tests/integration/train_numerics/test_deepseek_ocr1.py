@@ -18,7 +18,7 @@ from support.training.tiny_training import build_settings, draw_noise
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
 
 TILES: dict[str, Any] = {"size": 128, "max_tiles": 6}
 SIZES = [(64, 60), (90, 130), (300, 80)]
@@ -74,8 +74,8 @@ def build_module() -> Any:
     import torch
     from transformers import UnlimitedOcrForConditionalGeneration
 
-    from deepsynth_train.models.deepseek_ocr1 import convert_config
-    from deepsynth_train.models.tiny import IMAGE, build_byte_tokenizer
+    from deepsynth_train.models.families.deepseek_ocr1 import convert_config
+    from deepsynth_train.models.random.tiny import IMAGE, build_byte_tokenizer
 
     tokenizer = build_byte_tokenizer()
     torch.manual_seed(0)
@@ -89,7 +89,7 @@ def build_stand_in() -> Any:
     from transformers import UnlimitedOcrProcessor
     from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
 
-    from deepsynth_train.models.tiny import build_byte_tokenizer
+    from deepsynth_train.models.random.tiny import build_byte_tokenizer
 
     images: Any = DeepseekOcr2ImageProcessorPil(size={"height": 1024, "width": 1024}, tile_size=64)
     images.maximum_pad_value = 640
@@ -97,7 +97,7 @@ def build_stand_in() -> Any:
 
 
 def build(**image_processor: Any) -> PageModel:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module = build_module()
     model = wrap_model(module, build_stand_in(), build_settings(image_processor=image_processor))
@@ -106,7 +106,7 @@ def build(**image_processor: Any) -> PageModel:
 
 
 def build_samples(model: PageModel) -> list[Sample]:
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     generator = np.random.default_rng(0)
     documents = [[draw_noise(generator, size) for size in sizes] for sizes in (SIZES[:1], SIZES[1:], SIZES)]
@@ -115,7 +115,7 @@ def build_samples(model: PageModel) -> list[Sample]:
 
 def write_original(folder: Path) -> Any:
     """A folder with the names of the original weights and its config.json; returns the model that was written."""
-    from deepsynth_train.models.tiny import build_byte_tokenizer
+    from deepsynth_train.models.random.tiny import build_byte_tokenizer
 
     module = build_module()
     module.save_pretrained(folder)
@@ -132,7 +132,7 @@ def test_original_names_and_settings_give_the_same_model(tmp_path: Path) -> None
     import torch
     from transformers import UnlimitedOcrForConditionalGeneration
 
-    from deepsynth_train.models.deepseek_ocr1 import convert_config
+    from deepsynth_train.models.families.deepseek_ocr1 import convert_config
 
     module = write_original(tmp_path)
     names = set(load_file(tmp_path / "model.safetensors"))
@@ -151,7 +151,7 @@ def test_original_names_and_settings_give_the_same_model(tmp_path: Path) -> None
 
 def test_the_published_sizes_are_the_defaults() -> None:
     """The original config.json names the parts of the vision tower, without their sizes."""
-    from deepsynth_train.models.deepseek_ocr1 import convert_config
+    from deepsynth_train.models.families.deepseek_ocr1 import convert_config
 
     vision = {"image_size": 1024, "width": {"clip-l-14-224": {}, "sam_vit_b": {}}}
     config = convert_config({**ORIGINAL, "vision_config": vision}).vision_config
@@ -203,7 +203,7 @@ def test_text_is_written_in_batches_as_for_each_sample_alone() -> None:
 
 
 def test_unlimited_ocr_itself_is_refused() -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module = build_module()
     module.config.text_config.layer_types = ["reference_sliding_attention"] * 3

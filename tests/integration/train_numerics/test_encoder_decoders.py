@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
 
 ALL = pytest.mark.parametrize("name", ENCODER_DECODERS)
 SIZES = [(64, 90), (150, 64), (300, 300)]
@@ -26,7 +26,7 @@ SIZES = [(64, 90), (150, 64), (300, 300)]
 def build(name: str, **changes: Any) -> PageModel:
     import torch
 
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     torch.manual_seed(0)
     module, processor = ENCODER_DECODERS[name]()
@@ -42,7 +42,7 @@ def draw_pages() -> list[Image.Image]:
 
 
 def build_samples(model: PageModel) -> list[Sample]:
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     pages = enumerate(draw_pages())
     return [Sample(model.family.build_prompt([page]), list(range(50, 53 + number))) for number, page in pages]
@@ -113,7 +113,7 @@ def test_pages_are_scaled_to_a_square_only_where_the_processor_does_that() -> No
 
 
 def test_an_image_processor_of_another_size_than_the_encoder_is_refused() -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module, processor = ENCODER_DECODERS["trocr"]()
     processor.image_processor.size = {"height": 96, "width": 96}

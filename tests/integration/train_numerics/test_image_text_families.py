@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
 
 ALL = pytest.mark.parametrize("name", FAMILIES)
 FAST = "idefics3"
@@ -30,7 +30,7 @@ PROMPT = "Read the page."
 def build(name: str, **changes: Any) -> PageModel:
     import torch
 
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     torch.manual_seed(0)
     module, processor = FAMILIES[name]()
@@ -46,7 +46,7 @@ def draw_pages(count: int, seed: int = 0) -> list[Image.Image]:
 
 def build_samples(model: PageModel) -> list[Sample]:
     """Documents of one, two and one pages of several sizes."""
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     return [
         Sample(model.family.build_prompt(draw_pages(pages, seed)), model.encode_label(LABELS[seed]))
@@ -175,7 +175,7 @@ def test_prompts_and_labels_are_made_by_several_threads_at_once() -> None:
 
 
 def test_the_name_of_a_special_token_in_the_prompt_is_text() -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module, processor = FAMILIES[FAST]()
     text = "Copy <image> and <|im_end|>."
@@ -190,7 +190,7 @@ def test_the_name_of_a_special_token_in_the_prompt_is_text() -> None:
 
 
 def test_a_page_size_is_left_to_the_processor() -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module, processor = FAMILIES[FAST]()
     with pytest.raises(ConfigurationError, match=r"spec.imageProcessor.size: .*preprocessor_config.json"):
@@ -198,7 +198,7 @@ def test_a_page_size_is_left_to_the_processor() -> None:
 
 
 def test_a_model_without_a_vision_part_cannot_freeze_it() -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module, processor = FAMILIES[FAST]()
     module.model.eyes = module.model.vision_model
@@ -231,7 +231,7 @@ def _see_all(forward: Any) -> Any:
 
 
 def test_a_processor_that_does_not_fit_its_model_is_refused() -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module, processor = FAMILIES[FAST]()
     processor.image_seq_len = 9
@@ -248,7 +248,7 @@ def test_a_processor_that_does_not_fit_its_model_is_refused() -> None:
     ],
 )
 def test_a_chat_template_without_text_or_pages_is_refused(template: str, message: str) -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
 
     module, processor = FAMILIES[FAST]()
     processor.chat_template = template

@@ -11,14 +11,14 @@ from support.training.page_dataset import draw_page
 from support.training.tiny_training import build_model, build_settings, build_stepper
 
 if TYPE_CHECKING:
-    from deepsynth_train.models.page_model import Batch, PageModel, Sample
+    from deepsynth_train.models.interface.page_model import Batch, PageModel, Sample
 
 STEPS = 100
 
 
 def build_digit(model: PageModel, digit: int, *, black: bool) -> Sample:
     from deepsynth_train.data.images import read_page
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     page = read_page(draw_page(str(digit)), "digit")
     shown = Image.new("L", page.size) if black else page

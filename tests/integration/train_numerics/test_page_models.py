@@ -17,7 +17,7 @@ from support.training.tiny_training import OCR2, VIT, build_model, build_samples
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
 
 BOTH = pytest.mark.parametrize("uri", [OCR2, VIT])
 
@@ -91,7 +91,7 @@ def test_an_unknown_configuration_is_refused_by_its_field() -> None:
 
 @BOTH
 def test_the_loss_of_a_sample_depends_on_its_own_page(uri: str) -> None:
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     model = build_model(uri)
     samples = build_samples(model, 3)
@@ -106,7 +106,7 @@ def test_the_loss_of_a_sample_depends_on_its_own_page(uri: str) -> None:
 
 
 def test_a_document_of_several_pages_keeps_their_order() -> None:
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     model = build_model()
     document = build_samples(model, 1, pages=3)[0]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepsynth_train.models.page_model import PageModel
+    from deepsynth_train.models.interface.page_model import PageModel
 
 LORA = {"rank": 2, "alpha": 4}
 
@@ -105,7 +105,7 @@ def test_without_the_published_names_the_language_models_adapters_are_lost(tmp_p
     pytest.importorskip("peft.utils.transformers_weight_conversion", reason="older versions of peft rename nothing")
     from peft import get_peft_model_state_dict
 
-    from deepsynth_train.models.adapter_file import _read_names
+    from deepsynth_train.models.files.adapter_file import _read_names
 
     module = train_adapters(write_base(tmp_path, OCR2), ["q_proj"]).module
     own = get_peft_model_state_dict(module)
@@ -117,7 +117,7 @@ def test_adapters_under_names_that_peft_reads_neither_way_are_refused(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from deepsynth_api.errors import InternalError
-    from deepsynth_train.models import adapter_file
+    from deepsynth_train.models.files import adapter_file
 
     module = train_adapters(write_base(tmp_path, OCR2), ["q_proj"]).module
     unread: Callable[..., Any] = lambda _module, tensors: list(tensors)[1:]  # noqa: E731

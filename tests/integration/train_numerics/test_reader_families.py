@@ -13,7 +13,7 @@ from support.training.tiny_families import FAMILIES
 from support.training.tiny_training import build_settings
 
 if TYPE_CHECKING:
-    from deepsynth_train.models.page_model import PageModel
+    from deepsynth_train.models.interface.page_model import PageModel
 
 PAGES = [draw_noise(number, (100 + 20 * number, 90)) for number in range(3)]
 
@@ -21,7 +21,7 @@ PAGES = [draw_noise(number, (100 + 20 * number, 90)) for number in range(3)]
 def write_as_the_evaluation(model: PageModel, page: bytes) -> str:
     import torch
 
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     sample = Sample(model.family.build_prompt([Image.open(io.BytesIO(page))]), [])
     inputs = model.family.prepare(model.family.collate_prompts([sample]))
@@ -35,8 +35,8 @@ def test_a_reader_writes_what_the_evaluation_writes_alone_and_in_a_batch(name: s
     import torch
 
     from deepsynth_train import Reader
-    from deepsynth_train.models.families import wrap_model
-    from deepsynth_train.models.inference import set_generation
+    from deepsynth_train.models.families.registry import wrap_model
+    from deepsynth_train.models.interface.inference import set_generation
 
     torch.manual_seed(0)
     module, processor = FAMILIES[name]()

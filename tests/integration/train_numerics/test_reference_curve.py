@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepsynth_api.v1alpha1 import OptimizerSettings
-    from deepsynth_train.models.page_model import Batch, PageModel, Sample
+    from deepsynth_train.models.interface.page_model import Batch, PageModel, Sample
 
 STEPS = 20
 MICRO_BATCH = 2

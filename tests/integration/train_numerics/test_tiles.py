@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from PIL import Image
 
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
 
 SMALL: dict[str, Any] = {"size": 64, "max_tiles": 6}
 """Squares and tiles of 64 px, which take as many positions as those of 768."""
@@ -32,7 +32,7 @@ def draw_pages(sizes: Sequence[tuple[int, int]], *, grey: bool = False) -> list[
 
 
 def build_samples(model: PageModel) -> list[Sample]:
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     documents = [SIZES[:1], SIZES[1:], SIZES]
     return [
@@ -45,7 +45,7 @@ def build_samples(model: PageModel) -> list[Sample]:
 def test_positions_are_those_of_the_model(side: int, tile: int) -> None:
     """build_model runs a page with tiles through the model and compares."""
     from deepsynth_train.models.build import build_page_model
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
     from deepsynth_train.models.loading import load_module
 
     settings = build_settings(image_processor={"size": side, "max_tiles": 6})
@@ -152,7 +152,7 @@ def test_loss_and_gradients_equal_those_of_the_library() -> None:
 def test_tiles_reach_the_model() -> None:
     from dataclasses import replace
 
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
     from deepsynth_train.optimization.loss import compute_loss_sum
 
     model = build_model(image_processor=SMALL)
@@ -192,7 +192,7 @@ def test_a_published_folder_trains_as_the_model_itself(tmp_path: Path) -> None:
 
 
 def test_a_size_that_the_published_processor_cannot_count_is_refused() -> None:
-    from deepsynth_train.models.families import wrap_model
+    from deepsynth_train.models.families.registry import wrap_model
     from deepsynth_train.models.loading import load_module
 
     settings = build_settings(OCR2, image_processor={"size": 832, "max_tiles": 6})
@@ -205,7 +205,7 @@ def test_a_size_that_the_published_processor_cannot_count_is_refused() -> None:
 def test_when_sharded_a_batch_without_tiles_runs_the_same_layers_as_one_with_tiles() -> None:
     import torch
 
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
     from deepsynth_train.optimization.loss import compute_loss_sum
 
     usual = build_model(image_processor=SMALL)

@@ -13,7 +13,7 @@ from support.training.tiny_training import OCR2, VIT, build_model, build_setting
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.models.page_model import PageModel
+    from deepsynth_train.models.interface.page_model import PageModel
 
 
 @pytest.fixture(scope="module")

@@ -33,7 +33,7 @@ def train(plan: Plan) -> int:
     import torch
 
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.trained import Trained
+    from deepsynth_train.checkpoint.state.trained import Trained
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, optimizer = build_model(plan)
@@ -60,7 +60,7 @@ def train_sharded(plan: Plan) -> int:
     from torch.distributed.fsdp import fully_shard
 
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.trained import Trained
+    from deepsynth_train.checkpoint.state.trained import Trained
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
     model, _ = build_model(plan)
@@ -93,7 +93,7 @@ def _resume(
     """The folder, and the step that was loaded from it."""
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.owner import Owner
-    from deepsynth_train.checkpoint.trained import Trained
+    from deepsynth_train.checkpoint.state.trained import Trained
 
     folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
     loaded = folder.load_latest(Trained(model, optimizer))

@@ -58,7 +58,7 @@ def write_published_size(folder: Path) -> None:
     from transformers import DeepseekOcr2ForConditionalGeneration, DeepseekOcr2Processor
     from transformers.models.deepseek_ocr2.image_processing_pil_deepseek_ocr2 import DeepseekOcr2ImageProcessorPil
 
-    from deepsynth_train.models.tiny import IMAGE, build_byte_tokenizer
+    from deepsynth_train.models.random.tiny import IMAGE, build_byte_tokenizer
 
     tokenizer = build_byte_tokenizer()
     torch.manual_seed(0)

@@ -14,7 +14,7 @@ from uuid import uuid4
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["torch", "deepsynth_train.checkpoint.folder", "deepsynth_train.checkpoint.trained", "torch._dynamo"]
+    ["torch", "deepsynth_train.checkpoint.folder", "deepsynth_train.checkpoint.state.trained", "torch._dynamo"]
 )
 
 

@@ -29,7 +29,7 @@ def build_tokenizer(**special: str) -> Any:
     """Byte tokens without BOS. special: tokens by the tokenizer's attribute for them."""
     from transformers import PreTrainedTokenizerFast
 
-    from deepsynth_train.models.tiny import EOS, PAD, build_byte_tokenizer
+    from deepsynth_train.models.random.tiny import EOS, PAD, build_byte_tokenizer
 
     backend = build_byte_tokenizer().backend_tokenizer
     backend.post_processor = None

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepsynth_train.coordination.world import World
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
     from deepsynth_train.optimization.reduction import Reduction
     from deepsynth_train.optimization.step import Stepper
 
@@ -67,7 +67,7 @@ def build_model(uri: str = OCR2, **changes: Any) -> PageModel:
 
 def build_samples(model: PageModel, count: int, seed: int = 0, pages: int = 1) -> list[Sample]:
     """Coloured noise in the size that the model takes, and labels of 3 to 20 random letters."""
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     generator = np.random.default_rng(seed)
     return [

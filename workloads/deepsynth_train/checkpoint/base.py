@@ -6,8 +6,8 @@ from collections.abc import Mapping
 import torch
 
 from deepsynth_train.checkpoint.manifest import BaseReference
-from deepsynth_train.checkpoint.parts import Part, is_sharded, locate
 from deepsynth_train.checkpoint.ranks import Ranks
+from deepsynth_train.checkpoint.state.parts import Part, is_sharded, locate
 
 _WORDS = {8: torch.int64, 4: torch.int32, 2: torch.int16, 1: torch.uint8}
 _MODULUS = 2**64

@@ -10,7 +10,6 @@ from deepsynth_train.checkpoint.layout import list_stale_staging, resolve_folder
 from deepsynth_train.checkpoint.load import Loaded, find_newest_good, read_checkpoint, verify_step
 from deepsynth_train.checkpoint.manifest import BaseReference, CheckpointRecord, Evaluation
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
-from deepsynth_train.checkpoint.parts import HostCopier, select_parts
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best
 from deepsynth_train.checkpoint.save import (
@@ -22,7 +21,8 @@ from deepsynth_train.checkpoint.save import (
     save_step,
     write_pointers,
 )
-from deepsynth_train.checkpoint.trained import Trained
+from deepsynth_train.checkpoint.state.parts import HostCopier, select_parts
+from deepsynth_train.checkpoint.state.trained import Trained
 
 
 class CheckpointFolder:

@@ -26,10 +26,10 @@ from deepsynth_train.checkpoint.manifest import (
     read_evaluation,
     read_manifest,
 )
-from deepsynth_train.checkpoint.older_shards import open_older_shards
 from deepsynth_train.checkpoint.ranks import Ranks
-from deepsynth_train.checkpoint.tensor_files import Damage, Stored, open_tensors
-from deepsynth_train.checkpoint.trained import FrozenWeightChangedError, Trained
+from deepsynth_train.checkpoint.state.older_shards import open_older_shards
+from deepsynth_train.checkpoint.state.tensor_files import Damage, Stored, open_tensors
+from deepsynth_train.checkpoint.state.trained import FrozenWeightChangedError, Trained
 
 
 @dataclass(frozen=True)

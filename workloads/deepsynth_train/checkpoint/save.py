@@ -44,17 +44,17 @@ from deepsynth_train.checkpoint.manifest import (
     write_manifest,
 )
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
-from deepsynth_train.checkpoint.parts import Part
 from deepsynth_train.checkpoint.ranks import Ranks
 from deepsynth_train.checkpoint.retention import find_best, select_expired
-from deepsynth_train.checkpoint.tensor_files import (
+from deepsynth_train.checkpoint.state.parts import Part
+from deepsynth_train.checkpoint.state.tensor_files import (
     StoredTensor,
     describe_parts,
     open_tensors,
     write_index,
     write_tensors,
 )
-from deepsynth_train.checkpoint.trained import WEIGHTS, Trained
+from deepsynth_train.checkpoint.state.trained import WEIGHTS, Trained
 
 T = TypeVar("T")
 WriteModel = Callable[[Path, dict[str, torch.Tensor]], None]

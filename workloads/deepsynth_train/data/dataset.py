@@ -14,7 +14,7 @@ from deepsynth_train.data.holdout import MIN_DOCUMENTS, count_documents, hold_ou
 from deepsynth_train.data.materialise import LocalDataset, LocalSplit
 from deepsynth_train.data.pages import PageTable, RowNames
 from deepsynth_train.data.samples import Limits, SampleIndex, SampleSet, build_index, concatenate
-from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.models.interface.page_model import PageModel
 
 _TABLE = "table.json"
 """Which Arrow files a split has, and how many rows each dataset has in them."""

@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from deepsynth_api.errors import DataError
 from deepsynth_train.data.images import read_size
 from deepsynth_train.data.pages import PageTable
-from deepsynth_train.models.page_model import Family
+from deepsynth_train.models.interface.page_model import Family
 
 _ROWS_PER_BEAT = 1000
 

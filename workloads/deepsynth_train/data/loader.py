@@ -12,7 +12,7 @@ from typing import TypeVar
 from PIL import Image
 
 from deepsynth_train.data.samples import SampleSet, explain_sample_errors
-from deepsynth_train.models.page_model import Batch, PageModel, Sample
+from deepsynth_train.models.interface.page_model import Batch, PageModel, Sample
 
 T = TypeVar("T")
 R = TypeVar("R")

@@ -25,7 +25,7 @@ from deepsynth_train.data.columns import LABEL_COLUMNS, Task
 from deepsynth_train.data.images import read_page
 from deepsynth_train.data.lengths import count_tokens
 from deepsynth_train.data.pages import PageTable, RowNames, is_number, is_text
-from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.models.interface.page_model import PageModel
 
 _FIELDS = ("first", "pages", "tokens", "sizes")
 

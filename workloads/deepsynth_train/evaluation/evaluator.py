@@ -19,7 +19,7 @@ from deepsynth_train.evaluation.generation import Chunk, Generator
 from deepsynth_train.evaluation.ranking import LOSS
 from deepsynth_train.evaluation.sample_files import write_samples
 from deepsynth_train.evaluation.text_metrics import NAMES, Pair, compute_text_metrics
-from deepsynth_train.models.page_model import Batch
+from deepsynth_train.models.interface.page_model import Batch
 from deepsynth_train.optimization.loss import compute_loss_sum
 
 SWAPPED = "validation_loss_swapped"

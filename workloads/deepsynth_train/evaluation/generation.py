@@ -19,7 +19,7 @@ import torch
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import sort_by_length
-from deepsynth_train.models.page_model import PageModel, Sample
+from deepsynth_train.models.interface.page_model import PageModel, Sample
 from deepsynth_train.optimization.precision import keep_expert_casts
 
 Chunk = Sequence[int]

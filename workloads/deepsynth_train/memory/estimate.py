@@ -20,8 +20,8 @@ from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
 from deepsynth_train.memory.meter import MemoryMeter
 from deepsynth_train.models.build import prepare_page_model
+from deepsynth_train.models.interface.page_model import HOST_INPUTS, Batch, Inputs, PageModel, Sample
 from deepsynth_train.models.loading import load_structure
-from deepsynth_train.models.page_model import HOST_INPUTS, Batch, Inputs, PageModel, Sample
 from deepsynth_train.optimization.loss import compute_loss_sum
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import build_autocast

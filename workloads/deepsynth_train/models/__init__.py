@@ -1,6 +1,11 @@
-"""What the trainer knows of a model, and the way from spec.model to it and from it to a folder.
+"""The way from spec.model to a model that takes pages, and from it to a folder that others open.
 
-page_model.py is the interface. Each architecture has a file behind it, such as deepseek_ocr2.py; families.py lists
-them and says how to add one. build.py loads, freezes and adapts; export.py writes. How weights are updated
-(optimization/) does not belong here.
+    interface/   what the trainer knows of a model
+    families/    how each architecture takes pages
+    files/       what lies in a model folder
+    card/        README.md of a published model
+    random/      the models of config://NAME
+
+Here: loading.py reads a model, build.py freezes it and adds adapters, export.py writes it, opening.py opens it to read
+pages. How weights are updated (optimization/) does not belong here.
 """

@@ -18,7 +18,7 @@ from torch import nn
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import LoraSettings
-from deepsynth_train.models.page_model import Family
+from deepsynth_train.models.interface.page_model import Family
 
 _USUAL = frozenset(LoraSettings().target_modules)
 """The default names the attention layers of most models; a model need not have all of them."""

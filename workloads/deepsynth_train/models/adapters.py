@@ -15,8 +15,8 @@ from torch.distributed.fsdp import FSDPModule
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings
 from deepsynth_train.models.adapter_targets import select_targets
+from deepsynth_train.models.interface.page_model import Family
 from deepsynth_train.models.loading import describe_first_line
-from deepsynth_train.models.page_model import Family
 
 
 def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:

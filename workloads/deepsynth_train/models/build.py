@@ -9,10 +9,10 @@ import torch
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.adapters import add_adapters
-from deepsynth_train.models.families import wrap_model
-from deepsynth_train.models.inference import set_generation
+from deepsynth_train.models.families.registry import wrap_model
+from deepsynth_train.models.interface.inference import set_generation
+from deepsynth_train.models.interface.page_model import PageModel
 from deepsynth_train.models.loading import CPU, explain_model_errors, load_module
-from deepsynth_train.models.page_model import PageModel
 
 
 def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> PageModel:

@@ -16,9 +16,9 @@ from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_store import README, publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
-from deepsynth_train.models.adapter_file import complete_adapters
 from deepsynth_train.models.adapters import merge_adapters
-from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.models.files.adapter_file import complete_adapters
+from deepsynth_train.models.interface.page_model import PageModel
 
 
 def write_model(

@@ -18,10 +18,10 @@ from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
-from deepsynth_train.models.deepseek_ocr1 import build_processor, convert_config, is_deepseek_ocr1
-from deepsynth_train.models.families import list_supported_types
-from deepsynth_train.models.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
-from deepsynth_train.models.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
+from deepsynth_train.models.families.deepseek_ocr1 import build_processor, convert_config, is_deepseek_ocr1
+from deepsynth_train.models.families.registry import list_supported_types
+from deepsynth_train.models.files.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
+from deepsynth_train.models.random.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
 
 logger = logging.getLogger(__name__)
 

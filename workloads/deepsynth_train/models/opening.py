@@ -13,9 +13,9 @@ import torch
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
-from deepsynth_train.models.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
+from deepsynth_train.models.files.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
+from deepsynth_train.models.files.model_folder import CONFIG, FILES, PROCESSORS, RUN_FILE
 from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
-from deepsynth_train.models.model_folder import CONFIG, FILES, PROCESSORS, RUN_FILE
 
 _GENERATION: Final = "generation_config.json"
 

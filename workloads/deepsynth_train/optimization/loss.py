@@ -8,7 +8,7 @@ import torch
 from torch import nn
 from torch.utils.checkpoint import checkpoint
 
-from deepsynth_train.models.page_model import Batch, PageModel
+from deepsynth_train.models.interface.page_model import Batch, PageModel
 
 CHUNK: Final = 2**25
 """Logits that are cast to fp32 at once: 128 MiB."""

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from deepsynth_train.coordination.world import World
-from deepsynth_train.models.page_model import Batch, PageModel
+from deepsynth_train.models.interface.page_model import Batch, PageModel
 from deepsynth_train.optimization.loss import compute_loss_sum
 from deepsynth_train.optimization.precision import LossScale
 from deepsynth_train.optimization.reduction import Reduction

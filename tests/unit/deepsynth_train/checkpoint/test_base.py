@@ -9,7 +9,7 @@ def test_any_changed_bit_and_any_swapped_rows_change_the_checksum(shape: tuple[i
     import torch
 
     from deepsynth_train.checkpoint.base import compute_checksum
-    from deepsynth_train.checkpoint.parts import locate
+    from deepsynth_train.checkpoint.state.parts import locate
 
     weight = torch.randn(shape).mul(50).to(getattr(torch, dtype))
     expected = compute_checksum(locate("w", weight))
@@ -26,7 +26,7 @@ def test_the_checksums_of_the_parts_of_a_tensor_add_up_to_its_own() -> None:
     import torch
 
     from deepsynth_train.checkpoint.base import compute_checksum
-    from deepsynth_train.checkpoint.parts import Part, locate
+    from deepsynth_train.checkpoint.state.parts import Part, locate
 
     weight = torch.randn(7, 4)
     parts = [Part("w", (7, 4), (start, 0), weight[start : start + 3]) for start in (0, 3, 6)]
@@ -37,7 +37,7 @@ def test_the_checksum_does_not_depend_on_how_a_tensor_lies_in_memory() -> None:
     import torch
 
     from deepsynth_train.checkpoint.base import compute_checksum
-    from deepsynth_train.checkpoint.parts import locate
+    from deepsynth_train.checkpoint.state.parts import locate
 
     weight = torch.randn(6, 4).bfloat16()
     inside = torch.zeros(1 + weight.numel()).bfloat16()[1:].view(6, 4).copy_(weight)

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.trained import Trained
+    from deepsynth_train.checkpoint.state.trained import Trained
 
 OWNER = Owner("uid-1", "same", 1)
 
@@ -50,7 +50,7 @@ class Toy:
 
     @property
     def trained(self) -> Trained:
-        from deepsynth_train.checkpoint.trained import Trained
+        from deepsynth_train.checkpoint.state.trained import Trained
 
         return Trained(self.model, self.optimizer)
 

@@ -8,7 +8,7 @@ from deepsynth_api.workload import WorkloadDataset
 if TYPE_CHECKING:
     from deepsynth_train.data.columns import Task
     from deepsynth_train.data.dataset import TrainingData
-    from deepsynth_train.models.page_model import PageModel
+    from deepsynth_train.models.interface.page_model import PageModel
 
 
 Limits = tuple[int | None, int | None, int]

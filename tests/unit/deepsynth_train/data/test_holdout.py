@@ -16,7 +16,7 @@ from support.training.page_dataset import build_documents, write_split
 from unit.deepsynth_train.data.page_loading import load
 
 if TYPE_CHECKING:
-    from deepsynth_train.models.page_model import PageModel
+    from deepsynth_train.models.interface.page_model import PageModel
 
 Row = dict[str, Any]
 

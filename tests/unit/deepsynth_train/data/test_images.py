@@ -192,7 +192,7 @@ def test_the_first_frame_of_an_animation_is_the_page() -> None:
 @pytest.mark.parametrize("fit", ["pad", "stretch"])
 def test_a_strip_keeps_at_least_one_row_of_pixels(size: tuple[int, int], fit: Any) -> None:
     from deepsynth_train.data.images import read_page
-    from deepsynth_train.models.square_pages import ImageRule, build_planes
+    from deepsynth_train.models.families.square_pages import ImageRule, build_planes
 
     grey = (0.5, 0.5, 0.5)
     rule = ImageRule(side=64, fit=fit, background=127, resample=3, mean=grey, std=grey)

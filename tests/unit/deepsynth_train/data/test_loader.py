@@ -11,7 +11,7 @@ from unit.deepsynth_train.data.page_loading import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.models.page_model import PageModel
+    from deepsynth_train.models.interface.page_model import PageModel
 
 
 def test_the_counted_length_of_a_sample_is_that_of_its_batch(tmp_path: Path, model: PageModel) -> None:

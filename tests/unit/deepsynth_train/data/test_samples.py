@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepsynth_train.data.columns import Task
-    from deepsynth_train.models.page_model import PageModel
+    from deepsynth_train.models.interface.page_model import PageModel
     from unit.deepsynth_train.data.page_loading import Limits
 
 

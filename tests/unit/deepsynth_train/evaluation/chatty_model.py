@@ -12,7 +12,7 @@ from support.training.tiny_training import build_model, build_world
 
 if TYPE_CHECKING:
     from deepsynth_train.data.loader import BatchMaker
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
 
 MAX_NEW_TOKENS = 16
 

@@ -10,7 +10,7 @@ from support.training.tiny_training import OCR2, VIT, build_model, build_samples
 from unit.deepsynth_train.evaluation.chatty_model import MAX_NEW_TOKENS, build_chatty_model, build_maker, write
 
 if TYPE_CHECKING:
-    from deepsynth_train.models.page_model import PageModel, Sample
+    from deepsynth_train.models.interface.page_model import PageModel, Sample
 
 
 def write_alone(model: PageModel, sample: Sample) -> list[int]:

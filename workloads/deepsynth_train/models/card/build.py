@@ -19,9 +19,9 @@ from deepsynth_train.coordination.progress import WrittenSample
 from deepsynth_train.models.card.base_model import HUB, BaseModel, find_base_model
 from deepsynth_train.models.card.markdown import code, escape, fence
 from deepsynth_train.models.card.usage import build_usage
-from deepsynth_train.models.model_folder import RUN_FILE
-from deepsynth_train.models.page_model import PageModel
-from deepsynth_train.models.prompts import get_prompt
+from deepsynth_train.models.files.model_folder import RUN_FILE
+from deepsynth_train.models.interface.page_model import PageModel
+from deepsynth_train.models.interface.prompts import get_prompt
 
 _UNPUBLISHED: Final = ("checkpoint", "hangTimeoutSeconds", "publish", "tracking")
 """Settings that do not change the model, and that name places inside a cluster."""

@@ -45,7 +45,7 @@ def ask(processor: Any, *pages: Image.Image, **text: str) -> Any:
 def test_the_published_processor_feeds_pages_of_any_size_as_the_trainer_does(side: int, tmp_path: Path) -> None:
     import torch
 
-    from deepsynth_train.models.page_model import Sample
+    from deepsynth_train.models.interface.page_model import Sample
 
     model, processor = publish(tmp_path, image_processor={"size": side})
     for size in [(64, 64), (512, 512), (1024, 1024), (620, 877), (1500, 90)]:

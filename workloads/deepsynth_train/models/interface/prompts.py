@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models.inference import build_chat_template
+from deepsynth_train.models.interface.inference import build_chat_template
 
 PROMPTS: Final = {"ocr": "Free OCR.", "summarize": "Summarize the document."}
 """By spec.task. The first is what DeepSeek-OCR was trained with."""

@@ -10,11 +10,11 @@ from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models.graph import find_unused
-from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
-from deepsynth_train.models.pixel_scale import RAW, find_scale
-from deepsynth_train.models.sequences import build_targets, count_pages, join_tensors
-from deepsynth_train.models.square_pages import ImageRule, build_planes, fit_inputs
+from deepsynth_train.models.families.graph import find_unused
+from deepsynth_train.models.families.pixel_scale import RAW, find_scale
+from deepsynth_train.models.families.sequences import build_targets, count_pages, join_tensors
+from deepsynth_train.models.families.square_pages import ImageRule, build_planes, fit_inputs
+from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample
 
 _PROBES: Final = ((96, 64), (64, 112))
 """Width and height of the pages on which our way to a square is compared with the processor's."""

@@ -8,8 +8,8 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.checkpoint.manifest import read_manifest
+from unit.deepsynth_train.checkpoint.state.test_older_shards import write_older_checkpoint
 from unit.deepsynth_train.checkpoint.test_folder import open_folder, save_steps
-from unit.deepsynth_train.checkpoint.test_older_shards import write_older_checkpoint
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import torch
 
     from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.trained import Trained
+    from deepsynth_train.checkpoint.state.trained import Trained
 
 
 class Adapted:
@@ -42,7 +42,7 @@ class Adapted:
 
     @property
     def trained(self) -> Trained:
-        from deepsynth_train.checkpoint.trained import Trained
+        from deepsynth_train.checkpoint.state.trained import Trained
 
         return Trained(self.model, self.optimizer)
 
@@ -67,7 +67,7 @@ def resume(path: Path, adapted: Adapted) -> None:
 
 
 def test_only_trained_tensors_and_buffers_are_saved_and_the_base_is_named(tmp_path: Path) -> None:
-    from deepsynth_train.checkpoint.tensor_files import open_tensors
+    from deepsynth_train.checkpoint.state.tensor_files import open_tensors
 
     adapted = Adapted()
     save(tmp_path, adapted)

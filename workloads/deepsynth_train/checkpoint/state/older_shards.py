@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import torch
 
-from deepsynth_train.checkpoint.tensor_files import Block, Damage, Stored, StoredTensor
+from deepsynth_train.checkpoint.state.tensor_files import Block, Damage, Stored, StoredTensor
 
 METADATA: Final = ".metadata"
 

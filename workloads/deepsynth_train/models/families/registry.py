@@ -2,18 +2,18 @@
 
 To add one, write a file next to deepseek_ocr2.py: a class with the members of `page_model.Family`, and a function that
 builds it. Name that function in `FAMILIES` under the `model_type` of the model's config.json. sequences.py pads and
-joins samples, square_pages.py makes squares of bytes of pages, prompts.py renders the prompt.
+joins samples, square_pages.py makes squares of bytes of pages, ../interface/prompts.py renders the prompt.
 """
 
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models.deepseek_ocr1 import build_deepseek_ocr1
-from deepsynth_train.models.deepseek_ocr2 import build_deepseek_ocr2
-from deepsynth_train.models.encoder_decoder import build_encoder_decoder
-from deepsynth_train.models.image_text_to_text import build_image_text_to_text
-from deepsynth_train.models.page_model import PageModel
+from deepsynth_train.models.families.deepseek_ocr1 import build_deepseek_ocr1
+from deepsynth_train.models.families.deepseek_ocr2 import build_deepseek_ocr2
+from deepsynth_train.models.families.encoder_decoder import build_encoder_decoder
+from deepsynth_train.models.families.image_text_to_text import build_image_text_to_text
+from deepsynth_train.models.interface.page_model import PageModel
 
 Build = Callable[[Any, Any, TrainingSettings], PageModel]
 """(model, processor, settings) -> PageModel. Raises ConfigurationError for settings that the model does not support."""

@@ -12,8 +12,8 @@ import torch
 from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_train.models.page_model import HOST_INPUTS
-from deepsynth_train.models.pixel_scale import PixelScale
+from deepsynth_train.models.families.pixel_scale import PixelScale
+from deepsynth_train.models.interface.page_model import HOST_INPUTS
 
 A4: Final = (1240, 1754)
 """Width and height in pixels of an A4 page at 150 dpi."""

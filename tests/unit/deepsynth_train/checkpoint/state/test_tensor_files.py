@@ -12,12 +12,12 @@ if TYPE_CHECKING:
 
     import torch
 
-    from deepsynth_train.checkpoint.parts import Part
+    from deepsynth_train.checkpoint.state.parts import Part
 
 
 def cut(name: str, tensor: torch.Tensor, rows: range) -> Part:
     """The part of a rank that holds these rows."""
-    from deepsynth_train.checkpoint.parts import Part
+    from deepsynth_train.checkpoint.state.parts import Part
 
     start = (rows.start, *(0 for _ in tensor.shape[1:]))
     return Part(name, tuple(tensor.shape), start, tensor[rows.start : rows.stop])
@@ -25,7 +25,7 @@ def cut(name: str, tensor: torch.Tensor, rows: range) -> Part:
 
 def write(folder: Path, shares: list[list[Part]], **values: Any) -> None:
     """As the ranks of a save do."""
-    from deepsynth_train.checkpoint.tensor_files import describe_parts, write_index, write_tensors
+    from deepsynth_train.checkpoint.state.tensor_files import describe_parts, write_index, write_tensors
 
     written = []
     for rank, parts in enumerate(shares):
@@ -37,7 +37,7 @@ def write(folder: Path, shares: list[list[Part]], **values: Any) -> None:
 def test_tensors_cut_in_one_way_are_read_when_cut_in_another(tmp_path: Path) -> None:
     import torch
 
-    from deepsynth_train.checkpoint.tensor_files import open_tensors
+    from deepsynth_train.checkpoint.state.tensor_files import open_tensors
 
     weight = torch.arange(35.0).view(7, 5)
     write(tmp_path, [[cut("w", weight, range(3))], [cut("w", weight, range(3, 6))], [cut("w", weight, range(6, 7))]])
@@ -53,8 +53,8 @@ def test_every_dtype_a_scalar_and_other_values_come_back_and_the_library_opens_t
     import torch
     from safetensors.torch import load_file
 
-    from deepsynth_train.checkpoint.parts import locate
-    from deepsynth_train.checkpoint.tensor_files import _DTYPES, open_tensors
+    from deepsynth_train.checkpoint.state.parts import locate
+    from deepsynth_train.checkpoint.state.tensor_files import _DTYPES, open_tensors
 
     tensors = {code: torch.arange(3).to(dtype) for code, dtype in _DTYPES.items()} | {"scalar": torch.tensor(2.5)}
     write(tmp_path, [[locate(name, tensor) for name, tensor in tensors.items()]], step=7, names=["a"])
@@ -69,8 +69,8 @@ def test_every_dtype_a_scalar_and_other_values_come_back_and_the_library_opens_t
 def test_another_shape_or_an_unknown_name_is_a_value_error(tmp_path: Path) -> None:
     import torch
 
-    from deepsynth_train.checkpoint.parts import locate
-    from deepsynth_train.checkpoint.tensor_files import open_tensors
+    from deepsynth_train.checkpoint.state.parts import locate
+    from deepsynth_train.checkpoint.state.tensor_files import open_tensors
 
     write(tmp_path, [[locate("w", torch.zeros(2, 3))]])
     stored = open_tensors(tmp_path)
@@ -107,8 +107,8 @@ def test_an_index_that_does_not_match_its_files_is_found_before_anything_is_read
 ) -> None:
     import torch
 
-    from deepsynth_train.checkpoint.parts import locate
-    from deepsynth_train.checkpoint.tensor_files import Damage, open_tensors
+    from deepsynth_train.checkpoint.state.parts import locate
+    from deepsynth_train.checkpoint.state.tensor_files import Damage, open_tensors
 
     write(tmp_path, [[locate("w", torch.zeros(4, 2))]])
     index = json.loads((tmp_path / "index.json").read_text())

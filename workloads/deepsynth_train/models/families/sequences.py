@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
-from deepsynth_train.models.page_model import Batch, Inputs, Prompt, Sample
+from deepsynth_train.models.interface.page_model import Batch, Inputs, Prompt, Sample
 
 
 def collate_sequences(samples: Sequence[Sample], *, pad: int, end: int) -> Batch:

@@ -14,11 +14,11 @@ from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models.deepseek_ocr2 import PATCH, DeepseekOcr2Family, read_rule, set_chat_template
-from deepsynth_train.models.page_model import PageModel, Prompt
-from deepsynth_train.models.prompts import get_prompt
-from deepsynth_train.models.square_pages import check_positions, fit_inputs
-from deepsynth_train.models.tiles import TileRule, always_see_tiles
+from deepsynth_train.models.families.deepseek_ocr2 import PATCH, DeepseekOcr2Family, read_rule, set_chat_template
+from deepsynth_train.models.families.square_pages import check_positions, fit_inputs
+from deepsynth_train.models.families.tiles import TileRule, always_see_tiles
+from deepsynth_train.models.interface.page_model import PageModel, Prompt
+from deepsynth_train.models.interface.prompts import get_prompt
 
 _ARCHITECTURE: Final = "DeepseekOCRForCausalLM"
 _FULL: Final = "full_attention"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_train.models.tiny import build_byte_tokenizer
+from deepsynth_train.models.random.tiny import build_byte_tokenizer
 
 
 @pytest.fixture(scope="module")

@@ -16,8 +16,8 @@ from torch import nn
 from torch.distributed.tensor import DTensor
 
 from deepsynth_api.errors import InternalError
-from deepsynth_train.checkpoint.parts import Part, locate
-from deepsynth_train.checkpoint.tensor_files import Stored
+from deepsynth_train.checkpoint.state.parts import Part, locate
+from deepsynth_train.checkpoint.state.tensor_files import Stored
 
 WEIGHTS = "model."
 OPTIMIZER = "optimizer.state."

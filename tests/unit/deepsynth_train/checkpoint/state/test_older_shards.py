@@ -18,7 +18,7 @@ from deepsynth_api.errors import TemporaryError
 from deepsynth_train.checkpoint.manifest import compute_digest
 from unit.deepsynth_train.checkpoint.test_folder import Toy, load, open_folder, steps_in
 
-OLDER = Path(__file__).parents[3] / "fixtures/older_checkpoint/checkpoints/step-2/shards"
+OLDER = Path(__file__).parents[4] / "fixtures/older_checkpoint/checkpoints/step-2/shards"
 
 
 class Trap:
@@ -85,7 +85,7 @@ def test_all_tensors_of_an_older_checkpoint_are_those_that_torch_reads() -> None
     from torch.distributed.checkpoint.filesystem import FileSystemReader
     from torch.distributed.checkpoint.state_dict_loader import load as load_shards
 
-    from deepsynth_train.checkpoint.older_shards import open_older_shards
+    from deepsynth_train.checkpoint.state.older_shards import open_older_shards
 
     stored = open_older_shards(OLDER)
     expected = {name: torch.zeros(kind.shape, dtype=kind.dtype) for name, kind in stored.tensors.items()}
@@ -116,8 +116,8 @@ def test_metadata_that_would_run_code_is_damage_and_runs_nothing(tmp_path: Path,
 
 @pytest.mark.parametrize("name", ["os.system", "builtins.eval", "torch.load", "torch.hub.load", "functools.partial"])
 def test_no_callable_can_be_named_in_metadata(tmp_path: Path, name: str) -> None:
-    from deepsynth_train.checkpoint.older_shards import open_older_shards
-    from deepsynth_train.checkpoint.tensor_files import Damage
+    from deepsynth_train.checkpoint.state.older_shards import open_older_shards
+    from deepsynth_train.checkpoint.state.tensor_files import Damage
 
     module, _, function = name.rpartition(".")
     (tmp_path / ".metadata").write_bytes(f"c{module}\n{function}\n.".encode())
@@ -147,8 +147,8 @@ def test_the_fixture_is_as_it_was_written() -> None:
 
 
 def test_a_path_outside_of_the_folder_is_damage(tmp_path: Path) -> None:
-    from deepsynth_train.checkpoint.older_shards import open_older_shards
-    from deepsynth_train.checkpoint.tensor_files import Damage
+    from deepsynth_train.checkpoint.state.older_shards import open_older_shards
+    from deepsynth_train.checkpoint.state.tensor_files import Damage
 
     shutil.copytree(OLDER, tmp_path / "shards")
     path = tmp_path / "shards/.metadata"

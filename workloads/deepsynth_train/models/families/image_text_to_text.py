@@ -20,14 +20,14 @@ from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models.graph import find_modules, find_unused
-from deepsynth_train.models.model_folder import INSTEAD
-from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
-from deepsynth_train.models.pixel_scale import RAW, find_scale
-from deepsynth_train.models.prompts import get_prompt, render_chat, set_chat_template
-from deepsynth_train.models.sequences import collate_left, collate_sequences
-from deepsynth_train.models.square_pages import A4, fit_inputs
-from deepsynth_train.models.text import encode_text, find_special_ids
+from deepsynth_train.models.families.graph import find_modules, find_unused
+from deepsynth_train.models.families.pixel_scale import RAW, find_scale
+from deepsynth_train.models.families.sequences import collate_left, collate_sequences
+from deepsynth_train.models.families.square_pages import A4, fit_inputs
+from deepsynth_train.models.files.model_folder import INSTEAD
+from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample
+from deepsynth_train.models.interface.prompts import get_prompt, render_chat, set_chat_template
+from deepsynth_train.models.interface.text import encode_text, find_special_ids
 
 _VISION: Final = ("visual", "vision_tower", "vision_model", "vision_encoder", "image_encoder")
 _LANGUAGE: Final = ("language_model", "text_model", "lm_head")

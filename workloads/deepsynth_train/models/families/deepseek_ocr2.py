@@ -16,13 +16,13 @@ from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models.inference import build_chat_template
-from deepsynth_train.models.page_model import Batch, Inputs, PageModel, Prompt, Sample
-from deepsynth_train.models.prompts import get_prompt
-from deepsynth_train.models.sequences import collate_left, collate_sequences
-from deepsynth_train.models.square_pages import A4, ImageRule, check_positions, fit_inputs
-from deepsynth_train.models.text import encode_text, find_special_ids
-from deepsynth_train.models.tiles import TileRule, always_see_tiles
+from deepsynth_train.models.families.sequences import collate_left, collate_sequences
+from deepsynth_train.models.families.square_pages import A4, ImageRule, check_positions, fit_inputs
+from deepsynth_train.models.families.tiles import TileRule, always_see_tiles
+from deepsynth_train.models.interface.inference import build_chat_template
+from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample
+from deepsynth_train.models.interface.prompts import get_prompt
+from deepsynth_train.models.interface.text import encode_text, find_special_ids
 
 _DOWNSAMPLING = 4
 PATCH = 16 * _DOWNSAMPLING

@@ -13,8 +13,8 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers import models as backends
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from deepsynth_train.models.text import encode_text, encode_texts, find_special_ids
-from deepsynth_train.models.tiny import build_byte_tokenizer
+from deepsynth_train.models.interface.text import encode_text, encode_texts, find_special_ids
+from deepsynth_train.models.random.tiny import build_byte_tokenizer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -6,7 +6,7 @@ import pytest
 def test_each_replicated_tensor_is_written_once_and_the_bytes_are_balanced() -> None:
     import torch
 
-    from deepsynth_train.checkpoint.parts import select_parts
+    from deepsynth_train.checkpoint.state.parts import select_parts
 
     sizes = [900, 400, 300, 200, 100, 50, 50, 1, 0]
     tensors = {f"t{number}": torch.zeros(size) for number, size in enumerate(sizes)}
@@ -19,7 +19,7 @@ def test_each_replicated_tensor_is_written_once_and_the_bytes_are_balanced() -> 
 def test_a_copy_keeps_its_values_and_the_next_one_uses_the_same_memory() -> None:
     import torch
 
-    from deepsynth_train.checkpoint.parts import HostCopier, select_parts
+    from deepsynth_train.checkpoint.state.parts import HostCopier, select_parts
 
     tensors = {
         "odd": torch.arange(3, dtype=torch.uint8),
@@ -41,7 +41,7 @@ def test_a_copy_keeps_its_values_and_the_next_one_uses_the_same_memory() -> None
 def test_a_copy_from_a_gpu_is_pinned_and_complete_when_it_returns() -> None:
     import torch
 
-    from deepsynth_train.checkpoint.parts import HostCopier, select_parts
+    from deepsynth_train.checkpoint.state.parts import HostCopier, select_parts
 
     if not torch.cuda.is_available():
         pytest.skip("needs a CUDA device")

@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepsynth_train.models.text import encode_texts, find_special_ids
+from deepsynth_train.models.interface.text import encode_texts, find_special_ids
 
 Inputs = dict[str, torch.Tensor]
 """Arguments of the model's forward pass, by name."""

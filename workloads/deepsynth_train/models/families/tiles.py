@@ -18,7 +18,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepsynth_train.models.square_pages import ImageRule, build_planes
+from deepsynth_train.models.families.square_pages import ImageRule, build_planes
 
 Grid = tuple[int, int]
 """Columns and rows of tiles."""

@@ -21,7 +21,7 @@ from typing import Any, Final
 
 import torch
 
-from deepsynth_train.checkpoint.parts import Part
+from deepsynth_train.checkpoint.state.parts import Part
 
 INDEX_FILE: Final = "index.json"
 
