@@ -28,6 +28,8 @@ def main(command: Sequence[str] | None = None) -> None:
     parser.add_argument("--name", default=NAME, help="name of the cluster; several may run side by side")
     parser.add_argument("--nodes", type=int, default=NODES, help="number of worker nodes; 0 is a control plane alone")
     arguments = parser.parse_args(command)
+    if arguments.images and arguments.action != "load":
+        parser.error(f"{arguments.action} takes no images; name a cluster with --name")
     cluster = BareCluster(arguments.name)
     try:
         if arguments.action == "up":

@@ -16,7 +16,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
-from urllib.parse import unquote, urlparse
 
 from deepsynth_api.errors import ConfigurationError
 
@@ -38,11 +37,11 @@ class RunsFolder:
         return self.path / "report.html"
 
     def find_folder(self, uri: str) -> Path | None:
-        """The folder of a file:// or pvc:// URI on this machine; None for the Hub."""
-        parsed = urlparse(uri)
-        if parsed.scheme == "pvc":
-            return self.volumes / parsed.netloc / unquote(parsed.path).lstrip("/")
-        return Path(unquote(parsed.path)) if parsed.scheme == "file" else None
+        """The folder of a file:// or pvc:// URI on this machine, as the pods see it; None for the Hub."""
+        scheme, _, rest = uri.partition("://")
+        if scheme == "pvc":
+            return self.volumes / rest
+        return Path(rest) if scheme == "file" else None
 
     def log_file(self, pod: str) -> Path:
         return self.path / "logs" / f"{pod}.log"

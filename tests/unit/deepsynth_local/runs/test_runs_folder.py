@@ -36,5 +36,6 @@ def test_uris_of_volumes_and_files_have_a_folder_here_and_the_hub_has_none(tmp_p
     runs = RunsFolder(tmp_path)
 
     assert runs.find_folder("pvc://claim/a/b") == runs.volumes / "claim/a/b"
-    assert runs.find_folder("file:///data/a%20b") == Path("/data/a b")
+    assert runs.find_folder("file:///data/a%20b") == Path("/data/a%20b"), "a URI is not decoded, nor is it in the pods"
+    assert runs.find_folder("pvc://claim/%2e%2e/a") == runs.volumes / "claim/%2e%2e/a"
     assert runs.find_folder("hf://datasets/a/b") is None

@@ -32,3 +32,12 @@ def test_the_status_of_a_cluster_that_is_not_up_is_an_error(tmp_path: Path, monk
     monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path))
     with pytest.raises(SystemExit, match="cluster nowhere is not up"):
         main(["status", "--name", "nowhere"])
+
+
+@pytest.mark.parametrize("action", ["up", "down", "status"])
+def test_a_name_without_its_flag_is_refused_and_not_taken_for_the_default_cluster(
+    action: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([action, "mine"])
+    assert f"{action} takes no images; name a cluster with --name" in capsys.readouterr().err
