@@ -74,7 +74,7 @@ def test_a_list_of_pages_is_one_document_and_may_be_read_next_to_single_pages(re
     assert texts == [reader.read([item])[0] for item in (pages, pages[0], pages[:2])]
 
 
-def test_the_model_is_asked_what_it_was_trained_with_unless_told_otherwise(reader: Reader) -> None:
+def test_the_model_is_asked_what_it_was_trained_with_by_default(reader: Reader) -> None:
     assert reader._render(1, None) == "<image>\nSummarize the document."
     assert reader._render(2, "What?") == "<image><image>\nWhat?"
 

@@ -11,7 +11,7 @@ from deepsynth_train.evaluation.sample_files import read_samples, write_samples
 from support.training.page_dataset import draw_page
 
 SAMPLES = [
-    WrittenSample(0, "row 0 of the validation split", "a caf\u00e9", "a cafe"),
+    WrittenSample(0, "row 0 of the validation split", "a café", "a cafe"),
     WrittenSample(7, "rows 7 to 9 of the validation split", "</script>", ""),
 ]
 
@@ -38,7 +38,7 @@ def test_texts_are_written_for_each_evaluation_and_pages_once(tmp_path: Path) ->
         {
             "name": "row 0 of the validation split",
             "pages": ["pages/0-0.png"],
-            "reference": "a caf\u00e9",
+            "reference": "a café",
             "written": "a cafe",
             "cer": pytest.approx(1 / 6, abs=1e-4),
         },

@@ -30,7 +30,7 @@ PATCH = 16 * _DOWNSAMPLING
 _TILE = 768
 """Side of a tile in pixels."""
 _PASSED_TILES = 6
-"""`max_patches` that the library's processor passes on by itself, whatever was saved."""
+"""`max_patches` that the library's processor passes on instead of the one that was saved."""
 _LEAST_TILES = 2
 _NO_TILES = 2**30
 """A tile size in pixels: the processor cuts only pages that are larger."""
@@ -149,7 +149,7 @@ def read_rule(images: Any, side: int, fit: Literal["pad", "stretch"]) -> ImageRu
 def _set_page_size(processor: Any, tiles: TileRule) -> None:
     """Make the published processor feed what the trainer feeds, without an argument.
 
-    The processor passes its own defaults of cutting 2 to 6 tiles to the image processor, whatever that was saved with;
+    The processor passes its own defaults of cutting 2 to 6 tiles to the image processor instead of what was saved;
     only settings of the tokenizer win over them. With tiles that are larger than any page it cuts none. It counts
     ceil(side / patch_size / downsample_ratio)^2 positions of a square, which must be the number of queries, so the
     ratio is such that the quotient is at most their square root and more than that less one.

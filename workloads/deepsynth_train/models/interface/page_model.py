@@ -151,8 +151,8 @@ class PageModel:
     """A model with its processor and its family.
 
     module: a transformers PreTrainedModel, or peft's wrapper of one. processor: the transformers processor
-    that is published with it. stored_dtype: of the weights in the files; a published model has it again, whatever
-    dtypes it was trained in.
+    that is published with it. stored_dtype: of the weights in the files; a published model has it again,
+    not the dtypes that it was trained in.
     """
 
     module: Any
