@@ -116,12 +116,6 @@ TRAINING_RUN_RULES: Final = (
         "set exactly one of uri and trainingRunRef",
     ),
     Rule(
-        "spec.imageProcessor",
-        "self.maxTiles == 0",
-        "maxTiles must be 0, because local tiles are not supported",
-        ".maxTiles",
-    ),
-    Rule(
         "spec.evaluation",
         "!has(self.bestMetric) || self.bestMetric == 'loss' || self.bestMetric in self.metrics",
         "bestMetric must also be in metrics",

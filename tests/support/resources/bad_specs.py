@@ -302,7 +302,12 @@ _RULES: Final = (
         "spec.optimizer.warmupRatio",
         "not both",
     ),
-    a_run("local tiles", {"imageProcessor": {"maxTiles": 6}}, "spec.imageProcessor.maxTiles", "must be 0"),
+    a_run(
+        "more local tiles than a model reads",
+        {"imageProcessor": {"maxTiles": 33}},
+        "spec.imageProcessor.maxTiles",
+        "less than or equal to 32",
+    ),
     a_run(
         "a best metric that is not computed",
         {"evaluation": {"bestMetric": "cer"}},

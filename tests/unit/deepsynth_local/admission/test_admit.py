@@ -50,6 +50,10 @@ def test_a_run_is_stored_with_the_defaults_of_the_crd() -> None:
     assert TrainingRun.model_validate(stored).spec.num_nodes == 2
 
 
+def test_a_run_may_ask_for_local_tiles() -> None:
+    assert admit(read(RUN + "  imageProcessor: {maxTiles: 6}\n"))["spec"]["imageProcessor"]["maxTiles"] == 6
+
+
 def test_nulls_are_replaced_by_defaults_and_a_status_in_a_file_is_ignored() -> None:
     stored = admit(read(GENERATION + "  rowsPerShard: null\n  source: null\nstatus: {state: Complete}\n"))
 
