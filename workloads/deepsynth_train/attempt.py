@@ -47,7 +47,7 @@ from deepsynth_train.loop import Loop
 from deepsynth_train.memory.full_gpu import explain_full_gpu
 from deepsynth_train.models.build import build_page_model
 from deepsynth_train.models.card.build import Lineage, build_documents
-from deepsynth_train.models.export import export_model, write_model
+from deepsynth_train.models.export import check_publish_folder, export_model, write_model
 from deepsynth_train.models.interface.page_model import PageModel
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
@@ -81,6 +81,8 @@ def run_attempt(
     Raises the errors of deepsynth_api.errors.
     """
     progress.phase("download")
+    if world.is_first:
+        check_publish_folder(workload)
     workload = _pin_model(workload, world, progress)
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload, world.device)

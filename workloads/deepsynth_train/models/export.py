@@ -15,9 +15,10 @@ from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_store import README, publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
-from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
 from deepsynth_train.models.adapters import merge_adapters
 from deepsynth_train.models.files.adapter_file import complete_adapters
+from deepsynth_train.models.files.model_folder import RUN_FILE
 from deepsynth_train.models.interface.page_model import PageModel
 
 
@@ -62,6 +63,29 @@ def _write_dtype(config: Path, dtype: torch.dtype) -> None:
     config.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
+def check_publish_folder(settings: TrainingSettings) -> None:
+    """Publishing replaces a folder with all that is in it, so refuse one that holds anything but a published model."""
+    if settings.publish is None:
+        return
+    field = "spec.publish.uri"
+    location = parse_uri(settings.publish.uri, field)
+    if not isinstance(location, FolderLocation):
+        return
+    path = location.path.resolve()
+    checkpoints = parse_uri(settings.checkpoint.uri, "spec.checkpoint.uri")
+    if isinstance(checkpoints, FolderLocation) and checkpoints.path.resolve().is_relative_to(path):
+        raise ConfigurationError(f"{field}: must not contain the folder of spec.checkpoint.uri; choose another folder")
+    if path.is_mount():
+        raise ConfigurationError(f"{field}: {path} is the root of a volume; add a folder to the path")
+    if path.is_dir() and ((path / RUN_FILE).is_file() or not any(path.iterdir())):
+        return
+    if path.exists():
+        raise ConfigurationError(
+            f"{field}: {path} must be new, empty or a model that DeepSynth published, because publishing deletes what "
+            "is there; choose another folder"
+        )
+
+
 def export_model(
     model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str, documents: Mapping[str, str]
 ) -> ModelOutput:
@@ -80,6 +104,7 @@ def export_model(
         private = settings.publish.private
         revision = publish_folder(target, settings.publish.uri, private=private, field="spec.publish.uri")
         return ModelOutput(uri=settings.publish.uri, revision=revision)
+    check_publish_folder(settings)  # again: it may have been filled since the start
     _replace_folder(final, weights, documents, settings.publish.uri, "spec.publish.uri")
     return ModelOutput(uri=settings.publish.uri)
 
@@ -98,7 +123,7 @@ def _replace_folder(
     location = parse_uri(uri, field)
     if isinstance(location, HubLocation):
         raise ConfigurationError(f"{field}: must be a folder (file:// or pvc://), got {uri}")
-    target = location.path
+    target = location.path.resolve()  # a rename would not follow a link
     with explain_full_disk(target):
         target.parent.mkdir(parents=True, exist_ok=True)
         staging = Path(tempfile.mkdtemp(prefix=f".{target.name}-", dir=target.parent))
