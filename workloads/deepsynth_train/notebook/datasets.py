@@ -75,6 +75,7 @@ def _read_pairs(pairs: Sequence[Any], task: Task, split: str) -> Pages:
             raise DataError(f"data: item {number} of {split} must be a pair (image, text), got {type(pair).__name__}")
     if not pairs:
         raise DataError(f"data: the list of {split} pairs is empty")
+    pairs = [(_make_absolute(image), text) for image, text in pairs]
     digest = hashlib.sha256()
     for number, (image, text) in enumerate(pairs):
         digest.update(f"{fingerprint_image(image, f'item {number} of {split}')}\0{text}\0".encode())
@@ -84,6 +85,11 @@ def _read_pairs(pairs: Sequence[Any], task: Task, split: str) -> Pages:
             yield {"image": encode_image(image, f"item {number} of {split}"), LABEL_COLUMNS[task]: text}
 
     return Pages(digest.hexdigest(), ("image", LABEL_COLUMNS[task]), read_rows)
+
+
+def _make_absolute(image: Any) -> Any:
+    """Images are read when training starts, perhaps from another working directory."""
+    return Path(image).expanduser().resolve() if isinstance(image, str | Path) else image
 
 
 def _read_dataset(dataset: Any, task: Task, split: str) -> Pages:

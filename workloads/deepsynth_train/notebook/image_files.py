@@ -103,7 +103,10 @@ def encode_image(image: Any, where: str) -> bytes:
     if isinstance(image, bytes):
         return image
     if isinstance(image, str | Path):
-        return Path(image).expanduser().read_bytes()
+        try:
+            return Path(image).expanduser().read_bytes()
+        except OSError as error:
+            raise DataError(f"data: {where}: {image} cannot be read: {error.strerror or error}") from error
     if hasattr(image, "__array_interface__") and not hasattr(image, "save"):
         image = _from_array(image, where)
     if not hasattr(image, "save"):

@@ -206,3 +206,21 @@ def test_other_names_of_splits_are_chosen_by_the_caller() -> None:
     data = {"mine": [(draw_noise(1), "a")], "theirs": [(draw_noise(2), "b")]}
     assert list(read(data, splits=("mine", "theirs"))) == ["mine", "theirs"]
     assert "no split 'train'; its splits are mine, theirs" in refuse(data)
+
+
+def test_relative_images_of_pairs_are_found_from_another_working_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "page.png").write_bytes(draw_noise(1))
+    monkeypatch.chdir(tmp_path)
+    pages = read([("page.png", "text")])["train"]
+    monkeypatch.chdir("/")
+    assert write_and_read(pages, tmp_path)[0]["image"]["bytes"] == draw_noise(1)
+
+
+def test_an_image_that_disappears_before_training_is_named(tmp_path: Path) -> None:
+    (tmp_path / "page.png").write_bytes(draw_noise(1))
+    pages = read([(tmp_path / "page.png", "text")])["train"]
+    (tmp_path / "page.png").unlink()
+    with pytest.raises(DataError, match=r"item 0 of train: .*page\.png cannot be read"):
+        write_and_read(pages, tmp_path)
