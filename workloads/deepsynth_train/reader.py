@@ -13,9 +13,11 @@ from typing import Any, Final
 
 import torch
 from PIL import Image
+from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import ModelSettings
+from deepsynth_api.v1alpha1.model_settings import MODEL_REMEDY
 from deepsynth_train.data.images import read_page
 from deepsynth_train.models.interface.inference import has_default_prompt
 from deepsynth_train.models.interface.prompts import PROMPTS, set_chat_template
@@ -152,9 +154,26 @@ def load_model(model: str | Path, *, revision: str | None = None, device: str | 
     that were published without their base. revision: branch, tag or commit on the Hub. device: default: the GPU, if
     there is one. Raises ConfigurationError for a model that does not exist, does not fit its files or is not supported.
     """
-    found = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+    found = _find_device(device)
+    try:
+        settings = ModelSettings(uri=expand_model(model), revision=revision)
+    except ValidationError as error:
+        if error.errors()[0]["loc"] == ("revision",):
+            raise ConfigurationError(f"revision: must be a branch, tag or commit, got {revision!r}") from error
+        raise ConfigurationError(f"model: {MODEL_REMEDY}, or a folder; got {str(model)!r}") from error
     with name_arguments():
-        return Reader(*open_model(ModelSettings(uri=expand_model(model), revision=revision), found))
+        return Reader(*open_model(settings, found))
+
+
+def _find_device(device: str | torch.device | None) -> torch.device:
+    has_gpu = torch.cuda.is_available()
+    try:
+        found = torch.device(device or ("cuda" if has_gpu else "cpu"))
+    except RuntimeError as error:
+        raise ConfigurationError(f"device: must be cpu, cuda or cuda:N, got {device!r}") from error
+    if found.type == "cuda" and not 0 <= (found.index or 0) < torch.cuda.device_count():
+        raise ConfigurationError(f"device: no GPU {str(found)!r} was found; choose another, or cpu")
+    return found
 
 
 def _list_pages(item: Page | Sequence[Page]) -> list[Page]:

@@ -222,3 +222,20 @@ def test_the_sample_of_the_readme_runs_as_it_is(tmp_path: Path, monkeypatch: pyt
     exec(sample, names)  # noqa: S102 - what is tested
     assert len(names["texts"]) == 2
     assert len(names["summary"]) == 1
+
+
+@pytest.mark.parametrize(
+    ("model", "options", "field"),
+    [
+        ("config://nope", {}, "model: must be hf://"),
+        ("hf://only-an-owner", {}, "model: must be hf://"),
+        ("me/ocr", {"revision": "a b"}, "revision: must be a branch"),
+        (OCR2, {"device": "gpu"}, "device: must be cpu"),
+        (OCR2, {"device": "cuda:99"}, "device: no GPU 'cuda:99'"),
+    ],
+)
+def test_wrong_arguments_are_refused_by_name(model: str, options: dict[str, Any], field: str) -> None:
+    from deepsynth_train import load_model
+
+    with pytest.raises(ConfigurationError, match=field):
+        load_model(model, **options)

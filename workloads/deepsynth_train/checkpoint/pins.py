@@ -107,6 +107,11 @@ def _read_document(checkpoints: Path) -> dict[str, Any]:
         }
     except FileNotFoundError:
         return {}
+    except NotADirectoryError as error:
+        raise ConfigurationError(
+            f"spec.checkpoint.uri: {checkpoints} must be a folder, but it or a part of its path is a file",
+            reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
+        ) from error
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder",

@@ -143,3 +143,9 @@ def test_a_run_of_before_there_was_a_holdout_continues_without_one(workload: Any
     (tmp_path / "step-3").mkdir()
     assert workload.evaluation.holdout_percent == 2
     assert resolve_holdout(workload, tmp_path) == 0
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri: .*file must be a folder"):
+        read_pins(tmp_path / "file", "f")
