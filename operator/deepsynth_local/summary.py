@@ -11,7 +11,12 @@ from deepsynth_operator.core.observed import Manifest
 
 _TAIL_LINES: Final = 12
 _TAIL_BYTES: Final = 8192
-_SHARES: Final = {"validation_cer": "CER", "validation_wer": "WER", "validation_exact_match": "exact match"}
+_SHARES: Final = {
+    "validation_cer": "CER",
+    "validation_wer": "WER",
+    "validation_rougeL": "ROUGE-L",
+    "validation_exact_match": "exact match",
+}
 """Metrics from 0 to 1 that are printed in percent."""
 _TEXT_COLUMNS: Final = 38
 """Width of a written text and of its reference, side by side."""

@@ -41,11 +41,12 @@ def test_metrics_and_texts_of_the_last_evaluation_are_printed(tmp_path: Path) ->
         {"name": "validation_loss", "value": "0.21234", "step": 9},
         {"name": "validation_loss_swapped", "value": "5.5", "step": 9},
         {"name": "validation_cer", "value": "0.0456", "step": 9},
+        {"name": "validation_rougeL", "value": "0.5", "step": 9},
     ]
     reference = "A cat sat on a mat, and then\n\n  it left."
     sample = {"name": "row 3", "step": 9, "reference": reference, "written": "A cat sat on a hat."}
     assert describe(tmp_path, "TrainingRun", metrics=metrics, samples=[sample])[1:] == [
-        "  validation: CER 4.6%, loss 0.212, loss with the pages of other documents 5.500",
+        "  validation: CER 4.6%, ROUGE-L 50.0%, loss 0.212, loss with the pages of other documents 5.500",
         "  row 3",
         "    expected                               | the model wrote",
         "    A cat sat on a mat, and then           | A cat sat on a hat.",
