@@ -8,7 +8,8 @@ from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
 from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, SMALL_MODEL, Fraction, Revision, matching
 
 MODEL_REMEDY = (
-    "must be hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny or config://vit-gpt2-tiny"
+    "must be hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny, config://vit-gpt2-tiny or "
+    "config://page-reader-small"
 )
 
 
@@ -70,7 +71,7 @@ class ModelSettings(ApiModel):
             max_length=1024,
             description=(
                 "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
-                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny)."
+                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny, page-reader-small)."
             ),
         ),
     ]

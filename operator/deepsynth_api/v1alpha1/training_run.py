@@ -82,7 +82,8 @@ class RunModelSettings(ModelSettings):
             max_length=1024,
             description=(
                 "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
-                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny). Set this or trainingRunRef."
+                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny, page-reader-small). Set this or "
+                "trainingRunRef."
             ),
         ),
     ] = ""
