@@ -50,6 +50,10 @@ benchmark-trainer: $(READY) ## Compare the speed of the training step with Huggi
 benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints with torch.distributed.checkpoint
 	@$(BIN)/python benchmarks/checkpoint.py
 
+.PHONY: benchmark-gpu
+benchmark-gpu: $(READY) ## Measure a GPU as JSON: speed, memory, compilation, checkpoints, tests [DEVICE=cuda]
+	@$(BIN)/python benchmarks/gpu.py $(if $(DEVICE),--device $(DEVICE))
+
 .PHONY: test
 test: $(READY) ## Run the tests with coverage
 	@$(BIN)/coverage erase

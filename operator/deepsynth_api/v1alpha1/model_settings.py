@@ -5,11 +5,11 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
-from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, SMALL_MODEL, Fraction, Revision, matching
+from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, RANDOM_MODEL, Fraction, Revision, matching
 
 MODEL_REMEDY = (
-    "must be hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny, config://vit-gpt2-tiny or "
-    "config://page-reader-small"
+    "must be hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny, config://vit-gpt2-tiny, "
+    "config://page-reader-small or config://deepseek-ocr2"
 )
 
 
@@ -66,12 +66,13 @@ class ModelSettings(ApiModel):
     uri: Annotated[
         str,
         matching(
-            f"{HUB_MODEL}|{FOLDER}|{SMALL_MODEL}",
+            f"{HUB_MODEL}|{FOLDER}|{RANDOM_MODEL}",
             MODEL_REMEDY,
             max_length=1024,
             description=(
                 "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
-                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny, page-reader-small)."
+                "model with random weights: deepseek-ocr2-tiny, vit-gpt2-tiny and page-reader-small are small, "
+                "deepseek-ocr2 has the published size."
             ),
         ),
     ]

@@ -28,7 +28,7 @@ FOLDER: Final = rf"file://{_PATH}+|pvc://{_DNS_NAME}{_PATH}*"
 HUB_DATASET: Final = f"hf://datasets/{_HUB_NAME}/{_HUB_NAME}"
 HUB_SOURCE: Final = f"hf://datasets/{_HUB_NAME}(/{_HUB_NAME})?"
 HUB_MODEL: Final = f"hf://{_HUB_NAME}/{_HUB_NAME}"
-SMALL_MODEL: Final = "config://(deepseek-ocr2-tiny|vit-gpt2-tiny|page-reader-small)"
+RANDOM_MODEL: Final = "config://(deepseek-ocr2-tiny|vit-gpt2-tiny|page-reader-small|deepseek-ocr2)"
 WEB_ADDRESS: Final = rf"https?://[^/ {_CONTROL}][^ {_CONTROL}]*"
 
 Decimal = Annotated[

@@ -10,7 +10,7 @@ from deepsynth_api.v1alpha1.patterns import (
     FOLDER,
     HUB_DATASET,
     HUB_MODEL,
-    SMALL_MODEL,
+    RANDOM_MODEL,
     Image,
     ObjectName,
     Revision,
@@ -77,13 +77,13 @@ class RunModelSettings(ModelSettings):
     uri: Annotated[
         str,
         matching(
-            f"|{HUB_MODEL}|{FOLDER}|{SMALL_MODEL}",
+            f"|{HUB_MODEL}|{FOLDER}|{RANDOM_MODEL}",
             MODEL_REMEDY,
             max_length=1024,
             description=(
                 "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
-                "small model with random weights (deepseek-ocr2-tiny, vit-gpt2-tiny, page-reader-small). Set this or "
-                "trainingRunRef."
+                "model with random weights: deepseek-ocr2-tiny, vit-gpt2-tiny and page-reader-small are small, "
+                "deepseek-ocr2 has the published size. Set this or trainingRunRef."
             ),
         ),
     ] = ""

@@ -27,9 +27,13 @@ class PeakMemory(threading.Thread):
 
 
 def write(folder: Path) -> dict[str, Any]:
-    from support.training.published_size import write_published_size
+    import torch
 
-    write_published_size(folder / "base")
+    from deepsynth_train.models.random.registry import build_random_model
+
+    module, processor = build_random_model("deepseek-ocr2", torch.device("cpu"), "")
+    module.save_pretrained(folder / "base")
+    processor.save_pretrained(folder / "base")
     return {}
 
 

@@ -14,8 +14,8 @@ from typing import Any
 
 import pytest
 
+from deepsynth_train.models.random.published_size import WEIGHTS
 from support.training.page_dataset import build_documents, write_dataset
-from support.training.published_size import WEIGHTS
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(3600)]
 

@@ -7,7 +7,7 @@ comes with a model is never run.
 import errno
 import logging
 import re
-from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -21,8 +21,7 @@ from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.families.deepseek_ocr1 import build_processor, convert_config, is_deepseek_ocr1
 from deepsynth_train.models.families.registry import list_supported_types
 from deepsynth_train.models.files.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
-from deepsynth_train.models.random.page_reader import build_page_reader_small
-from deepsynth_train.models.random.tiny import build_tiny_deepseek_ocr2, build_tiny_vit_gpt2
+from deepsynth_train.models.random.registry import build_random_model
 
 logger = logging.getLogger(__name__)
 
@@ -30,11 +29,6 @@ FIELD: Final = "spec.model.uri"
 CPU: Final = torch.device("cpu")
 MAX_NAMES: Final = 5
 """Weights named in a message."""
-_SMALL: Final[Mapping[str, Callable[[], tuple[Any, Any]]]] = {
-    "deepseek-ocr2-tiny": build_tiny_deepseek_ocr2,
-    "vit-gpt2-tiny": build_tiny_vit_gpt2,
-    "page-reader-small": build_page_reader_small,
-}
 _UNTRAINED: Final = re.compile(r"^encoder\.pooler\.")
 """Weights that no family uses, and that published models (TrOCR) lack."""
 
@@ -47,10 +41,7 @@ def load_module(settings: ModelSettings, device: torch.device = CPU) -> tuple[An
     """
     scheme, _, name = settings.uri.partition("://")
     if scheme == "config":
-        if name not in _SMALL:
-            raise ConfigurationError(f"{FIELD}: unknown configuration {name!r}; known are {', '.join(_SMALL)}")
-        module, processor = _SMALL[name]()
-        return module.to(device), processor
+        return build_random_model(name, device, FIELD)
     with explain_model_errors(settings.uri):
         folder = _fetch(settings)
         module, processor = _load_folder(folder, settings.uri, device)

@@ -36,7 +36,7 @@ SPREAD: Final = 0.08
 """About 1 / sqrt(WIDTH). With the library's 0.02 the model needs thousands of steps to use a page."""
 TEXT_POSITIONS: Final = 0.1
 """As large as the embeddings of tokens, to which they are added."""
-LONGEST_WAVE: Final = 30.0
+MAX_WAVE: Final = 30.0
 """Its period is 2 pi times this number of characters, more than a page holds."""
 
 
@@ -101,6 +101,6 @@ def _set_positions(module: Any) -> None:
 
 def build_waves(places: torch.Tensor, width: int) -> torch.Tensor:
     """(N,) places -> (N, width): sines in the first half, cosines in the second."""
-    frequencies = LONGEST_WAVE ** -(torch.arange(width // 2) / (width // 2))  # (width / 2,)
+    frequencies = MAX_WAVE ** -(torch.arange(width // 2) / (width // 2))  # (width / 2,)
     angles = places[:, None] * frequencies
     return torch.cat([angles.sin(), angles.cos()], dim=1)
