@@ -6,18 +6,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.workload import VOLUMES_VARIABLE
 from deepsynth_local.memory_fit import GIB, GPUS, fit_files, list_fitting
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 if TYPE_CHECKING:
     from pathlib import Path
-
-
-@pytest.fixture(autouse=True)
-def _volumes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The command sets the variable for its process."""
-    monkeypatch.setenv(VOLUMES_VARIABLE, str(tmp_path))
 
 
 RUN = """
