@@ -83,6 +83,11 @@ def _estimate(spec: TrainingRunSpec, processes: int, pages: int, label_tokens: i
 
     from deepsynth_train.memory.estimate import estimate_memory
 
+    if spec.model.training_run_ref:
+        raise ConfigurationError(
+            "spec.model.trainingRunRef: must not be set for an estimate, which needs the model; set spec.model.uri to "
+            "the model that the other run started from, which needs as much memory"
+        )
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # untyped
     labels = label_tokens or spec.max_label_tokens or DEFAULT_LABEL_TOKENS
     return estimate_memory(spec, gpus=processes, pages=pages, label_tokens=labels)

@@ -118,7 +118,8 @@ class Trainer:
 
             model = self._choose_model()
             display.say(f"reading with {model.uri.removeprefix('file://')}")
-            reader = load_model(model.uri, revision=model.revision)
+            with LibraryBars(shown=self._progress != "none"):
+                reader = load_model(model.uri, revision=model.revision)
             if model == self.config.model and not reader.module.config.is_encoder_decoder:
                 reader.prompt = self.config.prompt or PROMPTS[self.config.task]
             return reader.read([pages] if isinstance(pages, str | Path | bytes) or hasattr(pages, "save") else pages)

@@ -215,6 +215,9 @@ def test_evaluate_shows_what_training_changed_and_takes_other_data(capsys: pytes
     texts = trainer.predict(["my-pages/8.png", Path("my-pages/9.png")])
     assert texts == load_model(result.model or "").read(["my-pages/8.png", "my-pages/9.png"])
     assert trainer.predict("my-pages/8.png") == texts[:1]
+    capsys.readouterr()
+    assert build(data, **settings).predict("my-pages/8.png") == texts[:1]
+    assert capsys.readouterr() == ("", "")  # progress="none": no bars of libraries either
     with pytest.raises(DataError, match="no split 'validation'; its splits are test"):
         trainer.evaluate({"test": data["validation"]})
 

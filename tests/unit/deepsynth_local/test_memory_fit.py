@@ -60,3 +60,8 @@ def test_settings_can_be_compared_as_json(tmp_path: Path) -> None:
 def test_a_file_without_a_training_run_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match="must contain a TrainingRun, found none"):
         fit(tmp_path, "")
+
+
+def test_a_model_of_another_run_is_refused_with_what_to_name_instead(tmp_path: Path) -> None:
+    with pytest.raises(ConfigurationError, match=r"spec\.model\.trainingRunRef: .*set spec\.model\.uri"):
+        fit(tmp_path, RUN.replace("{uri: config://deepseek-ocr2-tiny}", "{trainingRunRef: {name: other}}"))
