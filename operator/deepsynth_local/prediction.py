@@ -45,7 +45,7 @@ def predict_files(chosen: Namespace) -> None:
     paths = [Path(name) for name in chosen.files]
     for path in paths:
         if not path.is_file():
-            raise ConfigurationError(f"{path}: no such file")
+            raise ConfigurationError(f"{path}: {'is a folder; name its files' if path.is_dir() else 'no such file'}")
     items = [item for path in paths for item in list_items(path, together=chosen.document)]
     with _quiet(debug=chosen.debug):
         reader = _load(chosen)

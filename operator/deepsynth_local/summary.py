@@ -73,7 +73,7 @@ def read_tail(log: Path) -> list[str]:
 def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     best, output = status.get("bestCheckpoint"), status.get("output")
     if best:
-        yield f"best checkpoint (validation loss {best.get('loss') or 'unknown'})", best["uri"]
+        yield f"best checkpoint (step {best['step']}, validation loss {best.get('loss') or 'unknown'})", best["uri"]
     newest = next(iter(status.get("checkpoints", [])), None)
     if newest and newest["step"] != (best or {}).get("step"):
         yield f"newest checkpoint (step {newest['step']})", newest["uri"]

@@ -137,7 +137,10 @@ class PublishSettings(ApiModel):
             f"{HUB_MODEL}|{FOLDER}",
             "must be hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
             max_length=1024,
-            description="Where to publish the final model: hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
+            description=(
+                "Where to publish the final model: hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH. A folder must be "
+                "new, empty, or hold a model that was published before."
+            ),
         ),
     ]
     private: Annotated[bool, Field(description="Whether a new Hub repository is private.")] = True

@@ -164,6 +164,8 @@ def test_a_missing_file_is_refused_before_the_model_is_loaded(
 ) -> None:
     assert main(["predict", "me/ocr", str(tmp_path / "gone.png")]) == ExitCode.BAD_CONFIGURATION
     assert "gone.png: no such file" in capsys.readouterr().err
+    assert main(["predict", "me/ocr", str(tmp_path)]) == ExitCode.BAD_CONFIGURATION
+    assert f"{tmp_path}: is a folder; name its files" in capsys.readouterr().err
     assert echo == []
 
 
