@@ -32,7 +32,7 @@ from deepsynth_train.evaluation.ranking import (
 from deepsynth_train.meter import Meter, read_peak_memory
 from deepsynth_train.models.interface.page_model import Batch
 from deepsynth_train.optimization.schedule import compute_learning_rate
-from deepsynth_train.optimization.step import Flags, StepOutcome, Stepper
+from deepsynth_train.optimization.step import Flags, RefusedBatchError, StepOutcome, Stepper
 from deepsynth_train.tracking.tracking import Tracking
 
 logger = logging.getLogger(__name__)
@@ -146,9 +146,9 @@ class Loop:
         flags = Flags(stop=self.should_stop(), save=wants_save)
         try:
             return self.stepper.run(batches, len(self._plan(self.step)), rate, flags)
-        except (ValueError, TypeError, LookupError) as error:  # of the model's code, about what is in the batch
+        except RefusedBatchError as refused:
             logger.exception("step %d failed", self.step + 1)
-            raise DataError(self._describe_refused(error)) from error
+            raise DataError(self._describe_refused(refused.__cause__)) from refused.__cause__
 
     def _plan(self, step: int) -> list[Chunk]:
         """Micro-batches of this rank in a step, as sample numbers; an empty one is a filler.
@@ -179,7 +179,7 @@ class Loop:
             "spec.optimizer.learningRate, or set spec.onNonFinite to skip"
         )
 
-    def _describe_refused(self, error: Exception) -> str:
+    def _describe_refused(self, error: BaseException | None) -> str:
         mine = [number for numbers in self._plan(self.step) for number in numbers]
         text = f"{type(error).__name__}: {error}"[:300]
         return (

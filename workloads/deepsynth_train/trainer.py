@@ -192,7 +192,7 @@ def create_trainer(
     data: Any,
     *,
     checkpoint: str | Path | Mapping[str, Any] | None = None,
-    lora: bool = False,
+    lora: bool | Mapping[str, Any] = False,
     callbacks: Sequence[AnyCallback] = (),
     progress: DisplayName | Progress = "auto",
     train_split: str = "train",
@@ -205,14 +205,15 @@ def create_trainer(
 
     model: a folder, a name on the Hub, or config://vit-gpt2-tiny to try things without a GPU. checkpoint: default: a
     folder in runs/, named after the model, the settings and the data, so that the same call continues and another one
-    starts from scratch. lora: train low-rank adapters instead of all weights, for models of billions of weights.
+    starts from scratch. lora: train low-rank adapters instead of all weights, for models of billions of weights; or
+    their settings, such as {"rank": 4}.
     Other arguments: see Trainer.
     """
     if not {"epochs", "max_steps", "maxSteps"} & settings.keys():
         settings["epochs"] = 3
     if not {"global_batch_size", "globalBatchSize"} & settings.keys():
         settings["global_batch_size"] = 8
-    start: dict[str, Any] = {"uri": model, **({"lora": {}} if lora else {})}
+    start: dict[str, Any] = {"uri": model, **({} if lora is False else {"lora": {} if lora is True else lora})}
     config = TrainConfig.model_validate({"model": start, "checkpoint": checkpoint or "runs", **settings})
     trainer = Trainer(
         config,

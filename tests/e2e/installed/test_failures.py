@@ -21,12 +21,12 @@ FAIL_ON_RANK_1 = """\
 import os
 
 if os.environ.get("RANK") == "1":
-    import torch
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
 
     def fail(*_):
-        raise ValueError("this model cannot be run on rank 1")
+        raise ValueError("this optimizer cannot be run on rank 1")
 
-    torch.nn.modules.module.register_module_forward_pre_hook(fail)
+    register_optimizer_step_pre_hook(fail)
 """
 FAULT = {"name": "fault", "configMap": {"name": "fails-on-rank-1"}, "mountPath": "/opt/fault"}
 RUNS: dict[str, dict[str, Any]] = {
@@ -138,9 +138,9 @@ def test_an_exception_on_rank_1_is_reported_with_rank_and_node_and_the_retries_e
     assert [attempt.outcome for attempt in attempts] == ["Failed", "Failed"]
     assert {attempt.rank for attempt in attempts} == {1}
     assert {attempt.node for attempt in attempts} <= set(installation.cluster.nodes)
-    assert "this model cannot be run on rank 1" in attempts[0].message
+    assert "this optimizer cannot be run on rank 1" in attempts[0].message
     assert failed.reason == "BackoffLimitExceeded"
-    assert "this model cannot be run on rank 1" in failed.message
+    assert "this optimizer cannot be run on rank 1" in failed.message
     assert {"AttemptFailed", "Failed"} <= life.get_event_reasons()
 
 

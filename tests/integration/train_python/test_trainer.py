@@ -162,6 +162,9 @@ def test_defaults_for_a_first_try_give_way_to_settings() -> None:
 
     assert create_trainer(VIT, "my-pages", task="ocr").config.epochs == 3
     assert create_trainer(VIT, "my-pages", task="ocr", epochs=2, global_batch_size=4).config.global_batch_size == 4
+    small = create_trainer(VIT, "my-pages", task="ocr", lora={"rank": 4}).config.model.lora
+    assert small
+    assert small.rank == 4
     adapted = create_trainer(VIT, "my-pages", task="ocr", lora=True).config.model.lora
     assert adapted
     assert adapted.rank == 16

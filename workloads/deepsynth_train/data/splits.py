@@ -20,7 +20,12 @@ def list_split_files(folder: DatasetFolder, split: str, field: str) -> list[str]
     present = _list_paths(folder)
     found = select_split_files(present, split)
     if not found:
-        known = ", ".join(sorted(find_splits(present))) or "none"
+        if not any(path.endswith(".parquet") for path in present):
+            raise DataError(
+                f"{field}: {folder.uri} has no parquet files; render it with a DatasetGeneration, or write its pages "
+                "to parquet with the columns image and text (folders of images are read by the Python entry)"
+            )
+        known = ", ".join(sorted(find_splits(present)))
         optional = field.endswith(".validationSplit")
         remedy = 'name one of them, or write "" for no evaluation' if optional else "name one of them"
         raise DataError(f"{field}: {folder.uri} has no split {split!r}; its splits are {known}; {remedy}")

@@ -50,6 +50,10 @@ class StepOutcome:
     waited_seconds: float
 
 
+class RefusedBatchError(Exception):
+    """The model's code raised its cause about what is in a batch of this rank."""
+
+
 @dataclass
 class Stepper:
     """Everything a step needs except its data."""
@@ -63,7 +67,10 @@ class Stepper:
     max_grad_norm: float
 
     def run(self, batches: Iterator[Batch], count: int, learning_rate: float, flags: Flags) -> StepOutcome:
-        """Take `count` micro-batches (0 is allowed) and update the weights, unless a loss or norm is not finite."""
+        """Take `count` micro-batches (0 is allowed) and update the weights, unless a loss or norm is not finite.
+
+        Raises RefusedBatchError when the model cannot compute with a batch.
+        """
         self.reduction.zero()
         local = _Totals()
         for number in range(count):
@@ -86,7 +93,10 @@ class Stepper:
         return batch.to(self.world.device)
 
     def _accumulate(self, batch: Batch, local: "_Totals") -> None:
-        loss = compute_loss_sum(self.model, batch, self.autocast)  # (), fp32, sum over the N_label tokens
+        try:
+            loss = compute_loss_sum(self.model, batch, self.autocast)  # (), fp32, sum over the N_label tokens
+        except (ValueError, TypeError, LookupError) as error:
+            raise RefusedBatchError from error
         (loss * self.loss_scale.scale).backward()  # type: ignore[no-untyped-call]
         local.loss = local.loss + loss.detach()
         local.label_tokens += len(batch.targets)

@@ -41,3 +41,9 @@ def test_a_missing_split_is_named_with_the_existing_ones_and_the_remedy(
 
     with pytest.raises(DataError, match=f"^datasets.{field}: .* has no split 'x'; its splits are test; {remedy}"):
         list_split_files(folder, "x", f"datasets.{field}")
+
+
+def test_a_folder_without_parquet_files_is_refused_with_what_to_do(tmp_path: Path) -> None:
+    (tmp_path / "page.png").touch()
+    with pytest.raises(DataError, match="has no parquet files; render it with a DatasetGeneration"):
+        list_split_files(open_dataset(f"file://{tmp_path}", None), "train", "spec.datasets[d].trainSplit")
