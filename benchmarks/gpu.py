@@ -21,8 +21,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -105,22 +104,20 @@ class Training:
         return (time.perf_counter() - start) / count
 
 
-@contextmanager
-def free_memory(device: torch.device) -> Iterator[None]:
-    """Start with an empty allocator, so that peaks belong to one part."""
+def free_memory(device: torch.device) -> None:
+    """Empty the allocator, so that peaks belong to one part."""
     gc.collect()
     if device.type == "cuda":
         torch.cuda.empty_cache()
         torch.cuda.reset_peak_memory_stats(device)
-    yield
 
 
 def measure_steps(model: str, device: torch.device) -> dict[str, Any]:
     results = {}
     for name, changes in VARIANTS.items():
-        with free_memory(device):
-            results[name] = measure_variant(build_settings(model, changes), device)
-            log(f"steps, {name}: {results[name]}")
+        free_memory(device)
+        results[name] = measure_variant(build_settings(model, changes), device)
+        log(f"steps, {name}: {results[name]}")
     return results
 
 
@@ -159,12 +156,12 @@ def find_share_of_peak(flops_per_second: float, device: torch.device) -> float |
 def measure_compile(model: str, device: torch.device) -> dict[str, Any]:
     seconds = {}
     for name, on in (("eager", False), ("compiled", True)):
-        with free_memory(device):
-            start = time.perf_counter()
-            training = Training(build_settings(model, {**VARIANTS["frozen vision"], "compile": on}), device)
-            seconds[name] = training.time_steps()
-            seconds[f"{name}_start"] = time.perf_counter() - start
-            del training
+        free_memory(device)
+        start = time.perf_counter()
+        training = Training(build_settings(model, {**VARIANTS["frozen vision"], "compile": on}), device)
+        seconds[name] = training.time_steps()
+        seconds[f"{name}_start"] = time.perf_counter() - start
+        del training
     return {"speed_up": round(seconds["eager"] / seconds["compiled"], 3)} | {k: round(v, 3) for k, v in seconds.items()}
 
 
@@ -269,8 +266,8 @@ def main() -> None:
     for name, measure in PARTS.items():
         start = time.perf_counter()
         try:
-            with free_memory(device):
-                results[name] = measure(model, device)
+            free_memory(device)
+            results[name] = measure(model, device)
         except Exception as error:  # noqa: BLE001 - the other parts continue
             results[name] = {"error": f"{type(error).__name__}: {error}"[:500]}
         results[name]["seconds"] = round(time.perf_counter() - start, 1)

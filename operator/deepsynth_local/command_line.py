@@ -72,6 +72,10 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
         "pvc://CLAIM/ is a folder inside the runs folder, and Secrets come from your environment (HF_TOKEN). Ctrl-C "
         "saves the progress and stops; run the same command again to continue."
     )
+    _add_files(parser, "resources")
+
+
+def _add_files(parser: argparse.ArgumentParser, content: str) -> None:
     parser.add_argument(
         "-f",
         "--filename",
@@ -80,7 +84,7 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         required=True,
         metavar="FILE",
-        help='YAML files with resources; "-" reads standard input',
+        help=f'YAML files with {content}; "-" reads standard input',
     )
 
 
@@ -89,16 +93,7 @@ def _add_fit(parser: argparse.ArgumentParser) -> None:
         "Estimate the memory of a training step by part, on a machine without a GPU and without fetching weights. "
         "The step runs on tensors that have shapes only."
     )
-    parser.add_argument(
-        "-f",
-        "--filename",
-        dest="files",
-        action="extend",
-        nargs="+",
-        required=True,
-        metavar="FILE",
-        help='YAML files with TrainingRuns; "-" reads standard input',
-    )
+    _add_files(parser, "TrainingRuns")
     parser.add_argument(
         "--pages", type=_parse_count, default=1, metavar="N", help="pages of a sample (default: %(default)s)"
     )

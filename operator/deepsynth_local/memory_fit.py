@@ -89,8 +89,12 @@ def _estimate(spec: TrainingRunSpec, processes: int, pages: int, label_tokens: i
             "the model that the other run started from, which needs as much memory"
         )
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # untyped
-    labels = label_tokens or spec.max_label_tokens or DEFAULT_LABEL_TOKENS
+    labels = _choose_label_tokens(spec, label_tokens)
     return estimate_memory(spec, gpus=processes, pages=pages, label_tokens=labels)
+
+
+def _choose_label_tokens(spec: TrainingRunSpec, given: int | None) -> int:
+    return given or spec.max_label_tokens or DEFAULT_LABEL_TOKENS
 
 
 def list_fitting(total_bytes: int) -> list[str]:
@@ -100,7 +104,7 @@ def list_fitting(total_bytes: int) -> list[str]:
 
 def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_tokens: int | None) -> str:
     spec = run.spec
-    labels = label_tokens or spec.max_label_tokens or DEFAULT_LABEL_TOKENS
+    labels = _choose_label_tokens(spec, label_tokens)
     rows = [
         ("frozen weights", estimate.frozen_bytes, f"{estimate.frozen:,} weights"),
         ("trained weights", estimate.trained_bytes, f"{estimate.trained:,} weights in fp32"),

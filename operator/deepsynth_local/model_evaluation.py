@@ -40,6 +40,7 @@ def evaluate(chosen: Namespace) -> str:
 def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainWorkload:
     """A run that only evaluates. folder: an empty one, where its checkpoints would be."""
     from deepsynth_train.notebook.config import TrainConfig
+    from deepsynth_train.notebook.config import build_workload as build_attempt
     from deepsynth_train.notebook.errors import DATASET
 
     settings: dict[str, Any] = {
@@ -62,18 +63,7 @@ def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainW
     uri = _locate(chosen.dataset, config.task, chosen.split)
     dataset = WorkloadDataset(name=DATASET, uri=uri, train_split=chosen.split, validation_split=chosen.split)
     key = hashlib.sha256(json.dumps([uri, chosen.split, config.to_dict()]).encode()).hexdigest()
-    return TrainWorkload(
-        **dict(config),
-        name="evaluate",
-        namespace="default",
-        uid=f"evaluate-{key[:16]}",
-        datasets=[dataset],
-        num_nodes=1,
-        num_proc_per_node=1,
-        attempt=1,
-        fingerprint=key,
-        output_uri=f"{config.checkpoint.uri}/model",
-    )
+    return build_attempt(config, dataset, name="evaluate", fingerprint=key)
 
 
 def _locate(dataset: str, task: Any, split: str) -> str:

@@ -12,7 +12,7 @@ from deepsynth_api.workload import TrainWorkload, compute_fingerprint
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.notebook.arguments import expand_path
 from deepsynth_train.notebook.callbacks import AnyCallback, CallbackReports, ReportTo
-from deepsynth_train.notebook.config import TrainConfig
+from deepsynth_train.notebook.config import TrainConfig, build_workload
 from deepsynth_train.notebook.display import Display, DisplayName, build_display
 from deepsynth_train.notebook.errors import name_arguments
 from deepsynth_train.notebook.interrupt import StopSwitch
@@ -172,19 +172,7 @@ class Trainer:
 
     def _build_workload(self, config: TrainConfig, source: Source) -> TrainWorkload:
         dataset = source.locate()
-        fingerprint = compute_fingerprint(config, [dataset])
-        return TrainWorkload(
-            **dict(config),
-            name="notebook",
-            namespace="default",
-            uid=f"notebook-{fingerprint[:16]}",
-            datasets=[dataset],
-            num_nodes=1,
-            num_proc_per_node=1,
-            attempt=1,
-            fingerprint=fingerprint,
-            output_uri=f"{config.checkpoint.uri.rstrip('/')}/model",
-        )
+        return build_workload(config, dataset, name="notebook", fingerprint=compute_fingerprint(config, [dataset]))
 
 
 def create_trainer(

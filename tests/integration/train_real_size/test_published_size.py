@@ -1,4 +1,4 @@
-"""A model of the published size (3.4 billion weights) on a CPU: two steps with LoRA, a kill, a resume, a model to open.
+"""A model of the published size (3.4 billion weights) on a CPU: two steps with LoRA, a resume, a model to open.
 
 Takes about ten minutes on two cores, 16 GiB of memory and 30 GiB of disk.
 """

@@ -10,6 +10,7 @@ from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.patterns import REMEDY
+from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_train.notebook.arguments import convert_arguments
 from deepsynth_train.notebook.errors import rename_fields
 from deepsynth_train.notebook.suggestions import list_fields
@@ -34,6 +35,22 @@ class TrainConfig(TrainingSettings):
             return validate(convert_arguments(cls, given) if isinstance(given, Mapping) else given)
         except ValidationError as error:
             raise ConfigurationError(SEPARATOR.join(_describe(dict(item)) for item in error.errors())) from None
+
+
+def build_workload(config: TrainConfig, dataset: WorkloadDataset, *, name: str, fingerprint: str) -> TrainWorkload:
+    """The document of an attempt in this process, or in each process of a torchrun. name: what starts it."""
+    return TrainWorkload(
+        **dict(config),
+        name=name,
+        namespace="default",
+        uid=f"{name}-{fingerprint[:16]}",
+        datasets=[dataset],
+        num_nodes=1,
+        num_proc_per_node=1,
+        attempt=1,
+        fingerprint=fingerprint,
+        output_uri=f"{config.checkpoint.uri.rstrip('/')}/model",
+    )
 
 
 def describe_arguments() -> str:

@@ -160,7 +160,7 @@ class ImageTextFamily:
         lengths = [len(self.build_prompt([Image.new("RGB", size)]).ids) for size in _PROBES]
         try:
             counts = [self._count_positions(*size) for size in _PROBES]
-        except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError):
+        except (TypeError, ValueError, KeyError, AttributeError, NotImplementedError):  # how processors say they cannot
             return False
         return len({length - count for length, count in zip(lengths, counts, strict=True)}) == 1
 

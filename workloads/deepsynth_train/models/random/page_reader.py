@@ -25,7 +25,7 @@ from typing import Any, Final
 
 import torch
 
-from deepsynth_train.models.random.tiny import build_byte_tokenizer
+from deepsynth_train.models.random.tiny import build_byte_tokenizer, join_encoder_decoder
 
 PAGE_SIDE: Final = 168
 CELL: Final = (56, 6)
@@ -42,13 +42,7 @@ MAX_WAVE: Final = 30.0
 
 def build_page_reader_small() -> tuple[Any, Any]:
     """0.9 M random weights, byte tokens, pages of three lines. The caller seeds torch."""
-    from transformers import (
-        GPT2Config,
-        TrOCRProcessor,
-        VisionEncoderDecoderConfig,
-        VisionEncoderDecoderModel,
-        ViTConfig,
-    )
+    from transformers import GPT2Config, ViTConfig
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
     tokenizer = build_byte_tokenizer()
@@ -77,16 +71,12 @@ def build_page_reader_small() -> tuple[Any, Any]:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
-    config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder, tie_word_embeddings=False)
-    config.decoder_start_token_id = tokenizer.bos_token_id
-    config.eos_token_id = tokenizer.eos_token_id
-    config.pad_token_id = tokenizer.pad_token_id
-    module = VisionEncoderDecoderModel(config=config)
-    _set_positions(module)
     images = ViTImageProcessorPil(
         size={"height": PAGE_SIDE, "width": PAGE_SIDE}, image_mean=[1.0, 1.0, 1.0], image_std=[0.5, 0.5, 0.5]
     )
-    return module, TrOCRProcessor(image_processor=images, tokenizer=tokenizer)  # type: ignore[no-untyped-call]  # the library's constructor
+    module, processor = join_encoder_decoder(encoder, decoder, tokenizer, images)
+    _set_positions(module)
+    return module, processor
 
 
 def _set_positions(module: Any) -> None:

@@ -91,13 +91,7 @@ def build_tiny_deepseek_ocr2() -> tuple[Any, Any]:
 
 def build_tiny_vit_gpt2() -> tuple[Any, Any]:
     """`config://vit-gpt2-tiny`: random weights, byte tokens, 256 px pages. The caller seeds torch."""
-    from transformers import (
-        GPT2Config,
-        TrOCRProcessor,
-        VisionEncoderDecoderConfig,
-        VisionEncoderDecoderModel,
-        ViTConfig,
-    )
+    from transformers import GPT2Config, ViTConfig
     from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
 
     tokenizer = build_byte_tokenizer()
@@ -120,10 +114,16 @@ def build_tiny_vit_gpt2() -> tuple[Any, Any]:
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
     )
+    return join_encoder_decoder(encoder, decoder, tokenizer, ViTImageProcessorPil(size={"height": 256, "width": 256}))
+
+
+def join_encoder_decoder(encoder: Any, decoder: Any, tokenizer: Any, images: Any) -> tuple[Any, Any]:
+    """A model of both configurations with random weights, and its processor."""
+    from transformers import TrOCRProcessor, VisionEncoderDecoderConfig, VisionEncoderDecoderModel
+
     config = VisionEncoderDecoderConfig.from_encoder_decoder_configs(encoder, decoder, tie_word_embeddings=False)
     config.decoder_start_token_id = tokenizer.bos_token_id
     config.eos_token_id = tokenizer.eos_token_id
     config.pad_token_id = tokenizer.pad_token_id
-    images = ViTImageProcessorPil(size={"height": 256, "width": 256})
     processor = TrOCRProcessor(image_processor=images, tokenizer=tokenizer)  # type: ignore[no-untyped-call]  # the library's constructor
     return VisionEncoderDecoderModel(config=config), processor
