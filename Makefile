@@ -76,6 +76,7 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --check
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.field_reference --check
 
 .PHONY: format
 format: $(READY) ## Format the code and fix what the linter can fix
@@ -85,6 +86,10 @@ format: $(READY) ## Format the code and fix what the linter can fix
 .PHONY: crds
 crds: $(READY) ## Generate crds/*.yaml and the chart's copy from the types
 	@$(BIN)/python -m deepsynth_api.crd.files --write .
+
+.PHONY: fields
+fields: $(READY) ## Write docs/fields.md from the types
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.field_reference --write
 
 .PHONY: lifecycle
 lifecycle: $(READY) ## Draw the lives of the resources into docs/lifecycle.md

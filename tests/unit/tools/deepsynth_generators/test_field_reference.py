@@ -1,0 +1,50 @@
+"""docs/fields.md lists every field of both specs, as the CRDs have them."""
+
+import pytest
+
+from deepsynth_api.crd.schema import build_schema
+from deepsynth_generators.field_reference import PAGE, TOPICS, check_topics, describe_all, main, render_page
+
+SPEC = build_schema("TrainingRun")["properties"]["spec"]
+
+
+def test_the_page_is_up_to_date() -> None:
+    assert main(["--check"]) == 0, "run `make fields`"
+
+
+def test_a_changed_page_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
+    monkeypatch.setattr("deepsynth_generators.field_reference.TOPICS", {})
+    assert main(["--check"]) == 1
+    assert "run `make fields`" in capsys.readouterr().err
+
+
+def test_a_row_has_values_default_and_meaning() -> None:
+    rows = dict(row.split(" | ", 1) for row in render_page().splitlines() if row.startswith("| `"))
+    assert rows["| `model.lora.rank`"].startswith("integer, 1 to 1,024 | `16` | Rank of the adapters.")
+    assert rows["| `optimizer.betas`"].startswith("list of numbers | `0.9`, `0.999` |")
+    assert rows["| `evaluation.earlyStopping.patience`"].startswith("integer, 1 or more | required |")
+    assert rows["| `datasets[].datasetGenerationRef.name`"].startswith("string |  | Wait for this DatasetGeneration")
+    assert "Default:" not in PAGE.read_text()
+
+
+def test_a_field_without_a_topic_is_refused() -> None:
+    topics = {topic: fields for topic, fields in TOPICS["TrainingRun"].items() if topic != "Optimizer"}
+    with pytest.raises(ValueError, match="TrainingRun: optimizer must be in a topic"):
+        check_topics("TrainingRun", topics, SPEC["properties"])
+
+
+def test_a_topic_with_a_field_that_does_not_exist_is_refused() -> None:
+    topics = {**TOPICS["TrainingRun"], "More": ("batchSize",)}
+    with pytest.raises(ValueError, match="names batchSize, which the spec does not have"):
+        check_topics("TrainingRun", topics, SPEC["properties"])
+
+
+def test_the_fields_of_pods_are_the_same_in_both_kinds() -> None:
+    """So the page lists them once."""
+    rows = [
+        list(describe_all(template["properties"], template))
+        for kind in TOPICS
+        for template in [build_schema(kind)["properties"]["spec"]["properties"]["template"]]
+    ]
+    assert rows[0] == rows[1]
+    assert len(rows[0]) > 20
