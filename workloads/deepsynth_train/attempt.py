@@ -45,6 +45,7 @@ from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
 from deepsynth_train.evaluation.sample_files import read_samples
 from deepsynth_train.loop import Loop
 from deepsynth_train.memory.full_gpu import explain_full_gpu
+from deepsynth_train.models.adapters import describe_adapters
 from deepsynth_train.models.build import build_page_model
 from deepsynth_train.models.card.build import Lineage, build_documents
 from deepsynth_train.models.export import check_publish_folder, export_model, write_model
@@ -86,6 +87,8 @@ def run_attempt(
     workload = _pin_model(workload, world, progress)
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload, world.device)
+    for note in describe_adapters(model, workload.model):
+        progress.note(note)
     pinned, holdout = _pin_datasets(workload, world, progress)
     data = _prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)
     progress.phase("start")

@@ -36,10 +36,16 @@ class LoraSettings(ApiModel):
                 "a pattern that starts with vision or language matches within that part of the model. Examples: "
                 "language.*, *.mlp.*, *.shared_experts.*. The name experts, or a pattern that matches it, such as "
                 "*.experts, gives adapters to the routed experts of a mixture; dropout must then be 0. Layers in "
-                "parts that freeze names get none."
+                "parts that freeze names get none. The default names the attention layers of the supported models; "
+                "a note of the run says which parts got adapters."
             ),
         ),
-    ] = Field(default=["q_proj", "k_proj", "v_proj", "o_proj"])
+    ] = Field(
+        default=[
+            *("q_proj", "k_proj", "v_proj", "o_proj", "out_proj"),
+            *("c_attn", "q_attn", "attn.c_proj", "crossattention.c_proj"),  # of GPT-2
+        ]
+    )
     use_rslora: Annotated[
         bool,
         Field(

@@ -277,8 +277,10 @@ def test_all_options_of_the_model_train_together(pages: Path, tmp_path: Path) ->
         gradient_checkpointing=True,
         max_steps=1,
     )
-    result = train(config, pages)
+    recorder = Recorder()
+    result = train(config, pages, recorder)
     assert result.output is not None
+    assert any(note.endswith("weights to train: language 3,072 in 12 layers") for note in recorder.notes)
     names = set(read_weights(tmp_path / "checkpoints/model"))
     assert names
     assert not any("lora" in name for name in names), "merged"

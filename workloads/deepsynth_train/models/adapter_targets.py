@@ -21,7 +21,7 @@ from deepsynth_api.v1alpha1 import LoraSettings
 from deepsynth_train.models.interface.page_model import Family
 
 _USUAL = frozenset(LoraSettings().target_modules)
-"""The default names the attention layers of most models; a model need not have all of them."""
+"""The default names the attention layers of all supported models; a model need not have all of them."""
 
 
 @dataclass(frozen=True)
@@ -76,18 +76,18 @@ def list_expert_weights(module: nn.Module) -> list[str]:
 
 
 def _list_candidates(module: Any, family: Family, freeze: Sequence[str]) -> Iterator[_Candidate]:
-    parts = {"vision": family.vision, "language": family.language}
+    parts = list_parts(family)
     heads = (module.get_input_embeddings(), module.get_output_embeddings())
     for name, layer in module.named_modules():
         experts = list_expert_weights(layer)
         if not experts and not _is_leaf(layer):
             continue
-        part, within = _locate(name, parts)
+        part, within = locate(name, parts)
         yield _Candidate(
             names=[name, f"{part}.{within}"] if part else [name],
             experts=[f"{name}.{weight}" for weight in experts],
             frozen=part in freeze or f"{name}.weight" in family.unused,
-            listed=not experts and (not _is_linear(layer) or any(layer is head for head in heads)),
+            listed=not experts and (not is_linear(layer) or any(layer is head for head in heads)),
         )
 
 
@@ -95,13 +95,19 @@ def _is_leaf(layer: nn.Module) -> bool:
     return any(True for _ in layer.parameters(recurse=False)) and not any(True for _ in layer.children())
 
 
-def _is_linear(layer: nn.Module) -> bool:
+def is_linear(layer: nn.Module) -> bool:
+    """Also the layers of GPT-2, whose weights are stored transposed."""
     from transformers.pytorch_utils import Conv1D
 
     return isinstance(layer, nn.Linear | Conv1D)
 
 
-def _locate(name: str, parts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
+def list_parts(family: Family) -> Mapping[str, Sequence[str]]:
+    """The roots of the vision and of the language part."""
+    return {"vision": family.vision, "language": family.language}
+
+
+def locate(name: str, parts: Mapping[str, Sequence[str]]) -> tuple[str, str]:
     """Part of a layer and its name within it; empty for a layer between the parts."""
     for part, roots in parts.items():
         for root in roots:

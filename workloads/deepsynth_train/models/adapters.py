@@ -5,6 +5,7 @@ Which layers get adapters is in adapter_targets.py.
 
 import copy
 import warnings
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -14,8 +15,8 @@ from torch.distributed.fsdp import FSDPModule
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings
-from deepsynth_train.models.adapter_targets import select_targets
-from deepsynth_train.models.interface.page_model import Family
+from deepsynth_train.models.adapter_targets import is_linear, list_parts, locate, select_targets
+from deepsynth_train.models.interface.page_model import Family, PageModel
 from deepsynth_train.models.loading import describe_first_line
 
 
@@ -53,6 +54,42 @@ def _check_expert_options(lora: LoraSettings) -> None:
         raise ConfigurationError(f'spec.model.lora.dropout: must be "0" {experts}, got {lora.dropout!r}')
     if lora.use_dora:
         raise ConfigurationError(f"spec.model.lora.useDora: must be false {experts}")
+
+
+def describe_adapters(model: PageModel, settings: ModelSettings) -> Iterator[str]:
+    """Notes for users: how many weights are trained in which part, and a warning if the language part has none.
+
+    Nothing for a model without adapters. Called before the model is sharded.
+    """
+    if settings.lora is None:
+        return
+    base, parts = model.module.get_base_model(), list_parts(model.family)
+    weights, layers = Counter[str](), defaultdict[str, set[str]](set)
+    for name, parameter in base.named_parameters():
+        layer, is_adapter, _ = name.partition(".lora_")
+        if is_adapter and parameter.requires_grad:
+            part = locate(layer, parts)[0] or "other"
+            weights[part] += parameter.numel()
+            layers[part].add(layer.replace(".base_layer", ""))
+    empty = [part for part in parts if not weights[part] and part not in settings.freeze]
+    counts = [f"{part} {weights[part]:,} in {_count_layers(len(layers[part]))}" for part in layers]
+    counts += [f"{part} none" for part in empty]
+    yield f"adapters have {weights.total():,} weights to train: {', '.join(counts)}"
+    if "language" in empty:
+        head = base.get_output_embeddings()
+        names = {
+            name.rpartition(".")[2]
+            for name, layer in base.named_modules()
+            if is_linear(layer) and layer is not head and locate(name, parts)[0] == "language"
+        }
+        yield (
+            "spec.model.lora.targetModules: the language part gets no adapters, so it is not trained; to train it, add "
+            f"some of its layers: {', '.join(sorted(names))}"
+        )
+
+
+def _count_layers(number: int) -> str:
+    return f"{number} layer" + ("s" if number != 1 else "")
 
 
 def merge_adapters(adapted: Any, tensors: dict[str, Any]) -> Any:

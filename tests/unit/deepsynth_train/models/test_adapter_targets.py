@@ -36,6 +36,13 @@ def test_a_frozen_part_gets_no_adapters(freeze: tuple[str, ...], expected: set[s
     assert list_adapted(freeze=freeze) == expected
 
 
+def test_the_defaults_select_the_attention_of_an_encoder_decoder() -> None:
+    cross = {f"decoder.transformer.h.crossattention.{name}" for name in ("q_attn", "c_attn", "c_proj")}
+    own = {f"decoder.transformer.h.attn.{name}" for name in ("c_attn", "c_proj")}
+    vision = {f"encoder.layers.attention.{name}_proj" for name in "qkvo"}
+    assert list_adapted(VIT) == vision | own | cross
+
+
 def test_a_pattern_selects_within_a_part_without_its_output_layer() -> None:
     mlp = {f"language_model.layers.mlp.{name}_proj" for name in ("gate", "up", "down")}
     shared = {f"language_model.layers.mlp.shared_experts.{name}_proj" for name in ("gate", "up", "down")}
