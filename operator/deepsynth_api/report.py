@@ -29,6 +29,7 @@ _MAX_YEAR: Final = 9000
 _MAX_NUMBER: Final = 2**62
 """Above any real count of bytes, and within the 64-bit integers of the API."""
 _MAX_TEXT_CHARACTERS: Final = 16_384
+_SHORT_SAMPLE_CHARACTERS: Final = 80
 
 StepName = Literal["plan", "render", "publish", "train"]
 Phase = Literal["download", "start", "step", "evaluate", "save", "publish", "done"]
@@ -177,7 +178,14 @@ def dump_report(report: Report) -> str:
 def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
     """`report` as JSON of at most `limit` bytes. Long lists and messages are shortened first, counts never."""
     shortened = report
-    for shorten in (_drop_samples, _shorten_checkpoints, _shorten_notes, _shorten_messages, _drop_metrics):
+    for shorten in (
+        _shorten_samples,
+        _drop_samples,
+        _shorten_checkpoints,
+        _shorten_notes,
+        _shorten_messages,
+        _drop_metrics,
+    ):
         if _size(shortened) <= limit:
             break
         shortened = shorten(shortened)
@@ -201,6 +209,16 @@ def _update_train(report: Report, **update: object) -> Report:
     if report.train is None:
         return report
     return report.model_copy(update={"train": report.train.model_copy(update=update)})
+
+
+def _shorten_samples(report: Report) -> Report:
+    def cut(sample: SampleText) -> SampleText:
+        limit = _SHORT_SAMPLE_CHARACTERS
+        return sample.updated(
+            name=sample.name[:limit], reference=sample.reference[:limit], written=sample.written[:limit]
+        )
+
+    return _update_train(report, samples=[cut(sample) for sample in report.train.samples]) if report.train else report
 
 
 def _drop_samples(report: Report) -> Report:

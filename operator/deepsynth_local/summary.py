@@ -6,18 +6,14 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
+from deepsynth_local.report.metrics import LABELS, describe_rank, format_metric
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import Manifest
 
 _TAIL_LINES: Final = 12
 _TAIL_BYTES: Final = 8192
-_SHARES: Final = {
-    "validation_cer": "CER",
-    "validation_wer": "WER",
-    "validation_rougeL": "ROUGE-L",
-    "validation_exact_match": "exact match",
-}
-"""Metrics from 0 to 1 that are printed in percent."""
+_METRICS: Final = tuple(name for name in LABELS if name not in {"validation_rouge1", "validation_loss_black"})
+"""Those printed; the report has the others."""
 _TEXT_COLUMNS: Final = 38
 """Width of a written text and of its reference, side by side."""
 _TEXT_LINES: Final = 8
@@ -73,23 +69,20 @@ def read_tail(log: Path) -> list[str]:
 def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     best, output = status.get("bestCheckpoint"), status.get("output")
     if best:
-        yield f"best checkpoint (step {best['step']}, validation loss {best.get('loss') or 'unknown'})", best["uri"]
+        rank = describe_rank(*(best.get(field, "") for field in ("metric", "value", "loss")))
+        yield f"best checkpoint (step {best['step']}, validation {rank or 'loss unknown'})", best["uri"]
     newest = next(iter(status.get("checkpoints", [])), None)
     if newest and newest["step"] != (best or {}).get("step"):
         yield f"newest checkpoint (step {newest['step']})", newest["uri"]
     if output and "rows" in output:
         yield f"dataset of {output['rows']:,} documents on {output['pages']:,} pages", output["uri"]
     elif output:
-        yield "model", output["uri"]
+        yield f"model (step {output['step']})" if output.get("step") else "model", output["uri"]
 
 
 def _describe_metrics(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     values = {metric["name"]: float(metric["value"]) for metric in metrics}
-    parts = [f"{label} {values[name]:.1%}" for name, label in _SHARES.items() if name in values]
-    if "validation_loss" in values:
-        parts.append(f"loss {values['validation_loss']:.3f}")
-    if "validation_loss_swapped" in values:
-        parts.append(f"loss with the pages of other documents {values['validation_loss_swapped']:.3f}")
+    parts = [f"{LABELS[name]} {format_metric(name, values[name])}" for name in _METRICS if name in values]
     if parts:
         yield "  validation: " + ", ".join(parts)
 

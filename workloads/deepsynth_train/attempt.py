@@ -108,8 +108,11 @@ def run_attempt(
     progress.phase("publish")
     step, note = _load_best(workload, loop)
     samples = read_samples(checkpoints.path / SAMPLES, step)
-    lineage = Lineage(step, pinned, _find_last_evaluation(loop.metrics, step), samples)
-    output = _export(workload, model, lineage, world, progress).updated(note=note or None)
+    metrics = _find_last_evaluation(loop.metrics, step)
+    if step != loop.step:
+        progress.select(step, metrics, samples)
+    lineage = Lineage(step, pinned, metrics, samples)
+    output = _export(workload, model, lineage, world, progress).updated(step=step, note=note or None)
     if note:
         progress.note(note)
     return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)

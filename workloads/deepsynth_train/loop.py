@@ -4,7 +4,7 @@ import logging
 import math
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import torch
@@ -24,6 +24,7 @@ from deepsynth_train.evaluation.evaluator import Evaluator, chunk
 from deepsynth_train.evaluation.generation import Chunk
 from deepsynth_train.evaluation.ranking import (
     LOSS,
+    VALUES,
     choose_best_metric,
     choose_stopping_metric,
     count_stale,
@@ -244,7 +245,10 @@ class Loop:
             return
         metric = choose_best_metric(self.settings.evaluation)
         score = None if metric == "loss" else read_scores([line], metric).get(self.step)
-        self.checkpoints.save_evaluation(self.step, Evaluation(line[LOSS], line, score))
+        evaluation = Evaluation(line[LOSS], line)
+        if score is not None:
+            evaluation = replace(evaluation, score=score, metric=metric, value=line[VALUES[metric]])
+        self.checkpoints.save_evaluation(self.step, evaluation)
 
     def _enter_steps(self) -> None:
         if self.step < self.cadence.total_steps:

@@ -44,6 +44,7 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
         ("Checkpoint", "string", ".status.summary.checkpoint", 0),
         ("Restarts", "integer", ".status.restarts", 0),
         ("Age", "date", ".metadata.creationTimestamp", 0),
+        ("Best", "string", ".status.summary.best", 1),
         ("Nodes", "string", ".status.summary.nodes", 1),
         ("Dataset", "string", ".status.summary.dataset", 1),
         ("Samples/s", "string", ".status.summary.samplesPerSecond", 1),

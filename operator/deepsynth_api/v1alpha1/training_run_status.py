@@ -63,6 +63,12 @@ class CheckpointStatus(ApiModel):
         str, Field(description="sha256 of the manifest of the checkpoint, which holds the hash of every file.")
     ] = ""
     loss: Annotated[str, Field(description="Validation loss at this step, if it was measured.")] = ""
+    metric: Annotated[
+        str, Field(description="Metric that ranks the checkpoints: spec.evaluation.bestMetric, such as loss or cer.")
+    ] = ""
+    value: Annotated[
+        str, Field(description="Value of this metric at this step, a decimal string, if it was measured.")
+    ] = ""
 
 
 class MetricValue(ApiModel):
@@ -139,6 +145,9 @@ class Usage(ApiModel):
 class ModelOutput(ApiModel):
     uri: Annotated[str, Field(description="URI of the folder or Hub repository of the model.")]
     revision: Annotated[str | None, Field(description="Commit on the Hub, if the model is there.")] = None
+    step: Annotated[
+        int | None, Field(description="Optimizer step whose weights the model has, if a TrainingRun trained it.")
+    ] = None
     note: Annotated[
         str | None, Field(description="Why the model is not that of the last step, such as an early end of training.")
     ] = None
@@ -152,6 +161,9 @@ class RunSummary(ApiModel):
     loss: Annotated[str, Field(description="Smoothed training loss per label token, such as 1.83.")] = ""
     eta: Annotated[str, Field(description="Estimated time left, such as 2h5m.")] = ""
     checkpoint: Annotated[str, Field(description="Optimizer step of the newest valid checkpoint.")] = ""
+    best: Annotated[
+        str, Field(description="Metric and value of the best checkpoint and its step, such as cer 0.034 (step 1200).")
+    ] = ""
     nodes: Annotated[str, Field(description="Number of pods of an attempt.")] = ""
     dataset: Annotated[str, Field(description="Names of the datasets, separated by commas.")] = ""
     samples_per_second: Annotated[str, Field(description="Samples per second, over all processes.")] = ""
@@ -201,12 +213,20 @@ class TrainingRunStatus(ApiModel):
     best_checkpoint: Annotated[
         CheckpointStatus | None, Field(description="The best checkpoint, by spec.evaluation.bestMetric.")
     ] = None
-    metrics: Annotated[list[MetricValue], Field(description="Newest value of each metric on the validation split.")] = (
-        Field(default_factory=list)
-    )
+    metrics: Annotated[
+        list[MetricValue],
+        Field(
+            description="Newest value of each metric on the validation data; at the end, those of the published model."
+        ),
+    ] = Field(default_factory=list)
     samples: Annotated[
         list[SampleText],
-        Field(description="What the model wrote at the last evaluation: up to three samples, cut at 200 characters."),
+        Field(
+            description=(
+                "What the model wrote at the last evaluation, at the end what the published model wrote: up to three "
+                "samples, cut at 200 characters."
+            )
+        ),
     ] = Field(default_factory=list)
     model: Annotated[
         ModelOutput | None,

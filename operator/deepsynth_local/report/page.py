@@ -49,4 +49,7 @@ def _build_section(resource: Resource, runs: RunsFolder) -> Section:
     folder = runs.find_folder(resource.spec.checkpoint.uri)
     if folder is None:
         return build_run_section(resource, Curves())
-    return build_run_section(resource, read_curves(folder), read_written_samples(folder))
+    output = resource.status.output
+    return build_run_section(
+        resource, read_curves(folder), read_written_samples(folder, output.step if output else None)
+    )

@@ -57,6 +57,13 @@ class Curves:
     samples_per_second: list[Point] = field(default_factory=list)
     validation_loss: list[Point] = field(default_factory=list)
     validation_loss_swapped: list[Point] = field(default_factory=list)
+    validation_loss_black: list[Point] = field(default_factory=list)
+    validation_cer: list[Point] = field(default_factory=list)
+    validation_cer_swapped: list[Point] = field(default_factory=list)
+    validation_wer: list[Point] = field(default_factory=list)
+    validation_rouge1: list[Point] = field(default_factory=list)
+    validation_rougeL: list[Point] = field(default_factory=list)  # noqa: N815 - the metric's name
+    validation_exact_match: list[Point] = field(default_factory=list)
 
 
 def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[SamplePage]:
@@ -99,12 +106,14 @@ def read_curves(checkpoints: Path) -> Curves:
     return curves
 
 
-def read_written_samples(checkpoints: Path) -> list[WrittenSample]:
-    """The samples of the last evaluation, with their pages; empty if their file cannot be read."""
-    files = [file for file in checkpoints.glob("samples/step-*.json") if file.stem[5:].isdigit()]
-    file = max(files, key=lambda file: int(file.stem[5:]), default=None)
-    if file is None:
+def read_written_samples(checkpoints: Path, step: int | None = None) -> list[WrittenSample]:
+    """The samples of the evaluation after `step`, else of the last one, with their pages; empty if their file cannot
+    be read.
+    """
+    files = {int(file.stem[5:]): file for file in checkpoints.glob("samples/step-*.json") if file.stem[5:].isdigit()}
+    if not files:
         return []
+    file = files[step if step in files else max(files)]
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
         return [_build_sample(entry, int(document["step"]), file.parent) for entry in document["samples"]]
@@ -145,7 +154,9 @@ def _read_records(file: Path | None) -> list[dict[str, Any]]:
     found = [_parse(line) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
     evaluation = file.with_name(EVALUATION_FILE)
     if evaluation.is_file():
-        found.append((_parse(evaluation.read_text(encoding="utf-8", errors="replace")) or {}).get("line"))
+        line = (_parse(evaluation.read_text(encoding="utf-8", errors="replace")) or {}).get("line")
+        if line not in found:  # a checkpoint that was saved after its evaluation has the line in both files
+            found.append(line)
     return [record for record in found if isinstance(record, dict)]
 
 

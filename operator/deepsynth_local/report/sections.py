@@ -10,13 +10,16 @@ import yaml
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
-from deepsynth_local.report.charts import NARROW, Chart, Series, build_chart, format_short, smooth
+from deepsynth_api.v1alpha1.training_run_status import MetricValue
+from deepsynth_local.report.charts import NARROW, Chart, Series, build_chart, smooth
+from deepsynth_local.report.metrics import LABELS, describe_rank, format_metric
 from deepsynth_local.report.results import Curves, SamplePage, WrittenSample
 from deepsynth_local.runs.columns import format_age
 
 _SWAPPED_NOTE: Final = (
     "Swapped: the same labels measured with the pages of other documents. The distance between the two validation "
-    "lines is what the model learned from looking at its pages."
+    "lines is what the model learned from looking at its pages. Black, after the last step: measured with black pages, "
+    "so what the model guesses without seeing anything."
 )
 
 
@@ -91,13 +94,13 @@ def build_run_section(run: TrainingRun, curves: Curves, written: Sequence[Writte
         message=_find_message(run),
         spec=_format_spec(run),
         places={
-            "Best checkpoint": best.uri if best else "",
+            _name_best(best): best.uri if best else "",
             "Model": status.output.uri if status.output else "",
         },
         figures={
             "Steps": f"{progress.step:,} of {progress.total_steps:,}" if progress else "",
             "Training loss": progress.loss if progress else "",
-            **{_name_metric(metric.name): metric.value for metric in status.metrics},
+            **{_name_metric(metric.name): _format_value(metric) for metric in status.metrics},
             "Samples per second": progress.samples_per_second if progress else "",
             "Restarts": str(status.restarts),
             "GPU time, seconds": str(status.usage.gpu_seconds or ""),
@@ -107,7 +110,7 @@ def build_run_section(run: TrainingRun, curves: Curves, written: Sequence[Writte
         main_chart=_build_loss_chart(curves),
         side_charts=_build_side_charts(curves),
         tables=[
-            _build_evaluations(curves),
+            _build_evaluations(curves, best),
             Table("Dropped samples", ["Reason", "Samples"], _list_dropped(progress.dropped if progress else [])),
             _build_attempts(status.attempts),
             _build_checkpoints(status.checkpoints, best),
@@ -150,21 +153,46 @@ def _build_loss_chart(curves: Curves) -> Chart | None:
 
 def _build_side_charts(curves: Curves) -> list[Chart]:
     charts = [
-        ("Throughput", "samples per second", Series("samples/s", "green", curves.samples_per_second)),
-        ("Gradient norm", "", Series("before clipping", "violet", curves.grad_norm)),
-        ("Learning rate", "", Series("learning rate", "blue", curves.learning_rate)),
+        ("Error rates", "share of the reference", _list_error_rates(curves)),
+        ("Agreement", "from 0 to 1", _list_agreements(curves)),
+        ("Throughput", "samples per second", [Series("samples/s", "green", curves.samples_per_second)]),
+        ("Gradient norm", "", [Series("before clipping", "violet", curves.grad_norm)]),
+        ("Learning rate", "", [Series("learning rate", "blue", curves.learning_rate)]),
     ]
-    drawn = (build_chart(title, unit, [series], width=NARROW) for title, unit, series in charts)
+    drawn = (build_chart(title, unit, series, width=NARROW) for title, unit, series in charts)
     return [chart for chart in drawn if chart is not None]
 
 
-def _build_evaluations(curves: Curves) -> Table:
-    swapped = dict(curves.validation_loss_swapped)
-    rows = [
-        [f"{step:.0f}", format_short(loss), format_short(swapped[step]) if step in swapped else ""]
-        for step, loss in curves.validation_loss
+def _list_error_rates(curves: Curves) -> list[Series]:
+    return [
+        Series("CER", "orange", curves.validation_cer),
+        Series("CER, pages swapped", "violet", curves.validation_cer_swapped),
+        Series("WER", "blue", curves.validation_wer),
     ]
-    return Table("Evaluations", ["Step", "Validation loss", "With pages swapped"], rows)
+
+
+def _list_agreements(curves: Curves) -> list[Series]:
+    return [
+        Series("ROUGE-L", "blue", curves.validation_rougeL),
+        Series("exact match", "green", curves.validation_exact_match),
+    ]
+
+
+def _build_evaluations(curves: Curves, best: CheckpointStatus | None) -> Table:
+    """A column for each metric that was measured."""
+    measured = {name: dict(points) for name in LABELS if (points := getattr(curves, name))}
+    rows = [
+        [
+            _mark_best(int(step), best),
+            *(format_metric(name, values[step]) if step in values else "" for name, values in measured.items()),
+        ]
+        for step in sorted({step for values in measured.values() for step in values})
+    ]
+    return Table("Evaluations", ["Step", *(LABELS[name] for name in measured)], rows)
+
+
+def _mark_best(step: int, best: CheckpointStatus | None) -> str:
+    return f"{step} (best)" if best and best.step == step else str(step)
 
 
 def _build_attempts(attempts: Sequence[Attempt]) -> Table:
@@ -186,11 +214,12 @@ def _build_attempts(attempts: Sequence[Attempt]) -> Table:
 
 
 def _build_checkpoints(checkpoints: Sequence[CheckpointStatus], best: CheckpointStatus | None) -> Table:
-    header = ["Step", "Validation loss", "Size", "Saved", "sha256", "Folder"]
+    header = ["Step", "Validation loss", "Ranked by", "Size", "Saved", "sha256", "Folder"]
     rows = [
         [
-            str(checkpoint.step) + (" (best)" if best and best.step == checkpoint.step else ""),
+            _mark_best(checkpoint.step, best),
             checkpoint.loss,
+            describe_rank(checkpoint.metric, checkpoint.value, checkpoint.loss),
             format_bytes(checkpoint.bytes) if checkpoint.bytes else "",
             f"{checkpoint.time:%Y-%m-%d %H:%M:%S} UTC",
             checkpoint.sha256[:12],
@@ -210,5 +239,17 @@ def _format_span(start: datetime | None, end: datetime | None) -> str:
 
 
 def _name_metric(name: str) -> str:
-    """validation_loss -> Validation loss."""
-    return name.replace("_", " ").capitalize()
+    """validation_cer -> Validation CER."""
+    return f"Validation {LABELS[name]}" if name in LABELS else name.replace("_", " ").capitalize()
+
+
+def _format_value(metric: MetricValue) -> str:
+    try:
+        return format_metric(metric.name, float(metric.value))
+    except ValueError:  # the report of a pod is untrusted input
+        return metric.value
+
+
+def _name_best(best: CheckpointStatus | None) -> str:
+    rank = describe_rank(best.metric, best.value, best.loss) if best else ""
+    return f"Best checkpoint ({rank})" if rank else "Best checkpoint"

@@ -32,11 +32,16 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Evaluations find what CER says, and no text is written."""
+    """Evaluations find what CER says; the text of a sample names its step."""
+    from deepsynth_train.coordination.progress import WrittenSample
     from deepsynth_train.evaluation.evaluator import Evaluator, Findings
+    from deepsynth_train.evaluation.sample_files import write_samples
 
-    def evaluate(_: Evaluator, step: int, *, black: bool) -> Findings:
-        return Findings({"validation_loss": 1.0 - step / 10, "validation_cer": CER[step]}, [])
+    def evaluate(evaluator: Evaluator, step: int, *, black: bool) -> Findings:
+        samples = [WrittenSample(0, "row 0", "the page", f"read after step {step}")]
+        if evaluator.folder:
+            write_samples(evaluator.folder, step, samples, lambda _: [])
+        return Findings({"validation_loss": 1.0 - step / 10, "validation_cer": CER[step]}, samples)
 
     monkeypatch.setattr(Evaluator, "evaluate", evaluate)
 
@@ -80,6 +85,11 @@ def test_the_run_ends_early_and_says_so_with_the_best_model(pages: Path, tmp_pat
         "the model is that of step 2, the best by validation_cer"
     )
     assert result.output.note in recorder.notes
+    assert result.output.step == 2
+    assert recorder.selected is not None
+    step, metrics, samples = recorder.selected
+    assert (step, metrics["validation_cer"]) == (2, 0.3)
+    assert [sample.written for sample in samples] == ["read after step 2"]
     assert [record.step for record in recorder.records] == [4, 2]
     best = read_weights(tmp_path / "checkpoints/step-2/model")
     last = read_weights(tmp_path / "checkpoints/step-4/model")
@@ -116,10 +126,11 @@ def test_an_attempt_after_the_end_only_writes_the_model_again(pages: Path, tmp_p
 
 @pytest.mark.usefixtures("_measured")
 def test_a_run_that_keeps_improving_ends_at_its_end_with_the_best_model(pages: Path, tmp_path: Path) -> None:
-    result, _ = train(pages, tmp_path, early_stopping={"metric": "cer", "patience": 3})
+    result, recorder = train(pages, tmp_path, early_stopping={"metric": "cer", "patience": 3})
     assert result.step == 5
     assert result.output is not None
     assert result.output.note is None, "the last step is the best"
+    assert (result.output.step, recorder.selected) == (5, None)
 
 
 @pytest.mark.usefixtures("_measured")
@@ -130,6 +141,6 @@ def test_the_best_checkpoint_is_chosen_by_the_metric_that_was_named(pages: Path,
     assert result.stopped
     best = find_best(recorder.records)
     assert best is not None
-    assert best.step == 2
+    assert (best.step, best.metric, best.value, best.loss) == (2, "cer", 0.3, 0.8)
     assert (tmp_path / "checkpoints/best").read_text() == "step-2"
     assert result.output is None

@@ -121,6 +121,7 @@ class Recorder:
         self.steps: list[Any] = []
         self.evaluations: dict[int, dict[str, float]] = {}
         self.samples: dict[int, list[Any]] = {}
+        self.selected: tuple[int, dict[str, float], list[Any]] | None = None
         self.started: Any = None
         self.notes: list[str] = []
         self.pinned: Sequence[Any] = ()
@@ -149,6 +150,9 @@ class Recorder:
     def evaluation(self, step: int, metrics: Any, samples: Sequence[Any]) -> None:
         self.evaluations[step] = dict(metrics)
         self.samples[step] = list(samples)
+
+    def select(self, step: int, metrics: Any, samples: Sequence[Any]) -> None:
+        self.selected = (step, dict(metrics), list(samples))
 
     def checkpoints(self, records: Sequence[Any], notes: Sequence[str]) -> None:
         self.records = list(records)

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from deepsynth_api.report import Failure, PlanReport, Report, TrainReport, fit_report, parse_report
 from deepsynth_api.v1alpha1 import CheckpointStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
+from deepsynth_api.v1alpha1.training_run_status import SampleText
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -30,6 +31,17 @@ def test_a_report_of_any_size_fits_the_termination_message(checkpoints: int, tex
     assert parsed is not None
     assert parsed.failure is not None
     assert (parsed.failure.reason, parsed.failure.rank, parsed.failure.exit_code) == ("Crashed", 3, 1)
+
+
+def test_samples_are_cut_before_they_are_dropped() -> None:
+    samples = [SampleText(name=f"row {n}", step=7, reference="r" * 200, written="w" * 200) for n in range(3)]
+    report = build_full_report(12, "")
+    report = report.updated(train=report.train.updated(samples=samples, notes=[])) if report.train else report
+    parsed = parse_report(fit_report(report))
+    assert parsed is not None
+    assert parsed.train is not None
+    assert [(len(sample.reference), len(sample.written)) for sample in parsed.train.samples] == [(80, 80)] * 3
+    assert len(parsed.train.checkpoints) == 12
 
 
 def test_a_report_that_fits_is_not_shortened() -> None:

@@ -25,15 +25,26 @@ def test_dropped_rows_are_listed_by_reason(tmp_path: Path) -> None:
 def test_the_newest_checkpoint_is_printed_next_to_a_better_older_one(tmp_path: Path) -> None:
     newest, best = {"step": 58, "uri": "pvc://c/step-58"}, {"step": 30, "uri": "pvc://c/step-30", "loss": "2.5"}
     lines = describe(tmp_path, "TrainingRun", checkpoints=[newest, best], bestCheckpoint=best)
-    assert lines[1].startswith("  best checkpoint (step 30, validation loss 2.5): ")
+    assert lines[1].startswith("  best checkpoint (step 30, validation loss 2.500): ")
     assert lines[2].startswith("  newest checkpoint (step 58): ")
+
+
+def test_the_best_checkpoint_is_printed_with_the_metric_that_chose_it(tmp_path: Path) -> None:
+    best = {"step": 30, "uri": "pvc://c/step-30", "loss": "2.5", "metric": "cer", "value": "0.0342"}
+    output = {"uri": "pvc://c/model", "step": 30}
+    lines = describe(tmp_path, "TrainingRun", checkpoints=[best], bestCheckpoint=best, output=output)
+    assert [line.split(":")[0] for line in lines[1:]] == [
+        "  best checkpoint (step 30, validation CER 3.4%)",
+        "  model (step 30)",
+    ]
 
 
 def test_a_newest_checkpoint_that_is_also_the_best_is_printed_once(tmp_path: Path) -> None:
     best = {"step": 30, "uri": "pvc://c/step-30", "loss": "2.5"}
     model = {"uri": "pvc://c/model"}
     lines = describe(tmp_path, "TrainingRun", checkpoints=[best], bestCheckpoint=best, output=model)
-    assert [line.split(":")[0] for line in lines[1:]] == ["  best checkpoint (step 30, validation loss 2.5)", "  model"]
+    names = [line.split(":")[0] for line in lines[1:]]
+    assert names == ["  best checkpoint (step 30, validation loss 2.500)", "  model"]
 
 
 def test_metrics_and_texts_of_the_last_evaluation_are_printed(tmp_path: Path) -> None:

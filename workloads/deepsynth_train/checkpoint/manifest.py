@@ -81,19 +81,22 @@ class Evaluation:
     """What was measured at a checkpoint's step after it was saved.
 
     loss: validation loss. line: of the curve, such as {"step": 40, "validation_loss": 2.5}. score: decides which
-    checkpoint is the best, lower is better; None: the loss does.
+    checkpoint is the best, lower is better; None: the loss does. metric, value: what the score was made from, such as
+    cer and 0.034.
     """
 
     loss: float
     line: dict[str, Any]
     score: float | None = None
+    metric: str | None = None
+    value: float | None = None
 
 
 @dataclass(frozen=True)
 class CheckpointRecord:
     """A committed checkpoint as the report shows it. sha256: of manifest.json, which covers every other file.
 
-    score: see Evaluation.
+    score, metric, value: see Evaluation; None where the loss decides.
     """
 
     step: int
@@ -103,6 +106,8 @@ class CheckpointRecord:
     sha256: str
     loss: float | None
     score: float | None = None
+    metric: str | None = None
+    value: float | None = None
 
 
 def compute_digest(root: Path, path: Path) -> FileDigest:
@@ -166,6 +171,8 @@ def build_record(root: Path, uri: str) -> CheckpointRecord:
         sha256=compute_sha256(root / MANIFEST_FILE),
         loss=evaluation.loss if evaluation and manifest.loss is None else manifest.loss,
         score=evaluation.score if evaluation else None,
+        metric=evaluation.metric if evaluation else None,
+        value=evaluation.value if evaluation else None,
     )
 
 

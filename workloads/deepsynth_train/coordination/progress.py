@@ -84,6 +84,9 @@ class Progress(Protocol):
     def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
         """metrics: validation_loss, validation_loss_swapped and so on. samples: to show; the same at every step."""
 
+    def select(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
+        """The final model is that of an earlier `step`. metrics, samples: of its evaluation."""
+
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
         """All committed checkpoints, newest first, and all notes of the folder. Also called from the saving thread."""
 
@@ -107,6 +110,8 @@ class NoProgress:
     def step(self, report: StepReport) -> None: ...
 
     def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None: ...
+
+    def select(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None: ...
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None: ...
 

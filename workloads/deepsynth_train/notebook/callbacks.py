@@ -130,6 +130,10 @@ class ReportTo:
         for receiver in self._receivers:
             receiver.evaluation(step, metrics, samples)
 
+    def select(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
+        for receiver in self._receivers:
+            receiver.select(step, metrics, samples)
+
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
         for receiver in self._receivers:
             receiver.checkpoints(records, notes)

@@ -29,5 +29,7 @@ class TrainOutput:
 
     @property
     def metrics(self) -> dict[str, float]:
-        """The last value of each metric: loss, validation_loss and so on."""
-        return {name: value for line in self.history for name, value in line.items() if name != "step"}
+        """The newest value of each metric up to the step of the final model: loss, validation_loss and so on."""
+        last = self.step if self.output is None or self.output.step is None else self.output.step
+        lines = [line for line in self.history if line["step"] <= last]
+        return {name: value for line in lines for name, value in line.items() if name != "step"}

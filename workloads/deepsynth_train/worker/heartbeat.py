@@ -95,11 +95,15 @@ class Heartbeat:
         self._log_step(report)
 
     def evaluation(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
-        values = [MetricValue(name=name, value=f"{value:.6g}", step=step) for name, value in metrics.items()]
+        values = _build_values(step, metrics)
         kept = [metric for metric in self._report.metrics if metric.name not in metrics]
         texts = [_build_text(sample, step) for sample in samples[:MAX_REPORTED_SAMPLES]]
         self._update(metrics=[*values, *kept], samples=texts)
         self._log(f"step {step}: " + ", ".join(f"{name} {value:.4g}" for name, value in metrics.items()))
+
+    def select(self, step: int, metrics: Mapping[str, float], samples: Sequence[WrittenSample]) -> None:
+        texts = [_build_text(sample, step) for sample in samples[:MAX_REPORTED_SAMPLES]]
+        self._update(metrics=_build_values(step, metrics), samples=texts)
 
     def checkpoints(self, records: Sequence[CheckpointRecord], notes: Sequence[str]) -> None:
         for note in notes[len(self._folder_notes) :]:
@@ -168,6 +172,10 @@ STEP_FIELDS = (
 """Fields of StepReport that TrainReport has too."""
 
 
+def _build_values(step: int, metrics: Mapping[str, float]) -> list[MetricValue]:
+    return [MetricValue(name=name, value=_format(value), step=step) for name, value in metrics.items()]
+
+
 def _build_text(sample: WrittenSample, step: int) -> SampleText:
     reference, written = (text[:MAX_REPORTED_CHARACTERS] for text in (sample.reference, sample.written))
     return SampleText(name=sample.name, step=step, reference=reference, written=written)
@@ -180,5 +188,11 @@ def build_status(record: CheckpointRecord) -> CheckpointStatus:
         time=record.time,
         bytes=record.bytes,
         sha256=record.sha256,
-        loss="" if record.loss is None else f"{record.loss:.6g}",
+        loss=_format(record.loss),
+        metric=record.metric or ("" if record.loss is None else "loss"),
+        value=_format(record.value if record.metric else record.loss),
     )
+
+
+def _format(value: float | None) -> str:
+    return "" if value is None else f"{value:.6g}"

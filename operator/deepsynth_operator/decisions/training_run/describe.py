@@ -7,13 +7,14 @@ from typing import Final
 from deepsynth_api.conditions import ConditionType
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run_status import RunSummary, TrainingProgress
+from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, RunSummary, TrainingProgress
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
+from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS
 from deepsynth_operator.decisions.training_run.starts import RunSituation
 
 _FIRST_REPORT: Final = timedelta(seconds=60)
@@ -75,6 +76,13 @@ def _is_starting(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> 
     return phase in {"download", "start"} or (not phase and now < attempt.running_time + _FIRST_REPORT)
 
 
+def _describe_best(best: CheckpointStatus | None) -> str:
+    """Such as `cer 0.034 (step 1200)`; empty while no checkpoint was evaluated."""
+    if best is None or not best.value:
+        return ""
+    return f"{best.metric[:MAX_METRIC_CHARACTERS]} {best.value[:MAX_METRIC_CHARACTERS]} (step {best.step})"
+
+
 def _summarize(run: TrainingRun, status: TrainingRunStatus, reason: str) -> RunSummary:
     """The strings of the printer columns: a column is one JSONPath and prints raw numbers."""
     progress = status.progress or TrainingProgress()
@@ -85,6 +93,7 @@ def _summarize(run: TrainingRun, status: TrainingRunStatus, reason: str) -> RunS
         loss=progress.loss,
         eta=format_eta(progress.estimated_completion_time, progress.updated_time),
         checkpoint=str(status.checkpoints[0].step) if status.checkpoints else "",
+        best=_describe_best(status.best_checkpoint),
         nodes=str(run.spec.num_nodes),
         dataset=",".join(dataset.name for dataset in run.spec.datasets),
         samples_per_second=progress.samples_per_second,

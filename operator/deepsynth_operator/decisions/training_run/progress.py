@@ -6,7 +6,7 @@ ignored. From one attempt to the next the step may go back to that of the checkp
 
 from collections.abc import Iterable, Sequence
 from datetime import datetime
-from typing import Final
+from typing import Final, TypeVar
 
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
@@ -16,9 +16,11 @@ from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
 from deepsynth_operator.decisions.training_run.attempts import replace_last
 
+Measured = TypeVar("Measured", MetricValue, SampleText)
+
 MAX_KEPT_CHECKPOINTS: Final = 20
 MAX_KEPT_METRICS: Final = 40
-_MAX_METRIC_CHARACTERS: Final = 128
+MAX_METRIC_CHARACTERS: Final = 128
 """Of a metric's name and of its value: what is kept over many reports must not grow without a limit."""
 MAX_KEPT_NOTES: Final = 10
 MAX_SAMPLES: Final = 3
@@ -39,8 +41,10 @@ def take_reports(status: TrainingRunStatus, pods: Iterable[ObservedPod], now: da
     status = _take_checkpoints(status, report, train)
     return status.updated(
         progress=_compute_progress(status.progress, train, now),
-        metrics=_merge_metrics(status.metrics, train.metrics),
-        samples=[_clip_sample(sample) for sample in train.samples[:MAX_SAMPLES]] or status.samples,
+        metrics=_select_published(_merge_metrics(status.metrics, train.metrics), train),
+        samples=_select_published(
+            [_clip_sample(sample) for sample in train.samples[:MAX_SAMPLES]] or status.samples, train
+        ),
         notes=_merge_notes(status.notes, train.notes),
         output=train.output or status.output,
     )
@@ -121,11 +125,17 @@ def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: dat
 
 def _merge_metrics(old: Sequence[MetricValue], new: Sequence[MetricValue]) -> list[MetricValue]:
     clipped = [
-        metric.updated(name=metric.name[:_MAX_METRIC_CHARACTERS], value=metric.value[:_MAX_METRIC_CHARACTERS])
+        metric.updated(name=metric.name[:MAX_METRIC_CHARACTERS], value=metric.value[:MAX_METRIC_CHARACTERS])
         for metric in new
     ]
     newest = {metric.name: metric for metric in clipped}
     return [*newest.values(), *(metric for metric in old if metric.name not in newest)][:MAX_KEPT_METRICS]
+
+
+def _select_published(items: list[Measured], train: TrainReport) -> list[Measured]:
+    """At the end, those of the published model's step, if there are any: the last step may be another one."""
+    step = train.output.step if train.output else None
+    return [item for item in items if item.step == step] or items
 
 
 def _clip_sample(sample: SampleText) -> SampleText:

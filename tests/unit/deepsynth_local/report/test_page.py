@@ -140,6 +140,41 @@ def test_the_report_of_a_run_shows_curves_attempts_and_checkpoints(runs: RunsFol
     assert "1,234" in page.text
 
 
+def test_the_report_of_a_run_shows_the_metric_that_decides_and_the_published_samples(runs: RunsFolder) -> None:
+    folder = runs.volumes / "demo/checkpoints"
+    (folder / "step-20").mkdir(parents=True)
+    curve = [
+        {"step": 10, "validation_loss": 3.0, "validation_cer": 0.25},
+        {"step": 20, "validation_loss": 2.0, "validation_cer": 0.375, "validation_loss_black": 7.25},
+    ]
+    (folder / "step-20/metrics.jsonl").write_text("\n".join(map(json.dumps, curve)))
+    (folder / "samples").mkdir()
+    for step in (10, 20):
+        entry = {"name": "row 1", "pages": [], "reference": "a", "written": f"text of step {step}", "cer": 1}
+        (folder / f"samples/step-{step}.json").write_text(json.dumps({"step": step, "samples": [entry]}))
+    checkpoints = [
+        {"step": step, "uri": f"pvc://demo/checkpoints/step-{step}", "time": TIME, "metric": "cer", "value": value}
+        for step, value in ((20, "0.375"), (10, "0.25"))
+    ]
+    status = {
+        **COMPLETE,
+        "checkpoints": checkpoints,
+        "bestCheckpoint": checkpoints[1],
+        "output": {"uri": "pvc://demo/model", "step": 10},
+        "metrics": [{"name": "validation_cer", "value": "0.25", "step": 10}],
+    }
+
+    text = build_report([build_run(**status)], runs, NOW)
+    page = Collector(text)
+
+    for expected in ("Best checkpoint (CER 25.0%)", "CER 37.5%", "10 (best)", "text of step 10", "Validation CER"):
+        assert expected in page.text, expected
+    assert "text of step 20" not in page.text
+    assert "Error rates: CER from 0.25 to 0.375" in text
+    assert "loss with black pages" in page.text
+    assert "7.250" in page.text
+
+
 def test_a_resource_that_has_done_nothing_yet_has_a_section_too(runs: RunsFolder) -> None:
     path = write_report([build_generation(), build_run()], runs, NOW)
 

@@ -33,6 +33,11 @@ def test_the_evaluation_of_the_newest_checkpoint_is_part_of_its_curves(tmp_path:
     path = tmp_path / "step-2/evaluation.json"
     path.write_text(json.dumps({"loss": 2.0, "line": {"step": 2, "validation_loss": 2.0}}))
     assert read_curves(tmp_path).validation_loss == [(1.0, 3.0), (2.0, 2.0)]
+    with (tmp_path / "step-2/metrics.jsonl").open("a") as file:
+        file.write('\n{"step": 2, "validation_loss": 2.0}')
+    assert read_curves(tmp_path).validation_loss == [(1.0, 3.0), (2.0, 2.0)], "a line in both files counts once"
+    write_metrics(tmp_path / "step-3", json.dumps({"step": 1, "validation_loss": 3.0}))
+    path = tmp_path / "step-3/evaluation.json"
     for damaged in ("[", "[]", '{"line": 3}'):
         path.write_text(damaged)
         assert read_curves(tmp_path).validation_loss == [(1.0, 3.0)]
@@ -74,6 +79,13 @@ def test_the_samples_are_those_of_the_last_evaluation_with_their_pages(tmp_path:
     write_written(tmp_path, 9)
     write_written(tmp_path, 10, written="c")
     assert read_written_samples(tmp_path) == [WrittenSample("row 1", 10, "a", "c", 1.0, [b"PNG"])]
+
+
+def test_the_samples_of_the_published_step_are_shown_instead_of_the_last_ones(tmp_path: Path) -> None:
+    write_written(tmp_path, 9)
+    write_written(tmp_path, 10, written="c")
+    assert [sample.step for sample in read_written_samples(tmp_path, 9)] == [9]
+    assert [sample.step for sample in read_written_samples(tmp_path, 8)] == [10], "step 8 wrote none"
 
 
 def test_samples_that_cannot_be_read_are_not_shown(tmp_path: Path) -> None:

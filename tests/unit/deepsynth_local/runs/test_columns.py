@@ -52,4 +52,5 @@ def test_the_wide_table_adds_the_columns_of_lower_priority_and_leaves_unknown_ce
     header, row = build_table("TrainingRun", [build_run("a")], NOW, wide=True)
 
     assert header[-5:] == ["NODES", "DATASET", "SAMPLES/S", "MODEL", "REASON"]
-    assert row == ["a", *[""] * 7, "93m", *[""] * 5]
+    assert header[-6] == "BEST"
+    assert row == ["a", *[""] * 7, "93m", *[""] * 6]

@@ -119,6 +119,30 @@ def test_checkpoints_appear_newest_first_with_the_best_and_the_notes(folder: Run
     assert report.notes == ["step-6 is damaged", "the Hub is slow"]
 
 
+def test_the_best_checkpoint_is_reported_with_the_metric_that_decided(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    by_text = replace(record(2, 0.5), score=-0.25, metric="exactMatch", value=0.25)
+    heartbeat.checkpoints([record(4), by_text, record(1, 0.125)], [])
+    report = read_report(folder)
+    assert report.best_checkpoint is not None
+    assert [(kept.step, kept.metric, kept.value, kept.loss) for kept in report.checkpoints] == [
+        (4, "", "", ""),
+        (2, "exactMatch", "0.25", "0.5"),
+        (1, "loss", "0.125", "0.125"),
+    ]
+    assert (report.best_checkpoint.step, report.best_checkpoint.value) == (2, "0.25")
+
+
+def test_metrics_and_samples_become_those_of_the_step_that_is_published(folder: RunFolder) -> None:
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
+    heartbeat.evaluation(5, {"validation_loss": 2.0}, [WrittenSample(0, "row 0", "a", "b")])
+    heartbeat.evaluation(9, {"validation_loss": 1.0, "validation_loss_black": 8.0}, [])
+    heartbeat.select(5, {"validation_loss": 2.0}, [WrittenSample(0, "row 0", "a", "b")])
+    report = read_report(folder)
+    assert [(metric.name, metric.value, metric.step) for metric in report.metrics] == [("validation_loss", "2", 5)]
+    assert [(sample.step, sample.written) for sample in report.samples] == [(5, "b")]
+
+
 def test_an_evaluation_replaces_the_values_of_the_previous_one(folder: RunFolder) -> None:
     heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
     heartbeat.evaluation(5, {"validation_loss": 2.0, "rouge1": 0.1}, [])

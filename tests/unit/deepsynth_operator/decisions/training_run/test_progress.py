@@ -3,13 +3,14 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepsynth_api.v1alpha1.training_run_status import MetricValue, SampleText
+from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricValue, ModelOutput, SampleText
 from deepsynth_operator.decisions.training_run.progress import (
     MAX_KEPT_METRICS,
     MAX_KEPT_NOTES,
     MAX_SAMPLE_CHARACTERS,
     MAX_SAMPLES,
 )
+from support.clocks.manual_clock import START
 from support.control.seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide, follow
 
 
@@ -36,6 +37,31 @@ def test_newest_metrics_come_first_and_old_ones_are_kept_up_to_a_limit() -> None
     assert len(values) == MAX_KEPT_METRICS
     assert values["loss"] == str(MAX_KEPT_METRICS + 4)
     assert "m0" not in values
+
+
+def test_at_the_end_metrics_and_samples_are_those_of_the_published_model() -> None:
+    run = a_live_run()
+    samples = [SampleText(name="row 1", step=step, reference="r", written="w") for step in (8, 4)]
+    metrics = [MetricValue(name="validation_loss", value=f"{step}", step=step) for step in (8, 4)]
+    last = a_report(8, samples=samples[:1], metrics=[*metrics[:1], MetricValue(name="black", value="9", step=8)])
+    run = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=last)], after=20))
+    assert len(run.status.metrics) == 2
+    output = ModelOutput(uri="pvc://c/model", step=4)
+    end = a_report(8, samples=samples[1:], metrics=metrics[1:], output=output)
+    ended = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=end)], after=40)).status
+    assert [(metric.name, metric.value) for metric in ended.metrics] == [("validation_loss", "4")]
+    assert [sample.step for sample in ended.samples] == [4]
+    short = a_report(8, output=output)
+    ended = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=short)], after=40)).status
+    assert [sample.step for sample in ended.samples] == [8], "better than none; each names its step"
+
+
+def test_the_column_best_shows_the_metric_that_decides() -> None:
+    run = a_live_run()
+    best = CheckpointStatus(step=4, uri="pvc://c/step-4", time=START, metric="cer", value="0.034")
+    report = a_report(8, checkpoints=[best], best_checkpoint=best)
+    shown = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=report)], after=20)).status
+    assert shown.summary.best == "cer 0.034 (step 4)"
 
 
 def test_samples_of_the_last_evaluation_are_shown_and_bounded() -> None:
