@@ -23,7 +23,7 @@ _CHARACTERS: Final = 200
 
 def evaluate(chosen: Namespace) -> str:
     """The text to print. chosen: the arguments of the command. Raises the errors of deepsynth_api.errors."""
-    from deepsynth_train.attempt import run_evaluation
+    from deepsynth_train.attempt.evaluate import run_evaluation
     from deepsynth_train.coordination.world import join_world
     from deepsynth_train.notebook.display import Lines
     from deepsynth_train.notebook.errors import name_arguments
@@ -68,8 +68,8 @@ def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainW
 
 def _locate(dataset: str, task: Any, split: str) -> str:
     """Where the pages are. Those of a folder of images are written to the cache, once."""
-    from deepsynth_train.data.in_memory import compute_name, write_pages
-    from deepsynth_train.data.materialise import find_cache
+    from deepsynth_train.data.files.in_memory import compute_name, write_pages
+    from deepsynth_train.data.files.materialise import find_cache
     from deepsynth_train.notebook.datasets import read_data
 
     data = read_data(dataset, task, (split,))

@@ -4,7 +4,7 @@
     create_trainer("config://vit-gpt2-tiny", "pages", task="ocr").train()
 
 In a notebook or under torchrun:   trainer.py ─────────────────────────────┐
-In a pod:                          __main__.py ─ launcher/ ─ worker/ ───────┴─ attempt.py ─ loop.py
+In a pod:                          __main__.py ─ launcher/ ─ worker/ ───────┴─ attempt/ ─ loop/
 
 The launcher is PID 1 and starts a worker process per GPU; each worker runs the attempt, which builds everything that
 the loop needs. Rendering and the Kubernetes API do not belong here. Importing the package is cheap: torch and

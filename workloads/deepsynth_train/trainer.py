@@ -70,7 +70,7 @@ class Trainer:
         """
         callbacks = CallbackReports(self._callbacks if is_first() else ())
         with self._show() as display, StopSwitch(display.say) as self._stop:
-            from deepsynth_train.attempt import run_attempt
+            from deepsynth_train.attempt.run import run_attempt
 
             world = self._join(display)
             workload = self._share(self._build_workload(self.config, self._source), self._source, world)
@@ -90,7 +90,7 @@ class Trainer:
         several.
         """
         with self._show() as display:
-            from deepsynth_train.attempt import run_evaluation
+            from deepsynth_train.attempt.evaluate import run_evaluation
 
             source = self._source if data is None else Source.for_evaluation(data, self.config.task, split)
             world = self._join(display)
@@ -138,7 +138,7 @@ class Trainer:
         """The display of one call. Errors name Python's arguments."""
         name: DisplayName = self._progress if isinstance(self._progress, str) else "none"
         display = build_display(name, is_first=is_first())
-        if "deepsynth_train.attempt" not in sys.modules:
+        if "deepsynth_train.attempt.run" not in sys.modules:
             display.say("loading PyTorch ...")
         try:
             with name_arguments():

@@ -40,7 +40,7 @@ def evaluate(capsys: pytest.CaptureFixture[str], *arguments: str) -> dict[str, A
 def test_a_trained_model_reads_as_it_did_in_its_run_and_its_base_does_not(
     pages: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     workload = build_train_workload(

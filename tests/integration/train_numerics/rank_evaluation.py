@@ -42,7 +42,7 @@ def write_texts(folder: Path, uri: str, samples: int, **changes: Any) -> int:
 
 def evaluate(folder: Path, document: str) -> int:
     """A whole attempt; rank 0 writes what it reported of the evaluation before the first step."""
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     world = join_world()

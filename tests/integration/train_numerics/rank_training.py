@@ -82,7 +82,7 @@ def run_attempt(document: str, cache: Path, stop_after: int | None = None, kill:
 
     Exit code 0 when done, 1 when stopped.
     """
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     os.environ["DEEPSYNTH_CACHE"] = str(cache)
@@ -140,7 +140,7 @@ def run_combinations(root: Path, runs: list[tuple[Combination, Path]], patience:
 
     import torch
 
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     os.environ["DEEPSYNTH_CACHE"] = str(root / "cache")

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from deepsynth_api.workload import TrainWorkload
-    from deepsynth_train.attempt import TrainResult
+    from deepsynth_train.attempt.run import TrainResult
 
 CONTEXT.set_forkserver_preload([*MODULES, "peft"])
 
@@ -49,7 +49,7 @@ def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2,
 
 
 def run(folder: Path, workload: TrainWorkload, stop_after: int = STEPS) -> TrainResult:
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     recorder = Recorder()

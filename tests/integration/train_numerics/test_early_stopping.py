@@ -13,7 +13,7 @@ from support.training.train_workloads import build_train_workload
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.attempt import TrainResult
+    from deepsynth_train.attempt.run import TrainResult
 
 CER = [0.9, 0.5, 0.3, 0.31, 0.35, 0.2]
 """At steps 0 to 5. Patience 2 ends the training at step 4, with step 2 as the best."""
@@ -49,7 +49,7 @@ def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
 def train(
     pages: Path, folder: Path, *, attempt: int = 1, stop_after: int | None = None, **evaluation: Any
 ) -> tuple[TrainResult, Recorder]:
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     workload = build_train_workload(

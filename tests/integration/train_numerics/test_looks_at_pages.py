@@ -17,7 +17,7 @@ STEPS = 100
 
 
 def build_digit(model: PageModel, digit: int, *, black: bool) -> Sample:
-    from deepsynth_train.data.images import read_page
+    from deepsynth_train.data.files.images import read_page
     from deepsynth_train.models.interface.page_model import Sample
 
     page = read_page(draw_page(str(digit)), "digit")

@@ -14,7 +14,7 @@ from support.training.train_workloads import build_train_workload
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.attempt import TrainResult
+    from deepsynth_train.attempt.run import TrainResult
 
 STEPS = 4
 
@@ -27,7 +27,7 @@ def pages(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def train(pages: Path, folder: Path, attempt: int = 1, **checkpoint: Any) -> tuple[TrainResult, Recorder]:
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     workload = build_train_workload(

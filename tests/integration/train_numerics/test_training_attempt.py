@@ -155,7 +155,7 @@ def test_anything_but_a_dataset_is_refused(tmp_path: Path) -> None:
 
 def spoil(monkeypatch: pytest.MonkeyPatch, step: int, times: int) -> None:
     """The loss of optimizer step `step` is not a number, `times` times."""
-    from deepsynth_train import loop
+    from deepsynth_train.loop import loop
 
     original = loop.Loop._run_step
     left = [times]
@@ -259,7 +259,7 @@ def test_a_page_that_cannot_be_decoded_ends_the_run_and_names_its_row(tmp_path: 
 def test_a_weight_that_selects_no_sample_is_refused(pages: Path, tmp_path: Path) -> None:
     from deepsynth_api.workload import WorkloadDataset
     from deepsynth_train import Trainer
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
 
     for limit in ({"epochs": 1}, {"max_steps": 2}):
         trainer = Trainer(build_config(tmp_path / str(limit), **limit), pages)

@@ -24,7 +24,7 @@ def test_an_older_manifest_still_covers_its_files() -> None:
 def test_an_older_checkpoint_folder_is_resumed_on_the_pinned_revision(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world
 
     monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))

@@ -9,11 +9,14 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from deepsynth_train.data.columns import Task
-from deepsynth_train.data.holdout import MIN_DOCUMENTS, count_documents, hold_out
-from deepsynth_train.data.materialise import LocalDataset, LocalSplit
-from deepsynth_train.data.pages import PageTable, RowNames
-from deepsynth_train.data.samples import Limits, SampleIndex, SampleSet, build_index, concatenate
+from deepsynth_train.data.files.columns import Task
+from deepsynth_train.data.files.materialise import LocalDataset, LocalSplit
+from deepsynth_train.data.files.page_table import PageTable, RowNames
+from deepsynth_train.data.samples import SampleSet
+from deepsynth_train.data.selection.build import build_index
+from deepsynth_train.data.selection.holdout import MIN_DOCUMENTS, count_documents, hold_out
+from deepsynth_train.data.selection.index import SampleIndex, concatenate
+from deepsynth_train.data.selection.limits import Limits
 from deepsynth_train.models.interface.page_model import PageModel
 
 _TABLE = "table.json"

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from deepsynth_store.core.atomic import write_file_atomically
 from deepsynth_train.coordination.progress import WrittenSample
-from deepsynth_train.data.images import read_page
+from deepsynth_train.data.files.images import read_page
 from deepsynth_train.evaluation.text_metrics import Pair, compute_cer, normalise
 
 FOLDER: Final = "samples"

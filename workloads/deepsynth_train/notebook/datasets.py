@@ -14,8 +14,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task
-from deepsynth_train.data.in_memory import Pages, Row
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task
+from deepsynth_train.data.files.in_memory import Pages, Row
 from deepsynth_train.notebook.arguments import expand_path
 from deepsynth_train.notebook.image_files import encode_image, fingerprint_image, read_image_folder
 

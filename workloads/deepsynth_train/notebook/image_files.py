@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task
-from deepsynth_train.data.in_memory import Pages, Row
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task
+from deepsynth_train.data.files.in_memory import Pages, Row
 
 METADATA: Final = ("metadata.csv", "metadata.jsonl")
 FILE_NAME: Final = "file_name"

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from deepsynth_api.workload import WorkloadDataset
-from deepsynth_train.data.columns import Task
-from deepsynth_train.data.in_memory import compute_name, write_pages
-from deepsynth_train.data.materialise import find_cache
+from deepsynth_train.data.files.columns import Task
+from deepsynth_train.data.files.in_memory import compute_name, write_pages
+from deepsynth_train.data.files.materialise import find_cache
 from deepsynth_train.notebook.arguments import expand_path
 from deepsynth_train.notebook.datasets import Splits, read_data
 from deepsynth_train.notebook.errors import DATASET

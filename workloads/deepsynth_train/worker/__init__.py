@@ -5,5 +5,5 @@
     heartbeat.py  Progress as files in the run folder
     errors.py     from an exception to an exit code and a reason
 
-The training itself is in attempt.py. A notebook has no worker process.
+The training itself is in attempt/. A notebook has no worker process.
 """

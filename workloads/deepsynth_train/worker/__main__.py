@@ -14,7 +14,7 @@ from deepsynth_train.worker.heartbeat import Heartbeat
 from deepsynth_train.worker.process import run_worker
 
 if TYPE_CHECKING:
-    from deepsynth_train.attempt import TrainResult
+    from deepsynth_train.attempt.run import TrainResult
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -29,7 +29,7 @@ def main(arguments: list[str] | None = None) -> int:
 def _train(workload: TrainWorkload, heartbeat: Heartbeat, should_stop: Callable[[], bool]) -> "TrainResult":
     import transformers
 
-    from deepsynth_train.attempt import run_attempt
+    from deepsynth_train.attempt.run import run_attempt
     from deepsynth_train.coordination.world import join_world, leave_world
 
     transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped

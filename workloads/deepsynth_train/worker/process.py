@@ -18,7 +18,7 @@ from deepsynth_train.coordination.run_folder import ErrorRecord, RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
-    from deepsynth_train.attempt import TrainResult
+    from deepsynth_train.attempt.run import TrainResult
 
 logger = logging.getLogger("deepsynth_train")
 

@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING, Any
 from deepsynth_api.workload import WorkloadDataset
 
 if TYPE_CHECKING:
-    from deepsynth_train.data.columns import Task
     from deepsynth_train.data.dataset import TrainingData
+    from deepsynth_train.data.files.columns import Task
     from deepsynth_train.models.interface.page_model import PageModel
 
 
 Limits = tuple[int | None, int | None, int]
-"""(max_label_tokens, max_sequence_tokens, max_dropped_percent) of deepsynth_train.data.samples.Limits."""
+"""(max_label_tokens, max_sequence_tokens, max_dropped_percent) of deepsynth_train.data.selection.limits.Limits."""
 NO_LIMITS: Limits = (None, None, 0)
 
 
@@ -33,12 +33,12 @@ def load(
 
     holdout: percentage of the documents to hold out.
     """
-    from deepsynth_train.data import samples
     from deepsynth_train.data.dataset import index_data, open_data
-    from deepsynth_train.data.materialise import materialise
+    from deepsynth_train.data.files.materialise import materialise
+    from deepsynth_train.data.selection import limits as selection_limits
 
     cache = folder.with_name(f"{folder.name}-cache")
     local = materialise([describe(folder, **changes)], cache, lambda *_: None)
-    chosen = samples.Limits(*limits)
+    chosen = selection_limits.Limits(*limits)
     index_data(local, task, model, chosen, holdout={"d": holdout}, folder=cache / "index", on_rows=lambda: None)
     return open_data(cache / "index", task)

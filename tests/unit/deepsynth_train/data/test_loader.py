@@ -58,8 +58,8 @@ def test_a_librarys_error_about_one_sample_names_its_row_and_column(
 def test_an_error_of_the_disk_is_not_blamed_on_the_sample(
     tmp_path: Path, model: PageModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    from deepsynth_train.data.files.page_table import PageTable
     from deepsynth_train.data.loader import BatchMaker
-    from deepsynth_train.data.pages import PageTable
 
     def fail(*_: object) -> None:
         raise OSError(5, "Input/output error")

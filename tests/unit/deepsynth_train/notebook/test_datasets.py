@@ -13,7 +13,7 @@ import pytest
 from PIL import Image
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.in_memory import compute_name, write_pages
+from deepsynth_train.data.files.in_memory import compute_name, write_pages
 from deepsynth_train.notebook.datasets import read_data
 from support.training.page_dataset import draw_noise
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
 
-    from deepsynth_train.data.columns import Task
-    from deepsynth_train.data.in_memory import Pages
+    from deepsynth_train.data.files.columns import Task
+    from deepsynth_train.data.files.in_memory import Pages
 
 SPLITS = ("train", "validation")
 

@@ -2,7 +2,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import CheckpointSettings
-from deepsynth_train.cadence import Cadence, compute_total_steps
+from deepsynth_train.loop.cadence import Cadence, compute_total_steps
 from support.training.train_workloads import build_settings
 
 

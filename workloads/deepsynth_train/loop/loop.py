@@ -12,7 +12,6 @@ import torch
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.cadence import Cadence
 from deepsynth_train.checkpoint.folder import CheckpointFolder
 from deepsynth_train.checkpoint.manifest import Evaluation
 from deepsynth_train.checkpoint.save import Snapshot, WriteModel
@@ -30,7 +29,8 @@ from deepsynth_train.evaluation.ranking import (
     count_stale,
     read_scores,
 )
-from deepsynth_train.meter import Meter, read_peak_memory
+from deepsynth_train.loop.cadence import Cadence
+from deepsynth_train.loop.meter import Meter, read_peak_memory
 from deepsynth_train.models.interface.page_model import Batch
 from deepsynth_train.optimization.schedule import compute_learning_rate
 from deepsynth_train.optimization.step import Flags, RefusedBatchError, StepOutcome, Stepper

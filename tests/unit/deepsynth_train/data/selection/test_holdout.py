@@ -8,10 +8,10 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from deepsynth_train.data.holdout import hold_out
-from deepsynth_train.data.materialise import write_arrow
-from deepsynth_train.data.pages import PageTable
-from deepsynth_train.data.samples import SampleIndex
+from deepsynth_train.data.files.materialise import write_arrow
+from deepsynth_train.data.files.page_table import PageTable
+from deepsynth_train.data.selection.holdout import hold_out
+from deepsynth_train.data.selection.index import SampleIndex
 from support.training.page_dataset import build_documents, write_split
 from unit.deepsynth_train.data.page_loading import load
 
@@ -105,7 +105,7 @@ def test_of_fewer_than_ten_documents_none_is_held_out(count: int, held: int, tmp
 
 
 def test_at_most_two_thousand_documents_are_held_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("deepsynth_train.data.holdout.MAX_DOCUMENTS", 5)
+    monkeypatch.setattr("deepsynth_train.data.selection.holdout.MAX_DOCUMENTS", 5)
     assert len(split(tmp_path, [page(f"text {n}", f"image {n}") for n in range(100)], 50)[1]) == 5
 
 

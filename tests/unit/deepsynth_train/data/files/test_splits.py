@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_api.errors import DataError
 from deepsynth_store import open_dataset
-from deepsynth_train.data.splits import find_splits, list_split_files, select_split_files
+from deepsynth_train.data.files.splits import find_splits, list_split_files, select_split_files
 
 
 @pytest.mark.parametrize(

@@ -22,9 +22,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from numpy.typing import NDArray
 
-from deepsynth_train.data.columns import LABEL_COLUMNS, Task
-from deepsynth_train.data.pages import PageTable, is_text
-from deepsynth_train.data.samples import SampleIndex
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task
+from deepsynth_train.data.files.page_table import PageTable, is_text
+from deepsynth_train.data.selection.index import SampleIndex
 
 MAX_DOCUMENTS: Final = 2000
 MIN_DOCUMENTS: Final = 10

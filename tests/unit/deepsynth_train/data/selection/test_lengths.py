@@ -30,7 +30,7 @@ def encode(size: tuple[int, int], kind: str = "PNG", orientation: int | None = N
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF"])
 @pytest.mark.parametrize("orientation", [None, 1, 3, 5, 6, 8])
 def test_the_size_in_the_header_is_that_of_the_page_as_shown(kind: str, orientation: int | None) -> None:
-    from deepsynth_train.data.images import read_page, read_size
+    from deepsynth_train.data.files.images import read_page, read_size
 
     content = encode((30, 20), kind, orientation)
     assert read_size(content, WHERE) == read_page(content, WHERE).size
@@ -39,7 +39,7 @@ def test_the_size_in_the_header_is_that_of_the_page_as_shown(kind: str, orientat
 def test_pixels_are_not_decoded_for_the_size(monkeypatch: pytest.MonkeyPatch) -> None:
     from PIL import PngImagePlugin
 
-    from deepsynth_train.data.images import read_size
+    from deepsynth_train.data.files.images import read_size
 
     def load(*_: Any) -> None:
         raise AssertionError("decoded")
@@ -51,7 +51,7 @@ def test_pixels_are_not_decoded_for_the_size(monkeypatch: pytest.MonkeyPatch) ->
 
 @pytest.mark.parametrize("content", [b"", b"not an image", encode((30, 20))[:20]])
 def test_bytes_without_a_size_are_refused(content: bytes) -> None:
-    from deepsynth_train.data.images import read_size
+    from deepsynth_train.data.files.images import read_size
 
     with pytest.raises(DataError, match=r"^spec.datasets\[d\]: .*; render or upload it again$"):
         read_size(content, WHERE)
@@ -65,7 +65,7 @@ def count_hundreds(sizes: NDArray[np.int64]) -> NDArray[np.int64]:
 
 def count(sizes: list[tuple[int, int]], first: list[int], pages: list[int], *, reads_sizes: bool = True) -> list[int]:
     """With labels of 5 tokens and a prompt of 7. Pages take a position for each 100 px of width and height."""
-    from deepsynth_train.data.lengths import count_tokens
+    from deepsynth_train.data.selection.lengths import count_tokens
 
     family: Any = SimpleNamespace(reads_sizes=reads_sizes, count_page_tokens=count_hundreds, fixed_tokens=7)
     table: Any = SimpleNamespace(read_image=lambda row, _: encode(sizes[row]))

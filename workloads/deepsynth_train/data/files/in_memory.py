@@ -8,7 +8,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Final
 
-from deepsynth_train.data.columns import PAGE_COLUMNS
+from deepsynth_train.data.files.columns import PAGE_COLUMNS
 
 Row = Mapping[str, Any]
 ROWS_PER_BATCH: Final = 64

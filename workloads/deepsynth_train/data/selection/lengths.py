@@ -6,8 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.images import read_size
-from deepsynth_train.data.pages import PageTable
+from deepsynth_train.data.files.images import read_size
+from deepsynth_train.data.files.page_table import PageTable
 from deepsynth_train.models.interface.page_model import Family
 
 _ROWS_PER_BEAT = 1000

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
-from deepsynth_train.data.materialise import materialise
+from deepsynth_train.data.files.materialise import materialise
 from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
 from unit.deepsynth_train.data.page_loading import describe
 
@@ -80,7 +80,7 @@ def test_columns_whose_dictionaries_differ_between_row_groups_are_read(tmp_path:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    from deepsynth_train.data.pages import PageTable
+    from deepsynth_train.data.files.page_table import PageTable
 
     path = write_split(tmp_path, "train", build_documents(4))
     table = pq.read_table(path)

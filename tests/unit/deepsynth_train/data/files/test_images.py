@@ -28,7 +28,7 @@ def encode(image: Image.Image, kind: str = "PNG", **options: Any) -> bytes:
 
 
 def read(content: bytes) -> Image.Image:
-    from deepsynth_train.data.images import read_page
+    from deepsynth_train.data.files.images import read_page
 
     return read_page(content, WHERE)
 
@@ -191,7 +191,7 @@ def test_the_first_frame_of_an_animation_is_the_page() -> None:
 @pytest.mark.parametrize("size", [(3000, 1), (1, 3000), (1, 1), (700, 2)])
 @pytest.mark.parametrize("fit", ["pad", "stretch"])
 def test_a_strip_keeps_at_least_one_row_of_pixels(size: tuple[int, int], fit: Any) -> None:
-    from deepsynth_train.data.images import read_page
+    from deepsynth_train.data.files.images import read_page
     from deepsynth_train.models.families.square_pages import ImageRule, build_planes
 
     grey = (0.5, 0.5, 0.5)

@@ -22,8 +22,8 @@ from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import CACHE_VARIABLE, WorkloadDataset
 from deepsynth_store import DatasetFolder, open_dataset
-from deepsynth_train.data.columns import PAGE_COLUMNS
-from deepsynth_train.data.splits import choose_validation_split, list_split_files
+from deepsynth_train.data.files.columns import PAGE_COLUMNS
+from deepsynth_train.data.files.splits import choose_validation_split, list_split_files
 
 _COMPLETE = "complete.json"
 _BATCH_ROWS = 64

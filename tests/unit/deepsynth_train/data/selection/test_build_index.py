@@ -16,7 +16,7 @@ from unit.deepsynth_train.data.page_loading import load
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from deepsynth_train.data.columns import Task
+    from deepsynth_train.data.files.columns import Task
     from deepsynth_train.models.interface.page_model import PageModel
     from unit.deepsynth_train.data.page_loading import Limits
 
@@ -117,7 +117,7 @@ def test_text_that_is_not_utf8_is_refused(column: str, where: str, tmp_path: Pat
 
 
 def test_a_sample_is_named_by_its_dataset_and_its_rows_there(tmp_path: Path, model: PageModel) -> None:
-    from deepsynth_train.data.pages import RowNames
+    from deepsynth_train.data.files.page_table import RowNames
 
     names = RowNames("train", {"a": 100, "b": 50})
     assert names.name(99) == "spec.datasets[a]: row 99 of the train split"

@@ -1,0 +1,10 @@
+"""One attempt of a training run, on every rank: what it reads, what it builds, what it leaves.
+
+    run.py       the attempt from start to end
+    inputs.py    commits that all attempts share; parquet -> samples
+    assemble.py  from the workload document to the loop
+    publish.py   the model folder of a checkpoint, and the final model
+    evaluate.py  evaluation without training
+
+What repeats step after step is in loop/. How each part works is in its own package; here they only meet.
+"""

@@ -1,0 +1,138 @@
+"""From the workload document to the loop and the evaluator."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.attempt.publish import build_writer
+from deepsynth_train.checkpoint.folder import CheckpointFolder
+from deepsynth_train.checkpoint.state.trained import Trained
+from deepsynth_train.coordination.progress import Progress, StartReport
+from deepsynth_train.coordination.world import World
+from deepsynth_train.data.dataset import TrainingData
+from deepsynth_train.data.loader import BatchMaker
+from deepsynth_train.data.sampler import Sampler, build_parts
+from deepsynth_train.evaluation.evaluator import Evaluator
+from deepsynth_train.evaluation.ranking import (
+    check_ranking,
+)
+from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
+from deepsynth_train.loop.cadence import Cadence, compute_total_steps
+from deepsynth_train.loop.loop import Loop
+from deepsynth_train.models.interface.page_model import PageModel
+from deepsynth_train.optimization.optimizer import build_optimizer
+from deepsynth_train.optimization.precision import LossScale, build_autocast
+from deepsynth_train.optimization.schedule import compute_warmup_steps
+from deepsynth_train.optimization.sharding import build_reduction
+from deepsynth_train.optimization.step import Stepper
+from deepsynth_train.tracking.tracking import Tracking
+
+
+def build_loop(
+    workload: TrainWorkload,
+    world: World,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+    *,
+    model: PageModel,
+    data: TrainingData,
+    checkpoints: CheckpointFolder,
+    tracking: Tracking,
+) -> Loop:
+    optimizer = build_optimizer(model.module, workload.optimizer)
+    loaded = checkpoints.load_latest(
+        Trained(model.module, optimizer), base_uri=workload.model.uri, base_revision=workload.model.revision
+    )
+    loss_scale = LossScale.build(workload.precision)
+    if loaded:
+        loss_scale = LossScale(**loaded.state["loss_scale"], dynamic=loss_scale.dynamic)
+    weights = {dataset.name: float(dataset.weight) for dataset in workload.datasets}
+    parts = build_parts(weights, data.train.index.sizes.tolist())
+    epochs = None if workload.max_steps else workload.epochs or 1
+    sampler = Sampler(parts, workload.global_batch_size, workload.seed, epochs)
+    total_steps = compute_total_steps(workload, sampler.epoch_length)
+    compute_warmup_steps(workload.optimizer, total_steps)  # fail before the first step if a field is wrong
+    reduction = build_reduction(model.module, workload, world)
+    model.module.train()
+    progress.start(
+        StartReport(
+            total_steps=total_steps,
+            samples=len(data.train),
+            image_tokens_per_page=model.family.image_tokens,
+            resumed_from_step=loaded.step if loaded else None,
+            dropped=data.train.index.dropped,
+        )
+    )
+    return Loop(
+        settings=workload,
+        stepper=Stepper(
+            model=model,
+            optimizer=optimizer,
+            reduction=reduction,
+            world=world,
+            autocast=build_autocast(workload.precision, world.device),
+            loss_scale=loss_scale,
+            max_grad_norm=float(workload.optimizer.max_grad_norm),
+        ),
+        sampler=sampler,
+        maker=BatchMaker(data.train, model, pin=world.device.type == "cuda"),
+        cadence=_build_cadence(workload, total_steps, sampler.epoch_length),
+        checkpoints=checkpoints,
+        evaluator=build_evaluator(
+            workload,
+            world,
+            progress,
+            model=model,
+            data=data,
+            equal_batches=reduction.needs_equal_batches,
+            folder=checkpoints.path / SAMPLES,
+        ),
+        progress=progress,
+        should_stop=should_stop,
+        write_model=build_writer(workload, model, world),
+        threads=world.threads,
+        tracking=tracking,
+        step=loaded.step if loaded else 0,
+        metrics=loaded.metrics if loaded else [],
+    )
+
+
+def build_evaluator(
+    workload: TrainWorkload,
+    world: World,
+    progress: Progress,
+    *,
+    model: PageModel,
+    data: TrainingData,
+    equal_batches: bool,
+    folder: Path | None = None,
+) -> Evaluator | None:
+    """None without a validation split. folder: where samples are written.
+
+    Raises ConfigurationError when spec.evaluation asks for what it cannot give.
+    """
+    keep_best = workload.checkpoint.keep_best
+    check_ranking(workload.evaluation, keep_best=keep_best, has_samples=data.validation is not None)
+    if data.validation is None:
+        return None
+    return Evaluator(
+        maker=BatchMaker(data.validation, model, pin=world.device.type == "cuda"),
+        world=world,
+        autocast=build_autocast(workload.precision, world.device),
+        progress=progress,
+        settings=workload.evaluation,
+        micro_batch_size=workload.micro_batch_size,
+        equal_batches=equal_batches,
+        threads=world.threads,
+        folder=folder,
+    )
+
+
+def _build_cadence(workload: TrainWorkload, total_steps: int, epoch_length: int) -> Cadence:
+    return Cadence(
+        total_steps=total_steps,
+        epoch_length=epoch_length,
+        global_batch_size=workload.global_batch_size,
+        evaluate_every=workload.evaluation.every_steps,
+        checkpoint=workload.checkpoint,
+    )

@@ -1,0 +1,62 @@
+"""What all attempts of a run read: the same commits of model and datasets, and samples in the same order."""
+
+import shutil
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.checkpoint.layout import resolve_folder
+from deepsynth_train.checkpoint.pins import (
+    pin_model,
+    resolve_datasets,
+    resolve_holdout,
+    resolve_model,
+)
+from deepsynth_train.coordination.progress import Progress
+from deepsynth_train.coordination.world import World
+from deepsynth_train.data.dataset import TrainingData, index_data, open_data
+from deepsynth_train.data.files.materialise import find_cache, materialise
+from deepsynth_train.data.selection.limits import Limits
+from deepsynth_train.models.interface.page_model import PageModel
+
+
+def pin_model_commit(workload: TrainWorkload, world: World, progress: Progress) -> TrainWorkload:
+    """The document with the commit of spec.model that all attempts load."""
+    found = resolve_model(workload, resolve_folder(workload.checkpoint.uri)) if world.is_first else None
+    world.wait_for_all(progress.beat)
+    return pin_model(workload, world.share(found))
+
+
+def pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> tuple[list[PinnedDataset], int]:
+    """The revisions, and the percentage to hold out for evaluation.
+
+    Rank 0 resolves them for all ranks, so that all nodes read the same commit of a branch.
+    """
+    folder = resolve_folder(workload.checkpoint.uri)
+    found = (resolve_datasets(workload, folder), resolve_holdout(workload, folder)) if world.is_first else ([], 0)
+    world.wait_for_all(progress.beat)
+    pinned, holdout = world.share(found)
+    progress.datasets(pinned)
+    return pinned, holdout
+
+
+def prepare_data(
+    workload: TrainWorkload, model: PageModel, holdout: int, world: World, progress: Progress
+) -> TrainingData:
+    """The first process of the node writes Arrow files and indexes; the others wait and open them."""
+    cache = find_cache()
+    folder = cache / f"index-{workload.uid}-{workload.attempt}"
+    limits = Limits(workload.max_label_tokens, workload.max_sequence_tokens, workload.max_dropped_percent)
+    if world.is_first_on_node:
+        local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes)
+        for old in cache.glob(f"index-{workload.uid}-*"):
+            shutil.rmtree(old)
+        shares = {dataset.name: holdout for dataset in workload.datasets if dataset.validation_split is None}
+        index_data(local, workload.task, model, limits, holdout=shares, folder=folder, on_rows=progress.beat)
+    world.wait_for_all(progress.beat)
+    data = open_data(folder, workload.task)
+    for note in data.notes:
+        progress.note(note)
+    if world.sum([data.compute_digest()]) != [data.compute_digest() * world.size]:
+        raise DataError("spec.datasets: the nodes read different data; they must share one volume")
+    return data

@@ -1,0 +1,90 @@
+"""One attempt of a training run, as every process of it runs: data, model, resume, loop, export.
+
+The notebook and the worker process both end up here. What repeats step after step is in loop/.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+from deepsynth_api.v1alpha1.training_run_status import ModelOutput
+from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.attempt.assemble import build_loop
+from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
+from deepsynth_train.attempt.publish import export, find_last_evaluation, load_best
+from deepsynth_train.checkpoint.folder import open_checkpoint_folder
+from deepsynth_train.checkpoint.pins import (
+    apply_pins,
+    write_pins,
+)
+from deepsynth_train.coordination.progress import Progress
+from deepsynth_train.coordination.world import World
+from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
+from deepsynth_train.evaluation.sample_files import read_samples
+from deepsynth_train.memory.full_gpu import explain_full_gpu
+from deepsynth_train.models.adapters import describe_adapters
+from deepsynth_train.models.build import build_page_model
+from deepsynth_train.models.card.build import Lineage
+from deepsynth_train.models.export import check_publish_folder
+from deepsynth_train.optimization.sharding import place_module
+from deepsynth_train.tracking.tracking import Tracking
+
+
+@dataclass(frozen=True)
+class TrainResult:
+    """step: steps done. saved_step: newest step in a complete checkpoint. stopped: should_stop ended the run early.
+
+    output: the final model, None when stopped early. Set on every rank, its revision only on rank 0.
+    history: the lines of metrics.jsonl, from the first step of the run.
+    """
+
+    step: int
+    saved_step: int | None
+    stopped: bool
+    output: ModelOutput | None
+    history: list[dict[str, Any]] = field(default_factory=list, repr=False)
+
+
+def run_attempt(
+    workload: TrainWorkload, world: World, progress: Progress, should_stop: Callable[[], bool]
+) -> TrainResult:
+    """Materialise the data, build the model, resume, train, evaluate, save, export. Called on every rank.
+
+    should_stop: polled once per step, such as a flag that SIGTERM sets. If it is true on any rank, all save and stop.
+    Raises the errors of deepsynth_api.errors.
+    """
+    progress.phase("download")
+    if world.is_first:
+        check_publish_folder(workload)
+    workload = pin_model_commit(workload, world, progress)
+    tracking = Tracking(workload, progress.note, is_first=world.is_first)
+    model = build_page_model(workload, world.device)
+    for note in describe_adapters(model, workload.model):
+        progress.note(note)
+    pinned, holdout = pin_datasets(workload, world, progress)
+    data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)
+    progress.phase("start")
+    place_module(model.module, workload, world)
+    checkpoints = open_checkpoint_folder(
+        workload, on_change=lambda folder: progress.checkpoints(folder.records, folder.notes)
+    )
+    loop = build_loop(
+        workload, world, progress, should_stop, model=model, data=data, checkpoints=checkpoints, tracking=tracking
+    )
+    if world.is_first:
+        write_pins(checkpoints.path, checkpoints.target.owner, pinned, workload.model.revision, holdout)
+    with explain_full_gpu(model.module, loop.stepper.optimizer, workload, world):
+        loop.run()
+    if loop.stopped:
+        return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
+    progress.phase("publish")
+    step, note = load_best(workload, loop)
+    samples = read_samples(checkpoints.path / SAMPLES, step)
+    metrics = find_last_evaluation(loop.metrics, step)
+    if step != loop.step:
+        progress.select(step, metrics, samples)
+    lineage = Lineage(step, pinned, metrics, samples)
+    output = export(workload, model, lineage, world, progress).updated(step=step, note=note or None)
+    if note:
+        progress.note(note)
+    return TrainResult(loop.step, loop.step, stopped=False, output=output, history=loop.metrics)

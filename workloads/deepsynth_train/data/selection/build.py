@@ -1,0 +1,122 @@
+"""What a sample is: with spec.task `ocr` a page, with `summarize` a document with all its pages in order.
+
+row               0    1    2    3    4    5       a page each
+document_id       d0   d1   d1   d2   d2   d2
+ocr               0    1    2    3    4    5       6 samples
+summarize         0    1--------  2------------    3 samples: first = [0, 1, 3], pages = [1, 2, 3]
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task
+from deepsynth_train.data.files.page_table import PageTable, is_number, is_text
+from deepsynth_train.data.selection.index import SampleIndex
+from deepsynth_train.data.selection.lengths import count_tokens
+from deepsynth_train.data.selection.limits import Limits, apply_reasons, check_enough, find_too_long
+from deepsynth_train.models.interface.page_model import PageModel
+
+
+def build_index(
+    table: PageTable, task: Task, model: PageModel, limits: Limits, *, where: str, on_rows: Callable[[], None]
+) -> SampleIndex:
+    """Group pages into samples and drop, counted by reason, those that do not fit the model as a whole.
+
+    where: the dataset and split, for messages. on_rows: called now and then, as a heartbeat. Raises DataError when a
+    column is missing, no sample is left, or more than max_dropped_percent are dropped.
+    """
+    _check_columns(table, task, where)
+    first, pages = _group_pages(table, task, where)  # (samples,) each, as all arrays below
+    labels = _measure_labels(table, task, first, model, where=where, on_rows=on_rows)
+    tokens = count_tokens(table, first, pages, labels, model.family, where=where, on_rows=on_rows)
+    reasons = {
+        Reason.NO_LABEL: labels == 0,
+        Reason.PAGES_MISSING: _find_incomplete(table, task, first, pages),
+        **find_too_long(pages, labels, tokens, model, limits),
+    }
+    kept, dropped = apply_reasons(reasons, len(first))
+    index = SampleIndex(first[kept], pages[kept], tokens[kept], np.array([kept.sum()]), dropped, len(first))
+    check_enough(index, limits, where)
+    return index
+
+
+def _check_columns(table: PageTable, task: Task, where: str) -> None:
+    column = LABEL_COLUMNS[task]
+    if not len(table):
+        return
+    if column not in table.columns:
+        known = ", ".join(sorted(table.columns))
+        raise DataError(f"{where}: no column {column!r}, which spec.task {task} needs; the columns are {known}")
+    for kind in table.find_types(column):
+        if not is_text(kind):
+            raise DataError(f"{where}: column {column!r} must hold text, got {kind}; convert it to strings")
+    for kind in table.find_types("num_pages"):
+        if not is_number(kind):
+            raise DataError(f"{where}: column 'num_pages' must hold whole numbers, got {kind}; convert or remove it")
+
+
+def _group_pages(table: PageTable, task: Task, where: str) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Row of the first page and number of pages, per sample. A row without a document id is a document."""
+    if task == "ocr" or "document_id" not in table.columns:
+        return np.arange(len(table)), np.ones(len(table), dtype=np.int64)
+    starts, previous, row = [], None, 0
+    for column in table.iter_column("document_id"):
+        try:
+            values = column.to_pylist()
+        except UnicodeDecodeError as error:
+            message = f"{where}: column 'document_id' is not UTF-8 below row {row} ({error}); upload it again"
+            raise DataError(message) from error
+        for value in values:
+            if value is None or value != previous:
+                starts.append(row)
+            previous, row = value, row + 1
+    first = np.array(starts, dtype=np.int64)
+    return first, np.diff(first, append=row)
+
+
+def _measure_labels(
+    table: PageTable,
+    task: Task,
+    first: NDArray[np.int64],
+    model: PageModel,
+    *,
+    where: str,
+    on_rows: Callable[[], None],
+) -> NDArray[np.int64]:
+    """Label tokens of each sample, without EOS; 0 for a missing label."""
+    lengths = np.zeros(len(table), dtype=np.int64)
+    wanted = np.zeros(len(table), dtype=bool)
+    wanted[first] = True
+    row = 0
+    for column in table.iter_column(LABEL_COLUMNS[task]):
+        rows = [row + n for n in range(len(column)) if wanted[row + n]]
+        texts = [_read_text(column, n - row, f"{where}: row {n}") for n in rows]
+        if texts:
+            lengths[rows] = [len(ids) for ids in model.encode_labels(texts)]
+        row += len(column)
+        on_rows()
+    return lengths[first]
+
+
+def _read_text(column: Any, row: int, where: str) -> str:
+    """Text of a cell, "" for null."""
+    try:
+        return column[row].as_py() or ""
+    except UnicodeDecodeError as error:
+        raise DataError(f"{where}: the label is not UTF-8 ({error}); upload it again") from error
+
+
+def _find_incomplete(
+    table: PageTable, task: Task, first: NDArray[np.int64], pages: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which documents do not have all their pages in consecutive rows; null in num_pages says nothing."""
+    if task == "ocr" or not len(first) or not {"document_id", "num_pages"} <= table.columns:
+        return np.zeros(len(first), dtype=bool)
+    columns = [np.asarray(column, dtype=np.float64) for column in table.iter_column("num_pages")]
+    expected = np.concatenate(columns)[first]  # (samples,), NaN for null
+    return np.asarray((expected != pages) & ~np.isnan(expected))
