@@ -33,5 +33,6 @@ fi
 say "installing the locked requirements into $venv (about 5 GiB, once)"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$here/bootstrap.txt"
 export UV_LINK_MODE=hardlink VIRTUAL_ENV=$venv UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_HTTP_RETRIES=${UV_HTTP_RETRIES:-10}
-"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --require-hashes --requirement "$here/all.txt"
+# The lock is complete: without --no-deps, uv would ask for packages that are omitted on purpose.
+"$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --require-hashes --requirement "$here/all.txt"
 "$venv/bin/uv" pip install --quiet --python "$venv/bin/python" --no-deps --no-build-isolation --editable "$here/.."

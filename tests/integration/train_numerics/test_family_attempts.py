@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from integration.train_numerics.test_deepseek_ocr1 import write_original
 from support.training.page_dataset import build_document, draw_noise, write_dataset
 from support.training.tiny_encoder_decoders import ENCODER_DECODERS
 from support.training.tiny_families import FAMILIES
@@ -18,8 +19,8 @@ if TYPE_CHECKING:
 
 SIZES = [(64, 64), (64, 130), (200, 90)]
 STEPS = 4
-FOLDERS = ["idefics3", "paddleocr_vl", "donut"]
-"""Loaded from a folder; others need packages that the CPU image lacks, or are like these to the trainer."""
+FOLDERS = ["qwen2_5_vl", "qwen3_vl", "smolvlm", "internvl", "idefics3", "paddleocr_vl", "donut", "deepseek_ocr1"]
+"""Loaded from a folder. Families that are not named are like one of these to the trainer."""
 
 
 @pytest.fixture(autouse=True)
@@ -43,6 +44,9 @@ def write_pages(folder: Path, *, pages: int) -> Path:
 def write_model_folder(name: str, folder: Path) -> str:
     import torch
 
+    if name == "deepseek_ocr1":
+        write_original(folder)
+        return f"file://{folder}"
     torch.manual_seed(0)
     module, processor = {**FAMILIES, **ENCODER_DECODERS}[name]()
     module.save_pretrained(folder)
@@ -84,7 +88,7 @@ def test_a_run_that_was_stopped_ends_with_the_same_weights_and_a_model_that_open
 
     pages = write_pages(tmp_path / "pages", pages=1 if name in ENCODER_DECODERS else 3)
     uri = OCR2 if name == "tiles" else write_model_folder(name, tmp_path / "model")
-    images = {"size": 64, "max_tiles": 6} if name == "tiles" else {}
+    images = {"size": 64, "max_tiles": 6} if name == "tiles" else {"size": 64} if name == "deepseek_ocr1" else {}
     whole = Recorder()
     result = train(build_config(tmp_path / "whole", uri, **images), pages, whole)
     assert (result.step, result.stopped) == (STEPS, False)

@@ -145,7 +145,7 @@ def test_the_parts_of_a_model_are_found(name: str) -> None:
     assert model.family.unused == []
 
 
-@pytest.mark.parametrize("name", ["idefics3", "lighton_ocr", "got_ocr2", "paddleocr_vl"])
+@ALL
 def test_a_published_folder_trains_as_the_model_itself(name: str, tmp_path: Path) -> None:
     from deepsynth_train.models.build import build_page_model
     from deepsynth_train.models.export import write_model

@@ -70,10 +70,14 @@ def test_positions_are_those_of_the_model(side: int, tile: int) -> None:
 @pytest.mark.parametrize("grey", [True, False])
 @pytest.mark.parametrize("tiles", [1, 3, 6, 9])
 def test_the_published_processor_feeds_what_the_trainer_feeds(
-    size: tuple[int, int], grey: bool, tiles: int, published: dict[int, tuple[PageModel, Any]]
+    size: tuple[int, int], grey: bool, tiles: int, published: dict[int, tuple[PageModel, Any, Any]]
 ) -> None:
-    model, processor = published[tiles]
-    page = draw_pages([size], grey=grey)[0]
+    model, *processors = published[tiles]
+    for processor, tolerance in zip(processors, (0.06, 0.02), strict=True):
+        assert_feeds(processor, model, draw_pages([size], grey=grey)[0], tolerance)
+
+
+def assert_feeds(processor: Any, model: PageModel, page: Image.Image, tolerance: float) -> None:
     content = [{"type": "image", "image": page}, {"type": "text"}]
     asked = [{"role": "user", "content": content}]
     given = processor.apply_chat_template(asked, tokenize=True, return_dict=True, return_tensors="pt")
@@ -85,12 +89,12 @@ def test_the_published_processor_feeds_what_the_trainer_feeds(
     for name in ("pixel_values", "pixel_values_local"):
         if name in fed:
             assert given[name].shape == fed[name].shape
-            assert (given[name] - fed[name]).abs().max() < 0.02
+            assert (given[name] - fed[name]).abs().max() < tolerance
 
 
 @pytest.fixture(scope="module")
-def published(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[PageModel, Any]]:
-    """By number of tiles: the model in training, and the processor that a user opens."""
+def published(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[PageModel, Any, Any]]:
+    """By number of tiles: the model in training, and the processor that a user opens, with torchvision and with PIL."""
     from transformers import AutoProcessor
 
     from deepsynth_train.models.export import write_model
@@ -101,7 +105,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> dict[int, tuple[PageM
         folder = tmp_path_factory.mktemp(f"tiles-{tiles}")
         model = build_model(image_processor={"size": 64, "max_tiles": tiles})
         write_model(model, folder)
-        opened[tiles] = model, processors.from_pretrained(folder)
+        opened[tiles] = model, *(processors.from_pretrained(folder, backend=name) for name in (None, "pil"))
     return opened
 
 

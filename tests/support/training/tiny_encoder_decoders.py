@@ -24,22 +24,21 @@ _DECODER: dict[str, Any] = {
 
 def build_donut() -> tuple[Any, Any]:
     """Pages are scaled to fit 80 x 64 px and padded."""
-    from transformers import DonutProcessor, DonutSwinConfig, MBartConfig
-    from transformers.models.donut.image_processing_pil_donut import DonutImageProcessorPil
+    from transformers import DonutImageProcessor, DonutProcessor, DonutSwinConfig, MBartConfig
 
     tokenizer = build_tokenizer(image_token="<image>")
     encoder = DonutSwinConfig(
         image_size=[80, 64], patch_size=4, embed_dim=16, depths=[1, 1], num_heads=[2, 2], window_size=4
     )
     decoder = MBartConfig(encoder_layers=1, **_DECODER, **_list_tokens(tokenizer))
-    images = DonutImageProcessorPil(size={"height": 80, "width": 64})
+    images = DonutImageProcessor(size={"height": 80, "width": 64})
     processor = DonutProcessor(image_processor=images, tokenizer=tokenizer)  # type: ignore[no-untyped-call]
     return _join(encoder, decoder), processor
 
 
 def build_trocr() -> tuple[Any, Any]:
     from transformers import TrOCRConfig, TrOCRProcessor, ViTConfig
-    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil
+    from transformers.models.vit.image_processing_pil_vit import ViTImageProcessorPil  # scales as the trainer does
 
     tokenizer = build_tokenizer(image_token="<image>")
     encoder = ViTConfig(

@@ -33,8 +33,8 @@ inputs = processor(images=page, return_tensors="pt").to(model.device, dtype=mode
 ids = model.generate(**inputs)
 """
 _NOTES = """\
-The processor takes pages of any size. With torchvision installed, pixels differ from those in training by rounding;
-`AutoProcessor.from_pretrained({name}, backend="pil")` gives the same ones.
+The processor takes pages of any size. It scales them with torchvision if that is installed, otherwise with PIL; the
+pixels differ by rounding. `AutoProcessor.from_pretrained({name}, backend="pil")` always uses PIL.
 """
 
 

@@ -118,7 +118,7 @@ def convert_config(config: Mapping[str, Any]) -> Any:
 
 
 def build_processor(folder: Path) -> Any:
-    """The library's processor for the original files, which bring a processor of their own. Needs torchvision."""
+    """The library's processor for the original files, which bring a processor of their own."""
     from transformers import PreTrainedTokenizerFast, UnlimitedOcrImageProcessor, UnlimitedOcrProcessor
 
     return UnlimitedOcrProcessor(  # type: ignore[no-untyped-call]  # the library's constructor
