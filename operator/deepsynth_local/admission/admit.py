@@ -127,8 +127,9 @@ def _explain_rule(value: Mapping[str, Any], path: FieldPath, message: str) -> Pr
     for part in path:
         step: Callable[[Any], Any] | None = getattr(found, "get", None)
         found = step(part) if step else found[part]
-    shown = format_value(found) if found is not None else '"object"'
-    return path, f"Invalid value: {shown}: {message}"
+    if found is None or isinstance(found, dict | list):
+        return path, message  # the API server says `Invalid value: "object"`
+    return path, f"Invalid value: {format_value(found)}: {message}"
 
 
 def _describe(parsed: ParsedManifest, problems: list[Problem]) -> str:

@@ -3,12 +3,17 @@
 import copy
 import difflib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
+from pydantic.alias_generators import to_camel
+
+from deepsynth_api.other_names import OTHER_NAMES
 from deepsynth_local.admission.manifest_file import FieldPath
 
 Schema = dict[str, Any]
 PRESERVE = "x-kubernetes-preserve-unknown-fields"
+MIN_ENDING: Final = 6
+"""Shorter names, such as size or steps, end too many fields."""
 
 
 def apply_defaults(value: Any, schema: Schema) -> Any:
@@ -54,16 +59,32 @@ def find_unknown_fields(value: Any, schema: Schema, path: FieldPath = ()) -> Ite
 
 
 def suggest_field(path: FieldPath, parent: Schema, root: Schema) -> str | None:
-    """What an unknown field may have been meant to be: a field with a similar name in the same object, or one with this
-    name elsewhere, as far up as possible: learningRate -> spec.optimizer.learningRate.
+    """What an unknown field may have been meant to be, in this order:
+
+    fields of the same object that end with it    batchSize                   -> globalBatchSize or microBatchSize
+    a field of the same object with such a name   precison                    -> precision
+    the same name elsewhere, as far up as it is   learningRate                -> spec.optimizer.learningRate
+    its name in another library                   per_device_train_batch_size -> spec.microBatchSize
     """
     name = _normalise(str(path[-1]))
     siblings: dict[str, str] = {_normalise(key): key for key in parent.get("properties", {})}
+    if len(name) >= MIN_ENDING and (longer := [key for known, key in siblings.items() if known.endswith(name)]):
+        return " or ".join(longer)
     if close := difflib.get_close_matches(name, siblings, n=1, cutoff=0.75):
         return siblings[close[0]]
     places = [place for key, place in _list_fields(root) if _normalise(key) == name]
     depth = min((place.count(".") for place in places), default=0)
-    return " or ".join(place for place in places if place.count(".") == depth) or None
+    nearest = " or ".join(place for place in places if place.count(".") == depth)
+    return nearest or next((place for other, place in _list_other_names(root) if _normalise(other) == name), None)
+
+
+def _list_other_names(root: Schema) -> Iterator[tuple[str, str]]:
+    """Names of other libraries with the path of the field, if this kind has it."""
+    known = {place for _, place in _list_fields(root)}
+    for name, path in OTHER_NAMES.items():
+        place = ".".join(to_camel(part) for part in ("spec", *path.split(".")))
+        if place in known:
+            yield name, place
 
 
 def _normalise(name: str) -> str:

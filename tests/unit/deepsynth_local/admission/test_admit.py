@@ -69,6 +69,9 @@ def test_nulls_are_replaced_by_defaults_and_a_status_in_a_file_is_ignored() -> N
         ("  precison: bf16\n", "x.yaml:11: spec.precison: unknown field; did you mean precision?"),
         ("  num_proc_per_node: 2\n", "spec.num_proc_per_node: unknown field; did you mean numProcPerNode?"),
         ("  learningRate: '0.1'\n", "spec.learningRate: unknown field; did you mean spec.optimizer.learningRate?"),
+        ("  batchSize: 8\n", "spec.batchSize: unknown field; did you mean globalBatchSize or microBatchSize?"),
+        ("  num_train_epochs: 3\n", "spec.num_train_epochs: unknown field; did you mean spec.epochs?"),
+        ("  lr: '1e-4'\n", "spec.lr: unknown field; did you mean spec.optimizer.learningRate?"),
         (
             "  uri: x\n",
             "did you mean spec.model.uri or spec.checkpoint.uri or spec.publish.uri or spec.datasets[].uri?",
@@ -90,6 +93,10 @@ def test_nulls_are_replaced_by_defaults_and_a_status_in_a_file_is_ignored() -> N
         ("  cache: {sizeLimit: [1]}\n", "must be of type integer or string"),
         ("  epochs: 1\n  maxSteps: 2\n", "spec.epochs: Invalid value: 1: set epochs or maxSteps, not both"),
         ("  optimizer: {learningRate: '0'}\n", "learningRate must be above 0"),
+        (
+            "  publish: {uri: hf://a/b, format: adapter}\n",
+            "spec.publish: format adapter requires model.lora; set model.lora, or set format to merged",
+        ),
         (
             "  template: {env: [{name: A, value: x}, {name: A, value: y}]}\n",
             'spec.template.env[1]: Duplicate value: {"name": "A"}',

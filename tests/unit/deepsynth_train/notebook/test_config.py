@@ -108,7 +108,8 @@ def test_an_unknown_argument_is_refused_with_the_nearest_name(changes: dict[str,
 
 
 def test_every_other_name_leads_to_an_argument_that_exists() -> None:
-    from deepsynth_train.notebook.suggestions import OTHER_NAMES, list_paths
+    from deepsynth_api.other_names import OTHER_NAMES
+    from deepsynth_train.notebook.suggestions import list_paths
 
     assert set(OTHER_NAMES.values()) <= set(list_paths(TrainConfig))
     assert not set(OTHER_NAMES) & set(TrainConfig.model_fields)
