@@ -36,7 +36,7 @@ class PageTable:
         value = self.read(row, "image")
         content = value.get("bytes") if isinstance(value, dict) else value
         if not isinstance(content, bytes):
-            raise DataError(f"{where}: column 'image' must hold the bytes of an image, got none; upload the row again")
+            raise DataError(f"{where}: column 'image' must hold the bytes of an image, {_explain_missing(value)}")
         return content
 
     def find_types(self, column: str) -> list[pa.DataType]:
@@ -49,6 +49,17 @@ class PageTable:
         """The column of each record batch, in order."""
         for batch in self._batches:
             yield batch.column(column)
+
+
+def _explain_missing(value: Any) -> str:
+    """What a cell without bytes has, and what to do: `datasets` writes paths of files that other machines lack."""
+    path = value.get("path") if isinstance(value, dict) else None
+    if not path:
+        return "got none; upload the row again"
+    return (
+        f"got the path {path!r}; write the parquet files again, from "
+        'dataset.with_format("arrow").map(datasets.table.embed_table_storage, batched=True), which has the bytes'
+    )
 
 
 @dataclass(frozen=True)
