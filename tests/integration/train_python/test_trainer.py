@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
+EXAMPLE = ROOT / "examples/lora.yaml"
 GUIDE = ROOT / "docs/python.md"
 
 
@@ -73,6 +74,27 @@ def test_the_sample_of_the_readme_runs_as_it_is_and_its_model_opens(folder: Path
     inputs = processor(images=Image.open("my-pages/7.png").convert("RGB"), return_tensors="pt")
     written = model.generate(**inputs, max_new_tokens=3)
     assert isinstance(processor.batch_decode(written, skip_special_tokens=True)[0], str)
+
+
+def test_the_example_with_lora_trains_when_pasted_into_python(folder: Path) -> None:
+    """At a small size: another model, on the pages of this folder, with what is on a cluster removed."""
+    import yaml
+
+    from deepsynth_train import TrainConfig, Trainer
+
+    spec = yaml.safe_load(EXAMPLE.read_text())["spec"]
+    for name in ("datasets", "resourcesPerNode", "epochs"):
+        del spec[name]
+    spec["model"]["uri"] = VIT
+    spec["checkpoint"]["uri"], spec["publish"]["uri"] = "run", "published"
+    spec["evaluation"] |= {"maxNewTokens": 4, "everySteps": 1, "maxSamples": 2, "metrics": ["loss", "cer"]}
+    trainer = Trainer(TrainConfig(**spec, maxSteps=9, precision="fp32"), "my-pages", progress="none")
+    result = trainer.train()
+
+    assert 3 < result.step < 9, "early, because three evaluations did not improve the character error rate"
+    assert result.output.note.startswith("training stopped early"), result.output
+    assert {"validation_loss", "validation_cer"} <= set(result.metrics)
+    assert (folder / "published/adapter_model.safetensors").exists()
 
 
 def test_ctrl_c_saves_and_returns_and_the_same_call_continues(folder: Path) -> None:
