@@ -12,4 +12,4 @@ pinned=("${options[@]}" --constraints requirements/all.txt)
 # The images. They use only matplotlib's fonts, so they do not need the packages that it draws with.
 drawing=(--no-emit-package contourpy --no-emit-package cycler --no-emit-package kiwisolver --no-emit-package pillow --no-emit-package pyparsing)
 "$uv" pip compile "${pinned[@]}" --extra operator --extra render "${drawing[@]}" pyproject.toml --output-file requirements/cpu.txt
-"$uv" pip compile "${pinned[@]}" --extra train pyproject.toml --output-file requirements/gpu.txt
+"$uv" pip compile "${pinned[@]}" --extra train --extra quantize pyproject.toml --output-file requirements/gpu.txt

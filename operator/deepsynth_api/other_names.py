@@ -22,6 +22,7 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
     "model_name_or_path": "model",
     "num_epochs": "epochs",
     "num_train_epochs": "epochs",
+    "optim": "optimizer.type",
     "output_dir": "checkpoint",
     "peft_config": "model.lora",
     "per_device_train_batch_size": "micro_batch_size",

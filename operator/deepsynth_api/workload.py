@@ -14,7 +14,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.rendering_settings import RenderingSettings, Source
 from deepsynth_api.v1alpha1.result_settings import EvaluationSettings
-from deepsynth_api.v1alpha1.training_settings import DatasetSplits, TrainingSettings
+from deepsynth_api.v1alpha1.training_settings import DatasetSplits, OptimizerSettings, TrainingSettings
 
 DOCUMENT_PATH: Final = "/etc/deepsynth/workload.json"
 TERMINATION_LOG_PATH: Final = "/dev/termination-log"
@@ -140,6 +140,7 @@ class TrainWorkload(Workload, TrainingSettings):
 
 
 HOLDOUT_PERCENT: Final = EvaluationSettings().holdout_percent
+OPTIMIZER_TYPE: Final = OptimizerSettings().type
 
 
 def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDataset]) -> str:
@@ -152,6 +153,8 @@ def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDatas
         document["evaluation"].pop(field, None)
     if document["evaluation"]["holdoutPercent"] == HOLDOUT_PERCENT:
         del document["evaluation"]["holdoutPercent"]  # so that runs of before it existed keep their fingerprint
+    if document["optimizer"]["type"] == OPTIMIZER_TYPE:
+        del document["optimizer"]["type"]
     document["datasets"] = [dataset.to_dict() for dataset in datasets]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

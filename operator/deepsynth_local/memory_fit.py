@@ -3,7 +3,7 @@
 import json
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from deepsynth_api.errors import ConfigurationError
@@ -33,7 +33,13 @@ _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "as written": {},
     "gradientCheckpointing: true": {"gradient_checkpointing": True},
     "model.freeze: [vision]": {"freeze": ["vision"]},
+    "optimizer.type: adamw8bit": {"type": "adamw8bit"},
     "model.lora: {}": {"lora": LoraSettings()},
+}
+_MOMENTS: Final[Mapping[str, str]] = {
+    "adamw": "AdamW: two moments in fp32",
+    "adamw8bit": "AdamW: two moments in 8 bits",
+    "pagedAdamw8bit": "AdamW: what is not paged of two moments in 8 bits",
 }
 
 
@@ -51,18 +57,37 @@ def fit_files(
     if not chosen:
         raise ConfigurationError(f"{', '.join(files)}: must contain a TrainingRun, found none")
     results = [
-        (run, change, _estimate(spec, count_processes(run), pages, label_tokens))
+        _Row(run, change, *_try_estimate(spec, count_processes(run), pages, label_tokens, compare=compare))
         for run in chosen
         for change, spec in _vary(run.spec, compare=compare)
     ]
     if output == "json":
-        return json.dumps([_to_json(run, change, estimate) for run, change, estimate in results], indent=2)
+        return json.dumps([_to_json(row) for row in results], indent=2)
     if compare:
-        return "\n\n".join(
-            _format_comparison(run, [(change, found) for other, change, found in results if other is run])
-            for run in chosen
-        )
-    return "\n\n".join(_format(run, estimate, pages, label_tokens) for run, _, estimate in results)
+        return "\n\n".join(_format_comparison(run, [row for row in results if row.run is run]) for run in chosen)
+    return "\n\n".join(_format(row.run, row.estimate, pages, label_tokens) for row in results if row.estimate)
+
+
+@dataclass(frozen=True)
+class _Row:
+    """One setting of a run. estimate: None for a setting that the run cannot have; refusal says why."""
+
+    run: TrainingRun
+    change: str
+    estimate: "MemoryEstimate | None"
+    refusal: str = ""
+
+
+def _try_estimate(
+    spec: TrainingRunSpec, processes: int, pages: int, label_tokens: int | None, *, compare: bool
+) -> tuple["MemoryEstimate | None", str]:
+    """The estimate, or why there is none. Raises instead of the latter when there is nothing to compare with."""
+    try:
+        return _estimate(spec, processes, pages, label_tokens), ""
+    except ConfigurationError as error:
+        if not compare or spec.model.training_run_ref:
+            raise
+        return None, str(error)
 
 
 def _vary(spec: TrainingRunSpec, *, compare: bool) -> Iterator[tuple[str, TrainingRunSpec]]:
@@ -70,7 +95,10 @@ def _vary(spec: TrainingRunSpec, *, compare: bool) -> Iterator[tuple[str, Traini
     for name, change in _CHANGES.items() if compare else [("as written", {})]:
         of_model = {key: value for key, value in change.items() if key in {"freeze", "lora"}}
         model = spec.model.model_copy(update=of_model)
-        yield name, spec.model_copy(update={**change, "model": model})
+        of_optimizer = {key: value for key, value in change.items() if key == "type"}
+        optimizer = spec.optimizer.model_copy(update=of_optimizer)
+        others = {key: value for key, value in change.items() if key not in {*of_model, *of_optimizer}}
+        yield name, spec.model_copy(update={**others, "model": model, "optimizer": optimizer})
 
 
 def count_processes(run: TrainingRun) -> int:
@@ -109,7 +137,7 @@ def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_toke
         ("frozen weights", estimate.frozen_bytes, f"{estimate.frozen:,} weights"),
         ("trained weights", estimate.trained_bytes, f"{estimate.trained:,} weights in fp32"),
         ("gradients", estimate.gradient_bytes, ""),
-        ("optimizer", estimate.optimizer_bytes, "AdamW: two moments in fp32"),
+        ("optimizer", estimate.optimizer_bytes, _MOMENTS[spec.optimizer.type]),
         ("activations", estimate.activation_bytes, "with logits and the batch"),
         ("gathered layers", estimate.gathered_bytes, "sharding: full"),
         ("CUDA, reserve", estimate.reserve_bytes, ""),
@@ -128,9 +156,13 @@ def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_toke
     return "\n".join([title, *lines])
 
 
-def _format_comparison(run: TrainingRun, rows: Sequence[tuple[str, "MemoryEstimate"]]) -> str:
+def _format_comparison(run: TrainingRun, rows: Sequence[_Row]) -> str:
     lines = [f"{'setting':<30}{'weights':>9}{'training':>10}{'activations':>13}{'total':>9}   smallest GPU"]
-    for change, estimate in rows:
+    for row in rows:
+        if row.estimate is None:
+            lines.append(f"{row.change:<30}impossible: {row.refusal}")
+            continue
+        estimate = row.estimate
         weights = estimate.frozen_bytes + estimate.trained_bytes
         training = estimate.gradient_bytes + estimate.optimizer_bytes
         passing = estimate.activation_bytes + estimate.gathered_bytes
@@ -138,18 +170,16 @@ def _format_comparison(run: TrainingRun, rows: Sequence[tuple[str, "MemoryEstima
             f"{size / GIB:>{width}.2f}"
             for size, width in ((weights, 9), (training, 10), (passing, 13), (estimate.total_bytes, 9))
         )
-        lines.append(f"{change:<30}{sizes}   {next(iter(list_fitting(estimate.total_bytes)), 'none')}")
+        lines.append(f"{row.change:<30}{sizes}   {next(iter(list_fitting(estimate.total_bytes)), 'none')}")
     return "\n".join([f'TrainingRun "{run.metadata.name}": GiB on each GPU', *(f"  {line}" for line in lines)])
 
 
-def _to_json(run: TrainingRun, change: str, estimate: "MemoryEstimate") -> dict[str, Any]:
-    return {
-        "name": run.metadata.name,
-        "setting": change,
-        **asdict(estimate),
-        "total_bytes": estimate.total_bytes,
-        "fits": list_fitting(estimate.total_bytes),
-    }
+def _to_json(row: _Row) -> dict[str, Any]:
+    named = {"name": row.run.metadata.name, "setting": row.change}
+    if row.estimate is None:
+        return {**named, "refusal": row.refusal}
+    total = row.estimate.total_bytes
+    return {**named, **asdict(row.estimate), "total_bytes": total, "fits": list_fitting(total)}
 
 
 def _count(number: int, noun: str) -> str:

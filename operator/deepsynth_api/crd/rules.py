@@ -106,6 +106,12 @@ TRAINING_RUN_RULES: Final = (
     ),
     Rule(
         "spec",
+        "self.sharding != 'full' || !has(self.optimizer) || self.optimizer.type == 'adamw'",
+        "optimizer.type must be adamw with sharding full, which splits the moments over the GPUs",
+        ".optimizer",
+    ),
+    Rule(
+        "spec",
         "!has(self.template) || !has(self.template.resources)",
         "set resources in resourcesPerNode, not in template.resources",
         ".template",

@@ -13,6 +13,17 @@ from deepsynth_api.v1alpha1.result_settings import CheckpointSettings, Evaluatio
 class OptimizerSettings(ApiModel):
     """AdamW (arXiv 1711.05101). Weight decay does not apply to norms and biases."""
 
+    type: Annotated[
+        Literal["adamw", "adamw8bit", "pagedAdamw8bit"],
+        Field(
+            description=(
+                "adamw: both moments in fp32, 8 bytes for each trained weight. adamw8bit: moments of 8 bits, quantised "
+                "in blocks of 256 (arXiv 2110.02861), 2 bytes for each trained weight. pagedAdamw8bit: the same in "
+                "memory that an NVIDIA GPU moves to the host while it needs the room. The last two need bitsandbytes "
+                "and sharding none; tensors of less than 4,096 weights keep fp32 moments."
+            )
+        ),
+    ] = "adamw"
     learning_rate: Annotated[
         Decimal, Field(description="Peak learning rate: a decimal string above 0 and at most 1.")
     ] = "0.0002"

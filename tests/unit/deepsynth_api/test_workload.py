@@ -61,6 +61,15 @@ def test_only_a_holdout_that_was_chosen_is_part_of_the_fingerprint() -> None:
     )
 
 
+def test_the_optimizer_of_earlier_runs_is_not_part_of_the_fingerprint() -> None:
+    """They resume with a version that knows more than one."""
+    data = [WorkloadDataset(name="a", uri="file:///a", revision="r1")]
+    before = compute_fingerprint(build_settings(), data)
+    assert before == "d45c669a53f45768e59390f8253aa89047fc3b8d44811946064cd612ec3f3f69"
+    assert compute_fingerprint(build_settings(optimizer={"type": "adamw"}), data) == before
+    assert compute_fingerprint(build_settings(optimizer={"type": "adamw8bit"}), data) != before
+
+
 def test_the_fingerprint_does_not_depend_on_how_text_is_generated() -> None:
     data = [WorkloadDataset(name="a", uri="file:///a", revision="r1")]
     changed = build_settings(evaluation={"generationBatchSize": 1, "samples": 3})

@@ -49,12 +49,36 @@ def test_the_parts_and_the_gpus_of_a_run_are_listed(tmp_path: Path) -> None:
 
 def test_settings_can_be_compared_as_json(tmp_path: Path) -> None:
     found = {line["setting"]: line for line in json.loads(fit(tmp_path, RUN, compare=True, output="json"))}
-    assert list(found) == ["as written", "gradientCheckpointing: true", "model.freeze: [vision]", "model.lora: {}"]
+    assert list(found) == [
+        "as written",
+        "gradientCheckpointing: true",
+        "model.freeze: [vision]",
+        "optimizer.type: adamw8bit",
+        "model.lora: {}",
+    ]
     assert (
         found["model.lora: {}"]["trained"] < found["model.freeze: [vision]"]["trained"] < found["as written"]["trained"]
     )
     parts = [value for name, value in found["as written"].items() if name.endswith("_bytes") and name != "total_bytes"]
     assert found["as written"]["total_bytes"] == sum(parts)
+
+
+def test_8_bit_moments_take_less_and_nothing_else_changes(tmp_path: Path) -> None:
+    found = {line["setting"]: line for line in json.loads(fit(tmp_path, RUN, compare=True, output="json"))}
+    whole, small = found["as written"], found["optimizer.type: adamw8bit"]
+    assert small["optimizer_bytes"] < whole["optimizer_bytes"] / 2
+    assert small["total_bytes"] == whole["total_bytes"] - whole["optimizer_bytes"] + small["optimizer_bytes"]
+
+
+def test_a_setting_that_a_run_cannot_have_is_marked_and_the_others_are_compared(tmp_path: Path) -> None:
+    sharded = f"{RUN}  sharding: full\n"
+    lines = fit(tmp_path, sharded, compare=True).splitlines()
+    (refused,) = [line for line in lines if "impossible" in line]
+    assert "optimizer.type: adamw8bit" in refused
+    assert "spec.sharding: none" in refused
+    assert len(lines) == 7
+    row = next(line for line in json.loads(fit(tmp_path, sharded, compare=True, output="json")) if "refusal" in line)
+    assert row["setting"] == "optimizer.type: adamw8bit"
 
 
 def test_a_file_without_a_training_run_is_refused(tmp_path: Path) -> None:

@@ -21,5 +21,7 @@ fi
 
 # CUDA: the multi-GPU solver and device code for kernels of one's own, which torch does not link; profilers' test tools.
 rm -f nvidia/cu13/lib/libcusolverMg.so.* nvidia/nvshmem/lib/*.bc torch/bin/protoc*
+# bitsandbytes for GPUs of other makers.
+rm -f bitsandbytes/libbitsandbytes_rocm*.so bitsandbytes/libbitsandbytes_xpu*.so
 # Triton's code generator for AMD, and its instrumentation samples. The Python next to it is imported by name.
 rm -rf triton/backends/amd/lib triton/instrumentation triton/plugins

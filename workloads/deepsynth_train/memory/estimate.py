@@ -23,7 +23,7 @@ from deepsynth_train.models.build import prepare_page_model
 from deepsynth_train.models.interface.page_model import HOST_INPUTS, Batch, Inputs, PageModel, Sample
 from deepsynth_train.models.loading import load_structure
 from deepsynth_train.optimization.loss import compute_loss_sum
-from deepsynth_train.optimization.optimizer import build_optimizer
+from deepsynth_train.optimization.optimizer import check_sharding, count_state_bytes
 from deepsynth_train.optimization.precision import build_autocast
 from deepsynth_train.optimization.reduction import Buckets
 from deepsynth_train.optimization.sharding import find_layers, place_module
@@ -33,7 +33,6 @@ RESERVE = 2**30
 PAGE = (1240, 1754)
 """Pixels of an A4 page at 150 dpi. Matters only to models whose number of positions depends on it."""
 _CPU = torch.device("cpu")
-_MOMENTS = 2
 
 
 @dataclass(frozen=True)
@@ -65,6 +64,7 @@ def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_
     gpus: number of processes. spec.compile is ignored: it needs less memory or the same. Raises the errors of
     `build_page_model`.
     """
+    check_sharding(settings)
     model = prepare_page_model(*load_structure(settings.model), settings)
     batch = build_batch(model, settings.micro_batch_size, pages, label_tokens)
     with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
@@ -128,8 +128,7 @@ def measure_step(model: PageModel, settings: TrainingSettings, batch: Batch, *, 
     trained = [p for p in model.module.parameters() if p.requires_grad]
     frozen = [p for p in model.module.parameters() if not p.requires_grad]
     kept = count_bytes(trained), count_bytes(frozen)
-    optimizer = build_optimizer(model.module, settings.optimizer)
-    moments = _MOMENTS * sum(count_bytes(group["params"]) for group in optimizer.param_groups)
+    moments = count_state_bytes(trained, settings.optimizer)
     gathered = 0
     if shards == 1:
         buckets = Buckets(trained, 1)

@@ -72,7 +72,8 @@ def read_gpu_use(module: torch.nn.Module, optimizer: torch.optim.Optimizer, devi
     weights = count_local_bytes([*parameters, *module.buffers()])
     gradients = count_local_bytes(p.grad for p in parameters if p.grad is not None)
     states = [value for state in optimizer.state.values() for value in state.values()]
-    moments = count_local_bytes(value for value in states if isinstance(value, torch.Tensor))
+    resident = (value for value in states if isinstance(value, torch.Tensor) and value.device.type == device.type)
+    moments = count_local_bytes(resident)
     allocated, reserved = torch.cuda.memory_allocated(device), torch.cuda.memory_reserved(device)
     free, total = torch.cuda.mem_get_info(device)
     return GpuUse(

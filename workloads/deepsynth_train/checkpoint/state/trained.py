@@ -103,10 +103,9 @@ class Trained:
     def _list_states(self) -> Iterator[tuple[str, nn.Parameter, Mapping[str, Any]]]:
         """(name, weight, its state) for each weight of the optimizer, in the optimizer's order."""
         names = {id(parameter): name for name, parameter in self.module.named_parameters()}
-        states = self.optimizer.state_dict()["state"]
-        weights = [parameter for group in self.optimizer.param_groups for parameter in group["params"]]
-        for number, parameter in enumerate(weights):
-            yield names[id(parameter)], parameter, states.get(number, {})
+        for group in self.optimizer.param_groups:
+            for parameter in group["params"]:
+                yield names[id(parameter)], parameter, self.optimizer.state.get(parameter, {})
 
 
 def _check_sharding(name: str, parameter: torch.Tensor, key: str, value: torch.Tensor) -> None:
