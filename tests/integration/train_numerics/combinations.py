@@ -93,9 +93,14 @@ CHOICES: dict[str, tuple[Any, ...]] = {
 }
 
 
-def cover_pairs() -> list[Combination]:
-    """Few combinations with each pair of choices. Greedy: the next one has the most pairs that are missing."""
+def cover_pairs(*, slow: bool) -> list[Combination]:
+    """Few combinations with each pair of choices. Greedy: the next one has the most pairs that are missing.
+
+    slow: also compile the larger model, which takes a minute.
+    """
     possible = [each for each in starmap(Combination, product(*CHOICES.values())) if _is_possible(each)]
+    if not slow:
+        possible = [each for each in possible if not (each.compile and each.family == "ocr2")]
     pairs = {each: set(combinations(_list_choices(each), 2)) for each in possible}
     missing = set().union(*pairs.values())
     chosen = []
@@ -106,10 +111,8 @@ def cover_pairs() -> list[Combination]:
 
 
 def _is_possible(combination: Combination) -> bool:
-    """Only a run with adapters can publish them. Only the smaller model is compiled: it takes seconds."""
-    if combination.export == "adapter" and not combination.lora:
-        return False
-    return not combination.compile or combination.family == "vit"
+    """Only a run with adapters can publish them."""
+    return combination.export == "merged" or bool(combination.lora)
 
 
 def _list_choices(combination: Combination) -> list[str]:

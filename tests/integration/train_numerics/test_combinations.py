@@ -72,7 +72,7 @@ def read(folder: Path) -> dict[str, Any]:
     ],
 )
 def test_ranks_compute_what_one_computes_with_pairs_of_settings(size: int, number: int | None, root: Path) -> None:
-    combinations = cover_pairs()[:number]
+    combinations = cover_pairs(slow=number is None)[:number]
     references = list(dict.fromkeys(each.build_reference() for each in combinations))
     expected = dict(zip(references, run(1, root, references), strict=True))
     for combination, folder in zip(combinations, run(size, root, combinations), strict=True):
@@ -101,9 +101,7 @@ def measure_distance(folder: Path, expected: Path) -> float:
 
     (path,) = (expected / "published").glob("*.safetensors")
     found, wanted = load_file(folder / "published" / path.name), load_file(path)
-    tied = found.keys() - wanted.keys()  # once gathered from shards, weights that share memory are written twice
-    assert wanted.keys() <= found.keys()
-    assert tied <= {"decoder.lm_head.weight"}
+    assert found.keys() == wanted.keys()
     return float(torch.cat([(found[name] - weight).abs().float().flatten() for name, weight in wanted.items()]).mean())
 
 
@@ -115,6 +113,8 @@ def assert_opens(combination: Combination, folder: Path) -> None:
     models: Any = AutoModelForImageTextToText
     model, report = models.from_pretrained(base, output_loading_info=True)
     assert not any(report.values())
+    if combination.family == "vit":
+        assert model.decoder.lm_head.weight is model.decoder.transformer.wte.weight
     if combination.export == "adapter":
         PeftModel.from_pretrained(model, folder / "published")
     processors: Any = AutoProcessor

@@ -3,6 +3,7 @@
 import json
 import shutil
 import tempfile
+from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +28,8 @@ def write_model(
 ) -> None:
     """Write weights, configuration, tokenizer and processor, or adapters alone for a model with adapters.
 
-    tensors: weights to write instead of the module's own. documents: further text files, by name. Weights get the dtype
-    that the base model is stored in; adapters stay as they were trained.
+    tensors: weights to write instead of the module's own; cast in place. documents: further text files, by name.
+    Weights get the dtype that the base model is stored in; adapters stay as they were trained.
     """
     if hasattr(model.module, "peft_config"):
         # Embeddings are never trained; to find out, peft would ask the Hub for the base.
@@ -38,7 +39,9 @@ def write_model(
         model.module.generation_config.save_pretrained(folder)
     else:
         weights = model.module.state_dict() if tensors is None else tensors
-        model.module.save_pretrained(folder, state_dict=_cast(weights, model.stored_dtype))
+        cast_weights(weights, model.stored_dtype)
+        # a copy, because the library empties it
+        model.module.save_pretrained(folder, state_dict=dict(weights))
         _write_dtype(folder / "config.json", model.stored_dtype)
     model.processor.save_pretrained(folder)
     for name, text in (documents or {}).items():
@@ -52,8 +55,19 @@ def _open_to_all(folder: Path) -> None:
         path.chmod(0o755 if path.is_dir() else 0o644)
 
 
-def _cast(weights: Mapping[str, torch.Tensor], dtype: torch.dtype) -> dict[str, torch.Tensor]:
-    return {name: weight.to(dtype) if weight.is_floating_point() else weight for name, weight in weights.items()}
+def cast_weights(weights: dict[str, torch.Tensor], dtype: torch.dtype) -> None:
+    """Replace each weight in another dtype, one after the other, so that no second copy of all of them is needed.
+
+    Weights that share memory, such as an output layer with its embedding, share it afterwards; the library writes them
+    to the file once.
+    """
+    names = defaultdict[Any, list[str]](list)
+    for name, weight in weights.items():
+        if weight.is_floating_point() and weight.dtype != dtype:
+            names[weight.data_ptr(), weight.shape, weight.stride()].append(name)
+    for shared in names.values():
+        cast = weights[shared[0]].to(dtype)
+        weights.update(dict.fromkeys(shared, cast))
 
 
 def _write_dtype(config: Path, dtype: torch.dtype) -> None:

@@ -65,12 +65,18 @@ def build_reduction(module: Any, settings: TrainingSettings, world: World) -> Re
 
 
 def gather_full_state(module: Any, world: World) -> dict[str, Any]:
-    """The full model on the CPU of rank 0; empty on other ranks, so that a node holds one copy. Called by all ranks."""
+    """The full model on the CPU of rank 0; empty on other ranks, so that a node holds one copy. Called by all ranks.
+
+    Tied weights share memory, as in the module.
+    """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
     if not world.is_first and not any(isinstance(part, FSDPModule) for part in module.modules()):
         return {}  # without shards, rank 0 has all of it
-    return get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    state = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))
+    live = module.state_dict(keep_vars=True)
+    first: dict[int, Any] = {}
+    return {name: first.setdefault(id(live[name]), tensor) for name, tensor in state.items()}
 
 
 def find_layers(module: Any) -> list[nn.Module]:
