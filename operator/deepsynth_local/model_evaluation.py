@@ -17,6 +17,11 @@ if TYPE_CHECKING:
     from deepsynth_train.coordination.progress import WrittenSample
     from deepsynth_train.evaluation.evaluator import Findings
 
+_EXPLANATIONS: Final = {
+    "validation_loss_swapped": "with the pages of other documents: far above the loss if the model reads its pages",
+    "validation_loss_black": "with black pages: what the model guesses without seeing any",
+    "validation_cer_swapped": "of what it wrote for other documents: far above the CER if it reads its pages",
+}
 _CHARACTERS: Final = 200
 """Of a text in the table; the JSON has all of it."""
 
@@ -29,7 +34,7 @@ def evaluate(chosen: Namespace) -> str:
     from deepsynth_train.notebook.errors import name_arguments
 
     os.environ.setdefault(VOLUMES_VARIABLE, str(RunsFolder(chosen.runs.resolve()).volumes))
-    with name_arguments(), tempfile.TemporaryDirectory() as folder:
+    with name_arguments(split="--split"), tempfile.TemporaryDirectory() as folder:
         world = join_world()
         workload = build_workload(chosen, folder, is_on_gpu=world.device.type == "cuda")
         progress = Lines(lambda text: print(text, file=sys.stderr, flush=True))
@@ -93,8 +98,12 @@ def _read_trained(model: str) -> dict[str, str]:
 
 def format_table(chosen: Namespace, found: "Findings") -> str:
     width = max(len(name) for name in found.values)
-    lines = [f"{chosen.model} on the split {chosen.split} of {chosen.dataset}"]
-    lines += [f"  {name:<{width}}  {value:.4g}" for name, value in found.values.items()]
+    split = _find_split(chosen)
+    lines = [f"{chosen.model} on {f'the split {split}' if split else 'all pages'} of {chosen.dataset}"]
+    lines += [
+        f"  {name:<{width}}  {f'{value:.4g}':<6}  {_EXPLANATIONS.get(name, '')}".rstrip()
+        for name, value in found.values.items()
+    ]
     for sample in found.samples:
         lines += [
             f"  {_name(sample)}",
@@ -107,16 +116,25 @@ def format_json(chosen: Namespace, found: "Findings") -> str:
     document = {
         "model": chosen.model,
         "dataset": chosen.dataset,
-        "split": chosen.split,
+        "split": _find_split(chosen),
         "metrics": found.values,
         "samples": [{"name": _name(sample), **_list_texts(sample)} for sample in found.samples],
     }
     return json.dumps(document, ensure_ascii=False, indent=2)
 
 
+def _find_split(chosen: Namespace) -> str | None:
+    """None for a folder of images without splits, which is evaluated as a whole."""
+    from deepsynth_train.notebook.image_files import METADATA
+
+    folder = Path(chosen.dataset.removeprefix("file://")).expanduser()
+    has = [any((place / name).is_file() for name in METADATA) for place in (folder, folder / chosen.split)]
+    return None if has == [True, False] else str(chosen.split)
+
+
 def _name(sample: "WrittenSample") -> str:
-    """`row 3 of the validation split`, without the dataset, of which there is only one."""
-    return sample.name.rpartition(": ")[2]
+    """`row 3`, without dataset and split, of which there is only one."""
+    return sample.name.rpartition(": ")[2].partition(" of the ")[0]
 
 
 def _list_texts(sample: "WrittenSample") -> Mapping[str, str]:

@@ -92,7 +92,11 @@ class Trainer:
         with self._show() as display:
             from deepsynth_train.attempt.evaluate import run_evaluation
 
-            source = self._source if data is None else Source.for_evaluation(data, self.config.task, split)
+            if data is None:
+                source = self._source
+            else:
+                with name_arguments(split="split"):
+                    source = Source.for_evaluation(data, self.config.task, split)
             world = self._join(display)
             config = self.config.updated(model=self._choose_model())
             if (self.folder / "model" / "adapter_config.json").is_file():

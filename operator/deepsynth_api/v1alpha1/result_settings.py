@@ -71,7 +71,14 @@ class EvaluationSettings(ApiModel):
         ),
     ] = 2
     max_samples: Annotated[
-        int, Field(ge=1, description="Maximum number of validation samples, taken from the start of the split.")
+        int,
+        Field(
+            ge=1,
+            description=(
+                "Maximum number of validation samples, spread evenly over the datasets, by their validation sizes, and "
+                "over their documents. They are the same in every evaluation."
+            ),
+        ),
     ] = 200
     max_new_tokens: Annotated[int, Field(ge=1, description="Maximum number of tokens generated per sample.")] = 256
     generation_batch_size: Annotated[
@@ -92,7 +99,10 @@ class EvaluationSettings(ApiModel):
             description=(
                 "Metrics to compute at each evaluation: loss, rouge (stemmed ROUGE-1 and ROUGE-L), cer and wer (edits "
                 "per character and per word of all references), exactMatch (share of texts without an error). For all "
-                "but loss the model writes the text of every sample, which takes longer. The loss is always computed."
+                "but loss the model writes the text of every sample, which takes longer. The loss is always computed, "
+                "also with the pages of other documents (swapped), and so is the CER if it is a metric: both are far "
+                "higher when the model reads its pages. After the last step the loss is also computed with black "
+                "pages: what the model guesses without seeing any."
             ),
         ),
     ] = Field(default=["loss"])

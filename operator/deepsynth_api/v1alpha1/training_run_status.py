@@ -72,7 +72,15 @@ class CheckpointStatus(ApiModel):
 
 
 class MetricValue(ApiModel):
-    name: Annotated[str, Field(description="Name of the metric, such as validation_loss or validation_loss_swapped.")]
+    name: Annotated[
+        str,
+        Field(
+            description=(
+                "Name of the metric, such as validation_loss. With _swapped: measured with the pages of other "
+                "documents; with _black: with black pages."
+            )
+        ),
+    ]
     value: Annotated[str, Field(description="Value of the metric, a decimal string.")]
     step: Annotated[int | None, Field(description="Optimizer step at which the metric was measured.")] = None
 

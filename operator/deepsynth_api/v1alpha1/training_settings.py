@@ -210,6 +210,9 @@ class DatasetSplits(ApiModel):
     weight: Annotated[
         Decimal,
         Field(
-            description="How often each sample is seen per epoch: 1 for once, 2 for twice, 0.5 for half of the samples."
+            description=(
+                "How often each sample is trained on per epoch: 1 for once, 2 for twice, 0.5 for half of the samples. "
+                "Evaluation does not use it: each validation sample is measured once."
+            )
         ),
     ] = "1"

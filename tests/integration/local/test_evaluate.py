@@ -9,7 +9,7 @@ import pytest
 
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_local.__main__ import main
-from support.training.page_dataset import build_documents, write_dataset
+from support.training.page_dataset import build_documents, draw_noise, write_dataset
 from support.training.tiny_training import VIT, Recorder
 from support.training.train_workloads import build_train_workload
 
@@ -62,7 +62,7 @@ def test_a_trained_model_reads_as_it_did_in_its_run_and_its_base_does_not(
     written = {sample.reference: sample.written for sample in recorder.samples[6]}
     assert len(found["samples"]) == 2
     assert all(written[sample["reference"]] == sample["written"] for sample in found["samples"])
-    assert found["samples"][0]["name"] == "row 0 of the validation split"
+    assert found["samples"][0]["name"] == "row 0"
     base = evaluate(capsys, VIT, str(pages), "--task", "ocr")
     assert base["metrics"]["validation_loss"] > found["metrics"]["validation_loss"]
 
@@ -74,6 +74,8 @@ def test_the_table_shows_values_and_texts_without_what_controls_a_terminal(
     lines = capsys.readouterr().out.splitlines()
     assert lines[0] == f"{VIT} on the split train of {pages}"
     assert any(line.split()[0] == "validation_cer" for line in lines)
+    (black,) = (line for line in lines if line.split()[0] == "validation_loss_black")
+    assert black.endswith("  with black pages: what the model guesses without seeing any")
     assert "    reference page 0 of 0" in lines
     assert all(line.isprintable() for line in lines)
 
@@ -83,4 +85,23 @@ def test_a_split_that_does_not_exist_is_refused_with_those_that_do(
 ) -> None:
     code = main(["evaluate", VIT, str(pages), "--task", "ocr", "--split", "test"])
     assert code == ExitCode.BAD_DATA
-    assert "no split 'test'; its splits are train, validation" in capsys.readouterr().err
+    error = capsys.readouterr().err
+    assert f"--split: file://{pages} has no split 'test'; its splits are train, validation; name one of them" in error
+
+
+def test_a_folder_of_images_without_splits_is_evaluated_as_a_whole(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for number in range(2):
+        (folder / f"{number}.png").write_bytes(draw_noise(number))
+    (folder / "metadata.csv").write_text("file_name,text\n0.png,a\n1.png,b\n")
+    assert main(["evaluate", VIT, str(folder), "--task", "ocr", "--samples", "2"]) == ExitCode.DONE
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == f"{VIT} on all pages of {folder}"
+    assert "  row 1" in lines
+    (folder / "train").mkdir()
+    (folder / "metadata.csv").rename(folder / "train/metadata.csv")
+    assert main(["evaluate", VIT, str(folder), "--task", "ocr"]) == ExitCode.BAD_DATA
+    assert "has no split 'validation'; its splits are train; set --split" in capsys.readouterr().err

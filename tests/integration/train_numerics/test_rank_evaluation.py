@@ -76,7 +76,7 @@ def test_an_evaluation_gives_the_same_on_any_number_of_ranks_and_for_any_batch(
     metrics = ["loss", "rouge", "cer", "wer", "exactMatch"]
     settings: dict[str, Any] = {"metrics": metrics, "max_new_tokens": 6, "samples": 3}
     one = evaluate(1, tmp_path / "one", pages, evaluation=settings)
-    assert len(one[0]) == 7
+    assert len(one[0]) == 8
     assert len(one[1]) == 3
     assert evaluate(2, tmp_path / "shards", pages, evaluation=settings, sharding="full") == one
     small = evaluate(2, tmp_path / "small", pages, evaluation={**settings, "generation_batch_size": 1})

@@ -89,6 +89,6 @@ def test_the_readme_shows_the_columns_of_a_training_run() -> None:
     narrow = [column["name"].upper() for column in columns if column["priority"] == 0]
     assert narrow == ["STATE", "PROGRESS", "STEP", "LOSS", "ETA", "CHECKPOINT", "RESTARTS", "AGE"]
     wide = [column["name"].upper() for column in columns if column["priority"] == 1]
-    assert wide == ["NODES", "DATASET", "SAMPLES/S", "MODEL", "REASON"]
+    assert wide == ["BEST", "NODES", "DATASET", "SAMPLES/S", "MODEL", "REASON"]
     shown = [line.split() for line in README.read_text().splitlines()]
     assert ["NAME", *narrow, *wide] in shown

@@ -115,6 +115,7 @@ def build_evaluator(
     check_ranking(workload.evaluation, keep_best=keep_best, has_samples=data.validation is not None)
     if data.validation is None:
         return None
+    context = model.family.context_tokens
     return Evaluator(
         maker=BatchMaker(data.validation, model, pin=world.device.type == "cuda"),
         world=world,
@@ -124,6 +125,7 @@ def build_evaluator(
         micro_batch_size=workload.micro_batch_size,
         equal_batches=equal_batches,
         threads=world.threads,
+        context_tokens=min(workload.max_sequence_tokens or context, context),
         folder=folder,
     )
 

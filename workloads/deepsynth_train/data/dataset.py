@@ -20,7 +20,7 @@ from deepsynth_train.data.selection.limits import Limits
 from deepsynth_train.models.interface.page_model import PageModel
 
 _TABLE = "table.json"
-"""Which Arrow files a split has, and how many rows each dataset has in them."""
+"""Which Arrow files a split has, how many rows each dataset has in them, and of which of its splits they are."""
 _NOTES = "notes.json"
 
 
@@ -40,11 +40,10 @@ class TrainingData:
 
 @dataclass
 class _Split:
-    """Parts of a split, one per dataset. held_out: names of datasets whose rows are of the train split."""
+    """What is trained on, or what is evaluated: parts, one per dataset, of the splits that the datasets name."""
 
     parts: list[LocalSplit] = field(default_factory=list)
     indexes: list[SampleIndex] = field(default_factory=list)
-    held_out: list[str] = field(default_factory=list)
 
     def add(self, part: LocalSplit, index: SampleIndex) -> None:
         self.parts.append(part)
@@ -54,7 +53,7 @@ class _Split:
         rows = {part.name: len(PageTable(part.files)) for part in self.parts}
         concatenate(self.indexes, list(rows.values())).save(folder)
         files = [str(path) for part in self.parts for path in part.files]
-        document = {"files": files, "rows": rows, "held_out": self.held_out}
+        document = {"files": files, "rows": rows, "splits": {part.name: part.split for part in self.parts}}
         (folder / _TABLE).write_text(json.dumps(document))
 
 
@@ -74,23 +73,22 @@ def index_data(
     split. on_rows: called now and then, as a heartbeat. Raises DataError for a dataset that cannot be used.
     """
 
-    def build(part: LocalSplit, split: str) -> SampleIndex:
-        where = f"spec.datasets[{part.name}] ({split} split)"
+    def build(part: LocalSplit) -> SampleIndex:
+        where = f"spec.datasets[{part.name}] ({part.split} split)"
         return build_index(PageTable(part.files), task, model, limits, where=where, on_rows=on_rows)
 
     train, validation, notes = _Split(), _Split(), list[str]()
     for dataset in datasets:
-        index = build(dataset.train, "train")
+        index = build(dataset.train)
         percent = holdout.get(dataset.train.name, 0)
         if dataset.validation:
-            validation.add(dataset.validation, build(dataset.validation, "validation"))
+            validation.add(dataset.validation, build(dataset.validation))
         elif percent:
             table = PageTable(dataset.train.files)
             index, held = hold_out(index, table, task, percent, on_rows)
             notes.append(_describe_holdout(dataset.train.name, index, held, table, task))
             if len(held):
                 validation.add(dataset.train, held)
-                validation.held_out.append(dataset.train.name)
         train.add(dataset.train, index)
     train.save(folder / "train")
     if validation.parts:
@@ -122,5 +120,5 @@ def open_data(folder: Path, task: Task) -> TrainingData:
 def _open_split(folder: Path, split: str, task: Task) -> SampleSet:
     document = json.loads((folder / split / _TABLE).read_text())
     table = PageTable([Path(path) for path in document["files"]])
-    names = RowNames(split, document["rows"], document["held_out"])
+    names = RowNames(document["rows"], document["splits"])
     return SampleSet(table, task, SampleIndex.load(folder / split), names)

@@ -41,10 +41,15 @@ class BatchMaker:
     def make_batch(self, numbers: Sequence[int]) -> Batch:
         return self._collate([self.read_sample(number) for number in numbers])
 
-    def make_swapped_batch(self, numbers: Sequence[int], pages_of: Sequence[int]) -> Batch:
-        """The labels of `numbers` with the pages of `pages_of`, and their number of positions."""
+    def make_swapped_batch(self, numbers: Sequence[int], pages_of: Sequence[int], context_tokens: int) -> Batch:
+        """The labels of `numbers` with the pages of `pages_of`, and their number of positions.
+
+        Without samples that are longer than `context_tokens` with these pages; a filler if none is left.
+        """
         pairs = zip(numbers, pages_of, strict=True)
-        return self._collate([self.read_sample(number, other) for number, other in pairs])
+        samples = [self.read_sample(number, other) for number, other in pairs]
+        fitting = [sample for sample in samples if sample.tokens <= context_tokens]
+        return self._collate(fitting) if fitting else self.make_filler()
 
     def make_black_batch(self, numbers: Sequence[int]) -> Batch:
         return self._collate([self.read_sample(number, black=True) for number in numbers])

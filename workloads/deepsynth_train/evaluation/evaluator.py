@@ -1,9 +1,9 @@
 """Evaluation on the validation split. The model only ever sees the pages, never their text."""
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,10 +15,11 @@ from deepsynth_train.coordination.progress import Progress, WrittenSample
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import sort_by_length
+from deepsynth_train.evaluation.choice import choose_samples
 from deepsynth_train.evaluation.generation import Chunk, Generator
 from deepsynth_train.evaluation.ranking import LOSS
 from deepsynth_train.evaluation.sample_files import write_samples
-from deepsynth_train.evaluation.text_metrics import NAMES, Pair, compute_text_metrics
+from deepsynth_train.evaluation.text_metrics import CER, CER_SWAPPED, NAMES, Pair, compute_text_metrics
 from deepsynth_train.models.interface.page_model import Batch
 from deepsynth_train.optimization.loss import compute_loss_sum
 
@@ -41,6 +42,7 @@ class Evaluator:
     """Called by all ranks together; each takes a share of the samples.
 
     equal_batches: all ranks must run the same number of forward passes (FSDP). threads: number that decode pages.
+    context_tokens: upper limit for a sequence; a sample whose swapped pages exceed it is not measured with them.
     folder: where samples to show are written, None for nowhere.
     """
 
@@ -52,11 +54,22 @@ class Evaluator:
     micro_batch_size: int
     equal_batches: bool
     threads: int
+    context_tokens: int
     folder: Path | None = None
 
-    @property
-    def samples(self) -> int:
-        return min(len(self.maker.samples), self.settings.max_samples)
+    @cached_property
+    def numbers(self) -> Sequence[int]:
+        """The samples that are evaluated, ascending."""
+        return choose_samples(self.maker.samples.index.sizes.tolist(), self.settings.max_samples)
+
+    @cached_property
+    def partners(self) -> Mapping[int, int]:
+        """Whose pages replace those of each sample, when pages are swapped: those half the set away, which belong to
+        another document even when a sample is one page. Empty for a single sample.
+        """
+        distance = len(self.numbers) // 2
+        swapped = [*self.numbers[distance:], *self.numbers[:distance]]
+        return dict(zip(self.numbers, swapped, strict=True)) if distance else {}
 
     def evaluate(self, step: int, *, black: bool) -> Findings:
         """Compute the metrics of spec.evaluation, and write the text of spec.evaluation.samples samples.
@@ -67,7 +80,7 @@ class Evaluator:
             values = self._compute_losses(black=black)
             pairs = self._write_texts()
         if any(metric in NAMES for metric in self.settings.metrics):
-            values |= compute_text_metrics(self.settings.metrics, [pairs[number] for number in sorted(pairs)])
+            values |= self._compare_texts(pairs)
         shown = [
             WrittenSample(number, self.maker.samples.name(number), pairs[number].reference, pairs[number].written)
             for number in self._choose_shown()
@@ -79,19 +92,29 @@ class Evaluator:
     def _compute_losses(self, *, black: bool) -> dict[str, float]:
         """Loss per label token: with the right pages, with those of another document and, if `black`, with black pages.
 
-        If the first two are close, the model does not use its pages.
+        If the first two are close, the model does not use its pages. The last is what it guesses without seeing any.
         """
         losses = {LOSS: self._compute_loss(self.maker.make_batch)}
-        if self.samples > 1:
+        if self.partners:
             losses[SWAPPED] = self._compute_loss(self._make_swapped)
         if black:
             losses[BLACK] = self._compute_loss(self.maker.make_black_batch)
-        return losses
+        return {name: loss for name, loss in losses.items() if loss is not None}
+
+    def _compare_texts(self, pairs: Mapping[int, Pair]) -> dict[str, float]:
+        """The metrics of texts. Swapped, a text is compared with the reference of another document: what the model
+        writes depends on its pages alone, so that takes no further generation.
+        """
+        values = compute_text_metrics(self.settings.metrics, [pairs[number] for number in self.numbers])
+        swapped = [Pair(pairs[other].written, pairs[number].reference) for number, other in self.partners.items()]
+        if "cer" in self.settings.metrics and swapped:
+            values[CER_SWAPPED] = compute_text_metrics(["cer"], swapped)[CER]
+        return values
 
     def _write_texts(self) -> dict[int, Pair]:
         """Of all samples if a metric needs them, else of those to show."""
         needs_all = any(metric in NAMES for metric in self.settings.metrics)
-        numbers = range(self.samples) if needs_all else self._choose_shown()
+        numbers = self.numbers if needs_all else self._choose_shown()
         generator = Generator(
             maker=self.maker,
             world=self.world,
@@ -107,8 +130,8 @@ class Evaluator:
 
     def _choose_shown(self) -> Sequence[int]:
         """Numbers of the samples to show, spread over the evaluated ones: the same in every evaluation."""
-        count = min(self.settings.samples, self.samples)
-        return [index * self.samples // count for index in range(count)]
+        count = min(self.settings.samples, len(self.numbers))
+        return [self.numbers[index * len(self.numbers) // count] for index in range(count)]
 
     def _save(self, folder: Path, step: int, shown: Sequence[WrittenSample]) -> None:
         """A disk that is full costs a note here; the checkpoints will say more."""
@@ -117,7 +140,8 @@ class Evaluator:
         except OSError as error:
             self.progress.note(f"the samples of step {step} are not in {folder}: {error.strerror or error}")
 
-    def _compute_loss(self, make: MakeBatch) -> float:
+    def _compute_loss(self, make: MakeBatch) -> float | None:
+        """None if no batch has a label token."""
         total = torch.zeros((), dtype=torch.float64)
         tokens = 0
         for batch in prefetch(self._split(), self._with_filler(make), self.threads):
@@ -126,7 +150,7 @@ class Evaluator:
             tokens += len(batch.targets)
             self.progress.beat()
         loss, count = self.world.sum([float(total), float(tokens)])
-        return loss / count if count else math.nan
+        return loss / count if count else None
 
     def _split(self) -> list[Chunk]:
         """Micro-batches of this rank, as sample numbers; with equal_batches, padded with empty ones.
@@ -134,7 +158,7 @@ class Evaluator:
         The micro-batches themselves are the same on any number of ranks, so the loss is as well.
         """
         tokens = np.asarray(self.maker.samples.index.tokens)
-        chunks = chunk(sort_by_length(np.arange(self.samples), tokens).tolist(), self.micro_batch_size)
+        chunks = chunk(sort_by_length(np.asarray(self.numbers), tokens).tolist(), self.micro_batch_size)
         mine = chunks[self.world.rank :: self.world.size]
         return mine + [[]] * (-(-len(chunks) // self.world.size) - len(mine)) if self.equal_batches else mine
 
@@ -142,9 +166,8 @@ class Evaluator:
         return lambda numbers: make(numbers) if numbers else self.maker.make_filler()
 
     def _make_swapped(self, numbers: Chunk) -> Batch:
-        """Pages of the sample half the set away: another document, even when a sample is one page."""
-        distance = self.samples // 2
-        return self.maker.make_swapped_batch(numbers, [(n + distance) % self.samples for n in numbers])
+        pages_of = [self.partners[number] for number in numbers]
+        return self.maker.make_swapped_batch(numbers, pages_of, self.context_tokens)
 
 
 @contextmanager

@@ -22,6 +22,8 @@ from rapidfuzz.distance import LCSseq, Levenshtein
 ROUGE_1: Final = "validation_rouge1"
 ROUGE_L: Final = "validation_rougeL"
 CER: Final = "validation_cer"
+CER_SWAPPED: Final = "validation_cer_swapped"
+"""Of what the model wrote for another document. If it is close to the CER, the model does not read its pages."""
 WER: Final = "validation_wer"
 EXACT_MATCH: Final = "validation_exact_match"
 

@@ -27,12 +27,17 @@ _PLACES: Final = {
 
 
 @contextmanager
-def name_arguments() -> Iterator[None]:
-    """Errors that are raised inside keep their class and reason."""
+def name_arguments(*, split: str | None = None) -> Iterator[None]:
+    """Errors that are raised inside keep their class and reason.
+
+    split: the argument that names the only split, where `train_split` and `validation_split` do not exist.
+    """
     try:
         yield
     except WorkloadError as error:
         error.message = rename_fields(error.message)
+        if split:
+            error.message = re.sub(r"\b(train|validation)_split\b", split, error.message)
         error.args = (error.message,)
         raise
     except RuntimeError as error:

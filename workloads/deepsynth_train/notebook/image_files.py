@@ -30,6 +30,10 @@ def read_image_folder(folder: Path, task: Task, splits: Sequence[str]) -> dict[s
     if metadata := _find_metadata(folder):
         found.setdefault(splits[0], metadata)
     if splits[0] not in found:
+        if others := sorted(path.name for path in folder.iterdir() if path.is_dir() and _find_metadata(path)):
+            raise DataError(
+                f"data: {folder} has no split {splits[0]!r}; its splits are {', '.join(others)}; set train_split"
+            )
         raise DataError(
             f"data: {folder} has neither parquet files nor a metadata.csv; write one with the columns file_name and "
             f"{LABEL_COLUMNS[task]}, a line for each image"

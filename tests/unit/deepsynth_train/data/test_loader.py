@@ -52,7 +52,7 @@ def test_a_librarys_error_about_one_sample_names_its_row_and_column(
             maker.make_batch([1])
     monkeypatch.setattr(type(model), "encode_label", lambda _, text: fail(text))
     with pytest.raises(DataError, match=r"^spec.datasets\[d\]: row 0 of .* cannot use column 'summary' \(KeyError"):
-        maker.make_swapped_batch([0], [1])
+        maker.make_swapped_batch([0], [1], 10_000)
 
 
 def test_an_error_of_the_disk_is_not_blamed_on_the_sample(
@@ -93,6 +93,20 @@ def test_swapped_pages_keep_the_label(tmp_path: Path, model: PageModel) -> None:
     swapped, own = maker.read_sample(0, pages_of=1), maker.read_sample(0)
     assert swapped.label == own.label
     assert swapped.prompt.tensors["pixel_values"].equal(maker.read_sample(1).prompt.tensors["pixel_values"])
+
+
+def test_swapped_pages_that_do_not_fit_the_context_are_not_measured(tmp_path: Path, model: PageModel) -> None:
+    """Each document fits with its own pages: the one has a long label, the other many pages."""
+    from deepsynth_train.data.loader import BatchMaker
+
+    long, many = build_document(0, summary="a long summary " * 9), build_document(1, pages=4)
+    write_split(tmp_path, "train", [*long, *many, *build_document(2)])
+    maker = BatchMaker(load(tmp_path, model, task="summarize").train, model)
+    limit = max(maker.samples.index.tokens)
+    assert maker.read_sample(0, pages_of=1).tokens > limit
+    assert maker.read_sample(1).tokens == maker.samples.index.tokens[1]
+    assert maker.make_swapped_batch([0, 2], [1, 0], limit).samples == 1
+    assert maker.make_swapped_batch([0], [1], limit).samples == 0
 
 
 def test_a_filler_has_no_label_tokens(tmp_path: Path, model: PageModel) -> None:

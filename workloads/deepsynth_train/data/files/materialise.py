@@ -37,9 +37,10 @@ OnDownload = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class LocalSplit:
-    """Arrow files of one split, in order. name: the dataset's name in the run."""
+    """Arrow files of one split, in order. name: the dataset's name in the run. split: such as train."""
 
     name: str
+    split: str
     files: tuple[Path, ...]
 
 
@@ -92,7 +93,7 @@ def find_cache() -> Path:
 
 def _find_local(dataset: WorkloadDataset, folder: Path) -> LocalDataset:
     train, validation = (
-        LocalSplit(dataset.name, tuple(sorted((folder / split).glob("*.arrow")))) if split else None
+        LocalSplit(dataset.name, split, tuple(sorted((folder / split).glob("*.arrow")))) if split else None
         for split in (dataset.train_split, dataset.validation_split)
     )
     if train is None:

@@ -1,6 +1,6 @@
 """Random access to the rows of memory-mapped Arrow files, and their names for messages. A row is a page."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -64,23 +64,22 @@ def _explain_missing(value: Any) -> str:
 
 @dataclass(frozen=True)
 class RowNames:
-    """Names rows of a split's table for messages. sizes: rows of each dataset in the table, by the dataset's name.
-    held_out: datasets whose rows are of the train split.
+    """Names rows of a table for messages. sizes, splits: rows of each dataset in the table, and the split that they
+    belong to, by the dataset's name.
 
-    With {"a": 100, "b": 50}, row 103 is `spec.datasets[b]: row 3 of the train split`.
+    With {"a": 100, "b": 50} and {"a": "validation", "b": "train"}, of which documents are held out, row 103 is
+    `spec.datasets[b]: row 3 of the train split`.
     """
 
-    split: str
     sizes: Mapping[str, int]
-    held_out: Collection[str] = ()
+    splits: Mapping[str, str]
 
     def name(self, first: int, count: int = 1) -> str:
         """first: of `count` rows, counted over all datasets from 0."""
         for dataset, rows in self.sizes.items():
             if first < rows:
                 numbers = f"row {first}" if count == 1 else f"rows {first} to {first + count - 1}"
-                split = "train" if dataset in self.held_out else self.split
-                return f"spec.datasets[{dataset}]: {numbers} of the {split} split"
+                return f"spec.datasets[{dataset}]: {numbers} of the {self.splits[dataset]} split"
             first -= rows
         raise IndexError(first)
 

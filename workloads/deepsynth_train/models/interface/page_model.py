@@ -49,6 +49,11 @@ class Sample:
     prompt: Prompt
     label: Sequence[int]
 
+    @property
+    def tokens(self) -> int:
+        """Length of the sequence, EOS included."""
+        return len(self.prompt.ids) + len(self.label) + 1
+
 
 @dataclass(frozen=True)
 class Batch:

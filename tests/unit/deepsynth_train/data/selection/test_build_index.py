@@ -119,7 +119,7 @@ def test_text_that_is_not_utf8_is_refused(column: str, where: str, tmp_path: Pat
 def test_a_sample_is_named_by_its_dataset_and_its_rows_there(tmp_path: Path, model: PageModel) -> None:
     from deepsynth_train.data.files.page_table import RowNames
 
-    names = RowNames("train", {"a": 100, "b": 50})
+    names = RowNames({"a": 100, "b": 50}, {"a": "train", "b": "train"})
     assert names.name(99) == "spec.datasets[a]: row 99 of the train split"
     assert names.name(103, 2) == "spec.datasets[b]: rows 3 to 4 of the train split"
     write_split(tmp_path, "train", build_documents(3))

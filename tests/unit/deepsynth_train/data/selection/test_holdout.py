@@ -125,6 +125,46 @@ def test_a_dataset_without_a_validation_split_is_evaluated_on_what_was_held_out(
     assert "spec.evaluation.holdoutPercent" in note
 
 
+def test_datasets_with_weights_are_trained_on_without_what_is_held_out_of_them(
+    tmp_path: Path, model: "PageModel"
+) -> None:
+    """Of three, one has a validation split, one gives documents, one is too small. Every sample is evaluated once."""
+    from deepsynth_api.workload import WorkloadDataset
+    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.files.materialise import materialise
+    from deepsynth_train.data.sampler import Sampler, build_parts
+    from deepsynth_train.data.selection.limits import Limits
+
+    write_split(tmp_path / "a", "train", build_documents(10))
+    write_split(tmp_path / "a", "validation", build_documents(3, start=50))
+    write_split(tmp_path / "b", "train", build_documents(20, start=100))
+    write_split(tmp_path / "c", "train", build_documents(4, start=200))
+    weights = {"a": 0.5, "b": 1.5, "c": 2.0}
+    datasets = [WorkloadDataset(name=name, uri=f"file://{tmp_path / name}") for name in weights]
+    local = materialise(datasets, tmp_path / "cache", lambda *_: None)
+    limits = Limits(None, None, 0)
+    holdout = dict.fromkeys(weights, 10)
+    index_data(local, "summarize", model, limits, holdout=holdout, folder=tmp_path / "index", on_rows=lambda: None)
+    data = open_data(tmp_path / "index", "summarize")
+
+    assert data.train.index.sizes.tolist() == [10, 18, 4]
+    assert data.validation is not None
+    assert data.validation.index.sizes.tolist() == [3, 2]
+    names = [data.validation.name(number) for number in range(5)]
+    assert all(name.startswith("spec.datasets[a]: ") and name.endswith("the validation split") for name in names[:3])
+    assert all(name.startswith("spec.datasets[b]: ") and name.endswith("the train split") for name in names[3:])
+
+    parts = build_parts(weights, data.train.index.sizes.tolist())
+    sampler = Sampler(parts, 8, seed=0, epochs=1)
+    assert sampler.epoch_length == 5 + 27 + 8
+    seen = [number for step in range(5) for number in sampler.select_batch(step).tolist()]
+    trained = {data.train.read_label(number) for number in seen}
+    evaluated = {data.validation.read_label(number) for number in range(5)}
+    assert len(evaluated) == 5
+    assert not trained & evaluated
+    assert len([label for label in trained if int(label.split()[1]) >= 200]) == 4
+
+
 def test_a_validation_split_is_used_as_it_is(tmp_path: Path, model: "PageModel") -> None:
     write_split(tmp_path / "pages", "train", build_documents(20))
     write_split(tmp_path / "pages", "validation", build_documents(3))
