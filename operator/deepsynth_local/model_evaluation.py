@@ -3,13 +3,16 @@
 import hashlib
 import json
 import os
+import re
 import sys
 import tempfile
 from argparse import Namespace
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
+from deepsynth_api.errors import WorkloadError
 from deepsynth_api.workload import VOLUMES_VARIABLE, TrainWorkload, WorkloadDataset
 from deepsynth_local.runs.runs_folder import RunsFolder
 
@@ -34,12 +37,23 @@ def evaluate(chosen: Namespace) -> str:
     from deepsynth_train.notebook.errors import name_arguments
 
     os.environ.setdefault(VOLUMES_VARIABLE, str(RunsFolder(chosen.runs.resolve()).volumes))
-    with name_arguments(split="--split"), tempfile.TemporaryDirectory() as folder:
+    with _name_options(), name_arguments(split="--split"), tempfile.TemporaryDirectory() as folder:
         world = join_world()
         workload = build_workload(chosen, folder, is_on_gpu=world.device.type == "cuda")
         progress = Lines(lambda text: print(text, file=sys.stderr, flush=True))
         found = run_evaluation(workload, world, progress)
     return format_json(chosen, found) if chosen.output == "json" else format_table(chosen, found)
+
+
+@contextmanager
+def _name_options() -> Iterator[None]:
+    """In errors, `--task ocr` instead of Python's task="ocr"."""
+    try:
+        yield
+    except WorkloadError as error:
+        error.message = re.sub(r"task=[\"'](\w+)[\"']", r"--task \1", error.message)
+        error.args = (error.message,)
+        raise
 
 
 def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainWorkload:
@@ -49,7 +63,7 @@ def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainW
     from deepsynth_train.notebook.errors import DATASET
 
     settings: dict[str, Any] = {
-        **_read_trained(chosen.model),
+        **read_trained(chosen.model),
         **{name: value for name in ("task", "prompt") if (value := getattr(chosen, name)) is not None},
         "model": chosen.model,
         "checkpoint": folder,
@@ -85,7 +99,7 @@ def _locate(dataset: str, task: Any, split: str) -> str:
     return f"file://{folder}"
 
 
-def _read_trained(model: str) -> dict[str, str]:
+def read_trained(model: str) -> dict[str, str]:
     """Task and prompt of a model that DeepSynth trained, so that it is asked what it was trained to be asked."""
     from deepsynth_train.models.files.model_folder import RUN_FILE
 

@@ -4,6 +4,7 @@ import io
 import json
 import logging
 import os
+import sys
 from argparse import Namespace
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_api.workload import VOLUMES_VARIABLE
+from deepsynth_local.model_evaluation import read_trained
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 if TYPE_CHECKING:
@@ -45,10 +47,13 @@ def predict_files(chosen: Namespace) -> None:
     paths = [Path(name) for name in chosen.files]
     for path in paths:
         if not path.is_file():
-            raise ConfigurationError(f"{path}: {'is a folder; name its files' if path.is_dir() else 'no such file'}")
+            problem = f"is a folder; name its files, such as {path}/*.png" if path.is_dir() else "no such file"
+            raise ConfigurationError(f"{path}: {problem}")
     items = [item for path in paths for item in list_items(path, together=chosen.document)]
     with _quiet(debug=chosen.debug):
         reader = _load(chosen)
+    if any(len(item.pages) > 1 for item in items):
+        _check_document(chosen.model, reader)
     readings = reader.iter_readings(
         [item.pages for item in items],
         prompt=chosen.prompt,
@@ -139,10 +144,18 @@ def _load(chosen: Namespace) -> "Reader":
         raise ConfigurationError(
             f"reading needs the package {error.name}; install deepsynth-operator[train]"
         ) from error
-    import transformers
-
-    transformers.utils.logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
     return load_model(chosen.model, revision=chosen.revision, device=chosen.device)
+
+
+def _check_document(model: str, reader: "Reader") -> None:
+    """Refuse several pages at once where the model takes one; warn where it was trained on one."""
+    if not reader.reads_documents:
+        raise ConfigurationError(f"--document: {model} reads one page at a time; run the command without it")
+    if read_trained(model).get("task") == "ocr":
+        print(
+            f"note: {model} was trained to read one page (task: ocr); without --document it reads page by page",
+            file=sys.stderr,
+        )
 
 
 def _format_json(item: Item, reading: "Reading") -> str:

@@ -67,6 +67,11 @@ class Reader:
             set_chat_template(processor, module.config.model_type, prompt or PROMPTS["ocr"])
             processor.tokenizer.padding_side = "left"  # generated tokens must follow the prompt
 
+    @property
+    def reads_documents(self) -> bool:
+        """Whether the model takes several pages at once."""
+        return self._is_decoder
+
     def read(
         self,
         pages: Sequence[Page | Sequence[Page]],

@@ -105,3 +105,12 @@ def test_a_folder_of_images_without_splits_is_evaluated_as_a_whole(
     (folder / "metadata.csv").rename(folder / "train/metadata.csv")
     assert main(["evaluate", VIT, str(folder), "--task", "ocr"]) == ExitCode.BAD_DATA
     assert "has no split 'validation'; its splits are train; set --split" in capsys.readouterr().err
+
+
+def test_a_folder_of_images_for_another_task_is_refused_with_the_option_to_set(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "metadata.csv").write_text("file_name,text\n0.png,a\n")
+    assert main(["evaluate", VIT, str(tmp_path)]) == ExitCode.BAD_DATA
+    error = capsys.readouterr().err
+    assert "--task summarize needs file_name and summary; set --task ocr to use the column 'text'" in error

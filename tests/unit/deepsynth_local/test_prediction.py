@@ -25,6 +25,8 @@ VIT = "config://vit-gpt2-tiny"
 class Echo:
     """A reader that writes the number of pages, and what it was asked."""
 
+    reads_documents = True
+
     def __init__(self, **options: Any) -> None:
         self.options = options
 
@@ -159,13 +161,35 @@ def test_json_has_an_object_for_each_text(echo: list[Any], tmp_path: Path, capsy
     assert second["pages"] > 1
 
 
+def test_a_document_for_a_model_that_reads_one_page_is_refused_with_the_option_to_remove(
+    echo: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "story.txt").write_text("Once upon a time. " * 2000)
+    monkeypatch.setattr(Echo, "reads_documents", False)
+    assert main(["predict", "me/ocr", "--document", str(tmp_path / "story.txt")]) == ExitCode.BAD_CONFIGURATION
+    assert "--document: me/ocr reads one page at a time; run the command without it" in capsys.readouterr().err
+    assert main(["predict", "me/ocr", "--document", str(write_image(tmp_path / "a.png"))]) == ExitCode.DONE
+
+
+def test_a_document_for_a_model_that_was_trained_on_pages_gets_a_note(
+    echo: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "story.txt").write_text("Once upon a time. " * 2000)
+    for task in ("ocr", "summarize"):
+        (tmp_path / task).mkdir()
+        (tmp_path / task / "deepsynth.json").write_text(json.dumps({"task": task}))
+        assert main(["predict", str(tmp_path / task), "--document", str(tmp_path / "story.txt")]) == ExitCode.DONE
+        note = "was trained to read one page (task: ocr); without --document it reads page by page"
+        assert (note in capsys.readouterr().err) == (task == "ocr")
+
+
 def test_a_missing_file_is_refused_before_the_model_is_loaded(
     echo: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(["predict", "me/ocr", str(tmp_path / "gone.png")]) == ExitCode.BAD_CONFIGURATION
     assert "gone.png: no such file" in capsys.readouterr().err
     assert main(["predict", "me/ocr", str(tmp_path)]) == ExitCode.BAD_CONFIGURATION
-    assert f"{tmp_path}: is a folder; name its files" in capsys.readouterr().err
+    assert f"{tmp_path}: is a folder; name its files, such as {tmp_path}/*.png" in capsys.readouterr().err
     assert echo == []
 
 
@@ -197,5 +221,7 @@ def test_an_error_is_one_line_and_warnings_of_libraries_are_not_shown(
     (tmp_path / "model/adapter_model.safetensors").write_bytes(b"")
     path = write_image(tmp_path / "a.png")
     assert main(["predict", str(tmp_path / "model"), str(path)]) == ExitCode.BAD_CONFIGURATION
-    assert capsys.readouterr().err == "error: model: no config.json in /nowhere; name a folder with a model\n"
+    assert capsys.readouterr().err == (
+        "error: model: no folder /nowhere; name one with a model, or a model on the Hub, hf://OWNER/NAME\n"
+    )
     assert not caplog.records

@@ -132,7 +132,7 @@ def _load_folder(folder: ModelFolder, uri: str, device: torch.device) -> tuple[A
     from transformers import AutoModelForImageTextToText
 
     models: Any = AutoModelForImageTextToText
-    with _silence_report():
+    with _silence_library():
         module, info = models.from_pretrained(
             folder.path,
             config=_read_config(folder),
@@ -158,10 +158,14 @@ def _read_config(folder: ModelFolder) -> Any:
 
 
 @contextmanager
-def _silence_report() -> Iterator[None]:
-    """Keep the library from printing a table of the weights that do not fit, which `check_weights` names. Without that
-    table it lists all weights instead, as not split over processes, so that is silenced too.
+def _silence_library() -> Iterator[None]:
+    """Keep the library from printing a bar, and a table of the weights that do not fit, which `check_weights` names.
+    Without that table it lists all weights instead, as not split over processes, so that is silenced too.
     """
+    from transformers.utils import logging as library_logging
+
+    has_bar = library_logging.is_progress_bar_enabled()
+    library_logging.disable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
     libraries = [logging.getLogger(f"transformers.{name}") for name in ("modeling_utils", "distributed")]
     levels = [library.level for library in libraries]
     for library in libraries:
@@ -171,6 +175,8 @@ def _silence_report() -> Iterator[None]:
     finally:
         for library, level in zip(libraries, levels, strict=True):
             library.setLevel(level)
+        if has_bar:
+            library_logging.enable_progress_bar()  # type: ignore[no-untyped-call]  # untyped
 
 
 def check_weights(info: Mapping[str, Collection[Any]], uri: str) -> None:

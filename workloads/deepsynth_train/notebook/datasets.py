@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task
 from deepsynth_train.data.files.in_memory import Pages, Row
 from deepsynth_train.notebook.arguments import expand_path
 from deepsynth_train.notebook.image_files import encode_image, fingerprint_image, read_image_folder
@@ -132,10 +132,9 @@ def check_columns(columns: Sequence[str], task: Task, where: str) -> None:
     missing = next((name for name in ("image", label) if name not in columns), None)
     if missing is None:
         return
-    other: Task = "ocr" if task == "summarize" else "summarize"
     remedy = f'rename yours, as in dataset.rename_column("{_guess(columns, missing)}", "{missing}")'
-    if missing == label and LABEL_COLUMNS[other] in columns:
-        remedy = f'set task="{other}" to train on the column {LABEL_COLUMNS[other]!r}, or {remedy}'
+    if missing == label and (other := find_other_task(task, columns)):
+        remedy = f'set task="{other}" to use the column {LABEL_COLUMNS[other]!r}, or {remedy}'
     need = f", which task={task!r} needs" if missing == label else ""
     raise DataError(f"{where}: no column {missing!r}{need}; the columns are {', '.join(columns)}; {remedy}")
 

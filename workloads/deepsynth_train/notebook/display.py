@@ -21,6 +21,8 @@ _PHASES: Final[Mapping[Phase, str]] = {
     "publish": "writing the final model",
 }
 SECONDS_BETWEEN_LINES: Final = 5.0
+MIN_BYTES_SHOWN: Final = 1_000_000
+"""Fewer are read at once."""
 SAMPLES_SHOWN: Final = 2
 CHARACTERS_SHOWN: Final = 60
 
@@ -64,7 +66,7 @@ class Lines(Display):
         self._phase = name
 
     def download(self, done: int, total: int) -> None:
-        if done and self._is_due():
+        if done and total >= MIN_BYTES_SHOWN and self._is_due():
             self.say(f"read {done / 1e6:,.1f} of {total / 1e6:,.1f} MB of pages")
 
     def start(self, report: StartReport) -> None:

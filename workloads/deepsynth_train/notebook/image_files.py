@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task
 from deepsynth_train.data.files.in_memory import Pages, Row
 
 METADATA: Final = ("metadata.csv", "metadata.jsonl")
@@ -50,9 +50,11 @@ def _read_metadata(metadata: Path, task: Task) -> Pages:
     columns = tuple(dict.fromkeys(name for row in rows for name in row))
     for needed in (FILE_NAME, LABEL_COLUMNS[task]):
         if needed not in columns:
+            other = find_other_task(task, columns) if needed != FILE_NAME else None
+            hint = f'; set task="{other}" to use the column {LABEL_COLUMNS[other]!r}' if other else ""
             raise DataError(
                 f"data: {metadata} has no column {needed!r}; its columns are {', '.join(columns) or 'none'}; "
-                f"task={task!r} needs file_name and {LABEL_COLUMNS[task]}"
+                f"task={task!r} needs file_name and {LABEL_COLUMNS[task]}{hint}"
             )
     digest = hashlib.sha256()
     for number, row in enumerate(rows):

@@ -81,6 +81,17 @@ def test_a_saved_model_is_loaded_with_its_own_weights(uri: str, saved: dict[str,
     assert processor.tokenizer.pad_token == "<pad>"
 
 
+def test_loading_shows_no_bar_and_leaves_the_setting_of_the_library(
+    vit: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    from transformers.utils import logging
+
+    assert logging.is_progress_bar_enabled()
+    load(f"file://{vit}")
+    assert "Loading weights" not in capsys.readouterr().err
+    assert logging.is_progress_bar_enabled()
+
+
 def test_weights_of_another_prefix_are_refused_with_names_and_counts(ocr2: Path) -> None:
     change_weights(ocr2, lambda weights: {f"student.{name}": value for name, value in weights.items()})
     message = refuse(ocr2)

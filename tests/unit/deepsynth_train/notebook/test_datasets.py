@@ -188,6 +188,8 @@ def test_a_folder_without_metadata_or_with_other_columns_is_refused(tmp_path: Pa
     assert "write one with the columns file_name and text, a line for each image" in refuse(tmp_path)
     write_folder(tmp_path, column="label")
     assert "has no column 'text'; its columns are file_name, label" in refuse(tmp_path)
+    write_folder(tmp_path, column="summary")
+    assert refuse(tmp_path).endswith("; set task=\"summarize\" to use the column 'summary'")
 
 
 def test_a_line_without_its_image_is_refused(tmp_path: Path) -> None:

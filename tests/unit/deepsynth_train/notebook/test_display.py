@@ -44,6 +44,7 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
     now = [100.0]
     shown = Lines(lines.append, lambda: now[0])
     shown.phase("download")
+    shown.download(20_000, 20_000)
     shown.download(0, 3_000_000)
     shown.download(1_500_000, 3_000_000)
     shown.phase("start")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task, find_other_task
 from deepsynth_train.data.files.page_table import PageTable, is_number, is_text
 from deepsynth_train.data.selection.index import SampleIndex
 from deepsynth_train.data.selection.lengths import count_tokens
@@ -50,8 +50,9 @@ def _check_columns(table: PageTable, task: Task, where: str) -> None:
     if not len(table):
         return
     if column not in table.columns:
-        known = ", ".join(sorted(table.columns))
-        raise DataError(f"{where}: no column {column!r}, which spec.task {task} needs; the columns are {known}")
+        known, other = ", ".join(sorted(table.columns)), find_other_task(task, table.columns)
+        hint = f"; set spec.task to {other} to use the column {LABEL_COLUMNS[other]!r}" if other else ""
+        raise DataError(f"{where}: no column {column!r}, which spec.task {task} needs; the columns are {known}{hint}")
     for kind in table.find_types(column):
         if not is_text(kind):
             raise DataError(f"{where}: column {column!r} must hold text, got {kind}; convert it to strings")

@@ -120,6 +120,8 @@ class ModelFolder:
 
     def _read_json(self, name: str) -> dict[str, Any]:
         path = self.path / name
+        if not self.path.exists():
+            raise self.explain(f"no folder {self.path}; name one with a model, or a model on the Hub, hf://OWNER/NAME")
         if not path.is_file():
             raise self.explain(f"no {name} in {self.path}; name a folder with a model")
         return self._parse(name, path.read_bytes())

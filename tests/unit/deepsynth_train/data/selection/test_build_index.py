@@ -146,8 +146,10 @@ def test_a_missing_column_is_named_with_the_existing_ones(
 ) -> None:
     rows = [{key: value for key, value in row.items() if key != column} for row in build_documents(1)]
     write_split(tmp_path, "train", rows)
-    with pytest.raises(DataError, match=f"no column '{column}'.*document_id"):
+    with pytest.raises(DataError, match=f"no column '{column}'.*document_id") as refused:
         load(tmp_path, model, task)
+    others = {"text": "summarize to use the column 'summary'", "summary": "ocr to use the column 'text'"}
+    assert refused.value.message.endswith(f"; set spec.task to {others[column]}") if column in others else True
 
 
 def test_an_empty_dataset_is_an_error(tmp_path: Path, model: PageModel) -> None:
