@@ -327,6 +327,17 @@ def test_samples_that_cannot_be_written_cost_a_note(pages: Path, tmp_path: Path)
     assert any("the samples of step 3 are not in" in note for note in recorder.notes)
 
 
+def test_samples_of_a_run_that_was_deleted_before_its_first_checkpoint_are_removed(pages: Path, tmp_path: Path) -> None:
+    """Its data may have been repaired since, and pages that are there are not written again."""
+    stale = [tmp_path / "checkpoints/samples" / name for name in ("step-9.json", "pages/0-0.png")]
+    for path in stale:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(b"of the old run")
+    train(build_quick(tmp_path), pages, Recorder())
+    assert not stale[0].exists()
+    assert stale[1].read_bytes().startswith(b"\x89PNG")
+
+
 def test_without_a_validation_split_a_document_is_held_out(tmp_path: Path) -> None:
     rows = [row for number in range(12) for row in build_document(number)]
     pages = write_dataset(tmp_path / "pages", {"train": rows})

@@ -1,5 +1,6 @@
 """From the workload document to the loop and the evaluator."""
 
+import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -43,6 +44,8 @@ def build_loop(
     loaded = checkpoints.load_latest(
         Trained(model.module, optimizer), base_uri=workload.model.uri, base_revision=workload.model.revision
     )
+    if loaded is None and world.is_first:  # samples of a run that was deleted before its first checkpoint
+        shutil.rmtree(checkpoints.path / SAMPLES, ignore_errors=True)
     loss_scale = LossScale.build(workload.precision)
     if loaded:
         loss_scale = LossScale(**loaded.state["loss_scale"], dynamic=loss_scale.dynamic)

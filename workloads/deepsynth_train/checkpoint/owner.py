@@ -57,6 +57,8 @@ def _judge_claim(folder: Path, current: Owner | None, claimant: Owner) -> str | 
         return None
     if current.fingerprint != claimant.fingerprint:
         raise _refusal(folder, f"belongs to another run (uid {current.run_uid}) with different settings")
+    if not list_steps(folder):
+        return None
     return f"adopted the checkpoints of run {current.run_uid}, which has the same settings"
 
 

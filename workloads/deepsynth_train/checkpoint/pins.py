@@ -2,6 +2,9 @@
 
 A branch moves, and a folder can be rewritten. The controller pins the revisions that a report names, but an attempt can
 die before its first report. So the revisions are also stored next to the checkpoints that were trained on them.
+
+They hold as long as there is a checkpoint. Before the first one they hold for later attempts of the same run only: a
+user who repairs the data, deletes the resource and applies it again gets the repaired data.
 """
 
 import json
@@ -43,7 +46,7 @@ def resolve_datasets(
     open_at: called as open_dataset is, with a URI, a revision and `field`.
     Raises DataError when a folder no longer holds what was pinned, and the errors of opening a dataset.
     """
-    pins = read_pins(checkpoints, workload.fingerprint).datasets
+    pins = read_pins(checkpoints, _find_owner(workload)).datasets
     return [_resolve(dataset, pins.get(dataset.name, dataset.revision), open_at) for dataset in workload.datasets]
 
 
@@ -61,7 +64,7 @@ def resolve_model(
     The revision as it is for a model that is not on the Hub, or while HF_HUB_OFFLINE is set: then the cache decides,
     and the hash in the checkpoints still shows a change.
     """
-    revision = read_pins(checkpoints, workload.fingerprint).model or workload.model.revision
+    revision = read_pins(checkpoints, _find_owner(workload)).model or workload.model.revision
     if not workload.model.uri.startswith("hf://") or (revision and _COMMIT.fullmatch(revision)):
         return revision
     from huggingface_hub import constants  # takes half a second to import
@@ -86,12 +89,23 @@ def pin_model(workload: TrainWorkload, revision: str | None) -> TrainWorkload:
     return workload.updated(model=workload.model.updated(revision=revision)) if revision else workload
 
 
-def read_pins(checkpoints: Path, fingerprint: str) -> Pins:
-    """Empty when `checkpoints` is new or belongs to other settings."""
+def read_pins(checkpoints: Path, owner: Owner) -> Pins:
+    """What `owner` must read.
+
+    Empty when `checkpoints` belongs to other settings, or when it holds no checkpoint and the pins are not of an
+    earlier attempt of the same run.
+    """
     document = _read_document(checkpoints)
-    if document.get("fingerprint") != fingerprint:
+    if document.get("fingerprint") != owner.fingerprint:
+        return Pins()
+    is_of_earlier_attempt = owner.attempt > 1 and document["runUid"] == owner.run_uid
+    if not is_of_earlier_attempt and not list_steps(checkpoints):
         return Pins()
     return Pins(document["revisions"], document["model"], document["holdoutPercent"])
+
+
+def _find_owner(workload: TrainWorkload) -> Owner:
+    return Owner(workload.uid, workload.fingerprint, workload.attempt)
 
 
 def _read_document(checkpoints: Path) -> dict[str, Any]:
@@ -101,6 +115,7 @@ def _read_document(checkpoints: Path) -> dict[str, Any]:
         document = json.loads(path.read_text())
         return {
             "fingerprint": str(document["fingerprint"]),
+            "runUid": document.get("runUid"),
             "revisions": dict(document["revisions"]),
             "model": document.get("model"),
             "holdoutPercent": int(document.get("holdoutPercent", 0)),
@@ -126,16 +141,16 @@ def write_pins(
 
     Raises PeerLostError when a later attempt owns the folder.
     """
-    pins = Pins({pin.name: pin.revision for pin in pinned if pin.revision}, model, holdout)
-    if read_pins(checkpoints, owner.fingerprint) == pins:
-        return
-    check_ownership(checkpoints, owner)
     document = {
         "fingerprint": owner.fingerprint,
-        "revisions": pins.datasets,
-        "model": pins.model,
-        "holdoutPercent": pins.holdout_percent,
+        "runUid": owner.run_uid,
+        "revisions": {pin.name: pin.revision for pin in pinned if pin.revision},
+        "model": model,
+        "holdoutPercent": holdout,
     }
+    if _read_document(checkpoints) == document:
+        return
+    check_ownership(checkpoints, owner)
     write_file_atomically(checkpoints / PINS_FILE, json.dumps(document, indent=1).encode())
 
 

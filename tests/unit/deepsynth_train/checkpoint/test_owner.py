@@ -34,9 +34,17 @@ def test_an_earlier_attempt_cannot_claim_the_folder_again(tmp_path: Path) -> Non
 
 def test_another_run_with_the_same_settings_adopts_the_checkpoints_with_a_note(tmp_path: Path) -> None:
     claim_folder(tmp_path, SECOND)
+    (tmp_path / "step-10").mkdir()
     note = claim_folder(tmp_path, OTHER_RUN)
     assert note is not None
     assert "uid-1" in note
+    assert read_owner(tmp_path) == OTHER_RUN
+
+
+def test_a_folder_without_checkpoints_is_taken_over_without_a_note(tmp_path: Path) -> None:
+    claim_folder(tmp_path, SECOND)
+    (tmp_path / "step-10.tmp-attempt-2").mkdir()
+    assert claim_folder(tmp_path, OTHER_RUN) is None
     assert read_owner(tmp_path) == OTHER_RUN
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, PeerLostError
+from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.pins import (
     Pins,
@@ -39,7 +40,9 @@ class Repository:
 
 @pytest.fixture
 def workload(tmp_path: Path) -> Any:
-    return build_train_workload(tmp_path, datasets=[{"name": "d", "uri": "hf://datasets/a/b", "revision": "main"}])
+    """Of a second attempt, which reads what the first one pinned."""
+    datasets = [{"name": "d", "uri": "hf://datasets/a/b", "revision": "main"}]
+    return build_train_workload(tmp_path, attempt=2, datasets=datasets)
 
 
 def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(workload: Any, tmp_path: Path) -> None:
@@ -54,6 +57,38 @@ def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(w
     other = workload.updated(fingerprint="another training")
     found = resolve_datasets(other, tmp_path, open_at=repository.open)
     assert [pin.revision for pin in found] == ["commit-2"]
+
+
+@pytest.mark.parametrize(
+    ("uid", "attempt", "steps", "commit"),
+    [
+        pytest.param("same", 2, [], "commit-1", id="a later attempt of a run that has not saved yet"),
+        pytest.param("same", 1, [], "commit-2", id="a call from Python, which has the same uid each time"),
+        pytest.param("new", 1, [], "commit-2", id="deleted and applied again before the first save"),
+        pytest.param("new", 2, [], "commit-2", id="and its first attempt died before it wrote pins"),
+        pytest.param("new", 1, [3], "commit-1", id="deleted and applied again with checkpoints, which are adopted"),
+    ],
+)
+def test_pins_hold_for_checkpoints_and_for_attempts_of_the_same_run(
+    uid: str, attempt: int, steps: list[int], commit: str, tmp_path: Path
+) -> None:
+    datasets = [{"name": "d", "uri": "hf://datasets/a/b", "revision": "main"}]
+    workload = build_train_workload(tmp_path, uid=uid, attempt=attempt, datasets=datasets)
+    repository = Repository()
+    owner = Owner("same", workload.fingerprint, 1)
+    claim_folder(tmp_path, owner)
+    write_pins(tmp_path, owner, [PinnedDataset(name="d", uri="hf://datasets/a/b", revision="commit-1")])
+    repository.head = "commit-2"
+    for step in steps:
+        (tmp_path / f"step-{step}").mkdir()
+    found = resolve_datasets(workload, tmp_path, open_at=repository.open)
+    assert [pin.revision for pin in found] == [commit]
+    claimant = Owner(uid, workload.fingerprint, attempt)
+    claim_folder(tmp_path, claimant)
+    write_pins(tmp_path, claimant, found)
+    repository.head = "commit-3"
+    again = resolve_datasets(workload.updated(attempt=attempt + 1), tmp_path, open_at=repository.open)
+    assert [pin.revision for pin in again] == [commit], "the next attempt reads the same"
 
 
 def test_every_attempt_loads_the_commit_of_the_model_that_the_first_one_loaded(workload: Any, tmp_path: Path) -> None:
@@ -93,12 +128,12 @@ def test_an_attempt_that_lost_the_folder_cannot_change_the_pins(workload: Any, t
     claim_folder(tmp_path, Owner(workload.uid, workload.fingerprint, 2))
     with pytest.raises(PeerLostError, match="attempt 2"):
         write_pins(tmp_path, Owner(workload.uid, workload.fingerprint, 1), found)
-    assert read_pins(tmp_path, workload.fingerprint) == Pins()
+    assert read_pins(tmp_path, Owner(workload.uid, workload.fingerprint, 2)) == Pins()
 
 
 def test_a_folder_that_was_rewritten_between_attempts_is_refused(tmp_path: Path) -> None:
     pages = write_dataset(tmp_path / "pages", {"train": build_documents(2)})
-    workload = build_train_workload(tmp_path, datasets=[{"name": "d", "uri": f"file://{pages}"}])
+    workload = build_train_workload(tmp_path, attempt=2, datasets=[{"name": "d", "uri": f"file://{pages}"}])
     owner = Owner(workload.uid, workload.fingerprint, 1)
     claim_folder(tmp_path / "checkpoints", owner)
     write_pins(tmp_path / "checkpoints", owner, resolve_datasets(workload, tmp_path / "checkpoints"))
@@ -121,7 +156,7 @@ def test_documents_are_counted_if_there_is_a_manifest(tmp_path: Path) -> None:
 def test_pins_that_cannot_be_parsed_are_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "datasets.json").write_text("[")
     with pytest.raises(ConfigurationError, match=r"datasets\.json cannot be parsed"):
-        read_pins(tmp_path, "f")
+        read_pins(tmp_path, Owner("uid", "f", 2))
 
 
 def test_the_holdout_does_not_change_under_checkpoints(workload: Any, tmp_path: Path) -> None:
