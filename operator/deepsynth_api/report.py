@@ -4,12 +4,11 @@ The kubelet cuts a termination message at 4,096 bytes, so `fit_report` shortens 
 into 3,500. A termination message that is not a report is shown as plain text.
 """
 
-from collections.abc import Iterator
-from datetime import datetime
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
+from deepsynth_api.report_bounds import MAX_FIELD_BYTES, MAX_ITEMS, bound_report, fold_splits
 from deepsynth_api.v1alpha1.base import ApiModel, Time
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
 from deepsynth_api.v1alpha1.training_run_status import (
@@ -24,11 +23,6 @@ TERMINATION_MESSAGE_BYTES: Final = 3500
 REPORT_BYTES: Final = 65_536
 """Maximum size of an answer to GET /report; the operator ignores a longer one."""
 
-_MIN_YEAR: Final = 1970
-_MAX_YEAR: Final = 9000
-_MAX_NUMBER: Final = 2**62
-"""Above any real count of bytes, and within the 64-bit integers of the API."""
-_MAX_TEXT_CHARACTERS: Final = 16_384
 _SHORT_SAMPLE_CHARACTERS: Final = 80
 
 StepName = Literal["plan", "render", "publish", "train"]
@@ -135,35 +129,14 @@ class Report(ApiModel):
 def parse_report(text: str | bytes) -> Report | None:
     """Parse a report that came from a pod. Returns None if it is not a valid report, because pods run code of users.
 
-    A report is also invalid if a number or a time in it is too large for the computations or for the status.
+    Texts and lists are cut; with a number or a time that is out of range the report is invalid.
     """
     if len(text) > REPORT_BYTES:
         return None
     try:
-        report = Report.model_validate_json(text)
-    except ValidationError:
+        return bound_report(Report.model_validate_json(text))
+    except ValueError:  # pydantic's ValidationError is one, and so are the errors of broken Unicode
         return None
-    return report if all(_is_sane(value) for value in _list_values(report)) else None
-
-
-def _is_sane(value: object) -> bool:
-    if isinstance(value, datetime):
-        return value.tzinfo is not None and _MIN_YEAR <= value.year <= _MAX_YEAR
-    if isinstance(value, str):
-        return len(value) <= _MAX_TEXT_CHARACTERS
-    # An integer of hundreds of digits is larger than any float, so it is compared and never converted. NaN fails.
-    return not isinstance(value, (int, float)) or -_MAX_NUMBER <= value <= _MAX_NUMBER
-
-
-def _list_values(item: object) -> Iterator[object]:
-    """Every scalar in `item`, at any depth."""
-    if isinstance(item, ApiModel):
-        item = list(item.__dict__.values())
-    if isinstance(item, list):
-        for part in item:
-            yield from _list_values(part)
-    else:
-        yield item
 
 
 def _size(report: Report) -> int:
@@ -243,11 +216,11 @@ def _drop_metrics(report: Report) -> Report:
 
 def _fold_splits(report: Report, limit: int) -> Report:
     """The first splits of a plan as they are, and as many others as necessary as one whose rows are their sum."""
-    splits = report.plan.splits if report.plan else []
-    folded, kept = report, len(splits)
-    while report.plan and kept and _size(folded) > limit:
+    folded, kept = report, 2 * MAX_ITEMS
+    while report.plan and kept > 1 and _size(folded) > limit:
         kept //= 2
-        others = splits[kept:]
-        rest = PlannedSplit(name=f"{len(others)} other splits", rows=sum(split.rows for split in others))
-        folded = report.model_copy(update={"plan": report.plan.model_copy(update={"splits": [*splits[:kept], rest]})})
+        splits = [
+            split.updated(name=split.name[: MAX_FIELD_BYTES["name"]]) for split in fold_splits(report.plan.splits, kept)
+        ]
+        folded = report.model_copy(update={"plan": report.plan.model_copy(update={"splits": splits})})
     return folded

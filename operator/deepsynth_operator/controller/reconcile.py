@@ -26,6 +26,7 @@ from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_operator.controller.gather import gather_generation, gather_run
+from deepsynth_operator.controller.safe_decision import decide_safely
 from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.errors import Conflict, ForeignChild, NamespaceGoing, Refused
 from deepsynth_operator.core.observed import Manifest, ObservedGeneration, ObservedRun, Refusal
@@ -98,7 +99,7 @@ async def _pass(
 ) -> float | None:
     """Gather, decide, write, emit, act."""
     observed = replace(await functions.gather(cluster, resource, now), refusal=refusal)
-    decision = functions.decide(observed, settings, now)
+    decision = decide_safely(functions.decide, observed, settings, now)
     resource = await _write(cluster, resource, decision)
     for event in decision.events:
         await cluster.emit_event(resource, event.type, event.reason, event.message)

@@ -6,6 +6,7 @@ from typing import Final
 
 MAX_INDEX: Final = 999_999
 """Higher indexes are cut off, so that a broken text costs neither memory nor time; Jobs here have far fewer."""
+MAX_SHOWN_CHARACTERS: Final = 512
 _INTERVAL: Final = re.compile(r"(\d{1,10})(?:-(\d{1,10}))?", re.ASCII)
 
 
@@ -30,6 +31,11 @@ def format_indexes(indexes: Iterable[int]) -> str:
     return ",".join(
         f"{interval[0]}-{interval[-1]}" if len(interval) > 2 else ",".join(map(str, interval)) for interval in intervals
     )
+
+
+def shorten_indexes(text: str, limit: int = MAX_SHOWN_CHARACTERS) -> str:
+    """`text` as it is, or its first intervals and "..." if it is longer than `limit`."""
+    return text if len(text) <= limit else f"{text[:limit].rpartition(',')[0]},..."
 
 
 def _parse_intervals(text: str) -> list[range]:

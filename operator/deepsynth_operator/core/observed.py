@@ -27,8 +27,11 @@ Manifest = Mapping[str, Any]
 
 
 def parse_time(value: str | None) -> datetime | None:
-    """RFC 3339 as the API server writes it; None stays None."""
-    return datetime.fromisoformat(value) if value else None
+    """RFC 3339 as the API server writes it; None stays None, and so does a year above 9999."""
+    try:
+        return datetime.fromisoformat(value) if value else None
+    except ValueError:
+        return None
 
 
 def find_true_condition(manifest: Manifest, kind: str) -> Manifest | None:

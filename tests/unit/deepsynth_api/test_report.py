@@ -62,8 +62,8 @@ def test_a_plan_of_many_splits_keeps_its_counts(splits: int, characters: int, li
     assert (parsed.plan.digest, parsed.plan.shards, parsed.plan.rows_read) == ("d" * 64, splits, 10 * splits)
     assert sum(split.rows for split in parsed.plan.splits) == sum(range(splits))
     *first, last = parsed.plan.splits
-    assert first == planned[: len(first)]
-    assert last.name in {planned[-1].name, f"{splits - len(first)} other splits"}
+    assert first == [split.updated(name=split.name[:128]) for split in planned[: len(first)]]
+    assert last.name in {planned[-1].name[:128], f"{splits - len(first)} other splits"}
 
 
 @pytest.mark.parametrize("text", ["", "Traceback (most recent call last)", '{"step": "other"}', "[]", "x" * 70_000])

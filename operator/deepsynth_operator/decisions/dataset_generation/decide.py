@@ -50,6 +50,7 @@ from deepsynth_operator.decisions.shared.decision import (
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
+from deepsynth_operator.decisions.shared.status_budget import fit_generation_status
 from deepsynth_operator.decisions.shared.throttle import hold_back
 
 Advance = tuple[DatasetGenerationStatus, GenerationSituation]
@@ -66,7 +67,7 @@ def decide_generation(
         return decide_finished(generation, generation.status, observed.children, now)
     status = _observe(observed, now)
     status, situation = _advance(status, observed, settings, now)
-    status = describe_generation(generation, status, situation, now)
+    status = fit_generation_status(describe_generation(generation, status, situation, now))
     status = hold_back(generation.status, status, drop_progress, interval=settings.poll_seconds, now=now)
     wait = min(situation.check_after, compute_deadline_wait(generation, status.start_time, now))
     events = compute_generation_events(generation.status, status)

@@ -76,7 +76,7 @@ def find_last_failure(
         time=_get_end(newest, now),
         step=step,
         index=newest.index if step == "render" else None,
-        reason=failure.reason if failure else name_exit(newest),
+        reason=(failure.reason if failure else "") or name_exit(newest),
         message=(failure.message if failure else describe_exit(newest))[:MAX_ENTRY_MESSAGE],
         exit_code=newest.exit_code,
         node=newest.node,

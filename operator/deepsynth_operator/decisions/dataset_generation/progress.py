@@ -9,6 +9,7 @@ from collections.abc import Iterable, Sequence
 from datetime import datetime
 
 from deepsynth_api.report import PublishReport, RenderReport
+from deepsynth_api.report_bounds import fold_dropped
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import (
     DroppedRows,
@@ -16,9 +17,9 @@ from deepsynth_api.v1alpha1.dataset_generation_status import (
     GenerationSummary,
     PlanStatus,
 )
-from deepsynth_operator.core.completion_indexes import count_indexes
+from deepsynth_operator.core.completion_indexes import count_indexes, shorten_indexes
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
-from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
+from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number, sum_counts
 
 
 def compute_rendering(
@@ -29,17 +30,17 @@ def compute_rendering(
     reports = list(_collect_reports(pods).values())
     working = [pod.report.render for pod in pods if not pod.has_ended and pod.report and pod.report.render]
     rate = sum(report.pages_per_second for report in working)
-    rows, pages = sum(report.documents for report in reports), sum(report.pages for report in reports)
+    rows, pages = sum_counts(report.documents for report in reports), sum_counts(report.pages for report in reports)
     dropped = _sum_dropped([plan.dropped if plan else [], *(report.dropped for report in reports)])
     rows, pages = max(rows, old.rows), max(pages, old.pages)
     left = _count_rows(plan) - rows - sum(item.rows for report in reports for item in report.dropped)
     new = GenerationProgress(
         shards_total=job.completions,
         shards_done=max(count_indexes(job.completed_indexes), old.shards_done),
-        failed_indexes=job.failed_indexes,
+        failed_indexes=shorten_indexes(job.failed_indexes),
         rows=rows,
         pages=pages,
-        bytes=max(sum(report.bytes for report in reports), old.bytes),
+        bytes=max(sum_counts(report.bytes for report in reports), old.bytes),
         pages_per_second=format_number(rate or _measure_rate(pods)) or old.pages_per_second,
         percentage=max(compute_percentage(_count_rows(plan) - left, _count_rows(plan)), old.percentage),
         dropped=dropped if _total(dropped) >= _total(old.dropped) else old.dropped,
@@ -127,8 +128,8 @@ def _sum_dropped(lists: Iterable[Iterable[DroppedRows]]) -> list[DroppedRows]:
     counts: Counter[str] = Counter()
     for items in lists:
         for item in items:
-            counts[item.reason] += item.rows
-    return [DroppedRows(reason=reason, rows=counts[reason]) for reason in sorted(counts)]
+            counts[item.reason] = sum_counts([counts[item.reason], item.rows])
+    return fold_dropped([DroppedRows(reason=reason, rows=counts[reason]) for reason in sorted(counts)])
 
 
 def _total(dropped: Iterable[DroppedRows]) -> int:

@@ -1,7 +1,10 @@
-"""Numbers for people, rounded so that a status does not change when nothing happened."""
+"""Numbers for users, rounded so that a status only changes when something happened, and sums that the API can store."""
 
+from collections.abc import Iterable
 from datetime import datetime, timedelta
 from typing import Final
+
+from deepsynth_api.report_bounds import MAX_NUMBER
 
 _MAX_ESTIMATE: Final = timedelta(days=3650)
 
@@ -33,7 +36,12 @@ def estimate_end(seconds: float, now: datetime) -> datetime | None:
 
 def compute_percentage(done: int, total: int) -> int:
     """Rounded down, so that 100 means all."""
-    return min(100 * done // total, 100) if total > 0 else 0
+    return max(min(100 * done // total, 100), 0) if total > 0 else 0
+
+
+def sum_counts(counts: Iterable[int]) -> int:
+    """The sum, at most MAX_NUMBER: thousands of shards may each report an absurd number, and the API has 64 bits."""
+    return max(min(sum(counts), MAX_NUMBER), -MAX_NUMBER)
 
 
 def format_eta(end: datetime | None, updated: datetime | None) -> str:

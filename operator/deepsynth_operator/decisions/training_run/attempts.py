@@ -8,10 +8,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final
 
+from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, Usage
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
+from deepsynth_operator.decisions.shared.numbers import sum_counts
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node
 
 MAX_KEPT_ATTEMPTS: Final = 10
@@ -103,16 +105,24 @@ def account_usage(run: TrainingRun, status: TrainingRunStatus, now: datetime) ->
     last = status.attempts[-1] if status.attempts else None
     if last is None or last.held_time is None:
         return status
-    gpus, end = run.spec.num_nodes * count_gpus_per_node(run), last.end_time or now
-    held = max(gpus * _seconds(last.held_time, end), last.gpu_seconds)
+    gpus, end = run.spec.num_nodes * _count_gpus(run), last.end_time or now
+    held = max(sum_counts([gpus * _seconds(last.held_time, end)]), last.gpu_seconds)
     lost = 0
     if last.end_time is not None and last.outcome != "Succeeded":
-        lost = gpus * _seconds(max(last.saved_time or last.held_time, last.held_time), end)
+        lost = sum_counts([gpus * _seconds(max(last.saved_time or last.held_time, last.held_time), end)])
     usage = Usage(
-        gpu_seconds=status.usage.gpu_seconds - last.gpu_seconds + held,
-        lost_gpu_seconds=status.usage.lost_gpu_seconds - last.lost_gpu_seconds + lost,
+        gpu_seconds=sum_counts([status.usage.gpu_seconds, -last.gpu_seconds, held]),
+        lost_gpu_seconds=sum_counts([status.usage.lost_gpu_seconds, -last.lost_gpu_seconds, lost]),
     )
     return replace_last(status, last.updated(gpu_seconds=held, lost_gpu_seconds=lost)).updated(usage=usage)
+
+
+def _count_gpus(run: TrainingRun) -> int:
+    """0 if the spec has no valid number: such a run never gets a pod, and accounting must not stop it from failing."""
+    try:
+        return count_gpus_per_node(run)
+    except ConfigurationError:
+        return 0
 
 
 def describe_attempt(attempt: Attempt) -> str:

@@ -27,6 +27,7 @@ from deepsynth_operator.decisions.shared.decision import (
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
+from deepsynth_operator.decisions.shared.status_budget import fit_run_status
 from deepsynth_operator.decisions.shared.throttle import hold_back
 from deepsynth_operator.decisions.training_run.attempts import (
     account_usage,
@@ -69,7 +70,7 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
         return decide_finished(run, run.status, observed.children, now)
     status = _observe(observed, now)
     status, situation = _advance(status, observed, settings, now)
-    status = describe_run(run, status, situation, now)
+    status = fit_run_status(describe_run(run, status, situation, now))
     status = hold_back(run.status, status, drop_progress, interval=settings.poll_seconds, now=now)
     wait = min(situation.check_after, compute_deadline_wait(run, status.start_time, now))
     return Decision(status, _compute_actions(status, observed), compute_run_events(run.status, status), wait)

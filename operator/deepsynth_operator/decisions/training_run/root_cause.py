@@ -104,7 +104,7 @@ def _build_cause(pod: ObservedPod, outcome: AttemptOutcome, reason: str, message
     failure = pod.report.failure if pod.report and outcome != "Disrupted" else None
     return Cause(
         outcome=outcome,
-        reason=failure.reason if failure else reason,
+        reason=(failure.reason if failure else "") or reason,
         message=failure.message if failure else message,
         exit_code=pod.exit_code,
         rank=failure.rank if failure else None,

@@ -1,0 +1,110 @@
+"""Bounds for what a pod reports. Pods run code of users, so every text and list is cut, and no number may be absurd.
+
+`bound_report` walks over all fields, so a new field of a report is bounded without being named here.
+"""
+
+import re
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, Final, TypeVar
+
+from deepsynth_api.v1alpha1.base import ApiModel
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+
+Model = TypeVar("Model", bound=ApiModel)
+
+MAX_ITEMS: Final = 64
+MAX_BYTES: Final = 512
+MAX_FIELD_BYTES: Final = {
+    "message": 4096,
+    "exception": 4096,
+    "notes": 1024,
+    "note": 1024,
+    "reference": 1024,
+    "written": 1024,
+    "uri": 2048,
+    "reason": 64,
+    "name": 128,
+    "node": 253,
+}
+"""Where it is not MAX_BYTES."""
+MAX_NUMBER: Final = 2**53
+"""Above any real count of bytes, and exact in every JSON library. The sum of 1,000 such numbers is an int64."""
+_OTHER: Final = "Other"
+_ESCAPED: Final = frozenset('<>&\u2028\u2029"\\')
+_ESCAPED_BYTES: Final = 6
+_MIN_YEAR: Final = 1970
+_MAX_YEAR: Final = 9000
+_NOT_A_WORD: Final = re.compile(r"[^A-Za-z0-9_]+")
+
+
+def bound_report(report: Model) -> Model:
+    """`report` with short texts and short lists; sums over a list stay what they are.
+
+    Raises ValueError for a number or a time that is too large for computations or for the status.
+    """
+    return report.model_copy(update={name: _bound(name, value) for name, value in report.__dict__.items()})
+
+
+def measure_text(text: str) -> int:
+    """Bytes of `text` as the API server stores it: in UTF-8, and `<`, quotes or control characters as six bytes."""
+    escaped = sum(1 for character in text if character < " " or character in _ESCAPED)
+    return len(text.encode(errors="replace")) + (_ESCAPED_BYTES - 1) * escaped
+
+
+def cut_text(text: str, limit: int) -> str:
+    """The beginning of `text` that takes at most `limit` bytes in a status."""
+    if len(text) * _ESCAPED_BYTES <= limit or measure_text(text) <= limit:
+        return text
+    size = 0
+    for position, character in enumerate(text):
+        size += measure_text(character)
+        if size > limit:
+            return text[:position]
+    return text
+
+
+def fold_dropped(dropped: Sequence[DroppedRows], limit: int = MAX_ITEMS) -> list[DroppedRows]:
+    """At most `limit` reasons: if there are more, those with the most rows, and the sum of the others as Other."""
+    if len(dropped) <= limit:
+        return list(dropped)
+    ranked = sorted(dropped, key=lambda item: (item.reason == _OTHER, -item.rows, item.reason))
+    rest = sum(item.rows for item in ranked[limit - 1 :])
+    return [*sorted(ranked[: limit - 1], key=lambda item: item.reason), DroppedRows(reason=_OTHER, rows=rest)]
+
+
+def fold_splits(splits: Sequence[PlannedSplit], limit: int = MAX_ITEMS) -> list[PlannedSplit]:
+    """At most `limit` splits: if there are more, the first ones, and the sum of the others as one split."""
+    if len(splits) <= limit:
+        return list(splits)
+    others = splits[limit - 1 :]
+    rest = PlannedSplit(name=f"{len(others)} other splits", rows=sum(split.rows for split in others))
+    return [*splits[: limit - 1], rest]
+
+
+def _bound(name: str, value: Any) -> Any:
+    match value:
+        case ApiModel():
+            return bound_report(value)
+        case list():
+            return _bound_list(name, value)
+        case str() if name == "reason":
+            return _NOT_A_WORD.sub("", value)[: MAX_FIELD_BYTES["reason"]]
+        case str():
+            return cut_text(value, MAX_FIELD_BYTES.get(name, MAX_BYTES))
+        case datetime():
+            if value.tzinfo is None or not _MIN_YEAR <= value.year <= _MAX_YEAR:
+                raise ValueError(f"{name}: must be a time with a zone, in the years {_MIN_YEAR} to {_MAX_YEAR}")
+        # An integer of hundreds of digits is larger than any float, so it is compared and never converted. NaN fails.
+        case int() | float() if not -MAX_NUMBER <= value <= MAX_NUMBER:
+            raise ValueError(f"{name}: must be a number of at most {MAX_NUMBER}")
+    return value
+
+
+def _bound_list(name: str, items: list[Any]) -> list[Any]:
+    bounded = [_bound(name, item) for item in items]
+    if all(isinstance(item, DroppedRows) for item in bounded):
+        return fold_dropped(bounded)
+    if all(isinstance(item, PlannedSplit) for item in bounded):
+        return fold_splits(bounded)
+    return bounded[-MAX_ITEMS:] if name == "notes" else bounded[:MAX_ITEMS]

@@ -1,0 +1,93 @@
+"""A status has a budget, whatever pods report: the least important parts are cut until it fits.
+
+Single fields are bounded by `deepsynth_api.report_bounds` and by the MAX_ constants of decisions. Together they could
+still be many times the budget, so each kind lists here what to give up, least important first. Counts, outcomes and
+the pinned inputs stay.
+"""
+
+from collections.abc import Callable, Sequence
+from typing import Any, Final, TypeVar
+
+from deepsynth_api.report_bounds import fold_dropped, fold_splits
+from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
+from deepsynth_operator.decisions.shared.decision import Status
+
+MAX_STATUS_BYTES: Final = 65_536
+_SHORT_CHARACTERS: Final = 200
+_SHORT_CONDITION_CHARACTERS: Final = 512
+_ESCAPED: Final = "<>&\u2028\u2029"
+"""The API server writes each of these as six bytes, such as \\u003c."""
+
+Entry = TypeVar("Entry", bound=Any)
+
+
+def fit_run_status(status: TrainingRunStatus) -> TrainingRunStatus:
+    """`status` within MAX_STATUS_BYTES."""
+    return _fit(status, _RUN_CUTS)
+
+
+def fit_generation_status(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
+    """`status` within MAX_STATUS_BYTES."""
+    return _fit(status, _GENERATION_CUTS)
+
+
+def measure_status(status: DatasetGenerationStatus | TrainingRunStatus) -> int:
+    """Bytes of the status as the API server stores it."""
+    text = status.model_dump_json(by_alias=True, exclude_none=True)
+    return len(text.encode()) + 5 * sum(map(text.count, _ESCAPED))
+
+
+def _fit(status: Status, cuts: Sequence[Callable[[Status], Status]]) -> Status:
+    for cut in cuts:
+        if measure_status(status) <= MAX_STATUS_BYTES:
+            break
+        status = cut(status)
+    return status
+
+
+def _shorten(entries: Sequence[Entry], characters: int) -> list[Entry]:
+    """Entries with a message, each message cut."""
+    return [entry.updated(message=entry.message[:characters]) for entry in entries]
+
+
+def _shorten_conditions(conditions: Sequence[Condition]) -> list[Condition]:
+    return _shorten(conditions, _SHORT_CONDITION_CHARACTERS)
+
+
+def _fold_progress(status: Status, limit: int) -> Status:
+    if status.progress is None:
+        return status
+    progress: Any = status.progress
+    return status.updated(progress=progress.updated(dropped=fold_dropped(progress.dropped, limit)))
+
+
+def _fold_plan(status: DatasetGenerationStatus, limit: int) -> DatasetGenerationStatus:
+    plan = status.plan
+    if plan is None:
+        return status
+    folded = plan.updated(splits=fold_splits(plan.splits, limit), dropped=fold_dropped(plan.dropped, limit))
+    return status.updated(plan=folded)
+
+
+def _drop_old_checkpoints(status: TrainingRunStatus, kept: int) -> TrainingRunStatus:
+    return status.updated(checkpoints=status.checkpoints[:kept])
+
+
+_RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] = (
+    lambda status: status.updated(samples=[]),
+    lambda status: status.updated(notes=status.notes[-3:]),
+    lambda status: _drop_old_checkpoints(status, 5),
+    lambda status: status.updated(metrics=status.metrics[:10]),
+    lambda status: status.updated(attempts=_shorten(status.attempts, _SHORT_CHARACTERS)),
+    lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),
+    lambda status: _fold_progress(status, 8),
+    lambda status: _drop_old_checkpoints(status, 1),
+    lambda status: status.updated(notes=[], metrics=[]),
+)
+
+_GENERATION_CUTS: Final[tuple[Callable[[DatasetGenerationStatus], DatasetGenerationStatus], ...]] = (
+    lambda status: status.updated(jobs=_shorten(status.jobs, _SHORT_CHARACTERS)),
+    lambda status: _fold_progress(status, 16),
+    lambda status: _fold_plan(status, 16),
+    lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),
+)
