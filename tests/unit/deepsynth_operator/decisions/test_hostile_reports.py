@@ -119,7 +119,7 @@ def test_a_status_of_the_longest_reports_fits_and_keeps_its_counts(character: st
         )
         report = parse_report(text)
         assert report is not None
-        ended = {"exit_code": 1, "finished": START} if index % 2 else {}
+        ended: dict[str, Any] = {"exit_code": 1, "finished": START} if index % 2 else {}
         pods.append(replace(a_pod(index), job=job.name, report=report, **ended))
     decision = decide(generation, job, pods, 60)
     assert measure_status(decision.status) <= MAX_STATUS_BYTES
