@@ -121,6 +121,9 @@ class WorkloadDataset(DatasetSplits):
 
     uri: str
     revision: str | None = None
+    origin: Annotated[
+        str | None, Field(description="What the user calls the data, if `uri` is a copy of it; for the model card.")
+    ] = None
 
 
 class TrainWorkload(Workload, TrainingSettings):
@@ -155,6 +158,6 @@ def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDatas
         del document["evaluation"]["holdoutPercent"]  # so that runs of before it existed keep their fingerprint
     if document["optimizer"]["type"] == OPTIMIZER_TYPE:
         del document["optimizer"]["type"]
-    document["datasets"] = [dataset.to_dict() for dataset in datasets]
+    document["datasets"] = [dataset.updated(origin=None).to_dict() for dataset in datasets]
     text = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode()).hexdigest()

@@ -176,7 +176,8 @@ class Trainer:
 
     def _build_workload(self, config: TrainConfig, source: Source) -> TrainWorkload:
         dataset = source.locate()
-        return build_workload(config, dataset, name="notebook", fingerprint=compute_fingerprint(config, [dataset]))
+        name = (config.publish or config.checkpoint).uri.rstrip("/").rpartition("/")[2]
+        return build_workload(config, dataset, name=name, fingerprint=compute_fingerprint(config, [dataset]))
 
 
 def create_trainer(

@@ -110,7 +110,7 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
         4,
         5,
     ]
-    (events,) = (tmp_path / "tensorboard").glob("notebook-*/events.*")
+    (events,) = (tmp_path / "tensorboard").glob("checkpoints-notebook-*/events.*")
     for name in (
         b"loss",
         b"grad_norm",

@@ -67,6 +67,9 @@ def test_the_sample_of_the_readme_runs_as_it_is_and_its_model_opens(folder: Path
         for line in lines
     )
     (model_folder,) = folder.glob("runs/vit-gpt2-tiny-*/model")
+    card = (model_folder / "README.md").read_text()
+    assert f"\n# {model_folder.parent.name}\n" in card
+    assert "| `pages` | `my-pages` |" in card
     assert f"done: the model is in {model_folder}" in lines
     processors: Any = AutoProcessor
     processor = processors.from_pretrained(model_folder)

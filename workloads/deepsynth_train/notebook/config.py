@@ -38,12 +38,12 @@ class TrainConfig(TrainingSettings):
 
 
 def build_workload(config: TrainConfig, dataset: WorkloadDataset, *, name: str, fingerprint: str) -> TrainWorkload:
-    """The document of an attempt in this process, or in each process of a torchrun. name: what starts it."""
+    """The document of an attempt in this process, or in each process of a torchrun. name: for cards and trackers."""
     return TrainWorkload(
         **dict(config),
         name=name,
         namespace="default",
-        uid=f"{name}-{fingerprint[:16]}",
+        uid=f"notebook-{fingerprint[:16]}",
         datasets=[dataset],
         num_nodes=1,
         num_proc_per_node=1,

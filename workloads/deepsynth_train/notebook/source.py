@@ -18,16 +18,21 @@ VALIDATION: Final = "validation"
 
 @dataclass(frozen=True)
 class Source:
-    """data: a URI, or pages in memory. validation: None for `validation`, or a holdout if the data lacks that split."""
+    """data: a URI, or pages in memory. validation: None for `validation`, or a holdout if the data lacks that split.
+
+    origin: what the user gave, for the model card, where `data` is a copy.
+    """
 
     data: str | Splits
     train: str
     validation: str | None
+    origin: str | None = None
 
     @classmethod
     def for_training(cls, data: Any, task: Task, train: str, validation: str | None) -> Self:
         """Raises DataError for data that cannot be used; see `read_data` for its forms."""
-        return cls(read_data(data, task, (train, validation or VALIDATION)), train, validation)
+        found = read_data(data, task, (train, validation or VALIDATION))
+        return cls(found, train, validation, None if isinstance(found, str) else describe_origin(data))
 
     @classmethod
     def for_evaluation(cls, data: Any, task: Task, split: str) -> Self:
@@ -38,10 +43,17 @@ class Source:
         """Pages in memory get a folder in the cache, named after their content."""
         in_memory = f"memory-{compute_name(self.data)}" if isinstance(self.data, Mapping) else ""
         uri = expand_path(find_cache() / in_memory) if isinstance(self.data, Mapping) else self.data
-        return WorkloadDataset(name=DATASET, uri=uri, train_split=self.train, validation_split=self.validation)
+        return WorkloadDataset(
+            name=DATASET, uri=uri, train_split=self.train, validation_split=self.validation, origin=self.origin
+        )
 
     def write(self, dataset: WorkloadDataset) -> None:
         """Write pages in memory to the folder of `dataset`, unless they are there. Once per node."""
         if isinstance(self.data, Mapping):
             for split, pages in self.data.items():
                 write_pages(pages, Path(dataset.uri.removeprefix("file://")) / f"{split}.parquet")
+
+
+def describe_origin(data: Any) -> str:
+    """A path as it was given, or the kind of data in memory, such as `Dataset in memory`."""
+    return str(data) if isinstance(data, str | Path) else f"{type(data).__name__} in memory"

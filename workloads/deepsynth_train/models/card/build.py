@@ -2,8 +2,9 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from importlib.metadata import version
 from typing import Any, Final
 
@@ -28,6 +29,8 @@ _UNPUBLISHED: Final = ("checkpoint", "hangTimeoutSeconds", "publish", "tracking"
 _MAX_SAMPLES: Final = 4
 _MAX_CHARACTERS: Final = 1000
 """Of each text of a sample."""
+_FIELD: Final = re.compile(r"^spec\.datasets\[(.+?)\]")
+"""A dataset in the name of a sample; readers of a card know only its name."""
 _PACKAGES: Final = ("deepsynth-operator", "torch", "transformers", "peft")
 
 
@@ -46,6 +49,9 @@ class Lineage:
 
 def build_documents(workload: TrainWorkload, model: PageModel, lineage: Lineage) -> dict[str, str]:
     """The text files of a published model, by name: README.md, and deepsynth.json with what it was made from."""
+    origins = {dataset.name: dataset.origin for dataset in workload.datasets if dataset.origin}
+    datasets = [pin.updated(uri=origins.get(pin.name, pin.uri)) for pin in lineage.datasets]
+    lineage = replace(lineage, datasets=datasets)
     return {README: build_card(workload, model, lineage), RUN_FILE: _build_run_file(workload, model, lineage)}
 
 
@@ -184,11 +190,16 @@ def _build_samples(samples: Sequence[WrittenSample]) -> str:
     if not samples:
         return ""
     shown = "\n".join(
-        f"### {escape(sample.name)}\n\nReference:\n\n{fence(_shorten(sample.reference), 'text')}\n\n"
+        f"### {escape(_name_for_readers(sample))}\n\nReference:\n\n{fence(_shorten(sample.reference), 'text')}\n\n"
         f"Written:\n\n{fence(_shorten(sample.written), 'text')}\n"
         for sample in samples[:_MAX_SAMPLES]
     )
     return f"## Samples of the validation split\n\n{shown}"
+
+
+def _name_for_readers(sample: WrittenSample) -> str:
+    """`xsum: row 3 of the validation split`, without the field of the spec."""
+    return _FIELD.sub(r"\1", sample.name)
 
 
 def _shorten(text: str) -> str:

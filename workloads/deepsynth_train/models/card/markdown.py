@@ -1,11 +1,15 @@
 """Text that comes from users, as Markdown in which it means nothing but itself."""
 
 import re
+from typing import Final
+
+_SPECIAL: Final = re.compile(r"[\\`*\[\]#|<>&~$]|:(?! )|(?<![A-Za-z0-9])_|_(?![A-Za-z0-9])")
+"""What Markdown or HTML could read as markup within a heading. Hyphens, dots and the _ of my_pages are text."""
 
 
 def escape(text: str) -> str:
-    """One line, in which no character means something to Markdown or HTML."""
-    return re.sub(r"([\\`*_{}\[\]()#+\-.!|<>&~$:])", r"\\\1", " ".join(text.split()))
+    """One line for a heading, in which no character means something to Markdown or HTML."""
+    return _SPECIAL.sub(lambda found: f"\\{found[0]}", " ".join(text.split()))
 
 
 def code(text: str) -> str:

@@ -156,7 +156,7 @@ def test_texts_of_users_stay_inside_their_code_blocks(text: str, tmp_path: Path)
     assert "# Title" not in outside.replace("\\# Title", "")
     assert inside.count(text) >= 2
     assert [line for line in outside.splitlines() if line.startswith("#")] == [
-        "# read\\-xsum",
+        "# read-xsum",
         "## How to use",
         "## Metrics",
         "## Samples of the validation split",
@@ -193,3 +193,32 @@ def test_a_metric_that_is_not_finite_is_only_shown_to_readers(tmp_path: Path) ->
     assert "| `validation_loss` | nan |" in card.text
     (result,) = card.data.to_dict()["model-index"][0]["results"]
     assert result["metrics"] == [{"type": "cer", "value": 0.25}]
+
+
+def test_headings_are_plain_text_where_that_is_safe(tmp_path: Path) -> None:
+    card = build(
+        tmp_path,
+        name="my_first-run_2",
+        samples=[("spec.datasets[xsum]: row 3 of the validation split", "a", "b"), ("_a_ [x](y) :b:", "a", "b")],
+    )
+    headings = [line for line in card.text.splitlines() if line.startswith("#")]
+    assert headings[0] == "# my_first-run_2"
+    assert "### xsum: row 3 of the validation split" in headings
+    assert r"### \_a\_ \[x\](y) \:b\:" in headings
+
+
+def test_data_that_was_copied_is_named_as_the_user_did(tmp_path: Path) -> None:
+    import json
+
+    from deepsynth_train.models.card.build import Lineage, build_documents
+
+    dataset = WorkloadDataset(name="pages", uri="file:///cache/memory-1", origin="my-pages")
+    workload = build_train_workload(tmp_path, model={"uri": OCR2}, datasets=[dataset])
+    model: Any = SimpleNamespace(
+        module=SimpleNamespace(config=SimpleNamespace()), processor=SimpleNamespace(chat_template=None)
+    )
+    pinned = [PinnedDataset(name="pages", uri=dataset.uri, revision="b" * 64)]
+    files = build_documents(workload, model, Lineage(1, pinned, {}))
+    assert f"| `pages` | `my-pages` | `{'b' * 64}` |" in files["README.md"]
+    assert json.loads(files["deepsynth.json"])["datasets"][0]["uri"] == "my-pages"
+    assert "/cache" not in "".join(files.values())
