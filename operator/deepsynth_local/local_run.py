@@ -24,7 +24,7 @@ from deepsynth_local.processes.process_runner import ProcessRunner
 from deepsynth_local.report.page import write_report
 from deepsynth_local.runs.resource_store import ResourceStore
 from deepsynth_local.runs.runs_folder import RunsFolder
-from deepsynth_local.summary import describe_failure, describe_result
+from deepsynth_local.summary import describe_failure, describe_result, shorten_path
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.clock import LoopClock
 from deepsynth_simulator.memory_cluster import MemoryCluster
@@ -82,7 +82,7 @@ def _conclude(resources: Sequence[Manifest], runs: RunsFolder, *, interrupted: b
             print(describe_failure(resource, runs), file=sys.stderr)
     # Last: if the report cannot be written, the user still sees what failed.
     models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
-    print(f"report: {write_report(models, runs, datetime.now(UTC))}")
+    print(f"report: {shorten_path(write_report(models, runs, datetime.now(UTC)))}")
     if len(ended_well) < len(resources):
         return FAILED
     if interrupted:

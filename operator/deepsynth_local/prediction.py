@@ -34,11 +34,15 @@ _PDF: Final = b"%PDF-"
 
 @dataclass(frozen=True)
 class Item:
-    """One text to read. page: its number in the file, from 1; None for all pages of the file together."""
+    """One text to read. page: its number in the file, from 1; None for all pages of the file together.
+
+    is_alone: the file has no other page.
+    """
 
     file: str
     page: int | None
     pages: "list[Page]"
+    is_alone: bool = False
 
 
 def predict_files(chosen: Namespace) -> None:
@@ -73,7 +77,7 @@ def list_items(path: Path, *, together: bool) -> Iterator[Item]:
         yield Item(str(path), None, pages)
         return
     for number, page in enumerate(pages, start=1):
-        yield Item(str(path), number, [page])
+        yield Item(str(path), number, [page], is_alone=len(pages) == 1)
 
 
 def read_pages(path: Path) -> "list[Page]":
@@ -175,5 +179,5 @@ def _format_text(item: Item, reading: "Reading", number: int, count: int) -> str
     """The text alone, or with a line above it that names the page, as `head` does for several files."""
     if count == 1:
         return reading.text
-    place = f"{item.file}, page {item.page}" if item.page else item.file
+    place = f"{item.file}, page {item.page}" if item.page and not item.is_alone else item.file
     return f"{'' if number == 0 else chr(10)}==> {place} <==\n{reading.text}"

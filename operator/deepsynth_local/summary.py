@@ -1,5 +1,6 @@
 """What the command prints at its end: where the results are, or what went wrong and what to do."""
 
+import re
 import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import zip_longest
@@ -14,6 +15,8 @@ _TAIL_LINES: Final = 12
 _TAIL_BYTES: Final = 8192
 _METRICS: Final = tuple(name for name in LABELS if name not in {"validation_rouge1", "validation_loss_black"})
 """Those printed; the report has the others."""
+_FIELD: Final = re.compile(r"^spec\.datasets\[(.+?)\]:")
+"""A dataset in the name of a sample."""
 _TEXT_COLUMNS: Final = 38
 """Width of a written text and of its reference, side by side."""
 _TEXT_LINES: Final = 8
@@ -28,7 +31,9 @@ def describe_result(resource: Manifest, runs: RunsFolder) -> str:
     dropped = (status.get("progress") or {}).get("dropped") or []
     if dropped:
         results.append("  dropped: " + ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped))
+    results += [f"  note: {note}" for note in status.get("notes") or []]
     results += [*_describe_metrics(status.get("metrics") or []), *_describe_samples(status.get("samples") or [])]
+    results += _describe_next(resource, runs)
     wait = "" if status.get("state") == "Complete" else _find_message(status, "Complete")
     return "\n".join([f"{name} is {status.get('state', 'Pending')}" + (f": {wait}" if wait else ""), *results])
 
@@ -90,10 +95,15 @@ def _describe_metrics(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:
 def _describe_samples(samples: Sequence[Mapping[str, Any]]) -> Iterator[str]:
     """Each reference next to what the model wrote."""
     for sample in samples:
-        yield f"  {sample['name']}"
+        yield f"  {_name_sample(sample['name'])}"
         columns = [["expected", *_wrap(sample["reference"])], ["the model wrote", *_wrap(sample["written"])]]
         for left, right in zip_longest(*columns, fillvalue=""):
             yield f"    {left:<{_TEXT_COLUMNS}} | {right}".rstrip()
+
+
+def _name_sample(name: str) -> str:
+    """`docstrings, row 3 of the validation split`, without the field of the spec."""
+    return _FIELD.sub(r"\1,", name)
 
 
 def _wrap(text: str) -> list[str]:
@@ -105,9 +115,23 @@ def _wrap(text: str) -> list[str]:
     return wrapped if len(wrapped) <= _TEXT_LINES else [*wrapped[: _TEXT_LINES - 1], "..."]
 
 
+def _describe_next(resource: Manifest, runs: RunsFolder) -> Iterator[str]:
+    """The command that reads pages with a trained model."""
+    output = resource.get("status", {}).get("output")
+    if resource["kind"] == "TrainingRun" and output:
+        together = " --document" if resource.get("spec", {}).get("task") == "summarize" else ""
+        yield f"  to use the model: deepsynth predict{together} {_resolve(output['uri'], runs)} FILE..."
+
+
 def _resolve(uri: str, runs: RunsFolder) -> str:
+    """The folder of a URI, relative to the current one if it is inside; a URI on the Hub as it is."""
     folder = runs.find_folder(uri)
-    return uri if folder is None else str(folder)
+    return uri if folder is None else shorten_path(folder)
+
+
+def shorten_path(path: Path) -> str:
+    """Relative to the current folder, if it is inside."""
+    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
 
 
 def _find_message(status: Mapping[str, Any], kind: str) -> str:

@@ -225,4 +225,4 @@ def create_trainer(
 def _describe_end(output: TrainOutput) -> str:
     if output.stopped:
         return f"stopped after step {output.step}, saved in {output.folder}; call train() again to continue"
-    return f"done: the model is in {output.model}"
+    return f"done: the model is in {output.model}; open it with load_model, or with transformers"

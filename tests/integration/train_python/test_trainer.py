@@ -70,7 +70,7 @@ def test_the_sample_of_the_readme_runs_as_it_is_and_its_model_opens(folder: Path
     card = (model_folder / "README.md").read_text()
     assert f"\n# {model_folder.parent.name}\n" in card
     assert "| `pages` | `my-pages` |" in card
-    assert f"done: the model is in {model_folder}" in lines
+    assert f"done: the model is in {model_folder}; open it with load_model, or with transformers" in lines
     processors: Any = AutoProcessor
     processor = processors.from_pretrained(model_folder)
     model: Any = AutoModelForImageTextToText.from_pretrained(model_folder)

@@ -140,7 +140,10 @@ def test_the_texts_of_several_pages_have_lines_that_name_them(
     paths = [str(write_image(tmp_path / name)) for name in ("a.png", "b.png")]
     assert main(["predict", "me/ocr", *paths]) == ExitCode.DONE
     lines = capsys.readouterr().out.splitlines()
-    assert [line for line in lines if line.startswith("==>")] == [f"==> {path}, page 1 <==" for path in paths]
+    assert [line for line in lines if line.startswith("==>")] == [f"==> {path} <==" for path in paths]
+    (tmp_path / "story.txt").write_text("Once upon a time. " * 2000)
+    assert main(["predict", "me/ocr", str(tmp_path / "story.txt")]) == ExitCode.DONE
+    assert f"==> {tmp_path}/story.txt, page 2 <==" in capsys.readouterr().out
 
 
 def test_json_has_an_object_for_each_text(echo: list[Any], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

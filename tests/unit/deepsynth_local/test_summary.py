@@ -3,6 +3,8 @@
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.summary import describe_result
 
@@ -36,6 +38,7 @@ def test_the_best_checkpoint_is_printed_with_the_metric_that_chose_it(tmp_path: 
     assert [line.split(":")[0] for line in lines[1:]] == [
         "  best checkpoint (step 30, validation CER 3.4%)",
         "  model (step 30)",
+        "  to use the model",
     ]
 
 
@@ -44,7 +47,7 @@ def test_a_newest_checkpoint_that_is_also_the_best_is_printed_once(tmp_path: Pat
     model = {"uri": "pvc://c/model"}
     lines = describe(tmp_path, "TrainingRun", checkpoints=[best], bestCheckpoint=best, output=model)
     names = [line.split(":")[0] for line in lines[1:]]
-    assert names == ["  best checkpoint (step 30, validation loss 2.500)", "  model"]
+    assert names == ["  best checkpoint (step 30, validation loss 2.500)", "  model", "  to use the model"]
 
 
 def test_metrics_and_texts_of_the_last_evaluation_are_printed(tmp_path: Path) -> None:
@@ -77,3 +80,29 @@ def test_long_texts_are_cut(tmp_path: Path) -> None:
     lines = describe(tmp_path, "TrainingRun", samples=[sample])
     assert len(lines) == 3 + 8
     assert lines[-1].startswith("    ...")
+
+
+def test_a_run_ends_with_its_notes_and_the_command_that_uses_the_model(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    runs = RunsFolder(tmp_path / "deepsynth-runs")
+    sample = {"name": "spec.datasets[xsum]: row 3 of the train split", "step": 1, "reference": "a", "written": "b"}
+    status = {"state": "Complete", "output": {"uri": "pvc://c/model"}, "notes": ["2 % held out"], "samples": [sample]}
+    metadata = {"name": "x"}
+    for task, option in (("ocr", ""), ("summarize", " --document")):
+        run = {"kind": "TrainingRun", "metadata": metadata, "spec": {"task": task}, "status": status}
+        lines = describe_result(run, runs).splitlines()
+        assert lines[1:4] == [
+            "  model: deepsynth-runs/volumes/c/model",
+            "  note: 2 % held out",
+            "  xsum, row 3 of the train split",
+        ]
+        assert lines[-1] == f"  to use the model: deepsynth predict{option} deepsynth-runs/volumes/c/model FILE..."
+    generation = {
+        "kind": "DatasetGeneration",
+        "metadata": metadata,
+        "spec": {},
+        "status": {"output": {"rows": 1, "pages": 1, "uri": "pvc://c"}},
+    }
+    assert "to use" not in describe_result(generation, runs)
