@@ -96,7 +96,7 @@ def test_two_resources_run_to_their_end_and_the_command_prints_where_the_results
     said = capsys.readouterr()
     volumes = workplace.runs / "volumes"
     assert f"dataset of 10 documents on 14 pages: {volumes}/demo/pages" in said.out
-    assert f"best checkpoint (step 4, validation loss 1.5): {volumes}/demo/checkpoints/step-4" in said.out
+    assert f"best checkpoint (step 4, validation loss 1.500): {volumes}/demo/checkpoints/step-4" in said.out
     assert f"report: {workplace.runs}/report.html" in said.out
     assert "trainingrun/read: DatasetReady: " in said.out
     assert said.err == ""
