@@ -126,6 +126,15 @@ class WorkloadDataset(DatasetSplits):
     ] = None
 
 
+class FeatureCache(ApiModel):
+    """Where and how much of what a frozen vision part makes of pages is kept."""
+
+    uri: Annotated[
+        str | None, Field(description="Folder of the features, which runs can share. Default: in the dataset cache.")
+    ] = None
+    size_bytes: Annotated[int, Field(ge=1, description="Upper limit for the size of the folder.")] = 20 * 2**30
+
+
 class TrainWorkload(Workload, TrainingSettings):
     """Document of one attempt of a TrainingRun."""
 
@@ -140,6 +149,9 @@ class TrainWorkload(Workload, TrainingSettings):
     ]
     output_uri: Annotated[str, Field(description="Folder of the final model.")]
     cache_bytes: Annotated[int | None, Field(description="Size of the dataset cache, in bytes.")] = None
+    feature_cache: Annotated[
+        FeatureCache | None, Field(description="Keep the features of pages; null for not at all.")
+    ] = None
 
 
 HOLDOUT_PERCENT: Final = EvaluationSettings().holdout_percent

@@ -43,7 +43,8 @@ QUANTITY_RULES: Final[Mapping[str, str]] = {
     ),
     "cache": (
         "has(self.spec.cache) == has(oldSelf.spec.cache) && (!has(self.spec.cache) || "
-        "quantity(string(self.spec.cache.sizeLimit)) == quantity(string(oldSelf.spec.cache.sizeLimit)))"
+        "(quantity(string(self.spec.cache.sizeLimit)) == quantity(string(oldSelf.spec.cache.sizeLimit)) && "
+        f"({_same('cache.features')})))"
     ),
 }
 
@@ -184,6 +185,12 @@ TRAINING_RUN_RULES: Final = (
         "spec.cache",
         "isQuantity(string(self.sizeLimit)) && sign(quantity(string(self.sizeLimit))) > 0",
         "sizeLimit must be a positive quantity, such as 50Gi",
+        ".sizeLimit",
+    ),
+    Rule(
+        "spec.cache.features",
+        "isQuantity(string(self.sizeLimit)) && sign(quantity(string(self.sizeLimit))) > 0",
+        "sizeLimit must be a positive quantity, such as 20Gi",
         ".sizeLimit",
     ),
     *build_resource_rules("spec.resourcesPerNode"),

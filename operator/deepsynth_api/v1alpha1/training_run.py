@@ -53,8 +53,35 @@ class Dataset(DatasetSplits):
     ] = None
 
 
+class FeatureCacheSettings(ApiModel):
+    """Features of pages on disk: what the frozen vision part of the model makes of a page is computed once."""
+
+    uri: Annotated[
+        str | None,
+        matching(
+            FOLDER,
+            "must be pvc://CLAIM/PATH or file:///PATH, without '..'",
+            max_length=1024,
+            description=(
+                "Folder of the features, which runs can share. Default: in the node-local cache, which is deleted with "
+                "the pod."
+            ),
+        ),
+    ] = None
+    size_limit: Annotated[
+        Quantity,
+        Field(
+            description=(
+                "Upper limit for the size of the folder; without uri it is added to cache.sizeLimit. A page of "
+                "DeepSeek-OCR-2 takes 0.5 MB, and 0.3 MB per tile. When the folder is full, features of models that no "
+                "run has used for a day are deleted; then no more are stored, and other pages are computed each time."
+            )
+        ),
+    ] = "20Gi"
+
+
 class CacheSettings(ApiModel):
-    """Node-local cache of the datasets in Arrow format."""
+    """Node-local cache of the datasets in Arrow format, and features of their pages."""
 
     size_limit: Annotated[
         Quantity,
@@ -65,6 +92,17 @@ class CacheSettings(ApiModel):
             )
         ),
     ] = "50Gi"
+    features: Annotated[
+        FeatureCacheSettings | None,
+        Field(
+            description=(
+                "Keep what the vision part makes of a page on disk, and neither decode the page nor compute that again "
+                "in later epochs, evaluations and runs. For a vision part that is frozen and has no adapters and no "
+                "dropout, and without sharding; otherwise it has no effect, and a note says why. Default: features are "
+                "not kept, because a run of one epoch gains little and they take more disk than the pages."
+            )
+        ),
+    ] = None
 
 
 class TrainingRunReference(ApiModel):
@@ -121,9 +159,10 @@ class TrainingRunSpec(TrainingSettings):
         ResourceRequirements,
         Field(description="Compute resources of each pod. Put GPUs into limits as nvidia.com/gpu."),
     ] = ResourceRequirements()
-    cache: Annotated[CacheSettings, Field(description="Node-local cache of the datasets in Arrow format.")] = (
-        CacheSettings()
-    )
+    cache: Annotated[
+        CacheSettings,
+        Field(description="Node-local cache of the datasets in Arrow format, and features of their pages."),
+    ] = CacheSettings()
     backoff_limit: Annotated[
         int,
         Field(

@@ -6,12 +6,14 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import PERMANENT
 from deepsynth_api.labels import ATTEMPT
 from deepsynth_api.v1alpha1 import Attempt, ModelSettings, SecretReference, TrainingRun, TrainingSettings
+from deepsynth_api.v1alpha1.base import Quantity
 from deepsynth_api.v1alpha1.training_settings import DatasetSplits
 from deepsynth_api.workload import (
     CACHE_PATH,
     CACHE_VARIABLE,
     MASTER_ADDRESS_VARIABLE,
     RENDEZVOUS_PORT,
+    FeatureCache,
     TrainWorkload,
     WorkloadDataset,
     compute_fingerprint,
@@ -101,7 +103,8 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
         attempt=attempt.number,
         fingerprint=_compute_fingerprint(run, settings, datasets),
         output_uri=build_output_uri(run),
-        cache_bytes=_parse_cache_bytes(run),
+        cache_bytes=_parse_bytes(run.spec.cache.size_limit, "spec.cache.sizeLimit"),
+        feature_cache=_resolve_feature_cache(run),
     )
 
 
@@ -156,11 +159,26 @@ def _resolve_model(run: TrainingRun) -> ModelSettings:
     return ModelSettings(**settings)
 
 
-def _parse_cache_bytes(run: TrainingRun) -> int:
+def _resolve_feature_cache(run: TrainingRun) -> FeatureCache | None:
+    features = run.spec.cache.features
+    if features is None:
+        return None
+    return FeatureCache(uri=features.uri, size_bytes=_parse_bytes(features.size_limit, "spec.cache.features.sizeLimit"))
+
+
+def _compute_volume_size(run: TrainingRun) -> Quantity:
+    """Of the node-local cache: the datasets, and the features if they are there too."""
+    size, features = run.spec.cache.size_limit, _resolve_feature_cache(run)
+    if features is None or features.uri is not None:
+        return size
+    return _parse_bytes(size, "spec.cache.sizeLimit") + features.size_bytes
+
+
+def _parse_bytes(quantity: Quantity, field: str) -> int:
     try:
-        return int(parse_quantity(run.spec.cache.size_limit))
+        return int(parse_quantity(quantity))
     except ValueError as error:
-        raise ConfigurationError(f"spec.cache.sizeLimit: {error}") from error
+        raise ConfigurationError(f"{field}: {error}") from error
 
 
 def _build_container(run: TrainingRun, attempt: Attempt) -> Container:
@@ -179,7 +197,7 @@ def _build_container(run: TrainingRun, attempt: Attempt) -> Container:
         volumes=[
             build_document_volume(attempt.job),
             *build_scratch_volumes(),
-            build_cache_volume(spec.cache.size_limit),
+            build_cache_volume(_compute_volume_size(run)),
             *build_claim_volumes(_find_locations(run)),
         ],
         grace_seconds=grace,
@@ -190,11 +208,13 @@ def _build_container(run: TrainingRun, attempt: Attempt) -> Container:
 
 def _find_locations(run: TrainingRun) -> list[Location]:
     spec, status = run.spec, run.status
+    features = spec.cache.features
     tracking = [item.tensorboard.uri if item.tensorboard else None for item in spec.tracking]
     return [
         Location("spec.model.uri", status.model.uri if status.model else spec.model.uri),
         *(Location(f"spec.datasets[{index}].uri", item.uri) for index, item in enumerate(status.datasets)),
         Location("spec.checkpoint.uri", spec.checkpoint.uri, is_written=True),
+        Location("spec.cache.features.uri", features.uri if features else None, is_written=True),
         Location("spec.publish.uri", spec.publish.uri if spec.publish else None, is_written=True),
         *(
             Location(f"spec.tracking[{index}].tensorboard.uri", uri, is_written=True)

@@ -169,6 +169,7 @@ def test_positions_are_those_that_the_library_counts(size: tuple[int, int], sett
 def test_loss_and_gradients_are_those_of_the_model() -> None:
     import torch
 
+    from deepsynth_train.models.families.page_features import PLACES
     from deepsynth_train.optimization.loss import compute_loss_sum
 
     model = build(**TILES)
@@ -177,6 +178,7 @@ def test_loss_and_gradients_are_those_of_the_model() -> None:
     labels = torch.full((count, width + 1), -100)  # the model shifts them: row t predicts position t + 1
     labels[batch.rows // width, batch.rows % width + 1] = batch.targets
     inputs = model.family.prepare(batch.inputs)
+    del inputs[PLACES]  # the library finds them by itself
     for name in ("input_ids", "attention_mask"):
         inputs[name] = torch.nn.functional.pad(inputs[name], (0, 1))
     theirs = model.module(**inputs, labels=labels).loss * len(batch.targets)

@@ -280,6 +280,13 @@ _QUANTITIES: Final = (
         "set only the limit",
     ),
     a_run("more processes than GPUs", {"numProcPerNode": 16}, "spec.numProcPerNode", "nvidia.com/gpu"),
+    a_run(
+        "features of no size",
+        {"cache": {"features": {"sizeLimit": 0}}},
+        "spec.cache.features.sizeLimit",
+        "such as 20Gi",
+    ),
+    a_run("features on the Hub", {"cache": {"features": {"uri": "hf://a/b"}}}, "spec.cache.features.uri", "pvc://"),
     a_run("a cache of nothing", {"cache": {"sizeLimit": 0}}, "spec.cache.sizeLimit", "such as 50Gi"),
     a_template("a unit nobody knows", {"resources": {"limits": {"memory": "2Gb"}}}, "resources.limits", "40Gi"),
 )

@@ -3,6 +3,7 @@
 from deepsynth_api.errors import DataError
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.assemble import build_evaluator
+from deepsynth_train.attempt.features import cache_features
 from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
 from deepsynth_train.checkpoint.pins import (
     apply_pins,
@@ -28,6 +29,7 @@ def run_evaluation(workload: TrainWorkload, world: World, progress: Progress) ->
     progress.phase("start")
     model.module.requires_grad_(False)  # weights that are not trained take half the memory
     place_module(model.module, workload, world)
+    model, _ = cache_features(model, workload, world, progress)
     evaluator = build_evaluator(
         workload, world, progress, model=model, data=data, equal_batches=is_sharded(workload, world)
     )

@@ -10,6 +10,7 @@ from typing import Any
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.assemble import build_loop
+from deepsynth_train.attempt.features import cache_features, report_features
 from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
 from deepsynth_train.attempt.publish import export, find_last_evaluation, load_best
 from deepsynth_train.checkpoint.folder import open_checkpoint_folder
@@ -67,6 +68,7 @@ def run_attempt(
     data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)
     progress.phase("start")
     place_module(model.module, workload, world)
+    model, features = cache_features(model, workload, world, progress)
     checkpoints = open_checkpoint_folder(
         workload, on_change=lambda folder: progress.checkpoints(folder.records, folder.notes)
     )
@@ -77,6 +79,7 @@ def run_attempt(
         write_pins(checkpoints.path, checkpoints.target.owner, pinned, workload.model.revision, holdout)
     with explain_full_gpu(model.module, loop.stepper.optimizer, workload, world):
         loop.run()
+    report_features(features, world, progress)
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")

@@ -12,7 +12,7 @@ from typing import TypeVar
 from PIL import Image
 
 from deepsynth_train.data.samples import SampleSet, explain_sample_errors
-from deepsynth_train.models.interface.page_model import Batch, PageModel, Sample
+from deepsynth_train.models.interface.page_model import Batch, PageModel, Prompt, Sample
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -30,13 +30,20 @@ class BatchMaker:
         """pages_of: another sample, whose pages replace its own. black: show black pages of the same size."""
         shown = number if pages_of is None else pages_of
         with explain_sample_errors(self.samples.name(shown), "image"):
-            pages = self.samples.open_pages(shown)
-            if black:
-                pages = [Image.new("L", page.size) for page in pages]
-            prompt = self.model.family.build_prompt(pages)
+            if self.model.vision is None or black:
+                prompt = self._build_prompt(shown, black=black)
+            else:
+                contents = self.samples.read_pages(shown)
+                prompt = self.model.vision.read_prompt(contents, lambda: self._build_prompt(shown, black=False))
         with explain_sample_errors(self.samples.name(number), self.samples.label_column):
             label = self.model.encode_label(self.samples.read_label(number))
         return Sample(prompt, label)
+
+    def _build_prompt(self, number: int, *, black: bool) -> Prompt:
+        pages = self.samples.open_pages(number)
+        if black:
+            pages = [Image.new("L", page.size) for page in pages]
+        return self.model.family.build_prompt(pages)
 
     def make_batch(self, numbers: Sequence[int]) -> Batch:
         return self._collate([self.read_sample(number) for number in numbers])
@@ -59,7 +66,7 @@ class BatchMaker:
         return self.make_batch([0]).empty()
 
     def _collate(self, samples: Sequence[Sample]) -> Batch:
-        batch = self.model.family.collate(samples)
+        batch = self.model.collate(samples)
         return batch.pin() if self._pin else batch
 
 

@@ -69,8 +69,7 @@ class Generator:
 
     def _generate(self, samples: Sequence[Sample]) -> list[str]:
         model = self.maker.model
-        prompts = model.family.collate_prompts(samples)
-        inputs = model.family.prepare({name: value.to(self.world.device) for name, value in prompts.items()})
+        inputs = model.prepare(model.collate_prompts(samples).to(self.world.device))
         prompt = inputs["input_ids"].shape[1] if "input_ids" in inputs else 0  # a decoder repeats its prompt
         with self.autocast(), torch.compiler.set_stance("force_eager"):
             ids = model.module.generate(  # (B, T)

@@ -3,14 +3,14 @@
 import re
 from collections.abc import Mapping
 from functools import cache
-from typing import Any, Final, Self
+from typing import Annotated, Any, Final, Self
 
-from pydantic import ModelWrapValidatorHandler, ValidationError, model_validator
+from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_validator
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.patterns import REMEDY
-from deepsynth_api.workload import TrainWorkload, WorkloadDataset
+from deepsynth_api.workload import FeatureCache, TrainWorkload, WorkloadDataset
 from deepsynth_train.notebook.arguments import convert_arguments
 from deepsynth_train.notebook.errors import rename_fields
 from deepsynth_train.notebook.suggestions import list_fields
@@ -27,6 +27,16 @@ class TrainConfig(TrainingSettings):
     Numbers may be numbers. A model is a folder, a name on the Hub or a URI; other places are folders or URIs. Raises
     ConfigurationError that names the argument; for an unknown one, also the nearest that exists.
     """
+
+    feature_cache: Annotated[
+        FeatureCache | None,
+        Field(
+            description=(
+                "Keep what the frozen vision part makes of a page on disk, for later epochs, evaluations and "
+                "trainings: a folder, or {} for one in the dataset cache."
+            )
+        ),
+    ] = None
 
     @model_validator(mode="wrap")
     @classmethod

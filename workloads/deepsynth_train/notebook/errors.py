@@ -17,6 +17,7 @@ _PLACES: Final = {
     rf"spec\.datasets\[{DATASET}\](\.uri)?": "data",
     r"spec\.datasets": "data",
     r"spec\.cache\.sizeLimit": "the cache (the folder in DEEPSYNTH_CACHE)",
+    r"spec\.cache\.features(\.uri)?": "feature_cache",
     r"spec\.model\.secretRef": "the token in HF_TOKEN",
     r"spec\.(checkpoint|publish)\.uri": r"\1",
     r"spec\.model\.uri": "model",

@@ -22,7 +22,7 @@ def compute_loss_sum(
     The caller divides by the label tokens of the whole optimizer step. A mean per micro-batch would give the tokens
     of short batches more weight.
     """
-    inputs = model.family.prepare(batch.inputs)
+    inputs = model.prepare(batch)
     with autocast(), score_rows(model.module, batch.rows):
         logits: torch.Tensor = model.module(**inputs, use_cache=False).logits  # (N_label, vocab), not (B, T, vocab)
     return sum_cross_entropy(logits, batch.targets)

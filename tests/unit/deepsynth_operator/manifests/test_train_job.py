@@ -6,7 +6,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
-from deepsynth_api.workload import TrainWorkload
+from deepsynth_api.workload import FeatureCache, TrainWorkload
 from deepsynth_operator.manifests.train_job import build_train_children, build_train_document
 from support.resources.builders import ResourceBuilder, a_training_run
 
@@ -66,6 +66,31 @@ def test_a_cache_size_that_is_not_a_quantity_is_an_error_that_names_the_field() 
 
 def test_the_cache_has_the_same_size_in_the_document_and_on_the_node() -> None:
     assert build_document(a_run(cache={"sizeLimit": "1.5Gi"})).cache_bytes == 3 * 2**29
+
+
+def test_features_in_the_node_local_cache_make_its_volume_larger() -> None:
+    run = a_run(cache={"sizeLimit": "1Gi", "features": {"sizeLimit": "512Mi"}})
+    assert build_document(run).feature_cache == FeatureCache(size_bytes=2**29)
+    assert read_cache_volume(run)["sizeLimit"] == str(3 * 2**29)
+
+
+def test_features_on_a_claim_are_mounted_for_writing_and_leave_the_cache_as_it_is() -> None:
+    run = a_run(cache={"sizeLimit": "1Gi", "features": {"uri": "pvc://shared/features"}})
+    assert build_document(run).feature_cache == FeatureCache(uri="pvc://shared/features", size_bytes=20 * 2**30)
+    assert read_cache_volume(run)["sizeLimit"] == "1Gi"
+    mount = {"name": "claim-shared", "mountPath": "/mnt/volumes/shared"}
+    assert mount in build_container(run)["volumeMounts"], "not read-only"
+
+
+def test_a_feature_size_that_is_not_a_quantity_is_an_error_that_names_the_field() -> None:
+    with pytest.raises(ConfigurationError, match=r"^spec\.cache\.features\.sizeLimit: "):
+        build_document(a_run(cache={"features": {"sizeLimit": "a lot"}}))
+
+
+def read_cache_volume(run: ResourceBuilder[TrainingRun]) -> dict[str, Any]:
+    volumes = build_job(run)["spec"]["template"]["spec"]["volumes"]
+    found: dict[str, Any] = next(volume["emptyDir"] for volume in volumes if volume["name"] == "cache")
+    return found
 
 
 def test_other_nodes_attempts_and_uids_may_share_checkpoints() -> None:

@@ -15,6 +15,7 @@ from PIL import Image
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.families.deepseek_ocr2 import PATCH, DeepseekOcr2Family, read_rule, set_chat_template
+from deepsynth_train.models.families.page_features import embed_at_places
 from deepsynth_train.models.families.square_pages import check_positions, fit_inputs
 from deepsynth_train.models.families.tiles import TileRule, always_see_tiles
 from deepsynth_train.models.interface.page_model import PageModel, Prompt
@@ -86,6 +87,7 @@ def build_deepseek_ocr1(module: Any, processor: Any, settings: TrainingSettings)
     family = DeepseekOcr1Family(module.config, processor.tokenizer, tiles, prompt)
     if tiles.most and settings.sharding == "full":
         always_see_tiles(module, tiles.side)
+    embed_at_places(module.model)
     images.size = {"height": side, "width": side}
     images.crop_to_patches = most > 0
     images.tile_size, images.max_patches = tiles.side, most or images.max_patches

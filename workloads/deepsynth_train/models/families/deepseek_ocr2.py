@@ -16,11 +16,12 @@ from PIL import Image
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.models.families.page_features import ModuleCut, embed_at_places
 from deepsynth_train.models.families.sequences import collate_left, collate_sequences
 from deepsynth_train.models.families.square_pages import A4, ImageRule, check_positions, fit_inputs
-from deepsynth_train.models.families.tiles import TileRule, always_see_tiles
+from deepsynth_train.models.families.tiles import VIEWS, TileRule, always_see_tiles
 from deepsynth_train.models.interface.inference import build_chat_template
-from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample
+from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample, VisionCut
 from deepsynth_train.models.interface.prompts import get_prompt
 from deepsynth_train.models.interface.text import encode_text, find_special_ids
 
@@ -84,7 +85,7 @@ class DeepseekOcr2Family:
         return Prompt(len(pages), ids, self.tiles.build_tensors(pages))
 
     def collate(self, samples: Sequence[Sample]) -> Batch:
-        return collate_sequences(samples, pad=self._pad, end=self._eos)
+        return collate_sequences(samples, pad=self._pad, end=self._eos, image_token=self._image_token)
 
     def collate_prompts(self, samples: Sequence[Sample]) -> Inputs:
         return collate_left(samples, pad=self._pad)
@@ -98,6 +99,10 @@ class DeepseekOcr2Family:
         with torch.no_grad():
             features = module.get_image_features(**fit_inputs(inputs, module), return_dict=True)
         check_positions(len(features.pooler_output[0]), self._count(*size), self.image.side)  # of (N, D)
+
+    def cut_vision(self, module: Any) -> VisionCut:
+        """Before the projector, which is trained unless there are adapters."""
+        return ModuleCut(module.model.vision_tower, VIEWS)
 
     def _count(self, width: int, height: int) -> int:
         """Positions of a page of this size."""
@@ -129,6 +134,7 @@ def build_deepseek_ocr2(module: Any, processor: Any, settings: TrainingSettings)
     family = DeepseekOcr2Family(module.config, processor.tokenizer, tiles, prompt)
     if tiles.most and settings.sharding == "full":
         always_see_tiles(module, tiles.side)
+    embed_at_places(module.model)
     _set_page_size(processor, tiles)
     set_chat_template(processor, module.config, prompt)
     return PageModel(module, processor, family, module.dtype)

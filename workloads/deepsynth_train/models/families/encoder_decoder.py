@@ -11,10 +11,11 @@ from PIL import Image
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.families.graph import find_unused
+from deepsynth_train.models.families.page_features import ModuleCut
 from deepsynth_train.models.families.pixel_scale import RAW, find_scale
 from deepsynth_train.models.families.sequences import build_targets, count_pages, join_tensors
 from deepsynth_train.models.families.square_pages import ImageRule, build_planes, fit_inputs
-from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample
+from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample, VisionCut
 
 _PROBES: Final = ((96, 64), (64, 112))
 """Width and height of the pages on which our way to a square is compared with the processor's."""
@@ -85,9 +86,12 @@ class EncoderDecoderFamily:
         return join_tensors([sample.prompt for sample in samples])
 
     def prepare(self, inputs: Inputs) -> dict[str, Any]:
-        if self._scale is None:
+        if self._scale is None or inputs["pixel_values"].dtype != torch.uint8:
             return inputs
         return {**inputs, "pixel_values": self._scale.apply(inputs["pixel_values"])}
+
+    def cut_vision(self, module: Any) -> VisionCut:
+        return ModuleCut(module.encoder, ["pixel_values"])
 
     def check(self, module: Any) -> None:
         """Also counts the positions of a page, and finds the parameters without use, such as a pooler's."""

@@ -21,11 +21,12 @@ from PIL import Image
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.families.graph import find_modules, find_unused
+from deepsynth_train.models.families.page_features import OutputCut
 from deepsynth_train.models.families.pixel_scale import RAW, find_scale
 from deepsynth_train.models.families.sequences import collate_left, collate_sequences
 from deepsynth_train.models.families.square_pages import A4, fit_inputs
 from deepsynth_train.models.files.model_folder import INSTEAD
-from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample
+from deepsynth_train.models.interface.page_model import Batch, Inputs, PageModel, Prompt, Sample, VisionCut
 from deepsynth_train.models.interface.prompts import get_prompt, render_chat, set_chat_template
 from deepsynth_train.models.interface.text import encode_text, find_special_ids
 
@@ -103,9 +104,13 @@ class ImageTextFamily:
         return collate_left(samples, pad=self._pad)
 
     def prepare(self, inputs: Inputs) -> dict[str, Any]:
-        if self._scale is None:
+        if self._scale is None or inputs["pixel_values"].dtype != torch.uint8:
             return inputs
         return {**inputs, "pixel_values": self._scale.apply(inputs["pixel_values"])}
+
+    def cut_vision(self, module: Any) -> VisionCut | None:
+        inner = getattr(module, "model", module)
+        return OutputCut(inner, self.language) if hasattr(inner, "get_image_features") else None
 
     def check(self, module: Any) -> None:
         """Also finds the parameters without use, and refuses a model whose label tokens see those that follow."""

@@ -11,11 +11,14 @@ from collections.abc import Sequence
 import torch
 from torch.nn import functional
 
+from deepsynth_train.models.families.page_features import PLACES, find_places
 from deepsynth_train.models.interface.page_model import Batch, Inputs, Prompt, Sample
 
 
-def collate_sequences(samples: Sequence[Sample], *, pad: int, end: int) -> Batch:
-    """A batch for a decoder-only model. pad: fills the shorter sequences. end: the token to predict after a label."""
+def collate_sequences(samples: Sequence[Sample], *, pad: int, end: int, image_token: int | None = None) -> Batch:
+    """A batch for a decoder-only model. pad: fills the shorter sequences. end: the token to predict after a label.
+    image_token: whose places the model takes as an input (`embed_at_places`).
+    """
     lines = [[*sample.prompt.ids, *sample.label] for sample in samples]
     width = max(map(len, lines))
     inputs = {
@@ -24,6 +27,8 @@ def collate_sequences(samples: Sequence[Sample], *, pad: int, end: int) -> Batch
         **_pad_marks([(sample.prompt, 0) for sample in samples], width),
         **join_tensors([sample.prompt for sample in samples]),
     }
+    if image_token is not None:
+        inputs[PLACES] = find_places([sample.prompt.ids for sample in samples], width, image_token)
     rows = [  # the last prompt token predicts the first label token
         width * line + position
         for line, sample in enumerate(samples)

@@ -11,7 +11,7 @@ Of a batch, the tiles of all pages follow each other in `pixel_values_local`.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -22,6 +22,8 @@ from deepsynth_train.models.families.square_pages import ImageRule, build_planes
 
 Grid = tuple[int, int]
 """Columns and rows of tiles."""
+VIEWS: Final = ("pixel_values", "pixel_values_local")
+"""Inputs of the model: whole pages, and their tiles."""
 
 
 @dataclass(frozen=True)
@@ -60,8 +62,8 @@ class TileRule:
         return tensors
 
     def scale(self, inputs: Mapping[str, torch.Tensor]) -> dict[str, Any]:
-        """Normalise the pixels of both views, on their device."""
-        views = {name: inputs[name] for name in ("pixel_values", "pixel_values_local") if name in inputs}
+        """Normalise the pixels of both views, on their device. Features of views stay as they are."""
+        views = {name: inputs[name] for name in VIEWS if name in inputs and inputs[name].dtype == torch.uint8}
         return {**inputs, **{name: self.image.scale.apply(pixels) for name, pixels in views.items()}}
 
     def _cut(self, page: Image.Image) -> NDArray[np.uint8]:

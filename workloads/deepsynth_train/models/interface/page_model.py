@@ -1,14 +1,17 @@
 """What the trainer knows of a model: PageModel, its Family, and the Prompt, Sample and Batch that it takes.
 
     pages of a document ── Family.build_prompt ──▶ Prompt ─┐
-                                                           ├─▶ Sample ── Family.collate ──────────▶ Batch, to train on
-    its text ─────────── PageModel.encode_label ─▶ label ──┘         └── Family.collate_prompts ──▶ inputs of `generate`
+                                                           ├─▶ Sample ── PageModel.collate ─────────▶ Batch, to train on
+    its text ─────────── PageModel.encode_label ─▶ label ──┘         └── PageModel.collate_prompts ─▶ one to generate
+
+The pages of a batch are pixels. Where the features of pages are cached (PageModel.vision), they take the place of the
+pixels in `PageModel.prepare`.
 
 Letters in the comments on shapes: B samples, P pages, S side of a page in pixels, T positions of a sequence,
 D width of the model, N_label label tokens of a batch, vocab size of the vocabulary.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 from typing import Any, Final, Protocol
@@ -33,13 +36,16 @@ class Prompt:
     pages: P. ids: token ids with a placeholder for every position of the pages; empty for an encoder-decoder.
     tensors: the pages as the model takes them; of a batch they are concatenated along the first dimension. Pixels are
     uint8 where the device can scale them (`Family.prepare`). marks: further inputs with one integer for each id, such
-    as `mm_token_type_ids`; 0 for label tokens.
+    as `mm_token_type_ids`; 0 for label tokens. key: of the pages in the cache of features; None if they are not cached.
+    is_encoded: `tensors` holds features of the pages in the place of pixels.
     """
 
     pages: int
     ids: Sequence[int]
     tensors: Mapping[str, torch.Tensor]
     marks: Mapping[str, Sequence[int]] = field(default_factory=dict)
+    key: str | None = None
+    is_encoded: bool = False
 
 
 @dataclass(frozen=True)
@@ -62,7 +68,8 @@ class Batch:
     inputs: arguments of the model's forward once `PageModel.prepare` has scaled the pixels.
     rows: int64, (N_label,), the output positions that predict a label token, counted over all sequences: t + T * b.
     targets: int64, (N_label,), in the order of `rows`: targets[i] is predicted at position rows[i].
-    samples: B, or 0 for a filler. pages: P, or 0 for a filler.
+    samples: B, or 0 for a filler. pages: P, or 0 for a filler. prompts: of the samples in order, if their pages are not
+    in `inputs`, because `PageModel.vision` encodes those of each by themselves.
     """
 
     inputs: Inputs
@@ -70,24 +77,45 @@ class Batch:
     targets: torch.Tensor
     samples: int
     pages: int
+    prompts: Sequence[Prompt] = ()
 
     def to(self, device: torch.device) -> "Batch":
         """The copy does not wait for the device if the batch is in pinned memory."""
-        inputs = {
-            name: value if name in HOST_INPUTS else value.to(device, non_blocking=True)
-            for name, value in self.inputs.items()
-        }
-        rows, targets = (value.to(device, non_blocking=True) for value in (self.rows, self.targets))
-        return replace(self, inputs=inputs, rows=rows, targets=targets)
+        return self._map(lambda value: value.to(device, non_blocking=True))
 
     def pin(self) -> "Batch":
         """In memory that a GPU copies from without help of the CPU."""
-        inputs = {name: value.pin_memory() for name, value in self.inputs.items()}
-        return replace(self, inputs=inputs, rows=self.rows.pin_memory(), targets=self.targets.pin_memory())
+        return self._map(torch.Tensor.pin_memory)
 
     def empty(self) -> "Batch":
         """The same forward pass without label tokens, for a rank that must run one but has no sample left."""
         return replace(self, rows=self.rows[:0], targets=self.targets[:0], samples=0, pages=0)
+
+    def _map(self, move: Callable[[torch.Tensor], torch.Tensor]) -> "Batch":
+        def move_all(tensors: Mapping[str, torch.Tensor]) -> Inputs:
+            return {name: value if name in HOST_INPUTS else move(value) for name, value in tensors.items()}
+
+        prompts = [replace(prompt, tensors=move_all(prompt.tensors)) for prompt in self.prompts]
+        return replace(
+            self, inputs=move_all(self.inputs), rows=move(self.rows), targets=move(self.targets), prompts=prompts
+        )
+
+
+class VisionCut(Protocol):
+    """A place in a model where features of pages can be taken out, and fed.
+
+    is_fed: the inputs of the model under the names of pixels are features.
+    """
+
+    is_fed: bool
+
+    def list_weights(self) -> dict[str, torch.Tensor]:
+        """What the features are made with, by name."""
+
+    def encode(self, inputs: Inputs) -> Inputs:
+        """Scaled pixels -> the features made of them, under the names of the pixels. Their first dimension is that of
+        pages, tiles or positions, so that the features of several prompts can be concatenated.
+        """
 
 
 class Family(Protocol):
@@ -142,13 +170,28 @@ class Family(Protocol):
     def prepare(self, inputs: Inputs) -> dict[str, Any]:
         """Scale the pixels as in pretraining, on the device that they are on: uint8 -> float32.
 
-        The result is what the model's forward takes.
+        The result is what the model's forward takes. Features of pages stay as they are.
         """
 
     def check(self, module: Any) -> None:
         """Run one blank page through the vision part. Raises ConfigurationError when it gives another number of
         positions than the prompt reserves for it.
         """
+
+    def cut_vision(self, module: Any) -> VisionCut | None:
+        """A cut through `module`, a model of the library; None for a model that has no place for one."""
+
+
+class CachedVision(Protocol):
+    """The vision part of a model that is frozen, so that what it makes of a page is always the same."""
+
+    def read_prompt(self, pages: Sequence[bytes], build: Callable[[], Prompt]) -> Prompt:
+        """The prompt for these encoded pages: with their features if those are cached, else from `build`, which decodes
+        the pages, with the key to cache them. Called by several threads at once.
+        """
+
+    def encode(self, prompts: Sequence[Prompt]) -> Inputs:
+        """The features of all pages, computed where they are not cached, and cached then."""
 
 
 @dataclass(frozen=True)
@@ -157,13 +200,37 @@ class PageModel:
 
     module: a transformers PreTrainedModel, or peft's wrapper of one. processor: the transformers processor
     that is published with it. stored_dtype: of the weights in the files; a published model has it again,
-    not the dtypes that it was trained in.
+    not the dtypes that it was trained in. vision: None if the features of pages are not cached.
     """
 
     module: Any
     processor: Any
     family: Family
     stored_dtype: torch.dtype = torch.float32
+    vision: CachedVision | None = None
+
+    def collate(self, samples: Sequence[Sample]) -> Batch:
+        batch = self.family.collate(self._drop_pages(samples))
+        return replace(batch, prompts=self._list_prompts(samples))
+
+    def collate_prompts(self, samples: Sequence[Sample]) -> Batch:
+        """A batch for `generate`, without labels."""
+        none = torch.empty(0, dtype=torch.int64)
+        inputs = self.family.collate_prompts(self._drop_pages(samples))
+        return Batch(inputs, none, none, len(samples), 0, self._list_prompts(samples))
+
+    def prepare(self, batch: Batch) -> dict[str, Any]:
+        """What the model's forward takes. The batch is on the model's device."""
+        pages = self.vision.encode(batch.prompts) if self.vision is not None and batch.prompts else {}
+        return self.family.prepare({**batch.inputs, **pages})
+
+    def _drop_pages(self, samples: Sequence[Sample]) -> Sequence[Sample]:
+        if self.vision is None:
+            return samples
+        return [replace(sample, prompt=replace(sample.prompt, tensors={})) for sample in samples]
+
+    def _list_prompts(self, samples: Sequence[Sample]) -> Sequence[Prompt]:
+        return () if self.vision is None else [sample.prompt for sample in samples]
 
     @property
     def tokenizer(self) -> Any:
