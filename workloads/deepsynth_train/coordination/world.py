@@ -43,9 +43,13 @@ class World:
         """Cores of this node per process, for decoding pages."""
         return max(1, len(os.sched_getaffinity(0)) // self.local_size)
 
-    def sum(self, values: Sequence[float]) -> list[float]:
-        """Element-wise sum over all ranks, in float64, the same on every rank."""
-        tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
+    def sum(self, values: Sequence[float] | torch.Tensor) -> list[float]:
+        """Element-wise sum over all ranks, in float64, the same on every rank. It waits for the device.
+
+        A tensor is on the device and float64, and is overwritten.
+        """
+        is_ready = isinstance(values, torch.Tensor)
+        tensor = values if is_ready else torch.tensor(values, dtype=torch.float64, device=self.device)
         if self.size > 1:
             dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]

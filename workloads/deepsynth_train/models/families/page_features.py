@@ -35,29 +35,45 @@ def find_places(lines: Sequence[Sequence[int]], width: int, image_token: int) ->
 def embed_at_places(model: Any) -> None:
     """Make `model`, the one below the output layer, put features at PLACES if it is given them.
 
-    The library looks for the placeholders on the device, and waits for it three times in each forward pass: to compare
-    numbers, to write them into a message, and to see whether the mask hides anything. It hides only the padding on the
-    right, which no label token sees in a causal model, so it is dropped.
+    The library waits for the device three times in each forward pass: it counts the placeholders, writes their number
+    into a message, and looks whether the mask hides anything. In training the mask hides the padding on the right,
+    which no label token of a causal model sees, so it is dropped, and `_NoCache` says that no sequences are packed.
     """
-    model.register_forward_pre_hook(_embed, with_kwargs=True)
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    no_cache = _build_no_cache()
+    for layer in model.language_model.modules():
+        if isinstance(layer, GradientCheckpointingLayer):
+            layer._can_checkpoint_with_cache = True  # noqa: SLF001 - nothing is written to it
+    model.register_forward_pre_hook(functools.partial(_embed, no_cache), with_kwargs=True)
 
 
-def _embed(
-    model: Any, arguments: tuple[Any, ...], inputs: dict[str, Any]
-) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
+def _build_no_cache() -> Any:
+    """A cache of keys and values that keeps none. With a cache, the library does not look for packed sequences."""
+    from transformers import DynamicCache
+
+    class _NoCache(DynamicCache):
+        def update(
+            self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any
+        ) -> tuple[torch.Tensor, torch.Tensor]:
+            return keys, values
+
+    return _NoCache()
+
+
+def _embed(no_cache: Any, model: Any, arguments: tuple[Any, ...], inputs: dict[str, Any]) -> Any:
     if PLACES not in inputs:
         return None
     views = {
         name: inputs.pop(name) for name in inspect.signature(model.get_image_features).parameters if name in inputs
     }
     places, ids = inputs.pop(PLACES), inputs.pop("input_ids")
-    inputs.pop("attention_mask", None)
     features = torch.cat(list(model.get_image_features(**views, return_dict=True).pooler_output))  # (N, D)
     if len(features) != len(places):
         raise ValueError(f"the prompts have {len(places)} image tokens, the model made {len(features)} features")
     embedded = model.get_input_embeddings()(ids)  # (B, T, D)
-    filled = embedded.flatten(0, 1).index_copy(0, places, features.to(embedded.dtype))
-    return arguments, {**inputs, "input_ids": None, "inputs_embeds": filled.view_as(embedded)}
+    filled = embedded.flatten(0, 1).index_copy(0, places, features.to(embedded.dtype)).view_as(embedded)
+    return arguments, {**inputs, "inputs_embeds": filled, "attention_mask": None, "past_key_values": no_cache}
 
 
 class ModuleCut:
