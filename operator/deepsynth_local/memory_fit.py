@@ -1,14 +1,12 @@
 """`deepsynth fit`: how much GPU memory each TrainingRun of a file needs, and which GPUs have that much."""
 
 import json
-import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import LoraSettings, TrainingRun, TrainingRunSpec
-from deepsynth_api.workload import VOLUMES_VARIABLE
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.manifest_file import read_manifests
 from deepsynth_local.runs.runs_folder import RunsFolder
@@ -51,9 +49,9 @@ def fit_files(
     compare: also with other settings. output: "table" or "json". Raises ConfigurationError for an invalid file, or one
     without a TrainingRun.
     """
-    os.environ.setdefault(VOLUMES_VARIABLE, str(runs.volumes))
     found = [item for file in files for item in read_manifests(file)]
-    chosen = [TrainingRun.model_validate(admit(item)) for item in found if item.value.get("kind") == "TrainingRun"]
+    admitted = [TrainingRun.model_validate(admit(item)) for item in found if item.value.get("kind") == "TrainingRun"]
+    chosen = [_localize(run, runs) for run in admitted]
     if not chosen:
         raise ConfigurationError(f"{', '.join(files)}: must contain a TrainingRun, found none")
     results = [
@@ -66,6 +64,12 @@ def fit_files(
     if compare:
         return "\n\n".join(_format_comparison(run, [row for row in results if row.run is run]) for run in chosen)
     return "\n\n".join(_format(row.run, row.estimate, pages, label_tokens) for row in results if row.estimate)
+
+
+def _localize(run: TrainingRun, runs: RunsFolder) -> TrainingRun:
+    """The run with a model on a volume named by its folder on this machine."""
+    model = run.spec.model.updated(uri=runs.localize(run.spec.model.uri))
+    return run.updated(spec=run.spec.updated(model=model))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 import hashlib
 import json
-import os
 import re
 import sys
 import tempfile
@@ -13,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from deepsynth_api.errors import WorkloadError
-from deepsynth_api.workload import VOLUMES_VARIABLE, TrainWorkload, WorkloadDataset
+from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 if TYPE_CHECKING:
@@ -36,7 +35,6 @@ def evaluate(chosen: Namespace) -> str:
     from deepsynth_train.notebook.display import Lines
     from deepsynth_train.notebook.errors import name_arguments
 
-    os.environ.setdefault(VOLUMES_VARIABLE, str(RunsFolder(chosen.runs.resolve()).volumes))
     with _name_options(), name_arguments(split="--split"), tempfile.TemporaryDirectory() as folder:
         world = join_world()
         workload = build_workload(chosen, folder, is_on_gpu=world.device.type == "cuda")
@@ -62,10 +60,12 @@ def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainW
     from deepsynth_train.notebook.config import build_workload as build_attempt
     from deepsynth_train.notebook.errors import DATASET
 
+    runs = RunsFolder(chosen.runs.resolve())
+    model, data = runs.localize(chosen.model), runs.localize(chosen.dataset)
     settings: dict[str, Any] = {
-        **read_trained(chosen.model),
+        **read_trained(model),
         **{name: value for name in ("task", "prompt") if (value := getattr(chosen, name)) is not None},
-        "model": chosen.model,
+        "model": model,
         "checkpoint": folder,
         "precision": "bf16" if is_on_gpu else "fp32",
         "evaluation": {
@@ -79,7 +79,7 @@ def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainW
     if chosen.image_size:
         settings["image_processor"] = {"size": chosen.image_size}
     config = TrainConfig.model_validate(settings)
-    uri = _locate(chosen.dataset, config.task, chosen.split)
+    uri = _locate(data, config.task, chosen.split)
     dataset = WorkloadDataset(name=DATASET, uri=uri, train_split=chosen.split, validation_split=chosen.split)
     key = hashlib.sha256(json.dumps([uri, chosen.split, config.to_dict()]).encode()).hexdigest()
     return build_attempt(config, dataset, name="evaluate", fingerprint=key)
@@ -141,7 +141,8 @@ def _find_split(chosen: Namespace) -> str | None:
     """None for a folder of images without splits, which is evaluated as a whole."""
     from deepsynth_train.notebook.image_files import METADATA
 
-    folder = Path(chosen.dataset.removeprefix("file://")).expanduser()
+    data = RunsFolder(chosen.runs.resolve()).localize(chosen.dataset)
+    folder = Path(data.removeprefix("file://")).expanduser()
     has = [any((place / name).is_file() for name in METADATA) for place in (folder, folder / chosen.split)]
     return None if has == [True, False] else str(chosen.split)
 

@@ -3,10 +3,9 @@
 import io
 import json
 import logging
-import os
 import sys
 from argparse import Namespace
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_api.workload import VOLUMES_VARIABLE
 from deepsynth_local.model_evaluation import read_trained
 from deepsynth_local.runs.runs_folder import RunsFolder
 
@@ -47,7 +45,7 @@ class Item:
 
 def predict_files(chosen: Namespace) -> None:
     """Print what the model writes, text by text. Files are opened before the model is loaded, to fail early."""
-    os.environ.setdefault(VOLUMES_VARIABLE, str(RunsFolder(chosen.runs.resolve()).volumes))
+    model = RunsFolder(chosen.runs.resolve()).localize(chosen.model)
     paths = [Path(name) for name in chosen.files]
     for path in paths:
         if not path.is_file():
@@ -55,9 +53,9 @@ def predict_files(chosen: Namespace) -> None:
             raise ConfigurationError(f"{path}: {problem}")
     items = [item for path in paths for item in list_items(path, together=chosen.document)]
     with _quiet(debug=chosen.debug):
-        reader = _load(chosen)
+        reader = _load(chosen, model)
     if any(len(item.pages) > 1 for item in items):
-        _check_document(chosen.model, reader)
+        _check_document(chosen.model, read_trained(model), reader)
     readings = reader.iter_readings(
         [item.pages for item in items],
         prompt=chosen.prompt,
@@ -141,21 +139,24 @@ def _quiet(*, debug: bool) -> Iterator[None]:
         logging.disable(level)
 
 
-def _load(chosen: Namespace) -> "Reader":
+def _load(chosen: Namespace, model: str) -> "Reader":
     try:
         from deepsynth_train.reader import load_model
     except ModuleNotFoundError as error:
         raise ConfigurationError(
             f"reading needs the package {error.name}; install deepsynth-operator[train]"
         ) from error
-    return load_model(chosen.model, revision=chosen.revision, device=chosen.device)
+    return load_model(model, revision=chosen.revision, device=chosen.device)
 
 
-def _check_document(model: str, reader: "Reader") -> None:
-    """Refuse several pages at once where the model takes one; warn where it was trained on one."""
+def _check_document(model: str, trained: Mapping[str, str], reader: "Reader") -> None:
+    """Refuse several pages at once where the model takes one; warn where it was trained on one.
+
+    trained: task and prompt of the model, as far as they are known.
+    """
     if not reader.reads_documents:
         raise ConfigurationError(f"--document: {model} reads one page at a time; run the command without it")
-    if read_trained(model).get("task") == "ocr":
+    if trained.get("task") == "ocr":
         print(
             f"note: {model} was trained to read one page (task: ocr); without --document it reads page by page",
             file=sys.stderr,

@@ -43,6 +43,10 @@ class RunsFolder:
             return self.volumes / rest
         return Path(rest) if scheme == "file" else None
 
+    def localize(self, name: str) -> str:
+        """A pvc:// URI as the file:// URI of its folder on this machine; any other name as it is."""
+        return f"file://{self.find_folder(name)}" if name.startswith("pvc://") else name
+
     def log_file(self, pod: str) -> Path:
         return self.path / "logs" / f"{pod}.log"
 

@@ -22,7 +22,6 @@ BASE = ["--metrics", "loss", "cer", "--max-new-tokens", "6", "--samples", "2"]
 @pytest.fixture(autouse=True)
 def _cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("DEEPSYNTH_VOLUMES", str(tmp_path / "volumes"))
 
 
 @pytest.fixture(scope="module")
@@ -114,3 +113,18 @@ def test_a_folder_of_images_for_another_task_is_refused_with_the_option_to_set(
     assert main(["evaluate", VIT, str(tmp_path)]) == ExitCode.BAD_DATA
     error = capsys.readouterr().err
     assert "--task summarize needs file_name and summary; set --task ocr to use the column 'text'" in error
+
+
+def test_model_and_dataset_on_volumes_are_in_the_runs_folder(tmp_path: Path) -> None:
+    from deepsynth_local.command_line import build_parser
+    from deepsynth_local.model_evaluation import build_workload
+
+    volumes = tmp_path / "runs/volumes"
+    write_dataset(volumes / "demo/pages", {"validation": build_documents(1)})
+    (volumes / "demo/model").mkdir()
+    (volumes / "demo/model/deepsynth.json").write_text(json.dumps({"task": "ocr"}))
+    arguments = ["evaluate", "pvc://demo/model", "pvc://demo/pages", "--runs", str(tmp_path / "runs")]
+    workload = build_workload(build_parser().parse_args(arguments), str(tmp_path / "empty"), is_on_gpu=False)
+    assert workload.model.uri == f"file://{volumes}/demo/model"
+    assert workload.datasets[0].uri == f"file://{volumes}/demo/pages"
+    assert workload.task == "ocr", "that of the model"

@@ -164,6 +164,12 @@ def test_json_has_an_object_for_each_text(echo: list[Any], tmp_path: Path, capsy
     assert second["pages"] > 1
 
 
+def test_a_model_on_a_volume_is_in_the_runs_folder(echo: list[Any], tmp_path: Path) -> None:
+    arguments = ["predict", "pvc://demo/model", str(write_image(tmp_path / "a.png")), "--runs", str(tmp_path / "runs")]
+    assert main(arguments) == ExitCode.DONE
+    assert echo[0][0] == f"file://{tmp_path}/runs/volumes/demo/model"
+
+
 def test_a_document_for_a_model_that_reads_one_page_is_refused_with_the_option_to_remove(
     echo: list[Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
