@@ -18,6 +18,7 @@ from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings
 from deepsynth_train.models.adapter_targets import is_linear, list_parts, locate, select_targets
 from deepsynth_train.models.interface.page_model import Family, PageModel
 from deepsynth_train.models.loading import describe_first_line
+from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
 
 def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:
@@ -25,6 +26,7 @@ def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:
 
     Raises ConfigurationError for targets that the model lacks or peft cannot adapt.
     """
+    silence_bitsandbytes()
     from peft import LoraConfig, get_peft_model
 
     lora = settings.lora

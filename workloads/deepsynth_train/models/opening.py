@@ -16,6 +16,7 @@ from deepsynth_store import fetch_folder
 from deepsynth_train.models.files.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
 from deepsynth_train.models.files.model_folder import CONFIG, FILES, PROCESSORS, RUN_FILE
 from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
+from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
 _GENERATION: Final = "generation_config.json"
 
@@ -39,6 +40,7 @@ def open_model(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any
 
 
 def _open_adapters(folder: Path, uri: str, device: torch.device) -> tuple[Any, Any]:
+    silence_bitsandbytes()
     from peft import PeftModel
     from transformers import AutoProcessor, GenerationConfig
 

@@ -11,7 +11,7 @@ def import_bitsandbytes(field: str, value: str, otherwise: str) -> Any:
 
     Raises ConfigurationError if it is not installed, or cannot be loaded on this machine.
     """
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)  # it warns on machines without a GPU
+    silence_bitsandbytes()
     try:
         import bitsandbytes
         import bitsandbytes.optim
@@ -22,3 +22,8 @@ def import_bitsandbytes(field: str, value: str, otherwise: str) -> Any:
             f"(spec.image), or set {otherwise}"
         ) from error
     return bitsandbytes
+
+
+def silence_bitsandbytes() -> None:
+    """It warns on machines without a GPU when it is imported, which peft also does."""
+    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
