@@ -56,6 +56,7 @@ def _name_options() -> Iterator[None]:
 
 def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainWorkload:
     """A run that only evaluates. folder: an empty one, where its checkpoints would be."""
+    from deepsynth_train.models.files.model_folder import read_trained
     from deepsynth_train.notebook.config import TrainConfig
     from deepsynth_train.notebook.config import build_workload as build_attempt
     from deepsynth_train.notebook.errors import DATASET
@@ -63,7 +64,7 @@ def build_workload(chosen: Namespace, folder: str, *, is_on_gpu: bool) -> TrainW
     runs = RunsFolder(chosen.runs.resolve())
     model, data = runs.localize(chosen.model), runs.localize(chosen.dataset)
     settings: dict[str, Any] = {
-        **read_trained(model),
+        **read_trained(Path(model.removeprefix("file://"))),
         **{name: value for name in ("task", "prompt") if (value := getattr(chosen, name)) is not None},
         "model": model,
         "checkpoint": folder,
@@ -97,17 +98,6 @@ def _locate(dataset: str, task: Any, split: str) -> str:
     folder = find_cache() / f"memory-{compute_name(data)}"
     write_pages(data[split], folder / f"{split}.parquet")
     return f"file://{folder}"
-
-
-def read_trained(model: str) -> dict[str, str]:
-    """Task and prompt of a model that DeepSynth trained, so that it is asked what it was trained to be asked."""
-    from deepsynth_train.models.files.model_folder import RUN_FILE
-
-    try:
-        document = json.loads((Path(model.removeprefix("file://")) / RUN_FILE).read_text())
-        return {name: document[name] for name in ("task", "prompt") if isinstance(document.get(name), str)}
-    except (OSError, ValueError, AttributeError):
-        return {}
 
 
 def format_table(chosen: Namespace, found: "Findings") -> str:

@@ -5,7 +5,7 @@ import json
 import logging
 import sys
 from argparse import Namespace
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_local.model_evaluation import read_trained
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 if TYPE_CHECKING:
@@ -55,7 +54,7 @@ def predict_files(chosen: Namespace) -> None:
     with _quiet(debug=chosen.debug):
         reader = _load(chosen, model)
     if any(len(item.pages) > 1 for item in items):
-        _check_document(chosen.model, read_trained(model), reader)
+        _check_document(chosen.model, model, reader)
     readings = reader.iter_readings(
         [item.pages for item in items],
         prompt=chosen.prompt,
@@ -149,16 +148,18 @@ def _load(chosen: Namespace, model: str) -> "Reader":
     return load_model(model, revision=chosen.revision, device=chosen.device)
 
 
-def _check_document(model: str, trained: Mapping[str, str], reader: "Reader") -> None:
+def _check_document(name: str, model: str, reader: "Reader") -> None:
     """Refuse several pages at once where the model takes one; warn where it was trained on one.
 
-    trained: task and prompt of the model, as far as they are known.
+    name: of `model` for users.
     """
+    from deepsynth_train.models.files.model_folder import read_trained
+
     if not reader.reads_documents:
-        raise ConfigurationError(f"--document: {model} reads one page at a time; run the command without it")
-    if trained.get("task") == "ocr":
+        raise ConfigurationError(f"--document: {name} reads one page at a time; run the command without it")
+    if read_trained(Path(model.removeprefix("file://"))).get("task") == "ocr":
         print(
-            f"note: {model} was trained to read one page (task: ocr); without --document it reads page by page",
+            f"note: {name} was trained to read one page (task: ocr); without --document it reads page by page",
             file=sys.stderr,
         )
 

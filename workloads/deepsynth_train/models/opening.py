@@ -14,7 +14,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
 from deepsynth_train.models.files.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
-from deepsynth_train.models.files.model_folder import CONFIG, FILES, PROCESSORS, RUN_FILE
+from deepsynth_train.models.files.model_folder import CONFIG, FILES, PROCESSORS, RUN_FILE, read_trained
 from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
 from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
@@ -36,7 +36,7 @@ def open_model(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any
         folder = fetch_folder(settings.uri, settings.revision, (*FILES, ADAPTER_FILE), field=FIELD)
         with explain_model_errors(settings.uri):
             module, processor = _open_adapters(folder, settings.uri, device)
-    return module.eval(), processor, _read_prompt(folder)
+    return module.eval(), processor, read_trained(folder).get("prompt")
 
 
 def _open_adapters(folder: Path, uri: str, device: torch.device) -> tuple[Any, Any]:
@@ -66,12 +66,3 @@ def _find_base(folder: Path, uri: str) -> ModelSettings:
         raise ConfigurationError(f"{FIELD}: {uri} holds adapters of a model that its {ADAPTER_CONFIG} does not name")
     base = f"file://{Path(name).absolute()}" if Path(name).is_dir() or Path(name).is_absolute() else f"hf://{name}"
     return ModelSettings(uri=base, revision=revision)
-
-
-def _read_prompt(folder: Path) -> str | None:
-    """What a model of DeepSynth was asked in training."""
-    try:
-        prompt = json.loads((folder / RUN_FILE).read_text())["prompt"]
-    except (OSError, ValueError, KeyError, TypeError):
-        return None
-    return prompt if isinstance(prompt, str) else None

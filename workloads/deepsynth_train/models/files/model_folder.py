@@ -33,6 +33,15 @@ _REPLACEMENTS: Final = {"DeepseekOCR2ForCausalLM": "hf://deepseek-community/Deep
 """`architectures` of repositories that bring their own code -> the same model in the library's format."""
 
 
+def read_trained(folder: Path) -> dict[str, str]:
+    """Task and prompt of a model that DeepSynth trained, as far as its folder says so; empty for any other."""
+    try:
+        document = json.loads((folder / RUN_FILE).read_text())
+        return {name: document[name] for name in ("task", "prompt") if isinstance(document.get(name), str)}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
 class ModelFolder:
     """A folder that holds a model. uri: as in spec.model, for messages. All methods raise ConfigurationError."""
 
