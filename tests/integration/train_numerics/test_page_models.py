@@ -66,7 +66,7 @@ def test_a_prompt_with_another_number_of_image_positions_is_refused() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"model": {"uri": "file:///nowhere"}}, "no config.json in /nowhere"),
+        ({"model": {"uri": "file:///nowhere"}}, "no folder /nowhere"),
         ({"image_processor": {"size": 100}}, "spec.imageProcessor.size: DeepSeek-OCR-2 needs .* got 100"),
         ({"model": {"uri": VIT}, "image_processor": {"max_tiles": 2}}, "spec.imageProcessor.maxTiles"),
         ({"model": {"uri": VIT}, "image_processor": {"size": 64}}, "must be 256 for this model, got 64"),
