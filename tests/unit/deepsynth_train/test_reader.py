@@ -183,7 +183,7 @@ def test_adapters_whose_base_is_gone_are_refused_by_its_name(tmp_path: Path) -> 
 def test_a_model_that_does_not_exist_is_refused(tmp_path: Path) -> None:
     from deepsynth_train import load_model
 
-    with pytest.raises(ConfigurationError, match=r"^model: no config.json in .*nothing"):
+    with pytest.raises(ConfigurationError, match=r"^model: no folder .*nothing"):
         load_model(tmp_path / "nothing")
 
 
