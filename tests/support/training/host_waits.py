@@ -24,11 +24,11 @@ WAITS: Final = frozenset(
 )
 
 
-class HostWaits(TorchDispatchMode):
+class HostWaits(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types here
     """Inside, `found` collects where such an operation was called, innermost call first."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.found: list[str] = []
 
     def __torch_dispatch__(self, function: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:

@@ -48,8 +48,10 @@ class World:
 
         A tensor is on the device and float64, and is overwritten.
         """
-        is_ready = isinstance(values, torch.Tensor)
-        tensor = values if is_ready else torch.tensor(values, dtype=torch.float64, device=self.device)
+        if isinstance(values, torch.Tensor):
+            tensor = values
+        else:
+            tensor = torch.tensor(values, dtype=torch.float64, device=self.device)
         if self.size > 1:
             dist.all_reduce(tensor)
         return [float(value) for value in tensor.tolist()]

@@ -10,11 +10,12 @@ global batch size. So no sample is dropped at the end of an epoch, and the batch
     sample       2  0  4  1  3 | 1  3  0  2  4       each epoch in its own order
     step         0  0  0  0  1   1  1  1  2  2       the last step takes what is left
 
-`split_batch` splits a step over ranks, and the loop over micro-batches. Step 0 on 2 ranks with micro-batches of 1:
+`split_batch` splits a step into micro-batches of samples of similar length, and deals them to the ranks, forwards and
+then backwards, so that no rank gets all the long ones. A step of 8 on 2 ranks with micro-batches of 2:
 
-    batch        2  0  4  1          sorted by length:  1  4  0  2
-    rank 0       1, 0                micro-batches [1] [0]
-    rank 1       4, 2                micro-batches [4] [2]
+    batch        6  0  4  1  7  3  2  5       sorted by length:  1  4 | 0  2 | 7  3 | 5  6
+    rank 0       [1 4]              [5 6]
+    rank 1             [0 2]  [7 3]
 """
 
 import math
@@ -93,12 +94,18 @@ class Sampler:
         return generator.permutation(np.concatenate(visits))
 
 
-def split_batch(batch: NDArray[np.int64], tokens: NDArray[np.int64], rank: int, world_size: int) -> NDArray[np.int64]:
-    """The share of one rank of a global batch: (G,) -> (G / world_size,), equal up to one sample, possibly empty.
+def split_batch(
+    batch: NDArray[np.int64], tokens: NDArray[np.int64], rank: int, world_size: int, size: int
+) -> list[NDArray[np.int64]]:
+    """The micro-batches of one rank of a global batch (G,): at most `size` samples each, and as many on every rank.
 
-    Sorted by length, so that micro-batches need little padding. tokens: sequence length of every sample, by its number.
+    Samples of a rank are equally many up to one, so a micro-batch may be empty. tokens: sequence length of each sample,
+    by its number.
     """
-    return sort_by_length(batch, tokens)[rank::world_size]
+    rounds = math.ceil(len(batch) / (world_size * size))
+    pieces = np.array_split(sort_by_length(batch, tokens), rounds * world_size)
+    places = (rank if number % 2 == 0 else world_size - 1 - rank for number in range(rounds))
+    return [pieces[number * world_size + place] for number, place in enumerate(places)]
 
 
 def sort_by_length(batch: NDArray[np.int64], tokens: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -79,6 +79,9 @@ class StoredVision:
     def _encode(self, prompt: Prompt) -> Prompt:
         if prompt.is_encoded:
             return prompt
+        entry = self.store.read_again(prompt.key) if prompt.key is not None else None
+        if entry is not None:  # since the batch was made
+            return replace(prompt, tensors=_move(_select(entry, _PAGES), _find_device(prompt.tensors)))
         with torch.no_grad():
             features = encode_pages(self._family, self._cut, prompt.tensors, self._autocast, self._dtype)
         if prompt.key is not None:
@@ -201,6 +204,10 @@ def _draw_probe() -> Image.Image:
 
 def _move(tensors: Mapping[str, torch.Tensor], device: torch.device) -> Inputs:
     return {name: value if name in HOST_INPUTS else value.to(device) for name, value in tensors.items()}
+
+
+def _find_device(tensors: Mapping[str, torch.Tensor]) -> torch.device:
+    return next(tensor.device for name, tensor in tensors.items() if name not in HOST_INPUTS)
 
 
 def _select(entry: Mapping[str, torch.Tensor], prefix: str) -> Inputs:

@@ -19,7 +19,7 @@ from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StepReport
 from deepsynth_train.data.loader import BatchMaker, prefetch
 from deepsynth_train.data.sampler import Sampler, derive_seed, split_batch
-from deepsynth_train.evaluation.evaluator import Evaluator, chunk
+from deepsynth_train.evaluation.evaluator import Evaluator
 from deepsynth_train.evaluation.generation import Chunk
 from deepsynth_train.evaluation.ranking import (
     LOSS,
@@ -154,17 +154,13 @@ class Loop:
     def _plan(self, step: int) -> list[Chunk]:
         """Micro-batches of this rank in a step, as sample numbers; an empty one is a filler.
 
-        Global batch of 5, rank 1 of 2, micro-batches of 2, equal_batches: [[4, 2], []], because rank 0 has 3 samples.
+        Global batch of 3, rank 1 of 2, micro-batches of 1, equal_batches: [[4], []], because rank 0 has 2 samples.
         """
-        world = self.stepper.world
+        world, tokens = self.stepper.world, self.maker.samples.index.tokens
         batch = self.sampler.select_batch(step)
-        mine = split_batch(batch, self.maker.samples.index.tokens, world.rank, world.size)
-        size = self.settings.micro_batch_size
-        chunks = chunk(mine.tolist(), size)
-        if self.stepper.reduction.needs_equal_batches:
-            most = -(-len(batch) // world.size)
-            chunks += [[]] * (-(-most // size) - len(chunks))
-        return chunks
+        pieces = split_batch(batch, tokens, world.rank, world.size, self.settings.micro_batch_size)
+        keeps_empty = self.stepper.reduction.needs_equal_batches
+        return [piece.tolist() for piece in pieces if keeps_empty or len(piece)]
 
     def _read_ahead(self) -> Iterator[Batch]:
         steps = range(self.step, self.cadence.total_steps)

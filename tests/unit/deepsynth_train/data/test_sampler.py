@@ -1,4 +1,5 @@
 from collections import Counter
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -32,9 +33,10 @@ def test_each_sample_is_visited_once_per_epoch(samples: int, batch: int, seed: i
     batch=batches,
     seed=seeds,
     worlds=st.lists(st.integers(1, 9), min_size=1, max_size=4),
+    size=st.integers(1, 7),
 )
 def test_changing_the_number_of_ranks_on_resume_changes_no_batch(
-    samples: int, batch: int, seed: int, worlds: list[int]
+    samples: int, batch: int, seed: int, worlds: list[int], size: int
 ) -> None:
     tokens = np.random.default_rng(seed).integers(1, 5, samples)
     sampler = Sampler([Part(samples)], batch, seed, 2)
@@ -42,10 +44,42 @@ def test_changing_the_number_of_ranks_on_resume_changes_no_batch(
     for step in range(sampler.steps):
         world = worlds[step % len(worlds)]
         whole = sampler.select_batch(step)
-        shares = [split_batch(whole, tokens, rank, world) for rank in range(world)]
-        assert Counter(np.concatenate(shares).tolist()) == Counter(whole.tolist())
-        assert max(map(len, shares)) - min(map(len, shares)) <= 1
-        assert all((np.diff(tokens[share]) >= 0).all() for share in shares)
+        shares = [split_batch(whole, tokens, rank, world, size) for rank in range(world)]
+        counts = [sum(map(len, pieces)) for pieces in shares]
+        assert Counter(np.concatenate([piece for pieces in shares for piece in pieces]).tolist()) == Counter(
+            whole.tolist()
+        )
+        assert max(counts) - min(counts) <= 1
+        assert {len(pieces) for pieces in shares} == {-(-len(whole) // (world * size))}, "as few as can be"
+        assert max(len(piece) for pieces in shares for piece in pieces) <= size
+        spans = sorted((min(t), max(t)) for pieces in shares for piece in pieces if len(t := tokens[piece]))
+        assert all(one[1] <= other[0] for one, other in pairwise(spans)), "lengths do not overlap"
+
+
+def test_micro_batches_of_similar_length_need_little_padding_on_any_number_of_ranks() -> None:
+    generator = np.random.default_rng(0)
+    tokens = (270 + generator.lognormal(np.log(450), 0.6, 1024)).astype(int)
+    batches = np.split(generator.permutation(1024), 16)
+
+    def measure_padding(world: int, *, sort: bool) -> float:
+        pieces = [
+            piece
+            for batch in batches
+            for rank in range(world)
+            for piece in (
+                split_batch(batch, tokens, rank, world, 4) if sort else np.split(batch[rank::world], 16 // world)
+            )
+        ]
+        return float(1 - tokens.sum() / sum(len(piece) * tokens[piece].max() for piece in pieces))
+
+    assert measure_padding(1, sort=False) > 0.28
+    assert all(measure_padding(world, sort=True) < 0.07 for world in (1, 2, 8, 16))
+
+
+def test_no_rank_gets_all_long_micro_batches() -> None:
+    tokens = np.arange(64)
+    work = [sum(tokens[piece].sum() for piece in split_batch(np.arange(64), tokens, rank, 4, 4)) for rank in range(4)]
+    assert max(work) == min(work)
 
 
 @given(samples=sizes, weight=st.integers(0, 30), seed=seeds)
@@ -79,8 +113,8 @@ def test_a_batch_does_not_depend_on_the_batches_requested_before() -> None:
 
 @pytest.mark.parametrize(("world", "batch"), [(4, 2), (3, 1)])
 def test_a_rank_without_a_sample_gets_an_empty_share(world: int, batch: int) -> None:
-    shares = [split_batch(np.arange(batch), np.ones(batch, dtype=np.int64), rank, world) for rank in range(world)]
-    assert [len(share) for share in shares] == [1] * batch + [0] * (world - batch)
+    shares = [split_batch(np.arange(batch), np.ones(batch, dtype=np.int64), rank, world, 1) for rank in range(world)]
+    assert [[len(piece) for piece in pieces] for pieces in shares] == [[1]] * batch + [[0]] * (world - batch)
 
 
 def test_seeds_differ_by_step_and_rank() -> None:

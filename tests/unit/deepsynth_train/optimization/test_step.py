@@ -37,7 +37,8 @@ def find_waits(model: PageModel, changes: dict[str, Any]) -> list[str]:
     samples = build_samples(model, 4)
     batches = [model.collate(samples[:2]), model.collate(samples[2:])]
     stepper.run(iter(batches), 2, 1e-3, Flags())  # the first step fills buffers
-    with HostWaits() as waits:
+    waits = HostWaits()
+    with waits:
         stepper.run(iter(batches), 2, 1e-3, Flags())
     return waits.found
 
@@ -61,7 +62,9 @@ def test_a_step_with_cached_features_does_not_wait_either(tmp_path: Path) -> Non
 
 def test_a_wait_that_is_added_is_found() -> None:
     model = build_model(OCR2, **FROZEN)
-    model.module.model.language_model.register_forward_hook(lambda _, __, output: float(output[0].detach().sum()) and None)
+    model.module.model.language_model.register_forward_hook(
+        lambda _, __, output: float(output[0].detach().sum()) and None
+    )
     (first, second) = find_waits(model, FROZEN)
     assert first.startswith("aten::_local_scalar_dense in test_step.py:")
     assert second == first

@@ -54,9 +54,9 @@ def _build_no_cache() -> Any:
 
     class _NoCache(DynamicCache):
         def update(
-            self, keys: torch.Tensor, values: torch.Tensor, *_: Any, **__: Any
+            self, key_states: torch.Tensor, value_states: torch.Tensor, *_: Any, **__: Any
         ) -> tuple[torch.Tensor, torch.Tensor]:
-            return keys, values
+            return key_states, value_states
 
     return _NoCache()
 
