@@ -270,13 +270,18 @@ def test_two_processes_train_together_and_only_the_first_shows_anything(folder: 
     assert alone.evaluate()["validation_loss"] == pytest.approx(first["loss"], abs=0.05)
 
 
-def test_the_code_in_the_guide_runs() -> None:
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # datasets leaves metadata.csv open
+def test_the_code_in_the_guide_runs(folder: Path) -> None:
+    lines = "".join(f"{number}.png,page {number}\n" for number in range(20))  # numbers would not be read as text
+    (folder / "my-pages/metadata.csv").write_text(f"file_name,text\n{lines}")
     blocks = re.findall(r"```python\n(.*?)```", GUIDE.read_text(), re.DOTALL)
     assert len(blocks) > 1
     names: dict[str, Any] = {}
     for block in blocks[1:]:  # the first is the sample of the README
         exec(block, names)  # noqa: S102 - our own text
     assert len(names["losses"]) == 4
+    trained = build("my-dataset", max_steps=1).train()
+    assert trained.model is not None, "the parquet files that the guide makes hold the images"
 
 
 def test_adapters_that_were_published_alone_are_not_evaluated_as_another_model(folder: Path) -> None:
