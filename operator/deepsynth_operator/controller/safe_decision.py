@@ -1,6 +1,6 @@
 """A decision is made even if what pods report breaks a policy.
 
-Pods run code of users. If a value of theirs raises where nobody expected it, the resource must still be suspended,
+Pods run code of users. If one of their values raises where nobody expected it, the resource must still be suspended,
 deleted, or stopped at its deadline. So a decision that raises is made again from less:
 
     everything  ->  without the pods' reports and messages  ->  without the pods

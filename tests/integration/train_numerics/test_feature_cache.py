@@ -55,7 +55,7 @@ def run_attempt(size: int, folder: Path, workload: TrainWorkload, **changes: Any
     return run_ranks(size, folder / "ranks", partial(rank_training.run_attempt, document, folder / "cache", **changes))
 
 
-def test_a_resumed_attempt_ends_with_the_same_bits_whatever_was_kept(pages: Path, tmp_path: Path) -> None:
+def test_a_resumed_attempt_ends_with_the_same_bits_with_or_without_kept_features(pages: Path, tmp_path: Path) -> None:
     import torch
 
     whole, broken = tmp_path / "whole", tmp_path / "broken"

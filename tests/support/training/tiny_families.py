@@ -84,7 +84,7 @@ def build_qwen2_5_vl() -> tuple[Any, Any]:
         **_find_qwen_ids(tokenizer),
     )
     images = _build_qwen_images(patch_size=14)
-    processor = Qwen2_5_VLProcessor(
+    processor = Qwen2_5_VLProcessor(  # type: ignore[no-untyped-call]  # the library's constructor
         images, tokenizer, Qwen2VLVideoProcessor(), chat_template=CHAT.replace("START", _QWEN_START)
     )
     return Qwen2_5_VLForConditionalGeneration(config), processor
@@ -118,7 +118,7 @@ def build_qwen3_vl() -> tuple[Any, Any]:
         **_find_qwen_ids(tokenizer),
     )
     images = _build_qwen_images(patch_size=16)
-    processor = Qwen3VLProcessor(
+    processor = Qwen3VLProcessor(  # type: ignore[no-untyped-call]  # the library's constructor
         images, tokenizer, Qwen3VLVideoProcessor(), chat_template=CHAT.replace("START", _QWEN_START)
     )
     return Qwen3VLForConditionalGeneration(config), processor

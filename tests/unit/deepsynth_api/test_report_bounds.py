@@ -1,4 +1,4 @@
-"""Whatever a pod sends is either no report, or one whose texts, lists and numbers are bounded."""
+"""What a pod sends is either no report, or one whose texts, lists and numbers are bounded."""
 
 from collections.abc import Iterator
 from datetime import UTC, datetime

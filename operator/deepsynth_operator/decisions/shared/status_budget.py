@@ -1,4 +1,4 @@
-"""A status has a budget, whatever pods report: the least important parts are cut until it fits.
+"""A status has a budget that no report of a pod can exceed: the least important parts are cut until it fits.
 
 Single fields are bounded by `deepsynth_api.report_bounds` and by the MAX_ constants of decisions. Together they could
 still be many times the budget, so each kind lists here what to give up, least important first. Counts, outcomes and

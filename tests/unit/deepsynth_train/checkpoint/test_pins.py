@@ -183,4 +183,4 @@ def test_a_run_of_before_there_was_a_holdout_continues_without_one(workload: Any
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri: .*file must be a folder"):
-        read_pins(tmp_path / "file", "f")
+        read_pins(tmp_path / "file", Owner("uid", "f", 1))
