@@ -17,8 +17,9 @@ from deepsynth_api.crd.rules import (
     TRAINING_RUN_RULES,
     build_immutability_rule,
 )
+from deepsynth_api.crd.size_rules import KEY_RULE, QUANTITY_RULE, SIZE_RULES
 from deepsynth_api.kinds import API_VERSION, GROUP, KINDS, VERSION
-from deepsynth_api.v1alpha1.patterns import REMEDY
+from deepsynth_api.v1alpha1.patterns import MAX_QUANTITY_LENGTH, REMEDY
 
 NEW_STATUS: Final = {"observedGeneration": -1}
 """Status of a resource that the operator has not seen yet, so that kstatus does not consider it complete."""
@@ -26,7 +27,6 @@ MAX_ITEMS: Final = 64
 MAX_PROPERTIES: Final = 64
 MAX_LENGTH: Final = 4096
 MAX_INTEGER: Final = 2**31 - 1
-MAX_QUANTITY_LENGTH: Final = 32
 _QUANTITY_KEYWORDS: Final = ("description", "default", "x-kubernetes-int-or-string")
 
 Schema = dict[str, Any]
@@ -125,7 +125,7 @@ def build_schema(kind: str) -> Schema:
         for field in properties["spec"]["properties"]
         if field not in SPEC_FIELDS_THAT_MAY_CHANGE
     ]
-    for rule in (*RULES[kind], *immutable):
+    for rule in (*RULES[kind], *SIZE_RULES, *immutable):
         _find(schema, rule.path).setdefault("x-kubernetes-validations", []).append(rule.to_dict())
     return schema
 
@@ -140,7 +140,8 @@ def _rewrite(node: Schema, definitions: Schema) -> Schema:
         node = {**_rewrite(node.pop("allOf")[0], definitions), **node}
     if node.get("x-kubernetes-int-or-string"):
         kept: Schema = {key: node[key] for key in _QUANTITY_KEYWORDS if key in node}
-        return _drop_noise({**kept, "maxLength": MAX_QUANTITY_LENGTH})
+        rules = [dict(QUANTITY_RULE)]
+        return _drop_noise({**kept, "maxLength": MAX_QUANTITY_LENGTH, "x-kubernetes-validations": rules})
     if "anyOf" in node:
         node = _without_null(node, definitions)
     if "const" in node:
@@ -189,6 +190,7 @@ def _bound(node: Schema) -> None:
                 _bound(child)
             if "additionalProperties" in node:
                 node.setdefault("maxProperties", MAX_PROPERTIES)
+                node.setdefault("x-kubernetes-validations", []).append(dict(KEY_RULE))
                 _bound(node["additionalProperties"])
 
 

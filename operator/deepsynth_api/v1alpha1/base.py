@@ -42,6 +42,22 @@ Quantity = Annotated[
 SET: Final[dict[str, JsonValue]] = {"x-kubernetes-list-type": "set"}
 """For json_schema_extra: the API server refuses duplicate items."""
 
+
+def max_characters(limit: int) -> dict[str, JsonValue]:
+    """For json_schema_extra: a limit that the API server checks, and that resources stored earlier may exceed."""
+    return {"maxLength": limit}
+
+
+def max_items(limit: int) -> dict[str, JsonValue]:
+    """The same for a list."""
+    return {"maxItems": limit}
+
+
+def max_entries(limit: int) -> dict[str, JsonValue]:
+    """The same for a map."""
+    return {"maxProperties": limit}
+
+
 ConditionStatus = Literal["True", "False", "Unknown"]
 
 

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
+from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference, max_characters
 from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, RANDOM_MODEL, Fraction, Revision, matching
 
 MODEL_REMEDY = (
@@ -27,7 +27,7 @@ class LoraSettings(ApiModel):
         Fraction, Field(description="Dropout probability before the adapters, a decimal string from 0 to 1.")
     ] = "0.05"
     target_modules: Annotated[
-        list[str],
+        list[Annotated[str, Field(json_schema_extra=max_characters(256))]],
         Field(
             max_length=64,
             json_schema_extra=SET,

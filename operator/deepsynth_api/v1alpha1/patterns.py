@@ -31,6 +31,10 @@ HUB_MODEL: Final = f"hf://{_HUB_NAME}/{_HUB_NAME}"
 RANDOM_MODEL: Final = "config://(deepseek-ocr2-tiny|vit-gpt2-tiny|page-reader-small|deepseek-ocr2)"
 WEB_ADDRESS: Final = rf"https?://[^/ {_CONTROL}][^ {_CONTROL}]*"
 
+MAX_QUANTITY_LENGTH: Final = 32
+QUANTITY: Final = "^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
+"""A Kubernetes resource.Quantity whose exponent has at most two digits: others take seconds to compute with."""
+
 Decimal = Annotated[
     str,
     matching(

@@ -1,14 +1,21 @@
 """spec.template: what a user can set on the pods of a resource."""
 
-from typing import Annotated, Any
+from typing import Annotated
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, Quantity
+from deepsynth_api.v1alpha1.base import ApiModel, Quantity, max_characters
 from deepsynth_api.v1alpha1.patterns import LabelValue, ObjectName, matching
-
-PRESERVE = {"x-kubernetes-preserve-unknown-fields": True}
-"""From here down the fields are those of a pod, and Kubernetes validates them."""
+from deepsynth_api.v1alpha1.pod_scheduling import Affinity, Toleration
+from deepsynth_api.v1alpha1.pod_volumes import (
+    ConfigMapVolume,
+    CsiVolume,
+    EmptyDirVolume,
+    EphemeralVolume,
+    PersistentVolumeClaimVolume,
+    SecretVolume,
+    VariableSource,
+)
 
 
 class ResourceRequirements(ApiModel):
@@ -21,11 +28,6 @@ class ResourceRequirements(ApiModel):
         dict[str, Quantity],
         Field(max_length=16, description="Amount of each resource to reserve; default: the limits."),
     ] = Field(default_factory=dict)
-
-
-class PersistentVolumeClaimVolume(ApiModel):
-    claim_name: Annotated[ObjectName, Field(description="Name of the PersistentVolumeClaim.")]
-    read_only: Annotated[bool | None, Field(description="Whether to attach the claim read-only.")] = None
 
 
 class Volume(ApiModel):
@@ -50,40 +52,20 @@ class Volume(ApiModel):
         ),
     ]
     read_only: Annotated[bool, Field(description="Whether the container mounts the volume read-only.")] = False
-    sub_path: Annotated[str | None, Field(description="Path within the volume to mount instead of its root.")] = None
+    sub_path: Annotated[
+        str | None,
+        Field(
+            json_schema_extra=max_characters(1024), description="Path within the volume to mount instead of its root."
+        ),
+    ] = None
     persistent_volume_claim: Annotated[
         PersistentVolumeClaimVolume | None, Field(description="A PersistentVolumeClaim in the resource's namespace.")
     ] = None
-    config_map: Annotated[
-        dict[str, Any] | None,
-        Field(
-            description="A ConfigMap, mounted as files. It has the same fields as in a pod.", json_schema_extra=PRESERVE
-        ),
-    ] = None
-    secret: Annotated[
-        dict[str, Any] | None,
-        Field(
-            description="A Secret, mounted as files. It has the same fields as in a pod.", json_schema_extra=PRESERVE
-        ),
-    ] = None
-    empty_dir: Annotated[
-        dict[str, Any] | None,
-        Field(
-            description="Scratch space that is deleted with the pod. It has the same fields as in a pod.",
-            json_schema_extra=PRESERVE,
-        ),
-    ] = None
-    csi: Annotated[
-        dict[str, Any] | None,
-        Field(description="An inline CSI volume. It has the same fields as in a pod.", json_schema_extra=PRESERVE),
-    ] = None
-    ephemeral: Annotated[
-        dict[str, Any] | None,
-        Field(
-            description="A claim that is created for each pod. It has the same fields as in a pod.",
-            json_schema_extra=PRESERVE,
-        ),
-    ] = None
+    config_map: Annotated[ConfigMapVolume | None, Field(description="A ConfigMap, mounted as files.")] = None
+    secret: Annotated[SecretVolume | None, Field(description="A Secret, mounted as files.")] = None
+    empty_dir: Annotated[EmptyDirVolume | None, Field(description="Scratch space that is deleted with the pod.")] = None
+    csi: Annotated[CsiVolume | None, Field(description="An inline CSI volume.")] = None
+    ephemeral: Annotated[EphemeralVolume | None, Field(description="A claim that is created for each pod.")] = None
 
 
 class LocalObjectReference(ApiModel):
@@ -104,13 +86,7 @@ class EnvironmentVariable(ApiModel):
     ]
     value: Annotated[str | None, Field(description="Value of the variable. Set this or valueFrom.")] = None
     value_from: Annotated[
-        dict[str, Any] | None,
-        Field(
-            description=(
-                "Source of the value, such as a key of a Secret. It has the same fields as in a pod. Set this or value."
-            ),
-            json_schema_extra=PRESERVE,
-        ),
+        VariableSource | None, Field(description="Source of the value, such as a key of a Secret. Set this or value.")
     ] = None
 
 
@@ -129,14 +105,10 @@ class PodTemplate(ApiModel):
     node_selector: Annotated[
         dict[str, LabelValue], Field(description="Labels that a node must have to run the pods.")
     ] = Field(default_factory=dict)
-    tolerations: Annotated[
-        list[Annotated[dict[str, Any], Field(json_schema_extra=PRESERVE)]],
-        Field(description="Taints that the pods tolerate. They have the same fields as in a pod."),
-    ] = Field(default_factory=list)
-    affinity: Annotated[
-        dict[str, Any] | None,
-        Field(description="Scheduling constraints. They have the same fields as in a pod.", json_schema_extra=PRESERVE),
-    ] = None
+    tolerations: Annotated[list[Toleration], Field(description="Taints that the pods tolerate.")] = Field(
+        default_factory=list
+    )
+    affinity: Annotated[Affinity | None, Field(description="Where the pods may run, or should run.")] = None
     priority_class_name: Annotated[ObjectName | None, Field(description="Name of the PriorityClass of the pods.")] = (
         None
     )

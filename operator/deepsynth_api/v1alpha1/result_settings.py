@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
+from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference, max_characters
 from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, Decimal, matching
 
 Metric = Literal["loss", "rouge", "cer", "wer", "exactMatch"]
@@ -176,7 +176,12 @@ class TensorBoardTracking(ApiModel):
 
 
 class WandbTracking(ApiModel):
-    project: Annotated[str, Field(min_length=1, description="Name of the project on Weights & Biases.")]
+    project: Annotated[
+        str,
+        Field(
+            min_length=1, json_schema_extra=max_characters(256), description="Name of the project on Weights & Biases."
+        ),
+    ]
     secret_ref: Annotated[SecretReference | None, Field(description="Secret with the key WANDB_API_KEY.")] = None
 
 

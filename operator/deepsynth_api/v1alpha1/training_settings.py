@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel
+from deepsynth_api.v1alpha1.base import ApiModel, max_characters
 from deepsynth_api.v1alpha1.model_settings import ImageProcessorSettings, ModelSettings
 from deepsynth_api.v1alpha1.patterns import Decimal, Fraction, SplitName, matching
 from deepsynth_api.v1alpha1.result_settings import CheckpointSettings, EvaluationSettings, PublishSettings, Tracking
@@ -200,11 +200,12 @@ class DatasetSplits(ApiModel):
     validation_split: Annotated[
         str | None,
         Field(
+            json_schema_extra=max_characters(128),
             description=(
                 "Name of the split to evaluate on; default: validation, if the dataset has it, else the part of the "
                 "train split that evaluation.holdoutPercent holds out. With an empty string the dataset is not "
                 "evaluated on."
-            )
+            ),
         ),
     ] = None
     weight: Annotated[

@@ -54,8 +54,13 @@ def _compile(rule: str) -> celpy.Runner:
         "asInteger": _as_integer,
         "sign": _sign,
         "compareTo": _compare_to,
+        "sum": _sum,
     }
     return environment.program(environment.compile(rule), functions)
+
+
+def _sum(items: celtypes.ListType) -> celtypes.IntType:
+    return celtypes.IntType(sum(int(item) for item in items))
 
 
 def _quantity(text: celtypes.StringType) -> celtypes.StringType:

@@ -122,8 +122,8 @@ def _build_scheduling(template: PodTemplate) -> dict[str, Any]:
     """The scheduling fields that the user has set."""
     fields = {
         "nodeSelector": template.node_selector,
-        "tolerations": template.tolerations,
-        "affinity": template.affinity,
+        "tolerations": [toleration.to_dict() for toleration in template.tolerations],
+        "affinity": template.affinity.to_dict() if template.affinity else None,
         "priorityClassName": template.priority_class_name,
         "serviceAccountName": template.service_account_name,
         "imagePullSecrets": [reference.to_dict() for reference in template.image_pull_secrets],

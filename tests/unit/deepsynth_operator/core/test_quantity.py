@@ -20,7 +20,7 @@ def test_a_quantity_is_its_number_up_to_the_limit_of_kubernetes(text: int | str,
     assert parse_quantity(text) == Decimal(number)
 
 
-@pytest.mark.parametrize("text", ["", "many", "1e", "1 Gi", "1e999999999", "1e99999999999999999999"])
+@pytest.mark.parametrize("text", ["", "many", "1e", "1 Gi", "1e999", "1e-999999", "1e999999999", "9" * 33, "9" * 9999])
 def test_other_text_is_not_a_quantity(text: str) -> None:
     with pytest.raises(ValueError, match="must "):
         parse_quantity(text)
