@@ -8,6 +8,7 @@ found as it ends, and one that fails reports its error and does not end the othe
     steps        pages/s, share of the peak bf16 FLOP/s (MFU), peak memory next to the estimate of `deepsynth fit`,
                  for adapters, frozen vision, recomputed activations, and fp16 with its loss scale
     compile      steps compiled, next to eager ones
+    features     steps with cached features of pages, next to those of a frozen vision part, and the time to read one
     all_reduce   the sum of gradients by NCCL (gloo on a CPU) in a group of one process
     generation   tokens/s of greedy reading, eight pages at a time
     checkpoint   seconds that a save holds training up, until it is committed, and of a resume
@@ -16,12 +17,14 @@ found as it ends, and one that fails reports its error and does not end the othe
 
 import argparse
 import gc
+import io
 import json
 import subprocess
 import sys
 import tempfile
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -36,9 +39,11 @@ from deepsynth_train.checkpoint.owner import Owner
 from deepsynth_train.checkpoint.save import Snapshot
 from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.world import World
+from deepsynth_train.features.store import FeatureStore
+from deepsynth_train.features.vision import StoredVision, cut_constant_vision, name_vision
 from deepsynth_train.memory.estimate import PAGE, build_batch, estimate_memory
 from deepsynth_train.models.build import build_page_model
-from deepsynth_train.models.interface.page_model import Batch, PageModel, Sample
+from deepsynth_train.models.interface.page_model import Batch, PageModel, Prompt, Sample
 from deepsynth_train.optimization.optimizer import build_optimizer
 from deepsynth_train.optimization.precision import LossScale, build_autocast
 from deepsynth_train.optimization.sharding import build_reduction, place_module
@@ -165,6 +170,42 @@ def measure_compile(model: str, device: torch.device) -> dict[str, Any]:
     return {"speed_up": round(seconds["eager"] / seconds["compiled"], 3)} | {k: round(v, 3) for k, v in seconds.items()}
 
 
+def measure_features(model: str, device: torch.device) -> dict[str, Any]:
+    training = Training(build_settings(model, VARIANTS["frozen vision"]), device)
+    plain = training.time_steps()
+    autocast, page = training.stepper.autocast, Image.new("L", PAGE, 255)
+    cut, why = cut_constant_vision(training.model, training.settings, autocast)
+    if cut is None:
+        return {"reason": why}
+    content = io.BytesIO()
+    page.save(content, "PNG")
+    with tempfile.TemporaryDirectory() as folder:
+        store = FeatureStore(Path(folder), name_vision(training.model, cut, training.settings), 2**30, log)
+        vision = StoredVision(training.model, cut, store, training.settings.precision, autocast)
+        training.model = training.stepper.model = replace(training.model, vision=vision)
+
+        def read() -> Prompt:
+            return vision.read_prompt([content.getvalue()], lambda: training.model.family.build_prompt([page]))
+
+        training.batch = training.model.collate([Sample(read(), [0] * LABEL_TOKENS)])
+        training.step()
+        store.finish()
+        start = time.perf_counter()
+        prompt = read()
+        reading = time.perf_counter() - start
+        training.batch = training.model.collate([Sample(prompt, [0] * LABEL_TOKENS)])
+        cached = training.time_steps()
+        size = sum(path.stat().st_size for path in Path(folder).rglob("*") if path.is_file())
+    return {
+        "step_seconds": round(plain, 4),
+        "cached_step_seconds": round(cached, 4),
+        "speed_up": round(plain / cached, 2),
+        "read_ms": round(1000 * reading, 2),
+        "page_bytes": size,
+        "hits": store.counts["hits"],
+    }
+
+
 def measure_all_reduce(_model: str, device: torch.device) -> dict[str, Any]:
     backend = "nccl" if device.type == "cuda" else "gloo"
     with tempfile.TemporaryDirectory() as folder:
@@ -235,6 +276,7 @@ def run_tests(_model: str, device: torch.device) -> dict[str, Any]:
 PARTS: Final[dict[str, Callable[[str, torch.device], dict[str, Any]]]] = {
     "steps": measure_steps,
     "compile": measure_compile,
+    "features": measure_features,
     "all_reduce": measure_all_reduce,
     "generation": measure_generation,
     "checkpoint": measure_checkpoint,

@@ -149,8 +149,8 @@ def print_table(tokens: int, results: dict[str, dict[str, Any]]) -> None:
         later = sum(rest) / len(rest)
         faster, later_faster = found["whole"] / naive["whole"], later / (sum(naive["epochs"][1:]) / len(rest))
         memory, share = found["bytes"] / 2**20, found["bytes"] / seed["bytes"]
-        cells = (f"{first:.2f}", f"{later:.2f}", f"{found['whole']:.2f}", f"{faster:.2f}", f"{later_faster:.2f}")
-        cells = (*cells, f"{found['wait']:.0%}", f"{memory:.0f}", f"{share:.0%}")
+        rates = [first, later, found["whole"], faster, later_faster]
+        cells = [*(f"{rate:.2f}" for rate in rates), f"{found['wait']:.0%}", f"{memory:.0f}", f"{share:.0%}"]
         print(f"{name:10}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
 
 
@@ -201,7 +201,7 @@ def run_contestant(name: str, folder: Path, epochs: int) -> dict[str, Any]:
     import transformers
 
     torch.set_num_threads(1)
-    transformers.utils.logging.set_verbosity_error()
+    transformers.utils.logging.set_verbosity_error()  # type: ignore[no-untyped-call]
     return CONTESTANTS[name](folder, epochs)
 
 
@@ -267,7 +267,7 @@ def run_trainer(folder: Path, epochs: int) -> dict[str, Any]:
         dataloader_pin_memory=False,
         use_cpu=True,
     )
-    Trainer(model=module, args=arguments, train_dataset=rows, data_collator=timed_collate, callbacks=[Clock()]).train()  # type: ignore[arg-type]  # a list will do
+    Trainer(model=module, args=arguments, train_dataset=rows, data_collator=timed_collate, callbacks=[Clock()]).train()
     return meter.report()
 
 

@@ -117,14 +117,18 @@ class OutputCut:
         self._behind = tuple(name.removeprefix("model.") for name in language)
         self._run = model.get_image_features
         self._widths: list[int] = []
-        self._form: Any = None
+        self._is_list: list[bool] = []
+        self._output: Any = None
         model.get_image_features = _wrap(self._run, self._pass)
 
     def encode(self, inputs: Inputs) -> Inputs:
         taken = {name: inputs[name] for name in inspect.signature(self._run).parameters if name in inputs}
         output = self._run(**taken, return_dict=True)
-        parts = [_join(output.pooler_output), *map(_join, getattr(output, "deepstack_features", None) or [])]
-        self._form, self._widths = output, [part.shape[-1] for part in parts]
+        made = [output.pooler_output, *(getattr(output, "deepstack_features", None) or [])]
+        parts = [part if isinstance(part, torch.Tensor) else torch.cat(list(part)) for part in made]
+        self._widths = [part.shape[-1] for part in parts]
+        self._is_list = [not isinstance(part, torch.Tensor) for part in made]
+        self._output = type(output)
         return {_PIXELS: torch.cat(parts, dim=-1)}
 
     def list_weights(self) -> dict[str, torch.Tensor]:
@@ -134,12 +138,13 @@ class OutputCut:
     def _pass(self, pixel_values: torch.Tensor, *rest: Any, **settings: Any) -> Any:
         if not self.is_fed:
             return self._run(pixel_values, *rest, **settings)
-        first, *others = torch.split(pixel_values, self._widths, dim=-1)
-        fields: dict[str, Any] = {"pooler_output": _like(first, self._form.pooler_output)}
+        parts = torch.split(pixel_values, self._widths, dim=-1)
+        first, *others = [[part] if is_list else part for part, is_list in zip(parts, self._is_list, strict=True)]
+        output = self._output()
+        output.pooler_output = first
         if others:
-            layers = self._form.deepstack_features
-            fields["deepstack_features"] = [_like(part, layer) for part, layer in zip(others, layers, strict=True)]
-        return type(self._form)(**fields)
+            output.deepstack_features = others
+        return output
 
 
 def _wrap(method: Callable[..., Any], instead: Callable[..., Any]) -> Callable[..., Any]:
@@ -150,12 +155,3 @@ def _wrap(method: Callable[..., Any], instead: Callable[..., Any]) -> Callable[.
         return instead(*given, **named)
 
     return call
-
-
-def _join(features: Any) -> torch.Tensor:
-    return features if isinstance(features, torch.Tensor) else torch.cat(list(features))
-
-
-def _like(features: torch.Tensor, form: Any) -> Any:
-    """As one tensor, or as a list of those of each page, as the model made them."""
-    return features if isinstance(form, torch.Tensor) else [features]
