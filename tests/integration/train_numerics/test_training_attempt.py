@@ -61,7 +61,7 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
 
     from deepsynth_train.evaluation.evaluator import BLACK, SWAPPED
     from deepsynth_train.evaluation.ranking import LOSS
-    from deepsynth_train.evaluation.text_metrics import CER, ROUGE_1, ROUGE_L
+    from deepsynth_train.evaluation.text_metrics import CER, CER_SWAPPED, ROUGE_1, ROUGE_L
 
     recorder = Recorder()
     config = build_config(
@@ -81,8 +81,10 @@ def test_a_run_reports_evaluates_saves_and_writes_a_model_that_opens(pages: Path
     assert last.pages_per_second > last.samples_per_second
     assert last.peak_memory_bytes > 1e6
     assert sorted(recorder.evaluations) == [0, 3, 5]
-    assert set(recorder.evaluations[0]) == {LOSS, SWAPPED, ROUGE_1, ROUGE_L, CER}, "the model before training, too"
-    assert set(recorder.evaluations[5]) == {LOSS, SWAPPED, BLACK, ROUGE_1, ROUGE_L, CER}
+    assert set(recorder.evaluations[0]) == {LOSS, SWAPPED, ROUGE_1, ROUGE_L, CER, CER_SWAPPED}, (
+        "the model before training, too"
+    )
+    assert set(recorder.evaluations[5]) == {LOSS, SWAPPED, BLACK, ROUGE_1, ROUGE_L, CER, CER_SWAPPED}
     assert [sample.reference for sample in recorder.samples[5]] == ["document 20", "document 22"], "spread over the 4"
     samples = tmp_path / "checkpoints/samples"
     assert sorted(path.name for path in samples.iterdir()) == ["pages", "step-0.json", "step-3.json", "step-5.json"]
