@@ -60,7 +60,7 @@ def _compile(rule: str) -> celpy.Runner:
 
 
 def _sum(items: celtypes.ListType) -> celtypes.IntType:
-    return celtypes.IntType(sum(int(item) for item in items))
+    return celtypes.IntType(sum(int(str(item)) for item in items))
 
 
 def _quantity(text: celtypes.StringType) -> celtypes.StringType:

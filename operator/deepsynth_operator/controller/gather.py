@@ -1,8 +1,8 @@
 """Reads everything that a decision about one resource needs. It decides nothing.
 
     from the cache                      finished Jobs, pods, deleted pods
-    from the API server                 unfinished Jobs, the newest Job in the status, and, for a run that has not
-                                        started, the resources that it refers to
+    from the API server                 unfinished Jobs, the newest Job in the status unless the resource is finished,
+                                        and, for a run that has not started, the resources that it refers to
     from the running pods               their reports
     from the API server, only if a      whether its node is Ready
     pod does not terminate
@@ -27,6 +27,7 @@ from deepsynth_operator.core.observed import (
     ObservedRun,
     is_owned_by,
 )
+from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.pods import is_overdue
 
 
@@ -54,7 +55,9 @@ async def gather_children(cluster: Cluster, resource: Resource, newest: str | No
     """Jobs and pods of `resource`. newest: name of the newest Job in its status."""
     namespace, uid = resource.metadata.namespace, resource.metadata.uid
     cached = [ObservedJob.parse(job) for job in await cluster.list_jobs(namespace, uid)]
-    uncertain = {job.name for job in cached if not job.is_finished} | ({newest} if newest else set())
+    uncertain = {job.name for job in cached if not job.is_finished}
+    if newest and not is_finished(resource.status.conditions):
+        uncertain.add(newest)
     read = await asyncio.gather(*(_read_job(cluster, resource, name) for name in sorted(uncertain)))
     jobs = [*(job for job in cached if job.name not in uncertain), *(job for job in read if job is not None)]
     seen = await _observe_pods(cluster, await cluster.list_pods(namespace, uid), now)

@@ -114,17 +114,16 @@ async def _write(cluster: Cluster, resource: Any, decision: Decision[Any]) -> An
     """
     if decision.status.to_dict() != resource.status.to_dict():
         return await cluster.write_status(resource, decision.status)
-    if decision.actions:
-        await _confirm(cluster, resource)
-    return resource
+    return await _confirm(cluster, resource) if decision.actions else resource
 
 
-async def _confirm(cluster: Cluster, resource: Resource) -> None:
-    """Raise Conflict unless the API server still has `resource` in this version."""
+async def _confirm(cluster: Cluster, resource: Resource) -> Resource:
+    """The resource as the API server has it, with all of its spec. Raises Conflict unless it has this version."""
     metadata = resource.metadata
     fresh = await cluster.read(resource.kind, metadata.namespace, metadata.name)
     if fresh is None or fresh.metadata.resource_version != metadata.resource_version:
         raise Conflict(f"{resource.kind} {metadata.namespace}/{metadata.name} changed since it was read")
+    return fresh
 
 
 async def _act(cluster: Cluster, resource: Resource, actions: Sequence[Action], build: BuildChildren) -> bool:

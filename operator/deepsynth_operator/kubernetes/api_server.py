@@ -32,7 +32,8 @@ ContentType = Literal["application/json", "application/merge-patch+json", "appli
 FIRST_DELAY_SECONDS: Final = 0.25
 RETRIES: Final = 4
 MAX_RETRY_AFTER_SECONDS: Final = 30.0
-PAGE_SIZE: Final = 500
+PAGE_SIZE: Final = 100
+"""Objects of users may have a megabyte each, and a page is in memory as a whole."""
 _MAX_MESSAGE_CHARACTERS: Final = 1024
 _METHODS: Final[dict[Verb, str]] = {
     "get": "GET",

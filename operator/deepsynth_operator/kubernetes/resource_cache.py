@@ -1,8 +1,10 @@
 """What the watches have reported so far. Objects are stored by uid, because a name may be used again.
 
 The cache may be behind, and it may contain objects that are gone: when a watch reconnects from scratch, it does not
-report what was deleted in between. WatchAudit finds both. Of each object only the fields that the controller uses are
-stored.
+report what was deleted in between. WatchAudit finds both.
+
+Of each object only the fields that decisions use are stored: objects of users may have a megabyte each. What a child is
+built from, such as spec.template, is read from the API server before it is created.
 """
 
 import time
@@ -10,13 +12,14 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from deepsynth_api.labels import OWNER_NAME_ANNOTATION, OWNER_UID
-from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
+from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION, OWNER_UID, STEP
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
 from deepsynth_operator.kubernetes.api_paths import WATCHED_KINDS, WatchedKind
 
 REMEMBERED_SECONDS: Final = 600.0
 """How long the last state of deleted pods is kept: it holds their exit codes."""
 MAX_DELETED_PODS: Final = 10_000
+"""If there are more, the namespace with the most loses its oldest, so that no user displaces those of others."""
 
 Name = tuple[str, str]
 """Namespace and name."""
@@ -26,13 +29,18 @@ _METADATA_FIELDS: Final = (
     "namespace",
     "uid",
     "resourceVersion",
+    "generation",
     "creationTimestamp",
     "deletionTimestamp",
-    "labels",
 )
+_LABELS: Final = (OWNER_KIND, OWNER_UID, STEP, JOB_NAME_LABEL)
 _ANNOTATIONS: Final = (OWNER_NAME_ANNOTATION, COMPLETION_INDEX_ANNOTATION)
 _SPEC_FIELDS: Final = {"Pod": ("nodeName",), "Job": ("suspend", "parallelism", "completions")}
-_POD_STATUS_FIELDS: Final = ("phase", "reason", "podIP", "conditions", "containerStatuses")
+_STATUS_FIELDS: Final = {
+    "Pod": ("phase", "reason", "podIP", "conditions", "containerStatuses"),
+    "Job": ("conditions", "startTime", "active", "succeeded", "completedIndexes", "failedIndexes"),
+}
+_TEMPLATE_FIELDS: Final = ("terminationGracePeriodSeconds",)
 
 
 class ResourceCache:
@@ -48,7 +56,8 @@ class ResourceCache:
         self._deleted: dict[str, tuple[float, int]] = {}
         """By uid: when the object was deleted, and its last resourceVersion, oldest first. A newer version restores
         it: a watch with a selector reports a removed label as a deletion, and the label may be added again."""
-        self._deleted_pods: dict[str, tuple[float, Manifest]] = {}
+        self._deleted_pods: dict[str, dict[str, tuple[float, Manifest]]] = {}
+        """By namespace and uid, oldest first."""
 
     def put(self, kind: WatchedKind, body: Manifest) -> None:
         """Store an object, unless a newer version of it or its deletion is known."""
@@ -57,7 +66,8 @@ class ResourceCache:
         if self.was_deleted(uid, get_version(body)) or (known is not None and get_version(known) >= get_version(body)):
             return
         self._deleted.pop(uid, None)
-        self._deleted_pods.pop(uid, None)
+        if kind == "Pod":
+            self._deleted_pods.get(body["metadata"]["namespace"], {}).pop(uid, None)
         if known is not None:
             self._forget_child(kind, known)
         self._objects[kind][uid] = _reduce(kind, body)
@@ -65,7 +75,7 @@ class ResourceCache:
         holder = self._objects[kind].get(self._uids.get((kind, _get_name(body)), uid))
         if holder is None or get_version(holder) <= get_version(body):
             self._uids[kind, _get_name(body)] = uid
-        if owner := body["metadata"].get("labels", {}).get(OWNER_UID):
+        if owner := self._objects[kind][uid]["metadata"].get("labels", {}).get(OWNER_UID):
             self._children[kind, owner].add(uid)
 
     def remove(self, kind: WatchedKind, body: Manifest) -> None:
@@ -79,7 +89,7 @@ class ResourceCache:
         self._deleted.pop(uid, None)
         self._deleted[uid] = now, get_version(body)
         if kind == "Pod":
-            self._deleted_pods[uid] = (now, _reduce(kind, body))
+            self._deleted_pods.setdefault(body["metadata"]["namespace"], {})[uid] = (now, _reduce(kind, body))
         self._purge(now)
 
     def get(self, kind: WatchedKind, namespace: str, name: str) -> Manifest | None:
@@ -94,12 +104,8 @@ class ResourceCache:
     def list_deleted_pods(self, namespace: str, owner_uid: str) -> list[Manifest]:
         """The last states of this owner's pods that were deleted in the last ten minutes."""
         self._purge(self._clock())
-        wanted = (namespace, owner_uid)
-        return [
-            pod
-            for _, pod in self._deleted_pods.values()
-            if (pod["metadata"]["namespace"], pod["metadata"].get("labels", {}).get(OWNER_UID)) == wanted
-        ]
+        here = self._deleted_pods.get(namespace, {}).values()
+        return [pod for _, pod in here if pod["metadata"]["labels"].get(OWNER_UID) == owner_uid]
 
     def iterate(self, kind: WatchedKind) -> Iterator[Manifest]:
         """All objects of a kind, in any order."""
@@ -123,11 +129,13 @@ class ResourceCache:
         oldest = now - REMEMBERED_SECONDS
         while self._deleted and next(iter(self._deleted.values()))[0] < oldest:
             del self._deleted[next(iter(self._deleted))]
-        while self._deleted_pods:
-            uid, (seen, _) = next(iter(self._deleted_pods.items()))
-            if seen >= oldest and len(self._deleted_pods) <= self._max_deleted_pods:
-                return
-            del self._deleted_pods[uid]
+        for pods in self._deleted_pods.values():
+            while pods and next(iter(pods.values()))[0] < oldest:
+                del pods[next(iter(pods))]
+        while sum(map(len, self._deleted_pods.values())) > self._max_deleted_pods:
+            most = max(self._deleted_pods.values(), key=len)
+            del most[next(iter(most))]
+        self._deleted_pods = {namespace: pods for namespace, pods in self._deleted_pods.items() if pods}
 
 
 def get_version(body: Manifest) -> int:
@@ -140,16 +148,18 @@ def _get_name(body: Manifest) -> Name:
 
 
 def _reduce(kind: WatchedKind, body: Manifest) -> Manifest:
-    """`body` with only the fields that are used: little of pods and Jobs, of other kinds all but managedFields."""
-    if kind not in _SPEC_FIELDS:
-        return {**body, "metadata": {key: value for key, value in body["metadata"].items() if key != "managedFields"}}
+    """`body` with only the fields that are used."""
     metadata = _pick(body["metadata"], _METADATA_FIELDS)
+    spec, status = body.get("spec", {}), body.get("status", {})
+    if kind not in _SPEC_FIELDS:
+        template = {"template": _pick(spec["template"], _TEMPLATE_FIELDS)} if "template" in spec else {}
+        return {**body, "metadata": metadata, "spec": {**spec, **template}}
+    metadata["labels"] = _pick(body["metadata"].get("labels", {}), _LABELS)
     metadata["annotations"] = _pick(body["metadata"].get("annotations", {}), _ANNOTATIONS)
-    status = body.get("status", {})
     return {
         "metadata": metadata,
-        "spec": _pick(body.get("spec", {}), _SPEC_FIELDS[kind]),
-        "status": _pick(status, _POD_STATUS_FIELDS) if kind == "Pod" else status,
+        "spec": _pick(spec, _SPEC_FIELDS[kind]),
+        "status": _pick(status, _STATUS_FIELDS[kind]),
     }
 
 

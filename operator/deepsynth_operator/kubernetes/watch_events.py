@@ -8,7 +8,7 @@ from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.controller.references import Referrers
 from deepsynth_operator.controller.work_queue import WorkQueue
-from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.observed import Manifest, find_true_condition
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.api_paths import WatchedKind
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
@@ -16,6 +16,8 @@ from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 WatchEvent = Mapping[str, Any]
 """type and object, as the API server sends them; the type is None for an object from a list."""
 
+FINISHED_SECONDS: Final = 1.0
+"""Delay of finished resources: after a restart, those that are not finished come first."""
 POD_SECONDS: Final = 1.0
 """Delay after a pod's event: when a thousand pods start or end, their owner is reconciled once."""
 
@@ -35,7 +37,11 @@ class WatchEvents:
         self._keep(kind, event)
         if kind == "TrainingRun":
             self._note_references(key)
-        for other in (key, *self.referrers.find(key)):
+        if is_finished(self.cache.get(*key)):
+            self.queue.add_after(key, FINISHED_SECONDS)
+        else:
+            self.queue.add(key)
+        for other in self.referrers.find(key):
             self.queue.add(other)
 
     def note_child(self, kind: Literal["Job", "Pod"], event: WatchEvent) -> None:
@@ -70,6 +76,11 @@ class WatchEvents:
             self.referrers.forget(key)
         else:
             self.referrers.note(run)
+
+
+def is_finished(resource: Manifest | None) -> bool:
+    """Whether it is Complete or Failed, for good."""
+    return resource is not None and any(find_true_condition(resource, kind) for kind in ("Complete", "Failed"))
 
 
 def find_owner(child: Manifest) -> ResourceKey | None:

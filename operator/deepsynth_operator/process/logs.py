@@ -1,4 +1,8 @@
-"""Log lines as text or JSON, each with the resource that it is about."""
+"""Log lines as text or JSON, each with the resource that it is about.
+
+Messages contain text of pods and of users. So a record is always one line, and control characters, which could forge
+lines or move the cursor of a terminal, are escaped as in a string of Python or JSON.
+"""
 
 import json
 import logging
@@ -28,7 +32,7 @@ class TextFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         key, message = current_resource.get(), _render(self, record)
         where = "" if key is None or message.startswith(str(key)) else f"{key}: "
-        return f"{_format_time(record)} {record.levelname} {where}{message}"
+        return escape_controls(f"{_format_time(record)} {record.levelname} {where}{message}")
 
 
 class JsonFormatter(logging.Formatter):
@@ -42,7 +46,22 @@ class JsonFormatter(logging.Formatter):
         key = current_resource.get()
         line: dict[str, Any] = {"time": _format_time(record), "level": record.levelname.lower(), "logger": record.name}
         line |= key._asdict() if key is not None else {}
-        return json.dumps({**line, "message": _render(self, record)}, ensure_ascii=False)
+        # JSON escapes only the first 32 of the control characters.
+        return escape_controls(json.dumps({**line, "message": _render(self, record)}, ensure_ascii=False), "\\u{:04x}")
+
+
+def escape_controls(text: str, form: str = "") -> str:
+    """`text` in one line, without characters that are not shown. form: how to write their code; default: Python's."""
+    if text.isprintable():
+        return text
+    return "".join(character if character.isprintable() else _escape(character, form) for character in text)
+
+
+def _escape(character: str, form: str) -> str:
+    # JSON needs two escapes for a character beyond 16 bits, and json.dumps knows them.
+    if form and ord(character) > 0xFFFF:
+        return json.dumps(character)[1:-1]
+    return form.format(ord(character)) if form else character.encode("unicode_escape").decode()
 
 
 def _format_time(record: logging.LogRecord) -> str:

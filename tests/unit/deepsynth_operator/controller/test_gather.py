@@ -8,7 +8,7 @@ from deepsynth_operator.controller.gather import gather_children
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.decisions.shared.pods import STUCK
 from support.control.seen import a_report
-from support.resources.builders import a_training_run
+from support.resources.builders import CREATED, a_training_run
 
 DELETION = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 """When the grace period of the terminating pods ends."""
@@ -69,3 +69,12 @@ def test_a_running_pod_has_its_live_report() -> None:
     pods, _ = observe(timedelta())
     assert pods["d"].report == a_report(7)
     assert pods["a"].report is None
+
+
+def test_of_a_finished_run_no_job_is_read() -> None:
+    """A restart with 300 finished runs made 304 requests."""
+    complete = {"type": "Complete", "status": "True", "reason": "Succeeded", "lastTransitionTime": CREATED}
+    run = a_training_run().with_status(conditions=[complete]).build()
+    cluster: Any = FourPods()  # cannot read Jobs
+    children = asyncio.run(gather_children(cluster, run, "read-xsum-train-1", DELETION))
+    assert children.jobs == ()

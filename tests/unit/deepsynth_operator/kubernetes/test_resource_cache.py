@@ -1,9 +1,12 @@
 """The cache: late, duplicate and lost watch events, and names that are used again."""
 
+import json
 from typing import Any
 
 from deepsynth_api.labels import OWNER_UID
+from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.kubernetes.resource_cache import REMEMBERED_SECONDS, ResourceCache
+from support.resources.builders import a_training_run
 
 
 class Clock:
@@ -137,3 +140,48 @@ def test_deleted_objects_leave_nothing_in_the_cache() -> None:
     assert not cache._deleted
     assert not cache._deleted_pods
     assert not any(cache._objects.values())
+
+
+def test_of_a_resource_only_what_decisions_use_is_kept() -> None:
+    """12 resources with a megabyte of affinity each were enough to exceed the operator's memory."""
+    run = a_training_run().with_template(terminationGracePeriodSeconds=77, annotations={"a": "x" * 4096}).to_manifest()
+    run["spec"]["template"]["affinity"] = {"x": "y" * 1_000_000}
+    run["metadata"] |= {
+        "resourceVersion": "5",
+        "annotations": {"kubectl.kubernetes.io/last-applied-configuration": "x" * 200_000},
+        "labels": {"a": "b"},
+        "finalizers": ["x" * 100_000],
+        "managedFields": [{"fieldsV1": "x" * 100_000}],
+    }
+    cache = ResourceCache()
+    cache.put("TrainingRun", run)
+    kept = cache.get("TrainingRun", "default", "read-xsum")
+    assert kept is not None
+    assert len(json.dumps(kept)) < 1000
+    parsed, whole = TrainingRun.model_validate(kept), a_training_run().build()
+    assert parsed.spec.template.termination_grace_period_seconds == 77
+    assert parsed.spec.updated(template=whole.spec.template) == whole.spec
+    assert parsed.metadata.generation == 1
+
+
+def test_of_a_job_only_what_decisions_use_is_kept() -> None:
+    job = build("j", "1", 5, spec={"parallelism": 2, "template": {"x": "y" * 100_000}})
+    job["status"] = {"active": 2, "uncountedTerminatedPods": {"failed": ["x" * 36] * 10_000}}
+    job["metadata"]["labels"] |= {"other": "x" * 63}
+    cache = ResourceCache()
+    cache.put("Job", job)
+    (kept,) = cache.list_children("Job", "a", "owner")
+    assert kept["status"] == {"active": 2}
+    assert kept["spec"] == {"parallelism": 2}
+    assert kept["metadata"]["labels"] == {OWNER_UID: "owner"}
+
+
+def test_deleted_pods_of_one_namespace_do_not_displace_those_of_others() -> None:
+    cache = ResourceCache(max_deleted_pods=5)
+    cache.remove("Pod", build("mine", "mine", 6))
+    for number in range(50):
+        flood = build(f"p{number}", str(number), 6, owner="stranger")
+        flood["metadata"]["namespace"] = "b"
+        cache.remove("Pod", flood)
+    assert [pod["metadata"]["name"] for pod in cache.list_deleted_pods("a", "owner")] == ["mine"]
+    assert len(cache.list_deleted_pods("b", "stranger")) == 4

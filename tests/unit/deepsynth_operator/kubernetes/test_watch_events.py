@@ -10,9 +10,9 @@ from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes import kopf_watches
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
-from deepsynth_operator.kubernetes.watch_events import POD_SECONDS, WatchEvents
+from deepsynth_operator.kubernetes.watch_events import FINISHED_SECONDS, POD_SECONDS, WatchEvents
 from support.clocks import virtual_time
-from support.resources.builders import a_dataset_generation, a_training_run
+from support.resources.builders import CREATED, a_dataset_generation, a_training_run
 
 RUN, GENERATION = (
     ResourceKey("TrainingRun", "default", "read-xsum"),
@@ -60,6 +60,19 @@ def build_child(kind: str = "TrainingRun", name: str = "read-xsum", uid: str = "
 
 def a_waiting_run() -> Any:
     return a_training_run().with_spec(datasets=[{"name": "x", "datasetGenerationRef": {"name": "xsum"}}])
+
+
+def test_a_finished_resource_waits_for_those_that_are_not() -> None:
+    async def script(watched: Watched) -> None:
+        complete = {"type": "Complete", "status": "True", "reason": "Succeeded", "lastTransitionTime": CREATED}
+        finished = a_training_run().with_status(conditions=[complete]).to_manifest()
+        watched.events.note_resource("TrainingRun", build_event(finished, None))
+        watched.events.note_resource("DatasetGeneration", build_event(a_dataset_generation().to_manifest(), None))
+        assert watched.take_keys() == {GENERATION}
+        await asyncio.sleep(FINISHED_SECONDS)
+        assert watched.take_keys() == {RUN}
+
+    watch(script)
 
 
 def test_each_event_queues_the_resource_that_it_concerns() -> None:

@@ -53,6 +53,26 @@ def test_a_json_line_has_the_resource_in_fields() -> None:
     assert "ValueError: no" in line["message"]
 
 
+HOSTILE = "a\nERROR forged\r\x1b[2J\x9b31m\u2028\u202e\x00 \U000e0001 \u00e9\U0001f600"
+
+
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+def test_text_of_a_pod_is_one_line_without_control_characters(formatter: logging.Formatter) -> None:
+    line = format_line(formatter, error=ValueError(HOSTILE))
+    assert len(line.splitlines()) == 1
+    assert line.isprintable()
+    assert "\u00e9\U0001f600" in line
+
+
+def test_a_json_line_keeps_every_character() -> None:
+    assert HOSTILE in json.loads(format_line(JsonFormatter(), error=ValueError(HOSTILE)))["message"]
+
+
+def test_a_text_line_shows_control_characters_as_escapes() -> None:
+    line = format_line(TextFormatter(), error=ValueError(HOSTILE))
+    assert r"a\nERROR forged\r\x1b[2J\x9b31m\u2028\u202e\x00" in line
+
+
 def test_concurrent_reconciles_log_their_own_resource(
     restored_logging: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
