@@ -105,7 +105,7 @@ def test_documents_become_pages_and_a_model_is_trained_on_them(
     report = (runs / "report.html").read_text()
     read = list((runs / "volumes/demo/checkpoints/samples/pages").iterdir())
     assert len(read) >= 2
-    assert report.count("data:image/png;base64,") == 8 + len(read), "pages of the dataset, and those that the model read"
+    assert report.count("data:image/png;base64,") == 8 + len(read), "pages of the dataset and those that it read"
     assert "What the model wrote after step 2" in report
     assert [sample["step"] for sample in run["status"]["samples"]] == [2, 2]
     assert "validation, pages swapped" in report
