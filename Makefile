@@ -43,8 +43,8 @@ bench-render: $(READY) ## Compare the speed of the renderer with Pillow's
 	@$(BIN)/python benchmarks/render.py
 
 .PHONY: benchmark-trainer
-benchmark-trainer: $(READY) ## Compare the speed of the training step with Hugging Face's Trainer
-	@$(BIN)/python benchmarks/trainer.py
+benchmark-trainer: $(READY) ## Compare training with a naive loop and Hugging Face's Trainer [ARGS="--label-tokens 450"]
+	@$(BIN)/python benchmarks/trainer.py $(ARGS)
 
 .PHONY: benchmark-checkpoint
 benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints with torch.distributed.checkpoint

@@ -9,9 +9,9 @@ runs in a fresh process with one thread:
     naive      a loop as most people write it: pages are decoded and processed in the loop, logits for all positions,
                batches as the pages come
     trainer    transformers' Trainer with the same in its collator
-    seed       the settings of the system that DeepSynth replaces: every sequence padded to 512 tokens
+    padded     as naive, and every sequence padded to 512 tokens, or cut there
     no cache   a TrainingRun
-    DeepSynth  a TrainingRun with spec.cache.features; its first epoch fills the cache
+    DeepSynth  a TrainingRun with spec.cache.features, which its first epoch fills
 
 Times are CPU times, so that other work on the machine matters little. Memory is the peak of a process before its last
 save, above what it takes after its imports. wait: share of the time in which a step has no batch.
@@ -37,7 +37,7 @@ SIDE: Final = 512
 A4: Final = (827, 1169)
 """Pixels of a page: 100 dpi."""
 MAX_LENGTH: Final = 512
-"""Tokens to which the replaced system pads."""
+"""Tokens to which `padded` pads."""
 FOREVER: Final = 10**6
 PAGES: Final = "pages/data/train-00000.parquet"
 SAM: Final[dict[str, Any]] = {
@@ -141,14 +141,14 @@ def run_process(name: str, folder: str, epochs: int) -> dict[str, Any]:
 
 def print_table(tokens: int, results: dict[str, dict[str, Any]]) -> None:
     print(f"\nsamples per CPU second, labels of {tokens} tokens on average")
-    names = ("first epoch", "later", "all", "all / naive", "later / naive", "wait", "MiB", "/ seed")
+    names = ("first epoch", "later", "all", "all / naive", "later / naive", "wait", "MiB", "/ padded")
     print(f"{'':10}" + "".join(f"{name:>15}" for name in names))
-    naive, seed = results["naive"], results["seed"]
+    naive, padded = results["naive"], results["padded"]
     for name, found in results.items():
         first, *rest = found["epochs"]
         later = sum(rest) / len(rest)
         faster, later_faster = found["whole"] / naive["whole"], later / (sum(naive["epochs"][1:]) / len(rest))
-        memory, share = found["bytes"] / 2**20, found["bytes"] / seed["bytes"]
+        memory, share = found["bytes"] / 2**20, found["bytes"] / padded["bytes"]
         rates = [first, later, found["whole"], faster, later_faster]
         cells = [*(f"{rate:.2f}" for rate in rates), f"{found['wait']:.0%}", f"{memory:.0f}", f"{share:.0%}"]
         print(f"{name:10}" + "".join(f"{cell:>15}" for cell in cells), flush=True)
@@ -230,7 +230,7 @@ def run_naive(folder: Path, epochs: int, max_length: int | None = None) -> dict[
     return meter.report()
 
 
-def run_seed(folder: Path, epochs: int) -> dict[str, Any]:
+def run_padded(folder: Path, epochs: int) -> dict[str, Any]:
     return run_naive(folder, epochs, MAX_LENGTH)
 
 
@@ -377,7 +377,7 @@ def split(rows: list[Any], size: int) -> Iterator[list[Any]]:
 CONTESTANTS: Final[dict[str, Callable[[Path, int], dict[str, Any]]]] = {
     "naive": run_naive,
     "trainer": run_trainer,
-    "seed": run_seed,
+    "padded": run_padded,
     "no cache": run_without_cache,
     "DeepSynth": run_with_cache,
 }
