@@ -54,7 +54,10 @@ class Cluster(Protocol):
         """Whether the node exists and is Ready; None if the controller has no right to read nodes."""
 
     async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
-        """What the pods of one resource answer to GET /report, by uid. Pods that do not answer in time are missing."""
+        """What the pods of one resource answered to GET /report last, by uid. Does not wait for any of them.
+
+        Pods that have not answered yet, or not in time, are missing.
+        """
 
     async def create(self, manifest: Manifest) -> None:
         """Create a child. If it exists already with the same owner uid label, that is a success too.

@@ -3,7 +3,8 @@
     kubernetes_cluster   implements the Cluster protocol with the four below
       resource_cache       what the watches reported
       api_server           every request: credentials, timeouts, retries (api_login, api_paths)
-      report_reader        GET /report of pods
+      report_poller        what pods reported last, polled in the background
+        report_reader        GET /report of pods
       event_recorder       Events, rate limited
     kopf_watches         kopf's handlers and settings; they call watch_events: update the cache, queue the resource
     first_listing        fills the cache before anything is decided

@@ -30,7 +30,7 @@ from deepsynth_operator.core.observed import Manifest, find_true_condition, is_o
 from deepsynth_operator.kubernetes.api_paths import Kind
 from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
-from deepsynth_operator.kubernetes.report_reader import ReportReader
+from deepsynth_operator.kubernetes.report_poller import ReadsReports
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 
 Status = DatasetGenerationStatus | TrainingRunStatus
@@ -49,7 +49,7 @@ class KubernetesCluster:
         self,
         api: ApiServer,
         cache: ResourceCache,
-        reports: ReportReader,
+        reports: ReadsReports,
         events: EventRecorder,
         on_status: Callable[[Resource, Status], None] = lambda _resource, _status: None,
         *,

@@ -7,6 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
+from weakref import WeakValueDictionary
 
 import aiohttp
 
@@ -23,8 +24,10 @@ CONCURRENCY: Final = 256
 """How many pods are asked at the same time."""
 CONCURRENCY_BY_PROXY: Final = 32
 """The same through the API server's proxy: as many as ApiServer sends of its own requests."""
-_SHARE: Final = 4
-"""One resource gets at most 1/_SHARE of the concurrency, so that its silent pods do not block those of others."""
+_NAMESPACE_SHARE: Final = 2
+_RESOURCE_SHARE: Final = 4
+"""A namespace gets at most half of the connections, and a resource a quarter: silent or slow pods do not delay those of
+other users, or of other resources of the same user."""
 PollResult = Literal["read", "unreachable", "silent", "refused", "invalid"]
 _logger = logging.getLogger(__name__)
 ReadByProxy = Callable[[str, str], Awaitable[bytes | None]]
@@ -64,7 +67,10 @@ class ReportReader:
     ) -> None:
         self._count, self._by_proxy, self._port = count, by_proxy, port
         self._limits, self._clock = limits, clock
-        self._per_resource = concurrency // _SHARE
+        self._per_namespace = concurrency // _NAMESPACE_SHARE
+        self._per_resource = concurrency // _RESOURCE_SHARE
+        self._namespaces: WeakValueDictionary[str, asyncio.Semaphore] = WeakValueDictionary()
+        """The connections of each namespace that is being read."""
         self._silent: dict[str, _Silence] = {}
         """By the pod's uid."""
         self._slots = asyncio.Semaphore(concurrency)
@@ -81,7 +87,7 @@ class ReportReader:
         due = [pod for pod in pods if self._get_silence(pod).until <= now]
 
         async def read(pod: Manifest) -> None:
-            async with slots, self._slots:
+            async with slots, self._get_share(pod["metadata"]["namespace"]), self._slots:
                 if (report := await self._read(pod)) is not None:
                     reports[pod["metadata"]["uid"]] = report
 
@@ -91,6 +97,9 @@ class ReportReader:
         except TimeoutError:
             _logger.warning("%d of %d pods reported within %.0f s", len(reports), len(due), self._limits.resource)
         return reports
+
+    def _get_share(self, namespace: str) -> asyncio.Semaphore:
+        return self._namespaces.setdefault(namespace, asyncio.Semaphore(self._per_namespace))
 
     async def _read(self, pod: Manifest) -> Report | None:
         result, text = await self._fetch(pod)

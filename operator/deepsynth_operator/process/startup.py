@@ -24,6 +24,7 @@ from deepsynth_operator.kubernetes.event_recorder import EventRecorder
 from deepsynth_operator.kubernetes.first_listing import RETRY_SECONDS, FirstListing
 from deepsynth_operator.kubernetes.kopf_watches import build_kopf_settings, build_registry
 from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
+from deepsynth_operator.kubernetes.report_poller import ReportPoller
 from deepsynth_operator.kubernetes.report_reader import CONCURRENCY_BY_PROXY, ReportReader
 from deepsynth_operator.kubernetes.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watch_audit import WatchAudit
@@ -74,7 +75,8 @@ class Operator:
         self._namespaces: tuple[str | None, ...] = process.namespaces or (None,)
         self._cache = ResourceCache()
         events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
-        cluster = KubernetesCluster(api, self._cache, reports, events, metrics.observe_status)
+        self._polls = ReportPoller(reports, self._add, interval=settings.poll_seconds)
+        cluster = KubernetesCluster(api, self._cache, self._polls, events, metrics.observe_status)
         self._listing = FirstListing(api, self._cache, self._namespaces, pause)
         self._controller = Controller(cluster, settings, metrics.observe_reconcile)
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait)
@@ -103,6 +105,9 @@ class Operator:
             await _cancel(stopping)
             await runner.cleanup()
 
+    def _add(self, key: ResourceKey) -> None:
+        self._queue.add(key)
+
     async def _process_listed(self, key: ResourceKey) -> float | None:
         """Wait if a watch event came for a namespace whose children are not listed yet."""
         return await self._controller.process(key) if self._listing.covers(key.namespace) else RETRY_SECONDS
@@ -120,6 +125,7 @@ class Operator:
             await _run_until(stopping, listing, queue, audit, watching)
         finally:
             await self._finish(queue)
+            await self._polls.close()
             await _cancel(audit)
             await _cancel(started)
             stop_watching.set()

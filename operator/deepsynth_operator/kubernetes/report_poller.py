@@ -1,0 +1,89 @@
+"""Polls the pods of running resources in the background, so that no worker ever waits for a pod.
+
+    reconcile ──▶ read_all(pods) ──▶ the newest reports that are known, at once
+                        │
+                        ▼ the first time, and from then on every interval, while reconciles keep asking
+                   poll (ReportReader) ──▶ something new ──▶ notify: the resource is queued
+
+A reconcile that is caused by a poll starts the next interval, so each interval has one poll and one reconcile.
+"""
+
+import asyncio
+import logging
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final, Protocol
+
+from deepsynth_api.report import Report
+from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.kubernetes.watch_events import find_owner
+
+_INTERVALS: Final = 2.5
+"""A resource that has not been asked about for this many intervals is not polled any more."""
+_logger = logging.getLogger(__name__)
+
+
+class ReadsReports(Protocol):
+    async def read_all(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        """Reports of the pods of one resource, by uid. Pods that did not answer in time are missing."""
+
+
+@dataclass(slots=True)
+class _Poll:
+    """The pods of one resource, when they were last asked about, and what they reported at the last poll."""
+
+    pods: Sequence[Manifest]
+    asked: float
+    task: asyncio.Task[None] | None = None
+    reports: dict[str, Report] = field(default_factory=dict)
+
+
+class ReportPoller:
+    """notify: called with a resource whose pods have reported something new. interval: seconds between two polls."""
+
+    def __init__(self, reader: ReadsReports, notify: Callable[[ResourceKey], None], *, interval: float) -> None:
+        self._reader, self._notify, self._interval = reader, notify, interval
+        self._polls: dict[ResourceKey, _Poll] = {}
+
+    async def close(self) -> None:
+        """End all polls."""
+        tasks = [poll.task for poll in self._polls.values() if poll.task is not None]
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def read_all(self, pods: Sequence[Manifest]) -> dict[str, Report]:
+        """What is known of the pods of one resource, by uid. Does not wait for any of them."""
+        owner = find_owner(pods[0]) if pods else None
+        if owner is None:
+            return {}
+        now = asyncio.get_running_loop().time()
+        poll = self._polls.setdefault(owner, _Poll(pods, now))
+        poll.pods, poll.asked = pods, now
+        if poll.task is None:
+            poll.task = asyncio.create_task(self._follow(owner, poll), name=f"polls of {owner}")
+        uids = {pod["metadata"]["uid"] for pod in pods}
+        return {uid: report for uid, report in poll.reports.items() if uid in uids}
+
+    async def _follow(self, owner: ResourceKey, poll: _Poll) -> None:
+        """Poll until nobody asks any more."""
+        loop = asyncio.get_running_loop()
+        try:
+            while loop.time() <= poll.asked + _INTERVALS * self._interval:
+                begin = loop.time()
+                await self._poll(owner, poll)
+                await asyncio.sleep(max(begin + self._interval - loop.time(), 0.0))
+        finally:
+            del self._polls[owner]
+
+    async def _poll(self, owner: ResourceKey, poll: _Poll) -> None:
+        try:
+            reports = await self._reader.read_all(poll.pods)
+        except Exception:
+            _logger.exception("the pods of %s could not be polled", owner)
+            return
+        is_new = any(poll.reports.get(uid) != report for uid, report in reports.items())
+        poll.reports = reports
+        if is_new:
+            self._notify(owner)
