@@ -7,6 +7,7 @@ the folder with transformers.
 import io
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -15,14 +16,14 @@ import torch
 from PIL import Image
 from pydantic import ValidationError
 
-from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_api.v1alpha1.model_settings import MODEL_REMEDY
 from deepsynth_train.data.files.images import read_page
 from deepsynth_train.models.interface.inference import has_default_prompt
 from deepsynth_train.models.interface.prompts import PROMPTS, set_chat_template
 from deepsynth_train.models.opening import open_model
-from deepsynth_train.notebook.arguments import expand_model
+from deepsynth_train.notebook.arguments import check_model_folder, expand_model
 from deepsynth_train.notebook.errors import name_arguments
 
 Page = Image.Image | str | Path | bytes
@@ -166,8 +167,21 @@ def load_model(model: str | Path, *, revision: str | None = None, device: str | 
         if error.errors()[0]["loc"] == ("revision",):
             raise ConfigurationError(f"revision: must be a branch, tag or commit, got {revision!r}") from error
         raise ConfigurationError(f"model: {MODEL_REMEDY}, or a folder; got {str(model)!r}") from error
-    with name_arguments():
+    check_model_folder(settings.uri)
+    with name_arguments(), _name_missing_folder(str(model), settings.uri):
         return Reader(*open_model(settings, found))
+
+
+@contextmanager
+def _name_missing_folder(given: str, uri: str) -> Iterator[None]:
+    """`runs/first` can be a folder or a model on the Hub, so an error of the Hub says that there is no such folder."""
+    try:
+        yield
+    except WorkloadError as error:
+        if uri == f"hf://{given}":
+            error.message += f"; there is no folder {given} either"
+            error.args = (error.message,)
+        raise
 
 
 def _find_device(device: str | torch.device | None) -> torch.device:

@@ -10,8 +10,8 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_api.workload import TrainWorkload, compute_fingerprint
 from deepsynth_train.coordination.progress import Progress
-from deepsynth_train.notebook.arguments import expand_path
-from deepsynth_train.notebook.callbacks import AnyCallback, CallbackReports, ReportTo
+from deepsynth_train.notebook.arguments import check_model_folder, expand_path
+from deepsynth_train.notebook.callbacks import AnyCallback, CallbackReports, ReportTo, check_callbacks
 from deepsynth_train.notebook.config import TrainConfig, build_workload
 from deepsynth_train.notebook.display import Display, DisplayName, build_display
 from deepsynth_train.notebook.errors import name_arguments
@@ -49,6 +49,8 @@ class Trainer:
         train_split: str = "train",
         validation_split: str | None = None,
     ) -> None:
+        check_callbacks(callbacks)
+        check_model_folder(config.model.uri)
         self.config = config
         self._callbacks = callbacks
         self._progress = progress
@@ -86,8 +88,8 @@ class Trainer:
     def evaluate(self, data: Any = None, *, split: str = VALIDATION) -> dict[str, float]:
         """The metrics of config.evaluation on the validation split, or on all of other `data`.
 
-        The model is the final one in `folder` or, before `train`, the one to start from. split: of `data` that has
-        several.
+        The model is the final one in `folder`, else that of the newest checkpoint, else the one to start from.
+        split: of `data` that has several.
         """
         with self._show() as display:
             from deepsynth_train.attempt.evaluate import run_evaluation
@@ -99,11 +101,6 @@ class Trainer:
                     source = Source.for_evaluation(data, self.config.task, split)
             world = self._join(display)
             config = self.config.updated(model=self._choose_model())
-            if (self.folder / "model" / "adapter_config.json").is_file():
-                raise ConfigurationError(
-                    "publish.format: evaluate() reads merged weights, and only adapters were written; the metrics of "
-                    "the last evaluation are in the result of train()"
-                )
             workload = self._share(self._build_workload(config, source), source, world)
             display.say(f"evaluating {workload.model.uri.removeprefix('file://')}")
             with LibraryBars(shown=self._shows_bars(world)) as bars:
@@ -124,7 +121,8 @@ class Trainer:
             display.say(f"reading with {model.uri.removeprefix('file://')}")
             with LibraryBars(shown=self._progress != "none"):
                 reader = load_model(model.uri, revision=model.revision)
-            if model == self.config.model and not reader.module.config.is_encoder_decoder:
+            is_final = model.uri == expand_path(self.folder / "model")
+            if not is_final and not reader.module.config.is_encoder_decoder:
                 reader.prompt = self.config.prompt or PROMPTS[self.config.task]
             return reader.read([pages] if isinstance(pages, str | Path | bytes) or hasattr(pages, "save") else pages)
 
@@ -170,9 +168,19 @@ class Trainer:
         return workload
 
     def _choose_model(self) -> ModelSettings:
-        """The final model, which needs neither adapters nor a revision; without one, the model to start from."""
-        final = self.folder / "model"
-        return ModelSettings(uri=expand_path(final)) if final.is_dir() else self.config.model
+        """The final model, or what was trained so far; both need neither adapters nor a revision.
+
+        Sharded checkpoints hold no folder that opens as a model.
+        """
+        from deepsynth_train.checkpoint.layout import MODEL, list_steps, step_name
+
+        saved = [self.folder / step_name(step) / MODEL for step in list_steps(self.folder)[:1]]
+        found = next((path for path in (self.folder / "model", *saved) if path.is_dir()), None)
+        if found is None and saved:
+            raise ConfigurationError(
+                f"{saved[0].parent} holds a sharded checkpoint, which cannot be opened as a model; finish the training"
+            )
+        return ModelSettings(uri=expand_path(found)) if found else self.config.model
 
     def _build_workload(self, config: TrainConfig, source: Source) -> TrainWorkload:
         dataset = source.locate()

@@ -92,6 +92,8 @@ def _suggest_quotes(value: Any, kind: str | list[str]) -> str:
     if kind == "string" and isinstance(value, bool | int | float):
         text = json.dumps(value)
         return f'; write it in quotes: "{text}"'
+    if kind == "array" and isinstance(value, str):
+        return f"; write it as a list: [{value}]"
     if kind in ("integer", "boolean") and isinstance(value, str):
         return "; write it without quotes"
     return ""

@@ -84,11 +84,14 @@ def test_the_example_with_lora_trains_when_pasted_into_python(folder: Path) -> N
     import yaml
 
     from deepsynth_train import TrainConfig, Trainer
+    from deepsynth_train.models.export import write_model
+    from support.training.tiny_training import build_model
 
+    write_model(build_model(VIT), folder / "base")
     spec = yaml.safe_load(EXAMPLE.read_text())["spec"]
     for name in ("datasets", "resourcesPerNode", "epochs"):
         del spec[name]
-    spec["model"]["uri"] = VIT
+    spec["model"]["uri"] = folder / "base"
     spec["checkpoint"]["uri"], spec["publish"]["uri"] = "run", "published"
     spec["evaluation"] |= {"maxNewTokens": 4, "everySteps": 1, "maxSamples": 2, "metrics": ["loss", "cer"]}
     trainer = Trainer(TrainConfig(**spec, maxSteps=9, precision="fp32"), "my-pages", progress="none")
@@ -203,12 +206,20 @@ def test_splits_may_have_other_names() -> None:
 
 
 def test_mistakes_are_refused_before_anything_is_loaded() -> None:
+    from deepsynth_train import Callback, create_trainer
+
     with pytest.raises(ConfigurationError, match="learning_rate: unknown argument; did you mean optimizer"):
         build(learning_rate=1e-4)
     with pytest.raises(DataError, match="no column 'summary'"):
         build(task="summarize")
-    with pytest.raises(TypeError, match="callbacks: must be Callback objects or functions, got int"):
-        build(callbacks=[3]).train()
+    with pytest.raises(ConfigurationError, match=r"callbacks\[1\]: must be a Callback object or a function, got int"):
+        build(callbacks=[print, 3])
+    with pytest.raises(ConfigurationError, match=r"callbacks: must be a list, got builtin.*; write callbacks=\[...\]"):
+        build(callbacks=print)
+    with pytest.raises(ConfigurationError, match=r"must be an object, got the class Callback; write Callback\(\)"):
+        build(callbacks=[Callback])
+    with pytest.raises(ConfigurationError, match=r"model: no folder .*/no/such/model; "):
+        create_trainer("no/such/model", "my-pages", task="ocr")
 
 
 def test_an_error_of_the_training_names_the_python_argument(folder: Path) -> None:
@@ -284,8 +295,43 @@ def test_the_code_in_the_guide_runs(folder: Path) -> None:
     assert trained.model is not None, "the parquet files that the guide makes hold the images"
 
 
-def test_adapters_that_were_published_alone_are_not_evaluated_as_another_model(folder: Path) -> None:
-    (folder / "runs/mine/model").mkdir(parents=True)
-    (folder / "runs/mine/model/adapter_config.json").write_text("{}")
-    with pytest.raises(ConfigurationError, match=r"^publish.format: evaluate\(\) reads merged weights"):
-        build(checkpoint="runs/mine").evaluate()
+def test_adapters_that_were_published_alone_are_evaluated_on_their_base(folder: Path) -> None:
+    from deepsynth_train import create_trainer
+    from deepsynth_train.models.export import write_model
+    from support.training.tiny_training import build_model
+
+    write_model(build_model(VIT), folder / "base")
+    trainer = create_trainer(
+        folder / "base",
+        "my-pages",
+        task="ocr",
+        lora={"rank": 2, "alpha": 64},
+        max_steps=6,
+        precision="fp32",
+        optimizer={"learning_rate": 0.02},
+        publish={"uri": "published", "format": "adapter"},
+        progress="none",
+    )
+    before = trainer.evaluate()
+    result = trainer.train()
+    assert (trainer.folder / "model/adapter_config.json").is_file()
+    after = trainer.evaluate()
+    assert after["validation_loss"] == pytest.approx(result.metrics["validation_loss"], abs=1e-3)
+    assert abs(after["validation_loss"] - before["validation_loss"]) > 0.01, "not the base alone"
+    assert len(trainer.predict(["my-pages/8.png"])) == 1
+
+
+def test_what_was_trained_so_far_is_evaluated_and_read_after_a_stop(capsys: pytest.CaptureFixture[str]) -> None:
+    def stop(report: StepReport) -> None:
+        if report.step == 4:
+            trainer.stop()
+
+    trainer = build(max_steps=9, optimizer={"learning_rate": 0.01}, callbacks=[stop], progress="lines")
+    before = trainer.evaluate()
+    assert trainer.train().stopped
+    after = trainer.evaluate()
+    assert after["validation_loss"] < before["validation_loss"] - 0.01
+    assert len(trainer.predict(["my-pages/8.png"])) == 1
+    shown = capsys.readouterr().out
+    assert f"evaluating {trainer.folder}/step-" in shown
+    assert f"reading with {trainer.folder}/step-" in shown

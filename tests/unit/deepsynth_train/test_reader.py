@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
-from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
 from support.training.page_dataset import draw_noise
 from support.training.tiny_training import OCR2, VIT, build_model
 
@@ -178,6 +178,24 @@ def test_adapters_whose_base_is_gone_are_refused_by_its_name(tmp_path: Path) -> 
     (tmp_path / "adapter/adapter_model.safetensors").unlink()
     with pytest.raises(ConfigurationError, match=r"has no adapter_model.safetensors; pickle files are never read"):
         load_model(tmp_path / "adapter")
+
+
+def test_adapters_of_a_model_with_random_weights_are_refused_where_they_are_opened(tmp_path: Path) -> None:
+    from deepsynth_train import load_model
+
+    publish(tmp_path / "adapter", model={"uri": OCR2, "lora": {"rank": 2, "alpha": 4}})
+    with pytest.raises(ConfigurationError, match="the random weights of a config:// model are not kept, so name a m"):
+        load_model(tmp_path / "adapter")
+
+
+def test_a_name_that_may_be_a_folder_is_refused_as_both(monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    from deepsynth_train import load_model
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    with pytest.raises(WorkloadError, match=r"^model: hf://runs/first .*; there is no folder runs/first either$"):
+        load_model("runs/first")
 
 
 def test_a_model_that_does_not_exist_is_refused(tmp_path: Path) -> None:

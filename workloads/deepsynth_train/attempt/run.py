@@ -26,7 +26,7 @@ from deepsynth_train.memory.full_gpu import explain_full_gpu
 from deepsynth_train.models.adapters import describe_adapters
 from deepsynth_train.models.build import build_page_model
 from deepsynth_train.models.card.build import Lineage
-from deepsynth_train.models.export import check_publish_folder
+from deepsynth_train.models.export import check_publish_folder, check_publish_format
 from deepsynth_train.optimization.optimizer import check_optimizer
 from deepsynth_train.optimization.sharding import place_module
 from deepsynth_train.tracking.tracking import Tracking
@@ -58,6 +58,7 @@ def run_attempt(
     progress.phase("download")
     check_optimizer(workload, world.device)
     if world.is_first:
+        check_publish_format(workload)
         check_publish_folder(workload)
     workload = pin_model_commit(workload, world, progress)
     tracking = Tracking(workload, progress.note, is_first=world.is_first)

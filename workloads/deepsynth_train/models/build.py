@@ -13,6 +13,7 @@ from deepsynth_train.models.families.registry import wrap_model
 from deepsynth_train.models.interface.inference import set_generation
 from deepsynth_train.models.interface.page_model import PageModel
 from deepsynth_train.models.loading import CPU, explain_model_errors, load_module
+from deepsynth_train.models.opening import find_adapters, open_adapters
 
 
 def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> PageModel:
@@ -25,6 +26,16 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
     torch.manual_seed(settings.seed)
     module, processor = load_module(settings.model, device)
     return prepare_page_model(module, processor, settings)
+
+
+def open_page_model(settings: TrainingSettings, device: torch.device = CPU) -> PageModel:
+    """The model of spec.model to evaluate: as `build_page_model`, or adapters on the base that they name."""
+    if not find_adapters(settings.model):
+        return build_page_model(settings, device)
+    module, processor, put_adapters = open_adapters(settings.model, device)
+    model = prepare_page_model(module, processor, settings)
+    with explain_model_errors(settings.model.uri):
+        return replace(model, module=put_adapters(model.module))
 
 
 def prepare_page_model(module: Any, processor: Any, settings: TrainingSettings) -> PageModel:

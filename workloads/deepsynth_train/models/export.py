@@ -77,6 +77,15 @@ def _write_dtype(config: Path, dtype: torch.dtype) -> None:
     config.write_text(json.dumps(document, indent=2, sort_keys=True) + "\n")
 
 
+def check_publish_format(settings: TrainingSettings) -> None:
+    """Refuse to publish adapters that could never be opened again."""
+    if settings.publish and settings.publish.format == "adapter" and settings.model.uri.startswith("config://"):
+        raise ConfigurationError(
+            f"spec.publish.format: adapters need their base, and the random weights of {settings.model.uri} are not "
+            "kept; set it to merged"
+        )
+
+
 def check_publish_folder(settings: TrainingSettings) -> None:
     """Publishing replaces a folder with all that is in it, so refuse one that holds anything but a published model."""
     if settings.publish is None:

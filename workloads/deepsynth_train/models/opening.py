@@ -5,6 +5,7 @@ A folder with adapters has adapter_config.json, which names the base, and no con
 
 import json
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Final
 
@@ -18,7 +19,24 @@ from deepsynth_train.models.files.model_folder import CONFIG, FILES, PROCESSORS,
 from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
 from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
+AddAdapters = Callable[[Any], Any]
 _GENERATION: Final = "generation_config.json"
+
+
+def find_adapters(settings: ModelSettings) -> bool:
+    """Whether the folder or repository of spec.model holds adapters without their base."""
+    if settings.uri.startswith("config://"):
+        return False
+    folder = fetch_folder(settings.uri, settings.revision, (CONFIG, ADAPTER_CONFIG), field=FIELD)
+    return (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file()
+
+
+def open_adapters(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any, AddAdapters]:
+    """The base that adapters name, its processor, and a function that puts the adapters on the base."""
+    folder = fetch_folder(settings.uri, settings.revision, (*FILES, ADAPTER_FILE), field=FIELD)
+    with explain_model_errors(settings.uri):
+        module, processor = _open_base(folder, settings.uri, device)
+    return module, processor, lambda base: _add_adapters(base, folder, device)
 
 
 def open_model(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any, str | None]:
@@ -29,19 +47,17 @@ def open_model(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any
     if settings.uri.startswith("config://"):
         module, processor = load_module(settings, device)
         return module.eval(), processor, None
-    folder = fetch_folder(settings.uri, settings.revision, (CONFIG, ADAPTER_CONFIG, RUN_FILE), field=FIELD)
-    if (folder / CONFIG).is_file() or not (folder / ADAPTER_CONFIG).is_file():
-        module, processor = load_module(settings, device)
-    else:
-        folder = fetch_folder(settings.uri, settings.revision, (*FILES, ADAPTER_FILE), field=FIELD)
+    if find_adapters(settings):
+        base, processor, add_adapters = open_adapters(settings, device)
         with explain_model_errors(settings.uri):
-            module, processor = _open_adapters(folder, settings.uri, device)
+            module = add_adapters(base)
+    else:
+        module, processor = load_module(settings, device)
+    folder = fetch_folder(settings.uri, settings.revision, (CONFIG, ADAPTER_CONFIG, RUN_FILE), field=FIELD)
     return module.eval(), processor, read_trained(folder).get("prompt")
 
 
-def _open_adapters(folder: Path, uri: str, device: torch.device) -> tuple[Any, Any]:
-    silence_bitsandbytes()
-    from peft import PeftModel
+def _open_base(folder: Path, uri: str, device: torch.device) -> tuple[Any, Any]:
     from transformers import AutoProcessor, GenerationConfig
 
     if not (folder / ADAPTER_FILE).is_file():
@@ -52,17 +68,27 @@ def _open_adapters(folder: Path, uri: str, device: torch.device) -> tuple[Any, A
     if any((folder / name).is_file() for name in PROCESSORS):
         processors: Any = AutoProcessor
         processor = processors.from_pretrained(folder, trust_remote_code=False)
+    return module, processor
+
+
+def _add_adapters(module: Any, folder: Path, device: torch.device) -> Any:
+    silence_bitsandbytes()
+    from peft import PeftModel
+
     with warnings.catch_warnings():  # peft still uses a name that transformers renamed
         warnings.filterwarnings("ignore", message="`is_gradient_checkpointing`", category=FutureWarning)
+        warnings.filterwarnings("ignore", message="fan_in_fan_out is set to", category=UserWarning)
         warnings.filterwarnings("error", message="Found missing adapter keys", category=UserWarning)
-        adapted = PeftModel.from_pretrained(module, str(folder), torch_device=str(device))
-    return adapted, processor
+        return PeftModel.from_pretrained(module, str(folder), torch_device=str(device))
 
 
 def _find_base(folder: Path, uri: str) -> ModelSettings:
     document = json.loads((folder / ADAPTER_CONFIG).read_text())
     name, revision = document.get("base_model_name_or_path"), document.get("revision")
     if not isinstance(name, str) or not name:
-        raise ConfigurationError(f"{FIELD}: {uri} holds adapters of a model that its {ADAPTER_CONFIG} does not name")
+        raise ConfigurationError(
+            f"{FIELD}: {uri} holds adapters of a model that its {ADAPTER_CONFIG} does not name; the random weights of "
+            "a config:// model are not kept, so name a merged model instead"
+        )
     base = f"file://{Path(name).absolute()}" if Path(name).is_dir() or Path(name).is_absolute() else f"hf://{name}"
     return ModelSettings(uri=base, revision=revision)

@@ -8,6 +8,7 @@
 import re
 from collections.abc import Mapping
 from decimal import Decimal
+from difflib import get_close_matches
 from numbers import Real
 from pathlib import Path
 from types import UnionType
@@ -38,6 +39,17 @@ def expand_model(name: str | Path) -> str:
     """The URI of a model: hf://OWNER/NAME for OWNER/NAME, unless there is a folder of that name."""
     is_hub_name = _HUB_NAME.fullmatch(str(name)) and not Path(name).exists()
     return f"hf://{name}" if is_hub_name else expand_path(name)
+
+
+def check_model_folder(uri: str) -> None:
+    """Raise ConfigurationError for a folder that does not exist, with the nearest name next to it."""
+    folder = Path(uri.removeprefix("file://"))
+    if not uri.startswith("file://") or folder.is_dir():
+        return
+    names = [path.name for path in folder.parent.iterdir() if path.is_dir()] if folder.parent.is_dir() else []
+    near = get_close_matches(folder.name, names, n=1)
+    hint = f"did you mean {folder.parent / near[0]}?" if near else "name one with a model, or OWNER/NAME on the Hub"
+    raise ConfigurationError(f"model: no folder {folder}; {hint}")
 
 
 def _convert_fields(

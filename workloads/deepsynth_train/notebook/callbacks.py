@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.report import Phase
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_store.core.uri import FolderLocation, parse_uri
@@ -40,7 +41,7 @@ class CallbackReports(NoProgress):
     """Passes an attempt's reports to callbacks; a function is called as on_step."""
 
     def __init__(self, callbacks: Sequence[AnyCallback]) -> None:
-        self._callbacks = [part if isinstance(part, Callback) else _wrap(part) for part in callbacks]
+        self._callbacks = check_callbacks(callbacks)
         self._records: Sequence[CheckpointRecord] = ()
         self._saved: set[int] | None = None
 
@@ -90,10 +91,21 @@ class _Function(Callback):
         self._function(report)
 
 
-def _wrap(function: Any) -> Callback:
-    if not callable(function):
-        raise TypeError(f"callbacks: must be Callback objects or functions, got {type(function).__name__}")
-    return _Function(function)
+def check_callbacks(callbacks: Sequence[AnyCallback]) -> list[Callback]:
+    """Functions become callbacks. Raises ConfigurationError for anything else."""
+    if not isinstance(callbacks, list | tuple):
+        raise ConfigurationError(f"callbacks: must be a list, got {type(callbacks).__name__}; write callbacks=[...]")
+    return [_wrap(f"callbacks[{number}]", part) for number, part in enumerate(callbacks)]
+
+
+def _wrap(where: str, part: Any) -> Callback:
+    if isinstance(part, Callback):
+        return part
+    if isinstance(part, type):
+        raise ConfigurationError(f"{where}: must be an object, got the class {part.__name__}; write {part.__name__}()")
+    if not callable(part):
+        raise ConfigurationError(f"{where}: must be a Callback object or a function, got {type(part).__name__}")
+    return _Function(part)
 
 
 class ReportTo:

@@ -1,7 +1,7 @@
 """TrainConfig: the settings of a training in Python."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
 from typing import Annotated, Any, Final, Self
 
@@ -13,10 +13,20 @@ from deepsynth_api.v1alpha1.patterns import REMEDY
 from deepsynth_api.workload import FeatureCache, TrainWorkload, WorkloadDataset
 from deepsynth_train.notebook.arguments import convert_arguments
 from deepsynth_train.notebook.errors import rename_fields
-from deepsynth_train.notebook.suggestions import list_fields
+from deepsynth_train.notebook.suggestions import find_nested, list_fields
 
 SEPARATOR: Final = "; "
 MAX_SHOWN_CHARACTERS: Final = 100
+_KINDS: Final = {
+    "bool_parsing": "must be True or False",
+    "bool_type": "must be True or False",
+    "int_from_float": "must be a whole number",
+    "int_parsing": "must be a whole number",
+    "int_type": "must be a whole number",
+    "list_type": "must be a list",
+    "string_type": "must be text",
+}
+"""By pydantic's type of the error."""
 
 
 class TrainConfig(TrainingSettings):
@@ -42,9 +52,39 @@ class TrainConfig(TrainingSettings):
     @classmethod
     def _accept_python(cls, given: Any, validate: ModelWrapValidatorHandler[Self]) -> Self:
         try:
-            return validate(convert_arguments(cls, given) if isinstance(given, Mapping) else given)
+            config = validate(convert_arguments(cls, given) if isinstance(given, Mapping) else given)
         except ValidationError as error:
             raise ConfigurationError(SEPARATOR.join(_describe(dict(item)) for item in error.errors())) from None
+        if faults := list(find_conflicts(config)):
+            raise ConfigurationError(SEPARATOR.join(faults))
+        return config
+
+
+def find_conflicts(config: TrainingSettings) -> Iterator[str]:
+    """Settings that do not go together, which the API server refuses in a resource."""
+    optimizer, evaluation, early = config.optimizer, config.evaluation, config.evaluation.early_stopping
+    if config.epochs is not None and config.max_steps is not None:
+        yield "epochs: set epochs or max_steps, not both"
+    if config.micro_batch_size > config.global_batch_size:
+        yield f"global_batch_size: must be at least micro_batch_size, got {config.global_batch_size}"
+    if config.publish and config.publish.format == "adapter" and config.model.lora is None:
+        yield 'publish.format: "adapter" needs model.lora; set model.lora, or set format to "merged"'
+    if optimizer.warmup_steps is not None and optimizer.warmup_ratio is not None:
+        yield "optimizer.warmup_ratio: set warmup_steps or warmup_ratio, not both"
+    if not 0 < float(optimizer.learning_rate) <= 1:
+        yield f"optimizer.learning_rate: must be above 0 and at most 1, got {optimizer.learning_rate}"
+    if float(optimizer.weight_decay) > 1:
+        yield f"optimizer.weight_decay: must be at most 1, got {optimizer.weight_decay}"
+    if any(float(beta) >= 1 for beta in optimizer.betas):
+        yield f"optimizer.betas: must be below 1, got {', '.join(optimizer.betas)}"
+    if config.sharding == "full" and optimizer.type != "adamw":
+        yield 'optimizer.type: must be "adamw" with sharding="full", which splits the moments over the GPUs'
+    ranking = {"best_metric": evaluation.best_metric, "early_stopping.metric": early.metric if early else None}
+    for name, metric in ranking.items():
+        if metric not in {None, "loss", *evaluation.metrics}:
+            yield f"evaluation.{name}: {metric} must also be in evaluation.metrics"
+    if early and not config.checkpoint.keep_best:
+        yield "checkpoint.keep_best: must be True with evaluation.early_stopping"
 
 
 def build_workload(config: TrainConfig, dataset: WorkloadDataset, *, name: str, fingerprint: str) -> TrainWorkload:
@@ -80,11 +120,33 @@ def _describe(error: dict[str, Any]) -> str:
     path = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in error["loc"]))
     if error["type"] == "missing":
         return f"{_rename(path)}: is missing"
+    if error["type"] in {"model_type", "model_attributes_type"}:
+        return f"{_rename(path)}: {_describe_settings(_rename(path), _quote(error['input']))}"
+    if error["type"] == "list_type" and isinstance(error["input"], str):
+        return f"{_rename(path)}: must be a list, got {_quote(error['input'])}; write [{_quote(error['input'])}]"
     pattern = error.get("ctx", {}).get("pattern")
-    what = _list_remedies().get(pattern) or str(error["msg"]).removeprefix("Input ").removeprefix("String ")
-    given = error["input"]
+    what = (
+        _list_remedies().get(pattern)
+        or _KINDS.get(error["type"])
+        or str(error["msg"]).removeprefix("Input ").removeprefix("String ")
+    )
+    return f"{_rename(path)}: {what}, got {_quote(error['input'])}"
+
+
+def _quote(given: Any) -> str:
     text = repr(given) if isinstance(given, str | int | float | None) else type(given).__name__
-    return f"{_rename(path)}: {what}, got {text[:MAX_SHOWN_CHARACTERS]}"
+    return text[:MAX_SHOWN_CHARACTERS]
+
+
+def _describe_settings(name: str, given: str) -> str:
+    """Such as `must be a dict of settings (metric, patience, min_delta), such as {"patience": ...}, got 3`."""
+    fields = dict(list_fields(TrainConfig))
+    kind = find_nested(fields[name].annotation) if name in fields else None
+    if kind is None:
+        return f"must be a dict of settings, got {given}"
+    required = [key for key, field in kind.model_fields.items() if field.is_required()] or list(kind.model_fields)[:1]
+    example = ", ".join(f'"{key}": ...' for key in required)
+    return f"must be a dict of settings ({', '.join(kind.model_fields)}), such as {{{example}}}, got {given}"
 
 
 def _rename(path: str) -> str:

@@ -10,6 +10,7 @@ datasets.Dataset, DatasetDict       with a column of images and one of text
 import hashlib
 import re
 from collections.abc import Iterator, Mapping, Sequence
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any, Final
 
@@ -17,10 +18,11 @@ from deepsynth_api.errors import DataError
 from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task
 from deepsynth_train.data.files.in_memory import Pages, Row
 from deepsynth_train.notebook.arguments import expand_path
-from deepsynth_train.notebook.image_files import encode_image, fingerprint_image, read_image_folder
+from deepsynth_train.notebook.image_files import encode_image, fingerprint_image, list_folders, read_image_folder
 
 Splits = Mapping[str, Pages]
 
+_VALIDATION_NAMES: Final = frozenset({"dev", "eval", "evaluation", "val", "valid"})
 FORMS: Final = (
     "a folder, hf://OWNER/NAME, a datasets.Dataset or DatasetDict, a list of (image, text) pairs, or a dict of splits"
 )
@@ -37,6 +39,31 @@ def read_data(data: Any, task: Task, splits: Sequence[str]) -> str | Splits:
     if splits[0] not in parts:
         raise DataError(f"data: no split {splits[0]!r}; its splits are {', '.join(map(str, parts))}; set train_split")
     return {name: _read_part(parts[name], task, name) for name in splits if name in parts}
+
+
+def check_splits(data: Any, train: str, validation: str) -> None:
+    """Raise DataError for a split that training would ignore although it was probably meant to be used.
+
+    A DatasetDict may hold further splits; `test` is for later.
+    """
+    names = [str(name) for name in data] if isinstance(data, Mapping) else list_folders(data)
+    if train not in names:
+        return  # reading it says more
+    unused = [name for name in names if name not in {train, validation, "test"}]
+    if validation not in names and (near := _find_validation(unused, validation)):
+        raise DataError(
+            f"data: the split {near!r} is not used, and there is no split {validation!r}; set validation_split={near!r}"
+        )
+    if type(data) is dict and unused:
+        raise DataError(
+            f"data: the split {unused[0]!r} is not used; remove it, or name it with train_split or validation_split"
+        )
+
+
+def _find_validation(names: Sequence[str], validation: str) -> str | None:
+    """The split that is probably meant for evaluation."""
+    near = get_close_matches(validation, names, n=1)
+    return next((name for name in names if name.lower() in _VALIDATION_NAMES), near[0] if near else None)
 
 
 def _read_place(data: str | Path, task: Task, splits: Sequence[str]) -> str | Splits:

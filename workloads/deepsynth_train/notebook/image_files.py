@@ -30,7 +30,7 @@ def read_image_folder(folder: Path, task: Task, splits: Sequence[str]) -> dict[s
     if metadata := _find_metadata(folder):
         found.setdefault(splits[0], metadata)
     if splits[0] not in found:
-        if others := sorted(path.name for path in folder.iterdir() if path.is_dir() and _find_metadata(path)):
+        if others := list_folders(folder):
             raise DataError(
                 f"data: {folder} has no split {splits[0]!r}; its splits are {', '.join(others)}; set train_split"
             )
@@ -39,6 +39,14 @@ def read_image_folder(folder: Path, task: Task, splits: Sequence[str]) -> dict[s
             f"{LABEL_COLUMNS[task]}, a line for each image"
         )
     return {split: _read_metadata(path, task) for split, path in found.items()}
+
+
+def list_folders(data: Any) -> list[str]:
+    """Names of the folders with images and their metadata in a folder: its splits. Empty for other data."""
+    folder = Path(str(data).removeprefix("file://")).expanduser() if isinstance(data, str | Path) else None
+    if folder is None or not folder.is_dir():
+        return []
+    return sorted(path.name for path in folder.iterdir() if path.is_dir() and _find_metadata(path))
 
 
 def _find_metadata(folder: Path) -> Path | None:

@@ -10,7 +10,7 @@ from deepsynth_train.data.files.columns import Task
 from deepsynth_train.data.files.in_memory import compute_name, write_pages
 from deepsynth_train.data.files.materialise import find_cache
 from deepsynth_train.notebook.arguments import expand_path
-from deepsynth_train.notebook.datasets import Splits, read_data
+from deepsynth_train.notebook.datasets import Splits, check_splits, read_data
 from deepsynth_train.notebook.errors import DATASET
 
 VALIDATION: Final = "validation"
@@ -31,6 +31,7 @@ class Source:
     @classmethod
     def for_training(cls, data: Any, task: Task, train: str, validation: str | None) -> Self:
         """Raises DataError for data that cannot be used; see `read_data` for its forms."""
+        check_splits(data, train, validation or VALIDATION)
         found = read_data(data, task, (train, validation or VALIDATION))
         return cls(found, train, validation, None if isinstance(found, str) else describe_origin(data))
 

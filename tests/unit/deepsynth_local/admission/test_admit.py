@@ -82,6 +82,7 @@ def test_nulls_are_replaced_by_defaults_and_a_status_in_a_file_is_ignored() -> N
             'spec.optimizer.learningRate: Invalid value: 0.0001: must be of type string; write it in quotes: "0.0001"',
         ),
         ("  epochs: '3'\n", 'spec.epochs: Invalid value: "3": must be of type integer; write it without quotes'),
+        ("  evaluation: {metrics: cer}\n", 'Invalid value: "cer": must be of type array; write it as a list: [cer]'),
         ("  epochs: 0\n", "spec.epochs: Invalid value: 0: must be greater than or equal to 1"),
         ("  maxDroppedPercent: 101\n", "must be less than or equal to 100"),
         ("  precision: bf17\n", 'Unsupported value: "bf17": supported values: "bf16", "fp16", "fp32"; did you mean bf'),

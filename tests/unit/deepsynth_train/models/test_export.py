@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from support.training.tiny_training import VIT, build_model, build_settings, draw_noise
+from support.training.tiny_training import OCR2, VIT, build_model, build_settings, draw_noise
 
 
 def check(target: Path, checkpoints: Path = Path("/nowhere")) -> None:
@@ -79,3 +79,16 @@ def test_weights_are_cast_one_after_the_other() -> None:
     cast_weights(weights, torch.bfloat16)
     assert [weight.dtype for weight in weights.values()] == [torch.bfloat16, torch.int64, *[torch.bfloat16] * 2]
     assert weights["a"].data_ptr() == weights["c"].data_ptr() != weights["d"].data_ptr()
+
+
+def test_adapters_of_random_weights_are_not_published(tmp_path: Path) -> None:
+    from deepsynth_train.models.export import check_publish_format
+
+    publish = {"uri": f"file://{tmp_path}/reader", "format": "adapter"}
+    lora = {"rank": 2, "alpha": 4}
+    with pytest.raises(
+        ConfigurationError, match=r"^spec.publish.format: adapters need their base, and the random .* me"
+    ):
+        check_publish_format(build_settings(publish=publish, model={"uri": OCR2, "lora": lora}))
+    check_publish_format(build_settings(publish=publish, model={"uri": "hf://me/base", "lora": lora}))
+    check_publish_format(build_settings(publish={**publish, "format": "merged"}, model={"uri": OCR2, "lora": lora}))

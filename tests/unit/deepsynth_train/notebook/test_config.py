@@ -136,12 +136,68 @@ def test_arguments_of_the_trainer_are_those_that_it_has() -> None:
         ({"model": "config://none"}, "model.uri: must be hf://OWNER/NAME"),
         ({"checkpoint": {}}, "checkpoint.uri: is missing"),
         ({"epochs": "x", "precision": "fp8"}, "; "),
+        ({"epochs": "x"}, "epochs: must be a whole number, got 'x'"),
+        ({"compile": "perhaps"}, "compile: must be True or False, got 'perhaps'"),
+        ({"evaluation": {"metrics": "cer"}}, "evaluation.metrics: must be a list, got 'cer'; write ['cer']"),
+        (
+            {"evaluation": {"early_stopping": 3}},
+            'must be a dict of settings (metric, patience, min_delta), such as {"patience": ...}, got 3',
+        ),
     ],
 )
 def test_a_wrong_value_is_refused_in_terms_of_the_argument(changes: dict[str, Any], expected: str) -> None:
     message = refuse(**changes)
     assert expected in message
     assert "pydantic" not in message
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({"epochs": 1, "max_steps": 3}, "epochs: set epochs or max_steps, not both"),
+        (
+            {"global_batch_size": 2, "micro_batch_size": 4},
+            "global_batch_size: must be at least micro_batch_size, got 2",
+        ),
+        (
+            {"publish": {"uri": "me/ocr", "format": "adapter"}},
+            'publish.format: "adapter" needs model.lora; set model.lora, or set format to "merged"',
+        ),
+        (
+            {"optimizer": {"warmup_steps": 2, "warmup_ratio": 0.1}},
+            "optimizer.warmup_ratio: set warmup_steps or warmup_ratio, not both",
+        ),
+        ({"optimizer": {"learning_rate": 5}}, "optimizer.learning_rate: must be above 0 and at most 1, got 5"),
+        ({"optimizer": {"weight_decay": 2}}, "optimizer.weight_decay: must be at most 1, got 2"),
+        ({"optimizer": {"betas": [0.9, 1]}}, "optimizer.betas: must be below 1, got 0.9, 1"),
+        ({"evaluation": {"best_metric": "cer"}}, "evaluation.best_metric: cer must also be in evaluation.metrics"),
+        (
+            {"evaluation": {"early_stopping": {"patience": 2, "metric": "wer"}}},
+            "evaluation.early_stopping.metric: wer must also be in evaluation.metrics",
+        ),
+        (
+            {
+                "evaluation": {"early_stopping": {"patience": 2}},
+                "checkpoint": {"uri": "runs/first", "keep_best": False},
+            },
+            "checkpoint.keep_best: must be True with evaluation.early_stopping",
+        ),
+    ],
+)
+def test_settings_that_do_not_go_together_are_refused_at_once(changes: dict[str, Any], expected: str) -> None:
+    assert refuse(**changes) == expected
+
+
+def test_a_missing_model_folder_is_refused_with_the_nearest_name(tmp_path: Path) -> None:
+    from deepsynth_train.notebook.arguments import check_model_folder
+
+    (tmp_path / "my-model").mkdir()
+    check_model_folder(f"file://{tmp_path}/my-model")
+    check_model_folder("hf://my/modle")
+    with pytest.raises(ConfigurationError, match=rf"^model: no folder .*my-modle; did you mean {tmp_path}/my-model\?$"):
+        check_model_folder(f"file://{tmp_path}/my-modle")
+    with pytest.raises(ConfigurationError, match="name one with a model, or OWNER/NAME on the Hub"):
+        check_model_folder("file:///no/such/folder")
 
 
 def test_a_loaded_model_is_refused_without_printing_it() -> None:

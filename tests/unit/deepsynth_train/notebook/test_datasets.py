@@ -15,6 +15,7 @@ from PIL import Image
 from deepsynth_api.errors import DataError
 from deepsynth_train.data.files.in_memory import compute_name, write_pages
 from deepsynth_train.notebook.datasets import read_data
+from deepsynth_train.notebook.source import Source
 from support.training.page_dataset import draw_noise
 
 if TYPE_CHECKING:
@@ -208,6 +209,45 @@ def test_other_names_of_splits_are_chosen_by_the_caller() -> None:
     data = {"mine": [(draw_noise(1), "a")], "theirs": [(draw_noise(2), "b")]}
     assert list(read(data, splits=("mine", "theirs"))) == ["mine", "theirs"]
     assert "no split 'train'; its splits are mine, theirs" in refuse(data)
+
+
+@pytest.mark.parametrize(
+    ("splits", "expected"),
+    [
+        (
+            ["train", "valid"],
+            "the split 'valid' is not used, and there is no split 'validation'; set validation_split='valid'",
+        ),
+        (["train", "dev", "test"], "set validation_split='dev'"),
+        (["train", "validaton"], "set validation_split='validaton'"),
+        (["train", "validation", "extra"], "the split 'extra' is not used; remove it, or name it with train_split or"),
+    ],
+)
+def test_a_split_that_would_be_ignored_is_refused(splits: list[str], expected: str, tmp_path: Path) -> None:
+    pairs = [(draw_noise(1), "a")]
+    with pytest.raises(DataError) as caught:
+        Source.for_training(dict.fromkeys(splits, pairs), "ocr", "train", None)
+    assert expected in caught.value.message
+    if "extra" in splits:
+        return
+    for split in splits:
+        write_folder(tmp_path / split)
+    with pytest.raises(DataError) as caught:
+        Source.for_training(tmp_path, "ocr", "train", None)
+    assert expected in caught.value.message
+
+
+def test_splits_for_later_are_accepted() -> None:
+    from datasets import Dataset, DatasetDict, Features, Value
+    from datasets import Image as ImageFeature
+
+    pairs = [(draw_noise(1), "a")]
+    Source.for_training({"train": pairs, "validation": pairs, "test": pairs}, "ocr", "train", None)
+    Source.for_training({"train": pairs, "valid": pairs}, "ocr", "train", "valid")
+    features = Features({"image": ImageFeature(), "text": Value("string")})
+    part = Dataset.from_list([{"image": {"bytes": draw_noise(1)}, "text": "a"}], features=features)
+    extra = DatasetDict(train=part, validation=part, unsupervised=part)
+    assert Source.for_training(extra, "ocr", "train", None).validation is None
 
 
 def test_relative_images_of_pairs_are_found_from_another_working_directory(
