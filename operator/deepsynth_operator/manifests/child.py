@@ -1,5 +1,6 @@
 """What all children share: their metadata, and the ConfigMap with the Job's workload document."""
 
+from datetime import datetime
 from typing import Any
 
 from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels
@@ -27,6 +28,18 @@ def build_metadata(resource: Resource, step: StepName, name: str) -> dict[str, A
             }
         ],
     }
+
+
+def build_deadline(resource: Resource, start: datetime) -> dict[str, int]:
+    """What is left of spec.activeDeadlineSeconds for a Job that starts at `start`, as a field of the Job's spec.
+
+    The controller ends the resource at its deadline; the Job has it too, so that it also ends while the controller is
+    down. The Job counts from when it is created or released by its queue, so never too early.
+    """
+    seconds, began = resource.spec.active_deadline_seconds, resource.status.start_time
+    if seconds is None:
+        return {}
+    return {"activeDeadlineSeconds": max(seconds - int((start - (began or start)).total_seconds()), 1)}
 
 
 def build_config_map(resource: Resource, step: StepName, job: str, document: Workload) -> dict[str, Any]:

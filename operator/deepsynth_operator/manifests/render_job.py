@@ -12,7 +12,7 @@ from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration, Source
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_api.workload import PlanReference, RenderWorkload
-from deepsynth_operator.manifests.child import build_config_map, build_metadata
+from deepsynth_operator.manifests.child import build_config_map, build_deadline, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
 from deepsynth_operator.manifests.pod import Container, build_pod_template
 from deepsynth_operator.manifests.volumes import (
@@ -47,6 +47,7 @@ def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, 
             "completions": completions,
             "parallelism": min(spec.parallelism, completions),
             "backoffLimitPerIndex": spec.backoff_limit_per_index,
+            **build_deadline(generation, job.start_time),
             **({} if limit is None else {"maxFailedIndexes": min(limit, completions)}),
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {

@@ -20,7 +20,7 @@ from deepsynth_api.workload import (
 )
 from deepsynth_operator.core.observed import JOB_NAME_LABEL
 from deepsynth_operator.core.quantity import parse_quantity
-from deepsynth_operator.manifests.child import build_config_map, build_metadata
+from deepsynth_operator.manifests.child import build_config_map, build_deadline, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
 from deepsynth_operator.manifests.pod import Container, build_pod_template
 from deepsynth_operator.manifests.volumes import (
@@ -75,6 +75,7 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
             "parallelism": run.spec.num_nodes,
             # Pods of an attempt are never replaced one by one: a retry is a new Job.
             "backoffLimit": 0,
+            **build_deadline(run, attempt.start_time),
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
                 # No catch-all rule: the pods of a suspended Job exit non-zero too.

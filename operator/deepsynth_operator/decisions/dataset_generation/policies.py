@@ -20,6 +20,7 @@ from deepsynth_operator.decisions.shared.policies import NotOver, Policy
 END_POLICIES: Final[tuple[Policy[LiveStep, Cause | NotOver], ...]] = (
     Policy(shared.waits_for_exit_codes, "the Job has finished, and the cache may not show its pods' exit codes yet"),
     Policy(ends.succeeded, "the Job is Complete and no index failed"),
+    Policy(shared.ended_at_its_deadline, "the Job has failed because spec.activeDeadlineSeconds is over"),
     Policy(ends.failed, "the Job has failed: it has already retried what can be retried"),
     Policy(shared.exceeded_deadline, "spec.activeDeadlineSeconds is over"),
     Policy(shared.suspended_by_user, "spec.suspend is true"),

@@ -4,7 +4,7 @@ The order in which they are asked is in the kinds' `policies.py`.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -17,6 +17,10 @@ from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
 
 CACHE_LAG: Final = timedelta(seconds=10)
 """How long the last states of a finished Job's pods may take to reach the cache."""
+CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+"""How far the clock of the Job controller may be ahead."""
+JOB_DEADLINE: Final = "DeadlineExceeded"
+"""The reason of a Job that failed because of its activeDeadlineSeconds."""
 STALE_CACHE: Final = timedelta(seconds=360)
 """The same while the cache shows a pod running. A finished Job has none (podReplacementPolicy: Failed), so the watch is
 behind and the exit codes are still to come; WatchAudit repairs the cache within this time."""
@@ -50,6 +54,17 @@ def waits_for_exit_codes(live: LiveJob) -> NotOver | None:
 def exceeded_deadline(live: LiveJob) -> Cause | None:
     verdict = find_deadline_verdict(live.resource, live.resource.status.start_time, live.now)
     return Cause("Failed", verdict.reason, verdict.message, time=live.now) if verdict is not None else None
+
+
+def ended_at_its_deadline(live: LiveJob) -> Cause | None:
+    """The Job has the deadline too. If it was extended while the Job ran, the next Job continues the work."""
+    job = live.job
+    if job is None or not job.is_failed or job.failure_reason != JOB_DEADLINE:
+        return None
+    extended = Cause(
+        "Disrupted", Reason.DEADLINE_EXCEEDED, "activeDeadlineSeconds was raised after the Job had started"
+    )
+    return exceeded_deadline(replace(live, now=live.now + CLOCK_TOLERANCE)) or extended
 
 
 def suspended_by_user(live: LiveJob) -> Cause | None:

@@ -22,6 +22,7 @@ from deepsynth_operator.decisions.training_run.view import RunView
 END_POLICIES: Final[tuple[Policy[LiveAttempt, Cause | NotOver], ...]] = (
     Policy(shared.waits_for_exit_codes, "the Job has finished, and the cache may not show its pods' exit codes yet"),
     Policy(ends.succeeded, "the Job is Complete"),
+    Policy(shared.ended_at_its_deadline, "the Job has failed because spec.activeDeadlineSeconds is over"),
     Policy(ends.failed, "the Job has failed: what was seen of its pods decides, else somebody took a pod away"),
     Policy(shared.exceeded_deadline, "spec.activeDeadlineSeconds is over"),
     Policy(shared.suspended_by_user, "spec.suspend is true"),
