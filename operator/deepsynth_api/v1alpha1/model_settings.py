@@ -35,7 +35,7 @@ class LoraSettings(ApiModel):
                 "Layers that get adapters, by name, such as q_proj, or by pattern: * stands for any characters, and "
                 "a pattern that starts with vision or language matches within that part of the model. Examples: "
                 "language.*, *.mlp.*, *.shared_experts.*. The name experts, or a pattern that matches it, such as "
-                "*.experts, gives adapters to the routed experts of a mixture; dropout must then be 0. Layers in "
+                "*.experts, gives adapters to the routed experts of a mixture, without dropout. Layers in "
                 "parts that freeze names get none. The default names the attention layers of the supported models; "
                 "a note of the run says which parts got adapters."
             ),

@@ -42,9 +42,10 @@ def run_ranks(size: int, folder: Path, function: Callable[..., Any], *arguments:
     return join_ranks(start_ranks(size, folder, function, *arguments))
 
 
-def join_ranks(processes: list[Any]) -> list[int]:
+def join_ranks(processes: list[Any], seconds: float = 600) -> list[int]:
+    """Wait for the exit codes, by rank. Raises TimeoutError for a process that is still alive after `seconds`."""
     for process in processes:
-        process.join(600)
+        process.join(seconds)
         if process.is_alive():
             process.kill()
             raise TimeoutError(f"{process} did not end")

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from itertools import chain
+from typing import Any
 
 import torch
 from PIL import Image
@@ -14,6 +15,7 @@ from torch._subclasses.fake_tensor import (
     DynamicOutputShapeException,
     FakeTensorMode,
 )
+from torch.utils._python_dispatch import TorchDispatchMode
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
@@ -67,7 +69,7 @@ def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_
     check_sharding(settings)
     model = prepare_page_model(*load_structure(settings.model), settings)
     batch = build_batch(model, settings.micro_batch_size, pages, label_tokens)
-    with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake:
+    with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake, _GroupedProducts():
         _allocate(model.module)
         place_module(model.module, settings.model_copy(update={"compile": False}), World(0, 1, 0, 1, _CPU))
         model.module.train()
@@ -85,6 +87,16 @@ def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_
                 f"spec.model.uri: the memory of {kind} cannot be estimated, because what it computes depends on the "
                 "pages; train a few steps and look at the GPU instead"
             ) from error
+
+
+class _GroupedProducts(TorchDispatchMode):
+    """Torch 2.11 knows the shape of a grouped matrix product, which routed experts use, only for bf16."""
+
+    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if func is not torch.ops.aten._grouped_mm.default:  # noqa: SLF001 - its only name
+            return func(*args, **(kwargs or {}))
+        tokens, weights, *rest = args
+        return func(tokens.bfloat16(), weights.bfloat16(), *rest, **(kwargs or {})).to(tokens.dtype)
 
 
 @contextmanager

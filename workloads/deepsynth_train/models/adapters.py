@@ -14,7 +14,7 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1 import LoraSettings, ModelSettings
+from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_train.models.adapter_targets import is_linear, list_parts, locate, select_targets
 from deepsynth_train.models.interface.page_model import Family, PageModel
 from deepsynth_train.models.loading import describe_first_line
@@ -32,12 +32,16 @@ def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:
     lora = settings.lora
     assert lora is not None  # noqa: S101 - the caller's condition
     targets = select_targets(module, lora.target_modules, family, settings.freeze)
-    if targets.experts:
-        _check_expert_options(lora)
+    if targets.experts and lora.use_dora:
+        raise ConfigurationError(
+            "spec.model.lora.useDora: must be false with adapters on routed experts, which "
+            "spec.model.lora.targetModules names"
+        )
+    dropout = float(lora.dropout)
     config = LoraConfig(
         r=lora.rank,
         lora_alpha=lora.alpha,
-        lora_dropout=float(lora.dropout),
+        lora_dropout=0.0 if targets.experts else dropout,  # peft refuses experts with dropout
         target_modules=targets.layers,
         target_parameters=targets.experts,
         use_rslora=lora.use_rslora,
@@ -45,24 +49,31 @@ def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:
     )
     try:
         with _without_library_warnings():
-            return get_peft_model(module, config)
+            adapted = get_peft_model(module, config)
     except ValueError as error:
         raise ConfigurationError(f"spec.model.lora.targetModules: {describe_first_line(error)}") from error
+    if targets.experts and dropout:
+        _drop_out_of_layers(adapted, dropout)
+    return adapted
 
 
-def _check_expert_options(lora: LoraSettings) -> None:
-    experts = "with adapters on routed experts, which spec.model.lora.targetModules names"
-    if float(lora.dropout):
-        raise ConfigurationError(f'spec.model.lora.dropout: must be "0" {experts}, got {lora.dropout!r}')
-    if lora.use_dora:
-        raise ConfigurationError(f"spec.model.lora.useDora: must be false {experts}")
+def _drop_out_of_layers(adapted: Any, dropout: float) -> None:
+    """Of all adapters but those of routed experts, whose weights are not applied to an input by themselves."""
+    from peft.tuners.lora.layer import LoraLayer, ParamWrapper
+
+    for layer in adapted.modules():
+        if isinstance(layer, LoraLayer) and not isinstance(layer, ParamWrapper):
+            layer.lora_dropout["default"] = torch.nn.Dropout(dropout)
 
 
 def describe_adapters(model: PageModel, settings: ModelSettings) -> Iterator[str]:
-    """Notes for users: how many weights are trained in which part, and a warning if the language part has none.
+    """Notes for users: how many weights are trained in which part, and warnings if the language part has none or if
+    dropout does not apply to all.
 
     Nothing for a model without adapters. Called before the model is sharded.
     """
+    from peft.tuners.lora.layer import ParamWrapper
+
     if settings.lora is None:
         return
     base, parts = model.module.get_base_model(), list_parts(model.family)
@@ -73,6 +84,8 @@ def describe_adapters(model: PageModel, settings: ModelSettings) -> Iterator[str
             part = locate(layer, parts)[0] or "other"
             weights[part] += parameter.numel()
             layers[part].add(layer.replace(".base_layer", ""))
+    if float(settings.lora.dropout) and any(isinstance(part, ParamWrapper) for part in base.modules()):
+        yield "spec.model.lora.dropout: applies to all adapters but those of routed experts, which have none"
     empty = [part for part in parts if not weights[part] and part not in settings.freeze]
     counts = [f"{part} {weights[part]:,} in {_count_layers(len(layers[part]))}" for part in layers]
     counts += [f"{part} none" for part in empty]

@@ -49,3 +49,21 @@ def test_a_note_warns_when_the_language_part_has_no_adapters() -> None:
 def test_a_model_without_adapters_has_no_note() -> None:
     settings = build_settings(VIT)
     assert list(describe_adapters(build_model(VIT), settings.model)) == []
+
+
+def test_dropout_applies_to_all_adapters_but_those_of_routed_experts() -> None:
+    from peft.tuners.lora.layer import LoraLayer, ParamWrapper
+    from torch import nn
+
+    from deepsynth_train.models.build import build_page_model
+
+    settings = build_settings(model={"uri": OCR2, "lora": {"target_modules": ["language.*"], "dropout": "0.25"}})
+    model = build_page_model(settings)
+    adapters = [part for part in model.module.modules() if isinstance(part, LoraLayer)]
+    layers = [part for part in adapters if not isinstance(part, ParamWrapper)]
+    assert 0 < len(layers) < len(adapters)
+    rates = {drop.p for part in layers for drop in part.lora_dropout.values() if isinstance(drop, nn.Dropout)}
+    assert rates == {0.25}
+    assert model.module.peft_config["default"].lora_dropout == 0, "peft would refuse to open what is published"
+    notes = list(describe_adapters(model, settings.model))
+    assert any("spec.model.lora.dropout: applies to all adapters but those of routed experts" in note for note in notes)

@@ -54,6 +54,13 @@ def write_older_checkpoint(path: Path) -> Toy:
     return toy
 
 
+def read_metadata(path: Path) -> Any:
+    try:
+        return pickle.loads(path.read_bytes())  # noqa: S301 - the fixture
+    except ValueError:
+        pytest.skip("this torch is older than the one that wrote the fixture, and cannot read it itself")
+
+
 def write_manifest(root: Path) -> None:
     """Of format 1, over the files as they are: hashes are no protection against who can write the folder."""
     files = [compute_digest(root, file) for file in sorted(root.rglob("*")) if file.is_file()]
@@ -88,6 +95,7 @@ def test_all_tensors_of_an_older_checkpoint_are_those_that_torch_reads() -> None
     from deepsynth_train.checkpoint.state.older_shards import open_older_shards
 
     stored = open_older_shards(OLDER)
+    read_metadata(OLDER / ".metadata")
     expected = {name: torch.zeros(kind.shape, dtype=kind.dtype) for name, kind in stored.tensors.items()}
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", message="torch.distributed is disabled")
@@ -152,7 +160,7 @@ def test_a_path_outside_of_the_folder_is_damage(tmp_path: Path) -> None:
 
     shutil.copytree(OLDER, tmp_path / "shards")
     path = tmp_path / "shards/.metadata"
-    metadata = pickle.loads(path.read_bytes())  # noqa: S301 - the fixture
+    metadata = read_metadata(path)
     for place in metadata.storage_data.values():
         place.relative_path = "../" + place.relative_path
     path.write_bytes(pickle.dumps(metadata))
