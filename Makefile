@@ -65,6 +65,10 @@ test: $(READY) ## Run the tests with coverage
 test-slow: $(READY) ## Run the tests that take minutes each: the real model's size, every combination of options
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/unit tests/integration
 
+.PHONY: test-gpu
+test-gpu: $(READY) ## Run the tests that need a GPU; without one they are skipped
+	@$(BIN)/pytest -m gpu tests/unit tests/integration
+
 .PHONY: check
 check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
