@@ -46,11 +46,11 @@ def measure_peak(work: Any, stepper: Any, device: torch.device) -> int:
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(device)
         work()
-        return torch.cuda.max_memory_allocated(device)
+        return int(torch.cuda.max_memory_allocated(device))
     module = stepper.model.module
     with MemoryMeter([*module.parameters(), *module.buffers(), *stepper.reduction._flat]) as meter:
         work()
-    return meter.peak
+    return int(meter.peak)
 
 
 def test_a_full_device_is_explained_by_its_parts_and_with_settings_that_help(device: torch.device) -> None:

@@ -1,6 +1,8 @@
 """Launch: one attempt on this node, from a document to an exit code."""
 
+import atexit
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -48,6 +50,7 @@ class Launch:
         stacks_wait: float = STACKS_WAIT,
     ) -> None:
         self._folder = RunFolder(Path(tempfile.mkdtemp(prefix="deepsynth-train-")))
+        atexit.register(shutil.rmtree, self._folder.path, ignore_errors=True)  # reports are served from it until then
         self._command = command(self._folder)
         self._limits = limits or build_limits(workload.hang_timeout_seconds)
         self._culprit_wait = culprit_wait

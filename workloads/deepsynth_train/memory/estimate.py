@@ -69,7 +69,7 @@ def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_
     check_sharding(settings)
     model = prepare_page_model(*load_structure(settings.model), settings)
     batch = build_batch(model, settings.micro_batch_size, pages, label_tokens)
-    with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake, _GroupedProducts():
+    with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake, _GroupedProducts():  # type: ignore[no-untyped-call]  # torch
         _allocate(model.module)
         place_module(model.module, settings.model_copy(update={"compile": False}), World(0, 1, 0, 1, _CPU))
         model.module.train()
@@ -89,7 +89,7 @@ def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_
             ) from error
 
 
-class _GroupedProducts(TorchDispatchMode):
+class _GroupedProducts(TorchDispatchMode):  # type: ignore[no-untyped-call]  # torch has no types here
     """Torch 2.11 knows the shape of a grouped matrix product, which routed experts use, only for bf16."""
 
     def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
