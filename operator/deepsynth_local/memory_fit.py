@@ -33,6 +33,7 @@ _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "model.freeze: [vision]": {"freeze": ["vision"]},
     "optimizer.type: adamw8bit": {"type": "adamw8bit"},
     "model.lora: {}": {"lora": LoraSettings()},
+    "model.lora: {}, quantize: nf4": {"lora": LoraSettings(), "quantize": "nf4"},
 }
 _MOMENTS: Final[Mapping[str, str]] = {
     "adamw": "AdamW: two moments in fp32",
@@ -97,7 +98,7 @@ def _try_estimate(
 def _vary(spec: TrainingRunSpec, *, compare: bool) -> Iterator[tuple[str, TrainingRunSpec]]:
     """The spec as written and, to compare, with one other setting each."""
     for name, change in _CHANGES.items() if compare else [("as written", {})]:
-        of_model = {key: value for key, value in change.items() if key in {"freeze", "lora"}}
+        of_model = {key: value for key, value in change.items() if key in {"freeze", "lora", "quantize"}}
         model = spec.model.model_copy(update=of_model)
         of_optimizer = {key: value for key, value in change.items() if key == "type"}
         optimizer = spec.optimizer.model_copy(update=of_optimizer)

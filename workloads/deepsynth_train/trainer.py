@@ -4,7 +4,7 @@ import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
@@ -194,6 +194,7 @@ def create_trainer(
     *,
     checkpoint: str | Path | Mapping[str, Any] | None = None,
     lora: bool | Mapping[str, Any] = False,
+    quantize: Literal["nf4"] | None = None,
     callbacks: Sequence[AnyCallback] = (),
     progress: DisplayName | Progress = "auto",
     train_split: str = "train",
@@ -207,7 +208,7 @@ def create_trainer(
     model: a folder, a name on the Hub, or config://vit-gpt2-tiny to try things without a GPU. checkpoint: default: a
     folder in runs/, named after the model, the settings and the data, so that the same call continues and another one
     starts from scratch. lora: train low-rank adapters instead of all weights, for models of billions of weights; or
-    their settings, such as {"rank": 4}.
+    their settings, such as {"rank": 4}. quantize: "nf4" keeps the frozen weights in 4 bits, for small GPUs (QLoRA).
     Other arguments: see Trainer.
     """
     if not {"epochs", "max_steps", "maxSteps"} & settings.keys():
@@ -215,6 +216,8 @@ def create_trainer(
     if not {"global_batch_size", "globalBatchSize"} & settings.keys():
         settings["global_batch_size"] = 8
     start: dict[str, Any] = {"uri": model, **({} if lora is False else {"lora": {} if lora is True else lora})}
+    if quantize:
+        start["quantize"] = quantize
     config = TrainConfig.model_validate({"model": start, "checkpoint": checkpoint or "runs", **settings})
     trainer = Trainer(
         config,

@@ -117,6 +117,13 @@ TRAINING_RUN_RULES: Final = (
         "set resources in resourcesPerNode, not in template.resources",
         ".template",
     ),
+    Rule("spec.model", "!has(self.quantize) || has(self.lora)", "quantize requires lora; set lora", ".quantize"),
+    Rule(
+        "spec",
+        "!has(self.model.quantize) || (self.sharding != 'full' && !self.compile)",
+        "model.quantize must not be set with sharding full or compile",
+        ".model",
+    ),
     Rule(
         "spec.model",
         "(has(self.uri) && self.uri != '') != has(self.trainingRunRef)",

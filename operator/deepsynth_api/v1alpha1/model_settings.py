@@ -97,6 +97,17 @@ class ModelSettings(ApiModel):
     lora: Annotated[
         LoraSettings | None, Field(description="Train only low-rank adapters (LoRA); default: train all weights.")
     ] = None
+    quantize: Annotated[
+        Literal["nf4"] | None,
+        Field(
+            description=(
+                "Keep the frozen weights of the language part in 4 bits while adapters are trained (QLoRA, arXiv "
+                "2305.14314): linear layers and routed experts, but not embeddings, norms, the output layer and the "
+                "vision part. Needs lora and bitsandbytes; not with sharding full or compile. Merged models are made "
+                "from the original weights, and adapters fit the original model too; default: as they are stored."
+            )
+        ),
+    ] = None
 
 
 class ImageProcessorSettings(ApiModel):

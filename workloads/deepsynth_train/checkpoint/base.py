@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
@@ -24,16 +25,29 @@ def compute_base(
     if not frozen:
         return None
     sums = {
-        name: compute_checksum(locate(name, weight))
+        name: _read_checksum(name, weight)
         for number, (name, weight) in enumerate(frozen.items())
         if is_sharded(weight) or number % ranks.size == ranks.rank
     }
     everywhere = ranks.gather(sums)
     lines = [
-        f"{name} {weight.dtype} {[*weight.shape]} {sum(found.get(name, 0) for found in everywhere) % _MODULUS}"
+        f"{name} {_read_dtype(weight)} {[*weight.shape]} {sum(found.get(name, 0) for found in everywhere) % _MODULUS}"
         for name, weight in sorted(frozen.items())
     ]
     return BaseReference(uri, revision, hashlib.sha256("\n".join(lines).encode()).hexdigest())
+
+
+def _read_checksum(name: str, weight: Any) -> int:
+    """A weight in 4 bits remembers that of the weight that it was made from."""
+    content = getattr(weight, "content", None)
+    checksum: int = content.base_checksum if content else compute_checksum(locate(name, weight))
+    return checksum
+
+
+def _read_dtype(weight: Any) -> torch.dtype:
+    content = getattr(weight, "content", None)
+    dtype: torch.dtype = content.base_dtype if content else weight.dtype
+    return dtype
 
 
 def compute_checksum(part: Part) -> int:

@@ -21,9 +21,9 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
 from deepsynth_train.memory.meter import MemoryMeter
-from deepsynth_train.models.build import prepare_page_model
+from deepsynth_train.models.build import build_page_structure
 from deepsynth_train.models.interface.page_model import HOST_INPUTS, Batch, Inputs, PageModel, Sample
-from deepsynth_train.models.loading import load_structure
+from deepsynth_train.models.quantization.four_bit import list_parts
 from deepsynth_train.optimization.loss import compute_loss_sum
 from deepsynth_train.optimization.optimizer import check_sharding, count_state_bytes
 from deepsynth_train.optimization.precision import build_autocast
@@ -67,7 +67,7 @@ def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_
     `build_page_model`.
     """
     check_sharding(settings)
-    model = prepare_page_model(*load_structure(settings.model), settings)
+    model = build_page_structure(settings)
     batch = build_batch(model, settings.micro_batch_size, pages, label_tokens)
     with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake, _GroupedProducts():  # type: ignore[no-untyped-call]  # torch
         _allocate(model.module)
@@ -163,7 +163,8 @@ def measure_step(model: PageModel, settings: TrainingSettings, batch: Batch, *, 
 
 
 def count_bytes(tensors: Sequence[torch.Tensor]) -> int:
-    return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+    parts = (part for tensor in tensors for part in list_parts(tensor))
+    return sum(part.numel() * part.element_size() for part in parts)
 
 
 def _measure(model: PageModel, settings: TrainingSettings, batch: Batch) -> int:

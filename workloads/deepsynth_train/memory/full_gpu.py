@@ -12,6 +12,7 @@ from deepsynth_api.errors import TemporaryError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
+from deepsynth_train.models.quantization.four_bit import list_parts
 
 _GIB: Final = 2**30
 _MAX_REMEDIES: Final = 3
@@ -89,7 +90,8 @@ def read_gpu_use(module: torch.nn.Module, optimizer: torch.optim.Optimizer, devi
 
 def count_local_bytes(tensors: Iterable[Any]) -> int:
     """Bytes of this process's shards; tensors that share memory count once."""
-    shards = (tensor.to_local() if hasattr(tensor, "to_local") else tensor for tensor in tensors)
+    parts = (part for tensor in tensors for part in list_parts(tensor))
+    shards = (part.to_local() if hasattr(part, "to_local") else part for part in parts)
     storages = {shard.untyped_storage().data_ptr(): shard.untyped_storage().nbytes() for shard in shards}
     return sum(storages.values())
 

@@ -8,6 +8,8 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from deepsynth_train.models.quantization.four_bit import FourBitTensor
+
 
 class MemoryMeter(TorchDispatchMode):
     """Counts every tensor that an operation returns inside `with`, once per storage, until it is freed.
@@ -25,7 +27,9 @@ class MemoryMeter(TorchDispatchMode):
         for tensor in resident:
             self._count(tensor)
 
-    def __torch_dispatch__(self, func: Any, _types: Any, args: Any = (), kwargs: Any = None) -> Any:
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        if any(issubclass(kind, FourBitTensor) for kind in types):
+            return NotImplemented  # it runs other operations, which come here too
         result = func(*args, **(kwargs or {}))
         for value in tree_leaves(result):
             if isinstance(value, torch.Tensor):
@@ -33,6 +37,12 @@ class MemoryMeter(TorchDispatchMode):
         return result
 
     def _count(self, tensor: torch.Tensor) -> None:
+        if isinstance(tensor, FourBitTensor):
+            for part in tensor.parts:
+                self._count(part)
+            return
+        if tensor.device.type == "meta":
+            return
         storage = tensor.untyped_storage()
         key, size = id(storage), storage.nbytes()
         if key in self._live:

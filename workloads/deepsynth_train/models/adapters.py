@@ -14,10 +14,13 @@ import torch
 from torch.distributed.fsdp import FSDPModule
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1 import ModelSettings
+from deepsynth_api.v1alpha1 import ModelSettings, TrainingSettings
+from deepsynth_train.checkpoint.base import compute_checksum
+from deepsynth_train.checkpoint.state.parts import locate as locate_part
 from deepsynth_train.models.adapter_targets import is_linear, list_parts, locate, select_targets
 from deepsynth_train.models.interface.page_model import Family, PageModel
-from deepsynth_train.models.loading import describe_first_line
+from deepsynth_train.models.loading import CPU, FIELD, describe_first_line, load_module
+from deepsynth_train.models.quantization.four_bit import FourBitTensor
 from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
 
@@ -117,6 +120,33 @@ def merge_adapters(adapted: Any, tensors: dict[str, Any]) -> Any:
     merged.load_state_dict(tensors, assign=True)
     tensors.clear()
     return merged.merge_and_unload(safe_merge=True)  # safe: the sums are new tensors, the trained ones stay
+
+
+def merge_into_stored_base(adapted: Any, tensors: dict[str, Any], settings: TrainingSettings) -> Any:
+    """The same for a model whose base was in 4 bits: merged into the weights that it was made from, read again.
+
+    tensors: the adapters. Raises ConfigurationError if the base has changed since.
+    """
+    from peft import PeftModel
+
+    base = adapted.get_base_model()
+    torch.manual_seed(settings.seed)
+    device = base.device if settings.model.uri.startswith("config://") else CPU  # each device draws other numbers
+    stored, _ = load_module(settings.model, device)
+    stored.to(CPU).generation_config = copy.deepcopy(base.generation_config)
+    for name, weight in base.named_parameters():
+        if isinstance(weight, FourBitTensor):
+            own = stored.get_parameter(name.replace(".base_layer", ""))
+            if weight.content.base_checksum != compute_checksum(locate_part(name, own)):
+                raise ConfigurationError(
+                    f"{FIELD}: {name} of {settings.model.uri} has changed since the start, so adapters cannot be "
+                    "merged into it; bring the model back and run again, or set spec.publish.format: adapter"
+                )
+    with _without_library_warnings():
+        merged = PeftModel(stored, copy.deepcopy(adapted.peft_config["default"]))
+    merged.load_state_dict(tensors, strict=False, assign=True)
+    tensors.clear()
+    return merged.merge_and_unload(safe_merge=True)
 
 
 def _build_empty_copy(adapted: Any) -> Any:

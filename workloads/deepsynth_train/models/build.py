@@ -9,10 +9,11 @@ import torch
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.models.adapters import add_adapters
+from deepsynth_train.models.base_weights import check_quantization, list_quantised, quantise_weights
 from deepsynth_train.models.families.registry import wrap_model
 from deepsynth_train.models.interface.inference import set_generation
 from deepsynth_train.models.interface.page_model import PageModel
-from deepsynth_train.models.loading import CPU, explain_model_errors, load_module
+from deepsynth_train.models.loading import CPU, explain_model_errors, load_module, load_structure
 from deepsynth_train.models.opening import find_adapters, open_adapters
 
 
@@ -23,8 +24,22 @@ def build_page_model(settings: TrainingSettings, device: torch.device = CPU) -> 
     dtypes to train in. Raises ConfigurationError (unknown model, unsupported page size, prompt and model disagree on
     the number of image positions) and TemporaryError (the Hub does not answer).
     """
+    check_quantization(settings)
+    quantised: list[str] = []
+    if settings.model.quantize:
+        structure, processor = load_structure(settings.model)
+        quantised = list_quantised(structure, wrap_model(structure, processor, settings).family)
     torch.manual_seed(settings.seed)
-    module, processor = load_module(settings.model, device)
+    module, processor = load_module(settings.model, device, quantised)
+    return prepare_page_model(module, processor, settings)
+
+
+def build_page_structure(settings: TrainingSettings) -> PageModel:
+    """The same on the meta device, where weights have sizes only. Reads no weights."""
+    check_quantization(settings)
+    module, processor = load_structure(settings.model)
+    if settings.model.quantize:
+        quantise_weights(module, list_quantised(module, wrap_model(module, processor, settings).family))
     return prepare_page_model(module, processor, settings)
 
 

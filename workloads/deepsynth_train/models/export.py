@@ -17,7 +17,7 @@ from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_store import README, publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
-from deepsynth_train.models.adapters import merge_adapters
+from deepsynth_train.models.adapters import merge_adapters, merge_into_stored_base
 from deepsynth_train.models.files.adapter_file import complete_adapters
 from deepsynth_train.models.files.model_folder import RUN_FILE
 from deepsynth_train.models.interface.page_model import PageModel
@@ -136,6 +136,8 @@ def _merge(model: PageModel, tensors: dict[str, Any], settings: TrainingSettings
     """With LoRA: a model with the adapters merged in, unless spec.publish.format is adapter. Empties `tensors` then."""
     if settings.model.lora is None or (settings.publish and settings.publish.format == "adapter"):
         return model
+    if settings.model.quantize:
+        return replace(model, module=merge_into_stored_base(model.module, tensors, settings))
     return replace(model, module=merge_adapters(model.module, tensors))
 
 

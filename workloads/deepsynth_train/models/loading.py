@@ -18,6 +18,11 @@ from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_train.models.base_weights import (
+    build_loading_arguments,
+    forget_quantization,
+    quantise_weights,
+)
 from deepsynth_train.models.families.deepseek_ocr1 import build_processor, convert_config, is_deepseek_ocr1
 from deepsynth_train.models.families.registry import list_supported_types
 from deepsynth_train.models.files.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
@@ -33,18 +38,24 @@ _UNTRAINED: Final = re.compile(r"^encoder\.pooler\.")
 """Weights that no family uses, and that published models (TrOCR) lack."""
 
 
-def load_module(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any]:
+def load_module(
+    settings: ModelSettings, device: torch.device = CPU, quantised: Collection[str] = ()
+) -> tuple[Any, Any]:
     """The bare model, on `device` and in the dtype that it is stored in, and its processor.
+
+    quantised: names of weights that become 4-bit tensors as they are read, so that the whole model is never in memory.
 
     Raises ConfigurationError for a model that does not exist, is not supported or does not fit its files, and
     TemporaryError when the Hub does not answer for minutes.
     """
     scheme, _, name = settings.uri.partition("://")
     if scheme == "config":
-        return build_random_model(name, device, FIELD)
+        module, processor = build_random_model(name, device, FIELD)
+        quantise_weights(module, quantised)
+        return module, processor
     with explain_model_errors(settings.uri):
         folder = _fetch(settings)
-        module, processor = _load_folder(folder, settings.uri, device)
+        module, processor = _load_folder(folder, settings.uri, device, quantised)
         name_source(module, settings.uri, folder.path)
         return module, processor
 
@@ -128,7 +139,7 @@ def _fetch(settings: ModelSettings, *, with_weights: bool = True) -> ModelFolder
     return folder
 
 
-def _load_folder(folder: ModelFolder, uri: str, device: torch.device) -> tuple[Any, Any]:
+def _load_folder(folder: ModelFolder, uri: str, device: torch.device, quantised: Collection[str]) -> tuple[Any, Any]:
     from transformers import AutoModelForImageTextToText
 
     models: Any = AutoModelForImageTextToText
@@ -142,7 +153,9 @@ def _load_folder(folder: ModelFolder, uri: str, device: torch.device) -> tuple[A
             use_safetensors=True,
             output_loading_info=True,
             ignore_mismatched_sizes=True,  # only to get their names
+            **build_loading_arguments(quantised),
         )
+        forget_quantization(module)
     check_weights(info, uri)
     processor = _load_processor(folder, uri)
     complete_tokens(module, processor.tokenizer, uri)

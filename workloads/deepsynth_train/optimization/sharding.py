@@ -9,6 +9,7 @@ from torch.distributed.fsdp import FSDPModule
 
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.coordination.world import World
+from deepsynth_train.models.quantization.four_bit import is_quantised
 from deepsynth_train.optimization.precision import cast_experts, set_weight_dtypes
 from deepsynth_train.optimization.reduction import Buckets, Reduction, Sharded
 
@@ -67,10 +68,14 @@ def build_reduction(module: Any, settings: TrainingSettings, world: World) -> Re
 def gather_full_state(module: Any, world: World) -> dict[str, Any]:
     """The full model on the CPU of rank 0; empty on other ranks, so that a node holds one copy. Called by all ranks.
 
-    Tied weights share memory, as in the module.
+    Tied weights share memory, as in the module. Of a model with 4-bit weights only the trained ones: `export_model`
+    reads the others again.
     """
     from torch.distributed.checkpoint.state_dict import StateDictOptions, get_model_state_dict
 
+    if is_quantised(module):
+        trained = {name: p.detach().cpu() for name, p in module.named_parameters() if p.requires_grad}
+        return trained if world.is_first else {}
     if not world.is_first and not any(isinstance(part, FSDPModule) for part in module.modules()):
         return {}  # without shards, rank 0 has all of it
     state = get_model_state_dict(module, options=StateDictOptions(full_state_dict=True, cpu_offload=True))

@@ -17,6 +17,11 @@ CASES = {
     "full": {},
     "bf16": {"precision": "bf16"},
     "adapters": {"model": {"uri": OCR2, "lora": {"rank": 4, "alpha": 8}}, "precision": "bf16"},
+    "adapters on 4 bits": {
+        "model": {"uri": OCR2, "lora": {"rank": 4, "alpha": 8}, "quantize": "nf4"},
+        "optimizer": {"type": "adamw8bit"},
+        "precision": "bf16",
+    },
     "frozen vision": {"model": {"uri": OCR2, "freeze": ["vision"]}, "precision": "bf16"},
     "recomputed": {"gradient_checkpointing": True},
     "two samples": {"micro_batch_size": 2, "precision": "bf16"},
