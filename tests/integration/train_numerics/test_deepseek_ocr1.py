@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 
     from deepsynth_train.models.interface.page_model import PageModel, Sample
 
+pytest.importorskip("transformers.models.unlimited_ocr", reason="transformers has the model since 5.20")
+
 TILES: dict[str, Any] = {"size": 128, "max_tiles": 6}
 SIZES = [(64, 60), (90, 130), (300, 80)]
 TEXT = {

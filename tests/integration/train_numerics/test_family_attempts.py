@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from integration.train_numerics.test_deepseek_ocr1 import write_original
 from support.training.page_dataset import build_document, draw_noise, write_dataset
 from support.training.tiny_encoder_decoders import ENCODER_DECODERS
 from support.training.tiny_families import FAMILIES
@@ -45,6 +44,8 @@ def write_model_folder(name: str, folder: Path) -> str:
     import torch
 
     if name == "deepseek_ocr1":
+        from integration.train_numerics.test_deepseek_ocr1 import write_original  # skips where the library is older
+
         write_original(folder)
         return f"file://{folder}"
     torch.manual_seed(0)

@@ -23,7 +23,12 @@ from deepsynth_train.models.base_weights import (
     forget_quantization,
     quantise_weights,
 )
-from deepsynth_train.models.families.deepseek_ocr1 import build_processor, convert_config, is_deepseek_ocr1
+from deepsynth_train.models.families.deepseek_ocr1 import (
+    OCR1_TYPE,
+    build_processor,
+    convert_config,
+    is_deepseek_ocr1,
+)
 from deepsynth_train.models.families.registry import list_supported_types
 from deepsynth_train.models.files.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
 from deepsynth_train.models.random.registry import build_random_model
@@ -132,8 +137,9 @@ def _fetch(settings: ModelSettings, *, with_weights: bool = True) -> ModelFolder
     for patterns in ((CONFIG, "adapter_config.json"), FILES if with_weights else SMALL_FILES):
         path = fetch_folder(settings.uri, settings.revision, patterns, field=FIELD)
         folder = ModelFolder(path, settings.uri)
-        if not is_deepseek_ocr1(config := folder.read_config()):
-            folder.check_kind(config, CONFIG_MAPPING.keys(), list_supported_types())
+        config = folder.read_config()
+        kind = OCR1_TYPE if is_deepseek_ocr1(config) else config.get("model_type")
+        folder.check_kind(kind, config, CONFIG_MAPPING.keys(), list_supported_types())
     if with_weights:
         folder.check_files()
     return folder

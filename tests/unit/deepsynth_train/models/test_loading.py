@@ -204,12 +204,47 @@ def test_a_model_with_code_of_its_own_is_refused_at_once_naming_what_to_use(
     assert refuse(tmp_path).endswith("use a repository of the model in the format of transformers")
 
 
-@pytest.mark.parametrize("kind", ["bert", "llama", "no_such_model", None])
+@pytest.mark.parametrize("kind", ["bert", "llama", None])
 def test_an_unsupported_type_is_refused_naming_what_to_use(kind: str | None, tmp_path: Path) -> None:
     (tmp_path / "config.json").write_text(json.dumps({"model_type": kind}))
     message = refuse(tmp_path)
     assert f"has model_type {kind!r}, which reads no pages; use a model that AutoModelForImageTextToText" in message
     assert message.endswith("such as Qwen3-VL or DeepSeek-OCR-2")
+
+
+def test_a_type_that_the_library_does_not_know_is_refused_naming_its_release(tmp_path: Path) -> None:
+    from transformers import __version__
+
+    (tmp_path / "config.json").write_text(json.dumps({"model_type": "no_such_model"}))
+    expected = f"has model_type 'no_such_model', which transformers {__version__} does not know; use a model that"
+    assert expected in refuse(tmp_path)
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"model_type": "unlimited_ocr"},
+        {
+            "model_type": "deepseek_vl_v2",
+            "architectures": ["DeepseekOCRForCausalLM"],
+            "auto_map": {"AutoModel": "modeling_deepseekocr.DeepseekOCRForCausalLM"},
+            "language_config": {},
+        },
+    ],
+    ids=["published", "original"],
+)
+def test_a_library_that_is_too_old_for_the_first_deepseek_ocr_is_refused_naming_the_release(
+    config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import transformers
+
+    others = {kind: None for kind in transformers.CONFIG_MAPPING if kind != "unlimited_ocr"}
+    monkeypatch.setattr(transformers, "CONFIG_MAPPING", others)
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    assert refuse(tmp_path) == (
+        f"spec.model.uri: file://{tmp_path} needs transformers 5.20 or newer, and the image has transformers "
+        f"{transformers.__version__}; build an image with a newer one and set spec.image"
+    )
 
 
 @pytest.mark.parametrize("uri", [OCR2, VIT])

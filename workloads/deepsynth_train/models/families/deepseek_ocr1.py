@@ -21,6 +21,8 @@ from deepsynth_train.models.families.tiles import TileRule, always_see_tiles
 from deepsynth_train.models.interface.page_model import PageModel, Prompt
 from deepsynth_train.models.interface.prompts import get_prompt
 
+OCR1_TYPE: Final = "unlimited_ocr"
+"""`model_type` of the library's configuration."""
 _ARCHITECTURE: Final = "DeepseekOCRForCausalLM"
 _FULL: Final = "full_attention"
 _MOST_TILES: Final = 9

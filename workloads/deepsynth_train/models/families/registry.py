@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_train.models.families.deepseek_ocr1 import build_deepseek_ocr1
+from deepsynth_train.models.families.deepseek_ocr1 import OCR1_TYPE, build_deepseek_ocr1
 from deepsynth_train.models.families.deepseek_ocr2 import build_deepseek_ocr2
 from deepsynth_train.models.families.encoder_decoder import build_encoder_decoder
 from deepsynth_train.models.families.image_text_to_text import build_image_text_to_text
@@ -20,7 +20,7 @@ Build = Callable[[Any, Any, TrainingSettings], PageModel]
 
 FAMILIES: Final[Mapping[str, Build]] = {
     "deepseek_ocr2": build_deepseek_ocr2,
-    "unlimited_ocr": build_deepseek_ocr1,
+    OCR1_TYPE: build_deepseek_ocr1,
     "vision-encoder-decoder": build_encoder_decoder,
 }
 

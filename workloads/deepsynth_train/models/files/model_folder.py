@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Collection, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any, Final
 
@@ -31,6 +32,8 @@ _POINTER: Final = b"version https://git-lfs"
 _MAX_HEADER_BYTES: Final = 100_000_000
 _REPLACEMENTS: Final = {"DeepseekOCR2ForCausalLM": "hf://deepseek-community/DeepSeek-OCR-2"}
 """`architectures` of repositories that bring their own code -> the same model in the library's format."""
+_FIRST_RELEASES: Final = {"unlimited_ocr": "5.20"}
+"""`model_type` -> the release of transformers that brought it, for those newer than the oldest one supported."""
 
 
 def read_trained(folder: Path) -> dict[str, str]:
@@ -58,19 +61,28 @@ class ModelFolder:
             )
         return self._read_json(CONFIG)
 
-    def check_kind(self, config: dict[str, Any], native: Collection[str], supported: Collection[str]) -> None:
-        """Refuse models that need code of their own, or that are of no supported type.
+    def check_kind(
+        self, kind: str | None, config: dict[str, Any], native: Collection[str], supported: Collection[str]
+    ) -> None:
+        """Refuse models that need code of their own, that the library is too old for, or that are of no supported type.
 
-        native: values of `model_type` that the library knows. supported: those that can be trained.
+        kind: the library's `model_type` of the model. native: all types that the library knows. supported: those that
+        can be trained.
         """
-        kind = config.get("model_type")
+        library = f"transformers {version('transformers')}"
+        if kind in _FIRST_RELEASES and kind not in native:
+            raise self.explain(
+                f"{self._uri} needs transformers {_FIRST_RELEASES[kind]} or newer, and the image has {library}; build "
+                "an image with a newer one and set spec.image"
+            )
         if "auto_map" in config and kind not in native:
             names = [_REPLACEMENTS[name] for name in config.get("architectures") or [] if name in _REPLACEMENTS]
             remedy = f"use {names[0]}" if names else "use a repository of the model in the format of transformers"
             raise self.explain(f"{self._uri} needs Python code of its own, which is never run; {remedy}")
         if kind not in supported:
             found = f"{CONFIG} of {self._uri} has model_type {kind!r}"
-            raise self.explain(f"{found}, which reads no pages; {INSTEAD}")
+            problem = "reads no pages" if kind is None or kind in native else f"{library} does not know"
+            raise self.explain(f"{found}, which {problem}; {INSTEAD}")
 
     def check_files(self) -> None:
         """Refuse weights, settings and tokenizers that are missing, cut, not what their name says, or LFS pointers."""
