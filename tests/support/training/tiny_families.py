@@ -128,25 +128,24 @@ def build_smolvlm() -> tuple[Any, Any]:
     from transformers import (
         SmolVLMConfig,
         SmolVLMForConditionalGeneration,
-        SmolVLMImageProcessor,
         SmolVLMProcessor,
         SmolVLMVideoProcessor,
     )
 
     tokenizer = build_tokenizer(**_IDEFICS_TOKENS)
     module = SmolVLMForConditionalGeneration(SmolVLMConfig(**_build_idefics(tokenizer)))
-    images = SmolVLMImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 64})
+    images = _build_idefics_images("SmolVLMImageProcessor")
     return module, SmolVLMProcessor(
         images, tokenizer, SmolVLMVideoProcessor(), image_seq_len=4, chat_template=CHAT.replace("START", "<image>")
     )
 
 
 def build_idefics3() -> tuple[Any, Any]:
-    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessor, Idefics3Processor
+    from transformers import Idefics3Config, Idefics3ForConditionalGeneration, Idefics3Processor
 
     tokenizer = build_tokenizer(**_IDEFICS_TOKENS)
     module = Idefics3ForConditionalGeneration(Idefics3Config(**_build_idefics(tokenizer)))
-    images = Idefics3ImageProcessor(size={"longest_edge": 128}, max_image_size={"longest_edge": 64})
+    images = _build_idefics_images("Idefics3ImageProcessor")
     return module, Idefics3Processor(
         image_processor=images, tokenizer=tokenizer, image_seq_len=4, chat_template=CHAT.replace("START", "<image>")
     )
@@ -305,6 +304,15 @@ _IDEFICS_TOKENS = {
     "video_token": "<video>",
     **{f"row_{row}_{column}": f"<row_{row}_col_{column}>" for row in range(1, 4) for column in range(1, 4)},
 }
+
+
+def _build_idefics_images(name: str) -> Any:
+    """With the backend that `from_pretrained` chooses: torchvision before 0.27 cannot scale with LANCZOS."""
+    import transformers
+    from transformers.models.auto.image_processing_auto import DEFAULT_TO_PIL_BACKEND_IMAGE_PROCESSORS
+
+    images = getattr(transformers, f"{name}Pil" if name in DEFAULT_TO_PIL_BACKEND_IMAGE_PROCESSORS else name)
+    return images(size={"longest_edge": 128}, max_image_size={"longest_edge": 64})
 
 
 def _build_idefics(tokenizer: Any) -> dict[str, Any]:
