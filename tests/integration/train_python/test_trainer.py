@@ -91,6 +91,7 @@ def test_the_example_with_lora_trains_when_pasted_into_python(folder: Path) -> N
     spec = yaml.safe_load(EXAMPLE.read_text())["spec"]
     for name in ("datasets", "resourcesPerNode", "epochs"):
         del spec[name]
+    spec["feature_cache"] = spec.pop("cache")["features"]
     spec["model"]["uri"] = folder / "base"
     spec["checkpoint"]["uri"], spec["publish"]["uri"] = "run", "published"
     spec["evaluation"] |= {"maxNewTokens": 4, "everySteps": 1, "maxSamples": 2, "metrics": ["loss", "cer"]}
