@@ -89,9 +89,9 @@ def test_the_example_with_lora_trains_when_pasted_into_python(folder: Path) -> N
 
     write_model(build_model(VIT), folder / "base")
     spec = yaml.safe_load(EXAMPLE.read_text())["spec"]
-    for name in ("datasets", "resourcesPerNode", "epochs"):
+    for name in ("cache", "datasets", "resourcesPerNode", "epochs"):
         del spec[name]
-    spec["feature_cache"] = spec.pop("cache")["features"]
+    spec["feature_cache"] = "features"
     spec["model"]["uri"] = folder / "base"
     spec["checkpoint"]["uri"], spec["publish"]["uri"] = "run", "published"
     spec["evaluation"] |= {"maxNewTokens": 4, "everySteps": 1, "maxSamples": 2, "metrics": ["loss", "cer"]}
@@ -103,6 +103,7 @@ def test_the_example_with_lora_trains_when_pasted_into_python(folder: Path) -> N
     assert str(result.output.note).startswith("training stopped early")
     assert {"validation_loss", "validation_cer"} <= set(result.metrics)
     assert (folder / "published/adapter_model.safetensors").exists()
+    assert list((folder / "features").rglob("*")) != []
 
 
 def test_ctrl_c_saves_and_returns_and_the_same_call_continues(folder: Path) -> None:
