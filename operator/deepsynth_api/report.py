@@ -4,11 +4,12 @@ The kubelet cuts a termination message at 4,096 bytes, so `fit_report` shortens 
 into 3,500. A termination message that is not a report is shown as plain text.
 """
 
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import Field
+from pydantic_core import PydanticSerializationError
 
-from deepsynth_api.report_bounds import MAX_FIELD_BYTES, MAX_ITEMS, bound_report, fold_splits
+from deepsynth_api.report_bounds import MAX_FIELD_BYTES, MAX_ITEMS, bound_report, cut_text, fold_splits
 from deepsynth_api.v1alpha1.base import ApiModel, Time
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
 from deepsynth_api.v1alpha1.training_run_status import (
@@ -150,6 +151,10 @@ def dump_report(report: Report) -> str:
 
 def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
     """`report` as JSON of at most `limit` bytes. Long lists and messages are shortened first, counts never."""
+    try:
+        report.model_dump_json()
+    except PydanticSerializationError:
+        report = Report.model_validate(_replace_surrogates(report.model_dump(by_alias=True)))
     shortened = report
     for shorten in (
         _shorten_samples,
@@ -171,11 +176,25 @@ def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
     return text
 
 
-def _clip(failure: Failure | None, characters: int) -> Failure | None:
+def _clip(failure: Failure | None, limit: int) -> Failure | None:
+    """The beginning of the message and the end of the exception, in at most `limit` bytes of JSON each."""
     if failure is None:
         return None
-    exception = failure.exception[-characters:] if failure.exception else None
-    return failure.model_copy(update={"message": failure.message[:characters], "exception": exception})
+    exception = cut_text(failure.exception[::-1], limit)[::-1] if failure.exception else None
+    short = {"message": cut_text(failure.message, limit), "exception": exception}
+    return failure.model_copy(update=short | {"reason": failure.reason[: MAX_FIELD_BYTES["reason"]]})
+
+
+def _replace_surrogates(value: Any) -> Any:
+    """Half characters, as Python has them in names of files that are not UTF-8, become question marks."""
+    match value:
+        case str():
+            return value.encode(errors="replace").decode()
+        case dict():
+            return {key: _replace_surrogates(item) for key, item in value.items()}
+        case list():
+            return [_replace_surrogates(item) for item in value]
+    return value
 
 
 def _update_train(report: Report, **update: object) -> Report:

@@ -33,6 +33,32 @@ def test_a_report_of_any_size_fits_the_termination_message(checkpoints: int, tex
     assert (parsed.failure.reason, parsed.failure.rank, parsed.failure.exit_code) == ("Crashed", 3, 1)
 
 
+@pytest.mark.parametrize("character", ["\U0001f600", "\x1b", '"', "\x00", "x", "\ud800"])
+def test_a_failure_of_any_characters_fits_the_termination_message(character: str) -> None:
+    text = character * 9999
+    failure = Failure(reason="Crashed", message=text, exit_code=1, exception=text)
+    message = fit_report(Report(step="train", time=NOW, failure=failure))
+    assert len(message.encode()) <= 3500
+    parsed = parse_report(message)
+    assert parsed is not None
+    assert parsed.failure is not None
+    assert parsed.failure.reason == "Crashed"
+    assert parsed.failure.message[0] == ("?" if character == "\ud800" else character)
+
+
+def test_a_reason_that_is_too_long_is_cut() -> None:
+    failure = Failure(reason="R" * 9999, message="m" * 9999, exit_code=1)
+    assert len(fit_report(Report(step="train", time=NOW, failure=failure)).encode()) <= 3500
+
+
+def test_a_name_that_is_not_utf8_does_not_lose_the_report() -> None:
+    train = TrainReport(attempt=1, step=7, notes=["cannot read page-\udcff.png"])
+    parsed = parse_report(fit_report(Report(step="train", time=NOW, train=train)))
+    assert parsed is not None
+    assert parsed.train is not None
+    assert parsed.train.notes == ["cannot read page-?.png"]
+
+
 def test_samples_are_cut_before_they_are_dropped() -> None:
     samples = [SampleText(name=f"row {n}", step=7, reference="r" * 200, written="w" * 200) for n in range(3)]
     report = build_full_report(12, "")

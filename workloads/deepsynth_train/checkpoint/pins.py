@@ -116,8 +116,8 @@ def _read_document(checkpoints: Path) -> dict[str, Any]:
         return {
             "fingerprint": str(document["fingerprint"]),
             "runUid": document.get("runUid"),
-            "revisions": dict(document["revisions"]),
-            "model": document.get("model"),
+            "revisions": {str(name): str(revision) for name, revision in dict(document["revisions"]).items()},
+            "model": None if (model := document.get("model")) is None else str(model),
             "holdoutPercent": int(document.get("holdoutPercent", 0)),
         }
     except FileNotFoundError:
@@ -127,7 +127,7 @@ def _read_document(checkpoints: Path) -> dict[str, Any]:
             f"spec.checkpoint.uri: {checkpoints} must be a folder, but it or a part of its path is a file",
             reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigurationError(
             f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder",
             reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,

@@ -153,8 +153,11 @@ def test_documents_are_counted_if_there_is_a_manifest(tmp_path: Path) -> None:
     assert [pin.rows for pin in resolve_datasets(workload, tmp_path / "none")] == [None]
 
 
-def test_pins_that_cannot_be_parsed_are_refused_by_name(tmp_path: Path) -> None:
-    (tmp_path / "datasets.json").write_text("[")
+@pytest.mark.parametrize(
+    "text", ["[", "[" * 200_000, '{"fingerprint": "f", "revisions": {}, "holdoutPercent": Infinity}']
+)
+def test_pins_that_cannot_be_parsed_are_refused_by_name(text: str, tmp_path: Path) -> None:
+    (tmp_path / "datasets.json").write_text(text)
     with pytest.raises(ConfigurationError, match=r"datasets\.json cannot be parsed"):
         read_pins(tmp_path, Owner("uid", "f", 2))
 
