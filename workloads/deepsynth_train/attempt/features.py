@@ -50,9 +50,12 @@ def report_features(store: FeatureStore | None, world: World, progress: Progress
     if store is None:
         return
     store.finish()
-    names = ("hits", "misses", "damaged", "stored", "dropped")
-    hits, misses, damaged, stored, dropped = (int(n) for n in world.sum([store.counts[name] for name in names]))
-    rest = [f"{damaged:,} were damaged"] * bool(damaged) + [f"{dropped:,} did not fit"] * bool(dropped)
+    names = ("hits", "misses", "damaged", "stored", "dropped", "failed")
+    counts = world.sum([store.counts[name] for name in names])
+    hits, misses, damaged, stored, dropped, failed = (int(count) for count in counts)
+    rest = [f"{damaged:,} were damaged"] * bool(damaged)
+    rest += [f"{dropped:,} did not fit or came faster than the disk takes them"] * bool(dropped)
+    rest += [f"{failed:,} could not be written"] * bool(failed)
     progress.note(
         f"{FIELD}: features were read {hits:,} times and computed {misses:,} times, {stored:,} were stored"
         + "".join(f", {text}" for text in rest)

@@ -28,7 +28,8 @@ _VERSION: Final = "v1"
 _USED: Final = "used"
 _PARTIAL: Final = ".partial"
 _DIGEST_BYTES: Final = 32
-_DAY: Final = 86400.0
+_HOUR: Final = 3600.0
+_DAY: Final = 24 * _HOUR
 """Seconds after which the entries of a model may be deleted, and half-written files."""
 _MAX_WAITING: Final = 64
 """Entries that wait to be written; more are dropped, so that a slow disk does not slow down the training."""
@@ -41,7 +42,8 @@ Tensors = Mapping[str, torch.Tensor]
 class FeatureStore:
     """The entries of one model. `read` and `write` are called by any thread.
 
-    counts: hits, misses (of which damaged), stored, and dropped (full, too slow, or an error of the disk).
+    counts: hits, misses (of which damaged), stored, dropped (the store is full, or the disk too slow), and failed (an
+    error of the disk).
     """
 
     def __init__(self, folder: Path, model: str, limit: int, note: Callable[[str], None]) -> None:
@@ -54,6 +56,7 @@ class FeatureStore:
         self._limit = limit
         self._note = note
         self._lease = 0
+        self._touched = 0.0
         self._is_writable = True
         self._slots = threading.Semaphore(_MAX_WAITING)
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="features")
@@ -61,6 +64,8 @@ class FeatureStore:
 
     def read(self, key: str) -> dict[str, torch.Tensor] | None:
         """The tensors, on the CPU; None if there are none, or if the file is damaged."""
+        if time.monotonic() - self._touched > _HOUR:
+            self._attempt(self._touch)
         found, is_damaged = self._open(key)
         self.counts["misses" if found is None else "hits"] += 1
         self.counts["damaged"] += is_damaged
@@ -78,9 +83,12 @@ class FeatureStore:
         from safetensors import SafetensorError
         from safetensors.torch import load
 
+        path = self._locate(key)
         try:
-            content = self._locate(key).read_bytes()
+            content = path.read_bytes() if path.is_file() else None  # a pipe would never end
         except OSError:
+            content = None
+        if content is None:
             return None, False
         digest, body = content[:_DIGEST_BYTES], content[_DIGEST_BYTES:]
         if digest == _sign(key, body):
@@ -91,7 +99,10 @@ class FeatureStore:
 
     def write(self, key: str, tensors: Tensors) -> None:
         """Store the tensors, from any device, in a thread. They must not change afterwards."""
-        if not self._is_writable or not self._slots.acquire(blocking=False):
+        if not self._is_writable:
+            self.counts["failed"] += 1
+            return
+        if not self._slots.acquire(blocking=False):
             self.counts["dropped"] += 1
             return
         self._writer.submit(self._write_next, key, tensors)
@@ -101,10 +112,8 @@ class FeatureStore:
         self._writer.submit(int).result()
 
     def _write_next(self, key: str, tensors: Tensors) -> None:
-        try:
-            self._attempt(lambda: self._write(key, tensors))
-        finally:
-            self._slots.release()
+        self.counts["failed"] += not self._attempt(lambda: self._write(key, tensors))
+        self._slots.release()
 
     def _write(self, key: str, tensors: Tensors) -> None:
         from safetensors.torch import save
@@ -130,21 +139,25 @@ class FeatureStore:
         self._lease -= size
         self.counts["stored"] += 1
 
-    def _attempt(self, act: Callable[[], None]) -> None:
-        """A disk that cannot be written to ends the writing, and nothing else."""
+    def _attempt(self, act: Callable[[], None]) -> bool:
+        """Whether it worked. A disk that cannot be written to ends the writing, and nothing else."""
         try:
             act()
-        except OSError as error:
-            self.counts["dropped"] += 1
-            if self._is_writable:
+        except (OSError, RuntimeError, ValueError) as error:
+            # Another process may have deleted the folder, or made one where an entry belongs: the next entry may work.
+            is_of_entry = isinstance(error, FileNotFoundError | IsADirectoryError) and self._root.is_dir()
+            if self._is_writable and not is_of_entry:
                 self._is_writable = False
-                reason = error.strerror or error
+                reason = getattr(error, "strerror", None) or error
                 self._note(f"spec.cache.features: cannot write to {self._root} ({reason}), so features are not kept")
+            return False
+        return True
 
     def _locate(self, key: str) -> Path:
         return self._folder / key[:2] / key
 
     def _touch(self) -> None:
+        self._touched = time.monotonic()
         self._folder.mkdir(parents=True, exist_ok=True)
         (self._folder / _USED).touch()
 
@@ -162,8 +175,9 @@ class FeatureStore:
         """Folders of other models, the least recently used one first."""
         ages = {}
         for folder in self._root.iterdir():
+            used = folder / _USED
             with contextlib.suppress(OSError):
-                ages[folder] = time.time() - (folder / _USED).stat().st_mtime
+                ages[folder] = time.time() - (used if used.exists() else folder).stat().st_mtime
         old = [folder for folder, age in ages.items() if age > _DAY and folder != self._folder]
         return sorted(old, key=lambda folder: -ages[folder])
 

@@ -163,7 +163,8 @@ def name_vision(model: PageModel, cut: VisionCut, settings: TrainingSettings) ->
     document = {
         "libraries": [torch.__version__, transformers.__version__],
         "model": type(module).__name__,
-        "device": module.device.type,
+        "device": _describe_device(module.device),
+        "attention": getattr(module.config, "_attn_implementation", ""),
         "precision": settings.precision,
         "pages": settings.image_processor.to_dict(),
         "processor": {name: str(value) for name, value in sorted(images.items())},
@@ -173,6 +174,13 @@ def name_vision(model: PageModel, cut: VisionCut, settings: TrainingSettings) ->
         ],
     }
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()[:32]
+
+
+def _describe_device(device: torch.device) -> list[str]:
+    """What decides how numbers are rounded."""
+    if device.type != "cuda":
+        return [device.type]
+    return [torch.cuda.get_device_name(device), torch.get_float32_matmul_precision()]
 
 
 def hash_prompts(family: Family) -> bytes:

@@ -143,6 +143,46 @@ def test_a_disk_that_cannot_be_written_to_costs_one_note(tmp_path: Path) -> None
     (note,) = notes
     assert "Not a directory" in note
     assert "spec.cache.features" in note
+    assert (store.counts["failed"], store.counts["dropped"]) == (3, 0)
+
+
+def test_an_entry_that_cannot_be_written_does_not_end_the_writing(tmp_path: Path) -> None:
+    notes: list[str] = []
+    store = open_store(tmp_path, notes=notes)
+    (tmp_path / "v1/model/ba/bad").mkdir(parents=True)
+    write(store, "bad", build_entry(1))
+    write(store, "good", build_entry(2))
+    assert (store.read("bad"), store.read("good") is None) == (None, False)
+    assert (store.counts["failed"], store.counts["stored"], notes) == (1, 1, [])
+
+
+def test_a_pipe_in_place_of_an_entry_counts_as_missing(tmp_path: Path) -> None:
+    store = open_store(tmp_path)
+    (tmp_path / "v1/model/ke").mkdir(parents=True)
+    os.mkfifo(tmp_path / "v1/model/ke/key")
+    assert store.read("key") is None
+
+
+def test_a_folder_without_a_time_of_use_is_dropped_by_its_own_time(tmp_path: Path) -> None:
+    write(open_store(tmp_path, "old", 3000), "key", build_entry(1))
+    old = tmp_path / "v1" / "old"
+    (old / "used").unlink()
+    yesterday = time.time() - 100_000
+    os.utime(old, (yesterday, yesterday))
+    store = open_store(tmp_path, "new", 3000)
+    for number in range(10):
+        write(store, str(number), build_entry(number))
+    assert not old.exists()
+
+
+def test_a_store_that_is_only_read_stays_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store(tmp_path)
+    write(store, "key", build_entry(1))
+    used = tmp_path / "v1/model/used"
+    os.utime(used, (0, 0))
+    monkeypatch.setattr(store, "_touched", time.monotonic() - 4000)
+    store.read("key")
+    assert used.stat().st_mtime > time.time() - 60
 
 
 WRITER = """
