@@ -91,7 +91,7 @@ class Training:
             loss_scale=LossScale.build(settings.precision),
             max_grad_norm=1.0,
         )
-        self.batch: Batch = build_batch(self.model, settings.micro_batch_size, 1, LABEL_TOKENS)
+        self.batch: Batch = build_batch(self.model, count_samples(settings), 1, LABEL_TOKENS)
         if device.type == "cuda":
             self.batch = self.batch.pin()
 
@@ -107,6 +107,11 @@ class Training:
         for _ in range(count):
             self.step()
         return (time.perf_counter() - start) / count
+
+
+def count_samples(settings: TrainingSettings) -> int:
+    """Of a micro-batch; no variant leaves the choice to the trainer."""
+    return int(settings.micro_batch_size)
 
 
 def free_memory(device: torch.device) -> None:
@@ -138,11 +143,13 @@ def measure_variant(settings: TrainingSettings, device: torch.device) -> dict[st
         "loss": loss,
         "load_seconds": round(loading, 2),
         "step_seconds": round(seconds, 4),
-        "pages_per_second": round(settings.micro_batch_size / seconds, 2),
+        "pages_per_second": round(count_samples(settings) / seconds, 2),
         "tflop_per_step": round(flops / 1e12, 3),
     }
     if device.type == "cuda":
-        estimate = estimate_memory(settings, gpus=1, pages=1, label_tokens=LABEL_TOKENS)
+        estimate = estimate_memory(
+            settings, samples=count_samples(settings), gpus=1, pages=1, label_tokens=LABEL_TOKENS
+        )
         peak = torch.cuda.max_memory_allocated(device)
         found |= {
             "peak_gib": round(peak / 2**30, 2),

@@ -36,3 +36,6 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
     "torch_compile": "compile",
 }
 """Names in transformers' TrainingArguments and in peft -> paths in TrainingSettings."""
+
+OTHER_VALUES: Final[Mapping[str, str]] = {"auto_find_batch_size": "auto"}
+"""The value that a name stands for, where it is a switch there."""

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import LoraSettings, TrainingRun, TrainingRunSpec
+from deepsynth_api.v1alpha1.base import AUTO
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.manifest_file import read_manifests
 from deepsynth_local.runs.runs_folder import RunsFolder
@@ -111,7 +112,10 @@ def count_processes(run: TrainingRun) -> int:
     return run.spec.num_nodes * (run.spec.num_proc_per_node or count_gpus_per_node(run) or 1)
 
 
-def _estimate(spec: TrainingRunSpec, processes: int, pages: int, label_tokens: int | None) -> "MemoryEstimate":
+def _estimate(
+    spec: TrainingRunSpec, processes: int, pages: int, label_tokens: int | None, samples: int | None = None
+) -> "MemoryEstimate":
+    """samples: of a micro-batch; None: what the spec says."""
     from transformers.utils import logging
 
     from deepsynth_train.memory.estimate import estimate_memory
@@ -123,7 +127,29 @@ def _estimate(spec: TrainingRunSpec, processes: int, pages: int, label_tokens: i
         )
     logging.set_verbosity_error()  # type: ignore[no-untyped-call]  # untyped
     labels = _choose_label_tokens(spec, label_tokens)
-    return estimate_memory(spec, gpus=processes, pages=pages, label_tokens=labels)
+    size = samples or _count_samples(spec)
+    return estimate_memory(spec, samples=size, gpus=processes, pages=pages, label_tokens=labels)
+
+
+def _count_samples(spec: TrainingRunSpec) -> int:
+    """Of a micro-batch. The choice of auto depends on the GPU, so the estimate is for one sample."""
+    return spec.micro_batch_size if isinstance(spec.micro_batch_size, int) else 1
+
+
+def _choose_sizes(run: TrainingRun, one: "MemoryEstimate", pages: int, label_tokens: int | None) -> dict[str, int]:
+    """The micro-batch size that auto would choose, for each GPU on which one sample fits."""
+    from deepsynth_train.memory.batch_size import FILLED, choose_size
+
+    processes = count_processes(run)
+    first = one.total_bytes
+    slope = _estimate(run.spec, processes, pages, label_tokens, samples=2).total_bytes - first
+    highest = -(-run.spec.global_batch_size // processes)
+    choices = {
+        name: choose_size(lambda size: first + (size - 1) * slope, int(FILLED * memory * GIB), highest)
+        for name, memory in GPUS.items()
+        if first <= FILLED * memory * GIB
+    }
+    return {name: choice.size for name, choice in choices.items()}
 
 
 def _choose_label_tokens(spec: TrainingRunSpec, given: int | None) -> int:
@@ -153,11 +179,15 @@ def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_toke
     too_small = [name for name in GPUS if name not in fitting]
     title = (
         f'TrainingRun "{run.metadata.name}": memory of each GPU ({count_processes(run)} in all), for micro-batches of '
-        f"{_count(spec.micro_batch_size, 'sample')} with {_count(pages, 'page')} and {labels} label tokens"
+        f"{_count(_count_samples(spec), 'sample')} with {_count(pages, 'page')} and {labels} label tokens"
     )
     lines.append(f"  fits on            {'; '.join(fitting) or 'none of the GPUs known here'}")
     if too_small:
         lines.append(f"  does not fit on    {'; '.join(too_small)}")
+    if spec.micro_batch_size == AUTO:
+        sizes = _choose_sizes(run, estimate, pages, label_tokens)
+        chosen = "; ".join(f"{size} on {name}" for name, size in sizes.items())
+        lines.append(f"  auto chooses       {chosen or '1, which may not fit'}")
     return "\n".join([title, *lines])
 
 

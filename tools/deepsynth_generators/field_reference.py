@@ -13,6 +13,8 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.crd.schema import MAX_INTEGER, build_schema
+from deepsynth_api.crd.size_rules import QUANTITY_RULE
+from deepsynth_api.v1alpha1.base import AUTO
 
 PAGE: Final = Path(__file__).parents[2] / "docs/fields.md"
 
@@ -135,7 +137,7 @@ def name_values(node: Mapping[str, Any]) -> str:
     if "enum" in node:
         return ", ".join(f"`{value}`" for value in node["enum"])
     if node.get("x-kubernetes-int-or-string"):
-        return "quantity"
+        return "quantity" if QUANTITY_RULE in node["x-kubernetes-validations"] else f"integer, 1 or more, or `{AUTO}`"
     match node["type"]:
         case "integer":
             return f"integer{_format_range(node)}"

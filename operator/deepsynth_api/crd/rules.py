@@ -95,7 +95,7 @@ TRAINING_RUN_RULES: Final = (
     Rule("spec", "!(has(self.epochs) && has(self.maxSteps))", "set epochs or maxSteps, not both", ".epochs"),
     Rule(
         "spec",
-        "self.globalBatchSize >= self.microBatchSize",
+        "type(self.microBatchSize) != int || self.globalBatchSize >= self.microBatchSize",
         "globalBatchSize must be at least microBatchSize",
         ".globalBatchSize",
     ),

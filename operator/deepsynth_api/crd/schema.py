@@ -27,7 +27,13 @@ MAX_ITEMS: Final = 64
 MAX_PROPERTIES: Final = 64
 MAX_LENGTH: Final = 4096
 MAX_INTEGER: Final = 2**31 - 1
-_QUANTITY_KEYWORDS: Final = ("description", "default", "x-kubernetes-int-or-string")
+_INT_OR_STRING_KEYWORDS: Final = (
+    "description",
+    "default",
+    "x-kubernetes-int-or-string",
+    "maxLength",
+    "x-kubernetes-validations",
+)
 
 Schema = dict[str, Any]
 Column = tuple[str, str, str, int]
@@ -139,9 +145,10 @@ def _rewrite(node: Schema, definitions: Schema) -> Schema:
     if "allOf" in node and len(node["allOf"]) == 1:
         node = {**_rewrite(node.pop("allOf")[0], definitions), **node}
     if node.get("x-kubernetes-int-or-string"):
-        kept: Schema = {key: node[key] for key in _QUANTITY_KEYWORDS if key in node}
-        rules = [dict(QUANTITY_RULE)]
-        return _drop_noise({**kept, "maxLength": MAX_QUANTITY_LENGTH, "x-kubernetes-validations": rules})
+        kept: Schema = {key: node[key] for key in _INT_OR_STRING_KEYWORDS if key in node}
+        kept.setdefault("maxLength", MAX_QUANTITY_LENGTH)
+        kept.setdefault("x-kubernetes-validations", [dict(QUANTITY_RULE)])
+        return _drop_noise(kept)
     if "anyOf" in node:
         node = _without_null(node, definitions)
     if "const" in node:

@@ -5,6 +5,7 @@ from typing import Annotated, Any, Final, Literal, Self
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic.alias_generators import to_camel
+from pydantic_core import PydanticCustomError
 
 from deepsynth_api.v1alpha1.patterns import ObjectName
 
@@ -38,6 +39,35 @@ Quantity = Annotated[
     Field(json_schema_extra={"x-kubernetes-int-or-string": True}),
 ]
 """A Kubernetes resource.Quantity: 8, "8", "500m", "40Gi"."""
+
+AUTO: Final = "auto"
+_SIZE_OR_AUTO: Final = "must be an integer of at least 1, or auto"
+
+
+def _check_size(value: Any) -> Any:
+    """One error instead of one for each type of the union."""
+    if value == AUTO or (isinstance(value, int) and not isinstance(value, bool) and value >= 1):
+        return value
+    raise PydanticCustomError("size_or_auto", _SIZE_OR_AUTO)
+
+
+SizeOrAuto = Annotated[
+    int | Literal["auto"],
+    BeforeValidator(_check_size),
+    Field(
+        json_schema_extra={
+            "x-kubernetes-int-or-string": True,
+            "maxLength": 32,
+            "x-kubernetes-validations": [
+                {
+                    "rule": f"type(self) == int ? self >= 1 : self == '{AUTO}'",
+                    "message": f"{_SIZE_OR_AUTO}; write numbers without quotes",
+                }
+            ],
+        }
+    ),
+]
+"""A number that the workload may choose itself: 8, "auto"."""
 
 SET: Final[dict[str, JsonValue]] = {"x-kubernetes-list-type": "set"}
 """For json_schema_extra: the API server refuses duplicate items."""

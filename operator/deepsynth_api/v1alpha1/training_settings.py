@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, max_characters
+from deepsynth_api.v1alpha1.base import ApiModel, SizeOrAuto, max_characters
 from deepsynth_api.v1alpha1.model_settings import ImageProcessorSettings, ModelSettings
 from deepsynth_api.v1alpha1.patterns import Decimal, Fraction, SplitName, matching
 from deepsynth_api.v1alpha1.result_settings import CheckpointSettings, EvaluationSettings, PublishSettings, Tracking
@@ -147,7 +147,14 @@ class TrainingSettings(ApiModel):
         ),
     ] = 32
     micro_batch_size: Annotated[
-        int, Field(ge=1, description="Samples per forward pass of one process. Lower it if GPU memory is too small.")
+        SizeOrAuto,
+        Field(
+            description=(
+                "Samples per forward pass of one process. Lower it if GPU memory is too small. auto: the largest power "
+                "of two that fits by an estimate for the largest samples, chosen at the start and kept by later "
+                "attempts."
+            )
+        ),
     ] = 1
     epochs: Annotated[
         int | None, Field(ge=1, description="Number of passes over the data; default: 1. Not together with maxSteps.")

@@ -14,7 +14,8 @@ if TYPE_CHECKING:
     import torch
 
 LABEL_TOKENS = 300
-LARGE: dict[str, Any] = {"image_processor": {"size": 512}, "micro_batch_size": 4}
+SAMPLES = 4
+LARGE: dict[str, Any] = {"image_processor": {"size": 512}, "micro_batch_size": SAMPLES}
 """So large that the step takes more than what a GPU's libraries take for themselves."""
 
 
@@ -31,9 +32,9 @@ def test_a_step_takes_what_fit_estimates(changes: dict[str, Any], device: torch.
     from deepsynth_train.memory.estimate import build_batch, estimate_memory
 
     settings = build_settings(**LARGE, **changes)
-    estimate = estimate_memory(settings, gpus=1, pages=1, label_tokens=LABEL_TOKENS)
+    estimate = estimate_memory(settings, samples=SAMPLES, gpus=1, pages=1, label_tokens=LABEL_TOKENS)
     stepper = start_training(device, **LARGE, **changes)
-    batch = build_batch(stepper.model, settings.micro_batch_size, 1, LABEL_TOKENS)
+    batch = build_batch(stepper.model, SAMPLES, 1, LABEL_TOKENS)
     peak = measure_peak(lambda: take_steps(stepper, [batch, batch]), stepper, device)
     assert peak == pytest.approx(estimate.total_bytes - estimate.reserve_bytes, rel=0.1)
 
@@ -62,8 +63,12 @@ def test_a_full_device_is_explained_by_its_parts_and_with_settings_that_help(dev
     take_steps(stepper, batches[:1])
     stepper.model.module.get_output_embeddings().register_forward_hook(lambda *_: fill(device))
     with (
-        pytest.raises(TemporaryError, match=r"GPU memory is full.*lower spec\.microBatchSize \(now 2\)") as caught,
-        explain_full_gpu(stepper.model.module, stepper.optimizer, settings, build_device_world(device)),
+        pytest.raises(
+            TemporaryError, match=r"GPU memory is full.*lower spec\.microBatchSize \(now 2\) or set it to auto"
+        ) as caught,
+        explain_full_gpu(
+            stepper.model.module, stepper.optimizer, settings, build_device_world(device), micro_batch_size=2
+        ),
     ):
         take_steps(stepper, batches[1:])
     assert caught.value.reason == "OutOfMemory"

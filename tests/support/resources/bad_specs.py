@@ -303,6 +303,8 @@ _RULES: Final = (
         "spec.globalBatchSize",
         "at least microBatchSize",
     ),
+    a_run("a micro-batch of nothing", {"microBatchSize": 0}, "spec.microBatchSize", "or auto"),
+    a_run("a micro-batch in quotes", {"microBatchSize": "8"}, "spec.microBatchSize", "without quotes"),
     a_run(
         "two warm-ups",
         {"optimizer": {"warmupSteps": 1, "warmupRatio": "0.1"}},

@@ -2,6 +2,7 @@
 
     run.py       the attempt from start to end
     inputs.py    commits that all attempts share; parquet -> samples
+    micro_batch.py  spec.microBatchSize: auto
     assemble.py  from the workload document to the loop
     publish.py   the model folder of a checkpoint, and the final model
     evaluate.py  evaluation without training

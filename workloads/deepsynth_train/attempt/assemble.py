@@ -39,6 +39,7 @@ def build_loop(
     data: TrainingData,
     checkpoints: CheckpointFolder,
     tracking: Tracking,
+    micro_batch_size: int,
 ) -> Loop:
     optimizer = build_optimizer(model.module, workload.optimizer)
     loaded = checkpoints.load_latest(
@@ -68,6 +69,7 @@ def build_loop(
     )
     return Loop(
         settings=workload,
+        micro_batch_size=micro_batch_size,
         stepper=Stepper(
             model=model,
             optimizer=optimizer,
@@ -87,6 +89,7 @@ def build_loop(
             progress,
             model=model,
             data=data,
+            micro_batch_size=micro_batch_size,
             equal_batches=reduction.needs_equal_batches,
             folder=checkpoints.path / SAMPLES,
         ),
@@ -107,6 +110,7 @@ def build_evaluator(
     *,
     model: PageModel,
     data: TrainingData,
+    micro_batch_size: int,
     equal_batches: bool,
     folder: Path | None = None,
 ) -> Evaluator | None:
@@ -125,7 +129,7 @@ def build_evaluator(
         autocast=build_autocast(workload.precision, world.device),
         progress=progress,
         settings=workload.evaluation,
-        micro_batch_size=workload.micro_batch_size,
+        micro_batch_size=micro_batch_size,
         equal_batches=equal_batches,
         threads=world.threads,
         context_tokens=min(workload.max_sequence_tokens or context, context),

@@ -30,8 +30,15 @@ def run_evaluation(workload: TrainWorkload, world: World, progress: Progress) ->
     model.module.requires_grad_(False)  # weights that are not trained take half the memory
     place_module(model.module, workload, world)
     model, _ = cache_features(model, workload, world, progress)
+    size = workload.micro_batch_size
     evaluator = build_evaluator(
-        workload, world, progress, model=model, data=data, equal_batches=is_sharded(workload, world)
+        workload,
+        world,
+        progress,
+        model=model,
+        data=data,
+        micro_batch_size=size if isinstance(size, int) else 1,  # nothing is trained, so the size changes only the speed
+        equal_batches=is_sharded(workload, world),
     )
     if evaluator is None:
         raise DataError("spec.datasets: there is nothing to evaluate on; add a validation split, or more documents")

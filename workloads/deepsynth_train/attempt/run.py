@@ -7,11 +7,13 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from deepsynth_api.v1alpha1.base import AUTO
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.assemble import build_loop
 from deepsynth_train.attempt.features import cache_features, report_features
 from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
+from deepsynth_train.attempt.micro_batch import resolve_micro_batch_size
 from deepsynth_train.attempt.publish import export, find_last_evaluation, load_best
 from deepsynth_train.checkpoint.folder import open_checkpoint_folder
 from deepsynth_train.checkpoint.pins import (
@@ -68,17 +70,28 @@ def run_attempt(
     pinned, holdout = pin_datasets(workload, world, progress)
     data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)
     progress.phase("start")
+    size = resolve_micro_batch_size(workload, model, data, world, progress)
     place_module(model.module, workload, world)
     model, features = cache_features(model, workload, world, progress)
     checkpoints = open_checkpoint_folder(
         workload, on_change=lambda folder: progress.checkpoints(folder.records, folder.notes)
     )
     loop = build_loop(
-        workload, world, progress, should_stop, model=model, data=data, checkpoints=checkpoints, tracking=tracking
+        workload,
+        world,
+        progress,
+        should_stop,
+        model=model,
+        data=data,
+        checkpoints=checkpoints,
+        tracking=tracking,
+        micro_batch_size=size,
     )
     if world.is_first:
-        write_pins(checkpoints.path, checkpoints.target.owner, pinned, workload.model.revision, holdout)
-    with explain_full_gpu(model.module, loop.stepper.optimizer, workload, world):
+        chosen = size if workload.micro_batch_size == AUTO else None
+        owner = checkpoints.target.owner
+        write_pins(checkpoints.path, owner, pinned, workload.model.revision, holdout, micro_batch_size=chosen)
+    with explain_full_gpu(model.module, loop.stepper.optimizer, workload, world, micro_batch_size=size):
         loop.run()
     report_features(features, world, progress)
     if loop.stopped:

@@ -1,4 +1,5 @@
-"""datasets.json: which revisions of its datasets and its model a run reads, on every node and in every attempt.
+"""datasets.json: which revisions of its datasets and its model a run reads, on every node and in every attempt, and
+what else the first attempt found that later ones repeat.
 
 A branch moves, and a folder can be rewritten. The controller pins the revisions that a report names, but an attempt can
 die before its first report. So the revisions are also stored next to the checkpoints that were trained on them.
@@ -30,12 +31,14 @@ _COMMIT = re.compile(r"[0-9a-f]{40}")
 class Pins:
     """datasets: revisions by name. model: the commit of a model on the Hub; None for others.
 
-    holdout_percent: of the documents of datasets without a validation split.
+    holdout_percent: of the documents of datasets without a validation split. micro_batch_size: the one that
+    spec.microBatchSize `auto` chose; None if it is a number.
     """
 
     datasets: dict[str, str] = field(default_factory=dict)
     model: str | None = None
     holdout_percent: int = 0
+    micro_batch_size: int | None = None
 
 
 def resolve_datasets(
@@ -84,6 +87,11 @@ def resolve_holdout(workload: TrainWorkload, checkpoints: Path) -> int:
     return int(_read_document(checkpoints).get("holdoutPercent", 0))
 
 
+def find_micro_batch_size(workload: TrainWorkload, checkpoints: Path) -> int | None:
+    """What spec.microBatchSize `auto` chose in an earlier attempt; None if nothing was chosen yet."""
+    return read_pins(checkpoints, _find_owner(workload)).micro_batch_size
+
+
 def pin_model(workload: TrainWorkload, revision: str | None) -> TrainWorkload:
     """The document with the model's branch replaced by a commit."""
     return workload.updated(model=workload.model.updated(revision=revision)) if revision else workload
@@ -101,7 +109,7 @@ def read_pins(checkpoints: Path, owner: Owner) -> Pins:
     is_of_earlier_attempt = owner.attempt > 1 and document["runUid"] == owner.run_uid
     if not is_of_earlier_attempt and not list_steps(checkpoints):
         return Pins()
-    return Pins(document["revisions"], document["model"], document["holdoutPercent"])
+    return Pins(document["revisions"], document["model"], document["holdoutPercent"], document.get("microBatchSize"))
 
 
 def _find_owner(workload: TrainWorkload) -> Owner:
@@ -119,6 +127,7 @@ def _read_document(checkpoints: Path) -> dict[str, Any]:
             "revisions": {str(name): str(revision) for name, revision in dict(document["revisions"]).items()},
             "model": None if (model := document.get("model")) is None else str(model),
             "holdoutPercent": int(document.get("holdoutPercent", 0)),
+            **_read_micro_batch_size(document),
         }
     except FileNotFoundError:
         return {}
@@ -134,20 +143,38 @@ def _read_document(checkpoints: Path) -> dict[str, Any]:
         ) from error
 
 
+def _read_micro_batch_size(document: Mapping[str, Any]) -> dict[str, int]:
+    """Empty if none was chosen. A user may have lowered it."""
+    size = document.get("microBatchSize")
+    if size is None:
+        return {}
+    if not isinstance(size, int) or size < 1:
+        raise ValueError(f"microBatchSize must be an integer of at least 1, got {size!r}")
+    return {"microBatchSize": size}
+
+
 def write_pins(
-    checkpoints: Path, owner: Owner, pinned: Sequence[PinnedDataset], model: str | None = None, holdout: int = 0
+    checkpoints: Path,
+    owner: Owner,
+    pinned: Sequence[PinnedDataset],
+    model: str | None = None,
+    holdout: int = 0,
+    *,
+    micro_batch_size: int | None = None,
 ) -> None:
-    """Store the revisions, that of the model and the percentage to hold out.
+    """Store the revisions, that of the model, the percentage to hold out, and a micro-batch size that was chosen.
 
     Raises PeerLostError when a later attempt owns the folder.
     """
-    document = {
+    document: dict[str, Any] = {
         "fingerprint": owner.fingerprint,
         "runUid": owner.run_uid,
         "revisions": {pin.name: pin.revision for pin in pinned if pin.revision},
         "model": model,
         "holdoutPercent": holdout,
     }
+    if micro_batch_size is not None:
+        document["microBatchSize"] = micro_batch_size
     if _read_document(checkpoints) == document:
         return
     check_ownership(checkpoints, owner)

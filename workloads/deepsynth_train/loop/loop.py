@@ -53,6 +53,7 @@ class Loop:
     """
 
     settings: TrainingSettings
+    micro_batch_size: int
     stepper: Stepper
     sampler: Sampler
     maker: BatchMaker
@@ -158,7 +159,7 @@ class Loop:
         """
         world, tokens = self.stepper.world, self.maker.samples.index.tokens
         batch = self.sampler.select_batch(step)
-        pieces = split_batch(batch, tokens, world.rank, world.size, self.settings.micro_batch_size)
+        pieces = split_batch(batch, tokens, world.rank, world.size, self.micro_batch_size)
         keeps_empty = self.stepper.reduction.needs_equal_batches
         return [piece.tolist() for piece in pieces if keeps_empty or len(piece)]
 

@@ -60,15 +60,27 @@ class MemoryEstimate:
         return sum(size for name, size in asdict(self).items() if name.endswith("_bytes"))
 
 
-def estimate_memory(settings: TrainingSettings, *, gpus: int, pages: int, label_tokens: int) -> MemoryEstimate:
-    """For micro-batches of spec.microBatchSize samples with `pages` A4 pages and `label_tokens` tokens each.
+def estimate_memory(
+    settings: TrainingSettings, *, samples: int, gpus: int, pages: int, label_tokens: int
+) -> MemoryEstimate:
+    """For micro-batches of `samples` samples with `pages` A4 pages and `label_tokens` tokens each.
 
     gpus: number of processes. spec.compile is ignored: it needs less memory or the same. Raises the errors of
-    `build_page_model`.
+    `build_page_model`, and ConfigurationError for a model whose memory cannot be estimated.
     """
-    check_sharding(settings)
     model = build_page_structure(settings)
-    batch = build_batch(model, settings.micro_batch_size, pages, label_tokens)
+    return _estimate(model, settings, build_batch(model, samples, pages, label_tokens), gpus)
+
+
+def estimate_samples(settings: TrainingSettings, samples: Sequence[Sample], *, gpus: int) -> MemoryEstimate:
+    """The same for a micro-batch of these samples."""
+    model = build_page_structure(settings)
+    return _estimate(model, settings, model.family.collate(samples), gpus)
+
+
+def _estimate(model: PageModel, settings: TrainingSettings, batch: Batch, gpus: int) -> MemoryEstimate:
+    """model: on the meta device; changed by this."""
+    check_sharding(settings)
     with _without_value_checks(), FakeTensorMode(allow_non_fake_inputs=True) as fake, _GroupedProducts():  # type: ignore[no-untyped-call]  # torch
         _allocate(model.module)
         place_module(model.module, settings.model_copy(update={"compile": False}), World(0, 1, 0, 1, _CPU))

@@ -11,6 +11,8 @@ import torch
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_api.v1alpha1.base import AUTO
+from deepsynth_train.checkpoint.layout import PINS_FILE
 from deepsynth_train.coordination.world import World
 from deepsynth_train.models.quantization.four_bit import list_parts
 
@@ -46,7 +48,12 @@ class GpuUse:
 
 @contextmanager
 def explain_full_gpu(
-    module: torch.nn.Module, optimizer: torch.optim.Optimizer, settings: TrainingSettings, world: World
+    module: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    settings: TrainingSettings,
+    world: World,
+    *,
+    micro_batch_size: int,
 ) -> Iterator[None]:
     """Turn torch's error into a TemporaryError (OutOfMemory) that says what took the memory and what to change."""
     try:
@@ -55,7 +62,7 @@ def explain_full_gpu(
         if not is_full_gpu(error):
             raise
         use = read_gpu_use(module, optimizer, world.device) if world.device.type == "cuda" else None
-        message = describe_full_gpu(error, use, settings, world.size)
+        message = describe_full_gpu(error, use, settings, world.size, micro_batch_size)
         raise TemporaryError(message, reason=Reason.OUT_OF_MEMORY) from error
 
 
@@ -96,11 +103,13 @@ def count_local_bytes(tensors: Iterable[Any]) -> int:
     return sum(storages.values())
 
 
-def describe_full_gpu(error: BaseException, use: GpuUse | None, settings: TrainingSettings, world_size: int) -> str:
+def describe_full_gpu(
+    error: BaseException, use: GpuUse | None, settings: TrainingSettings, world_size: int, micro_batch_size: int
+) -> str:
     """use: None if it is unknown."""
     wanted = re.search(r"Tried to allocate ([\d.]+ [KMG]iB)", str(error))
     asked = f", {wanted[1]} more were needed" if wanted else ""
-    remedies = _find_remedies(use, settings, world_size)
+    remedies = _find_remedies(use, settings, world_size, micro_batch_size)
     remedy = ", ".join(remedies[:-1]) + f", or {remedies[-1]}"
     if use is None:
         return f"GPU memory is full{asked}; {remedy}"
@@ -108,10 +117,10 @@ def describe_full_gpu(error: BaseException, use: GpuUse | None, settings: Traini
     return f"GPU memory is full{asked}; of {use.total / _GIB:.1f} GiB: {parts}; {remedy}"
 
 
-def _find_remedies(use: GpuUse | None, settings: TrainingSettings, world_size: int) -> list[str]:
+def _find_remedies(use: GpuUse | None, settings: TrainingSettings, world_size: int, micro_batch_size: int) -> list[str]:
     """The settings that free most and are not used yet, the best first."""
     smaller_batches = [
-        (settings.micro_batch_size > 1, f"lower spec.microBatchSize (now {settings.micro_batch_size})"),
+        (micro_batch_size > 1, _lower_micro_batch_size(settings, micro_batch_size)),
         (not settings.gradient_checkpointing, "set spec.gradientCheckpointing: true"),
     ]
     fewer_weights = [
@@ -127,3 +136,13 @@ def _find_remedies(use: GpuUse | None, settings: TrainingSettings, world_size: i
     is_model = use is not None and use.weights + use.gradients + use.optimizer > use.activations
     ordered = fewer_weights + smaller_batches if is_model else smaller_batches + fewer_weights
     return [text for applies, text in ordered + smaller_samples if applies][:_MAX_REMEDIES]
+
+
+def _lower_micro_batch_size(settings: TrainingSettings, size: int) -> str:
+    """A number that auto chose is kept with the checkpoints, whose folder does not take a run with another spec."""
+    if settings.micro_batch_size != AUTO:
+        return f"lower spec.microBatchSize (now {size}) or set it to auto"
+    return (
+        f"set spec.microBatchSize below {size}, which auto chose (if there are checkpoints, lower it in "
+        f"{settings.checkpoint.uri.rstrip('/')}/{PINS_FILE} instead)"
+    )

@@ -17,6 +17,7 @@ from typing import Any, Final, Union, get_args, get_origin
 from pydantic.alias_generators import to_snake
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.other_names import OTHER_VALUES
 from deepsynth_api.v1alpha1 import ApiModel
 from deepsynth_train.notebook.suggestions import TRAINER_NAMES, find_nested, suggest, write_out
 
@@ -113,5 +114,7 @@ def _refuse(key: str, name: str, path: str, kind: type[ApiModel], config: type[A
     if not path and name in TRAINER_NAMES:
         return f"{where}: not a setting; pass it to Trainer or create_trainer as {TRAINER_NAMES[name]}"
     if near := suggest(name, path, config):
-        return f"{where}: unknown argument; did you mean {near}? Write {write_out(near, config)}"
+        return (
+            f"{where}: unknown argument; did you mean {near}? Write {write_out(near, config, OTHER_VALUES.get(name))}"
+        )
     return f"{where}: unknown argument; the arguments {f'of {path} ' if path else ''}are {', '.join(kind.model_fields)}"

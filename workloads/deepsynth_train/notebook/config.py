@@ -65,7 +65,7 @@ def find_conflicts(config: TrainingSettings) -> Iterator[str]:
     optimizer, evaluation, early = config.optimizer, config.evaluation, config.evaluation.early_stopping
     if config.epochs is not None and config.max_steps is not None:
         yield "epochs: set epochs or max_steps, not both"
-    if config.micro_batch_size > config.global_batch_size:
+    if isinstance(config.micro_batch_size, int) and config.micro_batch_size > config.global_batch_size:
         yield f"global_batch_size: must be at least micro_batch_size, got {config.global_batch_size}"
     if config.publish and config.publish.format == "adapter" and config.model.lora is None:
         yield 'publish.format: "adapter" needs model.lora; set model.lora, or set format to "merged"'

@@ -69,10 +69,13 @@ def find_nested(annotation: Any) -> type[ApiModel] | None:
     return None
 
 
-def write_out(path: str, config: type[ApiModel]) -> str:
-    """How the argument is written: `model.lora.rank` -> `model={"uri": ..., "lora": {"rank": ...}}`."""
+def write_out(path: str, config: type[ApiModel], setting: str | None = None) -> str:
+    """How the argument is written: `model.lora.rank` -> `model={"uri": ..., "lora": {"rank": ...}}`.
+
+    setting: its value; None: any.
+    """
     first, *rest = path.split(".")
-    value = "..."
+    value = f'"{setting}"' if setting else "..."
     for name in reversed(rest):
         value = f'{{"{name}": {value}}}'
     nested = find_nested(config.model_fields[first].annotation)

@@ -63,6 +63,12 @@ def test_nulls_are_replaced_by_defaults_and_a_status_in_a_file_is_ignored() -> N
     assert DatasetGeneration.model_validate(stored).spec.preset == "xsum"
 
 
+@pytest.mark.parametrize("size", [4, "auto"])
+def test_a_micro_batch_size_is_a_number_or_auto(size: Any) -> None:
+    assert admit(read(RUN + f"  microBatchSize: {size}\n"))["spec"]["microBatchSize"] == size
+    assert admit(read(RUN))["spec"]["microBatchSize"] == 1
+
+
 @pytest.mark.parametrize(
     ("added", "message"),
     [
@@ -83,6 +89,14 @@ def test_nulls_are_replaced_by_defaults_and_a_status_in_a_file_is_ignored() -> N
         ),
         ("  epochs: '3'\n", 'spec.epochs: Invalid value: "3": must be of type integer; write it without quotes'),
         ("  evaluation: {metrics: cer}\n", 'Invalid value: "cer": must be of type array; write it as a list: [cer]'),
+        *(
+            (
+                f"  microBatchSize: {size}\n",
+                f"x.yaml:11: spec.microBatchSize: Invalid value: {size}: must be an integer",
+            )
+            for size in ("0", '"8"', '"max"')
+        ),
+        ('  microBatchSize: "8"\n', "of at least 1, or auto; write numbers without quotes"),
         ("  epochs: 0\n", "spec.epochs: Invalid value: 0: must be greater than or equal to 1"),
         ("  maxDroppedPercent: 101\n", "must be less than or equal to 100"),
         ("  precision: bf17\n", 'Unsupported value: "bf17": supported values: "bf16", "fp16", "fp32"; did you mean bf'),

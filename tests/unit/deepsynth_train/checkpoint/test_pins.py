@@ -14,6 +14,7 @@ from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.pins import (
     Pins,
     apply_pins,
+    find_micro_batch_size,
     pin_model,
     read_pins,
     resolve_datasets,
@@ -181,6 +182,27 @@ def test_a_run_of_before_there_was_a_holdout_continues_without_one(workload: Any
     (tmp_path / "step-3").mkdir()
     assert workload.evaluation.holdout_percent == 2
     assert resolve_holdout(workload, tmp_path) == 0
+
+
+def test_a_micro_batch_size_is_kept_for_later_attempts_and_checkpoints(workload: Any, tmp_path: Path) -> None:
+    first, owner = workload.updated(attempt=1), Owner(workload.uid, workload.fingerprint, 1)
+    assert find_micro_batch_size(workload, tmp_path) is None
+    claim_folder(tmp_path, owner)
+    write_pins(tmp_path, owner, [], micro_batch_size=8)
+    assert find_micro_batch_size(workload, tmp_path) == 8
+    assert find_micro_batch_size(first, tmp_path) is None, "nothing was trained yet"
+    (tmp_path / "step-3").mkdir()
+    assert find_micro_batch_size(first, tmp_path) == 8
+    write_pins(tmp_path, owner, [])
+    assert "microBatchSize" not in (tmp_path / "datasets.json").read_text()
+
+
+@pytest.mark.parametrize("size", [0, "8", 1.5])
+def test_a_micro_batch_size_that_a_user_wrote_wrongly_is_refused(workload: Any, tmp_path: Path, size: Any) -> None:
+    document = {"fingerprint": workload.fingerprint, "revisions": {}, "microBatchSize": size}
+    (tmp_path / "datasets.json").write_text(json.dumps(document))
+    with pytest.raises(ConfigurationError, match="microBatchSize must be an integer of at least 1"):
+        find_micro_batch_size(workload, tmp_path)
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:

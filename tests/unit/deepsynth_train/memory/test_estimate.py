@@ -33,7 +33,8 @@ CASES = {
 def estimate(settings: Any, *, gpus: int = 1) -> MemoryEstimate:
     from deepsynth_train.memory.estimate import estimate_memory
 
-    return estimate_memory(settings, gpus=gpus, pages=1, label_tokens=300)
+    samples = settings.micro_batch_size
+    return estimate_memory(settings, samples=samples, gpus=gpus, pages=1, label_tokens=300)
 
 
 @pytest.mark.parametrize("changes", CASES.values(), ids=CASES)
@@ -46,7 +47,7 @@ def test_an_estimate_is_what_a_step_with_real_tensors_takes(changes: dict[str, A
     model = build_page_model(settings)
     place_module(model.module, settings, build_world())
     model.module.train()
-    batch = build_batch(model, settings.micro_batch_size, 1, 300)
+    batch = build_batch(model, int(settings.micro_batch_size), 1, 300)
     if "attention_mask" in batch.inputs:  # without padding the library saves the mask, which an estimate cannot know
         batch.inputs["attention_mask"][0, -1] = 0
     real = measure_step(model, settings, batch, gpus=1)

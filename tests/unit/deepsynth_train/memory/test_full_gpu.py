@@ -26,15 +26,27 @@ LARGE_MODEL = GpuUse(80 * GIB, 14 * GIB, 13 * GIB, 26 * GIB, 20 * GIB, GIB, 0)
 
 
 def describe(use: GpuUse | None, world_size: int = 8, **changes: Any) -> str:
-    return describe_full_gpu(CUDA, use, build_settings(**changes), world_size)
+    settings = build_settings(**changes)
+    return describe_full_gpu(
+        CUDA, use, settings, world_size, 8 if settings.micro_batch_size == "auto" else settings.micro_batch_size
+    )
 
 
 def test_the_message_says_what_took_the_memory_and_three_settings_that_help() -> None:
     assert describe(MANY_ACTIVATIONS, micro_batch_size=8) == (
         "GPU memory is full, 2.25 GiB more were needed; of 80.0 GiB: activations and batches 70.0, weights 7.0, "
         "gaps between tensors 1.0, other processes and CUDA 1.0, optimizer state 0.2, gradients 0.1; "
-        "lower spec.microBatchSize (now 8), set spec.gradientCheckpointing: true, or set spec.sharding: full"
+        "lower spec.microBatchSize (now 8) or set it to auto, set spec.gradientCheckpointing: true, or set "
+        "spec.sharding: full"
     )
+
+
+def test_a_size_that_auto_chose_is_lowered_where_later_attempts_read_it() -> None:
+    said = describe(MANY_ACTIVATIONS, micro_batch_size="auto", checkpoint={"uri": "pvc://runs/first/"})
+    assert (
+        "; set spec.microBatchSize below 8, which auto chose (if there are checkpoints, lower it in "
+        "pvc://runs/first/datasets.json instead), set spec.gradientCheckpointing: true, or "
+    ) in said
 
 
 @pytest.mark.parametrize(
@@ -84,7 +96,7 @@ def test_a_full_gpu_ends_the_attempt_and_other_errors_pass() -> None:
     for error, expected in ((CUDA, TemporaryError), (RuntimeError("x"), RuntimeError)):
         with (
             pytest.raises(expected) as caught,
-            explain_full_gpu(module, optimizer, build_settings(), build_world()),
+            explain_full_gpu(module, optimizer, build_settings(), build_world(), micro_batch_size=1),
         ):
             raise error
         assert getattr(caught.value, "reason", "") == ("OutOfMemory" if error is CUDA else "")

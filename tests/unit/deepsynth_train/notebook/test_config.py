@@ -92,6 +92,7 @@ def test_a_model_is_a_folder_or_a_name_on_the_hub(tmp_path: Path, monkeypatch: p
         ({"learningRate": 1e-4}, "did you mean optimizer.learning_rate?"),
         ({"precison": "fp32"}, "precison: unknown argument; did you mean precision? Write precision=..."),
         ({"num_train_epochs": 3}, "did you mean epochs?"),
+        ({"auto_find_batch_size": True}, 'did you mean micro_batch_size? Write micro_batch_size="auto"'),
         ({"per_device_train_batch_size": 3}, "did you mean micro_batch_size?"),
         ({"lora_rank": 3}, 'did you mean model.lora.rank? Write model={"uri": ..., "lora": {"rank": ...}}'),
         ({"optimizer": {"lr": 1}}, "optimizer.lr: unknown argument; did you mean optimizer.learning_rate?"),
@@ -105,6 +106,11 @@ def test_a_model_is_a_folder_or_a_name_on_the_hub(tmp_path: Path, monkeypatch: p
 )
 def test_an_unknown_argument_is_refused_with_the_nearest_name(changes: dict[str, Any], expected: str) -> None:
     assert expected in refuse(**changes)
+
+
+def test_a_micro_batch_size_can_be_left_to_the_trainer() -> None:
+    assert build(micro_batch_size="auto", global_batch_size=1).micro_batch_size == "auto"
+    assert build(micro_batch_size=8).micro_batch_size == 8
 
 
 def test_every_other_name_leads_to_an_argument_that_exists() -> None:
@@ -132,6 +138,8 @@ def test_arguments_of_the_trainer_are_those_that_it_has() -> None:
         ({"optimizer": {"learning_rate": "fast"}}, "must be a number, at least 0, such as 0.0002 or 2e-4, got 'fast'"),
         ({"optimizer": {"betas": [2, 0]}}, "optimizer.betas[0]: must be a number from 0 to 1, such as 0.05, got '2'"),
         ({"optimizer": {"schedule": "cos"}}, "schedule: should be 'cosine', 'linear' or 'constant', got 'cos'"),
+        ({"micro_batch_size": 0}, "micro_batch_size: must be an integer of at least 1, or auto, got 0"),
+        ({"micro_batch_size": "max"}, "micro_batch_size: must be an integer of at least 1, or auto, got 'max'"),
         ({"max_steps": 0}, "max_steps: should be greater than or equal to 1, got 0"),
         ({"model": "config://none"}, "model.uri: must be hf://OWNER/NAME"),
         ({"checkpoint": {}}, "checkpoint.uri: is missing"),
