@@ -219,7 +219,7 @@ def test_other_names_of_splits_are_chosen_by_the_caller() -> None:
             "the split 'valid' is not used, and there is no split 'validation'; set validation_split='valid'",
         ),
         (["train", "dev", "test"], "set validation_split='dev'"),
-        (["train", "validaton"], "set validation_split='validaton'"),
+        (["train", "validations"], "set validation_split='validations'"),
         (["train", "validation", "extra"], "the split 'extra' is not used; remove it, or name it with train_split or"),
     ],
 )
