@@ -189,11 +189,12 @@ class Trainer:
 
 
 def create_trainer(
-    model: str | Path,
+    model: str | Path | Mapping[str, Any],
     data: Any,
     *,
     checkpoint: str | Path | Mapping[str, Any] | None = None,
     lora: bool | Mapping[str, Any] = False,
+    freeze: Sequence[Literal["vision", "language"]] = (),
     quantize: Literal["nf4"] | None = None,
     callbacks: Sequence[AnyCallback] = (),
     progress: DisplayName | Progress = "auto",
@@ -208,16 +209,17 @@ def create_trainer(
     model: a folder, a name on the Hub, or config://vit-gpt2-tiny to try things without a GPU. checkpoint: default: a
     folder in runs/, named after the model, the settings and the data, so that the same call continues and another one
     starts from scratch. lora: train low-rank adapters instead of all weights, for models of billions of weights; or
-    their settings, such as {"rank": 4}. quantize: "nf4" keeps the frozen weights in 4 bits, for small GPUs (QLoRA).
-    Other arguments: see Trainer.
+    their settings, such as {"rank": 4}. freeze: parts that are not trained. quantize: "nf4" keeps the frozen weights in
+    4 bits, for small GPUs (QLoRA). Other arguments: see Trainer.
     """
     if not {"epochs", "max_steps", "maxSteps"} & settings.keys():
         settings["epochs"] = 3
     if not {"global_batch_size", "globalBatchSize"} & settings.keys():
         settings["global_batch_size"] = 8
-    start: dict[str, Any] = {"uri": model, **({} if lora is False else {"lora": {} if lora is True else lora})}
-    if quantize:
-        start["quantize"] = quantize
+    start = dict(model) if isinstance(model, Mapping) else {"uri": model}
+    if lora is not False:
+        start["lora"] = {} if lora is True else lora
+    start |= {name: value for name, value in (("freeze", freeze), ("quantize", quantize)) if value}
     config = TrainConfig.model_validate({"model": start, "checkpoint": checkpoint or "runs", **settings})
     trainer = Trainer(
         config,

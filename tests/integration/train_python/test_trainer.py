@@ -201,6 +201,19 @@ def test_defaults_for_a_first_try_give_way_to_settings() -> None:
     assert adapted.rank == 16
 
 
+def test_create_trainer_takes_settings_of_the_model_by_name_or_in_a_dict(folder: Path) -> None:
+    from deepsynth_train import create_trainer
+
+    by_name = create_trainer(VIT, "my-pages", task="ocr", lora={"rank": 4}, freeze=["vision"]).config.model
+    in_dict = create_trainer(
+        {"uri": VIT, "lora": {"rank": 4}, "freeze": ["vision"]}, "my-pages", task="ocr"
+    ).config.model
+    assert by_name == in_dict
+    assert (by_name.freeze, by_name.lora is not None and by_name.lora.rank) == (["vision"], 4)
+    with pytest.raises(ConfigurationError, match=r"model\.freeze.*'vision'"):
+        create_trainer(VIT, "my-pages", task="ocr", freeze=["eyes"])  # type: ignore[list-item]  # the mistake
+
+
 def test_splits_may_have_other_names() -> None:
     data = {"mine": [("my-pages/1.png", "1")], "theirs": [("my-pages/2.png", "2")]}
     dataset = build(data, train_split="mine", validation_split="theirs")._source.locate()

@@ -202,7 +202,9 @@ def test_a_missing_model_folder_is_refused_with_the_nearest_name(tmp_path: Path)
     (tmp_path / "my-model").mkdir()
     check_model_folder(f"file://{tmp_path}/my-model")
     check_model_folder("hf://my/models")
-    with pytest.raises(ConfigurationError, match=rf"^model: no folder .*my-models; did you mean {tmp_path}/my-model\?$"):
+    with pytest.raises(
+        ConfigurationError, match=rf"^model: no folder .*my-models; did you mean {tmp_path}/my-model\?$"
+    ):
         check_model_folder(f"file://{tmp_path}/my-models")
     with pytest.raises(ConfigurationError, match="name one with a model, or OWNER/NAME on the Hub"):
         check_model_folder("file:///no/such/folder")
