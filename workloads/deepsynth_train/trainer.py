@@ -216,7 +216,7 @@ def create_trainer(
         settings["epochs"] = 3
     if not {"global_batch_size", "globalBatchSize"} & settings.keys():
         settings["global_batch_size"] = 8
-    start = dict(model) if isinstance(model, Mapping) else {"uri": model}
+    start: dict[str, Any] = dict(model) if isinstance(model, Mapping) else {"uri": model}
     if lora is not False:
         start["lora"] = {} if lora is True else lora
     start |= {name: value for name, value in (("freeze", freeze), ("quantize", quantize)) if value}
