@@ -75,13 +75,14 @@ class Reader:
 
     def read(
         self,
-        pages: Sequence[Page | Sequence[Page]],
+        pages: Page | Sequence[Page | Sequence[Page]],
         *,
         prompt: str | None = None,
         max_new_tokens: int | None = None,
         batch_size: int = 8,
     ) -> list[str]:
-        """The text of each page. An item that is a list of pages is one document, with one text.
+        """The text of each page; a single page is a list of one. A list of pages in the list is one document, with one
+        text.
 
         prompt: asked instead of the trained one. max_new_tokens: default: as many as in the model's generation
         settings. batch_size: pages that are read at once. Raises DataError for a page that cannot be decoded.
@@ -91,14 +92,15 @@ class Reader:
 
     def iter_readings(
         self,
-        pages: Sequence[Page | Sequence[Page]],
+        pages: Page | Sequence[Page | Sequence[Page]],
         *,
         prompt: str | None = None,
         max_new_tokens: int | None = None,
         batch_size: int = 8,
     ) -> Iterator[Reading]:
         """As `read`, with more about each text, and batch after batch."""
-        documents: list[list[Page]] = [_list_pages(item) for item in pages]
+        items = [pages] if isinstance(pages, Image.Image | str | Path | bytes) else pages
+        documents: list[list[Page]] = [_list_pages(item) for item in items]
         for batch in _split(documents, batch_size):
             opened = [[_open_page(page, number) for page in document] for number, document in batch]
             yield from self._read_batch(opened, prompt, max_new_tokens)

@@ -124,7 +124,7 @@ class Trainer:
             is_final = model.uri == expand_path(self.folder / "model")
             if not is_final and not reader.module.config.is_encoder_decoder:
                 reader.prompt = self.config.prompt or PROMPTS[self.config.task]
-            return reader.read([pages] if isinstance(pages, str | Path | bytes) or hasattr(pages, "save") else pages)
+            return reader.read(pages)
 
     def stop(self) -> None:
         """Let `train` save a checkpoint after the present step and return; for callbacks and other threads."""

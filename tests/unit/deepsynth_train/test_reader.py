@@ -56,6 +56,7 @@ def test_paths_images_and_bytes_of_a_page_give_the_same_text(reader: Reader, tmp
     texts = reader.read(forms)
     assert len(texts) == 4
     assert len(set(texts)) == 1
+    assert [reader.read(form) for form in forms] == [texts[:1]] * 4, "a single page needs no list"
 
 
 @pytest.mark.parametrize("name", ["reader", "vit"])
