@@ -146,7 +146,11 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "dataset", metavar="DATASET", help="a folder of parquet files or images, hf://OWNER/NAME, or a file:// URI"
     )
-    parser.add_argument("--split", default="validation", help="split to evaluate on (default: %(default)s)")
+    parser.add_argument(
+        "--split",
+        metavar="NAME",
+        help="split to evaluate on (default: validation, or what a training holds out of a dataset without that split)",
+    )
     parser.add_argument(
         "--metrics",
         nargs="+",
@@ -166,7 +170,10 @@ def _add_evaluate(parser: argparse.ArgumentParser) -> None:
         "--samples", type=int, default=3, choices=range(65), metavar="N", help="texts to show (default: %(default)s)"
     )
     parser.add_argument(
-        "--max-new-tokens", type=_parse_count, default=256, metavar="N", help="of each text (default: %(default)s)"
+        "--max-new-tokens",
+        type=_parse_count,
+        metavar="N",
+        help="maximum length of a text (default: the model's own, else 256)",
     )
     parser.add_argument(
         "--batch-size",

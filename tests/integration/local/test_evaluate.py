@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.workload import HOLDOUT_PERCENT
 from deepsynth_local.__main__ import main
 from support.training.page_dataset import build_documents, draw_noise, write_dataset
 from support.training.tiny_training import VIT, Recorder
@@ -101,9 +102,56 @@ def test_a_folder_of_images_without_splits_is_evaluated_as_a_whole(
     assert lines[0] == f"{VIT} on all pages of {folder}"
     assert "  row 1" in lines
     (folder / "train").mkdir()
-    (folder / "metadata.csv").rename(folder / "train/metadata.csv")
+    for name in ("metadata.csv", "0.png", "1.png"):
+        (folder / name).rename(folder / "train" / name)
     assert main(["evaluate", VIT, str(folder), "--task", "ocr"]) == ExitCode.BAD_DATA
-    assert "has no split 'validation'; its splits are train; set --split" in capsys.readouterr().err
+    assert "--split: there is no validation split, and too few documents to hold some out; set --split train" in (
+        capsys.readouterr().err
+    )
+
+
+def test_without_a_validation_split_it_evaluates_on_the_part_that_a_training_holds_out(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pages = write_dataset(tmp_path / "pages", {"train": build_documents(12)})
+    arguments = ["evaluate", VIT, str(pages), "--task", "ocr", *BASE]
+    assert main(arguments) == ExitCode.DONE
+    held_out = capsys.readouterr()
+    assert held_out.out.startswith(f"{VIT} on the held-out {HOLDOUT_PERCENT} % of the split train of {pages}\n")
+    assert f"note: {pages} has no validation split; evaluating on the {HOLDOUT_PERCENT} %" in held_out.err
+    assert held_out.out.count("    reference ") == 1
+    assert main([*arguments, "--split", "train"]) == ExitCode.DONE
+    whole = capsys.readouterr()
+    assert "note: these may be pages the model was trained on" in whole.err
+    assert whole.out.count("    reference ") == 2
+
+
+def test_a_model_generates_as_many_tokens_as_its_own_settings_say(tmp_path: Path) -> None:
+    from deepsynth_local.command_line import build_parser
+    from deepsynth_local.model_evaluation import build_workload
+
+    pages = write_dataset(tmp_path / "pages", {"validation": build_documents(1)})
+
+    def find_limit(*options: str) -> int:
+        chosen = build_parser().parse_args(["evaluate", str(tmp_path), str(pages), *options])
+        return build_workload(chosen, str(tmp_path / "empty"), is_on_gpu=False).evaluation.max_new_tokens
+
+    assert find_limit() == 256
+    (tmp_path / "generation_config.json").write_text('{"max_new_tokens": 24}')
+    assert find_limit() == 24
+    assert find_limit("--max-new-tokens", "7") == 7
+
+
+def test_the_percentage_held_out_is_that_of_the_models_training(tmp_path: Path) -> None:
+    from deepsynth_local.command_line import build_parser
+    from deepsynth_local.model_evaluation import build_workload
+
+    pages = write_dataset(tmp_path / "pages", {"train": build_documents(1)})
+    (tmp_path / "deepsynth.json").write_text(json.dumps({"task": "ocr", "holdoutPercent": 20}))
+    chosen = build_parser().parse_args(["evaluate", str(tmp_path), str(pages)])
+    workload = build_workload(chosen, str(tmp_path / "empty"), is_on_gpu=False)
+    assert workload.evaluation.holdout_percent == 20
+    assert workload.datasets[0].validation_split is None
 
 
 def test_a_folder_of_images_for_another_task_is_refused_with_the_option_to_set(

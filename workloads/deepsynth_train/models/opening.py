@@ -7,7 +7,7 @@ import json
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import torch
 
@@ -15,12 +15,11 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import fetch_folder
 from deepsynth_train.models.files.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
-from deepsynth_train.models.files.model_folder import CONFIG, FILES, PROCESSORS, RUN_FILE, read_trained
+from deepsynth_train.models.files.model_folder import CONFIG, FILES, GENERATION, PROCESSORS, RUN_FILE, read_trained
 from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
 from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
 AddAdapters = Callable[[Any], Any]
-_GENERATION: Final = "generation_config.json"
 
 
 def find_adapters(settings: ModelSettings) -> bool:
@@ -63,7 +62,7 @@ def _open_base(folder: Path, uri: str, device: torch.device) -> tuple[Any, Any]:
     if not (folder / ADAPTER_FILE).is_file():
         raise ConfigurationError(f"{FIELD}: {uri} has no {ADAPTER_FILE}; pickle files are never read")
     module, processor = load_module(_find_base(folder, uri), device)
-    if (folder / _GENERATION).is_file():
+    if (folder / GENERATION).is_file():
         module.generation_config = GenerationConfig.from_pretrained(folder)
     if any((folder / name).is_file() for name in PROCESSORS):
         processors: Any = AutoProcessor

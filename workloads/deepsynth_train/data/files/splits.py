@@ -39,6 +39,10 @@ def choose_validation_split(folder: DatasetFolder, wanted: str | None) -> str:
     return VALIDATION if select_split_files(_list_paths(folder), VALIDATION) else ""
 
 
+def has_split(folder: DatasetFolder, split: str) -> bool:
+    return bool(select_split_files(_list_paths(folder), split))
+
+
 def select_split_files(paths: Iterable[str], split: str) -> list[str]:
     """`data/train-00000.parquet`, `train.parquet` and `config/train/0000.parquet` all belong to split train."""
     return sorted(path for path in paths if split in _read_split(PurePosixPath(path)))

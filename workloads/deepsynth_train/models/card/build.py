@@ -75,6 +75,7 @@ def _build_run_file(workload: TrainWorkload, model: PageModel, lineage: Lineage)
     document = {
         "prompt": _find_prompt(workload, model),
         "task": workload.task,
+        "holdoutPercent": workload.evaluation.holdout_percent,
         "run": {"name": workload.name, "uid": workload.uid, "fingerprint": workload.fingerprint},
         "step": lineage.step,
         "model": {"uri": workload.model.uri, "revision": base.revision},

@@ -11,6 +11,7 @@ from deepsynth_api.errors import ConfigurationError
 CONFIG: Final = "config.json"
 RUN_FILE: Final = "deepsynth.json"
 """In a model that DeepSynth published: what it was asked, and what it was made from."""
+GENERATION: Final = "generation_config.json"
 INDEX: Final = "model.safetensors.index.json"
 WEIGHTS: Final = "model.safetensors"
 TOKENIZERS: Final = ("tokenizer.json", "tokenizer.model", "spiece.model", "vocab.json", "vocab.txt", "tekken.json")
@@ -24,7 +25,7 @@ _SETTINGS: Final = (
     "tokenizer_config.json",
     "special_tokens_map.json",
     "added_tokens.json",
-    "generation_config.json",
+    GENERATION,
 )
 INSTEAD: Final = "use a model that AutoModelForImageTextToText loads, such as Qwen3-VL or DeepSeek-OCR-2"
 """The remedy for a model of another kind."""
@@ -43,6 +44,24 @@ def read_trained(folder: Path) -> dict[str, str]:
         return {name: document[name] for name in ("task", "prompt") if isinstance(document.get(name), str)}
     except (OSError, ValueError, AttributeError):
         return {}
+
+
+def read_holdout(folder: Path) -> int | None:
+    """The percentage that the training of a model held out of datasets without a validation split; None if unknown."""
+    return _read_count(folder / RUN_FILE, "holdoutPercent")
+
+
+def read_max_new_tokens(folder: Path) -> int | None:
+    """How many tokens the model generates at most, by its own generation settings; None if they do not say so."""
+    return _read_count(folder / GENERATION, "max_new_tokens") or None
+
+
+def _read_count(file: Path, name: str) -> int | None:
+    try:
+        value = json.loads(file.read_text()).get(name)
+    except (OSError, ValueError, AttributeError):
+        return None
+    return value if type(value) is int and value >= 0 else None
 
 
 class ModelFolder:
