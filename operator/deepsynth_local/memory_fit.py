@@ -27,6 +27,8 @@ GPUS: Final[Mapping[str, float]] = {
     "H200 141 GB": 139.8,
 }
 """GiB that a process can use, as the driver reports it; less than what the name says."""
+_WITHOUT_BF16: Final = frozenset({"T4 16 GB"})
+"""GPUs that do not compute in bf16."""
 DEFAULT_LABEL_TOKENS: Final = 512
 _CHANGES: Final[Mapping[str, Mapping[str, Any]]] = {
     "as written": {},
@@ -64,7 +66,9 @@ def fit_files(
     if output == "json":
         return json.dumps([_to_json(row) for row in results], indent=2)
     if compare:
-        return "\n\n".join(_format_comparison(run, [row for row in results if row.run is run]) for run in chosen)
+        return "\n\n".join(
+            _format_comparison(run, [row for row in results if row.run is run], pages, label_tokens) for run in chosen
+        )
     return "\n\n".join(_format(row.run, row.estimate, pages, label_tokens) for row in results if row.estimate)
 
 
@@ -145,9 +149,9 @@ def _choose_sizes(run: TrainingRun, one: "MemoryEstimate", pages: int, label_tok
     slope = _estimate(run.spec, processes, pages, label_tokens, samples=2).total_bytes - first
     highest = -(-run.spec.global_batch_size // processes)
     choices = {
-        name: choose_size(lambda size: first + (size - 1) * slope, int(FILLED * memory * GIB), highest)
-        for name, memory in GPUS.items()
-        if first <= FILLED * memory * GIB
+        name: choose_size(lambda size: first + (size - 1) * slope, int(FILLED * GPUS[name] * GIB), highest)
+        for name in list_gpus(run.spec.precision)
+        if first <= FILLED * GPUS[name] * GIB
     }
     return {name: choice.size for name, choice in choices.items()}
 
@@ -156,14 +160,18 @@ def _choose_label_tokens(spec: TrainingRunSpec, given: int | None) -> int:
     return given or spec.max_label_tokens or DEFAULT_LABEL_TOKENS
 
 
-def list_fitting(total_bytes: int) -> list[str]:
-    """Names of the GPUs with at least this much memory."""
-    return [name for name, size in GPUS.items() if total_bytes <= size * GIB]
+def list_gpus(precision: str) -> list[str]:
+    """Names of the GPUs that compute in this precision, from the smallest."""
+    return [name for name in GPUS if precision != "bf16" or name not in _WITHOUT_BF16]
+
+
+def list_fitting(total_bytes: int, precision: str) -> list[str]:
+    """Names of the GPUs with at least this much memory that compute in this precision."""
+    return [name for name in list_gpus(precision) if total_bytes <= GPUS[name] * GIB]
 
 
 def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_tokens: int | None) -> str:
     spec = run.spec
-    labels = _choose_label_tokens(spec, label_tokens)
     rows = [
         ("frozen weights", estimate.frozen_bytes, f"{estimate.frozen:,} weights"),
         ("trained weights", estimate.trained_bytes, f"{estimate.trained:,} weights in fp32"),
@@ -175,12 +183,10 @@ def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_toke
         ("total", estimate.total_bytes, ""),
     ]
     lines = [f"  {name:<16}{size / GIB:>8.2f} GiB   {note}".rstrip() for name, size, note in rows if size]
-    fitting = list_fitting(estimate.total_bytes)
-    too_small = [name for name in GPUS if name not in fitting]
-    title = (
-        f'TrainingRun "{run.metadata.name}": memory of each GPU ({count_processes(run)} in all), for micro-batches of '
-        f"{_count(_count_samples(spec), 'sample')} with {_count(pages, 'page')} and {labels} label tokens"
-    )
+    usable = list_gpus(spec.precision)
+    fitting = list_fitting(estimate.total_bytes, spec.precision)
+    too_small = [name for name in usable if name not in fitting]
+    title = _describe_run(run, "memory of", pages, label_tokens)
     lines.append(f"  fits on            {'; '.join(fitting) or 'none of the GPUs known here'}")
     if too_small:
         lines.append(f"  does not fit on    {'; '.join(too_small)}")
@@ -188,10 +194,22 @@ def _format(run: TrainingRun, estimate: "MemoryEstimate", pages: int, label_toke
         sizes = _choose_sizes(run, estimate, pages, label_tokens)
         chosen = "; ".join(f"{size} on {name}" for name, size in sizes.items())
         lines.append(f"  auto chooses       {chosen or '1, which may not fit'}")
+    if others := [name for name in GPUS if name not in usable]:
+        lines.append(f"  no {spec.precision}            {'; '.join(others)}")
     return "\n".join([title, *lines])
 
 
-def _format_comparison(run: TrainingRun, rows: Sequence[_Row]) -> str:
+def _describe_run(run: TrainingRun, what: str, pages: int, label_tokens: int | None) -> str:
+    """The first line: which run, and what the numbers assume."""
+    spec = run.spec
+    return (
+        f'TrainingRun "{run.metadata.name}": {what} each GPU ({count_processes(run)} in all), for micro-batches of '
+        f"{_count(_count_samples(spec), 'sample')} with {_count(pages, 'page')} and "
+        f"{_choose_label_tokens(spec, label_tokens)} label tokens, in {spec.precision}"
+    )
+
+
+def _format_comparison(run: TrainingRun, rows: Sequence[_Row], pages: int, label_tokens: int | None) -> str:
     lines = [f"{'setting':<30}{'weights':>9}{'training':>10}{'activations':>13}{'total':>9}   smallest GPU"]
     for row in rows:
         if row.estimate is None:
@@ -205,8 +223,10 @@ def _format_comparison(run: TrainingRun, rows: Sequence[_Row]) -> str:
             f"{size / GIB:>{width}.2f}"
             for size, width in ((weights, 9), (training, 10), (passing, 13), (estimate.total_bytes, 9))
         )
-        lines.append(f"{row.change:<30}{sizes}   {next(iter(list_fitting(estimate.total_bytes)), 'none')}")
-    return "\n".join([f'TrainingRun "{run.metadata.name}": GiB on each GPU', *(f"  {line}" for line in lines)])
+        fitting = list_fitting(estimate.total_bytes, run.spec.precision)
+        lines.append(f"{row.change:<30}{sizes}   {next(iter(fitting), 'none')}")
+    title = _describe_run(run, "GiB on", pages, label_tokens)
+    return "\n".join([title, *(f"  {line}" for line in lines)])
 
 
 def _to_json(row: _Row) -> dict[str, Any]:
@@ -214,7 +234,7 @@ def _to_json(row: _Row) -> dict[str, Any]:
     if row.estimate is None:
         return {**named, "refusal": row.refusal}
     total = row.estimate.total_bytes
-    return {**named, **asdict(row.estimate), "total_bytes": total, "fits": list_fitting(total)}
+    return {**named, **asdict(row.estimate), "total_bytes": total, "fits": list_fitting(total, row.run.spec.precision)}
 
 
 def _count(number: int, noun: str) -> str:

@@ -32,9 +32,20 @@ def fit(folder: Path, text: str, *, compare: bool = False, output: str = "table"
 
 
 def test_a_gpu_fits_if_it_has_at_least_that_much_memory() -> None:
-    assert list_fitting(15 * GIB)[0] == "L4 24 GB"
-    assert list_fitting(0) == list(GPUS)
-    assert list_fitting(1000 * GIB) == []
+    assert list_fitting(15 * GIB, "fp16")[0] == "L4 24 GB"
+    assert list_fitting(0, "fp32") == list(GPUS)
+    assert list_fitting(1000 * GIB, "bf16") == []
+
+
+def test_a_gpu_without_bf16_fits_only_in_other_precisions(tmp_path: Path) -> None:
+    assert list_fitting(0, "bf16") == [name for name in GPUS if name != "T4 16 GB"]
+    compared = fit(tmp_path, RUN, compare=True)
+    assert "T4" not in compared
+    assert compared.startswith(
+        'TrainingRun "tiny": GiB on each GPU (1 in all), for micro-batches of 1 sample with 1 page and 64 label '
+        "tokens, in bf16\n"
+    )
+    assert "T4 16 GB" in fit(tmp_path, f"{RUN}  precision: fp16\n", compare=True)
 
 
 def test_the_parts_and_the_gpus_of_a_run_are_listed(tmp_path: Path) -> None:
@@ -43,7 +54,8 @@ def test_the_parts_and_the_gpus_of_a_run_are_listed(tmp_path: Path) -> None:
         'TrainingRun "tiny": memory of each GPU (1 in all), for micro-batches of 1 sample with 1 page'
     )
     assert "trained weights" in text
-    assert "fits on            T4 16 GB; L4 24 GB" in text
+    assert "fits on            L4 24 GB; RTX 4090 24 GB" in text
+    assert "no bf16            T4 16 GB" in text
     assert "does not fit on" not in text
 
 
