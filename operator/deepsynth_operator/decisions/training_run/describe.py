@@ -1,22 +1,26 @@
 """What a TrainingRun shows: the situation while an attempt is live, then state, conditions and printer columns."""
 
+import math
 from collections.abc import Sequence
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, get_args
 
 from deepsynth_api.conditions import ConditionType
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1.result_settings import Metric
 from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, RunSummary, TrainingProgress
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
-from deepsynth_operator.decisions.shared.numbers import format_eta
+from deepsynth_operator.decisions.shared.numbers import format_eta, format_number
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
 from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS
 from deepsynth_operator.decisions.training_run.starts import RunSituation
 
+_SHARES: Final = frozenset(get_args(Metric)) - {"loss"}
+"""Metrics that are shares, from 0 to 1."""
 _FIRST_REPORT: Final = timedelta(seconds=60)
 """This long after all pods have started, a run without any report counts as running: its port may be unreachable."""
 
@@ -77,10 +81,22 @@ def _is_starting(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> 
 
 
 def _describe_best(best: CheckpointStatus | None) -> str:
-    """Such as `cer 0.034 (step 1200)`; empty while no checkpoint was evaluated."""
+    """Such as `cer 3.4% (step 1200)` or `loss 1.83 (step 1200)`; empty while no checkpoint was evaluated."""
     if best is None or not best.value:
         return ""
-    return f"{best.metric[:MAX_METRIC_CHARACTERS]} {best.value[:MAX_METRIC_CHARACTERS]} (step {best.step})"
+    metric = best.metric[:MAX_METRIC_CHARACTERS]
+    return f"{metric} {_format_best(metric, best.value[:MAX_METRIC_CHARACTERS])} (step {best.step})"
+
+
+def _format_best(metric: str, value: str) -> str:
+    """A share of 1 as a percentage, a loss with three digits; as it is, if a pod reports something else."""
+    try:
+        number = float(value)
+    except ValueError:
+        return value
+    if not math.isfinite(number):
+        return value
+    return f"{number:.1%}" if metric in _SHARES else format_number(number)
 
 
 def _summarize(run: TrainingRun, status: TrainingRunStatus, reason: str) -> RunSummary:

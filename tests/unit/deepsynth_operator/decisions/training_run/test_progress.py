@@ -1,5 +1,6 @@
 """Notes, metrics and samples from reports."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -56,12 +57,22 @@ def test_at_the_end_metrics_and_samples_are_those_of_the_published_model() -> No
     assert [sample.step for sample in ended.samples] == [8], "better than none; each names its step"
 
 
-def test_the_column_best_shows_the_metric_that_decides() -> None:
+@pytest.mark.parametrize(
+    ("metric", "value", "shown"),
+    [
+        ("cer", "1.23529", "cer 123.5% (step 4)"),
+        ("rouge", "0.4", "rouge 40.0% (step 4)"),
+        ("loss", "1.8346", "loss 1.83 (step 4)"),
+        ("cer", "unknown", "cer unknown (step 4)"),
+        ("loss", "nan", "loss nan (step 4)"),
+    ],
+)
+def test_the_column_best_shows_the_metric_that_decides(metric: str, value: str, shown: str) -> None:
     run = a_live_run()
-    best = CheckpointStatus(step=4, uri="pvc://c/step-4", time=START, metric="cer", value="0.034")
-    report = a_report(8, checkpoints=[best], best_checkpoint=best)
-    shown = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=report)], after=20)).status
-    assert shown.summary.best == "cer 0.034 (step 4)"
+    best = CheckpointStatus(step=4, uri="pvc://c/step-4", time=START, metric=metric, value=value)
+    report = a_report(4, checkpoints=[best], best_checkpoint=best)
+    status = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=report)], after=20)).status
+    assert status.summary.best == shown
 
 
 def test_samples_of_the_last_evaluation_are_shown_and_bounded() -> None:
