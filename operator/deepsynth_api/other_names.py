@@ -28,6 +28,7 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
     "peft_config": "model.lora",
     "per_device_train_batch_size": "micro_batch_size",
     "push_to_hub": "publish",
+    "quantization": "model.quantize",
     "quantization_config": "model.quantize",
     "r": "model.lora.rank",
     "report_to": "tracking",

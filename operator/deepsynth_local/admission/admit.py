@@ -4,12 +4,13 @@ The order is the API server's: kind and apiVersion, unknown fields (kubectl's st
 the schema, and only if all of these hold the CEL rules, with those about oldSelf on an update.
 
     TrainingRun "read-xsum" is invalid:
-      run.yaml:8: spec.numNodes: Invalid value: "many": must be of type integer; write it without quotes
+      run.yaml:8: spec.numNodes: Invalid value: "2": must be of type integer; write it without quotes
 """
 
 import functools
 import re
 from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.crd.schema import build_schema
@@ -129,7 +130,13 @@ def _explain_rule(value: Mapping[str, Any], path: FieldPath, message: str) -> Pr
         found = step(part) if step else found[part]
     if found is None or isinstance(found, dict | list):
         return path, message  # the API server says `Invalid value: "object"`
-    return path, f"Invalid value: {format_value(found)}: {message}"
+    return path, f"Invalid value: {format_value(found)}: {message}{_suggest_path(found)}"
+
+
+def _suggest_path(value: Any) -> str:
+    """file://my-dataset names a host to most programs, and here nothing; its user means a folder below this one."""
+    relative = value.removeprefix("file://") if isinstance(value, str) and value.startswith("file://") else ""
+    return f"; write the absolute path: {Path(relative).resolve().as_uri()}" if relative[:1] not in {"", "/"} else ""
 
 
 def _describe(parsed: ParsedManifest, problems: list[Problem]) -> str:

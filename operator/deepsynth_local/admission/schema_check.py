@@ -2,6 +2,7 @@
 
 import difflib
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -59,9 +60,7 @@ def _explain(error: ValidationError) -> str:
         case "required":
             return "Required value"
         case "type":
-            return (
-                f"Invalid value: {shown}: must be of type {_name_type(limit)}{_suggest_quotes(error.instance, limit)}"
-            )
+            return f"Invalid value: {shown}: must be of type {_name_type(limit)}{_suggest_form(error)}"
         case "enum":
             return (
                 f"Unsupported value: {shown}: supported values: {_list(limit)}{_suggest_value(error.instance, limit)}"
@@ -88,15 +87,25 @@ def _name_type(kind: str | list[str]) -> str:
     return kind if isinstance(kind, str) else " or ".join(kind)
 
 
-def _suggest_quotes(value: Any, kind: str | list[str]) -> str:
+def _suggest_form(error: ValidationError) -> str:
+    """How to write the value, if it is clear what was meant."""
+    value, kind = error.instance, error.validator_value
     if kind == "string" and isinstance(value, bool | int | float):
         text = json.dumps(value)
         return f'; write it in quotes: "{text}"'
     if kind == "array" and isinstance(value, str):
         return f"; write it as a list: [{value}]"
-    if kind in ("integer", "boolean") and isinstance(value, str):
+    if isinstance(value, str) and isinstance(kind, str) and _is_quoted(value, kind):
         return "; write it without quotes"
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    if kind == "object" and value is True and schema.get("properties") and not schema.get("required"):
+        return f"; write `{list(error.absolute_path)[-1]}: {{}}` to use its defaults"
     return ""
+
+
+def _is_quoted(text: str, kind: str) -> bool:
+    """Whether YAML would read `text` as this kind of value if it had no quotes."""
+    return bool(re.fullmatch({"integer": "[-+]?[0-9]+", "boolean": "true|false"}.get(kind, r"(?!)"), text))
 
 
 def _suggest_value(value: Any, allowed: list[str]) -> str:

@@ -1,4 +1,5 @@
 import copy
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -88,6 +89,12 @@ def test_a_micro_batch_size_is_a_number_or_auto(size: Any) -> None:
             'spec.optimizer.learningRate: Invalid value: 0.0001: must be of type string; write it in quotes: "0.0001"',
         ),
         ("  epochs: '3'\n", 'spec.epochs: Invalid value: "3": must be of type integer; write it without quotes'),
+        ("  epochs: three\n", 'spec.epochs: Invalid value: "three": must be of type integer\n'),
+        ("  compile: 'true'\n", 'Invalid value: "true": must be of type boolean; write it without quotes'),
+        ("  compile: maybe\n", 'Invalid value: "maybe": must be of type boolean\n'),
+        ("  quantization: nf4\n", "spec.quantization: unknown field; did you mean spec.model.quantize?"),
+        ("  imageProcessor: true\n", "must be of type object; write `imageProcessor: {}` to use its defaults"),
+        ("  publish: {uri: file://my-model}\n", f"; write the absolute path: file://{Path.cwd()}/my-model"),
         ("  evaluation: {metrics: cer}\n", 'Invalid value: "cer": must be of type array; write it as a list: [cer]'),
         *(
             (
@@ -119,7 +126,7 @@ def test_a_micro_batch_size_is_a_number_or_auto(size: Any) -> None:
     ],
 )
 def test_an_invalid_field_is_refused_with_its_line_and_the_remedy(added: str, message: str) -> None:
-    assert message in refuse(RUN + added)
+    assert message in refuse(RUN + added) + "\n"
 
 
 def test_all_problems_of_a_resource_are_listed_in_the_order_of_the_file() -> None:
