@@ -62,7 +62,7 @@ def test_the_parts_and_the_gpus_of_a_run_are_listed(tmp_path: Path) -> None:
 def test_the_choice_of_auto_is_listed_by_gpu(tmp_path: Path) -> None:
     text = fit(tmp_path, RUN + "  microBatchSize: auto\n  globalBatchSize: 12\n")
     assert "for micro-batches of 1 sample" in text
-    assert "auto chooses       8 on T4 16 GB; 8 on L4 24 GB" in text
+    assert "auto chooses       8 on L4 24 GB; 8 on RTX 4090 24 GB" in text
 
 
 def test_settings_can_be_compared_as_json(tmp_path: Path) -> None:
