@@ -41,7 +41,7 @@ def build_index(
     }
     kept, dropped = apply_reasons(reasons, len(first))
     index = SampleIndex(first[kept], pages[kept], tokens[kept], np.array([kept.sum()]), dropped, len(first))
-    check_enough(index, limits, where)
+    check_enough(index, limits, where, first_dropped=None if kept.all() else int(first[~kept][0]))
     return index
 
 

@@ -61,15 +61,17 @@ _REMEDIES: Final[Mapping[str, str]] = {
 }
 
 
-def check_enough(index: SampleIndex, limits: Limits, where: str) -> None:
+def check_enough(index: SampleIndex, limits: Limits, where: str, *, first_dropped: int | None = None) -> None:
+    """Raise DataError if too few samples are left. first_dropped: the row of the first dropped sample, from 0."""
     counts = ", ".join(f"{drop.samples} {drop.reason}" for drop in index.dropped)
+    example = f"; the first is row {first_dropped}" if first_dropped is not None else ""
     if not len(index):
         raise DataError(f"{where}: no usable sample ({counts or 'it is empty'}); check its source and filters")
     percent = 100 * (index.seen - len(index)) / index.seen
     if percent > limits.max_dropped_percent:
         remedies = ", ".join(_REMEDIES[drop.reason] for drop in index.dropped)
         raise DataError(
-            f"{where}: {percent:.1f} % of {index.seen} samples are dropped ({counts}), more than "
+            f"{where}: {percent:.1f} % of {index.seen} samples are dropped ({counts}{example}), more than "
             f"spec.maxDroppedPercent {limits.max_dropped_percent}; {remedies}, or raise that limit",
             reason=Reason.TOO_MANY_SAMPLES_DROPPED,
         )

@@ -197,10 +197,10 @@ def test_the_remedy_for_dropped_samples_is_about_the_reason_they_were_dropped(tm
 @pytest.mark.parametrize(
     ("document", "limits", "words"),
     [
-        ({"summary": ""}, (None, None, 1), r"1 NoLabel\).*a summary or a text"),
-        ({"pages": 2, "num_pages": 3}, (None, None, 1), r"1 PagesMissing\).*publish the dataset again"),
-        ({"summary": "x" * 100}, (20, None, 1), r"1 LabelTooLong\).*spec.maxLabelTokens"),
-        ({"pages": 9}, (None, 1000, 1), r"1 SequenceTooLong\).*spec.maxSequenceTokens"),
+        ({"summary": ""}, (None, None, 1), r"1 NoLabel; .*a summary or a text"),
+        ({"pages": 2, "num_pages": 3}, (None, None, 1), r"1 PagesMissing; .*publish the dataset again"),
+        ({"summary": "x" * 100}, (20, None, 1), r"1 LabelTooLong; .*spec.maxLabelTokens"),
+        ({"pages": 9}, (None, 1000, 1), r"1 SequenceTooLong; .*spec.maxSequenceTokens"),
     ],
 )
 def test_each_reason_to_drop_a_sample_has_its_remedy(
@@ -214,5 +214,7 @@ def test_each_reason_to_drop_a_sample_has_its_remedy(
 
 def test_more_dropped_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, model: PageModel) -> None:
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
-    with pytest.raises(DataError, match=r"50.0 % of 2 samples are dropped \(1 LabelTooLong\).*maxDroppedPercent 49"):
+    with pytest.raises(
+        DataError, match=r"50.0 % of 2 samples are dropped \(1 LabelTooLong; the first is row 1\).*maxDroppedPercent 49"
+    ):
         load(tmp_path, model, limits=(20, None, 49))
