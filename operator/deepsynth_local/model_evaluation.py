@@ -32,6 +32,10 @@ _CHARACTERS: Final = 200
 
 def evaluate(chosen: Namespace) -> str:
     """The text to print. chosen: the arguments of the command. Raises the errors of deepsynth_api.errors."""
+    from deepsynth_train.models.files.model_folder import check_level
+
+    model = RunsFolder(chosen.runs.resolve()).localize(chosen.model)
+    check_level(Path(model.removeprefix("file://")).expanduser(), chosen.model)  # before the slow imports
     from deepsynth_train.attempt.evaluate import run_evaluation
     from deepsynth_train.coordination.world import join_world
     from deepsynth_train.notebook.display import Lines

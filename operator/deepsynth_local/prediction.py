@@ -45,6 +45,7 @@ class Item:
 def predict_files(chosen: Namespace) -> None:
     """Print what the model writes, text by text. Files are opened before the model is loaded, to fail early."""
     model = RunsFolder(chosen.runs.resolve()).localize(chosen.model)
+    _check_level(model, chosen.model)
     paths = [Path(name) for name in chosen.files]
     for path in paths:
         if not path.is_file():
@@ -65,6 +66,12 @@ def predict_files(chosen: Namespace) -> None:
         print(
             _format_json(item, reading) if chosen.json else _format_text(item, reading, number, len(items)), flush=True
         )
+
+
+def _check_level(model: str, name: str) -> None:
+    from deepsynth_train.models.files.model_folder import check_level
+
+    check_level(Path(model.removeprefix("file://")).expanduser(), name)
 
 
 def list_items(path: Path, *, together: bool) -> Iterator[Item]:

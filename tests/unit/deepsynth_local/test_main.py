@@ -63,3 +63,15 @@ def test_a_bug_is_printed_with_a_traceback_only_with_debug(capsys: pytest.Captur
 def test_with_debug_an_error_is_printed_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["get", "trun", "x", "--debug"]) == 1
     assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_a_folder_one_level_above_a_model_is_refused_with_the_model_below(
+    command: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "run/model").mkdir(parents=True)
+    (tmp_path / "run/model/config.json").write_text("{}")
+    (tmp_path / "page.png").touch()
+    assert main([command, str(tmp_path / "run"), str(tmp_path / "page.png")]) == 64
+    expected = f"{tmp_path}/run: no config.json in this folder; did you mean {tmp_path}/run/model?"
+    assert expected in capsys.readouterr().err

@@ -29,6 +29,8 @@ _SETTINGS: Final = (
 )
 INSTEAD: Final = "use a model that AutoModelForImageTextToText loads, such as Qwen3-VL or DeepSeek-OCR-2"
 """The remedy for a model of another kind."""
+_MAIN_FILES: Final = (CONFIG, "adapter_config.json")
+"""One of them is in every folder with a model or with adapters."""
 _POINTER: Final = b"version https://git-lfs"
 _MAX_HEADER_BYTES: Final = 100_000_000
 _REPLACEMENTS: Final = {"DeepseekOCR2ForCausalLM": "hf://deepseek-community/DeepSeek-OCR-2"}
@@ -54,6 +56,23 @@ def read_holdout(folder: Path) -> int | None:
 def read_max_new_tokens(folder: Path) -> int | None:
     """How many tokens the model generates at most, by its own generation settings; None if they do not say so."""
     return _read_count(folder / GENERATION, "max_new_tokens") or None
+
+
+def check_level(folder: Path, name: str) -> None:
+    """Refuse a folder one level above a model, before libraries are loaded, which takes seconds.
+
+    name: of the folder, for the message. Raises ConfigurationError.
+    """
+    if not any((folder / file).is_file() for file in _MAIN_FILES) and (below := _list_models_below(folder)):
+        raise ConfigurationError(f"{name}: no {CONFIG} in this folder; {_suggest(below)}")
+
+
+def _list_models_below(folder: Path) -> list[Path]:
+    return sorted({found.parent for file in _MAIN_FILES for found in folder.glob(f"*/{file}")})
+
+
+def _suggest(folders: Sequence[Path]) -> str:
+    return f"did you mean {' or '.join(map(str, folders))}?" if folders else ""
 
 
 def _read_count(file: Path, name: str) -> int | None:
@@ -163,7 +182,8 @@ class ModelFolder:
         if not self.path.exists():
             raise self.explain(f"no folder {self.path}; name one with a model, or a model on the Hub, hf://OWNER/NAME")
         if not path.is_file():
-            raise self.explain(f"no {name} in {self.path}; name a folder with a model")
+            below = _list_models_below(self.path)
+            raise self.explain(f"no {name} in {self.path}; {_suggest(below) or 'name a folder with a model'}")
         return self._parse(name, path.read_bytes())
 
     def _parse(self, name: str, content: bytes) -> dict[str, Any]:
