@@ -1,7 +1,8 @@
-"""Checks that only this machine can make before anything runs: references, GPUs, free disk space."""
+"""Checks that only this machine can make before anything runs: references, folders, GPUs, free disk space."""
 
 import shutil
 from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Final
 
@@ -25,6 +26,39 @@ def check_references(resources: Iterable[Manifest], known: Mapping[ResourceKey, 
                     f'{resource["kind"]} "{resource["metadata"]["name"]}": {field}: {key.kind} "{key.name}" not found '
                     "in these files or in the runs folder; add its file with -f"
                 )
+
+
+def check_folders(resources: Iterable[Manifest]) -> None:
+    """Raise ConfigurationError for a model or dataset in a folder that is neither there nor written by `resources`.
+
+    A run would find it only after its process has started, and most fields can no longer be changed then.
+    """
+    resources = list(resources)
+    written = tuple(uri for resource in resources for uri in _list_outputs(resource))
+    problems = []
+    for resource in resources:
+        if resource["kind"] != "TrainingRun" or resource.get("status", {}).get("completionTime"):
+            continue
+        run = TrainingRun.model_validate(resource)
+        places = [(f"spec.datasets[{dataset.name}].uri", dataset.uri or "") for dataset in run.spec.datasets]
+        for field, uri in (("spec.model.uri", run.spec.model.uri), *places):
+            path = Path(uri.removeprefix("file://"))
+            if uri.startswith("file://") and not path.is_dir() and not uri.startswith(written):
+                near = get_close_matches(path.name, _list_folders(path.parent), n=1)
+                remedy = f"did you mean file://{path.parent / near[0]}?" if near else "correct the path"
+                problems.append(f'TrainingRun "{run.metadata.name}": {field}: no folder {path}; {remedy}')
+    if problems:
+        raise ConfigurationError("\n".join(problems))
+
+
+def _list_outputs(resource: Manifest) -> list[str]:
+    """The URIs below which a resource writes what others may read."""
+    fields = (resource["spec"].get(name) or {} for name in ("output", "publish", "checkpoint"))
+    return [field["uri"] for field in fields if field.get("uri")]
+
+
+def _list_folders(parent: Path) -> list[str]:
+    return [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
 
 
 def check_gpus(resource: Manifest, available: int) -> None:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.local_checks import check_gpus, check_references
+from deepsynth_local.admission.local_checks import check_folders, check_gpus, check_references
 from deepsynth_local.admission.manifest_file import ParsedManifest
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore, get_key
 from deepsynth_operator.controller.references import find_references
@@ -51,6 +51,7 @@ def prepare(parsed: Iterable[ParsedManifest], store: ResourceStore, gpus: int) -
     known = {**earlier, **applied}
     active = _collect_active(applied, known)
     check_references([known[key] for key in active], known)
+    check_folders(known[key] for key in active)
     return AdmittedResources(applied, earlier, tuple(active))
 
 
