@@ -170,7 +170,7 @@ class RunSummary(ApiModel):
     eta: Annotated[str, Field(description="Estimated time left, such as 2h5m.")] = ""
     checkpoint: Annotated[str, Field(description="Optimizer step of the newest valid checkpoint.")] = ""
     best: Annotated[
-        str, Field(description="Metric and value of the best checkpoint and its step, such as cer 0.034 (step 1200).")
+        str, Field(description="Metric and value of the best checkpoint and its step, such as cer 3.4% (step 1200).")
     ] = ""
     nodes: Annotated[str, Field(description="Number of pods of an attempt.")] = ""
     dataset: Annotated[str, Field(description="Names of the datasets, separated by commas.")] = ""

@@ -13,7 +13,7 @@ from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, RunSumm
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
-from deepsynth_operator.decisions.shared.numbers import format_eta, format_number
+from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
 from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS
@@ -81,7 +81,7 @@ def _is_starting(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> 
 
 
 def _describe_best(best: CheckpointStatus | None) -> str:
-    """Such as `cer 3.4% (step 1200)` or `loss 1.83 (step 1200)`; empty while no checkpoint was evaluated."""
+    """Such as `cer 3.4% (step 1200)` or `loss 1.835 (step 1200)`; empty while no checkpoint was evaluated."""
     if best is None or not best.value:
         return ""
     metric = best.metric[:MAX_METRIC_CHARACTERS]
@@ -89,14 +89,14 @@ def _describe_best(best: CheckpointStatus | None) -> str:
 
 
 def _format_best(metric: str, value: str) -> str:
-    """A share of 1 as a percentage, a loss with three digits; as it is, if a pod reports something else."""
+    """A share of 1 as a percentage, a loss with four digits; as it is, if a pod reports something else."""
     try:
         number = float(value)
     except ValueError:
         return value
     if not math.isfinite(number):
         return value
-    return f"{number:.1%}" if metric in _SHARES else format_number(number)
+    return f"{number:.1%}" if metric in _SHARES else f"{number:.4g}"
 
 
 def _summarize(run: TrainingRun, status: TrainingRunStatus, reason: str) -> RunSummary:

@@ -62,7 +62,7 @@ def test_at_the_end_metrics_and_samples_are_those_of_the_published_model() -> No
     [
         ("cer", "1.23529", "cer 123.5% (step 4)"),
         ("rouge", "0.4", "rouge 40.0% (step 4)"),
-        ("loss", "1.8346", "loss 1.83 (step 4)"),
+        ("loss", "1.8346", "loss 1.835 (step 4)"),
         ("cer", "unknown", "cer unknown (step 4)"),
         ("loss", "nan", "loss nan (step 4)"),
     ],
