@@ -44,9 +44,14 @@ def place_module(module: Any, settings: TrainingSettings, world: World) -> None:
 
 
 def _recompute_activations(module: Any) -> None:
-    """Transformers renamed the method; both names do the same."""
+    """Transformers renamed the method; both names do the same.
+
+    They also make the output of each embedding require gradients, that of page patches too, so the backward pass would
+    run through a frozen vision part. Only reentrant recomputation needs that.
+    """
     enable = getattr(module, "activation_checkpointing_enable", None) or module.gradient_checkpointing_enable
     enable({"use_reentrant": False})
+    module.disable_input_require_grads()
 
 
 def _compile_layers(module: Any) -> None:

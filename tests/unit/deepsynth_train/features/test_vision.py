@@ -281,6 +281,21 @@ def test_a_trained_vision_part_is_not_cached(changes: dict[str, Any], why: str) 
     assert why in reason
 
 
+@pytest.mark.parametrize("lora", [None, {"rank": 4}])
+def test_a_frozen_vision_part_is_cached_and_left_out_of_the_backward_pass_when_activations_are_recomputed(
+    lora: dict[str, Any] | None,
+) -> None:
+    from deepsynth_train.coordination.world import join_world
+    from deepsynth_train.features.vision import cut_constant_vision
+    from deepsynth_train.optimization.sharding import place_module
+
+    changes = {"model": {"uri": OCR2, "lora": lora, **FROZEN}, "gradient_checkpointing": True}
+    model, settings = build_model(OCR2, **changes), build_settings(**changes)
+    place_module(model.module, settings, join_world())
+    cut, reason = cut_constant_vision(model, settings, nullcontext)
+    assert cut is not None, reason
+
+
 def test_a_vision_part_with_dropout_is_not_cached() -> None:
     import torch
 
