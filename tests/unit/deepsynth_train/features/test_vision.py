@@ -289,7 +289,7 @@ def test_a_frozen_vision_part_is_cached_and_left_out_of_the_backward_pass_when_a
     from deepsynth_train.features.vision import cut_constant_vision
     from deepsynth_train.optimization.sharding import place_module
 
-    changes = {"model": {"uri": OCR2, "lora": lora, **FROZEN}, "gradient_checkpointing": True}
+    changes: dict[str, Any] = {"model": {"uri": OCR2, "lora": lora, **FROZEN}, "gradient_checkpointing": True}
     model, settings = build_model(OCR2, **changes), build_settings(**changes)
     place_module(model.module, settings, join_world())
     cut, reason = cut_constant_vision(model, settings, nullcontext)
