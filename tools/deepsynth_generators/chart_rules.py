@@ -4,7 +4,6 @@ PYTHONPATH=tools python -m deepsynth_generators.chart_rules --write     write ch
 PYTHONPATH=tools python -m deepsynth_generators.chart_rules --check     fail when it is out of date
 """
 
-import argparse
 import sys
 import textwrap
 from collections.abc import Iterable, Iterator, Sequence
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from deepsynth_api.kinds import GROUP, KINDS
+from deepsynth_generators.generated_file import write_or_check
 from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
 
 TEMPLATE: Final = Path(__file__).parents[2] / "charts/deepsynth/templates/_rules.tpl"
@@ -68,18 +68,9 @@ def render_rules(rules: Iterable[Rule]) -> Iterator[str]:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write or check the chart's copy of the permissions and resources.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", action="store_true", help="write it")
-    action.add_argument("--check", action="store_true", help="fail when it is out of date")
-    chosen = parser.parse_args(arguments)
-    expected = render_template()
-    if chosen.write:
-        TEMPLATE.write_text(expected, encoding="utf-8")
-    elif TEMPLATE.read_text(encoding="utf-8") != expected:
-        print(f"{TEMPLATE}: differs from permissions.py or kinds.py; run `make chart-rules`", file=sys.stderr)
-        return 1
-    return 0
+    fault = "differs from permissions.py or kinds.py; run `make chart-rules`"
+    what = "the chart's copy of the permissions and resources"
+    return write_or_check(arguments, TEMPLATE, render_template(), what=what, fault=fault)
 
 
 if __name__ == "__main__":

@@ -6,7 +6,6 @@ PYTHONPATH=tools python -m deepsynth_generators.field_reference --check     fail
 The fields come from the schemas of the CRDs, so the page says what `kubectl explain` says, on one screen per topic.
 """
 
-import argparse
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any, Final
 from deepsynth_api.crd.schema import MAX_INTEGER, build_schema
 from deepsynth_api.crd.size_rules import QUANTITY_RULE
 from deepsynth_api.v1alpha1.base import AUTO
+from deepsynth_generators.generated_file import write_or_check
 
 PAGE: Final = Path(__file__).parents[2] / "docs/fields.md"
 
@@ -176,18 +176,8 @@ def _format_default(node: Mapping[str, Any]) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write or check docs/fields.md.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", action="store_true", help="write it")
-    action.add_argument("--check", action="store_true", help="fail when it is out of date")
-    chosen = parser.parse_args(arguments)
-    expected = render_page()
-    if chosen.write:
-        PAGE.write_text(expected, encoding="utf-8")
-    elif not PAGE.exists() or PAGE.read_text(encoding="utf-8") != expected:
-        print(f"{PAGE}: the fields are out of date; run `make fields`", file=sys.stderr)
-        return 1
-    return 0
+    fault = "the fields are out of date; run `make fields`"
+    return write_or_check(arguments, PAGE, render_page(), what="docs/fields.md", fault=fault)
 
 
 if __name__ == "__main__":

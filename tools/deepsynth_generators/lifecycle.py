@@ -6,13 +6,13 @@
 The transitions are found by walking through every life (`lives.py`); the tables are those of `policies.py`.
 """
 
-import argparse
 import sys
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
+from deepsynth_generators.generated_file import write_or_check
 from deepsynth_generators.generation_lives import build_generation_world
 from deepsynth_generators.lives import Arrow, walk
 from deepsynth_generators.run_lives import build_run_world
@@ -126,19 +126,9 @@ def read_transitions(text: str, kind: str) -> Transitions:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write or check the drawings of lives in docs/lifecycle.md.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", action="store_true", help="write them")
-    action.add_argument("--check", action="store_true", help="fail when they are out of date")
-    chosen = parser.parse_args(arguments)
-    text = GUIDE.read_text(encoding="utf-8")
-    expected = render_guide(text, render_lives())
-    if chosen.write:
-        GUIDE.write_text(expected, encoding="utf-8")
-    elif text != expected:
-        print(f"{GUIDE}: the drawings are out of date; run `make lifecycle`", file=sys.stderr)
-        return 1
-    return 0
+    expected = render_guide(GUIDE.read_text(encoding="utf-8"), render_lives())
+    fault = "the drawings are out of date; run `make lifecycle`"
+    return write_or_check(arguments, GUIDE, expected, what="the drawings of lives in docs/lifecycle.md", fault=fault)
 
 
 if __name__ == "__main__":

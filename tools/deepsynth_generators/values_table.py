@@ -6,7 +6,6 @@
 A comment that begins with `# --` describes the key below it, over as many lines as it needs.
 """
 
-import argparse
 import json
 import re
 import sys
@@ -16,6 +15,8 @@ from pathlib import Path
 from typing import Any, Final
 
 import yaml
+
+from deepsynth_generators.generated_file import write_or_check
 
 CHART: Final = Path(__file__).parents[2] / "charts/deepsynth"
 BEGIN: Final = "<!-- values: written by `make chart-readme` -->\n"
@@ -69,20 +70,10 @@ def render_readme(readme: str, values: str) -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    parser = argparse.ArgumentParser(description="Write or check the table of values in the chart's README.")
-    action = parser.add_mutually_exclusive_group(required=True)
-    action.add_argument("--write", action="store_true", help="write the table")
-    action.add_argument("--check", action="store_true", help="fail when it is out of date")
-    chosen = parser.parse_args(arguments)
     path = CHART / "README.md"
-    text = path.read_text(encoding="utf-8")
-    expected = render_readme(text, (CHART / "values.yaml").read_text(encoding="utf-8"))
-    if chosen.write:
-        path.write_text(expected, encoding="utf-8")
-    elif text != expected:
-        print(f"{path}: the table of values is out of date; run `make chart-readme`", file=sys.stderr)
-        return 1
-    return 0
+    expected = render_readme(path.read_text(encoding="utf-8"), (CHART / "values.yaml").read_text(encoding="utf-8"))
+    fault = "the table of values is out of date; run `make chart-readme`"
+    return write_or_check(arguments, path, expected, what="the table of values in the chart's README", fault=fault)
 
 
 if __name__ == "__main__":

@@ -144,6 +144,7 @@ def cut_constant_vision(
             cut.is_fed = False
             return None, f"models of type {module.config.model_type} make something else of features than of pixels"
     except (AttributeError, IndexError, KeyError, NotImplementedError, TypeError, ValueError) as error:
+        # How models of the library say that they cannot be fed so. Training does without the cache then.
         cut.is_fed = False
         return None, f"models of type {module.config.model_type} cannot be fed with features ({error})"
     finally:
