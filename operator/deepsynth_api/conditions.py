@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from datetime import datetime
 from enum import StrEnum
 
-from deepsynth_api.v1alpha1.base import Condition
+from deepsynth_api.v1alpha1.shared.base import Condition
 
 
 class ConditionType(StrEnum):

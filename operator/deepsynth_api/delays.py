@@ -1,6 +1,6 @@
 """How long to wait before something is retried: the formula of all delays.
 
-The numbers are with the callers, such as the operator's `kubernetes/api_server`, `controller/work_queue` and
+The numbers are with the callers, such as the operator's `kubernetes/api/api_server`, `controller/work_queue` and
 `decisions/shared/starts`.
 """
 

@@ -6,7 +6,7 @@ Datasets that are scripts on the Hub (mlsum, samsum, arxiv, pubmed) are read fro
 from typing import Final
 
 from deepsynth_api.v1alpha1.dataset_generation import PresetName
-from deepsynth_api.v1alpha1.rendering_settings import Columns, Source
+from deepsynth_api.v1alpha1.settings.rendering_settings import Columns, Source
 
 
 def _source(repository: str, config: str | None, text: str, summary: str, *splits: str) -> Source:

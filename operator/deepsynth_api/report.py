@@ -10,8 +10,8 @@ from pydantic import Field
 from pydantic_core import PydanticSerializationError
 
 from deepsynth_api.report_bounds import MAX_FIELD_BYTES, MAX_ITEMS, bound_report, cut_text, fold_splits
-from deepsynth_api.v1alpha1.base import ApiModel, Time
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Time
 from deepsynth_api.v1alpha1.training_run_status import (
     CheckpointStatus,
     MetricValue,

@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.shared.base import ApiModel
 
 Model = TypeVar("Model", bound=ApiModel)
 

@@ -11,10 +11,10 @@ from typing import Annotated, Any, Final, Literal, Self
 from pydantic import Field, ValidationError
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1.base import ApiModel
-from deepsynth_api.v1alpha1.rendering_settings import RenderingSettings, Source
-from deepsynth_api.v1alpha1.result_settings import EvaluationSettings
-from deepsynth_api.v1alpha1.training_settings import DatasetSplits, OptimizerSettings, TrainingSettings
+from deepsynth_api.v1alpha1.settings.rendering_settings import RenderingSettings, Source
+from deepsynth_api.v1alpha1.settings.result_settings import EvaluationSettings
+from deepsynth_api.v1alpha1.settings.training_settings import DatasetSplits, OptimizerSettings, TrainingSettings
+from deepsynth_api.v1alpha1.shared.base import ApiModel
 
 DOCUMENT_PATH: Final = "/etc/deepsynth/workload.json"
 TERMINATION_LOG_PATH: Final = "/dev/termination-log"

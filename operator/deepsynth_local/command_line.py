@@ -7,7 +7,7 @@ import argparse
 from pathlib import Path
 from typing import Final, get_args
 
-from deepsynth_api.v1alpha1.result_settings import Metric
+from deepsynth_api.v1alpha1.settings.result_settings import Metric
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS
 from deepsynth_local.stored_resources import KIND_NAMES
 from deepsynth_local.templates import DEFAULT_MODEL

@@ -25,7 +25,7 @@ from deepsynth_operator.core.errors import ControllerError
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.kubernetes.watch_events import find_owner
+from deepsynth_operator.kubernetes.watches.watch_events import find_owner
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 

@@ -19,8 +19,8 @@ from deepsynth_operator.core.errors import NotPermitted
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.kubernetes.report_reader import PollResult
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.reports.report_reader import PollResult
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
 from support.golden_files import FOLDER

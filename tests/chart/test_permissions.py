@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
 from support.helm_chart import NAMESPACE, Manifest, Rendered, render
 
 Permission = tuple[str, str, str]

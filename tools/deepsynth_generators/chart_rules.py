@@ -12,14 +12,14 @@ from typing import Final
 
 from deepsynth_api.kinds import GROUP, KINDS
 from deepsynth_generators.generated_file import write_or_check
-from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
 
 TEMPLATE: Final = Path(__file__).parents[2] / "charts/deepsynth/templates/_rules.tpl"
 _WIDTH: Final = 118
 _HEADER: Final = """\
 {{/*
 What the operator may do: what its code does, and nothing more.
-Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/permissions.py. Do not edit.
+Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/permissions.py. Do not edit.
 */}}
 """
 _KINDS_HEADER: Final = """\

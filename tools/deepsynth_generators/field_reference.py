@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from deepsynth_api.crd.schema import MAX_INTEGER, build_schema
 from deepsynth_api.crd.size_rules import QUANTITY_RULE
-from deepsynth_api.v1alpha1.base import AUTO
+from deepsynth_api.v1alpha1.shared.base import AUTO
 from deepsynth_generators.generated_file import write_or_check
 
 PAGE: Final = Path(__file__).parents[2] / "docs/fields.md"

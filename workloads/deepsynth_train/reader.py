@@ -18,7 +18,7 @@ from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
-from deepsynth_api.v1alpha1.model_settings import MODEL_REMEDY
+from deepsynth_api.v1alpha1.settings.model_settings import MODEL_REMEDY
 from deepsynth_train.data.files.images import read_page
 from deepsynth_train.models.interface.inference import has_default_prompt
 from deepsynth_train.models.interface.prompts import PROMPTS, set_chat_template

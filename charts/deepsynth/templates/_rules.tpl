@@ -1,6 +1,6 @@
 {{/*
 What the operator may do: what its code does, and nothing more.
-Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/permissions.py. Do not edit.
+Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/permissions.py. Do not edit.
 */}}
 {{- define "deepsynth.rules" -}}
 # watched, and read before acting

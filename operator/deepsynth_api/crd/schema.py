@@ -19,7 +19,7 @@ from deepsynth_api.crd.rules import (
 )
 from deepsynth_api.crd.size_rules import KEY_RULE, QUANTITY_RULE, SIZE_RULES
 from deepsynth_api.kinds import API_VERSION, GROUP, KINDS, VERSION
-from deepsynth_api.v1alpha1.patterns import MAX_QUANTITY_LENGTH, REMEDY
+from deepsynth_api.v1alpha1.shared.patterns import MAX_QUANTITY_LENGTH, REMEDY
 
 NEW_STATUS: Final = {"observedGeneration": -1}
 """Status of a resource that the operator has not seen yet, so that kstatus does not consider it complete."""

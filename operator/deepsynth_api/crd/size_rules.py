@@ -7,7 +7,7 @@ memory, so a few dozen of these would be enough to exceed its limit.
 from typing import Final
 
 from deepsynth_api.crd.pod_rules import Rule
-from deepsynth_api.v1alpha1.patterns import QUANTITY
+from deepsynth_api.v1alpha1.shared.patterns import QUANTITY
 
 MAX_KEY_LENGTH: Final = 317
 """A label's key: 253 characters of a domain, a slash, 63 characters of a name."""

@@ -4,12 +4,11 @@ Only types with their defaults, limits and descriptions belong here. Description
 `kubectl explain` shows. Rules over several fields are in `crd/rules.py`.
 """
 
-from deepsynth_api.v1alpha1.base import ApiModel, Condition, ObjectMeta, SecretReference
 from deepsynth_api.v1alpha1.dataset_generation import DatasetGeneration, DatasetGenerationSpec
 from deepsynth_api.v1alpha1.dataset_generation_status import DatasetGenerationStatus
-from deepsynth_api.v1alpha1.model_settings import ImageProcessorSettings, LoraSettings, ModelSettings
-from deepsynth_api.v1alpha1.pod_template import PodTemplate, Volume
-from deepsynth_api.v1alpha1.rendering_settings import (
+from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate, Volume
+from deepsynth_api.v1alpha1.settings.model_settings import ImageProcessorSettings, LoraSettings, ModelSettings
+from deepsynth_api.v1alpha1.settings.rendering_settings import (
     Columns,
     Filters,
     OutputSettings,
@@ -17,10 +16,11 @@ from deepsynth_api.v1alpha1.rendering_settings import (
     RenderingSettings,
     Source,
 )
-from deepsynth_api.v1alpha1.result_settings import CheckpointSettings, EvaluationSettings, PublishSettings
+from deepsynth_api.v1alpha1.settings.result_settings import CheckpointSettings, EvaluationSettings, PublishSettings
+from deepsynth_api.v1alpha1.settings.training_settings import OptimizerSettings, TrainingSettings
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, ObjectMeta, SecretReference
 from deepsynth_api.v1alpha1.training_run import TrainingRun, TrainingRunSpec
 from deepsynth_api.v1alpha1.training_run_status import Attempt, CheckpointStatus, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_settings import OptimizerSettings, TrainingSettings
 
 Resource = DatasetGeneration | TrainingRun
 

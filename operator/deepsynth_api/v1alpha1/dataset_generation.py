@@ -4,11 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, ObjectMeta
 from deepsynth_api.v1alpha1.dataset_generation_status import DatasetGenerationStatus
-from deepsynth_api.v1alpha1.patterns import Image
-from deepsynth_api.v1alpha1.pod_template import PodTemplate
-from deepsynth_api.v1alpha1.rendering_settings import RenderingSettings, Source
+from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate
+from deepsynth_api.v1alpha1.settings.rendering_settings import RenderingSettings, Source
+from deepsynth_api.v1alpha1.shared.base import ApiModel, ObjectMeta
+from deepsynth_api.v1alpha1.shared.patterns import Image
 
 PresetName = Literal[
     "cnn_dailymail",

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, Condition, Time
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time
 
 GenerationState = Literal[
     "Pending", "Queued", "Starting", "Planning", "Rendering", "Publishing", "Suspended", "Complete", "Failed"

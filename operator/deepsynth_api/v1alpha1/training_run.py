@@ -4,9 +4,11 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, ObjectMeta, Quantity, SecretReference
-from deepsynth_api.v1alpha1.model_settings import MODEL_REMEDY, ModelSettings
-from deepsynth_api.v1alpha1.patterns import (
+from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate, ResourceRequirements
+from deepsynth_api.v1alpha1.settings.model_settings import MODEL_REMEDY, ModelSettings
+from deepsynth_api.v1alpha1.settings.training_settings import DatasetSplits, TrainingSettings
+from deepsynth_api.v1alpha1.shared.base import ApiModel, ObjectMeta, Quantity, SecretReference
+from deepsynth_api.v1alpha1.shared.patterns import (
     FOLDER,
     HUB_DATASET,
     HUB_MODEL,
@@ -16,9 +18,7 @@ from deepsynth_api.v1alpha1.patterns import (
     Revision,
     matching,
 )
-from deepsynth_api.v1alpha1.pod_template import PodTemplate, ResourceRequirements
 from deepsynth_api.v1alpha1.training_run_status import TrainingRunStatus
-from deepsynth_api.v1alpha1.training_settings import DatasetSplits, TrainingSettings
 
 
 class DatasetGenerationReference(ApiModel):

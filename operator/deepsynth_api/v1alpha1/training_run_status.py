@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, Condition, Time
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time
 
 RunState = Literal[
     "Pending",

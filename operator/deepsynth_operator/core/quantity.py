@@ -4,7 +4,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from deepsynth_api.v1alpha1.patterns import MAX_QUANTITY_LENGTH
+from deepsynth_api.v1alpha1.shared.patterns import MAX_QUANTITY_LENGTH
 
 _UNITS: Final = {
     **{unit: Decimal(1024) ** power for power, unit in enumerate(("Ki", "Mi", "Gi", "Ti", "Pi", "Ei"), start=1)},

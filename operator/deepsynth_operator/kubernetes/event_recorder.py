@@ -13,7 +13,7 @@ from deepsynth_api.labels import OPERATOR_NAME
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.cluster import EventType
 from deepsynth_operator.core.errors import ControllerError
-from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
+from deepsynth_operator.kubernetes.api.api_server import ApiRefusal, ApiServer
 
 REPEAT_SECONDS: Final = 600.0
 """An Event that repeats within this time raises the count of the first one."""

@@ -27,11 +27,11 @@ from deepsynth_operator.core.errors import (
     Refused,
 )
 from deepsynth_operator.core.observed import Manifest, find_true_condition, is_owned_by
-from deepsynth_operator.kubernetes.api_paths import Kind
-from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
+from deepsynth_operator.kubernetes.api.api_paths import Kind
+from deepsynth_operator.kubernetes.api.api_server import ApiRefusal, ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
-from deepsynth_operator.kubernetes.report_poller import ReadsReports
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.reports.report_poller import ReadsReports
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 
 Status = DatasetGenerationStatus | TrainingRunStatus
 NODE_SECONDS: Final = 5.0

@@ -5,7 +5,7 @@ from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import SecretReference
-from deepsynth_api.v1alpha1.pod_template import EnvironmentVariable
+from deepsynth_api.v1alpha1.pod.pod_template import EnvironmentVariable
 from deepsynth_api.workload import (
     GRACE_PERIOD_VARIABLE,
     NODE_NAME_VARIABLE,

@@ -7,7 +7,7 @@ from typing import Any, Final
 from deepsynth_api.labels import CARRIED_LABELS, OWNER_NAME_ANNOTATION, build_labels
 from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import Resource
-from deepsynth_api.v1alpha1.pod_template import PodTemplate, ResourceRequirements
+from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate, ResourceRequirements
 from deepsynth_api.workload import DOCUMENT_PATH, REPORT_PORT, TERMINATION_LOG_PATH
 from deepsynth_operator.manifests.volumes import MountedVolume, build_template_volumes
 

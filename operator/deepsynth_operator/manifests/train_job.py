@@ -6,8 +6,8 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import PERMANENT
 from deepsynth_api.labels import ATTEMPT
 from deepsynth_api.v1alpha1 import Attempt, ModelSettings, SecretReference, TrainingRun, TrainingSettings
-from deepsynth_api.v1alpha1.base import Quantity
-from deepsynth_api.v1alpha1.training_settings import DatasetSplits
+from deepsynth_api.v1alpha1.settings.training_settings import DatasetSplits
+from deepsynth_api.v1alpha1.shared.base import Quantity
 from deepsynth_api.workload import (
     CACHE_PATH,
     CACHE_VARIABLE,

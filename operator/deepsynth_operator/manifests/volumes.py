@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1.base import Quantity
-from deepsynth_api.v1alpha1.pod_template import PodTemplate, Volume
+from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate, Volume
+from deepsynth_api.v1alpha1.shared.base import Quantity
 from deepsynth_api.workload import CACHE_PATH, DOCUMENT_PATH, VOLUMES_PATH
 from deepsynth_operator.manifests.names import build_volume_name
 

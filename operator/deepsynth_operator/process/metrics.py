@@ -25,8 +25,8 @@ from deepsynth_operator.controller.controller import ReconcileResult
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.observed import Manifest, parse_time
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes.report_reader import PollResult
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.reports.report_reader import PollResult
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0, 60.0, 120.0)
 

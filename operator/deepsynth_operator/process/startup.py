@@ -19,16 +19,16 @@ from deepsynth_operator.controller.controller import Controller
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.api.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
-from deepsynth_operator.kubernetes.first_listing import RETRY_SECONDS, FirstListing
-from deepsynth_operator.kubernetes.kopf_watches import build_kopf_settings, build_registry
 from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
-from deepsynth_operator.kubernetes.report_poller import ReportPoller
-from deepsynth_operator.kubernetes.report_reader import CONCURRENCY_BY_PROXY, ReportReader
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
-from deepsynth_operator.kubernetes.watch_audit import WatchAudit
-from deepsynth_operator.kubernetes.watch_events import WatchEvents
+from deepsynth_operator.kubernetes.reports.report_poller import ReportPoller
+from deepsynth_operator.kubernetes.reports.report_reader import CONCURRENCY_BY_PROXY, ReportReader
+from deepsynth_operator.kubernetes.watches.first_listing import RETRY_SECONDS, FirstListing
+from deepsynth_operator.kubernetes.watches.kopf_watches import build_kopf_settings, build_registry
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.watches.watch_audit import WatchAudit
+from deepsynth_operator.kubernetes.watches.watch_events import WatchEvents
 from deepsynth_operator.process.health import Health, build_application, serve
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings

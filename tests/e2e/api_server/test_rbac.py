@@ -7,7 +7,7 @@ import pytest
 
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_demo.chart import apply_all
-from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
 from e2e.support.api import wait_until
 from e2e.support.rights import Account, Right, Rights
 from support.helm_chart import render

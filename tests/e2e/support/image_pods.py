@@ -2,7 +2,7 @@
 
 from uuid import uuid4
 
-from deepsynth_api.v1alpha1.pod_template import PodTemplate
+from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate
 from deepsynth_cluster.clusters.interface import Cluster
 from deepsynth_demo.chart import apply_all
 from deepsynth_images.build import build_image

@@ -5,11 +5,11 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepsynth_operator.kubernetes.api_server import ApiServer
+from deepsynth_operator.kubernetes.api.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
 from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
-from deepsynth_operator.kubernetes.report_reader import ReportReader
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.reports.report_reader import ReportReader
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from support.cluster.fake_api_server import Client, FakeApiServer, serve_api
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 from aiohttp import web
 
 from deepsynth_operator.core.observed import Manifest
-from deepsynth_operator.kubernetes.api_paths import RESOURCES
+from deepsynth_operator.kubernetes.api.api_paths import RESOURCES
 from support.cluster.fake_api_server import FakeApiServer, serve
 
 _ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from deepsynth_operator.core.errors import ClusterError
-from deepsynth_operator.kubernetes.api_server import (
+from deepsynth_operator.kubernetes.api.api_server import (
     MAX_RETRY_AFTER_SECONDS,
     PAGE_SIZE,
     RETRIES,

@@ -5,8 +5,8 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
-from deepsynth_operator.kubernetes.first_listing import LATER_RETRY_SECONDS, RETRY_SECONDS, FirstListing
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.watches.first_listing import LATER_RETRY_SECONDS, RETRY_SECONDS, FirstListing
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
 

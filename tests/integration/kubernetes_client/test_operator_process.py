@@ -8,9 +8,9 @@ import pytest
 from kubernetes.aio.client.configuration import Configuration
 
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.kubernetes.api_server import ApiServer
-from deepsynth_operator.kubernetes.first_listing import LATER_RETRY_SECONDS
-from deepsynth_operator.kubernetes.report_reader import ReportReader
+from deepsynth_operator.kubernetes.api.api_server import ApiServer
+from deepsynth_operator.kubernetes.reports.report_reader import ReportReader
+from deepsynth_operator.kubernetes.watches.first_listing import LATER_RETRY_SECONDS
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
 from deepsynth_operator.process.startup import Operator

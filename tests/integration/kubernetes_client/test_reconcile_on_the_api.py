@@ -10,8 +10,8 @@ from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UI
 from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.kubernetes.api_paths import RESOURCES
-from deepsynth_operator.kubernetes.permissions import CLUSTER_RULES, RULES
+from deepsynth_operator.kubernetes.api.api_paths import RESOURCES
+from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, RULES
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
 from support.cluster.fake_api_server import Fault, Seen
 from support.resources.builders import a_dataset_generation, a_training_run

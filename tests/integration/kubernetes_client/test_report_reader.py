@@ -11,8 +11,8 @@ import pytest
 from aiohttp import web
 
 from deepsynth_api.report import REPORT_BYTES
-from deepsynth_operator.kubernetes.api_server import ApiServer
-from deepsynth_operator.kubernetes.report_reader import (
+from deepsynth_operator.kubernetes.api.api_server import ApiServer
+from deepsynth_operator.kubernetes.reports.report_reader import (
     CONCURRENCY,
     CONCURRENCY_BY_PROXY,
     MAX_SPARED_SECONDS,

@@ -7,9 +7,9 @@ from typing import Any
 
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
 from deepsynth_operator.core.observed import Manifest
-from deepsynth_operator.kubernetes.api_server import ApiServer
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
-from deepsynth_operator.kubernetes.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
+from deepsynth_operator.kubernetes.api.api_server import ApiServer
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.watches.watch_audit import AUDIT_SECONDS, GRACE_SECONDS, WatchAudit
 from deepsynth_operator.process.health import SILENT_SECONDS
 from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
 

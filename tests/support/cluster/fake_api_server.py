@@ -17,8 +17,8 @@ from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
 
 from deepsynth_operator.core.observed import Manifest
-from deepsynth_operator.kubernetes.api_paths import RESOURCES, build_path
-from deepsynth_operator.kubernetes.api_server import ApiServer, Timeouts
+from deepsynth_operator.kubernetes.api.api_paths import RESOURCES, build_path
+from deepsynth_operator.kubernetes.api.api_server import ApiServer, Timeouts
 
 Listener = Callable[[str, Manifest], None]
 """Called with ADDED, MODIFIED or DELETED and the object."""

@@ -69,7 +69,7 @@ def collect_operator_metrics() -> str:
     """The operator's metrics after each of them was counted once."""
     from deepsynth_operator.controller.work_queue import WorkQueue
     from deepsynth_operator.core.resource_key import ResourceKey
-    from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+    from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
     from deepsynth_operator.process.metrics import Metrics
     from support.resources.builders import a_training_run
 

@@ -9,8 +9,8 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_render.documents.render_plan import Look, PinnedSource
 from deepsynth_store import DatasetTarget
 

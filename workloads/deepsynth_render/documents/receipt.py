@@ -4,8 +4,8 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_render.documents.dataset_manifest import ManifestFile
 from deepsynth_store import DatasetTarget, StoredFile
 

@@ -12,8 +12,8 @@ from pydantic import Field, ValidationError
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns, Filters, PageSettings
-from deepsynth_api.v1alpha1.base import ApiModel
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_store import DatasetTarget, OnWait, open_target
 

@@ -18,8 +18,8 @@ FAMILIES = {
 }
 """Font file of each family, in the order of fallback: Sans has the most characters.
 
-Another family also needs its name in FontFamily (deepsynth_api/v1alpha1/rendering_settings.py), `make crds`, and a
-package that brings its file.
+Another family also needs its name in FontFamily (deepsynth_api/v1alpha1/settings/rendering_settings.py), `make crds`,
+and a package that brings its file.
 """
 
 

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
-from deepsynth_api.v1alpha1.base import AUTO
+from deepsynth_api.v1alpha1.shared.base import AUTO
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.assemble import build_loop

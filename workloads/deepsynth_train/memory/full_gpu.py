@@ -11,7 +11,7 @@ import torch
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_api.v1alpha1.base import AUTO
+from deepsynth_api.v1alpha1.shared.base import AUTO
 from deepsynth_train.checkpoint.layout import PINS_FILE
 from deepsynth_train.coordination.world import World
 from deepsynth_train.models.quantization.four_bit import list_parts

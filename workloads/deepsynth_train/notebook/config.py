@@ -9,7 +9,7 @@ from pydantic import Field, ModelWrapValidatorHandler, ValidationError, model_va
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
-from deepsynth_api.v1alpha1.patterns import REMEDY
+from deepsynth_api.v1alpha1.shared.patterns import REMEDY
 from deepsynth_api.workload import FeatureCache, TrainWorkload, WorkloadDataset
 from deepsynth_train.notebook.arguments import convert_arguments
 from deepsynth_train.notebook.errors import rename_fields

@@ -9,7 +9,7 @@ from typing import Any, Final, Protocol
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
-from deepsynth_api.v1alpha1.result_settings import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
+from deepsynth_api.v1alpha1.settings.result_settings import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store.core.uri import FolderLocation, parse_uri
 from deepsynth_train.coordination.progress import WrittenSample

@@ -8,7 +8,7 @@ from typing import Final, get_args
 from deepsynth_api.conditions import ConditionType
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.result_settings import Metric
+from deepsynth_api.v1alpha1.settings.result_settings import Metric
 from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, RunSummary, TrainingProgress
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.conditions import update_conditions

@@ -2,7 +2,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import SecretReference
-from deepsynth_api.v1alpha1.pod_template import EnvironmentVariable
+from deepsynth_api.v1alpha1.pod.pod_template import EnvironmentVariable
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
 
 

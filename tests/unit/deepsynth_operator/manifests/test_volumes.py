@@ -3,7 +3,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1.pod_template import PodTemplate
+from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate
 from deepsynth_operator.manifests.volumes import Location, build_claim_volumes, build_template_volumes
 
 

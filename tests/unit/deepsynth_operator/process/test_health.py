@@ -7,7 +7,7 @@ from aiohttp import ClientSession
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.errors import ClusterError
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes.api_paths import WATCHED_KINDS
+from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS
 from deepsynth_operator.process.health import SILENT_SECONDS, STALLED_SECONDS, Health, build_application, serve
 from deepsynth_operator.process.metrics import Metrics
 from support.clocks.virtual_time import run

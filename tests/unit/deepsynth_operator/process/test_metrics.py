@@ -6,7 +6,7 @@ from collections.abc import Callable
 from deepsynth_api.v1alpha1 import TrainingRunStatus
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_operator.process.metrics import Metrics
 from support.clocks.virtual_time import run
 from support.resources.builders import a_training_run

@@ -3,7 +3,7 @@
 import itertools
 from typing import get_args
 
-from deepsynth_api.v1alpha1.rendering_settings import FontFamily
+from deepsynth_api.v1alpha1.settings.rendering_settings import FontFamily
 from deepsynth_render.page.fonts import FAMILIES, gather_digests, load_font
 
 

@@ -4,7 +4,7 @@ import yaml
 
 from deepsynth_api.kinds import GROUP, KINDS
 from deepsynth_generators.chart_rules import TEMPLATE, main, render_rules, render_template
-from deepsynth_operator.kubernetes.permissions import RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import RULES, Rule
 
 
 def test_the_chart_has_the_permissions_of_the_code() -> None:

@@ -28,7 +28,7 @@ def test_an_unknown_name_is_refused_with_those_that_exist() -> None:
 def test_every_name_that_a_resource_may_have_is_built() -> None:
     import re
 
-    from deepsynth_api.v1alpha1.patterns import RANDOM_MODEL
+    from deepsynth_api.v1alpha1.shared.patterns import RANDOM_MODEL
     from deepsynth_train.models.random.registry import LARGE, SMALL
 
     found = re.fullmatch(r"config://\((.*)\)", RANDOM_MODEL)

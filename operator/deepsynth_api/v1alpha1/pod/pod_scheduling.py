@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, max_characters, max_entries, max_items
+from deepsynth_api.v1alpha1.shared.base import ApiModel, max_characters, max_entries, max_items
 
 MAX_KEY_LENGTH = 317
 """Of a label's key: 253 characters of a domain, a slash, 63 characters of a name."""

@@ -4,10 +4,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, SizeOrAuto, max_characters
-from deepsynth_api.v1alpha1.model_settings import ImageProcessorSettings, ModelSettings
-from deepsynth_api.v1alpha1.patterns import Decimal, Fraction, SplitName, matching
-from deepsynth_api.v1alpha1.result_settings import CheckpointSettings, EvaluationSettings, PublishSettings, Tracking
+from deepsynth_api.v1alpha1.settings.model_settings import ImageProcessorSettings, ModelSettings
+from deepsynth_api.v1alpha1.settings.result_settings import (
+    CheckpointSettings,
+    EvaluationSettings,
+    PublishSettings,
+    Tracking,
+)
+from deepsynth_api.v1alpha1.shared.base import ApiModel, SizeOrAuto, max_characters
+from deepsynth_api.v1alpha1.shared.patterns import Decimal, Fraction, SplitName, matching
 
 
 class OptimizerSettings(ApiModel):

@@ -17,7 +17,7 @@ from typing import Final, Protocol
 from deepsynth_api.report import Report
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes.watch_events import find_owner
+from deepsynth_operator.kubernetes.watches.watch_events import find_owner
 
 _INTERVALS: Final = 2.5
 """A resource that has not been asked about for this many intervals is not polled any more."""

@@ -8,8 +8,8 @@ import pytest
 import yaml
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_operator.kubernetes.api_login import Login, load_configuration, read_login
-from deepsynth_operator.kubernetes.kopf_watches import build_connection
+from deepsynth_operator.kubernetes.api.api_login import Login, load_configuration, read_login
+from deepsynth_operator.kubernetes.watches.kopf_watches import build_connection
 
 SERVER = "https://api.example:6443"
 

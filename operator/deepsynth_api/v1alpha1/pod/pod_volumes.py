@@ -4,9 +4,9 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, Quantity, max_characters, max_entries, max_items
-from deepsynth_api.v1alpha1.patterns import ObjectName
-from deepsynth_api.v1alpha1.pod_scheduling import LabelSelector
+from deepsynth_api.v1alpha1.pod.pod_scheduling import LabelSelector
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Quantity, max_characters, max_entries, max_items
+from deepsynth_api.v1alpha1.shared.patterns import ObjectName
 
 Name = Annotated[str, Field(json_schema_extra=max_characters(253))]
 Path = Annotated[str, Field(json_schema_extra=max_characters(1024))]

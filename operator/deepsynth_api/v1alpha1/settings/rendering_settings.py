@@ -4,8 +4,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference
-from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_DATASET, HUB_SOURCE, Decimal, Revision, SplitName, matching
+from deepsynth_api.v1alpha1.shared.base import SET, ApiModel, SecretReference
+from deepsynth_api.v1alpha1.shared.patterns import (
+    FOLDER,
+    HUB_DATASET,
+    HUB_SOURCE,
+    Decimal,
+    Revision,
+    SplitName,
+    matching,
+)
 
 FontFamily = Literal["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono"]
 

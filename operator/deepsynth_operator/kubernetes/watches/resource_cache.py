@@ -14,7 +14,7 @@ from typing import Any, Final
 
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION, OWNER_UID, STEP
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
-from deepsynth_operator.kubernetes.api_paths import WATCHED_KINDS, WatchedKind
+from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 
 REMEMBERED_SECONDS: Final = 600.0
 """How long the last state of deleted pods is kept: it holds their exit codes."""

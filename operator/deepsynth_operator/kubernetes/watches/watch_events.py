@@ -10,8 +10,8 @@ from deepsynth_operator.controller.references import Referrers
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.observed import Manifest, find_true_condition
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes.api_paths import WatchedKind
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.api.api_paths import WatchedKind
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 
 WatchEvent = Mapping[str, Any]
 """type and object, as the API server sends them; the type is None for an object from a list."""

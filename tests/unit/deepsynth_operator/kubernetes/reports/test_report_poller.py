@@ -8,7 +8,7 @@ from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_api.report import Report
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes.report_poller import ReportPoller
+from deepsynth_operator.kubernetes.reports.report_poller import ReportPoller
 from support.clocks import virtual_time
 from support.control.seen import a_report
 

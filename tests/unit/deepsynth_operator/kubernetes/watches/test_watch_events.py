@@ -8,9 +8,9 @@ from typing import Any
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes import kopf_watches
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
-from deepsynth_operator.kubernetes.watch_events import FINISHED_SECONDS, POD_SECONDS, WatchEvents
+from deepsynth_operator.kubernetes.watches import kopf_watches
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.watches.watch_events import FINISHED_SECONDS, POD_SECONDS, WatchEvents
 from support.clocks import virtual_time
 from support.resources.builders import CREATED, a_dataset_generation, a_training_run
 

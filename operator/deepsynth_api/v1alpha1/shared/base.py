@@ -7,7 +7,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, P
 from pydantic.alias_generators import to_camel
 from pydantic_core import PydanticCustomError
 
-from deepsynth_api.v1alpha1.patterns import ObjectName
+from deepsynth_api.v1alpha1.shared.patterns import ObjectName
 
 
 class ApiModel(BaseModel):

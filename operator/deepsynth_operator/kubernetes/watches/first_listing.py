@@ -11,9 +11,9 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from deepsynth_operator.core.errors import ControllerError
-from deepsynth_operator.kubernetes.api_paths import RESOURCES, WATCHED_KINDS, WatchedKind
-from deepsynth_operator.kubernetes.api_server import ApiRefusal, ApiServer
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache
+from deepsynth_operator.kubernetes.api.api_paths import RESOURCES, WATCHED_KINDS, WatchedKind
+from deepsynth_operator.kubernetes.api.api_server import ApiRefusal, ApiServer
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 
 RETRY_SECONDS: Final = 5.0
 LATER_RETRY_SECONDS: Final = 60.0

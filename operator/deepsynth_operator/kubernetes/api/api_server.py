@@ -22,9 +22,8 @@ from deepsynth_api.labels import OPERATOR_NAME
 from deepsynth_api.report import REPORT_BYTES
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.core.errors import ClusterError, ControllerError
-from deepsynth_operator.kubernetes.api_login import Login, load_configuration, read_login
-from deepsynth_operator.kubernetes.api_paths import RESOURCES, Kind, build_path
-from deepsynth_operator.kubernetes.report_reader import read_at_most
+from deepsynth_operator.kubernetes.api.api_login import Login, load_configuration, read_login
+from deepsynth_operator.kubernetes.api.api_paths import RESOURCES, Kind, build_path
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
 ContentType = Literal["application/json", "application/merge-patch+json", "application/apply-patch+yaml"]
@@ -257,3 +256,11 @@ def _parse_json(text: bytes, path: str) -> dict[str, Any]:
 async def _refuse_redirect(*_: object) -> None:
     """The API server never redirects our requests. A pod behind its proxy could, to any address."""
     raise aiohttp.ClientConnectionError("redirects are not followed")
+
+
+async def read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
+    """The first `limit` bytes, or all if there are fewer. The reader's own read(n) may return fewer."""
+    read = bytearray()
+    while len(read) < limit and (chunk := await content.read(limit - len(read))):
+        read += chunk
+    return bytes(read)

@@ -4,10 +4,8 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import ApiModel, Quantity, max_characters
-from deepsynth_api.v1alpha1.patterns import LabelValue, ObjectName, matching
-from deepsynth_api.v1alpha1.pod_scheduling import Affinity, Toleration
-from deepsynth_api.v1alpha1.pod_volumes import (
+from deepsynth_api.v1alpha1.pod.pod_scheduling import Affinity, Toleration
+from deepsynth_api.v1alpha1.pod.pod_volumes import (
     ConfigMapVolume,
     CsiVolume,
     EmptyDirVolume,
@@ -16,6 +14,8 @@ from deepsynth_api.v1alpha1.pod_volumes import (
     SecretVolume,
     VariableSource,
 )
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Quantity, max_characters
+from deepsynth_api.v1alpha1.shared.patterns import LabelValue, ObjectName, matching
 
 
 class ResourceRequirements(ApiModel):

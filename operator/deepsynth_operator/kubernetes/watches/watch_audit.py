@@ -18,9 +18,9 @@ from typing import Any, Final
 
 from deepsynth_operator.core.errors import ControllerError
 from deepsynth_operator.core.observed import Manifest
-from deepsynth_operator.kubernetes.api_paths import RESOURCES, WATCHED_KINDS, WatchedKind
-from deepsynth_operator.kubernetes.api_server import ApiServer
-from deepsynth_operator.kubernetes.resource_cache import ResourceCache, get_version
+from deepsynth_operator.kubernetes.api.api_paths import RESOURCES, WATCHED_KINDS, WatchedKind
+from deepsynth_operator.kubernetes.api.api_server import ApiServer
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache, get_version
 
 AUDIT_SECONDS: Final = 300.0
 GRACE_SECONDS: Final = 30.0

@@ -11,9 +11,9 @@ from typing import Any
 import kopf
 
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
-from deepsynth_operator.kubernetes.api_paths import CHILDREN_SELECTOR
-from deepsynth_operator.kubernetes.api_server import PAGE_SIZE, ApiServer
-from deepsynth_operator.kubernetes.watch_events import WatchEvent, WatchEvents
+from deepsynth_operator.kubernetes.api.api_paths import CHILDREN_SELECTOR
+from deepsynth_operator.kubernetes.api.api_server import PAGE_SIZE, ApiServer
+from deepsynth_operator.kubernetes.watches.watch_events import WatchEvent, WatchEvents
 
 
 def build_registry(api: ApiServer) -> kopf.OperatorRegistry:

@@ -15,6 +15,7 @@ from deepsynth_api.delays import compute_delay
 from deepsynth_api.report import REPORT_BYTES, Report, parse_report
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.kubernetes.api.api_server import read_at_most
 
 SPARED_SECONDS: Final = 30.0
 MAX_SPARED_SECONDS: Final = 600.0
@@ -161,11 +162,3 @@ def build_report_url(address: str, port: int) -> str:
     """Raises ValueError unless `address` is an IP address: a name could be resolved to any host."""
     ip = ipaddress.ip_address(address)
     return f"http://[{ip}]:{port}/report" if ip.version == 6 else f"http://{ip}:{port}/report"
-
-
-async def read_at_most(content: aiohttp.StreamReader, limit: int) -> bytes:
-    """The first `limit` bytes, or all if there are fewer. The reader's own read(n) may return fewer."""
-    read = bytearray()
-    while len(read) < limit and (chunk := await content.read(limit - len(read))):
-        read += chunk
-    return bytes(read)

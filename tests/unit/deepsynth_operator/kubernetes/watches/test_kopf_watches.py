@@ -5,7 +5,7 @@ from typing import Any
 
 import kopf
 
-from deepsynth_operator.kubernetes.kopf_watches import (
+from deepsynth_operator.kubernetes.watches.kopf_watches import (
     EndlessBackoff,
     StoresNoDiffs,
     StoresNoProgress,

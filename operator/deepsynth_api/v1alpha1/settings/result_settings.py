@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.base import SET, ApiModel, SecretReference, max_characters
-from deepsynth_api.v1alpha1.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, Decimal, matching
+from deepsynth_api.v1alpha1.shared.base import SET, ApiModel, SecretReference, max_characters
+from deepsynth_api.v1alpha1.shared.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, Decimal, matching
 
 Metric = Literal["loss", "rouge", "cer", "wer", "exactMatch"]
 

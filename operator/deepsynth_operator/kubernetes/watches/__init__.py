@@ -1,0 +1,4 @@
+"""What the API server says has changed, and the cache of what it said: first listing, watches by kopf, their audit.
+
+An event updates the cache and queues the resource that it belongs to. Nothing here decides anything about it.
+"""
