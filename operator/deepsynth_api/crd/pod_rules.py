@@ -6,8 +6,11 @@ from typing import Final
 _KEY: Final = (
     "^([a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"  # as the API server's
 )
+_VALUE: Final = "^([A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?)?$"
 _OWN_FOLDERS: Final = "^/+((etc/+deepsynth|mnt/+volumes|var/+cache/+deepsynth|dev)(/.*)?|tmp/*)?$"
 _DEVICE: Final = "contains('/')"
+_DEVICE_KEY: Final = "^[a-z0-9]([-a-z0-9.]{0,242}[a-z0-9])?/[A-Za-z0-9]([-A-Za-z0-9_.]{0,61}[A-Za-z0-9])?$"
+"""Shorter than a label's key: a quota writes `requests.` in front of it."""
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,13 @@ def _quantities(path: str, field: str) -> tuple[Rule, ...]:
             f"k.startsWith('hugepages-') || k.{_DEVICE})",
             f"{field} may only name cpu, memory, ephemeral-storage, hugepages-SIZE and devices with their domain, "
             "such as nvidia.com/gpu",
+            f".{field}",
+        ),
+        Rule(
+            path,
+            f"!has({amounts}) || {amounts}.all(k, !k.{_DEVICE} || k.matches('{_DEVICE_KEY}') && "
+            "!k.startsWith('requests.'))",
+            f"{field} must name devices as DOMAIN/NAME, such as nvidia.com/gpu or rdma/hca_shared_devices_a",
             f".{field}",
         ),
         Rule(
@@ -150,9 +160,61 @@ _ENVIRONMENT_RULES: Final = (
     ),
 )
 
+_SPREAD: Final = "spec.template.topologySpreadConstraints[]"
+
+_SCHEDULING_RULES: Final = (
+    Rule(
+        "spec.template.resourceClaims[]",
+        "has(self.resourceClaimName) != has(self.resourceClaimTemplateName)",
+        "set exactly one of resourceClaimTemplateName and resourceClaimName",
+    ),
+    Rule(
+        _SPREAD,
+        "!has(self.minDomains) || self.whenUnsatisfiable == 'DoNotSchedule'",
+        "minDomains requires whenUnsatisfiable DoNotSchedule",
+        ".minDomains",
+    ),
+    Rule(
+        _SPREAD,
+        "!has(self.matchLabelKeys) || self.matchLabelKeys.size() == 0 || has(self.labelSelector)",
+        "matchLabelKeys requires labelSelector; without both, the pods of the same Job are counted",
+        ".matchLabelKeys",
+    ),
+    Rule(
+        _SPREAD,
+        "!has(self.matchLabelKeys) || !has(self.labelSelector) || self.matchLabelKeys.all(key, "
+        "!(has(self.labelSelector.matchLabels) && key in self.labelSelector.matchLabels) && "
+        "!(has(self.labelSelector.matchExpressions) && "
+        "self.labelSelector.matchExpressions.exists(part, part.key == key)))",
+        "matchLabelKeys must not repeat a key of labelSelector",
+        ".matchLabelKeys",
+    ),
+    Rule(
+        f"{_SPREAD}.labelSelector",
+        f"!has(self.matchLabels) || self.matchLabels.all(k, k.matches('{_KEY}') && "
+        f"self.matchLabels[k].matches('{_VALUE}'))",
+        "matchLabels must be keys and values of labels",
+        ".matchLabels",
+    ),
+    Rule(
+        f"{_SPREAD}.labelSelector.matchExpressions[]",
+        f"self.key.matches('{_KEY}') && (!has(self.values) || self.values.all(v, v.matches('{_VALUE}')))",
+        "key and values must be those of a label",
+        ".key",
+    ),
+    Rule(
+        f"{_SPREAD}.labelSelector.matchExpressions[]",
+        "self.operator in ['In', 'NotIn'] ? has(self.values) && self.values.size() > 0 : "
+        "self.operator in ['Exists', 'DoesNotExist'] && (!has(self.values) || self.values.size() == 0)",
+        "operator must be In or NotIn with values, or Exists or DoesNotExist without values",
+        ".operator",
+    ),
+)
+
 TEMPLATE_RULES: Final = (
     *build_resource_rules("spec.template.resources"),
     *_LABEL_RULES,
     *_VOLUME_RULES,
     *_ENVIRONMENT_RULES,
+    *_SCHEDULING_RULES,
 )

@@ -7,8 +7,10 @@ from typing import Any, Final
 from deepsynth_api.labels import CARRIED_LABELS, OWNER_NAME_ANNOTATION, build_labels
 from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import Resource
-from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate, ResourceRequirements
+from deepsynth_api.v1alpha1.pod.pod_scheduling import TopologySpreadConstraint
+from deepsynth_api.v1alpha1.pod.pod_template import PodResourceClaim, PodTemplate, ResourceRequirements
 from deepsynth_api.workload import DOCUMENT_PATH, REPORT_PORT, TERMINATION_LOG_PATH
+from deepsynth_operator.core.observed import JOB_NAME_LABEL
 from deepsynth_operator.manifests.volumes import MountedVolume, build_template_volumes
 
 DEFAULT_USER: Final = 65532
@@ -37,9 +39,9 @@ class Container:
 
 
 def build_pod_template(
-    resource: Resource, step: StepName, container: Container, *, subdomain: str | None = None
+    resource: Resource, step: StepName, job: str, container: Container, *, subdomain: str | None = None
 ) -> dict[str, Any]:
-    """spec.template of a Job."""
+    """spec.template of the Job named `job`."""
     template = resource.spec.template
     labels = {**template.labels, **build_labels(resource, step)}
     return {
@@ -54,12 +56,12 @@ def build_pod_template(
         },
         "spec": {
             **({"subdomain": subdomain} if subdomain else {}),
-            **build_pod_spec(template, container),
+            **build_pod_spec(template, job, container),
         },
     }
 
 
-def build_pod_spec(template: PodTemplate, container: Container) -> dict[str, Any]:
+def build_pod_spec(template: PodTemplate, job: str, container: Container) -> dict[str, Any]:
     user = template.run_as_user or DEFAULT_USER
     volumes = [*container.volumes, *build_template_volumes(template)]
     return {
@@ -76,13 +78,13 @@ def build_pod_spec(template: PodTemplate, container: Container) -> dict[str, Any
             "fsGroupChangePolicy": "OnRootMismatch",
             "seccompProfile": {"type": "RuntimeDefault"},
         },
-        "containers": [_build_container(container, volumes)],
+        "containers": [_build_container(template, container, volumes)],
         "volumes": [item.volume for item in volumes],
-        **_build_scheduling(template),
+        **_build_scheduling(template, job),
     }
 
 
-def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> dict[str, Any]:
+def _build_container(template: PodTemplate, container: Container, volumes: Sequence[MountedVolume]) -> dict[str, Any]:
     return {
         "name": container.name,
         "image": container.image,
@@ -99,7 +101,7 @@ def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> 
             "timeoutSeconds": 10,
             "failureThreshold": 10,
         },
-        "resources": _build_resources(container.resources or ResourceRequirements()),
+        "resources": _build_resources(container.resources or ResourceRequirements(), template.resource_claims),
         "securityContext": {
             "allowPrivilegeEscalation": False,
             "readOnlyRootFilesystem": True,
@@ -112,15 +114,24 @@ def _build_container(container: Container, volumes: Sequence[MountedVolume]) -> 
     }
 
 
-def _build_resources(resources: ResourceRequirements) -> dict[str, dict[str, str]]:
-    """Quantities as strings, as the API server writes them."""
+def _build_resources(resources: ResourceRequirements, claims: Sequence[PodResourceClaim]) -> dict[str, Any]:
+    """Quantities as strings, as the API server writes them. A claim that no container names gives no device."""
     amounts = {"limits": resources.limits, "requests": resources.requests}
-    return {kind: {name: str(value) for name, value in item.items()} for kind, item in amounts.items() if item}
+    return {
+        **{kind: {name: str(value) for name, value in item.items()} for kind, item in amounts.items() if item},
+        **({"claims": [{"name": claim.name} for claim in claims]} if claims else {}),
+    }
 
 
-def _build_scheduling(template: PodTemplate) -> dict[str, Any]:
+def _build_scheduling(template: PodTemplate, job: str) -> dict[str, Any]:
     """The scheduling fields that the user has set."""
     fields = {
+        "schedulerName": template.scheduler_name,
+        "runtimeClassName": template.runtime_class_name,
+        "resourceClaims": [claim.to_dict() for claim in template.resource_claims],
+        "topologySpreadConstraints": [
+            _build_spread_constraint(constraint, job) for constraint in template.topology_spread_constraints
+        ],
         "nodeSelector": template.node_selector,
         "tolerations": [toleration.to_dict() for toleration in template.tolerations],
         "affinity": template.affinity.to_dict() if template.affinity else None,
@@ -129,3 +140,9 @@ def _build_scheduling(template: PodTemplate) -> dict[str, Any]:
         "imagePullSecrets": [reference.to_dict() for reference in template.image_pull_secrets],
     }
     return {key: value for key, value in fields.items() if value}
+
+
+def _build_spread_constraint(constraint: TopologySpreadConstraint, job: str) -> dict[str, Any]:
+    """Without a selector Kubernetes would count no pods, so nothing would be spread."""
+    selector = {} if constraint.label_selector else {"labelSelector": {"matchLabels": {JOB_NAME_LABEL: job}}}
+    return {**constraint.to_dict(), **selector}

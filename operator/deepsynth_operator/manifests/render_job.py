@@ -63,7 +63,7 @@ def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, 
                     },
                 ]
             },
-            "template": build_pod_template(generation, job.step, _build_container(generation, job)),
+            "template": build_pod_template(generation, job.step, job.name, _build_container(generation, job)),
         },
     }
 

@@ -84,7 +84,9 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
                     {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [int(c) for c in PERMANENT]}},
                 ]
             },
-            "template": build_pod_template(run, "train", _build_container(run, attempt), subdomain=attempt.job),
+            "template": build_pod_template(
+                run, "train", attempt.job, _build_container(run, attempt), subdomain=attempt.job
+            ),
         },
     }
 

@@ -14,6 +14,7 @@ from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
 from support.resources.older_resources import OLDER_RESOURCES
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
+GOLDEN = Path(__file__).parents[2] / "golden"
 NEW = [bad for bad in BAD_SPECS if not bad.has_started]
 CHANGED = [bad for bad in BAD_SPECS if bad.has_started]
 
@@ -112,6 +113,12 @@ def test_a_resource_of_older_shape_is_stored_loads_and_can_be_changed(older: Api
         assert KINDS[kind].resource.model_validate(older.get(kind, name)).spec.suspend
     finally:
         older.delete(kind, name)
+
+
+@pytest.mark.parametrize("path", sorted(GOLDEN.glob("*.yaml")), ids=lambda path: path.stem)
+def test_the_children_of_a_resource_are_accepted(api_server: BareCluster, path: Path) -> None:
+    """Those with every field of the template set, too."""
+    api_server.kubectl("create", "--dry-run=server", "--validate=strict", "-f", str(path))
 
 
 def test_every_example_is_admitted(api_server: BareCluster) -> None:

@@ -29,7 +29,7 @@ def run_python(
         volumes=build_scratch_volumes(),
         grace_seconds=5,
     )
-    spec = build_pod_spec(PodTemplate(), container) | {"nodeName": cluster.nodes[0]}
+    spec = build_pod_spec(PodTemplate(), name, container) | {"nodeName": cluster.nodes[0]}
     spec["containers"][0] |= {"command": ["python", "-c", program, *arguments], "livenessProbe": None}
     apply_all(cluster, namespace, {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": name}, "spec": spec})
     where = ("--namespace", namespace)

@@ -31,6 +31,8 @@ VALID: Final[Mapping[Kind, dict[str, Any]]] = {
     },
 }
 
+SPREAD: Final = {"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 1}
+
 
 @dataclass(frozen=True)
 class BadSpec:
@@ -79,6 +81,12 @@ def a_dataset(sentence: str, dataset: Patch, path: str, remedy: str) -> BadSpec:
 def a_template(sentence: str, template: Patch, path: str, remedy: str) -> BadSpec:
     """A generation with these settings of its pods."""
     return a_generation(sentence, {"template": template}, f"spec.template.{path}", remedy)
+
+
+def a_spread(sentence: str, constraint: Patch, path: str, remedy: str) -> BadSpec:
+    """A generation whose pods are spread in this way."""
+    template = {"topologySpreadConstraints": [SPREAD | dict(constraint)]}
+    return a_template(sentence, template, f"topologySpreadConstraints[0]{path}", remedy)
 
 
 def a_change(sentence: str, kind: Kind, spec: Patch, path: str) -> BadSpec:
@@ -262,6 +270,18 @@ _QUANTITIES: Final = (
         "nvidia.com/gpu",
     ),
     a_run(
+        "a device with a space",
+        {"resourcesPerNode": {"limits": {"rdma/my hca": 1}}},
+        "spec.resourcesPerNode.limits",
+        "must name devices as DOMAIN/NAME",
+    ),
+    a_run(
+        "a device named as in a quota",
+        {"resourcesPerNode": {"limits": {"requests.nvidia.com/gpu": 1}}},
+        "spec.resourcesPerNode.limits",
+        "must name devices as DOMAIN/NAME",
+    ),
+    a_run(
         "less than no memory",
         {"resourcesPerNode": {"limits": {"memory": "-1Gi"}}},
         "spec.resourcesPerNode.limits",
@@ -433,6 +453,71 @@ _TEMPLATES: Final = (
     a_template("a label's key with a space", {"labels": {"my team": "a"}}, "labels", "DOMAIN/NAME"),
     a_template("a label of the operator", {"labels": {"deepsynth.io/step": "x"}}, "labels", "remove them"),
     a_template("a class that cannot be a name", {"priorityClassName": "High!"}, "priorityClassName", "letters, digits"),
+    a_template("a scheduler with a space", {"schedulerName": "my scheduler"}, "schedulerName", "lower case letters"),
+    a_template("a runtime in capitals", {"runtimeClassName": "NVIDIA"}, "runtimeClassName", "lower case letters"),
+    a_template(
+        "a claim without its source", {"resourceClaims": [{"name": "gpu"}]}, "resourceClaims[0]", "set exactly one of"
+    ),
+    a_template(
+        "a claim of two sources",
+        {"resourceClaims": [{"name": "gpu", "resourceClaimName": "a", "resourceClaimTemplateName": "b"}]},
+        "resourceClaims[0]",
+        "set exactly one of",
+    ),
+    a_template(
+        "a claim twice",
+        {"resourceClaims": [{"name": "gpu", "resourceClaimName": name} for name in "ab"]},
+        "resourceClaims[1]",
+        "Duplicate value",
+    ),
+    a_spread("a skew of nothing", {"maxSkew": 0}, ".maxSkew", "greater than or equal to 1"),
+    a_spread("a domain that is no label", {"topologyKey": "my zone"}, ".topologyKey", "must be the key of a label"),
+    a_spread(
+        "a wish for domains",
+        {"whenUnsatisfiable": "ScheduleAnyway", "minDomains": 2},
+        ".minDomains",
+        "requires whenUnsatisfiable DoNotSchedule",
+    ),
+    a_spread("keys without a selector", {"matchLabelKeys": ["team"]}, ".matchLabelKeys", "requires labelSelector"),
+    a_spread(
+        "a key in both",
+        {"matchLabelKeys": ["team"], "labelSelector": {"matchLabels": {"team": "a"}}},
+        ".matchLabelKeys",
+        "must not repeat a key",
+    ),
+    a_spread(
+        "a key in both, as an expression",
+        {
+            "matchLabelKeys": ["team"],
+            "labelSelector": {"matchExpressions": [{"key": "team", "operator": "Exists"}]},
+        },
+        ".matchLabelKeys",
+        "must not repeat a key",
+    ),
+    a_spread(
+        "a selector that is no label",
+        {"labelSelector": {"matchLabels": {"team": "my team"}}},
+        ".labelSelector.matchLabels",
+        "keys and values of labels",
+    ),
+    a_spread(
+        "an expression without values",
+        {"labelSelector": {"matchExpressions": [{"key": "team", "operator": "In"}]}},
+        ".labelSelector.matchExpressions[0].operator",
+        "with values",
+    ),
+    a_spread(
+        "an expression on a key with a space",
+        {"labelSelector": {"matchExpressions": [{"key": "my team", "operator": "Exists"}]}},
+        ".labelSelector.matchExpressions[0].key",
+        "must be those of a label",
+    ),
+    a_template(
+        "one domain with two constraints",
+        {"topologySpreadConstraints": [SPREAD, SPREAD]},
+        "topologySpreadConstraints[1]",
+        "Duplicate value",
+    ),
     a_template("a user who is root", {"runAsUser": 0}, "runAsUser", "greater than or equal to 1"),
 )
 

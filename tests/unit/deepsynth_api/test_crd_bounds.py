@@ -65,6 +65,21 @@ def values(count: int) -> list[dict[str, Any]]:
         {"affinity": {"nodeAffinity": {NODES: {"nodeSelectorTerms": values(256)}}}},
         {"env": [{"name": f"A{number}", "value": "x" * 4096} for number in range(16)]},
         {"annotations": {f"a{number}": "x" * 4096 for number in range(8)}},
+        {
+            "topologySpreadConstraints": [
+                {
+                    "topologyKey": f"zone{n}",
+                    "whenUnsatisfiable": "DoNotSchedule",
+                    "maxSkew": 1,
+                    "minDomains": 2,
+                    "matchLabelKeys": ["pod-template-hash"],
+                    "labelSelector": {"matchExpressions": [{"key": "team", "operator": "In", "values": ["a"]}]},
+                }
+                for n in range(8)
+            ]
+        },
+        {"schedulerName": "volcano", "runtimeClassName": "nvidia"},
+        {"resourceClaims": [{"name": f"c{n}", "resourceClaimTemplateName": "gpu.example"} for n in range(8)]},
         {"tolerations": [{"key": "x", "operator": "Exists", "effect": "NoExecute", "tolerationSeconds": 1}]},
         {
             "volumes": [

@@ -1,10 +1,11 @@
-"""Tolerations and affinity of a pod, as Kubernetes has them, but with an upper limit for every text, list and map."""
+"""Where pods may run, as Kubernetes has it, but with an upper limit for every text, list and map."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.shared.base import ApiModel, max_characters, max_entries, max_items
+from deepsynth_api.v1alpha1.shared.patterns import LabelKey
 
 MAX_KEY_LENGTH = 317
 """Of a label's key: 253 characters of a domain, a slash, 63 characters of a name."""
@@ -166,4 +167,45 @@ class Affinity(ApiModel):
     ] = None
     pod_anti_affinity: Annotated[
         PodAffinity | None, Field(description="Pods away from which the new pods must run, or should run.")
+    ] = None
+
+
+Inclusion = Literal["Honor", "Ignore"]
+
+
+class TopologySpreadConstraint(ApiModel):
+    """How evenly the pods are spread over zones, racks or nodes."""
+
+    topology_key: Annotated[
+        LabelKey, Field(description="Label of nodes: nodes with the same value of it count as one domain.")
+    ]
+    when_unsatisfiable: Annotated[
+        Literal["DoNotSchedule", "ScheduleAnyway"],
+        Field(description="What happens to a pod that would break the constraint: DoNotSchedule or ScheduleAnyway."),
+    ]
+    max_skew: Annotated[
+        int, Field(ge=1, description="Largest difference between the number of pods in two domains, at least 1.")
+    ]
+    label_selector: Annotated[
+        LabelSelector | None,
+        Field(description="Selects the pods that are counted; default: the pods of the same Job."),
+    ] = None
+    match_label_keys: Annotated[
+        list[LabelKey] | None,
+        Field(
+            max_length=8,
+            description="Labels in which the counted pods must be equal to the new pod; requires labelSelector.",
+        ),
+    ] = None
+    min_domains: Annotated[
+        int | None,
+        Field(ge=1, description="Smallest number of domains; only with whenUnsatisfiable DoNotSchedule; default: 1."),
+    ] = None
+    node_affinity_policy: Annotated[
+        Inclusion | None,
+        Field(description="Whether domains are found by nodeSelector and affinity too: Honor, the default, or Ignore."),
+    ] = None
+    node_taints_policy: Annotated[
+        Inclusion | None,
+        Field(description="Whether taints of nodes are honored when domains are found: Honor, or Ignore, the default."),
     ] = None

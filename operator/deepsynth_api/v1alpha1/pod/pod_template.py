@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.pod.pod_scheduling import Affinity, Toleration
+from deepsynth_api.v1alpha1.pod.pod_scheduling import Affinity, Toleration, TopologySpreadConstraint
 from deepsynth_api.v1alpha1.pod.pod_volumes import (
     ConfigMapVolume,
     CsiVolume,
@@ -15,14 +15,18 @@ from deepsynth_api.v1alpha1.pod.pod_volumes import (
     VariableSource,
 )
 from deepsynth_api.v1alpha1.shared.base import ApiModel, Quantity, max_characters
-from deepsynth_api.v1alpha1.shared.patterns import LabelValue, ObjectName, matching
+from deepsynth_api.v1alpha1.shared.patterns import ClassName, LabelValue, ObjectName, matching
 
 
 class ResourceRequirements(ApiModel):
     """Compute resources of the container, as in a pod."""
 
     limits: Annotated[
-        dict[str, Quantity], Field(max_length=16, description="Upper limit for each resource. Put nvidia.com/gpu here.")
+        dict[str, Quantity],
+        Field(
+            max_length=16,
+            description="Upper limit for each resource. Put devices here: nvidia.com/gpu, rdma/hca_shared_devices_a.",
+        ),
     ] = Field(default_factory=dict)
     requests: Annotated[
         dict[str, Quantity],
@@ -90,6 +94,34 @@ class EnvironmentVariable(ApiModel):
     ] = None
 
 
+class PodResourceClaim(ApiModel):
+    """Devices by Dynamic Resource Allocation (DRA). The container of each pod gets all claims."""
+
+    name: Annotated[
+        str,
+        matching(
+            "[a-z0-9]([-a-z0-9]*[a-z0-9])?",
+            "must consist of lower case letters, digits and '-', and start and end with a letter or digit",
+            max_length=63,
+            description="Name of the claim, unique within the pod.",
+        ),
+    ]
+    resource_claim_template_name: Annotated[
+        ObjectName | None,
+        Field(
+            description=(
+                "ResourceClaimTemplate in this namespace: each pod gets its own claim. Set this or resourceClaimName."
+            )
+        ),
+    ] = None
+    resource_claim_name: Annotated[
+        ObjectName | None,
+        Field(
+            description="ResourceClaim in this namespace, which all pods share. Set this or resourceClaimTemplateName."
+        ),
+    ] = None
+
+
 class PodTemplate(ApiModel):
     """Settings of the pods. The operator sets all other fields and meets the restricted Pod Security Standard."""
 
@@ -109,6 +141,39 @@ class PodTemplate(ApiModel):
         default_factory=list
     )
     affinity: Annotated[Affinity | None, Field(description="Where the pods may run, or should run.")] = None
+    topology_spread_constraints: Annotated[
+        list[TopologySpreadConstraint],
+        Field(
+            description="How evenly the pods are spread over zones, racks or nodes.",
+            max_length=8,
+            json_schema_extra={
+                "x-kubernetes-list-type": "map",
+                "x-kubernetes-list-map-keys": ["topologyKey", "whenUnsatisfiable"],
+            },
+        ),
+    ] = Field(default_factory=list)
+    scheduler_name: Annotated[
+        ClassName | None, Field(description="Scheduler of the pods; default: the cluster's default scheduler.")
+    ] = None
+    runtime_class_name: Annotated[
+        ClassName | None,
+        Field(
+            description=(
+                "RuntimeClass of the pods, such as nvidia where that is not the nodes' default; default: the nodes'."
+            )
+        ),
+    ] = None
+    resource_claims: Annotated[
+        list[PodResourceClaim],
+        Field(
+            description=(
+                "Devices that the pods get by Dynamic Resource Allocation (DRA) instead of limits. GPUs in claims are "
+                "not counted, so set numProcPerNode."
+            ),
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+        ),
+    ] = Field(default_factory=list)
     priority_class_name: Annotated[ObjectName | None, Field(description="Name of the PriorityClass of the pods.")] = (
         None
     )

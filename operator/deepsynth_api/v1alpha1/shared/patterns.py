@@ -61,6 +61,25 @@ ObjectName = Annotated[
     ),
 ]
 
+ClassName = Annotated[
+    str,
+    matching(
+        _DNS_NAME,
+        "must consist of lower case letters, digits, '-' and '.', and start and end with a letter or digit",
+        max_length=253,
+    ),
+]
+"""The name of an object without a namespace, or of a scheduler."""
+
+LabelKey = Annotated[
+    str,
+    matching(
+        f"({_DNS_NAME}/)?[A-Za-z0-9]([-A-Za-z0-9_.]{{0,61}}[A-Za-z0-9])?",
+        "must be the key of a label, NAME or DOMAIN/NAME: at most 63 letters, digits, '-', '_' and '.' in NAME",
+        max_length=317,
+    ),
+]
+
 Image = Annotated[
     str,
     matching(

@@ -29,6 +29,12 @@ def a_full_run() -> ResourceBuilder[TrainingRun]:
         "annotations": {"karpenter.sh/do-not-disrupt": "false"},
         "nodeSelector": {"gpu": "h200"},
         "tolerations": [{"key": "nvidia.com/gpu", "operator": "Exists"}],
+        "topologySpreadConstraints": [
+            {"topologyKey": "topology.kubernetes.io/zone", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 1}
+        ],
+        "schedulerName": "bin-packing",
+        "runtimeClassName": "nvidia",
+        "resourceClaims": [{"name": "network", "resourceClaimTemplateName": "rdma-nic"}],
         "priorityClassName": "batch",
         "serviceAccountName": "trainer",
         "imagePullSecrets": [{"name": "registry"}],
@@ -63,7 +69,7 @@ def a_full_run() -> ResourceBuilder[TrainingRun]:
                 {"name": "mlsum-fr", "uri": "pvc://data/mlsum", "weight": "0.5"},
             ],
             numNodes=2,
-            resourcesPerNode={"limits": {"nvidia.com/gpu": 8, "memory": "800Gi"}},
+            resourcesPerNode={"limits": {"nvidia.com/gpu": 8, "rdma/hca": 1, "memory": "800Gi"}},
             publish={"uri": "hf://acme/reader", "secretRef": {"name": "hub-write"}},
             tracking=tracking,
             cache={"sizeLimit": "200Gi", "features": {"uri": "pvc://features/pages", "sizeLimit": "500Gi"}},

@@ -46,6 +46,7 @@ def test_the_document_survives_the_config_map_unchanged() -> None:
         ({}, 1),
         ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}}, 8),
         ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": "4"}}}, 4),
+        ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": 2, "rdma/hca": 8}}}, 2),
         ({"resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}}, "numProcPerNode": 2}, 2),
     ],
 )
@@ -85,6 +86,35 @@ def test_features_on_a_claim_are_mounted_for_writing_and_leave_the_cache_as_it_i
 def test_a_feature_size_that_is_not_a_quantity_is_an_error_that_names_the_field() -> None:
     with pytest.raises(ConfigurationError, match=r"^spec\.cache\.features\.sizeLimit: "):
         build_document(a_run(cache={"features": {"sizeLimit": "a lot"}}))
+
+
+def test_network_devices_are_limits_next_to_gpus() -> None:
+    limits = {"nvidia.com/gpu": "2", "rdma/hca_shared_devices_a": "1"}
+    assert build_container(a_run(resourcesPerNode={"limits": limits}))["resources"] == {"limits": limits}
+
+
+def test_the_container_names_all_claims_and_the_pod_says_where_they_come_from() -> None:
+    claims = [
+        {"name": "gpus", "resourceClaimTemplateName": "eight-gpus"},
+        {"name": "network", "resourceClaimName": "shared"},
+    ]
+    run = a_run(resourcesPerNode={"limits": {"memory": "8Gi"}}).with_template(resourceClaims=claims)
+    assert build_job(run)["spec"]["template"]["spec"]["resourceClaims"] == claims
+    assert build_container(run)["resources"] == {
+        "limits": {"memory": "8Gi"},
+        "claims": [{"name": "gpus"}, {"name": "network"}],
+    }
+
+
+def test_the_pods_of_the_job_itself_are_spread_unless_others_are_selected() -> None:
+    spread = {"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 1}
+    other = {**spread, "topologyKey": "rack", "labelSelector": {"matchLabels": {"team": "vision"}}}
+    run = a_run().with_template(topologySpreadConstraints=[spread, other])
+    own = {"matchLabels": {"batch.kubernetes.io/job-name": "read-xsum-train-1"}}
+    assert build_job(run)["spec"]["template"]["spec"]["topologySpreadConstraints"] == [
+        {**spread, "labelSelector": own},
+        other,
+    ]
 
 
 def read_cache_volume(run: ResourceBuilder[TrainingRun]) -> dict[str, Any]:
