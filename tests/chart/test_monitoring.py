@@ -222,3 +222,33 @@ def test_egress_to_the_api_server_can_be_limited_to_its_addresses() -> None:
     policy = {"apiServerCIDRs": ["192.0.2.7/32"], "apiServerPorts": [16443]}
     rule = get_policy(networkPolicy=policy).egress[1]
     assert rule == {"ports": [{"port": 16443}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}
+
+
+def get_report_peers(**values: Any) -> tuple[Any, ...]:
+    jobs = {"networkPolicy": {"enabled": True, "reportsFrom": values.pop("reportsFrom", [])}}
+    peers = Settings.from_environment(render({"jobs": jobs, **values}).environment).report_peers
+    assert peers is not None
+    return peers
+
+
+def test_policies_of_jobs_let_the_operator_read_reports_and_nobody_else() -> None:
+    (peer,) = get_report_peers()
+    labels = render().find("Deployment")["spec"]["template"]["metadata"]["labels"]
+    assert select(peer["podSelector"], labels)
+    assert not any(select(peer["podSelector"], pod["metadata"]["labels"]) for pod in list_job_pods())
+    assert peer["namespaceSelector"] == {"matchLabels": {"kubernetes.io/metadata.name": NAMESPACE}}
+
+
+def test_policies_of_jobs_let_the_api_server_read_reports_if_it_does() -> None:
+    cidrs = {"apiServerCIDRs": ["192.0.2.0/24"]}
+    peers = get_report_peers(reportsThroughApiServer=True, networkPolicy=cidrs)
+    assert peers == ({"ipBlock": {"cidr": "192.0.2.0/24"}},)
+    assert get_report_peers(reportsThroughApiServer=True) == (), "without known addresses, everyone"
+
+
+def test_policies_of_jobs_need_the_peer_that_scrapes_them() -> None:
+    scraped = {"metrics": {"podMonitor": {"enabled": True}}}
+    with pytest.raises(RenderError, match=r"jobs\.networkPolicy\.reportsFrom"):
+        get_report_peers(**scraped)
+    peer = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
+    assert peer in get_report_peers(reportsFrom=[peer], **scraped)

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, POLICY_RULES, PROXY_RULES, RULES, Rule
 from support.helm_chart import NAMESPACE, Manifest, Rendered, render
 
 Permission = tuple[str, str, str]
@@ -69,6 +69,14 @@ def test_the_pod_proxy_is_granted_only_if_it_is_used(values: Mapping[str, Any], 
         set(list_permissions(find_own(render({**values, "reportsThroughApiServer": on}), kind))) for on in (False, True)
     )
     assert with_proxy - without == set(list_needed_permissions(PROXY_RULES))
+
+
+def test_network_policies_are_granted_only_if_they_are_created() -> None:
+    without, with_policies = (
+        set(list_permissions(find_own(render({"jobs": {"networkPolicy": {"enabled": on}}}), "ClusterRole")))
+        for on in (False, True)
+    )
+    assert with_policies - without == set(list_needed_permissions(POLICY_RULES))
 
 
 def test_no_rule_has_wildcards_or_grants_secrets() -> None:

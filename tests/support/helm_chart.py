@@ -23,6 +23,7 @@ EVERYTHING_ON: Mapping[str, Any] = {
         "prometheusRule": {"enabled": True},
     },
     "networkPolicy": {"enabled": True},
+    "jobs": {"networkPolicy": {"enabled": True, "reportsFrom": [{"namespaceSelector": {}}]}},
 }
 Values = Mapping[str, Any]
 Manifest = dict[str, Any]

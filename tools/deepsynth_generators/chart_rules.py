@@ -12,7 +12,7 @@ from typing import Final
 
 from deepsynth_api.kinds import GROUP, KINDS
 from deepsynth_generators.generated_file import write_or_check
-from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, POLICY_RULES, PROXY_RULES, RULES, Rule
 
 TEMPLATE: Final = Path(__file__).parents[2] / "charts/deepsynth/templates/_rules.tpl"
 _WIDTH: Final = 118
@@ -41,6 +41,9 @@ def render_template() -> str:
             *render_rules(RULES),
             "{{- if .Values.reportsThroughApiServer }}",
             *render_rules(PROXY_RULES),
+            "{{- end }}",
+            "{{- if .Values.jobs.networkPolicy.enabled }}",
+            *render_rules(POLICY_RULES),
             "{{- end }}",
             "{{- end }}",
             "",

@@ -41,3 +41,22 @@ app.kubernetes.io/managed-by: deepsynth-operator
 {{- $tag := default $root.Chart.AppVersion $image.tag }}
 {{- $image.digest | empty | ternary (printf "%s:%s" $repository $tag) (printf "%s@%s" $repository $image.digest) }}
 {{- end }}
+
+{{/* Who may read the reports of pods, as JSON for a NetworkPolicy's `from`. Empty means everyone. */}}
+{{- define "deepsynth.reportPeers" -}}
+{{- $peers := list }}
+{{- if .Values.reportsThroughApiServer }}
+{{- range .Values.networkPolicy.apiServerCIDRs }}
+{{- $peers = append $peers (dict "ipBlock" (dict "cidr" .)) }}
+{{- end }}
+{{- else }}
+{{- $namespace := dict "matchLabels" (dict "kubernetes.io/metadata.name" .Release.Namespace) }}
+{{- $pod := dict "matchLabels" (include "deepsynth.selectorLabels" . | fromYaml) }}
+{{- $peers = append $peers (dict "namespaceSelector" $namespace "podSelector" $pod) }}
+{{- end }}
+{{- if and .Values.metrics.podMonitor.enabled (not .Values.jobs.networkPolicy.reportsFrom) }}
+{{- fail "metrics.podMonitor.enabled with jobs.networkPolicy.enabled needs jobs.networkPolicy.reportsFrom: name the pods of Prometheus, which otherwise cannot reach the pods of Jobs" }}
+{{- end }}
+{{- $peers = concat $peers .Values.jobs.networkPolicy.reportsFrom }}
+{{- $peers | empty | ternary "[]" (toJson $peers) }}
+{{- end }}

@@ -41,6 +41,12 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/pe
   resources: [pods/proxy]
   verbs: [get]
 {{- end }}
+{{- if .Values.jobs.networkPolicy.enabled }}
+# who may reach the pods of a resource; get only to see who owns one
+- apiGroups: [networking.k8s.io]
+  resources: [networkpolicies]
+  verbs: [get, create, patch]
+{{- end }}
 {{- end }}
 
 {{- define "deepsynth.nodeRules" -}}

@@ -24,22 +24,19 @@ from typing import Any, Final, Generic, TypeVar
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.reasons import Reason
-from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
+from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.controller.gather import gather_generation, gather_run
 from deepsynth_operator.controller.safe_decision import decide_safely
-from deepsynth_operator.core.cluster import Cluster
+from deepsynth_operator.core.cluster import APPLIED_KINDS, Cluster
 from deepsynth_operator.core.errors import Conflict, ForeignChild, NamespaceGoing, Refused
-from deepsynth_operator.core.observed import Manifest, ObservedGeneration, ObservedRun, Refusal
+from deepsynth_operator.core.observed import ObservedGeneration, ObservedRun, Refusal
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
 from deepsynth_operator.decisions.shared.decision import Action, CreateJob, Decision, DeleteJob, SetParallelism
 from deepsynth_operator.decisions.training_run.decide import decide_run
-from deepsynth_operator.manifests.render_job import build_render_children
-from deepsynth_operator.manifests.train_job import build_train_children
+from deepsynth_operator.manifests.children import build_children
 
 Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
-BuildChildren = Callable[[Any, str], Sequence[Manifest]]
-"""The resource, and the name of one of the Jobs in its status -> that Job's children."""
 
 _TRIES: Final = 3
 _BLOCKED_SECONDS: Final = 10.0
@@ -52,7 +49,6 @@ class _Functions(Generic[Observed]):
 
     gather: Callable[[Cluster, Any, datetime], Awaitable[Observed]]
     decide: Callable[[Observed, Settings, datetime], Decision[Any]]
-    build: BuildChildren
 
 
 async def reconcile(
@@ -103,7 +99,7 @@ async def _pass(
     resource = await _write(cluster, resource, decision)
     for event in decision.events:
         await cluster.emit_event(resource, event.type, event.reason, event.message)
-    is_blocked = await _act(cluster, resource, decision.actions, functions.build)
+    is_blocked = await _act(cluster, settings, resource, decision.actions)
     return _BLOCKED_SECONDS if is_blocked else decision.requeue_after
 
 
@@ -126,11 +122,11 @@ async def _confirm(cluster: Cluster, resource: Resource) -> Resource:
     return fresh
 
 
-async def _act(cluster: Cluster, resource: Resource, actions: Sequence[Action], build: BuildChildren) -> bool:
+async def _act(cluster: Cluster, settings: Settings, resource: Resource, actions: Sequence[Action]) -> bool:
     """Carry out the actions in order. Whether something blocks them that goes away by itself."""
     try:
         for action in actions:
-            await _act_once(cluster, resource, action, build)
+            await _act_once(cluster, settings, resource, action)
     except ForeignChild as error:
         await cluster.emit_event(resource, "Warning", Reason.NAME_TAKEN, f"{error}; delete it or rename the resource")
         return True
@@ -139,12 +135,12 @@ async def _act(cluster: Cluster, resource: Resource, actions: Sequence[Action], 
     return False
 
 
-async def _act_once(cluster: Cluster, resource: Resource, action: Action, build: BuildChildren) -> None:
+async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, action: Action) -> None:
     namespace = resource.metadata.namespace
     match action:
         case CreateJob(name):
-            for manifest in build(resource, name):
-                await (cluster.apply if manifest["kind"] == "Service" else cluster.create)(manifest)
+            for manifest in build_children(resource, name, settings):
+                await (cluster.apply if manifest["kind"] in APPLIED_KINDS else cluster.create)(manifest)
         case DeleteJob(name, uid):
             # The Job is deleted last: while it exists, a reconcile after a crash deletes the rest again.
             await cluster.delete_companion("Service", namespace, name, resource.metadata.uid)
@@ -160,15 +156,7 @@ def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:
     return Refusal(Reason.CREATION_REFUSED, str(error))
 
 
-def _build_run_children(run: TrainingRun, name: str) -> Sequence[Manifest]:
-    return build_train_children(run, next(attempt for attempt in run.status.attempts if attempt.job == name))
-
-
-def _build_generation_children(generation: DatasetGeneration, name: str) -> Sequence[Manifest]:
-    return build_render_children(generation, next(job for job in generation.status.jobs if job.name == name))
-
-
 _FUNCTIONS: Final[Mapping[ResourceKind, _Functions[Any]]] = {
-    "TrainingRun": _Functions(gather_run, decide_run, _build_run_children),
-    "DatasetGeneration": _Functions(gather_generation, decide_generation, _build_generation_children),
+    "TrainingRun": _Functions(gather_run, decide_run),
+    "DatasetGeneration": _Functions(gather_generation, decide_generation),
 }

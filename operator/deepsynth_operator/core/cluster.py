@@ -8,7 +8,7 @@ Every method raises ClusterError when the cluster does not answer.
 """
 
 from collections.abc import Sequence
-from typing import Literal, Protocol, overload
+from typing import Final, Literal, Protocol, get_args, overload
 
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.report import Report
@@ -17,7 +17,10 @@ from deepsynth_operator.core.observed import Manifest
 
 CompanionKind = Literal["Service", "ConfigMap"]
 """What is created together with a Job, under the same name."""
-ChildKind = Literal["Job"] | CompanionKind
+AppliedKind = Literal["NetworkPolicy", "Service"]
+APPLIED_KINDS: Final[frozenset[str]] = frozenset(get_args(AppliedKind))
+"""Children that are applied, not created: a later attempt of the resource may change them."""
+ChildKind = Literal["Job"] | CompanionKind | AppliedKind
 EventType = Literal["Normal", "Warning"]
 
 
@@ -67,7 +70,7 @@ class Cluster(Protocol):
         """
 
     async def apply(self, manifest: Manifest) -> None:
-        """Server-side apply with the controller's field manager, for Services. Raises the same errors as `create`."""
+        """Server-side apply with the controller's field manager, for APPLIED_KINDS. Raises the errors of `create`."""
 
     async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
         """Set spec.parallelism. A Job that is gone is a success. Raises Conflict when the Job has another uid."""

@@ -1,5 +1,6 @@
 """Settings that apply to all resources, read from environment variables. Settings of one resource are in its spec."""
 
+import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -7,8 +8,10 @@ from importlib.metadata import version
 from typing import Final, Self
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_operator.core.observed import Manifest
 
 IMAGE_REPOSITORY = "ghcr.io/deepsynth/deepsynth"
+_PEER_FIELDS: Final = frozenset({"ipBlock", "namespaceSelector", "podSelector"})
 _VERSION: Final = version("deepsynth-operator")
 
 
@@ -17,25 +20,42 @@ class Settings:
     """What decisions and manifests need to know besides the resource. The same on a cluster and on a laptop.
 
     render_image, train_image: used where spec.image is not set.
+    report_peers: who may reach the report port of pods, as in a NetworkPolicy's `from`; empty means everyone.
+        None: resources get no NetworkPolicy.
     poll_seconds: how often reports of running pods are read; also the shortest time between two writes of progress.
     """
 
     render_image: str = f"{IMAGE_REPOSITORY}-cpu:{_VERSION}"
     train_image: str = f"{IMAGE_REPOSITORY}-gpu:{_VERSION}"
     poll_seconds: int = 15
+    report_peers: tuple[Manifest, ...] | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read DEEPSYNTH_RENDER_IMAGE, DEEPSYNTH_TRAIN_IMAGE and DEEPSYNTH_POLL_SECONDS.
+        """Read DEEPSYNTH_ plus the field's name in capitals. DEEPSYNTH_REPORT_PEERS is a JSON list.
 
-        Raises ConfigurationError if the poll interval is not a positive integer.
+        Raises ConfigurationError, naming the variable, if a value is invalid.
         """
         default = cls()
         return cls(
             render_image=environment.get("DEEPSYNTH_RENDER_IMAGE", default.render_image),
             train_image=environment.get("DEEPSYNTH_TRAIN_IMAGE", default.train_image),
             poll_seconds=parse_positive(environment, "DEEPSYNTH_POLL_SECONDS", default.poll_seconds),
+            report_peers=_parse_peers(environment, "DEEPSYNTH_REPORT_PEERS"),
         )
+
+
+def _parse_peers(environment: Mapping[str, str], name: str) -> tuple[Manifest, ...] | None:
+    if not (text := environment.get(name)):
+        return None
+    try:
+        peers = json.loads(text)
+    except ValueError:
+        peers = None
+    if not isinstance(peers, list) or not all(isinstance(peer, dict) and peer.keys() <= _PEER_FIELDS for peer in peers):
+        fields = ", ".join(sorted(_PEER_FIELDS))
+        raise ConfigurationError(f"{name}: must be a JSON list of NetworkPolicy peers ({fields}), got {text[:200]!r}")
+    return tuple(peers)
 
 
 def parse_positive(environment: Mapping[str, str], name: str, default: int) -> int:

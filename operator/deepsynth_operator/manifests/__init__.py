@@ -1,5 +1,6 @@
-"""Builds the children of a resource: Jobs, ConfigMaps and Services, as dicts in the form of the Kubernetes API.
+"""Builds the children of a resource: Jobs, ConfigMaps, Services, NetworkPolicies, as dicts of the Kubernetes API.
 
+    children.build_children(resource, job, settings)     -> all that a Job needs, in order
     train_job.build_train_children(run, attempt)         -> [ConfigMap, Service, Job] of one attempt
     render_job.build_render_children(generation, job)    -> [ConfigMap, Job] of plan, render or publish
     names.build_job_name(resource, step, number)         -> the name of all of these, as in Attempt.job, ChildJob.name

@@ -25,6 +25,11 @@ def build_job_name(resource: Resource, step: StepName, number: int) -> str:
     return f"{build_base_name(resource.metadata.name, resource.metadata.uid)}-{step}-{number}"
 
 
+def build_policy_name(resource: Resource) -> str:
+    """Name of the NetworkPolicy of a resource. Example: read-xsum-trainingrun."""
+    return f"{build_base_name(resource.metadata.name, resource.metadata.uid)}-{resource.kind.lower()}"
+
+
 def build_base_name(name: str, uid: str) -> str:
     """`name` as a DNS label of at most 45 characters, with a hash of the uid if it had to be changed.
 

@@ -11,7 +11,7 @@ from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api.api_paths import RESOURCES
-from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, RULES
+from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, POLICY_RULES, RULES, Rule
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
 from support.cluster.fake_api_server import Fault, Seen
 from support.resources.builders import a_dataset_generation, a_training_run
@@ -24,13 +24,13 @@ class Life:
     """A stage, and a controller whose clock a test moves."""
 
     def __init__(self, stage: Stage) -> None:
-        self.stage, self.now = stage, NOW
+        self.stage, self.now, self.settings = stage, NOW, Settings()
 
     async def reconcile(self, kind: ResourceKind = "TrainingRun", name: str = "read-xsum") -> None:
         """A few reconciles, as watch events would cause them."""
         for _ in range(3):
             self.stage.fill_cache()
-            await reconcile(self.stage.cluster, Settings(), kind, "default", name, now=self.now)
+            await reconcile(self.stage.cluster, self.settings, kind, "default", name, now=self.now)
 
     def get(self, kind: Any, name: str) -> Manifest:
         found = self.stage.server.get(kind, name)
@@ -67,10 +67,10 @@ def find_right(seen: Seen) -> tuple[str, str, str]:
     raise AssertionError(seen.path)
 
 
-def list_rights() -> set[tuple[str, str, str]]:
+def list_rights(*rules: Rule) -> set[tuple[str, str, str]]:
     return {
         (rule.group, resource, verb)
-        for rule in (*RULES, *CLUSTER_RULES)
+        for rule in (*RULES, *CLUSTER_RULES, *rules)
         for resource in rule.resources
         for verb in rule.verbs
     }
@@ -108,6 +108,23 @@ def test_every_request_is_covered_by_the_roles_rules() -> None:
         needed = {find_right(seen) for seen in life.stage.server.requests}
         assert ("batch", "jobs", "delete") in needed
         assert needed <= list_rights()
+
+    live(script)
+
+
+def test_a_network_policy_is_applied_with_the_rights_for_policies() -> None:
+    async def script(life: Life) -> None:
+        life.settings = Settings(report_peers=({"podSelector": {}},))
+        life.stage.server.put(a_training_run().to_manifest())
+        await life.reconcile()
+        assert life.get("NetworkPolicy", "read-xsum-trainingrun")["metadata"]["ownerReferences"]
+        life.finish_job("read-xsum-train-1", "Failed")
+        await life.reconcile()
+        life.now += timedelta(minutes=1)
+        await life.reconcile()
+        needed = {find_right(seen) for seen in life.stage.server.requests}
+        assert {verb for _, plural, verb in needed if plural == "networkpolicies"} == {"get", "patch"}
+        assert needed <= list_rights(*POLICY_RULES)
 
     live(script)
 

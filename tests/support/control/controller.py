@@ -25,7 +25,10 @@ SETTINGS = Settings(render_image="example/cpu:1", train_image="example/gpu:1")
 class Controller:
     """A MemoryCluster with a scripted runner. The test calls the reconcile."""
 
-    def __init__(self, cluster_type: Callable[..., MemoryCluster] = MemoryCluster, **options: Any) -> None:
+    def __init__(
+        self, cluster_type: Callable[..., MemoryCluster] = MemoryCluster, settings: Settings = SETTINGS, **options: Any
+    ) -> None:
+        self.settings = settings
         self.clock = ManualClock()
         self.runner = ScriptedRunner(obeys=ContainerExit(143))
         self.cluster = cluster_type(self.runner, self.clock, **options)
@@ -43,7 +46,7 @@ class Controller:
     def reconcile(self, kind: ResourceKind, name: str) -> float | None:
         """One pass."""
         delay: float | None = self.wait_for(
-            reconcile(self.cluster, SETTINGS, kind, "default", name, now=self.clock.now())
+            reconcile(self.cluster, self.settings, kind, "default", name, now=self.clock.now())
         )
         return delay
 

@@ -7,7 +7,9 @@ from urllib.parse import quote
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
 
-Kind = Literal["ConfigMap", "DatasetGeneration", "Event", "Job", "Node", "Pod", "Service", "TrainingRun"]
+Kind = Literal[
+    "ConfigMap", "DatasetGeneration", "Event", "Job", "NetworkPolicy", "Node", "Pod", "Service", "TrainingRun"
+]
 WatchedKind = Literal["DatasetGeneration", "Job", "Pod", "TrainingRun"]
 
 WATCHED_KINDS: Final[tuple[WatchedKind, ...]] = ("DatasetGeneration", "TrainingRun", "Job", "Pod")
@@ -34,6 +36,7 @@ RESOURCES: Final[dict[Kind, ApiResource]] = {
     "DatasetGeneration": ApiResource(GROUP, VERSION, KINDS["DatasetGeneration"].plural),
     "Event": ApiResource("", "v1", "events"),
     "Job": ApiResource("batch", "v1", "jobs", CHILDREN_SELECTOR),
+    "NetworkPolicy": ApiResource("networking.k8s.io", "v1", "networkpolicies"),
     "Node": ApiResource("", "v1", "nodes"),
     "Pod": ApiResource("", "v1", "pods", CHILDREN_SELECTOR),
     "Service": ApiResource("", "v1", "services"),

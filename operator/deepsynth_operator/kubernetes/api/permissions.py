@@ -50,3 +50,13 @@ CLUSTER_RULES: Final = (Rule("", ("nodes",), ("get",), "to see whether the node 
 
 PROXY_RULES: Final = (Rule("", ("pods/proxy",), ("get",), "reports are read through the API server"),)
 """Only with DEEPSYNTH_REPORTS_THROUGH_API_SERVER: this right lets its holder reach every pod."""
+
+POLICY_RULES: Final = (
+    Rule(
+        "networking.k8s.io",
+        ("networkpolicies",),
+        ("get", "create", "patch"),
+        "who may reach the pods of a resource; get only to see who owns one",
+    ),
+)
+"""Only with DEEPSYNTH_REPORT_PEERS."""

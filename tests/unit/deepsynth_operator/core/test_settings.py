@@ -1,5 +1,7 @@
 """Settings of all resources: defaults, variables, and the error that names a wrong one."""
 
+import json
+
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
@@ -13,6 +15,20 @@ def test_without_variables_the_defaults_apply() -> None:
 def test_every_variable_is_read() -> None:
     variables = {"DEEPSYNTH_RENDER_IMAGE": "cpu:1", "DEEPSYNTH_TRAIN_IMAGE": "gpu:1", "DEEPSYNTH_POLL_SECONDS": "3"}
     assert Settings.from_environment(variables) == Settings("cpu:1", "gpu:1", 3)
+
+
+def test_peers_of_the_report_port_are_a_json_list() -> None:
+    peer = {"podSelector": {"matchLabels": {"app": "operator"}}}
+    read = Settings.from_environment({"DEEPSYNTH_REPORT_PEERS": json.dumps([peer])})
+    assert read.report_peers == (peer,)
+    assert Settings.from_environment({"DEEPSYNTH_REPORT_PEERS": "[]"}).report_peers == ()
+    assert Settings.from_environment({"DEEPSYNTH_REPORT_PEERS": ""}).report_peers is None
+
+
+@pytest.mark.parametrize("text", ["operator", "{}", "[1]", '[{"pods": {}}]'])
+def test_peers_that_no_network_policy_has_are_an_error(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^DEEPSYNTH_REPORT_PEERS: must be a JSON list"):
+        Settings.from_environment({"DEEPSYNTH_REPORT_PEERS": text})
 
 
 def test_a_poll_interval_that_is_not_a_positive_integer_is_an_error() -> None:

@@ -7,6 +7,7 @@ import pytest
 from deepsynth_api.v1alpha1 import Attempt, DatasetGeneration, TrainingRun
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_operator.manifests.names import build_job_name
+from deepsynth_operator.manifests.network_policy import build_network_policy
 from deepsynth_operator.manifests.render_job import build_render_children
 from deepsynth_operator.manifests.train_job import build_train_children
 from support.golden_files import assert_golden
@@ -122,3 +123,11 @@ def test_a_generation_from_a_preset_to_the_hub_with_limits() -> None:
         .build()
     )
     assert_golden("dataset_generation_preset_render", build_render_children(generation, a_job(generation, "render")))
+
+
+def test_the_network_policy_of_a_run() -> None:
+    operator = {
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "deepsynth"}},
+        "podSelector": {"matchLabels": {"app.kubernetes.io/name": "deepsynth"}},
+    }
+    assert_golden("network_policy", [build_network_policy(a_full_run().build(), [operator])])
