@@ -50,6 +50,10 @@ benchmark-trainer: $(READY) ## Compare training with a naive loop and Hugging Fa
 benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints with torch.distributed.checkpoint
 	@$(BIN)/python benchmarks/checkpoint.py
 
+.PHONY: benchmark-operator
+benchmark-operator: $(READY) ## Measure the operator's cost and latency on a control plane with fake pods [ARGS="burst idle --runs 1000"]
+	@PYTHONPATH=.:tests:tools $(BIN)/python -m benchmarks.scale $(ARGS)
+
 .PHONY: benchmark-gpu
 benchmark-gpu: $(READY) ## Measure a GPU as JSON: speed, memory, compilation, checkpoints, tests [DEVICE=cuda]
 	@$(BIN)/python benchmarks/gpu.py $(if $(DEVICE),--device $(DEVICE))

@@ -85,7 +85,8 @@ class ControlPlane:
             "--listen-peer-urls=http://127.0.0.1:2380",
         )
 
-    def start_api_server(self) -> None:
+    def start_api_server(self, *flags: str) -> None:
+        """flags: more of its command line."""
         serving, kubelet_client = self.authority.pair("kube-apiserver"), self.authority.pair("kubelet-client")
         accounts = self.authority.pair("service-accounts")
         self._start(
@@ -108,9 +109,11 @@ class ControlPlane:
             "--allow-privileged",
             f"--default-not-ready-toleration-seconds={NOT_READY_TOLERATION_SECONDS}",
             f"--default-unreachable-toleration-seconds={NOT_READY_TOLERATION_SECONDS}",
+            *flags,
         )
 
-    def start_controller_manager(self) -> None:
+    def start_controller_manager(self, *flags: str) -> None:
+        """flags: more of its command line."""
         self._start(
             "kube-controller-manager",
             f"--kubeconfig={self._kubeconfig('kube-controller-manager')}",
@@ -120,6 +123,7 @@ class ControlPlane:
             f"--root-ca-file={self.authority.own.certificate}",
             "--node-monitor-period=2s",
             f"--node-monitor-grace-period={NODE_MONITOR_GRACE_SECONDS}s",
+            *flags,
         )
 
     def _start_scheduler(self) -> None:

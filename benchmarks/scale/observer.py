@@ -1,0 +1,110 @@
+"""What a user sees and when: every state that a watch shows, and when Jobs were created and ended."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Final
+
+from benchmarks.scale.api_client import ApiClient, Manifest, build_path
+
+from deepsynth_api.kinds import KINDS
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_NAME_ANNOTATION
+
+END_SECONDS: Final = 3600.0
+
+
+@dataclass(slots=True)
+class JobTimes:
+    """Seconds of time.monotonic(); 0 for what was not seen yet."""
+
+    owner: str
+    created: float
+    ended: float = 0.0
+
+
+@dataclass(slots=True)
+class Life:
+    """One resource. states: when each was first shown, in order."""
+
+    created: float = 0.0
+    states: list[tuple[str, float]] = field(default_factory=list)
+    changed: float = 0.0
+    """When its status last changed."""
+
+    @property
+    def state(self) -> str:
+        return self.states[-1][0] if self.states else ""
+
+    def find(self, state: str) -> float | None:
+        return next((when for name, when in self.states if name == state), None)
+
+
+@dataclass
+class Observer:
+    api: ApiClient
+    namespace: str
+    lives: dict[str, Life] = field(default_factory=dict)
+    """By the resource's name, which is unique here over both kinds and all scenarios."""
+    jobs: dict[str, JobTimes] = field(default_factory=dict)
+
+    @asynccontextmanager
+    async def watch(self) -> AsyncIterator[None]:
+        tasks = [asyncio.create_task(self._watch_resources(kind)) for kind in KINDS]
+        tasks.append(asyncio.create_task(self._watch_jobs()))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    def note_creation(self, name: str) -> None:
+        self.lives.setdefault(name, Life()).created = time.monotonic()
+
+    def select(self, prefix: str) -> dict[str, Life]:
+        """The lives whose name begins with this."""
+        return {name: life for name, life in self.lives.items() if name.startswith(prefix)}
+
+    def find_jobs(self, names: Iterable[str]) -> dict[str, tuple[str, JobTimes]]:
+        """The last Job, with its name, of each of these resources that has one."""
+        wanted = set(names)
+        return {job.owner: (name, job) for name, job in self.jobs.items() if job.owner in wanted}
+
+    async def wait_until(self, what: str, check: Callable[[], bool], seconds: float = END_SECONDS) -> None:
+        end = time.monotonic() + seconds
+        while not check():
+            if time.monotonic() > end:
+                states = Counter(life.state for life in self.lives.values())
+                raise TimeoutError(f"{what}: not within {seconds:.0f} s; states: {dict(states)}")
+            await asyncio.sleep(0.1)
+
+    async def _watch_resources(self, kind: str) -> None:
+        async for event, item in self.api.watch(build_path(kind, self.namespace)):
+            name, now = item["metadata"]["name"], time.monotonic()
+            if event == "DELETED":
+                self.lives.pop(name, None)
+                continue
+            life = self.lives.setdefault(name, Life())
+            state = item.get("status", {}).get("state", "")
+            life.changed = now
+            if state and state != life.state:
+                life.states.append((state, now))
+
+    async def _watch_jobs(self) -> None:
+        path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
+        async for event, job in self.api.watch(path, f"{MANAGED_BY}={OPERATOR_NAME}"):
+            name, now = job["metadata"]["name"], time.monotonic()
+            if event == "DELETED":
+                self.jobs.pop(name, None)
+                continue
+            times = self.jobs.setdefault(name, JobTimes(job["metadata"]["annotations"][OWNER_NAME_ANNOTATION], now))
+            if not times.ended and _has_ended(job):
+                times.ended = now
+
+
+def _has_ended(job: Manifest) -> bool:
+    conditions = job.get("status", {}).get("conditions") or []
+    return any(item["type"] in {"Complete", "Failed"} and item["status"] == "True" for item in conditions)

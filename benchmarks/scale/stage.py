@@ -1,0 +1,108 @@
+"""The parts of the benchmark together: the operator's process, the fake kubelet, the observer."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from benchmarks.scale.api_client import ApiClient, build_path
+from benchmarks.scale.control_plane import NAMESPACE, ControlPlane
+from benchmarks.scale.costs import Costs, Moment
+from benchmarks.scale.fake_kubelet import FakeKubelet
+from benchmarks.scale.observer import Observer
+
+from e2e.support.operator_process import OperatorProcess, run_operator
+from e2e.support.resources import build_generation, build_run
+
+CONCURRENCY: Final = 16
+QUIET_SECONDS: Final = 3.0
+
+
+@dataclass
+class Stage:
+    """nodes: spec.numNodes of each run. variables: more of the operator's environment."""
+
+    control_plane: ControlPlane
+    api: ApiClient
+    kubelet: FakeKubelet
+    observer: Observer
+    logs: Path
+    poll_seconds: int
+    nodes: int = 1
+    variables: dict[str, str] = field(default_factory=dict)
+    _operator: OperatorProcess | None = None
+    _running: ExitStack = field(default_factory=ExitStack)
+    _created: int = 0
+
+    @property
+    def operator(self) -> OperatorProcess:
+        if self._operator is None:
+            raise RuntimeError("the operator is not running")
+        return self._operator
+
+    async def start_operator(self) -> Moment:
+        """Returns once it is ready. The moment is that of its start, when it had cost nothing yet."""
+        offset, begin = self.control_plane.audit_log.stat().st_size, time.monotonic()
+        variables = {"DEEPSYNTH_POLL_SECONDS": str(self.poll_seconds), **self.variables}
+        log = self.logs / f"operator-{int(time.time())}.log"
+        running = run_operator(self.control_plane.kubeconfig, log, variables)
+        self._operator = await asyncio.to_thread(self._running.enter_context, running)
+        return Moment(begin, 0.0, Counter(), Counter(), 0.0, 0.0, offset)
+
+    async def stop_operator(self) -> None:
+        self._operator = None
+        await asyncio.to_thread(self._running.close)
+
+    async def read_moment(self) -> Moment:
+        return await asyncio.to_thread(Moment.read, self.operator, self.control_plane.audit_log)
+
+    async def compute_costs(self, before: Moment) -> Costs:
+        return await asyncio.to_thread(Costs.compute, before, self.operator, self.control_plane.audit_log)
+
+    async def wait_for_quiet(self) -> None:
+        """Wait until the operator has sent nothing for a while."""
+        sent, since = -1, time.monotonic()
+        while time.monotonic() - since < QUIET_SECONDS:
+            size = self.control_plane.audit_log.stat().st_size
+            if size != sent:
+                sent, since = size, time.monotonic()
+            await asyncio.sleep(0.2)
+
+    async def create_runs(self, prefix: str, count: int, rate: float | None = None) -> Sequence[str]:
+        """rate: how many a second; None for all at once."""
+        names = [f"{prefix}-{number:05}" for number in range(count)]
+        manifests = [build_run(name, numNodes=self.nodes) for name in names]
+        await self._create("TrainingRun", manifests, rate)
+        return names
+
+    async def create_generations(self, prefix: str, count: int) -> Sequence[str]:
+        names = [f"{prefix}-{number:05}" for number in range(count)]
+        await self._create("DatasetGeneration", [build_generation(name, f"pvc://c/{name}") for name in names], None)
+        return names
+
+    async def delete_runs(self, names: Sequence[str]) -> None:
+        """Delete them, and wait until their pods are gone too."""
+        for name in names:
+            await self.api.delete(build_path("TrainingRun", NAMESPACE, name))
+        await self.observer.wait_until("the pods to be gone", lambda: not self.kubelet.pods)
+
+    def count(self, prefix: str, state: str) -> int:
+        """How many of the resources with this prefix show this state."""
+        return sum(life.state == state for life in self.observer.select(prefix).values())
+
+    async def _create(self, kind: str, manifests: Sequence[dict[str, Any]], rate: float | None) -> None:
+        slots = asyncio.Semaphore(CONCURRENCY)
+        begin = time.monotonic()
+
+        async def create(number: int, manifest: dict[str, Any]) -> None:
+            if rate:
+                await asyncio.sleep(begin + number / rate - time.monotonic())
+            async with slots:
+                self.observer.note_creation(manifest["metadata"]["name"])
+                await self.api.create(build_path(kind, NAMESPACE), manifest)
+
+        await asyncio.gather(*(create(number, manifest) for number, manifest in enumerate(manifests)))
