@@ -171,11 +171,9 @@ class MemoryCluster:
             self.store.update(key_of(manifest), lambda item: _change(item, manifest))
         self.settle()
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
+    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
         if self._has_uid(ObjectKey("Job", namespace, name), uid):
-            self.store.update(
-                ObjectKey("Job", namespace, name), lambda job: job["spec"].update(parallelism=parallelism)
-            )
+            self.store.update(ObjectKey("Job", namespace, name), lambda job: job["spec"].update(spec))
         self.settle()
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:

@@ -32,7 +32,14 @@ from deepsynth_operator.core.errors import Conflict, ForeignChild, NamespaceGoin
 from deepsynth_operator.core.observed import ObservedGeneration, ObservedRun, Refusal
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
-from deepsynth_operator.decisions.shared.decision import Action, CreateJob, Decision, DeleteJob, SetParallelism
+from deepsynth_operator.decisions.shared.decision import (
+    Action,
+    CreateJob,
+    Decision,
+    DeleteJob,
+    SetDeadline,
+    SetParallelism,
+)
 from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.manifests.children import build_children
 
@@ -147,7 +154,9 @@ async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, ac
             await cluster.delete_companion("ConfigMap", namespace, name, resource.metadata.uid)
             await cluster.delete_job(namespace, name, uid=uid)
         case SetParallelism(name, uid, parallelism):
-            await cluster.patch_job(namespace, name, uid=uid, parallelism=parallelism)
+            await cluster.patch_job(namespace, name, uid=uid, spec={"parallelism": parallelism})
+        case SetDeadline(name, uid, seconds):
+            await cluster.patch_job(namespace, name, uid=uid, spec={"activeDeadlineSeconds": seconds})
 
 
 def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:

@@ -7,7 +7,7 @@
 Every method raises ClusterError when the cluster does not answer.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Final, Literal, Protocol, get_args, overload
 
 from deepsynth_api.kinds import ResourceKind
@@ -72,8 +72,8 @@ class Cluster(Protocol):
     async def apply(self, manifest: Manifest) -> None:
         """Server-side apply with the controller's field manager, for APPLIED_KINDS. Raises the errors of `create`."""
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
-        """Set spec.parallelism. A Job that is gone is a success. Raises Conflict when the Job has another uid."""
+    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
+        """Set fields of the Job's spec. A Job that is gone is a success. Raises Conflict when it has another uid."""
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
         """Delete the Job and, in the background, its pods (propagationPolicy Background).

@@ -175,6 +175,8 @@ class ObservedJob:
     """spec.suspend, which only Kueue sets."""
     started: datetime | None = None
     """status.startTime: when it was last unsuspended."""
+    deadline_seconds: int | None = None
+    """spec.activeDeadlineSeconds."""
     parallelism: int = 1
     completions: int = 1
     completed_indexes: str = ""
@@ -208,6 +210,7 @@ class ObservedJob:
             created=parse_time(metadata.get("creationTimestamp")),
             suspended=bool(spec.get("suspend", False)),
             started=parse_time(status.get("startTime")),
+            deadline_seconds=spec.get("activeDeadlineSeconds"),
             parallelism=spec.get("parallelism", 1),
             completions=spec.get("completions", 1),
             completed_indexes=status.get("completedIndexes", ""),

@@ -7,7 +7,7 @@ the errors in `core.errors`. Only create and apply raise Refused, because only t
 import logging
 import re
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -118,9 +118,9 @@ class KubernetesCluster:
         except ApiRefusal as error:
             raise _explain_refused(error, kind, namespace, name) from error
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
+    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
         # With the uid, the API server refuses to patch any other Job: a uid is immutable.
-        change = {"metadata": {"uid": uid}, "spec": {"parallelism": parallelism}}
+        change = {"metadata": {"uid": uid}, "spec": dict(spec)}
         try:
             await self._api.request(
                 "patch",

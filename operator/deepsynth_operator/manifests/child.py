@@ -30,16 +30,21 @@ def build_metadata(resource: Resource, step: StepName, name: str) -> dict[str, A
     }
 
 
-def build_deadline(resource: Resource, start: datetime) -> dict[str, int]:
-    """What is left of spec.activeDeadlineSeconds for a Job that starts at `start`, as a field of the Job's spec.
+def compute_job_deadline(resource: Resource, began: datetime | None, start: datetime) -> int | None:
+    """What is left of spec.activeDeadlineSeconds for a Job that starts at `start`; None without a deadline.
 
     The controller ends the resource at its deadline; the Job has it too, so that it also ends while the controller is
     down. The Job counts from when it is created or released by its queue, so never too early.
+    began: status.startTime of the resource.
     """
-    seconds, began = resource.spec.active_deadline_seconds, resource.status.start_time
-    if seconds is None:
-        return {}
-    return {"activeDeadlineSeconds": max(seconds - int((start - (began or start)).total_seconds()), 1)}
+    seconds = resource.spec.active_deadline_seconds
+    return None if seconds is None else max(seconds - int((start - (began or start)).total_seconds()), 1)
+
+
+def build_deadline(resource: Resource, start: datetime) -> dict[str, int]:
+    """The deadline as a field of the Job's spec."""
+    seconds = compute_job_deadline(resource, resource.status.start_time, start)
+    return {} if seconds is None else {"activeDeadlineSeconds": seconds}
 
 
 def build_config_map(resource: Resource, step: StepName, job: str, document: Workload) -> dict[str, Any]:

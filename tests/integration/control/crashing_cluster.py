@@ -1,5 +1,6 @@
 """An in-memory cluster on which the controller dies between two of its calls, or another client writes first."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from deepsynth_api.v1alpha1 import Resource
@@ -38,9 +39,9 @@ class CrashingCluster(QueueingCluster):
         self._count()
         await super().apply(manifest)
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, parallelism: int) -> None:
+    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
         self._count()
-        await super().patch_job(namespace, name, uid=uid, parallelism=parallelism)
+        await super().patch_job(namespace, name, uid=uid, spec=spec)
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
         self._count()

@@ -357,3 +357,13 @@ def test_nothing_is_written_when_nothing_happened(control: Controller) -> None:
     version = control.get_generation().metadata.resource_version
     control.advance(300, step=15)
     assert control.get_generation().metadata.resource_version == version
+
+
+def test_a_changed_deadline_of_a_live_generation_is_that_of_its_job(control: Controller) -> None:
+    control.apply(a_dataset_generation().with_spec(activeDeadlineSeconds=600).to_manifest())
+    for seconds in (7200, 300):
+        control.change_spec("DatasetGeneration", "xsum", activeDeadlineSeconds=seconds)
+        job = control.cluster.store.get("Job", "default", "xsum-plan-1")
+        assert job is not None
+        assert job["spec"]["activeDeadlineSeconds"] == seconds
+    assert control.list_jobs() == ["xsum-plan-1"]

@@ -424,3 +424,49 @@ def test_each_transition_is_one_event(control: Controller) -> None:
         ("Normal", "Complete"),
     ]
     assert control.cluster.events[2].message == "attempt 1 Failed: NonZeroExit (node localhost, exit code 1): boom"
+
+
+def get_job_deadline(control: Controller, name: str) -> Any:
+    job = control.cluster.store.get("Job", "default", name)
+    assert job is not None
+    return job["spec"].get("activeDeadlineSeconds")
+
+
+def test_a_changed_deadline_of_a_live_run_is_that_of_its_job(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(activeDeadlineSeconds=600).to_manifest())
+    control.advance(60)
+    for seconds in (7200, 300):
+        control.change_spec("TrainingRun", NAME, activeDeadlineSeconds=seconds)
+        assert get_job_deadline(control, f"{NAME}-train-1") == seconds
+    assert control.list_jobs() == [f"{NAME}-train-1"], "the attempt continues"
+
+
+def test_a_deadline_that_a_live_run_gets_later_is_that_of_its_job(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    control.change_spec("TrainingRun", NAME, activeDeadlineSeconds=300)
+    assert get_job_deadline(control, f"{NAME}-train-1") == 300
+
+
+def test_the_deadline_of_a_later_job_counts_from_the_start_of_the_run(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(activeDeadlineSeconds=600).to_manifest())
+    control.advance(100)
+    control.end(f"{NAME}-train-1-0", 75)
+    control.advance(20)
+    left = get_job_deadline(control, f"{NAME}-train-2")
+    assert 480 <= left < 500
+    control.change_spec("TrainingRun", NAME, activeDeadlineSeconds=700)
+    assert get_job_deadline(control, f"{NAME}-train-2") == left + 100
+
+
+def test_a_job_whose_deadline_agrees_is_not_patched(control: Controller, monkeypatch: pytest.MonkeyPatch) -> None:
+    patched: list[Any] = []
+
+    async def note(*_: Any, **fields: Any) -> None:
+        patched.append(fields)
+
+    control.apply(a_training_run().with_spec(activeDeadlineSeconds=600).to_manifest())
+    monkeypatch.setattr(control.cluster, "patch_job", note)
+    control.advance(60)
+    assert patched == []
+    control.change_spec("TrainingRun", NAME, suspend=True)
+    assert patched == [], "a Job that is being deleted"

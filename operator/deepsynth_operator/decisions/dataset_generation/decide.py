@@ -47,7 +47,7 @@ from deepsynth_operator.decisions.shared.decision import (
     SetParallelism,
     Situation,
 )
-from deepsynth_operator.decisions.shared.ends import compute_deadline_wait
+from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.status_budget import fit_generation_status
@@ -164,4 +164,6 @@ def _compute_actions(status: DatasetGenerationStatus, observed: ObservedGenerati
         actions.append(CreateJob(live.name))
     if job is not None and job.parallelism != (wanted := min(observed.generation.spec.parallelism, job.completions)):
         actions.append(SetParallelism(job.name, job.uid, wanted))
+    if live is not None:
+        actions += follow_deadline(observed.generation, status.start_time, live.start_time, job)
     return tuple(actions)

@@ -43,7 +43,16 @@ class SetParallelism:
     parallelism: int
 
 
-Action = CreateJob | DeleteJob | SetParallelism
+@dataclass(frozen=True, slots=True)
+class SetDeadline:
+    """Let the Job run for this many seconds since it started or was resumed."""
+
+    name: str
+    uid: str
+    seconds: int
+
+
+Action = CreateJob | DeleteJob | SetDeadline | SetParallelism
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,9 +11,10 @@ from typing import Final
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod, Refusal
-from deepsynth_operator.decisions.shared.decision import Cause, Verdict
+from deepsynth_operator.decisions.shared.decision import Cause, SetDeadline, Verdict
 from deepsynth_operator.decisions.shared.pods import describe_lost, is_lost
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
+from deepsynth_operator.manifests.child import compute_job_deadline
 
 CACHE_LAG: Final = timedelta(seconds=10)
 """How long the last states of a finished Job's pods may take to reach the cache."""
@@ -97,6 +98,23 @@ def find_deadline_verdict(resource: Resource, start: datetime | None, now: datet
     if seconds is None or start is None or now < start + timedelta(seconds=seconds):
         return None
     return Verdict(Reason.DEADLINE_EXCEEDED, f"not finished {seconds} s after startTime (activeDeadlineSeconds)")
+
+
+def follow_deadline(
+    resource: Resource, began: datetime | None, start: datetime, job: ObservedJob | None
+) -> tuple[SetDeadline, ...]:
+    """What makes the deadline of a live Job agree with spec.activeDeadlineSeconds, which may change at any time.
+
+    A deadline is never removed from a Job, which may have it from an admission policy: if it ends the Job too early,
+    the next Job continues the work.
+    began: status.startTime of the resource. start: when the attempt or the step of this Job started.
+    """
+    if job is None or job.deleting or job.is_finished or job.is_failing:
+        return ()
+    seconds = compute_job_deadline(resource, began, start)
+    if seconds is None or seconds == job.deadline_seconds:
+        return ()
+    return (SetDeadline(job.name, job.uid, seconds),)
 
 
 def compute_deadline_wait(resource: Resource, start: datetime | None, now: datetime) -> float:

@@ -24,7 +24,7 @@ from deepsynth_operator.decisions.shared.decision import (
     DeleteJob,
     Situation,
 )
-from deepsynth_operator.decisions.shared.ends import compute_deadline_wait
+from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.status_budget import fit_run_status
@@ -167,4 +167,7 @@ def _compute_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[
     ]
     if live is not None and observed.children.find_job(live.job) is None:
         actions.append(CreateJob(live.job))
+    if live is not None:
+        job = observed.children.find_job(live.job)
+        actions += follow_deadline(observed.run, status.start_time, live.start_time, job)
     return tuple(actions)

@@ -31,7 +31,7 @@ RULES: Final = (
         "batch",
         ("jobs",),
         ("get", "list", "watch", "create", "patch", "delete"),
-        "steps and attempts; patch is for spec.parallelism",
+        "steps and attempts; patch is for spec.parallelism and activeDeadlineSeconds",
     ),
     Rule("", ("pods",), ("list", "watch"), "exit codes, and where reports are read"),
     Rule(

@@ -35,7 +35,7 @@ _METADATA_FIELDS: Final = (
 )
 _LABELS: Final = (OWNER_KIND, OWNER_UID, STEP, JOB_NAME_LABEL)
 _ANNOTATIONS: Final = (OWNER_NAME_ANNOTATION, COMPLETION_INDEX_ANNOTATION)
-_SPEC_FIELDS: Final = {"Pod": ("nodeName",), "Job": ("suspend", "parallelism", "completions")}
+_SPEC_FIELDS: Final = {"Pod": ("nodeName",), "Job": ("suspend", "parallelism", "completions", "activeDeadlineSeconds")}
 _STATUS_FIELDS: Final = {
     "Pod": ("phase", "reason", "podIP", "conditions", "containerStatuses"),
     "Job": ("conditions", "startTime", "active", "succeeded", "completedIndexes", "failedIndexes"),
