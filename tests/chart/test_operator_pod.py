@@ -9,7 +9,7 @@ import pytest
 from deepsynth_images.recipe import read_version
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.process.settings import ProcessSettings
-from support.helm_chart import EVERYTHING_ON, Manifest, render
+from support.helm_chart import EVERYTHING_ON, NAMESPACE, Manifest, render
 
 VERSION = read_version()
 
@@ -93,6 +93,31 @@ def test_only_one_operator_runs_at_a_time_and_nothing_blocks_a_drain() -> None:
     spec = render(EVERYTHING_ON).find("Deployment")["spec"]
     assert (spec["replicas"], spec["strategy"]) == (1, {"type": "Recreate"})
     assert render(EVERYTHING_ON).find_all("PodDisruptionBudget") == []
+
+
+def test_several_operators_share_a_lease_and_are_replaced_one_by_one() -> None:
+    rendered = render({"replicas": 2})
+    spec = rendered.find("Deployment")["spec"]
+    assert (spec["replicas"], spec["strategy"]) == (2, {"type": "RollingUpdate"})
+    assert ProcessSettings.from_environment(rendered.environment).lease == (NAMESPACE, "deepsynth")
+    assert ProcessSettings.from_environment(render().environment).lease is None
+
+
+def test_a_drain_takes_one_of_several_operators_at_a_time() -> None:
+    rendered = render({"replicas": 2})
+    budget = rendered.find("PodDisruptionBudget")["spec"]
+    assert budget["maxUnavailable"] == 1
+    assert budget["selector"] == rendered.find("Deployment")["spec"]["selector"]
+
+
+def test_several_operators_prefer_different_nodes_unless_an_affinity_is_given() -> None:
+    rendered = render({"replicas": 2})
+    terms = rendered.pod["affinity"]["podAntiAffinity"]["preferredDuringSchedulingIgnoredDuringExecution"]
+    spread = {term["podAffinityTerm"]["topologyKey"]: term["weight"] for term in terms}
+    assert spread == {"kubernetes.io/hostname": 100, "topology.kubernetes.io/zone": 50}
+    selector = rendered.find("Deployment")["spec"]["selector"]
+    assert all(term["podAffinityTerm"]["labelSelector"] == selector for term in terms)
+    assert render({"replicas": 2, "affinity": {"nodeAffinity": {}}}).pod["affinity"] == {"nodeAffinity": {}}
 
 
 def test_the_grace_period_of_the_pod_is_longer_than_the_operator_s() -> None:

@@ -5,7 +5,14 @@ from typing import Any
 
 import pytest
 
-from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, POLICY_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import (
+    CLUSTER_RULES,
+    LEASE_RULES,
+    POLICY_RULES,
+    PROXY_RULES,
+    RULES,
+    Rule,
+)
 from support.helm_chart import NAMESPACE, Manifest, Rendered, render
 
 Permission = tuple[str, str, str]
@@ -79,8 +86,17 @@ def test_network_policies_are_granted_only_if_they_are_created() -> None:
     assert with_policies - without == set(list_needed_permissions(POLICY_RULES))
 
 
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": [NAMESPACE, "team-a"]}])
+def test_the_lease_is_granted_only_with_several_replicas_and_in_the_namespace_of_the_operator(
+    values: Mapping[str, Any],
+) -> None:
+    added = [role for role in render({**values, "replicas": 2}).find_all("Role") if role not in render(values).objects]
+    assert [role["metadata"]["namespace"] for role in added] == [NAMESPACE]
+    assert list_permissions(added) == list_needed_permissions(LEASE_RULES)
+
+
 def test_no_rule_has_wildcards_or_grants_secrets() -> None:
-    for values in ({}, {"watchNamespaces": NAMESPACES}, {"reportsThroughApiServer": True}):
+    for values in ({}, {"watchNamespaces": NAMESPACES}, {"reportsThroughApiServer": True}, {"replicas": 2}):
         rendered = render(values)
         roles = [*rendered.find_all("ClusterRole"), *rendered.find_all("Role")]
         assert all(set(rule) == {"apiGroups", "resources", "verbs"} for role in roles for rule in role["rules"])
@@ -89,7 +105,7 @@ def test_no_rule_has_wildcards_or_grants_secrets() -> None:
         assert not any(resource.startswith("secrets") for _, resource, _ in permissions)
 
 
-@pytest.mark.parametrize("values", [{}, {"watchNamespaces": NAMESPACES}])
+@pytest.mark.parametrize("values", [{}, {"watchNamespaces": NAMESPACES}, {"replicas": 2}])
 def test_every_binding_binds_an_existing_role_to_the_operator(values: Mapping[str, Any]) -> None:
     rendered = render(values)
     bindings = [*rendered.find_all("ClusterRoleBinding"), *rendered.find_all("RoleBinding")]

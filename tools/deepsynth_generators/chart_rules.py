@@ -12,7 +12,14 @@ from typing import Final
 
 from deepsynth_api.kinds import GROUP, KINDS
 from deepsynth_generators.generated_file import write_or_check
-from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, POLICY_RULES, PROXY_RULES, RULES, Rule
+from deepsynth_operator.kubernetes.api.permissions import (
+    CLUSTER_RULES,
+    LEASE_RULES,
+    POLICY_RULES,
+    PROXY_RULES,
+    RULES,
+    Rule,
+)
 
 TEMPLATE: Final = Path(__file__).parents[2] / "charts/deepsynth/templates/_rules.tpl"
 _WIDTH: Final = 118
@@ -30,10 +37,11 @@ The resources that users create, for a rule about them. From operator/deepsynth_
 
 
 def render_template() -> str:
-    """Three named templates.
+    """Named templates.
 
-    `deepsynth.rules` is for each watched namespace, `deepsynth.nodeRules` for the cluster, and `deepsynth.resources` is
-    the beginning of a rule about our own resources, without its verbs.
+    `deepsynth.rules` is for each watched namespace, `deepsynth.nodeRules` for the cluster, `deepsynth.leaseRules` for
+    the operator's namespace, and `deepsynth.resources` is the beginning of a rule about our own resources, without its
+    verbs.
     """
     return "\n".join(
         [
@@ -49,6 +57,10 @@ def render_template() -> str:
             "",
             '{{- define "deepsynth.nodeRules" -}}',
             *render_rules(CLUSTER_RULES),
+            "{{- end }}",
+            "",
+            '{{- define "deepsynth.leaseRules" -}}',
+            *render_rules(LEASE_RULES),
             "{{- end }}",
             "",
             _KINDS_HEADER + '{{- define "deepsynth.resources" -}}',

@@ -56,6 +56,13 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/pe
   verbs: [get]
 {{- end }}
 
+{{- define "deepsynth.leaseRules" -}}
+# the process that holds the Lease leads
+- apiGroups: [coordination.k8s.io]
+  resources: [leases]
+  verbs: [get, create, update]
+{{- end }}
+
 {{/*
 The resources that users create, for a rule about them. From operator/deepsynth_api/kinds.py.
 */}}

@@ -85,8 +85,12 @@ class WorkQueue(Generic[Key]):
         return min(self.oldest_seconds, self._get_age(self._finished))
 
     async def run(self, workers: int = 16) -> None:
-        """Process up to `workers` keys at a time until `stop`. Cancelling this cancels running calls of `process`."""
+        """Process up to `workers` keys at a time until `stop`. Cancelling this cancels running calls of `process`.
+
+        Keys that were added before have waited for this call, not for a worker.
+        """
         self._workers = workers
+        self._waiting = dict.fromkeys(self._waiting, asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work())

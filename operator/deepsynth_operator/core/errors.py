@@ -6,6 +6,7 @@ ControllerError
   NamespaceGoing  the namespace is being deleted: nothing can be created there
   ClusterError    the API server did not do it: retry later
 Refused       it never will as the request is (403, 422): shown on the resource
+LeadershipLost  nothing was sent, because another process may lead: this one ends
 NotPermitted  the operator lacks a right (403): not the resource's fault, an administrator must grant it
 """
 
@@ -28,6 +29,10 @@ class NamespaceGoing(ControllerError):  # noqa: N818 - a state of the namespace,
 
 class ClusterError(ControllerError):
     """The API server could not be reached, or answered 5xx or 429."""
+
+
+class LeadershipLost(ClusterError):  # noqa: N818 - a state of this process
+    """The lease was not renewed in time, or another process has it, so this one may no longer act."""
 
 
 class Refused(ClusterError):  # noqa: N818 - says what the API server did

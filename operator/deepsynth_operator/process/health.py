@@ -16,16 +16,24 @@ SILENT_SECONDS: Final = 60.0
 
 
 class Health:
-    """get_silence: for each kind, its plural and for how many seconds its watch has been silent."""
+    """get_silence: for each kind, its plural and for how many seconds its watch has been silent.
 
-    def __init__(self, queue: WorkQueue[ResourceKey], get_silence: Callable[[], Iterable[tuple[str, float]]]) -> None:
-        self._queue, self._get_silence = queue, get_silence
+    is_leading: whether this process works on the queue. One that waits to take over is ready, and its queue may fill.
+    """
+
+    def __init__(
+        self,
+        queue: WorkQueue[ResourceKey],
+        get_silence: Callable[[], Iterable[tuple[str, float]]],
+        is_leading: Callable[[], bool] = lambda: True,
+    ) -> None:
+        self._queue, self._get_silence, self._is_leading = queue, get_silence, is_leading
         self.is_ready = False
         """Set once a namespace has been listed."""
 
     def find_trouble(self) -> str | None:
         """Why this process should be restarted; None if it is healthy."""
-        stalled = self._queue.stalled_seconds
+        stalled = self._queue.stalled_seconds if self._is_leading() else 0.0
         if stalled > STALLED_SECONDS:
             return f"the queue is stuck: {self._queue.depth} resources waiting, no reconcile ended for {stalled:.0f} s"
         for plural, seconds in self._get_silence():

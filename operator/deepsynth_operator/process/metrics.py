@@ -105,9 +105,10 @@ class Metrics:
         queue: WorkQueue[ResourceKey],
         cache: ResourceCache,
         get_silence: Callable[[], Iterable[tuple[str, float]]],
+        is_leading: Callable[[], bool] = lambda: True,
     ) -> None:
         """Add gauges of the queue, the resources and the watches. get_silence: see Health."""
-        self._registry.register(ObservedState(queue, cache, get_silence))
+        self._registry.register(ObservedState(queue, cache, get_silence, is_leading))
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
@@ -122,16 +123,15 @@ class ObservedState(Collector):
         queue: WorkQueue[ResourceKey],
         cache: ResourceCache,
         get_silence: Callable[[], Iterable[tuple[str, float]]],
+        is_leading: Callable[[], bool],
     ) -> None:
-        self._queue, self._cache, self._get_silence = queue, cache, get_silence
+        self._queue, self._cache, self._get_silence, self._is_leading = queue, cache, get_silence, is_leading
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
-        yield _gauge("queue_depth", "Resources that wait for a worker.", self._queue.depth)
-        yield _gauge(
-            "queue_oldest_seconds", "Seconds that the oldest waiting resource has waited.", self._queue.oldest_seconds
-        )
-        yield self._count_resources()
-        yield self._measure_checkpoints()
+        is_leading = self._is_leading()
+        yield _gauge("leader", "Whether this process works (1) or waits to take over (0).", float(is_leading))
+        if is_leading:
+            yield from self._collect_work()
         silence = GaugeMetricFamily(
             "deepsynth_watch_silent_seconds",
             "Seconds for which a watch has been behind the API server.",
@@ -140,6 +140,15 @@ class ObservedState(Collector):
         for plural, seconds in self._get_silence():
             silence.add_metric([plural], seconds)
         yield silence
+
+    def _collect_work(self) -> Iterator[GaugeMetricFamily]:
+        """Of the leader alone, so that sums over processes are right."""
+        yield _gauge("queue_depth", "Resources that wait for a worker.", self._queue.depth)
+        yield _gauge(
+            "queue_oldest_seconds", "Seconds that the oldest waiting resource has waited.", self._queue.oldest_seconds
+        )
+        yield self._count_resources()
+        yield self._measure_checkpoints()
 
     def _count_resources(self) -> GaugeMetricFamily:
         family = GaugeMetricFamily("deepsynth_resources", "Resources by state.", labels=["kind", "state"])

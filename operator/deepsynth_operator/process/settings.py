@@ -13,6 +13,7 @@ LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Choice = TypeVar("Choice", bound=str)
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
+_LEASE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _ADDRESS: Final = re.compile(r"(?P<host>|[0-9.]+|\[[0-9a-fA-F:]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
 
@@ -24,6 +25,7 @@ class ProcessSettings:
     workers: how many resources are reconciled at the same time.
     reports_through_api_server: read reports through the API server's pod proxy, which needs a right to reach every pod.
     http_host, http_port: where /healthz, /readyz and /metrics are served; an empty host means all addresses.
+    lease: namespace and name of the Lease whose holder works; None means that this is the only process.
     shutdown_seconds: how long running reconciles may take after SIGTERM.
     """
 
@@ -35,10 +37,12 @@ class ProcessSettings:
     log_format: LogFormat = "text"
     log_level: LogLevel = "info"
     shutdown_seconds: int = 20
+    lease: tuple[str, str] | None = None
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read DEEPSYNTH_ plus the field's name in capitals. DEEPSYNTH_HTTP_ADDRESS is HOST:PORT.
+        """Read DEEPSYNTH_ plus the field's name in capitals. DEEPSYNTH_HTTP_ADDRESS is HOST:PORT, DEEPSYNTH_LEASE
+        NAMESPACE/NAME.
 
         Raises ConfigurationError, naming the variable, if a value is invalid.
         """
@@ -53,6 +57,7 @@ class ProcessSettings:
             log_format=_parse_choice(environment, "DEEPSYNTH_LOG_FORMAT", get_args(LogFormat), default.log_format),
             log_level=_parse_choice(environment, "DEEPSYNTH_LOG_LEVEL", get_args(LogLevel), default.log_level),
             shutdown_seconds=parse_positive(environment, "DEEPSYNTH_SHUTDOWN_SECONDS", default.shutdown_seconds),
+            lease=_parse_lease(environment, "DEEPSYNTH_LEASE"),
         )
 
 
@@ -74,6 +79,16 @@ def _parse_namespaces(environment: Mapping[str, str], name: str) -> tuple[str, .
         if not _NAMESPACE.fullmatch(namespace):
             raise ConfigurationError(f"{name}: must be a comma-separated list of namespaces, got {namespace!r}")
     return tuple(dict.fromkeys(namespaces))
+
+
+def _parse_lease(environment: Mapping[str, str], name: str) -> tuple[str, str] | None:
+    text = environment.get(name, "")
+    if not text:
+        return None
+    namespace, _, lease = text.partition("/")
+    if not _NAMESPACE.fullmatch(namespace) or not _LEASE_NAME.fullmatch(lease):
+        raise ConfigurationError(f"{name}: must be NAMESPACE/NAME, got {text!r}")
+    return namespace, lease
 
 
 def _parse_address(environment: Mapping[str, str], name: str, default: str) -> tuple[str, int]:

@@ -2,14 +2,16 @@
 
 serve      /healthz, /readyz, /metrics
 list       every namespace once; ready as soon as one is complete
-work       queue, audit of the watches, watches (kopf)
-shut down  queue first, so that running reconciles can finish; then audit, watches, listing, HTTP
+work       audit of the watches, watches (kopf), and the queue; with several replicas the queue waits for the Lease
+shut down  queue first, so that running reconciles can finish; then the Lease, audit, watches, listing, HTTP
 """
 
 import asyncio
+import contextlib
 import logging
 import signal
 import socket
+import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
@@ -22,6 +24,8 @@ from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
 from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
+from deepsynth_operator.kubernetes.leadership.election import Election
+from deepsynth_operator.kubernetes.leadership.lease import TIMEOUTS, ApiLeaseStore
 from deepsynth_operator.kubernetes.reports.report_poller import ReportPoller
 from deepsynth_operator.kubernetes.reports.report_reader import CONCURRENCY_BY_PROXY, ReportReader
 from deepsynth_operator.kubernetes.watches.first_listing import RETRY_SECONDS, FirstListing
@@ -38,26 +42,33 @@ _logger = logging.getLogger(__name__)
 
 
 async def run_operator(settings: Settings, process: ProcessSettings) -> None:
-    """Run until SIGTERM or SIGINT. Raises ConfigurationError, or the error that ended a part of it."""
+    """Run until SIGTERM or SIGINT. Raises ConfigurationError, LeadershipLost, or the error that ended a part of it."""
     stop = asyncio.Event()
     _stop_on_signals(stop)
     metrics = Metrics()
-    api = await ApiServer.connect(metrics.count_request)
-    if process.reports_through_api_server:
-        reports = ReportReader(metrics.count_poll, api.read_report, concurrency=CONCURRENCY_BY_PROXY)
-    else:
-        reports = ReportReader(metrics.count_poll)
-    try:
-        await Operator(api, reports, metrics, settings, process).run(stop)
-    finally:
-        await reports.close()
-        await api.close()
+    async with contextlib.AsyncExitStack() as stack:
+        election = None
+        if process.lease is not None:
+            lease_api = await ApiServer.connect(metrics.count_request, timeouts=TIMEOUTS)
+            stack.push_async_callback(lease_api.close)
+            election = Election(ApiLeaseStore(lease_api, *process.lease), f"{socket.gethostname()}_{uuid.uuid4()}")
+            api = await ApiServer.connect(metrics.count_request, guard=election.require)
+        else:
+            api = await ApiServer.connect(metrics.count_request)
+        stack.push_async_callback(api.close)
+        if process.reports_through_api_server:
+            reports = ReportReader(metrics.count_poll, api.read_report, concurrency=CONCURRENCY_BY_PROXY)
+        else:
+            reports = ReportReader(metrics.count_poll)
+        stack.push_async_callback(reports.close)
+        await Operator(api, reports, metrics, settings, process, election=election).run(stop)
     _logger.info("stopped")
 
 
 class Operator:
     """All parts of one process, wired together.
 
+    election: decides when this process works; None if it is the only one.
     pause: waits between tries of the first listing, and between audits of the watches.
     """
 
@@ -69,9 +80,10 @@ class Operator:
         settings: Settings,
         process: ProcessSettings,
         *,
+        election: Election | None = None,
         pause: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
-        self._api, self._metrics, self._process = api, metrics, process
+        self._api, self._metrics, self._process, self._election = api, metrics, process, election
         self._namespaces: tuple[str | None, ...] = process.namespaces or (None,)
         self._cache = ResourceCache()
         events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
@@ -82,8 +94,8 @@ class Operator:
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait)
         self._watch_events = WatchEvents(self._cache, self._queue)
         self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone, pause=pause)
-        self._health = Health(self._queue, self._audit.get_silence)
-        metrics.watch(self._queue, self._cache, self._audit.get_silence)
+        self._health = Health(self._queue, self._audit.get_silence, self._is_leading)
+        metrics.watch(self._queue, self._cache, self._audit.get_silence, self._is_leading)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Raises the error that ended a part which should run forever."""
@@ -114,7 +126,7 @@ class Operator:
 
     async def _work(self, stop: asyncio.Event, stopping: asyncio.Task[None], listing: asyncio.Task[None]) -> None:
         stop_watching, watching_started = asyncio.Event(), asyncio.Event()
-        queue = asyncio.create_task(self._queue.run(self._process.workers), name="queue")
+        queue = asyncio.create_task(self._lead(), name="queue")
         audit = asyncio.create_task(self._audit.run(), name="audit")
         started = asyncio.create_task(_wait_for(watching_started))
         await asyncio.sleep(0)  # so that the queue's workers are created before kopf, see `run`
@@ -132,6 +144,28 @@ class Operator:
             await asyncio.wait({watching})
         watching.result()
 
+    async def _lead(self) -> None:
+        """Work on the queue, with several replicas as long as this process holds the Lease. Raises LeadershipLost."""
+        if self._election is None:
+            await self._queue.run(self._process.workers)
+            return
+        try:
+            await self._election.acquire()
+            queue = asyncio.create_task(self._queue.run(self._process.workers))
+            holding = asyncio.create_task(self._election.hold())
+            try:
+                await _run_until(holding, queue)
+                if holding.done():
+                    holding.result()
+            finally:
+                await _cancel(queue)
+                await _cancel(holding)
+        finally:
+            await self._election.release()
+
+    def _is_leading(self) -> bool:
+        return self._election is None or self._election.is_leading
+
     async def _watch(self, stop: asyncio.Event, started: asyncio.Event) -> None:
         await kopf.operator(
             registry=build_registry(self._api),
@@ -146,6 +180,9 @@ class Operator:
 
     async def _finish(self, queue: asyncio.Task[None]) -> None:
         """Let the running reconciles end. Cancelling one does no harm: the next process continues where it was."""
+        if not self._is_leading():
+            await _cancel(queue)
+            return
         self._queue.stop()
         _, pending = await asyncio.wait({queue}, timeout=self._process.shutdown_seconds)
         if pending:

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from deepsynth_operator.core.errors import ClusterError
+from deepsynth_operator.core.errors import ClusterError, LeadershipLost
 from deepsynth_operator.kubernetes.api.api_server import (
     MAX_RETRY_AFTER_SECONDS,
     PAGE_SIZE,
@@ -15,6 +15,7 @@ from deepsynth_operator.kubernetes.api.api_server import (
     ApiRefusal,
     ApiServer,
     ContentType,
+    Verb,
 )
 from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
 
@@ -196,3 +197,39 @@ def test_the_number_of_concurrent_requests_is_limited() -> None:
         assert server.max_active == 3
 
     talk(script, concurrency=3)
+
+
+def test_a_guard_is_asked_when_the_connection_is_ready_and_only_for_changes() -> None:
+    """On a new connection as on one that is used again: nothing may happen between the question and the request."""
+    allowed = True
+    changes: list[tuple[Verb, str | None]] = [("create", None), ("update", "n1"), ("patch", "n1"), ("delete", "n1")]
+
+    def guard() -> None:
+        if not allowed:
+            raise LeadershipLost("another process may lead")
+
+    async def script(server: FakeApiServer, _: Client, api: ApiServer) -> None:
+        nonlocal allowed
+        for is_new in (True, False):
+            allowed = False
+            for verb, name in changes:
+                with pytest.raises(LeadershipLost):
+                    await api.request(verb, "Node", None, name, body={})
+            assert [seen.method for seen in server.requests] == ["GET"] * (not is_new)
+            await api.request("get", "Node", None, "n1")
+        allowed = True
+        await api.request("delete", "Node", None, "n1")
+        assert [seen.method for seen in server.requests] == ["GET", "GET", "DELETE"]
+
+    talk(script, guard=guard)
+
+
+def test_a_guard_is_asked_again_at_each_try() -> None:
+    asked: list[int] = []
+
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        server.faults = [Fault(503, method="DELETE"), Fault(cut=True, method="DELETE")]
+        await api.request("delete", "Node", None, "n1")
+        assert len(asked) >= len(client.pauses) + 1
+
+    talk(script, guard=lambda: asked.append(1))

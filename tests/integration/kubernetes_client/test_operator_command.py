@@ -17,14 +17,14 @@ from support.free_port import find_free_port
 from support.resources.builders import a_training_run
 
 
-def write_kubeconfig(path: Path, server: WatchedApiServer) -> None:
+def write_kubeconfig(path: Path, server: WatchedApiServer, token: str) -> None:
     config = {
         "apiVersion": "v1",
         "kind": "Config",
         "current-context": "c",
         "contexts": [{"name": "c", "context": {"cluster": "c", "user": "u"}}],
         "clusters": [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}],
-        "users": [{"name": "u", "user": {"token": "s3cret"}}],
+        "users": [{"name": "u", "user": {"token": token}}],
     }
     path.write_text(json.dumps(config))
 
@@ -40,7 +40,7 @@ def wait_until(process: subprocess.Popen[bytes], log: Path, check: Callable[[], 
 def test_the_operator_runs_until_sigterm_and_exits_with_0(tmp_path: Path) -> None:
     log = tmp_path / "log"
     with serve_in_a_thread() as server:
-        write_kubeconfig(tmp_path / "config", server)
+        write_kubeconfig(tmp_path / "config", server, "s3cret")
         variables = {
             "KUBECONFIG": str(tmp_path / "config"),
             "DEEPSYNTH_HTTP_ADDRESS": f"127.0.0.1:{find_free_port()}",

@@ -66,6 +66,8 @@ class FakeApiServer:
         self.listeners: list[Listener] = []
         self.token = ""
         """If set, requests without this token get 401."""
+        self.cut_off: set[str] = set()
+        """Connections that use these tokens break."""
         self.active = self.max_active = 0
         self._versions = itertools.count(100)
         self._uids = itertools.count(1)
@@ -98,7 +100,12 @@ class FakeApiServer:
         body = json.loads(text) if text else None
         self.requests.append(Seen(request.method, request.path, dict(request.query), request.headers, body))
         fault = next((item for item in self.faults if item.matches(request)), None)
-        if self.token and request.headers.get("Authorization", "").rpartition(" ")[2] != self.token:
+        token = request.headers.get("Authorization", "").rpartition(" ")[2]
+        if token in self.cut_off and request.transport is not None:
+            self.requests.pop()
+            request.transport.abort()
+            return web.Response()
+        if self.token and token != self.token:
             return web.json_response({"kind": "Status", "message": "Unauthorized", "code": 401}, status=401)
         if fault is None:
             return await self.respond(request, body)
@@ -166,6 +173,8 @@ class FakeApiServer:
         for name in ("uid", "resourceVersion"):
             if body["metadata"].get(name) not in {None, found["metadata"][name]}:
                 raise _Refusal(409, "Conflict")
+        if path == request.path and found["kind"] == "Lease":
+            return self._store(path, body)
         if path == request.path:
             raise _Refusal(403, "Forbidden")  # of a user's object the operator writes only the status
         return self._store(path, {**found, "status": body["status"]})
@@ -260,14 +269,27 @@ async def serve(server: Served) -> AsyncIterator[Served]:
 class Client:
     """An ApiServer for a fake one, which records what it counted and its pauses."""
 
-    def __init__(self, server: FakeApiServer, *, token: str = "", concurrency: int = 32, seconds: float = 60) -> None:
+    def __init__(
+        self,
+        server: FakeApiServer,
+        *,
+        token: str = "",
+        concurrency: int = 32,
+        seconds: float = 60,
+        guard: Callable[[], None] = lambda: None,
+    ) -> None:
         self.counted: list[tuple[str, str, str]] = []
         self.pauses: list[float] = []
         configuration = Configuration(host=f"http://127.0.0.1:{server.port}")
         if token:
             configuration.api_key["BearerToken"] = f"bearer {token}"
         self.api = ApiServer(
-            configuration, self._count, concurrency=concurrency, timeouts=Timeouts(seconds, seconds), pause=self._pause
+            configuration,
+            self._count,
+            concurrency=concurrency,
+            timeouts=Timeouts(seconds, seconds),
+            guard=guard,
+            pause=self._pause,
         )
 
     async def __aenter__(self) -> ApiServer:

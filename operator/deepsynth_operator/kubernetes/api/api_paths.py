@@ -8,7 +8,7 @@ from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
 
 Kind = Literal[
-    "ConfigMap", "DatasetGeneration", "Event", "Job", "NetworkPolicy", "Node", "Pod", "Service", "TrainingRun"
+    "ConfigMap", "DatasetGeneration", "Event", "Job", "Lease", "NetworkPolicy", "Node", "Pod", "Service", "TrainingRun"
 ]
 WatchedKind = Literal["DatasetGeneration", "Job", "Pod", "TrainingRun"]
 
@@ -36,6 +36,7 @@ RESOURCES: Final[dict[Kind, ApiResource]] = {
     "DatasetGeneration": ApiResource(GROUP, VERSION, KINDS["DatasetGeneration"].plural),
     "Event": ApiResource("", "v1", "events"),
     "Job": ApiResource("batch", "v1", "jobs", CHILDREN_SELECTOR),
+    "Lease": ApiResource("coordination.k8s.io", "v1", "leases"),
     "NetworkPolicy": ApiResource("networking.k8s.io", "v1", "networkpolicies"),
     "Node": ApiResource("", "v1", "nodes"),
     "Pod": ApiResource("", "v1", "pods", CHILDREN_SELECTOR),

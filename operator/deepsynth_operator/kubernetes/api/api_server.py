@@ -11,6 +11,7 @@ import logging
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any, Final, Literal, Self
 
 import aiohttp
@@ -81,7 +82,11 @@ class Timeouts:
 
 
 class ApiServer:
-    """count: called for every try with verb, plural and HTTP code (or `unreachable`). Call `close` after use."""
+    """count: called for every try with verb, plural and HTTP code (or `unreachable`). Call `close` after use.
+
+    guard: called when a connection is ready to send a request that changes something, on every try. What it raises is
+    raised instead of sending.
+    """
 
     def __init__(
         self,
@@ -90,11 +95,10 @@ class ApiServer:
         *,
         concurrency: int = 32,
         timeouts: Timeouts = Timeouts(),
+        guard: Callable[[], None] = lambda: None,
         pause: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
-        tracing = aiohttp.TraceConfig()
-        tracing.on_request_redirect.append(_refuse_redirect)
-        configuration.trace_configs = [tracing]
+        configuration.trace_configs = [_build_tracing(guard)]
         self._client = ApiClient(configuration)
         self._client.user_agent = OPERATOR_NAME
         self._count = count
@@ -103,9 +107,9 @@ class ApiServer:
         self._pause = pause
 
     @classmethod
-    async def connect(cls, count: Callable[[str, str, str], None]) -> Self:
+    async def connect(cls, count: Callable[[str, str, str], None], **options: Any) -> Self:
         """Log in with the service account or the kubeconfig. Raises ConfigurationError if there is neither."""
-        return cls(await load_configuration(), count)
+        return cls(await load_configuration(), count, **options)
 
     async def close(self) -> None:
         await self._client.close()
@@ -251,6 +255,24 @@ def _parse_json(text: bytes, path: str) -> dict[str, Any]:
     except ValueError as error:
         raise ClusterError(f"{path}: the answer must be JSON, got {text[:40]!r}") from error
     return parsed
+
+
+def _build_tracing(guard: Callable[[], None]) -> aiohttp.TraceConfig:
+    """Hooks into the HTTP library. Those of connections are called last before a request is sent."""
+
+    async def note_method(_: object, context: SimpleNamespace, request: aiohttp.TraceRequestStartParams) -> None:
+        context.method = request.method
+
+    async def check(_: object, context: SimpleNamespace, __: object) -> None:
+        if context.method != "GET":
+            guard()
+
+    tracing = aiohttp.TraceConfig()
+    tracing.on_request_redirect.append(_refuse_redirect)
+    tracing.on_request_start.append(note_method)
+    tracing.on_connection_create_end.append(check)
+    tracing.on_connection_reuseconn.append(check)
+    return tracing
 
 
 async def _refuse_redirect(*_: object) -> None:

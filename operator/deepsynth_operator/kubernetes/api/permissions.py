@@ -48,6 +48,11 @@ RULES: Final = (
 CLUSTER_RULES: Final = (Rule("", ("nodes",), ("get",), "to see whether the node of a pod that does not end is lost"),)
 """Of objects without a namespace. Without them the operator works, but waits longer for lost nodes."""
 
+LEASE_RULES: Final = (
+    Rule("coordination.k8s.io", ("leases",), ("get", "create", "update"), "the process that holds the Lease leads"),
+)
+"""In the operator's own namespace, only with several replicas."""
+
 PROXY_RULES: Final = (Rule("", ("pods/proxy",), ("get",), "reports are read through the API server"),)
 """Only with DEEPSYNTH_REPORTS_THROUGH_API_SERVER: this right lets its holder reach every pod."""
 

@@ -244,6 +244,20 @@ def test_on_wait_gets_the_time_that_a_key_waited_for_a_worker() -> None:
     assert waits == [0.0, 3.0]
 
 
+def test_keys_added_before_the_workers_start_wait_from_their_start() -> None:
+    async def main() -> list[float]:
+        waits: list[float] = []
+        queue = WorkQueue(Recorder(), waits.append)
+        queue.add("a")
+        await asyncio.sleep(100)
+        task = asyncio.create_task(queue.run(1))
+        await asyncio.sleep(1)
+        task.cancel()
+        return waits
+
+    assert run(main()) == [0.0]
+
+
 def test_a_key_waits_from_its_first_add_and_a_delayed_key_does_not_wait() -> None:
     async def main() -> None:
         queue = WorkQueue(Recorder())

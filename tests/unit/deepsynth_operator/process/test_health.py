@@ -19,12 +19,12 @@ async def fail(_: ResourceKey) -> None:
     raise ClusterError("down")
 
 
-def find_trouble(seconds: float, silence: float = 0.0, *, has_workers: bool = False) -> str | None:
+def find_trouble(seconds: float, silence: float = 0.0, *, has_workers: bool = False, leads: bool = True) -> str | None:
     """What is wrong after a key has been in the queue for `seconds`; each reconcile fails."""
 
     async def main() -> str | None:
         queue: WorkQueue[ResourceKey] = WorkQueue(fail)
-        health = Health(queue, lambda: [(kind, silence) for kind in WATCHED_KINDS])
+        health = Health(queue, lambda: [(kind, silence) for kind in WATCHED_KINDS], lambda: leads)
         task = asyncio.create_task(queue.run(1)) if has_workers else None
         queue.add(KEY)
         await asyncio.sleep(seconds)
@@ -40,6 +40,10 @@ def test_a_stuck_queue_is_unhealthy_and_one_whose_reconciles_fail_is_not() -> No
     assert find_trouble(STALLED_SECONDS - 1) is None
     assert find_trouble(STALLED_SECONDS + 1) == "the queue is stuck: 1 resources waiting, no reconcile ended for 301 s"
     assert find_trouble(STALLED_SECONDS + 1, has_workers=True) is None
+
+
+def test_a_queue_that_waits_to_take_over_is_not_stuck() -> None:
+    assert find_trouble(10 * STALLED_SECONDS, leads=False) is None
 
 
 def test_a_watch_that_is_silent_for_too_long_is_unhealthy() -> None:

@@ -44,7 +44,10 @@ def test_an_attempt_is_counted_once_when_it_ends() -> None:
 
 
 def collect(
-    script: Callable[[WorkQueue[ResourceKey]], None] = lambda _queue: None, cache: ResourceCache | None = None
+    script: Callable[[WorkQueue[ResourceKey]], None] = lambda _queue: None,
+    cache: ResourceCache | None = None,
+    *,
+    leads: bool = True,
 ) -> str:
     """The metrics ten seconds after `script` was called with a queue that has no workers."""
 
@@ -54,7 +57,7 @@ def collect(
     async def main() -> str:
         queue: WorkQueue[ResourceKey] = WorkQueue(never)
         metrics = Metrics()
-        metrics.watch(queue, cache or ResourceCache(), lambda: [("pods", 42.0)])
+        metrics.watch(queue, cache or ResourceCache(), lambda: [("pods", 42.0)], lambda: leads)
         script(queue)
         await asyncio.sleep(10)
         return metrics.render().decode()
@@ -67,6 +70,18 @@ def test_the_queue_and_the_watches_are_measured_at_each_scrape() -> None:
     assert "deepsynth_queue_depth 1.0" in text
     assert "deepsynth_queue_oldest_seconds 10.0" in text
     assert 'deepsynth_watch_silent_seconds{resource="pods"} 42.0' in text
+
+
+def test_only_the_leader_counts_resources_and_shows_its_queue() -> None:
+    cache = ResourceCache()
+    cache.put("TrainingRun", a_training_run().with_metadata(resourceVersion="1").to_manifest())
+    leader, standby = (collect(lambda queue: queue.add(KEY), cache, leads=leads) for leads in (True, False))
+    for name in ("resources", "queue_depth", "queue_oldest_seconds", "oldest_checkpoint_seconds"):
+        assert f"\ndeepsynth_{name}" in leader
+        assert f"\ndeepsynth_{name}" not in standby
+    assert "\ndeepsynth_leader 1.0" in leader
+    assert "\ndeepsynth_leader 0.0" in standby
+    assert "\ndeepsynth_watch_silent_seconds" in standby
 
 
 def test_resources_are_counted_by_state_and_never_named() -> None:

@@ -25,6 +25,7 @@ def test_every_variable_is_read() -> None:
             "DEEPSYNTH_LOG_FORMAT": "json",
             "DEEPSYNTH_LOG_LEVEL": "debug",
             "DEEPSYNTH_SHUTDOWN_SECONDS": "5",
+            "DEEPSYNTH_LEASE": "deepsynth-system/deepsynth",
         }
     )
     assert settings == ProcessSettings(
@@ -36,6 +37,7 @@ def test_every_variable_is_read() -> None:
         log_format="json",
         log_level="debug",
         shutdown_seconds=5,
+        lease=("deepsynth-system", "deepsynth"),
     )
 
 
@@ -59,6 +61,8 @@ def test_an_address_may_be_a_port_an_ip_address_or_a_name(address: str, expected
         ("DEEPSYNTH_HTTP_ADDRESS", ":70000", "HOST:PORT, or :PORT for all addresses"),
         ("DEEPSYNTH_LOG_FORMAT", "xml", "one of text, json"),
         ("DEEPSYNTH_LOG_LEVEL", "INFO", "one of debug, info, warning, error"),
+        ("DEEPSYNTH_LEASE", "deepsynth", "NAMESPACE/NAME"),
+        ("DEEPSYNTH_LEASE", "a/B", "NAMESPACE/NAME"),
         ("DEEPSYNTH_SHUTDOWN_SECONDS", "-1", "a positive integer"),
     ],
 )
