@@ -8,4 +8,11 @@
 
 Here: loading.py reads a model, build.py freezes it and adds adapters, export.py writes it, opening.py opens it to read
 pages. How weights are updated (optimization/) does not belong here.
+
+Importing the package silences the warnings of bitsandbytes about missing GPUs and kernels. peft imports bitsandbytes
+wherever it is installed, so users would see them in runs that do not use it.
 """
+
+import logging
+
+logging.getLogger("bitsandbytes").setLevel(logging.ERROR)

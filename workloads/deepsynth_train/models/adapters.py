@@ -21,7 +21,6 @@ from deepsynth_train.models.adapter_targets import is_linear, list_parts, locate
 from deepsynth_train.models.interface.page_model import Family, PageModel
 from deepsynth_train.models.loading import CPU, FIELD, describe_first_line, load_module
 from deepsynth_train.models.quantization.four_bit import FourBitTensor
-from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
 
 def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:
@@ -29,7 +28,6 @@ def add_adapters(module: Any, settings: ModelSettings, family: Family) -> Any:
 
     Raises ConfigurationError for targets that the model lacks or peft cannot adapt.
     """
-    silence_bitsandbytes()
     from peft import LoraConfig, get_peft_model
 
     lora = settings.lora
@@ -75,10 +73,10 @@ def describe_adapters(model: PageModel, settings: ModelSettings) -> Iterator[str
 
     Nothing for a model without adapters. Called before the model is sharded.
     """
-    from peft.tuners.lora.layer import ParamWrapper
-
     if settings.lora is None:
         return
+    from peft.tuners.lora.layer import ParamWrapper
+
     base, parts = model.module.get_base_model(), list_parts(model.family)
     weights, layers = Counter[str](), defaultdict[str, set[str]](set)
     for name, parameter in base.named_parameters():

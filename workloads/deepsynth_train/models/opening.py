@@ -17,7 +17,6 @@ from deepsynth_store import fetch_folder
 from deepsynth_train.models.files.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
 from deepsynth_train.models.files.model_folder import CONFIG, FILES, GENERATION, PROCESSORS, RUN_FILE, read_trained
 from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
-from deepsynth_train.models.quantization.library import silence_bitsandbytes
 
 AddAdapters = Callable[[Any], Any]
 
@@ -71,7 +70,6 @@ def _open_base(folder: Path, uri: str, device: torch.device) -> tuple[Any, Any]:
 
 
 def _add_adapters(module: Any, folder: Path, device: torch.device) -> Any:
-    silence_bitsandbytes()
     from peft import PeftModel
 
     with warnings.catch_warnings():  # peft still uses a name that transformers renamed

@@ -1,6 +1,5 @@
 """bitsandbytes, which only some settings need and which is not installed everywhere."""
 
-import logging
 from typing import Any
 
 from deepsynth_api.errors import ConfigurationError
@@ -11,7 +10,6 @@ def import_bitsandbytes(field: str, value: str, otherwise: str) -> Any:
 
     Raises ConfigurationError if it is not installed, or cannot be loaded on this machine.
     """
-    silence_bitsandbytes()
     try:
         import bitsandbytes
         import bitsandbytes.optim
@@ -22,8 +20,3 @@ def import_bitsandbytes(field: str, value: str, otherwise: str) -> Any:
             f"(spec.image), or set {otherwise}"
         ) from error
     return bitsandbytes
-
-
-def silence_bitsandbytes() -> None:
-    """It warns on machines without a GPU when it is imported, which peft also does."""
-    logging.getLogger("bitsandbytes").setLevel(logging.ERROR)
