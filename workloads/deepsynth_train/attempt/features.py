@@ -54,8 +54,8 @@ def report_features(store: FeatureStore | None, world: World, progress: Progress
     counts = world.sum([store.counts[name] for name in names])
     hits, misses, damaged, stored, dropped, failed = (int(count) for count in counts)
     rest = [f"{damaged:,} were damaged"] * bool(damaged)
-    rest += [f"{dropped:,} did not fit or came faster than the disk takes them"] * bool(dropped)
-    rest += [f"{failed:,} could not be written"] * bool(failed)
+    rest += [f"{dropped:,} were not kept (the cache is full or the disk too slow)"] * bool(dropped)
+    rest += [f"{failed:,} were not kept (they could not be written)"] * bool(failed)
     progress.note(
         f"{FIELD}: features were read {hits:,} times and computed {misses:,} times, {stored:,} were stored"
         + "".join(f", {text}" for text in rest)
