@@ -38,6 +38,9 @@ class StopSwitch:
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, at: TracebackType | None) -> None:
         for number, handler in self._earlier.items():
             signal.signal(number, handler)
+        if isinstance(error, KeyboardInterrupt) and not self._polled:
+            # Without the frames of the library that was being loaded.
+            raise KeyboardInterrupt("interrupted before the first step, so there was nothing to save") from None
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
         # torchrun sends the signal again to processes that got it from the terminal, and kills them if they do not end.

@@ -9,7 +9,8 @@ from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 
 @dataclass(frozen=True)
 class TrainOutput:
-    """What `train` returns. step: steps done. stopped: Ctrl-C or `stop` ended it early; `train` again continues.
+    """What `train` returns. step: steps done. stopped: Ctrl-C, SIGTERM or `stop` interrupted it; `train` again
+    continues. False after early stopping, which ends a run as planned: output.note names the step that was chosen.
 
     folder: holds the checkpoints and the final model. output: where that model is, None if stopped. history: a dict
     for each step and evaluation, earlier calls included; pandas.DataFrame(history) makes a table of it.

@@ -35,6 +35,17 @@ def test_before_there_is_anything_to_save_the_first_ends_at_once() -> None:
         press_ctrl_c()
 
 
+def test_an_interrupt_while_loading_hides_the_frames_of_libraries() -> None:
+    def load() -> None:
+        press_ctrl_c()
+
+    with pytest.raises(KeyboardInterrupt, match="interrupted before the first step") as caught:  # noqa: SIM117
+        with StopSwitch(lambda _: None):
+            load()
+    assert "load" not in [entry.name for entry in caught.traceback]
+    assert caught.value.__suppress_context__
+
+
 def test_torchrun_may_repeat_the_signal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
     said: list[str] = []
