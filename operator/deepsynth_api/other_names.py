@@ -38,5 +38,10 @@ OTHER_NAMES: Final[Mapping[str, str]] = {
 }
 """Names in transformers' TrainingArguments and in peft -> paths in TrainingSettings."""
 
-OTHER_VALUES: Final[Mapping[str, str]] = {"auto_find_batch_size": "auto"}
+OTHER_VALUES: Final[Mapping[str, str]] = {
+    "auto_find_batch_size": "auto",
+    "bf16": "bf16",
+    "fp16": "bf16",
+    "load_in_4bit": "nf4",
+}
 """The value that a name stands for, where it is a switch there."""

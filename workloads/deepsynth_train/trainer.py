@@ -10,11 +10,15 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_api.workload import TrainWorkload, compute_fingerprint
 from deepsynth_train.coordination.progress import Progress
-from deepsynth_train.notebook.arguments import check_model_folder, expand_path
+from deepsynth_train.notebook.arguments import (
+    check_model_folder,
+    expand_path,
+    make_checkpoint_folder,
+)
 from deepsynth_train.notebook.callbacks import AnyCallback, CallbackReports, ReportTo, check_callbacks
 from deepsynth_train.notebook.config import TrainConfig, build_workload
 from deepsynth_train.notebook.display import Display, DisplayName, build_display
-from deepsynth_train.notebook.errors import name_arguments
+from deepsynth_train.notebook.errors import name_arguments, write_model_settings
 from deepsynth_train.notebook.interrupt import StopSwitch
 from deepsynth_train.notebook.output import TrainOutput
 from deepsynth_train.notebook.session import LibraryBars, describe_device, is_first, join
@@ -72,6 +76,7 @@ class Trainer:
         """
         callbacks = CallbackReports(self._callbacks if is_first() else ())
         with self._show() as display, StopSwitch(display.say) as self._stop:
+            make_checkpoint_folder(self.folder)
             from deepsynth_train.attempt.run import run_attempt
 
             world = self._join(display)
@@ -220,7 +225,8 @@ def create_trainer(
     if lora is not False:
         start["lora"] = {} if lora is True else lora
     start |= {name: value for name, value in (("freeze", freeze), ("quantize", quantize)) if value}
-    config = TrainConfig.model_validate({"model": start, "checkpoint": checkpoint or "runs", **settings})
+    with write_model_settings():
+        config = TrainConfig.model_validate({"model": start, "checkpoint": checkpoint or "runs", **settings})
     trainer = Trainer(
         config,
         data,

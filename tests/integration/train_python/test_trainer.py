@@ -235,6 +235,17 @@ def test_mistakes_are_refused_before_anything_is_loaded() -> None:
         build(callbacks=[Callback])
     with pytest.raises(ConfigurationError, match=r"model: no folder .*/no/such/model; "):
         create_trainer("no/such/model", "my-pages", task="ocr")
+    with pytest.raises(ConfigurationError, match=r'did you mean model.lora.rank\? Write lora=\{"rank": 4\}$'):
+        build(lora={"r": 4})
+    with pytest.raises(ConfigurationError, match=r'did you mean model.quantize\? Write quantize="nf4"$'):
+        build(load_in_4bit=True)
+    with pytest.raises(ConfigurationError, match=r"^checkpoint: /proc/x cannot be created \(No such file"):
+        build(checkpoint="/proc/x").train()
+
+
+def test_a_run_without_adapters_shows_no_warning_of_bitsandbytes(folder: Path) -> None:
+    done = subprocess.run([sys.executable, "-c", read_sample()], capture_output=True, text=True, check=True)
+    assert "kernels-community" not in done.stdout + done.stderr
 
 
 def test_an_error_of_the_training_names_the_python_argument(folder: Path) -> None:

@@ -5,6 +5,7 @@
         "checkpoint": {"uri": "file:///home/me/runs/first"}}
 """
 
+import os
 import re
 from collections.abc import Mapping
 from decimal import Decimal
@@ -17,9 +18,18 @@ from typing import Any, Final, Union, get_args, get_origin
 from pydantic.alias_generators import to_snake
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.other_names import OTHER_VALUES
+from deepsynth_api.other_names import OTHER_NAMES, OTHER_VALUES
 from deepsynth_api.v1alpha1 import ApiModel
-from deepsynth_train.notebook.suggestions import TRAINER_NAMES, find_nested, suggest, write_out
+from deepsynth_store.core.atomic import make_folder_durably
+from deepsynth_train.notebook.suggestions import (
+    REMARKS,
+    RESUME,
+    RESUME_REMEDY,
+    TRAINER_NAMES,
+    find_nested,
+    suggest,
+    write_out,
+)
 
 _HUB_NAME: Final = re.compile("[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*")
 _URI: Final = "uri"
@@ -53,14 +63,27 @@ def check_model_folder(uri: str) -> None:
     raise ConfigurationError(f"model: no folder {folder}; {hint}")
 
 
+def make_checkpoint_folder(folder: Path) -> None:
+    """Raise ConfigurationError if the folder cannot be created or written to, before anything is loaded."""
+    try:
+        make_folder_durably(folder)
+    except OSError as error:
+        why = f"cannot be created ({error.strerror or error})"
+    else:
+        if os.access(folder, os.W_OK | os.X_OK):
+            return
+        why = "cannot be written to"
+    raise ConfigurationError(f"checkpoint: {folder} {why}; choose another folder")
+
+
 def _convert_fields(
     kind: type[ApiModel], given: Mapping[str, Any], path: str, config: type[ApiModel]
 ) -> dict[str, Any]:
     converted = {}
     for key, value in given.items():
-        name = to_snake(key)  # the camelCase of resources is accepted, so that a spec can be pasted
+        name = _find_name(key)
         if name not in kind.model_fields:
-            raise ConfigurationError(_refuse(key, name, path, kind, config))
+            raise ConfigurationError(_refuse(key, value, path, kind, config))
         field = f"{path}.{name}".removeprefix(".")
         converted[name] = _convert(kind.model_fields[name].annotation, value, field, config)
     return converted
@@ -109,12 +132,30 @@ def _unpack(annotation: Any) -> list[Any]:
     return [annotation]
 
 
-def _refuse(key: str, name: str, path: str, kind: type[ApiModel], config: type[ApiModel]) -> str:
+def _find_name(key: str) -> str:
+    """In snake_case. The camelCase of resources is accepted, so that a spec can be pasted."""
+    return key if key in OTHER_NAMES else to_snake(key)  # which turns bf16 into bf_16
+
+
+def _refuse(key: str, value: Any, path: str, kind: type[ApiModel], config: type[ApiModel]) -> str:
+    name = _find_name(key)
     where = f"{path}.{key}".removeprefix(".")
     if not path and name in TRAINER_NAMES:
         return f"{where}: not a setting; pass it to Trainer or create_trainer as {TRAINER_NAMES[name]}"
+    if name == RESUME:
+        return f"{where}: unknown argument; {RESUME_REMEDY}"
     if near := suggest(name, path, config):
-        return (
-            f"{where}: unknown argument; did you mean {near}? Write {write_out(near, config, OTHER_VALUES.get(name))}"
-        )
+        setting = _find_setting(name, value, is_same_object=bool(path) and near.rpartition(".")[0] == path)
+        written = write_out(near, config, setting)
+        return f"{where}: unknown argument; did you mean {near}? Write {written}{REMARKS.get(name, '')}"
     return f"{where}: unknown argument; the arguments {f'of {path} ' if path else ''}are {', '.join(kind.model_fields)}"
+
+
+def _find_setting(name: str, value: Any, *, is_same_object: bool) -> str | float | None:
+    """The value to show for the argument that was meant, where it is certain; None where it is not.
+
+    A number keeps its meaning if only the name within an object is another one, as in lora={"r": 4}.
+    """
+    if name in OTHER_VALUES:
+        return OTHER_VALUES[name] if value else None
+    return value if is_same_object and isinstance(value, int | float) else None

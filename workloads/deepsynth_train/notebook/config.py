@@ -27,6 +27,8 @@ _KINDS: Final = {
     "string_type": "must be text",
 }
 """By pydantic's type of the error."""
+_OTHER_ITEMS: Final = {"all-linear": "language.*"}
+"""What peft calls a set of layers, and the pattern for it in model.lora.target_modules."""
 
 
 class TrainConfig(TrainingSettings):
@@ -123,7 +125,8 @@ def _describe(error: dict[str, Any]) -> str:
     if error["type"] in {"model_type", "model_attributes_type"}:
         return f"{_rename(path)}: {_describe_settings(_rename(path), _quote(error['input']))}"
     if error["type"] == "list_type" and isinstance(error["input"], str):
-        return f"{_rename(path)}: must be a list, got {_quote(error['input'])}; write [{_quote(error['input'])}]"
+        item = _OTHER_ITEMS.get(error["input"], error["input"])
+        return f"{_rename(path)}: must be a list, got {_quote(error['input'])}; write [{_quote(item)}]"
     pattern = error.get("ctx", {}).get("pattern")
     what = (
         _list_remedies().get(pattern)

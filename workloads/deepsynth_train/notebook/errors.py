@@ -26,6 +26,8 @@ _PLACES: Final = {
     r"\bspec:": "TrainConfig:",
 }
 
+_MODEL_SETTING: Final = r'Write model=\{"uri": \.\.\., "(lora|freeze|quantize)": (.*)\}'
+
 
 @contextmanager
 def name_arguments(*, split: str | None = None) -> Iterator[None]:
@@ -44,6 +46,20 @@ def name_arguments(*, split: str | None = None) -> Iterator[None]:
     except RuntimeError as error:
         if type(error).__name__ == "OutOfMemoryError":
             error.add_note("lower micro_batch_size, set gradient_checkpointing=True, or train adapters (lora)")
+        raise
+
+
+@contextmanager
+def write_model_settings() -> Iterator[None]:
+    """Errors show settings of the model as create_trainer takes them.
+
+    Write model={"uri": ..., "lora": {"rank": 4}}   ->   Write lora={"rank": 4}
+    """
+    try:
+        yield
+    except WorkloadError as error:
+        error.message = re.sub(_MODEL_SETTING, r"Write \1=\2", error.message)
+        error.args = (error.message,)
         raise
 
 

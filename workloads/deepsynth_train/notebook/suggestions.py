@@ -27,6 +27,15 @@ TRAINER_NAMES: Final[Mapping[str, str]] = {
 }
 """Arguments of Trainer and create_trainer, which are not settings, and other names for them."""
 
+REMARKS: Final[Mapping[str, str]] = {
+    "per_device_train_batch_size": ", and global_batch_size=... for the samples of a step on all GPUs",
+}
+"""What else to set for a name of another library that has no exact counterpart."""
+
+RESUME: Final = "resume_from_checkpoint"
+RESUME_REMEDY: Final = "remove it: train() continues from the newest checkpoint in the checkpoint folder by itself"
+"""For the argument of transformers' train() that is not needed here."""
+
 
 def suggest(name: str, path: str, config: type[ApiModel]) -> str | None:
     """The dotted path of the argument that was probably meant, such as `optimizer.learning_rate`; None if unclear.
@@ -69,13 +78,13 @@ def find_nested(annotation: Any) -> type[ApiModel] | None:
     return None
 
 
-def write_out(path: str, config: type[ApiModel], setting: str | None = None) -> str:
+def write_out(path: str, config: type[ApiModel], setting: str | float | None = None) -> str:
     """How the argument is written: `model.lora.rank` -> `model={"uri": ..., "lora": {"rank": ...}}`.
 
     setting: its value; None: any.
     """
     first, *rest = path.split(".")
-    value = f'"{setting}"' if setting else "..."
+    value = "..." if setting is None else f'"{setting}"' if isinstance(setting, str) else repr(setting)
     for name in reversed(rest):
         value = f'{{"{name}": {value}}}'
     nested = find_nested(config.model_fields[first].annotation)
