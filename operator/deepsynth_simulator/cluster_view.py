@@ -35,6 +35,9 @@ class ClusterView:
         for subscriber in self._subscribers:
             subscriber(event)
 
+    def note_written(self, manifest: Manifest) -> None:
+        """Take what the API server answered to a write of the controller. This view has it already."""
+
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
         return self.store.get(kind, namespace, name)
 

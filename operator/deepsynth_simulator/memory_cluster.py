@@ -158,7 +158,7 @@ class MemoryCluster:
         if manifest["kind"] == "Job":
             manifest = {**manifest, "status": {}}
         try:
-            self.store.create(manifest)
+            self.view.note_written(self.store.create(manifest))
         except AlreadyExists as error:
             self._require_ours(manifest, error)
         self.settle()
@@ -194,6 +194,7 @@ class MemoryCluster:
         if found is None or found["metadata"]["resourceVersion"] != metadata.resource_version:
             raise Conflict(f"{key} changed since it was read")
         written = self.store.update(key, lambda item: item.update(status=status.to_dict()))
+        self.view.note_written(written)
         self.settle()
         return self._parse(written)
 

@@ -91,8 +91,9 @@ def _see_live(name: str, step: str, size: int, now: datetime) -> Iterator[tuple[
     reason = "FailedIndexes" if step == "render" else "BackoffLimitExceeded"
     failed: dict[str, Any] = {"is_failed": True, "finished": long_ago, "failure_reason": reason}
     failure = Failure(reason="BadData", message="no column text", exit_code=65)
-    for report in (None, Report(step=step, time=now, failure=failure)):
-        pod = build_ended_pod(name, 0, ended, 65, report=report)
+    explained = Report(step=step, time=now, failure=failure)
+    for exit_code, report in ((65, None), (65, explained), (1, None), (75, None), (137, None)):
+        pod = build_ended_pod(name, 0, ended, exit_code, report=report)
         yield build_job(name, step, size, now, **failed, failed_indexes="0"), (pod,)
 
 

@@ -27,6 +27,7 @@ from support.control.controller import Controller
 from support.resources.builders import a_dataset_generation
 
 NAME = "xsum"
+KINDS = ("DatasetGeneration", "Job", "Pod")
 NODES = ("node-a", "node-b")
 SHARDS = 3
 ORDER = ("plan", "render", "publish")
@@ -92,8 +93,10 @@ class GenerationMachine(RuleBasedStateMachine):
         self.cluster.store.subscribe(self.watcher.receive)
         self.has_failed = False
 
-    @initialize(queued=st.booleans())
-    def apply(self, queued: bool) -> None:
+    @initialize(queued=st.booleans(), keeps=st.booleans())
+    def apply(self, queued: bool, keeps: bool) -> None:
+        """keeps: whether the cache takes the controller's own writes before their events."""
+        self.cluster.view.keeps_writes = keeps
         generation = a_dataset_generation(NAME).with_spec(parallelism=2, backoffLimitPerIndex=1)
         self.cluster.apply_resource((generation.labelled({QUEUE_NAME: "team"}) if queued else generation).to_manifest())
 
@@ -131,9 +134,18 @@ class GenerationMachine(RuleBasedStateMachine):
         self.cluster.view.lags = True
 
     @precondition(lambda self: self.cluster.view.waiting)
-    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next", "catch_up"]))
-    def hear(self, how: str) -> None:
-        getattr(self.cluster.view, how)()
+    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next"]), kind=st.sampled_from(KINDS))
+    def hear(self, how: str, kind: str) -> None:
+        getattr(self.cluster.view, how)(kind)
+
+    @rule()
+    def list_again(self) -> None:
+        self.cluster.view.catch_up()
+
+    @rule(hidden=st.sampled_from([None, "Job"]))
+    def restart(self, hidden: str | None) -> None:
+        """Another process, which knows no pod that was deleted before; the last Job may not be in its list yet."""
+        self.cluster.view.restart(hidden)
 
     # The pods.
 

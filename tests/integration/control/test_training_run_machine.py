@@ -32,6 +32,7 @@ from support.control.controller import Controller
 from support.resources.builders import a_training_run
 
 NAME = "read-xsum"
+KINDS = ("TrainingRun", "Job", "Pod")
 NODES = ("node-a", "node-b")
 FAILURES = (1, 75, 79, 137)
 MAX_STOP = timedelta(seconds=330)
@@ -133,8 +134,10 @@ class RunMachine(RuleBasedStateMachine):
         self.step = 0
         self.ending = "succeed"
 
-    @initialize(queued=st.booleans(), ending=st.sampled_from(["succeed", "evict", "fail"]))
-    def apply(self, queued: bool, ending: str) -> None:
+    @initialize(queued=st.booleans(), keeps=st.booleans(), ending=st.sampled_from(["succeed", "evict", "fail"]))
+    def apply(self, queued: bool, keeps: bool, ending: str) -> None:
+        """keeps: whether the cache takes the controller's own writes before their events."""
+        self.cluster.view.keeps_writes = keeps
         run = a_training_run(NAME).with_spec(
             numNodes=2, backoffLimit=2, resourcesPerNode={"limits": {"nvidia.com/gpu": 1}}
         )
@@ -183,9 +186,18 @@ class RunMachine(RuleBasedStateMachine):
         self.cluster.view.lags = True
 
     @precondition(lambda self: self.cluster.view.waiting)
-    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next", "catch_up"]))
-    def hear(self, how: str) -> None:
-        getattr(self.cluster.view, how)()
+    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next"]), kind=st.sampled_from(KINDS))
+    def hear(self, how: str, kind: str) -> None:
+        getattr(self.cluster.view, how)(kind)
+
+    @rule()
+    def list_again(self) -> None:
+        self.cluster.view.catch_up()
+
+    @rule(hidden=st.sampled_from([None, "Job"]))
+    def restart(self, hidden: str | None) -> None:
+        """Another process, which knows no pod that was deleted before; the last Job may not be in its list yet."""
+        self.cluster.view.restart(hidden)
 
     # The pods.
 

@@ -7,8 +7,10 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_api.labels import OWNER_UID, QUEUE_NAME
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_simulator.cluster_view import ClusterView
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent, copy_object, key_of
@@ -94,16 +96,20 @@ class QueueingCluster(MemoryCluster):
 
 
 class LaggingView(ClusterView):
-    """A cache that receives nothing while `lags`: a test delivers, loses or repeats the waiting events.
+    """The operator's own cache, which receives nothing while `lags`: a test delivers, loses or repeats waiting events.
 
-    MemoryCluster(runner, clock, view=LaggingView); it is then `cluster.view`.
+    MemoryCluster(runner, clock, view=LaggingView); it is then `cluster.view`. Each kind has its own watch, so events of
+    one kind may be delivered before earlier ones of another.
+
+    keeps_writes: whether the cache takes what the controller has written, as the operator's does.
     """
 
     def __init__(self, *args: Any) -> None:
         super().__init__(*args)
         self.lags = False
+        self.keeps_writes = False
         self.waiting: deque[WatchEvent] = deque()
-        self._cache: dict[ObjectKey, Manifest] = {}
+        self._cache = self._build_cache()
 
     def receive(self, event: WatchEvent) -> None:
         if self.lags:
@@ -112,44 +118,84 @@ class LaggingView(ClusterView):
             self.deliver(event)
 
     def deliver(self, event: WatchEvent) -> None:
-        if event.type == "DELETED":
-            self._cache.pop(key_of(event.manifest), None)
-        else:
-            self._cache[key_of(event.manifest)] = event.manifest
+        self._store(event)
         super().deliver(event)
 
-    def deliver_next(self) -> None:
-        """Deliver the oldest waiting event."""
-        self.deliver(self.waiting.popleft())
+    def note_written(self, manifest: Manifest) -> None:
+        if self.keeps_writes:
+            self._store(WatchEvent("MODIFIED", manifest))
 
-    def lose_next(self) -> None:
+    def deliver_next(self, kind: str | None = None) -> None:
+        """Deliver the oldest waiting event, of this kind if there is one."""
+        self.deliver(self._take(kind))
+
+    def lose_next(self, kind: str | None = None) -> None:
         """Drop the oldest waiting event: the cache keeps the old object."""
-        self.waiting.popleft()
+        self._take(kind)
 
-    def repeat_next(self) -> None:
+    def repeat_next(self, kind: str | None = None) -> None:
         """Deliver the oldest waiting event twice."""
-        self.deliver(self.waiting[0])
-        self.deliver_next()
+        event = self._take(kind)
+        self.deliver(event)
+        self.deliver(event)
 
     def catch_up(self) -> None:
         """List again, as after a broken watch: the cache equals the store, and each object gives an event."""
         self.lags = False
         self.waiting.clear()
-        known, self._cache = self._cache, {}
+        known = {item["metadata"]["uid"]: (kind, item) for kind in WATCHED_KINDS for item in self._cache.iterate(kind)}
         for kind in ("DatasetGeneration", "TrainingRun", "Job", "Pod", "Service", "ConfigMap"):
             for item in self.store.select(kind):
-                known.pop(key_of(item), None)
+                known.pop(item["metadata"]["uid"], None)
                 self.deliver(WatchEvent("MODIFIED", item))
-        for gone in known.values():
-            self.deliver(WatchEvent("DELETED", gone))
+        for kind, gone in known.values():
+            self.deliver(WatchEvent("DELETED", {**gone, "kind": kind}))
+
+    def restart(self, hidden: str | None = None) -> None:
+        """Begin with an empty cache and a list of everything, as another process does.
+
+        hidden: a kind whose objects were made after the list: they wait as events.
+        """
+        self.waiting.clear()
+        self._deleted.clear()
+        self._cache = self._build_cache()
+        for kind in WATCHED_KINDS:
+            for item in self.store.select(kind):
+                if kind == hidden:
+                    self.lags = True
+                    self.waiting.append(WatchEvent("ADDED", item))
+                else:
+                    self._cache.put(kind, item)
 
     def get(self, kind: str, namespace: str, name: str) -> Manifest | None:
-        found = self._cache.get(ObjectKey(kind, namespace, name))
+        found = self._cache.get(_get_watched(kind), namespace, name)
         return None if found is None else copy_object(found)
 
     def select(self, kind: str, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
-        return [
-            copy_object(item)
-            for key, item in self._cache.items()
-            if key[:2] == (kind, namespace) and labels.items() <= item["metadata"].get("labels", {}).items()
-        ]
+        children = self._cache.list_children(_get_watched(kind), namespace, labels[OWNER_UID])
+        return [copy_object(item) for item in children]
+
+    def list_deleted_pods(self, namespace: str, labels: Mapping[str, str]) -> list[Manifest]:
+        return self._cache.list_deleted_pods(namespace, labels[OWNER_UID])
+
+    def _build_cache(self) -> ResourceCache:
+        return ResourceCache(clock=lambda: self._clock.now().timestamp())
+
+    def _store(self, event: WatchEvent) -> None:
+        kind = event.manifest["kind"]
+        if kind not in WATCHED_KINDS:
+            return
+        body = {**event.manifest, "metadata": {"namespace": "default", **event.manifest["metadata"]}}
+        if event.type == "DELETED":
+            self._cache.remove(kind, body)
+        else:
+            self._cache.put(kind, body)
+
+    def _take(self, kind: str | None) -> WatchEvent:
+        event = next((event for event in self.waiting if event.manifest["kind"] == kind), self.waiting[0])
+        self.waiting.remove(event)
+        return event
+
+
+def _get_watched(kind: str) -> WatchedKind:
+    return next(watched for watched in WATCHED_KINDS if watched == kind)
