@@ -1,21 +1,25 @@
 """Reads everything that a decision about one resource needs. It decides nothing.
 
-    from the cache                      finished Jobs, pods, deleted pods
-    from the API server                 unfinished Jobs, the newest Job in the status unless the resource is finished,
-                                        and, for a run that has not started, the resources that it refers to
+    from the cache                      Jobs, pods, deleted pods and, for a run that has not started, what it refers to
+    from the API server                 the newest Job in the status if the cache lacks it, and Jobs that should have
+                                        ended, unless the resource is finished
+      and, to confirm a decision        the live Job unless it is finished, and what the run refers to
     from the running pods               their reports
     from the API server, only if a      whether its node is Ready
     pod does not terminate
 
-The cache may be behind. Where that would lead to a wrong decision (an attempt counted as deleted, the wrong revision
-pinned), the API server is asked instead.
+The cache may be behind. That does no harm while a decision only shows what it sees. Before an attempt ends, a Job is
+created or deleted, or inputs are pinned, `reconcile` gathers again to confirm: then what the cache cannot prove comes
+from the API server. A finished Job needs no confirmation, because it never changes.
 """
 
 import asyncio
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, Generic, TypeVar
 
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.observed import (
@@ -27,42 +31,79 @@ from deepsynth_operator.core.observed import (
     ObservedRun,
     is_owned_by,
 )
+from deepsynth_operator.decisions.dataset_generation import jobs
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.pods import is_overdue
+from deepsynth_operator.decisions.training_run import attempts
+
+T = TypeVar("T")
 
 
-async def gather_run(cluster: Cluster, run: TrainingRun, now: datetime) -> ObservedRun:
+@dataclass(frozen=True, slots=True)
+class Gathered(Generic[T]):
+    """What was found. is_confirmed: whether all of it that could change a decision is from the API server."""
+
+    found: T
+    is_confirmed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class NewestJob:
+    """The newest Job in a status. is_live: whether its end is not in the status yet."""
+
+    name: str
+    is_live: bool
+
+
+async def gather_run(cluster: Cluster, run: TrainingRun, now: datetime, *, confirm: bool) -> Gathered[ObservedRun]:
     """A TrainingRun with its children and, until it has started, the resources that it refers to."""
-    newest = run.status.attempts[-1].job if run.status.attempts else None
-    children = await gather_children(cluster, run, newest, now)
+    last = attempts.get_last(run.status)
+    newest = NewestJob(last.job, attempts.get_live(run.status) is not None) if last else None
+    children = await gather_children(cluster, run, newest, now, confirm=confirm)
     if run.status.start_time is not None:
-        return ObservedRun(run, children)
-    namespace, reference = run.metadata.namespace, run.spec.model.training_run_ref
+        return Gathered(ObservedRun(run, children.found), children.is_confirmed)
+    reference = run.spec.model.training_run_ref
     names = {item.dataset_generation_ref.name for item in run.spec.datasets if item.dataset_generation_ref}
-    found = [await cluster.read("DatasetGeneration", namespace, name) for name in sorted(names)]
+    found = [await _find(cluster, run, "DatasetGeneration", name, confirm=confirm) for name in sorted(names)]
     generations = {generation.metadata.name: generation for generation in found if generation is not None}
-    model_run = await cluster.read("TrainingRun", namespace, reference.name) if reference else None
-    return ObservedRun(run, children, generations, model_run)
+    model_run = await _find(cluster, run, "TrainingRun", reference.name, confirm=confirm) if reference else None
+    is_confirmed = children.is_confirmed and (confirm or not (names or reference))
+    return Gathered(ObservedRun(run, children.found, generations, model_run), is_confirmed)
 
 
-async def gather_generation(cluster: Cluster, generation: DatasetGeneration, now: datetime) -> ObservedGeneration:
+async def gather_generation(
+    cluster: Cluster, generation: DatasetGeneration, now: datetime, *, confirm: bool
+) -> Gathered[ObservedGeneration]:
     """A DatasetGeneration with its children."""
-    newest = generation.status.jobs[-1].name if generation.status.jobs else None
-    return ObservedGeneration(generation, await gather_children(cluster, generation, newest, now))
+    last = jobs.get_last(generation.status)
+    newest = NewestJob(last.name, jobs.get_live(generation.status) is not None) if last else None
+    children = await gather_children(cluster, generation, newest, now, confirm=confirm)
+    return Gathered(ObservedGeneration(generation, children.found), children.is_confirmed)
 
 
-async def gather_children(cluster: Cluster, resource: Resource, newest: str | None, now: datetime) -> Children:
-    """Jobs and pods of `resource`. newest: name of the newest Job in its status."""
+async def gather_children(
+    cluster: Cluster, resource: Resource, newest: NewestJob | None, now: datetime, *, confirm: bool
+) -> Gathered[Children]:
+    """Jobs and pods of `resource`."""
     namespace, uid = resource.metadata.namespace, resource.metadata.uid
-    cached = [ObservedJob.parse(job) for job in await cluster.list_jobs(namespace, uid)]
-    uncertain = {job.name for job in cached if not job.is_finished}
-    if newest and not is_finished(resource.status.conditions):
-        uncertain.add(newest)
-    read = await asyncio.gather(*(_read_job(cluster, resource, name) for name in sorted(uncertain)))
-    jobs = [*(job for job in cached if job.name not in uncertain), *(job for job in read if job is not None)]
+    cached = {job.name: job for job in map(ObservedJob.parse, await cluster.list_jobs(namespace, uid))}
+    uncertain = {job.name for job in cached.values() if not job.is_finished}
+    if newest and newest.name not in cached and not is_finished(resource.status.conditions):
+        uncertain.add(newest.name)
+    unread = set()
+    if not confirm and newest and newest.is_live and newest.name in cached:
+        unread = uncertain & {newest.name}
+    names = sorted(uncertain - unread)
+    read = await asyncio.gather(*(_read_job(cluster, resource, name) for name in names))
+    known = [*(job for job in cached.values() if job.name not in names), *(job for job in read if job is not None)]
     seen = await _observe_pods(cluster, await cluster.list_pods(namespace, uid), now)
     gone = [ObservedPod.parse(pod, gone=True) for pod in await cluster.list_deleted_pods(namespace, uid)]
-    return Children(jobs=tuple(jobs), pods=tuple(_merge(seen, gone)))
+    return Gathered(Children(jobs=tuple(known), pods=tuple(_merge(seen, gone))), not unread)
+
+
+async def _find(cluster: Cluster, run: TrainingRun, kind: ResourceKind, name: str, *, confirm: bool) -> Any:
+    """Another resource in the run's namespace."""
+    return await (cluster.read if confirm else cluster.get)(kind, run.metadata.namespace, name)
 
 
 async def _read_job(cluster: Cluster, resource: Resource, name: str) -> ObservedJob | None:

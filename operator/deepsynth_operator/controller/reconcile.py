@@ -3,6 +3,8 @@
     get      the resource, from the cache
     gather   its Jobs, pods, reports, and what it refers to     -> Observed     gather.py
     decide   pure: (observed, settings, now)                    -> Decision     decisions/
+    confirm  gather from the API server and decide again, if the decision has consequences that a stale cache must not
+             have: an end, pinned inputs, an action
     write    the status, once, if it changed                       (a crash before: nothing happened)
     emit     Events                                                (a crash before: these Events are lost)
     act      create, delete or resize Jobs                         (a crash before: the next reconcile acts)
@@ -19,18 +21,19 @@ the reconcile starts again from `gather` with the resource as it is now.
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any, Final, Generic, TypeVar
+from typing import Any, Final, Generic, Protocol, TypeVar
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.reasons import Reason
-from deepsynth_api.v1alpha1 import Resource
-from deepsynth_operator.controller.gather import gather_generation, gather_run
+from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
+from deepsynth_operator.controller.gather import Gathered, gather_generation, gather_run
 from deepsynth_operator.controller.safe_decision import decide_safely
 from deepsynth_operator.core.cluster import APPLIED_KINDS, Cluster
 from deepsynth_operator.core.errors import Conflict, ForeignChild, NamespaceGoing, Refused
 from deepsynth_operator.core.observed import ObservedGeneration, ObservedRun, Refusal
 from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.decisions.dataset_generation import jobs
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
 from deepsynth_operator.decisions.shared.decision import (
     Action,
@@ -40,22 +43,32 @@ from deepsynth_operator.decisions.shared.decision import (
     SetDeadline,
     SetParallelism,
 )
+from deepsynth_operator.decisions.training_run import attempts
 from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.manifests.children import build_children
 
 Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
+Found = TypeVar("Found")
 
 _TRIES: Final = 3
 _BLOCKED_SECONDS: Final = 10.0
 """How long to wait for a name that is taken, or for a namespace that is being deleted."""
 
 
+class Gather(Protocol[Found]):
+    def __call__(
+        self, cluster: Cluster, resource: Any, now: datetime, /, *, confirm: bool
+    ) -> Awaitable[Gathered[Found]]: ...
+
+
 @dataclass(frozen=True, slots=True)
 class _Functions(Generic[Observed]):
     """What differs between the kinds."""
 
-    gather: Callable[[Cluster, Any, datetime], Awaitable[Observed]]
+    gather: Gather[Observed]
     decide: Callable[[Observed, Settings, datetime], Decision[Any]]
+    get_milestone: Callable[[Any], object]
+    """The part of a status that must not change because of a stale cache: the live Job, the start."""
 
 
 async def reconcile(
@@ -100,9 +113,17 @@ async def _pass(
     *,
     refusal: Refusal | None = None,
 ) -> float | None:
-    """Gather, decide, write, emit, act."""
-    observed = replace(await functions.gather(cluster, resource, now), refusal=refusal)
-    decision = decide_safely(functions.decide, observed, settings, now)
+    """Gather, decide, confirm, write, emit, act."""
+
+    async def decide(*, confirm: bool) -> tuple[Decision[Any], bool]:
+        gathered = await functions.gather(cluster, resource, now, confirm=confirm)
+        observed = replace(gathered.found, refusal=refusal)
+        return decide_safely(functions.decide, observed, settings, now), gathered.is_confirmed
+
+    decision, is_confirmed = await decide(confirm=False)
+    milestones = {functions.get_milestone(status) for status in (resource.status, decision.status)}
+    if not is_confirmed and (decision.actions or len(milestones) > 1):
+        decision, _ = await decide(confirm=True)
     resource = await _write(cluster, resource, decision)
     for event in decision.events:
         await cluster.emit_event(resource, event.type, event.reason, event.message)
@@ -165,7 +186,17 @@ def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:
     return Refusal(Reason.CREATION_REFUSED, str(error))
 
 
+def _get_run_milestone(status: TrainingRunStatus) -> object:
+    live = attempts.get_live(status)
+    return live and live.number, status.start_time
+
+
+def _get_generation_milestone(status: DatasetGenerationStatus) -> object:
+    live = jobs.get_live(status)
+    return live and live.name
+
+
 _FUNCTIONS: Final[Mapping[ResourceKind, _Functions[Any]]] = {
-    "TrainingRun": _Functions(gather_run, decide_run),
-    "DatasetGeneration": _Functions(gather_generation, decide_generation),
+    "TrainingRun": _Functions(gather_run, decide_run, _get_run_milestone),
+    "DatasetGeneration": _Functions(gather_generation, decide_generation, _get_generation_milestone),
 }

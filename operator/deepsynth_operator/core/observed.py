@@ -232,7 +232,7 @@ class Children:
     """Jobs and pods of one resource."""
 
     jobs: tuple[ObservedJob, ...] = ()
-    """Unfinished Jobs, and the newest one in the status, were read from the API server, not from the cache."""
+    """From the cache, or from the API server where the cache is no proof: see `controller.gather`."""
     pods: tuple[ObservedPod, ...] = ()
 
     def find_job(self, name: str) -> ObservedJob | None:

@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from deepsynth_api.kinds import KINDS, ResourceKind
-from deepsynth_api.labels import OPERATOR_NAME, OWNER_UID
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
 from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType
@@ -80,7 +80,10 @@ class KubernetesCluster:
         return self._cache.list_deleted_pods(namespace, owner_uid)
 
     async def read_job(self, namespace: str, name: str) -> Manifest | None:
-        return await self._read("Job", namespace, name)
+        found = await self._read("Job", namespace, name)
+        if found is not None and _has_our_label(found):
+            self._cache.put("Job", found)
+        return found
 
     async def is_node_ready(self, name: str) -> bool | None:
         oldest = self._clock() - NODE_SECONDS
@@ -96,7 +99,9 @@ class KubernetesCluster:
     async def create(self, manifest: Manifest) -> None:
         kind, namespace, name = _get_key(manifest)
         try:
-            await self._api.request("create", kind, namespace, query=_FIELD_MANAGER, body=manifest)
+            created = await self._api.request("create", kind, namespace, query=_FIELD_MANAGER, body=manifest)
+            if kind == "Job":
+                self._cache.put(kind, created)
         except ApiRefusal as error:
             if error.reason != "AlreadyExists":
                 raise _explain_refused(error, kind, namespace, name) from error
@@ -211,6 +216,11 @@ def parse_resource(kind: ResourceKind, manifest: Manifest) -> Resource:
         first = error.errors()[0]
         where = ".".join(str(part) for part in first["loc"])
         raise ControllerError(f"{where}: {first['msg']}; install the CRDs of this operator's version") from error
+
+
+def _has_our_label(manifest: Manifest) -> bool:
+    """Whether the watches of children select it."""
+    return bool(manifest["metadata"].get("labels", {}).get(MANAGED_BY) == OPERATOR_NAME)
 
 
 def _require_ours(found: Manifest, manifest: Manifest) -> None:

@@ -7,14 +7,19 @@ from typing import Any
 import pytest
 
 from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.labels import OWNER_UID, QUEUE_NAME
 from deepsynth_operator.core.errors import Conflict
-from deepsynth_simulator.object_store import ObjectKey
+from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
-from support.cluster.cluster_faults import LaggingView
+from support.cluster.cluster_faults import LaggingView, set_suspended
 from support.control.controller import Controller
-from support.resources.builders import a_dataset_generation, a_training_run
+from support.resources.builders import CREATED, a_dataset_generation, a_training_run
 
 NAME = "read-xsum"
+A_COMPLETE_STATUS = {
+    "conditions": [{"type": "Complete", "status": "True", "reason": "Published", "lastTransitionTime": CREATED}],
+    "output": {"uri": "pvc://data/pages", "revision": "r1", "rows": 1, "pages": 1, "bytes": 1, "manifestSha256": "0"},
+}
 
 
 @pytest.fixture
@@ -85,12 +90,71 @@ def test_a_job_that_is_not_in_the_cache_yet_does_not_count_as_deleted(control: C
     assert get_attempts(control) == [(1, None, "")]
 
 
-def test_a_deleted_job_that_is_still_in_the_cache_counts_as_deleted(control: Controller) -> None:
+def test_a_deleted_job_counts_as_deleted_once_the_cache_has_seen_it(control: Controller) -> None:
     control.apply(a_training_run().to_manifest())
-    get_cluster(control).view.lags = True
+    view = get_cluster(control).view
+    view.lags = True
     control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
     control.settle()
+    assert get_attempts(control) == [(1, None, "")]
+    view.deliver_next("Job")
+    control.settle()
     assert get_attempts(control) == [(1, "Disrupted", "JobDeleted")]
+
+
+@pytest.mark.parametrize("keeps_writes", [False, True])
+def test_a_job_whose_event_is_late_is_read_once_and_not_created_twice(control: Controller, keeps_writes: bool) -> None:
+    view = get_cluster(control).view
+    view.keeps_writes = keeps_writes
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    view.lags = True
+    control.settle()
+    view.deliver_next("TrainingRun")
+    control.advance(20)
+    assert get_attempts(control) == [(1, None, "")]
+    assert control.list_jobs() == [f"{NAME}-train-1"]
+
+
+def test_a_restart_that_does_not_see_the_last_job_yet_neither_ends_nor_repeats_its_attempt(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    get_cluster(control).view.restart(hidden="Job")
+    jobs = control.cluster.store.select("Job")
+    control.settle()
+    assert get_attempts(control) == [(1, None, "")]
+    assert control.cluster.store.select("Job") == jobs
+
+
+@pytest.mark.parametrize("change", [{"suspend": True}, {"activeDeadlineSeconds": 1}])
+def test_an_attempt_that_succeeded_behind_a_late_cache_is_not_ended_otherwise(
+    control: Controller, change: dict[str, Any]
+) -> None:
+    control.apply(a_training_run().to_manifest())
+    view = get_cluster(control).view
+    view.lags = True
+    control.end(f"{NAME}-train-1-0", 0)
+    control.clock.advance(2)
+    control.change_spec("TrainingRun", NAME, **change)
+    view.waiting.reverse()
+    view.deliver_next("TrainingRun")
+    control.settle()
+    assert control.list_jobs() == [f"{NAME}-train-1"], "the cache shows it at work, the API server does not"
+    view.catch_up()
+    control.settle()
+    assert get_attempts(control) == [(1, "Succeeded", "Succeeded")]
+
+
+def test_a_run_is_not_queued_again_because_of_an_old_job_in_the_cache(control: Controller) -> None:
+    control.apply(a_training_run().labelled({QUEUE_NAME: "team"}).to_manifest())
+    view = get_cluster(control).view
+    held = view.select("Job", "default", {OWNER_UID: control.get_run().metadata.uid})
+    set_suspended(control.cluster, f"{NAME}-train-1", suspended=False)
+    control.settle()
+    assert control.get_run().status.attempts[0].held_time is not None
+    view.restart(hidden="Job")
+    view.waiting.clear()
+    view.deliver(WatchEvent("MODIFIED", {**held[0], "kind": "Job"}))
+    control.settle()
+    assert get_attempts(control) == [(1, None, "")]
 
 
 def test_a_status_from_a_stale_cache_creates_and_deletes_nothing(control: Controller) -> None:
@@ -114,6 +178,9 @@ def test_a_status_from_a_stale_cache_creates_and_deletes_nothing(control: Contro
 def test_a_dataset_is_pinned_from_the_api_server_and_not_from_the_cache(control: Controller) -> None:
     datasets = [{"name": "xsum", "datasetGenerationRef": {"name": "xsum"}}]
     control.cluster.apply_resource(a_dataset_generation().to_manifest())
+    control.cluster.store.update(
+        ObjectKey("DatasetGeneration", "default", "xsum"), lambda item: item.update(status=A_COMPLETE_STATUS)
+    )
     get_cluster(control).view.lags = True
     control.cluster.delete_object("DatasetGeneration", "default", "xsum")
     control.cluster.apply_resource(a_training_run().with_spec(datasets=datasets).to_manifest())
@@ -143,5 +210,6 @@ def test_a_resource_that_is_gone_is_ignored(control: Controller) -> None:
     control.apply(a_training_run().to_manifest())
     get_cluster(control).view.lags = True
     control.cluster.delete_object("TrainingRun", "default", NAME)
+    get_cluster(control).view.deliver_next("Job")
     assert control.reconcile("TrainingRun", NAME) is None
     assert control.list_jobs() == []

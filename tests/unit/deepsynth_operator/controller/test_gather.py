@@ -4,7 +4,10 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from deepsynth_operator.controller.gather import gather_children
+import pytest
+
+from deepsynth_api.labels import OWNER_UID
+from deepsynth_operator.controller.gather import NewestJob, gather_children
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.decisions.shared.pods import STUCK
 from support.control.seen import a_report
@@ -53,8 +56,8 @@ def observe(after: timedelta) -> tuple[dict[str, Any], list[str]]:
     """Pods by name, and the nodes that were read."""
     cluster: Any = FourPods()
     run = a_training_run().build()
-    children = asyncio.run(gather_children(cluster, run, None, DELETION + after))
-    return {pod.name: pod for pod in children.pods}, cluster.asked
+    gathered = asyncio.run(gather_children(cluster, run, None, DELETION + after, confirm=False))
+    return {pod.name: pod for pod in gathered.found.pods}, cluster.asked
 
 
 def test_a_node_is_read_once_and_only_when_a_pod_does_not_terminate() -> None:
@@ -71,10 +74,53 @@ def test_a_running_pod_has_its_live_report() -> None:
     assert pods["a"].report is None
 
 
+class ThreeJobs(FourPods):
+    """The cache shows Job 1 as finished, and 2 and 3 at work. The API server has them all."""
+
+    def __init__(self, owner: str) -> None:
+        super().__init__()
+        self.owner = owner
+        self.read: list[str] = []
+
+    async def list_jobs(self, *_: str) -> list[Manifest]:
+        done = {"conditions": [{"type": "Complete", "status": "True"}]}
+        return [self.build("1", done), self.build("2", {}), self.build("3", {})]
+
+    async def read_job(self, _: str, name: str) -> Manifest | None:
+        self.read.append(name)
+        return self.build(name, {})
+
+    def build(self, name: str, status: Manifest) -> Manifest:
+        labels = {OWNER_UID: self.owner}
+        return {"metadata": {"name": name, "uid": name, "labels": labels}, "spec": {}, "status": status}
+
+
+@pytest.mark.parametrize(
+    ("newest", "confirm", "read", "is_confirmed"),
+    [
+        (NewestJob("3", is_live=True), False, ["2"], False),
+        (NewestJob("3", is_live=True), True, ["2", "3"], True),
+        (NewestJob("3", is_live=False), False, ["2", "3"], True),
+        (NewestJob("4", is_live=True), False, ["2", "3", "4"], True),
+        (NewestJob("1", is_live=True), False, ["2", "3"], True),
+        (None, False, ["2", "3"], True),
+    ],
+)
+def test_the_live_job_is_read_only_to_confirm_and_others_that_should_have_ended_always(
+    newest: NewestJob | None, confirm: bool, read: list[str], is_confirmed: bool
+) -> None:
+    run = a_training_run().build()
+    cluster: Any = ThreeJobs(run.metadata.uid)
+    gathered = asyncio.run(gather_children(cluster, run, newest, DELETION, confirm=confirm))
+    assert (cluster.read, gathered.is_confirmed) == (read, is_confirmed)
+    assert {job.name for job in gathered.found.jobs} == {"1", "2", "3", *read}
+
+
 def test_of_a_finished_run_no_job_is_read() -> None:
     """A restart with 300 finished runs made 304 requests."""
     complete = {"type": "Complete", "status": "True", "reason": "Succeeded", "lastTransitionTime": CREATED}
     run = a_training_run().with_status(conditions=[complete]).build()
     cluster: Any = FourPods()  # cannot read Jobs
-    children = asyncio.run(gather_children(cluster, run, "read-xsum-train-1", DELETION))
-    assert children.jobs == ()
+    newest = NewestJob("read-xsum-train-1", is_live=False)
+    gathered = asyncio.run(gather_children(cluster, run, newest, DELETION, confirm=False))
+    assert gathered.found.jobs == ()
