@@ -20,7 +20,8 @@ from support.cluster.job_recordings import CASES, Recording
 IMAGE = "localhost/deepsynth-probe:job-events"
 LOSES_NODE = "node_lost"
 RACES = {"gang"}
-"""Both pods end at the same moment: which of them the Job names, and whether it still deletes the other, varies."""
+"""Both pods end at the same moment: which of them the Job names, and whether it still deletes the other, varies. A pod
+may end before the kubelet has reported that it waits."""
 
 
 @pytest.fixture(scope="module")
@@ -59,10 +60,13 @@ def test_a_real_cluster_still_does_what_was_recorded(recordings: Mapping[str, Fu
     if os.environ.get("UPDATE_RECORDINGS") and case not in RACES:
         fresh.write(case)
         return
-    for pod in recorded.pods[: 1 if case in RACES else None]:
-        assert fresh.list_states(pod) == recorded.list_states(pod)
     ends = [dict(recording.header["end"]) for recording in (fresh, recorded)]
-    if case in RACES:
+    if case not in RACES:
+        assert [fresh.list_states(pod) for pod in recorded.pods] == [recorded.list_states(pod) for pod in recorded.pods]
+    else:
+        seen, expected = fresh.list_states(recorded.pods[0]), recorded.list_states(recorded.pods[0])
+        assert seen == [state for state in expected if state in seen]
+        assert seen[-1] == expected[-1]
         for end in ends:
             end.pop("message")
     assert ends[0] == ends[1]
