@@ -39,6 +39,7 @@ async def measure_creation(stage: Stage, options: Options) -> Measurement:
     costs = await stage.compute_costs(before)
     measured = Measurement("creation, at once", len(names), costs, measure_latencies(stage, "new"))
     await stage.delete_runs(names)
+    await stage.wait_for_quiet()
     return measured
 
 

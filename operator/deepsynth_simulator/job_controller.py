@@ -27,6 +27,7 @@ class JobController:
     ) -> None:
         self._store, self._clock, self._wake, self._retry_delay = store, clock, wake, retry_delay
         self._changed: dict[ObjectKey, None] = {}
+        self._rechecks: set[tuple[ObjectKey, datetime]] = set()
         store.subscribe(self._note)
 
     def sync(self) -> bool:
@@ -67,7 +68,12 @@ class JobController:
             self._store.remove_finalizer(key_of(pod), TRACKING_FINALIZER)
 
     def _recheck(self, key: ObjectKey, time: datetime) -> None:
+        if (key, time) in self._rechecks:
+            return
+        self._rechecks.add((key, time))
+
         def note() -> None:
+            self._rechecks.discard((key, time))
             self._changed[key] = None
             self._wake()
 

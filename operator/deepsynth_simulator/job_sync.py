@@ -1,8 +1,8 @@
 """What the Job controller does with one Indexed Job: a pure decision, after syncJob in Kubernetes' pkg/controller/job.
 
 It follows what DeepSynth's Jobs use: podFailurePolicy, backoffLimit and backoffLimitPerIndex, maxFailedIndexes,
-podReplacementPolicy, suspend, FailureTarget before Failed and SuccessCriteriaMet before Complete, and the job-tracking
-finalizer, by which each pod counts once. Completion mode NonIndexed and active deadlines are not implemented.
+podReplacementPolicy, suspend, activeDeadlineSeconds, FailureTarget before Failed, SuccessCriteriaMet before Complete,
+and the job-tracking finalizer, by which each pod counts once. Completion mode NonIndexed is not implemented.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from deepsynth_api.delays import compute_delay
 from deepsynth_operator.core.completion_indexes import format_indexes, parse_indexes
-from deepsynth_operator.core.observed import Manifest, find_true_condition
+from deepsynth_operator.core.observed import Manifest, find_true_condition, parse_time
 from deepsynth_simulator.object_store import format_time
 from deepsynth_simulator.pod_failure_policy import judge_pod
 from deepsynth_simulator.pod_fields import (
@@ -118,11 +118,24 @@ class _Sync:
                 return "PodFailurePolicy", judgement.message
         if self.status.get("failed", 0) > self.spec.get("backoffLimit", NO_LIMIT if self.per_index is not None else 6):
             return "BackoffLimitExceeded", "Job has reached the specified backoff limit"
+        if self._is_past_deadline():
+            return "DeadlineExceeded", "Job was active longer than specified deadline"
         if self.failed and len(self.failed) > self.spec.get("maxFailedIndexes", NO_LIMIT):
             return "MaxFailedIndexesExceeded", "Job has exceeded the specified maximal number of failed indexes"
         if self.failed and len(self.failed | self.completed) >= self.spec["completions"]:
             return "FailedIndexes", "Job has failed indexes"
         return None
+
+    def _is_past_deadline(self) -> bool:
+        """Whether spec.activeDeadlineSeconds is over. It does not count while the Job is suspended."""
+        due = self._find_deadline()
+        is_exempt = self.spec.get("suspend", False) or find_true_condition(self.job, "SuccessCriteriaMet")
+        return due is not None and self.now >= due and not is_exempt
+
+    def _find_deadline(self) -> datetime | None:
+        """None without one, and before the Job's startTime is written."""
+        seconds, start = self.spec.get("activeDeadlineSeconds"), parse_time(self.status.get("startTime"))
+        return None if seconds is None or start is None else start + timedelta(seconds=seconds)
 
     def _fail(self, reason: str, message: str) -> None:
         self._set_condition("FailureTarget", reason, message)
@@ -158,6 +171,7 @@ class _Sync:
             self.status["startTime"] = format_time(self.now)
         if find_true_condition(self.job, "Suspended"):
             self._set_condition("Suspended", "JobResumed", "Job resumed", status="False")
+        self.decision.recheck_at = self._find_deadline()
 
     def _complete(self) -> None:
         reason, message = "CompletionsReached", "Reached expected number of succeeded pods"

@@ -59,15 +59,15 @@ class Kubelet:
                 self._sync(key, pod)
         return True
 
-    def look_again(self) -> None:
+    def look_again(self, namespace: str | None = None) -> None:
         """Sync all pods next time: a node is back, a ConfigMap exists, or scheduling is possible again."""
-        self._changed.update(dict.fromkeys(map(key_of, self._store.select("Pod"))))
+        self._changed.update(dict.fromkeys(map(key_of, self._store.select("Pod", namespace))))
 
     def _note(self, event: WatchEvent) -> None:
         if event.manifest["kind"] == "Pod":
             self._changed[key_of(event.manifest)] = None
         elif event.manifest["kind"] == "ConfigMap":
-            self.look_again()
+            self.look_again(event.manifest["metadata"]["namespace"])
 
     def _sync(self, key: ObjectKey, pod: Manifest) -> None:
         node = self.nodes.get(pod["spec"].get("nodeName", ""))

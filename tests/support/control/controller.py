@@ -12,6 +12,7 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
@@ -43,10 +44,10 @@ class Controller:
     def wait_for(self, awaitable: Any) -> Any:
         return self._loop.run_until_complete(awaitable)
 
-    def reconcile(self, kind: ResourceKind, name: str) -> float | None:
+    def reconcile(self, kind: ResourceKind, name: str, namespace: str = "default") -> float | None:
         """One pass."""
         delay: float | None = self.wait_for(
-            reconcile(self.cluster, self.settings, kind, "default", name, now=self.clock.now())
+            reconcile(self.cluster, self.settings, kind, namespace, name, now=self.clock.now())
         )
         return delay
 
@@ -54,9 +55,9 @@ class Controller:
         """Reconcile every resource until nothing changes, without moving the clock."""
         for _ in range(50):
             before = self._changes
-            for kind, name in list(self._list_resources()):
+            for kind, namespace, name in list(self._list_resources()):
                 with contextlib.suppress(Conflict):
-                    self.reconcile(kind, name)
+                    self.reconcile(kind, name, namespace)
             if self._changes == before:
                 return
         raise AssertionError("the controller keeps changing something")
@@ -100,11 +101,11 @@ class Controller:
         """Jobs that are not finished."""
         return [job["metadata"]["name"] for job in self.cluster.store.select("Job") if not _is_finished(job)]
 
-    def _list_resources(self) -> Iterator[tuple[ResourceKind, str]]:
+    def _list_resources(self) -> Iterator[ResourceKey]:
         kinds: tuple[ResourceKind, ...] = ("DatasetGeneration", "TrainingRun")
         for kind in kinds:
             for item in self.cluster.store.select(kind):
-                yield kind, item["metadata"]["name"]
+                yield ResourceKey(kind, item["metadata"]["namespace"], item["metadata"]["name"])
 
     def _count_change(self, event: WatchEvent) -> None:
         self._changes += 1

@@ -235,3 +235,48 @@ def test_an_index_whose_pod_was_never_scheduled_is_retried_after_the_delay(fixtu
     resume_scheduling(fixture.cluster)
     fixture.runner.end("job-0", 0)
     assert fixture.get_end() == ("Complete", "CompletionsReached")
+
+
+def test_a_job_fails_at_its_deadline_and_stops_its_pods(fixture: Fixture) -> None:
+    fixture.create(a_training_job(2, activeDeadlineSeconds=60))
+    fixture.clock.advance(59)
+    assert fixture.get_indexes() == [0, 1]
+    assert find_true_condition(fixture.get_job(), "FailureTarget") is None
+    fixture.clock.advance(1)
+    assert find_true_condition(fixture.get_job(), "FailureTarget") is not None
+    assert fixture.get_end() is None, "Failed waits for the pods"
+    fixture.runner.end("job-0", 143)
+    fixture.runner.end("job-1", 143)
+    assert fixture.get_end() == ("Failed", "DeadlineExceeded")
+
+
+def test_a_job_that_succeeds_before_its_deadline_stays_complete(fixture: Fixture) -> None:
+    fixture.create(a_training_job(1, activeDeadlineSeconds=60))
+    fixture.runner.end("job-0", 0)
+    fixture.clock.advance(120)
+    assert fixture.get_end() == ("Complete", "CompletionsReached")
+
+
+def test_a_deadline_counts_from_when_the_job_was_last_resumed(fixture: Fixture) -> None:
+    fixture.runner.obeys = ContainerExit(143)
+    fixture.create(a_training_job(1, activeDeadlineSeconds=60))
+    fixture.clock.advance(50)
+    set_suspended(fixture.cluster, "job", True)
+    fixture.clock.advance(600)
+    set_suspended(fixture.cluster, "job", False)
+    fixture.clock.advance(59)
+    assert (fixture.get_indexes(), fixture.get_end()) == ([0], None)
+    fixture.clock.advance(1)
+    assert fixture.get_end() == ("Failed", "DeadlineExceeded")
+
+
+def test_a_deadline_that_is_raised_while_the_job_runs_counts(fixture: Fixture) -> None:
+    fixture.runner.obeys = ContainerExit(143)
+    fixture.create(a_training_job(1, activeDeadlineSeconds=60))
+    key = ObjectKey("Job", "default", "job")
+    fixture.cluster.store.update(key, lambda job: job["spec"].update(activeDeadlineSeconds=90))
+    fixture.cluster.settle()
+    fixture.clock.advance(89)
+    assert fixture.get_end() is None
+    fixture.clock.advance(1)
+    assert fixture.get_end() == ("Failed", "DeadlineExceeded")

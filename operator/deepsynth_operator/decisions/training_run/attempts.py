@@ -18,6 +18,8 @@ from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_
 
 MAX_KEPT_ATTEMPTS: Final = 10
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
+_LATE: Final = timedelta(seconds=120)
+"""A Job that finished this long ago finished while the operator was down."""
 _COUNTED: Final[frozenset[AttemptOutcome]] = frozenset({"Failed", "Hung"})
 """Outcomes that count against spec.backoffLimit. A disruption does not."""
 
@@ -86,12 +88,22 @@ def observe_start(
     )
 
 
-def end_attempt(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> TrainingRunStatus:
+def find_end(attempt: Attempt, job: ObservedJob | None, now: datetime) -> datetime:
+    """When an attempt ended whose end is seen now: when its Job finished, if that is long ago, else now.
+
+    The operator was down then, and the GPUs were not held. Otherwise the moment in which it is seen counts, from which
+    the delay of the next attempt is measured.
+    """
+    finished = job.finished if job is not None else None
+    return now if finished is None or now < finished + _LATE else max(finished, attempt.start_time)
+
+
+def end_attempt(status: TrainingRunStatus, attempt: Attempt, end: datetime) -> TrainingRunStatus:
     """End `attempt`, which has its outcome, and count it. An attempt ends once, so it counts once."""
     progressed = attempt.saved_step is not None or attempt.outcome == "Succeeded"
     # A suspension by a user or a queue says nothing about the run, so it does not count.
     fruitless = 0 if progressed else status.attempts_without_progress + (attempt.outcome != "Suspended")
-    return replace_last(status, attempt.updated(end_time=now)).updated(
+    return replace_last(status, attempt.updated(end_time=end)).updated(
         failures=status.failures + (attempt.outcome in _COUNTED),
         attempts_without_progress=fruitless,
     )

@@ -32,6 +32,7 @@ from deepsynth_operator.decisions.shared.throttle import hold_back
 from deepsynth_operator.decisions.training_run.attempts import (
     account_usage,
     end_attempt,
+    find_end,
     get_last,
     get_live,
     is_requeued,
@@ -97,7 +98,7 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     if over is None:
         status = replace_last(status, attempt)
         return account_usage(run, status, now) if changed else status
-    return account_usage(run, end_attempt(status, over, now), now)
+    return account_usage(run, end_attempt(status, over, find_end(over, job, now)), now)
 
 
 def conclude_attempt(live: LiveAttempt) -> Attempt | None:
