@@ -71,7 +71,7 @@ class Workload(ApiModel):
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "document"
             raise ConfigurationError(f"{field}: {first['msg']}; {_REMEDY}") from error
-        unknown = _find_unknown(json.loads(text), workload.model_dump(mode="json", by_alias=True))
+        unknown = find_unknown(json.loads(text), workload.model_dump(mode="json", by_alias=True))
         if unknown:
             raise ConfigurationError(f"{unknown}: unknown field; {_REMEDY}")
         return workload
@@ -84,16 +84,16 @@ class Workload(ApiModel):
 _REMEDY: Final = "use an image of the operator's own version"
 
 
-def _find_unknown(given: Any, known: Any, path: str = "") -> str | None:
+def find_unknown(given: Any, known: Any, path: str = "") -> str | None:
     """Path of the first field in `given` that the type does not know; None if it knows all."""
     if isinstance(given, list) and isinstance(known, list):
-        found = (_find_unknown(*pair, f"{path}[{index}]") for index, pair in enumerate(zip(given, known, strict=True)))
+        found = (find_unknown(*pair, f"{path}[{index}]") for index, pair in enumerate(zip(given, known, strict=True)))
         return next(filter(None, found), None)
     if not (isinstance(given, dict) and isinstance(known, dict)):
         return None
     for name, value in given.items():
         field = f"{path}.{name}".removeprefix(".")
-        unknown = _find_unknown(value, known[name], field) if name in known else field
+        unknown = find_unknown(value, known[name], field) if name in known else field
         if unknown:
             return unknown
     return None

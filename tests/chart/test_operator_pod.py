@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from deepsynth_images.recipe import read_version
+from deepsynth_operator.core.job_defaults import JobDefault, parse_job_defaults
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.process.settings import ProcessSettings
 from support.helm_chart import EVERYTHING_ON, NAMESPACE, Manifest, render
@@ -159,6 +160,24 @@ def test_the_operator_reads_every_value_from_its_environment() -> None:
         log_level="debug",
         shutdown_seconds=40,
     )
+
+
+def test_defaults_for_jobs_reach_the_operator_as_a_file_that_may_change() -> None:
+    entries = [
+        {"template": {"env": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}], "nodeSelector": {"gpu": "true"}}},
+        {"kinds": ["TrainingRun"], "namespaces": ["team-a"], "template": {"runtimeClassName": "nvidia"}},
+    ]
+    rendered = render({"jobs": {"defaults": entries}})
+    config_map = rendered.find("ConfigMap")
+    read = parse_job_defaults(config_map["data"]["defaults.yaml"])
+    assert read == tuple(JobDefault.model_validate(entry) for entry in entries)
+    path = ProcessSettings.from_environment(rendered.environment).job_defaults
+    assert path is not None
+    (mount,), (volume,) = rendered.container["volumeMounts"], rendered.pod["volumes"]
+    assert str(path) == f"{mount['mountPath']}/defaults.yaml"
+    assert "subPath" not in mount, "a mounted file by subPath is never updated"
+    assert volume["configMap"]["name"] == config_map["metadata"]["name"]
+    assert render().find_all("ConfigMap") == []
 
 
 DIGEST = f"sha256:{'0' * 64}"

@@ -23,7 +23,10 @@ EVERYTHING_ON: Mapping[str, Any] = {
         "prometheusRule": {"enabled": True},
     },
     "networkPolicy": {"enabled": True},
-    "jobs": {"networkPolicy": {"enabled": True, "reportsFrom": [{"namespaceSelector": {}}]}},
+    "jobs": {
+        "defaults": [{"kinds": ["TrainingRun"], "template": {"runtimeClassName": "nvidia"}}],
+        "networkPolicy": {"enabled": True, "reportsFrom": [{"namespaceSelector": {}}]},
+    },
 }
 Values = Mapping[str, Any]
 Manifest = dict[str, Any]

@@ -5,6 +5,7 @@ import logging
 import time
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, Literal, Protocol
 
@@ -12,6 +13,7 @@ from deepsynth_api.kinds import ResourceKind
 from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.errors import ClusterError, Conflict, ControllerError, NotPermitted, Refused
+from deepsynth_operator.core.job_defaults import JobDefault
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
 
@@ -51,6 +53,10 @@ class Controller:
         reconcile: Reconcile = reconcile,
     ) -> None:
         self._cluster, self._settings, self._observe, self._reconcile = cluster, settings, observe, reconcile
+
+    def use_job_defaults(self, defaults: tuple[JobDefault, ...]) -> None:
+        """From now on, Jobs are created with these defaults."""
+        self._settings = replace(self._settings, job_defaults=defaults)
 
     async def process(self, key: ResourceKey) -> float | None:
         """Reconcile one resource. Returns after how many seconds to do it again; None means when an event comes."""

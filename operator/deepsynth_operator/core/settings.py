@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Final, Self
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_operator.core.job_defaults import JobDefault
 from deepsynth_operator.core.observed import Manifest
 
 IMAGE_REPOSITORY = "ghcr.io/deepsynth/deepsynth"
@@ -22,6 +23,7 @@ class Settings:
     render_image, train_image: used where spec.image is not set.
     report_peers: who may reach the report port of pods, as in a NetworkPolicy's `from`; empty means everyone.
         None: resources get no NetworkPolicy.
+    job_defaults: from an administrator; see `process.defaults_file`.
     poll_seconds: how often reports of running pods are read; also the shortest time between two writes of progress.
     """
 
@@ -29,6 +31,7 @@ class Settings:
     train_image: str = f"{IMAGE_REPOSITORY}-gpu:{_VERSION}"
     poll_seconds: int = 15
     report_peers: tuple[Manifest, ...] | None = None
+    job_defaults: tuple[JobDefault, ...] = ()
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

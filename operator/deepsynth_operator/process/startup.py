@@ -33,6 +33,7 @@ from deepsynth_operator.kubernetes.watches.kopf_watches import build_kopf_settin
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watches.watch_audit import WatchAudit
 from deepsynth_operator.kubernetes.watches.watch_events import WatchEvents
+from deepsynth_operator.process.defaults_file import DefaultsFile
 from deepsynth_operator.process.health import Health, build_application, serve
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
@@ -66,10 +67,10 @@ async def run_operator(settings: Settings, process: ProcessSettings) -> None:
 
 
 class Operator:
-    """All parts of one process, wired together.
+    """All parts of one process, wired together. Raises ConfigurationError if the defaults for Jobs cannot be used.
 
     election: decides when this process works; None if it is the only one.
-    pause: waits between tries of the first listing, and between audits of the watches.
+    pause: waits between tries of the first listing, between audits of the watches, and between looks at the defaults.
     """
 
     def __init__(
@@ -94,6 +95,9 @@ class Operator:
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait)
         self._watch_events = WatchEvents(self._cache, self._queue)
         self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone, pause=pause)
+        self._defaults = DefaultsFile(process.job_defaults, pause) if process.job_defaults else None
+        if self._defaults is not None:
+            self._controller.use_job_defaults(self._defaults.read())
         self._health = Health(self._queue, self._audit.get_silence, self._is_leading)
         metrics.watch(self._queue, self._cache, self._audit.get_silence, self._is_leading)
 
@@ -128,17 +132,19 @@ class Operator:
         stop_watching, watching_started = asyncio.Event(), asyncio.Event()
         queue = asyncio.create_task(self._lead(), name="queue")
         audit = asyncio.create_task(self._audit.run(), name="audit")
+        defaults = asyncio.create_task(self._follow_defaults(), name="defaults")
         started = asyncio.create_task(_wait_for(watching_started))
         await asyncio.sleep(0)  # so that the queue's workers are created before kopf, see `run`
         watching = asyncio.create_task(self._watch(stop_watching, watching_started), name="watching")
         try:
             await _run_until(started, stopping, watching)
             _stop_on_signals(stop)  # kopf has installed its own handlers, but reconciles must end before watches
-            await _run_until(stopping, listing, queue, audit, watching)
+            await _run_until(stopping, listing, queue, audit, defaults, watching)
         finally:
             await self._finish(queue)
             await self._polls.close()
             await _cancel(audit)
+            await _cancel(defaults)
             await _cancel(started)
             stop_watching.set()
             await asyncio.wait({watching})
@@ -165,6 +171,12 @@ class Operator:
 
     def _is_leading(self) -> bool:
         return self._election is None or self._election.is_leading
+
+    async def _follow_defaults(self) -> None:
+        if self._defaults is None:
+            await asyncio.Event().wait()
+        else:
+            await self._defaults.follow(self._controller.use_job_defaults)
 
     async def _watch(self, stop: asyncio.Event, started: asyncio.Event) -> None:
         await kopf.operator(

@@ -73,3 +73,17 @@ def test_a_wrong_setting_prints_one_line_and_exits_with_64(
     monkeypatch.setenv("DEEPSYNTH_WORKERS", "none")
     assert main() == 64
     assert capsys.readouterr().err == "deepsynth-operator: DEEPSYNTH_WORKERS: must be a positive integer, got 'none'\n"
+
+
+def test_a_wrong_default_for_jobs_stops_the_operator_at_its_start_and_names_the_field(tmp_path: Path) -> None:
+    path = tmp_path / "defaults.yaml"
+    path.write_text("- template: {nodeSelectr: {}}")
+    with serve_in_a_thread() as server:
+        write_kubeconfig(tmp_path / "config", server, "t")
+        variables = {"KUBECONFIG": str(tmp_path / "config"), "DEEPSYNTH_JOB_DEFAULTS": str(path)}
+        command = [sys.executable, "-m", "deepsynth_operator"]
+        done = subprocess.run(command, env={**os.environ, **variables}, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        64,
+        "deepsynth-operator: jobs.defaults[0].template.nodeSelectr: unknown field\n",
+    )

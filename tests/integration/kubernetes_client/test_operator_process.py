@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -106,6 +107,31 @@ def test_a_run_that_existed_before_the_start_gets_a_job() -> None:
         await running.wait_until(lambda: running.server.get("Job", "read-xsum-train-1"))
 
     operate(script)
+
+
+def test_changed_defaults_are_those_of_the_next_job(tmp_path: Path) -> None:
+    path = tmp_path / "defaults.yaml"
+    path.write_text("- template: {schedulerName: first}")
+
+    async def pause(_: float) -> None:
+        await asyncio.sleep(0.05)
+
+    def get_scheduler(running: Running, name: str) -> Any:
+        job = running.server.get("Job", f"{name}-train-1") or {}
+        return job["spec"]["template"]["spec"]["schedulerName"]
+
+    async def script(running: Running) -> None:
+        await running.apply("before")
+        path.write_text("- template: {schedulerName: second}")
+        for number in range(600):
+            await running.apply(f"after-{number}")
+            if get_scheduler(running, f"after-{number}") == "second":
+                break
+            await asyncio.sleep(0.1)
+        assert get_scheduler(running, f"after-{number}") == "second"
+        assert get_scheduler(running, "before") == "first"
+
+    operate(script, pause=pause, job_defaults=path)
 
 
 def test_lists_and_watches_select_only_our_children() -> None:
