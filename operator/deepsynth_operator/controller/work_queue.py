@@ -6,7 +6,7 @@
 
 An event only says that something about a key changed; the reconcile finds out what. So a key waits at most once, no
 matter how often it is added. It is never processed twice at the same time, and it is processed again if it was added
-while it was being processed. Time is the event loop's.
+while it was being processed. Which of the waiting keys is next is decided in `waiting_keys`. Time is the event loop's.
 """
 
 import asyncio
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable, Hashable
 from typing import Final, Generic, TypeVar
 
 from deepsynth_api.delays import compute_delay
+from deepsynth_operator.controller.waiting_keys import Urgency, WaitingKeys
 from deepsynth_operator.core.errors import ControllerError
 
 Key = TypeVar("Key", bound=Hashable)
@@ -31,43 +32,49 @@ class WorkQueue(Generic[Key]):
     process: brings one key up to date. Returns after how many seconds to call it again, or None. When it raises, it is
         called again after a delay that doubles with each consecutive failure of that key.
     on_wait: called with the seconds that a key waited for a worker.
+    get_group: groups of keys take turns; by default there is one.
     """
 
     def __init__(
         self,
         process: Callable[[Key], Awaitable[float | None]],
         on_wait: Callable[[float], None] = lambda _seconds: None,
+        get_group: Callable[[Key], Hashable] = lambda _key: None,
     ) -> None:
         self._process, self._on_wait = process, on_wait
         self._workers = 0
-        self._ready: asyncio.Queue[Key | None] = asyncio.Queue()
-        self._waiting: dict[Key, float] = {}
-        """The time at which each waiting key was added, oldest first."""
+        self._ready = asyncio.Semaphore(0)
+        """Counts the waiting keys."""
+        self._waiting = WaitingKeys(get_group)
         self._finished = float("-inf")
         self._active: set[Key] = set()
-        self._again: set[Key] = set()
-        self._timers: dict[Key, asyncio.TimerHandle] = {}
+        self._again: dict[Key, Urgency] = {}
+        self._timers: dict[Key, tuple[asyncio.TimerHandle, Urgency]] = {}
         self._failures: dict[Key, int] = {}
         self._stopping = False
 
-    def add(self, key: Key) -> None:
+    def add(self, key: Key, urgency: Urgency = Urgency.RUNNING) -> None:
         """Process `key` as soon as possible. Call this from the event loop's thread."""
-        self._cancel_timer(key)
+        urgency = min(urgency, self._cancel_timer(key))
         if key in self._active:
-            self._again.add(key)
-        elif key not in self._waiting and not self._stopping:
-            self._waiting[key] = asyncio.get_running_loop().time()
-            self._ready.put_nowait(key)
+            self._again[key] = min(urgency, self._again.get(key, urgency))
+        elif not self._stopping:
+            if key not in self._waiting:
+                self._ready.release()
+            self._waiting.add(key, urgency, asyncio.get_running_loop().time())
 
-    def add_after(self, key: Key, seconds: float) -> None:
+    def add_after(self, key: Key, seconds: float, urgency: Urgency = Urgency.RUNNING) -> None:
         """Process `key` in `seconds`, unless it is due sooner anyway."""
-        loop = asyncio.get_running_loop()
-        timer = self._timers.get(key)
-        is_sooner = timer is not None and timer.when() <= loop.time() + seconds
-        if is_sooner or key in self._waiting or key in self._again or self._stopping:
+        if key in self._waiting or key in self._again or self._stopping:
             return
-        self._cancel_timer(key)
-        self._timers[key] = loop.call_later(seconds, self.add, key)
+        loop = asyncio.get_running_loop()
+        due = loop.time() + seconds
+        if (timer := self._timers.get(key)) is not None:
+            due, urgency = min(due, timer[0].when()), min(urgency, timer[1])
+            if (due, urgency) == (timer[0].when(), timer[1]):
+                return
+            timer[0].cancel()
+        self._timers[key] = loop.call_at(due, self.add, key, urgency), urgency
 
     @property
     def depth(self) -> int:
@@ -77,7 +84,7 @@ class WorkQueue(Generic[Key]):
     @property
     def oldest_seconds(self) -> float:
         """How long the oldest key has been waiting for a worker; 0 if none is waiting."""
-        return self._get_age(next(iter(self._waiting.values()), None))
+        return self._get_age(self._waiting.oldest)
 
     @property
     def stalled_seconds(self) -> float:
@@ -90,7 +97,7 @@ class WorkQueue(Generic[Key]):
         Keys that were added before have waited for this call, not for a worker.
         """
         self._workers = workers
-        self._waiting = dict.fromkeys(self._waiting, asyncio.get_running_loop().time())
+        self._waiting.reset_times(asyncio.get_running_loop().time())
         async with asyncio.TaskGroup() as group:
             for _ in range(workers):
                 group.create_task(self._work())
@@ -101,18 +108,18 @@ class WorkQueue(Generic[Key]):
         for key in list(self._timers):
             self._cancel_timer(key)
         for _ in range(self._workers):
-            self._ready.put_nowait(None)
+            self._ready.release()
 
     async def _work(self) -> None:
-        while (key := await self._ready.get()) is not None and not self._stopping:
-            self._on_wait(self._get_age(self._waiting.pop(key)))
+        while await self._ready.acquire() and not self._stopping:
+            key, added = self._waiting.pop()
+            self._on_wait(self._get_age(added))
             self._active.add(key)
             await self._run_once(key)
             self._finished = asyncio.get_running_loop().time()
             self._active.discard(key)
-            if key in self._again:
-                self._again.discard(key)
-                self.add(key)
+            if (urgency := self._again.pop(key, None)) is not None:
+                self.add(key, urgency)
 
     async def _run_once(self, key: Key) -> None:
         try:
@@ -136,7 +143,9 @@ class WorkQueue(Generic[Key]):
     def _get_age(since: float | None) -> float:
         return 0.0 if since is None else asyncio.get_running_loop().time() - since
 
-    def _cancel_timer(self, key: Key) -> None:
-        timer = self._timers.pop(key, None)
-        if timer is not None:
-            timer.cancel()
+    def _cancel_timer(self, key: Key) -> Urgency:
+        """The urgency that the key would have had."""
+        handle, urgency = self._timers.pop(key, (None, max(Urgency)))
+        if handle is not None:
+            handle.cancel()
+        return urgency

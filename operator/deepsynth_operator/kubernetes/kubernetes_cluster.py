@@ -184,7 +184,7 @@ class KubernetesCluster:
             if error.status == 404:
                 raise Conflict(f"{kind} {metadata.namespace}/{metadata.name} is gone") from error
             raise _explain(error, kind, metadata.namespace, metadata.name) from error
-        self._cache.put(kind, written)
+        self._cache.put_own(kind, written)
         self._on_status(resource, status)
         return parse_resource(kind, written)
 

@@ -92,7 +92,7 @@ class Operator:
         cluster = KubernetesCluster(api, self._cache, self._polls, events, metrics.observe_status)
         self._listing = FirstListing(api, self._cache, self._namespaces, pause)
         self._controller = Controller(cluster, settings, metrics.observe_reconcile)
-        self._queue = WorkQueue(self._process_listed, metrics.observe_wait)
+        self._queue = WorkQueue(self._process_listed, metrics.observe_wait, _get_namespace)
         self._watch_events = WatchEvents(self._cache, self._queue)
         self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone, pause=pause)
         self._defaults = DefaultsFile(process.job_defaults, pause) if process.job_defaults else None
@@ -200,6 +200,10 @@ class Operator:
         if pending:
             _logger.warning("reconciles still running after %d s; cancelling them", self._process.shutdown_seconds)
             await _cancel(queue)
+
+
+def _get_namespace(key: ResourceKey) -> str:
+    return key.namespace
 
 
 def _stop_on_signals(stop: asyncio.Event) -> None:

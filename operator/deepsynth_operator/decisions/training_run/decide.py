@@ -8,7 +8,9 @@
 The order of the policies is in `policies.py`.
 """
 
+from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
@@ -59,6 +61,7 @@ from deepsynth_operator.decisions.training_run.view import RunView
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.train_job import build_output_uri
 
+_SOON_SECONDS: Final = 1.0
 Advance = tuple[TrainingRunStatus, RunSituation]
 
 
@@ -128,7 +131,9 @@ def _advance(status: TrainingRunStatus, observed: ObservedRun, settings: Setting
     view = RunView(observed, status, now)
     if (situation := first_match(START_POLICIES, view)) is not None:
         return status, situation
-    return _show_live(_start(view, settings), observed, settings, now)
+    status, situation = _show_live(_start(view, settings), observed, settings, now)
+    # The pods of a Job that is there already are observed by the next decision.
+    return status, situation if view.requeued_job is None else replace(situation, check_after=_SOON_SECONDS)
 
 
 def _start(view: RunView, settings: Settings) -> TrainingRunStatus:

@@ -15,11 +15,7 @@ from typing import Any, Final
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION, OWNER_UID, STEP
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
-
-REMEMBERED_SECONDS: Final = 600.0
-"""How long the last state of deleted pods is kept: it holds their exit codes."""
-MAX_DELETED_PODS: Final = 10_000
-"""If there are more, the namespace with the most loses its oldest, so that no user displaces those of others."""
+from deepsynth_operator.kubernetes.watches.deleted_pods import MAX_DELETED_PODS, REMEMBERED_SECONDS, DeletedPods
 
 Name = tuple[str, str]
 """Namespace and name."""
@@ -49,15 +45,16 @@ class ResourceCache:
     def __init__(
         self, clock: Callable[[], float] = time.monotonic, *, max_deleted_pods: int = MAX_DELETED_PODS
     ) -> None:
-        self._clock, self._max_deleted_pods = clock, max_deleted_pods
+        self._clock = clock
+        self._deleted_pods = DeletedPods(max_deleted_pods)
         self._objects: dict[WatchedKind, dict[str, Manifest]] = {kind: {} for kind in WATCHED_KINDS}
         self._uids: dict[tuple[WatchedKind, Name], str] = {}
         self._children: defaultdict[tuple[WatchedKind, str], set[str]] = defaultdict(set)
         self._deleted: dict[str, tuple[float, int]] = {}
         """By uid: when the object was deleted, and its last resourceVersion, oldest first. A newer version restores
         it: a watch with a selector reports a removed label as a deletion, and the label may be added again."""
-        self._deleted_pods: dict[str, dict[str, tuple[float, Manifest]]] = {}
-        """By namespace and uid, oldest first."""
+        self._own_writes: dict[str, int] = {}
+        """By uid: the version that this process has written last."""
 
     def put(self, kind: WatchedKind, body: Manifest) -> None:
         """Store an object, unless a newer version of it or its deletion is known."""
@@ -67,7 +64,7 @@ class ResourceCache:
             return
         self._deleted.pop(uid, None)
         if kind == "Pod":
-            self._deleted_pods.get(body["metadata"]["namespace"], {}).pop(uid, None)
+            self._deleted_pods.discard(body["metadata"]["namespace"], uid)
         if known is not None:
             self._forget_child(kind, known)
         self._objects[kind][uid] = _reduce(kind, body)
@@ -78,6 +75,15 @@ class ResourceCache:
         if owner := self._objects[kind][uid]["metadata"].get("labels", {}).get(OWNER_UID):
             self._children[kind, owner].add(uid)
 
+    def put_own(self, kind: WatchedKind, body: Manifest) -> None:
+        """Store an object that this process has just written. The event of this very version is then its echo."""
+        self.put(kind, body)
+        self._own_writes[body["metadata"]["uid"]] = get_version(body)
+
+    def is_own_write(self, body: Manifest) -> bool:
+        """Whether this process has written this version, so that it is no news."""
+        return self._own_writes.get(body["metadata"]["uid"]) == get_version(body)
+
     def remove(self, kind: WatchedKind, body: Manifest) -> None:
         """Note that an object was deleted. body: its last state."""
         uid, now = body["metadata"]["uid"], self._clock()
@@ -86,10 +92,11 @@ class ResourceCache:
             del self._uids[kind, _get_name(body)]
         if known is not None:
             self._forget_child(kind, known)
+        self._own_writes.pop(uid, None)
         self._deleted.pop(uid, None)
         self._deleted[uid] = now, get_version(body)
         if kind == "Pod":
-            self._deleted_pods.setdefault(body["metadata"]["namespace"], {})[uid] = (now, _reduce(kind, body))
+            self._deleted_pods.add(_reduce(kind, body), now)
         self._purge(now)
 
     def get(self, kind: WatchedKind, namespace: str, name: str) -> Manifest | None:
@@ -104,8 +111,7 @@ class ResourceCache:
     def list_deleted_pods(self, namespace: str, owner_uid: str) -> list[Manifest]:
         """The last states of this owner's pods that were deleted in the last ten minutes."""
         self._purge(self._clock())
-        here = self._deleted_pods.get(namespace, {}).values()
-        return [pod for _, pod in here if pod["metadata"]["labels"].get(OWNER_UID) == owner_uid]
+        return self._deleted_pods.select(namespace, owner_uid)
 
     def iterate(self, kind: WatchedKind) -> Iterator[Manifest]:
         """All objects of a kind, in any order."""
@@ -129,13 +135,7 @@ class ResourceCache:
         oldest = now - REMEMBERED_SECONDS
         while self._deleted and next(iter(self._deleted.values()))[0] < oldest:
             del self._deleted[next(iter(self._deleted))]
-        for pods in self._deleted_pods.values():
-            while pods and next(iter(pods.values()))[0] < oldest:
-                del pods[next(iter(pods))]
-        while sum(map(len, self._deleted_pods.values())) > self._max_deleted_pods:
-            most = max(self._deleted_pods.values(), key=len)
-            del most[next(iter(most))]
-        self._deleted_pods = {namespace: pods for namespace, pods in self._deleted_pods.items() if pods}
+        self._deleted_pods.forget_before(oldest)
 
 
 def get_version(body: Manifest) -> int:

@@ -7,6 +7,7 @@ from typing import Any, Final, Literal
 from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.controller.references import Referrers
+from deepsynth_operator.controller.waiting_keys import Urgency
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.observed import Manifest, find_true_condition
 from deepsynth_operator.core.resource_key import ResourceKey
@@ -18,8 +19,9 @@ WatchEvent = Mapping[str, Any]
 
 FINISHED_SECONDS: Final = 1.0
 """Delay of finished resources: after a restart, those that are not finished come first."""
-POD_SECONDS: Final = 1.0
-"""Delay after a pod's event: when a thousand pods start or end, their owner is reconciled once."""
+CHILD_SECONDS: Final = 1.0
+"""Delay after an event of a pod, or of a Job that continues: when a thousand pods start or end, their owner is reconciled
+once."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,28 +33,35 @@ class WatchEvents:
     referrers: Referrers = field(default_factory=Referrers)
 
     def note_resource(self, kind: ResourceKind, event: WatchEvent) -> None:
-        """Queue the resource, and the TrainingRuns that wait for it."""
+        """Queue the resource, and the TrainingRuns that wait for it.
+
+        The echo of the controller's own write is no news: the reconcile that wrote it knows when to look again.
+        """
         metadata = event["object"]["metadata"]
         key = ResourceKey(kind, metadata["namespace"], metadata["name"])
+        is_echo = event["type"] != "DELETED" and self.cache.is_own_write(event["object"])
         self._keep(kind, event)
         if kind == "TrainingRun":
             self._note_references(key)
-        if is_finished(self.cache.get(*key)):
-            self.queue.add_after(key, FINISHED_SECONDS)
-        else:
-            self.queue.add(key)
-        for other in self.referrers.find(key):
-            self.queue.add(other)
+        resource = self.cache.get(*key)
+        if is_finished(resource):
+            self.queue.add_after(key, FINISHED_SECONDS, Urgency.NEW)
+        elif not is_echo:
+            self.queue.add(key, Urgency.RUNNING if _has_started(resource) else Urgency.NEW)
+        for other in self.referrers.find_concerned(key, resource):
+            self.queue.add(other, Urgency.NEW)
 
     def note_child(self, kind: Literal["Job", "Pod"], event: WatchEvent) -> None:
         """Queue the owner. An object that has our label but names no owner is ignored."""
+        before = self.cache.find(kind, event["object"]["metadata"]["uid"])
         self._keep(kind, event)
         if (owner := find_owner(event["object"])) is None:
             return
-        if kind == "Pod":
-            self.queue.add_after(owner, POD_SECONDS)
+        urgency = Urgency.ENDING if event["type"] == "DELETED" or _has_ended(event["object"]) else Urgency.RUNNING
+        if kind == "Job" and (urgency is Urgency.ENDING or _is_switched(before, event["object"])):
+            self.queue.add(owner, urgency)
         else:
-            self.queue.add(owner)
+            self.queue.add_after(owner, CHILD_SECONDS, urgency)
 
     def note_gone(self, kind: WatchedKind, last: Manifest) -> None:
         """Handle the deletion of an object that no watch reported. last: its last known state."""
@@ -76,6 +85,23 @@ class WatchEvents:
             self.referrers.forget(key)
         else:
             self.referrers.note(run)
+
+
+def _has_started(resource: Manifest | None) -> bool:
+    """Whether it has a Job, or has gone."""
+    status = resource.get("status", {}) if resource is not None else {}
+    return resource is None or bool(status.get("attempts") or status.get("jobs"))
+
+
+def _has_ended(child: Manifest) -> bool:
+    """Whether a Job has ended or is failing, or a pod has."""
+    conditions = any(find_true_condition(child, kind) for kind in ("Complete", "Failed", "FailureTarget"))
+    return conditions or child.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _is_switched(before: Manifest | None, job: Manifest) -> bool:
+    """Whether a queue has admitted or suspended the Job."""
+    return before is not None and before["spec"].get("suspend", False) != job["spec"].get("suspend", False)
 
 
 def is_finished(resource: Manifest | None) -> bool:

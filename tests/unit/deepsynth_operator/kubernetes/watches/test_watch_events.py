@@ -5,12 +5,15 @@ from collections.abc import Awaitable, Callable
 from copy import copy
 from typing import Any
 
+import pytest
+
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
+from deepsynth_operator.controller.waiting_keys import Urgency
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.watches import kopf_watches
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
-from deepsynth_operator.kubernetes.watches.watch_events import FINISHED_SECONDS, POD_SECONDS, WatchEvents
+from deepsynth_operator.kubernetes.watches.watch_events import CHILD_SECONDS, FINISHED_SECONDS, WatchEvents
 from support.clocks import virtual_time
 from support.resources.builders import CREATED, a_dataset_generation, a_training_run
 
@@ -31,13 +34,11 @@ class Watched:
         self.events = WatchEvents(ResourceCache(), self.queue)
 
     def take_keys(self) -> set[ResourceKey]:
-        keys = set(self.queue._waiting)
-        self.queue._waiting.clear()
-        return keys
+        return {self.queue._waiting.pop()[0] for _ in range(self.queue.depth)}
 
     async def take_later(self) -> set[ResourceKey]:
         assert self.take_keys() == set()
-        await asyncio.sleep(POD_SECONDS)
+        await asyncio.sleep(CHILD_SECONDS)
         return self.take_keys()
 
 
@@ -84,7 +85,7 @@ def test_each_event_queues_the_resource_that_it_concerns() -> None:
         await kopf_watches.note_dataset_generation(event=build_event(generation, None), memo=memo)
         assert watched.take_keys() == {GENERATION}
         await kopf_watches.note_job(event=build_event(build_child()), memo=memo)
-        assert watched.take_keys() == {RUN}
+        assert await watched.take_later() == {RUN}
         await kopf_watches.note_pod(event=build_event(build_child("DatasetGeneration", "xsum")), memo=memo)
         assert await watched.take_later() == {GENERATION}
 
@@ -157,6 +158,68 @@ def test_an_unreported_deletion_is_handled_like_a_reported_one() -> None:
         watched.events.note_gone("TrainingRun", event["object"])
         assert watched.take_keys() == {RUN}
         assert watched.events.cache.get("TrainingRun", "default", "read-xsum") is None
+
+    watch(script)
+
+
+def with_status(**status: Any) -> dict[str, Any]:
+    return {**build_child(), "status": status}
+
+
+ENDED = {"conditions": [{"type": "Failed", "status": "True"}]}
+
+
+@pytest.mark.parametrize(
+    ("kind", "before", "after", "is_at_once", "urgency"),
+    [
+        ("Job", build_child(), with_status(**ENDED), True, Urgency.ENDING),
+        ("Job", build_child(), {**build_child(), "spec": {"suspend": True}}, True, Urgency.RUNNING),
+        ("Job", build_child(), with_status(active=1), False, Urgency.RUNNING),
+        ("Pod", build_child(), with_status(phase="Running"), False, Urgency.RUNNING),
+        ("Pod", build_child(), with_status(phase="Failed"), False, Urgency.ENDING),
+    ],
+)
+def test_ends_come_first_and_what_a_queue_does_is_seen_at_once(
+    kind: Any, before: Any, after: Any, is_at_once: bool, urgency: Urgency
+) -> None:
+    async def script(watched: Watched) -> None:
+        watched.events.note_child(kind, build_event(before))
+        await watched.take_later()
+        watched.events.note_child(kind, build_event(after, version=2))
+        assert (watched.queue.depth == 1) == is_at_once
+        await asyncio.sleep(CHILD_SECONDS)
+        assert watched.queue._waiting._urgency == {RUN: urgency}
+
+    watch(script)
+
+
+def test_the_echo_of_an_own_write_queues_nothing_but_those_that_wait_for_the_resource() -> None:
+    async def script(watched: Watched) -> None:
+        watched.events.note_resource("TrainingRun", build_event(a_waiting_run().to_manifest()))
+        watched.events.note_resource("DatasetGeneration", build_event(a_dataset_generation().to_manifest()))
+        watched.take_keys()
+        written = a_dataset_generation().with_status(state="Planning").to_manifest()
+        echo = build_event(written, version=2)
+        watched.events.cache.put_own("DatasetGeneration", echo["object"])
+        watched.events.note_resource("DatasetGeneration", echo)
+        assert watched.take_keys() == {RUN}
+        watched.events.note_resource("DatasetGeneration", build_event(written, version=3))
+        assert watched.take_keys() == {GENERATION}, "somebody else's change"
+
+    watch(script)
+
+
+def test_progress_of_a_resource_does_not_queue_those_that_wait_for_it() -> None:
+    """Fifty runs that waited for one dataset made five hundred requests for ten changes."""
+
+    async def script(watched: Watched) -> None:
+        watched.events.note_resource("TrainingRun", build_event(a_waiting_run().to_manifest()))
+        for version in range(2, 12):
+            status = {"state": "Rendering", "progress": {"percentage": version}}
+            generation = a_dataset_generation().with_status(**status).to_manifest()
+            watched.take_keys()
+            watched.events.note_resource("DatasetGeneration", build_event(generation, version=version))
+            assert (RUN in watched.take_keys()) == (version == 2)
 
     watch(script)
 
