@@ -20,8 +20,8 @@ WatchEvent = Mapping[str, Any]
 FINISHED_SECONDS: Final = 1.0
 """Delay of finished resources: after a restart, those that are not finished come first."""
 CHILD_SECONDS: Final = 1.0
-"""Delay after an event of a pod, or of a Job that continues: when a thousand pods start or end, their owner is reconciled
-once."""
+"""Delay after an event of a pod, or of a Job that continues: when a thousand pods start or end, their owner is
+reconciled once."""
 
 
 @dataclass(frozen=True, slots=True)

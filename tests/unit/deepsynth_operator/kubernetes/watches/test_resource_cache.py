@@ -5,7 +5,8 @@ from typing import Any
 
 from deepsynth_api.labels import OWNER_UID
 from deepsynth_api.v1alpha1 import TrainingRun
-from deepsynth_operator.kubernetes.watches.resource_cache import REMEMBERED_SECONDS, ResourceCache
+from deepsynth_operator.kubernetes.watches.deleted_pods import REMEMBERED_SECONDS
+from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from support.resources.builders import a_training_run
 
 
