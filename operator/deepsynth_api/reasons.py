@@ -40,6 +40,11 @@ class Reason(StrEnum):
         "The run waits for a DatasetGeneration that has failed.",
         "Fix the DatasetGeneration, then delete and re-apply it.",
     )
+    DATASETS_TOO_LONG = (
+        "DatasetsTooLong",
+        "Names and URIs of spec.datasets do not fit into the status together.",
+        "Create the run again with shorter URIs or fewer datasets.",
+    )
     MODEL_NOT_FOUND = (
         "ModelNotFound",
         "The run waits for a TrainingRun that does not exist.",

@@ -8,13 +8,13 @@ the pinned inputs stay.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from deepsynth_api.report_bounds import fold_dropped, fold_splits
+from deepsynth_api.report_bounds import cut_text, fold_dropped, fold_splits
 from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
 from deepsynth_operator.decisions.shared.decision import Status
 
 MAX_STATUS_BYTES: Final = 65_536
-_SHORT_CHARACTERS: Final = 200
-_SHORT_CONDITION_CHARACTERS: Final = 512
+_SHORT_BYTES: Final = 200
+_SHORT_CONDITION_BYTES: Final = 512
 _ESCAPED: Final = "<>&\u2028\u2029"
 """The API server writes each of these as six bytes, such as \\u003c."""
 
@@ -45,13 +45,13 @@ def _fit(status: Status, cuts: Sequence[Callable[[Status], Status]]) -> Status:
     return status
 
 
-def _shorten(entries: Sequence[Entry], characters: int) -> list[Entry]:
-    """Entries with a message, each message cut."""
-    return [entry.updated(message=entry.message[:characters]) for entry in entries]
+def _shorten(entries: Sequence[Entry], limit: int) -> list[Entry]:
+    """Entries with a message, each message cut to `limit` bytes."""
+    return [entry.updated(message=cut_text(entry.message, limit)) for entry in entries]
 
 
 def _shorten_conditions(conditions: Sequence[Condition]) -> list[Condition]:
-    return _shorten(conditions, _SHORT_CONDITION_CHARACTERS)
+    return _shorten(conditions, _SHORT_CONDITION_BYTES)
 
 
 def _fold_progress(status: Status, limit: int) -> Status:
@@ -69,6 +69,18 @@ def _fold_plan(status: DatasetGenerationStatus, limit: int) -> DatasetGeneration
     return status.updated(plan=folded)
 
 
+def _shorten_images(entries: Sequence[Entry]) -> list[Entry]:
+    """Cut the image of all attempts or Jobs but the last, whose Job may still have to be created."""
+    return [*(entry.updated(image=cut_text(entry.image, _SHORT_BYTES)) for entry in entries[:-1]), *entries[-1:]]
+
+
+def _shorten_summary(status: TrainingRunStatus) -> TrainingRunStatus:
+    if status.summary is None:
+        return status
+    columns = {name: cut_text(text, _SHORT_BYTES) for name, text in status.summary.__dict__.items()}
+    return status.updated(summary=status.summary.updated(**columns))
+
+
 def _drop_old_checkpoints(status: TrainingRunStatus, kept: int) -> TrainingRunStatus:
     return status.updated(checkpoints=status.checkpoints[:kept])
 
@@ -78,16 +90,19 @@ _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] =
     lambda status: status.updated(notes=status.notes[-3:]),
     lambda status: _drop_old_checkpoints(status, 5),
     lambda status: status.updated(metrics=status.metrics[:10]),
-    lambda status: status.updated(attempts=_shorten(status.attempts, _SHORT_CHARACTERS)),
+    lambda status: status.updated(attempts=_shorten(status.attempts, _SHORT_BYTES)),
     lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),
     lambda status: _fold_progress(status, 8),
     lambda status: _drop_old_checkpoints(status, 1),
     lambda status: status.updated(notes=[], metrics=[]),
+    lambda status: status.updated(attempts=_shorten_images(status.attempts)),
+    _shorten_summary,
 )
 
 _GENERATION_CUTS: Final[tuple[Callable[[DatasetGenerationStatus], DatasetGenerationStatus], ...]] = (
-    lambda status: status.updated(jobs=_shorten(status.jobs, _SHORT_CHARACTERS)),
+    lambda status: status.updated(jobs=_shorten(status.jobs, _SHORT_BYTES)),
     lambda status: _fold_progress(status, 16),
     lambda status: _fold_plan(status, 16),
     lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),
+    lambda status: status.updated(jobs=_shorten_images(status.jobs)),
 )

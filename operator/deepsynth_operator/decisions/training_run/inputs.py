@@ -14,8 +14,11 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run import Dataset
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_operator.core.observed import ObservedPod, ObservedRun
+from deepsynth_operator.decisions.shared.status_budget import measure_status
 
-FAILED_WAITS: Final = frozenset({Reason.DATASET_FAILED, Reason.MODEL_FAILED})
+MAX_PINNED_BYTES: Final = 24_576
+"""Of the datasets in the status. 32 of them may have URIs of 700 characters each, or of 110 that take six bytes."""
+FAILED_WAITS: Final = frozenset({Reason.DATASET_FAILED, Reason.DATASETS_TOO_LONG, Reason.MODEL_FAILED})
 """The run waits until a user fixes something."""
 WAITS: Final = FAILED_WAITS | {
     Reason.DATASET_NOT_FOUND,
@@ -39,7 +42,7 @@ def find_wait(observed: ObservedRun) -> Wait | None:
     for dataset in observed.run.spec.datasets:
         if (wait := _find_dataset_wait(dataset, observed)) is not None:
             return wait
-    return _find_model_wait(observed)
+    return _find_model_wait(observed) or _find_size_wait(observed)
 
 
 def pin_inputs(status: TrainingRunStatus, observed: ObservedRun) -> TrainingRunStatus:
@@ -117,6 +120,18 @@ def _find_model_wait(observed: ObservedRun) -> Wait | None:
         state = other.status.state or "Pending"
         return Wait(Reason.MODEL_NOT_COMPLETE, f"model: TrainingRun {reference.name} is {state}", for_dataset=False)
     return None
+
+
+def _find_size_wait(observed: ObservedRun) -> Wait | None:
+    """What is pinned stays in the status, so it is the one part of it that cannot be cut."""
+    pins = [_pin(dataset, observed) for dataset in observed.run.spec.datasets]
+    size = measure_status(TrainingRunStatus(datasets=pins))
+    if size <= MAX_PINNED_BYTES:
+        return None
+    remedy = f"use shorter URIs, or fewer datasets: together they must take at most {MAX_PINNED_BYTES} bytes"
+    return Wait(
+        Reason.DATASETS_TOO_LONG, f"the names and URIs of spec.datasets take {size} bytes in the status; {remedy}"
+    )
 
 
 def _pin(dataset: Dataset, observed: ObservedRun) -> PinnedDataset:
