@@ -15,6 +15,7 @@ from typing import Final
 from e2e.support.operator_process import OperatorProcess
 
 _RECONCILES: Final = re.compile(r'^deepsynth_reconciles_total\{kind="(\w+)",result="(\w+)"\} (\S+)$', re.MULTILINE)
+_DEPTH: Final = re.compile(r"^deepsynth_queue_depth (\S+)$", re.MULTILINE)
 _WAIT: Final = re.compile(r"^deepsynth_queue_wait_seconds_(sum|count) (\S+)$", re.MULTILINE)
 
 
@@ -102,6 +103,12 @@ def count_audited(audit_log: Path, begin: int, end: int) -> tuple[Counter[str], 
         if (code := event.get("responseStatus", {}).get("code", 200)) >= 300:
             failed[f"{name} {code}"] += 1
     return requests, failed
+
+
+def read_queue_depth(metrics: str) -> int:
+    """How many resources wait for a worker."""
+    found = _DEPTH.search(metrics)
+    return int(float(found[1])) if found else 0
 
 
 def read_cpu_seconds(pid: int) -> float:

@@ -39,7 +39,7 @@ async def measure_creation(stage: Stage, options: Options) -> Measurement:
     costs = await stage.compute_costs(before)
     measured = Measurement("creation, at once", len(names), costs, measure_latencies(stage, "new"))
     await stage.delete_runs(names)
-    await stage.wait_for_quiet()
+    await stage.wait_for_empty_queue()
     return measured
 
 
@@ -84,7 +84,7 @@ async def measure_restart(stage: Stage, options: Options) -> Measurement:  # noq
     lives = stage.observer.lives
     await stage.observer.wait_until("all to change", lambda: all(lives[name].changed > begin for name in live))
     shown = [lives[name].changed - begin for name in live]
-    await stage.wait_for_quiet()
+    await stage.wait_for_empty_queue()
     costs = await stage.compute_costs(before)
     title = f"restart with {len(live)} running and {finished} finished"
     return Measurement(title, max(len(live), 1), costs, {"start -> status written": shown, "start -> ready": [ready]})

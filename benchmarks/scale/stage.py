@@ -11,7 +11,7 @@ from typing import Any, Final
 
 from benchmarks.scale.api_client import ApiClient, build_path
 from benchmarks.scale.control_plane import NAMESPACE, ControlPlane
-from benchmarks.scale.costs import Costs, Moment
+from benchmarks.scale.costs import Costs, Moment, read_queue_depth
 from benchmarks.scale.fake_kubelet import FakeKubelet
 from benchmarks.scale.observer import Observer
 
@@ -19,7 +19,7 @@ from e2e.support.operator_process import OperatorProcess, run_operator
 from e2e.support.resources import build_generation, build_run
 
 CONCURRENCY: Final = 16
-QUIET_SECONDS: Final = 3.0
+QUEUE_SECONDS: Final = 60.0
 
 
 @dataclass
@@ -63,14 +63,13 @@ class Stage:
     async def compute_costs(self, before: Moment) -> Costs:
         return await asyncio.to_thread(Costs.compute, before, self.operator, self.control_plane.audit_log)
 
-    async def wait_for_quiet(self) -> None:
-        """Wait until the operator has sent nothing for a while."""
-        sent, since = -1, time.monotonic()
-        while time.monotonic() - since < QUIET_SECONDS:
-            size = self.control_plane.audit_log.stat().st_size
-            if size != sent:
-                sent, since = size, time.monotonic()
-            await asyncio.sleep(0.2)
+    async def wait_for_empty_queue(self) -> None:
+        """Wait until no resource waits for a worker, twice in a row; for a while at most."""
+        empty, end = 0, time.monotonic() + QUEUE_SECONDS
+        while empty < 2 and time.monotonic() < end:
+            await asyncio.sleep(1.0)
+            depth = read_queue_depth(await asyncio.to_thread(self.operator.read_metrics))
+            empty = 0 if depth else empty + 1
 
     async def create_runs(self, prefix: str, count: int, rate: float | None = None) -> Sequence[str]:
         """rate: how many a second; None for all at once."""
