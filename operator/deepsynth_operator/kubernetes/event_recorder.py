@@ -54,21 +54,23 @@ class EventRecorder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._api, self._instance, self._count_dropped, self._clock = api, instance, count_dropped, clock
-        self._recorded: OrderedDict[tuple[str, ...], _Recorded] = OrderedDict()
+        self._recorded: OrderedDict[str, _Recorded] = OrderedDict()
+        """By digest: a message may have 4 KB, and thousands are remembered."""
         self._budgets: OrderedDict[str, _Budget] = OrderedDict()
 
-    async def record(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
-        """Record an Event, without retries: nothing depends on it."""
+    async def record(self, resource: Resource, kind: EventType, reason: str, message: str) -> bool:
+        """Record an Event, without retries: nothing depends on it. Returns False if the resource is over its limit."""
         if not self._spend(resource.metadata.uid):
             self._count_dropped()
-            return
+            return False
         try:
             await self._send(resource, kind, reason, message[:_MAX_MESSAGE_CHARACTERS])
         except ControllerError as error:
             _logger.debug("event %s lost: %s", reason, error)
+        return True
 
     async def _send(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
-        key, now = (resource.metadata.uid, kind, reason, message), self._clock()
+        key, now = _digest(resource.metadata.uid, kind, reason, message), self._clock()
         recorded = self._recorded.get(key)
         if recorded is not None and now < recorded.time + REPEAT_SECONDS:
             try:
@@ -140,10 +142,14 @@ def build_event(
     }
 
 
-def _build_name(resource: Resource, key: tuple[str, ...]) -> str:
+def _build_name(resource: Resource, key: str) -> str:
     """Unique, so that it never clashes with an Event of an earlier process."""
-    digest = hashlib.sha256("\n".join([*key, str(time.time_ns())]).encode()).hexdigest()[:16]
+    digest = _digest(key, str(time.time_ns()))[:16]
     return f"{resource.metadata.name[:_MAX_NAME_CHARACTERS].rstrip('.-')}.{digest}"
+
+
+def _digest(*parts: str) -> str:
+    return hashlib.sha256("\n".join(parts).encode(errors="replace")).hexdigest()
 
 
 def _format(now: datetime) -> str:

@@ -18,6 +18,7 @@ from deepsynth_operator.core.errors import (
     NotPermitted,
     Refused,
 )
+from deepsynth_operator.kubernetes.event_recorder import BURST
 from deepsynth_operator.kubernetes.kubernetes_cluster import NODE_SECONDS
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
 from support.cluster.fake_api_server import Fault
@@ -329,3 +330,16 @@ def test_events_are_logged_as_well(caplog: pytest.LogCaptureFixture) -> None:
     lines = [(record.levelname, record.message) for record in caplog.records]
     assert ("WARNING", "AttemptFailed: attempt 1 Failed: OutOfMemory") in lines
     assert ("INFO", "Suspended: spec.suspend is true") in lines
+
+
+def test_events_over_the_limit_of_their_resource_are_not_logged_either(caplog: pytest.LogCaptureFixture) -> None:
+    """A pod that fails in another way each time must not fill the log."""
+    caplog.set_level("INFO", logger="deepsynth_operator")
+
+    async def script(stage: Stage) -> None:
+        run = TrainingRun.model_validate(stage.server.put(RUN))
+        for number in range(3 * BURST):
+            await stage.cluster.emit_event(run, "Warning", "AttemptFailed", f"attempt {number} Failed")
+
+    on_a_cluster(script)
+    assert len([record for record in caplog.records if "AttemptFailed" in record.message]) == BURST

@@ -17,6 +17,7 @@ from typing import Final, Protocol
 from deepsynth_api.report import Report
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.kubernetes.reports.report_budget import ReportBudget
 from deepsynth_operator.kubernetes.watches.watch_events import find_owner
 
 _INTERVALS: Final = 2.5
@@ -42,8 +43,16 @@ class _Poll:
 class ReportPoller:
     """notify: called with a resource whose pods have reported something new. interval: seconds between two polls."""
 
-    def __init__(self, reader: ReadsReports, notify: Callable[[ResourceKey], None], *, interval: float) -> None:
+    def __init__(
+        self,
+        reader: ReadsReports,
+        notify: Callable[[ResourceKey], None],
+        *,
+        interval: float,
+        budget: ReportBudget | None = None,
+    ) -> None:
         self._reader, self._notify, self._interval = reader, notify, interval
+        self._budget = budget or ReportBudget()
         self._polls: dict[ResourceKey, _Poll] = {}
 
     async def close(self) -> None:
@@ -76,13 +85,16 @@ class ReportPoller:
                 await asyncio.sleep(max(begin + self._interval - loop.time(), 0.0))
         finally:
             del self._polls[owner]
+            self._budget.forget(owner)
 
     async def _poll(self, owner: ResourceKey, poll: _Poll) -> None:
+        pods = poll.pods
         try:
-            reports = await self._reader.read_all(poll.pods)
+            read = await self._reader.read_all(pods)
         except Exception:
             _logger.exception("the pods of %s could not be polled", owner)
             return
+        reports = self._budget.fit(owner, pods, poll.reports, read)
         is_new = any(poll.reports.get(uid) != report for uid, report in reports.items())
         poll.reports = reports
         if is_new:
