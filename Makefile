@@ -128,6 +128,10 @@ chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go mod
 demo-cluster: $(READY) ## Run the demo on a real two-node cluster, which this starts first
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_demo
 
+.PHONY: chaos
+chaos: $(READY) ## Let random faults happen to two operators, and check what must hold: [SEED=1] [KILLS=50] [ONLY="leader-killed"]
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_chaos --seed $(or $(SEED),1) --kills $(or $(KILLS),50) $(if $(ONLY),--only $(ONLY))
+
 .PHONY: e2e-build e2e-programs e2e-hub
 e2e-build: e2e-programs images e2e-hub ## Build everything that the tests on a cluster need: [KUBERNETES=1.34]
 e2e-programs: $(READY)
