@@ -29,7 +29,7 @@ from deepsynth_operator.kubernetes.watches.watch_events import find_owner
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 
-LOCAL_SETTINGS: Final = Settings(render_image="local", train_image="local", poll_seconds=2)
+LOCAL_SETTINGS: Final = Settings(render_image="local", train_image="local", poll_seconds=2, gang_schedulers=None)
 _REDRAW_SECONDS: Final = 0.25
 _RETRY_SECONDS: Final = 0.5
 _WORKERS: Final = 4

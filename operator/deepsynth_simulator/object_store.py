@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any, Literal, NamedTuple
 
+from deepsynth_operator.core.cluster import get_kind
 from deepsynth_operator.core.observed import Manifest
 
 _DEFAULT_GRACE_SECONDS = 30
@@ -56,7 +57,7 @@ def _copy_value(value: Any) -> Any:
 
 def key_of(manifest: Manifest) -> ObjectKey:
     metadata = manifest["metadata"]
-    return ObjectKey(manifest["kind"], metadata.get("namespace", "default"), metadata["name"])
+    return ObjectKey(get_kind(manifest), metadata.get("namespace", "default"), metadata["name"])
 
 
 def format_time(time: datetime) -> str:

@@ -5,8 +5,10 @@ from typing import Any
 
 import pytest
 
+from deepsynth_operator.core.settings import GangApi, Settings
 from deepsynth_operator.kubernetes.api.permissions import (
     CLUSTER_RULES,
+    GANG_RULES,
     LEASE_RULES,
     POLICY_RULES,
     PROXY_RULES,
@@ -76,6 +78,22 @@ def test_the_pod_proxy_is_granted_only_if_it_is_used(values: Mapping[str, Any], 
         set(list_permissions(find_own(render({**values, "reportsThroughApiServer": on}), kind))) for on in (False, True)
     )
     assert with_proxy - without == set(list_needed_permissions(PROXY_RULES))
+
+
+@pytest.mark.parametrize("api", GANG_RULES)
+def test_pod_groups_are_granted_only_for_the_named_schedulers(api: GangApi) -> None:
+    without = set(list_permissions(find_own(render(), "ClusterRole")))
+    jobs = {"gangSchedulers": {"first": api, "second": "kai"}}
+    with_groups = set(list_permissions(find_own(render({"jobs": jobs}), "ClusterRole")))
+    assert with_groups - without == set(list_needed_permissions(GANG_RULES[api]))
+
+
+def test_the_operator_gets_the_schedulers_as_the_chart_names_them() -> None:
+    schedulers = {"volcano": "volcano", "default-scheduler": "kubernetes-v1beta1"}
+    environment = {
+        item["name"]: item.get("value") for item in render({"jobs": {"gangSchedulers": schedulers}}).container["env"]
+    }
+    assert Settings.from_environment(environment).gang_schedulers == schedulers
 
 
 def test_network_policies_are_granted_only_if_they_are_created() -> None:

@@ -42,6 +42,7 @@ OTHER_VALUES: Mapping[str, Any] = {
     "workers": 4,
     "reportsThroughApiServer": True,
     "jobs.defaults": [{"template": {"schedulerName": "volcano"}}],
+    "jobs.gangSchedulers": {"default-scheduler": "kubernetes-v1beta1"},
     "jobs.networkPolicy.enabled": False,
     "jobs.networkPolicy.reportsFrom": [PEER, {"ipBlock": {"cidr": "192.0.2.0/24"}}],
     "shutdownSeconds": 40,

@@ -14,6 +14,7 @@ from deepsynth_api.kinds import GROUP, KINDS
 from deepsynth_generators.generated_file import write_or_check
 from deepsynth_operator.kubernetes.api.permissions import (
     CLUSTER_RULES,
+    GANG_RULES,
     LEASE_RULES,
     POLICY_RULES,
     PROXY_RULES,
@@ -53,6 +54,7 @@ def render_template() -> str:
             "{{- if .Values.jobs.networkPolicy.enabled }}",
             *render_rules(POLICY_RULES),
             "{{- end }}",
+            *render_gang_rules(),
             "{{- end }}",
             "",
             '{{- define "deepsynth.nodeRules" -}}',
@@ -70,6 +72,14 @@ def render_template() -> str:
             "",
         ]
     )
+
+
+def render_gang_rules() -> Iterator[str]:
+    for api, rules in GANG_RULES.items():
+        if rules:
+            yield f'{{{{- if has "{api}" (values .Values.jobs.gangSchedulers) }}}}'
+            yield from render_rules(rules)
+            yield "{{- end }}"
 
 
 def render_rules(rules: Iterable[Rule]) -> Iterator[str]:

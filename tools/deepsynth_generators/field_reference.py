@@ -31,6 +31,7 @@ TOPICS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
             "numNodes",
             "numProcPerNode",
             "resourcesPerNode",
+            "scheduling",
             "cache",
             "image",
             "suspend",

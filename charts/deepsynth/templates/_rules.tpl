@@ -47,6 +47,30 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/pe
   resources: [networkpolicies]
   verbs: [get, create, patch]
 {{- end }}
+{{- if has "volcano" (values .Values.jobs.gangSchedulers) }}
+# the pods that a gang scheduler starts together
+- apiGroups: [scheduling.volcano.sh]
+  resources: [podgroups]
+  verbs: [get, create, delete]
+{{- end }}
+{{- if has "coscheduling" (values .Values.jobs.gangSchedulers) }}
+# the pods that a gang scheduler starts together
+- apiGroups: [scheduling.x-k8s.io]
+  resources: [podgroups]
+  verbs: [get, create, delete]
+{{- end }}
+{{- if has "kubernetes-v1alpha2" (values .Values.jobs.gangSchedulers) }}
+# the pods that a gang scheduler starts together
+- apiGroups: [scheduling.k8s.io]
+  resources: [podgroups]
+  verbs: [get, create, delete]
+{{- end }}
+{{- if has "kubernetes-v1beta1" (values .Values.jobs.gangSchedulers) }}
+# the pods that a gang scheduler starts together
+- apiGroups: [scheduling.k8s.io]
+  resources: [podgroups]
+  verbs: [get, create, delete]
+{{- end }}
 {{- end }}
 
 {{- define "deepsynth.nodeRules" -}}

@@ -131,6 +131,21 @@ class RunModelSettings(ModelSettings):
     ] = None
 
 
+class SchedulingSettings(ApiModel):
+    """How the pods of an attempt get their nodes."""
+
+    gang: Annotated[
+        bool,
+        Field(
+            description=(
+                "Start all pods of an attempt at once, or none of them. template.schedulerName must be a scheduler "
+                "that the operator knows as one that can do that (jobs.gangSchedulers in the chart): Volcano, "
+                "coscheduling, KAI, or that of Kubernetes with the feature GangScheduling. No effect with one node."
+            )
+        ),
+    ] = False
+
+
 class TrainingRunSpec(TrainingSettings):
     """Desired state. Once status.startTime is set, most fields are immutable."""
 
@@ -159,6 +174,9 @@ class TrainingRunSpec(TrainingSettings):
         ResourceRequirements,
         Field(description="Compute resources of each pod. Put GPUs into limits as nvidia.com/gpu."),
     ] = ResourceRequirements()
+    scheduling: Annotated[SchedulingSettings, Field(description="How the pods of an attempt get their nodes.")] = (
+        SchedulingSettings()
+    )
     cache: Annotated[
         CacheSettings,
         Field(description="Node-local cache of the datasets in Arrow format, and features of their pages."),

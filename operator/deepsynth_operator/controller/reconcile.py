@@ -45,7 +45,7 @@ from deepsynth_operator.decisions.shared.decision import (
 )
 from deepsynth_operator.decisions.training_run import attempts
 from deepsynth_operator.decisions.training_run.decide import decide_run
-from deepsynth_operator.manifests.children import build_children
+from deepsynth_operator.manifests.children import build_children, list_companion_kinds
 
 Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
 Found = TypeVar("Found")
@@ -171,8 +171,8 @@ async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, ac
                 await (cluster.apply if manifest["kind"] in APPLIED_KINDS else cluster.create)(manifest)
         case DeleteJob(name, uid):
             # The Job is deleted last: while it exists, a reconcile after a crash deletes the rest again.
-            await cluster.delete_companion("Service", namespace, name, resource.metadata.uid)
-            await cluster.delete_companion("ConfigMap", namespace, name, resource.metadata.uid)
+            for kind in list_companion_kinds(resource, settings):
+                await cluster.delete_companion(kind, namespace, name, resource.metadata.uid)
             await cluster.delete_job(namespace, name, uid=uid)
         case SetParallelism(name, uid, parallelism):
             await cluster.patch_job(namespace, name, uid=uid, spec={"parallelism": parallelism})

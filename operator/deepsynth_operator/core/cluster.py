@@ -8,20 +8,35 @@ Every method raises ClusterError when the cluster does not answer.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Final, Literal, Protocol, get_args, overload
+from typing import Any, Final, Literal, Protocol, get_args, overload
 
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, Resource, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.observed import Manifest
 
-CompanionKind = Literal["Service", "ConfigMap"]
+PodGroupKind = Literal[
+    "PodGroup.v1beta1.scheduling.volcano.sh",
+    "PodGroup.v1alpha1.scheduling.x-k8s.io",
+    "PodGroup.v1alpha2.scheduling.k8s.io",
+    "PodGroup.v1beta1.scheduling.k8s.io",
+]
+"""Each gang scheduler has its own kind of this name: here with version and group, as kubectl writes it."""
+CompanionKind = Literal["Service", "ConfigMap"] | PodGroupKind
 """What is created together with a Job, under the same name."""
 AppliedKind = Literal["NetworkPolicy", "Service"]
 APPLIED_KINDS: Final[frozenset[str]] = frozenset(get_args(AppliedKind))
 """Children that are applied, not created: a later attempt of the resource may change them."""
 ChildKind = Literal["Job"] | CompanionKind | AppliedKind
 EventType = Literal["Normal", "Warning"]
+
+
+def get_kind(manifest: Manifest) -> Any:
+    """The kind of a child, as ChildKind writes it."""
+    if manifest["kind"] != "PodGroup":
+        return manifest["kind"]
+    group, _, version = manifest["apiVersion"].partition("/")
+    return f"PodGroup.{version}.{group}"
 
 
 class Cluster(Protocol):

@@ -3,9 +3,9 @@
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from importlib.metadata import version
-from typing import Final, Self
+from typing import Final, Literal, Self, cast, get_args
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_operator.core.job_defaults import JobDefault
@@ -13,6 +13,8 @@ from deepsynth_operator.core.observed import Manifest
 
 IMAGE_REPOSITORY = "ghcr.io/deepsynth/deepsynth"
 _PEER_FIELDS: Final = frozenset({"ipBlock", "namespaceSelector", "podSelector"})
+GangApi = Literal["volcano", "coscheduling", "kai", "kubernetes-v1alpha2", "kubernetes-v1beta1"]
+"""How a scheduler learns which pods belong together; after the dash, the version of scheduling.k8s.io."""
 _VERSION: Final = version("deepsynth-operator")
 
 
@@ -24,6 +26,8 @@ class Settings:
     report_peers: who may reach the report port of pods, as in a NetworkPolicy's `from`; empty means everyone.
         None: resources get no NetworkPolicy.
     job_defaults: from an administrator; see `process.defaults_file`.
+    gang_schedulers: how each scheduler, by the schedulerName of pods, learns which pods it must start together.
+        None: pods need no scheduler, as on one machine.
     poll_seconds: how often reports of running pods are read; also the shortest time between two writes of progress.
     """
 
@@ -32,10 +36,13 @@ class Settings:
     poll_seconds: int = 15
     report_peers: tuple[Manifest, ...] | None = None
     job_defaults: tuple[JobDefault, ...] = ()
+    gang_schedulers: Mapping[str, GangApi] | None = field(default_factory=dict)
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
-        """Read DEEPSYNTH_ plus the field's name in capitals. DEEPSYNTH_REPORT_PEERS is a JSON list.
+        """Read DEEPSYNTH_ plus the field's name in capitals.
+
+        DEEPSYNTH_REPORT_PEERS is a JSON list, DEEPSYNTH_GANG_SCHEDULERS is SCHEDULER=API,SCHEDULER=API.
 
         Raises ConfigurationError, naming the variable, if a value is invalid.
         """
@@ -45,7 +52,19 @@ class Settings:
             train_image=environment.get("DEEPSYNTH_TRAIN_IMAGE", default.train_image),
             poll_seconds=parse_positive(environment, "DEEPSYNTH_POLL_SECONDS", default.poll_seconds),
             report_peers=_parse_peers(environment, "DEEPSYNTH_REPORT_PEERS"),
+            gang_schedulers=_parse_gang_schedulers(environment, "DEEPSYNTH_GANG_SCHEDULERS"),
         )
+
+
+def _parse_gang_schedulers(environment: Mapping[str, str], name: str) -> dict[str, GangApi]:
+    schedulers: dict[str, GangApi] = {}
+    for item in filter(None, environment.get(name, "").split(",")):
+        scheduler, _, api = item.partition("=")
+        if not scheduler or api not in get_args(GangApi):
+            apis = ", ".join(get_args(GangApi))
+            raise ConfigurationError(f"{name}: must be SCHEDULER=API,..., with an API of {apis}, got {item[:200]!r}")
+        schedulers[scheduler] = cast("GangApi", api)
+    return schedulers
 
 
 def _parse_peers(environment: Mapping[str, str], name: str) -> tuple[Manifest, ...] | None:

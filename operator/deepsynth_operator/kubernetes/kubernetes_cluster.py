@@ -16,7 +16,7 @@ from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
-from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType
+from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType, get_kind
 from deepsynth_operator.core.errors import (
     ClusterError,
     Conflict,
@@ -231,7 +231,7 @@ def _require_ours(found: Manifest, manifest: Manifest) -> None:
 
 
 def _get_key(manifest: Manifest) -> tuple[ChildKind, str, str]:
-    return manifest["kind"], manifest["metadata"]["namespace"], manifest["metadata"]["name"]
+    return get_kind(manifest), manifest["metadata"]["namespace"], manifest["metadata"]["name"]
 
 
 def _explain(error: ApiRefusal, kind: Kind, namespace: str | None, name: str) -> ControllerError:
@@ -244,6 +244,8 @@ def _explain(error: ApiRefusal, kind: Kind, namespace: str | None, name: str) ->
 
 def _explain_refused(error: ApiRefusal, kind: Kind, namespace: str, name: str) -> ControllerError:
     """Why the API server did not create or apply an object."""
+    if error.status == 404 and kind.startswith("PodGroup") and "namespaces" not in str(error):
+        return Refused(f"{kind} {name}: the API server does not have this kind; install the CRD of the gang scheduler")
     if error.status == 404 or "NamespaceTerminating" in error.causes:
         return NamespaceGoing(f"{kind} {namespace}/{name}: {error}")
     if error.status == 409:

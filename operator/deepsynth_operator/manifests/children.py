@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from deepsynth_api.v1alpha1 import Resource, TrainingRun
+from deepsynth_operator.core.cluster import CompanionKind
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.manifests.defaults import apply_defaults
+from deepsynth_operator.manifests.gang import find_pod_group_kind, join_gang
 from deepsynth_operator.manifests.network_policy import build_network_policy
 from deepsynth_operator.manifests.render_job import build_render_children
 from deepsynth_operator.manifests.train_job import build_train_children
@@ -16,10 +18,19 @@ def build_children(resource: Resource, job: str, settings: Settings) -> list[Man
     resource = apply_defaults(resource, settings.job_defaults)
     peers = settings.report_peers
     policies = [] if peers is None else [build_network_policy(resource, peers)]
-    return [*policies, *_build_job(resource, job)]
+    return [*policies, *_build_job(resource, job, settings)]
 
 
-def _build_job(resource: Resource, name: str) -> Sequence[Manifest]:
+def _build_job(resource: Resource, name: str, settings: Settings) -> Sequence[Manifest]:
     if isinstance(resource, TrainingRun):
-        return build_train_children(resource, next(item for item in resource.status.attempts if item.job == name))
+        attempt = next(item for item in resource.status.attempts if item.job == name)
+        *others, job = build_train_children(resource, attempt)
+        return [*others, *join_gang(resource, job, settings)]
     return build_render_children(resource, next(item for item in resource.status.jobs if item.name == name))
+
+
+def list_companion_kinds(resource: Resource, settings: Settings) -> list[CompanionKind]:
+    """Kinds that have the name of a Job and are deleted with it."""
+    resource = apply_defaults(resource, settings.job_defaults)
+    group = find_pod_group_kind(resource, settings) if isinstance(resource, TrainingRun) else None
+    return ["Service", "ConfigMap", *([group] if group else [])]

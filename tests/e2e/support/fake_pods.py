@@ -21,10 +21,13 @@ INDEX = "batch.kubernetes.io/job-completion-index"
 
 
 @contextmanager
-def play_pods(api: Api) -> Iterator[None]:
-    """Bring every pod of DeepSynth in the namespace to its end, until the block ends."""
+def play_pods(api: Api, *, on_nodes: bool = False) -> Iterator[None]:
+    """Bring every pod of DeepSynth in the namespace to its end, until the block ends.
+
+    on_nodes: only pods that a scheduler has bound to a node.
+    """
     stopped = threading.Event()
-    thread = threading.Thread(target=_play, args=(api, stopped), daemon=True)
+    thread = threading.Thread(target=_play, args=(api, stopped, on_nodes), daemon=True)
     thread.start()
     try:
         yield
@@ -52,12 +55,14 @@ def build_report(step: str, index: int) -> Report:
     return Report(step="train", time=now, train=train)
 
 
-def _play(api: Api, stopped: threading.Event) -> None:
+def _play(api: Api, stopped: threading.Event, on_nodes: bool) -> None:
     selector = {"label_selector": f"{MANAGED_BY}={OPERATOR_NAME}", "timeout_seconds": 5}
     while not stopped.is_set():
         try:
             for event in watch.Watch().stream(api.core.list_namespaced_pod, api.namespace, **selector):
-                _advance(api, api.client.sanitize_for_serialization(event["object"]))
+                pod = api.client.sanitize_for_serialization(event["object"])
+                if not on_nodes or "nodeName" in pod["spec"]:
+                    _advance(api, pod)
         except (ApiException, HTTPError):
             stopped.wait(0.2)
 

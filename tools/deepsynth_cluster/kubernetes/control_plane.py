@@ -63,7 +63,7 @@ class ControlPlane:
         self.start_etcd()
         self.start_api_server()
         self.start_controller_manager()
-        self._start_scheduler()
+        self.start_scheduler()
         self._start_name_server()
 
     def client_kubeconfig(self, name: str, user: str, group: str = "") -> Path:
@@ -126,8 +126,10 @@ class ControlPlane:
             *flags,
         )
 
-    def _start_scheduler(self) -> None:
-        self._start("kube-scheduler", f"--kubeconfig={self._kubeconfig('kube-scheduler')}", "--leader-elect=false")
+    def start_scheduler(self, *flags: str) -> None:
+        """flags: more of its command line."""
+        kubeconfig = f"--kubeconfig={self._kubeconfig('kube-scheduler')}"
+        self._start("kube-scheduler", kubeconfig, "--leader-elect=false", *flags)
 
     def _start_name_server(self) -> None:
         corefile = self.machine.folder / "Corefile"

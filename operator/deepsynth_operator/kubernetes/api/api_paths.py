@@ -6,10 +6,12 @@ from urllib.parse import quote
 
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
+from deepsynth_operator.core.cluster import PodGroupKind
 
-Kind = Literal[
+PlainKind = Literal[
     "ConfigMap", "DatasetGeneration", "Event", "Job", "Lease", "NetworkPolicy", "Node", "Pod", "Service", "TrainingRun"
 ]
+Kind = PlainKind | PodGroupKind
 WatchedKind = Literal["DatasetGeneration", "Job", "Pod", "TrainingRun"]
 
 WATCHED_KINDS: Final[tuple[WatchedKind, ...]] = ("DatasetGeneration", "TrainingRun", "Job", "Pod")
@@ -40,6 +42,10 @@ RESOURCES: Final[dict[Kind, ApiResource]] = {
     "NetworkPolicy": ApiResource("networking.k8s.io", "v1", "networkpolicies"),
     "Node": ApiResource("", "v1", "nodes"),
     "Pod": ApiResource("", "v1", "pods", CHILDREN_SELECTOR),
+    "PodGroup.v1beta1.scheduling.volcano.sh": ApiResource("scheduling.volcano.sh", "v1beta1", "podgroups"),
+    "PodGroup.v1alpha1.scheduling.x-k8s.io": ApiResource("scheduling.x-k8s.io", "v1alpha1", "podgroups"),
+    "PodGroup.v1alpha2.scheduling.k8s.io": ApiResource("scheduling.k8s.io", "v1alpha2", "podgroups"),
+    "PodGroup.v1beta1.scheduling.k8s.io": ApiResource("scheduling.k8s.io", "v1beta1", "podgroups"),
     "Service": ApiResource("", "v1", "services"),
     "TrainingRun": ApiResource(GROUP, VERSION, KINDS["TrainingRun"].plural),
 }

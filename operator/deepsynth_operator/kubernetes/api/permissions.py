@@ -1,9 +1,11 @@
 """Everything that the operator's service account may do. `make chart-rules` writes the chart's roles from it."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
 from deepsynth_api.kinds import GROUP, KINDS
+from deepsynth_operator.core.settings import GangApi
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,3 +67,17 @@ POLICY_RULES: Final = (
     ),
 )
 """Only with DEEPSYNTH_REPORT_PEERS."""
+
+
+def _allow_pod_groups(group: str) -> tuple[Rule, ...]:
+    return (Rule(group, ("podgroups",), ("get", "create", "delete"), "the pods that a gang scheduler starts together"),)
+
+
+GANG_RULES: Final[Mapping[GangApi, tuple[Rule, ...]]] = {
+    "volcano": _allow_pod_groups("scheduling.volcano.sh"),
+    "coscheduling": _allow_pod_groups("scheduling.x-k8s.io"),
+    "kubernetes-v1alpha2": _allow_pod_groups("scheduling.k8s.io"),
+    "kubernetes-v1beta1": _allow_pod_groups("scheduling.k8s.io"),
+    "kai": (),
+}
+"""Only with a scheduler of DEEPSYNTH_GANG_SCHEDULERS that has this API."""

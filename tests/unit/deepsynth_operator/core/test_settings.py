@@ -8,6 +8,21 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_operator.core.settings import Settings
 
 
+def test_gang_schedulers_are_a_list_of_names_and_apis() -> None:
+    text = "volcano=volcano,default-scheduler=kubernetes-v1beta1"
+    assert Settings.from_environment({"DEEPSYNTH_GANG_SCHEDULERS": text}).gang_schedulers == {
+        "volcano": "volcano",
+        "default-scheduler": "kubernetes-v1beta1",
+    }
+    assert Settings.from_environment({}).gang_schedulers == {}
+
+
+@pytest.mark.parametrize("text", ["volcano", "=volcano", "mine=slurm"])
+def test_a_gang_scheduler_without_a_known_api_is_an_error(text: str) -> None:
+    with pytest.raises(ConfigurationError, match=r"^DEEPSYNTH_GANG_SCHEDULERS: must be SCHEDULER=API"):
+        Settings.from_environment({"DEEPSYNTH_GANG_SCHEDULERS": text})
+
+
 def test_without_variables_the_defaults_apply() -> None:
     assert Settings.from_environment({}) == Settings()
 

@@ -15,6 +15,8 @@ def test_every_field_is_known_to_the_api(name: str) -> None:
     from kubernetes import client  # 0.3 s of imports
 
     for manifest in yaml.safe_load_all((FOLDER / f"{name}.yaml").read_text(encoding="utf-8")):
+        if manifest["kind"] == "PodGroup":
+            continue  # most of them are CRDs
         parsed = getattr(client, f"V1{manifest['kind']}").from_dict(manifest)
         assert drop_empty(parsed.model_dump(mode="json", by_alias=True, exclude_none=True)) == drop_empty(manifest)
 

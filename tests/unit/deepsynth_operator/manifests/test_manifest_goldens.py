@@ -1,11 +1,13 @@
 """Whole manifests of typical resources, as files that a reviewer reads."""
 
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import pytest
 
 from deepsynth_api.v1alpha1 import Attempt, DatasetGeneration, TrainingRun
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_operator.core.settings import GangApi, Settings
+from deepsynth_operator.manifests.gang import join_gang
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.network_policy import build_network_policy
 from deepsynth_operator.manifests.render_job import build_render_children
@@ -98,6 +100,19 @@ def test_a_minimal_training_run() -> None:
 def test_a_training_run_on_two_nodes_with_everything_set() -> None:
     run = a_full_run().build()
     assert_golden("training_run_full", build_train_children(run, an_attempt(run, number=3)))
+
+
+@pytest.mark.parametrize("api", get_args(GangApi))
+def test_a_training_run_whose_pods_start_together(api: GangApi) -> None:
+    run = (
+        a_training_run()
+        .with_spec(numNodes=2, scheduling={"gang": True})
+        .with_template(schedulerName="gang-scheduler")
+        .with_status(datasets=[PINNED])
+        .build()
+    )
+    job = build_train_children(run, an_attempt(run))[-1]
+    assert_golden(f"gang_{api}", join_gang(run, job, Settings(gang_schedulers={"gang-scheduler": api})))
 
 
 @pytest.mark.parametrize("step", ["plan", "render", "publish"])
