@@ -1,4 +1,4 @@
-"""Fifty runs and fifty generations at once on a control plane alone: all complete, at a limited cost."""
+"""Fifty runs and fifty generations at once on a control plane alone; and deadlines that pass without an operator."""
 
 import time
 from collections import Counter
@@ -10,7 +10,8 @@ import pytest
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.selection import temporary_cluster
 from deepsynth_demo.chart import create_restricted_namespace
-from e2e.support.api import Api, wait_until
+from deepsynth_operator.core.observed import find_true_condition
+from e2e.support.api import Api, Manifest, wait_until
 from e2e.support.fake_pods import play_pods
 from e2e.support.installation import USER_NAMESPACE
 from e2e.support.operator_process import run_operator
@@ -23,6 +24,7 @@ END_SECONDS = 600
 MAX_REQUESTS = 60
 """Per resource: reads past the cache, the children, status writes, Events."""
 MAX_MEBIBYTES = 400
+DEADLINE = 20
 
 
 @pytest.fixture
@@ -59,3 +61,32 @@ def test_a_hundred_resources_at_once_reach_their_end(control_plane: BareCluster,
         for item in api.list_resources(kind):
             assert "finalizers" not in item["metadata"]
             assert "annotations" not in item["metadata"]
+
+
+def test_jobs_keep_the_deadline_while_the_operator_is_down(control_plane: BareCluster, tmp_path: Path) -> None:
+    control_plane.kubectl("apply", "--server-side", "-f", str(CRDS))
+    create_restricted_namespace(control_plane, USER_NAMESPACE)
+    api = Api(control_plane.kubeconfig, USER_NAMESPACE)
+    names = [f"run-{number}" for number in range(10)]
+
+    def list_reasons() -> Counter[str]:
+        summaries = [item.get("status", {}).get("summary", {}) for item in api.list_resources("TrainingRun")]
+        return Counter(summary.get("reason", "") for summary in summaries)
+
+    def count_failed_jobs() -> int:
+        return sum(find_true_condition(job, "Failed") is not None for job in list_jobs(api))
+
+    with run_operator(control_plane.kubeconfig, tmp_path / "before.log"):
+        for name in names:
+            api.create(build_run(name, activeDeadlineSeconds=DEADLINE))
+        wait_until("all to have a Job", lambda: len(list_jobs(api)) == len(names), END_SECONDS)
+    wait_until("all Jobs to end", lambda: count_failed_jobs() == len(names), DEADLINE + 120)
+    assert list_reasons()["DeadlineExceeded"] == 0
+    with run_operator(control_plane.kubeconfig, tmp_path / "after.log"):
+        wait_until("all to show it", lambda: list_reasons() == {"DeadlineExceeded": len(names)}, 60, list_reasons)
+    assert len(list_jobs(api)) == len(names), "no run began another attempt"
+
+
+def list_jobs(api: Api) -> list[Manifest]:
+    """Of all runs."""
+    return [job for run in api.list_resources("TrainingRun") for job in api.list_jobs(run["metadata"]["uid"])]

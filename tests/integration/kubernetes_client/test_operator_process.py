@@ -17,6 +17,7 @@ from deepsynth_operator.process.settings import ProcessSettings
 from deepsynth_operator.process.startup import Operator
 from integration.kubernetes_client.fake_watches import WatchedApiServer, serve_in_a_thread
 from support.cluster.fake_api_server import Fault
+from support.control.outage import Outage, get_namespace
 from support.resources.builders import a_training_run
 
 WATCHES = 4
@@ -49,11 +50,12 @@ class Running:
 def operate(
     script: Callable[[Running], Awaitable[None]],
     *,
+    prepare: Callable[[WatchedApiServer], object] = lambda _server: None,
     token: str = "",
     pause: Callable[[float], Awaitable[None]] = asyncio.sleep,
     **settings: Any,
 ) -> None:
-    """Run an operator while `script` acts on its API server, then stop it."""
+    """Run an operator while `script` acts on its API server, then stop it. prepare: called before it starts."""
 
     async def main(server: WatchedApiServer) -> None:
         metrics = Metrics()
@@ -72,6 +74,7 @@ def operate(
 
     with serve_in_a_thread() as server:
         server.token = token
+        prepare(server)
         asyncio.run(main(server))
 
 
@@ -132,6 +135,53 @@ def test_changed_defaults_are_those_of_the_next_job(tmp_path: Path) -> None:
         assert get_scheduler(running, "before") == "first"
 
     operate(script, pause=pause, job_defaults=path)
+
+
+def test_after_an_hour_down_every_run_gets_right_and_finished_ones_cost_no_request() -> None:
+    outage = Outage(runs=5)
+    outage.begin()
+    outage.pass_hour()
+    states = {
+        "running": "Running",
+        "succeeded": "Complete",
+        "failed": "Starting",
+        "bad-config": "Failed",
+        "evicted": "Starting",
+        "job-deleted": "Starting",
+        "deadline": "Failed",
+        "suspended": "Suspended",
+        "kept": "Complete",
+        "new": "Starting",
+    }
+    expected = {name: state for situation, state in states.items() for name in outage.list_names(situation)}
+
+    def prepare(server: WatchedApiServer) -> None:
+        for kind in ("TrainingRun", "Job", "Pod", "ConfigMap", "Service"):
+            for item in outage.cluster.store.select(kind):
+                server.put(item)
+
+    async def script(running: Running) -> None:
+        def is_right(name: str, state: str) -> bool:
+            found = running.server.get("TrainingRun", name, get_namespace(name)) or {}
+            return bool(found.get("status", {}).get("state") == state)
+
+        def find_expired() -> list[str]:
+            return [name for name in outage.list_names("expired") if find_job(running.server, name)]
+
+        await running.wait_until(lambda: all(is_right(*item) for item in expected.items()) and not find_expired())
+        asked = [seen.path for seen in running.server.requests]
+        assert [path for path in asked if "/kept-" in path] == []
+        second = [name for situation in ("failed", "evicted", "job-deleted") for name in outage.list_names(situation)]
+        await running.wait_until(lambda: all(find_job(running.server, name, 2) for name in second))
+        for name in outage.list_names("failed"):
+            status = (running.server.get("TrainingRun", name, get_namespace(name)) or {})["status"]
+            assert (status["failures"], len(status["attempts"])) == (1, 2)
+
+    def find_job(server: WatchedApiServer, name: str, attempt: int = 1) -> object:
+        return server.get("Job", f"{name}-train-{attempt}", get_namespace(name))
+
+    operate(script, prepare=prepare)
+    outage.close()
 
 
 def test_lists_and_watches_select_only_our_children() -> None:
