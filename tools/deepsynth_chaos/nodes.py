@@ -124,6 +124,9 @@ class StandInNodes:
             self.work.stop(process)
         if process is not None and process.exit_code is not None and uid not in self._written:
             self._write_end(process, pod)
+        if process is None and is_deleted and pod["status"].get("phase", "Pending") in {"Pending", "Running"}:
+            # As a kubelet does: the Job controller keeps a pod until it has ended, also one that never started.
+            self._api.patch_pod_status(pod["metadata"]["name"], uid, {"phase": "Failed"})
         if is_deleted and (process is None or uid in self._written):
             self._api.delete_pod(pod["metadata"]["name"], uid, grace=0)
 

@@ -1,6 +1,6 @@
 """Leader election by a Lease, after the rules of client-go.
 
-    candidate   reads every RETRY seconds; takes a Lease that was released, or that did not change for DURATION
+    candidate   reads every LOOK seconds; takes a Lease that was released, or that did not change for DURATION
     leader      renews every RETRY seconds; its lease counts for DEADLINE seconds from the last renewal that succeeded
 
      leader     renewed ├──────── DEADLINE ────────┤ writes nothing from here on
@@ -30,11 +30,12 @@ _logger = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Timing:
-    """In seconds. A candidate takes over at most `duration` + `retry` after the leader's last renewal."""
+    """In seconds. A candidate takes over at most `duration` + `look` after the leader's last renewal."""
 
     duration: float = 12.0
     deadline: float = 8.0
     retry: float = 2.0
+    look: float = 1.0
 
 
 DEFAULT_TIMING: Final = Timing()
@@ -160,8 +161,8 @@ class Election:
 
     def _compute_pause(self) -> float:
         """Until the next try, or until the lease expires if that is sooner. Jitter keeps candidates apart."""
-        retry = self._timing.retry * random.uniform(0.8, 1.0)  # noqa: S311 - not for secrets
+        look = self._timing.look * random.uniform(0.8, 1.0)  # noqa: S311 - not for secrets
         if self._seen is None or not self._seen.holder:
-            return retry
+            return look
         rest = self._seen_time + (self._seen.duration or self._timing.duration) - self._clock()
-        return min(retry, rest) if rest > 0 else retry
+        return min(look, rest) if rest > 0 else look

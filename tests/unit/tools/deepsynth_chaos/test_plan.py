@@ -31,7 +31,7 @@ def test_every_fault_has_a_weight_and_an_executor() -> None:
 
 
 def test_faults_last_shorter_and_longer_than_a_leader_may_be_away() -> None:
-    assert MIN_SECONDS < DEFAULT_TIMING.deadline < DEFAULT_TIMING.duration + DEFAULT_TIMING.retry < MAX_SECONDS
+    assert MIN_SECONDS < DEFAULT_TIMING.deadline < DEFAULT_TIMING.duration + DEFAULT_TIMING.look < MAX_SECONDS
     assert all(MIN_SECONDS <= planned.seconds <= MAX_SECONDS for planned in draw_plan(1, 200))
 
 
