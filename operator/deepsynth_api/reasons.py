@@ -361,7 +361,6 @@ class Reason(StrEnum):
 
     STEP_STARTED = "StepStarted", "A DatasetGeneration began to plan, render or publish."
     ATTEMPT_STARTED = "AttemptStarted", "A TrainingRun began an attempt."
-    ATTEMPT_SUCCEEDED = "AttemptSucceeded", "An attempt has finished training."
     ATTEMPT_FAILED = "AttemptFailed", "An attempt ended by an error.", "Read its entry in status.attempts."
     ATTEMPT_HUNG = (
         "AttemptHung",

@@ -36,13 +36,13 @@ DEFAULT_GRACE_SECONDS: Final = 300
 
 
 def build_train_children(run: TrainingRun, attempt: Attempt) -> list[dict[str, Any]]:
-    """ConfigMap, Service and Job of `attempt`.
+    """ConfigMap, Service and Job of `attempt`. A single pod needs no Service: it meets nobody.
 
     The run's status must already hold the attempt and the pinned datasets and model. Raises ConfigurationError.
     """
     return [
         build_config_map(run, "train", attempt.job, build_train_document(run, attempt)),
-        build_service(run, attempt.job),
+        *([build_service(run, attempt.job)] if run.spec.num_nodes > 1 else []),
         build_train_job(run, attempt),
     ]
 

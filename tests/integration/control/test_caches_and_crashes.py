@@ -48,7 +48,7 @@ def reconcile_until(control: Controller, crash_before: int) -> None:
 def test_a_controller_that_dies_anywhere_while_it_starts_an_attempt_starts_exactly_one(
     control: Controller, crash: int
 ) -> None:
-    control.cluster.apply_resource(a_training_run().to_manifest())
+    control.cluster.apply_resource(a_training_run().with_spec(numNodes=2).to_manifest())
     reconcile_until(control, crash)
     control.settle()
     assert get_attempts(control) == [(1, None, "")]
@@ -165,7 +165,7 @@ def test_a_status_from_a_stale_cache_creates_and_deletes_nothing(control: Contro
     view.lags = True
     control.settle()
     control.end(f"{NAME}-train-1-0", 1)
-    control.settle()
+    control.advance(5)
     control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
     control.advance(20)
     assert control.list_jobs() == [f"{NAME}-train-2"]

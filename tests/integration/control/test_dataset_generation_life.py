@@ -124,7 +124,7 @@ def test_what_plan_and_publish_wait_for_is_shown_until_they_go_on(control: Contr
     control.advance(16)
     assert get_progress(control).waiting == "429 of the Hub"
     control.report(f"xsum-{step}-1-0", report)
-    control.advance(16)
+    control.advance(30)
     assert get_progress(control).waiting == ""
 
 

@@ -30,6 +30,7 @@ NAME = "xsum"
 KINDS = ("DatasetGeneration", "Job", "Pod")
 NODES = ("node-a", "node-b")
 SHARDS = 3
+STATES = ("Starting", "Planning", "Rendering", "Publishing")
 ORDER = ("plan", "render", "publish")
 SECONDS = (1, 10, 60, 400, 700)
 
@@ -40,6 +41,8 @@ class Watcher:
     def __init__(self) -> None:
         self.status = DatasetGenerationStatus()
         self.jobs: dict[str, str] = {}
+        self.furthest = 0
+        """Index in STATES of the furthest state that was shown."""
 
     def receive(self, event: WatchEvent) -> None:
         kind = event.manifest["kind"]
@@ -66,6 +69,9 @@ class Watcher:
             before = known.get(job.name)
             if before is not None and before.outcome is not None:
                 assert job == before, "an outcome is final"
+        if new.state in STATES and old.state != new.state:
+            assert STATES.index(new.state) >= self.furthest, "states do not go back"
+            self.furthest = STATES.index(new.state)
         last = new.jobs[-1].step if new.jobs else "plan"
         before_last = old.jobs[-1].step if old.jobs else "plan"
         assert ORDER.index(last) >= ORDER.index(before_last), "steps do not go back"

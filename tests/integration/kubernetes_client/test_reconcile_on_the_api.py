@@ -78,7 +78,7 @@ def list_rights(*rules: Rule) -> set[tuple[str, str, str]]:
 
 def test_a_run_gets_its_children_and_completes_with_its_job() -> None:
     async def script(life: Life) -> None:
-        life.stage.server.put(a_training_run().to_manifest())
+        life.stage.server.put(a_training_run().with_spec(numNodes=2).to_manifest())
         await life.reconcile()
         names = {item["kind"]: item["metadata"]["name"] for item in life.stage.server.objects.values()}
         assert names["Job"] == names["Service"] == names["ConfigMap"] == "read-xsum-train-1"
@@ -87,7 +87,7 @@ def test_a_run_gets_its_children_and_completes_with_its_job() -> None:
         await life.reconcile()
         assert life.get("TrainingRun", "read-xsum")["status"]["state"] == "Complete"
         reasons = [event["reason"] for event in life.stage.server.list_kind("Event")]
-        assert reasons == ["AttemptStarted", "DatasetReady", "AttemptSucceeded", "Complete"]
+        assert reasons == ["AttemptStarted", "Complete"]
 
     live(script)
 

@@ -22,6 +22,8 @@ from support.resources.builders import a_training_run
 HOUR = 3600
 DEADLINE = 1800
 TTL = 600
+_SEEN = 5
+"""This many seconds after their start, the status says that the Jobs exist and their containers run."""
 GPUS = {"limits": {"nvidia.com/gpu": 1}}
 SITUATIONS = (
     "running",
@@ -105,11 +107,11 @@ class Outage:
                 self.end(name, 0)
         for name in self.list_names("running"):
             self.report(name, 10)
-        self.control.settle()
+        self.control.advance(_SEEN)
 
     def pass_hour(self) -> None:
         """After ten minutes, everything happens at once."""
-        self.control.clock.advance(HOUR / 6)
+        self.control.clock.advance(HOUR / 6 - _SEEN)
         codes = {"succeeded": 0, "failed": 1, "bad-config": 64}
         for situation, code in codes.items():
             for name in self.list_names(situation):

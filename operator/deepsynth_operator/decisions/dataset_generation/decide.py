@@ -22,6 +22,7 @@ from deepsynth_operator.decisions.dataset_generation.events import compute_gener
 from deepsynth_operator.decisions.dataset_generation.failures import find_last_failure
 from deepsynth_operator.decisions.dataset_generation.jobs import (
     compute_next_step,
+    drop_start,
     end_job,
     get_live,
     observe_job,
@@ -51,7 +52,7 @@ from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, foll
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.status_budget import fit_generation_status
-from deepsynth_operator.decisions.shared.throttle import hold_back
+from deepsynth_operator.decisions.shared.throttle import hold_back_progress, hold_back_start
 
 Advance = tuple[DatasetGenerationStatus, GenerationSituation]
 
@@ -68,8 +69,10 @@ def decide_generation(
     status = _observe(observed, now)
     status, situation = _advance(status, observed, settings, now)
     status = fit_generation_status(describe_generation(generation, status, situation, now))
-    status = hold_back(generation.status, status, drop_progress, interval=settings.poll_seconds, now=now)
+    status = hold_back_progress(generation.status, status, drop_progress, poll_seconds=settings.poll_seconds, now=now)
     wait = min(situation.check_after, compute_deadline_wait(generation, status.start_time, now))
+    created = status.jobs[-1].start_time if status.jobs else None
+    status, wait = hold_back_start(generation.status, status, drop_start, created=created, wait=wait, now=now)
     events = compute_generation_events(generation.status, status)
     return Decision(status, _compute_actions(status, observed), events, wait)
 
@@ -88,7 +91,7 @@ def _observe(observed: ObservedGeneration, now: datetime) -> DatasetGenerationSt
         status = status.updated(progress=compute_waiting(status.progress, pods, now))
     live = observe_job(live, job, pods)
     entries = [*generation.status.jobs[-2:-1], live]
-    view = LiveStep(generation, live.name, bool(live.uid), job, pods, observed.refusal, now, entries)
+    view = LiveStep(generation, live.name, bool(live.uid or pods), job, pods, observed.refusal, now, entries)
     cause = first_match(END_POLICIES, view)
     if cause is None or cause is NOT_OVER:
         return replace_last(status, live)
@@ -145,7 +148,7 @@ def _show_live(
 ) -> Advance:
     live = status.jobs[-1]
     job, pods = observed.children.find_job(live.name), observed.children.get_pods(live.name)
-    return status, describe_live(live, job, pods, now=now, poll_seconds=settings.poll_seconds)
+    return status, describe_live(status, job, pods, now=now, poll_seconds=settings.poll_seconds)
 
 
 def _compute_actions(status: DatasetGenerationStatus, observed: ObservedGeneration) -> tuple[Action, ...]:

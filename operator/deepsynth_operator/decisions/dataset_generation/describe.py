@@ -6,9 +6,9 @@ from datetime import datetime
 from deepsynth_api.conditions import ConditionType
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationSummary
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationSummary
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
-from deepsynth_operator.decisions.dataset_generation.starts import STATES, GenerationSituation
+from deepsynth_operator.decisions.dataset_generation.starts import GenerationSituation, name_state
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
@@ -16,18 +16,23 @@ from deepsynth_operator.decisions.shared.obstacles import describe_start, find_o
 
 
 def describe_live(
-    entry: ChildJob, job: ObservedJob | None, pods: Sequence[ObservedPod], *, now: datetime, poll_seconds: int
+    status: DatasetGenerationStatus,
+    job: ObservedJob | None,
+    pods: Sequence[ObservedPod],
+    *,
+    now: datetime,
+    poll_seconds: int,
 ) -> GenerationSituation:
-    """The situation while a Job is not over."""
+    """The situation while the last Job of `status` is not over."""
+    entry = status.jobs[-1]
+    state = name_state(status, entry.step)
     if job is None:
         first = entry.step == "plan" and entry.number == 1
-        return Situation("Starting", Reason.CREATING_JOB, f"creating Job {entry.name}", accepted=not first)
+        return Situation(state, Reason.CREATING_JOB, f"creating Job {entry.name}", accepted=not first)
     if job.suspended:
         return Situation("Queued", Reason.QUEUED, f"Job {job.name} waits for its queue")
     obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
     message = describe_start(pods, now)
-    starting = entry.step == "plan" and entry.running_time is None
-    state = "Starting" if starting else STATES[entry.step]
     return Situation(state, obstacle.reason if obstacle else state, message, check_after=poll_seconds)
 
 

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Literal
 
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationSummary
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE, Cause
 from deepsynth_operator.manifests.names import build_job_name
@@ -59,6 +59,15 @@ def observe_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[Observe
     """Record the Job's uid and when its first container started."""
     started = min((pod.started for pod in pods if pod.started is not None), default=None)
     return entry.updated(uid=entry.uid or (job.uid if job else ""), running_time=entry.running_time or started)
+
+
+def drop_start(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
+    """`status` without what `observe_job` records of the last Job, and without what describes it."""
+    last = [job.updated(uid="", running_time=None) for job in status.jobs[-1:]]
+    progress = status.progress and status.progress.updated(updated_time=None, estimated_completion_time=None)
+    return status.updated(
+        jobs=[*status.jobs[:-1], *last], conditions=[], summary=GenerationSummary(), progress=progress
+    )
 
 
 def end_job(entry: ChildJob, cause: Cause, now: datetime) -> ChildJob:

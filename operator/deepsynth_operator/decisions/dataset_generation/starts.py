@@ -57,4 +57,12 @@ def compute_due_time(status: DatasetGenerationStatus) -> datetime | None:
 
 def _wait(view: GenerationView, reason: str, message: str, check_after: float) -> GenerationSituation | None:
     step = compute_next_step(view.status)
-    return Situation(STATES[step], reason, message, check_after=check_after) if step is not None else None
+    if step is None:
+        return None
+    return Situation(name_state(view.status, step), reason, message, check_after=check_after)
+
+
+def name_state(status: DatasetGenerationStatus, step: StepName) -> GenerationState:
+    """The state while `step` is next or under way. Starting ends with the first container and never comes back."""
+    has_run = any(entry.running_time is not None for entry in status.jobs)
+    return STATES[step] if has_run or step != "plan" else "Starting"

@@ -1,6 +1,6 @@
 """Events of both kinds: what is new in the conditions. Emitted once, because a status is written once."""
 
-from deepsynth_api.conditions import ConditionType, find_condition, is_true
+from deepsynth_api.conditions import ConditionType, find_condition, is_false, is_true
 from deepsynth_api.v1alpha1 import Condition
 from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.obstacles import OBSTACLES
@@ -22,10 +22,11 @@ def describe_obstacle(old: list[Condition], new: list[Condition]) -> list[Event]
 
 
 def describe_transitions(old: list[Condition], new: list[Condition]) -> list[Event]:
-    """DatasetReady, Suspended, Complete and Failed that have become true."""
+    """Suspended, Complete and Failed that have become true, and DatasetReady where the run had to wait for it."""
     events = []
     for kind in _TRANSITIONS:
         condition = find_condition(new, kind)
-        if condition is not None and is_true(new, kind) and not is_true(old, kind):
+        is_expected = kind == ConditionType.DATASET_READY and not is_false(old, kind)
+        if condition is not None and is_true(new, kind) and not is_true(old, kind) and not is_expected:
             events.append(Event("Warning" if kind == ConditionType.FAILED else "Normal", kind.value, condition.message))
     return events

@@ -1,18 +1,51 @@
-"""Few status writes: a transition is written at once, mere progress once per poll interval."""
+"""Few status writes: a change of state or of its reason is written at once, everything else a little later.
+
+mere progress           once per PROGRESS_POLLS poll intervals
+details of a new Job    START_DETAILS after its creation: by then its pods often run, which is another write
+"""
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
+from typing import Final
 
+from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.reasons import Reason
 from deepsynth_operator.decisions.shared.decision import Status
 
+PROGRESS_POLLS: Final = 2
+"""With polls every 15 s: two writes a minute."""
+START_DETAILS: Final = timedelta(seconds=5)
+_UNDISTURBED: Final = frozenset({Reason.STARTING, Reason.RUNNING, Reason.PLANNING, Reason.RENDERING, Reason.PUBLISHING})
 
-def hold_back(
-    old: Status, new: Status, without_progress: Callable[[Status], Status], *, interval: int, now: datetime
+
+def hold_back_progress(
+    old: Status, new: Status, without_progress: Callable[[Status], Status], *, poll_seconds: int, now: datetime
 ) -> Status:
-    """`old` while only progress has changed and was written less than `interval` seconds ago, else `new`.
+    """`old` while only progress has changed and was written recently, else `new`.
 
     without_progress: the status less what changes from step to step or from page to page.
     """
     written = old.progress.updated_time if old.progress is not None else None
-    recent = written is not None and written > now - timedelta(seconds=interval)
+    recent = written is not None and written > now - timedelta(seconds=PROGRESS_POLLS * poll_seconds)
     return old if recent and without_progress(old) == without_progress(new) else new
+
+
+def hold_back_start(
+    old: Status,
+    new: Status,
+    without_start: Callable[[Status], Status],
+    *,
+    created: datetime | None,
+    wait: float,
+    now: datetime,
+) -> tuple[Status, float]:
+    """`old` while there is no more to say than that a new Job exists now, else `new`; and seconds until the next look.
+
+    without_start: the status less what is recorded of a Job that starts. created: when the newest entry was added.
+    """
+    before, after = (find_condition(status.conditions, ConditionType.COMPLETE) for status in (old, new))
+    is_start = before is not None and before.reason == Reason.CREATING_JOB
+    is_undisturbed = after is not None and after.reason in _UNDISTURBED and without_start(old) == without_start(new)
+    if created is None or not is_start or not is_undisturbed or now >= created + START_DETAILS:
+        return new, wait
+    return old, min(wait, (created + START_DETAILS - now).total_seconds())

@@ -11,7 +11,7 @@ from typing import Final
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, Usage
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunSummary, Usage
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.numbers import sum_counts
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node
@@ -96,6 +96,16 @@ def find_end(attempt: Attempt, job: ObservedJob | None, now: datetime) -> dateti
     """
     finished = job.finished if job is not None else None
     return now if finished is None or now < finished + _LATE else max(finished, attempt.start_time)
+
+
+def drop_start(status: TrainingRunStatus) -> TrainingRunStatus:
+    """`status` without what `observe_start` records of the last attempt, and without what describes it."""
+    attempts = [*status.attempts[:-1], *(_drop_start(attempt) for attempt in status.attempts[-1:])]
+    return status.updated(attempts=attempts, conditions=[], summary=RunSummary())
+
+
+def _drop_start(attempt: Attempt) -> Attempt:
+    return attempt.updated(job_uid="", held_time=None, running_time=None)
 
 
 def end_attempt(status: TrainingRunStatus, attempt: Attempt, end: datetime) -> TrainingRunStatus:

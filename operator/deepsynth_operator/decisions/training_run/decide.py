@@ -30,9 +30,10 @@ from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, foll
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.status_budget import fit_run_status
-from deepsynth_operator.decisions.shared.throttle import hold_back
+from deepsynth_operator.decisions.shared.throttle import hold_back_progress, hold_back_start
 from deepsynth_operator.decisions.training_run.attempts import (
     account_usage,
+    drop_start,
     end_attempt,
     find_end,
     get_last,
@@ -75,8 +76,10 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
     status = _observe(observed, now)
     status, situation = _advance(status, observed, settings, now)
     status = fit_run_status(describe_run(run, status, situation, now))
-    status = hold_back(run.status, status, drop_progress, interval=settings.poll_seconds, now=now)
+    status = hold_back_progress(run.status, status, drop_progress, poll_seconds=settings.poll_seconds, now=now)
     wait = min(situation.check_after, compute_deadline_wait(run, status.start_time, now))
+    created = status.attempts[-1].start_time if status.attempts else None
+    status, wait = hold_back_start(run.status, status, drop_start, created=created, wait=wait, now=now)
     return Decision(status, _compute_actions(status, observed), compute_run_events(run.status, status), wait)
 
 
@@ -96,7 +99,7 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     if job is not None and not job.suspended:
         # Pods of a Job that is deleted or evicted by its queue may end in any way: what was seen before is what counts.
         attempt = adopt_cause(attempt, find_root_cause(pods, job))
-    existed = bool(attempt.job_uid)
+    existed = bool(attempt.job_uid or pods)
     over = conclude_attempt(LiveAttempt(run, attempt.job, existed, job, pods, observed.refusal, now, attempt))
     if over is None:
         status = replace_last(status, attempt)

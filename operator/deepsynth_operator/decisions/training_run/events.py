@@ -27,8 +27,10 @@ def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[E
         before = known.get(attempt.number)
         if before is None:
             events.append(Event("Normal", Reason.ATTEMPT_STARTED, f"attempt {attempt.number}: Job {attempt.job}"))
-        if attempt.end_time is not None and (before is None or before.end_time is None):
-            expected = attempt.outcome in {"Succeeded", "Suspended"}
+        has_ended = attempt.end_time is not None and (before is None or before.end_time is None)
+        # The run that this attempt completes says so itself.
+        if has_ended and attempt.outcome != "Succeeded":
+            expected = attempt.outcome == "Suspended"
             events.append(
                 Event("Normal" if expected else "Warning", f"Attempt{attempt.outcome}", describe_attempt(attempt))
             )

@@ -103,7 +103,7 @@ def test_metrics_with_ever_new_names_do_not_grow_the_status() -> None:
     for number in range(60):
         metrics = [{"name": f"{number}-" + "x" * 10_000, "value": "1" * 10_000, "step": 1}]
         pods = [a_pod(0, report=a_report(number, metrics=metrics)), a_pod(1)]
-        run = follow(run, decide(run, RUNNING_JOB, pods, after=60 + 20 * number))
+        run = follow(run, decide(run, RUNNING_JOB, pods, after=60 + 30 * number))
     assert len(run.status.metrics) == MAX_KEPT_METRICS
     assert len(str(run.status.to_dict())) < 20_000
 

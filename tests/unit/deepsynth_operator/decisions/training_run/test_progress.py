@@ -32,7 +32,7 @@ def test_newest_metrics_come_first_and_old_ones_are_kept_up_to_a_limit() -> None
     for value in range(MAX_KEPT_METRICS + 5):
         metrics = [MetricValue(name=f"m{value}", value=str(value)), MetricValue(name="loss", value=str(value))]
         run = follow(
-            run, decide(run, RUNNING_JOB, [a_pod(0, report=a_report(value, metrics=metrics))], after=20 * value)
+            run, decide(run, RUNNING_JOB, [a_pod(0, report=a_report(value, metrics=metrics))], after=30 * value)
         )
     values = {metric.name: metric.value for metric in run.status.metrics}
     assert len(values) == MAX_KEPT_METRICS
