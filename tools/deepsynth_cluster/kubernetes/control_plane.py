@@ -107,6 +107,8 @@ class ControlPlane:
             "--authorization-mode=Node,RBAC",
             "--enable-admission-plugins=NodeRestriction",
             "--allow-privileged",
+            # To webhooks by their endpoints: nothing on this machine rewrites the addresses of Services.
+            "--enable-aggregator-routing",
             f"--default-not-ready-toleration-seconds={NOT_READY_TOLERATION_SECONDS}",
             f"--default-unreachable-toleration-seconds={NOT_READY_TOLERATION_SECONDS}",
             *flags,

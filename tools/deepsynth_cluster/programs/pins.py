@@ -52,6 +52,7 @@ UPSTREAMS = (
     Upstream("coredns", ("coredns",)),
     Upstream("helm", ("helm",)),
     Upstream("kind", ("kind",)),
+    Upstream("kueue", ("kueue",)),
 )
 """All but Kubernetes, whose version can be chosen."""
 
