@@ -1,5 +1,6 @@
 """Labels and annotations of the children. The operator puts none on objects of users."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from deepsynth_api.kinds import GROUP
@@ -17,17 +18,42 @@ OWNER_NAME_ANNOTATION: Final = f"{GROUP}/owner-name"
 STEP: Final = f"{GROUP}/step"
 ATTEMPT: Final = f"{GROUP}/attempt"
 
-QUEUE_NAME: Final = "kueue.x-k8s.io/queue-name"
-QUEUE_PRIORITY_CLASS: Final = "kueue.x-k8s.io/priority-class"
-CARRIED_LABELS: Final = (QUEUE_NAME, QUEUE_PRIORITY_CLASS)
-"""Labels that are copied from a resource to its Jobs, because Kueue queues Jobs."""
+KUEUE: Final = "kueue.x-k8s.io/"
+PROVISIONING: Final = "provreq.kueue.x-k8s.io/"
+QUEUE_NAME: Final = f"{KUEUE}queue-name"
+QUEUE_PRIORITY_CLASS: Final = f"{KUEUE}priority-class"
+QUEUE_PODSET: Final = f"{KUEUE}podset"
+"""A label that Kueue adds to the pod template of a Job when it admits it."""
+STOPPING_ANNOTATION: Final = f"{KUEUE}stopping"
+"""On a suspended Job: "true" while its suspension is not done. Until then Kueue does not resume it."""
+RESTART_ANNOTATION: Final = f"{GROUP}/restart-after-attempt"
+"""On a Job whose pods are restarted: the number of the attempt that had ended."""
+_OF_ONE_JOB: Final = frozenset(
+    f"{KUEUE}{name}"
+    for name in (
+        "prebuilt-workload-name",
+        "elastic-job",
+        "job-min-parallelism",
+        "job-completions-equal-parallelism",
+        "stopping",
+        "podset",
+    )
+)
+"""Not carried. A Workload belongs to one Job, a resource has several; the number of a Job's pods is the operator's: the
+workload document names it; and the rest are marks of a Job that Kueue has admitted or stops."""
+
+
+def select_carried(labels_or_annotations: Mapping[str, str]) -> dict[str, str]:
+    """What is copied from a resource to its Jobs, because Kueue queues Jobs: its queue, its priority class."""
+    return {
+        key: value
+        for key, value in labels_or_annotations.items()
+        if key.startswith((KUEUE, PROVISIONING)) and key not in _OF_ONE_JOB
+    }
 
 
 def build_labels(resource: Resource, step: str) -> dict[str, str]:
     """Labels of a child of `resource` for one step: plan, render, publish or train."""
-    carried: dict[str, str] = {
-        key: resource.metadata.labels[key] for key in CARRIED_LABELS if key in resource.metadata.labels
-    }
     return {
         MANAGED_BY: OPERATOR_NAME,
         PART_OF: "deepsynth",
@@ -35,7 +61,7 @@ def build_labels(resource: Resource, step: str) -> dict[str, str]:
         OWNER_UID: resource.metadata.uid,
         OWNER_KIND: resource.kind,
         STEP: step,
-        **carried,
+        **select_carried(resource.metadata.labels),
     }
 
 

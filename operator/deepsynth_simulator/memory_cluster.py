@@ -171,9 +171,10 @@ class MemoryCluster:
             self.store.update(key_of(manifest), lambda item: _change(item, manifest))
         self.settle()
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
-        if self._has_uid(ObjectKey("Job", namespace, name), uid):
-            self.store.update(ObjectKey("Job", namespace, name), lambda job: job["spec"].update(spec))
+    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
+        key = ObjectKey("Job", namespace, name)
+        if self._has_uid(key, uid):
+            self.store.update(key, lambda job: _merge(job, change))
         self.settle()
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
@@ -224,6 +225,17 @@ def _change(item: dict[str, Any], manifest: Manifest) -> None:
     for field in ("labels", "annotations"):
         if field in manifest["metadata"]:
             item["metadata"][field] = dict(manifest["metadata"][field])
+
+
+def _merge(item: dict[str, Any], change: Mapping[str, Any]) -> None:
+    """Apply a JSON merge patch: None removes a field."""
+    for key, value in change.items():
+        if isinstance(value, Mapping):
+            _merge(item.setdefault(key, {}), value)
+        elif value is None:
+            item.pop(key, None)
+        else:
+            item[key] = value
 
 
 def _has_same_owner(found: Manifest | None, labels: Mapping[str, str]) -> bool:

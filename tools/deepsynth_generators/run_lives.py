@@ -110,7 +110,12 @@ def _build_output(kind: Any, name: str, condition: str = "Complete") -> Any:
 
 
 def _see_between(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[TrainingRun]]:
-    """No attempt is live: its Job may be there still, suspended by its queue or admitted again."""
+    """No attempt is live: its Job may be there still, suspended by its queue, admitted again, or with new pods."""
+    queued = build_job(job, "train", 2, now, replaces_pods=True, was_admitted=True)
+    resumed = replace(queued, restarted_after=run.status.attempts[-1].number, started=now + timedelta(seconds=10))
+    suspended = replace(resumed, suspended=True)
+    for kept in (queued, replace(suspended, is_held=True), suspended, resumed):
+        yield Sight(run, ObservedRun(run, see_children(kept)), seconds=20)
     yield Sight(run, ObservedRun(run))
     yield Sight(run, ObservedRun(run), seconds=1000)
     yield Sight(run, ObservedRun(run, see_children(build_job(job, "train", 2, now))), seconds=1000)

@@ -15,7 +15,7 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/pe
 - apiGroups: [deepsynth.io]
   resources: [datasetgenerations/finalizers, trainingruns/finalizers]
   verbs: [update]
-# steps and attempts; patch is for spec.parallelism and activeDeadlineSeconds
+# steps and attempts; patch is for parallelism, deadlines, queues, and to suspend a queued Job
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]

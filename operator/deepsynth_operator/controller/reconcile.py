@@ -25,6 +25,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import ResourceKind
+from deepsynth_api.labels import RESTART_ANNOTATION, STOPPING_ANNOTATION
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
 from deepsynth_operator.controller.gather import Gathered, gather_generation, gather_run
@@ -40,8 +41,11 @@ from deepsynth_operator.decisions.shared.decision import (
     CreateJob,
     Decision,
     DeleteJob,
+    HoldJob,
+    ReleaseJob,
     SetDeadline,
     SetParallelism,
+    SetQueue,
 )
 from deepsynth_operator.decisions.training_run import attempts
 from deepsynth_operator.decisions.training_run.decide import decide_run
@@ -175,9 +179,18 @@ async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, ac
                 await cluster.delete_companion(kind, namespace, name, resource.metadata.uid)
             await cluster.delete_job(namespace, name, uid=uid)
         case SetParallelism(name, uid, parallelism):
-            await cluster.patch_job(namespace, name, uid=uid, spec={"parallelism": parallelism})
+            await cluster.patch_job(namespace, name, uid=uid, change={"spec": {"parallelism": parallelism}})
         case SetDeadline(name, uid, seconds):
-            await cluster.patch_job(namespace, name, uid=uid, spec={"activeDeadlineSeconds": seconds})
+            await cluster.patch_job(namespace, name, uid=uid, change={"spec": {"activeDeadlineSeconds": seconds}})
+        case SetQueue(name, uid, labels):
+            await cluster.patch_job(namespace, name, uid=uid, change={"metadata": {"labels": dict(labels)}})
+        case HoldJob(name, uid, attempt):
+            annotations = {STOPPING_ANNOTATION: "true", RESTART_ANNOTATION: str(attempt)}
+            change = {"metadata": {"annotations": annotations}, "spec": {"suspend": True}}
+            await cluster.patch_job(namespace, name, uid=uid, change=change)
+        case ReleaseJob(name, uid):
+            change = {"metadata": {"annotations": {STOPPING_ANNOTATION: None}}}
+            await cluster.patch_job(namespace, name, uid=uid, change=change)
 
 
 def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:

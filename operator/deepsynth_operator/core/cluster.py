@@ -87,8 +87,8 @@ class Cluster(Protocol):
     async def apply(self, manifest: Manifest) -> None:
         """Server-side apply with the controller's field manager, for APPLIED_KINDS. Raises the errors of `create`."""
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
-        """Set fields of the Job's spec. A Job that is gone is a success. Raises Conflict when it has another uid."""
+    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
+        """Merge `change` into the Job. A Job that is gone is a success. Raises Conflict when it has another uid."""
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
         """Delete the Job and, in the background, its pods (propagationPolicy Background).

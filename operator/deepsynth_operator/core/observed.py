@@ -12,10 +12,18 @@ reads from the cluster.
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Self
 
-from deepsynth_api.labels import OWNER_UID, STEP
+from deepsynth_api.labels import (
+    OWNER_UID,
+    QUEUE_NAME,
+    QUEUE_PODSET,
+    RESTART_ANNOTATION,
+    STEP,
+    STOPPING_ANNOTATION,
+    select_carried,
+)
 from deepsynth_api.report import Report, parse_report
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 
@@ -59,6 +67,8 @@ class ObservedPod:
     """When its container started."""
     deletion: datetime | None = None
     """metadata.deletionTimestamp: when its grace period ends."""
+    deleted: datetime | None = None
+    """When its deletion was asked for."""
     node: str | None = None
     node_ready: bool | None = None
     """None if it was not read (it is read only when a pod does not terminate) or must not be read."""
@@ -108,6 +118,7 @@ class ObservedPod:
         disruption = find_true_condition(pod, "DisruptionTarget") or {}
         message = ended.get("message", "")
         final = parse_report(message) if message else None
+        deletion = parse_time(metadata.get("deletionTimestamp"))
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -117,7 +128,8 @@ class ObservedPod:
             phase_reason=status.get("reason", ""),
             created=parse_time(metadata.get("creationTimestamp")),
             started=parse_time((ended or state.get("running", {})).get("startedAt")),
-            deletion=parse_time(metadata.get("deletionTimestamp")),
+            deletion=deletion,
+            deleted=deletion and deletion - timedelta(seconds=metadata.get("deletionGracePeriodSeconds") or 0),
             node=pod.get("spec", {}).get("nodeName"),
             disruption=disruption.get("reason"),
             disruption_message=disruption.get("message", ""),
@@ -171,8 +183,18 @@ class ObservedJob:
     step: str
     """plan, render, publish or train."""
     created: datetime | None = None
+    queue_labels: Mapping[str, str] = field(default_factory=dict)
+    """Labels that were carried from the resource: its queue, its priority class."""
     suspended: bool = False
-    """spec.suspend, which only Kueue sets."""
+    """spec.suspend. A queue sets it, and so does the controller, to restart the pods of a Job that a queue resumes."""
+    was_admitted: bool = False
+    """Whether a queue has admitted it: such a Job is resumed as long as it has its quota."""
+    replaces_pods: bool = False
+    """Whether the Job controller replaces a pod that has ended, because the Job is in a queue. Else the Job fails."""
+    is_held: bool = False
+    """Whether the controller has suspended it and its queue does not resume it yet."""
+    restarted_after: int | None = None
+    """The last attempt after which the controller has suspended it, to restart its pods."""
     started: datetime | None = None
     """status.startTime: when it was last unsuspended."""
     deadline_seconds: int | None = None
@@ -198,17 +220,29 @@ class ObservedJob:
     def is_finished(self) -> bool:
         return self.is_complete or self.is_failed
 
+    @property
+    def is_queued(self) -> bool:
+        """Whether it names a queue."""
+        return QUEUE_NAME in self.queue_labels
+
     @classmethod
     def parse(cls, job: Manifest) -> Self:
         metadata, spec, status = job["metadata"], job["spec"], job.get("status", {})
         complete, failed = find_true_condition(job, "Complete"), find_true_condition(job, "Failed")
         failure = failed or find_true_condition(job, "FailureTarget") or {}
+        annotations = metadata.get("annotations", {})
+        restart = annotations.get(RESTART_ANNOTATION, "")[:9]
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
             step=metadata.get("labels", {}).get(STEP, ""),
             created=parse_time(metadata.get("creationTimestamp")),
+            queue_labels=select_carried(metadata.get("labels", {})),
             suspended=bool(spec.get("suspend", False)),
+            was_admitted=QUEUE_PODSET in spec.get("template", {}).get("metadata", {}).get("labels", {}),
+            replaces_pods="backoffLimitPerIndex" in spec,
+            is_held=annotations.get(STOPPING_ANNOTATION) == "true",
+            restarted_after=int(restart) if restart.isdecimal() else None,
             started=parse_time(status.get("startTime")),
             deadline_seconds=spec.get("activeDeadlineSeconds"),
             parallelism=spec.get("parallelism", 1),

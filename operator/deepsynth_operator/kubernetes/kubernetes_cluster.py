@@ -123,9 +123,9 @@ class KubernetesCluster:
         except ApiRefusal as error:
             raise _explain_refused(error, kind, namespace, name) from error
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
+    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
         # With the uid, the API server refuses to patch any other Job: a uid is immutable.
-        change = {"metadata": {"uid": uid}, "spec": dict(spec)}
+        body = {**change, "metadata": {**change.get("metadata", {}), "uid": uid}}
         try:
             await self._api.request(
                 "patch",
@@ -133,7 +133,7 @@ class KubernetesCluster:
                 namespace,
                 name,
                 query=_FIELD_MANAGER,
-                body=change,
+                body=body,
                 content_type="application/merge-patch+json",
             )
         except ApiRefusal as error:

@@ -3,7 +3,7 @@
 from datetime import datetime
 from typing import Any
 
-from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels
+from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels, select_carried
 from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_api.workload import Workload
@@ -16,7 +16,7 @@ def build_metadata(resource: Resource, step: StepName, name: str) -> dict[str, A
         "name": name,
         "namespace": resource.metadata.namespace,
         "labels": {**resource.spec.template.labels, **build_labels(resource, step)},
-        "annotations": {OWNER_NAME_ANNOTATION: resource.metadata.name},
+        "annotations": {**select_carried(resource.metadata.annotations), OWNER_NAME_ANNOTATION: resource.metadata.name},
         "ownerReferences": [
             {
                 "apiVersion": resource.api_version,

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from deepsynth_api.labels import CARRIED_LABELS, OWNER_NAME_ANNOTATION, build_labels
+from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels, select_carried
 from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_api.v1alpha1.pod.pod_scheduling import TopologySpreadConstraint
@@ -44,10 +44,11 @@ def build_pod_template(
     """spec.template of the Job named `job`."""
     template = resource.spec.template
     labels = {**template.labels, **build_labels(resource, step)}
+    # Kueue queues the Job. A pod that names a queue would be queued a second time.
+    queue = select_carried(resource.metadata.labels)
     return {
         "metadata": {
-            # Kueue queues the Job. A pod that names a queue would be queued a second time.
-            "labels": {key: value for key, value in labels.items() if key not in CARRIED_LABELS},
+            "labels": {key: value for key, value in labels.items() if key not in queue},
             "annotations": {
                 **AUTOSCALER_ANNOTATIONS,
                 **template.annotations,

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import PERMANENT
-from deepsynth_api.labels import ATTEMPT
+from deepsynth_api.labels import ATTEMPT, QUEUE_NAME
 from deepsynth_api.v1alpha1 import Attempt, ModelSettings, SecretReference, TrainingRun, TrainingSettings
 from deepsynth_api.v1alpha1.settings.training_settings import DatasetSplits
 from deepsynth_api.v1alpha1.shared.base import Quantity
@@ -33,6 +33,23 @@ from deepsynth_operator.manifests.volumes import (
 
 GPU: Final = "nvidia.com/gpu"
 DEFAULT_GRACE_SECONDS: Final = 300
+
+_DISRUPTED: Final = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
+_PERMANENT: Final = {"onExitCodes": {"operator": "In", "values": [int(code) for code in PERMANENT]}}
+_ENDED: Final[dict[str, Any]] = {
+    # Pods of an attempt are never replaced one by one: a retry is a new Job.
+    "backoffLimit": 0,
+    # No catch-all rule: the pods of a suspended Job exit non-zero too.
+    "podFailurePolicy": {"rules": [{"action": "FailJob", **_DISRUPTED}, {"action": "FailJob", **_PERMANENT}]},
+}
+"""How a Job ends with its first pod."""
+_RESTARTED: Final[dict[str, Any]] = {
+    "backoffLimitPerIndex": 1000,
+    "podFailurePolicy": {"rules": [{"action": "Ignore", **_DISRUPTED}, {"action": "FailJob", **_PERMANENT}]},
+}
+"""How a Job in a queue survives its first pod: a Job that fails gives its quota to the next in the queue.
+
+The controller ends the attempt and restarts all pods together: it suspends the Job, and the queue resumes it."""
 
 
 def build_train_children(run: TrainingRun, attempt: Attempt) -> list[dict[str, Any]]:
@@ -73,17 +90,9 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
             "completionMode": "Indexed",
             "completions": run.spec.num_nodes,
             "parallelism": run.spec.num_nodes,
-            # Pods of an attempt are never replaced one by one: a retry is a new Job.
-            "backoffLimit": 0,
             **build_deadline(run, attempt.start_time),
             "podReplacementPolicy": "Failed",
-            "podFailurePolicy": {
-                # No catch-all rule: the pods of a suspended Job exit non-zero too.
-                "rules": [
-                    {"action": "FailJob", "onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]},
-                    {"action": "FailJob", "onExitCodes": {"operator": "In", "values": [int(c) for c in PERMANENT]}},
-                ]
-            },
+            **(_RESTARTED if QUEUE_NAME in metadata["labels"] else _ENDED),
             "template": build_pod_template(
                 run, "train", attempt.job, _build_container(run, attempt), subdomain=attempt.job
             ),

@@ -36,6 +36,20 @@ def play_pods(api: Api, *, on_nodes: bool = False) -> Iterator[None]:
         thread.join(timeout=10)
 
 
+def start_pod(api: Api, pod: Manifest) -> None:
+    """Its container runs from now on, without a report."""
+    _write(api, pod, "Running", {"running": {"startedAt": _now()}})
+
+
+def end_pod(api: Api, pod: Manifest, exit_code: int) -> None:
+    """Its container ends. With 0, it leaves the final report of its step."""
+    index, step = int(pod["metadata"]["annotations"][INDEX]), pod["metadata"]["labels"][STEP]
+    message = build_report(step, index).model_dump_json(by_alias=True, exclude_none=True) if exit_code == 0 else ""
+    ended = {"exitCode": exit_code, "reason": "Error" if exit_code else "Completed", "message": message}
+    times = {"startedAt": _now(), "finishedAt": _now()}
+    _write(api, pod, "Failed" if exit_code else "Succeeded", {"terminated": {**ended, **times}})
+
+
 def build_report(step: str, index: int) -> Report:
     """The report of a pod of this step."""
     now = datetime.now(UTC).replace(microsecond=0)

@@ -39,9 +39,9 @@ class CrashingCluster(QueueingCluster):
         self._count()
         await super().apply(manifest)
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, spec: Mapping[str, int]) -> None:
+    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
         self._count()
-        await super().patch_job(namespace, name, uid=uid, spec=spec)
+        await super().patch_job(namespace, name, uid=uid, change=change)
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
         self._count()

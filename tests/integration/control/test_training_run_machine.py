@@ -259,6 +259,11 @@ class RunMachine(RuleBasedStateMachine):
     def queue(self, suspended: bool) -> None:
         set_suspended(self.cluster, self.control.list_living_jobs()[0], suspended)
 
+    @rule(resumes=st.booleans())
+    def hold(self, resumes: bool) -> None:
+        """Kueue is down, or slow, when the controller restarts the pods of a Job."""
+        self.cluster.resumes = resumes
+
     @invariant()
     def there_is_at_most_one_living_job(self) -> None:
         assert len(self.control.list_living_jobs()) <= 1
@@ -270,6 +275,7 @@ class RunMachine(RuleBasedStateMachine):
         view: Any = self.cluster.view
         view.catch_up()
         self.control.runner.obeys = ContainerExit(143)
+        self.cluster.resumes = True
         for pod in self._find_stopping():
             if pod in self.control.runner.get_living():  # the end of one may have ended another
                 self.control.runner.end(pod, 143)

@@ -183,11 +183,11 @@ def test_a_missing_right_of_the_operator_is_not_the_resources_fault() -> None:
 def test_parallelism_is_set_only_on_the_job_with_this_uid() -> None:
     async def script(stage: Stage) -> None:
         uid = stage.server.put(build_job())["metadata"]["uid"]
-        await stage.cluster.patch_job("default", "run-train-1", uid=uid, spec={"parallelism": 7})
+        await stage.cluster.patch_job("default", "run-train-1", uid=uid, change={"spec": {"parallelism": 7}})
         assert (stage.server.get("Job", "run-train-1") or {})["spec"]["parallelism"] == 7
         with pytest.raises(Conflict):
-            await stage.cluster.patch_job("default", "run-train-1", uid="older", spec={"parallelism": 8})
-        await stage.cluster.patch_job("default", "gone", uid=uid, spec={"parallelism": 8})
+            await stage.cluster.patch_job("default", "run-train-1", uid="older", change={"spec": {"parallelism": 8}})
+        await stage.cluster.patch_job("default", "gone", uid=uid, change={"spec": {"parallelism": 8}})
 
     on_a_cluster(script)
 
@@ -260,7 +260,7 @@ def test_only_a_create_can_be_refused(status: int) -> None:
         calls: list[Callable[[], Awaitable[Any]]] = [
             lambda: stage.cluster.write_status(run, run.status),
             lambda: stage.cluster.delete_job("default", "x", uid="u"),
-            lambda: stage.cluster.patch_job("default", "x", uid="u", spec={"parallelism": 1}),
+            lambda: stage.cluster.patch_job("default", "x", uid="u", change={"spec": {"parallelism": 1}}),
             lambda: stage.cluster.read("TrainingRun", "default", "read-xsum"),
             lambda: stage.cluster.read_job("default", "x"),
         ]

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from deepsynth_api.labels import OWNER_UID, QUEUE_NAME
+from deepsynth_api.labels import OWNER_UID, QUEUE_NAME, QUEUE_PODSET, STOPPING_ANNOTATION
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
@@ -82,17 +82,43 @@ def resume_scheduling(cluster: MemoryCluster) -> None:
 
 def set_suspended(cluster: MemoryCluster, job: str, suspended: bool, namespace: str = "default") -> None:
     """What Kueue does to the Job of a queued resource: admit (False) or preempt (True)."""
-    cluster.store.update(ObjectKey("Job", namespace, job), lambda item: item["spec"].update(suspend=suspended))
+
+    def change(item: dict[str, Any]) -> None:
+        item["spec"]["suspend"] = suspended
+        item["metadata"].setdefault("annotations", {}).pop(STOPPING_ANNOTATION, None)
+        labels = item["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {})
+        if suspended:
+            labels.pop(QUEUE_PODSET, None)
+        else:
+            labels[QUEUE_PODSET] = "main"
+
+    cluster.store.update(ObjectKey("Job", namespace, job), change)
     cluster.settle()
 
 
 class QueueingCluster(MemoryCluster):
-    """A cluster with Kueue: a Job that names a queue is created suspended; `set_suspended` admits it."""
+    """A cluster with Kueue: a Job that names a queue is created suspended; `set_suspended` admits it.
+
+    resumes: whether Kueue is there to resume a Job that it has admitted and that somebody else has suspended.
+    """
+
+    resumes: bool = True
+
+    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
+        await super().patch_job(namespace, name, uid=uid, change=change)
+        job = self.store.get("Job", namespace, name)
+        if self.resumes and job is not None and job["spec"].get("suspend") and _is_admitted(job):
+            set_suspended(self, name, suspended=False, namespace=namespace)
 
     async def create(self, manifest: Manifest) -> None:
         if manifest["kind"] == "Job" and QUEUE_NAME in manifest["metadata"]["labels"]:
             manifest = {**manifest, "spec": {**manifest["spec"], "suspend": True}}
         await super().create(manifest)
+
+
+def _is_admitted(job: Manifest) -> bool:
+    stopping = job["metadata"].get("annotations", {}).get(STOPPING_ANNOTATION) == "true"
+    return not stopping and QUEUE_PODSET in job["spec"]["template"].get("metadata", {}).get("labels", {})
 
 
 class LaggingView(ClusterView):

@@ -104,11 +104,11 @@ def test_a_companion_is_only_deleted_for_its_owner(fixture: Fixture) -> None:
 def test_parallelism_is_patched_only_on_the_job_with_this_uid(fixture: Fixture) -> None:
     fixture.create(a_training_job(1))
     uid = fixture.get_job()["metadata"]["uid"]
-    asyncio.run(fixture.cluster.patch_job("default", "job", uid=uid, spec={"parallelism": 0}))
+    asyncio.run(fixture.cluster.patch_job("default", "job", uid=uid, change={"spec": {"parallelism": 0}}))
     assert fixture.get_job()["spec"]["parallelism"] == 0
     with pytest.raises(Conflict):
-        asyncio.run(fixture.cluster.patch_job("default", "job", uid="another", spec={"parallelism": 2}))
-    asyncio.run(fixture.cluster.patch_job("default", "none", uid=uid, spec={"parallelism": 2}))
+        asyncio.run(fixture.cluster.patch_job("default", "job", uid="another", change={"spec": {"parallelism": 2}}))
+    asyncio.run(fixture.cluster.patch_job("default", "none", uid=uid, change={"spec": {"parallelism": 2}}))
 
 
 def test_reports_come_from_running_pods_on_nodes_that_answer(fixture: Fixture) -> None:

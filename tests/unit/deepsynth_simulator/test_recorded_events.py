@@ -133,7 +133,7 @@ def test_the_job_ends_as_recorded(replay: Replay) -> None:
 
 @pytest.mark.parametrize("case", sorted(set(CASES) - OTHER_POLICIES))
 def test_recorded_jobs_have_the_policies_of_our_manifests(case: str) -> None:
-    golden = "dataset_generation_render" if case.startswith("shard") else "training_run_full"
+    golden = "dataset_generation_render" if case.startswith("shard") else "training_run_minimal"
     children = yaml.safe_load_all((GOLDEN / f"{golden}.yaml").read_text(encoding="utf-8"))
     built = next(child["spec"] for child in children if child["kind"] == "Job")
     recorded = Recording.read(case).header["job"]

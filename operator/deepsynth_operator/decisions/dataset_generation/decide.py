@@ -51,6 +51,7 @@ from deepsynth_operator.decisions.shared.decision import (
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
+from deepsynth_operator.decisions.shared.queues import change_queue, may_resize
 from deepsynth_operator.decisions.shared.status_budget import fit_generation_status
 from deepsynth_operator.decisions.shared.throttle import hold_back_progress, hold_back_start
 
@@ -153,7 +154,7 @@ def _show_live(
 
 def _compute_actions(status: DatasetGenerationStatus, observed: ObservedGeneration) -> tuple[Action, ...]:
     """What makes the children follow the status. From the status alone, so an action that was lost is repeated."""
-    live = get_live(status)
+    live, generation = get_live(status), observed.generation
     listed = {entry.name for entry in status.jobs}
     actions: list[Action] = [
         DeleteJob(job.name, job.uid)
@@ -165,8 +166,11 @@ def _compute_actions(status: DatasetGenerationStatus, observed: ObservedGenerati
     job = observed.children.find_job(live.name) if live is not None else None
     if live is not None and job is None:
         actions.append(CreateJob(live.name))
-    if job is not None and job.parallelism != (wanted := min(observed.generation.spec.parallelism, job.completions)):
+    wanted = min(generation.spec.parallelism, job.completions) if job is not None else 0
+    if job is not None and job.parallelism != wanted and may_resize(job):
         actions.append(SetParallelism(job.name, job.uid, wanted))
     if live is not None:
         actions += follow_deadline(observed.generation, status.start_time, live.start_time, job)
+    if job is not None and (change := change_queue(generation, job)) is not None:
+        actions.append(change)
     return tuple(actions)

@@ -47,21 +47,26 @@ def describe_generation(
         observed_generation=number,
         conditions=update_conditions(status.conditions, situation, extra, now=now, generation=number),
         state=situation.state,
-        summary=_summarize(generation, status, situation.reason),
+        summary=_summarize(generation, status, situation),
     )
 
 
-def _summarize(generation: DatasetGeneration, status: DatasetGenerationStatus, reason: str) -> GenerationSummary:
-    """The strings of the printer columns: a column is one JSONPath and prints raw numbers."""
-    progress = status.progress
+def _summarize(
+    generation: DatasetGeneration, status: DatasetGenerationStatus, situation: GenerationSituation
+) -> GenerationSummary:
+    """The strings of the printer columns: a column is one JSONPath and prints raw numbers.
+
+    A generation that waits has no rate and no time at which it ends, even if a pod reported one before.
+    """
+    progress, reason, waits = status.progress, situation.reason, situation.state in {"Queued", "Suspended", "Failed"}
     source = generation.spec.preset or (generation.spec.source.uri if generation.spec.source else "")
     if progress is None:
         return GenerationSummary(source=source, output=generation.spec.output.uri, reason=reason)
     return GenerationSummary(
         progress=f"{progress.percentage}%",
         pages=str(progress.pages),
-        rate=f"{progress.pages_per_second}/s" if progress.pages_per_second else "",
-        eta=format_eta(progress.estimated_completion_time, progress.updated_time),
+        rate=f"{progress.pages_per_second}/s" if progress.pages_per_second and not waits else "",
+        eta=format_eta(progress.estimated_completion_time, progress.updated_time) if not waits else "",
         shards=f"{progress.shards_done}/{progress.shards_total}" if progress.shards_total else "",
         source=source,
         output=generation.spec.output.uri,

@@ -1,5 +1,6 @@
 """The vocabulary of decisions: what a decision is made of, and the words for how things stand and how they ended."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final, Generic, TypeVar
@@ -52,7 +53,33 @@ class SetDeadline:
     seconds: int
 
 
-Action = CreateJob | DeleteJob | SetDeadline | SetParallelism
+@dataclass(frozen=True, slots=True)
+class SetQueue:
+    """Give the waiting Job these labels of its resource: its queue, its priority class. None removes a label."""
+
+    name: str
+    uid: str
+    labels: Mapping[str, str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class HoldJob:
+    """Suspend the Job after this attempt, until `ReleaseJob`: its pods end, and it keeps its quota in its queue."""
+
+    name: str
+    uid: str
+    attempt: int
+
+
+@dataclass(frozen=True, slots=True)
+class ReleaseJob:
+    """Let the queue resume the Job that was held: all its pods start."""
+
+    name: str
+    uid: str
+
+
+Action = CreateJob | DeleteJob | SetDeadline | SetParallelism | SetQueue | HoldJob | ReleaseJob
 
 
 @dataclass(frozen=True, slots=True)

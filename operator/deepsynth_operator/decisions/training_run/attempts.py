@@ -17,9 +17,13 @@ from deepsynth_operator.decisions.shared.numbers import sum_counts
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node
 
 MAX_KEPT_ATTEMPTS: Final = 10
+MAX_RESTARTS: Final = 5
+"""Of the pods of one Job: the Job controller doubles its delay each time a pod of the same index has ended."""
 _CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 _LATE: Final = timedelta(seconds=120)
 """A Job that finished this long ago finished while the operator was down."""
+_RESTARTED: Final[frozenset[AttemptOutcome | None]] = frozenset({"Disrupted", "Failed", "Hung"})
+_ELSEWHERE: Final = frozenset({Reason.NODE_LOST, Reason.NOT_STARTED, Reason.JOB_DELETED, Reason.DEADLINE_EXCEEDED})
 _COUNTED: Final[frozenset[AttemptOutcome]] = frozenset({"Failed", "Hung"})
 """Outcomes that count against spec.backoffLimit. A disruption does not."""
 
@@ -39,20 +43,43 @@ def is_requeued(attempt: Attempt | None) -> bool:
     return attempt is not None and attempt.outcome == "Suspended" and attempt.reason == Reason.REQUEUED_BY_QUEUE
 
 
+def may_restart(status: TrainingRunStatus, job: ObservedJob) -> bool:
+    """Whether the next attempt runs the same Job again: one that its queue has admitted keeps its place and its quota.
+
+    Another Job where pods could not start, or hang on a lost node: it gets other pods, maybe elsewhere. A rank that has
+    succeeded would never run again.
+    """
+    last = status.attempts[-1]
+    if last.end_time is None or last.outcome not in _RESTARTED or last.reason in _ELSEWHERE:
+        return False
+    restarts = sum(attempt.job == job.name and attempt.outcome in _RESTARTED for attempt in status.attempts)
+    managed = job.was_admitted or job.suspended  # a label alone does not mean that there is a queue
+    usable = job.replaces_pods and managed and not job.deleting and not job.is_finished
+    return usable and not job.completed_indexes and not job.is_failing and restarts <= MAX_RESTARTS
+
+
 def replace_last(status: TrainingRunStatus, attempt: Attempt) -> TrainingRunStatus:
     return status.updated(attempts=[*status.attempts[:-1], attempt])
 
 
 def select_pods(status: TrainingRunStatus, children: Children) -> list[ObservedPod]:
-    """Pods of the last attempt. If two attempts share the Job: those created since it was last admitted."""
+    """Pods of the last attempt. If two attempts share the Job: those of the time since it was last resumed.
+
+    Just before that, the Job controller may have replaced a pod. It was deleted when the Job was suspended.
+    """
     last = get_last(status)
     if last is None:
         return []
     pods = children.get_pods(last.job)
     if not any(attempt.job == last.job for attempt in status.attempts[:-1]):
         return pods
-    begin = last.start_time - _CLOCK_TOLERANCE
-    return [pod for pod in pods if pod.created is None or pod.created >= begin]
+    return [pod for pod in pods if not _is_older(pod, last.start_time)]
+
+
+def _is_older(pod: ObservedPod, start: datetime) -> bool:
+    """Whether it was created long before the Job was resumed, or had ended or was to end by then."""
+    created_before = pod.created is not None and pod.created < start - _CLOCK_TOLERANCE
+    return created_before or any(time is not None and time <= start for time in (pod.deleted, pod.finished))
 
 
 def start_attempt(status: TrainingRunStatus, job: str, image: str, now: datetime) -> TrainingRunStatus:
@@ -119,19 +146,26 @@ def end_attempt(status: TrainingRunStatus, attempt: Attempt, end: datetime) -> T
     )
 
 
-def account_usage(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> TrainingRunStatus:
+def account_usage(
+    run: TrainingRun, status: TrainingRunStatus, pods: Sequence[ObservedPod], now: datetime
+) -> TrainingRunStatus:
     """Count the GPU-seconds that the last attempt has held until now, or until its end, and those of lost steps.
 
-    Idempotent: the attempt's entry holds its share, so that a checkpoint seen late corrects the loss.
+    Idempotent: the attempt's entry holds its share, so that a checkpoint seen late corrects the loss. As long as not
+    all pods have run, only those that have a node count.
     """
     last = status.attempts[-1] if status.attempts else None
     if last is None or last.held_time is None:
         return status
     gpus, end = run.spec.num_nodes * _count_gpus(run), last.end_time or now
     held = max(sum_counts([gpus * _seconds(last.held_time, end)]), last.gpu_seconds)
+    if last.running_time is None:
+        spans = [_seconds(pod.started, min(pod.finished or end, end)) for pod in pods if pod.started is not None]
+        held = max(min(held, sum_counts([_count_gpus(run) * seconds for seconds in spans])), last.gpu_seconds)
     lost = 0
     if last.end_time is not None and last.outcome != "Succeeded":
         lost = sum_counts([gpus * _seconds(max(last.saved_time or last.held_time, last.held_time), end)])
+        lost = min(lost, held)
     usage = Usage(
         gpu_seconds=sum_counts([status.usage.gpu_seconds, -last.gpu_seconds, held]),
         lost_gpu_seconds=sum_counts([status.usage.lost_gpu_seconds, -last.lost_gpu_seconds, lost]),

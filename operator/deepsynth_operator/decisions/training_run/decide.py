@@ -24,11 +24,14 @@ from deepsynth_operator.decisions.shared.decision import (
     CreateJob,
     Decision,
     DeleteJob,
+    HoldJob,
+    ReleaseJob,
     Situation,
 )
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
 from deepsynth_operator.decisions.shared.finished import decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
+from deepsynth_operator.decisions.shared.queues import change_queue
 from deepsynth_operator.decisions.shared.status_budget import fit_run_status
 from deepsynth_operator.decisions.shared.throttle import hold_back_progress, hold_back_start
 from deepsynth_operator.decisions.training_run.attempts import (
@@ -57,8 +60,8 @@ from deepsynth_operator.decisions.training_run.progress import (
     take_reports,
 )
 from deepsynth_operator.decisions.training_run.root_cause import adopt_cause, find_root_cause, set_cause
-from deepsynth_operator.decisions.training_run.starts import RunSituation
-from deepsynth_operator.decisions.training_run.view import RunView
+from deepsynth_operator.decisions.training_run.starts import RunSituation, may_release
+from deepsynth_operator.decisions.training_run.view import RunView, find_kept_job
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.train_job import build_output_uri
 
@@ -80,7 +83,7 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
     wait = min(situation.check_after, compute_deadline_wait(run, status.start_time, now))
     created = status.attempts[-1].start_time if status.attempts else None
     status, wait = hold_back_start(run.status, status, drop_start, created=created, wait=wait, now=now)
-    return Decision(status, _compute_actions(status, observed), compute_run_events(run.status, status), wait)
+    return Decision(status, _compute_actions(status, observed, now), compute_run_events(run.status, status), wait)
 
 
 def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
@@ -93,7 +96,7 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     changed = before != (status.progress, status.saved_step)
     live = get_live(status)
     if live is None:
-        return account_usage(run, status, now) if changed else status
+        return account_usage(run, status, pods, now) if changed else status
     job = observed.children.find_job(live.job)
     attempt = observe_start(live, job, pods, run.spec.num_nodes, now)
     if job is not None and not job.suspended:
@@ -103,8 +106,8 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     over = conclude_attempt(LiveAttempt(run, attempt.job, existed, job, pods, observed.refusal, now, attempt))
     if over is None:
         status = replace_last(status, attempt)
-        return account_usage(run, status, now) if changed else status
-    return account_usage(run, end_attempt(status, over, find_end(over, job, now)), now)
+        return account_usage(run, status, pods, now) if changed else status
+    return account_usage(run, end_attempt(status, over, find_end(over, job, now)), pods, now)
 
 
 def conclude_attempt(live: LiveAttempt) -> Attempt | None:
@@ -136,13 +139,13 @@ def _advance(status: TrainingRunStatus, observed: ObservedRun, settings: Setting
         return status, situation
     status, situation = _show_live(_start(view, settings), observed, settings, now)
     # The pods of a Job that is there already are observed by the next decision.
-    return status, situation if view.requeued_job is None else replace(situation, check_after=_SOON_SECONDS)
+    return status, situation if view.kept_job is None else replace(situation, check_after=_SOON_SECONDS)
 
 
 def _start(view: RunView, settings: Settings) -> TrainingRunStatus:
-    """Add the next attempt: of the Job that a queue has admitted again, else of a new one."""
+    """Add the next attempt: of the Job that a queue has resumed, else of a new one."""
     status, run, last = view.status, view.run, view.last
-    if (job := view.requeued_job) is not None:
+    if (job := view.kept_job) is not None:
         return resume_job(status, job, view.now)
     number = last.number + 1 if last is not None else 1
     return start_attempt(status, build_job_name(run, "train", number), run.spec.image or settings.train_image, view.now)
@@ -162,12 +165,12 @@ def _complete(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> Adv
     return status, Situation("Complete", Reason.SUCCEEDED, f"the model is at {output.uri}{note}")
 
 
-def _compute_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[Action, ...]:
+def _compute_actions(status: TrainingRunStatus, observed: ObservedRun, now: datetime) -> tuple[Action, ...]:
     """What makes the children follow the status. From the status alone, so an action that was lost is repeated."""
-    last, live = get_last(status), get_live(status)
-    queued = is_requeued(last) and not observed.run.spec.suspend
+    last, live, run = get_last(status), get_live(status), observed.run
     finished = is_finished(status.conditions)
-    wanted = last.job if last is not None and not finished and (live is not None or queued) else None
+    kept = find_kept_job(status, observed.children) if live is None and not finished and not run.spec.suspend else None
+    wanted = kept.name if kept is not None else live.job if live is not None and not finished else None
     listed = {attempt.job for attempt in status.attempts}
     actions: list[Action] = [
         DeleteJob(job.name, job.uid)
@@ -179,4 +182,12 @@ def _compute_actions(status: TrainingRunStatus, observed: ObservedRun) -> tuple[
     if live is not None:
         job = observed.children.find_job(live.job)
         actions += follow_deadline(observed.run, status.start_time, live.start_time, job)
+    if kept is not None and last is not None and not is_requeued(last):
+        if kept.restarted_after != last.number:
+            actions.append(HoldJob(kept.name, kept.uid, last.number))
+        elif may_release(RunView(observed, status, now)):
+            actions.append(ReleaseJob(kept.name, kept.uid))
+    current = observed.children.find_job(wanted) if wanted is not None else None
+    if current is not None and (change := change_queue(run, current)) is not None:
+        actions.append(change)
     return tuple(actions)

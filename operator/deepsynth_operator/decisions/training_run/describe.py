@@ -16,11 +16,13 @@ from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
-from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS
+from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS, STARTING_PHASES
 from deepsynth_operator.decisions.training_run.starts import RunSituation
 
 _SHARES: Final = frozenset(get_args(Metric)) - {"loss"}
 """Metrics that are shares, from 0 to 1."""
+_MOVING: Final = frozenset({"Running", "Complete"})
+"""States in which the rate of the last report holds, or is the run's last word."""
 _FIRST_REPORT: Final = timedelta(seconds=60)
 """This long after all pods have started, a run without any report counts as running: its port may be unreachable."""
 
@@ -69,7 +71,7 @@ def describe_run(
         observed_generation=generation,
         conditions=update_conditions(status.conditions, situation, extra, now=now, generation=generation),
         state=situation.state,
-        summary=_summarize(run, status, situation.reason),
+        summary=_summarize(run, status, situation),
     )
 
 
@@ -77,7 +79,7 @@ def _is_starting(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> 
     if attempt.running_time is None:
         return True
     phase = status.progress.phase if status.progress else ""
-    return phase in {"download", "start"} or (not phase and now < attempt.running_time + _FIRST_REPORT)
+    return phase in STARTING_PHASES or (not phase and now < attempt.running_time + _FIRST_REPORT)
 
 
 def _describe_best(best: CheckpointStatus | None) -> str:
@@ -99,20 +101,23 @@ def _format_best(metric: str, value: str) -> str:
     return f"{number:.1%}" if metric in _SHARES else f"{number:.4g}"
 
 
-def _summarize(run: TrainingRun, status: TrainingRunStatus, reason: str) -> RunSummary:
-    """The strings of the printer columns: a column is one JSONPath and prints raw numbers."""
+def _summarize(run: TrainingRun, status: TrainingRunStatus, situation: RunSituation) -> RunSummary:
+    """The strings of the printer columns: a column is one JSONPath and prints raw numbers.
+
+    A run that waits or restarts has no rate and no time at which it ends, even if the last attempt reported one.
+    """
     progress = status.progress or TrainingProgress()
-    known = status.progress is not None
+    known, moves = status.progress is not None, situation.state in _MOVING
     return RunSummary(
         progress=f"{progress.percentage}%" if known else "",
         step=f"{progress.step}/{progress.total_steps}" if progress.total_steps else "",
         loss=progress.loss,
-        eta=format_eta(progress.estimated_completion_time, progress.updated_time),
+        eta=format_eta(progress.estimated_completion_time, progress.updated_time) if moves else "",
         checkpoint=str(status.checkpoints[0].step) if status.checkpoints else "",
         best=_describe_best(status.best_checkpoint),
         nodes=str(run.spec.num_nodes),
         dataset=",".join(dataset.name for dataset in run.spec.datasets),
-        samples_per_second=progress.samples_per_second,
+        samples_per_second=progress.samples_per_second if moves else "",
         model=status.model.uri if status.model else run.spec.model.uri,
-        reason=reason,
+        reason=situation.reason,
     )

@@ -12,8 +12,9 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_operator.core.observed import ObservedPod
 from deepsynth_operator.decisions.shared.decision import Cause
-from deepsynth_operator.decisions.shared.ends import LiveJob
+from deepsynth_operator.decisions.shared.ends import CACHE_LAG, CLOCK_TOLERANCE, LiveJob
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error, find_obstacle
+from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
 from deepsynth_operator.decisions.training_run.root_cause import find_weak_cause
 
 _SETTLING: Final = timedelta(seconds=60)
@@ -40,6 +41,29 @@ def failed(live: LiveAttempt) -> Cause | None:
 def requeued(live: LiveAttempt) -> Cause | None:
     taken = live.job is not None and live.job.suspended and live.attempt.held_time is not None
     return Cause("Suspended", Reason.REQUEUED_BY_QUEUE, "the queue took its resources back") if taken else None
+
+
+def lost_pod(live: LiveAttempt) -> Cause | NotOver | None:
+    """A Job in a queue survives its pods. What ended the first one decides, after a while for the others to end."""
+    job = live.job
+    if job is None or not job.replaces_pods or job.suspended or job.is_failing:
+        return None
+    ended = [pod for pod in live.pods if pod.has_ended and pod.exit_code != 0]
+    if not ended:
+        return _find_replaced(live)
+    first = min((pod.finished for pod in ended if pod.finished is not None), default=None)
+    all_ended = len({pod.index for pod in ended}) >= job.completions
+    settled = all_ended or live.attempt.outcome == "Disrupted" or first is None or live.now >= first + CACHE_LAG
+    return find_weak_cause(live.pods, job) if settled else NOT_OVER
+
+
+def _find_replaced(live: LiveAttempt) -> Cause | None:
+    """A pod that is younger than the moment when all ran: nobody looked when the one before it ended."""
+    ran = live.attempt.running_time
+    if ran is None:
+        return None
+    young = [pod for pod in live.pods if pod.created is not None and pod.created > ran + CLOCK_TOLERANCE]
+    return Cause("Disrupted", Reason.POD_DELETED, f"pod {young[0].name} replaced another") if young else None
 
 
 def not_started(live: LiveAttempt) -> Cause | None:

@@ -31,6 +31,7 @@ END_POLICIES: Final[tuple[Policy[LiveAttempt, Cause | NotOver], ...]] = (
     Policy(shared.not_created_yet, "the Job does not exist yet"),
     Policy(ends.requeued, "a queue suspended the Job after its first container had started"),
     Policy(shared.lost_node, "a pod hangs in Terminating on a node that does not answer"),
+    Policy(ends.lost_pod, "a pod has ended, and the Job is in a queue and would replace it"),
     Policy(ends.not_started, "spec.startTimeoutSeconds is over and not all pods have run"),
 )
 
@@ -47,7 +48,9 @@ FAILURE_POLICIES: Final[tuple[Policy[RunView, Verdict], ...]] = (
 START_POLICIES: Final[tuple[Policy[RunView, RunSituation], ...]] = (
     Policy(starts.suspended, "spec.suspend is true"),
     Policy(starts.waits_for_inputs, "a dataset or a model of spec is not complete yet"),
+    Policy(starts.ends_pods, "the Job of the last attempt is in a queue: it stays, but its pods end together"),
     Policy(starts.queued_again, "a queue has suspended the Job of the last attempt and still holds it"),
     Policy(starts.delayed, "the delay after the last attempt is not over"),
     Policy(starts.blocked, "an earlier Job or pod is still there"),
+    Policy(starts.released, "the queue has not resumed the Job of the last attempt yet"),
 )

@@ -18,6 +18,7 @@ from deepsynth_operator.decisions.training_run.attempts import replace_last
 
 Measured = TypeVar("Measured", MetricValue, SampleText)
 
+STARTING_PHASES: Final = frozenset({"download", "start"})
 MAX_KEPT_CHECKPOINTS: Final = 20
 MAX_KEPT_METRICS: Final = 40
 MAX_METRIC_CHARACTERS: Final = 128
@@ -40,7 +41,7 @@ def take_reports(status: TrainingRunStatus, pods: Iterable[ObservedPod], now: da
     status = replace_last(status, _observe_steps(last, train))
     status = _take_checkpoints(status, report, train)
     return status.updated(
-        progress=_compute_progress(status.progress, train, now),
+        progress=_compute_progress(status, train, now),
         metrics=_select_published(_merge_metrics(status.metrics, train.metrics), train),
         samples=_select_published(
             [_clip_sample(sample) for sample in train.samples[:MAX_SAMPLES]] or status.samples, train
@@ -73,9 +74,14 @@ def drop_progress(status: TrainingRunStatus) -> TrainingRunStatus:
 
 
 def take_previous_failure(status: TrainingRunStatus, pods: Iterable[ObservedPod]) -> TrainingRunStatus:
-    """Details of the previous attempt that its launcher left next to the checkpoints, if they are not known yet."""
+    """Details of the previous attempt that its launcher left next to the checkpoints, if they are not known yet.
+
+    Of a disruption with its node everything is known: the ranks that a drained node takes with it end elsewhere.
+    """
     failure = next((pod.report.previous for pod in pods if pod.report and pod.report.previous), None)
     if failure is None or len(status.attempts) < 2 or status.attempts[-2].exit_code is not None:
+        return status
+    if status.attempts[-2].outcome == "Disrupted" and status.attempts[-2].node:
         return status
     explained = status.attempts[-2].updated(
         exit_code=failure.exit_code, rank=failure.rank, node=failure.node, message=failure.message[:MAX_ENTRY_MESSAGE]
@@ -103,13 +109,20 @@ def _take_checkpoints(status: TrainingRunStatus, report: Report, train: TrainRep
     )
 
 
-def _compute_progress(old: TrainingProgress | None, train: TrainReport, now: datetime) -> TrainingProgress:
-    """The old progress itself if nothing that is shown has changed: its times are those of the change."""
+def _compute_progress(status: TrainingRunStatus, train: TrainReport, now: datetime) -> TrainingProgress:
+    """The old progress itself if nothing that is shown has changed: its times are those of the change.
+
+    Until an attempt has loaded the checkpoint that it continues from, it reports step 0: the run is further than that.
+    """
+    old = status.progress
+    starts = old is not None and train.phase in STARTING_PHASES and train.step < status.saved_step
+    step = status.saved_step if starts else train.step
+    total = (old.total_steps if old is not None and starts else 0) or train.total_steps
     new = TrainingProgress(
-        step=train.step,
-        total_steps=train.total_steps,
-        epoch=f"{train.epoch:.2f}",
-        percentage=compute_percentage(train.step, train.total_steps),
+        step=step,
+        total_steps=total,
+        epoch=old.epoch if old is not None and starts else f"{train.epoch:.2f}",
+        percentage=compute_percentage(step, total),
         samples_per_second=format_number(train.samples_per_second),
         loss=format_number(train.loss),
         learning_rate=format_number(train.learning_rate),

@@ -1,6 +1,7 @@
 """What the next attempt has to wait for: the policies in the order of `policies.py`."""
 
 import hashlib
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Final
 
@@ -9,7 +10,7 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
-from deepsynth_operator.decisions.training_run.attempts import get_grace
+from deepsynth_operator.decisions.training_run.attempts import get_grace, is_requeued
 from deepsynth_operator.decisions.training_run.inputs import find_wait
 from deepsynth_operator.decisions.training_run.view import RunView
 
@@ -31,29 +32,58 @@ def waits_for_inputs(view: RunView) -> RunSituation | None:
     return Situation("WaitingForDataset" if wait.for_dataset else "Pending", wait.reason, wait.message)
 
 
+def ends_pods(view: RunView) -> RunSituation | None:
+    job, last = view.kept_job, view.last
+    if job is None or last is None or is_requeued(last) or job.restarted_after == last.number:
+        return None
+    message = f"Job {job.name} ends its pods and keeps its quota; {last.outcome}: {last.message}"
+    return Situation("Restarting", last.reason, message, check_after=_BLOCKED_SECONDS)
+
+
 def queued_again(view: RunView) -> RunSituation | None:
-    job = view.requeued_job
-    if job is None or not job.suspended:
+    job = view.kept_job
+    if job is None or not job.suspended or view.is_held:
         return None
     return Situation("Queued", Reason.REQUEUED_BY_QUEUE, f"Job {job.name} waits for its queue")
 
 
 def delayed(view: RunView) -> RunSituation | None:
     last = view.last
-    if last is None or view.now >= (due := compute_due_time(view.run, view.status)):
+    if last is None or not _waits_for_controller(view) or view.now >= (due := compute_due_time(view.run, view.status)):
         return None
     message = f"attempt {last.number + 1} follows {due:%H:%M:%S} UTC; {last.outcome}: {last.message}"
     return Situation("Restarting", last.reason, message, check_after=(due - view.now).total_seconds())
 
 
 def blocked(view: RunView) -> RunSituation | None:
-    if view.requeued_job is not None:
+    if not _waits_for_controller(view):
         return None
     end = view.last.end_time if view.last is not None else None
-    blocker = find_blocker(view.observed.children, end, get_grace(view.run), view.now)
+    children = view.observed.children
+    if view.is_held:  # nothing but its pods has to go
+        children = replace(children, jobs=tuple(job for job in children.jobs if job != view.kept_job))
+    blocker = find_blocker(children, end, get_grace(view.run), view.now)
     if blocker is None:
         return None
     return Situation("Restarting", Reason.WAITING_FOR_PODS, blocker, check_after=_BLOCKED_SECONDS)
+
+
+def released(view: RunView) -> RunSituation | None:
+    job, last = view.kept_job, view.last
+    if job is None or last is None or not view.is_held:
+        return None
+    message = f"Job {job.name} starts its pods again"
+    return Situation("Restarting", last.reason, message, check_after=_BLOCKED_SECONDS)
+
+
+def may_release(view: RunView) -> bool:
+    """Whether the pods of a Job that is held may start again."""
+    return view.is_held and delayed(view) is None and blocked(view) is None
+
+
+def _waits_for_controller(view: RunView) -> bool:
+    """Whether pods start only by what the controller does, and not because a queue resumes their Job."""
+    return view.kept_job is None or view.is_held
 
 
 def compute_due_time(run: TrainingRun, status: TrainingRunStatus) -> datetime:

@@ -33,7 +33,7 @@ RULES: Final = (
         "batch",
         ("jobs",),
         ("get", "list", "watch", "create", "patch", "delete"),
-        "steps and attempts; patch is for spec.parallelism and activeDeadlineSeconds",
+        "steps and attempts; patch is for parallelism, deadlines, queues, and to suspend a queued Job",
     ),
     Rule("", ("pods",), ("list", "watch"), "exit codes, and where reports are read"),
     Rule(

@@ -12,7 +12,17 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION, OWNER_UID, STEP
+from deepsynth_api.labels import (
+    OWNER_KIND,
+    OWNER_NAME_ANNOTATION,
+    OWNER_UID,
+    QUEUE_NAME,
+    QUEUE_PODSET,
+    QUEUE_PRIORITY_CLASS,
+    RESTART_ANNOTATION,
+    STEP,
+    STOPPING_ANNOTATION,
+)
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.watches.deleted_pods import MAX_DELETED_PODS, REMEMBERED_SECONDS, DeletedPods
@@ -28,10 +38,15 @@ _METADATA_FIELDS: Final = (
     "generation",
     "creationTimestamp",
     "deletionTimestamp",
+    "deletionGracePeriodSeconds",
 )
-_LABELS: Final = (OWNER_KIND, OWNER_UID, STEP, JOB_NAME_LABEL)
-_ANNOTATIONS: Final = (OWNER_NAME_ANNOTATION, COMPLETION_INDEX_ANNOTATION)
-_SPEC_FIELDS: Final = {"Pod": ("nodeName",), "Job": ("suspend", "parallelism", "completions", "activeDeadlineSeconds")}
+_QUEUE_LABELS: Final = (QUEUE_NAME, QUEUE_PRIORITY_CLASS)
+_LABELS: Final = (OWNER_KIND, OWNER_UID, STEP, JOB_NAME_LABEL, *_QUEUE_LABELS)
+_ANNOTATIONS: Final = (OWNER_NAME_ANNOTATION, COMPLETION_INDEX_ANNOTATION, STOPPING_ANNOTATION, RESTART_ANNOTATION)
+_SPEC_FIELDS: Final = {
+    "Pod": ("nodeName",),
+    "Job": ("suspend", "parallelism", "completions", "activeDeadlineSeconds", "backoffLimitPerIndex"),
+}
 _STATUS_FIELDS: Final = {
     "Pod": ("phase", "reason", "podIP", "conditions", "containerStatuses"),
     "Job": ("conditions", "startTime", "active", "succeeded", "completedIndexes", "failedIndexes"),
@@ -153,12 +168,15 @@ def _reduce(kind: WatchedKind, body: Manifest) -> Manifest:
     spec, status = body.get("spec", {}), body.get("status", {})
     if kind not in _SPEC_FIELDS:
         template = {"template": _pick(spec["template"], _TEMPLATE_FIELDS)} if "template" in spec else {}
+        metadata["labels"] = _pick(body["metadata"].get("labels", {}), _QUEUE_LABELS)
         return {**body, "metadata": metadata, "spec": {**spec, **template}}
     metadata["labels"] = _pick(body["metadata"].get("labels", {}), _LABELS)
     metadata["annotations"] = _pick(body["metadata"].get("annotations", {}), _ANNOTATIONS)
+    admitted = _pick(spec.get("template", {}).get("metadata", {}).get("labels", {}), (QUEUE_PODSET,))
     return {
         "metadata": metadata,
-        "spec": _pick(spec, _SPEC_FIELDS[kind]),
+        "spec": _pick(spec, _SPEC_FIELDS[kind])
+        | ({"template": {"metadata": {"labels": admitted}}} if admitted else {}),
         "status": _pick(status, _STATUS_FIELDS[kind]),
     }
 
