@@ -100,7 +100,7 @@ def _set_condition(name: str, value: object, undone: object) -> Callable[[Scene,
 
 
 def _watch_takeover(scene: Scene, planned: PlannedFault, act: Callable[[OperatorProcess], None]) -> str:
-    leader = scene.operators.find_leader()
+    leader = scene.operators.wait_for_leader()
     if leader is None:
         return ""
     act(leader)
@@ -121,7 +121,7 @@ def _terminate_leader(scene: Scene, planned: PlannedFault) -> str:
 
 def _stop_leader(scene: Scene, planned: PlannedFault) -> str:
     """SIGSTOP, and SIGCONT as soon as another leads, or after the planned time."""
-    leader = scene.operators.find_leader()
+    leader = scene.operators.wait_for_leader()
     if leader is None:
         return ""
     begin = time.monotonic()
@@ -134,7 +134,7 @@ def _stop_leader(scene: Scene, planned: PlannedFault) -> str:
 
 
 def _cut_off_leader(scene: Scene, planned: PlannedFault) -> str:
-    leader = scene.operators.find_leader()
+    leader = scene.operators.wait_for_leader()
     if leader is None:
         return ""
     begin = time.monotonic()

@@ -16,6 +16,8 @@ import yaml
 
 LEASE: Final = "deepsynth-system/deepsynth"
 READY_SECONDS: Final = 120.0
+LEADER_SECONDS: Final = 40.0
+"""How long a fault of the leader waits until there is one."""
 _RESTART_SECONDS: Final = 1.0
 
 
@@ -141,6 +143,17 @@ class Operators:
 
     def find_leader(self) -> OperatorProcess | None:
         return next((one for one in self.all if one.leads), None)
+
+    def wait_for_leader(self) -> OperatorProcess | None:
+        """The leader, once there is one whose standby is ready, so that a takeover can be measured; else any."""
+        deadline = time.monotonic() + LEADER_SECONDS
+        while True:
+            leader, standby = self.find_leader(), self.find_standby()
+            if leader is not None and standby is not None and standby.read("/readyz") == "ok":
+                return leader
+            if time.monotonic() > deadline:
+                return leader
+            time.sleep(0.5)
 
     def find_standby(self) -> OperatorProcess | None:
         return next((one for one in self.all if not one.leads), None)

@@ -17,7 +17,8 @@ from e2e.support.resources import build_generation, build_run
 from support.helm_chart import Rendered, render
 
 USERS, ELSEWHERE = "ml", "elsewhere"
-NAMESPACED = {"watchNamespaces": [USERS]}
+NAMESPACED = {"watchNamespaces": [USERS], "replicas": 2}
+"""With a Lease, as with several replicas."""
 
 
 @pytest.fixture(scope="module")

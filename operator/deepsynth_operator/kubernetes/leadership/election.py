@@ -32,7 +32,7 @@ _logger = logging.getLogger(__name__)
 class Timing:
     """In seconds. A candidate takes over at most `duration` + `look` after the leader's last renewal."""
 
-    duration: float = 12.0
+    duration: float = 11.0
     deadline: float = 8.0
     retry: float = 2.0
     look: float = 1.0
@@ -152,7 +152,7 @@ class Election:
 
     def _observe(self, record: LeaseRecord) -> None:
         if self._seen is None or record.version != self._seen.version:
-            if record.holder not in {self._identity, self._seen.holder if self._seen else ""}:
+            if record.holder not in {"", self._identity, self._seen.holder if self._seen else ""}:
                 _logger.info("%s leads; waiting", record.holder)
             self._seen, self._seen_time = record, self._clock()
 
