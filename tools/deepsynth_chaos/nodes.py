@@ -183,7 +183,8 @@ def _serve(process: Process, address: str) -> ThreadingHTTPServer:
             self.send_response(200)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
-            self.wfile.write(text)
+            with contextlib.suppress(OSError):  # the operator was killed meanwhile
+                self.wfile.write(text)
 
         def log_message(self, *_: object) -> None:
             """Silent."""
