@@ -7,7 +7,7 @@
     idle         N runs that run, whose reports change from poll to poll
     restart      a new operator process, with all that the scenarios before have left
 
-It needs root, as the development cluster does, and the port of reports (8470) on this machine. Processor times and
+It needs root, as the development cluster does. Processor times and
 numbers of requests hardly depend on what else the machine does; latencies do.
 """
 

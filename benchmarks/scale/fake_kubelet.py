@@ -2,18 +2,20 @@
 
     created ──▶ bound to a node ──start──▶ Running, GET /report answers ──life──▶ Succeeded, with its last report
 
-All pods are on one machine and share one server: each has an address of its own in 127.0.0.0/8, by which the server
-knows which pod is asked.
+All pods are on one machine. Each has an address of its own in 127.0.0.0/8, and a server there while it runs.
 """
 
 import asyncio
+import contextlib
 import ipaddress
 import itertools
+import resource
 import time
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from functools import partial
 from typing import Final
 
 from benchmarks.scale.api_client import ApiClient, Manifest
@@ -52,7 +54,6 @@ class FakeKubelet:
     """By uid."""
     polls: int = 0
     _numbers: Iterator[int] = field(default_factory=itertools.count)
-    _by_address: dict[str, PodTimes] = field(default_factory=dict)
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def find_starts(self) -> dict[str, float]:
@@ -66,7 +67,8 @@ class FakeKubelet:
     async def work(self) -> AsyncIterator[None]:
         """Run the namespace's pods until the block ends."""
         await self.api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
-        server = await asyncio.start_server(self._answer, "0.0.0.0", REPORT_PORT, backlog=1024)  # noqa: S104
+        limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
         watching = asyncio.create_task(self._watch())
         try:
             yield
@@ -75,7 +77,6 @@ class FakeKubelet:
             for task in self._tasks.values():
                 task.cancel()
             await asyncio.gather(watching, *self._tasks.values(), return_exceptions=True)
-            server.close()
 
     async def _watch(self) -> None:
         pods = f"/api/v1/namespaces/{self.namespace}/pods"
@@ -107,20 +108,18 @@ class FakeKubelet:
         name = path.rpartition("/")[2]
         target = {"kind": "Node", "name": NODE}
         binding = {"apiVersion": "v1", "kind": "Binding", "metadata": {"name": name}, "target": target}
-        address = str(FIRST_ADDRESS + next(self._numbers))
-        self._by_address[address] = pod
         life = self.life
         await self.api.create(f"{path}/binding", binding)
         await asyncio.sleep(self.start)
-        begin = _now()
-        await self._write(path, pod, "Running", {"running": {"startedAt": begin}}, podIP=address)
-        pod.started = time.monotonic()
-        await asyncio.sleep(life)
+        address, begin = str(FIRST_ADDRESS + next(self._numbers)), _now()
+        with contextlib.closing(await asyncio.start_server(partial(self._answer, pod), address, REPORT_PORT)):
+            await self._write(path, pod, "Running", {"running": {"startedAt": begin}}, podIP=address)
+            pod.started = time.monotonic()
+            await asyncio.sleep(life)
         message = build_final_report(pod.step, pod.index, life)
         ended = {"exitCode": 0, "reason": "Completed", "message": message, "startedAt": begin, "finishedAt": _now()}
         pod.ended = time.monotonic()
         await self._write(path, pod, "Succeeded", {"terminated": ended})
-        self._by_address.pop(address)
 
     async def _write(self, path: str, pod: PodTimes, phase: str, state: Manifest, **status: str) -> None:
         ready = str(phase == "Running")
@@ -132,21 +131,15 @@ class FakeKubelet:
         body = {"phase": phase, "conditions": conditions, "containerStatuses": statuses, **status}
         await self.api.patch(f"{path}/status", {"status": body})
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """GET /report of the pod whose address was asked."""
-        try:
-            await reader.readuntil(b"\r\n\r\n")
-            pod = self._by_address.get(writer.get_extra_info("sockname")[0])
-            body = build_live_report(pod.step, pod.index, time.monotonic() - pod.started).encode() if pod else b""
-            status = "200 OK" if body else "404 Not Found"
-            head = f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\nConnection: close\r\n\r\n"
-            writer.write(head.encode() + body)
-            await writer.drain()
-            self.polls += 1
-        except (OSError, asyncio.IncompleteReadError):
-            pass
-        finally:
-            writer.close()
+    async def _answer(self, pod: PodTimes, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer GET /report, as often as the connection is used."""
+        with contextlib.suppress(OSError, asyncio.IncompleteReadError), contextlib.closing(writer):
+            while await reader.readuntil(b"\r\n\r\n"):
+                body = build_live_report(pod.step, pod.index, time.monotonic() - pod.started).encode()
+                status = "200 OK" if body else "404 Not Found"
+                writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
+                await writer.drain()
+                self.polls += 1
 
 
 def _now() -> str:
