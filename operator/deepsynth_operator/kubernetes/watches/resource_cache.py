@@ -26,6 +26,7 @@ from deepsynth_api.labels import (
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.watches.deleted_pods import MAX_DELETED_PODS, REMEMBERED_SECONDS, DeletedPods
+from deepsynth_operator.kubernetes.watches.shared_strings import SharedStrings
 
 Name = tuple[str, str]
 """Namespace and name."""
@@ -62,6 +63,7 @@ class ResourceCache:
     ) -> None:
         self._clock = clock
         self._deleted_pods = DeletedPods(max_deleted_pods)
+        self._strings = SharedStrings()
         self._objects: dict[WatchedKind, dict[str, Manifest]] = {kind: {} for kind in WATCHED_KINDS}
         self._uids: dict[tuple[WatchedKind, Name], str] = {}
         self._children: defaultdict[tuple[WatchedKind, str], set[str]] = defaultdict(set)
@@ -82,7 +84,7 @@ class ResourceCache:
             self._deleted_pods.discard(body["metadata"]["namespace"], uid)
         if known is not None:
             self._forget_child(kind, known)
-        self._objects[kind][uid] = _reduce(kind, body)
+        self._objects[kind][uid] = self._strings.share(_reduce(kind, body))
         # A name that is used again belongs to the newer object, even if the deletion of the older one comes late.
         holder = self._objects[kind].get(self._uids.get((kind, _get_name(body)), uid))
         if holder is None or get_version(holder) <= get_version(body):
