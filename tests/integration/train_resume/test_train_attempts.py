@@ -25,19 +25,21 @@ STEPS = 400
 class Attempt:
     """A launcher process."""
 
-    def __init__(self, folder: Path, document: str) -> None:
+    def __init__(self, folder: Path, document: str, **variables: str) -> None:
         self.address = f"127.0.0.1:{find_free_port()}"
         self._message = folder / "termination.json"
         path = folder / "document.json"
         path.write_text(document)
-        variables = {
+        own = {
             "DEEPSYNTH_REPORT_ADDRESS": self.address,
             "DEEPSYNTH_TERMINATION_LOG": str(self._message),
             "DEEPSYNTH_CACHE": str(folder / "cache"),
             "TMPDIR": str(folder),
         }
         command = [sys.executable, "-m", "deepsynth_train", "--document", str(path)]
-        self.process = subprocess.Popen(command, env={**os.environ, **variables}, stdout=subprocess.PIPE, text=True)
+        self.process = subprocess.Popen(
+            command, env={**os.environ, **own, **variables}, stdout=subprocess.PIPE, text=True
+        )
 
     def wait_for(self, field: str, least: int) -> None:
         """Until the report's number has come that far."""
@@ -63,8 +65,8 @@ class Attempt:
                 return int(environment.parent.name)
         raise LookupError(f"no worker of rank {rank}")
 
-    def wait(self) -> tuple[int, Report, str]:
-        output, _ = self.process.communicate(timeout=600)
+    def wait(self, seconds: float = 600) -> tuple[int, Report, str]:
+        output, _ = self.process.communicate(timeout=seconds)
         report = parse_report(self._message.read_text())
         assert report is not None
         return self.process.returncode, report, output

@@ -1,6 +1,6 @@
 """Whether the workers of a node have stopped sending heartbeats, and which of them is the cause. Pure."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -26,8 +26,17 @@ _STATES: Final[Mapping[str, str]] = {
     "D": "its process waits for the kernel (state D); look at the node's disks, network volumes and GPU driver",
 }
 
-_WAITING: Final = ("/torch/distributed/", "/torch/autograd/", "/deepsynth_train/coordination/world.py")
-"""Files whose code waits for other ranks. On a GPU, World waits where it reads the result of a collective."""
+OWN_COLLECTIVES: Final = (
+    "/deepsynth_train/coordination/world.py",
+    "/deepsynth_train/optimization/reduction.py",
+    "/deepsynth_train/checkpoint/ranks.py",
+)
+"""Our files that start collectives and wait for them. On a GPU, World waits where it reads the result of one."""
+_COLLECTIVES: Final = ("/torch/distributed/", "/torch/autograd/", "/torch/nn/parallel/distributed.py", *OWN_COLLECTIVES)
+_SAVES: Final = "/deepsynth_train/checkpoint/folder.py"
+"""Where the main thread waits for the thread that saves, which has collectives of its own."""
+STOPPED: Final = ("T", "t")
+"""States of a process that cannot do anything, not even write its stack."""
 
 
 def build_limits(hang_timeout_seconds: float) -> dict[Phase, float]:
@@ -77,18 +86,35 @@ class Hang:
                 print(f"local rank {local_rank}: {line}", flush=True)
 
 
-def are_silent(beats: Sequence[Beat], limits: Mapping[Phase, float], now: float) -> bool:
-    """Whether every worker has exceeded the limit of its phase. One that hangs soon stops all others."""
-    return bool(beats) and all(now - beat.at > limits[beat.phase] for beat in beats)
+def are_silent(
+    beats: Mapping[int, Beat], limits: Mapping[Phase, float], now: float, states: Mapping[int, str] | None = None
+) -> bool:
+    """Whether every worker has exceeded the limit of its phase. One that hangs soon stops all others.
 
-
-def find_culprit(beats: Mapping[int, Beat], stacks: Mapping[int, str], *, num_nodes: int) -> int | None:
-    """Local rank of a worker that does not wait for its peers; of several, the one with fewest steps and oldest beat.
-
-    If all wait: None, because the culprit is on another node; with a single node, the one with fewest steps and oldest
-    beat. A worker without a stack does not wait: it is stopped, or stuck in the kernel.
+    states: of the processes, by local rank. A stopped one does not work on its phase, so it has the limit of a step.
     """
-    suspects = [rank for rank in beats if not is_waiting(stacks.get(rank, ""))]
+    stopped = {rank for rank, state in (states or {}).items() if state in STOPPED}
+    return bool(beats) and all(
+        now - beat.at > (min(limits["step"], limits[beat.phase]) if rank in stopped else limits[beat.phase])
+        for rank, beat in beats.items()
+    )
+
+
+def find_culprit(
+    beats: Mapping[int, Beat],
+    stacks: Mapping[int, str],
+    states: Mapping[int, str] | None = None,
+    *,
+    num_nodes: int,
+) -> int | None:
+    """Local rank of a stopped worker, else of one that does not wait for its peers.
+
+    Of several, the one with fewest steps and oldest beat. If all wait: None, because the culprit is on another node;
+    with a single node, the one with fewest steps and oldest beat. A worker without a stack does not wait: it is stuck
+    in the kernel.
+    """
+    stopped = [rank for rank in beats if (states or {}).get(rank) in STOPPED]
+    suspects = stopped or [rank for rank in beats if not is_waiting(stacks.get(rank, ""))]
     if not suspects and num_nodes > 1:
         return None
     return min(suspects or beats, key=lambda rank: (beats[rank].step, beats[rank].at))
@@ -99,7 +125,23 @@ def describe_state(state: str) -> str:
     return _STATES.get(state, "")
 
 
+def describe_missing_stack(state: str, wait_channel: str) -> str:
+    """What is shown for a process that did not write its stack. wait_channel: where it sleeps in the kernel."""
+    where = f", in {wait_channel} of the kernel" if wait_channel not in {"", "0"} else ""
+    reason = describe_state(state) or "it did not answer in time"
+    return f"no stack: state {state or 'unknown'}{where}; {reason}\n"
+
+
 def is_waiting(stack: str) -> bool:
-    """Whether the main thread, the last of a dump, is in a collective, or in a backward pass that waits in one."""
-    top = stack.rpartition("most recent call first")[2].splitlines()[1:2]
-    return any(place in line for line in top for place in _WAITING)
+    """Whether the main thread, the last of a dump, is in a collective, or in a backward pass that waits in one.
+
+    It counts from the innermost frame to the first one of ours: what called the training does not matter.
+    """
+    others, _, main = stack.rpartition("most recent call first")
+    frames = main.splitlines()[1:]
+    ours = next((index for index, line in enumerate(frames) if "/deepsynth_train/" in line), 0)
+    innermost = frames[: ours + 1]
+    if any(place in line for line in innermost for place in _COLLECTIVES):
+        return True
+    waits_for_save = any(_SAVES in line for line in innermost)
+    return waits_for_save and any(place in others for place in _COLLECTIVES)

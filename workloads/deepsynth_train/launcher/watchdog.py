@@ -9,7 +9,7 @@ from typing import Self
 from deepsynth_api.report import Phase
 from deepsynth_api.workload import GRACE_PERIOD_VARIABLE
 from deepsynth_train.coordination.run_folder import Beat, RunFolder
-from deepsynth_train.launcher.hangs import Hang, are_silent, describe_state, find_culprit
+from deepsynth_train.launcher.hangs import Hang, are_silent, describe_missing_stack, describe_state, find_culprit
 from deepsynth_train.launcher.reports import say
 from deepsynth_train.launcher.workers import Workers
 
@@ -75,20 +75,25 @@ class Watchdog:
     def _find_hang(self) -> Hang | None:
         now = time.monotonic()
         beats = {rank: self._read_beat(rank) for rank in self._workers.living}
-        if not are_silent(list(beats.values()), self._limits, now):
+        states = {rank: self._workers.read_state(rank) for rank in beats}
+        if not are_silent(beats, self._limits, now, states):
             self._all_wait_since = None
             return None
         if self._all_wait_since is not None and now - self._all_wait_since < self._other_node_wait:
             return None
         stacks = self._gather_stacks()
-        culprit = find_culprit(beats, stacks, num_nodes=self._num_nodes)
+        culprit = find_culprit(beats, stacks, states, num_nodes=self._num_nodes)
         if culprit is None and self._all_wait_since is None:
             say("all ranks of this node wait for another node; leaving it to that node to report")
             self._all_wait_since = now
             return None
         beat = min(beats.values(), key=lambda beat: beat.at) if culprit is None else beats[culprit]
-        state = "" if culprit is None else describe_state(self._workers.read_state(culprit))
-        return Hang(culprit, beat, now - beat.at, stacks, state)
+        state = "" if culprit is None else describe_state(states[culprit])
+        shown = {rank: stacks.get(rank) or self._explain_missing_stack(rank) for rank in beats}
+        return Hang(culprit, beat, now - beat.at, shown, state)
+
+    def _explain_missing_stack(self, local_rank: int) -> str:
+        return describe_missing_stack(self._workers.read_state(local_rank), self._workers.read_wait_channel(local_rank))
 
     def _read_beat(self, local_rank: int) -> Beat:
         return self._folder.read_beat(local_rank) or Beat(local_rank, "start", 0, self._started)

@@ -80,6 +80,13 @@ class Workers:
             return ""
         return status.rpartition(")")[2].split()[0]
 
+    def read_wait_channel(self, local_rank: int) -> str:
+        """Function of the kernel in which the process sleeps, such as do_signal_stop; "" where that is hidden."""
+        try:
+            return Path(f"/proc/{self._pids[local_rank]}/wchan").read_text()
+        except OSError:
+            return ""
+
     def kill(self) -> None:
         """Kill running workers and their children. Their exit codes then say nothing about the cause."""
         for local_rank in self.living:

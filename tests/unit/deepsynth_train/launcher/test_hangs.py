@@ -1,7 +1,20 @@
+import re
+from pathlib import Path
+
 import pytest
 
+import deepsynth_train
 from deepsynth_train.coordination.run_folder import Beat
-from deepsynth_train.launcher.hangs import Hang, are_silent, build_limits, describe_state, find_culprit, is_waiting
+from deepsynth_train.launcher.hangs import (
+    OWN_COLLECTIVES,
+    Hang,
+    are_silent,
+    build_limits,
+    describe_missing_stack,
+    describe_state,
+    find_culprit,
+    is_waiting,
+)
 
 LIMITS = build_limits(10)
 
@@ -24,14 +37,75 @@ def beat(at: float, step: int = 5, phase: str = "step") -> Beat:
 
 
 def test_workers_are_silent_when_every_one_has_exceeded_the_limit_of_its_phase() -> None:
-    assert are_silent([beat(0), beat(1)], LIMITS, now=12)
-    assert not are_silent([beat(0), beat(5)], LIMITS, now=12)
-    assert not are_silent([], LIMITS, now=12)
+    assert are_silent({0: beat(0), 1: beat(1)}, LIMITS, now=12)
+    assert not are_silent({0: beat(0), 1: beat(5)}, LIMITS, now=12)
+    assert not are_silent({}, LIMITS, now=12)
 
 
 def test_other_phases_have_their_own_limits() -> None:
-    assert not are_silent([beat(0, phase="download"), beat(0)], LIMITS, now=1000)
-    assert are_silent([beat(0, phase="download"), beat(0)], LIMITS, now=4000)
+    beats = {0: beat(0, phase="download"), 1: beat(0)}
+    assert not are_silent(beats, LIMITS, now=1000)
+    assert are_silent(beats, LIMITS, now=4000)
+
+
+def test_a_stopped_process_has_the_limit_of_a_step_in_any_phase() -> None:
+    beats = {0: beat(0, phase="save"), 1: beat(0)}
+    assert are_silent(beats, LIMITS, now=12, states={0: "T", 1: "S"})
+    assert not are_silent(beats, LIMITS, now=12, states={0: "S", 1: "T"})
+
+
+def test_a_stopped_process_is_the_culprit_before_one_that_does_not_wait() -> None:
+    beats = {0: beat(1, step=4), 1: beat(2)}
+    assert find_culprit(beats, {0: STUCK, 1: ""}, {0: "R", 1: "T"}, num_nodes=2) == 1
+    assert find_culprit(beats, {0: STUCK, 1: WAITING}, {0: "R", 1: "S"}, num_nodes=2) == 0
+
+
+IN_REDUCTION = """Thread 0x00007f1 (most recent call first):
+  File "/usr/lib/python3.11/concurrent/futures/thread.py", line 81 in _worker
+
+Current thread 0x00007fc (most recent call first):
+  File "/app/deepsynth_train/optimization/reduction.py", line 101 in finish
+  File "/app/deepsynth_train/optimization/step.py", line 81 in run
+"""
+BELOW_AN_OPERATOR = """Current thread 0x00007fc (most recent call first):
+  File "/venv/site-packages/torch/_ops.py", line 1255 in __call__
+  File "/venv/site-packages/torch/distributed/_functional_collectives.py", line 137 in wait_tensor
+  File "/app/deepsynth_train/optimization/step.py", line 81 in run
+"""
+FOR_A_SAVE = """Thread 0x00007f1 (most recent call first):
+  File "/venv/site-packages/torch/distributed/distributed_c10d.py", line 5430 in all_gather_single
+  File "/app/deepsynth_train/checkpoint/ranks.py", line 45 in gather
+
+Current thread 0x00007fc (most recent call first):
+  File "/usr/lib/python3.11/threading.py", line 320 in wait
+  File "/app/deepsynth_train/checkpoint/folder.py", line 115 in save
+"""
+
+
+@pytest.mark.parametrize("stack", [IN_REDUCTION, BELOW_AN_OPERATOR, FOR_A_SAVE])
+def test_a_rank_also_waits_in_our_own_code_below_an_operator_and_through_its_saving_thread(stack: str) -> None:
+    assert is_waiting(stack)
+
+
+def test_a_rank_that_waits_for_a_slow_disk_while_it_saves_does_not_wait_for_others() -> None:
+    assert not is_waiting(FOR_A_SAVE.replace("/torch/distributed/", "/safetensors/").replace("ranks.py", "shards.py"))
+
+
+def test_every_file_of_ours_that_waits_in_collectives_is_known() -> None:
+    starts = re.compile(r"\bdist\.(all_|broadcast|barrier|reduce|gather|scatter|send|recv|monitored)|handle\.wait\(")
+    package = Path(deepsynth_train.__file__).parent
+    found = {
+        f"/{path.relative_to(package.parent)}" for path in package.rglob("*.py") if starts.search(path.read_text())
+    }
+    assert found == set(OWN_COLLECTIVES)
+
+
+def test_a_process_without_a_stack_is_described_by_its_state() -> None:
+    assert describe_missing_stack("T", "do_signal_stop") == (
+        "no stack: state T, in do_signal_stop of the kernel; its process is stopped by a signal (SIGSTOP); send it "
+        "SIGCONT, or find out who stops it\n"
+    )
+    assert describe_missing_stack("S", "0") == "no stack: state S; it did not answer in time\n"
 
 
 def test_the_rank_that_does_not_wait_in_a_collective_is_the_culprit() -> None:

@@ -39,6 +39,9 @@ class StillWorkers:
     def read_state(self, _: int) -> str:
         return "S"
 
+    def read_wait_channel(self, _: int) -> str:
+        return ""
+
     def kill(self) -> None:
         self.killed_at = time.monotonic()
 
