@@ -140,7 +140,8 @@ async def _write(cluster: Cluster, resource: Any, decision: Decision[Any]) -> An
 
     Raises Conflict if the decision was not made from the current resource, which matters only if something follows.
     """
-    if decision.status.to_dict() != resource.status.to_dict():
+    is_same = decision.status == resource.status  # most looks change nothing, and to_dict takes its time
+    if not is_same and decision.status.to_dict() != resource.status.to_dict():
         return await cluster.write_status(resource, decision.status)
     return await _confirm(cluster, resource) if decision.actions else resource
 

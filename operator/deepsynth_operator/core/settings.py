@@ -28,7 +28,7 @@ class Settings:
     job_defaults: from an administrator; see `process.defaults_file`.
     gang_schedulers: how each scheduler, by the schedulerName of pods, learns which pods it must start together.
         None: pods need no scheduler, as on one machine.
-    poll_seconds: how often reports of running pods are read; also the shortest time between two writes of progress.
+    poll_seconds: how often reports of running pods are read. Progress alone is written at most every second time.
     """
 
     render_image: str = f"{IMAGE_REPOSITORY}-cpu:{_VERSION}"

@@ -1,6 +1,7 @@
 """The reconcile through the real client: what it creates, which rights it needs, and what it leaves alone."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
@@ -8,12 +9,13 @@ from typing import Any, Final
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID
 from deepsynth_operator.controller.reconcile import reconcile
-from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.kubernetes.api.api_paths import RESOURCES
 from deepsynth_operator.kubernetes.api.permissions import CLUSTER_RULES, POLICY_RULES, RULES, Rule
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
 from support.cluster.fake_api_server import Fault, Seen
+from support.control.seen import a_report
 from support.resources.builders import a_dataset_generation, a_training_run
 
 NOW: Final = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
@@ -74,6 +76,73 @@ def list_rights(*rules: Rule) -> set[tuple[str, str, str]]:
         for resource in rule.resources
         for verb in rule.verbs
     }
+
+
+def count_requests(life: Life) -> Counter[str]:
+    """Such as `POST jobs`, since the last call."""
+    seen, life.stage.server.requests = life.stage.server.requests, []
+    return Counter(f"{item.method} {find_right(item)[1]}" for item in seen)
+
+
+def run_pod(life: Life, job: str, index: int, seconds: int) -> None:
+    """A pod of the Job that has started, and this many seconds pass."""
+    owner = life.get("Job", job)["metadata"]
+    labels = {**owner["labels"], JOB_NAME_LABEL: job}
+    started = {"state": {"running": {"startedAt": f"{life.now:%Y-%m-%dT%H:%M:%SZ}"}}}
+    life.stage.server.put(
+        {
+            "apiVersion": "v1",
+            "kind": "Pod",
+            "metadata": {
+                "name": f"{job}-{index}",
+                "namespace": "default",
+                "uid": f"{job}-{index}",
+                "labels": labels,
+                "annotations": {COMPLETION_INDEX_ANNOTATION: str(index)},
+            },
+            "spec": {"nodeName": "n1"},
+            "status": {"phase": "Running", "containerStatuses": [started]},
+        }
+    )
+    life.now += timedelta(seconds=seconds)
+
+
+def test_what_a_whole_run_costs() -> None:
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_training_run().to_manifest())
+        await life.reconcile()
+        created = count_requests(life)
+        assert created == {"PUT trainingruns/status": 1, "POST events": 1, "POST configmaps": 1, "POST jobs": 1}
+        run_pod(life, "read-xsum-train-1", 0, seconds=3)
+        await life.reconcile()
+        assert not count_requests(life), "nothing new that cannot wait"
+        pod = life.get("Pod", "read-xsum-train-1-0")
+        ended = {"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
+        life.stage.server.put({**pod, "status": {"phase": "Succeeded", "containerStatuses": [ended]}})
+        life.finish_job("read-xsum-train-1")
+        await life.reconcile()
+        assert life.get("TrainingRun", "read-xsum")["status"]["state"] == "Complete"
+        assert count_requests(life) == {"PUT trainingruns/status": 1, "POST events": 1}
+
+    live(script)
+
+
+def test_what_a_run_costs_while_it_trains() -> None:
+    """A report that changes with each poll is written twice a minute, and nothing is read."""
+
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_training_run().to_manifest())
+        await life.reconcile()
+        run_pod(life, "read-xsum-train-1", 0, seconds=60)
+        for step in range(40):
+            if step == 8:
+                count_requests(life)
+            life.stage.reports["read-xsum-train-1-0"] = a_report(step)
+            await life.reconcile()
+            life.now += timedelta(seconds=15)
+        assert count_requests(life) == {"PUT trainingruns/status": 16}, "in eight minutes"
+
+    live(script)
 
 
 def test_a_run_gets_its_children_and_completes_with_its_job() -> None:

@@ -15,6 +15,7 @@ from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
+from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
 from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS, STARTING_PHASES
 from deepsynth_operator.decisions.training_run.starts import RunSituation
@@ -49,7 +50,8 @@ def describe_live(
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING
         return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}", check_after=poll_seconds)
-    return Situation("Running", Reason.RUNNING, name, check_after=poll_seconds)
+    # Until then it is looked at when its pods report something new.
+    return Situation("Running", Reason.RUNNING, name, check_after=PROGRESS_POLLS * poll_seconds)
 
 
 def describe_run(
