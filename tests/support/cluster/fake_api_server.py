@@ -11,7 +11,7 @@ from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from copy import deepcopy
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from aiohttp import web
 from kubernetes.aio.client.configuration import Configuration
@@ -20,6 +20,8 @@ from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api.api_paths import RESOURCES, build_path
 from deepsynth_operator.kubernetes.api.api_server import ApiServer, Timeouts
 
+_MAX_BODY_BYTES: Final = 3 * 2**20
+"""As the API server has it."""
 Listener = Callable[[str, Manifest], None]
 """Called with ADDED, MODIFIED or DELETED and the object."""
 
@@ -254,7 +256,7 @@ async def serve_api() -> AsyncIterator[FakeApiServer]:
 @asynccontextmanager
 async def serve(server: Served) -> AsyncIterator[Served]:
     """Let `server` listen on a free port of loopback."""
-    application = web.Application()
+    application = web.Application(client_max_size=_MAX_BODY_BYTES)
     application.router.add_route("*", "/{path:.*}", server.handle)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
