@@ -1,4 +1,4 @@
-"""The longest values that the CRD allows in a spec: the status fits, whatever pods report in addition."""
+"""The longest values that the CRD allows in a spec: the status fits, also with the longest reports of pods."""
 
 from dataclasses import replace
 from datetime import timedelta
