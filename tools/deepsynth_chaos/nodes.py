@@ -6,6 +6,7 @@ server is away is written later. Reports are served on addresses of loopback, on
 
 import contextlib
 import itertools
+import os
 import threading
 import time
 from datetime import UTC, datetime
@@ -23,6 +24,8 @@ from deepsynth_chaos.work import Process, Work
 NAMES: Final = ("node-1", "node-2")
 TICK_SECONDS: Final = 0.25
 _LEASE_SECONDS: Final = 5.0
+_NETWORK: Final = f"127.{64 + os.getpid() % 128}"
+"""Addresses of pods, on loopback: other ones for each campaign, because all pods use the same port."""
 _INDEX: Final = "batch.kubernetes.io/job-completion-index"
 _CAPACITY: Final = {"cpu": "64", "memory": "512Gi", "pods": "110", "nvidia.com/gpu": "32", "ephemeral-storage": "1Ti"}
 
@@ -132,7 +135,7 @@ class StandInNodes:
 
     def _start(self, uid: str, pod: Manifest, node: str) -> None:
         metadata = pod["metadata"]
-        address = f"127.77.{(number := next(self._addresses)) // 250}.{number % 250 + 1}"
+        address = f"{_NETWORK}.{(number := next(self._addresses)) // 250}.{number % 250 + 1}"
         state = {"running": {"startedAt": _now()}}
         status = {"phase": "Running", "podIP": address, "podIPs": [{"ip": address}], "startTime": _now()}
         self._api.patch_pod_status(metadata["name"], uid, status | _container(pod, state, ready=True))
