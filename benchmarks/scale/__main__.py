@@ -7,8 +7,8 @@
     idle         N runs that run, whose reports change from poll to poll
     restart      a new operator process, with all that the scenarios before have left
 
-It needs root, as the development cluster does. Processor times and
-numbers of requests hardly depend on what else the machine does; latencies do.
+It needs root, as the development cluster does. Processor times and numbers of requests hardly depend on what else the
+machine does; latencies do.
 """
 
 import argparse
@@ -36,6 +36,12 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument("--paced-runs", type=int, default=30, help="of paced (default: %(default)s)")
     parser.add_argument("--rate", type=float, default=1.0, help="runs a second in paced (default: %(default)s)")
     parser.add_argument("--generations", type=int, default=10, help="(default: %(default)s)")
+    parser.add_argument(
+        "--finished",
+        type=int,
+        default=0,
+        help="runs that were Complete before the first scenario (default: %(default)s)",
+    )
     parser.add_argument("--nodes", type=int, default=1, help="spec.numNodes of each run (default: %(default)s)")
     parser.add_argument("--start", type=float, default=2.0, help="seconds until a pod runs (default: %(default)s)")
     parser.add_argument("--life", type=float, default=10.0, help="seconds that a pod runs (default: %(default)s)")
@@ -70,6 +76,7 @@ async def run(arguments: argparse.Namespace) -> None:
             kubelet, observer = FakeKubelet(api, NAMESPACE), Observer(api, NAMESPACE)
             stage = Stage(control_plane, api, kubelet, observer, logs, arguments.poll, arguments.nodes, variables)
             async with kubelet.work(), observer.watch():
+                await stage.create_finished(arguments.finished)
                 await stage.start_operator()
                 try:
                     for name, measure in SCENARIOS.items():

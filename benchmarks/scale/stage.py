@@ -3,11 +3,12 @@
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from benchmarks.scale.api_client import ApiClient, build_path
 from benchmarks.scale.control_plane import NAMESPACE, ControlPlane
@@ -19,6 +20,7 @@ from e2e.support.operator_process import OperatorProcess, run_operator
 from e2e.support.resources import build_generation, build_run
 
 CONCURRENCY: Final = 16
+T = TypeVar("T")
 QUEUE_SECONDS: Final = 60.0
 
 
@@ -78,6 +80,13 @@ class Stage:
         await self._create("TrainingRun", manifests, rate)
         return names
 
+    async def create_finished(self, count: int) -> None:
+        """Runs that are Complete already, without Jobs. The operator must not run meanwhile."""
+        names = [f"finished-{number:05}" for number in range(count)]
+        await self._create("TrainingRun", [build_run(name) for name in names], None)
+        status = {"status": build_finished_status()}
+        await self._for_each(names, lambda name: self.api.patch(f"{_build_run_path(name)}/status", status))
+
     async def create_generations(self, prefix: str, count: int) -> Sequence[str]:
         names = [f"{prefix}-{number:05}" for number in range(count)]
         await self._create("DatasetGeneration", [build_generation(name, f"pvc://c/{name}") for name in names], None)
@@ -85,8 +94,7 @@ class Stage:
 
     async def delete_runs(self, names: Sequence[str]) -> None:
         """Delete them, and wait until their pods are gone too."""
-        for name in names:
-            await self.api.delete(build_path("TrainingRun", NAMESPACE, name))
+        await self._for_each(names, lambda name: self.api.delete(_build_run_path(name)))
         await self.observer.wait_until("the pods to be gone", lambda: not self.kubelet.pods)
 
     def count(self, prefix: str, state: str) -> int:
@@ -94,14 +102,41 @@ class Stage:
         return sum(life.state == state for life in self.observer.select(prefix).values())
 
     async def _create(self, kind: str, manifests: Sequence[dict[str, Any]], rate: float | None) -> None:
+        async def create(manifest: dict[str, Any]) -> None:
+            self.observer.note_creation(manifest["metadata"]["name"])
+            await self.api.create(build_path(kind, NAMESPACE), manifest)
+
+        await self._for_each(manifests, create, rate)
+
+    async def _for_each(
+        self, items: Sequence[T], action: Callable[[T], Awaitable[object]], rate: float | None = None
+    ) -> None:
         slots = asyncio.Semaphore(CONCURRENCY)
         begin = time.monotonic()
 
-        async def create(number: int, manifest: dict[str, Any]) -> None:
+        async def act(number: int, item: T) -> None:
             if rate:
                 await asyncio.sleep(begin + number / rate - time.monotonic())
             async with slots:
-                self.observer.note_creation(manifest["metadata"]["name"])
-                await self.api.create(build_path(kind, NAMESPACE), manifest)
+                await action(item)
 
-        await asyncio.gather(*(create(number, manifest) for number, manifest in enumerate(manifests)))
+        await asyncio.gather(*(act(number, item) for number, item in enumerate(items)))
+
+
+def build_finished_status() -> dict[str, Any]:
+    """Of a run that was Complete an hour ago."""
+    end = (datetime.now(UTC) - timedelta(hours=1)).strftime("%Y-%m-%dT%H:%M:%SZ")
+    condition = {"type": "Complete", "status": "True", "reason": "Succeeded", "message": "", "lastTransitionTime": end}
+    attempt = {"number": 1, "job": "gone", "startTime": end, "endTime": end, "outcome": "Succeeded"}
+    return {
+        "state": "Complete",
+        "observedGeneration": 1,
+        "conditions": [{**condition, "observedGeneration": 1}],
+        "startTime": end,
+        "completionTime": end,
+        "attempts": [attempt],
+    }
+
+
+def _build_run_path(name: str) -> str:
+    return build_path("TrainingRun", NAMESPACE, name)
