@@ -81,6 +81,7 @@ async def run(arguments: argparse.Namespace) -> None:
                 try:
                     for name, measure in SCENARIOS.items():
                         if not arguments.scenarios or name in arguments.scenarios:
+                            await stage.wait_for_empty_queue()
                             print(format_measurement(await measure(stage, options)), flush=True)
                 finally:
                     await stage.stop_operator()
