@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Final
 
 from deepsynth_api.exit_codes import ExitCode
@@ -49,6 +50,7 @@ class Hang:
 
     culprit: local rank of the worker that most likely blocks the others; None if all wait for another node.
     beat: of the culprit, else the oldest of this node. stacks: text by local rank. state: see `describe_state`.
+    is_stopped: the process of the culprit. last_heartbeat: that of `beat`, by the clock of this node.
     """
 
     culprit: int | None
@@ -56,6 +58,8 @@ class Hang:
     silent_seconds: float
     stacks: Mapping[int, str]
     state: str = ""
+    is_stopped: bool = False
+    last_heartbeat: datetime | None = None
 
     @property
     def message(self) -> str:
@@ -78,6 +82,8 @@ class Hang:
             node=node if known else None,
             exception=self.stacks.get(self.culprit) if self.culprit is not None else None,
             step=self.beat.step,
+            last_heartbeat=self.last_heartbeat,
+            is_stopped=self.is_stopped,
         )
 
     def print(self) -> None:

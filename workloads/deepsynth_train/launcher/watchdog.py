@@ -4,12 +4,20 @@ import os
 import threading
 import time
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime, timedelta
 from typing import Self
 
 from deepsynth_api.report import Phase
 from deepsynth_api.workload import GRACE_PERIOD_VARIABLE
 from deepsynth_train.coordination.run_folder import Beat, RunFolder
-from deepsynth_train.launcher.hangs import Hang, are_silent, describe_missing_stack, describe_state, find_culprit
+from deepsynth_train.launcher.hangs import (
+    STOPPED,
+    Hang,
+    are_silent,
+    describe_missing_stack,
+    describe_state,
+    find_culprit,
+)
 from deepsynth_train.launcher.reports import say
 from deepsynth_train.launcher.workers import Workers
 
@@ -90,7 +98,15 @@ class Watchdog:
         beat = min(beats.values(), key=lambda beat: beat.at) if culprit is None else beats[culprit]
         state = "" if culprit is None else describe_state(states[culprit])
         shown = {rank: stacks.get(rank) or self._explain_missing_stack(rank) for rank in beats}
-        return Hang(culprit, beat, now - beat.at, shown, state)
+        return Hang(
+            culprit,
+            beat,
+            now - beat.at,
+            shown,
+            state,
+            is_stopped=culprit is not None and states[culprit] in STOPPED,
+            last_heartbeat=datetime.now(UTC) - timedelta(seconds=time.monotonic() - beat.at),
+        )
 
     def _explain_missing_stack(self, local_rank: int) -> str:
         return describe_missing_stack(self._workers.read_state(local_rank), self._workers.read_wait_channel(local_rank))

@@ -132,6 +132,7 @@ class Cause:
     """Why an attempt or a Job is over.
 
     rank, node, step, exit_code: where it failed, if known. time: when the container ended, in UTC.
+    last_heartbeat, is_stopped: of a rank that hangs, as in its `Failure`.
     """
 
     outcome: AttemptOutcome
@@ -142,3 +143,5 @@ class Cause:
     node: str | None = None
     step: int | None = None
     time: datetime | None = None
+    last_heartbeat: datetime | None = None
+    is_stopped: bool = False

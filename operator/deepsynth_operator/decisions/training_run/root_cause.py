@@ -5,12 +5,15 @@ over only when its Job is. Until then a stronger cause replaces a weaker one:
 
     Disrupted  >  Hung (known rank first)  >  Failed (earliest end first)  >  nothing seen yet
 
-A node whose processes all wait for another node reports a hang of an unknown rank. A disruption never counts as a
+A node whose processes all wait for another node reports a hang of an unknown rank. If several nodes name a rank, it is
+one whose process is stopped, else the one that was silent first. Ranks that wait in a collective send no heartbeats
+either, so where the last heartbeats are too close to tell, the rank is unknown. A disruption never counts as a
 failure, even if another pod crashed because of it.
 """
 
-from collections.abc import Iterable
-from datetime import UTC, datetime
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from deepsynth_api.exit_codes import ExitCode
@@ -24,6 +27,8 @@ from deepsynth_operator.decisions.shared.pods import describe_exit, is_failure, 
 _STRENGTH: Final[dict[AttemptOutcome | None, int]] = {"Disrupted": 0, "Hung": 1, "Failed": 2, None: 3}
 """0 is the strongest. Succeeded and Suspended are never found among pods."""
 
+HEARTBEAT_TOLERANCE: Final = timedelta(seconds=2)
+"""Clocks of nodes differ, and ranks end a step one after the other."""
 _END_OF_TIME: Final = datetime.max.replace(tzinfo=UTC)
 
 _DISRUPTIONS: Final = {
@@ -41,7 +46,26 @@ def find_root_cause(pods: Iterable[ObservedPod], job: ObservedJob | None) -> Cau
     causes = [cause for pod in pods if (cause := _find_cause(pod))]
     if job is not None and "DisruptionTarget" in job.failure_message:
         causes.append(Cause("Disrupted", Reason.POD_DISRUPTED, job.failure_message))
-    return min(causes, key=lambda cause: _rank(cause.outcome, cause.rank, cause.time), default=None)
+    strongest = min(causes, key=lambda cause: _rank(cause.outcome, cause.rank, cause.time), default=None)
+    hangs = [cause for cause in causes if cause.outcome == "Hung" and cause.rank is not None]
+    return _compare_hangs(hangs) if strongest in hangs else strongest
+
+
+def _compare_hangs(hangs: Sequence[Cause]) -> Cause:
+    """Of hangs of known ranks: one of a stopped process, else the one that was silent first, else an unknown rank."""
+    stopped = [hang for hang in hangs if hang.is_stopped]
+    if stopped or len({hang.rank for hang in hangs}) == 1:
+        return min(stopped or hangs, key=lambda hang: (hang.last_heartbeat or _END_OF_TIME, hang.rank))
+    first, second = sorted(hangs, key=lambda hang: hang.last_heartbeat or _END_OF_TIME)[:2]
+    times = first.last_heartbeat, second.last_heartbeat
+    if times[0] is not None and (times[1] is None or times[1] - times[0] > HEARTBEAT_TOLERANCE):
+        return first
+    names = ", ".join(f"rank {hang.rank} on {hang.node}" for hang in sorted(hangs, key=lambda hang: hang.rank or 0))
+    message = (
+        f"an unknown rank hangs: several do not wait for others and were silent at the same time ({names}); the stacks "
+        "are in the log and next to the checkpoints"
+    )
+    return replace(first, rank=None, node=None, message=message)
 
 
 def find_weak_cause(pods: Iterable[ObservedPod], job: ObservedJob) -> Cause:
@@ -62,6 +86,8 @@ def adopt_cause(attempt: Attempt, cause: Cause | None) -> Attempt:
     """`attempt` with this cause, if it is stronger than the one it has."""
     if cause is None:
         return attempt
+    if cause.outcome == attempt.outcome == "Hung" and cause.is_stopped and cause.rank != attempt.rank:
+        return set_cause(attempt, cause)  # seen after a rank of another node that only looked like the cause
     earlier = _rank(attempt.outcome, attempt.rank, attempt.failed_time)
     if _rank(cause.outcome, cause.rank, cause.time) >= earlier:
         return attempt
@@ -111,4 +137,6 @@ def _build_cause(pod: ObservedPod, outcome: AttemptOutcome, reason: str, message
         node=(failure.node if failure else None) or pod.node,
         step=failure.step if failure else None,
         time=pod.finished,
+        last_heartbeat=failure.last_heartbeat if failure else None,
+        is_stopped=failure.is_stopped if failure else False,
     )

@@ -97,6 +97,49 @@ def test_a_hang_of_a_known_rank_replaces_that_of_a_node_that_waited_for_it() -> 
     assert get_attempt(decide(a_live_run(), FAILED_JOB, [waiting, an_ended_pod(1, 69)])).node == "node-0"
 
 
+def a_hang(rank: int, seconds: int | None, *, stopped: bool = False) -> Any:
+    """A pod that reports a hang of `rank`, whose last heartbeat was `seconds` after the start."""
+    heard = None if seconds is None else START + timedelta(seconds=seconds)
+    failure = Failure(
+        reason="Hung",
+        message=f"rank {rank} sent no heartbeat",
+        exit_code=79,
+        rank=rank,
+        node=f"n{rank}",
+        last_heartbeat=heard,
+        is_stopped=stopped,
+    )
+    return an_ended_pod(rank, 79, after=600, report=a_report(9, failure))
+
+
+@pytest.mark.parametrize(
+    ("pods", "rank"),
+    [
+        ([a_hang(0, 50), a_hang(1, 10)], 1),
+        ([a_hang(0, 10), a_hang(1, None)], 0),
+        ([a_hang(0, 10), a_hang(1, 500, stopped=True)], 1),
+        ([a_hang(0, 10), a_hang(1, 12)], None),
+        ([a_hang(0, None), a_hang(1, None)], None),
+    ],
+    ids=["silent first", "of older pods no time", "stopped", "too close to tell", "no times"],
+)
+def test_of_ranks_that_several_nodes_name_the_one_that_was_silent_first_hangs(
+    pods: list[Any], rank: int | None
+) -> None:
+    attempt = get_attempt(decide(a_live_run(), FAILED_JOB, pods))
+    assert (attempt.outcome, attempt.rank) == ("Hung", rank)
+    if rank is None:
+        assert attempt.message is not None
+        assert "rank 0 on n0, rank 1 on n1" in attempt.message
+
+
+def test_a_stopped_rank_that_is_seen_later_replaces_one_that_only_seemed_to_hang() -> None:
+    first = decide(a_live_run(), RUNNING_JOB, [a_hang(0, 10), a_pod(1)])
+    assert get_attempt(first).rank == 0
+    second = decide(follow(a_live_run(), first), FAILED_JOB, [a_hang(0, 10), a_hang(1, 11, stopped=True)])
+    assert get_attempt(second).rank == 1
+
+
 def test_a_cause_is_kept_even_if_its_pod_disappears() -> None:
     run = a_live_run()
     first = decide(run, RUNNING_JOB, [an_ended_pod(0, 1), a_pod(1)])
