@@ -270,6 +270,11 @@ class Reason(StrEnum):
         "The checkpoint holds another model.",
         "Set spec.checkpoint.uri to an empty folder.",
     )
+    CHECKPOINT_MISSING = (
+        "CheckpointMissing",
+        "A finished run continues, and its checkpoint folder holds no checkpoint anymore.",
+        "Restore the folder, or create a new TrainingRun that starts from the final model.",
+    )
     TRACKER_NOT_INSTALLED = (
         "TrackerNotInstalled",
         "The image lacks the package of a tracker.",
@@ -360,6 +365,10 @@ class Reason(StrEnum):
     # Events that are no conditions. (Complete, Failed, Suspended and DatasetReady are conditions.)
 
     STEP_STARTED = "StepStarted", "A DatasetGeneration began to plan, render or publish."
+    SETTINGS_CHANGED = (
+        "SettingsChanged",
+        "The next attempt of a TrainingRun uses a changed spec; a finished run continues.",
+    )
     ATTEMPT_STARTED = "AttemptStarted", "A TrainingRun began an attempt."
     ATTEMPT_FAILED = "AttemptFailed", "An attempt ended by an error.", "Read its entry in status.attempts."
     ATTEMPT_HUNG = (

@@ -148,6 +148,12 @@ class TrainWorkload(Workload, TrainingSettings):
         Field(description="sha256 of all that training depends on. Runs with the same one can share checkpoints."),
     ]
     output_uri: Annotated[str, Field(description="Folder of the final model.")]
+    needs_checkpoint: Annotated[
+        bool | None,
+        Field(
+            description="The run was finished and continues: without a checkpoint, training must not start again at 0."
+        ),
+    ] = None
     cache_bytes: Annotated[int | None, Field(description="Size of the dataset cache, in bytes.")] = None
     feature_cache: Annotated[
         FeatureCache | None, Field(description="Keep the features of pages; null for not at all.")

@@ -43,12 +43,16 @@ class Sight(Generic[R]):
 
 @dataclass(frozen=True, slots=True)
 class World(Generic[R]):
-    """first: resources as applied. look: everything that may be seen of one. key: equal for nodes that count as one."""
+    """first: resources as applied. look: everything that may be seen of one. key: equal for nodes that count as one.
+
+    continues: a finished resource may go back to work, so it is looked at too.
+    """
 
     first: tuple[R, ...]
     look: Callable[[R, datetime], Iterable[Sight[R]]]
     decide: Callable[[Any, Settings, datetime], Decision[Any]]
     key: Callable[[R], object]
+    continues: bool = False
 
 
 def walk(world: World[R]) -> set[Arrow]:
@@ -64,7 +68,8 @@ def walk(world: World[R]) -> set[Arrow]:
             if status.state != resource.status.state:
                 arrows.add(Arrow(resource.status.state or "", status.state or "", get_reason(status)))
             following = sight.resource.updated(status=status)
-            if status.completion_time is None and (key := world.key(following)) not in seen:
+            is_looked_at = status.completion_time is None or world.continues
+            if is_looked_at and (key := world.key(following)) not in seen:
                 seen.add(key)
                 nodes.append((following, later))
     return arrows

@@ -23,9 +23,10 @@ from deepsynth_generators.lives import (
     see_common_ends,
 )
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod, ObservedRun, Refusal
-from deepsynth_operator.decisions.training_run.attempts import get_last, get_live
+from deepsynth_operator.decisions.training_run.attempts import get_last, get_live, is_before_continuation
 from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.decisions.training_run.failures import MAX_ATTEMPTS_WITHOUT_PROGRESS as _MAX_FRUITLESS
+from deepsynth_operator.decisions.training_run.next_attempt.changes import forget_earlier
 
 _DEADLINE_SECONDS: Final = 10**6
 _EXIT_CODES: Final = (1, 64, 65, 69, 70, 75, 79, 143)
@@ -35,7 +36,7 @@ def build_run_world() -> World[TrainingRun]:
     """Runs of two pods that need a dataset and a model; one has had nine attempts without a new checkpoint."""
     fresh = _build_run()
     failing = fresh.updated(status=fresh.status.updated(attempts_without_progress=_MAX_FRUITLESS - 1))
-    return World((fresh, failing), _look, decide_run, _key)
+    return World((fresh, failing), _look, decide_run, _key, continues=True)
 
 
 def _build_run() -> TrainingRun:
@@ -64,16 +65,20 @@ def _key(run: TrainingRun) -> object:
     )
     phase = status.progress.phase if status.progress else None
     started = status.start_time is not None
-    nan = any(item.reason == Reason.NON_FINITE_LOSS for item in status.attempts[:-1])
+    nan = any(item.reason == Reason.NON_FINITE_LOSS for item in forget_earlier(status).attempts[:-1])
     fruitless = status.attempts_without_progress
     counts = min(status.failures, 2), fruitless if fruitless >= _MAX_FRUITLESS - 1 else min(fruitless, 1), nan
-    return run.spec.suspend, status.state, get_reason(status), attempt, phase, started, counts
+    earlier = is_before_continuation(status)
+    return run.spec.suspend, status.state, get_reason(status), attempt, phase, started, counts, earlier
 
 
 def _look(run: TrainingRun, now: datetime) -> Iterator[Sight[TrainingRun]]:
     toggled = run.updated(spec=run.spec.updated(suspend=not run.spec.suspend))
     last, live = get_last(run.status), get_live(run.status)
-    if last is None:
+    if run.status.completion_time is not None:
+        if last is not None:
+            yield from _see_extension(run, last.job, now)
+    elif last is None:
         for seen in (run, toggled):
             yield from (Sight(seen, observed) for observed in _see_inputs(seen))
     elif live is None:
@@ -121,6 +126,15 @@ def _see_between(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[Tr
     yield Sight(run, ObservedRun(run, see_children(build_job(job, "train", 2, now))), seconds=1000)
     yield Sight(run, ObservedRun(run, see_children(build_job(job, "train", 2, now, suspended=True))))
     yield Sight(run, ObservedRun(run), seconds=_DEADLINE_SECONDS + 1)
+
+
+def _see_extension(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[TrainingRun]]:
+    """A finished run gets more steps, long after its start; its last Job may be there still."""
+    for suspend in (False, True):
+        spec = run.spec.updated(max_steps=(run.spec.max_steps or 10) + 10, suspend=suspend)
+        more = run.updated(spec=spec, metadata=run.metadata.updated(generation=run.metadata.generation + 1))
+        yield Sight(more, ObservedRun(more), seconds=1000)
+        yield Sight(more, ObservedRun(more, see_children(build_job(job, "train", 2, now))), seconds=1000)
 
 
 def _see_live(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[TrainingRun]]:

@@ -1,64 +1,9 @@
-"""CEL rules of the CRDs: what the schema of one field cannot express. Each message names the field and the remedy.
+"""CEL rules of the CRDs: what the schema of one field cannot express. Each message names the field and the remedy."""
 
-Immutability is written as `has(a) == has(b) && (!has(a) || a == b)`, because the shorter form with CEL's optional
-fields exceeds the API server's cost budget.
-"""
-
-from collections.abc import Mapping
 from typing import Final
 
+from deepsynth_api.crd.change_rules import CONTINUATION_RULES
 from deepsynth_api.crd.pod_rules import TEMPLATE_RULES, Rule, build_resource_rules
-
-SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
-    {
-        "suspend",
-        "parallelism",
-        "backoffLimit",
-        "startTimeoutSeconds",
-        "activeDeadlineSeconds",
-        "ttlSecondsAfterFinished",
-    }
-)
-
-
-def _equal_quantities(field: str) -> str:
-    """CEL: two maps of quantities are equal, where 8 equals "8"."""
-    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
-    return (
-        f"{new}.size() == {old}.size() && {new}.all(k, k in {old} && "
-        f"quantity(string({new}[k])) == quantity(string({old}[k])))"
-    )
-
-
-def _same(field: str, equal: str = "") -> str:
-    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
-    return f"has({new}) == has({old}) && (!has({new}) || {equal or f'{new} == {old}'})"
-
-
-QUANTITY_RULES: Final[Mapping[str, str]] = {
-    "resourcesPerNode": (
-        "has(self.spec.resourcesPerNode) == has(oldSelf.spec.resourcesPerNode) && (!has(self.spec.resourcesPerNode) || "
-        f"({_same('resourcesPerNode.limits', _equal_quantities('resourcesPerNode.limits'))}) && "
-        f"({_same('resourcesPerNode.requests', _equal_quantities('resourcesPerNode.requests'))}))"
-    ),
-    "cache": (
-        "has(self.spec.cache) == has(oldSelf.spec.cache) && (!has(self.spec.cache) || "
-        "(quantity(string(self.spec.cache.sizeLimit)) == quantity(string(oldSelf.spec.cache.sizeLimit)) && "
-        f"({_same('cache.features')})))"
-    ),
-}
-
-
-def build_immutability_rule(field: str, kind: str) -> Rule:
-    """Once status.startTime is set, spec.`field` cannot change."""
-    same = QUANTITY_RULES.get(field) or _same(field)
-    return Rule(
-        path="",
-        rule=f"!has(oldSelf.status) || !has(oldSelf.status.startTime) || ({same})",
-        message=f"spec.{field} is immutable once the {kind} has started; create a new {kind} with another name",
-        field=".spec",
-    )
-
 
 DATASET_GENERATION_RULES: Final = (
     Rule("spec", "has(self.preset) != has(self.source)", "set exactly one of preset and source"),
@@ -206,5 +151,6 @@ TRAINING_RUN_RULES: Final = (
         "[has(self.tensorboard), has(self.wandb), has(self.mlflow)].filter(is_set, is_set).size() == 1",
         "set exactly one of tensorboard, wandb and mlflow",
     ),
+    *CONTINUATION_RULES,
     *TEMPLATE_RULES,
 )

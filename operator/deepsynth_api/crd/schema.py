@@ -11,12 +11,8 @@ Pydantic's JSON schema is rewritten into a structural schema, which is all that 
 
 from typing import Any, Final
 
-from deepsynth_api.crd.rules import (
-    DATASET_GENERATION_RULES,
-    SPEC_FIELDS_THAT_MAY_CHANGE,
-    TRAINING_RUN_RULES,
-    build_immutability_rule,
-)
+from deepsynth_api.crd.change_rules import build_change_rule
+from deepsynth_api.crd.rules import DATASET_GENERATION_RULES, TRAINING_RUN_RULES
 from deepsynth_api.crd.size_rules import KEY_RULE, QUANTITY_RULE, SIZE_RULES
 from deepsynth_api.kinds import API_VERSION, GROUP, KINDS, VERSION
 from deepsynth_api.v1alpha1.shared.patterns import MAX_QUANTITY_LENGTH, REMEDY
@@ -126,12 +122,8 @@ def build_schema(kind: str) -> Schema:
     _bound(properties["spec"])
     _explain_patterns(properties["spec"])
     _append_defaults(properties["spec"])
-    immutable = [
-        build_immutability_rule(field, kind)
-        for field in properties["spec"]["properties"]
-        if field not in SPEC_FIELDS_THAT_MAY_CHANGE
-    ]
-    for rule in (*RULES[kind], *SIZE_RULES, *immutable):
+    changes = (build_change_rule(field, kind) for field in properties["spec"]["properties"])
+    for rule in (*RULES[kind], *SIZE_RULES, *filter(None, changes)):
         _find(schema, rule.path).setdefault("x-kubernetes-validations", []).append(rule.to_dict())
     return schema
 

@@ -107,6 +107,19 @@ class CacheSettings(ApiModel):
 
 class TrainingRunReference(ApiModel):
     name: Annotated[ObjectName, Field(description="Name of a TrainingRun in this namespace.")]
+    checkpoint: Annotated[
+        str | None,
+        matching(
+            "latest|best|step-[1-9][0-9]*",
+            "must be latest, best or step-N, such as step-1200",
+            max_length=32,
+            description=(
+                "Start from a checkpoint of the run, which need not be Complete: latest, best or step-N. It is looked "
+                "up once, when this run starts, and must stay until this run has ended: while the other run trains, "
+                "its checkpoint.keepLast may delete it. Default: the final model, once the run is Complete."
+            ),
+        ),
+    ] = None
 
 
 class RunModelSettings(ModelSettings):
@@ -127,7 +140,12 @@ class RunModelSettings(ModelSettings):
     ] = ""
     training_run_ref: Annotated[
         TrainingRunReference | None,
-        Field(description="Start from the final model of this TrainingRun, once it is Complete. Set this or uri."),
+        Field(
+            description=(
+                "Start from the final model of this TrainingRun, once it is Complete, or from one of its checkpoints. "
+                "Set this or uri."
+            )
+        ),
     ] = None
 
 
@@ -147,7 +165,11 @@ class SchedulingSettings(ApiModel):
 
 
 class TrainingRunSpec(TrainingSettings):
-    """Desired state. Once status.startTime is set, most fields are immutable."""
+    """Desired state. Once status.startTime is set, what the batches or the model depend on is immutable.
+
+    The number of steps, evaluation, how often to save, tracking and where the pods run may change while the run is
+    suspended or finished. A finished run continues from its last checkpoint when it gets more steps.
+    """
 
     model: Annotated[RunModelSettings, Field(description="The model to start from, and which parts of it to train.")]
     datasets: Annotated[
@@ -209,7 +231,14 @@ class TrainingRunSpec(TrainingSettings):
         bool, Field(description="Save a checkpoint, stop the pods and free the GPUs. Set it to false to continue.")
     ] = False
     active_deadline_seconds: Annotated[
-        int | None, Field(ge=1, description="Seconds after status.startTime at which an unfinished run fails.")
+        int | None,
+        Field(
+            ge=1,
+            description=(
+                "Seconds after status.startTime at which an unfinished run fails. For a finished run that continues "
+                "they count from then on."
+            ),
+        ),
     ] = None
     ttl_seconds_after_finished: Annotated[
         int | None,

@@ -94,6 +94,35 @@ class SampleText(ApiModel):
     written: Annotated[str, Field(description="What the model wrote.")]
 
 
+class Setting(ApiModel):
+    """A field of the spec that may change between attempts, as the last attempt had it."""
+
+    name: Annotated[str, Field(description="Name of the field in spec, such as maxSteps.")]
+    value: Annotated[str, Field(description="Its value as JSON, or a hash of it if it is longer than 256 characters.")]
+
+
+class SettingChange(ApiModel):
+    """One field of the spec that was changed."""
+
+    field: Annotated[str, Field(description="Path of the field in spec, such as evaluation.everySteps.")]
+    before: Annotated[str, Field(description="Value of the earlier attempts as JSON; empty if it was not set.")] = ""
+    after: Annotated[str, Field(description="Value of the later attempts as JSON; empty if it is not set.")] = ""
+
+
+class HistoryEntry(ApiModel):
+    """The spec changed between two attempts, or continued a run that was finished."""
+
+    time: Annotated[Time, Field(description="When the operator took the change over.")]
+    step: Annotated[int, Field(description="Highest step of a checkpoint then: status.savedStep.")] = 0
+    attempt: Annotated[int, Field(description="Number of the first attempt with the changed settings.")]
+    state: Annotated[
+        str, Field(description="Complete or Failed if the change continued a finished run; else empty.")
+    ] = ""
+    changes: Annotated[list[SettingChange], Field(description="What changed; at most 20 fields.")] = Field(
+        default_factory=list
+    )
+
+
 class Attempt(ApiModel):
     """One attempt to run all processes together."""
 
@@ -115,6 +144,8 @@ class Attempt(ApiModel):
     ]
     job_uid: Annotated[str, Field(description="uid of the Job, once the operator has seen it.")] = ""
     image: Annotated[str, Field(description="Container image of the pods of the attempt.")] = ""
+    nodes: Annotated[int | None, Field(description="Number of pods of the attempt.")] = None
+    gpus_per_node: Annotated[int | None, Field(description="Number of GPUs of each pod of the attempt.")] = None
     resumed_from_step: Annotated[
         int | None, Field(description="Step of the checkpoint from which the attempt resumed.")
     ] = None
@@ -205,6 +236,10 @@ class TrainingRunStatus(ApiModel):
         None
     )
     completion_time: Annotated[Time | None, Field(description="When the run completed or failed.")] = None
+    continued_time: Annotated[
+        Time | None,
+        Field(description="When a change of the spec last continued the finished run. Its deadline counts from then."),
+    ] = None
     progress: Annotated[TrainingProgress | None, Field(description="Progress of the training: steps, loss, speed.")] = (
         None
     )
@@ -253,15 +288,42 @@ class TrainingRunStatus(ApiModel):
         Field(description="The last ten notes of the trainer, such as a damaged checkpoint that it skipped."),
     ] = Field(default_factory=list)
     restarts: Annotated[
-        int, Field(description="Number of attempts after the first, without those that continue after a suspension.")
+        int,
+        Field(
+            description=(
+                "Number of attempts after the first, without those that continue after a suspension or a change of the "
+                "spec."
+            )
+        ),
     ] = 0
-    failures: Annotated[int, Field(description="Number of failed attempts, which count against backoffLimit.")] = 0
+    failures: Annotated[
+        int,
+        Field(
+            description=(
+                "Number of failed attempts, which count against backoffLimit. A finished run that continues counts "
+                "from 0 again."
+            )
+        ),
+    ] = 0
     attempts_without_progress: Annotated[
         int, Field(description="Number of attempts in a row that ended without a new checkpoint.")
     ] = 0
     attempts: Annotated[list[Attempt], Field(description="The last ten attempts, oldest first.")] = Field(
         default_factory=list
     )
+    settings: Annotated[
+        list[Setting],
+        Field(
+            description=(
+                "Settings of the last attempt that may change between attempts, without those that are not set. What "
+                "differs from spec takes effect with the next attempt."
+            )
+        ),
+    ] = Field(default_factory=list)
+    history: Annotated[
+        list[HistoryEntry],
+        Field(description="The last ten changes of the spec that took effect after the start, oldest first."),
+    ] = Field(default_factory=list)
     usage: Annotated[Usage, Field(description="GPU time of all attempts, and the part of it that was lost.")] = Usage()
     output: Annotated[ModelOutput | None, Field(description="The final model, once training is complete.")] = None
     summary: Annotated[RunSummary, Field(description="Text of the printer columns.")] = RunSummary()

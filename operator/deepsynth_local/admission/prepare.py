@@ -56,10 +56,10 @@ def prepare(parsed: Iterable[ParsedManifest], store: ResourceStore, gpus: int) -
 
 
 def _admit(parsed: ParsedManifest, earlier: Mapping[ResourceKey, Manifest]) -> Manifest:
-    """The resource as stored, checked against the earlier one of its name."""
+    """The resource as stored, checked against the earlier one of its name, which does not run now."""
     old = _find_earlier(parsed.value, earlier)
     try:
-        return admit(parsed, old)
+        return admit(parsed, old and {**old, "spec": {**old["spec"], "suspend": True}})
     except ConfigurationError as error:
         if old is None:
             raise

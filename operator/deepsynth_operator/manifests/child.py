@@ -5,7 +5,7 @@ from typing import Any
 
 from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels, select_carried
 from deepsynth_api.report import StepName
-from deepsynth_api.v1alpha1 import Resource
+from deepsynth_api.v1alpha1 import Resource, TrainingRun
 from deepsynth_api.workload import Workload
 from deepsynth_operator.manifests.volumes import DOCUMENT_KEY
 
@@ -30,12 +30,18 @@ def build_metadata(resource: Resource, step: StepName, name: str) -> dict[str, A
     }
 
 
+def get_active_since(resource: Resource) -> datetime | None:
+    """What spec.activeDeadlineSeconds counts from: the start, or when a finished run last continued."""
+    continued = resource.status.continued_time if isinstance(resource, TrainingRun) else None
+    return continued or resource.status.start_time
+
+
 def compute_job_deadline(resource: Resource, began: datetime | None, start: datetime) -> int | None:
     """What is left of spec.activeDeadlineSeconds for a Job that starts at `start`; None without a deadline.
 
     The controller ends the resource at its deadline; the Job has it too, so that it also ends while the controller is
     down. The Job counts from when it is created or released by its queue, so never too early.
-    began: status.startTime of the resource.
+    began: what the deadline of the resource counts from.
     """
     seconds = resource.spec.active_deadline_seconds
     return None if seconds is None else max(seconds - int((start - (began or start)).total_seconds()), 1)
@@ -43,7 +49,7 @@ def compute_job_deadline(resource: Resource, began: datetime | None, start: date
 
 def build_deadline(resource: Resource, start: datetime) -> dict[str, int]:
     """The deadline as a field of the Job's spec."""
-    seconds = compute_job_deadline(resource, resource.status.start_time, start)
+    seconds = compute_job_deadline(resource, get_active_since(resource), start)
     return {} if seconds is None else {"activeDeadlineSeconds": seconds}
 
 

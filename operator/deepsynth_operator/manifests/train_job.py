@@ -88,8 +88,8 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
         "metadata": {**metadata, "labels": {**metadata["labels"], ATTEMPT: str(attempt.number)}},
         "spec": {
             "completionMode": "Indexed",
-            "completions": run.spec.num_nodes,
-            "parallelism": run.spec.num_nodes,
+            "completions": count_nodes(run, attempt),
+            "parallelism": count_nodes(run, attempt),
             **build_deadline(run, attempt.start_time),
             "podReplacementPolicy": "Failed",
             **(_RESTARTED if QUEUE_NAME in metadata["labels"] else _ENDED),
@@ -110,11 +110,12 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
         namespace=run.metadata.namespace,
         uid=run.metadata.uid,
         datasets=datasets,
-        num_nodes=spec.num_nodes,
+        num_nodes=count_nodes(run, attempt),
         num_proc_per_node=spec.num_proc_per_node or count_gpus_per_node(run) or 1,
         attempt=attempt.number,
         fingerprint=_compute_fingerprint(run, settings, datasets),
         output_uri=build_output_uri(run),
+        needs_checkpoint=True if run.status.continued_time is not None and run.status.saved_step else None,
         cache_bytes=_parse_bytes(run.spec.cache.size_limit, "spec.cache.sizeLimit"),
         feature_cache=_resolve_feature_cache(run),
     )
@@ -136,6 +137,11 @@ def _compute_fingerprint(run: TrainingRun, settings: dict[str, Any], datasets: l
 def build_output_uri(run: TrainingRun) -> str:
     """Folder that the final model is written to."""
     return f"{run.spec.checkpoint.uri.rstrip('/')}/model"
+
+
+def count_nodes(run: TrainingRun, attempt: Attempt) -> int:
+    """Pods of `attempt`. The status of earlier versions does not hold the number."""
+    return attempt.nodes or run.spec.num_nodes
 
 
 def count_gpus_per_node(run: TrainingRun) -> int:

@@ -11,7 +11,7 @@ from kubernetes.client.exceptions import ApiException
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_cluster.clusters.bare import BareCluster
 from e2e.support.api import Api, Manifest
-from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
+from support.resources.bad_specs import BAD_SPECS, RUNNING, STARTED, VALID, BadSpec, merge
 from support.resources.older_resources import OLDER_RESOURCES
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -28,11 +28,11 @@ def new(api_server: BareCluster) -> Api:
 
 @pytest.fixture(scope="module")
 def started(api_server: BareCluster) -> Api:
-    """A namespace in which the valid resource of each kind has started."""
+    """A namespace in which the valid resource of each kind has started; a second run is not suspended."""
     api = create_namespace(api_server, "admission-started")
-    for resource in VALID.values():
+    for resource in (*VALID.values(), merge(VALID["TrainingRun"], RUNNING)):
         api.create(resource)
-        api.patch_status(resource["kind"], resource["metadata"]["name"], STARTED)
+        api.patch_status(resource["kind"], resource["metadata"]["name"], STARTED[resource["kind"]])
     return api
 
 
@@ -93,6 +93,8 @@ def test_what_a_started_resource_describes_cannot_be_changed(started: Api, bad: 
     [
         ("TrainingRun", {"suspend": False, "backoffLimit": 9, "startTimeoutSeconds": 60, "activeDeadlineSeconds": 60}),
         ("TrainingRun", {"resourcesPerNode": {"limits": {"nvidia.com/gpu": "8"}}, "ttlSecondsAfterFinished": 1}),
+        ("TrainingRun", {"maxSteps": 20, "numNodes": 1, "image": "a:1", "evaluation": {"everySteps": 5}}),
+        ("TrainingRun", {"maxSteps": None, "epochs": 2, "checkpoint": {"everySteps": 5, "keepLast": 1}}),
         ("DatasetGeneration", {"suspend": False, "parallelism": 9, "activeDeadlineSeconds": 60}),
     ],
 )

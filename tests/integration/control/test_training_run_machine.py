@@ -8,12 +8,13 @@ from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from deepsynth_api.conditions import ConditionType, is_true
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.decisions.shared.conditions import is_finished
+from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt, wants_more
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.control.crashing_cluster import Crash, CrashingCluster
@@ -62,19 +63,25 @@ class Watcher:
     def _check_status(self, new: TrainingRunStatus) -> None:
         old = self.status
         check_is_drawn("TrainingRun", old, new)
-        if is_true(old.conditions, ConditionType.COMPLETE) or is_true(old.conditions, ConditionType.FAILED):
+        continued = new.continued_time != old.continued_time
+        if continued:
+            assert is_finished(old.conditions), "only a finished run continues"
+            assert not is_finished(new.conditions)
+        elif is_finished(old.conditions):
             assert (new.state, new.completion_time, new.attempts) == (old.state, old.completion_time, old.attempts)
         if old.start_time is not None:
             assert (new.start_time, new.datasets) == (old.start_time, old.datasets)
-        for field in ("saved_step", "restarts", "failures"):
+        for field in ("saved_step", "restarts"):
             assert getattr(new, field) >= getattr(old, field), field
+        assert new.failures >= old.failures or continued
         assert new.usage.gpu_seconds >= old.usage.gpu_seconds
         assert new.attempts_without_progress <= 10
         for attempt in new.attempts:
             self._check_attempt(attempt, new)
         self._check_usage(new)
         assert sum(attempt.end_time is None for attempt in self.attempts.values()) <= 1
-        counted = [attempt for attempt in self.attempts.values() if attempt.end_time and attempt.outcome != "Succeeded"]
+        first = get_first_attempt(new)
+        counted = [attempt for attempt in self.attempts.values() if attempt.end_time and attempt.number >= first]
         assert new.failures == sum(attempt.outcome in {"Failed", "Hung"} for attempt in counted)
         self.status = new
 
@@ -132,17 +139,22 @@ class RunMachine(RuleBasedStateMachine):
         self.cluster.store.subscribe(self.watcher.receive)
         self.user_deletes = False
         self.step = 0
-        self.ending = "succeed"
+        self.ending, self.extends = "succeed", False
 
-    @initialize(queued=st.booleans(), keeps=st.booleans(), ending=st.sampled_from(["succeed", "evict", "fail"]))
-    def apply(self, queued: bool, keeps: bool, ending: str) -> None:
+    @initialize(
+        queued=st.booleans(),
+        keeps=st.booleans(),
+        ending=st.sampled_from(["succeed", "evict", "fail"]),
+        extends=st.booleans(),
+    )
+    def apply(self, queued: bool, keeps: bool, ending: str, extends: bool) -> None:
         """keeps: whether the cache takes the controller's own writes before their events."""
         self.cluster.view.keeps_writes = keeps
         run = a_training_run(NAME).with_spec(
             numNodes=2, backoffLimit=2, resourcesPerNode={"limits": {"nvidia.com/gpu": 1}}
         )
         self.cluster.apply_resource((run.labelled({QUEUE_NAME: "team"}) if queued else run).to_manifest())
-        self.ending = ending
+        self.ending, self.extends = ending, extends
 
     def teardown(self) -> None:
         try:
@@ -254,6 +266,15 @@ class RunMachine(RuleBasedStateMachine):
         key = ObjectKey("TrainingRun", "default", NAME)
         self.cluster.store.update(key, lambda item: item["spec"].update(suspend=suspend))
 
+    @rule(more=st.integers(1, 50))
+    def extend(self, more: int) -> None:
+        """More steps, at any time: admission allows it only at rest, but what it allowed may be seen late."""
+
+        def change(item: Any) -> None:
+            item["spec"]["maxSteps"] = item["spec"].get("maxSteps", 100) + more
+
+        self.cluster.store.update(ObjectKey("TrainingRun", "default", NAME), change)
+
     @precondition(lambda self: self._is_queued() and self.control.list_living_jobs())
     @rule(suspended=st.booleans())
     def queue(self, suspended: bool) -> None:
@@ -283,7 +304,17 @@ class RunMachine(RuleBasedStateMachine):
             restore_node(self.cluster, node)
         if self.cluster.store.get("TrainingRun", "default", NAME) is None:
             return
+        self._finish()
+        if self.extends:
+            continued = self.watcher.status.continued_time
+            self.control.clock.advance(1)
+            self.extend(10)
+            self._finish()
+            assert self.watcher.status.continued_time != continued, "a finished run with more steps continues"
+
+    def _finish(self) -> None:
         self.suspend(suspend=False)
+        self.control.settle()
         for _ in range(40):
             self._admit()
             if self.watcher.status.completion_time is not None:
@@ -293,6 +324,9 @@ class RunMachine(RuleBasedStateMachine):
         assert self.watcher.status.completion_time is not None, "every run ends"
         self.control.settle()
         assert not self.control.list_living_jobs(), "nothing is left running"
+        run = self.control.get_run(NAME)
+        if run.status.state == "Complete":
+            assert not wants_more(run.status, run.spec), "a run is Complete with the steps that its spec asks for"
 
     def _admit(self) -> None:
         self.control.settle()

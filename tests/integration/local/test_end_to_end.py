@@ -1,6 +1,7 @@
 """The real workloads once: docstrings become pages, a small model takes two steps on them, the report shows both."""
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -111,3 +112,55 @@ def test_documents_become_pages_and_a_model_is_trained_on_them(
     assert "validation, pages swapped" in report
     assert main(["get", "trun", "--runs", str(runs)]) == 0
     assert "2/2" in capsys.readouterr().out
+
+
+CONSTANT = """\
+  optimizer: {schedule: constant, warmupSteps: 2}
+  checkpoint: {uri: pvc://demo/NAME, everySteps: 3}
+"""
+
+
+def read_curve(run: Path) -> list[dict[str, Any]]:
+    """Loss, gradient norm and learning rate of each step, from the last checkpoint."""
+    folder = run / (run / "latest").read_text()
+    lines = map(json.loads, (folder / "metrics.jsonl").read_text().splitlines())
+    return [
+        {key: line[key] for key in ("step", "loss", "grad_norm", "learning_rate")} for line in lines if "loss" in line
+    ]
+
+
+def test_a_finished_run_with_more_steps_trains_as_one_that_had_them_from_the_start(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    generation, run = RESOURCES.split("---\n")
+    run = run.split("  checkpoint:")[0]
+    runs, file = tmp_path / "runs", tmp_path / "demo.yaml"
+
+    def train(name: str, steps: int) -> Any:
+        document = (run + CONSTANT).replace("name: read", f"name: {name}").replace("NAME", name)
+        file.write_text(f"{generation}---\n{document}".replace("maxSteps: 2", f"maxSteps: {steps}"))
+        assert main(["local", "-f", str(file), "--runs", str(runs)]) == 0, capsys.readouterr().err
+        return load(runs / f"trainingruns/{name}.yaml")["status"]
+
+    train("whole", 7)
+    first = train("grown", 4)
+    assert first["output"]["step"] == 4
+    grown = train("grown", 7)
+
+    assert [attempt.get("resumedFromStep") for attempt in grown["attempts"]] == [None, 4]
+    assert grown["history"][0]["changes"] == [{"field": "maxSteps", "before": "4", "after": "7"}]
+    assert (grown["state"], grown["restarts"], grown["output"]["step"]) == ("Complete", 0, 7)
+    volume = runs / "volumes/demo"
+    assert read_curve(volume / "grown") == read_curve(volume / "whole")
+    model = "model/model.safetensors"
+    assert (volume / "grown" / model).read_bytes() == (volume / "whole" / model).read_bytes()
+
+    # All checkpoints are gone: the run must not start again at 0 and call that a continuation.
+    for step in (volume / "grown").glob("step-*"):
+        shutil.rmtree(step)
+    file.write_text(file.read_text().replace("maxSteps: 7", "maxSteps: 9"))
+    assert main(["local", "-f", str(file), "--runs", str(runs)]) == 1
+    assert "holds no checkpoint anymore" in capsys.readouterr().err
+    attempt = load(runs / "trainingruns/grown.yaml")["status"]["attempts"][-1]
+    assert (attempt["reason"], attempt["exitCode"]) == ("CheckpointMissing", 64)

@@ -7,7 +7,11 @@ from typing import Any, Final, Literal
 Kind = Literal["TrainingRun", "DatasetGeneration"]
 Patch = Mapping[str, Any]
 
-STARTED: Final = {"startTime": "2026-01-02T03:04:05Z"}
+_START: Final = {"startTime": "2026-01-02T03:04:05Z"}
+STARTED: Final[Mapping[Kind, dict[str, Any]]] = {
+    "TrainingRun": {**_START, "savedStep": 20, "progress": {"step": 20, "totalSteps": 40, "epoch": "1.50"}},
+    "DatasetGeneration": _START,
+}
 
 VALID: Final[Mapping[Kind, dict[str, Any]]] = {
     "TrainingRun": {
@@ -18,6 +22,7 @@ VALID: Final[Mapping[Kind, dict[str, Any]]] = {
             "model": {"uri": "hf://deepseek-community/DeepSeek-OCR-2"},
             "datasets": [{"name": "xsum", "datasetGenerationRef": {"name": "xsum"}}],
             "numNodes": 2,
+            "maxSteps": 40,
             "resourcesPerNode": {"limits": {"nvidia.com/gpu": 8}},
             "checkpoint": {"uri": "pvc://checkpoints/read-xsum"},
             "suspend": True,
@@ -31,6 +36,8 @@ VALID: Final[Mapping[Kind, dict[str, Any]]] = {
     },
 }
 
+RUNNING: Final[Patch] = {"metadata": {"name": "running"}, "spec": {"suspend": False}}
+
 SPREAD: Final = {"topologyKey": "zone", "whenUnsatisfiable": "DoNotSchedule", "maxSkew": 1}
 
 
@@ -40,6 +47,7 @@ class BadSpec:
 
     field: the field that the message names. remedy: part of the message that says what to do.
     has_started: the valid resource exists and has a startTime; the invalid one is an update of it.
+    is_running: it is not suspended.
     """
 
     sentence: str
@@ -48,9 +56,14 @@ class BadSpec:
     field: str
     remedy: str
     has_started: bool = False
+    is_running: bool = False
 
     def build(self) -> dict[str, Any]:
-        return merge(VALID[self.kind], self.patch)
+        return merge(self.build_old(), self.patch)
+
+    def build_old(self) -> dict[str, Any]:
+        """The valid resource."""
+        return merge(VALID[self.kind], RUNNING if self.is_running else {})
 
 
 def merge(target: Mapping[str, Any], patch: Patch) -> dict[str, Any]:
@@ -93,6 +106,17 @@ def a_change(sentence: str, kind: Kind, spec: Patch, path: str) -> BadSpec:
     """A change of a resource that has started."""
     remedy = f"is immutable once the {kind} has started; create a new {kind} with another name"
     return BadSpec(sentence, kind, {"spec": spec}, path, remedy, has_started=True)
+
+
+def a_running_change(sentence: str, spec: Patch, path: str) -> BadSpec:
+    """A change of a run that is neither suspended nor finished."""
+    remedy = f"{path} may only change while the TrainingRun is suspended or finished; set spec.suspend to true first"
+    return BadSpec(sentence, "TrainingRun", {"spec": spec}, path, remedy, has_started=True, is_running=True)
+
+
+def a_wrong_continuation(sentence: str, spec: Patch, path: str, remedy: str) -> BadSpec:
+    """A change of a suspended run that would make its training meaningless."""
+    return BadSpec(sentence, "TrainingRun", {"spec": spec}, path, remedy, has_started=True)
 
 
 _FRAME: Final = (
@@ -535,12 +559,29 @@ _DUPLICATES: Final = (
 
 _CHANGES: Final = (
     a_change("another model", "TrainingRun", {"model": {"uri": "hf://a/b"}}, "spec.model"),
-    a_change("more nodes", "TrainingRun", {"numNodes": 4}, "spec.numNodes"),
-    a_change(
-        "fewer GPUs", "TrainingRun", {"resourcesPerNode": {"limits": {"nvidia.com/gpu": 4}}}, "spec.resourcesPerNode"
-    ),
+    a_running_change("more nodes", {"numNodes": 4}, "spec.numNodes"),
+    a_running_change("fewer GPUs", {"resourcesPerNode": {"limits": {"nvidia.com/gpu": 4}}}, "spec.resourcesPerNode"),
+    a_running_change("more steps at work", {"maxSteps": 80}, "spec.maxSteps"),
+    a_running_change("a field that was not there", {"image": "a:1"}, "spec.image"),
     a_change("another seed", "TrainingRun", {"seed": 7}, "spec.seed"),
-    a_change("a field that was not there", "TrainingRun", {"image": "a:1"}, "spec.image"),
+    a_change("another batch", "TrainingRun", {"globalBatchSize": 64}, "spec.globalBatchSize"),
+    a_change("another learning rate", "TrainingRun", {"optimizer": {"learningRate": "0.1"}}, "spec.optimizer"),
+    a_change("other checkpoints", "TrainingRun", {"checkpoint": {"uri": "pvc://other"}}, "spec.checkpoint.uri"),
+    a_wrong_continuation(
+        "other samples held out", {"evaluation": {"holdoutPercent": 5}}, "spec.evaluation.holdoutPercent", "immutable"
+    ),
+    a_wrong_continuation(
+        "another ranking",
+        {"evaluation": {"metrics": ["cer"], "bestMetric": "cer"}},
+        "spec.evaluation.bestMetric",
+        "set it to its earlier value",
+    ),
+    a_wrong_continuation(
+        "fewer steps than are trained", {"maxSteps": 19}, "spec.maxSteps", "at least status.savedStep"
+    ),
+    a_wrong_continuation(
+        "fewer epochs than are trained", {"epochs": 1, "maxSteps": None}, "spec.epochs", "status.progress.epoch"
+    ),
     a_change("another preset", "DatasetGeneration", {"preset": "samsum"}, "spec.preset"),
     a_change("another page", "DatasetGeneration", {"page": {"size": "512"}}, "spec.page"),
 )

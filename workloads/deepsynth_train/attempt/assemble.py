@@ -4,6 +4,8 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.publish import build_writer
 from deepsynth_train.checkpoint.folder import CheckpointFolder
@@ -12,7 +14,7 @@ from deepsynth_train.coordination.progress import Progress, StartReport
 from deepsynth_train.coordination.world import World
 from deepsynth_train.data.dataset import TrainingData
 from deepsynth_train.data.loader import BatchMaker
-from deepsynth_train.data.sampler import Sampler, build_parts
+from deepsynth_train.data.sampler import Sampler, build_parts, count_missing
 from deepsynth_train.evaluation.evaluator import Evaluator
 from deepsynth_train.evaluation.ranking import (
     check_ranking,
@@ -45,6 +47,12 @@ def build_loop(
     loaded = checkpoints.load_latest(
         Trained(model.module, optimizer), base_uri=workload.model.uri, base_revision=workload.model.revision
     )
+    if loaded is None and workload.needs_checkpoint:
+        raise ConfigurationError(
+            f"spec.checkpoint.uri: {checkpoints.path} holds no checkpoint anymore, so the finished run cannot "
+            "continue; restore the folder, or create a new TrainingRun that starts from the final model",
+            reason=Reason.CHECKPOINT_MISSING,
+        )
     if loaded is None and world.is_first:  # samples of a run that was deleted before its first checkpoint
         shutil.rmtree(checkpoints.path / SAMPLES, ignore_errors=True)
     loss_scale = LossScale.build(workload.precision)
@@ -53,8 +61,9 @@ def build_loop(
     weights = {dataset.name: float(dataset.weight) for dataset in workload.datasets}
     parts = build_parts(weights, data.train.index.sizes.tolist())
     epochs = None if workload.max_steps else workload.epochs or 1
-    sampler = Sampler(parts, workload.global_batch_size, workload.seed, epochs)
-    total_steps = compute_total_steps(workload, sampler.epoch_length)
+    missing = count_missing(loaded.state if loaded else {}, workload.global_batch_size)
+    sampler = Sampler(parts, workload.global_batch_size, workload.seed, epochs, missing=missing)
+    total_steps = compute_total_steps(workload, sampler.epoch_length, missing)
     compute_warmup_steps(workload.optimizer, total_steps)  # fail before the first step if a field is wrong
     reduction = build_reduction(model.module, workload, world)
     model.module.train()
@@ -81,7 +90,7 @@ def build_loop(
         ),
         sampler=sampler,
         maker=BatchMaker(data.train, model, pin=world.device.type == "cuda"),
-        cadence=_build_cadence(workload, total_steps, sampler.epoch_length),
+        cadence=_build_cadence(workload, total_steps, sampler),
         checkpoints=checkpoints,
         evaluator=build_evaluator(
             workload,
@@ -137,10 +146,11 @@ def build_evaluator(
     )
 
 
-def _build_cadence(workload: TrainWorkload, total_steps: int, epoch_length: int) -> Cadence:
+def _build_cadence(workload: TrainWorkload, total_steps: int, sampler: Sampler) -> Cadence:
     return Cadence(
         total_steps=total_steps,
-        epoch_length=epoch_length,
+        epoch_length=sampler.epoch_length,
+        missing=sampler.missing,
         global_batch_size=workload.global_batch_size,
         evaluate_every=workload.evaluation.every_steps,
         checkpoint=workload.checkpoint,

@@ -104,9 +104,10 @@ def read_pins(checkpoints: Path, owner: Owner) -> Pins:
     earlier attempt of the same run.
     """
     document = _read_document(checkpoints)
-    if document.get("fingerprint") != owner.fingerprint:
+    is_of_earlier_attempt = owner.attempt > 1 and document.get("runUid") == owner.run_uid
+    # A run may change its number of steps, and with it the fingerprint; what it reads stays.
+    if not document or (document["fingerprint"] != owner.fingerprint and not is_of_earlier_attempt):
         return Pins()
-    is_of_earlier_attempt = owner.attempt > 1 and document["runUid"] == owner.run_uid
     if not is_of_earlier_attempt and not list_steps(checkpoints):
         return Pins()
     return Pins(document["revisions"], document["model"], document["holdoutPercent"], document.get("microBatchSize"))

@@ -10,6 +10,9 @@ global batch size. So no sample is dropped at the end of an epoch, and the batch
     sample       2  0  4  1  3 | 1  3  0  2  4       each epoch in its own order
     step         0  0  0  0  1   1  1  1  2  2       the last step takes what is left
 
+If a third epoch is added later, step 3 begins at position 10: `missing` is how many samples fewer than 4 per step the
+steps before the extension took, 2 here.
+
 `split_batch` splits a step into micro-batches of samples of similar length, and deals them to the ranks, forwards and
 then backwards, so that no rank gets all the long ones. A step of 8 on 2 ranks with micro-batches of 2:
 
@@ -22,6 +25,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +59,17 @@ def build_parts(weights: Mapping[str, float], sizes: Sequence[int]) -> list[Part
 class Sampler:
     """Cheap to build; caches the two most recent epochs."""
 
-    def __init__(self, parts: Sequence[Part], global_batch_size: int, seed: int, epochs: int | None = None) -> None:
-        """epochs: where the sequence ends; None for an endless one."""
+    def __init__(
+        self,
+        parts: Sequence[Part],
+        global_batch_size: int,
+        seed: int,
+        epochs: int | None = None,
+        *,
+        missing: int = 0,
+    ) -> None:
+        """epochs: where the sequence ends; None for an endless one. missing: see `count_missing`."""
+        self.missing = missing
         self.epoch_length = sum(_count_visits(part) for part in parts)
         self.global_batch_size = global_batch_size
         self._parts = tuple(parts)
@@ -67,11 +80,16 @@ class Sampler:
     @property
     def steps(self) -> int | None:
         """Optimizer steps in total; None for an endless sequence. The last batch may be smaller."""
-        return None if self._end is None else math.ceil(self._end / self.global_batch_size)
+        return None if self._end is None else math.ceil((self._end + self.missing) / self.global_batch_size)
+
+    def find_position(self, step: int) -> int:
+        """How many samples are trained on after this many steps: where the next one begins."""
+        position = step * self.global_batch_size - self.missing
+        return position if self._end is None else min(position, self._end)
 
     def select_batch(self, step: int) -> NDArray[np.int64]:
         """Sample numbers of optimizer step `step`, counted from 0: int64, (G,). Samples are numbered over all parts."""
-        start = step * self.global_batch_size
+        start = step * self.global_batch_size - self.missing
         stop = start + self.global_batch_size
         if self._end is not None:
             stop = min(stop, self._end)
@@ -92,6 +110,15 @@ class Sampler:
             visits.append(generator.permutation(own)[: _count_extra(part)])
             offset += part.samples
         return generator.permutation(np.concatenate(visits))
+
+
+def count_missing(state: Mapping[str, Any], global_batch_size: int) -> int:
+    """Of a checkpoint: how many samples fewer than `global_batch_size` per step its steps took.
+
+    Not 0 when a run that ended with a smaller last batch continues. Checkpoints of earlier versions hold no position.
+    """
+    full = int(state.get("step", 0)) * global_batch_size
+    return full - int(state.get("position", full))
 
 
 def split_batch(

@@ -9,8 +9,8 @@ from deepsynth_api.v1alpha1 import CheckpointSettings, TrainingSettings
 DEFAULT_SAVE_SECONDS: Final = 600
 
 
-def compute_total_steps(settings: TrainingSettings, epoch_length: int) -> int:
-    """Optimizer steps of the whole run. With `epochs`, the last batch may be smaller.
+def compute_total_steps(settings: TrainingSettings, epoch_length: int, missing: int = 0) -> int:
+    """Optimizer steps of the whole run. With `epochs`, the last batch may be smaller. missing: see the sampler.
 
     Raises ConfigurationError when both epochs and maxSteps are set.
     """
@@ -19,7 +19,7 @@ def compute_total_steps(settings: TrainingSettings, epoch_length: int) -> int:
             raise ConfigurationError("spec: set epochs or maxSteps, not both")
         return settings.max_steps
     visits = (settings.epochs or 1) * epoch_length
-    return -(-visits // settings.global_batch_size)
+    return -(-(visits + missing) // settings.global_batch_size)
 
 
 @dataclass(frozen=True)
@@ -31,6 +31,8 @@ class Cadence:
     global_batch_size: int
     evaluate_every: int | None
     checkpoint: CheckpointSettings
+    missing: int = 0
+    """Samples that earlier steps took less than a whole batch each; see the sampler."""
 
     def is_evaluation_due(self, step: int) -> bool:
         """At the last step, and every spec.evaluation.everySteps steps or, without it, at the end of each epoch."""
@@ -53,4 +55,4 @@ class Cadence:
         return seconds is not None and seconds_since_save >= seconds
 
     def _epoch(self, step: int) -> int:
-        return step * self.global_batch_size // self.epoch_length
+        return (step * self.global_batch_size - self.missing) // self.epoch_length

@@ -195,7 +195,7 @@ class Loop:
         report = StepReport(
             step=self.step,
             total_steps=self.cadence.total_steps,
-            epoch=self.step * self.cadence.global_batch_size / self.cadence.epoch_length,
+            epoch=self.sampler.find_position(self.step) / self.cadence.epoch_length,
             loss=outcome.loss,
             grad_norm=outcome.grad_norm,
             learning_rate=compute_learning_rate(self.settings.optimizer, self.step - 1, self.cadence.total_steps),
@@ -287,7 +287,11 @@ class Loop:
             self.step,
             Snapshot(
                 trained=Trained(self.stepper.model.module, self.stepper.optimizer),
-                state={"step": self.step, "loss_scale": self._read_loss_scale()},
+                state={
+                    "step": self.step,
+                    "position": self.sampler.find_position(self.step),
+                    "loss_scale": self._read_loss_scale(),
+                },
                 metrics=self.metrics,
                 loss=self._find_loss(),
                 write_model=self.write_model,

@@ -165,7 +165,14 @@ class TrainingSettings(ApiModel):
         int | None, Field(ge=1, description="Number of passes over the data; default: 1. Not together with maxSteps.")
     ] = None
     max_steps: Annotated[
-        int | None, Field(ge=1, description="Number of optimizer steps to train. Not together with epochs.")
+        int | None,
+        Field(
+            ge=1,
+            description=(
+                "Number of optimizer steps to train. Not together with epochs. A run that is Complete continues when "
+                "this is raised: a learning rate that falls until the end is then computed for the new length."
+            ),
+        ),
     ] = None
     on_non_finite: Annotated[
         Literal["fail", "skip"],

@@ -14,7 +14,7 @@ from deepsynth_operator.core.observed import ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.decisions.shared.decision import Cause, SetDeadline, Verdict
 from deepsynth_operator.decisions.shared.pods import describe_lost, is_lost
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
-from deepsynth_operator.manifests.child import compute_job_deadline
+from deepsynth_operator.manifests.child import compute_job_deadline, get_active_since
 
 CACHE_LAG: Final = timedelta(seconds=10)
 """How long the last states of a finished Job's pods may take to reach the cache."""
@@ -53,7 +53,7 @@ def waits_for_exit_codes(live: LiveJob) -> NotOver | None:
 
 
 def exceeded_deadline(live: LiveJob) -> Cause | None:
-    verdict = find_deadline_verdict(live.resource, live.resource.status.start_time, live.now)
+    verdict = find_deadline_verdict(live.resource, get_active_since(live.resource), live.now)
     return Cause("Failed", verdict.reason, verdict.message, time=live.now) if verdict is not None else None
 
 

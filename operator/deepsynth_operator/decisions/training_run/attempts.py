@@ -14,7 +14,9 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunSummary, Usage
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.numbers import sum_counts
-from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node
+from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt
+from deepsynth_operator.manifests.names import build_job_name
+from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node, count_nodes
 
 MAX_KEPT_ATTEMPTS: Final = 10
 MAX_RESTARTS: Final = 5
@@ -38,9 +40,22 @@ def get_live(status: TrainingRunStatus) -> Attempt | None:
     return last if last is not None and last.end_time is None else None
 
 
-def is_requeued(attempt: Attempt | None) -> bool:
-    """Whether a queue evicted its Job. The outcome is checked too: the reason of a failure may be any word of a pod."""
-    return attempt is not None and attempt.outcome == "Suspended" and attempt.reason == Reason.REQUEUED_BY_QUEUE
+def is_requeued(status: TrainingRunStatus) -> bool:
+    """Whether a queue evicted the last attempt's Job and may admit it again.
+
+    The outcome is checked too: the reason of a failure may be any word of a pod. A finished run that continues gets a
+    new Job.
+    """
+    last = get_last(status)
+    if last is None or is_before_continuation(status):
+        return False
+    return last.outcome == "Suspended" and last.reason == Reason.REQUEUED_BY_QUEUE
+
+
+def is_before_continuation(status: TrainingRunStatus) -> bool:
+    """Whether the last attempt is of before the finished run continued. It has ended, and no longer counts."""
+    last = get_last(status)
+    return last is not None and last.number < get_first_attempt(status)
 
 
 def may_restart(status: TrainingRunStatus, job: ObservedJob) -> bool:
@@ -50,7 +65,9 @@ def may_restart(status: TrainingRunStatus, job: ObservedJob) -> bool:
     succeeded would never run again.
     """
     last = status.attempts[-1]
-    if last.end_time is None or last.outcome not in _RESTARTED or last.reason in _ELSEWHERE:
+    if last.end_time is None or is_before_continuation(status):
+        return False
+    if last.outcome not in _RESTARTED or last.reason in _ELSEWHERE:
         return False
     restarts = sum(attempt.job == job.name and attempt.outcome in _RESTARTED for attempt in status.attempts)
     managed = job.was_admitted or job.suspended  # a label alone does not mean that there is a queue
@@ -82,24 +99,46 @@ def _is_older(pod: ObservedPod, start: datetime) -> bool:
     return created_before or any(time is not None and time <= start for time in (pod.deleted, pod.finished))
 
 
-def start_attempt(status: TrainingRunStatus, job: str, image: str, now: datetime) -> TrainingRunStatus:
+def start_attempt(status: TrainingRunStatus, attempt: Attempt) -> TrainingRunStatus:
     """Add the next attempt. Its number follows that of the last one, so none is ever used twice."""
     last = get_last(status)
-    attempt = Attempt(number=last.number + 1 if last else 1, start_time=now, job=job, image=image)
-    is_restart = last is not None and last.outcome != "Suspended"
+    is_restart = last is not None and last.outcome in _RESTARTED and last.number >= get_first_attempt(status)
     progress = status.progress.updated(phase="", estimated_completion_time=None) if status.progress else None
     return status.updated(
         attempts=[*status.attempts, attempt][-MAX_KEPT_ATTEMPTS:],
         restarts=status.restarts + is_restart,
         progress=progress,
+        output=None,
     )
 
 
 def resume_job(status: TrainingRunStatus, job: ObservedJob, now: datetime) -> TrainingRunStatus:
     """Add an attempt that runs the same Job again, after the queue admitted it."""
     last = status.attempts[-1]
-    resumed = start_attempt(status, job.name, last.image, job.started or now)
-    return replace_last(resumed, resumed.attempts[-1].updated(job_uid=job.uid))
+    attempt = Attempt(
+        number=last.number + 1,
+        start_time=job.started or now,
+        job=job.name,
+        job_uid=job.uid,
+        image=last.image,
+        nodes=last.nodes,
+        gpus_per_node=last.gpus_per_node,
+    )
+    return start_attempt(status, attempt)
+
+
+def build_attempt(run: TrainingRun, status: TrainingRunStatus, image: str, now: datetime) -> Attempt:
+    """The next attempt of `run`, which gets a Job of its own."""
+    last = get_last(status)
+    number = last.number + 1 if last is not None else 1
+    return Attempt(
+        number=number,
+        start_time=now,
+        job=build_job_name(run, "train", number),
+        image=image,
+        nodes=run.spec.num_nodes,
+        gpus_per_node=_count_gpus(run),
+    )
 
 
 def observe_start(
@@ -157,7 +196,7 @@ def account_usage(
     last = status.attempts[-1] if status.attempts else None
     if last is None or last.held_time is None:
         return status
-    gpus, end = run.spec.num_nodes * _count_gpus(run), last.end_time or now
+    gpus, end = count_nodes(run, last) * _count_gpus(run, last), last.end_time or now
     held = max(sum_counts([gpus * _seconds(last.held_time, end)]), last.gpu_seconds)
     if last.running_time is None:
         spans = [_seconds(pod.started, min(pod.finished or end, end)) for pod in pods if pod.started is not None]
@@ -173,8 +212,13 @@ def account_usage(
     return replace_last(status, last.updated(gpu_seconds=held, lost_gpu_seconds=lost)).updated(usage=usage)
 
 
-def _count_gpus(run: TrainingRun) -> int:
-    """0 if the spec has no valid number: such a run never gets a pod, and accounting must not stop it from failing."""
+def _count_gpus(run: TrainingRun, attempt: Attempt | None = None) -> int:
+    """GPUs of each pod: those of `attempt`, else what the spec says.
+
+    0 if the spec has no valid number: such a run never gets a pod, and accounting must not stop it from failing.
+    """
+    if attempt is not None and attempt.gpus_per_node is not None:
+        return attempt.gpus_per_node
     try:
         return count_gpus_per_node(run)
     except ConfigurationError:

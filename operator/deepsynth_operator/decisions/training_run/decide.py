@@ -1,5 +1,6 @@
 """TrainingRun: (what was observed, settings, now) -> Decision. Pure.
 
+    continue   a finished run whose spec asks for more goes back to work             next_attempt/changes.py
     observe    take what the pods report into the status; end the live attempt if it is over   END_POLICIES
     advance    complete, fail, wait, or start the next attempt                    FAILURE_, START_POLICIES
     describe   state, conditions, columns
@@ -36,11 +37,13 @@ from deepsynth_operator.decisions.shared.status_budget import fit_run_status
 from deepsynth_operator.decisions.shared.throttle import hold_back_progress, hold_back_start
 from deepsynth_operator.decisions.training_run.attempts import (
     account_usage,
+    build_attempt,
     drop_start,
     end_attempt,
     find_end,
     get_last,
     get_live,
+    is_before_continuation,
     is_requeued,
     observe_start,
     replace_last,
@@ -52,6 +55,13 @@ from deepsynth_operator.decisions.training_run.describe import describe_live, de
 from deepsynth_operator.decisions.training_run.ends import LiveAttempt
 from deepsynth_operator.decisions.training_run.events import compute_run_events
 from deepsynth_operator.decisions.training_run.inputs import find_wait, pin_inputs, pin_reported
+from deepsynth_operator.decisions.training_run.next_attempt.changes import (
+    continue_run,
+    find_continuation,
+    forget_earlier,
+    note_changes,
+    wants_more,
+)
 from deepsynth_operator.decisions.training_run.policies import END_POLICIES, FAILURE_POLICIES, START_POLICIES
 from deepsynth_operator.decisions.training_run.progress import (
     complete_progress,
@@ -62,8 +72,7 @@ from deepsynth_operator.decisions.training_run.progress import (
 from deepsynth_operator.decisions.training_run.root_cause import adopt_cause, find_root_cause, set_cause
 from deepsynth_operator.decisions.training_run.starts import RunSituation, may_release
 from deepsynth_operator.decisions.training_run.view import RunView, find_kept_job
-from deepsynth_operator.manifests.names import build_job_name
-from deepsynth_operator.manifests.train_job import build_output_uri
+from deepsynth_operator.manifests.train_job import build_output_uri, count_nodes
 
 _SOON_SECONDS: Final = 1.0
 Advance = tuple[TrainingRunStatus, RunSituation]
@@ -74,21 +83,27 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
     run = observed.run
     if run.metadata.deletion_timestamp is not None:
         return Decision(run.status)
-    if is_finished(run.status.conditions):
-        return decide_finished(run, run.status, observed.children, now)
+    before = run.status
+    if is_finished(before.conditions):
+        if not (changes := find_continuation(run)):
+            return decide_finished(run, before, observed.children, now)
+        run = run.updated(status=continue_run(run, changes, now))
+        observed = replace(observed, run=run)
     status = _observe(observed, now)
     status, situation = _advance(status, observed, settings, now)
     status = fit_run_status(describe_run(run, status, situation, now))
-    status = hold_back_progress(run.status, status, drop_progress, poll_seconds=settings.poll_seconds, now=now)
-    wait = min(situation.check_after, compute_deadline_wait(run, status.start_time, now))
+    status = hold_back_progress(before, status, drop_progress, poll_seconds=settings.poll_seconds, now=now)
+    wait = min(situation.check_after, compute_deadline_wait(run, status.continued_time or status.start_time, now))
     created = status.attempts[-1].start_time if status.attempts else None
-    status, wait = hold_back_start(run.status, status, drop_start, created=created, wait=wait, now=now)
-    return Decision(status, _compute_actions(status, observed, now), compute_run_events(run.status, status), wait)
+    status, wait = hold_back_start(before, status, drop_start, created=created, wait=wait, now=now)
+    return Decision(status, _compute_actions(status, observed, now), compute_run_events(before, status), wait)
 
 
 def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     """The run's status with what the children of the last attempt say, and that attempt ended if it is over."""
     run, status = observed.run, observed.run.status
+    if is_before_continuation(status):
+        return status
     pods = select_pods(status, observed.children)
     before = (status.progress, status.saved_step)
     status = take_previous_failure(take_reports(status, pods, now), pods)
@@ -98,7 +113,7 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     if live is None:
         return account_usage(run, status, pods, now) if changed else status
     job = observed.children.find_job(live.job)
-    attempt = observe_start(live, job, pods, run.spec.num_nodes, now)
+    attempt = observe_start(live, job, pods, count_nodes(run, live), now)
     if job is not None and not job.suspended:
         # Pods of a Job that is deleted or evicted by its queue may end in any way: what was seen before is what counts.
         attempt = adopt_cause(attempt, find_root_cause(pods, job))
@@ -128,9 +143,10 @@ def _advance(status: TrainingRunStatus, observed: ObservedRun, settings: Setting
     run, last, live = observed.run, get_last(status), get_live(status)
     if live is not None:
         return _show_live(status, observed, settings, now)
-    if last is not None and last.outcome == "Succeeded":
+    has_succeeded = last is not None and last.outcome == "Succeeded" and not is_before_continuation(status)
+    if has_succeeded and not wants_more(status, run.spec):
         return _complete(run, status, now)
-    if (verdict := first_match(FAILURE_POLICIES, RunView(observed, status, now))) is not None:
+    if (verdict := first_match(FAILURE_POLICIES, RunView(observed, forget_earlier(status), now))) is not None:
         return status.updated(completion_time=now), Situation("Failed", verdict.reason, verdict.message)
     if status.start_time is None and not run.spec.suspend and find_wait(observed) is None:
         status = pin_inputs(status, observed).updated(start_time=now)
@@ -144,11 +160,11 @@ def _advance(status: TrainingRunStatus, observed: ObservedRun, settings: Setting
 
 def _start(view: RunView, settings: Settings) -> TrainingRunStatus:
     """Add the next attempt: of the Job that a queue has resumed, else of a new one."""
-    status, run, last = view.status, view.run, view.last
+    status, run = view.status, view.run
     if (job := view.kept_job) is not None:
         return resume_job(status, job, view.now)
-    number = last.number + 1 if last is not None else 1
-    return start_attempt(status, build_job_name(run, "train", number), run.spec.image or settings.train_image, view.now)
+    attempt = build_attempt(run, status, run.spec.image or settings.train_image, view.now)
+    return start_attempt(note_changes(status, run.spec, view.now), attempt)
 
 
 def _show_live(status: TrainingRunStatus, observed: ObservedRun, settings: Settings, now: datetime) -> Advance:
@@ -181,8 +197,8 @@ def _compute_actions(status: TrainingRunStatus, observed: ObservedRun, now: date
         actions.append(CreateJob(live.job))
     if live is not None:
         job = observed.children.find_job(live.job)
-        actions += follow_deadline(observed.run, status.start_time, live.start_time, job)
-    if kept is not None and last is not None and not is_requeued(last):
+        actions += follow_deadline(run, status.continued_time or status.start_time, live.start_time, job)
+    if kept is not None and last is not None and not is_requeued(status):
         if kept.restarted_after != last.number:
             actions.append(HoldJob(kept.name, kept.uid, last.number))
         elif may_release(RunView(observed, status, now)):

@@ -16,6 +16,7 @@ from deepsynth_operator.decisions.shared.ends import CACHE_LAG, CLOCK_TOLERANCE,
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error, find_obstacle
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
 from deepsynth_operator.decisions.training_run.root_cause import find_weak_cause
+from deepsynth_operator.manifests.train_job import count_nodes
 
 _SETTLING: Final = timedelta(seconds=60)
 """How long a temporary obstacle may hold up a pod that has a node, such as a Secret that is synced late."""
@@ -87,11 +88,11 @@ def not_started(live: LiveAttempt) -> Cause | None:
     settled = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling]
     if (error := find_configuration_error(settled)) is not None:
         return Cause("Failed", error.reason, error.message, node=error.pod.node, time=now)
-    return Cause("Disrupted", Reason.NOT_STARTED, _describe_not_started(run, pods, now))
+    return Cause("Disrupted", Reason.NOT_STARTED, _describe_not_started(run, count_nodes(run, live.attempt), pods, now))
 
 
-def _describe_not_started(run: TrainingRun, pods: Sequence[ObservedPod], now: datetime) -> str:
+def _describe_not_started(run: TrainingRun, nodes: int, pods: Sequence[ObservedPod], now: datetime) -> str:
     started = sum(pod.started is not None for pod in pods)
-    text = f"{started} of {run.spec.num_nodes} pods ran within {run.spec.start_timeout_seconds} s"
+    text = f"{started} of {nodes} pods ran within {run.spec.start_timeout_seconds} s"
     obstacle = find_obstacle(pods, now)
     return f"{text}: {obstacle.message}" if obstacle else text

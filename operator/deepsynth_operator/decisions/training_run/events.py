@@ -7,17 +7,28 @@ from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
 from deepsynth_operator.decisions.training_run.attempts import describe_attempt
 from deepsynth_operator.decisions.training_run.inputs import FAILED_WAITS, WAITS
+from deepsynth_operator.decisions.training_run.next_attempt.changes import describe_change
 
 
 def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[Event, ...]:
     """What `new` says and `old` did not."""
     return (
+        *_describe_changes(old, new),
         *_describe_attempts(old, new),
         *(Event("Warning", Reason.NOTE, note) for note in new.notes if note not in old.notes),
         *describe_obstacle(old.conditions, new.conditions),
         *_describe_wait(old.conditions, new.conditions),
         *describe_transitions(old.conditions, new.conditions),
     )
+
+
+def _describe_changes(old: TrainingRunStatus, new: TrainingRunStatus) -> list[Event]:
+    known = {(entry.time, entry.attempt) for entry in old.history}
+    return [
+        Event("Normal", Reason.SETTINGS_CHANGED, describe_change(entry))
+        for entry in new.history
+        if (entry.time, entry.attempt) not in known
+    ]
 
 
 def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[Event]:

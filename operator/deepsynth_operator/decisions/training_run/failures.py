@@ -18,7 +18,7 @@ _NEVER_STARTS: Final = frozenset(
 
 
 def exceeded_deadline(view: RunView) -> Verdict | None:
-    return find_deadline_verdict(view.run, view.status.start_time, view.now)
+    return find_deadline_verdict(view.run, view.status.continued_time or view.status.start_time, view.now)
 
 
 def permanent_exit_code(view: RunView) -> Verdict | None:

@@ -10,7 +10,7 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
-from deepsynth_operator.decisions.training_run.attempts import get_grace, is_requeued
+from deepsynth_operator.decisions.training_run.attempts import get_grace, is_before_continuation, is_requeued
 from deepsynth_operator.decisions.training_run.inputs import find_wait
 from deepsynth_operator.decisions.training_run.view import RunView
 
@@ -34,7 +34,7 @@ def waits_for_inputs(view: RunView) -> RunSituation | None:
 
 def ends_pods(view: RunView) -> RunSituation | None:
     job, last = view.kept_job, view.last
-    if job is None or last is None or is_requeued(last) or job.restarted_after == last.number:
+    if job is None or last is None or is_requeued(view.status) or job.restarted_after == last.number:
         return None
     message = f"Job {job.name} ends its pods and keeps its quota; {last.outcome}: {last.message}"
     return Situation("Restarting", last.reason, message, check_after=_BLOCKED_SECONDS)
@@ -90,7 +90,7 @@ def compute_due_time(run: TrainingRun, status: TrainingRunStatus) -> datetime:
     """When the attempt after the last one, which is over, may start."""
     last = status.attempts[-1]
     end = last.end_time or last.start_time
-    if last.outcome == "Suspended":
+    if last.outcome in {"Suspended", "Succeeded"} or is_before_continuation(status):
         return end
     delay = compute_restart_delay(status.attempts_without_progress)
     if last.outcome == "Disrupted" and last.reason == Reason.NOT_STARTED:

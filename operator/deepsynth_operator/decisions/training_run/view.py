@@ -45,4 +45,4 @@ def find_kept_job(status: TrainingRunStatus, children: Children) -> ObservedJob 
     job = children.find_job(last.job) if last is not None else None
     if job is None or job.is_finished:
         return None
-    return job if is_requeued(last) or may_restart(status, job) else None
+    return job if is_requeued(status) or may_restart(status, job) else None

@@ -182,9 +182,26 @@ def test_the_work_of_a_started_run_is_fixed_but_its_limits_are_not() -> None:
     assert admit(read(RUN.replace("gpu: 8", "gpu: '8'") + "  suspend: true\n  backoffLimit: 9\n"), old)["spec"][
         "suspend"
     ]
-    assert "spec.resourcesPerNode is immutable once" in refuse(RUN.replace("gpu: 8", "gpu: 4"), old)
+    assert "spec.resourcesPerNode may only change while the TrainingRun is suspended or finished" in refuse(
+        RUN.replace("gpu: 8", "gpu: 4"), old
+    )
     assert "spec.seed is immutable once the TrainingRun has started" in refuse(RUN + "  seed: 4\n", old)
     assert old == before
+
+
+def test_the_steps_of_a_run_at_rest_may_change_but_not_below_what_is_trained() -> None:
+    more = RUN + "  maxSteps: 40\n"
+    at_work = started(RUN + "  maxSteps: 20\n")
+    at_work["status"]["savedStep"] = 20
+    suspended = copy.deepcopy(at_work)
+    suspended["spec"]["suspend"] = True
+    complete = copy.deepcopy(at_work)
+    complete["status"]["completionTime"] = "2026-01-01T01:00:00Z"
+
+    assert "set spec.suspend to true first" in refuse(more, at_work)
+    for old in (suspended, complete):
+        assert admit(read(more), old)["spec"]["maxSteps"] == 40
+        assert "at least status.savedStep" in refuse(RUN + "  maxSteps: 19\n", old)
 
 
 def test_a_run_that_has_not_started_may_change() -> None:

@@ -13,7 +13,7 @@ from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
 
 @pytest.mark.parametrize("bad", BAD_SPECS, ids=lambda bad: bad.sentence)
 def test_a_bad_spec_is_refused_with_the_field_and_the_remedy(bad: BadSpec) -> None:
-    old = {**VALID[bad.kind], "status": STARTED} if bad.has_started else None
+    old = {**bad.build_old(), "status": STARTED[bad.kind]} if bad.has_started else None
     manifest = parse_manifests(json.dumps(bad.build()), "x.yaml")[0]
     with pytest.raises(ConfigurationError) as refused:
         admit(manifest, old)

@@ -55,7 +55,7 @@ def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(w
     pinned = resolve_datasets(workload, tmp_path, open_at=repository.open)
     assert [pin.revision for pin in pinned] == ["commit-1"]
     assert [dataset.revision for dataset in apply_pins(workload, pinned).datasets] == ["commit-1"]
-    other = workload.updated(fingerprint="another training")
+    other = workload.updated(uid="other", fingerprint="another training")
     found = resolve_datasets(other, tmp_path, open_at=repository.open)
     assert [pin.revision for pin in found] == ["commit-2"]
 
@@ -92,6 +92,20 @@ def test_pins_hold_for_checkpoints_and_for_attempts_of_the_same_run(
     assert [pin.revision for pin in again] == [commit], "the next attempt reads the same"
 
 
+def test_a_run_with_more_steps_reads_what_its_earlier_attempts_read(tmp_path: Path) -> None:
+    """Its fingerprint changes with the number of steps; another run with that fingerprint may not use the pins."""
+    datasets = [{"name": "d", "uri": "hf://datasets/a/b", "revision": "main"}]
+    first = build_train_workload(tmp_path, attempt=1, max_steps=2, datasets=datasets)
+    more = build_train_workload(tmp_path, attempt=2, max_steps=4, datasets=datasets).updated(fingerprint="more")
+    owner = Owner(first.uid, first.fingerprint, 1)
+    claim_folder(tmp_path, owner)
+    write_pins(tmp_path, owner, [PinnedDataset(name="d", uri="hf://datasets/a/b", revision="commit-1")])
+    repository = Repository("commit-2")
+    assert [pin.revision for pin in resolve_datasets(more, tmp_path, open_at=repository.open)] == ["commit-1"]
+    stranger = more.updated(uid="other")
+    assert [pin.revision for pin in resolve_datasets(stranger, tmp_path, open_at=repository.open)] == ["commit-2"]
+
+
 def test_every_attempt_loads_the_commit_of_the_model_that_the_first_one_loaded(workload: Any, tmp_path: Path) -> None:
     repository = Repository()
     of_branch = workload.updated(model=workload.model.updated(uri="hf://a/base", revision="main"))
@@ -102,7 +116,8 @@ def test_every_attempt_loads_the_commit_of_the_model_that_the_first_one_loaded(w
     repository.head = "commit-2"
     pinned = pin_model(of_branch, resolve_model(of_branch, tmp_path, open_at=repository.open))
     assert pinned.model.revision == "commit-1"
-    assert resolve_model(of_branch.updated(fingerprint="other"), tmp_path, open_at=repository.open) == "commit-2"
+    stranger = of_branch.updated(uid="other", fingerprint="other")
+    assert resolve_model(stranger, tmp_path, open_at=repository.open) == "commit-2"
 
 
 def test_the_hub_is_not_asked_for_a_commit_for_other_models_and_offline(

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_train.data.sampler import Part, Sampler, build_parts, derive_seed, split_batch
+from deepsynth_train.data.sampler import Part, Sampler, build_parts, count_missing, derive_seed, split_batch
 
 sizes = st.integers(1, 40)
 batches = st.integers(1, 17)
@@ -80,6 +80,22 @@ def test_no_rank_gets_all_long_micro_batches() -> None:
     tokens = np.arange(64)
     work = [sum(tokens[piece].sum() for piece in split_batch(np.arange(64), tokens, rank, 4, 4)) for rank in range(4)]
     assert max(work) == min(work)
+
+
+@given(samples=sizes, batch=batches, seed=seeds, epochs=st.integers(1, 3), more=st.integers(1, 3))
+def test_a_run_that_is_extended_after_a_smaller_last_batch_skips_no_sample(
+    samples: int, batch: int, seed: int, epochs: int, more: int
+) -> None:
+    whole = Sampler([Part(samples)], batch, seed, epochs + more)
+    first = Sampler([Part(samples)], batch, seed, epochs)
+    assert first.steps is not None
+    state = {"step": first.steps, "position": first.find_position(first.steps)}
+    second = Sampler([Part(samples)], batch, seed, epochs + more, missing=count_missing(state, batch))
+    assert second.steps is not None
+    assert whole.steps is not None
+    later = [int(n) for step in range(first.steps, second.steps) for n in second.select_batch(step)]
+    assert visit(first, first.steps) + later == visit(whole, whole.steps)
+    assert second.find_position(second.steps) == (epochs + more) * samples
 
 
 @given(samples=sizes, weight=st.integers(0, 30), seed=seeds)

@@ -1,0 +1,169 @@
+"""CEL rules about changes: what may change once a resource has started, and when.
+
+    at any time             limits, suspend                                    SPEC_FIELDS_THAT_MAY_CHANGE
+    while it is at rest     what a longer or resumed training allows           SETTINGS_THAT_MAY_CHANGE
+    never                   what the batches or the model depend on            everything else
+
+Immutability is written as `has(a) == has(b) && (!has(a) || a == b)`, because the shorter form with CEL's optional
+fields exceeds the API server's cost budget.
+"""
+
+from collections.abc import Mapping
+from typing import Final
+
+from deepsynth_api.crd.pod_rules import Rule
+
+SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
+    {
+        "suspend",
+        "parallelism",
+        "backoffLimit",
+        "startTimeoutSeconds",
+        "activeDeadlineSeconds",
+        "ttlSecondsAfterFinished",
+    }
+)
+"""At any time."""
+SETTINGS_THAT_MAY_CHANGE: Final = (
+    "maxSteps",
+    "epochs",
+    "evaluation",
+    "checkpoint",
+    "tracking",
+    "numNodes",
+    "numProcPerNode",
+    "resourcesPerNode",
+    "image",
+    "cache",
+    "microBatchSize",
+    "gradientCheckpointing",
+    "onNonFinite",
+    "hangTimeoutSeconds",
+)
+"""Of a TrainingRun that is suspended or finished: neither the batches nor the model depend on them, or, for the number
+of steps, the longer training contains the shorter one."""
+
+
+def _equal_quantities(field: str) -> str:
+    """CEL: two maps of quantities are equal, where 8 equals "8"."""
+    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
+    return (
+        f"{new}.size() == {old}.size() && {new}.all(k, k in {old} && "
+        f"quantity(string({new}[k])) == quantity(string({old}[k])))"
+    )
+
+
+def _same(field: str, equal: str = "") -> str:
+    new, old = f"self.spec.{field}", f"oldSelf.spec.{field}"
+    return f"has({new}) == has({old}) && (!has({new}) || {equal or f'{new} == {old}'})"
+
+
+QUANTITY_RULES: Final[Mapping[str, str]] = {
+    "resourcesPerNode": (
+        "has(self.spec.resourcesPerNode) == has(oldSelf.spec.resourcesPerNode) && (!has(self.spec.resourcesPerNode) || "
+        f"({_same('resourcesPerNode.limits', _equal_quantities('resourcesPerNode.limits'))}) && "
+        f"({_same('resourcesPerNode.requests', _equal_quantities('resourcesPerNode.requests'))}))"
+    ),
+    "cache": (
+        "has(self.spec.cache) == has(oldSelf.spec.cache) && (!has(self.spec.cache) || "
+        "(quantity(string(self.spec.cache.sizeLimit)) == quantity(string(oldSelf.spec.cache.sizeLimit)) && "
+        f"({_same('cache.features')})))"
+    ),
+}
+
+
+_NOT_STARTED: Final = "!has(oldSelf.status) || !has(oldSelf.status.startTime)"
+_AT_REST: Final = "oldSelf.spec.suspend || has(oldSelf.status.completionTime)"
+_REMEDIES: Final = {
+    "DatasetGeneration": "create a new DatasetGeneration with another name",
+    "TrainingRun": (
+        "create a new TrainingRun with another name, which may start from a checkpoint of this one "
+        "(model.trainingRunRef)"
+    ),
+}
+
+
+def build_change_rule(field: str, kind: str) -> Rule | None:
+    """Once status.startTime is set, spec.`field` cannot change at all, or only at rest. None if it may change."""
+    if field in SPEC_FIELDS_THAT_MAY_CHANGE:
+        return None
+    same = QUANTITY_RULES.get(field) or _same(field)
+    if kind == "TrainingRun" and field in SETTINGS_THAT_MAY_CHANGE:
+        return Rule(
+            path="",
+            rule=f"{_NOT_STARTED} || {_AT_REST} || ({same})",
+            message=(
+                f"spec.{field} may only change while the TrainingRun is suspended or finished; set spec.suspend to "
+                "true first"
+            ),
+            field=".spec",
+        )
+    return Rule(
+        path="",
+        rule=f"{_NOT_STARTED} || ({same})",
+        message=f"spec.{field} is immutable once the {kind} has started; {_REMEDIES[kind]}",
+        field=".spec",
+    )
+
+
+def _get(of: str, field: str, default: str) -> str:
+    """CEL: the value of a field of spec.evaluation, or the default where it is not set."""
+    return (
+        f"(has({of}.spec.evaluation) && has({of}.spec.evaluation.{field}) ? {of}.spec.evaluation.{field} : {default})"
+    )
+
+
+def _best_metric(of: str) -> str:
+    """CEL: the metric that ranks the checkpoints."""
+    early = f"{of}.spec.evaluation.earlyStopping"
+    fallback = f"(has({of}.spec.evaluation) && has({early}) && has({early}.metric) ? {early}.metric : 'loss')"
+    return _get(of, "bestMetric", fallback)
+
+
+def _epochs(of: str) -> str:
+    return f"(has({of}.spec.epochs) ? {of}.spec.epochs : 1)"
+
+
+_TRAINED_EPOCHS: Final = "oldSelf.status.progress.epoch"
+
+CONTINUATION_RULES: Final = (
+    Rule(
+        "",
+        f"{_NOT_STARTED} || self.spec.checkpoint.uri == oldSelf.spec.checkpoint.uri",
+        f"spec.checkpoint.uri is immutable once the TrainingRun has started; {_REMEDIES['TrainingRun']}",
+        ".spec",
+    ),
+    Rule(
+        "",
+        f"{_NOT_STARTED} || {_get('self', 'holdoutPercent', '2')} == {_get('oldSelf', 'holdoutPercent', '2')}",
+        "spec.evaluation.holdoutPercent is immutable once the TrainingRun has started, because the batches depend on "
+        f"it; {_REMEDIES['TrainingRun']}",
+        ".spec",
+    ),
+    Rule(
+        "",
+        f"{_NOT_STARTED} || {_best_metric('self')} == {_best_metric('oldSelf')}",
+        "spec.evaluation.bestMetric (default: earlyStopping.metric, else loss) must stay as it was once the "
+        "TrainingRun has started, because it ranks the checkpoints; set it to its earlier value",
+        ".spec",
+    ),
+    Rule(
+        "",
+        f"{_NOT_STARTED} || !has(self.spec.maxSteps) || !has(oldSelf.status.savedStep) || "
+        "(has(oldSelf.spec.maxSteps) && self.spec.maxSteps == oldSelf.spec.maxSteps) || "
+        "self.spec.maxSteps >= oldSelf.status.savedStep",
+        "spec.maxSteps must be at least status.savedStep, because those steps are trained already; to start from an "
+        "earlier checkpoint, create a new TrainingRun (model.trainingRunRef)",
+        ".spec",
+    ),
+    Rule(
+        "",
+        f"{_NOT_STARTED} || has(self.spec.maxSteps) || !has(oldSelf.status.progress) || "
+        f"!has({_TRAINED_EPOCHS}) || {_TRAINED_EPOCHS} == '' || "
+        f"(!has(oldSelf.spec.maxSteps) && {_epochs('self')} == {_epochs('oldSelf')}) || "
+        f"double({_epochs('self')}) >= double({_TRAINED_EPOCHS})",
+        "spec.epochs must be at least status.progress.epoch, because those epochs are trained already; to start from "
+        "an earlier checkpoint, create a new TrainingRun (model.trainingRunRef)",
+        ".spec",
+    ),
+)
