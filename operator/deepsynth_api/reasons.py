@@ -50,11 +50,14 @@ class Reason(StrEnum):
         "The run waits for a TrainingRun that does not exist.",
         "Apply the TrainingRun, or fix its name in spec.model.trainingRunRef.",
     )
-    MODEL_NOT_COMPLETE = "ModelNotComplete", "The run waits for a TrainingRun that is not Complete yet."
+    MODEL_NOT_COMPLETE = (
+        "ModelNotComplete",
+        "The run waits for a TrainingRun that is not Complete, or has no such checkpoint, yet.",
+    )
     MODEL_FAILED = (
         "ModelFailed",
-        "The run waits for a TrainingRun that has failed.",
-        "Fix the TrainingRun, then delete and re-apply it.",
+        "The run waits for a TrainingRun that has failed, or whose checkpoints it cannot start from.",
+        "Fix the TrainingRun, then delete and re-apply it; or set spec.model.trainingRunRef to what it has.",
     )
     WAITING_FOR_PODS = "WaitingForPods", "The next Job waits until the pods of the last one have saved and stopped."
     QUEUED = "Queued", "The Job is suspended until its queue admits it.", "Look at the Workload of the Job (Kueue)."

@@ -25,6 +25,7 @@ from deepsynth_operator.core.errors import ControllerError
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.decisions.training_run.inputs import FAILED_WAITS
 from deepsynth_operator.kubernetes.watches.watch_events import find_owner
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
@@ -151,4 +152,6 @@ def _is_at_rest(resource: Manifest, states: Mapping[ResourceKey, str | None]) ->
     if states[get_key(resource)] in {"Complete", "Failed", "Suspended"}:
         return True
     waits = states[get_key(resource)] in {"Pending", "WaitingForDataset"}
+    if waits and resource["status"].get("summary", {}).get("reason") in FAILED_WAITS:
+        return True
     return waits and any(states.get(key) in {"Failed", "Suspended"} for _, key in find_references(resource))

@@ -98,7 +98,7 @@ class Setting(ApiModel):
     """A field of the spec that may change between attempts, as the last attempt had it."""
 
     name: Annotated[str, Field(description="Name of the field in spec, such as maxSteps.")]
-    value: Annotated[str, Field(description="Its value as JSON, or a hash of it if it is longer than 256 characters.")]
+    value: Annotated[str, Field(description="Its value as JSON, or a hash of it if it takes more than 512 bytes.")]
 
 
 class SettingChange(ApiModel):
@@ -118,9 +118,10 @@ class HistoryEntry(ApiModel):
     state: Annotated[
         str, Field(description="Complete or Failed if the change continued a finished run; else empty.")
     ] = ""
-    changes: Annotated[list[SettingChange], Field(description="What changed; at most 20 fields.")] = Field(
-        default_factory=list
-    )
+    changes: Annotated[
+        list[SettingChange],
+        Field(description="What changed, at most 20 fields; fewer if the status would exceed its budget."),
+    ] = Field(default_factory=list)
 
 
 class Attempt(ApiModel):

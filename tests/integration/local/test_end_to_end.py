@@ -129,6 +129,7 @@ def read_curve(run: Path) -> list[dict[str, Any]]:
     ]
 
 
+@pytest.mark.slow
 def test_a_finished_run_with_more_steps_trains_as_one_that_had_them_from_the_start(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

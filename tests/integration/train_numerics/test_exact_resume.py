@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import json
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -14,8 +16,6 @@ from support.training.tiny_training import MODULES, read_weights
 from support.training.train_workloads import OCR2, VIT, build_train_workload
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     import torch
 
 CONTEXT.set_forkserver_preload(MODULES)
@@ -28,7 +28,10 @@ def pages(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_dataset(tmp_path_factory.mktemp("pages"), {"train": build_documents(11)})
 
 
-def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2, sharding: str = "none") -> str:
+def build_document(
+    folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2, sharding: str = "none", **changes: Any
+) -> str:
+    length = {"max_steps": STEPS} if "epochs" not in changes else {}
     return build_train_workload(
         folder,
         attempt=attempt,
@@ -40,9 +43,8 @@ def build_document(folder: Path, pages: Path, attempt: int = 1, uri: str = OCR2,
         image_processor={"size": 64} if uri == OCR2 else {},
         global_batch_size=5,
         micro_batch_size=2,
-        max_steps=STEPS,
-        optimizer={"learning_rate": "0.01", "warmup_steps": 2},
         checkpoint={"uri": f"file://{folder}/checkpoints", "every_steps": 2},
+        **{"optimizer": {"learning_rate": "0.01", "warmup_steps": 2}, **length, **changes},
     ).to_json()
 
 
@@ -82,3 +84,26 @@ def test_a_request_to_stop_on_one_rank_saves_the_same_step_on_all(pages: Path, t
     assert not (stopped / "output").exists()
     assert run_attempt(2, stopped, build_document(stopped, pages, 2)) == [0, 0]
     assert_equal_bits(read_result(stopped), read_result(whole))
+
+
+def test_a_finished_run_with_more_steps_has_the_weights_of_one_that_had_them_from_the_start(
+    pages: Path, tmp_path: Path
+) -> None:
+    whole, grown = tmp_path / "whole", tmp_path / "grown"
+    optimizer = {"learning_rate": "0.01", "warmup_steps": 2, "schedule": "constant"}
+    assert run_attempt(2, whole, build_document(whole, pages, optimizer=optimizer)) == [0, 0]
+    first = build_document(grown, pages, optimizer=optimizer, max_steps=3)
+    assert run_attempt(2, grown, first) == [0, 0]
+    more = build_document(grown, pages, 2, optimizer=optimizer, fingerprint="more", needs_checkpoint=True)
+    assert run_attempt(2, grown, more) == [0, 0]
+    assert_equal_bits(read_result(grown), read_result(whole))
+
+
+def test_a_run_with_one_more_epoch_begins_where_its_smaller_last_batch_ended(pages: Path, tmp_path: Path) -> None:
+    """11 samples in batches of 5: an epoch ends after 5, 5 and 1, two end after 3 more steps of 5, 5 and 1."""
+    assert run_attempt(1, tmp_path, build_document(tmp_path, pages, epochs=1)) == [0]
+    assert run_attempt(1, tmp_path, build_document(tmp_path, pages, 2, epochs=2)) == [0]
+    states = sorted((tmp_path / "checkpoints").glob("step-*/state.json"), key=lambda path: int(path.parent.name[5:]))
+    positions = {state["step"]: state["position"] for state in map(json.loads, map(Path.read_text, states))}
+    assert positions[6] == 22, positions
+    assert positions[4] == 16, positions

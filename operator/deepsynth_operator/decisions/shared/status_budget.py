@@ -87,6 +87,7 @@ def _drop_old_checkpoints(status: TrainingRunStatus, kept: int) -> TrainingRunSt
 
 _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] = (
     lambda status: status.updated(samples=[]),
+    lambda status: _shorten_history(status, 4),
     lambda status: status.updated(notes=status.notes[-3:]),
     lambda status: _drop_old_checkpoints(status, 5),
     lambda status: status.updated(metrics=status.metrics[:10]),

@@ -10,10 +10,11 @@ from typing import Final
 
 from deepsynth_api.conditions import ConditionType, find_condition, is_true
 from deepsynth_api.reasons import Reason
-from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import Dataset
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1.training_run import Dataset, TrainingRunReference
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_operator.core.observed import ObservedPod, ObservedRun
+from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.status_budget import measure_status
 
 MAX_PINNED_BYTES: Final = 24_576
@@ -47,8 +48,7 @@ def find_wait(observed: ObservedRun) -> Wait | None:
 
 def pin_inputs(status: TrainingRunStatus, observed: ObservedRun) -> TrainingRunStatus:
     """Record what every attempt will read. Call it only when `find_wait` returns None."""
-    output = observed.model_run.status.output if observed.model_run else None
-    model = ModelOutput(uri=output.uri, revision=output.revision) if output else None
+    model = _find_model(observed.run.spec.model.training_run_ref, observed.model_run)
     return status.updated(datasets=[_pin(dataset, observed) for dataset in observed.run.spec.datasets], model=model)
 
 
@@ -113,6 +113,8 @@ def _find_model_wait(observed: ObservedRun) -> Wait | None:
     other = observed.model_run
     if other is None:
         return Wait(Reason.MODEL_NOT_FOUND, f"model: there is no TrainingRun {reference.name} yet", for_dataset=False)
+    if reference.checkpoint is not None:
+        return _find_checkpoint_wait(reference, other)
     if is_true(other.status.conditions, ConditionType.FAILED):
         remedy = "fix it, then delete and re-apply it; this run keeps waiting"
         return Wait(Reason.MODEL_FAILED, f"model: TrainingRun {reference.name} failed; {remedy}", for_dataset=False)
@@ -132,6 +134,38 @@ def _find_size_wait(observed: ObservedRun) -> Wait | None:
     return Wait(
         Reason.DATASETS_TOO_LONG, f"the names and URIs of spec.datasets take {size} bytes in the status; {remedy}"
     )
+
+
+def _find_checkpoint_wait(reference: TrainingRunReference, other: TrainingRun) -> Wait | None:
+    """The other run need not be Complete, but it must have the checkpoint, with a model in it."""
+    if other.spec.model.lora is not None or other.spec.sharding == "full":
+        holds = "only adapters" if other.spec.model.lora is not None else "no model, because of sharding full"
+        remedy = "remove trainingRunRef.checkpoint to start from its final model"
+        message = f"model: the checkpoints of TrainingRun {reference.name} hold {holds}; {remedy}"
+        return Wait(Reason.MODEL_FAILED, message, for_dataset=False)
+    if _find_model(reference, other) is not None:
+        return None
+    steps = ", ".join(f"step-{checkpoint.step}" for checkpoint in other.status.checkpoints[:5]) or "none yet"
+    message = f"model: TrainingRun {reference.name} has no checkpoint {reference.checkpoint}; it has {steps}"
+    reason = Reason.MODEL_FAILED if is_finished(other.status.conditions) else Reason.MODEL_NOT_COMPLETE
+    return Wait(reason, message, for_dataset=False)
+
+
+def _find_model(reference: TrainingRunReference | None, other: TrainingRun | None) -> ModelOutput | None:
+    """The final model of the other run, or that of one of its checkpoints."""
+    if reference is None or other is None:
+        return None
+    status = other.status
+    if reference.checkpoint is None:
+        return ModelOutput(uri=status.output.uri, revision=status.output.revision) if status.output else None
+    newest_first = sorted(status.checkpoints, key=lambda checkpoint: -checkpoint.step)
+    found = {f"step-{checkpoint.step}": checkpoint for checkpoint in newest_first}
+    if newest_first:
+        found["latest"] = newest_first[0]
+    if status.best_checkpoint is not None:
+        found["best"] = status.best_checkpoint
+    checkpoint = found.get(reference.checkpoint)
+    return ModelOutput(uri=f"{checkpoint.uri}/model", step=checkpoint.step) if checkpoint is not None else None
 
 
 def _pin(dataset: Dataset, observed: ObservedRun) -> PinnedDataset:

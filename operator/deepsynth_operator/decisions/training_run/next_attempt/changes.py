@@ -24,7 +24,7 @@ from deepsynth_operator.decisions.shared.numbers import compute_percentage
 
 MAX_KEPT_CHANGES: Final = 10
 MAX_CHANGED_FIELDS: Final = 20
-MAX_SETTING_CHARACTERS: Final = 512
+MAX_SETTING_BYTES: Final = 512
 MAX_SHOWN_CHARACTERS: Final = 64
 _LIMITS: Final = ("activeDeadlineSeconds", "backoffLimit", "startTimeoutSeconds")
 """These may change at any time. A run that failed because of one of them continues when it is changed."""
@@ -143,7 +143,7 @@ def _shorten(value: Any) -> str:
 
 def _format(value: Any) -> str:
     text = _dump(value)
-    if len(text) <= MAX_SETTING_CHARACTERS:
+    if len(text) <= MAX_SETTING_BYTES:
         return text
     return _dump(f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
 

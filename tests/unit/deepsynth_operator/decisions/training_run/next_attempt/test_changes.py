@@ -9,7 +9,7 @@ from deepsynth_api.conditions import ConditionType, is_true
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.core.observed import Children, ObservedRun
 from deepsynth_operator.decisions.shared.decision import CreateJob, Decision, DeleteJob
-from deepsynth_operator.decisions.shared.status_budget import measure_status
+from deepsynth_operator.decisions.shared.status_budget import MAX_STATUS_BYTES, fit_run_status, measure_status
 from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.decisions.training_run.next_attempt.changes import MAX_KEPT_CHANGES, list_settings, note_changes
 from deepsynth_operator.manifests.train_job import build_train_document, build_train_job
@@ -191,9 +191,11 @@ def test_history_and_settings_are_bounded() -> None:
     run = begin()
     status = run.status
     for number in range(30):
-        trackers = [{"mlflow": {"uri": f"file:///{'x' * 900}{number}"}}] * 4
+        trackers = [{"mlflow": {"uri": f"file:///{'<' * 900}{number}"}}] * 4
         limits = {f"{'d' * 60}.example.com/{index}{'r' * 60}": number + 1 for index in range(16)}
         spec = change(run, maxSteps=number + 11, tracking=trackers, resourcesPerNode={"limits": limits}).spec
         status = note_changes(status, spec, START)
     assert len(status.history) == MAX_KEPT_CHANGES
-    assert measure_status(status) < 30_000
+    assert len(fit_run_status(status).history) == MAX_KEPT_CHANGES
+    assert measure_status(fit_run_status(status)) <= MAX_STATUS_BYTES
+    assert measure_status(status.updated(history=[])) < 4096
