@@ -85,6 +85,11 @@ def _drop_old_checkpoints(status: TrainingRunStatus, kept: int) -> TrainingRunSt
     return status.updated(checkpoints=status.checkpoints[:kept])
 
 
+def _shorten_history(status: TrainingRunStatus, fields: int) -> TrainingRunStatus:
+    """All entries stay: they say which attempts count. Each shows fewer fields."""
+    return status.updated(history=[entry.updated(changes=entry.changes[:fields]) for entry in status.history])
+
+
 _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] = (
     lambda status: status.updated(samples=[]),
     lambda status: _shorten_history(status, 4),
@@ -98,6 +103,7 @@ _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] =
     lambda status: status.updated(notes=[], metrics=[]),
     lambda status: status.updated(attempts=_shorten_images(status.attempts)),
     _shorten_summary,
+    lambda status: _shorten_history(status, 0),
 )
 
 _GENERATION_CUTS: Final[tuple[Callable[[DatasetGenerationStatus], DatasetGenerationStatus], ...]] = (

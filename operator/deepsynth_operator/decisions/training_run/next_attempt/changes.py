@@ -143,7 +143,7 @@ def _shorten(value: Any) -> str:
 
 def _format(value: Any) -> str:
     text = _dump(value)
-    if len(text) <= MAX_SETTING_BYTES:
+    if len(text.encode()) + 5 * sum(map(text.count, "<>&")) <= MAX_SETTING_BYTES:
         return text
     return _dump(f"sha256:{hashlib.sha256(text.encode()).hexdigest()[:16]}")
 
