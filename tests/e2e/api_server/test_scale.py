@@ -21,8 +21,8 @@ pytestmark = pytest.mark.slow
 CRDS = Path(__file__).parents[3] / "crds"
 COUNT = 50
 END_SECONDS = 600
-MAX_REQUESTS = 60
-"""Per resource: reads past the cache, the children, status writes, Events."""
+MAX_REQUESTS = 25
+"""Per resource, half of them generations of four shards: the children, status writes, Events."""
 MAX_MEBIBYTES = 400
 DEADLINE = 20
 
