@@ -8,6 +8,8 @@ from typing import Any, Final
 
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID
+from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
+from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, JOB_NAME_LABEL, Manifest
 from deepsynth_operator.core.settings import Settings
@@ -107,6 +109,12 @@ def run_pod(life: Life, job: str, index: int, seconds: int) -> None:
     life.now += timedelta(seconds=seconds)
 
 
+def end_pod(life: Life, name: str, report: Report | None = None) -> None:
+    message = report.model_dump_json(by_alias=True, exclude_none=True) if report is not None else ""
+    ended = {"state": {"terminated": {"exitCode": 0, "reason": "Completed", "message": message}}}
+    life.stage.server.put({**life.get("Pod", name), "status": {"phase": "Succeeded", "containerStatuses": [ended]}})
+
+
 def test_what_a_whole_run_costs() -> None:
     async def script(life: Life) -> None:
         life.stage.server.put(a_training_run().to_manifest())
@@ -116,13 +124,44 @@ def test_what_a_whole_run_costs() -> None:
         run_pod(life, "read-xsum-train-1", 0, seconds=3)
         await life.reconcile()
         assert not count_requests(life), "nothing new that cannot wait"
-        pod = life.get("Pod", "read-xsum-train-1-0")
-        ended = {"state": {"terminated": {"exitCode": 0, "reason": "Completed"}}}
-        life.stage.server.put({**pod, "status": {"phase": "Succeeded", "containerStatuses": [ended]}})
+        end_pod(life, "read-xsum-train-1-0")
         life.finish_job("read-xsum-train-1")
         await life.reconcile()
         assert life.get("TrainingRun", "read-xsum")["status"]["state"] == "Complete"
         assert count_requests(life) == {"PUT trainingruns/status": 1, "POST events": 1}
+
+    live(script)
+
+
+def test_what_a_whole_generation_costs() -> None:
+    splits = [PlannedSplit(name="train", rows=40)]
+    published = PublishReport(uri="pvc://c/x", revision="v1", rows=40, pages=80, bytes=9, manifest_sha256="m")
+    reports = {
+        "plan": Report(step="plan", time=NOW, plan=PlanReport(revision="r", digest="d", splits=splits, shards=4)),
+        "render": Report(step="render", time=NOW, render=RenderReport(shard=0, documents=10, pages=20)),
+        "publish": Report(step="publish", time=NOW, publish=published),
+    }
+
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_dataset_generation().to_manifest())
+        for step, report in reports.items():
+            await life.reconcile("DatasetGeneration", "xsum")
+            shards = 4 if step == "render" else 1
+            for index in range(shards):
+                run_pod(life, f"xsum-{step}-1", index, seconds=1)
+            await life.reconcile("DatasetGeneration", "xsum")
+            for index in range(shards):
+                end_pod(life, f"xsum-{step}-1-{index}", report)
+            life.finish_job(f"xsum-{step}-1")
+        await life.reconcile("DatasetGeneration", "xsum")
+        assert life.get("DatasetGeneration", "xsum")["status"]["state"] == "Complete"
+        requests = count_requests(life)
+        assert requests == {
+            "PUT datasetgenerations/status": 5,
+            "POST events": 4,
+            "POST configmaps": 3,
+            "POST jobs": 3,
+        }
 
     live(script)
 
