@@ -61,6 +61,27 @@ class Reason(StrEnum):
     )
     WAITING_FOR_PODS = "WaitingForPods", "The next Job waits until the pods of the last one have saved and stopped."
     QUEUED = "Queued", "The Job is suspended until its queue admits it.", "Look at the Workload of the Job (Kueue)."
+    QUOTA_EXCEEDED = (
+        "QuotaExceeded",
+        "The queue has less unused quota than the Job needs.",
+        "Wait for other Jobs, or lower the Job's resources if it needs more than the queue ever has.",
+    )
+    QUEUE_NOT_FOUND = (
+        "QueueNotFound",
+        "The LocalQueue or the ClusterQueue of the Job does not exist.",
+        "Create it, or change the label kueue.x-k8s.io/queue-name of the resource.",
+    )
+    QUEUE_STOPPED = "QueueStopped", "An administrator has stopped the queue.", "Wait, or ask for its stopPolicy."
+    DEACTIVATED_BY_QUEUE = (
+        "DeactivatedByQueue",
+        "The queue has given up on the Job, or somebody has set its Workload to inactive.",
+        "Fix what kept its pods from running, then set spec.active of the Workload to true.",
+    )
+    WORKLOAD_MISSING = (
+        "WorkloadMissing",
+        "The queue has not taken the Job into account.",
+        "See the Events of the Job, and check that its WorkloadPriorityClass exists.",
+    )
     REQUEUED_BY_QUEUE = "RequeuedByQueue", "The queue evicted the Job; the Job runs again when it is admitted."
     SUSPENDED_BY_USER = "SuspendedByUser", "A user set spec.suspend to true.", "Set spec.suspend to false to continue."
 

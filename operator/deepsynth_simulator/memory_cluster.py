@@ -59,6 +59,8 @@ class MemoryCluster:
     ) -> None:
         """view: the cache that get and list_* read. retry_delay: before an index's first retry."""
         self.store = ObjectStore(clock.now)
+        self.workloads: dict[tuple[str, str], Manifest] = {}
+        """Those of a queue, by the namespace and the uid of their Job. Without one, nobody may read it."""
         self.events: list[RecordedEvent] = []
         self._runner, self._clock = runner, clock
         self._jobs = JobController(self.store, clock, self.settle, retry_delay)
@@ -143,6 +145,9 @@ class MemoryCluster:
     async def is_node_ready(self, name: str) -> bool | None:
         node = self.kubelet.nodes.get(name)
         return node is not None and node.ready
+
+    async def read_workload(self, namespace: str, job_uid: str) -> Manifest | None:
+        return self.workloads.get((namespace, job_uid))
 
     async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
         read = {pod["metadata"]["uid"]: await self._read_report(pod) for pod in pods}

@@ -12,6 +12,7 @@ from deepsynth_operator.kubernetes.api.permissions import (
     LEASE_RULES,
     POLICY_RULES,
     PROXY_RULES,
+    QUEUE_RULES,
     RULES,
     Rule,
 )
@@ -78,6 +79,12 @@ def test_the_pod_proxy_is_granted_only_if_it_is_used(values: Mapping[str, Any], 
         set(list_permissions(find_own(render({**values, "reportsThroughApiServer": on}), kind))) for on in (False, True)
     )
     assert with_proxy - without == set(list_needed_permissions(PROXY_RULES))
+
+
+def test_workloads_of_a_queue_are_granted_only_if_asked_for() -> None:
+    without = set(list_permissions(find_own(render(), "ClusterRole")))
+    with_workloads = set(list_permissions(find_own(render({"rbac": {"readWorkloads": True}}), "ClusterRole")))
+    assert with_workloads - without == set(list_needed_permissions(QUEUE_RULES))
 
 
 @pytest.mark.parametrize("api", GANG_RULES)

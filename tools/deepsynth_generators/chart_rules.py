@@ -18,6 +18,7 @@ from deepsynth_operator.kubernetes.api.permissions import (
     LEASE_RULES,
     POLICY_RULES,
     PROXY_RULES,
+    QUEUE_RULES,
     RULES,
     Rule,
 )
@@ -53,6 +54,9 @@ def render_template() -> str:
             "{{- end }}",
             "{{- if .Values.jobs.networkPolicy.enabled }}",
             *render_rules(POLICY_RULES),
+            "{{- end }}",
+            "{{- if .Values.rbac.readWorkloads }}",
+            *render_rules(QUEUE_RULES),
             "{{- end }}",
             *render_gang_rules(),
             "{{- end }}",

@@ -14,7 +14,7 @@ from deepsynth_generators.lives import (
     build_job,
     build_pending_pod,
     build_pod,
-    get_reason,
+    group_reason,
     see_children,
     see_common_ends,
 )
@@ -48,7 +48,7 @@ def _key(generation: DatasetGeneration) -> object:
         row += 1
     lost = tuple(entry.reason == "ReportLost" for entry in status.jobs[-3:])
     shards = status.plan.shards if status.plan else None
-    return generation.spec.suspend, status.state, get_reason(status), job, row, lost, shards
+    return generation.spec.suspend, status.state, group_reason(status), job, row, lost, shards
 
 
 def _look(generation: DatasetGeneration, now: datetime) -> Iterator[Sight[DatasetGeneration]]:

@@ -12,8 +12,10 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Generic, TypeVar
 
 from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
+from deepsynth_operator.core.queue_wait import QueueWait
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.decision import Decision
 
@@ -21,6 +23,17 @@ R = TypeVar("R", TrainingRun, DatasetGeneration)
 
 BEGIN: Final = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 SETTINGS: Final = Settings()
+
+
+_QUEUE_REASONS: Final = frozenset(
+    {
+        Reason.QUOTA_EXCEEDED,
+        Reason.QUEUE_NOT_FOUND,
+        Reason.QUEUE_STOPPED,
+        Reason.DEACTIVATED_BY_QUEUE,
+        Reason.WORKLOAD_MISSING,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +94,12 @@ def get_reason(status: Any) -> str:
     return condition.reason if condition is not None else ""
 
 
+def group_reason(status: Any) -> str:
+    """The same, but one word for all that a queue may say: what follows does not depend on it."""
+    reason = get_reason(status)
+    return Reason.QUEUED if reason in _QUEUE_REASONS else reason
+
+
 def build_job(name: str, step: str, size: int, now: datetime, **fields: Any) -> ObservedJob:
     """A Job at work, started 100 seconds ago."""
     started = now - timedelta(seconds=100)
@@ -125,7 +144,8 @@ def see_common_ends(
 ) -> Iterator[tuple[ObservedJob | None, tuple[ObservedPod, ...]]]:
     """Jobs that somebody deletes or whose node is lost, and Jobs that their queue holds."""
     yield None, ()
-    yield build_job(name, step, size, now, suspended=True, started=None), ()
+    for wait in (None, *(QueueWait(reason, "as Kueue says") for reason in sorted(_QUEUE_REASONS))):
+        yield build_job(name, step, size, now, suspended=True, started=None, wait=wait), ()
     lost = build_pod(name, 0, now, deletion=now - timedelta(seconds=60), node_ready=False)
     yield build_job(name, step, size, now), (lost,)
 

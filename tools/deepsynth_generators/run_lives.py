@@ -18,7 +18,7 @@ from deepsynth_generators.lives import (
     build_job,
     build_pending_pod,
     build_pod,
-    get_reason,
+    group_reason,
     see_children,
     see_common_ends,
 )
@@ -69,7 +69,7 @@ def _key(run: TrainingRun) -> object:
     fruitless = status.attempts_without_progress
     counts = min(status.failures, 2), fruitless if fruitless >= _MAX_FRUITLESS - 1 else min(fruitless, 1), nan
     earlier = is_before_continuation(status)
-    return run.spec.suspend, status.state, get_reason(status), attempt, phase, started, counts, earlier
+    return run.spec.suspend, status.state, group_reason(status), attempt, phase, started, counts, earlier
 
 
 def _look(run: TrainingRun, now: datetime) -> Iterator[Sight[TrainingRun]]:

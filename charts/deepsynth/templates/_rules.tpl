@@ -47,6 +47,12 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/pe
   resources: [networkpolicies]
   verbs: [get, create, patch]
 {{- end }}
+{{- if .Values.rbac.readWorkloads }}
+# why a queued Job waits; the list is that of one Job's label
+- apiGroups: [kueue.x-k8s.io]
+  resources: [workloads]
+  verbs: [list]
+{{- end }}
 {{- if has "volcano" (values .Values.jobs.gangSchedulers) }}
 # the pods that a gang scheduler starts together
 - apiGroups: [scheduling.volcano.sh]

@@ -4,6 +4,8 @@
     from the API server                 the newest Job in the status if the cache lacks it, and Jobs that should have
                                         ended, unless the resource is finished
       and, to confirm a decision        the live Job unless it is finished, and what the run refers to
+    from the API server, of a Job       why its queue holds it
+    that is suspended
     from the running pods               their reports
     from the API server, only if a      whether its node is Ready
     pod does not terminate
@@ -31,6 +33,7 @@ from deepsynth_operator.core.observed import (
     ObservedRun,
     is_owned_by,
 )
+from deepsynth_operator.core.queue_wait import QueueWait
 from deepsynth_operator.decisions.dataset_generation import jobs
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.pods import is_overdue
@@ -96,6 +99,7 @@ async def gather_children(
     names = sorted(uncertain - unread)
     read = await asyncio.gather(*(_read_job(cluster, resource, name) for name in names))
     known = [*(job for job in cached.values() if job.name not in names), *(job for job in read if job is not None)]
+    known = [await _explain_wait(cluster, resource, job) for job in known]
     seen = await _observe_pods(cluster, await cluster.list_pods(namespace, uid), now)
     gone = [ObservedPod.parse(pod, gone=True) for pod in await cluster.list_deleted_pods(namespace, uid)]
     return Gathered(Children(jobs=tuple(known), pods=tuple(_merge(seen, gone))), not unread)
@@ -109,6 +113,14 @@ async def _find(cluster: Cluster, run: TrainingRun, kind: ResourceKind, name: st
 async def _read_job(cluster: Cluster, resource: Resource, name: str) -> ObservedJob | None:
     job = await cluster.read_job(resource.metadata.namespace, name)
     return ObservedJob.parse(job) if job is not None and is_owned_by(job, resource.metadata.uid) else None
+
+
+async def _explain_wait(cluster: Cluster, resource: Resource, job: ObservedJob) -> ObservedJob:
+    """`job` with why its queue holds it, if it does."""
+    if not job.suspended or not job.is_queued or job.is_held or job.is_finished:
+        return job
+    workload = await cluster.read_workload(resource.metadata.namespace, job.uid)
+    return replace(job, wait=QueueWait.parse(workload))
 
 
 async def _observe_pods(cluster: Cluster, manifests: Iterable[Manifest], now: datetime) -> list[ObservedPod]:

@@ -71,6 +71,9 @@ class Cluster(Protocol):
     async def is_node_ready(self, name: str) -> bool | None:
         """Whether the node exists and is Ready; None if the controller has no right to read nodes."""
 
+    async def read_workload(self, namespace: str, job_uid: str) -> Manifest | None:
+        """The Workload by which a queue holds this Job, {} if there is none; None if it must not be read."""
+
     async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
         """What the pods of one resource answered to GET /report last, by uid. Does not wait for any of them.
 

@@ -26,6 +26,7 @@ from deepsynth_api.labels import (
 )
 from deepsynth_api.report import Report, parse_report
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_operator.core.queue_wait import QueueWait
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 COMPLETION_INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
@@ -191,6 +192,8 @@ class ObservedJob:
     """Whether a queue has admitted it: such a Job is resumed as long as it has its quota."""
     replaces_pods: bool = False
     """Whether the Job controller replaces a pod that has ended, because the Job is in a queue. Else the Job fails."""
+    wait: QueueWait | None = None
+    """Why its queue holds it, if that could be read."""
     is_held: bool = False
     """Whether the controller has suspended it and its queue does not resume it yet."""
     restarted_after: int | None = None

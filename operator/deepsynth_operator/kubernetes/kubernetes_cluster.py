@@ -13,7 +13,7 @@ from typing import Any, Final
 from pydantic import ValidationError
 
 from deepsynth_api.kinds import KINDS, ResourceKind
-from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID, QUEUE_JOB_UID
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
 from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType, get_kind
@@ -34,6 +34,7 @@ from deepsynth_operator.kubernetes.reports.report_poller import ReadsReports
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 
 Status = DatasetGenerationStatus | TrainingRunStatus
+REFUSED_SECONDS: Final = 600.0
 NODE_SECONDS: Final = 5.0
 """How long the state of a node is cached: many pods may wait for the same node."""
 _logger = logging.getLogger(__name__)
@@ -58,6 +59,8 @@ class KubernetesCluster:
         self._api, self._cache, self._reports, self._events = api, cache, reports, events
         self._on_status, self._clock = on_status, clock
         self._nodes: dict[str, tuple[float, bool | None]] = {}
+        self._no_workloads: dict[str, float] = {}
+        """Until when Workloads of a namespace are not asked for, because the API server refused it."""
 
     async def get(self, kind: ResourceKind, namespace: str, name: str) -> Any:
         found = self._cache.get(kind, namespace, name)
@@ -92,6 +95,18 @@ class KubernetesCluster:
             ready = await self._read_node_readiness(name)
             self._nodes[name] = (self._clock(), ready)
         return self._nodes[name][1]
+
+    async def read_workload(self, namespace: str, job_uid: str) -> Manifest | None:
+        if self._clock() < self._no_workloads.get(namespace, 0.0):
+            return None
+        query = {"labelSelector": f"{QUEUE_JOB_UID}={job_uid}"}
+        try:
+            listed = await self._api.request("list", "Workload", namespace, query=query)
+        except ApiRefusal:  # the right is optional, and so is Kueue
+            self._no_workloads[namespace] = self._clock() + REFUSED_SECONDS
+            return None
+        items: list[Manifest] = listed.get("items") or []
+        return next((item for item in items if find_true_condition(item, "Finished") is None), {})
 
     async def read_reports(self, pods: Sequence[Manifest]) -> dict[str, Report]:
         return await self._reports.read_all(pods)

@@ -112,3 +112,17 @@ def test_a_waiting_run_moves_to_another_queue_and_priority(queues: Queues) -> No
             running.wait_for("Queued")
             (workload,) = queues.list_workloads(moved)
             assert (workload["spec"]["queueName"], workload["spec"]["priority"]) == ("other", 1000)
+
+
+@pytest.mark.slow
+def test_a_waiting_run_shows_why(queues: Queues) -> None:
+    with queues.run("holder") as holder:
+        holder.start()
+        with queues.run("waiting") as waiting:
+            run = waiting.wait_for("Queued", "QuotaExceeded")
+            assert "insufficient unused quota for nvidia.com/gpu" in run.status.conditions[0].message
+            assert "2 more needed" in run.status.conditions[0].message
+        with queues.run("lost", queue="nowhere") as lost:
+            lost.wait_for("Queued", "QueueNotFound")
+        with queues.run("classless", priority="unknown") as classless:
+            classless.wait_for("Queued", "WorkloadMissing")

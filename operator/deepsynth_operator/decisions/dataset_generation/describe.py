@@ -13,6 +13,7 @@ from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
+from deepsynth_operator.decisions.shared.queues import describe_wait
 
 
 def describe_live(
@@ -30,7 +31,8 @@ def describe_live(
         first = entry.step == "plan" and entry.number == 1
         return Situation(state, Reason.CREATING_JOB, f"creating Job {entry.name}", accepted=not first)
     if job.suspended:
-        return Situation("Queued", Reason.QUEUED, f"Job {job.name} waits for its queue")
+        wait = describe_wait(job, Reason.QUEUED)
+        return Situation("Queued", wait.reason, wait.message, check_after=wait.check_after)
     obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
     message = describe_start(pods, now)
     return Situation(state, obstacle.reason if obstacle else state, message, check_after=poll_seconds)

@@ -1,9 +1,15 @@
 """Jobs in a queue (Kueue), for both kinds: what may change about them, and when."""
 
+from dataclasses import dataclass
+from typing import Final
+
 from deepsynth_api.labels import QUEUE_NAME, QUEUE_PRIORITY_CLASS
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.observed import ObservedJob
-from deepsynth_operator.decisions.shared.decision import SetQueue
+from deepsynth_operator.decisions.shared.decision import RESYNC_SECONDS, SetQueue
+
+_CHECK_SECONDS: Final = 30.0
 
 
 def change_queue(resource: Resource, job: ObservedJob) -> SetQueue | None:
@@ -17,6 +23,23 @@ def change_queue(resource: Resource, job: ObservedJob) -> SetQueue | None:
     wanted = {key: labels.get(key) for key in (QUEUE_NAME, QUEUE_PRIORITY_CLASS)}
     changed = {key: value for key, value in wanted.items() if value != job.queue_labels.get(key)}
     return SetQueue(job.name, job.uid, changed) if changed else None
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """What a resource shows whose Job its queue holds. No event follows a change: look again after check_after."""
+
+    reason: str
+    message: str
+    check_after: float
+
+
+def describe_wait(job: ObservedJob, reason: str) -> Wait:
+    """Why the queue holds the Job, where that is known; else `reason`."""
+    text, wait = f"Job {job.name} waits for its queue", job.wait
+    if wait is None:
+        return Wait(reason, text, RESYNC_SECONDS)
+    return Wait(reason if wait.reason == Reason.QUEUED else wait.reason, f"{text}: {wait.message}", _CHECK_SECONDS)
 
 
 def may_resize(job: ObservedJob) -> bool:

@@ -15,6 +15,7 @@ from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
+from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
 from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS, STARTING_PHASES
@@ -43,7 +44,8 @@ def describe_live(
         accepted = len(status.attempts) > 1
         return Situation("Starting", Reason.CREATING_JOB, f"{name}: creating Job {attempt.job}", accepted=accepted)
     if job.suspended:
-        return Situation("Queued", Reason.QUEUED, f"{name}: Job {job.name} waits for its queue")
+        wait = describe_wait(job, Reason.QUEUED)
+        return Situation("Queued", wait.reason, f"{name}: {wait.message}", check_after=wait.check_after)
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
     if _is_starting(status, attempt, now):

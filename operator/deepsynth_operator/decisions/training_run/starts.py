@@ -9,6 +9,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
 from deepsynth_operator.decisions.training_run.attempts import get_grace, is_before_continuation, is_requeued
 from deepsynth_operator.decisions.training_run.inputs import find_wait
@@ -44,7 +45,8 @@ def queued_again(view: RunView) -> RunSituation | None:
     job = view.kept_job
     if job is None or not job.suspended or view.is_held:
         return None
-    return Situation("Queued", Reason.REQUEUED_BY_QUEUE, f"Job {job.name} waits for its queue")
+    wait = describe_wait(job, Reason.REQUEUED_BY_QUEUE)
+    return Situation("Queued", wait.reason, wait.message, check_after=wait.check_after)
 
 
 def delayed(view: RunView) -> RunSituation | None:

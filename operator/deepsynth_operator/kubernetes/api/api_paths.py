@@ -9,7 +9,17 @@ from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME
 from deepsynth_operator.core.cluster import PodGroupKind
 
 PlainKind = Literal[
-    "ConfigMap", "DatasetGeneration", "Event", "Job", "Lease", "NetworkPolicy", "Node", "Pod", "Service", "TrainingRun"
+    "ConfigMap",
+    "DatasetGeneration",
+    "Event",
+    "Job",
+    "Lease",
+    "NetworkPolicy",
+    "Node",
+    "Pod",
+    "Service",
+    "TrainingRun",
+    "Workload",
 ]
 Kind = PlainKind | PodGroupKind
 WatchedKind = Literal["DatasetGeneration", "Job", "Pod", "TrainingRun"]
@@ -48,6 +58,7 @@ RESOURCES: Final[dict[Kind, ApiResource]] = {
     "PodGroup.v1beta1.scheduling.k8s.io": ApiResource("scheduling.k8s.io", "v1beta1", "podgroups"),
     "Service": ApiResource("", "v1", "services"),
     "TrainingRun": ApiResource(GROUP, VERSION, KINDS["TrainingRun"].plural),
+    "Workload": ApiResource("kueue.x-k8s.io", "v1beta2", "workloads"),
 }
 
 

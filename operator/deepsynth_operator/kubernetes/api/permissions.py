@@ -47,6 +47,11 @@ RULES: Final = (
 )
 """In each watched namespace, or in the whole cluster."""
 
+QUEUE_RULES: Final = (
+    Rule("kueue.x-k8s.io", ("workloads",), ("list",), "why a queued Job waits; the list is that of one Job's label"),
+)
+"""Optional: without it, a run in a queue shows that it waits, but not why."""
+
 CLUSTER_RULES: Final = (Rule("", ("nodes",), ("get",), "to see whether the node of a pod that does not end is lost"),)
 """Of objects without a namespace. Without them the operator works, but waits longer for lost nodes."""
 
