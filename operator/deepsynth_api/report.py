@@ -44,7 +44,7 @@ class Failure(ApiModel):
     last_heartbeat: Time | None = None
     """Of a hang: when the rank was last heard of, by the clock of its node; of an unknown rank, the oldest there."""
     is_stopped: bool = False
-    """Of a hang: the process of the rank cannot run, so it is a cause whatever other nodes say."""
+    """Of a hang: the process of the rank cannot run, so it is a cause in any case."""
 
 
 class PlanReport(ApiModel):

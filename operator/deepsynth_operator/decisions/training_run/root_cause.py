@@ -7,7 +7,7 @@ over only when its Job is. Until then a stronger cause replaces a weaker one:
 
 A node whose processes all wait for another node reports a hang of an unknown rank. If several nodes name a rank, it is
 one whose process is stopped, else the one that was silent first. Ranks that wait in a collective send no heartbeats
-either, so where the last heartbeats are too close to tell, the rank is unknown. A disruption never counts as a
+either, so where the last heartbeats are too close together, the rank is unknown. A disruption never counts as a
 failure, even if another pod crashed because of it.
 """
 

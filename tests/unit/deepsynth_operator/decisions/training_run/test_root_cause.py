@@ -121,7 +121,7 @@ def a_hang(rank: int, seconds: int | None, *, stopped: bool = False) -> Any:
         ([a_hang(0, 10), a_hang(1, 12)], None),
         ([a_hang(0, None), a_hang(1, None)], None),
     ],
-    ids=["silent first", "of older pods no time", "stopped", "too close to tell", "no times"],
+    ids=["silent first", "of older pods no time", "stopped", "too close", "no times"],
 )
 def test_of_ranks_that_several_nodes_name_the_one_that_was_silent_first_hangs(
     pods: list[Any], rank: int | None
