@@ -138,7 +138,13 @@ def test_an_alert_says_what_happened_and_what_to_check(rule: Manifest) -> None:
     assert rule["labels"]["severity"] in {"warning", "critical"}
     assert {"summary", "description"} <= rule["annotations"].keys()
     labels = re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))
-    assert all(f"by ({label})" in rule["expr"] for label in labels)
+    assert all(f"by (namespace, {label})" in rule["expr"] for label in labels)
+
+
+def test_alerts_keep_the_namespace_by_which_they_are_routed() -> None:
+    for rule in list_rules():
+        aggregations = re.findall(r"\b(?:sum|max|min)\b(?! by \(namespace)", rule["expr"])
+        assert aggregations == [], rule["alert"]
 
 
 def test_alerts_only_query_the_series_of_their_own_release() -> None:
