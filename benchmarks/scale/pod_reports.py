@@ -1,6 +1,6 @@
 """What a pod reports after some seconds: every report differs from the one before, as those of real pods do."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from deepsynth_api.report import RenderReport, Report, TrainReport
@@ -8,7 +8,7 @@ from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricV
 from e2e.support.fake_pods import build_report
 
 STEPS_PER_SECOND: Final = 2.0
-STEPS_PER_SAVE: Final = 60
+STEPS_PER_SAVE: Final = 600
 TOTAL_STEPS: Final = 10_000
 
 
@@ -47,7 +47,8 @@ def _build_train(seconds: float, now: datetime) -> TrainReport:
     saved = step - step % STEPS_PER_SAVE
     loss = 2.0 + 8.0 / (1 + step)
     uri = "pvc://deepsynth/run/checkpoints"
-    checkpoints = [CheckpointStatus(step=saved, uri=f"{uri}/{saved}", time=now)] if saved else []
+    time = now - timedelta(seconds=int(seconds - saved / STEPS_PER_SECOND))
+    checkpoints = [CheckpointStatus(step=saved, uri=f"{uri}/{saved}", time=time)] if saved else []
     return TrainReport(
         attempt=1,
         phase="step",
