@@ -1,12 +1,13 @@
 """How many lines `kubectl get -w` prints: one for each write of the status.
 
-T seconds of a run cost at most 4 + C + T/15 writes: two until its Job is there, one when it runs, one at its end, one
-for each of C checkpoints, one per poll interval of 15 seconds in which progress was made, none in which nothing moved.
-A generation costs at most 7 + T/15. A disruption, a failure or a suspension costs at most four more.
+T seconds of a run cost at most 4 + C + T/30 writes: two until its Job is there, one when it runs, one at its end, one
+for each of C checkpoints, one per two poll intervals of 15 seconds in which progress was made, none in which nothing
+moved. A generation costs at most 7 + T/30. A disruption, a failure or a suspension costs at most four more.
 """
 
 from typing import Any
 
+from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
 from integration.gitops.lives import GENERATION, RUN, Sight, end, plan, publish, report_shard, report_step, watch
 from support.cluster.cluster_faults import disrupt
 from support.control.controller import SETTINGS, Controller
@@ -31,13 +32,13 @@ def count_writes(sights: list[Sight]) -> int:
     return len(sights) - 1
 
 
-def test_an_hour_of_steps_costs_a_write_per_poll_interval_and_four_more() -> None:
+def test_an_hour_of_steps_costs_a_write_per_two_polls_and_four_more() -> None:
     def live(control: Controller) -> None:
         control.apply(a_training_run().to_manifest())
         step_for(control, HOUR)
         end(control, 0)
 
-    intervals = HOUR // SETTINGS.poll_seconds
+    intervals = HOUR // (PROGRESS_POLLS * SETTINGS.poll_seconds)
     assert intervals <= count_writes(watch("TrainingRun", live)) <= intervals + START_AND_END
 
 
@@ -66,7 +67,7 @@ def test_a_disruption_costs_four_writes() -> None:
     assert count_writes(watch("TrainingRun", live)) <= START_AND_END + INCIDENT
 
 
-def test_a_generation_costs_a_write_per_poll_interval_and_seven_more() -> None:
+def test_a_generation_costs_a_write_per_two_polls_and_seven_more() -> None:
     shards, seconds = 8, 120
 
     def live(control: Controller) -> None:
@@ -83,4 +84,4 @@ def test_a_generation_costs_a_write_per_poll_interval_and_seven_more() -> None:
         publish(control)
 
     writes = count_writes(watch("DatasetGeneration", live))
-    assert writes <= 7 + shards * seconds // SETTINGS.poll_seconds
+    assert writes <= 7 + shards * seconds // (PROGRESS_POLLS * SETTINGS.poll_seconds)
