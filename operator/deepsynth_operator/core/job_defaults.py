@@ -55,7 +55,7 @@ def parse_job_defaults(text: str) -> tuple[JobDefault, ...]:
     """Raises ConfigurationError, naming the field. An invalid default would make the Jobs of all users fail."""
     try:
         entries = yaml.safe_load(text)
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:  # ValueError: a date such as 2026-13-01
         raise ConfigurationError(f"{_WHERE}: must be YAML: {error}") from error
     if not isinstance(entries, list | None):
         raise ConfigurationError(f"{_WHERE}: must be a list, got {type(entries).__name__}")

@@ -23,26 +23,35 @@ class DefaultsFile:
 
     def read(self) -> tuple[JobDefault, ...]:
         """Raises ConfigurationError, naming the file or the field."""
-        try:
-            self._text = self._path.read_text(encoding="utf-8")
-        except (OSError, ValueError) as error:
-            self._text = ""
-            raise ConfigurationError(f"DEEPSYNTH_JOB_DEFAULTS: {self._path} cannot be read: {error}") from error
-        defaults = parse_job_defaults(self._text)
-        check_defaults(defaults)
-        return defaults
+        self._text = self._load()
+        return _parse(self._text)
 
     async def follow(self, use: Callable[[tuple[JobDefault, ...]], None]) -> None:
         """Call `use` with the defaults each time they have changed. What cannot be used is logged once, and ignored."""
         while True:
             await self._pause(CHECK_SECONDS)
-            before = self._text
+            before, self._text = self._text, ""
             try:
-                defaults = self.read()
+                self._text = self._load()
+                if self._text == before:
+                    continue
+                # A ConfigMap of 1 MiB takes seconds, in which the lease must be renewed.
+                defaults = await asyncio.to_thread(_parse, self._text)
             except ConfigurationError as error:
                 if self._text != before:
                     _logger.warning("%s; the defaults of before stay in use", error.message)
                 continue
-            if self._text != before:
-                use(defaults)
-                _logger.info("%s has changed; Jobs that are created from now on have its defaults", self._path)
+            use(defaults)
+            _logger.info("%s has changed; Jobs that are created from now on have its defaults", self._path)
+
+    def _load(self) -> str:
+        try:
+            return self._path.read_text(encoding="utf-8")
+        except (OSError, ValueError) as error:
+            raise ConfigurationError(f"DEEPSYNTH_JOB_DEFAULTS: {self._path} cannot be read: {error}") from error
+
+
+def _parse(text: str) -> tuple[JobDefault, ...]:
+    defaults = parse_job_defaults(text)
+    check_defaults(defaults)
+    return defaults

@@ -5,7 +5,7 @@ Times of the Lease are written for people who read it. No decision uses them: cl
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from deepsynth_operator.core.errors import ClusterError, Conflict, NotPermitted
 from deepsynth_operator.core.observed import Manifest
@@ -13,6 +13,10 @@ from deepsynth_operator.kubernetes.api.api_server import ApiRefusal, ApiServer, 
 
 TIMEOUTS = Timeouts(connect=2.0, total=3.0)
 """Of a request about the Lease. Several fit into the time for which the Lease counts."""
+MAX_DURATION: Final = 60.0
+"""Upper limit for leaseDurationSeconds. A longer one was written by hand, and would keep every process waiting, also
+after the Lease was deleted."""
+_MAX_INT32: Final = 2**31 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +38,7 @@ class LeaseRecord:
         return cls(
             version=manifest["metadata"]["resourceVersion"],
             holder=spec.get("holderIdentity") or "",
-            duration=float(spec.get("leaseDurationSeconds") or 0),
+            duration=min(float(spec.get("leaseDurationSeconds") or 0), MAX_DURATION),
             transitions=spec.get("leaseTransitions") or 0,
             acquired=spec.get("acquireTime") or "",
         )
@@ -92,7 +96,7 @@ class ApiLeaseStore:
                 "leaseDurationSeconds": max(round(duration), 1),
                 "acquireTime": known.acquired if known is not None and is_renewal and known.acquired else now,
                 "renewTime": now,
-                "leaseTransitions": transitions,
+                "leaseTransitions": min(transitions, _MAX_INT32),
             },
         }
 

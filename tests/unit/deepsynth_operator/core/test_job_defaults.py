@@ -32,6 +32,8 @@ def test_an_empty_file_has_no_defaults(text: str) -> None:
     ("text", "message"),
     [
         ("a: [", "jobs.defaults: must be YAML"),
+        ("- template: {labels: {released: 2026-13-01}}", "jobs.defaults: must be YAML"),
+        ("[" * 5000, "jobs.defaults: must be YAML"),
         ("template: {}", "jobs.defaults: must be a list, got dict"),
         ("[1]", "jobs.defaults[0]: "),
         ("- kinds: []", "jobs.defaults[0].template: "),

@@ -9,6 +9,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_operator.core.job_defaults import JobDefault
+from deepsynth_operator.process import defaults_file
 from deepsynth_operator.process.defaults_file import DefaultsFile
 
 NVIDIA = "- template: {runtimeClassName: nvidia}"
@@ -51,6 +52,32 @@ def test_an_invalid_change_is_logged_once_and_the_defaults_of_before_stay(
         "jobs.defaults[0].template.x",
         "DEEPSYNTH_JOB_DEFAULTS",
     ]
+
+
+def test_a_date_that_does_not_exist_is_logged_and_the_next_change_is_used(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = tmp_path / "defaults.yaml"
+    path.write_text(NVIDIA)
+    broken = "- template: {labels: {released: 2026-13-01}}"
+    with caplog.at_level(logging.WARNING):
+        used = follow(path, lambda: path.write_text(broken), lambda: path.write_text(VOLCANO))
+    assert [defaults[0].template.scheduler_name for defaults in used] == ["volcano"]
+    assert len(caplog.records) == 1
+
+
+def test_an_unchanged_file_is_not_parsed_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "defaults.yaml"
+    path.write_text(NVIDIA)
+    parsed: list[str] = []
+
+    def parse(text: str) -> tuple[JobDefault, ...]:
+        parsed.append(text)
+        return ()
+
+    monkeypatch.setattr(defaults_file, "parse_job_defaults", parse)
+    follow(path, lambda: None, lambda: path.write_text(VOLCANO), lambda: None)
+    assert parsed == [NVIDIA, VOLCANO]
 
 
 def test_a_file_that_comes_back_is_used(tmp_path: Path) -> None:
