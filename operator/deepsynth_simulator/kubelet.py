@@ -88,7 +88,8 @@ class Kubelet:
             self._set_status(key, phase="Failed")
             self._store.remove(key)
             return
-        ready = [node.name for node in self.nodes.values() if node.ready]
+        avoided = _find_avoided_nodes(pod)
+        ready = [node.name for node in self.nodes.values() if node.ready and node.name not in avoided]
         refusal = self.refusal or ("" if ready else f"0/{len(self.nodes)} nodes are available")
         if refusal:
             self._set_condition(key, "PodScheduled", "False", "Unschedulable", refusal)
@@ -203,6 +204,21 @@ class _Listener:
 
     def _report(self, update: Callable[[], None]) -> None:
         self._kubelet.report(self._key, self._uid, self._node, update)
+
+
+def _find_avoided_nodes(pod: Manifest) -> set[str]:
+    """Names that all terms of the pod's required node affinity exclude."""
+    required = (
+        pod["spec"]
+        .get("affinity", {})
+        .get("nodeAffinity", {})
+        .get("requiredDuringSchedulingIgnoredDuringExecution", {})
+    )
+    excluded = [
+        {name for rule in term.get("matchFields", []) if rule["operator"] == "NotIn" for name in rule["values"]}
+        for term in required.get("nodeSelectorTerms", [])
+    ]
+    return set.intersection(*excluded) if excluded else set()
 
 
 def resolve_field_references(pod: Manifest) -> Manifest:

@@ -1,11 +1,13 @@
 """TrainingRun.status: what the operator observed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
-from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time, max_characters, max_items
+
+MAX_AVOIDED_NODES: Final = 8
 
 RunState = Literal[
     "Pending",
@@ -147,6 +149,16 @@ class Attempt(ApiModel):
     image: Annotated[str, Field(description="Container image of the pods of the attempt.")] = ""
     nodes: Annotated[int | None, Field(description="Number of pods of the attempt.")] = None
     gpus_per_node: Annotated[int | None, Field(description="Number of GPUs of each pod of the attempt.")] = None
+    avoided_nodes: Annotated[
+        list[Annotated[str, Field(json_schema_extra=max_characters(253))]] | None,
+        Field(
+            json_schema_extra=max_items(MAX_AVOIDED_NODES),
+            description=(
+                "Nodes on which the pods of the attempt should not run: within the hour before its start, an earlier "
+                "attempt hung there, or its GPU failed. Unset if there are none."
+            ),
+        ),
+    ] = None
     resumed_from_step: Annotated[
         int | None, Field(description="Step of the checkpoint from which the attempt resumed.")
     ] = None

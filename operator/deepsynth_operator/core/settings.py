@@ -38,6 +38,11 @@ class Settings:
     job_defaults: tuple[JobDefault, ...] = ()
     gang_schedulers: Mapping[str, GangApi] | None = field(default_factory=dict)
 
+    @property
+    def has_scheduler(self) -> bool:
+        """Whether pods run on one of several nodes."""
+        return self.gang_schedulers is not None
+
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Read DEEPSYNTH_ plus the field's name in capitals.

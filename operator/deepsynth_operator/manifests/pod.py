@@ -10,7 +10,7 @@ from deepsynth_api.v1alpha1 import Resource
 from deepsynth_api.v1alpha1.pod.pod_scheduling import TopologySpreadConstraint
 from deepsynth_api.v1alpha1.pod.pod_template import PodResourceClaim, PodTemplate, ResourceRequirements
 from deepsynth_api.workload import DOCUMENT_PATH, REPORT_PORT, TERMINATION_LOG_PATH
-from deepsynth_operator.core.observed import JOB_NAME_LABEL
+from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
 from deepsynth_operator.manifests.volumes import MountedVolume, build_template_volumes
 
 DEFAULT_USER: Final = 65532
@@ -20,6 +20,9 @@ AUTOSCALER_ANNOTATIONS: Final = {
     "karpenter.sh/do-not-disrupt": "true",
 }
 """Ask autoscalers not to evict a pod just to pack nodes more tightly. Users may override them."""
+
+_REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
+_PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,6 +86,32 @@ def build_pod_spec(template: PodTemplate, job: str, container: Container) -> dic
         "volumes": [item.volume for item in volumes],
         **_build_scheduling(template, job),
     }
+
+
+def avoid_nodes(template: Manifest, names: Sequence[str], *, if_possible: bool) -> Manifest:
+    """The pod template with a rule against these nodes next to the rules of the user.
+
+    if_possible: a node may be used if no other one has room.
+    """
+    if not names:
+        return template
+    # One value each: the API allows no more for a field. By name, since the hostname label may differ from it.
+    rules = [{"key": "metadata.name", "operator": "NotIn", "values": [name]} for name in names]
+    affinity = template["spec"].get("affinity", {})
+    nodes = affinity.get("nodeAffinity", {})
+    if if_possible:
+        preferred = nodes.get(_PREFERRED, [])
+        added: Manifest = {_PREFERRED: [*preferred, {"weight": 100, "preference": {"matchFields": rules}}]}
+    else:
+        terms = nodes.get(_REQUIRED, {}).get("nodeSelectorTerms")
+        joined = [_add_rules(term, rules) for term in terms] if terms else [{"matchFields": rules}]
+        added = {_REQUIRED: {"nodeSelectorTerms": joined}}
+    return {**template, "spec": {**template["spec"], "affinity": {**affinity, "nodeAffinity": {**nodes, **added}}}}
+
+
+def _add_rules(term: Manifest, rules: Sequence[Manifest]) -> Manifest:
+    """A term without any rule matches no node, and must stay so."""
+    return {**term, "matchFields": [*term.get("matchFields", []), *rules]} if any(term.values()) else term
 
 
 def _build_container(template: PodTemplate, container: Container, volumes: Sequence[MountedVolume]) -> dict[str, Any]:

@@ -22,7 +22,7 @@ from deepsynth_operator.core.observed import JOB_NAME_LABEL
 from deepsynth_operator.core.quantity import parse_quantity
 from deepsynth_operator.manifests.child import build_config_map, build_deadline, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
-from deepsynth_operator.manifests.pod import Container, build_pod_template
+from deepsynth_operator.manifests.pod import Container, avoid_nodes, build_pod_template
 from deepsynth_operator.manifests.volumes import (
     Location,
     build_cache_volume,
@@ -82,6 +82,8 @@ def build_service(run: TrainingRun, job: str) -> dict[str, Any]:
 
 def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
     metadata = build_metadata(run, "train", attempt.job)
+    template = build_pod_template(run, "train", attempt.job, _build_container(run, attempt), subdomain=attempt.job)
+    is_queued = QUEUE_NAME in metadata["labels"]
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
@@ -92,10 +94,9 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
             "parallelism": count_nodes(run, attempt),
             **build_deadline(run, attempt.start_time),
             "podReplacementPolicy": "Failed",
-            **(_RESTARTED if QUEUE_NAME in metadata["labels"] else _ENDED),
-            "template": build_pod_template(
-                run, "train", attempt.job, _build_container(run, attempt), subdomain=attempt.job
-            ),
+            **(_RESTARTED if is_queued else _ENDED),
+            # A queue that finds no room outside these nodes would hold the Job forever.
+            "template": avoid_nodes(template, attempt.avoided_nodes or [], if_possible=is_queued),
         },
     }
 

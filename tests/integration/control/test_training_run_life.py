@@ -488,3 +488,51 @@ def test_a_job_whose_deadline_agrees_is_not_patched(control: Controller, monkeyp
     assert patched == []
     control.change_spec("TrainingRun", NAME, suspend=True)
     assert patched == [], "a Job that is being deleted"
+
+
+def hang_on(control: Controller, attempt: int, index: int) -> None:
+    """The pod with this index ends because its rank hangs."""
+    failure = Failure(reason="Hung", message="rank hangs", exit_code=79, rank=index)
+    control.end(f"{NAME}-train-{attempt}-{index}", 79, build_report(control, 10).updated(failure=failure))
+    control.settle()
+
+
+def find_nodes(control: Controller, attempt: int) -> list[Any]:
+    job = f"{NAME}-train-{attempt}-"
+    pods = [pod for pod in control.cluster.store.select("Pod") if pod["metadata"]["name"].startswith(job)]
+    return [pod["spec"].get("nodeName") for pod in pods]
+
+
+def test_the_attempts_after_a_hang_run_on_other_nodes_for_an_hour() -> None:
+    control = Controller(QueueingCluster, nodes=("node-a", "node-b", "node-c"))
+    control.apply(a_training_run().with_spec(numNodes=2).to_manifest())
+    assert find_nodes(control, 1) == ["node-a", "node-b"]
+    hang_on(control, 1, index=1)
+    control.advance(60)
+    assert control.get_run().status.attempts[-1].avoided_nodes == ["node-b"]
+    assert find_nodes(control, 2) == ["node-a", "node-c"]
+    assert "avoids node node-b (Hung in attempt 1)" in get_message(control.get_run(), ConditionType.COMPLETE)[2]
+    control.advance(3600, step=300)
+    disrupt(control.cluster, f"{NAME}-train-2-0")
+    control.advance(60)
+    assert find_nodes(control, 3) == ["node-a", "node-b"]
+    control.close()
+
+
+def test_a_run_on_a_cluster_without_another_node_continues_on_the_node_on_which_it_hung() -> None:
+    control = Controller(QueueingCluster, nodes=("node-a",))
+    control.apply(a_training_run().to_manifest())
+    hang_on(control, 1, index=0)
+    control.advance(200)
+    assert (find_nodes(control, 2), control.get_run().status.state) == ([None], "Starting")
+    control.advance(400)
+    attempts = control.get_run().status.attempts
+    assert [(item.outcome, item.reason, item.avoided_nodes) for item in attempts] == [
+        ("Hung", "Hung", None),
+        ("Disrupted", "NotStarted", ["node-a"]),
+        (None, "", None),
+    ]
+    assert find_nodes(control, 3) == ["node-a"]
+    complete(control, attempt=3)
+    assert control.get_run().status.state == "Complete"
+    control.close()

@@ -9,10 +9,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
 from deepsynth_api.labels import QUEUE_NAME
-from deepsynth_api.report import Report, TrainReport
+from deepsynth_api.report import Failure, Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.errors import Conflict
-from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt, wants_more
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
@@ -350,7 +350,10 @@ class RunMachine(RuleBasedStateMachine):
         stopped = found.grace_seconds is not None and code in {75, 137}
         if code in FAILURES and not stopped:
             self.failed_jobs.add(found.pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
-        self.control.end(pod, code, self._build_report(self.step, None) if code == 0 else None)
+        index = int(found.pod["metadata"]["annotations"][COMPLETION_INDEX_ANNOTATION])
+        hang = Failure(reason="Hung", message=f"rank {index} hangs", exit_code=79, rank=index) if code == 79 else None
+        report = self._build_report(self.step, None).updated(failure=hang)
+        self.control.end(pod, code, report if code in {0, 79} else None)
 
     def _build_report(self, step: int, saved: int | None) -> Report:
         train = TrainReport(attempt=1, phase="step", step=step, total_steps=1000, saved_step=saved)

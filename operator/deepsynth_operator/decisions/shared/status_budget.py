@@ -74,6 +74,12 @@ def _shorten_images(entries: Sequence[Entry]) -> list[Entry]:
     return [*(entry.updated(image=cut_text(entry.image, _SHORT_BYTES)) for entry in entries[:-1]), *entries[-1:]]
 
 
+def _forget_avoided(status: TrainingRunStatus) -> TrainingRunStatus:
+    """The last attempt keeps its nodes: its Job may still have to be created."""
+    earlier = [attempt.updated(avoided_nodes=None) for attempt in status.attempts[:-1]]
+    return status.updated(attempts=[*earlier, *status.attempts[-1:]])
+
+
 def _shorten_summary(status: TrainingRunStatus) -> TrainingRunStatus:
     if status.summary is None:
         return status
@@ -96,6 +102,7 @@ _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] =
     lambda status: status.updated(notes=status.notes[-3:]),
     lambda status: _drop_old_checkpoints(status, 5),
     lambda status: status.updated(metrics=status.metrics[:10]),
+    _forget_avoided,
     lambda status: status.updated(attempts=_shorten(status.attempts, _SHORT_BYTES)),
     lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),
     lambda status: _fold_progress(status, 8),

@@ -15,6 +15,7 @@ from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunSummar
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.numbers import sum_counts
 from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt
+from deepsynth_operator.decisions.training_run.next_attempt.nodes import has_failed_again
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node, count_nodes
 
@@ -61,13 +62,13 @@ def is_before_continuation(status: TrainingRunStatus) -> bool:
 def may_restart(status: TrainingRunStatus, job: ObservedJob) -> bool:
     """Whether the next attempt runs the same Job again: one that its queue has admitted keeps its place and its quota.
 
-    Another Job where pods could not start, or hang on a lost node: it gets other pods, maybe elsewhere. A rank that has
-    succeeded would never run again.
+    Another Job where pods could not start, hang on a lost node, or failed on the same bad node twice: it gets other
+    pods, maybe elsewhere. A rank that has succeeded would never run again.
     """
     last = status.attempts[-1]
     if last.end_time is None or is_before_continuation(status):
         return False
-    if last.outcome not in _RESTARTED or last.reason in _ELSEWHERE:
+    if last.outcome not in _RESTARTED or last.reason in _ELSEWHERE or has_failed_again(status.attempts, job.name):
         return False
     restarts = sum(attempt.job == job.name and attempt.outcome in _RESTARTED for attempt in status.attempts)
     managed = job.was_admitted or job.suspended  # a label alone does not mean that there is a queue
@@ -123,11 +124,14 @@ def resume_job(status: TrainingRunStatus, job: ObservedJob, now: datetime) -> Tr
         image=last.image,
         nodes=last.nodes,
         gpus_per_node=last.gpus_per_node,
+        avoided_nodes=last.avoided_nodes,
     )
     return start_attempt(status, attempt)
 
 
-def build_attempt(run: TrainingRun, status: TrainingRunStatus, image: str, now: datetime) -> Attempt:
+def build_attempt(
+    run: TrainingRun, status: TrainingRunStatus, image: str, avoided_nodes: Sequence[str], now: datetime
+) -> Attempt:
     """The next attempt of `run`, which gets a Job of its own."""
     last = get_last(status)
     number = last.number + 1 if last is not None else 1
@@ -138,6 +142,7 @@ def build_attempt(run: TrainingRun, status: TrainingRunStatus, image: str, now: 
         image=image,
         nodes=run.spec.num_nodes,
         gpus_per_node=_count_gpus(run),
+        avoided_nodes=list(avoided_nodes) or None,
     )
 
 

@@ -62,6 +62,7 @@ from deepsynth_operator.decisions.training_run.next_attempt.changes import (
     note_changes,
     wants_more,
 )
+from deepsynth_operator.decisions.training_run.next_attempt.nodes import find_avoided_nodes
 from deepsynth_operator.decisions.training_run.policies import END_POLICIES, FAILURE_POLICIES, START_POLICIES
 from deepsynth_operator.decisions.training_run.progress import (
     complete_progress,
@@ -163,7 +164,8 @@ def _start(view: RunView, settings: Settings) -> TrainingRunStatus:
     status, run = view.status, view.run
     if (job := view.kept_job) is not None:
         return resume_job(status, job, view.now)
-    attempt = build_attempt(run, status, run.spec.image or settings.train_image, view.now)
+    avoided = find_avoided_nodes(status, view.now) if settings.has_scheduler else []
+    attempt = build_attempt(run, status, run.spec.image or settings.train_image, avoided, view.now)
     return start_attempt(note_changes(status, run.spec, view.now), attempt)
 
 

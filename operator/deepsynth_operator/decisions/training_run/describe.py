@@ -18,6 +18,7 @@ from deepsynth_operator.decisions.shared.obstacles import describe_start, find_o
 from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
+from deepsynth_operator.decisions.training_run.next_attempt.nodes import describe_avoided
 from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS, STARTING_PHASES
 from deepsynth_operator.decisions.training_run.starts import RunSituation
 
@@ -39,21 +40,24 @@ def describe_live(
     poll_seconds: int,
 ) -> RunSituation:
     """The situation while an attempt is not over."""
-    name = f"attempt {attempt.number}"
+    name, avoided = f"attempt {attempt.number}", describe_avoided(status, attempt)
+    also = f"; {avoided}" if avoided else ""
     if job is None:
         accepted = len(status.attempts) > 1
-        return Situation("Starting", Reason.CREATING_JOB, f"{name}: creating Job {attempt.job}", accepted=accepted)
+        return Situation(
+            "Starting", Reason.CREATING_JOB, f"{name}: creating Job {attempt.job}{also}", accepted=accepted
+        )
     if job.suspended:
         wait = describe_wait(job, Reason.QUEUED)
-        return Situation("Queued", wait.reason, f"{name}: {wait.message}", check_after=wait.check_after)
+        return Situation("Queued", wait.reason, f"{name}: {wait.message}{also}", check_after=wait.check_after)
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
     if _is_starting(status, attempt, now):
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING
-        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}", check_after=poll_seconds)
+        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=poll_seconds)
     # Until then it is looked at when its pods report something new.
-    return Situation("Running", Reason.RUNNING, name, check_after=PROGRESS_POLLS * poll_seconds)
+    return Situation("Running", Reason.RUNNING, f"{name}{also}", check_after=PROGRESS_POLLS * poll_seconds)
 
 
 def describe_run(

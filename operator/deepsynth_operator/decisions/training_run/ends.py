@@ -15,6 +15,7 @@ from deepsynth_operator.decisions.shared.decision import Cause
 from deepsynth_operator.decisions.shared.ends import CACHE_LAG, CLOCK_TOLERANCE, LiveJob
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error, find_obstacle
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
+from deepsynth_operator.decisions.training_run.next_attempt.nodes import NO_ROOM_AFTER
 from deepsynth_operator.decisions.training_run.root_cause import find_weak_cause
 from deepsynth_operator.manifests.train_job import count_nodes
 
@@ -65,6 +66,21 @@ def _find_replaced(live: LiveAttempt) -> Cause | None:
         return None
     young = [pod for pod in live.pods if pod.created is not None and pod.created > ran + CLOCK_TOLERANCE]
     return Cause("Disrupted", Reason.POD_DELETED, f"pod {young[0].name} replaced another") if young else None
+
+
+def found_no_room(live: LiveAttempt) -> Cause | None:
+    """The next attempt avoids no node. In a queue, an attempt may use the nodes that it avoids if no other is free."""
+    job, attempt = live.job, live.attempt
+    if job is None or job.started is None or job.is_queued or not attempt.avoided_nodes or attempt.running_time:
+        return None
+    pods = [pod for pod in live.pods if pod.scheduled is None and pod.unschedulable and not pod.has_ended]
+    if not pods or live.now < job.started + NO_ROOM_AFTER:
+        return None
+    names = ", ".join(attempt.avoided_nodes)
+    message = (
+        f"{len(pods)} pods found no node within {NO_ROOM_AFTER.seconds} s; avoided: {names}; {pods[0].unschedulable}"
+    )
+    return Cause("Disrupted", Reason.NOT_STARTED, message)
 
 
 def not_started(live: LiveAttempt) -> Cause | None:

@@ -8,6 +8,7 @@ from deepsynth_operator.decisions.shared.events import describe_obstacle, descri
 from deepsynth_operator.decisions.training_run.attempts import describe_attempt
 from deepsynth_operator.decisions.training_run.inputs import FAILED_WAITS, WAITS
 from deepsynth_operator.decisions.training_run.next_attempt.changes import describe_change
+from deepsynth_operator.decisions.training_run.next_attempt.nodes import describe_avoided
 
 
 def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[Event, ...]:
@@ -37,7 +38,9 @@ def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[E
     for attempt in new.attempts:
         before = known.get(attempt.number)
         if before is None:
-            events.append(Event("Normal", Reason.ATTEMPT_STARTED, f"attempt {attempt.number}: Job {attempt.job}"))
+            avoided = describe_avoided(new, attempt)
+            note = f"attempt {attempt.number}: Job {attempt.job}{avoided and f'; {avoided}'}"
+            events.append(Event("Normal", Reason.ATTEMPT_STARTED, note))
         has_ended = attempt.end_time is not None and (before is None or before.end_time is None)
         # The run that this attempt completes says so itself.
         if has_ended and attempt.outcome != "Succeeded":

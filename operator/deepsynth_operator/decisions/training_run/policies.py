@@ -32,6 +32,7 @@ END_POLICIES: Final[tuple[Policy[LiveAttempt, Cause | NotOver], ...]] = (
     Policy(ends.requeued, "a queue suspended the Job after its first container had started"),
     Policy(shared.lost_node, "a pod hangs in Terminating on a node that does not answer"),
     Policy(ends.lost_pod, "a pod has ended, and the Job is in a queue and would replace it"),
+    Policy(ends.found_no_room, "the pods have found no node for five minutes, and the attempt avoids nodes"),
     Policy(ends.not_started, "spec.startTimeoutSeconds is over and not all pods have run"),
 )
 

@@ -134,7 +134,8 @@ def _build_cause(pod: ObservedPod, outcome: AttemptOutcome, reason: str, message
         message=failure.message if failure else message,
         exit_code=pod.exit_code,
         rank=failure.rank if failure else None,
-        node=(failure.node if failure else None) or pod.node,
+        # That of the pod: a report is untrusted, and the next attempt may avoid this node.
+        node=pod.node or (failure.node if failure else None),
         step=failure.step if failure else None,
         time=pod.finished,
         last_heartbeat=failure.last_heartbeat if failure else None,

@@ -102,6 +102,14 @@ def test_a_training_run_on_two_nodes_with_everything_set() -> None:
     assert_golden("training_run_full", build_train_children(run, an_attempt(run, number=3)))
 
 
+def test_a_training_run_that_avoids_nodes_next_to_the_rules_of_the_user() -> None:
+    terms = [{"matchExpressions": [{"key": "gpu", "operator": "In", "values": ["h100"]}]}, {}]
+    required = {"requiredDuringSchedulingIgnoredDuringExecution": {"nodeSelectorTerms": terms}}
+    run = a_training_run().with_template(affinity={"nodeAffinity": required}).with_status(datasets=[PINNED]).build()
+    attempt = an_attempt(run, number=2).updated(avoided_nodes=["node-1", "node-2"])
+    assert_golden("training_run_avoids_nodes", build_train_children(run, attempt)[-1:])
+
+
 @pytest.mark.parametrize("api", get_args(GangApi))
 def test_a_training_run_whose_pods_start_together(api: GangApi) -> None:
     run = (

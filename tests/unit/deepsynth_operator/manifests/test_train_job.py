@@ -174,3 +174,28 @@ def test_a_users_labels_never_replace_ours_and_queue_names_stay_on_the_job() -> 
 def test_children_are_the_same_each_time_they_are_built() -> None:
     run = a_run(numNodes=2).build()
     assert build_train_children(run, an_attempt()) == build_train_children(run, an_attempt())
+
+
+def build_affinity(builder: ResourceBuilder[TrainingRun], *nodes: str) -> Any:
+    job = build_train_children(builder.build(), an_attempt().updated(avoided_nodes=list(nodes)))[-1]
+    return job["spec"]["template"]["spec"].get("affinity")
+
+
+def test_the_pods_of_an_attempt_do_not_run_on_nodes_that_it_avoids() -> None:
+    rules = [{"key": "metadata.name", "operator": "NotIn", "values": [name]} for name in ("n1", "n2")]
+    required = {"nodeSelectorTerms": [{"matchFields": rules}]}
+    assert build_affinity(a_run()) is None
+    assert build_affinity(a_run(), "n1", "n2") == {
+        "nodeAffinity": {"requiredDuringSchedulingIgnoredDuringExecution": required}
+    }
+
+
+def test_a_queued_job_may_use_nodes_that_it_avoids_where_no_other_is_free() -> None:
+    """Otherwise a queue that looks at nodes would never admit it."""
+    rules = [{"key": "metadata.name", "operator": "NotIn", "values": ["n1"]}]
+    affinity = build_affinity(a_run().labelled({"kueue.x-k8s.io/queue-name": "team"}), "n1")
+    assert affinity == {
+        "nodeAffinity": {
+            "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchFields": rules}}]
+        }
+    }

@@ -82,7 +82,7 @@ def test_the_earliest_failure_is_the_root_cause_and_its_report_gives_the_details
     failure = Failure(reason="CudaOutOfMemory", message="rank 5: out of memory", exit_code=1, rank=5, node="n7", step=9)
     pods = [an_ended_pod(0, 1, after=9), an_ended_pod(1, 1, after=4, report=a_report(9, failure))]
     attempt = get_attempt(decide(a_live_run(), FAILED_JOB, pods))
-    assert (attempt.reason, attempt.rank, attempt.node, attempt.failed_step) == ("CudaOutOfMemory", 5, "n7", 9)
+    assert (attempt.reason, attempt.rank, attempt.node, attempt.failed_step) == ("CudaOutOfMemory", 5, "node-1", 9)
 
 
 def test_a_hang_of_a_known_rank_replaces_that_of_a_node_that_waited_for_it() -> None:
@@ -130,7 +130,7 @@ def test_of_ranks_that_several_nodes_name_the_one_that_was_silent_first_hangs(
     assert (attempt.outcome, attempt.rank) == ("Hung", rank)
     if rank is None:
         assert attempt.message is not None
-        assert "rank 0 on n0, rank 1 on n1" in attempt.message
+        assert "rank 0 on node-0, rank 1 on node-1" in attempt.message
 
 
 def test_a_stopped_rank_that_is_seen_later_replaces_one_that_only_seemed_to_hang() -> None:
