@@ -1,4 +1,4 @@
-"""`make benchmark-operator ARGS="burst idle --runs 1000"`: without names all scenarios, with 100 runs in four minutes.
+"""`make benchmark-operator ARGS="burst idle --runs 1000"`: without names all scenarios, with 100 runs in five minutes.
 
     creation     N runs at once, until each has its Job; the pods do not start
     burst        N runs at once, from creation to Complete

@@ -57,7 +57,7 @@ class Reason(StrEnum):
     MODEL_FAILED = (
         "ModelFailed",
         "The run waits for a TrainingRun that has failed, or whose checkpoints it cannot start from.",
-        "Fix the TrainingRun, then delete and re-apply it; or set spec.model.trainingRunRef to what it has.",
+        "Fix the TrainingRun, so that it continues, or re-apply it; or set spec.model.trainingRunRef to what it has.",
     )
     WAITING_FOR_PODS = "WaitingForPods", "The next Job waits until the pods of the last one have saved and stopped."
     QUEUED = "Queued", "The Job is suspended until its queue admits it.", "Look at the Workload of the Job (Kueue)."
@@ -92,7 +92,7 @@ class Reason(StrEnum):
     UNSCHEDULABLE = (
         "Unschedulable",
         "No node has room for a pod; the message holds the scheduler's words.",
-        "Free or add nodes, or lower the requests in a new resource.",
+        "Free or add nodes, or lower the requests of a suspended TrainingRun or of a new DatasetGeneration.",
     )
     CONTAINER_CREATING = (
         "ContainerCreating",
@@ -124,7 +124,7 @@ class Reason(StrEnum):
     CREATE_CONTAINER_CONFIG_ERROR = (
         "CreateContainerConfigError",
         "A Secret or ConfigMap that the pod needs is missing.",
-        "Create it within spec.startTimeoutSeconds; after that, delete and re-apply the resource.",
+        "Create it within spec.startTimeoutSeconds; later, raise backoffLimit of the run, or re-apply the generation.",
     )
     CREATE_CONTAINER_ERROR = (
         "CreateContainerError",
@@ -190,7 +190,7 @@ class Reason(StrEnum):
     HUNG = (
         "Hung",
         "No step ended within spec.hangTimeoutSeconds.",
-        "Read the stacks of all processes in the log or next to the checkpoints.",
+        "Look at the node of the attempt, and at the stacks of all processes in the log or next to the checkpoints.",
     )
     DISK_FULL = "DiskFull", "A volume has no space left.", "Enlarge the volume, or delete what is no longer needed."
     HUB_UNREACHABLE = (
@@ -224,7 +224,7 @@ class Reason(StrEnum):
     BACKOFF_LIMIT_EXCEEDED = (
         "BackoffLimitExceeded",
         "More attempts failed than spec.backoffLimit allows; the message holds the last one's error.",
-        "Fix that error, then delete and re-apply the resource.",
+        "Fix that error, then raise spec.backoffLimit: the run continues.",
     )
     NO_PROGRESS = (
         "NoProgress",
@@ -233,8 +233,8 @@ class Reason(StrEnum):
     )
     DEADLINE_EXCEEDED = (
         "DeadlineExceeded",
-        "The resource did not finish within spec.activeDeadlineSeconds of status.startTime.",
-        "Raise spec.activeDeadlineSeconds in a new resource.",
+        "The resource did not finish within spec.activeDeadlineSeconds.",
+        "Raise spec.activeDeadlineSeconds: a TrainingRun then continues. Delete and re-apply a DatasetGeneration.",
     )
     SHARDS_FAILED = (
         "ShardsFailed",

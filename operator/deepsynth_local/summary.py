@@ -50,9 +50,8 @@ def describe_failure(resource: Manifest, runs: RunsFolder) -> str:
     log = find_log(status, runs)
     if log is not None:
         lines += [f"  log: {log}", *(f"  | {line}" for line in read_tail(log))]
-    lines.append(
-        f"  a failed resource is not retried; fix the cause, run `deepsynth delete {kind} {name}`, then start it again"
-    )
+    remedy = f"{'raise spec.backoffLimit or ' if kind == 'trainingrun' else ''}run `deepsynth delete {kind} {name}`"
+    lines.append(f"  a failed resource is not retried; fix the cause, {remedy}, then start it again")
     return "\n".join(lines)
 
 

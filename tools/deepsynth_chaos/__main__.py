@@ -16,10 +16,12 @@ CRDS: Final = Path(__file__).parents[2] / "crds"
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="deepsynth_chaos", description=__doc__)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kills", type=int, default=50)
-    parser.add_argument("--only", nargs="*", choices=get_args(FaultName), default=[], help="draw from these faults")
-    parser.add_argument("--name", default="chaos", help="name of the cluster")
+    parser.add_argument(
+        "--seed", type=int, default=1, help="the same seed gives the same faults (default: %(default)s)"
+    )
+    parser.add_argument("--kills", type=int, default=50, help="number of faults (default: %(default)s)")
+    parser.add_argument("--only", nargs="*", choices=get_args(FaultName), default=[], help="only these faults")
+    parser.add_argument("--name", default="chaos", help="name of the cluster (default: %(default)s)")
     options = parser.parse_args()
     plan = draw_plan(options.seed, options.kills, tuple(options.only))
     folder = Path(tempfile.mkdtemp(prefix="deepsynth-chaos-"))

@@ -156,9 +156,9 @@ class SchedulingSettings(ApiModel):
         bool,
         Field(
             description=(
-                "Start all pods of an attempt at once, or none of them. template.schedulerName must be a scheduler "
-                "that the operator knows as one that can do that (jobs.gangSchedulers in the chart): Volcano, "
-                "coscheduling, KAI, or that of Kubernetes with the feature GangScheduling. No effect with one node."
+                "Start all pods of an attempt at once, or none of them. template.schedulerName must be one of "
+                "jobs.gangSchedulers in the chart: Volcano, coscheduling, KAI, or that of Kubernetes with the feature "
+                "GangScheduling. No effect with one node."
             )
         ),
     ] = False
@@ -182,7 +182,7 @@ class TrainingRunSpec(TrainingSettings):
         ),
     ]
     num_nodes: Annotated[
-        int, Field(ge=1, le=1024, description="Number of pods of an attempt. They run together or not at all.")
+        int, Field(ge=1, le=1024, description="Number of pods of an attempt. Training begins when all of them run.")
     ] = 1
     num_proc_per_node: Annotated[
         int | None,

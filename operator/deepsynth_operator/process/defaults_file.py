@@ -39,7 +39,7 @@ class DefaultsFile:
                 defaults = await asyncio.to_thread(_parse, self._text)
             except ConfigurationError as error:
                 if self._text != before:
-                    _logger.warning("%s; the defaults of before stay in use", error.message)
+                    _logger.warning("%s; the previous defaults stay in use", error.message)
                 continue
             use(defaults)
             _logger.info("%s has changed; Jobs that are created from now on have its defaults", self._path)

@@ -32,7 +32,7 @@ def never_starts(view: RunView) -> Verdict | None:
     last = view.last
     if last is None or last.outcome != "Failed" or last.exit_code is not None or last.reason not in _NEVER_STARTS:
         return None
-    remedy = "create what is missing, then delete the run and apply it again"
+    remedy = "create what is missing and raise backoffLimit, or change image; the run then continues"
     return Verdict(last.reason, f"{describe_attempt(last)}; {remedy}")
 
 

@@ -116,7 +116,7 @@ def _find_model_wait(observed: ObservedRun) -> Wait | None:
     if reference.checkpoint is not None:
         return _find_checkpoint_wait(reference, other)
     if is_true(other.status.conditions, ConditionType.FAILED):
-        remedy = "fix it, then delete and re-apply it; this run keeps waiting"
+        remedy = "change what made it fail, or delete and re-apply it; this run keeps waiting"
         return Wait(Reason.MODEL_FAILED, f"model: TrainingRun {reference.name} failed; {remedy}", for_dataset=False)
     if not is_true(other.status.conditions, ConditionType.COMPLETE) or other.status.output is None:
         state = other.status.state or "Pending"
