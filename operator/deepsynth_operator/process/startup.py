@@ -29,7 +29,7 @@ from deepsynth_operator.kubernetes.leadership.lease import TIMEOUTS, ApiLeaseSto
 from deepsynth_operator.kubernetes.reports.report_poller import ReportPoller
 from deepsynth_operator.kubernetes.reports.report_reader import CONCURRENCY_BY_PROXY, ReportReader
 from deepsynth_operator.kubernetes.watches.first_listing import RETRY_SECONDS, FirstListing
-from deepsynth_operator.kubernetes.watches.kopf_watches import build_kopf_settings, build_registry
+from deepsynth_operator.kubernetes.watches.kopf_watches import build_kopf_settings, build_registry, use_prompt_workers
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watches.watch_audit import WatchAudit
 from deepsynth_operator.kubernetes.watches.watch_events import WatchEvents
@@ -179,6 +179,7 @@ class Operator:
             await self._defaults.follow(self._controller.use_job_defaults)
 
     async def _watch(self, stop: asyncio.Event, started: asyncio.Event) -> None:
+        use_prompt_workers()
         await kopf.operator(
             registry=build_registry(self._api),
             settings=build_kopf_settings(),

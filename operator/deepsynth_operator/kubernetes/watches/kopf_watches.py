@@ -5,10 +5,12 @@ finalizers to users' objects. The memo that kopf passes to each handler is the W
 reconcile finds out what changed.
 """
 
-from collections.abc import Iterator
+import asyncio
+from collections.abc import Coroutine, Iterator
 from typing import Any
 
 import kopf
+from kopf._cogs.aiokits import aiotasks
 
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
 from deepsynth_operator.kubernetes.api.api_paths import CHILDREN_SELECTOR
@@ -85,6 +87,28 @@ def build_kopf_settings() -> kopf.OperatorSettings:
     # kopf removes its finalizer from any object that has it. No object can have an empty one.
     settings.persistence.finalizer = ""
     return settings
+
+
+def use_prompt_workers() -> None:
+    """Let the watches of this process start their workers at once. Call this before kopf starts."""
+    setattr(aiotasks, "Scheduler", PromptScheduler)  # noqa: B010 - to mypy, a class cannot be replaced
+
+
+class PromptScheduler(aiotasks.Scheduler):
+    """Starts the worker of each object while its event is read.
+
+    kopf itself hands the worker to another task, and reads the next event some rounds of the event loop later. With 16
+    reconciles in each round, a watch was 30 seconds behind after 300 new resources: a user with many new runs delayed
+    those of all others.
+    """
+
+    async def spawn(self, coro: Coroutine[Any, Any, Any], *, name: str | None = None) -> None:
+        if self._closed or self._limit is not None:
+            await super().spawn(coro, name=name)
+            return
+        task = asyncio.create_task(coro, name=name)
+        self._running_tasks.add(task)
+        task.add_done_callback(self._task_done_callback)
 
 
 class EndlessBackoff:

@@ -1,15 +1,21 @@
 """kopf as a pure watcher: it stores nothing on objects, and it never stops retrying."""
 
+import asyncio
 from itertools import islice
 from typing import Any
 
 import kopf
+import pytest
+from kopf._cogs.aiokits import aiotasks
+from kopf._core.reactor import queueing
 
 from deepsynth_operator.kubernetes.watches.kopf_watches import (
     EndlessBackoff,
+    PromptScheduler,
     StoresNoDiffs,
     StoresNoProgress,
     build_kopf_settings,
+    use_prompt_workers,
 )
 
 
@@ -42,3 +48,53 @@ def test_storages_change_neither_objects_nor_patches() -> None:
     assert not patch
     assert diffs.fetch(body=body) is None
     assert progress.fetch(key=key, body=body) is None
+
+
+def test_a_watch_starts_workers_without_waiting_for_the_event_loop() -> None:
+    async def main() -> None:
+        rounds, errors = 0, list[BaseException]()
+        done: list[int] = []
+
+        async def count_rounds() -> None:
+            nonlocal rounds
+            while True:
+                await asyncio.sleep(0)
+                rounds += 1
+
+        async def work(number: int) -> None:
+            await asyncio.sleep(0)
+            if number == 7:
+                raise RuntimeError("seven")
+            done.append(number)
+
+        counting = asyncio.create_task(count_rounds())
+        scheduler = PromptScheduler(exception_handler=errors.append)
+        await asyncio.sleep(0)
+        before = rounds
+        for number in range(100):
+            await scheduler.spawn(work(number))
+        assert rounds == before
+        await scheduler.wait()
+        assert len(done) == 99
+        assert [str(error) for error in errors] == ["seven"]
+        counting.cancel()
+        await scheduler.close()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_closing_cancels_workers_that_run() -> None:
+    async def main() -> None:
+        scheduler = PromptScheduler()
+        await scheduler.spawn(asyncio.sleep(3600))
+        await scheduler.close()
+        assert scheduler.empty()
+
+    asyncio.run(asyncio.wait_for(main(), 10))
+
+
+def test_kopf_starts_its_workers_through_the_prompt_scheduler(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(aiotasks, "Scheduler", aiotasks.Scheduler)
+    use_prompt_workers()
+    assert vars(queueing)["aiotasks"].Scheduler is PromptScheduler
+    assert build_kopf_settings().queueing.worker_limit is None
