@@ -15,6 +15,10 @@ class ApiModel(BaseModel):
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        """Itself, because it is immutable. For each field that is not set, pydantic copies the default."""
+        return self
+
     def to_dict(self) -> dict[str, Any]:
         """A dict for JSON, in camelCase and without unset fields."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)
