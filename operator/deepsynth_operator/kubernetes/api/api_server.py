@@ -99,7 +99,7 @@ class ApiServer:
         pause: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         configuration.trace_configs = [_build_tracing(guard)]
-        self._client = ApiClient(configuration)
+        self._client: ApiClient = _Client(configuration)
         self._client.user_agent = OPERATOR_NAME
         self._count = count
         self._slots = asyncio.Semaphore(concurrency)
@@ -212,6 +212,12 @@ class ApiServer:
         self._count(verb, plural, str(answer.status))
         _check_answer(answer.status, answer.headers.get("Retry-After"), text)
         return text
+
+
+class _Client(ApiClient):
+    def sanitize_for_serialization(self, obj: Any) -> Any:
+        """Our bodies are JSON already. The library would look at every value, a tenth of a request's time."""
+        return obj
 
 
 def _build_delays(retries: int) -> Iterator[float]:

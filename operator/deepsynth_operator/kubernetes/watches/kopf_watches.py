@@ -81,7 +81,8 @@ def build_kopf_settings() -> kopf.OperatorSettings:
     settings.networking.request_timeout = 60
     settings.networking.connect_timeout = 5
     settings.networking.error_backoffs = EndlessBackoff()
-    settings.queueing.idle_timeout = 1.0
+    # kopf has a task for each object. A new one for each event of a pod that starts costs more than one that waits.
+    settings.queueing.idle_timeout = 10.0
     settings.persistence.diffbase_storage = StoresNoDiffs()
     settings.persistence.progress_storage = StoresNoProgress()
     # kopf removes its finalizer from any object that has it. No object can have an empty one.
@@ -126,8 +127,9 @@ class StoresNoDiffs(kopf.DiffBaseStorage):
     def build(self, **_: Any) -> kopf.BodyEssence:
         return kopf.BodyEssence({})
 
-    def fetch(self, **_: Any) -> None:
-        return None
+    def fetch(self, **_: Any) -> kopf.BodyEssence:
+        """The same as `build`, so that there is no difference to describe."""
+        return kopf.BodyEssence({})
 
     def store(self, **_: Any) -> None:
         """Write nothing."""

@@ -52,10 +52,17 @@ class WatchEvents:
             self.queue.add(other, Urgency.NEW)
 
     def note_child(self, kind: Literal["Job", "Pod"], event: WatchEvent) -> None:
-        """Queue the owner. An object that has our label but names no owner is ignored."""
-        before = self.cache.find(kind, event["object"]["metadata"]["uid"])
+        """Queue the owner, unless nothing changed that a decision depends on.
+
+        An object that has our label but names no owner is ignored.
+        """
+        uid = event["object"]["metadata"]["uid"]
+        before = self.cache.find(kind, uid)
         self._keep(kind, event)
         if (owner := find_owner(event["object"])) is None:
+            return
+        # Objects from a list always count: it may be the first one of this process.
+        if event["type"] == "MODIFIED" and _is_same(before, self.cache.find(kind, uid)):
             return
         urgency = Urgency.ENDING if event["type"] == "DELETED" or _has_ended(event["object"]) else Urgency.RUNNING
         if kind == "Job" and (urgency is Urgency.ENDING or _is_switched(before, event["object"])):
@@ -97,6 +104,17 @@ def _has_ended(child: Manifest) -> bool:
     """Whether a Job has ended or is failing, or a pod has."""
     conditions = any(find_true_condition(child, kind) for kind in ("Complete", "Failed", "FailureTarget"))
     return conditions or child.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _is_same(before: Manifest | None, after: Manifest | None) -> bool:
+    """Whether two cached states of an object differ only in fields that the cache does not keep."""
+    if before is None or after is None:
+        return False
+    return before is after or _without_version(before) == _without_version(after)
+
+
+def _without_version(cached: Manifest) -> Manifest:
+    return {**cached, "metadata": {**cached["metadata"], "resourceVersion": ""}}
 
 
 def _is_switched(before: Manifest | None, job: Manifest) -> bool:

@@ -46,7 +46,7 @@ def test_storages_change_neither_objects_nor_patches() -> None:
     progress.touch(body=body, patch=patch, value="now")
     progress.purge(key=key, body=body, patch=patch)
     assert not patch
-    assert diffs.fetch(body=body) is None
+    assert diffs.fetch(body=body) == diffs.build(body=body)
     assert progress.fetch(key=key, body=body) is None
 
 

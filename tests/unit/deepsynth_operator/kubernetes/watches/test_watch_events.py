@@ -92,6 +92,25 @@ def test_each_event_queues_the_resource_that_it_concerns() -> None:
     watch(script)
 
 
+@pytest.mark.parametrize("kind", ["Pod", "Job"])
+def test_a_child_that_changes_in_nothing_that_decisions_use_queues_nothing(kind: Any) -> None:
+    async def script(watched: Watched) -> None:
+        child = build_child()
+        watched.events.note_child(kind, build_event(child, "ADDED"))
+        assert await watched.take_later() == {RUN}
+        child["metadata"]["finalizers"] = ["batch.kubernetes.io/job-tracking"]
+        child["status"] = {"uncountedTerminatedPods": {}, "qosClass": "Burstable"}
+        watched.events.note_child(kind, build_event(child, version=2))
+        assert await watched.take_later() == set()
+        watched.events.note_child(kind, build_event(child, None, version=3))
+        assert await watched.take_later() == {RUN}, "a process that has just started knows nothing"
+        child["status"] = {"conditions": [{"type": "DisruptionTarget", "status": "True"}]}
+        watched.events.note_child(kind, build_event(child, version=4))
+        assert await watched.take_later() == {RUN}
+
+    watch(script)
+
+
 def test_a_change_queues_the_runs_that_wait_for_the_resource() -> None:
     async def script(watched: Watched) -> None:
         warm = a_training_run("warm").named("warm", uid="u2").with_spec(model={"trainingRunRef": {"name": "read-xsum"}})
