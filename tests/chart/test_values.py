@@ -55,6 +55,7 @@ OTHER_VALUES: Mapping[str, Any] = {
     "serviceAccount.annotations": {"role": "arn"},
     "rbac.create": False,
     "rbac.readNodes": False,
+    "rbac.readWorkloads": True,
     "rbac.aggregate": False,
     "podLabels": {"team": "vision"},
     "podAnnotations": {"sidecar.istio.io/inject": "false"},

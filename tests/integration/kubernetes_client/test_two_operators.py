@@ -122,7 +122,8 @@ def test_a_standby_finishes_what_a_killed_leader_began(tmp_path: Path) -> None:
         pair.wait_for_job("after")
         assert pair.count_created("/jobs") == 3  # one of them was never carried out
         statuses = [seen for seen in pair.get_writes("second") if seen.method == "PUT"]
-        assert all("/after/" in seen.path for seen in statuses)
+        of_others = [seen for seen in statuses if "/after/" not in seen.path]
+        assert len(of_others) <= 1  # what the Job of `before` adds, which the first held back for a while
 
 
 @pytest.mark.parametrize("stop", ["stopped", "cut off"])

@@ -110,12 +110,11 @@ def test_compiled_layers_compute_what_others_compute(device: torch.device, monke
 
     if device.type == "cpu":
         monkeypatch.setattr(torch.nn.Module, "compile", partialmethod(torch.nn.Module.compile, backend="eager"))
-    monkeypatch.setattr(torch._dynamo.config, "recompile_limit", torch._dynamo.config.recompile_limit)
-    monkeypatch.setattr(torch._dynamo.config, "fail_on_recompile_limit_hit", True)
     losses = []
-    for compiles in (False, True):
-        stepper = start_training(device, VIT, precision="bf16", compile=compiles)
-        losses.append([outcome.loss for outcome in take_steps(stepper, build_batches(stepper, 3))])
+    with torch._dynamo.config.patch(fail_on_recompile_limit_hit=True, recompile_limit=8):
+        for compiles in (False, True):
+            stepper = start_training(device, VIT, precision="bf16", compile=compiles)
+            losses.append([outcome.loss for outcome in take_steps(stepper, build_batches(stepper, 3))])
     assert losses[1] == pytest.approx(losses[0], rel=0.01)
 
 

@@ -11,14 +11,16 @@ from deepsynth_generators.lifecycle import ACTIVE, GUIDE, collect, merge, read_t
 from deepsynth_generators.lives import Arrow, walk
 
 STATES = {"TrainingRun": get_args(RunState), "DatasetGeneration": get_args(GenerationState)}
+DEAD_ENDS: dict[str, set[str]] = {"TrainingRun": set(), "DatasetGeneration": {"Complete", "Failed"}}
+"""A finished TrainingRun continues when its spec changes."""
 
 
 @pytest.mark.parametrize("kind", STATES)
-def test_every_state_is_drawn_and_none_but_the_last_two_is_a_dead_end(kind: str) -> None:
+def test_every_state_is_drawn_and_only_a_finished_generation_is_a_dead_end(kind: str) -> None:
     drawn = read_transitions(GUIDE.read_text(), kind)
     assert {after for _, after in drawn} | {"", "Pending"} == {*STATES[kind], "", "Pending"}
     ends = {after for _, after in drawn} - {before for before, _ in drawn}
-    assert ends == {"Complete", "Failed"}
+    assert ends == DEAD_ENDS[kind]
 
 
 def test_walking_finds_what_the_guide_says() -> None:
