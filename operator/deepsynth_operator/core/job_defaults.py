@@ -17,6 +17,7 @@ from pydantic import Field, ValidationError
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import ResourceKind
+from deepsynth_api.v1alpha1.pod.pod_scheduling import Toleration
 from deepsynth_api.v1alpha1.pod.pod_template import EnvironmentVariable, PodTemplate, Volume
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_api.workload import find_unknown, is_reserved_variable
@@ -37,6 +38,7 @@ FIELDS: Final = (
 _WHERE: Final = "jobs.defaults"
 """The value of the chart that the file is written from."""
 _KEY: Final = re.compile(r"([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
+_TOLERATION_OPERATORS: Final = ("Equal", "Exists")
 _MOUNT_FIELDS: Final = frozenset({"name", "mountPath", "readOnly", "subPath"})
 
 
@@ -79,7 +81,7 @@ def _parse_entry(where: str, entry: Any) -> JobDefault:
 
 
 def _check_template(where: str, template: PodTemplate) -> None:
-    """What the rules of the CustomResourceDefinitions check in spec.template."""
+    """What the rules of the CustomResourceDefinitions, or the API server in a Job, check in spec.template."""
     for field, labels in (
         ("labels", template.labels),
         ("annotations", template.annotations),
@@ -89,6 +91,8 @@ def _check_template(where: str, template: PodTemplate) -> None:
             raise ConfigurationError(f"{where}.{field}: must have valid names as keys, got {wrong[0]!r}")
     for index, variable in enumerate(template.env):
         _check_variable(f"{where}.env[{index}]", variable)
+    for index, toleration in enumerate(template.tolerations):
+        _check_toleration(f"{where}.tolerations[{index}]", toleration)
     for index, volume in enumerate(template.volumes):
         _check_volume(f"{where}.volumes[{index}]", volume)
 
@@ -98,6 +102,16 @@ def _check_variable(where: str, variable: EnvironmentVariable) -> None:
         raise ConfigurationError(f"{where}.name: {variable.name} is reserved for the launcher; remove it")
     if (variable.value is None) == (variable.value_from is None):
         raise ConfigurationError(f"{where}: must have value or valueFrom, and not both")
+    if variable.value_from is not None and len(variable.value_from.to_dict()) != 1:
+        raise ConfigurationError(f"{where}.valueFrom: must have exactly one source")
+
+
+def _check_toleration(where: str, toleration: Toleration) -> None:
+    operator = toleration.operator or "Equal"
+    if operator not in _TOLERATION_OPERATORS:
+        raise ConfigurationError(f"{where}.operator: must be {' or '.join(_TOLERATION_OPERATORS)}, got {operator!r}")
+    if not toleration.key and operator != "Exists":
+        raise ConfigurationError(f"{where}: must have a key, or Exists as operator")
 
 
 def _check_volume(where: str, volume: Volume) -> None:

@@ -48,6 +48,15 @@ def test_an_empty_file_has_no_defaults(text: str) -> None:
         ("- template: {runAsUser: 5}", "jobs.defaults[0].template.runAsUser: cannot have a default"),
         ("- template: {env: [{name: RANK, value: '1'}]}", "jobs.defaults[0].template.env[0].name: RANK is reserved"),
         ("- template: {env: [{name: A}]}", "jobs.defaults[0].template.env[0]: must have value or valueFrom"),
+        (
+            "- template: {env: [{name: A, valueFrom: {}}]}",
+            "jobs.defaults[0].template.env[0].valueFrom: must have exactly",
+        ),
+        (
+            "- template: {tolerations: [{key: a, operator: Foo}]}",
+            "jobs.defaults[0].template.tolerations[0].operator: must be Equal or Exists, got 'Foo'",
+        ),
+        ("- template: {tolerations: [{value: a}]}", "jobs.defaults[0].template.tolerations[0]: must have a key"),
         ("- template: {schedulerName: 'A B'}", "jobs.defaults[0].template.schedulerName: "),
         ("- template: {nodeSelector: {'a b': c}}", "jobs.defaults[0].template.nodeSelector: must have valid names"),
         ("- template: {nodeSelector: {a: 'b c'}}", "jobs.defaults[0].template.nodeSelector.a: "),
