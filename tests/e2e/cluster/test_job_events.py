@@ -20,8 +20,7 @@ from support.cluster.job_recordings import CASES, Recording
 IMAGE = "localhost/deepsynth-probe:job-events"
 LOSES_NODE = "node_lost"
 RACES = {"gang"}
-"""Both pods end at the same moment: which of them the Job names, and whether it still deletes the other, varies. A pod
-may end before the kubelet has reported that it waits."""
+"""Both pods end at the same moment: which of them the Job names, and whether it still deletes the other, varies."""
 
 
 @pytest.fixture(scope="module")
@@ -61,12 +60,11 @@ def test_a_real_cluster_still_does_what_was_recorded(recordings: Mapping[str, Fu
         fresh.write(case)
         return
     ends = [dict(recording.header["end"]) for recording in (fresh, recorded)]
-    if case not in RACES:
-        assert [fresh.list_states(pod) for pod in recorded.pods] == [recorded.list_states(pod) for pod in recorded.pods]
-    else:
-        seen, expected = fresh.list_states(recorded.pods[0]), recorded.list_states(recorded.pods[0])
-        assert seen == [state for state in expected if state in seen]
-        assert seen[-1] == expected[-1]
+    for pod in recorded.pods[: 1 if case in RACES else None]:
+        seen, expected = fresh.list_states(pod), recorded.list_states(pod)
+        # On a busy machine a pod may start before the kubelet has reported that it waits.
+        assert seen == [state for state in expected if state in seen or state.phase != "Pending"]
+    if case in RACES:
         for end in ends:
             end.pop("message")
     assert ends[0] == ends[1]
