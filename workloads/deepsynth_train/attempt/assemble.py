@@ -58,11 +58,8 @@ def build_loop(
     loss_scale = LossScale.build(workload.precision)
     if loaded:
         loss_scale = LossScale(**loaded.state["loss_scale"], dynamic=loss_scale.dynamic)
-    weights = {dataset.name: float(dataset.weight) for dataset in workload.datasets}
-    parts = build_parts(weights, data.train.index.sizes.tolist())
-    epochs = None if workload.max_steps else workload.epochs or 1
     missing = count_missing(loaded.state if loaded else {}, workload.global_batch_size)
-    sampler = Sampler(parts, workload.global_batch_size, workload.seed, epochs, missing=missing)
+    sampler = _build_sampler(workload, data, missing)
     total_steps = compute_total_steps(workload, sampler.epoch_length, missing)
     compute_warmup_steps(workload.optimizer, total_steps)  # fail before the first step if a field is wrong
     reduction = build_reduction(model.module, workload, world)
@@ -110,6 +107,14 @@ def build_loop(
         step=loaded.step if loaded else 0,
         metrics=loaded.metrics if loaded else [],
     )
+
+
+def _build_sampler(workload: TrainWorkload, data: TrainingData, missing: int) -> Sampler:
+    """missing: see `count_missing`."""
+    weights = {dataset.name: float(dataset.weight) for dataset in workload.datasets}
+    parts = build_parts(weights, data.train.index.sizes.tolist())
+    epochs = None if workload.max_steps else workload.epochs or 1
+    return Sampler(parts, workload.global_batch_size, workload.seed, epochs, missing=missing)
 
 
 def build_evaluator(
