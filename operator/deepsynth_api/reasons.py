@@ -362,7 +362,7 @@ class Reason(StrEnum):
     SUMMARY_TOO_LONG = "SummaryTooLong", "The summary is longer than spec.filters.maxSummaryChars."
     DUPLICATE = "Duplicate", "The text is that of an earlier row."
     EMPTY_DOCUMENT = "EmptyDocument", "The text holds nothing that can be drawn."
-    UNSUPPORTED_SCRIPT = "UnsupportedScript", "The text holds a script other than Latin, Greek or Cyrillic."
+    UNSUPPORTED_SCRIPT = "UnsupportedScript", "The text holds a script for which there is no font."
     MISSING_GLYPH = "MissingGlyph", "No font draws one of the characters."
     OVERFLOW = "Overflow", "A word is wider than a column, or ink reaches beyond the page.", "Use a larger page."
 

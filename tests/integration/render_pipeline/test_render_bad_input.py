@@ -73,7 +73,7 @@ def test_a_dataset_without_usable_rows_is_refused(
 
 
 def test_a_dataset_without_a_document_that_can_be_drawn_is_refused(build_steps: Build, tmp_path: Path) -> None:
-    write_jsonl(tmp_path / "source/train.jsonl", [{"text": "\u4e2d\u6587" * 40, "summary": "In Chinese."}])
+    write_jsonl(tmp_path / "source/train.jsonl", [{"text": "\u0f40\u0f41" * 40, "summary": "In Tibetan."}])
     steps = build_steps(tmp_path / "source")
     steps.plan()
     steps.render_all()

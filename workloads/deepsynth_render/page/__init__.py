@@ -2,9 +2,11 @@
 
     text -> words -> pieces -> lines -> places on pages -> bitmaps -> PNG
             words.py           lines.py layout.py          raster.py  png.py
+            scripts/           reordering.py
             shaping.py (HarfBuzz), glyphs.py (FreeType)
 
-To add a font, see FAMILIES in fonts.py; to allow another script, SCRIPTS in characters.py.
+To add a font that a spec may name, see FAMILIES in fonts.py; to draw another script, FALLBACK in fonts.py and
+OWN_FAMILY in fallback.py.
 """
 
 from deepsynth_render.page.renderer import Page, PageRenderer

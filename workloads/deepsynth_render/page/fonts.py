@@ -2,69 +2,170 @@
 
 import hashlib
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from importlib.metadata import distribution
 from pathlib import Path
+from typing import Any, Final, NamedTuple
 
 import freetype
 import uharfbuzz
 
-_DISTRIBUTION = "matplotlib"  # located through its metadata, never imported
-_FOLDER = "matplotlib/mpl-data/fonts/ttf"
-FAMILIES = {
-    "DejaVu Sans": "DejaVuSans.ttf",
-    "DejaVu Serif": "DejaVuSerif.ttf",
-    "DejaVu Sans Mono": "DejaVuSansMono.ttf",
+REGULAR: Final = 400
+"""Weight at which variable fonts are drawn. The default of some is thin."""
+
+
+class FontFile(NamedTuple):
+    """A file of an installed distribution, which is located through its metadata and never imported.
+
+    face: index in a collection (.ttc).
+    """
+
+    distribution: str
+    path: str
+    face: int = 0
+
+
+def _noto(name: str) -> FontFile:
+    return FontFile("manimgx-fonts", f"manimgx_fonts/{name}[wght].ttf")
+
+
+def _cjk(face: int) -> FontFile:
+    return FontFile("manimgx-fonts-cjk", "manimgx_fonts_cjk/NotoSansCJK-VF.otf.ttc", face)
+
+
+FAMILIES: Final = {
+    "DejaVu Sans": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf"),
+    "DejaVu Serif": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSerif.ttf"),
+    "DejaVu Sans Mono": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSansMono.ttf"),
 }
-"""Font file of each family, in the order of fallback: Sans has the most characters.
+"""Font file of each family that a spec may name, in the order of fallback: Sans has the most characters.
 
 Another family also needs its name in FontFamily (deepsynth_api/v1alpha1/settings/rendering_settings.py), `make crds`,
 and a package that brings its file.
 """
 
+FALLBACK: Final = {
+    "Noto Sans": _noto("NotoSans"),
+    "Noto Sans Symbols": _noto("NotoSansSymbols"),
+    "Noto Emoji": _noto("NotoEmoji"),
+    "Noto Sans CJK JP": _cjk(0),
+    "Noto Sans CJK KR": _cjk(1),
+    "Noto Sans CJK SC": _cjk(2),
+    "Noto Sans CJK TC": _cjk(3),
+    "Noto Sans Arabic": _noto("NotoSansArabic"),
+    "Noto Sans Armenian": _noto("NotoSansArmenian"),
+    "Noto Sans Bengali": _noto("NotoSansBengali"),
+    "Noto Sans Devanagari": _noto("NotoSansDevanagari"),
+    "Noto Sans Ethiopic": _noto("NotoSansEthiopic"),
+    "Noto Sans Georgian": _noto("NotoSansGeorgian"),
+    "Noto Sans Gujarati": _noto("NotoSansGujarati"),
+    "Noto Sans Gurmukhi": _noto("NotoSansGurmukhi"),
+    "Noto Sans Hebrew": _noto("NotoSansHebrew"),
+    "Noto Sans Kannada": _noto("NotoSansKannada"),
+    "Noto Sans Khmer": _noto("NotoSansKhmer"),
+    "Noto Sans Lao": _noto("NotoSansLao"),
+    "Noto Sans Malayalam": _noto("NotoSansMalayalam"),
+    "Noto Sans Myanmar": _noto("NotoSansMyanmar"),
+    "Noto Sans Oriya": _noto("NotoSansOriya"),
+    "Noto Sans Sinhala": _noto("NotoSansSinhala"),
+    "Noto Sans Tamil": _noto("NotoSansTamil"),
+    "Noto Sans Telugu": _noto("NotoSansTelugu"),
+    "Noto Sans Thai": _noto("NotoSansThai"),
+}
+"""Font file of each family that only draws what the families above lack, in the order of fallback.
+
+They are licensed under the SIL Open Font License 1.1.
+"""
+
+FILES: Final = FAMILIES | FALLBACK
+
 
 @dataclass(frozen=True)
 class Font:
-    """One font file, opened. codepoints: the characters it can draw. ascender, descender: in ems, upwards positive."""
+    """One font file, opened. codepoints: the characters it can draw. ascender, descender: in ems, upwards positive.
+
+    face: index in the file. variation: the axes of a variable font, {} for another one.
+    """
 
     family: str
     data: bytes
-    codepoints: frozenset[int]
+    face: int
+    variation: dict[str, float]
     ascender: float
     descender: float
 
+    @cached_property
+    def codepoints(self) -> frozenset[int]:
+        return frozenset(self._harfbuzz_face.unicodes)
+
+    @cached_property
+    def _harfbuzz_face(self) -> uharfbuzz.Face:
+        return uharfbuzz.Face(self.data, self.face)
+
+    @cached_property
+    def _unscaled(self) -> uharfbuzz.Font:
+        return uharfbuzz.Font(self._harfbuzz_face)
+
+    def has_variant(self, character: str, selector: str) -> bool:
+        """Whether the font draws a character in another way before a variation selector."""
+        variant = self._unscaled.get_variation_glyph(ord(character), ord(selector))
+        return variant is not None and variant != self._unscaled.get_nominal_glyph(ord(character))
+
     def build_shaper(self, size_px: int) -> uharfbuzz.Font:
         """A HarfBuzz font that measures in 1/64 px."""
-        font = uharfbuzz.Font(uharfbuzz.Face(self.data))
+        font = uharfbuzz.Font(self._harfbuzz_face)
         font.scale = (size_px * 64, size_px * 64)
+        if self.variation:
+            font.set_variations(self.variation)
         return font
 
     def build_rasteriser(self, size_px: int) -> freetype.Face:
         """A FreeType face at size_px pixels per em."""
-        # From memory: FreeType then needs no file name, whose encoding depends on the locale.
-        face = freetype.Face.from_bytes(self.data)
+        face = _open_with_freetype(self.data, self.face)
+        if self.variation:
+            face.set_var_design_coords(list(self.variation.values()))
         face.set_pixel_sizes(0, size_px)
         return face
 
 
 @cache
 def load_font(family: str) -> Font:
-    """Read and open a family's file. Raises KeyError for a family that is not in FAMILIES."""
-    data = _find_path(family).read_bytes()
-    face = freetype.Face.from_bytes(data)
+    """Read and open a family's file. Raises KeyError for a family that is not in FILES."""
+    file = FILES[family]
+    data = _read(file.distribution, file.path)
+    face = _open_with_freetype(data, file.face)
     return Font(
         family=family,
         data=data,
-        codepoints=frozenset(uharfbuzz.Face(data).unicodes),
+        face=file.face,
+        variation=_find_variation(face),
         ascender=face.ascender / face.units_per_EM,
         descender=face.descender / face.units_per_EM,
     )
 
 
+@cache
+def _read(package: str, path: str) -> bytes:
+    """A file once, however many faces it has."""
+    return Path(str(distribution(package).locate_file(path))).read_bytes()
+
+
+def _open_with_freetype(data: bytes, face: int) -> freetype.Face:
+    # From memory: FreeType then needs no file name, whose encoding depends on the locale.
+    return freetype.Face.from_bytes(data, face)
+
+
+def _find_variation(face: Any) -> dict[str, float]:
+    if not face.has_multiple_masters:
+        return {}
+    axes = face.get_variation_info().axes
+    return {axis.tag: REGULAR if axis.tag == "wght" else axis.default for axis in axes}
+
+
 def gather_digests() -> dict[str, str]:
-    """sha256 of each family's font file, in hexadecimal, by family."""
-    return {family: hashlib.sha256(load_font(family).data).hexdigest() for family in FAMILIES}
-
-
-def _find_path(family: str) -> Path:
-    return Path(str(distribution(_DISTRIBUTION).locate_file(f"{_FOLDER}/{FAMILIES[family]}")))
+    """sha256 of each font file, in hexadecimal, by family. A collection is listed once, by its first face."""
+    return {
+        family: hashlib.sha256(_read(file.distribution, file.path)).hexdigest()
+        for family, file in FILES.items()
+        if file.face == 0
+    }

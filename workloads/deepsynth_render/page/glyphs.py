@@ -1,12 +1,13 @@
 """Glyph bitmaps of one size, drawn once by FreeType and kept in one array of ink."""
 
 from collections.abc import Sequence
+from functools import cache
 
 import freetype
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsynth_render.page.fonts import Font
+from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.growing import GrowingRows
 
 PHASES = 4
@@ -38,8 +39,8 @@ class GlyphAtlas:
     blank: the slots of glyphs without ink, such as a space.
     """
 
-    def __init__(self, fonts: Sequence[Font], size_px: int) -> None:
-        self._faces = [font.build_rasteriser(size_px) for font in fonts]
+    def __init__(self, families: Sequence[str], size_px: int) -> None:
+        self._open_face = cache(lambda font: load_font(families[font]).build_rasteriser(size_px))
         self._slots: dict[tuple[int, int], int] = {}
         self._ink = bytearray()  # one byte per pixel, 0 to FULL_INK
         self._read_ink = np.zeros(0, np.uint8)
@@ -53,12 +54,12 @@ class GlyphAtlas:
         return self._read_ink
 
     def find_slot(self, font: int, glyph: int) -> int:
-        """Slot of a glyph, which is drawn now if it is new. font: index into the list of fonts."""
+        """Slot of a glyph, which is drawn now if it is new. font: index into families."""
         key = font, glyph
         slot = self._slots.get(key)
         if slot is None:
             slot = self._slots[key] = len(self._slots)
-            if not self._draw(self._faces[font], glyph):
+            if not self._draw(self._open_face(font), glyph):
                 self.blank.add(slot)
         return slot
 

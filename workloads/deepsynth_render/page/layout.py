@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.growing import Ints, expand_ranges
 from deepsynth_render.page.lines import Lines, break_lines, compute_edges, compute_stretch, is_inked
-from deepsynth_render.page.words import CHARS
+from deepsynth_render.page.reordering import place_in_both_directions
+from deepsynth_render.page.words import CHARS, Directions
 
 HANGING = -1
 """Place of an empty line at the top of a column: it takes no room, and its text belongs to the page before."""
@@ -30,22 +31,34 @@ class Layout:
     page_starts: Ints
 
 
-def lay_out(pieces: Ints, is_line_feed: NDArray[np.bool_], geometry: Geometry, *, justify: bool) -> Layout:
+def lay_out(
+    pieces: Ints,
+    is_line_feed: NDArray[np.bool_],
+    geometry: Geometry,
+    *,
+    justify: bool,
+    directions: Directions | None = None,
+) -> Layout:
     """Set a document on pages. At least one of its pieces must have ink.
 
-    pieces: (pieces, 6), the document's rows of WordCache.pieces. is_line_feed: (pieces,) bool.
+    pieces: (pieces, 7), the document's rows of WordCache.pieces. is_line_feed: (pieces,) bool.
+    directions: given if some text runs from right to left; the lines of such paragraphs start at the right edge.
     """
     width = geometry.column_width * 64  # 1/64 px
-    lines = break_lines(pieces, is_line_feed, width)  # arrays (lines,)
+    lines = break_lines(pieces, is_line_feed, width, directions and directions.glued)  # arrays (lines,)
     places = _find_places(is_inked(lines, pieces), geometry.lines_per_column)  # (lines,)
     lines, places = lines.select(places != HANGING), places[places != HANGING]
     counts = lines.ends - lines.starts  # (lines,) number of pieces
     on_lines = expand_ranges(lines.starts, counts)  # (n,) indices of pieces; n = sum of counts
-    left, _ = compute_edges(pieces)  # (pieces,) as if the document were one line
-    shift = _find_column_lefts(places, geometry) * 64 - left[lines.starts]  # (lines,) from there to the column
-    x = left[on_lines] + np.repeat(shift, counts)  # (n,)
-    if justify:
-        x += compute_stretch(lines, pieces, width)
+    columns = np.repeat(_find_column_lefts(places, geometry) * 64, counts)  # (n,) left edge of each piece's column
+    stretch = compute_stretch(lines, pieces, width) if justify else None  # (n,)
+    if directions:
+        x = columns + place_in_both_directions(lines, pieces, directions, stretch, width)
+    else:
+        left, _ = compute_edges(pieces)  # (pieces,) as if the document were one line
+        x = columns + left[on_lines] - np.repeat(left[lines.starts], counts)
+        if stretch is not None:
+            x += stretch
     return Layout(
         pieces=on_lines,
         x=x,

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_render.page.growing import Ints, expand_ranges
-from deepsynth_render.page.words import ADVANCE, GLYPHS, INKED, SPACE
+from deepsynth_render.page.words import ADVANCE, GAP, GLYPHS, INKED, SPACE
 
 
 @dataclass(frozen=True)
@@ -39,13 +39,16 @@ def compute_edges(pieces: Ints) -> tuple[Ints, Ints]:
     return right - pieces[:, ADVANCE], right
 
 
-def break_lines(pieces: Ints, is_line_feed: NDArray[np.bool_], width: int) -> Lines:
+def break_lines(pieces: Ints, is_line_feed: NDArray[np.bool_], width: int, glued: Ints | None = None) -> Lines:
     """Fill lines of at most `width`, in 1/64 px. Spaces at a break are on no line: they hang in the margin.
 
-    pieces: (pieces, 6). is_line_feed: (pieces,).
+    pieces: (pieces, 7). is_line_feed: (pieces,). glued: (pieces,) 1 where no line may break after a piece, unless the
+    pieces that are glued together are wider than a line.
     """
     left, right = compute_edges(pieces)
-    edges = _Edges(left.tolist(), right.tolist(), (pieces[:, GLYPHS] == 0).tolist())
+    edges = _Edges(
+        left.tolist(), right.tolist(), (pieces[:, GLYPHS] == 0).tolist(), None if glued is None else glued.tolist()
+    )
     feeds = np.flatnonzero(is_line_feed).tolist()
     lines = [
         line
@@ -62,6 +65,7 @@ class _Edges(NamedTuple):
     left: list[int]
     right: list[int]
     empty: list[bool]
+    glued: list[int] | None
 
 
 def _break_paragraph(start: int, end: int, edges: _Edges, width: int) -> Iterator[tuple[int, int, bool]]:
@@ -69,12 +73,22 @@ def _break_paragraph(start: int, end: int, edges: _Edges, width: int) -> Iterato
     while True:
         # No piece is wider than a line, so each line takes at least one.
         stop = bisect_right(edges.right, edges.left[start] + width, start, end)
+        if edges.glued and stop < end:
+            stop = _step_back(start, stop, edges.glued)
         yield start, stop, stop == end
         if stop == end:
             return
         start = stop
         while edges.empty[start] and start + 1 < end:
             start += 1
+
+
+def _step_back(start: int, stop: int, glued: list[int]) -> int:
+    """The last place, after start, where a line may break."""
+    place = stop
+    while place > start and glued[place - 1]:
+        place -= 1
+    return place if place > start else stop
 
 
 def is_inked(lines: Lines, pieces: Ints) -> NDArray[np.bool_]:
@@ -92,7 +106,7 @@ def compute_stretch(lines: Lines, pieces: Ints, width: int) -> Ints:
     The last line of a paragraph is not stretched. lines: with and without ink; n is the number of pieces on them.
     """
     left, right = compute_edges(pieces)  # (pieces,)
-    spaces = np.append(0, np.cumsum(pieces[:, SPACE] > 0))  # (pieces + 1,) spaces before each piece
+    spaces = np.append(0, np.cumsum(pieces[:, GAP]))  # (pieces + 1,) gaps before each piece
     inked = np.flatnonzero(pieces[:, INKED])  # (inked pieces,)
     first = inked[np.searchsorted(inked, lines.starts).clip(max=len(inked) - 1)]  # (lines,) first inked piece
     last = inked[np.searchsorted(inked, lines.ends) - 1]  # (lines,) last inked piece

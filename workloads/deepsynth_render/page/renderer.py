@@ -7,7 +7,8 @@ from hashlib import blake2b
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_render.page.characters import check_scripts, normalise
+from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.fallback import check_drawable
 from deepsynth_render.page.fonts import Font, load_font
 from deepsynth_render.page.geometry import build_geometry
 from deepsynth_render.page.growing import Ints
@@ -51,7 +52,7 @@ class PageRenderer:
         Raises RefusedDocument when a character cannot be drawn or the text does not fit.
         """
         text = normalise(text)
-        check_scripts(text)
+        check_drawable(text)
         return self._choose_style(seed_key).render(text)
 
     def _choose_style(self, seed_key: str) -> "_Style":
@@ -78,11 +79,11 @@ class _Style:
         return WordCache(self._font, self._size_px, self._geometry.column_width, self._max_glyphs)
 
     def render(self, text: str) -> list[Page]:
-        rows = self._words.find_pieces(text)  # (pieces,)
-        pieces = self._words.pieces.read()[rows]  # (pieces, 6)
+        rows, directions = self._words.find_pieces(text)  # rows: (pieces,)
+        pieces = self._words.pieces.read()[rows]  # (pieces, 7)
         if not pieces[:, INKED].any():
             raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text has no visible character")
-        layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._justify)
+        layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._justify, directions=directions)
         starts = layout.page_starts.tolist()
         if len(starts) > self._max_pages:
             raise RefusedDocument(

@@ -1,102 +1,182 @@
 """Characters to positioned glyphs, by HarfBuzz. Each cluster is drawn in the first font that has all its characters.
 
-A cluster is a letter with its combining marks. HarfBuzz may also merge letters into one glyph (a ligature) and moves
-pairs of letters closer together (kerning), so the advance of a word is not the sum of those of its letters.
+A cluster is a letter with its combining marks. HarfBuzz may also merge letters into one glyph (a ligature), moves pairs
+of letters closer together (kerning) and reorders them, so the advance of a word is not the sum of those of its letters.
 """
 
-import unicodedata
 from collections.abc import Iterator, Sequence
+from functools import cache
 from itertools import groupby
 from typing import Any, NamedTuple
 
 import uharfbuzz
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.characters import describe, find_script
-from deepsynth_render.page.fonts import Font
+from deepsynth_render.page.fallback import INVISIBLE, list_families
+from deepsynth_render.page.fonts import FILES, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
+from deepsynth_render.page.scripts.han import Han
+from deepsynth_render.page.scripts.properties import (
+    COMMON,
+    describe,
+    find_script,
+    is_emoji_sequence,
+    split_clusters,
+)
 from deepsynth_render.reporting.dropped import RefusedDocument
+
+FONTS = list(FILES)
+"""Families by their index in the atlas."""
+
+_SHAPED_TOGETHER = frozenset({"Latn", "Grek", "Cyrl"})
+"""Scripts that may be mixed within a word and do not change each other's letters."""
+
+_HEBREW_TO_LAO = range(0x590, 0xF00)
+_ARABIC_FORMS = range(0xFB1D, 0xFF00)
 
 
 class ShapedRun(NamedTuple):
     """A text and its glyphs, for example "office" with a ligature:
 
         text      o   f   f   i   c   e
-        glyphs    o   ffi         c   e       (slot in the atlas, x, y) each
+        glyphs    o   ffi         c   e       (slot in the atlas, x, y) each, from left to right
         clusters  0   1           4   5       index of each glyph's first character; a line may break there if it must
+        edges     0   11          32  40      where each glyph starts, from the start of the text in reading direction
 
-    x, y: the glyph's origin in 1/64 px, from the start of the run, y upwards. advance: width of the run, in 1/64 px.
+    x, y: the glyph's origin in 1/64 px, from the left end of the run, y upwards. advance: width of the run, in 1/64 px.
     """
 
     text: str
     glyphs: list[tuple[int, int, int]]
     clusters: list[int]
+    edges: list[int]
     advance: int
 
 
+class Style(NamedTuple):
+    """How a text is set. script: of characters that have none of their own and stand alone."""
+
+    right_to_left: bool = False
+    script: str = "Latn"
+    han: Han = "JP"
+
+
+PLAIN = Style()
+
+
+class _Run(NamedTuple):
+    """Part of a text in one font and script. start: index of its first character."""
+
+    font: int
+    script: str
+    start: int
+    text: str
+
+
 class Shaper:
-    """Shapes runs of text from left to right. A run must not contain spaces or line feeds."""
+    """Shapes runs of text. A run must not contain spaces or line feeds."""
 
-    def __init__(self, fonts: Sequence[Font], size_px: int, atlas: GlyphAtlas) -> None:
-        self._fonts = fonts
-        self._shapers = [font.build_shaper(size_px) for font in fonts]
+    def __init__(self, family: str, size_px: int, atlas: GlyphAtlas) -> None:
+        self._family = family
+        self._first = FONTS.index(family)
+        self._build_shaper = cache(lambda font: load_font(FONTS[font]).build_shaper(size_px))
+        self._find_font = cache(self._search_font)
         self._atlas = atlas
+        self._plain = frozenset(
+            codepoint
+            for codepoint in load_font(family).codepoints
+            if codepoint not in _HEBREW_TO_LAO and codepoint not in _ARABIC_FORMS
+        )
 
-    def shape(self, text: str) -> ShapedRun:
+    def shape(self, text: str, style: Style = PLAIN) -> ShapedRun:
         """Raises RefusedDocument(Reason.MISSING_GLYPH) for a character that no font has."""
         glyphs: list[tuple[int, int, int]] = []
         clusters: list[int] = []
-        start = advance = 0
-        for font, run in self._split_by_font(text):
-            infos, positions = self._shape_run(font, run)
+        edges: list[int] = []
+        advance = 0
+        runs = list(self._split(text, style))
+        for run in reversed(runs) if style.right_to_left else runs:
+            infos, positions = self._shape_run(run, text, style)
             for info, position in zip(infos, positions, strict=True):
-                slot = self._atlas.find_slot(font, info.codepoint)
-                glyphs.append((slot, advance + position.x_offset, position.y_offset))
-                clusters.append(start + info.cluster)
+                slot = self._atlas.find_slot(run.font, info.codepoint)
+                x = advance + position.x_offset
+                glyphs.append((slot, x, position.y_offset))
+                clusters.append(info.cluster)
                 advance += position.x_advance
-            start += len(run)
-        return ShapedRun(text, glyphs, clusters, advance)
+                edges.append(-advance if style.right_to_left else x)
+        if style.right_to_left:
+            edges = [advance + edge for edge in edges]
+        return ShapedRun(text, glyphs, clusters, edges, advance)
 
-    def _split_by_font(self, text: str) -> Iterator[tuple[int, str]]:
-        if self._fonts[0].codepoints.issuperset(map(ord, text)):
-            yield from [(0, text)] if text else []
+    def _split(self, text: str, style: Style) -> Iterator[_Run]:
+        if self._plain.issuperset(map(ord, text)) and style.script == "Latn":
+            yield from [_Run(self._first, _find_run_script(text), 0, text)] if text else []
             return
-        for font, clusters in groupby(_split_clusters(text), self._find_font):
-            yield font, "".join(clusters)
+        clusters = split_clusters(text)
+        scripts = _resolve_scripts(clusters, style.script)
+        fonts = [self._find_font(cluster, script, style.han) for cluster, script in zip(clusters, scripts, strict=True)]
+        groups = ["Latn" if script in _SHAPED_TOGETHER else script for script in scripts]
+        start = 0
+        for (font, _), run in groupby(range(len(clusters)), lambda index: (fonts[index], groups[index])):
+            indices = list(run)
+            part = "".join(clusters[index] for index in indices)
+            script = groups[indices[0]]
+            yield _Run(font, _find_run_script(part) if script == "Latn" else script, start, part)
+            start += len(part)
 
-    def _find_font(self, cluster: str) -> int:
-        codepoints = [ord(character) for character in cluster]
-        for index, font in enumerate(self._fonts):
-            if font.codepoints.issuperset(codepoints):
-                return index
+    def _search_font(self, cluster: str, script: str, han: Han) -> int:
+        codepoints = {ord(character) for character in cluster if character not in INVISIBLE}
+        emoji = ["Noto Emoji"] if is_emoji_sequence(cluster) else []
+        for family in (*emoji, *list_families(self._family, "Zyyy" if cluster.isascii() else script, han)):
+            if load_font(family).codepoints.issuperset(codepoints):
+                return FONTS.index(family)
         raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {' with '.join(map(describe, cluster))}")
 
-    def _shape_run(self, font: int, run: str) -> tuple[Sequence[Any], Sequence[Any]]:
+    def _shape_run(self, run: _Run, text: str, style: Style) -> tuple[Sequence[Any], Sequence[Any]]:
         """HarfBuzz's glyph infos and positions of a run in one font."""
         buffer = uharfbuzz.Buffer()
-        buffer.add_str(run)
+        buffer.add_str(text, run.start, len(run.text))  # Arabic letters also join letters of another run
         # HarfBuzz would guess the language from the locale, and pages would depend on the machine.
-        buffer.direction, buffer.language, buffer.script = "ltr", "und", _find_run_script(run)
-        uharfbuzz.shape(self._shapers[font], buffer)
+        buffer.direction, buffer.language, buffer.script = "rtl" if style.right_to_left else "ltr", "und", run.script
+        uharfbuzz.shape(self._build_shaper(run.font), buffer)
         missing = next((info for info in buffer.glyph_infos if info.codepoint == 0), None)
         if missing:
-            raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {describe(run[missing.cluster])}")
+            raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {describe(text[missing.cluster])}")
         return buffer.glyph_infos, buffer.glyph_positions
 
 
-def _split_clusters(text: str) -> list[str]:
-    """Each character with the combining marks that follow it."""
-    clusters: list[str] = []
-    for character in text:
-        if clusters and unicodedata.combining(character):
-            clusters[-1] += character
+def _resolve_scripts(clusters: Sequence[str], default: str) -> list[str]:
+    """The script of each cluster. Common ones take that of the cluster before, the first ones that of the next one."""
+    scripts = [_find_cluster_script(cluster) for cluster in clusters]
+    last = next((script for script in scripts if script not in COMMON), default)
+    for index, script in enumerate(scripts):
+        if script in COMMON:
+            scripts[index] = last
         else:
-            clusters.append(character)
-    return clusters
+            last = script
+    return scripts
+
+
+def _find_cluster_script(cluster: str) -> str:
+    for character in cluster:
+        script = find_script(character)
+        if script not in COMMON:
+            return script
+    codepoint = ord(cluster[0])
+    return next((script for block, script in _BLOCKS if codepoint in block), "Zyyy")
+
+
+_BLOCKS = (
+    (range(0x600, 0x700), "Arab"),
+    (range(0x3000, 0x3100), "Hani"),
+    (range(0xFE30, 0xFE50), "Hani"),
+    (range(0xFF00, 0xFFF0), "Hani"),
+)
+"""Punctuation and digits that several scripts share, but that belong to the fonts of one."""
 
 
 def _find_run_script(run: str) -> str:
     if run.isascii():
         return "Latn"
     scripts = (find_script(character) for character in run)
-    return next((script for script in scripts if script not in {"Zyyy", "Zinh"}), "Latn")
+    return next((script for script in scripts if script not in COMMON), "Latn")

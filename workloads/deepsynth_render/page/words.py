@@ -9,28 +9,31 @@ A text becomes rows of integers. For the text "a well-known fox", in which "well
 """
 
 import re
-import unicodedata
 from collections.abc import Callable, Iterator
+from typing import NamedTuple
 
 import numpy as np
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.fonts import FAMILIES, Font, load_font
+from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
-from deepsynth_render.page.shaping import ShapedRun, Shaper
+from deepsynth_render.page.scripts.properties import is_extending
+from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, split_text
+from deepsynth_render.page.shaping import FONTS, PLAIN, ShapedRun, Shaper, Style
 from deepsynth_render.reporting.dropped import RefusedDocument
 
 LINE_FEED = 0
 """The row of WordCache.pieces that ends a paragraph."""
 
-ADVANCE, SPACE, CHARS, FIRST_GLYPH, GLYPHS, INKED = range(6)
+ADVANCE, SPACE, CHARS, FIRST_GLYPH, GLYPHS, INKED, GAP = range(7)
 """Columns of WordCache.pieces:
 
     ADVANCE, SPACE       width of the piece, and of the space after it, in 1/64 px
     CHARS                number of characters, including the space or line feed that follows
     FIRST_GLYPH, GLYPHS  the piece's rows in WordCache.glyphs: the first one, and how many
     INKED                1 if it draws something
+    GAP                  1 if justified text may get wider behind it: at a space, and between Chinese characters
 """
 SLOT, X, Y = range(3)
 """Columns of WordCache.glyphs: slot in the atlas; origin from the start of the piece, in 1/64 px, Y upwards."""
@@ -42,70 +45,105 @@ MAX_SHAPED_CHARACTERS = 4096
 """Upper limit for one call of HarfBuzz, which fails on some words of 600,000 characters. A line holds far fewer."""
 
 
+class Directions(NamedTuple):
+    """Which pieces run from right to left, (pieces,) int64 each.
+
+    levels, spaces: embedding level of the piece, and of the space after it (UAX 9). bases: level of its paragraph.
+    glued: 1 if no line may break after the piece.
+    """
+
+    levels: Ints
+    spaces: Ints
+    bases: Ints
+    glued: Ints
+
+
+class Found(NamedTuple):
+    """The pieces of a text.
+
+    rows: (pieces,) rows of WordCache.pieces, in reading order. directions: None if all run from left to right.
+    """
+
+    rows: Ints
+    directions: Directions | None
+
+
 class WordCache:
     """Words cut into pieces, between which a line may break, in one font at one size.
 
     A word is the text between two spaces (two spaces in a row have an empty word between them), or a line feed. No
     piece is wider than a column.
 
-    pieces: (pieces, 6) int64. glyphs: (glyphs, 3) int64.
+    pieces: (pieces, 7) int64. glyphs: (glyphs, 3) int64.
     max_glyphs: the cache is emptied when its words hold more; a glyph takes about 50 bytes in total.
     """
 
     def __init__(self, font: Font, size_px: int, column_width: int, max_glyphs: int) -> None:
-        fonts = [font, *(load_font(family) for family in FAMILIES if family != font.family)]
-        self.atlas = GlyphAtlas(fonts, size_px)
-        self._shaper = Shaper(fonts, size_px, self.atlas)
+        self.atlas = GlyphAtlas(FONTS, size_px)
+        self._shaper = Shaper(font.family, size_px, self.atlas)
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
         self._em = size_px * 64
         self._max_glyphs = max_glyphs
         self._clear()
 
-    def find_pieces(self, text: str) -> Ints:
-        """(pieces of the text,) int64: rows of `pieces`, in reading order. text: normalised.
+    def find_pieces(self, text: str) -> Found:
+        """The pieces of a normalised text.
 
         Raises RefusedDocument with the reason MISSING_GLYPH or OVERFLOW.
         """
         if len(self.glyphs) > self._max_glyphs:
             self._clear()
-        words = text.replace("\n", " \n ").split(" ")
-        known = np.fromiter(map(self._words.__getitem__, words), np.int64, len(words))  # (words,) rows of _ranges
-        ranges = self._ranges.read()[known]  # (words, 2)
-        return expand_ranges(ranges[:, 0], ranges[:, 1])
+        keys, directions = split_text(text)
+        known = np.fromiter(map(self._words.__getitem__, keys), np.int64, len(keys))  # (keys,) rows of _ranges
+        ranges = self._ranges.read()[known]  # (keys, 2)
+        rows = expand_ranges(ranges[:, 0], ranges[:, 1])
+        if directions is None:
+            return Found(rows, None)
+        levels, spaces, bases, glued = (np.repeat(np.array(values, np.int64), ranges[:, 1]) for values in directions)
+        is_last = np.zeros(len(rows), bool)  # (pieces,) the last piece of its key, which the space follows
+        is_last[np.cumsum(ranges[:, 1]) - 1] = True
+        return Found(rows, Directions(levels, np.where(is_last, spaces, levels), bases, glued * is_last))
 
     def _clear(self) -> None:
         self._words = _Memo(self._add_word)  # word -> row of _ranges
         self._ranges = GrowingRows(2)  # first piece, number of pieces
-        self.pieces = GrowingRows(6)
+        self.pieces = GrowingRows(7)
         self.glyphs = GrowingRows(3)
-        self.pieces.append(0, 0, 0, 0, 0, 0)
+        self.pieces.append(0, 0, 0, 0, 0, 0, 0)
         self._words["\n"] = self._ranges.append(LINE_FEED, 1)
 
-    def _add_word(self, word: str) -> int:
+    def _add_word(self, key: str) -> int:
+        word, style, has_space = _read_key(key)
         pieces = (part for piece in _PIECES.findall(word) for part in _slice(piece))
-        runs = [run for piece in pieces for run in self._shape_to_fit(piece)] or [self._shaper.shape("")]
+        runs = [run for piece in pieces for run in self._shape_to_fit(piece, style)] or [self._shaper.shape("")]
+        is_cjk = style.script == "Hani"
         first = len(self.pieces)
         for run in runs[:-1]:
-            self._add_piece(run, space=0, characters=len(run.text))
-        self._add_piece(runs[-1], space=self._space, characters=len(runs[-1].text) + 1)
+            self._add_piece(run, space=0, characters=len(run.text), gap=is_cjk)
+        self._add_piece(
+            runs[-1],
+            space=self._space if has_space else 0,
+            characters=len(runs[-1].text) + has_space,
+            gap=has_space or is_cjk,
+        )
         return self._ranges.append(first, len(runs))
 
-    def _add_piece(self, run: ShapedRun, *, space: int, characters: int) -> None:
+    def _add_piece(self, run: ShapedRun, *, space: int, characters: int, gap: bool) -> None:
         inked = not self.atlas.blank.issuperset(slot for slot, _, _ in run.glyphs)
         first = self.glyphs.extend(run.glyphs)
-        self.pieces.append(run.advance, space, characters, first, len(run.glyphs), inked)
+        self.pieces.append(run.advance, space, characters, first, len(run.glyphs), inked, gap)
 
-    def _shape_to_fit(self, piece: str) -> Iterator[ShapedRun]:
+    def _shape_to_fit(self, piece: str, style: Style) -> Iterator[ShapedRun]:
         """The piece, or the parts into which it is broken, anywhere between clusters, so that each fits a column."""
-        run = self._shaper.shape(piece)
+        run = self._shaper.shape(piece, style)
         if run.advance <= self._max_advance:
             yield run
             return
         # A part may get wider when it is shaped alone, because kerning across its ends is lost: by less than an em.
         starts = _fill(run, self._max_advance - self._em)
         for start, end in zip(starts, [*starts[1:], len(piece)], strict=True):
-            part = self._shaper.shape(piece[start:end])
+            part = self._shaper.shape(piece[start:end], style)
             if part.advance > self._max_advance:
                 raise RefusedDocument(Reason.OVERFLOW, f"{part.text[:40]!r} is wider than a column of the page")
             yield part
@@ -123,12 +161,27 @@ class _Memo(dict[str, int]):
         return value
 
 
+def _read_key(key: str) -> tuple[str, Style, bool]:
+    """The text of a key of split_text, how it is set, and whether a space follows."""
+    if key.isprintable():
+        return key, PLAIN, True
+    right_to_left = key.startswith(RIGHT_TO_LEFT)
+    word = key[right_to_left:]
+    style = _STYLES.get(word[:1], PLAIN)
+    if style is not PLAIN:
+        word = word[1:]
+    return word.removesuffix(NO_SPACE), style._replace(right_to_left=right_to_left), not word.endswith(NO_SPACE)
+
+
+_STYLES = {letter: Style(script="Hani", han=han) for han, letter in HAN.items()}
+
+
 def _slice(piece: str) -> Iterator[str]:
     """The piece in parts that HarfBuzz can shape. A combining mark stays with its letter."""
     start = 0
     while start < len(piece):
         end = start + MAX_SHAPED_CHARACTERS
-        while end < len(piece) and unicodedata.combining(piece[end]):
+        while end < len(piece) and (is_extending(piece[end]) or piece[end - 1] == "\u200d"):
             end += 1
         yield piece[start:end]
         start = end
@@ -136,8 +189,9 @@ def _slice(piece: str) -> Iterator[str]:
 
 def _fill(run: ShapedRun, max_advance: int) -> list[int]:
     """Break a run between clusters into parts of at most max_advance; the index of each part's first character."""
-    # Cluster -> left edge: that of its first glyph, which is the last one that the dict is given.
-    edges = {cluster: x for cluster, (_, x, _) in zip(reversed(run.clusters), reversed(run.glyphs), strict=True)}
+    # Cluster -> where it starts: with its first glyph in reading direction, which is the last one the dict is given.
+    glyphs = list(zip(run.clusters, run.edges, strict=True))
+    edges = dict(glyphs if run.clusters[0] > run.clusters[-1] else reversed(glyphs))
     clusters = sorted(edges.items())
     ends = [edge for _, edge in clusters[1:]] + [run.advance]
     starts, left = [0], 0

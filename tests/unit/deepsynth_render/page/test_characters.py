@@ -3,11 +3,10 @@
 import unicodedata
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepsynth_render.page.characters import check_scripts, normalise
-from deepsynth_render.reporting.dropped import RefusedDocument
+from deepsynth_render.page.characters import normalise
 
 
 @pytest.mark.parametrize(
@@ -38,23 +37,47 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
     assert unicodedata.is_normalized("NFC", once)
 
 
-def test_latin_greek_cyrillic_and_common_characters_are_drawn() -> None:
-    check_scripts(
-        "d\u00e9j\u00e0 \u03ba\u03b1\u03bb\u03b7\u03bc\u03ad\u03c1\u03b1 \u043c\u0438\u0440 12 \u20ac \u2192 a\u0323"
-    )
-
-
 @pytest.mark.parametrize(
-    ("text", "named"),
+    ("source", "expected"),
     [
-        ("plain \u4e2d\u6587", "U+4E2D CJK UNIFIED IDEOGRAPH-4E2D is of script Hani"),
-        ("\u0645\u0631\u062d\u0628\u0627", "ARABIC LETTER MEEM"),
-        ("private \ue000", "U+E000 (no name) is of script Zzzz"),
-        ("lone \ud800", "U+D800"),
+        pytest.param("\u0645\u06cc\u200c\u062e", None, id="non-joiner between Persian letters that would join"),
+        pytest.param("\u0631\u200c\u062e", "\u0631\u062e", id="non-joiner behind a letter that joins nothing"),
+        pytest.param("\u0647\u200d", None, id="joiner that shows a letter as if another followed"),
+        pytest.param("\u0647\u200d\u0647", "\u0647\u0647", id="joiner between letters that join anyway"),
+        pytest.param("\u0915\u094d\u200d\u0937", None, id="joiner behind a virama"),
+        pytest.param("\u0915\u094d\u200c\u0937", None, id="non-joiner behind a virama"),
+        pytest.param("\u0915\u200d\u0937", "\u0915\u0937", id="joiner between Indic letters"),
+        pytest.param("a\u200db\u200cc", "abc", id="joiners between Latin letters"),
+        pytest.param("\U0001f468\u200d\U0001f469", None, id="emoji sequence"),
+        pytest.param("1\ufe0f\u20e3", None, id="keycap"),
+        pytest.param("1\ufe0f", "1", id="emoji selector behind a digit"),
+        pytest.param("\u2764\ufe0f", None, id="emoji selector that chooses another font"),
+        pytest.param("\U0001f44d\ufe0f", "\U0001f44d", id="emoji selector behind what only the font of emoji has"),
+        pytest.param("\U0001f3f4\U000e0067\U000e007f", None, id="tags behind a flag"),
+        pytest.param("a\U000e0067\U000e007f", "a", id="tags behind a letter"),
+        pytest.param("\u845b\U000e0100", None, id="ideographic variant of the font"),
+        pytest.param("\u4e00\U000e0101", "\u4e00", id="ideographic variant that the font lacks"),
+        pytest.param("a\u200fb\u202c", "ab", id="direction marks in Latin text"),
+        pytest.param("a \u05d0 \u200e1", None, id="mark that moves the digit"),
+        pytest.param("\u05d0\u200f", "\u05d0", id="mark that moves nothing"),
+        pytest.param("\u202eabc", None, id="override that reverses letters"),
+        pytest.param("\u2067\u05d0\u2069 a", None, id="isolate that decides the direction of the line"),
+        pytest.param("a \u05d0 \u200e1\na\u200fb", "a \u05d0 \u200e1\nab", id="each line for itself"),
     ],
 )
-def test_a_document_of_another_script_is_refused_by_its_first_character(text: str, named: str) -> None:
-    with pytest.raises(RefusedDocument) as caught:
-        check_scripts(text)
-    assert named in caught.value.message
-    assert caught.value.reason == "UnsupportedScript"
+def test_an_invisible_character_stays_where_it_changes_what_is_drawn(source: str, expected: str | None) -> None:
+    assert normalise(source) == (source if expected is None else expected)
+
+
+TRICKY = (
+    "a1 e\u0301\u200b\u200c\u200d\u200e\u200f\u202b\u202c\u202e\u2067\u2069\ufe0f\u20e3\u2764\U0001f3fd\U0001f468"
+    "\U000e0100\U000e0067\u845b\u0647\u0631\u064e\u05d0\u0915\u094d\u1100\u1161\n"
+)
+
+
+@settings(max_examples=400)
+@given(st.text(TRICKY, max_size=14))
+def test_normalising_tricky_text_twice_changes_nothing_more(text: str) -> None:
+    once = normalise(text)
+    assert normalise(once) == once
+    assert unicodedata.is_normalized("NFC", once)

@@ -1,0 +1,34 @@
+"""Where words of scripts that set no spaces between words may break (UAX 14), by ICU and its dictionaries.
+
+    Chinese, Japanese, Korean     between most characters, but not before closing or after opening punctuation
+    Thai, Lao, Khmer, Burmese     between the words of a dictionary
+
+Words of other scripts break at spaces and hyphens, which words.py does itself.
+"""
+
+import re
+from collections.abc import Sequence
+from itertools import pairwise
+
+_LOCALE = "ja@lb=strict"
+"""The strict rules of every script; the language only decides how wide quotation marks and small kana are treated."""
+
+WITHOUT_SPACES = re.compile(
+    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u19e0-\u19ff\u2e80-\u2fdf\u3000-\u4dbf\u4e00-\ua4cf"
+    "\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
+    "\U0001b000-\U0001b2ff\U00020000-\U0003ffff]"
+)
+"""Matches a character of a script that sets no spaces between words."""
+
+
+def split_words(words: Sequence[str]) -> list[list[str]]:
+    """Each word in the parts between which a line may break. A word holds no space and no line end.
+
+    >>> split_words(["\u6587\u5b57\u3002"])
+    [['\u6587', '\u5b57\u3002']]
+    """
+    from icu4py.breakers import LineBreaker  # 13 MB of libraries, which most datasets do not need
+
+    parts = list(LineBreaker("\n".join(words), _LOCALE))
+    ends = [index + 1 for index, part in enumerate(parts) if part.endswith("\n")]
+    return [[part.removesuffix("\n") for part in parts[first:last]] for first, last in pairwise([0, *ends, len(parts)])]

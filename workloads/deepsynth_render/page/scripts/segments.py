@@ -1,0 +1,139 @@
+r"""A document as a list of words and parts of words, each of one direction: the keys of the cache of words.
+
+In most texts the keys are the words between spaces. Where a script sets no spaces, or directions mix, a word is cut
+further, and the key says in control characters, which no normalised text holds, how the part is set. Text and keys:
+
+    "plain words"           "plain"  "words"
+    "\u6587\u5b57\u3002 fox"   HAN + "\u6587" + NO_SPACE  HAN + "\u5b57\u3002"  "fox"
+    Hebrew "DCBA"           RIGHT_TO_LEFT + "ABCD"
+"""
+
+import re
+from collections.abc import Iterator
+from typing import Final, NamedTuple
+
+from deepsynth_render.page.scripts.bidi import Direction, resolve
+from deepsynth_render.page.scripts.breaking import WITHOUT_SPACES, split_words
+from deepsynth_render.page.scripts.han import Han, find_han
+
+NO_SPACE: Final = "\x00"
+"""Last character of a key after which no space follows."""
+RIGHT_TO_LEFT: Final = "\x01"
+"""First character of a key that is set from right to left."""
+HAN: Final[dict[Han, str]] = {"JP": "\x02", "KR": "\x03", "SC": "\x04", "TC": "\x05"}
+"""First character (after RIGHT_TO_LEFT) of a key that is part of a word with Chinese, Japanese or Korean characters."""
+
+_CJK = re.compile(
+    "[\u1100-\u11ff\u2e80-\u2fdf\u3000-\ua4cf\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef\U00020000-\U0003ffff]"
+)
+DIRECTED = re.compile(
+    "[\u0590-\u08ff\u200e\u200f\u202a-\u202e\u2066-\u2069\ufb1d-\ufdff\ufe70-\ufefe\U00010800-\U00010fff"
+    "\U0001e800-\U0001efff]"
+)
+"""Matches a character that is set from right to left, or that changes directions."""
+
+
+class Directions(NamedTuple):
+    """How the keys of a document with text from right to left are set; a list each, one entry per key.
+
+    levels, spaces: level of the key and of the space after it. bases: level of its paragraph.
+    glued: whether no line may break after the key.
+    """
+
+    levels: list[int]
+    spaces: list[int]
+    bases: list[int]
+    glued: list[bool]
+
+
+class Segments(NamedTuple):
+    r"""keys: in reading order; "\n" ends a paragraph. directions: None if all of the text runs from left to right."""
+
+    keys: list[str]
+    directions: Directions | None
+
+
+def split_text(text: str) -> Segments:
+    """Cut a normalised text."""
+    words = text.replace("\n", " \n ").split(" ")
+    if text.isascii():
+        return Segments(words, None)
+    characters = "".join(set(text))
+    parts = _split_unspaced(words, characters) if WITHOUT_SPACES.search(characters) else {}
+    if DIRECTED.search(characters):
+        return _direct(text, parts)
+    if parts:
+        words = [key for word in words for key in parts.get(word, (word,))]
+    return Segments(words, None)
+
+
+def _split_unspaced(words: list[str], characters: str) -> dict[str, list[str]]:
+    """Word -> its keys, for the words of scripts without spaces."""
+    unspaced = [word for word in dict.fromkeys(words) if WITHOUT_SPACES.search(word)]
+    han = HAN[find_han(characters)]
+    return {word: _mark(word, parts, han) for word, parts in zip(unspaced, split_words(unspaced), strict=True)}
+
+
+def _mark(word: str, parts: list[str], han: str) -> list[str]:
+    prefix = han if _CJK.search(word) else ""
+    return [*(f"{prefix}{part}{NO_SPACE}" for part in parts[:-1]), prefix + parts[-1]]
+
+
+def _direct(text: str, parts: dict[str, list[str]]) -> Segments:
+    keys: list[str] = []
+    directions = Directions([], [], [], [])
+    for number, paragraph in enumerate(text.split("\n")):
+        if number:
+            keys.append("\n")
+            _append(directions, 0, 0, 0, glued=False)
+        direction = resolve(paragraph) if DIRECTED.search(paragraph) else Direction(0, "\0" * len(paragraph))
+        start = 0
+        for word in paragraph.split(" "):
+            end = start + len(word)
+            space = ord(direction.levels[end]) if end < len(paragraph) else direction.base
+            for key, level, glued in _cut(parts.get(word, (word,)), direction.levels[start:end], space):
+                keys.append(key)
+                # Without a space, the place behind the key must not interrupt a run of levels.
+                _append(directions, level, level if key.endswith(NO_SPACE) else space, direction.base, glued=glued)
+            start = end + 1
+    return Segments(keys, directions)
+
+
+def _append(directions: Directions, level: int, space: int, base: int, *, glued: bool) -> None:
+    directions.levels.append(level)
+    directions.spaces.append(space)
+    directions.bases.append(base)
+    directions.glued.append(glued)
+
+
+def _cut(keys: list[str] | tuple[str], levels: str, space: int) -> Iterator[tuple[str, int, bool]]:
+    """Cut the keys of a word where its level changes; yield key, level, and whether it is glued to the next one."""
+    first = levels[:1] or chr(space)
+    if levels.count(first) == len(levels) and len(keys) == 1:
+        level = ord(first)
+        yield (RIGHT_TO_LEFT + keys[0] if level % 2 else keys[0]), level, False
+        return
+    position = 0
+    for key in keys:
+        prefix = key[:1] if key[:1] in _PREFIXES else ""
+        suffix = NO_SPACE if key.endswith(NO_SPACE) else ""
+        part = key[len(prefix) : len(key) - len(suffix)]
+        runs = list(_find_runs(levels[position : position + len(part)]))
+        for start, end in runs:
+            level = ord(levels[position + start])
+            is_last = end == len(part)
+            run = prefix + part[start:end] + (suffix if is_last else NO_SPACE)
+            yield (RIGHT_TO_LEFT + run if level % 2 else run), level, not is_last
+        position += len(part)
+
+
+_PREFIXES: Final = frozenset(HAN.values())
+
+
+def _find_runs(levels: str) -> Iterator[tuple[int, int]]:
+    """Start and end of each run of equal levels."""
+    start = 0
+    for end in range(1, len(levels) + 1):
+        if end == len(levels) or levels[end] != levels[start]:
+            yield start, end
+            start = end
