@@ -13,7 +13,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
-$(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh
+$(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh $(wildcard workloads/deepsynth_render/page/compiled/*.[ch])
 	@PYTHON=$(PYTHON) bash requirements/setup.sh $(VENV)
 	@touch $@
 
@@ -39,8 +39,8 @@ list-datasets: $(READY) ## List the presets
 	@$(BIN)/deepsynth datasets
 
 .PHONY: bench-render
-bench-render: $(READY) ## Compare the speed of the renderer with Pillow's
-	@$(BIN)/python benchmarks/render.py
+bench-render: $(READY) ## Compare the speed of the renderer with Pillow, start-up included [ARGS="--repeats 5"]
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.render_pages $(ARGS)
 
 .PHONY: benchmark-trainer
 benchmark-trainer: $(READY) ## Compare training with a naive loop and Hugging Face's Trainer [ARGS="--label-tokens 450"]

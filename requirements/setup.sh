@@ -30,6 +30,21 @@ if [ ! -x "$venv/bin/pip" ] && ! make_venv >/dev/null 2>&1; then
     fi
 fi
 
+# The core of the renderer is compiled when the project is installed.
+has_compiler() {
+    command -v "${CC:-cc}" >/dev/null && "$venv/bin/python" - <<'EOF'
+import pathlib, sys, sysconfig
+sys.exit(not pathlib.Path(sysconfig.get_path("include"), "Python.h").exists())
+EOF
+}
+if ! has_compiler; then
+    if [ "$(id -u)" = 0 ] && command -v apt-get >/dev/null; then
+        say "installing a C compiler and Python's headers"
+        apt-get update -qq && apt-get -o DPkg::Lock::Timeout=300 install -y -qq gcc libc6-dev libpython3-dev >/dev/null
+    fi
+    has_compiler || say "no C compiler or no Python.h found: the renderer will run without its compiled core, several times slower; install them (Debian: apt-get install gcc libc6-dev libpython3-dev) and run 'make setup' again"
+fi
+
 say "installing the locked requirements into $venv (about 5 GiB, once)"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$here/bootstrap.txt"
 export UV_LINK_MODE=hardlink VIRTUAL_ENV=$venv UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_HTTP_RETRIES=${UV_HTTP_RETRIES:-10}

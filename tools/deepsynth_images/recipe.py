@@ -10,6 +10,8 @@ from typing import Final
 
 ROOT: Final = Path(__file__).parents[2]
 """The repository."""
+_IGNORED: Final = {".pyc", ".so"}
+"""Suffixes of files that .dockerignore keeps out of the build: what is compiled here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ def read_version() -> str:
 def _walk(paths: Iterable[Path]) -> Iterator[Path]:
     for path in paths:
         if path.is_dir():
-            yield from (file for file in path.rglob("*") if file.is_file() and file.parent.name != "__pycache__")
+            yield from (file for file in path.rglob("*") if file.is_file() and file.suffix not in _IGNORED)
         else:
             yield path
 

@@ -4,6 +4,7 @@ import os
 import tempfile
 from collections.abc import Callable
 from pathlib import Path
+from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.report import RenderReport
@@ -12,9 +13,15 @@ from deepsynth_render.documents.dataset_manifest import ManifestShard, find_publ
 from deepsynth_render.documents.receipt import Receipt, find_receipt
 from deepsynth_render.documents.render_plan import load_plan, open_staging, require_digest
 from deepsynth_render.page import PageRenderer
+from deepsynth_render.page.compiled.loading import IS_BUILT
 from deepsynth_render.render.shard import ShardRenderer
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_store.core.atomic import explain_full_disk
+
+_NOT_BUILT: Final = (
+    "the compiled core is missing, so pages are drawn several times slower; "
+    "install a C compiler and Python's headers, then install DeepSynth again"
+)
 
 
 def run_render(
@@ -35,6 +42,8 @@ def run_render(
         reporter.log(f"shard {shard} is staged already")
         _report_done(reporter, shard, receipt)
     else:
+        if not IS_BUILT:
+            reporter.log(_NOT_BUILT)
         plan = load_plan(workload, target)
         _check_index(shard, len(plan.shards))
         with tempfile.TemporaryDirectory(prefix="deepsynth-render-") as name, explain_full_disk(Path(name)):

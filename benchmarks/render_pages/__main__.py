@@ -1,0 +1,72 @@
+"""Pages per second and core, from text to parquet, with start-up: `make bench-render`.
+
+Each figure is the CPU time, user and system, of a whole fresh process: DeepSynth's render step on one shard, or another
+library on a part of its documents, extrapolated. All draw the same font, size, margins and line pitch, and write a
+parquet file that `datasets` opens. Compare words per second where the pages of two rows hold different amounts of text.
+"""
+
+import argparse
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from benchmarks.render_pages.corpus import build_documents
+from benchmarks.render_pages.peers import PEERS, measure_peer
+from benchmarks.render_pages.shards import NINE_STYLES, Result, measure_shard
+
+from deepsynth_render.page.compiled.loading import IS_BUILT
+
+SHARDS: Mapping[str, tuple[Mapping[str, Any], str]] = {
+    "DeepSynth fast": ({}, "fast"),
+    "  nine styles": (NINE_STYLES, "fast"),
+    "DeepSynth small": ({}, "small"),
+}
+"""Name -> what differs from shards.PAGE, and the compression."""
+USUAL = "Pillow as usual"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument(
+        "--documents", type=int, default=2150, help="of 300 to 900 words; the default is about 4,000 pages"
+    )
+    parser.add_argument("--peer-documents", type=int, default=100, help="those that others draw (default %(default)s)")
+    parser.add_argument("--repeats", type=int, default=3, help="runs of each shard; the median counts (default 3)")
+    parser.add_argument("--cache", type=Path, default=Path.home() / ".cache/deepsynth/corpora", help="of the corpus")
+    arguments = parser.parse_args()
+    corpus, documents = build_documents(arguments.cache, arguments.documents)
+    core = "compiled" if IS_BUILT else "NOT compiled"
+    print(f"{len(documents)} documents of {corpus}; the core is {core}", flush=True)
+    measured: dict[str, Callable[[], Result]] = {
+        **{name: _bind_shard(documents, *shard, arguments.repeats) for name, shard in SHARDS.items()},
+        **{name: _bind_peer(name, documents[: arguments.peer_documents], len(documents)) for name in PEERS},
+    }
+    print(
+        f"{'':22}{'pages/s/core':>14}{'words/s/core':>14}{'ms/page':>9}{'KB/page':>9}"
+        f"{'MB RSS':>8}{'pages':>8}{'ratio':>7}"
+    )
+    results = {name: measure() for name, measure in measured.items()}
+    for name, result in results.items():
+        print(_format_row(name, result, results[USUAL].usage.seconds))
+
+
+def _bind_shard(
+    documents: Sequence[str], page: Mapping[str, Any], compression: str, repeats: int
+) -> Callable[[], Result]:
+    return lambda: measure_shard(documents, page, compression, repeats)
+
+
+def _bind_peer(name: str, documents: Sequence[str], total: int) -> Callable[[], Result]:
+    return lambda: measure_peer(name, documents, total)
+
+
+def _format_row(name: str, result: Result, usual_seconds: float) -> str:
+    (seconds, peak), pages, words, size = result
+    return (
+        f"{name:22}{pages / seconds:14,.0f}{words / seconds:14,.0f}{1000 * seconds / pages:9.2f}"
+        f"{size / pages / 1000:9.1f}{peak / 1e6:8.0f}{pages:8,}{usual_seconds / seconds:7.1f}"
+    )
+
+
+if __name__ == "__main__":
+    main()

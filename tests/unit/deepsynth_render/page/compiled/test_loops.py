@@ -1,0 +1,127 @@
+"""The compiled loops: equal to their numpy twins, and safe with any input."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from deepsynth_render.page import raster
+from deepsynth_render.page.compiled.loading import core
+from deepsynth_render.page.fonts import load_font
+from deepsynth_render.page.geometry import build_geometry
+from deepsynth_render.page.layout import lay_out
+from deepsynth_render.page.png import build_paper
+from deepsynth_render.page.raster import draw_with_numpy, place_compiled, place_with_numpy
+from deepsynth_render.page.words import LINE_FEED, WordCache
+from unit.deepsynth_render.page.page_images import PROSE, build_bitmaps, build_page, build_renderer
+
+Ints = NDArray[np.int64]
+
+
+@pytest.mark.parametrize("width", [96, 97])
+def test_c_and_numpy_draw_the_same_pixels(width: int) -> None:
+    atlas, bitmaps = build_bitmaps(400, width, 80)
+    for _ in range(2):  # the second page finds nothing of the first
+        expected, drawn = build_paper(width, 80), build_paper(width, 80)
+        draw_with_numpy(expected, atlas, bitmaps)
+        core.draw_page(drawn, drawn.shape[1], atlas, bitmaps)
+        assert np.array_equal(expected, drawn)
+        bitmaps = bitmaps[:3]
+
+
+def test_a_canvas_is_used_for_pages_of_any_size() -> None:
+    for width, height in [(40, 900), (900, 40), (20, 20), (901, 901), (2, 1)]:
+        atlas, bitmaps = build_bitmaps(40, max(width, 12), max(height, 12))
+        bitmaps = bitmaps[(bitmaps[:, 3] + bitmaps[:, 1] <= width) & (bitmaps[:, 4] + bitmaps[:, 2] <= height)]
+        expected, drawn = build_paper(width, height), build_paper(width, height)
+        draw_with_numpy(expected, atlas, bitmaps)
+        core.draw_page(drawn, drawn.shape[1], atlas, bitmaps)
+        assert np.array_equal(expected, drawn)
+
+
+HUGE = 2**62
+
+
+@pytest.mark.parametrize(
+    "bitmap",
+    [
+        *([offset, 2, 2, 0, 0] for offset in (-1, 97, HUGE, -HUGE)),
+        *([0, width, 2, 0, 0] for width in (-1, 41, HUGE, -HUGE)),
+        *([0, 2, height, 0, 0] for height in (-1, 21, HUGE, -HUGE)),
+        *([0, 2, 2, left, 0] for left in (-1, 39, HUGE, -HUGE)),
+        *([0, 2, 2, 0, top] for top in (-1, 19, HUGE, -HUGE)),
+        [0, 40, 20, 0, 0],
+    ],
+)
+def test_a_bitmap_outside_of_the_page_or_the_atlas_is_an_error(bitmap: list[int]) -> None:
+    rows = build_paper(40, 20)
+    with pytest.raises(ValueError, match="number 0 is not inside"):
+        core.draw_page(rows, rows.shape[1], np.ones(100, np.uint8), np.array([bitmap]))
+    assert np.array_equal(rows, build_paper(40, 20))
+
+
+def test_buffers_of_another_shape_are_errors() -> None:
+    rows, atlas, bitmaps = build_paper(40, 20), np.ones(100, np.uint8), np.zeros((2, 5), np.int64)
+    for stride in (0, -1, 13, 2**40):
+        with pytest.raises(ValueError, match="rows: must be"):
+            core.draw_page(rows, stride, atlas, bitmaps)
+    with pytest.raises(ValueError, match="bitmaps: must be"):
+        core.draw_page(rows, rows.shape[1], atlas, bitmaps[0, :4].copy())
+    with pytest.raises(ValueError, match="bitmaps: must be"):
+        core.draw_page(rows, rows.shape[1], atlas, np.zeros(88, np.uint8)[4:-4].view(np.int64))
+    with pytest.raises(TypeError):
+        core.draw_page(rows[:, ::2], rows.shape[1], atlas, bitmaps)
+
+
+@pytest.mark.parametrize("settings", [{}, {"columns": 2, "size": "300x120", "align": "justify"}, {"marginPx": 0}])
+def test_c_and_numpy_place_the_same_bitmaps(settings: dict[str, object]) -> None:
+    page = build_page(**settings)
+    font = load_font("DejaVu Sans")
+    geometry = build_geometry(page, font, 8)
+    cache = WordCache(font, 8, geometry.column_width, 10**6)
+    rows = cache.find_pieces(PROSE.strip() + " \u1ea4\n\nfi").rows
+    layout = lay_out(cache.pieces.read()[rows], rows == LINE_FEED, geometry, justify=page.align == "justify")
+    expected, placed = (place(layout, rows, cache, geometry) for place in (place_with_numpy, place_compiled))
+    if settings.get("marginPx") == 0:
+        assert expected is placed is None
+        return
+    assert expected is not None
+    assert placed is not None
+    assert len(expected[1]) > 2
+    assert np.array_equal(expected[0], placed[0])
+    assert np.array_equal(expected[1], placed[1])
+
+
+def build_arguments() -> tuple[list[Ints], list[int]]:
+    """Two pieces of one glyph each, on one page."""
+    ones = np.zeros(2, np.int64)
+    pieces = np.array([[64, 0, 1, 0, 1, 1, 0], [64, 0, 1, 1, 1, 1, 0]])
+    glyphs, boxes = np.zeros((2, 3), np.int64), np.tile([0, 2, 2, 0, 2], (4, 1)).astype(np.int64)
+    return [np.arange(2), ones, ones, ones, np.arange(2), pieces, glyphs, boxes], [1, 20, 20, 10, 10]
+
+
+def test_any_wrong_index_is_an_error() -> None:
+    place: Any = core.place_bitmaps
+    arrays, numbers = build_arguments()
+    assert place(*arrays, *numbers) is not None
+    random = np.random.default_rng(3)
+    errors = 0
+    for _ in range(5000):
+        arrays, numbers = build_arguments()
+        array = arrays[random.integers(8)].copy()
+        odd = int(random.choice([-1, 1, 2, 3, 100, 2**31, 2**40, 2**62, -(2**62), 2**63 - 1, -(2**63)]))
+        array.flat[random.integers(array.size)] = odd
+        arrays = [array if other.shape == array.shape and random.random() < 0.5 else other for other in arrays]
+        try:
+            place(*arrays, *numbers)
+        except ValueError:
+            errors += 1
+    assert errors > 500
+
+
+@pytest.mark.parametrize("settings", [{}, {"size": "240x121", "columns": 2, "align": "justify"}])
+def test_pages_without_the_core_are_the_same(settings: dict[str, object], monkeypatch: pytest.MonkeyPatch) -> None:
+    pages = build_renderer(**settings).render(PROSE, "key")
+    monkeypatch.setattr(raster, "IS_BUILT", False)
+    assert pages == build_renderer(**settings).render(PROSE, "key")

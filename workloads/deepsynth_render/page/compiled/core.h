@@ -1,0 +1,32 @@
+/* What the files of this extension share. Only the stable ABI of Python 3.11 is used: one file works for later ones. */
+
+#ifndef DEEPSYNTH_CORE_H
+#define DEEPSYNTH_CORE_H
+
+#define PY_SSIZE_T_CLEAN
+#define Py_LIMITED_API 0x030B0000
+#include <Python.h>
+
+#include <stdint.h>
+
+/* An array of a fixed number of columns: (count, columns) int64, C-contiguous. */
+typedef struct {
+    const int64_t *values;
+    Py_ssize_t count;
+} Rows;
+
+/* Set an exception and return 0 unless the buffer holds whole, aligned rows of int64. */
+static inline int as_rows(const Py_buffer *buffer, Py_ssize_t columns, const char *name, Rows *rows) {
+    if (buffer->len % (columns * (Py_ssize_t)sizeof(int64_t)) || (uintptr_t)buffer->buf % sizeof(int64_t)) {
+        PyErr_Format(PyExc_ValueError, "%s: must be rows of %zd int64, got %zd bytes", name, columns, buffer->len);
+        return 0;
+    }
+    rows->values = buffer->buf;
+    rows->count = buffer->len / (columns * (Py_ssize_t)sizeof(int64_t));
+    return 1;
+}
+
+PyObject *draw_page(PyObject *module, PyObject *arguments);
+PyObject *place_bitmaps(PyObject *module, PyObject *arguments);
+
+#endif
