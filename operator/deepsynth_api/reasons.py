@@ -329,6 +329,11 @@ class Reason(StrEnum):
         "A column holds something other than text.",
         "Name another one in spec.source.columns.",
     )
+    LICENSE_NOT_ALLOWED = (
+        "LicenseNotAllowed",
+        "The license of the source is not one of spec.source.requireLicense.",
+        "Use another source, or add the license once you have read it.",
+    )
     DAMAGED_FILE = "DamagedFile", "A file of the source cannot be parsed.", "Fix the file that the message names."
     EMPTY_DATASET = (
         "EmptyDataset",
@@ -365,6 +370,27 @@ class Reason(StrEnum):
     UNSUPPORTED_SCRIPT = "UnsupportedScript", "The text holds a script for which there is no font."
     MISSING_GLYPH = "MissingGlyph", "No font draws one of the characters."
     OVERFLOW = "Overflow", "A word is wider than a column, or ink reaches beyond the page.", "Use a larger page."
+
+    # Files of a source that plan does not read, by `status.plan.skippedFiles` of a DatasetGeneration.
+
+    UNKNOWN_FORMAT = (
+        "UnknownFormat",
+        "The file's name has none of the suffixes that are read.",
+        "Rename it or convert it, if it holds data.",
+    )
+    OTHER_FORMAT = (
+        "OtherFormat",
+        "The file's split is also stored in another format, and is read from there.",
+        "Convert the files of a split to one format, if they hold different rows.",
+    )
+    OTHER_SPLIT = "OtherSplit", "The file belongs to a split that spec.source.splits does not list."
+    OTHER_CONFIGURATION = (
+        "OtherConfiguration",
+        "The file belongs to another configuration of the dataset.",
+        "Set spec.source.config to read that one.",
+    )
+    NOT_IN_CARD = "NotInCard", "The card of the dataset names its files, and not this one."
+    BEHIND_ROW_LIMIT = "BehindRowLimit", "The files before it hold as many rows as spec.source.maxRowsPerSplit."
 
     # Samples that do not fit the model, by `status.progress.dropped` of a TrainingRun. Nothing is cut to fit.
 

@@ -10,7 +10,7 @@ from pydantic import Field
 from pydantic_core import PydanticSerializationError
 
 from deepsynth_api.report_bounds import MAX_FIELD_BYTES, MAX_ITEMS, bound_report, cut_text, fold_splits
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, ReadColumns, SkippedFiles
 from deepsynth_api.v1alpha1.shared.base import ApiModel, Time
 from deepsynth_api.v1alpha1.training_run_status import (
     CheckpointStatus,
@@ -55,6 +55,8 @@ class PlanReport(ApiModel):
     shards: int = 0
     rows_read: int = 0
     dropped: list[DroppedRows] = Field(default_factory=list)
+    columns: list[ReadColumns] = Field(default_factory=list)
+    skipped_files: list[SkippedFiles] = Field(default_factory=list)
     waiting: str = ""
 
 

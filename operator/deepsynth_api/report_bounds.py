@@ -26,8 +26,13 @@ MAX_FIELD_BYTES: Final = {
     "reason": 64,
     "name": 128,
     "node": 253,
+    "text": 128,
+    "summary": 128,
+    "examples": 256,
 }
 """Where it is not MAX_BYTES."""
+MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "skipped_files": 16}
+"""Where it is not MAX_ITEMS."""
 MAX_NUMBER: Final = 2**53
 """Above any real count of bytes, and exact in every JSON library. The sum of 1,000 such numbers is an int64."""
 _OTHER: Final = "Other"
@@ -107,4 +112,4 @@ def _bound_list(name: str, items: list[Any]) -> list[Any]:
         return fold_dropped(bounded)
     if all(isinstance(item, PlannedSplit) for item in bounded):
         return fold_splits(bounded)
-    return bounded[-MAX_ITEMS:] if name == "notes" else bounded[:MAX_ITEMS]
+    return bounded[-MAX_ITEMS:] if name == "notes" else bounded[: MAX_FIELD_ITEMS.get(name, MAX_ITEMS)]

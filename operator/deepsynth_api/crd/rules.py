@@ -21,8 +21,8 @@ DATASET_GENERATION_RULES: Final = (
     ),
     Rule(
         "spec.source",
-        "self.uri.startsWith('hf://') || (!has(self.revision) && !has(self.config))",
-        "revision and config are only for a source on the Hub (hf://datasets/OWNER/NAME); remove them",
+        "self.uri.startsWith('hf://') || !has(self.revision)",
+        "revision is only for a source on the Hub (hf://datasets/OWNER/NAME); remove it",
         ".uri",
     ),
     Rule(

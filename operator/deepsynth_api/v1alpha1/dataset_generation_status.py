@@ -24,6 +24,20 @@ class PlannedSplit(ApiModel):
     rows: Annotated[int, Field(description="Number of documents of this split to render.")]
 
 
+class ReadColumns(ApiModel):
+    """Which two columns of the source were read. Equal names: a column of messages that holds both."""
+
+    text: Annotated[str, Field(description="Name of the column of the texts.")]
+    summary: Annotated[str, Field(description="Name of the column of the summaries.")]
+    rows: Annotated[int, Field(description="Number of rows that were read from these columns.")]
+
+
+class SkippedFiles(ApiModel):
+    reason: Annotated[str, Field(description="Reason, one CamelCase word such as OtherFormat or UnknownFormat.")]
+    files: Annotated[int, Field(description="Number of files that are not read for this reason.")]
+    examples: Annotated[list[str], Field(description="Paths of the first of them.")] = Field(default_factory=list)
+
+
 class PlanStatus(ApiModel):
     """What the plan step decided."""
 
@@ -34,6 +48,12 @@ class PlanStatus(ApiModel):
     dropped: Annotated[list[DroppedRows], Field(description="Number of rows that the plan dropped, by reason.")] = (
         Field(default_factory=list)
     )
+    columns: Annotated[
+        list[ReadColumns], Field(description="The columns that were read, as the spec names them or by a guess.")
+    ] = Field(default_factory=list)
+    skipped_files: Annotated[
+        list[SkippedFiles], Field(description="Files of the source that are not read, by reason.")
+    ] = Field(default_factory=list)
 
 
 class GenerationProgress(ApiModel):

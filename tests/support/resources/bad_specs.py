@@ -430,7 +430,7 @@ _RULES: Final = (
         "a revision of a folder",
         {"preset": None, "source": {"uri": "pvc://a", "revision": "main"}},
         "spec.source.uri",
-        "remove them",
+        "remove it",
     ),
 )
 

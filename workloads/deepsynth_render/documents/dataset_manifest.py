@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, ReadColumns, SkippedFiles
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_render.documents.render_plan import Look, PinnedSource
 from deepsynth_store import DatasetTarget
@@ -73,6 +73,12 @@ class DatasetManifest(ApiModel):
     size: int
     rows_read: int
     dropped: Annotated[list[DroppedRows], Field(description="Rows dropped by the plan and render steps.")]
+    columns: Annotated[list[ReadColumns], Field(description="Columns of the source that were read.")] = Field(
+        default_factory=list
+    )
+    skipped_files: Annotated[list[SkippedFiles], Field(description="Files of the source that were not read.")] = Field(
+        default_factory=list
+    )
     splits: list[ManifestSplit]
     shards: list[ManifestShard]
     files: list[ManifestFile]

@@ -12,7 +12,7 @@ from pydantic import Field, ValidationError
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns, Filters, PageSettings
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, ReadColumns, SkippedFiles
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_store import DatasetTarget, OnWait, open_target
@@ -60,6 +60,8 @@ class RenderPlan(ApiModel):
     splits: list[PlannedSplit]
     rows_read: int
     dropped: list[DroppedRows]
+    columns: list[ReadColumns] = Field(default_factory=list)
+    skipped_files: list[SkippedFiles] = Field(default_factory=list)
     shards: list[PlannedShard]
 
     def to_json(self) -> bytes:

@@ -44,14 +44,13 @@ def run_plan(
     PageRenderer(workload.page, workload.output.compression)
     source = open_texts(workload.source, on_wait=reporter.on_wait)
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}")
-    if source.skipped:
-        reporter.log(f"not read, because their splits have files of another format: {', '.join(source.skipped[:10])}")
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
         plan, files = build_plan(workload, source, Path(name))
         digest = plan.compute_digest()
         target = open_staging(workload, digest, reporter.on_wait)
         if find_published(target, digest) is None:
             _stage(target, {**files, PLAN_PATH: plan.to_json()})
+    _log_reading(plan, reporter)
     reporter.show(
         PlanReport(
             revision=source.revision,
@@ -60,6 +59,8 @@ def run_plan(
             shards=len(plan.shards),
             rows_read=plan.rows_read,
             dropped=plan.dropped,
+            columns=plan.columns,
+            skipped_files=plan.skipped_files,
         )
     )
 
@@ -82,11 +83,21 @@ def build_plan(workload: RenderWorkload, source: TextSource, folder: Path) -> tu
         splits=[PlannedSplit(name=split, rows=rows) for split, rows in selector.kept.items()],
         rows_read=selector.rows_read,
         dropped=list_dropped(selector.dropped),
+        columns=list(source.columns),
+        skipped_files=list(source.skipped),
         shards=cutter.shards,
     )
     if not plan.shards:
         raise DataError(_explain_empty(plan), reason=Reason.EMPTY_DATASET)
     return plan, cutter.files
+
+
+def _log_reading(plan: RenderPlan, reporter: Reporter) -> None:
+    for read in plan.columns:
+        reporter.log(f"text from column {read.text!r}, summary from column {read.summary!r}: {read.rows} rows")
+    for skipped in plan.skipped_files:
+        examples = ", ".join(skipped.examples)
+        reporter.log(f"{skipped.files} file(s) not read, {skipped.reason}: {examples}")
 
 
 def _pin(workload: RenderWorkload, source: TextSource) -> PinnedSource:

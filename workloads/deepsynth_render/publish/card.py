@@ -1,5 +1,6 @@
 """README.md of a published dataset: the card that the Hub shows and the library `datasets` reads."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import yaml
@@ -40,8 +41,16 @@ def _build_pattern(split: str) -> dict[str, str]:
 def _build_body(manifest: DatasetManifest) -> str:
     source, page = manifest.source, manifest.look.page
     splits = "\n".join(f"| {split.name} | {split.documents} | {split.pages} |" for split in manifest.splits)
-    dropped = "\n".join(f"| {entry.reason} | {entry.rows} |" for entry in manifest.dropped)
-    dropped_section = f"\n## Dropped rows\n\n| Reason | Rows |\n|---|---|\n{dropped}\n" if dropped else ""
+    columns = "".join(
+        f"\n{read.rows} rows were read: `text` from the column `{read.text}`, `summary` from `{read.summary}`.\n"
+        for read in manifest.columns
+    )
+    dropped = _build_table("Dropped rows", "Reason | Rows", [(entry.reason, entry.rows) for entry in manifest.dropped])
+    skipped = _build_table(
+        "Files of the source that were not read",
+        "Reason | Files | Such as",
+        [(entry.reason, entry.files, _quote(entry.examples)) for entry in manifest.skipped_files],
+    )
     return f"""# Pages of {source.name}
 
 Text and summary pairs of `{source.uri}` (revision `{source.revision}`), drawn as page images: {manifest.documents}
@@ -57,4 +66,18 @@ text. `summary` is the document's, on each of its pages.
 Pages: {page.size} px, {", ".join(page.font_families)}, {", ".join(map(str, page.font_sizes_px))} px, 16 grey levels.
 Characters that this font lacks are drawn in another DejaVu or a Noto font (SIL Open Font License 1.1).
 `deepsynth/manifest.json` lists every file with its sha256, and what the pages were made with.
-{dropped_section}"""
+{columns}{dropped}{skipped}"""
+
+
+def _build_table(title: str, header: str, rows: Sequence[Sequence[object]]) -> str:
+    """A section with a table, empty without rows."""
+    if not rows:
+        return ""
+    rule = "|".join("---" for _ in header.split("|"))
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join(["", f"## {title}", "", f"| {header} |", f"|{rule}|", *lines, ""])
+
+
+def _quote(paths: Sequence[str]) -> str:
+    """Paths in a cell of a table, as code."""
+    return ", ".join(f"`{path.replace('|', '/').replace('`', '_')}`" for path in paths)

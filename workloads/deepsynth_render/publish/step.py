@@ -57,6 +57,8 @@ def build_manifest(plan: RenderPlan, digest: str, receipts: Sequence[Receipt]) -
         size=sum(split.size for split in splits),
         rows_read=plan.rows_read,
         dropped=add_dropped([plan.dropped, *(receipt.dropped for receipt in receipts)]),
+        columns=plan.columns,
+        skipped_files=plan.skipped_files,
         splits=[split for split in splits if split.pages],
         shards=[
             ManifestShard(documents=entry.documents, pages=entry.pages, size=entry.size, dropped=entry.dropped)

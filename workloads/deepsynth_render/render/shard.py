@@ -32,6 +32,8 @@ _MAX_LOGGED_REFUSALS: Final = 5
 class ShardRenderer:
     """Renders one shard into `folder` and stages its files; the receipt is staged together with the last file.
 
+    digest: of the plan as it is staged; an earlier version may have written it with fewer fields.
+
     At any time `folder` holds at most two files: the one being written and the one before it, not staged yet.
     """
 
@@ -39,6 +41,7 @@ class ShardRenderer:
         self,
         plan: RenderPlan,
         *,
+        digest: str,
         shard: int,
         target: DatasetTarget,
         folder: Path,
@@ -46,7 +49,7 @@ class ShardRenderer:
         build_renderer: Callable[..., PageRenderer] = PageRenderer,
     ) -> None:
         self._plan = plan
-        self._digest = plan.compute_digest()
+        self._digest = digest
         self._shard = shard
         self._planned = plan.shards[shard]
         self._target = target

@@ -49,6 +49,7 @@ def run_render(
         with tempfile.TemporaryDirectory(prefix="deepsynth-render-") as name, explain_full_disk(Path(name)):
             ShardRenderer(
                 plan,
+                digest=digest,
                 shard=shard,
                 target=target,
                 folder=Path(name),

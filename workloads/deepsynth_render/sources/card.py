@@ -14,18 +14,27 @@ _TRUE = ("true", "True", "TRUE")
 
 @dataclass(frozen=True)
 class Config:
-    """One configuration: which files belong to which split. patterns: split -> globs, in the card's order."""
+    """One configuration: which files belong to which split. patterns: split -> globs, in the card's order.
+
+    folder: of all its files, if the card states it. Without patterns, its splits are found by the names of the files.
+    """
 
     name: str
     patterns: dict[str, list[str]]
     is_default: bool = False
+    folder: str = ""
 
 
 @dataclass(frozen=True)
 class Card:
     configs: list[Config] = field(default_factory=list)
     languages: list[str] = field(default_factory=list)
-    license: str | None = None
+    licenses: list[str] = field(default_factory=list)
+
+    @property
+    def license(self) -> str | None:
+        """None if there is not exactly one."""
+        return self.licenses[0] if len(self.licenses) == 1 else None
 
 
 def parse_card(readme: str) -> Card:
@@ -41,11 +50,10 @@ def parse_card(readme: str) -> Card:
     if not isinstance(content, dict):
         return Card()
     configs = [_parse_config(entry) for entry in _as_list(content.get("configs")) if isinstance(entry, dict)]
-    licenses = _list_texts(content.get("license"))
     return Card(
-        configs=[config for config in configs if config.patterns],
+        configs=[config for config in configs if config.patterns or config.folder],
         languages=_list_texts(content.get("language")),
-        license=licenses[0] if len(licenses) == 1 else None,
+        licenses=_list_texts(content.get("license")),
     )
 
 
@@ -64,13 +72,13 @@ def _parse_config(entry: dict[str, Any]) -> Config:
     patterns: dict[str, list[str]] = {}
     for files in _as_list(entry.get("data_files")):
         split, paths = (files.get("split", "train"), files.get("path")) if isinstance(files, dict) else ("train", files)
-        if isinstance(split, str):
-            patterns.setdefault(split, []).extend(_list_texts(paths))
+        if isinstance(split, str) and (found := _list_texts(paths)):
+            patterns.setdefault(split, []).extend(found)
     folder = "".join(_list_texts(entry.get("data_dir"))).strip("/")
     if folder:
         patterns = {split: [f"{folder}/{path}" for path in paths] for split, paths in patterns.items()}
     name = "".join(_list_texts(entry.get("config_name"))) or "default"
-    return Config(name, patterns, is_default=entry.get("default") in _TRUE)
+    return Config(name, patterns, is_default=entry.get("default") in _TRUE, folder=folder)
 
 
 def _as_list(value: Any) -> list[Any]:

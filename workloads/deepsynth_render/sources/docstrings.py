@@ -12,9 +12,12 @@ from pathlib import Path
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError, InternalError
-from deepsynth_render.sources.interface import Row, RowGroup
+from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns, SkippedFiles
+from deepsynth_render.sources.formats.row import Row
+from deepsynth_render.sources.interface import RowGroup
 
 SPLITS: Final = ("train", "validation")
+LICENSE: Final = "other"
 _VALIDATION_TENTHS: Final = 1
 _SKIPPED: Final = frozenset({"site-packages", "dist-packages", "test", "tests", "idle_test", "__pycache__"})
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
@@ -24,8 +27,9 @@ class DocstringSource:
     """See TextSource. revision: sha256 of the pairs, which differ from one version of Python to another."""
 
     language = "en"
-    license = "other"
-    skipped: tuple[str, ...] = ()
+    license = LICENSE
+    skipped: tuple[SkippedFiles, ...] = ()
+    columns: tuple[ReadColumns, ...] = ()
 
     def __init__(self, folder: Path | None = None, splits: tuple[str, ...] = SPLITS) -> None:
         self._folder = folder or Path(sysconfig.get_path("stdlib"))

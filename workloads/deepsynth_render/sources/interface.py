@@ -4,8 +4,8 @@ from collections.abc import Generator, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
-Row = tuple[str | None, str | None]
-"""(text, summary) as the source has them; None for a missing value."""
+from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns, SkippedFiles
+from deepsynth_render.sources.formats.row import Row
 
 
 @dataclass(frozen=True)
@@ -33,8 +33,12 @@ class TextSource(Protocol):
         """Names of the splits to read, at least one."""
 
     @property
-    def skipped(self) -> Sequence[str]:
-        """Files that are not read because their split is read from files of another format."""
+    def skipped(self) -> Sequence[SkippedFiles]:
+        """The files that were not read so far, by reason."""
+
+    @property
+    def columns(self) -> Sequence[ReadColumns]:
+        """Which columns were read so far, and for how many rows. Empty where there are no columns."""
 
     @property
     def language(self) -> str:

@@ -1,20 +1,28 @@
 """From spec.source to a TextSource."""
 
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
-from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1 import Columns, Source
+from deepsynth_api.errors import ConfigurationError, InternalError
+from deepsynth_api.reasons import Reason
+from deepsynth_api.v1alpha1 import Source
+from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns, SkippedFiles
 from deepsynth_render.sources.card import find_language, parse_card
-from deepsynth_render.sources.docstrings import SPLITS, DocstringSource
+from deepsynth_render.sources.docstrings import LICENSE, SPLITS, DocstringSource
 from deepsynth_render.sources.files import SourceFiles, open_files
-from deepsynth_render.sources.interface import Row, RowGroup, TextSource
-from deepsynth_render.sources.jsonl_and_csv import read_csv, read_jsonl
-from deepsynth_render.sources.parquet import ParquetTexts
-from deepsynth_render.sources.splits import SplitFiles, find_skipped, find_split_files
+from deepsynth_render.sources.formats import read_rows
+from deepsynth_render.sources.formats.columns import ColumnChooser
+from deepsynth_render.sources.formats.parquet import ParquetTexts
+from deepsynth_render.sources.formats.row import Row
+from deepsynth_render.sources.formats.suffixes import FileFormat, find_format
+from deepsynth_render.sources.formats.unpack import explain_packing, unpack
+from deepsynth_render.sources.interface import RowGroup, TextSource
+from deepsynth_render.sources.splits import select_files
 from deepsynth_store import README, OnWait
 
 _DOCSTRINGS: Final = "docstrings://"
+MAX_EXAMPLES: Final = 3
+"""Paths that are named for each reason not to read files."""
 
 
 def open_source(source: Source, revision: str | None = None, on_wait: OnWait | None = None) -> TextSource:
@@ -30,6 +38,7 @@ def open_source(source: Source, revision: str | None = None, on_wait: OnWait | N
 def _open_docstrings(source: Source) -> DocstringSource:
     if unknown := [split for split in source.splits if split not in SPLITS]:
         raise ConfigurationError(f"spec.source.splits: no split {unknown[0]!r}; docstrings:// has {', '.join(SPLITS)}")
+    require_license([LICENSE], source.require_license, source.uri)
     return DocstringSource(splits=tuple(source.splits) or SPLITS)
 
 
@@ -38,11 +47,12 @@ class FileSource:
 
     def __init__(self, files: SourceFiles, source: Source) -> None:
         self._files = files
-        self._columns: Columns = source.columns
+        self._chooser = ColumnChooser(source.columns)
+        self._opened: set[str] = set()
         paths = [file.path for file in files.list_files()]
         card = parse_card(files.read(README).decode(errors="replace") if README in paths else "")
-        self._split_files: SplitFiles = find_split_files(paths, card.configs, source.config, source.splits)
-        self.skipped = find_skipped(paths, self._split_files)
+        require_license(card.licenses, source.require_license, files.uri)
+        self._selection = select_files(paths, card.configs, source.config, source.splits)
         self.language = find_language(card, source.config)
         self.license = card.license
 
@@ -52,29 +62,69 @@ class FileSource:
 
     @property
     def splits(self) -> Sequence[str]:
-        return list(self._split_files)
+        return list(self._selection.files)
+
+    @property
+    def skipped(self) -> Sequence[SkippedFiles]:
+        files = [path for found in self._selection.files.values() for path in found]
+        behind = {path: Reason.BEHIND_ROW_LIMIT for path in files if path not in self._opened}
+        return list_skipped({**self._selection.skipped, **behind})
+
+    @property
+    def columns(self) -> Sequence[ReadColumns]:
+        return self._chooser.list_read()
 
     def read(self, split: str) -> Generator[RowGroup, None, None]:
-        for path in self._split_files[split]:
-            if path.endswith(".parquet"):
+        for path in self._selection.files[split]:
+            self._opened.add(path)
+            known = find_format(path)
+            if known is None:
+                raise InternalError(f"{path} was selected, but its format is unknown")
+            if known.name == "parquet":
                 yield from self._read_parquet(path)
             else:
-                yield from self._read_lines(path)
+                yield from self._read_stream(path, known)
 
     def read_again(self, file: str, number: int) -> Generator[Row, None, None]:
         with self._files.open(file) as opened:
-            yield from ParquetTexts(opened, self._columns, self._name(file)).read(number)
+            yield from ParquetTexts(opened, self._chooser, self._name(file)).read(number)
 
     def _read_parquet(self, path: str) -> Generator[RowGroup, None, None]:
         with self._files.open(path) as file:
-            texts = ParquetTexts(file, self._columns, self._name(path))
+            texts = ParquetTexts(file, self._chooser, self._name(path))
             for number, size in enumerate(texts.list_sizes()):
-                yield RowGroup(path, number, size, texts.read(number))
+                yield RowGroup(path, number, size, self._chooser.count(texts.read(number)))
 
-    def _read_lines(self, path: str) -> Generator[RowGroup, None, None]:
-        read = read_csv if path.endswith(".csv") else read_jsonl
+    def _read_stream(self, path: str, known: FileFormat) -> Generator[RowGroup, None, None]:
+        name = self._name(path)
         with self._files.open(path) as file:
-            yield RowGroup(path, None, None, read(file, self._columns, self._name(path)))
+            rows = read_rows(unpack(file, known.compression), known.name, self._chooser, name)
+            yield RowGroup(path, None, None, self._chooser.count(explain_packing(rows, name)))
 
     def _name(self, path: str) -> str:
         return f"{path} of {self._files.uri}"
+
+
+def require_license(licenses: Sequence[str], allowed: Sequence[str], uri: str) -> None:
+    """Raise ConfigurationError unless all licenses of a card are allowed, at least one; an empty list allows any."""
+    wanted = {name.lower() for name in allowed}
+    if not wanted or (licenses and {name.lower() for name in licenses} <= wanted):
+        return
+    found = f"has the license {', '.join(licenses)}" if licenses else "states no license"
+    raise ConfigurationError(
+        f"spec.source.requireLicense: must be one of {', '.join(allowed)}, but the card of {uri} {found}; use another "
+        "source, or add the license once you have read it",
+        reason=Reason.LICENSE_NOT_ALLOWED,
+    )
+
+
+def list_skipped(reasons: Mapping[str, Reason]) -> list[SkippedFiles]:
+    """Files by reason, the most frequent one first, with a few of their paths."""
+    paths: dict[Reason, list[str]] = {}
+    for path, reason in reasons.items():
+        paths.setdefault(reason, []).append(path)
+    ordered = sorted(paths.items(), key=lambda item: (-len(item[1]), item[0]))
+    return [
+        SkippedFiles(reason=reason, files=len(found), examples=sorted(found)[:MAX_EXAMPLES])
+        for reason, found in ordered
+    ]

@@ -8,13 +8,16 @@ Tried in this order, first match wins:
 
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_render.sources.card import Config
+from deepsynth_render.sources.formats.suffixes import FORMATS, SUPPORTED, find_format
+from deepsynth_store import README
 
-FORMATS: Final = (".parquet", ".jsonl", ".csv")
 _KEYWORDS: Final = {
     "train": "train",
     "training": "train",
@@ -35,9 +38,17 @@ SplitFiles = Mapping[str, Sequence[str]]
 """Split -> paths in reading order."""
 
 
-def find_split_files(
+@dataclass(frozen=True)
+class FileSelection:
+    """files: what is read, by split. skipped: all other files of the source, with the reason."""
+
+    files: SplitFiles
+    skipped: Mapping[str, Reason]
+
+
+def select_files(
     paths: Sequence[str], configs: Sequence[Config], config: str | None, splits: Sequence[str]
-) -> SplitFiles:
+) -> FileSelection:
     """The files of the splits that the user asks for.
 
     configs: from the card. config: None for the default one. splits: empty for all. Raises ConfigurationError that
@@ -45,23 +56,38 @@ def find_split_files(
     """
     known = find_configs(paths, configs)
     if not known:
-        raise DataError(
-            f"spec.source.uri: no {', '.join(FORMATS)} file among its {len(paths)} file(s){_list_some(paths)}; "
-            "convert the data to one of these formats"
-        )
-    return _choose_splits(known[_choose_config(known, configs, config)], splits)
+        raise DataError(_explain_nothing(paths, configs))
+    name = _choose_config(known, configs, config)
+    chosen = _choose_splits(known[name], splits)
+    files = {split: _readable(found) for split, found in chosen.items()}
+    return FileSelection(files, _explain_skipped(paths, known, name, files))
 
 
 def find_configs(paths: Sequence[str], configs: Sequence[Config]) -> dict[str, SplitFiles]:
-    """Configuration -> its files by split; see the top of this file."""
+    """Configuration -> its files of known formats by split; see the top of this file."""
     if stated := {entry.name: _match_patterns(paths, entry) for entry in configs}:
         return {name: split_files for name, split_files in stated.items() if split_files}
     return _find_converted(paths) or _find_by_name(paths)
 
 
+def _explain_nothing(paths: Sequence[str], configs: Sequence[Config]) -> str:
+    if configs and any(map(find_format, paths)):
+        patterns = [pattern for entry in configs for found in entry.patterns.values() for pattern in found]
+        return (
+            f"spec.source.uri: no file matches the configurations of its README.md ({', '.join(patterns[:3])}); fix "
+            "the patterns, or remove them to have the files found by their names"
+        )
+    return (
+        f"spec.source.uri: no {SUPPORTED} file among its {len(paths)} file(s){_list_some(paths)}; "
+        "convert the data to one of these formats"
+    )
+
+
 def _match_patterns(paths: Sequence[str], config: Config) -> SplitFiles:
+    if not config.patterns:  # a card may name only the folder of a configuration
+        return _find_by_name([path for path in paths if path.startswith(f"{config.folder}/")]).get("default", {})
     matched = {
-        split: _readable([path for path in paths if any(_matches(path, pattern) for pattern in patterns)])
+        split: [path for path in paths if find_format(path) and any(_matches(path, pattern) for pattern in patterns)]
         for split, patterns in config.patterns.items()
     }
     return {split: found for split, found in matched.items() if found}
@@ -90,27 +116,38 @@ def _find_converted(paths: Sequence[str]) -> dict[str, SplitFiles]:
 def _find_by_name(paths: Sequence[str]) -> dict[str, SplitFiles]:
     split_files: dict[str, list[str]] = {}
     for path in paths:
-        if path.endswith(FORMATS):
+        if find_format(path):
             split_files.setdefault(guess_split(path), []).append(path)
-    return {"default": {split: _readable(found) for split, found in split_files.items()}} if split_files else {}
+    return {"default": split_files} if split_files else {}
 
 
 def _readable(paths: Sequence[str]) -> list[str]:
     """Files of one format, the first that is found: a split that is stored in two formats is read once."""
-    for suffix in FORMATS:
-        if found := [path for path in paths if path.endswith(suffix)]:
-            return found
-    return []
+    by_format: dict[str, list[str]] = {}
+    for path in paths:
+        if found := find_format(path):
+            by_format.setdefault(found.name, []).append(path)
+    return next((by_format[name] for name in FORMATS if name in by_format), [])
 
 
-def find_skipped(paths: Sequence[str], split_files: SplitFiles) -> list[str]:
-    """Files next to those that are read, by name of the same splits, but in another format."""
-    formats = {split: files[0].rpartition(".")[2] for split, files in split_files.items() if files}
-    return [
-        path
-        for path in paths
-        if path.endswith(FORMATS) and formats.get(guess_split(path), path.rpartition(".")[2]) != path.rpartition(".")[2]
-    ]
+def _explain_skipped(
+    paths: Sequence[str], known: Mapping[str, SplitFiles], config: str, files: SplitFiles
+) -> dict[str, Reason]:
+    """Why each file that is not read is not. The card itself is read."""
+    read = {path for found in files.values() for path in found}
+    in_config = {path: split for split, found in known[config].items() for path in found}
+    elsewhere = {path for split_files in known.values() for found in split_files.values() for path in found}
+    skipped: dict[str, Reason] = {}
+    for path in paths:
+        if path in read or path == README:
+            continue
+        if not find_format(path):
+            skipped[path] = Reason.UNKNOWN_FORMAT
+        elif path in in_config:
+            skipped[path] = Reason.OTHER_FORMAT if in_config[path] in files else Reason.OTHER_SPLIT
+        else:
+            skipped[path] = Reason.OTHER_CONFIGURATION if path in elsewhere else Reason.NOT_IN_CARD
+    return skipped
 
 
 def guess_split(path: str) -> str:

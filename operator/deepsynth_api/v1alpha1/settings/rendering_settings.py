@@ -22,9 +22,23 @@ class Columns(ApiModel):
     """The two columns of the source that are read. A column that is not set is detected by its usual names."""
 
     text: Annotated[
-        str | None, Field(description="Name of the column with the long text, such as article, document or dialogue.")
+        str | None,
+        Field(
+            description=(
+                "Name of the column with the long text, such as article, document or dialogue. A column of messages "
+                "(a list of role and content) gives the messages before the last one of the assistant."
+            )
+        ),
     ] = None
-    summary: Annotated[str | None, Field(description="Name of the column with the summary, such as highlights.")] = None
+    summary: Annotated[
+        str | None,
+        Field(
+            description=(
+                "Name of the column with the summary, such as highlights. Default for a column of messages: the last "
+                "message of the assistant in it. With a summary column of its own, the text is the whole chat."
+            )
+        ),
+    ] = None
 
 
 class Source(ApiModel):
@@ -38,7 +52,8 @@ class Source(ApiModel):
             max_length=1024,
             description=(
                 "Where the text is: hf://datasets/OWNER/NAME, file:///FOLDER-OR-FILE or pvc://CLAIM/PATH "
-                "(parquet, jsonl or csv), or docstrings:// for the docstrings of Python's standard library."
+                "(parquet, jsonl, json, csv or tsv, all but parquet also as .gz, .zst or .bz2), or docstrings:// for "
+                "the docstrings of Python's standard library."
             ),
         ),
     ]
@@ -46,11 +61,13 @@ class Source(ApiModel):
         Revision | None,
         Field(description="Branch, tag or commit of a Hub dataset. It is resolved once and pinned in status.plan."),
     ] = None
-    config: Annotated[str | None, Field(description="Configuration of a Hub dataset, such as 3.0.0 or fr.")] = None
+    config: Annotated[
+        str | None, Field(description="Configuration of the dataset, as its card names it, such as 3.0.0 or fr.")
+    ] = None
     splits: Annotated[
         list[SplitName],
         Field(
-            max_length=16,
+            max_length=256,
             json_schema_extra=SET,
             description="Names of the splits to render; default: all splits of the source.",
         ),
@@ -67,6 +84,17 @@ class Source(ApiModel):
         int | None,
         Field(ge=1, description="Maximum number of rows to read from the start of each split; default: all rows."),
     ] = None
+    require_license: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=64)]],
+        Field(
+            max_length=32,
+            json_schema_extra=SET,
+            description=(
+                "Licenses that the card of the source may have, such as mit or cc-by-4.0. A source with another "
+                "license, or without one, is refused. Default: any."
+            ),
+        ),
+    ] = Field(default_factory=list)
     secret_ref: Annotated[
         SecretReference | None, Field(description="Secret with the key HF_TOKEN, for a private source.")
     ] = None

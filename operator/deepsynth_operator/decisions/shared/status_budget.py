@@ -113,7 +113,16 @@ _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] =
     lambda status: _shorten_history(status, 0),
 )
 
+
+def _drop_examples(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
+    plan = status.plan
+    if plan is None:
+        return status
+    return status.updated(plan=plan.updated(skipped_files=[entry.updated(examples=[]) for entry in plan.skipped_files]))
+
+
 _GENERATION_CUTS: Final[tuple[Callable[[DatasetGenerationStatus], DatasetGenerationStatus], ...]] = (
+    _drop_examples,
     lambda status: status.updated(jobs=_shorten(status.jobs, _SHORT_BYTES)),
     lambda status: _fold_progress(status, 16),
     lambda status: _fold_plan(status, 16),

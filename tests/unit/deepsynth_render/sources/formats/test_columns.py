@@ -2,7 +2,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import Columns
-from deepsynth_render.sources.columns import choose_columns
+from deepsynth_render.sources.formats.columns import ColumnChooser, choose_columns
 
 
 @pytest.mark.parametrize(
@@ -52,3 +52,43 @@ def test_two_columns_of_the_same_name_are_refused() -> None:
         choose_columns(["text", "text", "summary"], Columns(), "data.csv")
     assert caught.value.reason == "DuplicateColumn"
     assert choose_columns(["x", "x", "text", "summary"], Columns(), "data.csv") == ("text", "summary")
+
+
+def test_a_guess_that_differs_from_that_of_another_file_is_refused() -> None:
+    chooser = ColumnChooser(Columns())
+    assert chooser.choose(["text", "summary", "title"], "train.csv") == ("text", "summary")
+    assert chooser.choose(["Text", "Summary"], "test.csv") == ("Text", "Summary")
+    with pytest.raises(ConfigurationError, match=r"columns.summary: dev.csv has the column 'title'.*in train.csv"):
+        chooser.choose(["text", "title"], "dev.csv")
+
+
+def test_columns_that_the_user_names_may_not_be_guessed_otherwise() -> None:
+    chooser = ColumnChooser(Columns(summary="title"))
+    assert chooser.choose(["text", "summary", "title"], "train.csv") == ("text", "title")
+    assert chooser.choose(["text", "title"], "dev.csv") == ("text", "title")
+
+
+def test_rows_are_counted_by_the_columns_they_are_read_from() -> None:
+    chooser = ColumnChooser(Columns())
+    for names, rows in ((["text", "summary"], 3), (["Text", "summary"], 2), (["text", "summary"], 1)):
+        chooser.choose(names, "a.csv")
+        assert len(list(chooser.count(iter([("t", "s")] * rows)))) == rows
+    read = [(entry.text, entry.summary, entry.rows) for entry in chooser.list_read()]
+    assert read == [("text", "summary", 4), ("Text", "summary", 2)]
+
+
+@pytest.mark.parametrize(
+    ("names", "asked", "expected"),
+    [
+        (["id", "messages"], Columns(), ("messages", "messages")),
+        (["conversations", "title"], Columns(), ("conversations", "conversations")),
+        (["messages", "text", "summary"], Columns(), ("text", "summary")),
+        (["messages", "text", "summary"], Columns(text="messages"), ("messages", "messages")),
+        (["messages", "gist"], Columns(text="messages", summary="gist"), ("messages", "gist")),
+    ],
+)
+def test_a_column_of_messages_is_both_unless_the_summary_is_named(
+    names: list[str], asked: Columns, expected: tuple[str, str]
+) -> None:
+    chats = [name for name in names if name in {"messages", "conversations"}]
+    assert choose_columns(names, asked, "a.jsonl", chats=chats) == expected

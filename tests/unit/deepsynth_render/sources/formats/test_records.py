@@ -1,21 +1,30 @@
 import io
 import json
+from collections.abc import Iterator
 
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import Columns
-from deepsynth_render.sources.jsonl_and_csv import read_csv, read_jsonl
+from deepsynth_render.sources.formats import read_rows
+from deepsynth_render.sources.formats.columns import ColumnChooser
+from deepsynth_render.sources.formats.json_stream import Record
+from deepsynth_render.sources.formats.records import read_records
+from deepsynth_render.sources.formats.row import Row
+from deepsynth_render.sources.formats.suffixes import FormatName
 
 
-def read_lines(text: str | bytes) -> list[tuple[str | None, str | None]]:
+def read(name: FormatName, text: str | bytes, columns: Columns | None = None) -> list[Row]:
     content = text.encode() if isinstance(text, str) else text
-    return list(read_jsonl(io.BytesIO(content), Columns(), "data.jsonl"))
+    return list(read_rows(io.BytesIO(content), name, ColumnChooser(columns or Columns()), f"data.{name}"))
 
 
-def read_table(text: str | bytes) -> list[tuple[str | None, str | None]]:
-    content = text.encode() if isinstance(text, str) else text
-    return list(read_csv(io.BytesIO(content), Columns(), "data.csv"))
+def read_lines(text: str | bytes) -> list[Row]:
+    return read("jsonl", text)
+
+
+def read_table(text: str | bytes) -> list[Row]:
+    return read("csv", text)
 
 
 def test_blank_lines_do_not_shift_texts_against_summaries() -> None:
@@ -57,7 +66,8 @@ def test_a_column_that_appears_too_late_is_refused_and_not_missed() -> None:
 
 
 def test_rows_before_a_damaged_line_are_read() -> None:
-    rows = read_jsonl(io.BytesIO(b'{"text": "t", "summary": "s"}\n{'), Columns(), "data.jsonl")
+    content = io.BytesIO(b'{"text": "t", "summary": "s"}\n{')
+    rows = read_rows(content, "jsonl", ColumnChooser(Columns()), "data.jsonl")
     assert next(rows) == ("t", "s")
     with pytest.raises(DataError, match=r"line 2 of data.jsonl is not JSON"):
         next(rows)
@@ -102,3 +112,46 @@ def test_a_damaged_csv_line_is_named(text: str | bytes, words: list[str]) -> Non
 def test_an_empty_csv_file_has_no_columns() -> None:
     with pytest.raises(ConfigurationError, match=r"columns are \(none\)"):
         read_table("")
+
+
+CHAT = [
+    {"role": "system", "content": "Be brief."},
+    {"role": "user", "content": "A long report."},
+    {"role": "assistant", "content": "In short."},
+]
+
+
+@pytest.mark.parametrize("name", ["jsonl", "json"])
+def test_a_column_of_messages_gives_text_and_summary(name: FormatName) -> None:
+    rows = [{"messages": None}, {"messages": CHAT}]
+    text = json.dumps(rows) if name == "json" else "\n".join(map(json.dumps, rows))
+    assert read(name, text) == [(None, None), ("A long report.", "In short.")]
+
+
+def test_with_a_summary_column_the_text_is_the_whole_chat() -> None:
+    line = json.dumps({"talk": CHAT, "gist": "Its gist."})
+    expected = [("user: A long report.\n\nassistant: In short.", "Its gist.")]
+    assert read("jsonl", line, Columns(text="talk", summary="gist")) == expected
+
+
+def test_a_column_of_text_is_preferred_to_one_of_messages() -> None:
+    assert read_lines(json.dumps({"messages": CHAT, "text": "t", "summary": "s"})) == [("t", "s")]
+
+
+@pytest.mark.parametrize("value", [["a", "b"], [{"role": "user"}], [[]], [{"text": "x"}]])
+def test_a_list_that_does_not_hold_messages_is_refused(value: object) -> None:
+    with pytest.raises(DataError, match=r"'messages' in line 2 of data.jsonl must be text or a list of messages"):
+        read_lines("\n".join(map(json.dumps, [{"messages": CHAT}, {"messages": value}])))
+
+
+def test_the_sample_of_large_rows_is_small() -> None:
+    """Else a thousand documents of a megabyte would be in memory at once."""
+    taken = 0
+
+    def produce() -> Iterator[Record]:
+        nonlocal taken
+        for taken in range(1, 1001):
+            yield Record(f"line {taken}", 2**23, {"text": "t", "summary": "s"})
+
+    next(read_records(produce(), ColumnChooser(Columns()), "data.jsonl"))
+    assert taken == 2
