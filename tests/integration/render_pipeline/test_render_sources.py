@@ -62,8 +62,8 @@ def test_files_of_all_formats_hold_the_same_rows(build_steps: Build, tmp_path: P
 @pytest.mark.parametrize("suffix", ["gz", "zst", "bz2"])
 @pytest.mark.parametrize("damage", ["cut", "other", "flipped"])
 def test_a_damaged_compressed_file_is_named(build_steps: Build, tmp_path: Path, suffix: str, damage: str) -> None:
-    pack = {"gz": gzip.compress, "zst": pack_zstd, "bz2": bz2.compress}[suffix]
-    content = pack(to_lines(build_rows(500)))
+    packs: dict[str, Callable[[bytes], bytes]] = {"gz": pack_gzip, "zst": pack_zstd, "bz2": bz2.compress}
+    content = packs[suffix](to_lines(build_rows(500)))
     half = len(content) // 2
     flipped = content[:half] + bytes([content[half] ^ 255]) + content[half + 1 :]
     (tmp_path / "source").mkdir()

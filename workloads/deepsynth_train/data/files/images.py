@@ -5,6 +5,7 @@ float greys scaled to 8 bits, and only the first frame of an animation.
 """
 
 import io
+import zlib
 from collections.abc import Sequence
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ FORMATS: Final = frozenset(
     {"AVIF", "BMP", "DIB", "GIF", "ICO", "JPEG", "JPEG2000", "MPO", "PNG", "PPM", "TIFF", "WEBP"}
 )
 """Formats of Pillow that hold a picture. Others start programs (EPS needs Ghostscript) or are seldom tested."""
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
 _GREY: Final = frozenset({"1", "L", "LA", "La"})
 _ORIENTATION: Final = 0x0112
 """EXIF tag. Its values 2 to 8 say what must be done to show the page upright."""
@@ -73,6 +75,39 @@ def read_size(content: bytes, where: str) -> tuple[int, int]:
         raise DataError(f"{where}: the page is not an image; render or upload it again") from error
     except Exception as error:  # as in read_page
         raise _explain(error, where) from error
+
+
+def check_page(content: bytes, where: str) -> None:
+    """Raise DataError, as `read_page` would, for a damaged page. Pixels are decoded only if that is in doubt.
+
+    A PNG is checked by the checksums of its chunks, a JPEG and a WebP by its end, other formats by their headers.
+    """
+    read_size(content, where)
+    if not _looks_whole(content):
+        read_page(content, where)
+
+
+def _looks_whole(content: bytes) -> bool:
+    if content.startswith(_PNG):
+        return _has_whole_chunks(content)
+    if content.startswith(b"\xff\xd8"):
+        return content.rfind(b"\xff\xd9") > 0
+    if content.startswith(b"RIFF"):
+        return int.from_bytes(content[4:8], "little") + 8 <= len(content)
+    return True
+
+
+def _has_whole_chunks(content: bytes) -> bool:
+    """PNG: length (4), kind (4), data, CRC-32 of kind and data (4); the last kind is IEND."""
+    view, start = memoryview(content), len(_PNG)
+    while start + 12 <= len(content):
+        end = start + 8 + int.from_bytes(view[start : start + 4])
+        if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4]):
+            return False
+        if view[start + 4 : start + 8] == b"IEND":
+            return True
+        start = end + 4
+    return False
 
 
 def _explain(error: Exception, where: str) -> DataError:

@@ -14,20 +14,18 @@ import shutil
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from itertools import chain
 from pathlib import Path
-from typing import Any
 
-from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import CACHE_VARIABLE, WorkloadDataset
 from deepsynth_store import DatasetFolder, open_dataset
-from deepsynth_train.data.files.columns import PAGE_COLUMNS
+from deepsynth_train.data.files.convert import convert_parquet
 from deepsynth_train.data.files.splits import choose_validation_split, list_split_files
 
 _COMPLETE = "complete.json"
-_BATCH_ROWS = 64
-"""Few enough that the images of a batch stay below the 2 GiB of an Arrow array."""
+_VERSION = 2
+"""Changes with what is made of the same parquet files."""
 _GROWTH = 1.1
 """Size of Arrow compared with parquet: images are compressed in both, text only in parquet."""
 
@@ -102,7 +100,7 @@ def _find_local(dataset: WorkloadDataset, folder: Path) -> LocalDataset:
 
 
 def _target(dataset: WorkloadDataset, revision: str, cache: Path) -> Path:
-    identity = [dataset.uri, revision, dataset.train_split, dataset.validation_split]
+    identity = [_VERSION, dataset.uri, revision, dataset.train_split, dataset.validation_split]
     return cache / f"{dataset.name}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}"
 
 
@@ -144,52 +142,3 @@ def _fetch(job: _Job, path: str, target: Path) -> None:
         convert_parquet(parquet, target, f"{path} of {job.folder.uri}")
     finally:
         parquet.unlink()
-
-
-def convert_parquet(parquet: Path, target: Path, where: str) -> None:
-    """Parquet -> an uncompressed Arrow file with the page columns. Raises DataError, naming `where`."""
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        file = pq.ParquetFile(parquet)
-        columns = [name for name in PAGE_COLUMNS if name in file.schema_arrow.names]
-        if "image" not in columns:
-            raise DataError(f"{where}: no column 'image'; the columns are {', '.join(file.schema_arrow.names)}")
-        _check_image_type(file.schema_arrow.field("image").type, where)
-        schema = pa.schema([_decode_field(file.schema_arrow.field(name)) for name in columns])
-        # By row group: pyarrow cannot read a batch of two row groups whose dictionaries differ.
-        groups = (
-            file.iter_batches(_BATCH_ROWS, row_groups=[n], columns=columns) for n in range(file.metadata.num_row_groups)
-        )
-        write_arrow(chain.from_iterable(groups), schema, target)
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, OSError) and error.errno is not None:
-            raise
-        raise DataError(f"{where}: not a readable parquet file ({error}); render or upload it again") from error
-
-
-def _check_image_type(kind: Any, where: str) -> None:
-    import pyarrow as pa
-
-    inner = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
-    if not (pa.types.is_binary(inner) or pa.types.is_large_binary(inner) or pa.types.is_binary_view(inner)):
-        raise DataError(f"{where}: column 'image' must hold the bytes of an image, got {kind}; upload the pages again")
-
-
-def _decode_field(field: Any) -> Any:
-    """Without dictionary encoding: an Arrow file allows one dictionary per column, each row group has its own."""
-    import pyarrow as pa
-
-    return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field
-
-
-def write_arrow(batches: Any, schema: Any, target: Path) -> None:
-    """Write record batches to a temporary file and rename it: the file is complete or absent."""
-    import pyarrow as pa
-
-    partial = target.with_suffix(".partial")
-    with pa.OSFile(str(partial), "wb") as sink, pa.ipc.new_file(sink, schema) as writer:
-        for batch in batches:
-            writer.write_batch(batch.select(schema.names).cast(schema))
-    partial.rename(target)

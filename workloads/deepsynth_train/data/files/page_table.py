@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from deepsynth_api.errors import DataError
 
@@ -82,6 +83,11 @@ class RowNames:
                 return f"spec.datasets[{dataset}]: {numbers} of the {self.splits[dataset]} split"
             first -= rows
         raise IndexError(first)
+
+
+def get_image_bytes(column: pa.Array) -> pa.Array:
+    """The encoded images of a column, which holds them as they are or in a struct."""
+    return pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
 
 
 def is_text(kind: pa.DataType) -> bool:

@@ -23,7 +23,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task
-from deepsynth_train.data.files.page_table import PageTable, is_text
+from deepsynth_train.data.files.page_table import PageTable, get_image_bytes, is_text
 from deepsynth_train.data.selection.index import SampleIndex
 
 MAX_DOCUMENTS: Final = 2000
@@ -131,8 +131,7 @@ def _measure_samples(index: SampleIndex, table: PageTable) -> list[Size]:
 
 
 def _measure_images(column: Any) -> NDArray[np.int64]:
-    content = pc.struct_field(column, "bytes") if pa.types.is_struct(column.type) else column
-    return np.asarray(pc.fill_null(pc.binary_length(content), 0), dtype=np.int64)
+    return np.asarray(pc.fill_null(pc.binary_length(get_image_bytes(column)), 0), dtype=np.int64)
 
 
 def _read_bytes(column: Any) -> list[Any]:

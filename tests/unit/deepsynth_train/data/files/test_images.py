@@ -13,6 +13,7 @@ import pytest
 from PIL import Image
 
 from deepsynth_api.errors import DataError
+from deepsynth_train.data.files import images
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -222,6 +223,26 @@ def test_a_damaged_image_raises_no_other_error(kind: str) -> None:
         damaged[generator.integers(0, len(damaged), 8)] = 255
         with contextlib.suppress(DataError):  # some decoders show what they can, as viewers do
             read(damaged.tobytes())
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "GIF", "TIFF", "BMP"])
+def test_a_whole_image_is_checked_without_decoding_it(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    content = encode(Image.fromarray(NOISE), kind)
+    monkeypatch.setattr(images, "read_page", None)
+    images.check_page(content, WHERE)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP"])
+def test_a_truncated_image_is_found_by_the_check(kind: str) -> None:
+    content = encode(Image.fromarray(NOISE), kind)
+    for share in (0.99, 0.9, 0.5, 0.1):
+        with pytest.raises(DataError, match=r"row 7: "):
+            images.check_page(content[: int(len(content) * share)], WHERE)
+
+
+def test_bytes_after_the_end_of_an_image_are_ignored_as_viewers_do() -> None:
+    for kind in ("PNG", "JPEG", "WEBP"):
+        images.check_page(encode(Image.fromarray(NOISE), kind) + b"trailing", WHERE)
 
 
 @pytest.mark.parametrize("content", [b"", b"\0" * 100, b"<svg/>", b"%PDF-1.4"])

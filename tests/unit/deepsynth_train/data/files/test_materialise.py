@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -6,6 +7,9 @@ from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_train.data.files.materialise import materialise
 from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
 from unit.deepsynth_train.data.page_loading import describe
+
+if TYPE_CHECKING:
+    from deepsynth_train.data.files.materialise import LocalDataset
 
 
 @pytest.fixture
@@ -94,3 +98,42 @@ def test_columns_whose_dictionaries_differ_between_row_groups_are_read(tmp_path:
     local = materialise([describe(tmp_path)], cache, lambda *_: None)
     columns = PageTable(local[0].train.files).iter_column("summary")
     assert [value for column in columns for value in column.to_pylist()] == expected
+
+
+def read_column(dataset: "LocalDataset", name: str) -> list[Any]:
+    from deepsynth_train.data.files.page_table import PageTable
+
+    return [value for column in PageTable(dataset.train.files).iter_column(name) for value in column.to_pylist()]
+
+
+def test_pages_are_sorted_by_their_numbers(tmp_path: Path, cache: Path) -> None:
+    """More rows than a batch, so that pages move from one batch to another."""
+    rows = [row for number in range(5) for row in build_document(number, pages=30)]
+    shuffled = [rows[30 * number + (7 * page + 3) % 30] for number in range(5) for page in range(30)]
+    write_split(tmp_path, "train", shuffled)
+    local = materialise([describe(tmp_path)], cache, lambda *_: None)[0]
+    assert read_column(local, "text") == [row["text"] for row in rows]
+    assert read_column(local, "image") == [row["image"] for row in rows]
+
+
+@pytest.mark.parametrize("damage", ["other", "cut", "flipped"])
+def test_damaged_images_are_named_before_training(damage: str, tmp_path: Path, cache: Path) -> None:
+    rows = build_documents(30)
+    content = rows[3]["image"]["bytes"]
+    half = len(content) // 2
+    flipped = content[:half] + bytes([content[half] ^ 1]) + content[half + 1 :]
+    bad = {"other": b"no image", "cut": content[:half], "flipped": flipped}[damage]
+    for row in (3, 17, *range(30, 50)):
+        rows[row]["image"] = {"bytes": bad, "path": None}
+    write_split(tmp_path, "train", rows)
+    named = (
+        r"data/train-00000.parquet of .*: the images of 22 row\(s\) are damaged \(3, 17, 30, .* and 12 more\); row 3: "
+    )
+    with pytest.raises(DataError, match=named):
+        materialise([describe(tmp_path)], cache, lambda *_: None)
+
+
+def test_a_row_without_an_image_is_left_to_its_sample(tmp_path: Path, cache: Path) -> None:
+    """It may be dropped for another reason."""
+    write_split(tmp_path, "train", [*build_document(0), *build_document(1, image=None)])
+    assert len(read_column(materialise([describe(tmp_path)], cache, lambda *_: None)[0], "image")) == 2

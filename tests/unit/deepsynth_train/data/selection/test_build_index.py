@@ -129,8 +129,8 @@ def test_a_sample_is_named_by_its_dataset_and_its_rows_there(tmp_path: Path, mod
 def test_a_bad_page_in_the_middle_of_a_document_is_named_by_its_own_row(tmp_path: Path, model: PageModel) -> None:
     rows = build_document(0, pages=3)
     write_split(tmp_path, "train", [*rows[:1], {**rows[1], "image": {"bytes": b"no image", "path": None}}, rows[2]])
-    with pytest.raises(DataError, match=r"^spec.datasets\[d\]: row 1 of the train split: the page is not an image"):
-        load(tmp_path, model).train.open_pages(0)
+    with pytest.raises(DataError, match=r"train-00000.parquet of .* damaged \(1\); row 1: the page is not an image"):
+        load(tmp_path, model)
 
 
 @pytest.mark.parametrize("image", [None, {"bytes": None, "path": "page.png"}])

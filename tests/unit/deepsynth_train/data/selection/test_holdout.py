@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from deepsynth_train.data.files.materialise import write_arrow
+from deepsynth_train.data.files.convert import write_arrow
 from deepsynth_train.data.files.page_table import PageTable
 from deepsynth_train.data.selection.holdout import hold_out
 from deepsynth_train.data.selection.index import SampleIndex
