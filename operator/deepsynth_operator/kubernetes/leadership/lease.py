@@ -3,7 +3,8 @@
 Times of the Lease are written for people who read it. No decision uses them: clocks of two machines may differ.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, Protocol
 
@@ -24,6 +25,7 @@ class LeaseRecord:
     """A Lease as it was read or written.
 
     holder: identity of the process that holds it; "" if it was released. version: changes with every write.
+    metadata, spec: everything in it, so that a write keeps the labels, annotations and fields of others.
     """
 
     version: str
@@ -31,6 +33,8 @@ class LeaseRecord:
     duration: float
     transitions: int
     acquired: str
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    spec: Mapping[str, Any] = field(default_factory=dict)
 
     @classmethod
     def parse(cls, manifest: Manifest) -> "LeaseRecord":
@@ -41,6 +45,8 @@ class LeaseRecord:
             duration=min(float(spec.get("leaseDurationSeconds") or 0), MAX_DURATION),
             transitions=spec.get("leaseTransitions") or 0,
             acquired=spec.get("acquireTime") or "",
+            metadata=manifest["metadata"],
+            spec=spec,
         )
 
 
@@ -83,8 +89,10 @@ class ApiLeaseStore:
     def _build(self, known: LeaseRecord | None, holder: str, duration: float) -> Manifest:
         now = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
         metadata: dict[str, Any] = {"name": self._name, "namespace": self._namespace}
+        kept: Mapping[str, Any] = {}
         if known is not None:
-            metadata["resourceVersion"] = known.version
+            metadata = {**known.metadata, **metadata, "resourceVersion": known.version}
+            kept = known.spec
         is_renewal = known is not None and known.holder == holder
         transitions = known.transitions + (holder not in {"", known.holder}) if known is not None else 0
         return {
@@ -92,6 +100,7 @@ class ApiLeaseStore:
             "kind": "Lease",
             "metadata": metadata,
             "spec": {
+                **kept,
                 "holderIdentity": holder,
                 "leaseDurationSeconds": max(round(duration), 1),
                 "acquireTime": known.acquired if known is not None and is_renewal and known.acquired else now,
