@@ -1,6 +1,6 @@
 """How hypothesis looks for examples, for all tests: however slow the machine is, and the same ones each time.
 
-`pytest --hypothesis-profile=explore` looks for new ones.
+The same also means: no matter which other tests run. `pytest --hypothesis-profile=explore` looks for new ones.
 """
 
 from functools import cache
@@ -20,6 +20,8 @@ def pytest_pycollect_makemodule(module_path: Path, parent: pytest.Collector) -> 
     """Load hypothesis with the first module that names it: it takes a fifth of the time in which a small test runs."""
     if "hypothesis" in module_path.read_text(encoding="utf-8"):
         register_profiles()
+        if not parent.config.getoption("--hypothesis-profile"):
+            ignore_loaded_modules()
 
 
 @cache
@@ -30,3 +32,11 @@ def register_profiles() -> None:
     settings.register_profile("explore", derandomize=False, deadline=None, suppress_health_check=[HealthCheck.too_slow])
     settings.register_profile("repeat", settings.get_profile("explore"), derandomize=True)
     settings.load_profile("repeat")
+
+
+def ignore_loaded_modules() -> None:
+    """Do not try numbers and strings of the modules that are loaded, which depend on the other tests of this run."""
+    from hypothesis.internal.conjecture.providers import HypothesisProvider
+    from hypothesis.internal.constants_ast import Constants
+
+    HypothesisProvider._local_constants = Constants()  # type: ignore[method-assign, assignment]
