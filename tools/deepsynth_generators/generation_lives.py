@@ -79,9 +79,12 @@ def _look(generation: DatasetGeneration, now: datetime) -> Iterator[Sight[Datase
     yield Sight(generation, ObservedGeneration(generation, see_children(working)), seconds=_DEADLINE_SECONDS + 1)
 
 
-def _see_live(name: str, step: str, size: int, now: datetime) -> Iterator[tuple[ObservedJob, tuple[ObservedPod, ...]]]:
+def _see_live(
+    name: str, step: str, size: int, now: datetime
+) -> Iterator[tuple[ObservedJob | None, tuple[ObservedPod, ...]]]:
     ended, long_ago = now - timedelta(seconds=1), now - timedelta(seconds=1000)
     yield build_job(name, step, size, now), (build_pod(name, 0, now),)
+    yield None, (build_pod(name, 0, now),)  # deleted before anybody saw that its first container had started
     for obstacle in ({}, *OBSTACLES):
         yield build_job(name, step, size, now), (build_pending_pod(name, 0, now, **obstacle),)
     done: dict[str, Any] = {"is_complete": True, "finished": long_ago}

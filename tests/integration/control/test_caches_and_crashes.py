@@ -11,7 +11,7 @@ from deepsynth_api.labels import OWNER_UID, QUEUE_NAME
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
-from support.cluster.cluster_faults import LaggingView, set_suspended
+from support.cluster.cluster_faults import LaggingView, resume_scheduling, set_suspended, stop_scheduling
 from support.control.controller import Controller
 from support.resources.builders import CREATED, a_dataset_generation, a_training_run
 
@@ -122,6 +122,40 @@ def test_a_restart_that_does_not_see_the_last_job_yet_neither_ends_nor_repeats_i
     control.settle()
     assert get_attempts(control) == [(1, None, "")]
     assert control.cluster.store.select("Job") == jobs
+
+
+def test_an_attempt_whose_job_was_deleted_after_a_crash_is_not_repeated_while_pods_stop(
+    control: Controller,
+) -> None:
+    """Its uid is written some seconds after its creation, so the status does not prove that the Job existed."""
+    control.runner.obeys = None
+    control.apply(a_training_run().with_spec(numNodes=2).to_manifest())
+    assert control.get_run().status.attempts[0].job_uid == ""
+    pods = control.runner.get_living()
+    control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
+    get_cluster(control).view.restart()
+    control.settle()
+    assert get_attempts(control) == [(1, "Disrupted", "JobDeleted")]
+    control.advance(30)
+    assert control.list_jobs() == [], "its pods may still write checkpoints"
+    for pod in pods:
+        control.end(pod, 143)
+    control.advance(30)
+    assert get_attempts(control) == [(1, "Disrupted", "JobDeleted"), (2, None, "")]
+    assert control.list_jobs() == [f"{NAME}-train-2"]
+
+
+def test_an_attempt_whose_job_was_deleted_before_any_container_ran_is_started_again(control: Controller) -> None:
+    stop_scheduling(control.cluster)
+    control.cluster.apply_resource(a_training_run().to_manifest())
+    control.reconcile("TrainingRun", NAME)
+    control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
+    control.cluster.settle()
+    get_cluster(control).view.restart()
+    resume_scheduling(control.cluster)
+    control.settle()
+    assert get_attempts(control) == [(1, None, "")]
+    assert len(control.runner.pods) == 1, "the first pod never had a node"
 
 
 @pytest.mark.parametrize("change", [{"suspend": True}, {"activeDeadlineSeconds": 1}])

@@ -52,7 +52,7 @@ class Watcher:
             self._check_new_job(event.manifest["metadata"]["name"])
 
     def _check_status(self, new: DatasetGenerationStatus) -> None:
-        old = self.status
+        old, self.status = self.status, new
         check_is_drawn("DatasetGeneration", old, new)
         if is_true(old.conditions, ConditionType.COMPLETE) or is_true(old.conditions, ConditionType.FAILED):
             assert (new.state, new.completion_time, new.jobs) == (old.state, old.completion_time, old.jobs)
@@ -75,7 +75,6 @@ class Watcher:
         last = new.jobs[-1].step if new.jobs else "plan"
         before_last = old.jobs[-1].step if old.jobs else "plan"
         assert ORDER.index(last) >= ORDER.index(before_last), "steps do not go back"
-        self.status = new
 
     def _check_new_job(self, name: str) -> None:
         last = self.status.jobs[-1]
