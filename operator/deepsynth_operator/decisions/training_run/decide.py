@@ -59,6 +59,7 @@ from deepsynth_operator.decisions.training_run.next_attempt.changes import (
     continue_run,
     find_continuation,
     forget_earlier,
+    list_settings,
     note_changes,
     wants_more,
 )
@@ -150,7 +151,7 @@ def _advance(status: TrainingRunStatus, observed: ObservedRun, settings: Setting
     if (verdict := first_match(FAILURE_POLICIES, RunView(observed, forget_earlier(status), now))) is not None:
         return status.updated(completion_time=now), Situation("Failed", verdict.reason, verdict.message)
     if status.start_time is None and not run.spec.suspend and find_wait(observed) is None:
-        status = pin_inputs(status, observed).updated(start_time=now)
+        status = pin_inputs(status, observed).updated(start_time=now, settings=list_settings(run.spec))
     view = RunView(observed, status, now)
     if (situation := first_match(START_POLICIES, view)) is not None:
         return status, situation

@@ -1,7 +1,7 @@
 """A run can continue: what changed in its spec since the last attempt, and whether a finished run goes back to work.
 
-status.settings is what the last attempt was made from. It is compared with spec when an attempt starts, and when a
-finished run has a new generation of its spec:
+status.settings is what the last attempt was made from or, before the first one, what the run was accepted with. It is
+compared with spec when an attempt starts, and when a finished run has a new generation of its spec:
 
     Complete   continues when the number of steps or early stopping has changed; other changes wait for that
     Failed     continues when any setting has changed: it may be what the run failed of
@@ -44,7 +44,7 @@ def list_settings(spec: TrainingRunSpec) -> list[Setting]:
 def find_continuation(run: TrainingRun) -> list[SettingChange]:
     """What makes a finished run continue; empty if it stays finished."""
     status = run.status
-    if run.metadata.generation == status.observed_generation or not status.attempts:
+    if run.metadata.generation == status.observed_generation:
         return []
     changes = _find_changes(status, run.spec)
     if is_true(status.conditions, ConditionType.FAILED):
@@ -73,7 +73,7 @@ def continue_run(run: TrainingRun, changes: Sequence[SettingChange], now: dateti
 
 def note_changes(status: TrainingRunStatus, spec: TrainingRunSpec, now: datetime) -> TrainingRunStatus:
     """`status` of a run whose next attempt starts with `spec`, with what is new in it."""
-    changes = _find_changes(status, spec) if status.settings else []
+    changes = _find_changes(status, spec) if status.settings and status.attempts else []
     return _record(status, spec, changes, now) if changes else status.updated(settings=list_settings(spec))
 
 

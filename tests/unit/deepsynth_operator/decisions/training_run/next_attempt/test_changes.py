@@ -152,6 +152,37 @@ def test_a_job_that_still_runs_is_deleted_before_the_next_attempt() -> None:
     assert (decision.status.state, decision.actions) == ("Restarting", (DeleteJob(JOB, "job-1"),))
 
 
+def test_a_run_whose_deadline_passed_before_its_first_attempt_continues_with_a_longer_one() -> None:
+    """A Job of another time is in the way, so there was no attempt yet whose settings could be compared."""
+    run = a_training_run().with_spec(numNodes=2, maxSteps=10, activeDeadlineSeconds=60).build()
+    blocked = Children(jobs=(RUNNING_JOB,))
+    waiting = follow(run, look(run, after=0, children=blocked))
+    failed = follow(waiting, look(waiting, after=61, children=blocked))
+    assert (failed.status.state, failed.status.summary.reason, failed.status.attempts) == (
+        "Failed",
+        "DeadlineExceeded",
+        [],
+    )
+    assert look(failed, after=100).status.state == "Failed"
+
+    decision = look(change(failed, activeDeadlineSeconds=120), after=100)
+
+    assert (decision.status.state, decision.actions) == ("Starting", (CreateJob(JOB),))
+    entry = decision.status.history[-1]
+    assert (entry.attempt, entry.state) == (1, "Failed")
+    assert [(item.field, item.before, item.after) for item in entry.changes] == [("activeDeadlineSeconds", "60", "120")]
+    live = failed.updated(spec=failed.spec.updated(active_deadline_seconds=120), status=decision.status)
+    assert look(live, after=219).status.state == "Starting", "the deadline counts from when the run continued"
+    assert look(live, after=221).status.state == "Failed"
+
+
+def test_a_spec_that_changes_before_the_first_attempt_is_no_change_of_settings() -> None:
+    run = a_training_run().with_spec(numNodes=2, maxSteps=10).build()
+    waiting = follow(run, look(run, after=0, children=Children(jobs=(RUNNING_JOB,))))
+    status = look(change(waiting, maxSteps=20), after=10).status
+    assert (len(status.attempts), status.history) == (1, [])
+
+
 def test_a_suspended_run_takes_changes_with_its_next_attempt() -> None:
     run = change(begin(), suspend=True)
     run = follow(run, decide(run, RUNNING_JOB))
