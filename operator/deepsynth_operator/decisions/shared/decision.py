@@ -132,7 +132,8 @@ class Cause:
     """Why an attempt or a Job is over.
 
     rank, node, step, exit_code: where it failed, if known. time: when the container ended, in UTC.
-    last_heartbeat, is_stopped: of a rank that hangs, as in its `Failure`.
+    last_heartbeat, is_stopped: of a rank that hangs, as in its `Failure`. compared_ranks: all that nodes named, one of
+    which is `rank`, or the cause is unknown.
     """
 
     outcome: AttemptOutcome
@@ -145,3 +146,4 @@ class Cause:
     time: datetime | None = None
     last_heartbeat: datetime | None = None
     is_stopped: bool = False
+    compared_ranks: frozenset[int] = frozenset()

@@ -48,7 +48,10 @@ def find_root_cause(pods: Iterable[ObservedPod], job: ObservedJob | None) -> Cau
         causes.append(Cause("Disrupted", Reason.POD_DISRUPTED, job.failure_message))
     strongest = min(causes, key=lambda cause: _rank(cause.outcome, cause.rank, cause.time), default=None)
     hangs = [cause for cause in causes if cause.outcome == "Hung" and cause.rank is not None]
-    return _compare_hangs(hangs) if strongest in hangs else strongest
+    if strongest not in hangs:
+        return strongest
+    ranks = frozenset(hang.rank for hang in hangs if hang.rank is not None)
+    return replace(_compare_hangs(hangs), compared_ranks=ranks)
 
 
 def _compare_hangs(hangs: Sequence[Cause]) -> Cause:
@@ -86,7 +89,8 @@ def adopt_cause(attempt: Attempt, cause: Cause | None) -> Attempt:
     """`attempt` with this cause, if it is stronger than the one it has."""
     if cause is None:
         return attempt
-    if cause.outcome == attempt.outcome == "Hung" and cause.is_stopped and cause.rank != attempt.rank:
+    knows_better = cause.is_stopped or attempt.rank in cause.compared_ranks
+    if cause.outcome == attempt.outcome == "Hung" and cause.rank != attempt.rank and knows_better:
         return set_cause(attempt, cause)  # seen after a rank of another node that only looked like the cause
     earlier = _rank(attempt.outcome, attempt.rank, attempt.failed_time)
     if _rank(cause.outcome, cause.rank, cause.time) >= earlier:

@@ -140,6 +140,22 @@ def test_a_stopped_rank_that_is_seen_later_replaces_one_that_only_seemed_to_hang
     assert get_attempt(second).rank == 1
 
 
+@pytest.mark.parametrize(("second", "rank"), [(10, 1), (49, None), (300, 0)])
+def test_a_node_that_reports_its_hang_later_is_compared_with_the_one_seen_first(second: int, rank: int | None) -> None:
+    """The two pods end at different moments, so the controller sees one of them alone."""
+    first = decide(a_live_run(), RUNNING_JOB, [a_hang(0, 50), a_pod(1)])
+    assert get_attempt(first).rank == 0
+    both = [a_hang(0, 50), a_hang(1, second)]
+    after = decide(follow(a_live_run(), first), FAILED_JOB, both)
+    assert get_attempt(after).rank == rank
+    assert get_attempt(decide(follow(a_live_run(), after), FAILED_JOB, both)).rank == rank
+
+
+def test_a_rank_that_hangs_is_kept_even_if_only_the_pod_of_another_is_left() -> None:
+    first = decide(a_live_run(), RUNNING_JOB, [a_hang(0, 10), a_pod(1)])
+    assert get_attempt(decide(follow(a_live_run(), first), FAILED_JOB, [a_hang(1, 5)])).rank == 0
+
+
 def test_a_cause_is_kept_even_if_its_pod_disappears() -> None:
     run = a_live_run()
     first = decide(run, RUNNING_JOB, [an_ended_pod(0, 1), a_pod(1)])
