@@ -10,7 +10,7 @@ from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
 from deepsynth_operator.decisions.dataset_generation.jobs import StepName, compute_next_step
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.decision import Situation
-from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
+from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker, is_due
 from deepsynth_operator.manifests.render_job import DEFAULT_GRACE_SECONDS
 
 GenerationSituation = Situation[GenerationState]
@@ -33,7 +33,7 @@ def suspended(view: GenerationView) -> GenerationSituation | None:
 
 def delayed(view: GenerationView) -> GenerationSituation | None:
     due, last = compute_due_time(view.status), view.last
-    if last is None or due is None or view.now >= due:
+    if last is None or due is None or is_due(last.end_time or last.start_time, due, view.now):
         return None
     message = f"{last.message}; again at {due:%H:%M:%S} UTC"
     return _wait(view, last.reason, message, (due - view.now).total_seconds())

@@ -9,11 +9,21 @@ from deepsynth_operator.decisions.shared.pods import STUCK, is_lost
 
 BASE_DELAY_SECONDS: Final = 10
 MAX_DELAY_SECONDS: Final = 600
+CLOCK_TOLERANCE: Final = timedelta(seconds=60)
+"""How far the clocks of two operators may differ. A time further ahead was written by a clock that was wrong."""
 
 
 def compute_restart_delay(count: int) -> timedelta:
     """How long to wait after `count` ends in a row without progress: 10 s, 20 s, 40 s and so on, up to 10 minutes."""
     return timedelta(seconds=compute_delay(count, first=BASE_DELAY_SECONDS, longest=MAX_DELAY_SECONDS))
+
+
+def is_due(end: datetime, due: datetime, now: datetime) -> bool:
+    """Whether the next Job may start at `now`, where the last one ended at `end`.
+
+    If the clock has gone back since then, `due` may be days away, so it is not waited for.
+    """
+    return now >= due or end > now + CLOCK_TOLERANCE
 
 
 def find_blocker(children: Children, end: datetime | None, grace: timedelta, now: datetime) -> str | None:
@@ -23,7 +33,7 @@ def find_blocker(children: Children, end: datetime | None, grace: timedelta, now
     Pods are waited for only as long as they may take to save: a cache may show one that is gone, and a lost node's
     pods cannot write checkpoints any more because of the owner file.
     """
-    is_late = end is None or now >= end + grace + STUCK
+    is_late = end is None or is_due(end, end + grace + STUCK, now)
     for job in children.jobs:
         if not job.is_finished and not (job.deleting and is_late):
             return f"waiting for Job {job.name} to be deleted"

@@ -2,6 +2,8 @@
 
 mere progress           once per PROGRESS_POLLS poll intervals
 details of a new Job    START_DETAILS after its creation: by then its pods often run, which is another write
+
+A clock that has gone back holds nothing back: a time in the future was not recently.
 """
 
 from collections.abc import Callable
@@ -26,7 +28,8 @@ def hold_back_progress(
     without_progress: the status less what changes from step to step or from page to page.
     """
     written = old.progress.updated_time if old.progress is not None else None
-    recent = written is not None and written > now - timedelta(seconds=PROGRESS_POLLS * poll_seconds)
+    hold = timedelta(seconds=PROGRESS_POLLS * poll_seconds)
+    recent = written is not None and now - hold < written < now + hold
     return old if recent and without_progress(old) == without_progress(new) else new
 
 
@@ -46,6 +49,7 @@ def hold_back_start(
     before, after = (find_condition(status.conditions, ConditionType.COMPLETE) for status in (old, new))
     is_start = before is not None and before.reason == Reason.CREATING_JOB
     is_undisturbed = after is not None and after.reason in _UNDISTURBED and without_start(old) == without_start(new)
-    if created is None or not is_start or not is_undisturbed or now >= created + START_DETAILS:
+    is_new = created is not None and created - START_DETAILS < now < created + START_DETAILS
+    if created is None or not is_new or not is_start or not is_undisturbed:
         return new, wait
     return old, min(wait, (created + START_DETAILS - now).total_seconds())

@@ -10,7 +10,7 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.queues import describe_wait
-from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker
+from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker, is_due
 from deepsynth_operator.decisions.training_run.attempts import get_grace, is_before_continuation, is_requeued
 from deepsynth_operator.decisions.training_run.inputs import find_wait
 from deepsynth_operator.decisions.training_run.view import RunView
@@ -51,7 +51,10 @@ def queued_again(view: RunView) -> RunSituation | None:
 
 def delayed(view: RunView) -> RunSituation | None:
     last = view.last
-    if last is None or not _waits_for_controller(view) or view.now >= (due := compute_due_time(view.run, view.status)):
+    if last is None or not _waits_for_controller(view):
+        return None
+    due = compute_due_time(view.run, view.status)
+    if is_due(last.end_time or last.start_time, due, view.now):
         return None
     message = f"attempt {last.number + 1} follows {due:%H:%M:%S} UTC; {last.outcome}: {last.message}"
     return Situation("Restarting", last.reason, message, check_after=(due - view.now).total_seconds())
