@@ -22,6 +22,7 @@ NODE_LOST_SECONDS: Final = 50.0
 """Long enough for the control plane to notice: NODE_MONITOR_GRACE_SECONDS and NOT_READY_TOLERATION_SECONDS together."""
 TAKEOVER_SECONDS: Final = 40.0
 _CLOCK_JUMP: Final = timedelta(days=3)
+_OPERATOR_CLOCK_JUMP: Final = timedelta(hours=1)
 T = TypeVar("T")
 
 
@@ -160,6 +161,17 @@ def _kill_both(scene: Scene, _: PlannedFault) -> str:
     return "both"
 
 
+def _shift_operator_clocks(scene: Scene, planned: PlannedFault) -> str:
+    """An hour ahead or back, and right again after a third of the planned time."""
+    seconds = _OPERATOR_CLOCK_JUMP.total_seconds() * (1 if planned.draw < 0.5 else -1)
+    for one in scene.operators.all:
+        one.shift_clock(seconds)
+    time.sleep(planned.seconds / 3)
+    for one in scene.operators.all:
+        one.shift_clock(0)
+    return f"both, by {seconds:+.0f} s"
+
+
 def _restart_api_server(scene: Scene, _: PlannedFault) -> str:
     scene.cluster.restart_api_server()
     return "kube-apiserver"
@@ -198,4 +210,5 @@ _FAULTS: Final[Mapping[FaultName, Callable[[Scene, PlannedFault], str]]] = {
     "hub-down": _set_condition("hub_is_down", value=True, undone=False),
     "disk-full": _set_condition("disk_is_full", value=True, undone=False),
     "clock-jumps": _set_condition("clock_offset", value=_CLOCK_JUMP, undone=timedelta()),
+    "operator-clock-jumps": _shift_operator_clocks,
 }

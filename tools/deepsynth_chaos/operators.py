@@ -19,6 +19,7 @@ READY_SECONDS: Final = 120.0
 LEADER_SECONDS: Final = 40.0
 """How long a fault of the leader waits until there is one."""
 _RESTART_SECONDS: Final = 1.0
+_TOOLS: Final = Path(__file__).parents[1]
 
 
 class Proxy:
@@ -80,6 +81,7 @@ class OperatorProcess:
         document["clusters"][0]["cluster"]["server"] = f"https://127.0.0.1:{self.proxy.port}"
         self._kubeconfig = folder / f"{name}.kubeconfig"
         self._kubeconfig.write_text(yaml.safe_dump(document))
+        self._clock = folder / f"{name}.clock"
         with socket.create_server(("127.0.0.1", 0)) as listener:
             self._port = listener.getsockname()[1]
         self.process = self._start()
@@ -97,6 +99,10 @@ class OperatorProcess:
     def leads(self) -> bool:
         return "\ndeepsynth_leader 1.0" in self.read("/metrics")
 
+    def shift_clock(self, seconds: float) -> None:
+        """From now on its clock is ahead by `seconds`, also after a restart."""
+        self._clock.write_text(str(seconds))
+
     def restart_if_ended(self) -> None:
         code = self.process.poll()
         if code is not None:
@@ -110,9 +116,10 @@ class OperatorProcess:
             "DEEPSYNTH_LEASE": LEASE,
             "DEEPSYNTH_POLL_SECONDS": "1",
             "DEEPSYNTH_SHUTDOWN_SECONDS": "5",
+            "PYTHONPATH": os.pathsep.join([str(_TOOLS), os.environ.get("PYTHONPATH", "")]).rstrip(os.pathsep),
         }
         with (self._folder / f"{self.name}.log").open("ab") as log:
-            command = [sys.executable, "-m", "deepsynth_operator"]
+            command = [sys.executable, "-m", "deepsynth_chaos.shifted_operator", str(self._clock)]
             return subprocess.Popen(command, env={**os.environ, **variables}, stdout=log, stderr=log)
 
 

@@ -27,6 +27,7 @@ FaultName = Literal[
     "hub-down",
     "disk-full",
     "clock-jumps",
+    "operator-clock-jumps",
 ]
 WEIGHTS: Final[dict[FaultName, int]] = {
     "container-killed": 8,
@@ -48,6 +49,7 @@ WEIGHTS: Final[dict[FaultName, int]] = {
     "hub-down": 4,
     "disk-full": 4,
     "clock-jumps": 4,
+    "operator-clock-jumps": 4,
 }
 """How often each fault is drawn, relative to the others. Slow ones are rare, because nothing else happens meanwhile."""
 MIN_SECONDS: Final = 3.0
