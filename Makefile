@@ -84,6 +84,7 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --check
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_schema --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.field_reference --check
 
 .PHONY: format
@@ -152,8 +153,9 @@ chart-readme: $(READY) ## Generate the table of values in the chart's README
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --write
 
 .PHONY: chart-rules
-chart-rules: $(READY) ## Write the chart's copy of the operator's permissions and resources
+chart-rules: $(READY) ## Write the chart's copy of the operator's permissions, resources and defaults for Jobs
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --write
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_schema --write
 
 .PHONY: lock
 lock: $(READY) ## Update the lock files in requirements/ (versions and hashes, no addresses)

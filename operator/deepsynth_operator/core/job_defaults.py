@@ -37,9 +37,11 @@ FIELDS: Final = (
 """Fields of PodTemplate that may have a default. Decisions and documents do not depend on any of these."""
 _WHERE: Final = "jobs.defaults"
 """The value of the chart that the file is written from."""
-_KEY: Final = re.compile(r"([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?")
-_TOLERATION_OPERATORS: Final = ("Equal", "Exists")
-_MOUNT_FIELDS: Final = frozenset({"name", "mountPath", "readOnly", "subPath"})
+KEY: Final = r"([a-z0-9]([-.a-z0-9]{0,251}[a-z0-9])?/)?[A-Za-z0-9]([-._A-Za-z0-9]{0,61}[A-Za-z0-9])?"
+"""Pattern of the names of labels and annotations."""
+TOLERATION_OPERATORS: Final = ("Equal", "Exists")
+MOUNT_FIELDS: Final = frozenset({"name", "mountPath", "readOnly", "subPath"})
+"""Fields of a volume that do not choose its type."""
 
 
 class JobDefault(ApiModel):
@@ -87,7 +89,7 @@ def _check_template(where: str, template: PodTemplate) -> None:
         ("annotations", template.annotations),
         ("nodeSelector", template.node_selector),
     ):
-        if wrong := [key for key in labels if not _KEY.fullmatch(key)]:
+        if wrong := [key for key in labels if not re.fullmatch(KEY, key)]:
             raise ConfigurationError(f"{where}.{field}: must have valid names as keys, got {wrong[0]!r}")
     for index, variable in enumerate(template.env):
         _check_variable(f"{where}.env[{index}]", variable)
@@ -108,14 +110,14 @@ def _check_variable(where: str, variable: EnvironmentVariable) -> None:
 
 def _check_toleration(where: str, toleration: Toleration) -> None:
     operator = toleration.operator or "Equal"
-    if operator not in _TOLERATION_OPERATORS:
-        raise ConfigurationError(f"{where}.operator: must be {' or '.join(_TOLERATION_OPERATORS)}, got {operator!r}")
+    if operator not in TOLERATION_OPERATORS:
+        raise ConfigurationError(f"{where}.operator: must be {' or '.join(TOLERATION_OPERATORS)}, got {operator!r}")
     if not toleration.key and operator != "Exists":
         raise ConfigurationError(f"{where}: must have a key, or Exists as operator")
 
 
 def _check_volume(where: str, volume: Volume) -> None:
-    if len(volume.to_dict().keys() - _MOUNT_FIELDS) != 1:
+    if len(volume.to_dict().keys() - MOUNT_FIELDS) != 1:
         raise ConfigurationError(f"{where}: must have exactly one type of volume")
 
 

@@ -13,7 +13,8 @@ from deepsynth_operator.manifests.names import build_volume_name
 DOCUMENT_FOLDER, _, DOCUMENT_KEY = DOCUMENT_PATH.rpartition("/")
 TEMPORARY_FOLDER: Final = "/tmp"  # noqa: S108 - a volume of the pod
 _PVC: Final = "pvc://"
-_OWN_NAMES: Final = frozenset({"document", "tmp", "shm", "cache"})
+OWN_NAMES: Final = frozenset({"document", "tmp", "shm", "cache"})
+CLAIM_PREFIX: Final = "claim-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +80,7 @@ def build_claim_volumes(locations: Sequence[Location]) -> list[MountedVolume]:
 def build_template_volumes(template: PodTemplate) -> list[MountedVolume]:
     """The volumes of spec.template. Raises ConfigurationError if a name is one of our own."""
     for index, volume in enumerate(template.volumes):
-        if volume.name in _OWN_NAMES or volume.name.startswith("claim-"):
+        if volume.name in OWN_NAMES or volume.name.startswith(CLAIM_PREFIX):
             raise ConfigurationError(
                 f"spec.template.volumes[{index}].name: {volume.name} is used by DeepSynth; choose another name"
             )
