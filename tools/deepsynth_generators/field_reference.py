@@ -1,4 +1,4 @@
-"""Write docs/fields.md: every field of both kinds, with its values, its default and what it does.
+"""Write docs/fields.md: every field of both kinds, with its values, its default and what it does or says.
 
 PYTHONPATH=tools python -m deepsynth_generators.field_reference --write     write it
 PYTHONPATH=tools python -m deepsynth_generators.field_reference --check     fail when it is out of date
@@ -70,10 +70,11 @@ HEADER: Final = """\
 <!-- Written by `make fields` from operator/deepsynth_api/v1alpha1. Do not edit. -->
 
 Every field of the `spec` of a [TrainingRun](#trainingrun) and of a [DatasetGeneration](#datasetgeneration), and of
-their [pods](#pods).
+their [pods](#pods); and every field of the `status` that the operator writes, for a
+[TrainingRun](#status-of-a-trainingrun) and for a [DatasetGeneration](#status-of-a-datasetgeneration).
 
-- On a cluster, `kubectl explain trainingruns.spec --recursive` lists them. `kubectl explain trainingruns.status`
-  says what the operator reports.
+- On a cluster, `kubectl explain trainingruns.spec --recursive` and `kubectl explain trainingruns.status --recursive`
+  list them.
 - In Python, `help(TrainConfig)` lists those for training. Names are in snake_case there (`global_batch_size`), and
   numbers need no quotes.
 
@@ -85,6 +86,12 @@ FOOTER: Final = """
 
 Fields of `template`, the same for both resources.
 """
+STATUS: Final = """
+## Status of a {kind}
+
+Written by the operator, and read-only for users. A field is missing until there is something to say.
+"""
+STATUS_TABLE: Final = "\n| field | values | meaning |\n|---|---|---|\n"
 TABLE: Final = "\n| field | values | default | meaning |\n|---|---|---|---|\n"
 
 
@@ -98,7 +105,11 @@ def render_page() -> str:
         for topic, fields in topics.items():
             parts += [f"\n### {topic}\n", TABLE, *describe_all(fields, spec)]
     template = build_schema("TrainingRun")["properties"]["spec"]["properties"][SHARED]
-    return "".join([*parts, FOOTER, TABLE, *describe_all(template["properties"], template, prefix=f"{SHARED}.")])
+    parts += [FOOTER, TABLE, *describe_all(template["properties"], template, prefix=f"{SHARED}.")]
+    for kind in TOPICS:
+        status = build_schema(kind)["properties"]["status"]
+        parts += [STATUS.format(kind=kind), STATUS_TABLE, *describe_status(status)]
+    return "".join(parts)
 
 
 def check_topics(kind: str, topics: Mapping[str, Sequence[str]], properties: Mapping[str, Any]) -> None:
@@ -123,14 +134,28 @@ def describe_all(names: Iterable[str], parent: Mapping[str, Any], prefix: str = 
         yield from describe_all(properties, below, prefix=f"{path}{_mark(node)}.")
 
 
+def describe_status(parent: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
+    """Rows of a table without defaults: all fields below `parent`."""
+    for name, node in parent["properties"].items():
+        path = f"{prefix}{name}"
+        yield f"| `{path}` | {name_values(node)} | {_format_meaning(node)} |\n"
+        below = node["items"] if node.get("type") == "array" else node
+        if "properties" in below:
+            yield from describe_status(below, prefix=f"{path}{_mark(node)}.")
+
+
+def _format_meaning(node: Mapping[str, Any]) -> str:
+    meaning: str = node["description"].partition(" Default: ")[0]
+    return meaning.replace("|", "\\|")
+
+
 def _mark(node: Mapping[str, Any]) -> str:
     return "[]" if node.get("type") == "array" else ""
 
 
 def _describe(path: str, node: Mapping[str, Any], *, required: bool) -> str:
     default = "required" if required else _format_default(node)
-    meaning = node["description"].partition(" Default: ")[0].replace("|", "\\|")
-    return f"| `{path}` | {name_values(node)} | {default} | {meaning} |\n"
+    return f"| `{path}` | {name_values(node)} | {default} | {_format_meaning(node)} |\n"
 
 
 def name_values(node: Mapping[str, Any]) -> str:
@@ -142,6 +167,8 @@ def name_values(node: Mapping[str, Any]) -> str:
     match node["type"]:
         case "integer":
             return f"integer{_format_range(node)}"
+        case "string" if node.get("format") == "date-time":
+            return "time"
         case "string":
             return "number" if _is_decimal(node) else "string"
         case "array" if "enum" in node["items"]:
@@ -156,7 +183,7 @@ def name_values(node: Mapping[str, Any]) -> str:
 
 
 def _format_range(node: Mapping[str, Any]) -> str:
-    low, high = node.get("minimum"), node["maximum"]
+    low, high = node.get("minimum"), node.get("maximum", MAX_INTEGER)
     if high != MAX_INTEGER:
         return f", {low:,} to {high:,}"
     return f", {low:,} or more" if low is not None else ""

@@ -1,4 +1,7 @@
-"""docs/fields.md lists every field of both specs, as the CRDs have them."""
+"""docs/fields.md lists every field of both specs and of both statuses, as the CRDs have them."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 
@@ -25,6 +28,26 @@ def test_a_row_has_values_default_and_meaning() -> None:
     assert rows["| `evaluation.earlyStopping.patience`"].startswith("integer, 1 or more | required |")
     assert rows["| `datasets[].datasetGenerationRef.name`"].startswith("string |  | Wait for this DatasetGeneration")
     assert "Default:" not in PAGE.read_text()
+
+
+@pytest.mark.parametrize("kind", TOPICS)
+def test_every_field_of_the_status_has_a_row(kind: str) -> None:
+    section = render_page().partition(f"## Status of a {kind}\n")[2].partition("\n## ")[0]
+    rows = [row.split(" | ")[0].strip("| `") for row in section.splitlines() if row.startswith("| `")]
+    assert rows == list(list_paths(build_schema(kind)["properties"]["status"]))
+
+
+def list_paths(node: Mapping[str, Any], above: str = "") -> Iterator[str]:
+    for name, child in node.get("properties", {}).items():
+        yield f"{above}{name}"
+        mark = "[]" if "items" in child else ""
+        yield from list_paths(child.get("items", child), f"{above}{name}{mark}.")
+
+
+def test_a_row_of_the_status_has_values_and_meaning() -> None:
+    rows = dict(row.split(" | ", 1) for row in render_page().splitlines() if row.startswith("| `"))
+    assert rows["| `attempts[].outcome`"].startswith("`Succeeded`, `Failed`, ")
+    assert rows["| `attempts[].endTime`"].startswith("time | When the attempt was over.")
 
 
 def test_a_field_without_a_topic_is_refused() -> None:
