@@ -151,6 +151,28 @@ def change_run_after_its_end(control: Controller) -> None:
     control.advance(60)
 
 
+def continue_run(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(maxSteps=100).to_manifest())
+    train(control)
+    end(control, 0)
+    control.advance(60)
+    control.change_spec("TrainingRun", RUN, maxSteps=200)
+    train(control, attempt=2)
+    end(control, 0, attempt=2)
+    control.advance(60)
+
+
+def continue_failed_run(control: Controller) -> None:
+    control.apply(a_training_run().with_spec(backoffLimit=0).to_manifest())
+    train(control)
+    end(control, 1)
+    control.advance(60)
+    control.change_spec("TrainingRun", RUN, image="registry.local/fixed:2")
+    train(control, attempt=2)
+    end(control, 0, attempt=2)
+    control.advance(60)
+
+
 def plan(control: Controller, shards: int = 2) -> None:
     splits = [PlannedSplit(name="train", rows=10 * shards)]
     made = PlanReport(revision="r1", digest="d1", splits=splits, shards=shards, rows_read=20)
@@ -225,6 +247,8 @@ LIVES: Final[Mapping[str, tuple[ResourceKind, Callable[[Controller], None]]]] = 
     "a run is queued, admitted, evicted and admitted": ("TrainingRun", queue_run),
     "a run waits for its dataset": ("TrainingRun", wait_for_dataset),
     "a run is changed after its end": ("TrainingRun", change_run_after_its_end),
+    "a complete run continues": ("TrainingRun", continue_run),
+    "a failed run continues": ("TrainingRun", continue_failed_run),
     "a generation completes": ("DatasetGeneration", complete_generation),
     "a shard of a generation fails": ("DatasetGeneration", fail_shard),
     "a generation is suspended from the start and again": ("DatasetGeneration", suspend_generation),

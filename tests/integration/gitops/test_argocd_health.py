@@ -37,6 +37,13 @@ def test_suspending_shows_as_suspended_and_resuming_as_progress(life: str) -> No
     assert list_healths(life) == ["Progressing", "Suspended", "Progressing", "Suspended", "Progressing", "Healthy"]
 
 
+@pytest.mark.parametrize(
+    ("life", "end"), [("a complete run continues", "Healthy"), ("a failed run continues", "Degraded")]
+)
+def test_a_run_that_continues_shows_as_progress_again(life: str, end: str) -> None:
+    assert list_healths(life) == ["Progressing", end, "Progressing", "Healthy"]
+
+
 @pytest.mark.parametrize("life", LIVES)
 def test_the_health_agrees_with_the_state_and_says_why(life: str) -> None:
     for sight in watch_life(life):

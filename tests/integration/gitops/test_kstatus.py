@@ -12,6 +12,8 @@ from integration.gitops.lives import LIVES, Sight, watch_life
 from support.gitops.kstatus import Verdict, judge
 
 SETTLING = (["InProgress", "Current"], ["InProgress", "Current", "Failed"], ["InProgress", "Failed"], ["Current"])
+CONTINUED = {"a failed run continues": ["InProgress", "Current", "Failed", "Current"]}
+"""What a change of the spec brings back to work. The version in which it was not seen yet is InProgress."""
 OF_BOTH_KINDS = set(ConditionType) - {ConditionType.DATASET_READY}
 
 
@@ -52,9 +54,22 @@ def test_a_resource_is_in_progress_from_its_creation_and_settled_within_five_sec
     assert settled.time <= first.time + START_DETAILS
 
 
-def test_once_settled_only_a_change_of_the_spec_brings_it_back_into_progress(sights: Sequence[Sight]) -> None:
-    seen = [judge(sight.resource) for sight in sights if is_seen(sight)]
-    assert [verdict for verdict, _ in groupby(seen)] in SETTLING
+@pytest.mark.parametrize("life", LIVES)
+def test_once_settled_only_a_change_of_the_spec_brings_it_back_into_progress(life: str) -> None:
+    seen = [judge(sight.resource) for sight in watch_life(life) if is_seen(sight)]
+    verdicts = [verdict for verdict, _ in groupby(seen)]
+    assert verdicts == CONTINUED[life] if life in CONTINUED else verdicts in SETTLING
+
+
+@pytest.mark.parametrize("life", ["a complete run continues", "a failed run continues"])
+def test_a_run_that_continues_is_in_progress_until_its_new_spec_is_seen_and_complete_at_its_end(life: str) -> None:
+    sights = watch_life(life)
+    changed = next(index for index, sight in enumerate(sights) if sight.resource["metadata"]["generation"] == 2)
+    assert sights[changed - 1].state in {"Complete", "Failed"}
+    assert [judge(sight.resource) for sight in sights[changed : changed + 2]] == ["InProgress", "Current"]
+    after = [state for state, _ in groupby(sight.state for sight in sights[changed + 1 :])]
+    assert after == ["Starting", "Running", "Complete"]
+    assert {judge(sight.resource) for sight in sights[changed + 1 :]} == {"Current"}
 
 
 def test_a_finished_resource_keeps_its_verdict() -> None:
