@@ -28,6 +28,15 @@ def test_the_core_is_built_from_these_sources() -> None:
     assert compute_digest() == core.SOURCES, "the C files have changed: run `make setup` again"
 
 
+def test_the_renderer_can_be_imported_where_the_core_is_not_built() -> None:
+    program = (
+        "import sys; sys.modules['deepsynth_render.page.compiled._core'] = None; "
+        "from deepsynth_render.page import PageRenderer, raster; print(raster.IS_BUILT)"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert done.stdout == "False\n", done.stderr
+
+
 def test_without_a_compiler_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(CompilerError, match=r"no-such-compiler: No such file .*apt-get install gcc"):
