@@ -340,6 +340,11 @@ class Reason(StrEnum):
         "No document is left to render or to publish.",
         "Look at status.progress.dropped, and loosen spec.filters or change the page.",
     )
+    TOO_MANY_ROWS_REFUSED = (
+        "TooManyRowsRefused",
+        "More documents cannot be drawn than spec.maxRefusedPercent allows.",
+        "Set spec.filters.undrawable to replace, change the page as the message says, or raise the limit.",
+    )
     PLAN_MISSING = (
         "PlanMissing",
         "The staged plan was deleted from the output.",

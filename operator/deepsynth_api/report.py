@@ -10,7 +10,13 @@ from pydantic import Field
 from pydantic_core import PydanticSerializationError
 
 from deepsynth_api.report_bounds import MAX_FIELD_BYTES, MAX_ITEMS, bound_report, cut_text, fold_splits
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, ReadColumns, SkippedFiles
+from deepsynth_api.v1alpha1.dataset_generation_status import (
+    DroppedRows,
+    PlannedSplit,
+    ReadColumns,
+    SkippedFiles,
+    Undrawable,
+)
 from deepsynth_api.v1alpha1.shared.base import ApiModel, Time
 from deepsynth_api.v1alpha1.training_run_status import (
     CheckpointStatus,
@@ -57,6 +63,7 @@ class PlanReport(ApiModel):
     dropped: list[DroppedRows] = Field(default_factory=list)
     columns: list[ReadColumns] = Field(default_factory=list)
     skipped_files: list[SkippedFiles] = Field(default_factory=list)
+    undrawable: Undrawable | None = None
     waiting: str = ""
 
 
@@ -70,6 +77,7 @@ class RenderReport(ApiModel):
     bytes: int = 0
     pages_per_second: float = 0.0
     dropped: list[DroppedRows] = Field(default_factory=list)
+    replaced_characters: int = 0
     waiting: str = ""
 
 
@@ -81,6 +89,7 @@ class PublishReport(ApiModel):
     bytes: int = 0
     manifest_sha256: str = ""
     dropped: list[DroppedRows] = Field(default_factory=list)
+    replaced_characters: int = 0
     waiting: str = ""
 
 

@@ -29,9 +29,11 @@ MAX_FIELD_BYTES: Final = {
     "text": 128,
     "summary": 128,
     "examples": 256,
+    "script": 32,
+    "character": 128,
 }
 """Where it is not MAX_BYTES."""
-MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "skipped_files": 16}
+MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "skipped_files": 16, "scripts": 10, "characters": 10}
 """Where it is not MAX_ITEMS."""
 MAX_NUMBER: Final = 2**53
 """Above any real count of bytes, and exact in every JSON library. The sum of 1,000 such numbers is an int64."""

@@ -38,6 +38,30 @@ class SkippedFiles(ApiModel):
     examples: Annotated[list[str], Field(description="Paths of the first of them.")] = Field(default_factory=list)
 
 
+class UndrawableScript(ApiModel):
+    script: Annotated[
+        str, Field(description="ISO 15924 code of the script, such as Mong; Zzzz for private characters.")
+    ]
+    documents: Annotated[int, Field(description="Number of documents with characters of it that no font draws.")]
+
+
+class UndrawableCharacter(ApiModel):
+    character: Annotated[str, Field(description="Code point and name, such as U+E000 (no name).")]
+    documents: Annotated[int, Field(description="Number of documents with this character.")]
+
+
+class Undrawable(ApiModel):
+    """The characters that no font draws, and how many documents have them. They are refused, or drawn as U+FFFD."""
+
+    documents: Annotated[int, Field(description="Number of documents with at least one of them.")]
+    scripts: Annotated[list[UndrawableScript], Field(description="The ten scripts that cost most documents.")] = Field(
+        default_factory=list
+    )
+    characters: Annotated[
+        list[UndrawableCharacter], Field(description="The ten characters that cost most documents.")
+    ] = Field(default_factory=list)
+
+
 class PlanStatus(ApiModel):
     """What the plan step decided."""
 
@@ -54,6 +78,9 @@ class PlanStatus(ApiModel):
     skipped_files: Annotated[
         list[SkippedFiles], Field(description="Files of the source that are not read, by reason.")
     ] = Field(default_factory=list)
+    undrawable: Annotated[
+        Undrawable | None, Field(description="Characters that no font draws. Unset if there are none.")
+    ] = None
 
 
 class GenerationProgress(ApiModel):
@@ -69,6 +96,9 @@ class GenerationProgress(ApiModel):
     dropped: Annotated[list[DroppedRows], Field(description="Number of rows dropped, by reason.")] = Field(
         default_factory=list
     )
+    replaced_characters: Annotated[
+        int, Field(description="Number of characters drawn as U+FFFD, if filters.undrawable is replace.")
+    ] = 0
     updated_time: Annotated[Time | None, Field(description="When any of these fields last changed.")] = None
     waiting: Annotated[str, Field(description="What a pod waits for, such as the Hub's rate limit.")] = ""
 

@@ -80,6 +80,7 @@ def build_render_document(generation: DatasetGeneration, job: ChildJob) -> Rende
         page=spec.page,
         output=spec.output,
         rows_per_shard=spec.rows_per_shard,
+        max_refused_percent=spec.max_refused_percent,
         source=source,
         source_name=spec.preset or _name_source(source),
         plan=PlanReference(digest=plan.digest, revision=plan.revision, shards=plan.shards)

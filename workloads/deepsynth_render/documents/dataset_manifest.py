@@ -9,7 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, ReadColumns, SkippedFiles
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, ReadColumns, SkippedFiles, Undrawable
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_render.documents.render_plan import Look, PinnedSource
 from deepsynth_store import DatasetTarget
@@ -59,6 +59,7 @@ class ManifestShard(ApiModel):
     pages: int
     size: int
     dropped: list[DroppedRows] = Field(default_factory=list)
+    replaced_characters: int = 0
 
 
 class DatasetManifest(ApiModel):
@@ -79,6 +80,8 @@ class DatasetManifest(ApiModel):
     skipped_files: Annotated[list[SkippedFiles], Field(description="Files of the source that were not read.")] = Field(
         default_factory=list
     )
+    undrawable: Annotated[Undrawable | None, Field(description="Characters that no font draws.")] = None
+    replaced_characters: Annotated[int, Field(description="Number of them that are drawn as U+FFFD.")] = 0
     splits: list[ManifestSplit]
     shards: list[ManifestShard]
     files: list[ManifestFile]

@@ -21,6 +21,7 @@ class Receipt(ApiModel):
     pages: int
     size: int
     dropped: list[DroppedRows] = Field(default_factory=list)
+    replaced_characters: int = 0
     files: list[ManifestFile]
 
     def to_json(self) -> bytes:

@@ -12,7 +12,13 @@ from pydantic import Field, ValidationError
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns, Filters, PageSettings
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, ReadColumns, SkippedFiles
+from deepsynth_api.v1alpha1.dataset_generation_status import (
+    DroppedRows,
+    PlannedSplit,
+    ReadColumns,
+    SkippedFiles,
+    Undrawable,
+)
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_store import DatasetTarget, OnWait, open_target
@@ -62,6 +68,7 @@ class RenderPlan(ApiModel):
     dropped: list[DroppedRows]
     columns: list[ReadColumns] = Field(default_factory=list)
     skipped_files: list[SkippedFiles] = Field(default_factory=list)
+    undrawable: Undrawable | None = None
     shards: list[PlannedShard]
 
     def to_json(self) -> bytes:

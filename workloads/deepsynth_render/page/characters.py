@@ -7,6 +7,8 @@ from deepsynth_render.page.fallback import has_variant
 from deepsynth_render.page.scripts.invisible import CONTEXTUAL, drop_unseen
 
 _TAB = " " * 4
+_BLANKS = re.compile("  +|^ ", re.MULTILINE)
+_ALIGNED = re.compile(r"\S {3,}\S")
 _LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
 # Control characters and Unicode's default ignorables (soft hyphens, zero-width spaces, deprecated format characters)
 # draw nothing, so a page cannot show whether the text contains them. Some others do so in some texts: CONTEXTUAL.
@@ -33,6 +35,20 @@ def normalise(text: str) -> str:
         text = _drop_unseen(_ALWAYS_DROPPED.sub("", text))
     text = unicodedata.normalize("NFC", text)
     return "\n".join(line.rstrip(" ") for line in text.split("\n")).strip("\n")
+
+
+def collapse_blanks(text: str) -> str:
+    r"""A normalised text with one blank for each run of them, and none at the beginning of a line.
+
+    >>> collapse_blanks("  name     value\nx  1")
+    'name value\nx 1'
+    """
+    return _BLANKS.sub(lambda run: " " if run.start() and text[run.start() - 1] != "\n" else "", text)
+
+
+def is_aligned(text: str) -> bool:
+    """Whether a normalised text puts words below each other by three or more blanks, as tables do."""
+    return _ALIGNED.search(text) is not None
 
 
 def _drop_unseen(text: str) -> str:

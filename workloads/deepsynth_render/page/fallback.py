@@ -84,6 +84,18 @@ def find_undrawable(text: str) -> set[str]:
     return unknown
 
 
+def replace_undrawable(text: str) -> tuple[str, int]:
+    """The text with U+FFFD for each character that no font draws, and how many these are. text: normalised."""
+    undrawable = find_undrawable(text)
+    if not undrawable:
+        return text, 0
+    replaced = sum(map(text.count, undrawable))
+    return text.translate(dict.fromkeys(map(ord, undrawable), REPLACEMENT)), replaced
+
+
+REPLACEMENT = "\ufffd"
+"""Drawn as a question mark in a black diamond."""
+
 _drawable = {"\n", *INVISIBLE}
 """The characters found so far that a font draws."""
 

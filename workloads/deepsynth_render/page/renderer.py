@@ -1,13 +1,13 @@
 """Text to pages: all stages in order, from a document to its PNG files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
-from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.characters import collapse_blanks, is_aligned, normalise
 from deepsynth_render.page.fallback import check_drawable
 from deepsynth_render.page.fonts import Font, load_font
 from deepsynth_render.page.geometry import build_geometry
@@ -17,6 +17,9 @@ from deepsynth_render.page.png import Compression, build_paper, encode_png
 from deepsynth_render.page.raster import draw_page, place_bitmaps
 from deepsynth_render.page.words import INKED, LINE_FEED, WordCache
 from deepsynth_render.reporting.dropped import RefusedDocument
+
+MONOSPACE = "DejaVu Sans Mono"
+"""Family of texts that align words by blanks, with spec.page.whitespace: monospace."""
 
 MAX_GLYPHS = 2_000_000
 """Upper limit for the words that a renderer remembers. About 100 MB, more than a million words of text need."""
@@ -40,9 +43,15 @@ class PageRenderer:
 
     def __init__(self, page: PageSettings, compression: Compression, *, max_glyphs: int = MAX_GLYPHS) -> None:
         self._seed = page.seed
-        styles = [(load_font(family), size) for family in page.font_families for size in page.font_sizes_px]
-        per_style = max_glyphs // len(styles)
-        self._styles = [_Style(page, font, size, compression, max_glyphs=per_style) for font, size in styles]
+        self._whitespace = page.whitespace
+        aligned = [MONOSPACE] if page.whitespace == "monospace" else []
+        per_style = max_glyphs // (len(page.font_sizes_px) * len([*page.font_families, *aligned]))
+
+        def build(families: Sequence[str]) -> list[_Style]:
+            styles = [(load_font(family), size) for family in families for size in page.font_sizes_px]
+            return [_Style(page, font, size, compression, max_glyphs=per_style) for font, size in styles]
+
+        self._styles, self._aligned_styles = build(page.font_families), build(aligned)
 
     def render(self, text: str, seed_key: str) -> list[Page]:
         """The pages of one document: at least one, and none of them blank.
@@ -52,12 +61,15 @@ class PageRenderer:
         Raises RefusedDocument when a character cannot be drawn or the text does not fit.
         """
         text = normalise(text)
+        if self._whitespace == "collapse":
+            text = collapse_blanks(text)
         check_drawable(text)
-        return self._choose_style(seed_key).render(text)
+        styles = self._aligned_styles if self._aligned_styles and is_aligned(text) else self._styles
+        return self._choose_style(styles, seed_key).render(text)
 
-    def _choose_style(self, seed_key: str) -> "_Style":
+    def _choose_style(self, styles: Sequence["_Style"], seed_key: str) -> "_Style":
         digest = blake2b(f"{self._seed} {seed_key}".encode(errors="surrogatepass"), digest_size=8).digest()
-        return self._styles[int.from_bytes(digest) % len(self._styles)]
+        return styles[int.from_bytes(digest) % len(styles)]
 
 
 class _Style:

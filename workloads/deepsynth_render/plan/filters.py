@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Filters
-from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.characters import collapse_blanks, normalise
 from deepsynth_render.sources import Row
 
 
@@ -16,14 +16,18 @@ class Pair:
     summary: str
 
 
-def apply_filters(row: Row, filters: Filters) -> Pair | Reason:
-    """The row as a pair, or the first reason to drop it. Lengths are in characters, after normalisation."""
+def apply_filters(row: Row, filters: Filters, *, collapse: bool = False) -> Pair | Reason:
+    """The row as a pair, or the first reason to drop it. Lengths are in characters, after normalisation.
+
+    collapse: runs of blanks of the text, as spec.page.whitespace says.
+    """
     text, summary = row
     if text is None:
         return Reason.MISSING_TEXT
     if summary is None:
         return Reason.MISSING_SUMMARY
-    pair = Pair(normalise(text), normalise(summary))
+    text = normalise(text)
+    pair = Pair(collapse_blanks(text) if collapse else text, normalise(summary))
     if not (_is_unicode(pair.text) and _is_unicode(pair.summary)):
         return Reason.INVALID_UNICODE
     return _check_lengths(pair, filters) or pair

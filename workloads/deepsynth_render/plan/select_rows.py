@@ -11,20 +11,26 @@ from deepsynth_render.documents.plan_rows import PlanRow
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import SeenTexts, hash_text
 from deepsynth_render.plan.filters import Pair, apply_filters
+from deepsynth_render.plan.undrawable import UndrawableTally, find_refusal
 from deepsynth_render.sources import Row, RowGroup, TextSource
 
 
 class RowSelector:
     """Judges every row once and hands the good ones to the cutter.
 
-    kept: number of documents, by split. dropped: number of dropped rows, by reason.
+    kept: number of documents, by split. dropped: number of dropped rows, by reason. undrawable: characters that no font
+    has, in the documents that are refused for them or drawn with replacements.
     """
 
-    def __init__(self, filters: Filters, cutter: ShardCutter, rows_per_shard: int) -> None:
+    def __init__(
+        self, filters: Filters, cutter: ShardCutter, rows_per_shard: int, *, collapse_blanks: bool = False
+    ) -> None:
         self._filters = filters
+        self._collapse_blanks = collapse_blanks
         self._cutter = cutter
         self._rows_per_shard = rows_per_shard
         self._seen = SeenTexts()
+        self.undrawable = UndrawableTally()
         self.rows_read = 0
         self.kept: Counter[str] = Counter()
         self.dropped: Counter[str] = Counter()
@@ -64,7 +70,11 @@ class RowSelector:
                 yield PlanRow(group.file, group.number, number, first_index + number)
 
     def _judge(self, row: Row) -> Pair | Reason:
-        outcome = apply_filters(row, self._filters)
-        if isinstance(outcome, Pair) and self._filters.deduplicate and not self._seen.add(hash_text(outcome.text)):
+        outcome = apply_filters(row, self._filters, collapse=self._collapse_blanks)
+        if not isinstance(outcome, Pair):
+            return outcome
+        if self._filters.deduplicate and not self._seen.add(hash_text(outcome.text)):
             return Reason.DUPLICATE
+        if self.undrawable.add(outcome.text) and self._filters.undrawable == "refuse":
+            return find_refusal(outcome.text)
         return outcome

@@ -18,7 +18,7 @@ from deepsynth_render.page.fonts import gather_digests
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import order_splits
 from deepsynth_render.plan.select_rows import RowSelector
-from deepsynth_render.reporting.dropped import explain_dropped, list_dropped
+from deepsynth_render.reporting.dropped import explain_dropped, list_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_render.sources import TextSource, open_source
 from deepsynth_store import DatasetTarget
@@ -61,6 +61,7 @@ def run_plan(
             dropped=plan.dropped,
             columns=plan.columns,
             skipped_files=plan.skipped_files,
+            undrawable=plan.undrawable,
         )
     )
 
@@ -68,10 +69,11 @@ def run_plan(
 def build_plan(workload: RenderWorkload, source: TextSource, folder: Path) -> tuple[RenderPlan, dict[str, Path]]:
     """The plan and the files of its rows (staging path -> file below folder).
 
-    Raises DataError when all rows are dropped.
+    Raises DataError when all rows are dropped, or more documents cannot be drawn than the spec allows.
     """
     cutter = ShardCutter(folder, workload.rows_per_shard)
-    selector = RowSelector(workload.filters, cutter, workload.rows_per_shard)
+    collapse = workload.page.whitespace == "collapse"
+    selector = RowSelector(workload.filters, cutter, workload.rows_per_shard, collapse_blanks=collapse)
     for split in order_splits(source.splits):
         selector.read_split(split, source, workload.source.max_rows_per_split)
     cutter.finish()
@@ -85,8 +87,11 @@ def build_plan(workload: RenderWorkload, source: TextSource, folder: Path) -> tu
         dropped=list_dropped(selector.dropped),
         columns=list(source.columns),
         skipped_files=list(source.skipped),
+        undrawable=selector.undrawable.summarise(),
         shards=cutter.shards,
     )
+    documents = sum(split.rows for split in plan.splits)
+    require_drawn(documents, plan.dropped, workload.max_refused_percent, plan.undrawable)
     if not plan.shards:
         raise DataError(_explain_empty(plan), reason=Reason.EMPTY_DATASET)
     return plan, cutter.files
@@ -98,6 +103,8 @@ def _log_reading(plan: RenderPlan, reporter: Reporter) -> None:
     for skipped in plan.skipped_files:
         examples = ", ".join(skipped.examples)
         reporter.log(f"{skipped.files} file(s) not read, {skipped.reason}: {examples}")
+    for entry in plan.undrawable.characters if plan.undrawable else []:
+        reporter.log(f"no font has {entry.character}, in {entry.documents} document(s)")
 
 
 def _pin(workload: RenderWorkload, source: TextSource) -> PinnedSource:

@@ -46,6 +46,7 @@ def _build_body(manifest: DatasetManifest) -> str:
         for read in manifest.columns
     )
     dropped = _build_table("Dropped rows", "Reason | Rows", [(entry.reason, entry.rows) for entry in manifest.dropped])
+    undrawable = _describe_undrawable(manifest)
     skipped = _build_table(
         "Files of the source that were not read",
         "Reason | Files | Such as",
@@ -66,7 +67,21 @@ text. `summary` is the document's, on each of its pages.
 Pages: {page.size} px, {", ".join(page.font_families)}, {", ".join(map(str, page.font_sizes_px))} px, 16 grey levels.
 Characters that this font lacks are drawn in another DejaVu or a Noto font (SIL Open Font License 1.1).
 `deepsynth/manifest.json` lists every file with its sha256, and what the pages were made with.
-{columns}{dropped}{skipped}"""
+{columns}{dropped}{undrawable}{skipped}"""
+
+
+def _describe_undrawable(manifest: DatasetManifest) -> str:
+    found = manifest.undrawable
+    if found is None:
+        return ""
+    scripts = ", ".join(f"{entry.script} ({entry.documents} documents)" for entry in found.scripts)
+    replaced = f" {manifest.replaced_characters} of them are drawn as U+FFFD." if manifest.replaced_characters else ""
+    table = _build_table(
+        "Characters that no font draws",
+        "Character | Documents",
+        [(entry.character, entry.documents) for entry in found.characters],
+    )
+    return f"{table}\nBy script: {scripts}.{replaced}\n"
 
 
 def _build_table(title: str, header: str, rows: Sequence[Sequence[object]]) -> str:

@@ -18,7 +18,7 @@ from deepsynth_render.documents.dataset_manifest import (
 from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
 from deepsynth_render.documents.render_plan import RenderPlan, load_plan, open_staging, require_digest
 from deepsynth_render.publish.card import build_card
-from deepsynth_render.reporting.dropped import add_dropped, explain_dropped
+from deepsynth_render.reporting.dropped import add_dropped, explain_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_store import MANIFEST, README, DatasetTarget, StoredFile
 from deepsynth_store.core.atomic import read_chunks
@@ -38,6 +38,7 @@ def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
     receipts = _gather_receipts(target, digest, len(plan.shards))
     _verify(target, receipts)
     manifest = build_manifest(plan, digest, receipts)
+    require_drawn(manifest.documents, manifest.dropped, workload.max_refused_percent, manifest.undrawable)
     _refuse_empty(manifest)
     content = manifest.to_json()
     copies = {file.path: file.path for file in manifest.files}
@@ -59,9 +60,17 @@ def build_manifest(plan: RenderPlan, digest: str, receipts: Sequence[Receipt]) -
         dropped=add_dropped([plan.dropped, *(receipt.dropped for receipt in receipts)]),
         columns=plan.columns,
         skipped_files=plan.skipped_files,
+        undrawable=plan.undrawable,
+        replaced_characters=sum(receipt.replaced_characters for receipt in receipts),
         splits=[split for split in splits if split.pages],
         shards=[
-            ManifestShard(documents=entry.documents, pages=entry.pages, size=entry.size, dropped=entry.dropped)
+            ManifestShard(
+                documents=entry.documents,
+                pages=entry.pages,
+                size=entry.size,
+                dropped=entry.dropped,
+                replaced_characters=entry.replaced_characters,
+            )
             for entry in receipts
         ],
         files=[file for receipt in receipts for file in receipt.files],
@@ -146,5 +155,6 @@ def _report(reporter: Reporter, uri: str, published: PublishedGeneration) -> Non
             bytes=manifest.size,
             manifest_sha256=published.sha256,
             dropped=manifest.dropped,
+            replaced_characters=manifest.replaced_characters,
         )
     )

@@ -17,6 +17,7 @@ from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
 from deepsynth_render.documents.render_plan import RenderPlan, rows_path
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.fallback import replace_undrawable
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
 from deepsynth_render.reporting.dropped import RefusedDocument, list_dropped
 from deepsynth_render.reporting.report import Reporter
@@ -59,6 +60,7 @@ class ShardRenderer:
         self._files: list[ManifestFile] = []
         self._unstaged: dict[str, Path] = {}
         self._documents = self._pages = self._bytes = 0
+        self._replaced = 0
         self._refused: Counter[str] = Counter()
         self._started = time.monotonic()
 
@@ -77,6 +79,9 @@ class ShardRenderer:
 
     def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
         name = f"{self._planned.split}-{row.index}"
+        replaced = 0
+        if self._plan.filters.undrawable == "replace":
+            text, replaced = replace_undrawable(text)
         try:
             pages = renderer.render(text, name)
         except RefusedDocument as refusal:
@@ -87,6 +92,7 @@ class ShardRenderer:
         source = self._plan.source
         writer.add(Document(name, summary, source.language, source.name, self._planned.split, row.index), pages)
         self._documents += 1
+        self._replaced += replaced
         self._pages += len(pages)
         self._bytes += sum(len(page.png) for page in pages)
 
@@ -136,6 +142,7 @@ class ShardRenderer:
             pages=self._pages,
             size=self._bytes,
             dropped=list_dropped(self._refused),
+            replaced_characters=self._replaced,
             files=self._files,
         )
 
@@ -150,6 +157,7 @@ class ShardRenderer:
                 bytes=self._bytes,
                 pages_per_second=round(self._pages / seconds, 1) if self._pages else 0.0,
                 dropped=list_dropped(self._refused),
+                replaced_characters=self._replaced,
             )
         )
 

@@ -80,5 +80,6 @@ def _report_done(reporter: Reporter, shard: int, done: ManifestShard | Receipt) 
             pages=done.pages,
             bytes=done.size,
             dropped=done.dropped,
+            replaced_characters=done.replaced_characters,
         )
     )

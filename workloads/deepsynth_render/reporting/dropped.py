@@ -2,9 +2,11 @@
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from typing import Final
 
+from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, Undrawable, UndrawableCharacter
 
 
 class RefusedDocument(Exception):  # noqa: N818 - the document is refused; the program has no error
@@ -22,6 +24,49 @@ class RefusedDocument(Exception):  # noqa: N818 - the document is refused; the p
     def __reduce__(self) -> tuple[object, ...]:
         """Keep both parts when the exception crosses a process boundary."""
         return type(self), (self.reason, self.message)
+
+
+REFUSALS: Final = frozenset(
+    {
+        Reason.EMPTY_DOCUMENT,
+        Reason.UNSUPPORTED_SCRIPT,
+        Reason.MISSING_GLYPH,
+        Reason.OVERFLOW,
+        Reason.TOO_MANY_PAGES,
+    }
+)
+"""Reasons of documents that pass the filters and cannot be drawn."""
+
+
+def require_drawn(documents: int, dropped: Iterable[DroppedRows], limit: int, undrawable: Undrawable | None) -> None:
+    """Raise DataError if too many documents are refused.
+
+    documents: those that are drawn. limit: spec.maxRefusedPercent. undrawable: for the message.
+    """
+    refused = [entry for entry in dropped if entry.reason in REFUSALS]
+    count = sum(entry.rows for entry in refused)
+    if 100 * count > limit * (documents + count):
+        characters = ", ".join(f"{entry.character} in {entry.documents}" for entry in _list_characters(undrawable))
+        raise DataError(
+            f"{100 * count / (documents + count):.1f} % of {documents + count} documents cannot be drawn "
+            f"({explain_dropped(refused)}), more than spec.maxRefusedPercent {limit}"
+            + (f"; no font has {characters} documents" if characters else "")
+            + f"; {', '.join(_find_remedies(refused))}, or raise spec.maxRefusedPercent",
+            reason=Reason.TOO_MANY_ROWS_REFUSED,
+        )
+
+
+def _list_characters(undrawable: Undrawable | None) -> list[UndrawableCharacter]:
+    return undrawable.characters[:3] if undrawable else []
+
+
+def _find_remedies(refused: Iterable[DroppedRows]) -> list[str]:
+    remedies = {
+        Reason.OVERFLOW: "use a larger spec.page.size or smaller fonts",
+        Reason.TOO_MANY_PAGES: "raise spec.page.maxPages",
+    }
+    replace = "set spec.filters.undrawable to replace"
+    return list(dict.fromkeys(remedies.get(Reason(entry.reason), replace) for entry in refused))
 
 
 def list_dropped(counts: Mapping[str, int]) -> list[DroppedRows]:

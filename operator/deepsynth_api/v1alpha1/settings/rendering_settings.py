@@ -120,6 +120,15 @@ class Filters(ApiModel):
             ),
         ),
     ] = True
+    undrawable: Annotated[
+        Literal["refuse", "replace"],
+        Field(
+            description=(
+                "What to do with a document that has a character which no font draws: refuse it, or replace the "
+                "character by U+FFFD, on the page and in the column text. Both are counted."
+            ),
+        ),
+    ] = "refuse"
 
 
 class PageSettings(ApiModel):
@@ -164,6 +173,16 @@ class PageSettings(ApiModel):
         Field(description="Alignment of lines: left, or justify for straight edges on both sides."),
     ] = "left"
     columns: Annotated[int, Field(ge=1, le=2, description="Number of text columns on a page.")] = 1
+    whitespace: Annotated[
+        Literal["keep", "collapse", "monospace"],
+        Field(
+            description=(
+                "Runs of blanks, which nobody can count in a proportional font: keep them, collapse them to one blank "
+                "(in the column text too), or draw documents that align words with three or more blanks in DejaVu Sans "
+                "Mono."
+            ),
+        ),
+    ] = "keep"
     max_pages: Annotated[
         int,
         Field(
@@ -226,3 +245,14 @@ class RenderingSettings(ApiModel):
     rows_per_shard: Annotated[
         int, Field(ge=1, le=1_000_000, description="Number of documents per shard. Shards are rendered in parallel.")
     ] = 5000
+    max_refused_percent: Annotated[
+        int,
+        Field(
+            ge=0,
+            le=100,
+            description=(
+                "Maximum percentage of the documents that may be refused because they cannot be drawn: by a character "
+                "without a font, a word wider than a column, or too many pages. Beyond it the resource fails."
+            ),
+        ),
+    ] = 50

@@ -119,7 +119,9 @@ def _take_result(
     published = [report.publish for report in reports if report.publish is not None and report.publish.revision]
     if not published:
         return replace_last(status, end_job(over, report_lost(over), now))
-    output = OutputStatus.model_validate(published[-1].model_dump(exclude={"dropped", "waiting"}))
+    output = OutputStatus.model_validate(
+        published[-1].model_dump(exclude={"dropped", "replaced_characters", "waiting"})
+    )
     return done.updated(output=output, progress=compute_published(status.progress, published[-1], now))
 
 

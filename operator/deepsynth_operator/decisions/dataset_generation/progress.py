@@ -44,6 +44,7 @@ def compute_rendering(
         pages_per_second=format_number(rate or _measure_rate(pods)) or old.pages_per_second,
         percentage=max(compute_percentage(_count_rows(plan) - left, _count_rows(plan)), old.percentage),
         dropped=dropped if _total(dropped) >= _total(old.dropped) else old.dropped,
+        replaced_characters=max(sum_counts(report.replaced_characters for report in reports), old.replaced_characters),
         waiting=_find_waiting(pods),
     )
     if new == old.updated(estimated_completion_time=None, updated_time=None):
@@ -78,6 +79,7 @@ def compute_published(old: GenerationProgress | None, report: PublishReport, now
         waiting="",
         estimated_completion_time=None,
         dropped=report.dropped or old.dropped,
+        replaced_characters=report.replaced_characters,
         updated_time=now,
     )
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.characters import collapse_blanks, is_aligned, normalise
 
 
 @pytest.mark.parametrize(
@@ -81,3 +81,26 @@ def test_normalising_tricky_text_twice_changes_nothing_more(text: str) -> None:
     once = normalise(text)
     assert normalise(once) == once
     assert unicodedata.is_normalized("NFC", once)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a  b", "a b"),
+        ("  a\n b\n\n  c   d", "a\nb\n\nc d"),
+        ("a b", "a b"),
+        (" ", ""),
+        ("", ""),
+        ("a\n   \nb", "a\n\nb"),
+    ],
+)
+def test_runs_of_blanks_collapse_to_one(text: str, expected: str) -> None:
+    assert collapse_blanks(text) == expected
+    assert collapse_blanks(expected) == expected
+
+
+@pytest.mark.parametrize(
+    ("text", "aligned"), [("a   b", True), ("x\na    b", True), ("a  b", False), ("   a", False), ("a\n   b", False)]
+)
+def test_a_text_is_aligned_by_three_blanks_between_words(text: str, aligned: bool) -> None:
+    assert is_aligned(text) == aligned

@@ -1,4 +1,4 @@
-"""The order of the pages of a document, which `page` numbers, whatever the order of their rows is.
+"""The order of the pages of a document: that of their numbers, in column `page`, and not that of their rows.
 
 row          0    1    2    3    4    5    6
 document_id  a    a    a    b    -    -    b      a document is a run of rows; a row without an id is one of its own
