@@ -9,7 +9,8 @@ from deepsynth_render.page.scripts.invisible import CONTEXTUAL, drop_unseen
 _TAB = " " * 4
 _BLANKS = re.compile("  +|^ ", re.MULTILINE)
 _ALIGNED = re.compile(r"\S {3,}\S")
-_LINE_ENDS = re.compile("\r\n|[\r\v\f\x85\u2028\u2029]")
+_LINE_ENDS = ("\r\n", "\r", "\v", "\f", "\x85", "\u2028", "\u2029")
+_ASCII_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
 # Control characters and Unicode's default ignorables (soft hyphens, zero-width spaces, deprecated format characters)
 # draw nothing, so a page cannot show whether the text contains them. Some others do so in some texts: CONTEXTUAL.
 _INVISIBLE = (
@@ -30,8 +31,10 @@ def normalise(text: str) -> str:
     >>> normalise("\n\tcafe\u0301\u200b  \r\nnext")
     '    café\nnext'
     """
-    text = _LINE_ENDS.sub("\n", text).replace("\t", _TAB)
-    if _SUSPICIOUS.search(text):
+    for end in _LINE_ENDS:
+        text = text.replace(end, "\n")
+    text = text.replace("\t", _TAB)
+    if (_ASCII_CONTROLS if text.isascii() else _SUSPICIOUS).search(text):
         text = _drop_unseen(_ALWAYS_DROPPED.sub("", text))
     text = unicodedata.normalize("NFC", text)
     return "\n".join(line.rstrip(" ") for line in text.split("\n")).strip("\n")

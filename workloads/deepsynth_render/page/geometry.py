@@ -10,11 +10,13 @@ A page of two columns:
 +--------------------------------------+
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page.fonts import Font
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 A4_MILLIMETRES = (210, 297)
 MIN_COLUMN_EMS = 8  # most words would not fit into a narrower column
@@ -23,15 +25,31 @@ GUTTER_EMS = 2
 
 @dataclass(frozen=True)
 class Geometry:
-    """Where text is drawn. Left edges and the baseline are measured from the page's top left corner."""
+    """Where text is drawn. Left edges and the baseline are measured from the page's top left corner.
+
+    text_height: from the upper margin to the lower one.
+    """
 
     width: int
     height: int
+    text_height: int
     column_width: int
     column_lefts: tuple[int, ...]
     first_baseline: int
     line_pitch: int
     lines_per_column: int
+
+    def widen(self, line_pitch: int) -> "Geometry":
+        """The same with at least this line pitch, and fewer lines, for letters taller than spec.page expects."""
+        extra = line_pitch - self.line_pitch
+        if extra <= 0:
+            return self
+        lines = self.text_height // line_pitch
+        if not lines:
+            raise RefusedDocument(Reason.OVERFLOW, f"a line of {line_pitch} px is taller than the page")
+        return replace(
+            self, first_baseline=self.first_baseline + extra // 2, line_pitch=line_pitch, lines_per_column=lines
+        )
 
     @property
     def lines_per_page(self) -> int:
@@ -44,7 +62,8 @@ def build_geometry(page: PageSettings, font: Font, size_px: int) -> Geometry:
     gutter = GUTTER_EMS * size_px
     column_width = (width - 2 * page.margin_px - (page.columns - 1) * gutter) // page.columns
     pitch = int(float(page.line_height) * size_px + 0.5)
-    lines = (height - 2 * page.margin_px) // max(pitch, 1)
+    text_height = height - 2 * page.margin_px
+    lines = text_height // max(pitch, 1)
     if pitch < size_px or lines < 1 or column_width < MIN_COLUMN_EMS * size_px:
         raise ConfigurationError(
             f"spec.page: no text fits {width}x{height} px with columns {page.columns}, marginPx {page.margin_px}, "
@@ -55,7 +74,7 @@ def build_geometry(page: PageSettings, font: Font, size_px: int) -> Geometry:
     leading = pitch - (font.ascender - font.descender) * size_px
     baseline = page.margin_px + round(leading / 2 + font.ascender * size_px)
     lefts = tuple(page.margin_px + column * (column_width + gutter) for column in range(page.columns))
-    return Geometry(width, height, column_width, lefts, baseline, pitch, lines)
+    return Geometry(width, height, text_height, column_width, lefts, baseline, pitch, lines)
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -7,7 +7,7 @@ from numpy.typing import NDArray
 
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.growing import Ints, expand_ranges
-from deepsynth_render.page.lines import Lines, break_lines, compute_edges, compute_stretch, is_inked
+from deepsynth_render.page.lines import Lines, break_lines, compute_edges, compute_stretch, find_pitch, is_inked
 from deepsynth_render.page.reordering import place_in_both_directions
 from deepsynth_render.page.words import CHARS, Directions
 
@@ -19,11 +19,13 @@ HANGING = -1
 class Layout:
     """Where the pieces of a document are drawn.
 
+    geometry: that of spec.page, with a wider line pitch if tall letters need it.
     pieces: (n,) indices into the document's pieces, in reading order; only those that are on a line.
     x: (n,) left edges in 1/64 px. page, row: (n,) index of the page, and of the line within its column.
     page_starts: (pages,) offset in the text of each page's first character; the first is 0.
     """
 
+    geometry: Geometry
     pieces: Ints
     x: Ints
     page: Ints
@@ -38,14 +40,18 @@ def lay_out(
     *,
     justify: bool,
     directions: Directions | None = None,
+    extents: Ints | None = None,
 ) -> Layout:
     """Set a document on pages. At least one of its pieces must have ink.
 
     pieces: (pieces, 7), the document's rows of WordCache.pieces. is_line_feed: (pieces,) bool.
     directions: given if some text runs from right to left; the lines of such paragraphs start at the right edge.
+    extents: (pieces, 2), the rows of WordCache.extents: the line pitch grows until no line touches the next one.
     """
     width = geometry.column_width * 64  # 1/64 px
     lines = break_lines(pieces, is_line_feed, width, directions and directions.glued)  # arrays (lines,)
+    if extents is not None:
+        geometry = geometry.widen(find_pitch(lines, extents))
     places = _find_places(is_inked(lines, pieces), geometry.lines_per_column)  # (lines,)
     lines, places = lines.select(places != HANGING), places[places != HANGING]
     counts = lines.ends - lines.starts  # (lines,) number of pieces
@@ -60,6 +66,7 @@ def lay_out(
         if stretch is not None:
             x += stretch
     return Layout(
+        geometry=geometry,
         pieces=on_lines,
         x=x,
         page=np.repeat(places // geometry.lines_per_page, counts),

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_render.page.growing import Ints, expand_ranges
-from deepsynth_render.page.words import ADVANCE, GAP, GLYPHS, INKED, SPACE
+from deepsynth_render.page.words import ABOVE, ADVANCE, BELOW, GAP, GLYPHS, INKED, SPACE
 
 
 @dataclass(frozen=True)
@@ -95,6 +95,16 @@ def is_inked(lines: Lines, pieces: Ints) -> NDArray[np.bool_]:
     """(lines,) whether anything is drawn on a line."""
     inked = np.append(0, np.cumsum(pieces[:, INKED]))  # (pieces + 1,) inked pieces before each piece
     return np.asarray(inked[lines.ends] > inked[lines.starts])
+
+
+def find_pitch(lines: Lines, extents: Ints) -> int:
+    """The distance between baselines, in pixels, that leaves a row of white between all lines. extents: (pieces, 2)."""
+    above, below = (np.append(extents[:, side], 0) for side in (ABOVE, BELOW))
+    bounds = np.column_stack([lines.starts, lines.ends]).ravel()  # every second range is a line
+    high, low = (np.maximum.reduceat(side, bounds)[::2] for side in (above, below))  # (lines,)
+    empty = lines.starts == lines.ends
+    high[empty] = low[empty] = 0
+    return int((low[:-1] + high[1:] + 1).max(initial=0, where=(low[:-1] > 0) | (high[1:] > 0)))
 
 
 def compute_stretch(lines: Lines, pieces: Ints, width: int) -> Ints:

@@ -95,7 +95,14 @@ class _Style:
         pieces = self._words.pieces.read()[rows]  # (pieces, 7)
         if not pieces[:, INKED].any():
             raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text has no visible character")
-        layout = lay_out(pieces, rows == LINE_FEED, self._geometry, justify=self._justify, directions=directions)
+        layout = lay_out(
+            pieces,
+            rows == LINE_FEED,
+            self._geometry,
+            justify=self._justify,
+            directions=directions,
+            extents=self._words.find_extents(rows),
+        )
         starts = layout.page_starts.tolist()
         if len(starts) > self._max_pages:
             raise RefusedDocument(
@@ -108,7 +115,7 @@ class _Style:
     def _draw_pages(self, layout: Layout, rows: Ints) -> Iterator[bytes]:
         width, height = self._geometry.width, self._geometry.height
         atlas = self._words.atlas.read_ink()
-        for bitmaps in place_bitmaps(layout, rows, self._words, self._geometry):
+        for bitmaps in place_bitmaps(layout, rows, self._words, layout.geometry):
             page = build_paper(width, height)  # (height, 1 + bytes)
             draw_page(page, atlas, bitmaps)
             yield encode_png(page, width, self._compression)

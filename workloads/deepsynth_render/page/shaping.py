@@ -13,7 +13,7 @@ import uharfbuzz
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fallback import INVISIBLE, list_families
-from deepsynth_render.page.fonts import FILES, load_font
+from deepsynth_render.page.fonts import FAMILIES, FILES, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.scripts.han import Han
 from deepsynth_render.page.scripts.properties import (
@@ -44,6 +44,7 @@ class ShapedRun(NamedTuple):
         edges     0   11          32  40      where each glyph starts, from the start of the text in reading direction
 
     x, y: the glyph's origin in 1/64 px, from the left end of the run, y upwards. advance: width of the run, in 1/64 px.
+    fallback: whether a font other than those a spec may name draws some of it; its letters may be tall.
     """
 
     text: str
@@ -51,6 +52,7 @@ class ShapedRun(NamedTuple):
     clusters: list[int]
     edges: list[int]
     advance: int
+    fallback: bool
 
 
 class Style(NamedTuple):
@@ -106,7 +108,7 @@ class Shaper:
                 edges.append(-advance if style.right_to_left else x)
         if style.right_to_left:
             edges = [advance + edge for edge in edges]
-        return ShapedRun(text, glyphs, clusters, edges, advance)
+        return ShapedRun(text, glyphs, clusters, edges, advance, any(run.font >= len(FAMILIES) for run in runs))
 
     def _split(self, text: str, style: Style) -> Iterator[_Run]:
         if self._plain.issuperset(map(ord, text)) and style.script == "Latn":

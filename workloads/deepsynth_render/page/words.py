@@ -16,7 +16,7 @@ import numpy as np
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import Font
-from deepsynth_render.page.glyphs import GlyphAtlas
+from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
 from deepsynth_render.page.scripts.properties import is_extending
 from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, split_text
@@ -37,6 +37,12 @@ ADVANCE, SPACE, CHARS, FIRST_GLYPH, GLYPHS, INKED, GAP = range(7)
 """
 SLOT, X, Y = range(3)
 """Columns of WordCache.glyphs: slot in the atlas; origin from the start of the piece, in 1/64 px, Y upwards."""
+
+ABOVE, BELOW = range(2)
+"""Columns of WordCache.extents: how far the ink of a piece reaches above and below the baseline, in pixels.
+
+0 for pieces in fonts that a spec may name: they fit any line height, and where accents touch, a spec wants it so.
+"""
 
 # A line may break after a hyphen or dash between a word and a letter.
 _PIECES = re.compile(r".*?\w[-\u2010\u2013\u2014]+(?=[^\W\d])|.+")
@@ -74,7 +80,7 @@ class WordCache:
     A word is the text between two spaces (two spaces in a row have an empty word between them), or a line feed. No
     piece is wider than a column.
 
-    pieces: (pieces, 7) int64. glyphs: (glyphs, 3) int64.
+    pieces: (pieces, 7) int64. glyphs: (glyphs, 3) int64. extents: (pieces, 2) int64.
     max_glyphs: the cache is emptied when its words hold more; a glyph takes about 50 bytes in total.
     """
 
@@ -105,12 +111,19 @@ class WordCache:
         is_last[np.cumsum(ranges[:, 1]) - 1] = True
         return Found(rows, Directions(levels, np.where(is_last, spaces, levels), bases, glued * is_last))
 
+    def find_extents(self, rows: Ints) -> Ints | None:
+        """(pieces, 2) rows of `extents` for the pieces of a text; None if all are 0."""
+        return self.extents.read()[rows] if self._has_extents else None
+
     def _clear(self) -> None:
         self._words = _Memo(self._add_word)  # word -> row of _ranges
         self._ranges = GrowingRows(2)  # first piece, number of pieces
         self.pieces = GrowingRows(7)
         self.glyphs = GrowingRows(3)
+        self.extents = GrowingRows(2)
+        self._has_extents = False
         self.pieces.append(0, 0, 0, 0, 0, 0, 0)
+        self.extents.append(0, 0)
         self._words["\n"] = self._ranges.append(LINE_FEED, 1)
 
     def _add_word(self, key: str) -> int:
@@ -133,6 +146,14 @@ class WordCache:
         inked = not self.atlas.blank.issuperset(slot for slot, _, _ in run.glyphs)
         first = self.glyphs.extend(run.glyphs)
         self.pieces.append(run.advance, space, characters, first, len(run.glyphs), inked, gap)
+        self.extents.append(*self._measure(run) if run.fallback and inked else (0, 0))
+
+    def _measure(self, run: ShapedRun) -> tuple[int, int]:
+        self._has_extents = True
+        boxes = self.atlas.boxes.read()[[slot * PHASES for slot, _, _ in run.glyphs]]  # (glyphs, 5)
+        inked = boxes[:, HEIGHT] > 0
+        tops = (boxes[:, TOP] + [y + 32 >> 6 for _, _, y in run.glyphs])[inked]
+        return max(0, int(tops.max())), max(0, int((boxes[inked, HEIGHT] - tops).max()))
 
     def _shape_to_fit(self, piece: str, style: Style) -> Iterator[ShapedRun]:
         """The piece, or the parts into which it is broken, anywhere between clusters, so that each fits a column."""

@@ -8,6 +8,7 @@ import pytest
 from deepsynth_render.page.characters import normalise
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.shaping import FONTS, Shaper, Style
+from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import (
     build_renderer,
     check_pages,
@@ -127,3 +128,28 @@ def test_a_line_breaks_anywhere_within_glued_pieces_only_if_nothing_else_fits() 
         "\u05d0\u05d1\u05d2\u05d3\u05d4\u05d5\u05d6\u05d7\u05d8\u05d9\u05d0 \u05d0\u05d112\u05d1\u05d1", "key"
     )
     assert [page.text.strip() for page in kept][-1] == "\u05d0\u05d112\u05d1\u05d1"
+
+
+@pytest.mark.parametrize("language", ["km", "my", "lo"])
+def test_there_is_white_between_lines_of_tall_letters(language: str) -> None:
+    """As many bands of ink as lines, which are counted on pages of one line each."""
+    text = ARTICLES[language][1]
+    page = decode(build_renderer(size="400x400", fontSizesPx=[20]).render(text, "key")[0].png)
+    inked = (page < 255).any(axis=1)
+    bands = np.count_nonzero(inked & ~np.append(False, inked[:-1]))
+    assert bands >= len(build_renderer(size="400x100", fontSizesPx=[20], lineHeight="4").render(text, "key"))
+
+
+def test_the_line_pitch_of_other_documents_stays_as_the_spec_says() -> None:
+    renderer = build_renderer(size="400x160", fontSizesPx=[20])
+    before = renderer.render("plain\nwords", "key")[0].png
+    renderer.render(ARTICLES["my"][1], "key")
+    assert renderer.render("plain\nwords", "key")[0].png == before
+
+
+def test_letters_taller_than_the_page_are_refused() -> None:
+    with pytest.raises(RefusedDocument, match="taller than the page") as caught:
+        build_renderer(size="400x100", fontSizesPx=[40], marginPx=30, lineHeight="1").render(
+            "\u1000\u103c\u102d\u102f " * 30, "key"
+        )
+    assert caught.value.reason == "Overflow"

@@ -1,7 +1,9 @@
 """Line breaking and justification."""
 
+import numpy as np
 import pytest
 
+from deepsynth_render.page.lines import Lines, find_pitch
 from unit.deepsynth_render.page.page_images import (
     PROSE,
     build_renderer,
@@ -42,3 +44,11 @@ def test_justified_lines_end_flush_except_for_the_last_of_a_paragraph() -> None:
     assert len(rights) > 1
     assert all(200 - 8 - 2 <= right <= 200 - 8 for right in rights[:-1])
     assert rights[-1] < 180
+
+
+def test_the_pitch_that_tall_letters_need_is_that_of_the_two_lines_that_would_touch_first() -> None:
+    extents = np.array([[9, 3], [20, 4], [0, 0], [8, 15], [10, 2]])
+    starts, ends = np.array([0, 2, 2, 3, 4]), np.array([2, 2, 3, 4, 5])
+    lines = Lines(starts, ends, np.zeros(5, bool))
+    assert find_pitch(lines, extents) == 15 + 10 + 1
+    assert find_pitch(lines.select(np.array([True, False, False, False, False])), extents) == 0

@@ -26,9 +26,12 @@ CLASSES: Final = {
 MAX_DEPTH: Final = 125
 _MAX_OPEN_BRACKETS: Final = 63
 
-_EXPLICIT = re.compile("[1-9b]")
+_NOT_PLAIN_RIGHT = re.compile("[LEN1-9]")
+_EXPLICIT = re.compile("[1-9]")
 _REMOVED = frozenset("12345b")
 _NEUTRALS = re.compile("[PSWO6-9]+")
+_BETWEEN_RIGHT = re.compile("(?<=[REN])[PSWO6-9](?=[REN])")
+_BETWEEN_LEFT = re.compile("(?<=L)[PSWO6-9](?=L)")
 _NEXT_TO_CLOSING = (
     "(\u0f3a\u0f3c\u169b\u2045\u207d\u208d\u2308\u230a\u2329\u2768\u276a\u276c\u276e\u2770\u2772\u2774\u27c5\u27e6"
     "\u27e8\u27ea\u27ec\u27ee\u2983\u2985\u2987\u2989\u298b\u2991\u2993\u2995\u2997\u29d8\u29da\u29fc\u2e22\u2e24\u2e26"
@@ -76,10 +79,12 @@ def resolve(paragraph: str, base: int | None = None) -> Direction:
     classes = paragraph.translate(_CLASS_OF)
     if base is None:
         base = find_base(classes)
+    if base == 1 and not _NOT_PLAIN_RIGHT.search(classes):
+        return Direction(base, "\x01" * len(classes))
     if _EXPLICIT.search(classes):
         levels = "".join(map(chr, _resolve_explicit(paragraph, classes, base)))
     else:
-        levels = _resolve_run(paragraph, classes, base, "LR"[base], "LR"[base])
+        levels = _resolve_single_run(paragraph, classes, base)
     return Direction(base, _reset_separators(classes, levels, base))
 
 
@@ -99,9 +104,27 @@ def find_base(classes: str) -> int:
 
 def _reset_separators(classes: str, levels: str, base: int) -> str:
     """Rule L1 for the paragraph's end and its separators. Blanks at the ends of other lines are on no line."""
-    for match in re.finditer("[W6-91-5b]*(?:[SP]|$)", classes):
-        if match[0]:
+    end = len(classes.rstrip(_BLANK))
+    levels = levels[:end] + chr(base) * (len(classes) - end)
+    if "S" in classes or "P" in classes:
+        for match in re.finditer(f"[{_BLANK}]*[SP]", classes):
             levels = levels[: match.start()] + chr(base) * len(match[0]) + levels[match.end() :]
+    return levels
+
+
+_BLANK: Final = "W123456789b"
+
+
+def _resolve_single_run(text: str, classes: str, base: int) -> str:
+    """A paragraph without embeddings and isolates. Joiners (b) take the level of the character before (X9)."""
+    side = "LR"[base]
+    if "b" not in classes:
+        return _resolve_run(text, classes, base, side, side)
+    kept = "".join(character for character, letter in zip(text, classes, strict=True) if letter != "b")
+    levels = _resolve_run(kept, classes.replace("b", ""), base, side, side)
+    for match in re.finditer("b+", classes):
+        before = levels[: match.start()]
+        levels = before + (before[-1:] or chr(base)) * len(match[0]) + levels[match.start() :]
     return levels
 
 
@@ -120,6 +143,8 @@ def _resolve_run(text: str, classes: str, level: int, before: str, after: str) -
         left, right = padded[match.start() - 1] == "L", padded[match.end()] == "L"
         return (own if left != right else "L" if left else "R") * len(match[0])
 
+    # Single neutrals between equal directions, such as spaces between words, without a call for each.
+    padded = _BETWEEN_LEFT.sub("L", _BETWEEN_RIGHT.sub("R", padded))
     classes = _NEUTRALS.sub(choose, padded)[1:-1]
     same, up, numbers = chr(level), chr(level + 1), chr(level + 2 - level % 2)
     return classes.translate(str.maketrans("LREN", same + up + 2 * numbers if own == "L" else up + same + 2 * up))
@@ -137,7 +162,9 @@ def _resolve_weak(classes: str, before: str) -> str:
         classes = re.sub("(?<=N),(?=N)", "N", classes)
         classes = re.sub(r"\$+(?=E)|(?<=E)\$+", lambda m: "E" * len(m[0]), classes)  # W5
     classes = classes.replace("A", "R").translate(_SEPARATORS_TO_NEUTRAL)  # W3, W6
-    return re.sub("L[^LR]+", lambda m: m[0].replace("E", "L"), classes)[1:]  # W7
+    if "E" in classes:  # W7
+        classes = re.sub("L[^LR]+", lambda m: m[0].replace("E", "L"), classes)
+    return classes[1:]
 
 
 _SEPARATORS_TO_NEUTRAL = str.maketrans("-$,", "OOO")

@@ -8,7 +8,6 @@ Words of other scripts break at spaces and hyphens, which words.py does itself.
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 _LOCALE = "ja@lb=strict"
 """The strict rules of every script; the language only decides how wide quotation marks and small kana are treated."""
@@ -21,14 +20,20 @@ WITHOUT_SPACES = re.compile(
 """Matches a character of a script that sets no spaces between words."""
 
 
-def split_words(words: Sequence[str]) -> list[list[str]]:
-    """Each word in the parts between which a line may break. A word holds no space and no line end.
+def split_words(words: Sequence[str], *, before: str = "", after: str = "") -> list[list[str]]:
+    """Each word in the parts between which a line may break. A word holds no space and no control character.
 
-    >>> split_words(["\u6587\u5b57\u3002"])
-    [['\u6587', '\u5b57\u3002']]
+    before, after: put before each part, and after each but the last of its word.
+
+    >>> split_words(["\u6587\u5b57\u3002"], after="+")
+    [['\u6587+', '\u5b57\u3002']]
     """
     from icu4py.breakers import LineBreaker  # 13 MB of libraries, which most datasets do not need
 
-    parts = list(LineBreaker("\n".join(words), _LOCALE))
-    ends = [index + 1 for index, part in enumerate(parts) if part.endswith("\n")]
-    return [[part.removesuffix("\n") for part in parts[first:last]] for first, last in pairwise([0, *ends, len(parts)])]
+    # Join and split, because a loop in Python would take longer than ICU.
+    between = f"{after}{_CUT}{before}"
+    joined = between.join(LineBreaker("\n".join(words), _LOCALE))
+    return [(before + word).split(_CUT) for word in joined.split(f"\n{between}")]
+
+
+_CUT = "\x1f"

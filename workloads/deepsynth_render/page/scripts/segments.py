@@ -9,7 +9,7 @@ further, and the key says in control characters, which no normalised text holds,
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
 from deepsynth_render.page.scripts.bidi import Direction, resolve
@@ -70,13 +70,12 @@ def split_text(text: str) -> Segments:
 def _split_unspaced(words: list[str], characters: str) -> dict[str, list[str]]:
     """Word -> its keys, for the words of scripts without spaces."""
     unspaced = [word for word in dict.fromkeys(words) if WITHOUT_SPACES.search(word)]
-    han = HAN[find_han(characters)]
-    return {word: _mark(word, parts, han) for word, parts in zip(unspaced, split_words(unspaced), strict=True)}
-
-
-def _mark(word: str, parts: list[str], han: str) -> list[str]:
-    prefix = han if _CJK.search(word) else ""
-    return [*(f"{prefix}{part}{NO_SPACE}" for part in parts[:-1]), prefix + parts[-1]]
+    cjk = [word for word in unspaced if _CJK.search(word)]
+    others = [word for word in unspaced if not _CJK.search(word)]
+    keys = (
+        dict(zip(cjk, split_words(cjk, before=HAN[find_han(characters)], after=NO_SPACE), strict=True)) if cjk else {}
+    )
+    return keys | dict(zip(others, split_words(others, after=NO_SPACE), strict=True)) if others else keys
 
 
 def _direct(text: str, parts: dict[str, list[str]]) -> Segments:
@@ -87,14 +86,27 @@ def _direct(text: str, parts: dict[str, list[str]]) -> Segments:
             keys.append("\n")
             _append(directions, 0, 0, 0, glued=False)
         direction = resolve(paragraph) if DIRECTED.search(paragraph) else Direction(0, "\0" * len(paragraph))
+        levels, base = direction.levels + chr(direction.base), direction.base
+        words = paragraph.split(" ")
+        if not parts and levels.count(levels[0]) == len(levels):  # the usual case, without a look at each word
+            keys.extend([RIGHT_TO_LEFT + word for word in words] if base else words)
+            for levels_of_keys in directions[:3]:
+                levels_of_keys.extend([base] * len(words))
+            directions.glued.extend([False] * len(words))
+            continue
         start = 0
-        for word in paragraph.split(" "):
+        for word in words:
             end = start + len(word)
-            space = ord(direction.levels[end]) if end < len(paragraph) else direction.base
-            for key, level, glued in _cut(parts.get(word, (word,)), direction.levels[start:end], space):
-                keys.append(key)
-                # Without a space, the place behind the key must not interrupt a run of levels.
-                _append(directions, level, level if key.endswith(NO_SPACE) else space, direction.base, glued=glued)
+            space = ord(levels[end])
+            level = levels[start]
+            if word not in parts and levels.count(level, start, end) == end - start:
+                keys.append(RIGHT_TO_LEFT + word if ord(level) % 2 else word)
+                _append(directions, ord(level), space, base, glued=False)
+            else:
+                for key, inner, glued in _cut(parts.get(word, (word,)), levels[start:end]):
+                    keys.append(key)
+                    # Without a space, the place behind the key must not interrupt a run of levels.
+                    _append(directions, inner, inner if key.endswith(NO_SPACE) else space, base, glued=glued)
             start = end + 1
     return Segments(keys, directions)
 
@@ -106,13 +118,8 @@ def _append(directions: Directions, level: int, space: int, base: int, *, glued:
     directions.glued.append(glued)
 
 
-def _cut(keys: list[str] | tuple[str], levels: str, space: int) -> Iterator[tuple[str, int, bool]]:
+def _cut(keys: Iterable[str], levels: str) -> Iterator[tuple[str, int, bool]]:
     """Cut the keys of a word where its level changes; yield key, level, and whether it is glued to the next one."""
-    first = levels[:1] or chr(space)
-    if levels.count(first) == len(levels) and len(keys) == 1:
-        level = ord(first)
-        yield (RIGHT_TO_LEFT + keys[0] if level % 2 else keys[0]), level, False
-        return
     position = 0
     for key in keys:
         prefix = key[:1] if key[:1] in _PREFIXES else ""
