@@ -100,6 +100,10 @@ crds: $(READY) ## Generate crds/*.yaml and the chart's copy from the types
 fields: $(READY) ## Write docs/fields.md from the types
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.field_reference --write
 
+.PHONY: script-sheet
+script-sheet: $(READY) ## Draw docs/scripts.png: a paragraph in each script
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.script_sheet --write
+
 .PHONY: lifecycle
 lifecycle: $(READY) ## Draw the lives of the resources into docs/lifecycle.md
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --write
