@@ -165,12 +165,19 @@ class PageSettings(ApiModel):
         ),
     ] = Field(default=[18])
     line_height: Annotated[
-        Decimal, Field(description="Distance between lines as a multiple of the font size, from 0.8 to 4.0.")
+        Decimal,
+        Field(
+            description="Distance between lines as a multiple of the font size, from 0.8 to 4.0. Documents with taller "
+            "letters, such as Burmese, get what these need."
+        ),
     ] = "1.25"
     margin_px: Annotated[int, Field(ge=0, le=512, description="Margin on all four sides, in pixels.")] = 32
     align: Annotated[
         Literal["left", "justify"],
-        Field(description="Alignment of lines: left, or justify for straight edges on both sides."),
+        Field(
+            description="Alignment of lines: left (right where text runs from right to left), or justify for straight "
+            "edges on both sides."
+        ),
     ] = "left"
     columns: Annotated[int, Field(ge=1, le=2, description="Number of text columns on a page.")] = 1
     whitespace: Annotated[
