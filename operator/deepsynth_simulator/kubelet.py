@@ -26,10 +26,14 @@ TERMINATION_MESSAGE_LIMIT: Final = 4096
 
 @dataclass
 class Node:
-    """ready False: its kubelet does not answer, so its pods keep their last status while their processes run on."""
+    """ready False: its kubelet does not answer, so its pods keep their last status while their processes run on.
+
+    room: how many pods it holds at the same time; None: any number.
+    """
 
     name: str
     ready: bool = True
+    room: int | None = None
     unreported: list[Callable[[], None]] = field(default_factory=list)
     """What its kubelet will report once the node is ready again."""
 
@@ -66,8 +70,19 @@ class Kubelet:
     def _note(self, event: WatchEvent) -> None:
         if event.manifest["kind"] == "Pod":
             self._changed[key_of(event.manifest)] = None
+            if self._makes_room(event):
+                self._changed.update(dict.fromkeys(self._list_unscheduled()))
         elif event.manifest["kind"] == "ConfigMap":
             self.look_again(event.manifest["metadata"]["namespace"])
+
+    def _makes_room(self, event: WatchEvent) -> bool:
+        """Whether a pod has ended on a node with little room."""
+        node = self.nodes.get(event.manifest["spec"].get("nodeName", ""))
+        has_ended = event.type == "DELETED" or event.manifest["status"]["phase"] in {"Succeeded", "Failed"}
+        return node is not None and node.room is not None and has_ended
+
+    def _list_unscheduled(self) -> list[ObjectKey]:
+        return [key_of(pod) for pod in self._store.select("Pod") if "nodeName" not in pod["spec"]]
 
     def _sync(self, key: ObjectKey, pod: Manifest) -> None:
         node = self.nodes.get(pod["spec"].get("nodeName", ""))
@@ -89,7 +104,7 @@ class Kubelet:
             self._store.remove(key)
             return
         avoided = _find_avoided_nodes(pod)
-        ready = [node.name for node in self.nodes.values() if node.ready and node.name not in avoided]
+        ready = [node.name for node in self.nodes.values() if node.name not in avoided and self._has_room(node)]
         refusal = self.refusal or ("" if ready else f"0/{len(self.nodes)} nodes are available")
         if refusal:
             self._set_condition(key, "PodScheduled", "False", "Unschedulable", refusal)
@@ -98,14 +113,20 @@ class Kubelet:
         self._store.update(key, lambda item: item["spec"].update(nodeName=ready[index % len(ready)]))
         self._set_condition(key, "PodScheduled", "True", "", "")
 
+    def _has_room(self, node: Node) -> bool:
+        if node.room is None or not node.ready:
+            return node.ready
+        pods = [pod for pod in self._store.select("Pod") if pod["spec"].get("nodeName") == node.name]
+        return sum(pod["status"]["phase"] in {"Pending", "Running"} for pod in pods) < node.room
+
     def _start(self, key: ObjectKey, pod: Manifest) -> None:
         if is_deleting(pod):
             self._set_status(key, phase="Failed")
             return
         config_maps, missing = self._read_config_maps(pod)
         if missing:
-            message = f'configmap "{missing}" not found'
-            self._set_container(key, {"waiting": {"reason": "CreateContainerConfigError", "message": message}})
+            # A kubelet tries again to mount it, and says why only in Events.
+            self._set_container(key, {"waiting": {"reason": "ContainerCreating"}})
             return
         self._running.add(pod["metadata"]["uid"])
         self._runner.start(resolve_field_references(pod), config_maps, _Listener(self, key, pod))

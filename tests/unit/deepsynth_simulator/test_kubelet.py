@@ -41,8 +41,7 @@ def test_a_pod_waits_for_its_config_map(fixture: Fixture) -> None:
     job["spec"]["template"]["spec"]["volumes"] = [{"name": "document", "configMap": {"name": "document"}}]
     fixture.create(job)
     waiting = ObservedPod.parse(find_pod(fixture.cluster, "job-0"))
-    assert (waiting.phase, waiting.waiting_reason) == ("Pending", "CreateContainerConfigError")
-    assert waiting.waiting_message == 'configmap "document" not found'
+    assert (waiting.phase, waiting.waiting_reason) == ("Pending", "ContainerCreating")
     asyncio.run(fixture.cluster.create(a_config_map("document")))
     assert ObservedPod.parse(find_pod(fixture.cluster, "job-0")).phase == "Running"
 
@@ -85,3 +84,14 @@ def test_reports_after_the_end_of_a_container_are_ignored(fixture: Fixture) -> N
     listener.started()
     listener.ended(ContainerExit(1))
     assert fixture.get_end() == ("Complete", "CompletionsReached")
+
+
+def test_a_pod_waits_until_a_node_has_room() -> None:
+    fixture = Fixture(ScriptedRunner())
+    (node,) = fixture.cluster.kubelet.nodes.values()
+    node.room = 1
+    fixture.create(a_training_job(2))
+    waiting = ObservedPod.parse(find_pod(fixture.cluster, "job-1"))
+    assert (waiting.node, waiting.unschedulable) == (None, "0/1 nodes are available")
+    fixture.runner.end("job-0", 0)
+    assert ObservedPod.parse(find_pod(fixture.cluster, "job-1")).node == node.name
