@@ -142,6 +142,9 @@ class TrainWorkload(Workload, TrainingSettings):
     datasets: list[WorkloadDataset]
     num_nodes: int
     num_proc_per_node: int
+    min_nodes: Annotated[
+        int | None, Field(description="Later attempts may have only as many nodes; null: always numNodes.")
+    ] = None
     attempt: Annotated[int, Field(ge=1, description="Number of the attempt, which owns the checkpoint folder.")]
     fingerprint: Annotated[
         str,

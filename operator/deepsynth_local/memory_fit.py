@@ -112,8 +112,9 @@ def _vary(spec: TrainingRunSpec, *, compare: bool) -> Iterator[tuple[str, Traini
 
 
 def count_processes(run: TrainingRun) -> int:
-    """Processes of the run, one for each GPU."""
-    return run.spec.num_nodes * (run.spec.num_proc_per_node or count_gpus_per_node(run) or 1)
+    """Processes of the run, one for each GPU; with spec.elastic those of the smallest attempt."""
+    nodes = run.spec.elastic.min_nodes if run.spec.elastic else run.spec.num_nodes
+    return nodes * (run.spec.num_proc_per_node or count_gpus_per_node(run) or 1)
 
 
 def _estimate(

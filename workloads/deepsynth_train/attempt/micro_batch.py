@@ -56,10 +56,12 @@ def _find(
     if pinned := find_micro_batch_size(workload, resolve_folder(workload.checkpoint.uri)):
         return pinned, f"{FIELD}: {pinned}, which auto chose in an earlier attempt"
     maker = BatchMaker(data.train, model)
+    fewest = (workload.min_nodes or workload.num_nodes) * workload.num_proc_per_node
+    processes = min(world.size, fewest)  # the fewer there are, the more of a sharded model each of them holds
 
     def measure(sample: Sample, size: int) -> int:
         progress.beat()
-        return _measure(workload, [sample] * size, world.size)
+        return _measure(workload, [sample] * size, processes)
 
     largest = {number: maker.read_sample(number) for number in find_largest(data.train.index)}
     number = max(largest, key=lambda number: measure(largest[number], 1)) if len(largest) > 1 else min(largest)
