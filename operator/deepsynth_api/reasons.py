@@ -163,6 +163,12 @@ class Reason(StrEnum):
     STOPPED = "Stopped", "A pod or a worker process was stopped by SIGTERM."
     PEER_LOST = "PeerLost", "A process lost the connection to the others, and its own pod is not the cause."
     CHECKPOINT_OWNER_LOST = "CheckpointOwnerLost", "A newer attempt or another run took over the checkpoint folder."
+    FEWER_NODES = (
+        "FewerNodes",
+        "Not all pods found a node within spec.elastic.scaleDownAfterSeconds; the next attempt has fewer pods.",
+        "Free or add nodes; the run returns to spec.numNodes by itself.",
+    )
+    SCALE_UP = "ScaleUp", "The run worked with fewer pods for a while and stopped to try spec.numNodes again."
     NOT_STARTED = (
         "NotStarted",
         "Not all pods ran within spec.startTimeoutSeconds.",

@@ -29,6 +29,7 @@ TOPICS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
         "Results": ("checkpoint", "publish", "tracking"),
         "Running on a cluster": (
             "numNodes",
+            "elastic",
             "numProcPerNode",
             "resourcesPerNode",
             "scheduling",

@@ -8,6 +8,7 @@ from typing import Any, Final
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure, Report, TrainReport
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_api.v1alpha1.training_run import ElasticSettings
 from deepsynth_generators.lives import (
     BEGIN,
     DISRUPTIONS,
@@ -33,9 +34,15 @@ _EXIT_CODES: Final = (1, 64, 65, 69, 70, 75, 79, 143)
 
 
 def build_run_world() -> World[TrainingRun]:
-    """Runs of two pods that need a dataset and a model; one has had nine attempts without a new checkpoint."""
+    """Runs of two pods that need a dataset and a model.
+
+    The second one has had nine attempts without a new checkpoint, and may start with a single pod.
+    """
     fresh = _build_run()
-    failing = fresh.updated(status=fresh.status.updated(attempts_without_progress=_MAX_FRUITLESS - 1))
+    failing = fresh.updated(
+        spec=fresh.spec.updated(elastic=ElasticSettings(min_nodes=1)),
+        status=fresh.status.updated(attempts_without_progress=_MAX_FRUITLESS - 1),
+    )
     return World((fresh, failing), _look, decide_run, _key, continues=True)
 
 
@@ -69,7 +76,9 @@ def _key(run: TrainingRun) -> object:
     fruitless = status.attempts_without_progress
     counts = min(status.failures, 2), fruitless if fruitless >= _MAX_FRUITLESS - 1 else min(fruitless, 1), nan
     earlier = is_before_continuation(status)
-    return run.spec.suspend, status.state, group_reason(status), attempt, phase, started, counts, earlier
+    live = get_live(status)
+    size = run.spec.elastic is not None, live and live.nodes
+    return run.spec.suspend, status.state, group_reason(status), attempt, phase, started, counts, earlier, size
 
 
 def _look(run: TrainingRun, now: datetime) -> Iterator[Sight[TrainingRun]]:
@@ -142,6 +151,10 @@ def _see_live(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[Train
         yield Sight(run, ObservedRun(run, refusal=refusal))
     for seen, pods in [*see_common_ends(job, "train", 2, now), *_see_starts(job, now), *_see_ends(job, now)]:
         yield Sight(run, ObservedRun(run, see_children(seen, pods)))
+    if run.spec.elastic:
+        saved = TrainReport(attempt=1, phase="step", step=5, total_steps=10, saved_step=5)
+        pods = (build_pod(job, 0, now, report=Report(step="train", time=now, train=saved)),)
+        yield Sight(run, ObservedRun(run, see_children(build_job(job, "train", 1, now), pods)), seconds=100_000)
     for obstacle in ({}, *OBSTACLES):
         pods = (build_pod(job, 0, now), build_pending_pod(job, 1, now, **obstacle))
         yield Sight(run, ObservedRun(run, see_children(build_job(job, "train", 2, now), pods)), seconds=1000)

@@ -19,6 +19,7 @@ SPEC_FIELDS_THAT_MAY_CHANGE: Final = frozenset(
         "parallelism",
         "backoffLimit",
         "startTimeoutSeconds",
+        "elastic",
         "activeDeadlineSeconds",
         "ttlSecondsAfterFinished",
     }

@@ -58,6 +58,12 @@ TRAINING_RUN_RULES: Final = (
     ),
     Rule(
         "spec",
+        "!has(self.elastic) || self.elastic.minNodes <= self.numNodes",
+        "elastic.minNodes must be at most numNodes",
+        ".elastic",
+    ),
+    Rule(
+        "spec",
         "!has(self.template) || !has(self.template.resources)",
         "set resources in resourcesPerNode, not in template.resources",
         ".template",

@@ -164,6 +164,45 @@ class SchedulingSettings(ApiModel):
     ] = False
 
 
+class ElasticSettings(ApiModel):
+    """Work with fewer pods while not all of numNodes find a node."""
+
+    min_nodes: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=1024,
+            description=(
+                "Smallest number of pods of an attempt. The batches stay the same: each pod takes a larger part. With "
+                "sharding full it holds a larger part of the model too, so it must fit."
+            ),
+        ),
+    ]
+    scale_down_after_seconds: Annotated[
+        int,
+        Field(
+            ge=10,
+            le=86_400,
+            description=(
+                "If only some pods have a node this many seconds after the first one, but at least minNodes, the next "
+                "attempt has as many pods. Raise it where an autoscaler adds nodes. startTimeoutSeconds limits it."
+            ),
+        ),
+    ] = 60
+    scale_up_after_seconds: Annotated[
+        int,
+        Field(
+            ge=60,
+            le=604_800,
+            description=(
+                "After this many seconds of work with fewer pods, and once it has saved a checkpoint, the run saves, "
+                "stops and tries numNodes again. It waits twice as long after each try in vain, up to eight times as "
+                "long. No effect in a queue."
+            ),
+        ),
+    ] = 1800
+
+
 class TrainingRunSpec(TrainingSettings):
     """Desired state. Once status.startTime is set, what the batches or the model depend on is immutable.
 
@@ -184,6 +223,15 @@ class TrainingRunSpec(TrainingSettings):
     num_nodes: Annotated[
         int, Field(ge=1, le=1024, description="Number of pods of an attempt. Training begins when all of them run.")
     ] = 1
+    elastic: Annotated[
+        ElasticSettings | None,
+        Field(
+            description=(
+                "Start with fewer pods than numNodes while nodes are missing, and return to numNodes later; default: "
+                "wait for all of them."
+            )
+        ),
+    ] = None
     num_proc_per_node: Annotated[
         int | None,
         Field(

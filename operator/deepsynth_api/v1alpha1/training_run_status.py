@@ -149,6 +149,10 @@ class Attempt(ApiModel):
     image: Annotated[str, Field(description="Container image of the pods of the attempt.")] = ""
     nodes: Annotated[int | None, Field(description="Number of pods of the attempt.")] = None
     gpus_per_node: Annotated[int | None, Field(description="Number of GPUs of each pod of the attempt.")] = None
+    scheduled_nodes: Annotated[
+        int | None,
+        Field(description="Number of pods that had a node, if the next attempt has as many (spec.elastic)."),
+    ] = None
     avoided_nodes: Annotated[
         list[Annotated[str, Field(json_schema_extra=max_characters(253))]] | None,
         Field(
@@ -216,7 +220,9 @@ class RunSummary(ApiModel):
     best: Annotated[
         str, Field(description="Metric and value of the best checkpoint and its step, such as cer 3.4% (step 1200).")
     ] = ""
-    nodes: Annotated[str, Field(description="Number of pods of an attempt.")] = ""
+    nodes: Annotated[
+        str, Field(description="Number of pods of an attempt, such as 2; 1/2 while it has fewer than spec.numNodes.")
+    ] = ""
     dataset: Annotated[str, Field(description="Names of the datasets, separated by commas.")] = ""
     samples_per_second: Annotated[str, Field(description="Samples per second, over all processes.")] = ""
     model: Annotated[str, Field(description="URI of the model that the run starts from.")] = ""

@@ -25,7 +25,12 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import ResourceKind
-from deepsynth_api.labels import RESTART_ANNOTATION, STOPPING_ANNOTATION
+from deepsynth_api.labels import (
+    DOCUMENT_ANNOTATION,
+    DOCUMENT_TIME_ANNOTATION,
+    RESTART_ANNOTATION,
+    STOPPING_ANNOTATION,
+)
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
 from deepsynth_operator.controller.gather import Gathered, gather_generation, gather_run
@@ -41,15 +46,17 @@ from deepsynth_operator.decisions.shared.decision import (
     CreateJob,
     Decision,
     DeleteJob,
+    DropDocument,
     HoldJob,
     ReleaseJob,
     SetDeadline,
     SetParallelism,
     SetQueue,
+    WriteDocument,
 )
 from deepsynth_operator.decisions.training_run import attempts
 from deepsynth_operator.decisions.training_run.decide import decide_run
-from deepsynth_operator.manifests.children import build_children, list_companion_kinds
+from deepsynth_operator.manifests.children import build_children, build_document, list_companion_kinds
 
 Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
 Found = TypeVar("Found")
@@ -185,13 +192,27 @@ async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, ac
             await cluster.patch_job(namespace, name, uid=uid, change={"spec": {"activeDeadlineSeconds": seconds}})
         case SetQueue(name, uid, labels):
             await cluster.patch_job(namespace, name, uid=uid, change={"metadata": {"labels": dict(labels)}})
+        case WriteDocument(name, uid, nodes, time):
+            # Deleted first: one of an earlier admission may be there, if a process died before it noted that.
+            await cluster.delete_companion("ConfigMap", namespace, name, resource.metadata.uid)
+            await cluster.create(build_document(resource))
+            annotations = {DOCUMENT_ANNOTATION: str(nodes), DOCUMENT_TIME_ANNOTATION: time.isoformat()}
+            await _annotate(cluster, namespace, name, uid, annotations)
+        case DropDocument(name, uid):
+            await cluster.delete_companion("ConfigMap", namespace, name, resource.metadata.uid)
+            await _annotate(cluster, namespace, name, uid, {DOCUMENT_ANNOTATION: None, DOCUMENT_TIME_ANNOTATION: None})
         case HoldJob(name, uid, attempt):
-            annotations = {STOPPING_ANNOTATION: "true", RESTART_ANNOTATION: str(attempt)}
-            change = {"metadata": {"annotations": annotations}, "spec": {"suspend": True}}
+            marks = {STOPPING_ANNOTATION: "true", RESTART_ANNOTATION: str(attempt)}
+            change = {"metadata": {"annotations": marks}, "spec": {"suspend": True}}
             await cluster.patch_job(namespace, name, uid=uid, change=change)
         case ReleaseJob(name, uid):
-            change = {"metadata": {"annotations": {STOPPING_ANNOTATION: None}}}
-            await cluster.patch_job(namespace, name, uid=uid, change=change)
+            await _annotate(cluster, namespace, name, uid, {STOPPING_ANNOTATION: None})
+
+
+async def _annotate(
+    cluster: Cluster, namespace: str, job: str, uid: str, annotations: Mapping[str, str | None]
+) -> None:
+    await cluster.patch_job(namespace, job, uid=uid, change={"metadata": {"annotations": annotations}})
 
 
 def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:

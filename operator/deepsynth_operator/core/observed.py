@@ -16,6 +16,9 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from deepsynth_api.labels import (
+    DOCUMENT_ANNOTATION,
+    DOCUMENT_TIME_ANNOTATION,
+    MIN_PARALLELISM,
     OWNER_UID,
     QUEUE_NAME,
     QUEUE_PODSET,
@@ -192,6 +195,12 @@ class ObservedJob:
     """Whether a queue has admitted it: such a Job is resumed as long as it has its quota."""
     replaces_pods: bool = False
     """Whether the Job controller replaces a pod that has ended, because the Job is in a queue. Else the Job fails."""
+    is_partial: bool = False
+    """Whether its queue may admit it with fewer pods. It gets its workload document only then."""
+    document_nodes: int | None = None
+    """The number of nodes in the workload document of such a Job; None while it has none."""
+    document_time: datetime | None = None
+    """When it got that document."""
     wait: QueueWait | None = None
     """Why its queue holds it, if that could be read."""
     is_held: bool = False
@@ -224,6 +233,13 @@ class ObservedJob:
         return self.is_complete or self.is_failed
 
     @property
+    def could_start(self) -> datetime | None:
+        """Since when its pods may start: it is not suspended, and has its workload document."""
+        if not self.is_partial or self.started is None:
+            return self.started
+        return None if self.document_time is None else max(self.started, self.document_time)
+
+    @property
     def is_queued(self) -> bool:
         """Whether it names a queue."""
         return QUEUE_NAME in self.queue_labels
@@ -234,7 +250,7 @@ class ObservedJob:
         complete, failed = find_true_condition(job, "Complete"), find_true_condition(job, "Failed")
         failure = failed or find_true_condition(job, "FailureTarget") or {}
         annotations = metadata.get("annotations", {})
-        restart = annotations.get(RESTART_ANNOTATION, "")[:9]
+        restart, nodes = (annotations.get(key, "")[:9] for key in (RESTART_ANNOTATION, DOCUMENT_ANNOTATION))
         return cls(
             name=metadata["name"],
             uid=metadata["uid"],
@@ -244,6 +260,9 @@ class ObservedJob:
             suspended=bool(spec.get("suspend", False)),
             was_admitted=QUEUE_PODSET in spec.get("template", {}).get("metadata", {}).get("labels", {}),
             replaces_pods="backoffLimitPerIndex" in spec,
+            is_partial=MIN_PARALLELISM in annotations,
+            document_nodes=int(nodes) if nodes.isdecimal() else None,
+            document_time=parse_time(annotations.get(DOCUMENT_TIME_ANNOTATION)),
             is_held=annotations.get(STOPPING_ANNOTATION) == "true",
             restarted_after=int(restart) if restart.isdecimal() else None,
             started=parse_time(status.get("startTime")),

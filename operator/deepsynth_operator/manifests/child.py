@@ -53,12 +53,17 @@ def build_deadline(resource: Resource, start: datetime) -> dict[str, int]:
     return {} if seconds is None else {"activeDeadlineSeconds": seconds}
 
 
-def build_config_map(resource: Resource, step: StepName, job: str, document: Workload) -> dict[str, Any]:
-    """Immutable, because a running pod must not see its document change."""
+def build_config_map(
+    resource: Resource, step: StepName, job: str, document: Workload, *, is_immutable: bool = True
+) -> dict[str, Any]:
+    """Immutable, because a running pod must not see its document change.
+
+    A kubelet reads an immutable one only once, so one that may be deleted and created again must not be immutable.
+    """
     return {
         "apiVersion": "v1",
         "kind": "ConfigMap",
         "metadata": build_metadata(resource, step, job),
-        "immutable": True,
+        "immutable": is_immutable,
         "data": {DOCUMENT_KEY: document.to_json()},
     }

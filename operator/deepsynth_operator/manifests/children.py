@@ -10,7 +10,7 @@ from deepsynth_operator.manifests.defaults import apply_defaults
 from deepsynth_operator.manifests.gang import find_pod_group_kind, join_gang
 from deepsynth_operator.manifests.network_policy import build_network_policy
 from deepsynth_operator.manifests.render_job import build_render_children
-from deepsynth_operator.manifests.train_job import build_train_children
+from deepsynth_operator.manifests.train_job import build_late_document, build_train_children
 
 
 def build_children(resource: Resource, job: str, settings: Settings) -> list[Manifest]:
@@ -19,6 +19,13 @@ def build_children(resource: Resource, job: str, settings: Settings) -> list[Man
     peers = settings.report_peers
     policies = [] if peers is None else [build_network_policy(resource, peers)]
     return [*policies, *_build_job(resource, job, settings)]
+
+
+def build_document(resource: Resource) -> Manifest:
+    """The ConfigMap of a TrainingRun's last attempt, where it is created after the Job."""
+    if not isinstance(resource, TrainingRun):
+        raise TypeError(f"{resource.kind} has no document that is created later")
+    return build_late_document(resource)
 
 
 def _build_job(resource: Resource, name: str, settings: Settings) -> Sequence[Manifest]:

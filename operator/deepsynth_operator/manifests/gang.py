@@ -6,7 +6,8 @@
     kubernetes     field spec.schedulingGroup.podGroupName     PodGroup, spec.schedulingPolicy.gang.minCount
     kai            nothing: it makes a group per Job itself    annotation kai.scheduler/batch-min-member of the Job
 
-Each attempt has its own group, with the name of its Job: pods of an earlier attempt must not count as members.
+Each attempt has its own group, with the name of its Job: pods of an earlier attempt must not count as members. With
+spec.elastic, minNodes are enough: if the other pods find no node, the next attempt has fewer.
 """
 
 from collections.abc import Mapping
@@ -47,7 +48,7 @@ def join_gang(run: TrainingRun, job: Manifest, settings: Settings) -> list[Manif
     Raises ConfigurationError if the operator does not know how the scheduler of `run` learns about groups: its pods
     could start one by one, each holding its node while it waits for the others.
     """
-    size = job["spec"]["parallelism"]
+    size = _count_members(run, job)
     if not run.spec.scheduling.gang or settings.gang_schedulers is None or size == 1:
         return [job]
     match _find_api(run, settings.gang_schedulers):
@@ -61,6 +62,12 @@ def join_gang(run: TrainingRun, job: Manifest, settings: Settings) -> list[Manif
         case "kubernetes-v1alpha2" | "kubernetes-v1beta1" as api:
             group = _build_pod_group(job, api, {"schedulingPolicy": {"gang": {"minCount": size}}})
             return [group, _change_pods(job, spec={"schedulingGroup": {"podGroupName": _name(job)}})]
+
+
+def _count_members(run: TrainingRun, job: Manifest) -> int:
+    """How many pods must start together."""
+    pods: int = job["spec"]["parallelism"]
+    return min(pods, run.spec.elastic.min_nodes) if run.spec.elastic else pods
 
 
 def _find_api(run: TrainingRun, known: Mapping[str, GangApi]) -> GangApi:

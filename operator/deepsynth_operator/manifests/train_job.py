@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import PERMANENT
-from deepsynth_api.labels import ATTEMPT, QUEUE_NAME
+from deepsynth_api.labels import ATTEMPT, EQUAL_COMPLETIONS, MIN_PARALLELISM, QUEUE_NAME, build_labels
 from deepsynth_api.v1alpha1 import Attempt, ModelSettings, SecretReference, TrainingRun, TrainingSettings
 from deepsynth_api.v1alpha1.settings.training_settings import DatasetSplits
 from deepsynth_api.v1alpha1.shared.base import Quantity
@@ -55,13 +55,27 @@ The controller ends the attempt and restarts all pods together: it suspends the 
 def build_train_children(run: TrainingRun, attempt: Attempt) -> list[dict[str, Any]]:
     """ConfigMap, Service and Job of `attempt`. A single pod needs no Service: it meets nobody.
 
-    The run's status must already hold the attempt and the pinned datasets and model. Raises ConfigurationError.
+    A Job that its queue may admit with fewer pods gets its ConfigMap later: see `build_late_document`. The run's status
+    must already hold the attempt and the pinned datasets and model. Raises ConfigurationError.
     """
+    document = build_config_map(run, "train", attempt.job, build_train_document(run, attempt))
     return [
-        build_config_map(run, "train", attempt.job, build_train_document(run, attempt)),
-        *([build_service(run, attempt.job)] if run.spec.num_nodes > 1 else []),
+        *([] if may_be_smaller(run, attempt) else [document]),
+        *([build_service(run, attempt.job)] if count_nodes(run, attempt) > 1 else []),
         build_train_job(run, attempt),
     ]
+
+
+def may_be_smaller(run: TrainingRun, attempt: Attempt) -> bool:
+    """Whether the queue may admit the Job of `attempt` with fewer pods."""
+    elastic, is_queued = run.spec.elastic, QUEUE_NAME in build_labels(run, "train")
+    return elastic is not None and is_queued and elastic.min_nodes < count_nodes(run, attempt)
+
+
+def build_late_document(run: TrainingRun) -> dict[str, Any]:
+    """The ConfigMap of the last attempt, once its queue has admitted the Job and the number of pods is known."""
+    attempt = run.status.attempts[-1]
+    return build_config_map(run, "train", attempt.job, build_train_document(run, attempt), is_immutable=False)
 
 
 def build_service(run: TrainingRun, job: str) -> dict[str, Any]:
@@ -84,10 +98,20 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
     metadata = build_metadata(run, "train", attempt.job)
     template = build_pod_template(run, "train", attempt.job, _build_container(run, attempt), subdomain=attempt.job)
     is_queued = QUEUE_NAME in metadata["labels"]
+    elastic = run.spec.elastic
+    partial = (
+        {MIN_PARALLELISM: str(elastic.min_nodes), EQUAL_COMPLETIONS: "true"}
+        if elastic is not None and may_be_smaller(run, attempt)
+        else {}
+    )
     return {
         "apiVersion": "batch/v1",
         "kind": "Job",
-        "metadata": {**metadata, "labels": {**metadata["labels"], ATTEMPT: str(attempt.number)}},
+        "metadata": {
+            **metadata,
+            "labels": {**metadata["labels"], ATTEMPT: str(attempt.number)},
+            "annotations": {**metadata["annotations"], **partial},
+        },
         "spec": {
             "completionMode": "Indexed",
             "completions": count_nodes(run, attempt),
@@ -113,6 +137,7 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
         datasets=datasets,
         num_nodes=count_nodes(run, attempt),
         num_proc_per_node=spec.num_proc_per_node or count_gpus_per_node(run) or 1,
+        min_nodes=spec.elastic.min_nodes if spec.elastic else None,
         attempt=attempt.number,
         fingerprint=_compute_fingerprint(run, settings, datasets),
         output_uri=build_output_uri(run),

@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Mapping
 from typing import Any
 
-from deepsynth_api.labels import OWNER_UID, QUEUE_NAME, QUEUE_PODSET, STOPPING_ANNOTATION
+from deepsynth_api.labels import MIN_PARALLELISM, OWNER_UID, QUEUE_NAME, QUEUE_PODSET, STOPPING_ANNOTATION
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
@@ -80,10 +80,18 @@ def resume_scheduling(cluster: MemoryCluster) -> None:
     cluster.settle()
 
 
-def set_suspended(cluster: MemoryCluster, job: str, suspended: bool, namespace: str = "default") -> None:
-    """What Kueue does to the Job of a queued resource: admit (False) or preempt (True)."""
+def set_suspended(
+    cluster: MemoryCluster, job: str, suspended: bool, namespace: str = "default", pods: int | None = None
+) -> None:
+    """What Kueue does to the Job of a queued resource: admit (False) or preempt (True).
+
+    pods: with how many a Job that allows it is admitted; None: all, or as many as when it was admitted last. Its size
+    comes back when it is preempted.
+    """
 
     def change(item: dict[str, Any]) -> None:
+        if MIN_PARALLELISM in item["metadata"].get("annotations", {}):
+            _resize(cluster, item, suspended, pods)
         item["spec"]["suspend"] = suspended
         item["metadata"].setdefault("annotations", {}).pop(STOPPING_ANNOTATION, None)
         labels = item["spec"]["template"].setdefault("metadata", {}).setdefault("labels", {})
@@ -94,6 +102,15 @@ def set_suspended(cluster: MemoryCluster, job: str, suspended: bool, namespace: 
 
     cluster.store.update(ObjectKey("Job", namespace, job), change)
     cluster.settle()
+
+
+def _resize(cluster: MemoryCluster, job: dict[str, Any], suspended: bool, pods: int | None) -> None:
+    sizes: dict[str, int] = cluster.__dict__.setdefault("sizes", {})
+    size = sizes.setdefault(job["metadata"]["uid"], job["spec"]["completions"])
+    if suspended:
+        pods = size
+    if pods is not None and job["spec"].get("suspend", False) != suspended:
+        job["spec"].update(parallelism=pods, completions=pods)
 
 
 class QueueingCluster(MemoryCluster):

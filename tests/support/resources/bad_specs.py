@@ -347,6 +347,8 @@ _RULES: Final = (
         "spec.globalBatchSize",
         "at least microBatchSize",
     ),
+    a_run("more nodes at least than at most", {"elastic": {"minNodes": 3}}, "spec.elastic", "at most numNodes"),
+    a_run("no node at least", {"elastic": {"minNodes": 0}}, "spec.elastic.minNodes", "greater than or equal to 1"),
     a_run("a micro-batch of nothing", {"microBatchSize": 0}, "spec.microBatchSize", "or auto"),
     a_run("a micro-batch in quotes", {"microBatchSize": "8"}, "spec.microBatchSize", "without quotes"),
     a_run(

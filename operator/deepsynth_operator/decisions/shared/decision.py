@@ -63,6 +63,24 @@ class SetQueue:
 
 
 @dataclass(frozen=True, slots=True)
+class WriteDocument:
+    """Create the workload document of the last attempt, whose Job its queue has admitted with this many pods."""
+
+    name: str
+    uid: str
+    nodes: int
+    time: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class DropDocument:
+    """Delete the workload document of a suspended Job, which may be admitted with another number of pods."""
+
+    name: str
+    uid: str
+
+
+@dataclass(frozen=True, slots=True)
 class HoldJob:
     """Suspend the Job after this attempt, until `ReleaseJob`: its pods end, and it keeps its quota in its queue."""
 
@@ -79,7 +97,17 @@ class ReleaseJob:
     uid: str
 
 
-Action = CreateJob | DeleteJob | SetDeadline | SetParallelism | SetQueue | HoldJob | ReleaseJob
+Action = (
+    CreateJob
+    | DeleteJob
+    | SetDeadline
+    | SetParallelism
+    | SetQueue
+    | WriteDocument
+    | DropDocument
+    | HoldJob
+    | ReleaseJob
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +162,7 @@ class Cause:
     rank, node, step, exit_code: where it failed, if known. time: when the container ended, in UTC.
     last_heartbeat, is_stopped: of a rank that hangs, as in its `Failure`. compared_ranks: all that nodes named, one of
     which is `rank`, or the cause is unknown.
+    next_nodes: how many pods the next attempt has, if not as many as the spec asks for.
     """
 
     outcome: AttemptOutcome
@@ -147,3 +176,4 @@ class Cause:
     last_heartbeat: datetime | None = None
     is_stopped: bool = False
     compared_ranks: frozenset[int] = frozenset()
+    next_nodes: int | None = None

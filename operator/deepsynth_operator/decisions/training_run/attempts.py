@@ -15,6 +15,7 @@ from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunSummar
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.numbers import sum_counts
 from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt
+from deepsynth_operator.decisions.training_run.next_attempt.elastic import choose_nodes
 from deepsynth_operator.decisions.training_run.next_attempt.nodes import has_failed_again
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.train_job import DEFAULT_GRACE_SECONDS, count_gpus_per_node, count_nodes
@@ -72,7 +73,8 @@ def may_restart(status: TrainingRunStatus, job: ObservedJob) -> bool:
         return False
     restarts = sum(attempt.job == job.name and attempt.outcome in _RESTARTED for attempt in status.attempts)
     managed = job.was_admitted or job.suspended  # a label alone does not mean that there is a queue
-    usable = job.replaces_pods and managed and not job.deleting and not job.is_finished
+    is_same_size = job.is_partial or last.nodes in {None, job.completions}
+    usable = is_same_size and job.replaces_pods and managed and not job.deleting and not job.is_finished
     return usable and not job.completed_indexes and not job.is_failing and restarts <= MAX_RESTARTS
 
 
@@ -122,7 +124,7 @@ def resume_job(status: TrainingRunStatus, job: ObservedJob, now: datetime) -> Tr
         job=job.name,
         job_uid=job.uid,
         image=last.image,
-        nodes=last.nodes,
+        nodes=job.completions if job.is_partial else last.nodes,
         gpus_per_node=last.gpus_per_node,
         avoided_nodes=last.avoided_nodes,
     )
@@ -140,7 +142,7 @@ def build_attempt(
         start_time=now,
         job=build_job_name(run, "train", number),
         image=image,
-        nodes=run.spec.num_nodes,
+        nodes=choose_nodes(run, status, now),
         gpus_per_node=_count_gpus(run),
         avoided_nodes=list(avoided_nodes) or None,
     )
@@ -157,6 +159,12 @@ def observe_start(
         held_time=attempt.held_time or min(started, default=None),
         running_time=attempt.running_time or (now if all_started else None),
     )
+
+
+def follow_admission(attempt: Attempt, job: ObservedJob | None) -> Attempt:
+    """`attempt` with as many pods as its queue has admitted. Once they have a workload document, the number stays."""
+    is_admitted = job is not None and job.is_partial and not job.suspended and job.document_nodes is None
+    return attempt.updated(nodes=job.completions) if job is not None and is_admitted else attempt
 
 
 def find_end(attempt: Attempt, job: ObservedJob | None, now: datetime) -> datetime:

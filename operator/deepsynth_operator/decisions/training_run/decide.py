@@ -16,7 +16,7 @@ from typing import Final
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
-from deepsynth_operator.core.observed import ObservedRun
+from deepsynth_operator.core.observed import ObservedJob, ObservedRun
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.decision import (
@@ -25,9 +25,11 @@ from deepsynth_operator.decisions.shared.decision import (
     CreateJob,
     Decision,
     DeleteJob,
+    DropDocument,
     HoldJob,
     ReleaseJob,
     Situation,
+    WriteDocument,
 )
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
 from deepsynth_operator.decisions.shared.finished import decide_finished
@@ -41,6 +43,7 @@ from deepsynth_operator.decisions.training_run.attempts import (
     drop_start,
     end_attempt,
     find_end,
+    follow_admission,
     get_last,
     get_live,
     is_before_continuation,
@@ -115,6 +118,7 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     if live is None:
         return account_usage(run, status, pods, now) if changed else status
     job = observed.children.find_job(live.job)
+    live = follow_admission(live, job)
     attempt = observe_start(live, job, pods, count_nodes(run, live), now)
     if job is not None and not job.suspended:
         # Pods of a Job that is deleted or evicted by its queue may end in any way: what was seen before is what counts.
@@ -173,7 +177,7 @@ def _start(view: RunView, settings: Settings) -> TrainingRunStatus:
 def _show_live(status: TrainingRunStatus, observed: ObservedRun, settings: Settings, now: datetime) -> Advance:
     live = status.attempts[-1]
     job, pods = observed.children.find_job(live.job), select_pods(status, observed.children)
-    return status, describe_live(status, live, job, pods, now=now, poll_seconds=settings.poll_seconds)
+    return status, describe_live(observed.run, status, live, job, pods, now=now, poll_seconds=settings.poll_seconds)
 
 
 def _complete(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> Advance:
@@ -207,6 +211,19 @@ def _compute_actions(status: TrainingRunStatus, observed: ObservedRun, now: date
         elif may_release(RunView(observed, status, now)):
             actions.append(ReleaseJob(kept.name, kept.uid))
     current = observed.children.find_job(wanted) if wanted is not None else None
+    if current is not None:
+        actions += _update_document(current, live, now)
     if current is not None and (change := change_queue(run, current)) is not None:
         actions.append(change)
     return tuple(actions)
+
+
+def _update_document(job: ObservedJob, live: Attempt | None, now: datetime) -> list[Action]:
+    """A Job that its queue may admit with fewer pods has a workload document from its admission to its suspension."""
+    if not job.is_partial or job.deleting:
+        return []
+    if job.suspended:
+        return [DropDocument(job.name, job.uid)] if job.document_nodes is not None else []
+    if live is None or live.nodes != job.completions or job.document_nodes is not None:
+        return []
+    return [WriteDocument(job.name, job.uid, job.completions, now)]

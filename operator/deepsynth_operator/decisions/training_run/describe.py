@@ -17,7 +17,9 @@ from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
 from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
+from deepsynth_operator.decisions.training_run.attempts import get_live
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
+from deepsynth_operator.decisions.training_run.next_attempt.elastic import describe_fewer, has_fewer_nodes
 from deepsynth_operator.decisions.training_run.next_attempt.nodes import describe_avoided
 from deepsynth_operator.decisions.training_run.progress import MAX_METRIC_CHARACTERS, STARTING_PHASES
 from deepsynth_operator.decisions.training_run.starts import RunSituation
@@ -31,6 +33,7 @@ _FIRST_REPORT: Final = timedelta(seconds=60)
 
 
 def describe_live(
+    run: TrainingRun,
     status: TrainingRunStatus,
     attempt: Attempt,
     job: ObservedJob | None,
@@ -40,8 +43,9 @@ def describe_live(
     poll_seconds: int,
 ) -> RunSituation:
     """The situation while an attempt is not over."""
-    name, avoided = f"attempt {attempt.number}", describe_avoided(status, attempt)
-    also = f"; {avoided}" if avoided else ""
+    name = f"attempt {attempt.number}"
+    fewer = describe_fewer(run, status, attempt, is_queued=job is not None and job.is_queued)
+    also = "".join(f"; {text}" for text in (fewer, describe_avoided(status, attempt)) if text)
     if job is None:
         accepted = len(status.attempts) > 1
         return Situation(
@@ -52,6 +56,8 @@ def describe_live(
         return Situation("Queued", wait.reason, f"{name}: {wait.message}{also}", check_after=wait.check_after)
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
+    if job.could_start is None and job.started is not None:
+        return Situation("Starting", Reason.STARTING, f"{name}: the queue has admitted {job.completions} pods{also}")
     if _is_starting(status, attempt, now):
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING
@@ -109,6 +115,13 @@ def _format_best(metric: str, value: str) -> str:
     return f"{number:.1%}" if metric in _SHARES else f"{number:.4g}"
 
 
+def _show_nodes(run: TrainingRun, status: TrainingRunStatus) -> str:
+    """Those of the spec, and before them those of the live attempt if it has fewer."""
+    live = get_live(status)
+    fewer = f"{live.nodes}/" if live is not None and has_fewer_nodes(run, live) else ""
+    return f"{fewer}{run.spec.num_nodes}"
+
+
 def _summarize(run: TrainingRun, status: TrainingRunStatus, situation: RunSituation) -> RunSummary:
     """The strings of the printer columns: a column is one JSONPath and prints raw numbers.
 
@@ -123,7 +136,7 @@ def _summarize(run: TrainingRun, status: TrainingRunStatus, situation: RunSituat
         eta=format_eta(progress.estimated_completion_time, progress.updated_time) if moves else "",
         checkpoint=str(status.checkpoints[0].step) if status.checkpoints else "",
         best=_describe_best(status.best_checkpoint),
-        nodes=str(run.spec.num_nodes),
+        nodes=_show_nodes(run, status),
         dataset=",".join(dataset.name for dataset in run.spec.datasets),
         samples_per_second=progress.samples_per_second if moves else "",
         model=status.model.uri if status.model else run.spec.model.uri,

@@ -15,6 +15,7 @@ from deepsynth_operator.decisions.shared.decision import Cause
 from deepsynth_operator.decisions.shared.ends import CACHE_LAG, CLOCK_TOLERANCE, LiveJob
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error, find_obstacle
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
+from deepsynth_operator.decisions.training_run.next_attempt.elastic import compute_scale_up_time, find_first_scheduled
 from deepsynth_operator.decisions.training_run.next_attempt.nodes import NO_ROOM_AFTER
 from deepsynth_operator.decisions.training_run.root_cause import find_weak_cause
 from deepsynth_operator.manifests.train_job import count_nodes
@@ -45,6 +46,15 @@ def requeued(live: LiveAttempt) -> Cause | None:
     return Cause("Suspended", Reason.REQUEUED_BY_QUEUE, "the queue took its resources back") if taken else None
 
 
+def admitted_again(live: LiveAttempt) -> Cause | None:
+    """Nobody looked while the queue had evicted the Job. Pods with the old document would wait for each other."""
+    job = live.job
+    if job is None or not job.is_partial or job.suspended or job.document_nodes in {None, job.completions}:
+        return None
+    message = f"the queue admitted the Job again, with {job.completions} pods instead of {job.document_nodes}"
+    return Cause("Disrupted", Reason.REQUEUED_BY_QUEUE, message)
+
+
 def lost_pod(live: LiveAttempt) -> Cause | NotOver | None:
     """A Job in a queue survives its pods. What ended the first one decides, after a while for the others to end."""
     job = live.job
@@ -66,6 +76,34 @@ def _find_replaced(live: LiveAttempt) -> Cause | None:
         return None
     young = [pod for pod in live.pods if pod.created is not None and pod.created > ran + CLOCK_TOLERANCE]
     return Cause("Disrupted", Reason.POD_DELETED, f"pod {young[0].name} replaced another") if young else None
+
+
+def found_fewer_nodes(live: LiveAttempt) -> Cause | None:
+    """The next attempt has as many pods as found a node. In a queue, the queue decides how many there are."""
+    job, run, attempt = live.job, live.resource, live.attempt
+    elastic, nodes = run.spec.elastic, count_nodes(run, attempt)
+    if elastic is None or job is None or job.started is None or job.is_queued:
+        return None
+    held = find_first_scheduled(live.pods)
+    if attempt.running_time or attempt.outcome or not elastic.min_nodes <= len(held) < nodes:
+        return None
+    seconds = min(elastic.scale_down_after_seconds, run.spec.start_timeout_seconds)
+    if live.now < max(job.started, min(held.values())) + timedelta(seconds=seconds):
+        return None
+    message = f"{len(held)} of {nodes} pods found a node within {seconds} s; the next attempt has as many"
+    return Cause("Suspended", Reason.FEWER_NODES, message, next_nodes=len(held))
+
+
+def tries_more_nodes(live: LiveAttempt) -> Cause | None:
+    """Only after it has saved a checkpoint: an attempt that never does would otherwise be repeated without progress."""
+    job, run, attempt = live.job, live.resource, live.attempt
+    if job is None or job.is_queued or attempt.outcome or attempt.saved_step is None:
+        return None
+    due = compute_scale_up_time(run, run.status, attempt)
+    if due is None or live.now < due:
+        return None
+    message = f"worked with {attempt.nodes} of {run.spec.num_nodes} nodes; the next attempt tries all of them"
+    return Cause("Suspended", Reason.SCALE_UP, message)
 
 
 def found_no_room(live: LiveAttempt) -> Cause | None:
@@ -90,7 +128,7 @@ def not_started(live: LiveAttempt) -> Cause | None:
     node they hold nothing and block nobody, so they wait as any pending pod does.
     """
     job, run, now = live.job, live.resource, live.now
-    if job is None or live.attempt.running_time is not None or job.started is None:
+    if job is None or live.attempt.running_time is not None or (since := job.could_start) is None:
         return None
     pods = [pod for pod in live.pods if not pod.has_ended]
     held = [pod.scheduled for pod in pods if pod.scheduled is not None]
@@ -98,7 +136,7 @@ def not_started(live: LiveAttempt) -> Cause | None:
         return None
     # Without any pod, something keeps the Job controller from creating them: a quota, a policy.
     timeout = timedelta(seconds=run.spec.start_timeout_seconds)
-    if now < max(job.started, min(held, default=job.started)) + timeout:
+    if now < max(since, min(held, default=since)) + timeout:
         return None
     settling = min(_SETTLING, timeout / 2)
     settled = [pod for pod in pods if pod.scheduled is not None and now >= pod.scheduled + settling]

@@ -30,10 +30,13 @@ END_POLICIES: Final[tuple[Policy[LiveAttempt, Cause | NotOver], ...]] = (
     Policy(shared.refused_by_api_server, "the API server refuses the Job, its Service or its ConfigMap"),
     Policy(shared.not_created_yet, "the Job does not exist yet"),
     Policy(ends.requeued, "a queue suspended the Job after its first container had started"),
+    Policy(ends.admitted_again, "a queue suspended the Job and admitted it again with another number of pods"),
     Policy(shared.lost_node, "a pod hangs in Terminating on a node that does not answer"),
     Policy(ends.lost_pod, "a pod has ended, and the Job is in a queue and would replace it"),
+    Policy(ends.found_fewer_nodes, "only some pods have a node, but as many as spec.elastic asks for"),
     Policy(ends.found_no_room, "the pods have found no node for five minutes, and the attempt avoids nodes"),
     Policy(ends.not_started, "spec.startTimeoutSeconds is over and not all pods have run"),
+    Policy(ends.tries_more_nodes, "the attempt has worked with fewer nodes for spec.elastic.scaleUpAfterSeconds"),
 )
 
 FAILURE_POLICIES: Final[tuple[Policy[RunView, Verdict], ...]] = (

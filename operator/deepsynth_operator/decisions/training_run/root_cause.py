@@ -109,6 +109,7 @@ def set_cause(attempt: Attempt, cause: Cause) -> Attempt:
         node=cause.node,
         failed_step=cause.step,
         failed_time=cause.time,
+        scheduled_nodes=cause.next_nodes,
     )
 
 

@@ -13,6 +13,7 @@ from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker, is_due
 from deepsynth_operator.decisions.training_run.attempts import get_grace, is_before_continuation, is_requeued
 from deepsynth_operator.decisions.training_run.inputs import find_wait
+from deepsynth_operator.decisions.training_run.next_attempt.elastic import RESIZED
 from deepsynth_operator.decisions.training_run.view import RunView
 
 RunSituation = Situation[RunState]
@@ -70,6 +71,9 @@ def blocked(view: RunView) -> RunSituation | None:
     blocker = find_blocker(children, end, get_grace(view.run), view.now)
     if blocker is None:
         return None
+    if view.last is not None and view.last.reason in RESIZED and not is_before_continuation(view.status):
+        message = f"{view.last.message}; {blocker}"
+        return Situation("Restarting", view.last.reason, message, check_after=_BLOCKED_SECONDS)
     return Situation("Restarting", Reason.WAITING_FOR_PODS, blocker, check_after=_BLOCKED_SECONDS)
 
 

@@ -53,6 +53,13 @@ def test_a_group_of_all_pods_comes_right_before_the_job_and_belongs_to_the_run(a
     assert list_companion_kinds(a_gang("mine").build(), Settings(gang_schedulers={"mine": api}))[-1] == get_kind(group)
 
 
+@pytest.mark.parametrize(("fewest", "members"), [(2, [2]), (4, [4]), (1, [])])
+def test_an_elastic_gang_starts_with_its_fewest_pods(fewest: int, members: list[int]) -> None:
+    gang = a_gang("mine", nodes=4).with_spec(numNodes=4, scheduling={"gang": True}, elastic={"minNodes": fewest})
+    groups = find_groups(build(gang, {"mine": "volcano"}))
+    assert [group["spec"]["minMember"] for group in groups] == members
+
+
 def test_volcano_finds_the_group_in_an_annotation_of_the_pods() -> None:
     pods = get_pods(build(a_gang(), {"volcano": "volcano"}))
     assert pods["metadata"]["annotations"]["scheduling.k8s.io/group-name"] == JOB

@@ -199,3 +199,28 @@ def test_a_queued_job_may_use_nodes_that_it_avoids_where_no_other_is_free() -> N
             "preferredDuringSchedulingIgnoredDuringExecution": [{"weight": 100, "preference": {"matchFields": rules}}]
         }
     }
+
+
+def test_an_attempt_of_one_pod_of_a_larger_run_needs_no_service() -> None:
+    run = a_run(numNodes=2, elastic={"minNodes": 1}).build()
+    assert [child["kind"] for child in build_train_children(run, an_attempt().updated(nodes=1))] == ["ConfigMap", "Job"]
+
+
+def test_the_document_of_an_elastic_run_names_its_fewest_nodes() -> None:
+    document = build_document(a_run(numNodes=4, elastic={"minNodes": 2}))
+    assert (document.num_nodes, document.min_nodes) == (4, 2)
+    assert "minNodes" not in build_document(a_run(numNodes=4)).to_json()
+
+
+@pytest.mark.parametrize(("fewest", "is_partial"), [(1, True), (2, False)])
+def test_a_queue_may_admit_an_elastic_job_with_fewer_pods(fewest: int, is_partial: bool) -> None:
+    run = a_run(numNodes=2, elastic={"minNodes": fewest}).labelled({"kueue.x-k8s.io/queue-name": "team"})
+    children = build_train_children(run.build(), an_attempt())
+    assert ("ConfigMap" in [child["kind"] for child in children]) is not is_partial
+    assert ("kueue.x-k8s.io/job-min-parallelism" in children[-1]["metadata"]["annotations"]) is is_partial
+
+
+def test_topology_requests_for_kueue_reach_the_pods() -> None:
+    topology = {"kueue.x-k8s.io/podset-required-topology": "cloud.com/rack"}
+    run = a_run(numNodes=2).with_template(annotations=topology).labelled({"kueue.x-k8s.io/queue-name": "team"})
+    assert build_job(run)["spec"]["template"]["metadata"]["annotations"].items() >= topology.items()

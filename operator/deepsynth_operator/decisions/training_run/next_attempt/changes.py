@@ -26,7 +26,7 @@ MAX_KEPT_CHANGES: Final = 10
 MAX_CHANGED_FIELDS: Final = 20
 MAX_SETTING_BYTES: Final = 512
 MAX_SHOWN_CHARACTERS: Final = 64
-_LIMITS: Final = ("activeDeadlineSeconds", "backoffLimit", "startTimeoutSeconds")
+_LIMITS: Final = ("activeDeadlineSeconds", "backoffLimit", "elastic", "startTimeoutSeconds")
 """These may change at any time. A run that failed because of one of them continues when it is changed."""
 _QUANTITIES: Final = frozenset({"resourcesPerNode", "cache"})
 _GOALS: Final = ("maxSteps", "epochs", "evaluation.earlyStopping")

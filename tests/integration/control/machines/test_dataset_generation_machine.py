@@ -13,7 +13,7 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
-from integration.control.drawn_lives import check_is_drawn
+from integration.control.machines.drawn_lives import check_is_drawn
 from support.cluster.cluster_faults import (
     LaggingView,
     disrupt,

@@ -18,7 +18,7 @@ from deepsynth_operator.decisions.training_run.next_attempt.changes import get_f
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.control.crashing_cluster import Crash, CrashingCluster
-from integration.control.drawn_lives import check_is_drawn
+from integration.control.machines.drawn_lives import check_is_drawn
 from support.cluster.cluster_faults import (
     EVICTED,
     LaggingView,
@@ -35,6 +35,7 @@ from support.resources.builders import a_training_run
 NAME = "read-xsum"
 KINDS = ("TrainingRun", "Job", "Pod")
 NODES = ("node-a", "node-b")
+NUM_NODES = 2
 FAILURES = (1, 75, 79, 137)
 MAX_STOP = timedelta(seconds=330)
 SECONDS = (1, 5, 15, 60, 400, 700)
@@ -90,6 +91,7 @@ class Watcher:
         if old is None:
             assert attempt.number == max(self.attempts, default=0) + 1, "numbers follow each other"
             assert all(other.end_time for other in self.attempts.values()), "one attempt at a time"
+            self._check_size(attempt)
         else:
             assert (attempt.job, attempt.start_time) == (old.job, old.start_time)
             assert (attempt.last_step or 0) >= (old.last_step or 0)
@@ -101,6 +103,13 @@ class Watcher:
         if attempt.end_time is not None and attempt.outcome in {"Failed", "Hung"}:
             assert attempt.job in self.machine.failed_jobs, f"{attempt.job} was disrupted, not failed"
         self.attempts[attempt.number] = attempt
+
+    def _check_size(self, attempt: Attempt) -> None:
+        """Each attempt tries spec.numNodes, except after one that found fewer."""
+        before = self.attempts.get(attempt.number - 1)
+        if attempt.nodes != NUM_NODES and not self.machine._is_queued():
+            assert before is not None
+            assert (before.reason, before.scheduled_nodes) == ("FewerNodes", attempt.nodes)
 
     def _check_usage(self, status: TrainingRunStatus) -> None:
         """GPU-seconds of the run are those of its attempts; lost ones are a part, known when an attempt has ended."""
@@ -117,6 +126,7 @@ class Watcher:
         assert (last.job, last.end_time) == (name, None), "the status names an attempt before its Job exists"
         assert name not in self.jobs or not last.job_uid, "a Job's name is used once"
         self.jobs[name] = uid
+        assert job["spec"]["completions"] == job["spec"]["parallelism"] == last.nodes
         self._check_old_pods(name)
 
     def _check_old_pods(self, job: str) -> None:
@@ -128,7 +138,7 @@ class Watcher:
 
 
 class RunMachine(RuleBasedStateMachine):
-    """Two nodes, two pods, at most two failures; with or without a queue."""
+    """Two nodes, two pods, at most two failures; with or without a queue, with or without spec.elastic."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -146,13 +156,16 @@ class RunMachine(RuleBasedStateMachine):
         keeps=st.booleans(),
         ending=st.sampled_from(["succeed", "evict", "fail"]),
         extends=st.booleans(),
+        elastic=st.booleans(),
     )
-    def apply(self, queued: bool, keeps: bool, ending: str, extends: bool) -> None:
+    def apply(self, queued: bool, keeps: bool, ending: str, extends: bool, elastic: bool) -> None:
         """keeps: whether the cache takes the controller's own writes before their events."""
         self.cluster.view.keeps_writes = keeps
         run = a_training_run(NAME).with_spec(
-            numNodes=2, backoffLimit=2, resourcesPerNode={"limits": {"nvidia.com/gpu": 1}}
+            numNodes=NUM_NODES, backoffLimit=2, resourcesPerNode={"limits": {"nvidia.com/gpu": 1}}
         )
+        if elastic:
+            run = run.with_spec(elastic={"minNodes": 1, "scaleUpAfterSeconds": 600})
         self.cluster.apply_resource((run.labelled({QUEUE_NAME: "team"}) if queued else run).to_manifest())
         self.ending, self.extends = ending, extends
 
@@ -257,6 +270,13 @@ class RunMachine(RuleBasedStateMachine):
         if notices:
             taint_node(self.cluster, node)
 
+    @rule(node=st.sampled_from(NODES), room=st.sampled_from([0, 1, None]))
+    def fill_node(self, node: str, room: int | None) -> None:
+        """Other pods take the room of a node, or leave it."""
+        self.cluster.kubelet.nodes[node].room = room
+        self.cluster.kubelet.look_again()
+        self.cluster.settle()
+
     @rule(node=st.sampled_from(NODES))
     def restore_node(self, node: str) -> None:
         restore_node(self.cluster, node)
@@ -276,9 +296,10 @@ class RunMachine(RuleBasedStateMachine):
         self.cluster.store.update(ObjectKey("TrainingRun", "default", NAME), change)
 
     @precondition(lambda self: self._is_queued() and self.control.list_living_jobs())
-    @rule(suspended=st.booleans())
-    def queue(self, suspended: bool) -> None:
-        set_suspended(self.cluster, self.control.list_living_jobs()[0], suspended)
+    @rule(suspended=st.booleans(), pods=st.integers(1, NUM_NODES))
+    def queue(self, suspended: bool, pods: int) -> None:
+        """pods: how many of them a run with spec.elastic gets."""
+        set_suspended(self.cluster, self.control.list_living_jobs()[0], suspended, pods=pods)
 
     @rule(resumes=st.booleans())
     def hold(self, resumes: bool) -> None:
@@ -301,6 +322,7 @@ class RunMachine(RuleBasedStateMachine):
             if pod in self.control.runner.get_living():  # the end of one may have ended another
                 self.control.runner.end(pod, 143)
         for node in NODES:
+            self.cluster.kubelet.nodes[node].room = None
             restore_node(self.cluster, node)
         if self.cluster.store.get("TrainingRun", "default", NAME) is None:
             return
