@@ -35,7 +35,7 @@ class GlyphAtlas:
     """Bitmaps of the glyphs of several fonts at one size. Its size is bounded by the number of glyphs in the fonts.
 
     A glyph has a slot, and PHASES bitmaps, one for each phase.
-    boxes: (slots * PHASES, 5) int64; a glyph's row is slot * PHASES + phase.
+    boxes: (slots * PHASES, 5) int32; a glyph's row is slot * PHASES + phase.
     blank: the slots of glyphs without ink, such as a space.
     """
 

@@ -6,13 +6,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 Ints = NDArray[np.int64]
+Ints32 = NDArray[np.int32]
 
 
 class GrowingRows:
-    """An array (rows, columns) of int64 with a cheap append: new rows are copied into it when it is next read."""
+    """An array (rows, columns) of int32 with a cheap append: new rows are copied into it when it is next read."""
 
     def __init__(self, columns: int) -> None:
-        self._rows = np.zeros((256, columns), np.int64)  # (capacity, columns), of which the first _count are in use
+        self._rows = np.zeros((256, columns), np.int32)  # (capacity, columns), of which the first _count are in use
         self._count = 0
         self._added: list[Sequence[int]] = []  # not copied yet
 
@@ -30,16 +31,35 @@ class GrowingRows:
         self._added.extend(rows)
         return first
 
-    def read(self) -> Ints:
-        """(rows, columns) int64: a view, which may be stale after the next append."""
-        if self._added:
-            first, self._count = self._count, len(self)
-            if self._count > len(self._rows):
-                # Twice what is needed, so that appending n rows copies O(n) of them in total.
-                self._rows = np.resize(self._rows, (2 * self._count, self._rows.shape[1]))
-            self._rows[first : self._count] = self._added
-            self._added = []
+    def extend_array(self, rows: Ints) -> int:
+        """The same for an array (n, columns)."""
+        self._copy_added()
+        first = self._count
+        self._copy(rows)
+        return first
+
+    def read(self) -> Ints32:
+        """(rows, columns) int32: a view, which may be stale after the next append."""
+        self._copy_added()
         return self._rows[: self._count]
+
+    def take(self, indices: Ints) -> Ints:
+        """(n, columns) int64: a copy of the rows with these indices. indices: (n,)."""
+        return self.read()[indices].astype(np.int64)
+
+    def _copy_added(self) -> None:
+        if self._added:
+            self._copy(np.array(self._added))
+            self._added = []
+
+    def _copy(self, rows: Ints) -> None:
+        first, self._count = self._count, self._count + len(rows)
+        if self._count > len(self._rows):
+            # Half more than is needed, so that appending n rows copies O(n) of them in total.
+            larger = np.zeros((self._count + self._count // 2, self._rows.shape[1]), np.int32)
+            larger[:first] = self._rows[:first]
+            self._rows = larger
+        self._rows[first : self._count] = rows
 
 
 def expand_ranges(first: Ints, count: Ints) -> Ints:

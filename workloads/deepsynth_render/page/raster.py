@@ -73,14 +73,14 @@ def place_compiled(layout: Layout, rows: Ints, cache: WordCache, geometry: Geome
 
 def place_with_numpy(layout: Layout, rows: Ints, cache: WordCache, geometry: Geometry) -> tuple[Ints, Ints] | None:
     """The same as place_compiled."""
-    pieces = cache.pieces.read()[rows[layout.pieces]]  # (n, 6) the pieces on lines
+    pieces = cache.pieces.take(rows[layout.pieces])  # (n, 6) the pieces on lines
     counts = pieces[:, GLYPHS]  # (n,)
-    glyphs = cache.glyphs.read()[expand_ranges(pieces[:, FIRST_GLYPH], counts)]  # (glyphs, 3) of the whole document
+    glyphs = cache.glyphs.take(expand_ranges(pieces[:, FIRST_GLYPH], counts))  # (glyphs, 3) of the whole document
     # (glyphs,) from 1/64 px to the nearest 1/PHASES px
     x = (glyphs[:, X] + np.repeat(layout.x, counts)) * PHASES + 32 >> 6
     baseline = geometry.first_baseline + layout.row * geometry.line_pitch  # (n,) px
     y = np.repeat(baseline, counts) - (glyphs[:, Y] + 32 >> 6)  # (glyphs,) px, downwards
-    bitmaps = cache.atlas.boxes.read()[glyphs[:, SLOT] * PHASES + x % PHASES]  # (glyphs, 5), a copy
+    bitmaps = cache.atlas.boxes.take(glyphs[:, SLOT] * PHASES + x % PHASES)  # (glyphs, 5)
     bitmaps[:, LEFT] += x // PHASES
     bitmaps[:, TOP] = y - bitmaps[:, TOP]
     far = bitmaps[:, [LEFT, TOP]] + bitmaps[:, [WIDTH, HEIGHT]]  # (bitmaps, 2) the right and lower edges

@@ -92,7 +92,7 @@ class _Style:
 
     def render(self, text: str) -> list[Page]:
         rows, directions = self._words.find_pieces(text)  # rows: (pieces,)
-        pieces = self._words.pieces.read()[rows]  # (pieces, 7)
+        pieces = self._words.pieces.take(rows)  # (pieces, 7)
         if not pieces[:, INKED].any():
             raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text has no visible character")
         layout = lay_out(

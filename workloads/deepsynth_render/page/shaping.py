@@ -110,9 +110,13 @@ class Shaper:
             edges = [advance + edge for edge in edges]
         return ShapedRun(text, glyphs, clusters, edges, advance, any(run.font >= len(FAMILIES) for run in runs))
 
+    def is_plain(self, text: str) -> bool:
+        """Whether the font of the spec has all characters, and they are shaped as one run of that font."""
+        return self._plain.issuperset(map(ord, text))
+
     def _split(self, text: str, style: Style) -> Iterator[_Run]:
-        if self._plain.issuperset(map(ord, text)) and style.script == "Latn":
-            yield from [_Run(self._first, _find_run_script(text), 0, text)] if text else []
+        if style.script == "Latn" and self.is_plain(text):
+            yield from [_Run(self._first, find_run_script(text), 0, text)] if text else []
             return
         clusters = split_clusters(text)
         scripts = _resolve_scripts(clusters, style.script)
@@ -123,7 +127,7 @@ class Shaper:
             indices = list(run)
             part = "".join(clusters[index] for index in indices)
             script = groups[indices[0]]
-            yield _Run(font, _find_run_script(part) if script == "Latn" else script, start, part)
+            yield _Run(font, find_run_script(part) if script == "Latn" else script, start, part)
             start += len(part)
 
     def _search_font(self, cluster: str, script: str, han: Han) -> int:
@@ -177,7 +181,8 @@ _BLOCKS = (
 """Punctuation and digits that several scripts share, but that belong to the fonts of one."""
 
 
-def _find_run_script(run: str) -> str:
+def find_run_script(run: str) -> str:
+    """ISO 15924 code of the first letter that is of one script; Latn if there is none."""
     if run.isascii():
         return "Latn"
     scripts = (find_script(character) for character in run)

@@ -9,7 +9,7 @@ A text becomes rows of integers. For the text "a well-known fox", in which "well
 """
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import NamedTuple
 
 import numpy as np
@@ -17,10 +17,12 @@ import numpy as np
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
-from deepsynth_render.page.growing import GrowingRows, Ints, expand_ranges
+from deepsynth_render.page.growing import GrowingRows, Ints
+from deepsynth_render.page.plain_words import ShapedWords, build_plain_shaper, group_plain_words
 from deepsynth_render.page.scripts.properties import is_extending
-from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, split_text
-from deepsynth_render.page.shaping import FONTS, PLAIN, ShapedRun, Shaper, Style
+from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, is_split_at_spaces, split_text
+from deepsynth_render.page.shaping import FONTS, PLAIN, ShapedRun, Shaper, Style, find_run_script
+from deepsynth_render.page.word_table import build_table
 from deepsynth_render.reporting.dropped import RefusedDocument
 
 LINE_FEED = 0
@@ -80,13 +82,15 @@ class WordCache:
     A word is the text between two spaces (two spaces in a row have an empty word between them), or a line feed. No
     piece is wider than a column.
 
-    pieces: (pieces, 7) int64. glyphs: (glyphs, 3) int64. extents: (pieces, 2) int64.
+        self.extents.append(0, 0)
+    pieces: (pieces, 7) int32. glyphs: (glyphs, 3) int32.
     max_glyphs: the cache is emptied when its words hold more; a glyph takes about 50 bytes in total.
     """
 
     def __init__(self, font: Font, size_px: int, column_width: int, max_glyphs: int) -> None:
         self.atlas = GlyphAtlas(FONTS, size_px)
         self._shaper = Shaper(font.family, size_px, self.atlas)
+        self._plain_shaper = build_plain_shaper(font, FONTS.index(font.family), size_px, self.atlas)
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
         self._em = size_px * 64
@@ -100,33 +104,68 @@ class WordCache:
         """
         if len(self.glyphs) > self._max_glyphs:
             self._clear()
+        if is_split_at_spaces(text):
+            found, unknown = self._words.find(text)
+            if unknown:
+                self._add_words(unknown)
+                found, _ = self._words.find(text)
+            return Found(np.frombuffer(found, np.int64), None)
         keys, directions = split_text(text)
-        known = np.fromiter(map(self._words.__getitem__, keys), np.int64, len(keys))  # (keys,) rows of _ranges
-        ranges = self._ranges.read()[known]  # (keys, 2)
-        rows = expand_ranges(ranges[:, 0], ranges[:, 1])
+        rows, counts = self._find_keys(keys)
         if directions is None:
             return Found(rows, None)
-        levels, spaces, bases, glued = (np.repeat(np.array(values, np.int64), ranges[:, 1]) for values in directions)
+        levels, spaces, bases, glued = (np.repeat(np.array(values, np.int64), counts) for values in directions)
         is_last = np.zeros(len(rows), bool)  # (pieces,) the last piece of its key, which the space follows
-        is_last[np.cumsum(ranges[:, 1]) - 1] = True
+        is_last[np.cumsum(counts) - 1] = True
         return Found(rows, Directions(levels, np.where(is_last, spaces, levels), bases, glued * is_last))
 
     def find_extents(self, rows: Ints) -> Ints | None:
         """(pieces, 2) rows of `extents` for the pieces of a text; None if all are 0."""
-        return self.extents.read()[rows] if self._has_extents else None
+        return self.extents.take(rows) if self._has_extents else None
+
+    def _find_keys(self, keys: list[str]) -> tuple[Ints, Ints]:
+        """(pieces,) rows of `pieces`, and (keys,) how many each key has."""
+        rows, counts, unknown = self._words.find_words(keys)
+        if unknown:
+            self._add_words(unknown)
+            rows, counts, _ = self._words.find_words(keys)
+        return np.frombuffer(rows, np.int64), np.frombuffer(counts, np.int64)
 
     def _clear(self) -> None:
-        self._words = _Memo(self._add_word)  # word -> row of _ranges
-        self._ranges = GrowingRows(2)  # first piece, number of pieces
+        self._words = build_table()  # keys of split_text -> pieces
         self.pieces = GrowingRows(7)
         self.glyphs = GrowingRows(3)
         self.extents = GrowingRows(2)
         self._has_extents = False
         self.pieces.append(0, 0, 0, 0, 0, 0, 0)
         self.extents.append(0, 0)
-        self._words["\n"] = self._ranges.append(LINE_FEED, 1)
+        self._words.add("\n", LINE_FEED, 1)
 
-    def _add_word(self, key: str) -> int:
+    def _add_words(self, keys: list[str]) -> None:
+        """keys: as split_text gives them, perhaps several times."""
+        unknown = dict.fromkeys(keys)
+        if self._plain_shaper:
+            groups = group_plain_words(list(unknown), self._shaper.is_plain, find_run_script)
+            for script, words in groups.items():
+                for word in self._add_together(self._plain_shaper.shape(words, script, self._max_advance)):
+                    del unknown[word]
+        for key in unknown:
+            self._add_word(key)
+
+    def _add_together(self, shaped: ShapedWords) -> list[str]:
+        """Add words of one piece each, as _add_word does. Returns them."""
+        words, counts = shaped.words, shaped.counts
+        pieces = np.ones((len(words), 7), np.int64)  # GAP is 1
+        pieces[:, ADVANCE], pieces[:, SPACE] = shaped.advances, self._space
+        pieces[:, CHARS] = [len(word) + 1 for word in words]
+        pieces[:, FIRST_GLYPH] = self.glyphs.extend_array(shaped.glyphs) + np.cumsum(counts) - counts
+        pieces[:, GLYPHS], pieces[:, INKED] = counts, shaped.inked
+        self.extents.extend_array(np.zeros((len(words), 2), np.int64))
+        for row, word in enumerate(words, self.pieces.extend_array(pieces)):
+            self._words.add(word, row, 1)
+        return words
+
+    def _add_word(self, key: str) -> None:
         word, style, has_space = _read_key(key)
         pieces = (part for piece in _PIECES.findall(word) for part in _slice(piece))
         runs = [run for piece in pieces for run in self._shape_to_fit(piece, style)] or [self._shaper.shape("")]
@@ -140,7 +179,7 @@ class WordCache:
             characters=len(runs[-1].text) + has_space,
             gap=has_space or is_cjk,
         )
-        return self._ranges.append(first, len(runs))
+        self._words.add(key, first, len(runs))
 
     def _add_piece(self, run: ShapedRun, *, space: int, characters: int, gap: bool) -> None:
         inked = not self.atlas.blank.issuperset(slot for slot, _, _ in run.glyphs)
@@ -150,7 +189,7 @@ class WordCache:
 
     def _measure(self, run: ShapedRun) -> tuple[int, int]:
         self._has_extents = True
-        boxes = self.atlas.boxes.read()[[slot * PHASES for slot, _, _ in run.glyphs]]  # (glyphs, 5)
+        boxes = self.atlas.boxes.take(np.array([slot * PHASES for slot, _, _ in run.glyphs]))  # (glyphs, 5)
         inked = boxes[:, HEIGHT] > 0
         tops = (boxes[:, TOP] + [y + 32 >> 6 for _, _, y in run.glyphs])[inked]
         return max(0, int(tops.max())), max(0, int((boxes[inked, HEIGHT] - tops).max()))
@@ -168,18 +207,6 @@ class WordCache:
             if part.advance > self._max_advance:
                 raise RefusedDocument(Reason.OVERFLOW, f"{part.text[:40]!r} is wider than a column of the page")
             yield part
-
-
-class _Memo(dict[str, int]):
-    """A dict that computes a missing value."""
-
-    def __init__(self, compute: Callable[[str], int]) -> None:
-        super().__init__()
-        self._compute = compute
-
-    def __missing__(self, key: str) -> int:
-        value = self[key] = self._compute(key)
-        return value
 
 
 def _read_key(key: str) -> tuple[str, Style, bool]:

@@ -33,10 +33,10 @@ def shape(text: str, family: str) -> tuple[list[int], float]:
     """Our glyphs of a line from left to right, and the width of the line in pixels."""
     cache = WordCache(load_font("DejaVu Sans"), SIZE, ENDLESS.column_width, 10**6)
     rows, directions = cache.find_pieces(text)
-    pieces = cache.pieces.read()[rows]
+    pieces = cache.pieces.take(rows)
     layout = lay_out(pieces, rows == LINE_FEED, ENDLESS, justify=False, directions=directions)
     placed = pieces[layout.pieces[np.argsort(layout.x, kind="stable")]]
-    glyphs = cache.glyphs.read()[expand_ranges(placed[:, FIRST_GLYPH], placed[:, GLYPHS])]
+    glyphs = cache.glyphs.take(expand_ranges(placed[:, FIRST_GLYPH], placed[:, GLYPHS]))
     keys = {slot: key for key, slot in cache.atlas._slots.items()}
     used = [keys[slot] for slot in glyphs[:, SLOT].tolist()]
     space = load_font(family).build_shaper(SIZE).get_nominal_glyph(0x20)
@@ -75,7 +75,7 @@ def test_the_order_of_letters_in_both_directions_is_that_of_pango(pango: Pango, 
     expected = [glyph.character for glyph in pango.shape(text, "DejaVu Sans", SIZE)]
     cache = WordCache(load_font("DejaVu Sans"), SIZE, ENDLESS.column_width, 10**6)
     rows, directions = cache.find_pieces(text)
-    pieces = cache.pieces.read()[rows]
+    pieces = cache.pieces.take(rows)
     layout = lay_out(pieces, rows == LINE_FEED, ENDLESS, justify=False, directions=directions)
     starts = [0, *np.cumsum(pieces[:, 2]).tolist()]
     assert directions is not None

@@ -20,7 +20,7 @@ def test_a_word_too_long_for_harfbuzz_is_broken_into_pieces_and_none_of_it_is_lo
     word = "word" * 150_000
     cache = WordCache(load_font("DejaVu Sans"), size_px=18, column_width=448, max_glyphs=10**6)
     found, _ = cache.find_pieces(word)
-    pieces = cache.pieces.read()[found]
+    pieces = cache.pieces.take(found)
     assert pieces[:, CHARS].sum() == len(word) + 1
     assert pieces[:, ADVANCE].max() <= 448 * 64
 

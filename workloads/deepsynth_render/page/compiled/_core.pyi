@@ -17,9 +17,9 @@ def place_bitmaps(
     page: NDArray[np.int64],
     row: NDArray[np.int64],
     rows: NDArray[np.int64],
-    pieces: NDArray[np.int64],
-    glyphs: NDArray[np.int64],
-    boxes: NDArray[np.int64],
+    pieces: NDArray[np.int32],
+    glyphs: NDArray[np.int32],
+    boxes: NDArray[np.int32],
     pages: int,
     width: int,
     height: int,
@@ -32,3 +32,39 @@ def place_bitmaps(
     on_lines, x, page, row: of the Layout. rows: of the document. pieces, glyphs, boxes: of the WordCache and its atlas.
     None if a bitmap reaches beyond the page. Raises ValueError for an index that does not exist.
     """
+
+class Shaper:
+    """Shapes words from left to right in one font, without the objects that uharfbuzz makes of each glyph."""
+
+    def __init__(self, library: str, data: bytes, scale: int, /) -> None:
+        """library: path of a shared object with HarfBuzz. data: the font file. scale: units per em of the results.
+
+        Raises OSError if the library does not export HarfBuzz's functions.
+        """
+
+    def shape(self, words: list[str], script: str, /) -> tuple[bytes, bytes]:
+        """(glyphs of all words, 3) and (words, 2) int64.
+
+        Of a glyph: its index in the font, x and y of its origin from the start of the word. Of a word: the number of
+        its glyphs, 0 if the font lacks one of them or the word is empty, and its advance.
+        """
+
+class WordTable:
+    """From words to the rows of their pieces, in a third of the memory of a dict. Texts must be encodable as UTF-8."""
+
+    def add(self, word: str, first: int, count: int, /) -> None:
+        """Remember that a word consists of the pieces first to first + count - 1; at least one."""
+
+    def find(self, text: str, /) -> tuple[bytes, list[str]]:
+        r"""(pieces of the text,) int64, and its words that are unknown, once for each time; their pieces are missing.
+
+        Words are what text.replace("\n", " \n ").split(" ") gives.
+        """
+
+    def find_words(self, words: list[str], /) -> tuple[bytes, bytes, list[str]]:
+        """(pieces of the words,) int64; (words,) int64, how many each has, 0 if unknown; and the unknown words."""
+
+    def measure(self) -> int:
+        """Size in bytes."""
+
+    def __len__(self) -> int: ...

@@ -15,6 +15,12 @@ typedef struct {
     Py_ssize_t count;
 } Rows;
 
+/* The same of int32: what the caches hold. */
+typedef struct {
+    const int32_t *values;
+    Py_ssize_t count;
+} SmallRows;
+
 /* Set an exception and return 0 unless the buffer holds whole, aligned rows of int64. */
 static inline int as_rows(const Py_buffer *buffer, Py_ssize_t columns, const char *name, Rows *rows) {
     if (buffer->len % (columns * (Py_ssize_t)sizeof(int64_t)) || (uintptr_t)buffer->buf % sizeof(int64_t)) {
@@ -26,7 +32,19 @@ static inline int as_rows(const Py_buffer *buffer, Py_ssize_t columns, const cha
     return 1;
 }
 
+static inline int as_small_rows(const Py_buffer *buffer, Py_ssize_t columns, const char *name, SmallRows *rows) {
+    if (buffer->len % (columns * (Py_ssize_t)sizeof(int32_t)) || (uintptr_t)buffer->buf % sizeof(int32_t)) {
+        PyErr_Format(PyExc_ValueError, "%s: must be rows of %zd int32, got %zd bytes", name, columns, buffer->len);
+        return 0;
+    }
+    rows->values = buffer->buf;
+    rows->count = buffer->len / (columns * (Py_ssize_t)sizeof(int32_t));
+    return 1;
+}
+
 PyObject *draw_page(PyObject *module, PyObject *arguments);
 PyObject *place_bitmaps(PyObject *module, PyObject *arguments);
+extern PyType_Spec shaper_type;
+extern PyType_Spec word_table;
 
 #endif

@@ -1,4 +1,4 @@
-/* The module's list of functions. */
+/* The module's functions and types. */
 
 #include "core.h"
 
@@ -16,9 +16,17 @@ static struct PyModuleDef definition = {
     .m_methods = methods,
 };
 
+static int add_type(PyObject *module, const char *name, PyType_Spec *specification) {
+    PyObject *type = PyType_FromSpec(specification);
+    int is_added = type != NULL && PyModule_AddObjectRef(module, name, type) == 0;
+    Py_XDECREF(type);
+    return is_added;
+}
+
 PyMODINIT_FUNC PyInit__core(void) {
     PyObject *module = PyModule_Create(&definition);
-    if (module != NULL && PyModule_AddStringConstant(module, "SOURCES", SOURCES) < 0)
+    if (module != NULL && !(add_type(module, "Shaper", &shaper_type) && add_type(module, "WordTable", &word_table) &&
+                            PyModule_AddStringConstant(module, "SOURCES", SOURCES) == 0))
         Py_CLEAR(module);
     return module;
 }

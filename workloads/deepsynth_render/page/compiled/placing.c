@@ -15,21 +15,21 @@ enum { PHASES = 4 };
 typedef struct {
     Rows on_lines, x, page, row; /* of the layout: (n,) */
     Rows rows;                   /* (pieces,) of the document */
-    Rows pieces, glyphs, boxes;  /* of the caches */
+    SmallRows pieces, glyphs, boxes; /* of the caches */
     int64_t width, height, first_baseline, line_pitch;
 } Document;
 
 static int is_near(int64_t value) { return -FAR < value && value < FAR; }
 
 /* The row of `pieces` for the piece n on lines; NULL if an index is wrong. */
-static const int64_t *find_piece(const Document *document, Py_ssize_t n) {
+static const int32_t *find_piece(const Document *document, Py_ssize_t n) {
     int64_t piece = document->on_lines.values[n];
     if (piece < 0 || piece >= document->rows.count)
         return NULL;
     int64_t row = document->rows.values[piece];
     if (row < 0 || row >= document->pieces.count)
         return NULL;
-    const int64_t *found = document->pieces.values + row * PIECE_COLUMNS;
+    const int32_t *found = document->pieces.values + row * PIECE_COLUMNS;
     int64_t first = found[FIRST_GLYPH], count = found[GLYPHS], all = document->glyphs.count;
     return first >= 0 && count >= 0 && first <= all && count <= all - first ? found : NULL;
 }
@@ -39,7 +39,7 @@ static Py_ssize_t count_glyphs(const Document *document, int64_t *counts, int64_
     Py_ssize_t total = 0;
     int64_t before = 0;
     for (Py_ssize_t n = 0; n < document->on_lines.count; n++) {
-        const int64_t *piece = find_piece(document, n);
+        const int32_t *piece = find_piece(document, n);
         int64_t page = document->page.values[n];
         if (piece == NULL || page < before || page >= pages || !is_near(document->row.values[n]) ||
             !is_near(document->x.values[n]) || piece[GLYPHS] > PY_SSIZE_T_MAX / 64 - total)
@@ -52,19 +52,17 @@ static Py_ssize_t count_glyphs(const Document *document, int64_t *counts, int64_
 }
 
 /* Write the bitmap of one glyph. 1: it is on the page; 0: it reaches beyond its edge; -1: a wrong index. */
-static int place(const Document *document, const int64_t *glyph, int64_t x, int64_t baseline, int64_t *bitmap) {
+static int place(const Document *document, const int32_t *glyph, int64_t x, int64_t baseline, int64_t *bitmap) {
     int64_t slot = glyph[SLOT];
-    if (slot < 0 || slot >= document->boxes.count / PHASES || !is_near(glyph[X]) || !is_near(glyph[Y]))
+    if (slot < 0 || slot >= document->boxes.count / PHASES)
         return -1;
     int64_t at = ((glyph[X] + x) * PHASES + 32) >> 6; /* from 1/64 px to the nearest 1/PHASES px; rounds downwards */
-    const int64_t *box = document->boxes.values + (slot * PHASES + (at & (PHASES - 1))) * BOX_COLUMNS;
-    if (!is_near(box[LEFT]) || !is_near(box[TOP]) || !is_near(box[WIDTH]) || !is_near(box[HEIGHT]))
-        return -1;
+    const int32_t *box = document->boxes.values + (slot * PHASES + (at & (PHASES - 1))) * BOX_COLUMNS;
     bitmap[OFFSET] = box[OFFSET];
     bitmap[WIDTH] = box[WIDTH];
     bitmap[HEIGHT] = box[HEIGHT];
     bitmap[LEFT] = box[LEFT] + (at >> 2);
-    bitmap[TOP] = baseline - ((glyph[Y] + 32) >> 6) - box[TOP];
+    bitmap[TOP] = baseline - (((int64_t)glyph[Y] + 32) >> 6) - box[TOP];
     return bitmap[LEFT] >= 0 && bitmap[TOP] >= 0 && bitmap[LEFT] + bitmap[WIDTH] <= document->width &&
            bitmap[TOP] + bitmap[HEIGHT] <= document->height;
 }
@@ -72,8 +70,8 @@ static int place(const Document *document, const int64_t *glyph, int64_t x, int6
 /* As `place`, for all glyphs. */
 static int place_all(const Document *document, int64_t *bitmaps) {
     for (Py_ssize_t n = 0; n < document->on_lines.count; n++) {
-        const int64_t *piece = find_piece(document, n);
-        const int64_t *glyph = document->glyphs.values + piece[FIRST_GLYPH] * GLYPH_COLUMNS;
+        const int32_t *piece = find_piece(document, n);
+        const int32_t *glyph = document->glyphs.values + (Py_ssize_t)piece[FIRST_GLYPH] * GLYPH_COLUMNS;
         int64_t baseline = document->first_baseline + document->row.values[n] * document->line_pitch;
         for (int64_t i = 0; i < piece[GLYPHS]; i++, glyph += GLYPH_COLUMNS, bitmaps += BOX_COLUMNS) {
             int placed = place(document, glyph, document->x.values[n], baseline, bitmaps);
@@ -116,8 +114,7 @@ done:
 PyObject *place_bitmaps(PyObject *module, PyObject *arguments) {
     (void)module;
     enum { BUFFERS = 8 };
-    static const char *const names[] = {"on_lines", "x", "page", "row", "rows", "pieces", "glyphs", "boxes"};
-    static const Py_ssize_t columns[] = {1, 1, 1, 1, 1, PIECE_COLUMNS, GLYPH_COLUMNS, BOX_COLUMNS};
+    static const char *const names[] = {"on_lines", "x", "page", "row", "rows"};
     Py_buffer buffers[BUFFERS];
     long long pages, width, height, first_baseline, line_pitch;
     if (!PyArg_ParseTuple(
@@ -126,11 +123,14 @@ PyObject *place_bitmaps(PyObject *module, PyObject *arguments) {
         return NULL;
     PyObject *result = NULL;
     Document document = {.width = width, .height = height, .first_baseline = first_baseline, .line_pitch = line_pitch};
-    Rows *found[] = {&document.on_lines, &document.x,      &document.page,   &document.row,
-                     &document.rows,     &document.pieces, &document.glyphs, &document.boxes};
-    for (int i = 0; i < BUFFERS; i++)
-        if (!as_rows(&buffers[i], columns[i], names[i], found[i]))
+    Rows *found[] = {&document.on_lines, &document.x, &document.page, &document.row, &document.rows};
+    for (int i = 0; i < 5; i++)
+        if (!as_rows(&buffers[i], 1, names[i], found[i]))
             goto done;
+    if (!as_small_rows(&buffers[5], PIECE_COLUMNS, "pieces", &document.pieces) ||
+        !as_small_rows(&buffers[6], GLYPH_COLUMNS, "glyphs", &document.glyphs) ||
+        !as_small_rows(&buffers[7], BOX_COLUMNS, "boxes", &document.boxes))
+        goto done;
     Py_ssize_t n = document.on_lines.count;
     int is_right = n == document.x.count && n == document.page.count && n == document.row.count && pages >= 0 &&
                    pages <= INT32_MAX && -PITCH_LIMIT < line_pitch && line_pitch < PITCH_LIMIT && is_near(first_baseline);

@@ -53,6 +53,14 @@ class Segments(NamedTuple):
     directions: Directions | None
 
 
+def is_split_at_spaces(text: str) -> bool:
+    """Whether the keys of a text are its words and line feeds, all from left to right."""
+    if text.isascii():
+        return True
+    characters = "".join(set(text))
+    return not WITHOUT_SPACES.search(characters) and not DIRECTED.search(characters)
+
+
 def split_text(text: str) -> Segments:
     """Cut a normalised text."""
     words = text.replace("\n", " \n ").split(" ")

@@ -1,0 +1,119 @@
+"""The compiled table and shaper: equal to their twins in Python."""
+
+import tracemalloc
+
+import numpy as np
+import pytest
+import uharfbuzz
+from hypothesis import given
+from hypothesis import strategies as st
+
+from deepsynth_render.page.compiled.loading import core
+from deepsynth_render.page.fonts import FAMILIES, load_font
+from deepsynth_render.page.word_table import PythonTable
+
+LIBRARY = str(uharfbuzz._harfbuzz.__file__)
+texts = st.text(st.sampled_from("ab \n\x00\u00e9\u0416\u6587\U0001f600"), max_size=40)
+
+
+@given(texts, st.lists(st.tuples(texts, st.integers(0, 2**40), st.integers(1, 4)), max_size=20))
+def test_both_tables_find_the_same(text: str, known: list[tuple[str, int, int]]) -> None:
+    compiled, reference = core.WordTable(), PythonTable()
+    words = text.replace("\n", " \n ").split(" ")
+    for word, first, count in [*known, *((word, number, 2) for number, word in enumerate(words[::2]))]:
+        compiled.add(word, first, count)
+        reference.add(word, first, count)
+    assert compiled.find(text) == reference.find(text)
+    assert compiled.find_words(words) == reference.find_words(words)
+    assert len(compiled) == len(reference)
+
+
+def test_a_table_keeps_all_of_many_words() -> None:
+    table = core.WordTable()
+    for number in range(20_000):
+        table.add(f"{number:x}" * (number % 5), number, 1 + number % 3)
+    words = [f"{number:x}" * (number % 5) for number in range(20_000)]
+    rows, counts, unknown = table.find_words(words)
+    assert unknown == []
+    expected = {word: number for number, word in enumerate(words)}
+    ends = np.cumsum(np.frombuffer(counts, np.int64))
+    firsts = np.frombuffer(rows, np.int64)[ends - np.frombuffer(counts, np.int64)]
+    assert firsts.tolist() == [expected[word] for word in words]
+
+
+def test_a_word_takes_less_than_a_hundred_bytes_of_a_table() -> None:
+    table = core.WordTable()
+    for number in range(100_000):
+        table.add(f"word{number}", number, 1)
+    assert table.measure() < 100 * 100_000
+
+
+@pytest.mark.parametrize(("first", "count"), [(-1, 1), (0, 0), (0, -1), (0, 2**32), (2**70, 1)])
+def test_a_range_that_cannot_be_is_an_error(first: int, count: int) -> None:
+    with pytest.raises((ValueError, OverflowError)):
+        core.WordTable().add("word", first, count)
+
+
+def test_text_that_is_not_unicode_is_an_error() -> None:
+    table = core.WordTable()
+    for call in (lambda: table.find("\ud800"), lambda: table.find_words(["\ud800"]), lambda: table.add("\ud800", 0, 1)):
+        with pytest.raises(UnicodeEncodeError):
+            call()
+    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 64)
+    with pytest.raises(UnicodeEncodeError):
+        shaper.shape(["\ud800"], "Latn")
+    with pytest.raises(TypeError):
+        shaper.shape([b"bytes"], "Latn")  # type: ignore[list-item]
+
+
+WORDS = ["office", "AVATAR", "\u00e9t\u00e9", "q\u0323\u0301", "", "\u4e00", "a" * 900, "\u201cWort\u201d,", "1\u20442"]
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_words_are_shaped_as_uharfbuzz_shapes_them(family: str) -> None:
+    font = load_font(family)
+    found, measured = core.Shaper(LIBRARY, font.data, 18 * 64).shape(WORDS, "Latn")
+    glyphs = np.frombuffer(found, np.int64).reshape(-1, 3).tolist()
+    for word, (count, advance) in zip(WORDS, np.frombuffer(measured, np.int64).reshape(-1, 2).tolist(), strict=True):
+        buffer = uharfbuzz.Buffer()
+        buffer.add_str(word)
+        buffer.direction, buffer.language, buffer.script = "ltr", "und", "Latn"
+        uharfbuzz.shape(font.build_shaper(18), buffer)
+        if not word or any(info.codepoint == 0 for info in buffer.glyph_infos):
+            assert count == 0
+            continue
+        assert count == len(buffer.glyph_infos)
+        x = 0
+        for info, position, glyph in zip(buffer.glyph_infos, buffer.glyph_positions, glyphs[:count], strict=True):
+            assert glyph == [info.codepoint, x + position.x_offset, position.y_offset]
+            x += position.x_advance
+        assert advance == x
+        del glyphs[:count]
+    assert glyphs == []
+
+
+def test_a_library_without_harfbuzz_is_an_error() -> None:
+    for library in ("no-such-library.so", "libc.so.6"):
+        with pytest.raises(OSError, match=r"cannot be opened|no function hb_"):
+            core.Shaper(library, b"", 64)
+
+
+def test_a_file_that_is_no_font_has_no_glyphs() -> None:
+    assert core.Shaper(LIBRARY, b"no font", 64).shape(["word"], "Latn")[0] == b""
+
+
+def test_shapers_and_tables_are_freed() -> None:
+    data = load_font("DejaVu Sans").data
+    tracemalloc.start()
+    try:
+        for _ in range(3):
+            shapers = [core.Shaper(LIBRARY, data, 64) for _ in range(50)]
+            tables = [core.WordTable() for _ in range(50)]
+            for shaper, table in zip(shapers, tables, strict=True):
+                shaper.shape(["word"], "Latn")
+                table.add("word", 0, 1)
+                table.find("word " * 1000)
+            del shapers, tables, shaper, table
+        assert tracemalloc.get_traced_memory()[0] < 500_000
+    finally:
+        tracemalloc.stop()
