@@ -1,15 +1,14 @@
 """What a container reports to the operator: the answer to GET /report, and the termination message at its end.
 
-The kubelet cuts a termination message at 4,096 bytes, so `fit_report` shortens a report field by field until it fits
-into 3,500. A termination message that is not a report is shown as plain text.
+`report_fit.py` shortens a report to what its channel takes. A termination message that is not a report is shown as
+plain text.
 """
 
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
-from pydantic_core import PydanticSerializationError
 
-from deepsynth_api.report_bounds import MAX_FIELD_BYTES, MAX_ITEMS, bound_report, cut_text, fold_splits
+from deepsynth_api.report_bounds import bound_report
 from deepsynth_api.v1alpha1.dataset_generation_status import (
     DroppedRows,
     PlannedSplit,
@@ -26,11 +25,8 @@ from deepsynth_api.v1alpha1.training_run_status import (
     SampleText,
 )
 
-TERMINATION_MESSAGE_BYTES: Final = 3500
 REPORT_BYTES: Final = 65_536
 """Maximum size of an answer to GET /report; the operator ignores a longer one."""
-
-_SHORT_SAMPLE_CHARACTERS: Final = 80
 
 StepName = Literal["plan", "render", "publish", "train"]
 Phase = Literal["download", "start", "step", "evaluate", "save", "publish", "done"]
@@ -153,108 +149,3 @@ def parse_report(text: str | bytes) -> Report | None:
         return bound_report(Report.model_validate_json(text))
     except ValueError:  # pydantic's ValidationError is one, and so are the errors of broken Unicode
         return None
-
-
-def _size(report: Report) -> int:
-    return len(report.model_dump_json(by_alias=True, exclude_none=True).encode())
-
-
-def dump_report(report: Report) -> str:
-    """`report` as JSON for GET /report, within what the operator reads."""
-    return fit_report(report, REPORT_BYTES)
-
-
-def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
-    """`report` as JSON of at most `limit` bytes. Long lists and messages are shortened first, counts never."""
-    try:
-        report.model_dump_json()
-    except PydanticSerializationError:
-        report = Report.model_validate(_replace_surrogates(report.model_dump(by_alias=True)))
-    shortened = report
-    for shorten in (
-        _shorten_samples,
-        _drop_samples,
-        _shorten_checkpoints,
-        _shorten_notes,
-        _shorten_messages,
-        _drop_metrics,
-    ):
-        if _size(shortened) <= limit:
-            break
-        shortened = shorten(shortened)
-    shortened = _fold_splits(shortened, limit)
-    text = shortened.model_dump_json(by_alias=True, exclude_none=True)
-    if len(text.encode()) > limit:
-        text = Report(step=report.step, time=report.time, failure=_clip(shortened.failure, 500)).model_dump_json(
-            by_alias=True, exclude_none=True
-        )
-    return text
-
-
-def _clip(failure: Failure | None, limit: int) -> Failure | None:
-    """The beginning of the message and the end of the exception, in at most `limit` bytes of JSON each."""
-    if failure is None:
-        return None
-    exception = cut_text(failure.exception[::-1], limit)[::-1] if failure.exception else None
-    short = {"message": cut_text(failure.message, limit), "exception": exception}
-    return failure.model_copy(update=short | {"reason": failure.reason[: MAX_FIELD_BYTES["reason"]]})
-
-
-def _replace_surrogates(value: Any) -> Any:
-    """Half characters, as Python has them in names of files that are not UTF-8, become question marks."""
-    match value:
-        case str():
-            return value.encode(errors="replace").decode()
-        case dict():
-            return {key: _replace_surrogates(item) for key, item in value.items()}
-        case list():
-            return [_replace_surrogates(item) for item in value]
-    return value
-
-
-def _update_train(report: Report, **update: object) -> Report:
-    if report.train is None:
-        return report
-    return report.model_copy(update={"train": report.train.model_copy(update=update)})
-
-
-def _shorten_samples(report: Report) -> Report:
-    def cut(sample: SampleText) -> SampleText:
-        limit = _SHORT_SAMPLE_CHARACTERS
-        return sample.updated(
-            name=sample.name[:limit], reference=sample.reference[:limit], written=sample.written[:limit]
-        )
-
-    return _update_train(report, samples=[cut(sample) for sample in report.train.samples]) if report.train else report
-
-
-def _drop_samples(report: Report) -> Report:
-    return _update_train(report, samples=[])
-
-
-def _shorten_checkpoints(report: Report) -> Report:
-    return _update_train(report, checkpoints=report.train.checkpoints[:3]) if report.train else report
-
-
-def _shorten_notes(report: Report) -> Report:
-    return _update_train(report, notes=[note[:200] for note in report.train.notes[:3]]) if report.train else report
-
-
-def _shorten_messages(report: Report) -> Report:
-    return report.model_copy(update={"failure": _clip(report.failure, 800), "previous": _clip(report.previous, 200)})
-
-
-def _drop_metrics(report: Report) -> Report:
-    return _update_train(report, metrics=[], dropped=[], datasets=[])
-
-
-def _fold_splits(report: Report, limit: int) -> Report:
-    """The first splits of a plan as they are, and as many others as necessary as one whose rows are their sum."""
-    folded, kept = report, 2 * MAX_ITEMS
-    while report.plan and kept > 1 and _size(folded) > limit:
-        kept //= 2
-        splits = [
-            split.updated(name=split.name[: MAX_FIELD_BYTES["name"]]) for split in fold_splits(report.plan.splits, kept)
-        ]
-        folded = report.model_copy(update={"plan": report.plan.model_copy(update={"splits": splits})})
-    return folded

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, SkippedFiles
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 
 Model = TypeVar("Model", bound=ApiModel)
@@ -33,8 +33,9 @@ MAX_FIELD_BYTES: Final = {
     "character": 128,
 }
 """Where it is not MAX_BYTES."""
-MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "skipped_files": 16, "scripts": 10, "characters": 10}
+MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "scripts": 10, "characters": 10}
 """Where it is not MAX_ITEMS."""
+MAX_SKIPPED: Final = 16
 MAX_NUMBER: Final = 2**53
 """Above any real count of bytes, and exact in every JSON library. The sum of 1,000 such numbers is an int64."""
 _OTHER: Final = "Other"
@@ -61,7 +62,7 @@ def measure_text(text: str) -> int:
 
 def cut_text(text: str, limit: int) -> str:
     """The beginning of `text` that takes at most `limit` bytes in a status."""
-    if len(text) * _ESCAPED_BYTES <= limit or measure_text(text) <= limit:
+    if len(text) * _ESCAPED_BYTES <= limit or (len(text) <= limit and measure_text(text) <= limit):
         return text
     size = 0
     for position, character in enumerate(text):
@@ -89,6 +90,14 @@ def fold_splits(splits: Sequence[PlannedSplit], limit: int = MAX_ITEMS) -> list[
     return [*splits[: limit - 1], rest]
 
 
+def fold_skipped(skipped: Sequence[SkippedFiles], limit: int = MAX_ITEMS) -> list[SkippedFiles]:
+    """At most `limit` reasons not to read files: if there are more, the first ones, and the sum of the others."""
+    if len(skipped) <= limit:
+        return list(skipped)
+    rest = sum(item.files for item in skipped[limit - 1 :])
+    return [*skipped[: limit - 1], SkippedFiles(reason=_OTHER, files=rest)]
+
+
 def _bound(name: str, value: Any) -> Any:
     match value:
         case ApiModel():
@@ -114,4 +123,6 @@ def _bound_list(name: str, items: list[Any]) -> list[Any]:
         return fold_dropped(bounded)
     if all(isinstance(item, PlannedSplit) for item in bounded):
         return fold_splits(bounded)
+    if all(isinstance(item, SkippedFiles) for item in bounded):
+        return fold_skipped(bounded, MAX_SKIPPED)
     return bounded[-MAX_ITEMS:] if name == "notes" else bounded[: MAX_FIELD_ITEMS.get(name, MAX_ITEMS)]

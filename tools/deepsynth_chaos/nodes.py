@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from kubernetes.client.exceptions import ApiException
 
 from deepsynth_api.labels import OWNER_UID, STEP
-from deepsynth_api.report import dump_report, fit_report
+from deepsynth_api.report_fit import dump_report, fit_report
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_chaos.cluster_api import UNREACHABLE, ClusterApi, Manifest
 from deepsynth_chaos.work import Process, Work

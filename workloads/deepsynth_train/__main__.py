@@ -8,7 +8,8 @@ from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.exit_codes import ExitCode
-from deepsynth_api.report import Report, fit_report
+from deepsynth_api.report import Report
+from deepsynth_api.report_fit import fit_report
 from deepsynth_api.workload import DOCUMENT_PATH, TrainWorkload
 
 

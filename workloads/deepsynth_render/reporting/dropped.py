@@ -61,12 +61,12 @@ def _list_characters(undrawable: Undrawable | None) -> list[UndrawableCharacter]
 
 
 def _find_remedies(refused: Iterable[DroppedRows]) -> list[str]:
-    remedies = {
+    remedies: dict[str, str] = {
         Reason.OVERFLOW: "use a larger spec.page.size or smaller fonts",
         Reason.TOO_MANY_PAGES: "raise spec.page.maxPages",
     }
     replace = "set spec.filters.undrawable to replace"
-    return list(dict.fromkeys(remedies.get(Reason(entry.reason), replace) for entry in refused))
+    return list(dict.fromkeys(remedies.get(entry.reason, replace) for entry in refused))
 
 
 def list_dropped(counts: Mapping[str, int]) -> list[DroppedRows]:

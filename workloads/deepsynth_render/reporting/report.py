@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import Literal
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report, dump_report, fit_report
+from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
+from deepsynth_api.report_fit import dump_report, fit_report
 from deepsynth_api.workload import NODE_NAME_VARIABLE, REPORT_ADDRESS_VARIABLE, TERMINATION_LOG_VARIABLE
 from deepsynth_store import Waiting
 

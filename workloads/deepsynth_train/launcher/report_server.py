@@ -10,7 +10,8 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from prometheus_client.metrics_core import Metric
 from prometheus_client.registry import Collector
 
-from deepsynth_api.report import Report, dump_report
+from deepsynth_api.report import Report
+from deepsynth_api.report_fit import dump_report
 
 GAUGES = {
     "attempt": "Number of the attempt.",

@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
-from deepsynth_api.report import Failure, Report, TrainReport, fit_report, parse_report
+from deepsynth_api.report import Failure, Report, TrainReport, parse_report
+from deepsynth_api.report_fit import fit_report
 from deepsynth_api.workload import TERMINATION_LOG_PATH, TERMINATION_LOG_VARIABLE, TrainWorkload
 from deepsynth_train.checkpoint.layout import REPORTS
 from deepsynth_train.checkpoint.owner import read_owner

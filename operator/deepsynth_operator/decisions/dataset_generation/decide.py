@@ -99,13 +99,18 @@ def _observe(observed: ObservedGeneration, now: datetime) -> DatasetGenerationSt
     over = end_job(live, cause, now)
     if status.progress is not None:
         over = over.updated(shards_done=status.progress.shards_done)
-    return _take_result(status, over, pods, now) if over.outcome == "Succeeded" else replace_last(status, over)
+    if over.outcome != "Succeeded":
+        return replace_last(status, over)
+    return _take_result(status, over, pods, uri=generation.spec.output.uri, now=now)
 
 
 def _take_result(
-    status: DatasetGenerationStatus, over: ChildJob, pods: list[ObservedPod], now: datetime
+    status: DatasetGenerationStatus, over: ChildJob, pods: list[ObservedPod], *, uri: str, now: datetime
 ) -> DatasetGenerationStatus:
-    """`status` with what a Job that succeeded has found. Without its report the step has to be done again."""
+    """`status` with what a Job that succeeded has found. Without its report the step has to be done again.
+
+    uri: of the output, where the report is too short for it.
+    """
     reports = [pod.report for pod in pods if pod.report is not None and pod.exit_code == 0]
     done = replace_last(status, over)
     if over.step == "render":
@@ -119,9 +124,8 @@ def _take_result(
     published = [report.publish for report in reports if report.publish is not None and report.publish.revision]
     if not published:
         return replace_last(status, end_job(over, report_lost(over), now))
-    output = OutputStatus.model_validate(
-        published[-1].model_dump(exclude={"dropped", "replaced_characters", "waiting"})
-    )
+    result = published[-1].model_dump(exclude={"dropped", "replaced_characters", "waiting"})
+    output = OutputStatus.model_validate(result | {"uri": result["uri"] or uri})
     return done.updated(output=output, progress=compute_published(status.progress, published[-1], now))
 
 

@@ -3,7 +3,8 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth_api.report import TERMINATION_MESSAGE_BYTES, Failure, TrainReport, parse_report
+from deepsynth_api.report import Failure, TrainReport, parse_report
+from deepsynth_api.report_fit import TERMINATION_MESSAGE_BYTES
 from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.reports import Reporter, write_termination_message
 from support.training.train_workloads import build_train_workload

@@ -104,7 +104,7 @@ def _has_whole_chunks(content: bytes) -> bool:
         end = start + 8 + int.from_bytes(view[start : start + 4])
         if zlib.crc32(view[start + 4 : end]) != int.from_bytes(view[end : end + 4]):
             return False
-        if view[start + 4 : start + 8] == b"IEND":
+        if content[start + 4 : start + 8] == b"IEND":
             return True
         start = end + 4
     return False
