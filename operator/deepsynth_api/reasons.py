@@ -430,7 +430,7 @@ class Reason(StrEnum):
         "SettingsChanged",
         "The next attempt of a TrainingRun uses a changed spec; a finished run continues.",
     )
-    ATTEMPT_STARTED = "AttemptStarted", "A TrainingRun began an attempt."
+    ATTEMPT_STARTED = "AttemptStarted", "A TrainingRun began another attempt, after the first one."
     ATTEMPT_FAILED = "AttemptFailed", "An attempt ended by an error.", "Read its entry in status.attempts."
     ATTEMPT_HUNG = (
         "AttemptHung",

@@ -26,7 +26,7 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/pe
 # DNS names of an attempt's pods; get only to see who owns one
 - apiGroups: [""]
   resources: [services]
-  verbs: [get, create, patch, delete]
+  verbs: [get, create, delete]
 # workload documents; get only to see who owns one
 - apiGroups: [""]
   resources: [configmaps]

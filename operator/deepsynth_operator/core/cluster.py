@@ -24,7 +24,7 @@ PodGroupKind = Literal[
 """Each gang scheduler has its own kind of this name: here with version and group, as kubectl writes it."""
 CompanionKind = Literal["Service", "ConfigMap"] | PodGroupKind
 """What is created together with a Job, under the same name."""
-AppliedKind = Literal["NetworkPolicy", "Service"]
+AppliedKind = Literal["NetworkPolicy"]
 APPLIED_KINDS: Final[frozenset[str]] = frozenset(get_args(AppliedKind))
 """Children that are applied, not created: a later attempt of the resource may change them."""
 ChildKind = Literal["Job"] | CompanionKind | AppliedKind

@@ -204,7 +204,7 @@ class KubernetesCluster:
         return parse_resource(kind, written)
 
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
-        if await self._events.record(resource, kind, reason, message):
+        if self._events.record(resource, kind, reason, message):
             _logger.log(logging.WARNING if kind == "Warning" else logging.INFO, "%s: %s", reason, message)
 
     async def _read(self, kind: Kind, namespace: str | None, name: str) -> Manifest | None:

@@ -87,9 +87,9 @@ class Operator:
         self._api, self._metrics, self._process, self._election = api, metrics, process, election
         self._namespaces: tuple[str | None, ...] = process.namespaces or (None,)
         self._cache = ResourceCache()
-        events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
+        self._events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
         self._polls = ReportPoller(reports, self._add, interval=settings.poll_seconds)
-        cluster = KubernetesCluster(api, self._cache, self._polls, events, metrics.observe_status)
+        cluster = KubernetesCluster(api, self._cache, self._polls, self._events, metrics.observe_status)
         self._listing = FirstListing(api, self._cache, self._namespaces, pause)
         self._controller = Controller(cluster, settings, metrics.observe_reconcile)
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait, _get_namespace)
@@ -142,6 +142,7 @@ class Operator:
             await _run_until(stopping, listing, queue, audit, defaults, watching)
         finally:
             await self._finish(queue)
+            await self._events.flush()
             await self._polls.close()
             await _cancel(audit)
             await _cancel(defaults)
@@ -167,6 +168,7 @@ class Operator:
                 await _cancel(queue)
                 await _cancel(holding)
         finally:
+            await self._events.flush()
             await self._election.release()
 
     def _is_leading(self) -> bool:

@@ -9,6 +9,7 @@ import pytest
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import OWNER_UID, QUEUE_NAME
 from deepsynth_operator.core.errors import Conflict
+from deepsynth_operator.decisions.shared.throttle import START_DETAILS
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
 from support.cluster.cluster_faults import LaggingView, resume_scheduling, set_suspended, stop_scheduling
@@ -199,7 +200,7 @@ def test_a_status_from_a_stale_cache_creates_and_deletes_nothing(control: Contro
     view.lags = True
     control.settle()
     control.end(f"{NAME}-train-1-0", 1)
-    control.advance(5)
+    control.advance(START_DETAILS.total_seconds())
     control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
     control.advance(20)
     assert control.list_jobs() == [f"{NAME}-train-2"]

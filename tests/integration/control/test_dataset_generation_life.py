@@ -9,6 +9,7 @@ from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlannedSplit
+from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
 from deepsynth_simulator.object_store import key_of
 from deepsynth_simulator.pod_runner import ContainerExit
 from support.cluster.cluster_faults import (
@@ -20,7 +21,7 @@ from support.cluster.cluster_faults import (
     set_suspended,
     taint_node,
 )
-from support.control.controller import Controller
+from support.control.controller import SETTINGS, Controller
 from support.resources.builders import a_dataset_generation
 
 SHARDS = 3
@@ -57,6 +58,10 @@ def render(control: Controller, *indexes: int, number: int = 1) -> None:
     control.settle()
 
 
+TWO_POLLS = PROGRESS_POLLS * SETTINGS.poll_seconds
+"""So often progress is written."""
+
+
 def publish(control: Controller) -> None:
     report = PublishReport(uri="pvc://data/xsum", revision="v1", rows=30, pages=60, bytes=9, manifest_sha256="m")
     control.end("xsum-publish-1-0", 0, Report(step="publish", time=control.clock.now(), publish=report))
@@ -83,7 +88,7 @@ def test_a_generation_plans_renders_and_publishes(control: Controller) -> None:
     assert status.plan is not None
     assert (status.state, status.plan.revision, status.plan.shards) == ("Rendering", "r1", SHARDS)
     render(control, 0)
-    control.advance(15)
+    control.advance(TWO_POLLS)
     assert control.get_generation().status.summary.shards == "1/3"
     render(control, 1, 2)
     assert control.get_generation().status.state == "Publishing"
@@ -103,7 +108,7 @@ def test_progress_adds_up_the_shards_and_the_dropped_rows_of_plan_and_render(con
     dropped = [DroppedRows(reason="TooManyPages", rows=2), DroppedRows(reason="TextTooShort", rows=1)]
     control.report("xsum-render-1-0", build_shard(control, 0, 7, pages_per_second=2.0, dropped=dropped))
     control.report("xsum-render-1-1", build_shard(control, 1, 5, pages_per_second=1.0, waiting="429 of the Hub"))
-    control.advance(16)
+    control.advance(TWO_POLLS)
     progress = control.get_generation().status.progress
     assert progress is not None
     assert (progress.rows, progress.pages, progress.percentage) == (12, 24, 50)
@@ -121,10 +126,10 @@ def test_what_plan_and_publish_wait_for_is_shown_until_they_go_on(control: Contr
     report = Report(step=step, time=control.clock.now())
     part = {"plan": PlanReport(), "publish": PublishReport(uri="")}[step].updated(waiting="429 of the Hub")
     control.report(f"xsum-{step}-1-0", report.updated(**{step: part}))
-    control.advance(16)
+    control.advance(TWO_POLLS)
     assert get_progress(control).waiting == "429 of the Hub"
     control.report(f"xsum-{step}-1-0", report)
-    control.advance(30)
+    control.advance(TWO_POLLS)
     assert get_progress(control).waiting == ""
 
 
@@ -141,7 +146,7 @@ def test_the_last_rate_that_was_seen_stays(control: Controller) -> None:
     control.apply(a_dataset_generation().to_manifest())
     plan(control)
     control.report("xsum-render-1-0", build_shard(control, 0, 7, pages_per_second=2.5))
-    control.advance(16)
+    control.advance(TWO_POLLS)
     render(control, *range(SHARDS))  # pods that report no rate
     publish(control)
     status = control.get_generation().status
@@ -353,7 +358,7 @@ def test_nothing_is_written_when_nothing_happened(control: Controller) -> None:
     control.apply(a_dataset_generation().to_manifest())
     plan(control)
     control.report("xsum-render-1-0", build_shard(control, 0, 7, pages_per_second=2.0))
-    control.advance(20)
+    control.advance(TWO_POLLS)
     version = control.get_generation().metadata.resource_version
     control.advance(300, step=15)
     assert control.get_generation().metadata.resource_version == version

@@ -23,6 +23,7 @@ class Stage:
     api: ApiServer
     cache: ResourceCache
     cluster: KubernetesCluster
+    events: EventRecorder
     dropped: list[None] = field(default_factory=list)
     statuses: list[Any] = field(default_factory=list)
     time: float = 1000.0
@@ -60,5 +61,6 @@ async def a_cluster() -> AsyncIterator[Stage]:
             cluster = KubernetesCluster(
                 api, cache, reports, events, lambda _resource, status: statuses.append(status), clock=lambda: stage.time
             )
-            stage = Stage(server, client, api, cache, cluster, dropped, statuses, reports=reports.known)
+            stage = Stage(server, client, api, cache, cluster, events, dropped, statuses, reports=reports.known)
             yield stage
+            await events.flush()

@@ -1,9 +1,15 @@
-"""Events: visible, counted when repeated, rate limited, and never blocking."""
+"""Events: visible, counted when repeated, rate limited, and never waited for."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
 
-from deepsynth_operator.kubernetes.event_recorder import BURST, REFILL_SECONDS, REPEAT_SECONDS, EventRecorder
+from deepsynth_operator.kubernetes.event_recorder import (
+    BURST,
+    MAX_WAITING,
+    REFILL_SECONDS,
+    REPEAT_SECONDS,
+    EventRecorder,
+)
 from support.cluster.fake_api_server import Client, FakeApiServer, Fault, serve_api
 from support.resources.builders import a_training_run
 
@@ -17,7 +23,8 @@ class Recording:
         self.dropped = 0
 
     async def record(self, reason: str = "AttemptFailed", message: str = "rank 1: ValueError") -> None:
-        await self.recorder.record(RUN, "Warning", reason, message)
+        self.recorder.record(RUN, "Warning", reason, message)
+        await self.recorder.flush()
 
     def list_counts(self) -> list[int]:
         return [event["count"] for event in self.server.list_kind("Event")]
@@ -98,11 +105,36 @@ def test_an_event_that_cannot_be_recorded_is_lost_without_an_error_or_a_retry() 
     record(script)
 
 
+def test_nobody_waits_for_events_and_too_many_that_wait_are_lost() -> None:
+    async def script(recording: Recording) -> None:
+        recording.server.faults = [Fault(method="POST", seconds=3600)]
+        runs = [a_training_run().named(f"run-{number}", uid=f"u{number}").build() for number in range(MAX_WAITING + 1)]
+        taken = [recording.recorder.record(run, "Normal", "Complete", "") for run in runs]
+        assert (taken.count(False), recording.dropped) == (1, 1)
+        await recording.recorder.flush(0.1)
+        assert recording.server.list_kind("Event") == []
+
+    record(script)
+
+
+def test_events_are_sent_one_after_the_other_in_their_order() -> None:
+    async def script(recording: Recording) -> None:
+        for number in range(BURST):
+            recording.recorder.record(RUN, "Normal", "Note", str(number))
+        await recording.recorder.flush()
+        sent = [seen.body["message"] for seen in recording.server.requests]
+        assert sent == [str(number) for number in range(BURST)]
+        assert recording.server.max_active == 1
+
+    record(script)
+
+
 def test_a_long_message_and_a_long_name_are_cut() -> None:
     run = a_training_run("r" * 253).build()
 
     async def script(recording: Recording) -> None:
-        await recording.recorder.record(run, "Normal", "Note", "x" * 5000)
+        recording.recorder.record(run, "Normal", "Note", "x" * 5000)
+        await recording.recorder.flush()
         (event,) = recording.server.list_kind("Event")
         assert len(event["message"]) == 1024
         assert len(event["metadata"]["name"]) <= 253

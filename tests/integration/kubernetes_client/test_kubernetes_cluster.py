@@ -45,6 +45,10 @@ def build_service() -> dict[str, Any]:
     return {**build_job(), "apiVersion": "v1", "kind": "Service", "spec": {"clusterIP": "None"}}
 
 
+def build_policy() -> dict[str, Any]:
+    return {**build_job(), "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "spec": {"podSelector": {}}}
+
+
 def test_get_answers_from_the_cache_and_read_from_the_api_server() -> None:
     async def script(stage: Stage) -> None:
         stage.server.put(RUN)
@@ -112,7 +116,7 @@ def test_a_manifest_that_the_api_server_rejects_is_refused_with_its_message(stat
         with pytest.raises(Refused, match="Job run-train-1: exceeded quota: gpus"):
             await stage.cluster.create(build_job())
         with pytest.raises(Refused, match="exceeded quota: gpus"):
-            await stage.cluster.apply(build_service())
+            await stage.cluster.apply(build_policy())
 
     on_a_cluster(script)
 
@@ -138,33 +142,33 @@ def test_a_namespace_that_is_being_deleted_is_not_a_refusal() -> None:
             with pytest.raises(NamespaceGoing):
                 await stage.cluster.create(build_job())
         with pytest.raises(NamespaceGoing):
-            await stage.cluster.apply(build_service())
+            await stage.cluster.apply(build_policy())
 
     on_a_cluster(script)
 
 
-def test_a_service_is_applied_with_our_field_manager() -> None:
+def test_a_network_policy_is_applied_with_our_field_manager() -> None:
     async def script(stage: Stage) -> None:
-        await stage.cluster.apply(build_service())
-        await stage.cluster.apply(build_service())
+        await stage.cluster.apply(build_policy())
+        await stage.cluster.apply(build_policy())
         request = stage.server.requests[-1]
         assert request.headers["Content-Type"] == "application/apply-patch+yaml"
         assert request.query == {"fieldManager": OPERATOR_NAME, "force": "true"}
-        assert stage.server.get("Service", "run-train-1") is not None
+        assert stage.server.get("NetworkPolicy", "run-train-1") is not None
 
     on_a_cluster(script)
 
 
-def test_a_service_of_another_owner_is_not_taken_over() -> None:
+def test_a_network_policy_of_another_owner_is_not_taken_over() -> None:
     async def script(stage: Stage) -> None:
         theirs = {
-            **build_service(),
+            **build_policy(),
             "metadata": {"name": "run-train-1", "namespace": "default", "labels": {"app": "x"}},
         }
         stage.server.put(theirs)
-        with pytest.raises(ForeignChild, match="Service default/run-train-1 exists and belongs to another owner"):
-            await stage.cluster.apply(build_service())
-        assert (stage.server.get("Service", "run-train-1") or {})["metadata"]["labels"] == {"app": "x"}
+        with pytest.raises(ForeignChild, match="NetworkPolicy default/run-train-1 exists and belongs to another owner"):
+            await stage.cluster.apply(build_policy())
+        assert (stage.server.get("NetworkPolicy", "run-train-1") or {})["metadata"]["labels"] == {"app": "x"}
 
     on_a_cluster(script)
 

@@ -12,6 +12,7 @@ from typing import Any
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.decisions.shared.throttle import START_DETAILS
 from deepsynth_simulator.cluster_view import ClusterView
 from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey
@@ -22,7 +23,7 @@ from support.resources.builders import a_training_run
 HOUR = 3600
 DEADLINE = 1800
 TTL = 600
-_SEEN = 5
+_SEEN = int(START_DETAILS.total_seconds())
 """This many seconds after their start, the status says that the Jobs exist and their containers run."""
 GPUS = {"limits": {"nvidia.com/gpu": 1}}
 SITUATIONS = (

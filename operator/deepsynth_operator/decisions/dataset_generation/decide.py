@@ -49,7 +49,7 @@ from deepsynth_operator.decisions.shared.decision import (
     Situation,
 )
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
-from deepsynth_operator.decisions.shared.finished import decide_finished
+from deepsynth_operator.decisions.shared.finished import compute_cleanup_wait, decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.queues import change_queue, may_resize
 from deepsynth_operator.decisions.shared.status_budget import fit_generation_status
@@ -75,7 +75,8 @@ def decide_generation(
     created = status.jobs[-1].start_time if status.jobs else None
     status, wait = hold_back_start(generation.status, status, drop_start, created=created, wait=wait, now=now)
     events = compute_generation_events(generation.status, status)
-    return Decision(status, _compute_actions(status, observed), events, wait)
+    after = compute_cleanup_wait(generation) if is_finished(status.conditions) else wait
+    return Decision(status, _compute_actions(status, observed), events, after)
 
 
 def _observe(observed: ObservedGeneration, now: datetime) -> DatasetGenerationStatus:

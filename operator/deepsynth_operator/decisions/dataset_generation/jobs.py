@@ -64,10 +64,7 @@ def observe_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[Observe
 def drop_start(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
     """`status` without what `observe_job` records of the last Job, and without what describes it."""
     last = [job.updated(uid="", running_time=None) for job in status.jobs[-1:]]
-    progress = status.progress and status.progress.updated(updated_time=None, estimated_completion_time=None)
-    return status.updated(
-        jobs=[*status.jobs[:-1], *last], conditions=[], summary=GenerationSummary(), progress=progress
-    )
+    return status.updated(jobs=[*status.jobs[:-1], *last], conditions=[], summary=GenerationSummary(), progress=None)
 
 
 def end_job(entry: ChildJob, cause: Cause, now: datetime) -> ChildJob:

@@ -14,12 +14,13 @@ from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import (
     DroppedRows,
     GenerationProgress,
-    GenerationSummary,
     PlanStatus,
 )
 from deepsynth_operator.core.completion_indexes import count_indexes, shorten_indexes
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_operator.decisions.dataset_generation.jobs import drop_start
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number, sum_counts
+from deepsynth_operator.decisions.shared.throttle import drop_undisturbed
 
 
 def compute_rendering(
@@ -85,12 +86,8 @@ def compute_published(old: GenerationProgress | None, report: PublishReport, now
 
 
 def drop_progress(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
-    """`status` without what changes from page to page."""
-    return status.updated(
-        progress=None,
-        summary=GenerationSummary(),
-        conditions=[condition.updated(message="") for condition in status.conditions],
-    )
+    """`status` without what changes from page to page, and without what is recorded of a Job that starts."""
+    return drop_start(status).updated(conditions=drop_undisturbed(status.conditions))
 
 
 def _find_waiting(pods: Iterable[ObservedPod]) -> str:

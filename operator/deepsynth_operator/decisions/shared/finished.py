@@ -19,6 +19,12 @@ def decide_finished(resource: Resource, status: Status, children: Children, now:
     return Decision(status, actions, requeue_after=wait)
 
 
+def compute_cleanup_wait(resource: Resource) -> float | None:
+    """Seconds until the Jobs of a resource that finishes now are to be deleted; None: never."""
+    ttl = resource.spec.ttl_seconds_after_finished
+    return None if ttl is None else float(ttl)
+
+
 def _clean_up(
     resource: Resource, completion: datetime, children: Children, now: datetime
 ) -> tuple[tuple[DeleteJob, ...], float | None]:

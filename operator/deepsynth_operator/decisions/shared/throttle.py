@@ -12,12 +12,14 @@ from typing import Final
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.reasons import Reason
+from deepsynth_api.v1alpha1 import Condition
 from deepsynth_operator.decisions.shared.decision import Status
 
 PROGRESS_POLLS: Final = 2
 """With polls every 15 s: two writes a minute."""
-START_DETAILS: Final = timedelta(seconds=5)
+START_DETAILS: Final = timedelta(seconds=15)
 _UNDISTURBED: Final = frozenset({Reason.STARTING, Reason.RUNNING, Reason.PLANNING, Reason.RENDERING, Reason.PUBLISHING})
+_UNSAID: Final = _UNDISTURBED | {Reason.CREATING_JOB}
 
 
 def hold_back_progress(
@@ -46,10 +48,24 @@ def hold_back_start(
 
     without_start: the status less what is recorded of a Job that starts. created: when the newest entry was added.
     """
-    before, after = (find_condition(status.conditions, ConditionType.COMPLETE) for status in (old, new))
-    is_start = before is not None and before.reason == Reason.CREATING_JOB
-    is_undisturbed = after is not None and after.reason in _UNDISTURBED and without_start(old) == without_start(new)
-    is_new = created is not None and created - START_DETAILS < now < created + START_DETAILS
-    if created is None or not is_new or not is_start or not is_undisturbed:
+    before, after = (_get_reason(status.conditions) for status in (old, new))
+    if created is None or not created - START_DETAILS < now < created + START_DETAILS:
         return new, wait
-    return old, min(wait, (created + START_DETAILS - now).total_seconds())
+    left = (created + START_DETAILS - now).total_seconds()
+    if after == Reason.CREATING_JOB:
+        return new, min(wait, left)
+    is_start = before == Reason.CREATING_JOB and after in _UNDISTURBED
+    return (old, min(wait, left)) if is_start and without_start(old) == without_start(new) else (new, wait)
+
+
+def drop_undisturbed(conditions: list[Condition]) -> list[Condition]:
+    """Conditions without messages, and without reasons that say no more than the state does."""
+    return [
+        condition.updated(message="", reason="" if condition.reason in _UNSAID else condition.reason)
+        for condition in conditions
+    ]
+
+
+def _get_reason(conditions: list[Condition]) -> str | None:
+    condition = find_condition(conditions, ConditionType.COMPLETE)
+    return condition and condition.reason

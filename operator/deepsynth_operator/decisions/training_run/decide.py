@@ -32,7 +32,7 @@ from deepsynth_operator.decisions.shared.decision import (
     WriteDocument,
 )
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
-from deepsynth_operator.decisions.shared.finished import decide_finished
+from deepsynth_operator.decisions.shared.finished import compute_cleanup_wait, decide_finished
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.queues import change_queue
 from deepsynth_operator.decisions.shared.status_budget import fit_run_status
@@ -101,7 +101,8 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
     wait = min(situation.check_after, compute_deadline_wait(run, status.continued_time or status.start_time, now))
     created = status.attempts[-1].start_time if status.attempts else None
     status, wait = hold_back_start(before, status, drop_start, created=created, wait=wait, now=now)
-    return Decision(status, _compute_actions(status, observed, now), compute_run_events(before, status), wait)
+    after = compute_cleanup_wait(run) if is_finished(status.conditions) else wait
+    return Decision(status, _compute_actions(status, observed, now), compute_run_events(before, status), after)
 
 
 def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:

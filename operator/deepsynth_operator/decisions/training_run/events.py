@@ -37,7 +37,8 @@ def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[E
     known = {attempt.number: attempt for attempt in old.attempts}
     for attempt in new.attempts:
         before = known.get(attempt.number)
-        if before is None:
+        # Of the first one, the status says the same.
+        if before is None and attempt.number > 1:
             avoided = describe_avoided(new, attempt)
             note = f"attempt {attempt.number}: Job {attempt.job}{avoided and f'; {avoided}'}"
             events.append(Event("Normal", Reason.ATTEMPT_STARTED, note))

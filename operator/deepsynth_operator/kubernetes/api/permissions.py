@@ -39,7 +39,7 @@ RULES: Final = (
     Rule(
         "",
         ("services",),
-        ("get", "create", "patch", "delete"),
+        ("get", "create", "delete"),
         "DNS names of an attempt's pods; get only to see who owns one",
     ),
     Rule("", ("configmaps",), ("get", "create", "delete"), "workload documents; get only to see who owns one"),

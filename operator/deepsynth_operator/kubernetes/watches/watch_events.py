@@ -6,6 +6,7 @@ from typing import Any, Final, Literal
 
 from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
+from deepsynth_api.reasons import Reason
 from deepsynth_operator.controller.references import Referrers
 from deepsynth_operator.controller.waiting_keys import Urgency
 from deepsynth_operator.controller.work_queue import WorkQueue
@@ -22,6 +23,13 @@ FINISHED_SECONDS: Final = 1.0
 CHILD_SECONDS: Final = 1.0
 """Delay after an event of a pod, or of a Job that continues: when a thousand pods start or end, their owner is
 reconciled once."""
+START_SECONDS: Final = 5.0
+"""The same while a child only starts: until its pods run, there is nothing to show."""
+
+_PROGRESSING: Final = frozenset({None, Reason.CONTAINER_CREATING, Reason.POD_INITIALIZING})
+"""What a container waits for without anybody's help."""
+_COUNTS: Final = frozenset({"startTime", "active", "succeeded", "completedIndexes"})
+"""Fields of a Job's status that change while it proceeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +52,7 @@ class WatchEvents:
         if kind == "TrainingRun":
             self._note_references(key)
         resource = self.cache.get(*key)
-        if is_finished(resource):
+        if is_finished(resource) and not is_echo:
             self.queue.add_after(key, FINISHED_SECONDS, Urgency.NEW)
         elif not is_echo:
             self.queue.add(key, Urgency.RUNNING if _has_started(resource) else Urgency.NEW)
@@ -62,13 +70,17 @@ class WatchEvents:
         if (owner := find_owner(event["object"])) is None:
             return
         # Objects from a list always count: it may be the first one of this process.
-        if event["type"] == "MODIFIED" and _is_same(before, self.cache.find(kind, uid)):
+        after = self.cache.find(kind, uid)
+        if event["type"] in {"ADDED", "MODIFIED"} and _is_same(before, after):
             return
+        if kind == "Pod" and is_finished(self.cache.get(*owner)):
+            return  # only Jobs are cleaned up
         urgency = Urgency.ENDING if event["type"] == "DELETED" or _has_ended(event["object"]) else Urgency.RUNNING
         if kind == "Job" and (urgency is Urgency.ENDING or _is_switched(before, event["object"])):
             self.queue.add(owner, urgency)
         else:
-            self.queue.add_after(owner, CHILD_SECONDS, urgency)
+            only_starts = _is_starting(event) if kind == "Pod" else _differ_in_counts(before, after)
+            self.queue.add_after(owner, START_SECONDS if only_starts else CHILD_SECONDS, urgency)
 
     def note_gone(self, kind: WatchedKind, last: Manifest) -> None:
         """Handle the deletion of an object that no watch reported. last: its last known state."""
@@ -115,6 +127,35 @@ def _is_same(before: Manifest | None, after: Manifest | None) -> bool:
 
 def _without_version(cached: Manifest) -> Manifest:
     return {**cached, "metadata": {**cached["metadata"], "resourceVersion": ""}}
+
+
+def _is_starting(event: WatchEvent) -> bool:
+    """Whether a pod waits for its containers, and nothing keeps them from starting."""
+    pod, status = event["object"], event["object"].get("status", {})
+    if event["type"] == "DELETED" or "deletionTimestamp" in pod["metadata"]:
+        return False
+    conditions = {item["type"]: item["status"] for item in status.get("conditions") or []}
+    if conditions.get("PodScheduled") == "False" or "DisruptionTarget" in conditions:
+        return False
+    states = [item.get("state", {}) for item in status.get("containerStatuses") or []]
+    waits = all(state.keys() <= {"waiting"} and _get_waiting_reason(state) in _PROGRESSING for state in states)
+    return waits and status.get("phase", "Pending") == "Pending"
+
+
+def _get_waiting_reason(state: Manifest) -> str | None:
+    reason: str | None = state.get("waiting", {}).get("reason")
+    return reason
+
+
+def _differ_in_counts(before: Manifest | None, after: Manifest | None) -> bool:
+    """Whether two cached states of a Job differ only in when it started and in how many pods run or have succeeded."""
+    if before is None or after is None:
+        return False
+    return _is_same(*({**job, "status": _drop_counts(job["status"])} for job in (before, after)))
+
+
+def _drop_counts(status: Manifest) -> Manifest:
+    return {name: value for name, value in status.items() if name not in _COUNTS}
 
 
 def _is_switched(before: Manifest | None, job: Manifest) -> bool:
