@@ -5,7 +5,7 @@
     watches/
       resource_cache       what the watches reported
       first_listing        fills the cache before anything is decided
-      kopf_watches         kopf's handlers and settings; they call watch_events: update the cache, queue the resource
+      kind_watch           follows one kind; calls watch_events: update the cache, queue the resource
       watch_audit          finds watches that have stopped reporting
     reports/
       report_poller        what pods reported last, polled in the background
@@ -14,6 +14,5 @@
       api_server           every request: credentials, timeouts, retries (api_login, api_paths)
       permissions          the rights that all of this needs
 
-Nothing here decides anything about a resource. The Kubernetes client is imported only in `api`, kopf only in
-`kopf_watches`.
+Nothing here decides anything about a resource. The Kubernetes client is imported only in `api`.
 """

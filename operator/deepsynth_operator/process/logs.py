@@ -13,8 +13,8 @@ from typing import Any, Final
 from deepsynth_operator.controller.controller import current_resource
 from deepsynth_operator.process.settings import LogFormat, LogLevel
 
-_NOISY: Final = ("kopf.objects", "kopf.activities", "aiohttp.access")
-"""These loggers write a line for every watch event, token or probe."""
+_NOISY: Final = ("aiohttp.access",)
+"""These loggers write a line for every probe."""
 
 
 def configure_logs(log_format: LogFormat, level: LogLevel) -> None:

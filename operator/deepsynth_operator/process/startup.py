@@ -2,7 +2,7 @@
 
 serve      /healthz, /readyz, /metrics
 list       every namespace once; ready as soon as one is complete
-work       audit of the watches, watches (kopf), and the queue; with several replicas the queue waits for the Lease
+work       audit of the watches, watches, and the queue; with several replicas the queue waits for the Lease
 shut down  queue first, so that running reconciles can finish; then the Lease, audit, watches, listing, HTTP
 """
 
@@ -15,12 +15,11 @@ import uuid
 from collections.abc import Callable
 from typing import Any, Final
 
-import kopf
-
 from deepsynth_operator.controller.controller import Controller
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.api.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
 from deepsynth_operator.kubernetes.kubernetes_cluster import KubernetesCluster
@@ -29,7 +28,7 @@ from deepsynth_operator.kubernetes.leadership.lease import TIMEOUTS, ApiLeaseSto
 from deepsynth_operator.kubernetes.reports.report_poller import ReportPoller
 from deepsynth_operator.kubernetes.reports.report_reader import CONCURRENCY_BY_PROXY, ReportReader
 from deepsynth_operator.kubernetes.watches.first_listing import RETRY_SECONDS, FirstListing
-from deepsynth_operator.kubernetes.watches.kopf_watches import build_kopf_settings, build_registry, use_prompt_workers
+from deepsynth_operator.kubernetes.watches.kind_watch import KindWatch
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watches.watch_audit import WatchAudit
 from deepsynth_operator.kubernetes.watches.watch_events import WatchEvents
@@ -103,7 +102,6 @@ class Operator:
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Raises the error that ended a part which should run forever."""
-        # Created before kopf starts: when kopf ends, it cancels every task that was created after it.
         stopping = asyncio.create_task(_wait_for(stop))
         application = build_application(self._health, self._metrics)
         runner = await serve(application, self._process.http_host, self._process.http_port)
@@ -114,7 +112,7 @@ class Operator:
             if not stopping.done():
                 self._health.is_ready = True
                 _logger.info("ready: %s", ", ".join(self._process.namespaces) or "all namespaces")
-                await self._work(stop, stopping, listing)
+                await self._work(stopping, listing)
             await _cancel(listed)
             await _cancel(listing)
         finally:
@@ -128,28 +126,25 @@ class Operator:
         """Wait if a watch event came for a namespace whose children are not listed yet."""
         return await self._controller.process(key) if self._listing.covers(key.namespace) else RETRY_SECONDS
 
-    async def _work(self, stop: asyncio.Event, stopping: asyncio.Task[None], listing: asyncio.Task[None]) -> None:
-        stop_watching, watching_started = asyncio.Event(), asyncio.Event()
+    async def _work(self, stopping: asyncio.Task[None], listing: asyncio.Task[None]) -> None:
         queue = asyncio.create_task(self._lead(), name="queue")
         audit = asyncio.create_task(self._audit.run(), name="audit")
         defaults = asyncio.create_task(self._follow_defaults(), name="defaults")
-        started = asyncio.create_task(_wait_for(watching_started))
-        await asyncio.sleep(0)  # so that the queue's workers are created before kopf, see `run`
-        watching = asyncio.create_task(self._watch(stop_watching, watching_started), name="watching")
+        watches = [
+            asyncio.create_task(
+                self._watch(kind, namespace), name=f"watch of {kind} in {namespace or 'all namespaces'}"
+            )
+            for namespace in self._namespaces
+            for kind in WATCHED_KINDS
+        ]
         try:
-            await _run_until(started, stopping, watching)
-            _stop_on_signals(stop)  # kopf has installed its own handlers, but reconciles must end before watches
-            await _run_until(stopping, listing, queue, audit, defaults, watching)
+            await _run_until(stopping, listing, queue, audit, defaults, *watches)
         finally:
             await self._finish(queue)
             await self._events.flush()
             await self._polls.close()
-            await _cancel(audit)
-            await _cancel(defaults)
-            await _cancel(started)
-            stop_watching.set()
-            await asyncio.wait({watching})
-        watching.result()
+            for task in (audit, defaults, *watches):
+                await _cancel(task)
 
     async def _lead(self) -> None:
         """Work on the queue, with several replicas as long as this process holds the Lease. Raises LeadershipLost."""
@@ -180,18 +175,10 @@ class Operator:
         else:
             await self._defaults.follow(self._controller.use_job_defaults)
 
-    async def _watch(self, stop: asyncio.Event, started: asyncio.Event) -> None:
-        use_prompt_workers()
-        await kopf.operator(
-            registry=build_registry(self._api),
-            settings=build_kopf_settings(),
-            memo=self._watch_events,
-            clusterwide=not self._process.namespaces,
-            namespaces=self._process.namespaces,
-            standalone=True,
-            stop_flag=stop,
-            ready_flag=started,
-        )
+    async def _watch(self, kind: WatchedKind, namespace: str | None) -> None:
+        await self._listing.wait_for(namespace)
+        watch = KindWatch(self._api, self._watch_events, kind, namespace)
+        await watch.run(self._listing.get_version(kind, namespace))
 
     async def _finish(self, queue: asyncio.Task[None]) -> None:
         """Let the running reconciles end. Cancelling one does no harm: the next process continues where it was."""

@@ -36,8 +36,12 @@ def namespace(cluster: Cluster) -> str:
 @pytest.mark.parametrize(
     ("recipe", "own", "foreign"),
     [
-        (CPU, {"deepsynth_operator", "deepsynth_render", "kopf"}, {"torch", "deepsynth_train", "matplotlib.pyplot"}),
-        (GPU, {"deepsynth_train", "torch", "transformers"}, {"kopf", "deepsynth_operator", "deepsynth_render"}),
+        (
+            CPU,
+            {"deepsynth_operator", "deepsynth_render", "kubernetes"},
+            {"torch", "deepsynth_train", "matplotlib.pyplot"},
+        ),
+        (GPU, {"deepsynth_train", "torch", "transformers"}, {"kubernetes", "deepsynth_operator", "deepsynth_render"}),
     ],
     ids=["cpu", "gpu"],
 )

@@ -1,4 +1,4 @@
-"""Discovery and watches for the fake API server, as kopf needs them."""
+"""Watches for the fake API server, with bookmarks, errors, and versions that are too old."""
 
 import asyncio
 import json
@@ -7,16 +7,13 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from queue import Queue
-from typing import Any, Final
+from typing import Any
 
 from aiohttp import web
 
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api.api_paths import RESOURCES
 from support.cluster.fake_api_server import FakeApiServer, serve
-
-_ALL_VERBS: Final = ["create", "delete", "get", "list", "patch", "update", "watch"]
-_OTHER_RESOURCES: Final = (("", "v1", "namespaces"), ("apiextensions.k8s.io", "v1", "customresourcedefinitions"))
 
 
 class WatchedApiServer(FakeApiServer):
@@ -27,6 +24,7 @@ class WatchedApiServer(FakeApiServer):
         self._history: list[tuple[str, Manifest]] = []
         self.listeners.append(lambda event, manifest: self._history.append((event, deepcopy(manifest))))
         self._open: dict[Callable[[Manifest | None], None], None] = {}
+        self._oldest = 0
         self._reporting = threading.Lock()
         """Tests change objects from other threads: a change while a watch starts must be reported exactly once."""
 
@@ -35,9 +33,18 @@ class WatchedApiServer(FakeApiServer):
             self._open.pop(send, None)
             send(None)
 
-    def fail_a_watch(self) -> None:
-        """Send an error to the oldest watch, other than that its resourceVersion is too old."""
-        next(iter(self._open))({"type": "ERROR", "object": {"kind": "Status", "code": 500, "message": "no leader"}})
+    def fail_watches(self, code: int, message: str = "") -> None:
+        """Send an error to all watches: 410 means that their resourceVersion is too old."""
+        self.send({"type": "ERROR", "object": {"kind": "Status", "code": code, "message": message}})
+
+    def send(self, event: Manifest) -> None:
+        """Send an event to all watches."""
+        for send in list(self._open):
+            send(event)
+
+    def forget_history(self) -> None:
+        """From now on, a watch from a version before the newest is refused with 410."""
+        self._oldest = max(int(manifest["metadata"]["resourceVersion"]) for _, manifest in self._history)
 
     @property
     def watches(self) -> int:
@@ -46,8 +53,6 @@ class WatchedApiServer(FakeApiServer):
     async def respond(self, request: web.Request, body: Any) -> web.StreamResponse:
         if request.query.get("watch") == "true":
             return await self._watch(request)
-        if request.method == "GET" and (found := _discover(request.path)) is not None:
-            return web.json_response(found)
         return await super().respond(request, body)
 
     async def _watch(self, request: web.Request) -> web.StreamResponse:
@@ -68,6 +73,9 @@ class WatchedApiServer(FakeApiServer):
                 send({"type": event, "object": manifest})
 
         since = int(request.query.get("resourceVersion", 0))
+        if since < self._oldest:
+            status = {"kind": "Status", "code": 410, "reason": "Expired", "message": "too old resource version"}
+            return web.json_response(status, status=410)
         with self._reporting:
             for event, manifest in self._history:
                 if int(manifest["metadata"]["resourceVersion"]) > since:
@@ -88,7 +96,7 @@ class WatchedApiServer(FakeApiServer):
 
 @contextmanager
 def serve_in_a_thread() -> Iterator[WatchedApiServer]:
-    """In an event loop of its own: kopf treats every task of its loop as its own, and waits for all when it ends."""
+    """In an event loop of its own, so that it answers while the operator's is blocked."""
     served: Queue[tuple[WatchedApiServer, Callable[[], object]]] = Queue()
 
     async def main() -> None:
@@ -114,28 +122,3 @@ async def _stream(request: web.Request, queue: asyncio.Queue[Manifest | None]) -
     while (event := await queue.get()) is not None:
         await response.write(json.dumps(event).encode() + b"\n")
     return response
-
-
-def _discover(path: str) -> Manifest | None:
-    """The answer to a discovery request; None for other paths."""
-    known = [(resource.group, resource.version, resource.plural) for resource in RESOURCES.values()]
-    known += _OTHER_RESOURCES
-    groups = {(group, version) for group, version, _ in known}
-    if path == "/api":
-        return {"versions": ["v1"]}
-    if path == "/apis":
-        return {"groups": [_describe_group(*group) for group in groups if group[0]]}
-    for group, version in groups:
-        if path == (f"/apis/{group}/{version}" if group else f"/api/{version}"):
-            return {"resources": [_describe(plural) for *place, plural in known if place == [group, version]]}
-    return None
-
-
-def _describe_group(group: str, version: str) -> Manifest:
-    return {"name": group, "preferredVersion": {"version": version}, "versions": [{"version": version}]}
-
-
-def _describe(plural: str) -> Manifest:
-    kinds = {resource.plural: kind for kind, resource in RESOURCES.items()}
-    kind = kinds.get(plural, plural.title())
-    return {"name": plural, "kind": kind, "singularName": kind.lower(), "namespaced": True, "verbs": _ALL_VERBS}

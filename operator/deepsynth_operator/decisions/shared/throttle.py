@@ -68,4 +68,4 @@ def drop_undisturbed(conditions: list[Condition]) -> list[Condition]:
 
 def _get_reason(conditions: list[Condition]) -> str | None:
     condition = find_condition(conditions, ConditionType.COMPLETE)
-    return condition and condition.reason
+    return condition.reason if condition is not None else None

@@ -1,7 +1,6 @@
 """Credentials for the API server: the pod's service account, or the kubeconfig outside a pod."""
 
 import os
-from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -9,20 +8,6 @@ from kubernetes.aio.client.configuration import Configuration
 from kubernetes.aio.config import ConfigException, load_incluster_config, load_kube_config
 
 from deepsynth_api.errors import ConfigurationError
-
-
-@dataclass(frozen=True, slots=True)
-class Login:
-    """Address and credentials of the API server, for kopf, which has its own client."""
-
-    server: str
-    ca_path: str | None
-    insecure: bool
-    scheme: str | None
-    token: str | None = field(repr=False)
-    certificate_path: str | None
-    private_key_path: str | None
-    proxy_url: str | None
 
 
 async def load_configuration() -> Configuration:
@@ -41,22 +26,6 @@ async def load_configuration() -> Configuration:
     # Otherwise the HTTP library looks up the proxy at each request, in a thread.
     configuration.client_session_kwargs = {"trust_env": False}
     return configuration
-
-
-async def read_login(configuration: Configuration) -> Login:
-    """Reads the token again at each call: tokens of service accounts are replaced every hour."""
-    header = await configuration.get_api_key_with_prefix("BearerToken", alias="authorization")
-    scheme, _, token = (header or "").strip().rpartition(" ")
-    return Login(
-        server=configuration.host,
-        ca_path=configuration.ssl_ca_cert,
-        insecure=not configuration.verify_ssl,
-        scheme=scheme.title() or None,
-        token=token or None,
-        certificate_path=configuration.cert_file,
-        private_key_path=configuration.key_file,
-        proxy_url=configuration.proxy,
-    )
 
 
 def _find_proxy(server: str) -> str | None:

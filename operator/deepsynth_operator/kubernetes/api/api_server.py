@@ -1,5 +1,4 @@
 """Requests to the API server: credentials, timeouts, limited concurrency, retries. Only this uses the client library.
-kopf's own watches go another way; how they retry is in `kopf_watches`.
 
 A request ends in one of three ways: with the answer, with ApiRefusal when the server rejected it (4xx), or with
 ClusterError when the server did not answer after several tries.
@@ -9,7 +8,7 @@ import asyncio
 import json
 import logging
 import random
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any, Final, Literal, Self
@@ -23,7 +22,7 @@ from deepsynth_api.labels import OPERATOR_NAME
 from deepsynth_api.report import REPORT_BYTES
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.core.errors import ClusterError, ControllerError
-from deepsynth_operator.kubernetes.api.api_login import Login, load_configuration, read_login
+from deepsynth_operator.kubernetes.api.api_login import load_configuration
 from deepsynth_operator.kubernetes.api.api_paths import RESOURCES, Kind, build_path
 
 Verb = Literal["get", "list", "watch", "create", "update", "patch", "delete"]
@@ -34,7 +33,12 @@ RETRIES: Final = 4
 MAX_RETRY_AFTER_SECONDS: Final = 30.0
 PAGE_SIZE: Final = 100
 """Objects of users may have a megabyte each, and a page is in memory as a whole."""
+_WATCH_SECONDS: Final = (300, 600)
+"""How long the API server keeps a watch open: at least and at most."""
+_SILENCE_SECONDS: Final = 70.0
+"""Bookmarks come every minute. What was missed on a dead connection, the API server still has."""
 _MAX_MESSAGE_CHARACTERS: Final = 1024
+_MAX_REFUSAL_BYTES: Final = 65_536
 _METHODS: Final[dict[Verb, str]] = {
     "get": "GET",
     "list": "GET",
@@ -99,6 +103,7 @@ class ApiServer:
         pause: Callable[[float], Any] = asyncio.sleep,
     ) -> None:
         configuration.trace_configs = [_build_tracing(guard)]
+        configuration.connection_pool_maxsize = 0  # no limit: each watch has a connection of its own
         self._client: ApiClient = _Client(configuration)
         self._client.user_agent = OPERATOR_NAME
         self._count = count
@@ -170,6 +175,34 @@ class ApiServer:
         except (_Unavailable, ApiRefusal):
             return None
 
+    async def watch(self, kind: Kind, namespace: str | None, since: str) -> AsyncGenerator[bytes, None]:
+        """What the API server sends of a watch from resourceVersion `since` on, until it ends: one JSON per line.
+
+        Raises ApiRefusal or ClusterError. Takes no slot of the other requests. There are bookmarks, so that a
+        connection on which nothing arrives is dead.
+        """
+        path, plural = build_path(kind, namespace), RESOURCES[kind].plural
+        seconds = random.randint(*_WATCH_SECONDS)  # noqa: S311 - so that not all end at the same moment
+        query = {"watch": "true", "allowWatchBookmarks": "true", "resourceVersion": since, "timeoutSeconds": seconds}
+        if selector := RESOURCES[kind].label_selector:
+            query["labelSelector"] = selector
+        limits = aiohttp.ClientTimeout(sock_connect=self._timeout.sock_connect, sock_read=_SILENCE_SECONDS)
+        headers = {"Accept": "application/json"}
+        try:
+            answer = await self._send("watch", path, query=query, body=None, headers=headers, limits=limits)
+            async with answer:
+                self._count("watch", plural, str(answer.status))
+                if answer.status >= 300:
+                    text = await read_at_most(answer.content, _MAX_REFUSAL_BYTES)
+                    _check_answer(answer.status, answer.headers.get("Retry-After"), text)
+                async for chunk in answer.content.iter_any():
+                    yield chunk
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._count("watch", plural, "unreachable")
+            raise ClusterError(f"watch {path}: {str(error) or type(error).__name__}") from error
+        except _Unavailable as error:
+            raise ClusterError(f"watch {path}: {error}") from error
+
     async def try_watch(self, kind: Kind, namespace: str | None, since: int) -> None:
         """Watch for one second, from resourceVersion `since`. Raises ApiRefusal if it is forbidden, or ClusterError."""
         query = {"watch": "true", "timeoutSeconds": 1, "resourceVersion": str(since)}
@@ -181,10 +214,6 @@ class ApiServer:
                 await self._try("watch", kind, path, query=query, body=None, headers={"Accept": "application/json"})
         except _Unavailable as error:
             raise ClusterError(f"watch {path}: {error}") from error
-
-    async def get_login(self) -> Login:
-        """Reads the token again at each call: tokens of service accounts are replaced every hour."""
-        return await read_login(self._client.configuration)
 
     async def _try(
         self,
@@ -199,11 +228,8 @@ class ApiServer:
     ) -> bytes:
         """One try. Raises ApiRefusal or _Unavailable."""
         plural = RESOURCES[kind].plural
-        serialized = await self._client.param_serialize(
-            _METHODS[verb], path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
-        )
         try:
-            answer = (await self._client.call_api(*serialized, _request_timeout=self._timeout)).response
+            answer = await self._send(verb, path, query=query, body=body, headers=headers, limits=self._timeout)
             async with answer:
                 text = await (answer.read() if limit is None else read_at_most(answer.content, limit))
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
@@ -212,6 +238,24 @@ class ApiServer:
         self._count(verb, plural, str(answer.status))
         _check_answer(answer.status, answer.headers.get("Retry-After"), text)
         return text
+
+    async def _send(
+        self,
+        verb: Verb,
+        path: str,
+        *,
+        query: dict[str, Any] | None,
+        body: Any,
+        headers: dict[str, str],
+        limits: aiohttp.ClientTimeout,
+    ) -> aiohttp.ClientResponse:
+        """The answer, whose body is still to be read. Raises the errors of the HTTP library."""
+        serialized = await self._client.param_serialize(
+            _METHODS[verb], path, query_params=query, header_params=headers, body=body, auth_settings=["BearerToken"]
+        )
+        answer: aiohttp.ClientResponse
+        answer = (await self._client.call_api(*serialized, _request_timeout=limits)).response
+        return answer
 
 
 class _Client(ApiClient):

@@ -1,4 +1,4 @@
-"""What the API server says has changed, and the cache of what it said: first listing, watches by kopf, their audit.
+"""What the API server says has changed, and the cache of what it said: first listing, watches, their audit.
 
 An event updates the cache and queues the resource that it belongs to. Nothing here decides anything about it.
 """

@@ -1,4 +1,4 @@
-"""Fills the cache before anything is decided.
+"""Fills the cache before anything is decided, and before the watches begin.
 
 If a Job failed while the operator was down, its outcome must not be decided before its pods are in the cache: without
 them a failure looks like a deletion. A namespace that cannot be listed, for example without a Role, does not delay the
@@ -33,6 +33,8 @@ class FirstListing:
     ) -> None:
         self._api, self._cache, self._pause = api, cache, pause
         self._missing = list(namespaces)
+        self._versions: dict[tuple[WatchedKind, str | None], str] = {}
+        self._listed = {namespace: asyncio.Event() for namespace in namespaces}
         self.some = asyncio.Event()
 
     async def run(self) -> None:
@@ -45,8 +47,18 @@ class FirstListing:
         """Try once to list each namespace that is not listed yet."""
         tried = {namespace: await self._list_all(namespace) for namespace in self._missing}
         self._missing = [namespace for namespace, was_listed in tried.items() if not was_listed]
+        for namespace in tried.keys() - set(self._missing):
+            self._listed[namespace].set()
         if any(tried.values()):
             self.some.set()
+
+    async def wait_for(self, namespace: str | None) -> None:
+        """Return once this namespace is listed."""
+        await self._listed[namespace].wait()
+
+    def get_version(self, kind: WatchedKind, namespace: str | None) -> str:
+        """The resourceVersion of the list of a kind, in a namespace that is listed."""
+        return self._versions[kind, namespace]
 
     def covers(self, namespace: str) -> bool:
         """Whether this namespace is listed, so that its resources may be reconciled."""
@@ -55,14 +67,23 @@ class FirstListing:
     async def _list_all(self, namespace: str | None) -> bool:
         for kind in WATCHED_KINDS:
             try:
-                async for page in self._api.list_pages(kind, namespace):
-                    for item in page["items"]:
-                        self._cache.put(kind, item)
+                await self._list(kind, namespace)
             except ControllerError as error:
                 where = f" of namespace {namespace}" if namespace else ""
                 _logger.warning("cannot list %s%s: %s; retrying", RESOURCES[kind].plural, where, _explain(kind, error))
                 return False
         return True
+
+    async def _list(self, kind: WatchedKind, namespace: str | None) -> None:
+        uids, version = set[str](), ""
+        async for page in self._api.list_pages(kind, namespace):
+            version = page["metadata"]["resourceVersion"]
+            for item in page["items"]:
+                uids.add(item["metadata"]["uid"])
+                self._cache.put(kind, item)
+        for item in self._cache.find_unlisted(kind, namespace, uids, int(version)):
+            self._cache.remove(kind, item)  # of an earlier try
+        self._versions[kind, namespace] = version
 
 
 def _explain(kind: WatchedKind, error: ControllerError) -> str:

@@ -1,7 +1,7 @@
 """What the watches have reported so far. Objects are stored by uid, because a name may be used again.
 
-The cache may be behind, and it may contain objects that are gone: when a watch reconnects from scratch, it does not
-report what was deleted in between. WatchAudit finds both.
+The cache may be behind, and it may contain objects that are gone. KindWatch notes what was deleted while it did not
+watch, and WatchAudit finds what was missed nevertheless.
 
 Of each object only the fields that decisions use are stored: objects of users may have a megabyte each. What a child is
 built from, such as spec.template, is read from the API server before it is created.
@@ -9,7 +9,7 @@ built from, such as spec.template, is read from the API server before it is crea
 
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, Final
 
 from deepsynth_api.labels import (
@@ -133,6 +133,21 @@ class ResourceCache:
     def iterate(self, kind: WatchedKind) -> Iterator[Manifest]:
         """All objects of a kind, in any order."""
         return iter(tuple(self._objects[kind].values()))
+
+    def find_unlisted(
+        self, kind: WatchedKind, namespace: str | None, listed: Container[str], version: int
+    ) -> list[Manifest]:
+        """Objects that are gone, because a list of the API server with this resourceVersion does not have them.
+
+        listed: the uids in that list. namespace: the one that was listed; None for the whole cluster.
+        """
+        return [
+            item
+            for item in self.iterate(kind)
+            if item["metadata"]["uid"] not in listed
+            and namespace in {None, item["metadata"]["namespace"]}
+            and get_version(item) <= version
+        ]
 
     def find(self, kind: WatchedKind, uid: str) -> Manifest | None:
         return self._objects[kind].get(uid)

@@ -1,8 +1,7 @@
 """Finds watches that have gone silent, and deletions that no watch reported.
 
-When no bookmark arrives for 70 seconds, kopf closes the connection and opens another. It does not report that, and
-bookmarks never reach handlers, so only the result can be checked: every few minutes, the audit compares what the API
-server lists with what the watches reported.
+A watch notices by itself when nothing arrives any more. Should it not, for any reason, this does: it checks the
+result. Every few minutes, the audit compares what the API server lists with what the watches reported.
 
     list metadata ──▶ drop what is gone ──▶ anything newer than the cache? ──▶ wait 30 s ──▶ still? ──▶ silent
 
@@ -118,9 +117,6 @@ class WatchAudit:
         return None
 
     def _drop_vanished(self, kind: WatchedKind, namespace: str | None, listing: Listing) -> None:
-        """Note the deletion of cached objects that are not listed. Objects newer than the list are not affected."""
-        for item in self._cache.iterate(kind):
-            metadata = item["metadata"]
-            is_here = namespace in {None, metadata["namespace"]}
-            if is_here and metadata["uid"] not in listing.versions and get_version(item) <= listing.version:
-                self._note_gone(kind, item)
+        """Note the deletion of cached objects that are not listed."""
+        for item in self._cache.find_unlisted(kind, namespace, listing.versions, listing.version):
+            self._note_gone(kind, item)

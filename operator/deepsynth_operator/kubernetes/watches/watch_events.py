@@ -40,6 +40,14 @@ class WatchEvents:
     queue: WorkQueue[ResourceKey]
     referrers: Referrers = field(default_factory=Referrers)
 
+    def note(self, kind: WatchedKind, event: WatchEvent) -> None:
+        """Handle an event of any kind."""
+        match kind:
+            case "Job" | "Pod":
+                self.note_child(kind, event)
+            case _:
+                self.note_resource(kind, event)
+
     def note_resource(self, kind: ResourceKind, event: WatchEvent) -> None:
         """Queue the resource, and the TrainingRuns that wait for it.
 
@@ -84,12 +92,7 @@ class WatchEvents:
 
     def note_gone(self, kind: WatchedKind, last: Manifest) -> None:
         """Handle the deletion of an object that no watch reported. last: its last known state."""
-        event = {"type": "DELETED", "object": last}
-        match kind:
-            case "Job" | "Pod":
-                self.note_child(kind, event)
-            case _:
-                self.note_resource(kind, event)
+        self.note(kind, {"type": "DELETED", "object": last})
 
     def _keep(self, kind: WatchedKind, event: WatchEvent) -> None:
         if event["type"] == "DELETED":

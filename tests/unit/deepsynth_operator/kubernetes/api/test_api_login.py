@@ -6,10 +6,10 @@ from typing import Any
 
 import pytest
 import yaml
+from kubernetes.aio.client.configuration import Configuration
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_operator.kubernetes.api.api_login import Login, load_configuration, read_login
-from deepsynth_operator.kubernetes.watches.kopf_watches import build_connection
+from deepsynth_operator.kubernetes.api.api_login import load_configuration
 
 SERVER = "https://api.example:6443"
 
@@ -41,32 +41,17 @@ def write_kubeconfig(folder: Path, monkeypatch: pytest.MonkeyPatch, **cluster: A
     monkeypatch.setenv("KUBECONFIG", str(folder / "config"))
 
 
-def log_in() -> Login:
-    async def main() -> Login:
-        return await read_login(await load_configuration())
-
-    return asyncio.run(main())
+def log_in() -> Configuration:
+    return asyncio.run(load_configuration())
 
 
 def test_a_kubeconfig_is_used_outside_a_pod(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_kubeconfig(tmp_path, monkeypatch, **{"insecure-skip-tls-verify": True})
     login = log_in()
-    assert (login.server, login.scheme, login.token) == (SERVER, "Bearer", "s3cret")
-    assert (login.insecure, login.proxy_url) == (True, None)
+    header = asyncio.run(login.get_api_key_with_prefix("BearerToken"))
+    assert (login.host, header) == (SERVER, "Bearer s3cret")
+    assert (login.verify_ssl, login.proxy) == (False, None)
     assert "s3cret" not in repr(login)
-
-
-def test_kopf_gets_the_same_login(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_kubeconfig(tmp_path, monkeypatch)
-    login = log_in()
-
-    class Api:
-        async def get_login(self) -> Login:
-            return login
-
-    api: Any = Api()
-    connection = asyncio.run(build_connection(api))
-    assert (connection.server, connection.as_http_headers()) == (SERVER, {"Authorization": "Bearer s3cret"})
 
 
 def test_without_a_pod_or_a_kubeconfig_the_error_says_what_to_set(
@@ -80,6 +65,6 @@ def test_without_a_pod_or_a_kubeconfig_the_error_says_what_to_set(
 def test_a_proxy_is_used_unless_no_proxy_names_the_server(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     write_kubeconfig(tmp_path, monkeypatch)
     monkeypatch.setenv("https_proxy", "http://127.0.0.1:3128")
-    assert log_in().proxy_url == "http://127.0.0.1:3128"
+    assert log_in().proxy == "http://127.0.0.1:3128"
     monkeypatch.setenv("no_proxy", ".example")
-    assert log_in().proxy_url is None
+    assert log_in().proxy is None

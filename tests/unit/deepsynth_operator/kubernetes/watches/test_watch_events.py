@@ -1,8 +1,7 @@
-"""Watch events and handlers: they update the cache and queue resources, and do nothing else."""
+"""Watch events: they update the cache and queue resources, and do nothing else."""
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from copy import copy
 from typing import Any
 
 import pytest
@@ -11,9 +10,12 @@ from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.controller.waiting_keys import Urgency
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.kubernetes.watches import kopf_watches
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
-from deepsynth_operator.kubernetes.watches.watch_events import CHILD_SECONDS, FINISHED_SECONDS, WatchEvents
+from deepsynth_operator.kubernetes.watches.watch_events import (
+    FINISHED_SECONDS,
+    START_SECONDS,
+    WatchEvents,
+)
 from support.clocks import virtual_time
 from support.resources.builders import CREATED, a_dataset_generation, a_training_run
 
@@ -36,9 +38,9 @@ class Watched:
     def take_keys(self) -> set[ResourceKey]:
         return {self.queue._waiting.pop()[0] for _ in range(self.queue.depth)}
 
-    async def take_later(self) -> set[ResourceKey]:
+    async def take_later(self, seconds: float = START_SECONDS) -> set[ResourceKey]:
         assert self.take_keys() == set()
-        await asyncio.sleep(CHILD_SECONDS)
+        await asyncio.sleep(seconds)
         return self.take_keys()
 
 
@@ -78,15 +80,14 @@ def test_a_finished_resource_waits_for_those_that_are_not() -> None:
 
 def test_each_event_queues_the_resource_that_it_concerns() -> None:
     async def script(watched: Watched) -> None:
-        memo = watched.events
         run, generation = a_training_run().to_manifest(), a_dataset_generation().to_manifest()
-        await kopf_watches.note_training_run(event=build_event(run, None), memo=memo)
+        watched.events.note("TrainingRun", build_event(run, None))
         assert watched.take_keys() == {RUN}
-        await kopf_watches.note_dataset_generation(event=build_event(generation, None), memo=memo)
+        watched.events.note("DatasetGeneration", build_event(generation, None))
         assert watched.take_keys() == {GENERATION}
-        await kopf_watches.note_job(event=build_event(build_child()), memo=memo)
+        watched.events.note("Job", build_event(build_child()))
         assert await watched.take_later() == {RUN}
-        await kopf_watches.note_pod(event=build_event(build_child("DatasetGeneration", "xsum")), memo=memo)
+        watched.events.note("Pod", build_event(build_child("DatasetGeneration", "xsum")))
         assert await watched.take_later() == {GENERATION}
 
     watch(script)
@@ -206,7 +207,7 @@ def test_ends_come_first_and_what_a_queue_does_is_seen_at_once(
         await watched.take_later()
         watched.events.note_child(kind, build_event(after, version=2))
         assert (watched.queue.depth == 1) == is_at_once
-        await asyncio.sleep(CHILD_SECONDS)
+        await asyncio.sleep(START_SECONDS)
         assert watched.queue._waiting._urgency == {RUN: urgency}
 
     watch(script)
@@ -239,13 +240,5 @@ def test_progress_of_a_resource_does_not_queue_those_that_wait_for_it() -> None:
             watched.take_keys()
             watched.events.note_resource("DatasetGeneration", build_event(generation, version=version))
             assert (RUN in watched.take_keys()) == (version == 2)
-
-    watch(script)
-
-
-def test_the_copies_that_kopf_makes_of_its_memo_share_one_cache_and_queue() -> None:
-    async def script(watched: Watched) -> None:
-        other = copy(watched.events)
-        assert (other.cache, other.queue) == (watched.events.cache, watched.events.queue)
 
     watch(script)
