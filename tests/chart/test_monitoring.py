@@ -36,6 +36,10 @@ def select(selector: Manifest, labels: dict[str, str]) -> bool:
     return bool(selector["matchLabels"].items() <= labels.items())
 
 
+def read_golden(name: str) -> list[str]:
+    return (FOLDER / "api" / f"{name}.txt").read_text().splitlines()
+
+
 def list_job_pods() -> Iterator[Manifest]:
     """Pod templates of every kind of Job that the operator creates."""
     for path in FOLDER.glob("*.yaml"):
@@ -78,6 +82,17 @@ def test_series_of_pods_are_labelled_with_their_resource() -> None:
     taken = {source for rule in endpoint["relabelings"] for source in rule["sourceLabels"]}
     sources = {f"label_{OWNER_KIND}", f"annotation_{OWNER_NAME_ANNOTATION}", f"label_{COMPLETION_INDEX_ANNOTATION}"}
     assert taken == {"__meta_kubernetes_pod_" + re.sub(r"\W", "_", source) for source in sources}
+
+
+def test_no_series_has_a_label_of_its_target() -> None:
+    """Prometheus would rename it, such as namespace to exported_namespace, and rules would group by the wrong one."""
+    (endpoint,) = render(EVERYTHING_ON).find("PodMonitor")["spec"]["podMetricsEndpoints"]
+    assert "honorLabels" not in endpoint
+    of_targets = {"namespace", "pod", "container", "job", "instance", "endpoint"}
+    of_targets |= {rule["targetLabel"] for rule in endpoint["relabelings"]}
+    pods = {label for line in read_golden("pod_metrics") for label in re.findall(r"{(.+)}", line)}
+    operator = set().union(*collect_series().values())
+    assert not of_targets & (pods | operator)
 
 
 def test_the_pod_monitor_covers_the_watched_namespaces() -> None:

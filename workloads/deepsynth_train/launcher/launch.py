@@ -90,7 +90,7 @@ class Launch:
         from deepsynth_train.launcher.report_server import start_report_server
 
         try:
-            start_report_server(address, self._reporter.build)
+            start_report_server(address, self._reporter.build, node_rank=self._topology.node_rank)
         except (OSError, ValueError) as error:
             raise ConfigurationError(f"{REPORT_ADDRESS_VARIABLE}: cannot serve at {address}: {error}") from error
 

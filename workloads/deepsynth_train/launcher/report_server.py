@@ -13,7 +13,7 @@ from prometheus_client.registry import Collector
 from deepsynth_api.report import Report
 from deepsynth_api.report_fit import dump_report
 
-GAUGES = {
+RUN_GAUGES = {
     "attempt": "Number of the attempt.",
     "step": "Optimizer steps done.",
     "total_steps": "Optimizer steps to do.",
@@ -24,30 +24,37 @@ GAUGES = {
     "samples_per_second": "Over all processes.",
     "pages_per_second": "Over all processes.",
     "label_tokens_per_second": "Over all processes.",
-    "data_wait_share": "Share of time spent waiting for pages, 0 to 1.",
-    "peak_memory_bytes": "Peak memory of the first worker of the node.",
     "remaining_seconds": "Estimated time to the end of training.",
     "saved_step": "Newest step in a complete checkpoint.",
 }
-"""Fields of TrainReport that are exported as metrics, with their help texts."""
+"""Fields of TrainReport that are exported as metrics, with their help texts.
+
+They are of the whole run and the same on all nodes, so the first node exports them: a sum over the pods is right.
+"""
+NODE_GAUGES = {
+    "data_wait_share": "Share of time that the first worker of the node spent waiting for pages, 0 to 1.",
+    "peak_memory_bytes": "Peak memory of the first worker of the node.",
+}
+"""Those that every node exports of itself."""
 
 
 class _TrainCollector(Collector):
-    def __init__(self, build: Callable[[], Report]) -> None:
+    def __init__(self, build: Callable[[], Report], node_rank: int) -> None:
         self._build = build
+        self._gauges = NODE_GAUGES if node_rank else RUN_GAUGES | NODE_GAUGES
 
     def collect(self) -> Iterator[Metric]:
         train = self._build().train
-        for name, documentation in GAUGES.items():
+        for name, documentation in self._gauges.items():
             value = getattr(train, name, None)
             if value is not None:
                 yield GaugeMetricFamily(f"deepsynth_train_{name}", documentation, value=value)
 
 
-def start_report_server(address: str, build: Callable[[], Report]) -> ThreadingHTTPServer:
+def start_report_server(address: str, build: Callable[[], Report], *, node_rank: int = 0) -> ThreadingHTTPServer:
     """Serve at HOST:PORT until the process ends. Raises OSError when the address is in use."""
     registry = CollectorRegistry()
-    registry.register(_TrainCollector(build))
+    registry.register(_TrainCollector(build, node_rank))
     host, _, port = address.rpartition(":")
     server = ThreadingHTTPServer((host, int(port)), _build_handler(build, registry))
     server.daemon_threads = True

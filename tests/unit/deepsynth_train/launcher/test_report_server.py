@@ -26,6 +26,22 @@ def test_report_metrics_and_health_are_served() -> None:
     server.server_close()
 
 
+def test_only_the_first_node_exports_what_is_of_the_whole_run() -> None:
+    """A sum over the pods of a run would count it once per node."""
+    numbers = {"attempt": 1, "step": 5, "loss": 1.5, "samplesPerSecond": 8.0, "peakMemoryBytes": 7}
+    report = Report(step="train", time=datetime.now(UTC), train=TrainReport.model_validate(numbers))
+    seen = []
+    for node_rank in range(2):
+        server = start_report_server("127.0.0.1:0", lambda: report, node_rank=node_rank)
+        seen.append(read(f"http://127.0.0.1:{server.server_address[1]}/metrics"))
+        server.shutdown()
+        server.server_close()
+    first, second = ({line.split()[0] for line in text.splitlines() if line[0] != "#"} for text in seen)
+    assert {"deepsynth_train_samples_per_second", "deepsynth_train_loss", "deepsynth_train_step"} <= first
+    assert second == {"deepsynth_train_peak_memory_bytes"}
+    assert second < first
+
+
 def read(url: str) -> str:
     with urllib.request.urlopen(url, timeout=60) as answer:  # noqa: S310 - loopback
         text: str = answer.read().decode()
