@@ -26,8 +26,12 @@ QUEUE_PODSET: Final = f"{KUEUE}podset"
 """A label that Kueue adds to the pod template of a Job when it admits it."""
 QUEUE_JOB_UID: Final = f"{KUEUE}job-uid"
 """A label of Kueue's Workloads: the uid of the Job."""
+QUEUE_JOB_ANNOTATION: Final = f"{GROUP}/queue-job"
+"""On the Job of a step: the Job in the queue whose quota its pods use."""
 STOPPING_ANNOTATION: Final = f"{KUEUE}stopping"
 """On a suspended Job: "true" while its suspension is not done. Until then Kueue does not resume it."""
+DEADLINE_ANNOTATION: Final = f"{GROUP}/active-deadline-seconds"
+"""On a Job: the activeDeadlineSeconds that the operator gave it. It may have another one from an admission policy."""
 RESTART_ANNOTATION: Final = f"{GROUP}/restart-after-attempt"
 """On a Job whose pods are restarted: the number of the attempt that had ended."""
 MIN_PARALLELISM: Final = f"{KUEUE}job-min-parallelism"
@@ -60,6 +64,11 @@ def select_carried(labels_or_annotations: Mapping[str, str]) -> dict[str, str]:
         for key, value in labels_or_annotations.items()
         if key.startswith((KUEUE, PROVISIONING)) and key not in _OF_ONE_JOB
     }
+
+
+def select_for_pods(annotations: Mapping[str, str]) -> dict[str, str]:
+    """What is copied from a resource to its pods, because Kueue reads it there: where the pods of a set may be."""
+    return {key: value for key, value in annotations.items() if key.startswith(f"{QUEUE_PODSET}-")}
 
 
 def build_labels(resource: Resource, step: str) -> dict[str, str]:

@@ -88,6 +88,11 @@ class Reason(StrEnum):
     # Starting: the Job exists, and its pods are not at work yet.
 
     CREATING_JOB = "CreatingJob", "The Job is being created."
+    POD_GROUPS_MISSING = (
+        "PodGroupsMissing",
+        "The API server does not have the PodGroups of the run's gang scheduler.",
+        "Install the CRD of the gang scheduler; the run then starts by itself.",
+    )
     STARTING = "Starting", "The pods are starting."
     UNSCHEDULABLE = (
         "Unschedulable",

@@ -1,4 +1,4 @@
-"""The garbage collector: deletes what names an owner that is gone, as Kubernetes does with background propagation.
+"""The garbage collector: deletes objects all of whose owners are gone, as Kubernetes does with background propagation.
 
 A deleted Job leaves its pods behind with the job-tracking finalizer. In Kubernetes the Job controller removes it from
 such orphans; here the garbage collector does so when it deletes them.
@@ -24,9 +24,8 @@ class GarbageCollector:
             return False
         gone, self._gone = self._gone, []
         new, self._new = self._new, []
-        orphans = [item for uid in gone for item in self._store.list_dependents(uid)]
-        orphans += [item for item in new if self._is_orphan(item)]
-        for item in orphans:
+        dependents = (item for uid in gone for item in self._store.list_dependents(uid))
+        for item in filter(self._is_orphan, [*dependents, *new]):
             self._store.delete(key_of(item))
             self._store.remove_finalizer(key_of(item), TRACKING_FINALIZER)
         return True

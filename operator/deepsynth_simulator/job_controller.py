@@ -15,6 +15,8 @@ from deepsynth_simulator.pod_fields import (
     TRACKING_FINALIZER,
 )
 
+OWN_NAME: Final = "kubernetes.io/job-controller"
+"""In spec.managedBy. Jobs of other controllers are left alone."""
 RETRY_DELAY: Final = timedelta(seconds=10)
 """Before the first retry of an index, as in Kubernetes; it doubles with each further failure."""
 
@@ -50,6 +52,8 @@ class JobController:
             self._changed[ObjectKey("Job", namespace, labels.get(JOB_NAME_LABEL, ""))] = None
 
     def _sync(self, key: ObjectKey, job: Manifest) -> None:
+        if job["spec"].get("managedBy", OWN_NAME) != OWN_NAME:
+            return
         pods = self._store.select("Pod", key.namespace, {CONTROLLER_UID_LABEL: job["metadata"]["uid"]})
         decision = sync_job(job, pods, self._clock.now(), self._retry_delay)
         if decision.suspends:

@@ -20,7 +20,7 @@ from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID, owner_selector
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
-from deepsynth_operator.core.cluster import CompanionKind, EventType
+from deepsynth_operator.core.cluster import AppliedKind, CompanionKind, EventType, JobSubresource
 from deepsynth_operator.core.errors import Conflict, ForeignChild
 from deepsynth_operator.core.observed import Manifest, is_owned_by
 from deepsynth_simulator.clock import Clock
@@ -176,10 +176,17 @@ class MemoryCluster:
             self.store.update(key_of(manifest), lambda item: _change(item, manifest))
         self.settle()
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
+    async def keep(self, kind: AppliedKind, namespace: str, name: str, build: Callable[[], Manifest]) -> None:
+        if self.store.get(kind, namespace, name) is None:
+            await self.apply(build())
+
+    async def patch_job(
+        self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any], subresource: JobSubresource = ""
+    ) -> None:
         key = ObjectKey("Job", namespace, name)
         if self._has_uid(key, uid):
-            self.store.update(key, lambda job: _merge(job, change))
+            own = {"status"} if subresource == "status" else change.keys() - {"status"}
+            self.store.update(key, lambda job: _merge(job, {part: change[part] for part in change if part in own}))
         self.settle()
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:

@@ -1,9 +1,11 @@
 """Everything that may be seen of a DatasetGeneration, for `lives.walk`."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
+from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, Report
 from deepsynth_api.v1alpha1 import DatasetGeneration
 from deepsynth_generators.lives import (
@@ -17,6 +19,7 @@ from deepsynth_generators.lives import (
     group_reason,
     see_children,
     see_common_ends,
+    see_waits,
 )
 from deepsynth_operator.core.observed import ObservedGeneration, ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
@@ -24,6 +27,7 @@ from deepsynth_operator.decisions.dataset_generation.jobs import get_last, get_l
 
 _DEADLINE_SECONDS: Final = 10**6
 _SHARDS: Final = 2
+_QUEUE_JOB: Final = "pages-queue"
 
 
 def build_generation_world() -> World[DatasetGeneration]:
@@ -35,7 +39,8 @@ def build_generation_world() -> World[DatasetGeneration]:
     }
     metadata = {"name": "pages", "uid": "uid-pages", "generation": 1}
     fresh = DatasetGeneration.model_validate({"metadata": metadata, "spec": spec})
-    return World((fresh,), _look, decide_generation, _key)
+    queued = fresh.updated(metadata=fresh.metadata.updated(labels={QUEUE_NAME: "team"}))
+    return World((fresh, queued), _look, decide_generation, _key)
 
 
 def _key(generation: DatasetGeneration) -> object:
@@ -48,10 +53,32 @@ def _key(generation: DatasetGeneration) -> object:
         row += 1
     lost = tuple(entry.reason == "ReportLost" for entry in status.jobs[-3:])
     shards = status.plan.shards if status.plan else None
-    return generation.spec.suspend, status.state, group_reason(status), job, row, lost, shards
+    is_queued = QUEUE_NAME in generation.metadata.labels
+    return generation.spec.suspend, is_queued, status.state, group_reason(status), job, row, lost, shards
 
 
 def _look(generation: DatasetGeneration, now: datetime) -> Iterator[Sight[DatasetGeneration]]:
+    """What is seen of a generation in a queue, next to a queue Job that is missing, waits, or is admitted."""
+    for sight in _look_at_steps(generation, now):
+        if QUEUE_NAME not in generation.metadata.labels:
+            yield sight
+            continue
+        for queue_job in _see_queue_jobs(generation, now):
+            children = sight.observed.children
+            jobs = tuple(replace(job, queue_job=_QUEUE_JOB) for job in children.jobs)
+            seen = replace(children, jobs=(*jobs, *queue_job))
+            yield replace(sight, observed=replace(sight.observed, children=seen))
+
+
+def _see_queue_jobs(generation: DatasetGeneration, now: datetime) -> Iterator[tuple[ObservedJob, ...]]:
+    job = build_job(_QUEUE_JOB, "queue", generation.spec.parallelism, now, queue_labels=generation.metadata.labels)
+    yield ()
+    yield (job,)
+    for wait in see_waits():
+        yield (replace(job, suspended=True, started=None, wait=wait),)
+
+
+def _look_at_steps(generation: DatasetGeneration, now: datetime) -> Iterator[Sight[DatasetGeneration]]:
     toggled = generation.updated(spec=generation.spec.updated(suspend=not generation.spec.suspend))
     live = get_live(generation.status)
     if live is None:

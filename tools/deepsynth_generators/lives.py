@@ -144,10 +144,17 @@ def see_common_ends(
 ) -> Iterator[tuple[ObservedJob | None, tuple[ObservedPod, ...]]]:
     """Jobs that somebody deletes or whose node is lost, and Jobs that their queue holds."""
     yield None, ()
-    for wait in (None, *(QueueWait(reason, "as Kueue says") for reason in sorted(_QUEUE_REASONS))):
+    for wait in see_waits():
         yield build_job(name, step, size, now, suspended=True, started=None, wait=wait), ()
     lost = build_pod(name, 0, now, deletion=now - timedelta(seconds=60), node_ready=False)
     yield build_job(name, step, size, now), (lost,)
+
+
+def see_waits() -> Iterator[QueueWait | None]:
+    """What a queue says about a Job that it holds, if anything."""
+    yield None
+    for reason in sorted(_QUEUE_REASONS):
+        yield QueueWait(reason, "as Kueue says")
 
 
 def see_children(job: ObservedJob | None, pods: Iterable[ObservedPod] = ()) -> Children:

@@ -29,6 +29,11 @@ from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.decisions.training_run.failures import MAX_ATTEMPTS_WITHOUT_PROGRESS as _MAX_FRUITLESS
 from deepsynth_operator.decisions.training_run.next_attempt.changes import forget_earlier
 
+_REFUSALS: Final = (
+    Refusal("CreationRefused", "a quota"),
+    Refusal("BadConfiguration", "a field", 64),
+    Refusal("PodGroupsMissing", "a CRD", is_temporary=True),
+)
 _DEADLINE_SECONDS: Final = 10**6
 _EXIT_CODES: Final = (1, 64, 65, 69, 70, 75, 79, 143)
 
@@ -147,7 +152,7 @@ def _see_extension(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[
 
 
 def _see_live(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[TrainingRun]]:
-    for refusal in (Refusal("CreationRefused", "a quota"), Refusal("BadConfiguration", "a field", 64)):
+    for refusal in _REFUSALS:
         yield Sight(run, ObservedRun(run, refusal=refusal))
     for seen, pods in [*see_common_ends(job, "train", 2, now), *_see_starts(job, now), *_see_ends(job, now)]:
         yield Sight(run, ObservedRun(run, see_children(seen, pods)))

@@ -19,6 +19,10 @@ Written by `make chart-rules` from operator/deepsynth_operator/kubernetes/api/pe
 - apiGroups: [batch]
   resources: [jobs]
   verbs: [get, list, watch, create, patch, delete]
+# how many pods use the quota of a queued generation, for its queue
+- apiGroups: [batch]
+  resources: [jobs/status]
+  verbs: [patch]
 # exit codes, and where reports are read
 - apiGroups: [""]
   resources: [pods]

@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time, max_characters
 
 GenerationState = Literal[
     "Pending", "Queued", "Starting", "Planning", "Rendering", "Publishing", "Suspended", "Complete", "Failed"
@@ -166,6 +166,16 @@ class ChildJob(ApiModel):
     outcome: Annotated[StepOutcome | None, Field(description="How the Job ended. Unset while it runs.")] = None
     reason: Annotated[str, Field(description="Reason of the outcome, one CamelCase word.")] = ""
     message: Annotated[str, Field(description="Human-readable description of what happened.")] = ""
+    obstacle: Annotated[
+        str,
+        Field(
+            json_schema_extra=max_characters(512),
+            description=(
+                "What last kept the pods of the Job from starting, such as an image that cannot be pulled. Empty "
+                "once they have started."
+            ),
+        ),
+    ] = ""
     image: Annotated[str, Field(description="Container image of the pods of the Job.")] = ""
     shards_done: Annotated[
         int, Field(description="Number of shards done when the Job ended, including those of earlier Jobs.")

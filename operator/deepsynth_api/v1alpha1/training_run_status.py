@@ -183,6 +183,16 @@ class Attempt(ApiModel):
     ] = None
     failed_time: Annotated[Time | None, Field(description="When the container that failed first ended.")] = None
     message: Annotated[str, Field(description="Human-readable description of what happened.")] = ""
+    obstacle: Annotated[
+        str,
+        Field(
+            json_schema_extra=max_characters(512),
+            description=(
+                "What last kept the pods of the attempt from starting, such as an image that cannot be pulled. Empty "
+                "once they have started."
+            ),
+        ),
+    ] = ""
     gpu_seconds: Annotated[
         int, Field(description="GPU-seconds that the attempt used: number of GPUs times seconds.")
     ] = 0

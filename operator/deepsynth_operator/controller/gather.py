@@ -22,6 +22,7 @@ from datetime import datetime
 from typing import Any, Generic, TypeVar
 
 from deepsynth_api.kinds import ResourceKind
+from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.observed import (
@@ -38,6 +39,7 @@ from deepsynth_operator.decisions.dataset_generation import jobs
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.pods import is_overdue
 from deepsynth_operator.decisions.training_run import attempts
+from deepsynth_operator.manifests.names import build_queue_job_name
 
 T = TypeVar("T")
 
@@ -80,22 +82,32 @@ async def gather_generation(
     """A DatasetGeneration with its children."""
     last = jobs.get_last(generation.status)
     newest = NewestJob(last.name, jobs.get_live(generation.status) is not None) if last else None
-    children = await gather_children(cluster, generation, newest, now, confirm=confirm)
+    queue_job = build_queue_job_name(generation)
+    children = await gather_children(cluster, generation, newest, now, confirm=confirm, queue_job=queue_job)
     return Gathered(ObservedGeneration(generation, children.found), children.is_confirmed)
 
 
 async def gather_children(
-    cluster: Cluster, resource: Resource, newest: NewestJob | None, now: datetime, *, confirm: bool
+    cluster: Cluster,
+    resource: Resource,
+    newest: NewestJob | None,
+    now: datetime,
+    *,
+    confirm: bool,
+    queue_job: str | None = None,
 ) -> Gathered[Children]:
-    """Jobs and pods of `resource`."""
+    """Jobs and pods of `resource`. queue_job: name of the Job by which it is in a queue, if it is."""
     namespace, uid = resource.metadata.namespace, resource.metadata.uid
     cached = {job.name: job for job in map(ObservedJob.parse, await cluster.list_jobs(namespace, uid))}
     uncertain = {job.name for job in cached.values() if not job.is_finished}
     if newest and newest.name not in cached and not is_finished(resource.status.conditions):
         uncertain.add(newest.name)
     unread = set()
-    if not confirm and newest and newest.is_live and newest.name in cached:
-        unread = uncertain & {newest.name}
+    if not confirm:
+        current = {newest.name} & cached.keys() if newest and newest.is_live else set()
+        unread = uncertain & {*current, queue_job}
+    elif queue_job is not None and (QUEUE_NAME in resource.metadata.labels or _uses(queue_job, cached.values())):
+        uncertain.add(queue_job)
     names = sorted(uncertain - unread)
     read = await asyncio.gather(*(_read_job(cluster, resource, name) for name in names))
     known = [*(job for job in cached.values() if job.name not in names), *(job for job in read if job is not None)]
@@ -103,6 +115,10 @@ async def gather_children(
     seen = await _observe_pods(cluster, await cluster.list_pods(namespace, uid), now)
     gone = [ObservedPod.parse(pod, gone=True) for pod in await cluster.list_deleted_pods(namespace, uid)]
     return Gathered(Children(jobs=tuple(known), pods=tuple(_merge(seen, gone))), not unread)
+
+
+def _uses(queue_job: str, jobs: Iterable[ObservedJob]) -> bool:
+    return any(job.queue_job == queue_job and not job.is_finished for job in jobs)
 
 
 async def _find(cluster: Cluster, run: TrainingRun, kind: ResourceKind, name: str, *, confirm: bool) -> Any:

@@ -26,6 +26,7 @@ from typing import Any, Final, Generic, Protocol, TypeVar
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import (
+    DEADLINE_ANNOTATION,
     DOCUMENT_ANNOTATION,
     DOCUMENT_TIME_ANNOTATION,
     RESTART_ANNOTATION,
@@ -36,11 +37,12 @@ from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRu
 from deepsynth_operator.controller.gather import Gathered, gather_generation, gather_run
 from deepsynth_operator.controller.safe_decision import decide_safely
 from deepsynth_operator.core.cluster import APPLIED_KINDS, Cluster
-from deepsynth_operator.core.errors import Conflict, ForeignChild, NamespaceGoing, Refused
-from deepsynth_operator.core.observed import ObservedGeneration, ObservedRun, Refusal
+from deepsynth_operator.core.errors import Conflict, ForeignChild, KindMissing, NamespaceGoing, Refused
+from deepsynth_operator.core.observed import Manifest, ObservedGeneration, ObservedRun, Refusal, is_owned_by
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.dataset_generation import jobs
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
+from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.decision import (
     Action,
     CreateJob,
@@ -51,12 +53,14 @@ from deepsynth_operator.decisions.shared.decision import (
     ReleaseJob,
     SetDeadline,
     SetParallelism,
+    SetPodCounts,
     SetQueue,
     WriteDocument,
 )
 from deepsynth_operator.decisions.training_run import attempts
 from deepsynth_operator.decisions.training_run.decide import decide_run
-from deepsynth_operator.manifests.children import build_children, build_document, list_companion_kinds
+from deepsynth_operator.manifests.children import build_children, build_document, build_policy, list_companion_kinds
+from deepsynth_operator.manifests.names import build_policy_name
 
 Observed = TypeVar("Observed", ObservedRun, ObservedGeneration)
 Found = TypeVar("Found")
@@ -109,7 +113,7 @@ async def _reconcile_once(
     """One pass. If a child cannot be created, a second pass, whose decision writes the reason to the status."""
     try:
         return await _pass(cluster, settings, now, resource, functions)
-    except (Refused, ConfigurationError) as error:
+    except (Refused, KindMissing, ConfigurationError) as error:
         refusal = _parse_refusal(error)
     fresh = await cluster.read(resource.kind, resource.metadata.namespace, resource.metadata.name)
     return None if fresh is None else await _pass(cluster, settings, now, fresh, functions, refusal=refusal)
@@ -139,6 +143,8 @@ async def _pass(
     for event in decision.events:
         await cluster.emit_event(resource, event.type, event.reason, event.message)
     is_blocked = await _act(cluster, settings, resource, decision.actions)
+    if not is_blocked:
+        await _keep_policy(cluster, settings, resource)
     return _BLOCKED_SECONDS if is_blocked else decision.requeue_after
 
 
@@ -175,11 +181,25 @@ async def _act(cluster: Cluster, settings: Settings, resource: Resource, actions
     return False
 
 
+async def _keep_policy(cluster: Cluster, settings: Settings, resource: Resource) -> None:
+    """Restore the NetworkPolicy of an unfinished resource that has a Job: CreateJob has made it."""
+    peers, status = settings.report_peers, resource.status
+    entries = status.attempts if isinstance(status, TrainingRunStatus) else status.jobs
+    is_going = resource.metadata.deletion_timestamp is not None
+    if peers is None or not entries or is_going or is_finished(status.conditions):
+        return
+    name = build_policy_name(resource)
+    await cluster.keep(
+        "NetworkPolicy", resource.metadata.namespace, name, lambda: build_policy(resource, peers, settings)
+    )
+
+
 async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, action: Action) -> None:
     namespace = resource.metadata.namespace
     match action:
-        case CreateJob(name):
-            for manifest in build_children(resource, name, settings):
+        case CreateJob(name, queue_job):
+            admitted = None if queue_job is None else await _read_admitted(cluster, resource, queue_job)
+            for manifest in build_children(resource, name, settings, admitted):
                 await (cluster.apply if manifest["kind"] in APPLIED_KINDS else cluster.create)(manifest)
         case DeleteJob(name, uid):
             # The Job is deleted last: while it exists, a reconcile after a crash deletes the rest again.
@@ -189,7 +209,12 @@ async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, ac
         case SetParallelism(name, uid, parallelism):
             await cluster.patch_job(namespace, name, uid=uid, change={"spec": {"parallelism": parallelism}})
         case SetDeadline(name, uid, seconds):
-            await cluster.patch_job(namespace, name, uid=uid, change={"spec": {"activeDeadlineSeconds": seconds}})
+            annotations = {DEADLINE_ANNOTATION: None if seconds is None else str(seconds)}
+            deadline = {"metadata": {"annotations": annotations}, "spec": {"activeDeadlineSeconds": seconds}}
+            await cluster.patch_job(namespace, name, uid=uid, change=deadline)
+        case SetPodCounts(name, uid, active, ready, succeeded):
+            counts = {"active": active, "ready": ready, "succeeded": succeeded}
+            await cluster.patch_job(namespace, name, uid=uid, change={"status": counts}, subresource="status")
         case SetQueue(name, uid, labels):
             await cluster.patch_job(namespace, name, uid=uid, change={"metadata": {"labels": dict(labels)}})
         case WriteDocument(name, uid, nodes, time):
@@ -203,7 +228,7 @@ async def _act_once(cluster: Cluster, settings: Settings, resource: Resource, ac
             await _annotate(cluster, namespace, name, uid, {DOCUMENT_ANNOTATION: None, DOCUMENT_TIME_ANNOTATION: None})
         case HoldJob(name, uid, attempt):
             marks = {STOPPING_ANNOTATION: "true", RESTART_ANNOTATION: str(attempt)}
-            change = {"metadata": {"annotations": marks}, "spec": {"suspend": True}}
+            change: dict[str, Any] = {"metadata": {"annotations": marks}, "spec": {"suspend": True}}
             await cluster.patch_job(namespace, name, uid=uid, change=change)
         case ReleaseJob(name, uid):
             await _annotate(cluster, namespace, name, uid, {STOPPING_ANNOTATION: None})
@@ -215,9 +240,19 @@ async def _annotate(
     await cluster.patch_job(namespace, job, uid=uid, change={"metadata": {"annotations": annotations}})
 
 
-def _parse_refusal(error: Refused | ConfigurationError) -> Refusal:
+async def _read_admitted(cluster: Cluster, resource: Resource, name: str) -> Manifest:
+    """The queue Job as it is now: its place may differ from that of its last admission. Raises Conflict if it waits."""
+    job = await cluster.read_job(resource.metadata.namespace, name)
+    if job is None or not is_owned_by(job, resource.metadata.uid) or job["spec"].get("suspend"):
+        raise Conflict(f"Job {resource.metadata.namespace}/{name} is not admitted")
+    return job
+
+
+def _parse_refusal(error: Refused | KindMissing | ConfigurationError) -> Refusal:
     if isinstance(error, ConfigurationError):
         return Refusal(error.reason, error.message, error.exit_code)
+    if isinstance(error, KindMissing):
+        return Refusal(Reason.POD_GROUPS_MISSING, str(error), is_temporary=True)
     return Refusal(Reason.CREATION_REFUSED, str(error))
 
 

@@ -7,7 +7,7 @@
 Every method raises ClusterError when the cluster does not answer.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal, Protocol, get_args, overload
 
 from deepsynth_api.kinds import ResourceKind
@@ -27,6 +27,7 @@ CompanionKind = Literal["Service", "ConfigMap"] | PodGroupKind
 AppliedKind = Literal["NetworkPolicy"]
 APPLIED_KINDS: Final[frozenset[str]] = frozenset(get_args(AppliedKind))
 """Children that are applied, not created: a later attempt of the resource may change them."""
+JobSubresource = Literal["", "status"]
 ChildKind = Literal["Job"] | CompanionKind | AppliedKind
 EventType = Literal["Normal", "Warning"]
 
@@ -84,14 +85,25 @@ class Cluster(Protocol):
         """Create a child. If it exists already with the same owner uid label, that is a success too.
 
         Raises ForeignChild when another owner's object has the name, Refused when the API server rejects the manifest,
-        NamespaceGoing when the namespace is being deleted.
+        KindMissing when it does not have the kind, NamespaceGoing when the namespace is being deleted.
         """
 
     async def apply(self, manifest: Manifest) -> None:
         """Server-side apply with the controller's field manager, for APPLIED_KINDS. Raises the errors of `create`."""
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
-        """Merge `change` into the Job. A Job that is gone is a success. Raises Conflict when it has another uid."""
+    async def keep(self, kind: AppliedKind, namespace: str, name: str, build: Callable[[], Manifest]) -> None:
+        """Apply what `build` returns if somebody has deleted the child. Looks only every few minutes.
+
+        Raises the errors of `create`.
+        """
+
+    async def patch_job(
+        self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any], subresource: JobSubresource = ""
+    ) -> None:
+        """Merge `change` into the Job. A Job that is gone is a success. Raises Conflict when it has another uid.
+
+        subresource: "status" changes the status, and nothing else does.
+        """
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
         """Delete the Job and, in the background, its pods (propagationPolicy Background).

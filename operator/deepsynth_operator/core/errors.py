@@ -5,6 +5,7 @@ ControllerError
   ForeignChild    another owner's object has the child's name: wait until it is gone
   NamespaceGoing  the namespace is being deleted: nothing can be created there
   ClusterError    the API server did not do it: retry later
+KindMissing   its CRD is not installed: wait until it is, and say so on the resource
 Refused       it never will as the request is (403, 422): shown on the resource
 LeadershipLost  nothing was sent, because another process may lead: this one ends
 NotPermitted  the operator lacks a right (403): not the resource's fault, an administrator must grant it
@@ -33,6 +34,10 @@ class ClusterError(ControllerError):
 
 class LeadershipLost(ClusterError):  # noqa: N818 - a state of this process
     """The lease was not renewed in time, or another process has it, so this one may no longer act."""
+
+
+class KindMissing(ControllerError):  # noqa: N818 - says what the API server lacks
+    """The API server does not have the kind of a child, because its CRD is not installed."""
 
 
 class Refused(ClusterError):  # noqa: N818 - says what the API server did

@@ -16,10 +16,12 @@ from datetime import datetime, timedelta
 from typing import Any, Self
 
 from deepsynth_api.labels import (
+    DEADLINE_ANNOTATION,
     DOCUMENT_ANNOTATION,
     DOCUMENT_TIME_ANNOTATION,
     MIN_PARALLELISM,
     OWNER_UID,
+    QUEUE_JOB_ANNOTATION,
     QUEUE_NAME,
     QUEUE_PODSET,
     RESTART_ANNOTATION,
@@ -211,13 +213,18 @@ class ObservedJob:
     """status.startTime: when it was last unsuspended."""
     deadline_seconds: int | None = None
     """spec.activeDeadlineSeconds."""
+    has_own_deadline: bool = False
+    """Whether the controller has set this deadline, and not an admission policy."""
     parallelism: int = 1
     completions: int = 1
     completed_indexes: str = ""
     """In the Job's notation: 1,3-5,7."""
     failed_indexes: str = ""
     active: int = 0
+    ready: int = 0
     succeeded: int = 0
+    queue_job: str | None = None
+    """The Job in a queue whose quota its pods use, if it has none of its own."""
     is_complete: bool = False
     is_failed: bool = False
     is_failing: bool = False
@@ -267,11 +274,14 @@ class ObservedJob:
             restarted_after=int(restart) if restart.isdecimal() else None,
             started=parse_time(status.get("startTime")),
             deadline_seconds=spec.get("activeDeadlineSeconds"),
+            has_own_deadline=annotations.get(DEADLINE_ANNOTATION) == str(spec.get("activeDeadlineSeconds")),
             parallelism=spec.get("parallelism", 1),
             completions=spec.get("completions", 1),
             completed_indexes=status.get("completedIndexes", ""),
             failed_indexes=status.get("failedIndexes", ""),
             active=status.get("active", 0),
+            ready=status.get("ready", 0),
+            queue_job=annotations.get(QUEUE_JOB_ANNOTATION),
             succeeded=status.get("succeeded", 0),
             is_complete=complete is not None,
             is_failed=failed is not None,
@@ -301,12 +311,16 @@ class Children:
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """Why the newest children in the status could not be created. Another try would be refused too."""
+    """Why the newest children in the status could not be created. Another try would be refused too.
+
+    is_temporary: another try may succeed, without a change of the resource.
+    """
 
     reason: str
     message: str
     exit_code: int | None = None
     """BAD_CONFIGURATION if the spec itself is wrong."""
+    is_temporary: bool = False
 
 
 @dataclass(frozen=True, slots=True)

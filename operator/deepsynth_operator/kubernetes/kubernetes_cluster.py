@@ -5,6 +5,7 @@ the errors in `core.errors`. Only create and apply raise Refused, because only t
 """
 
 import logging
+import random
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,12 +17,20 @@ from deepsynth_api.kinds import KINDS, ResourceKind
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID, QUEUE_JOB_UID
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRunStatus
-from deepsynth_operator.core.cluster import ChildKind, CompanionKind, EventType, get_kind
+from deepsynth_operator.core.cluster import (
+    AppliedKind,
+    ChildKind,
+    CompanionKind,
+    EventType,
+    JobSubresource,
+    get_kind,
+)
 from deepsynth_operator.core.errors import (
     ClusterError,
     Conflict,
     ControllerError,
     ForeignChild,
+    KindMissing,
     NamespaceGoing,
     NotPermitted,
     Refused,
@@ -35,6 +44,8 @@ from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 
 Status = DatasetGenerationStatus | TrainingRunStatus
 REFUSED_SECONDS: Final = 600.0
+KEEP_SECONDS: Final = 600.0
+"""How often `keep` looks at a child: one request each time, for every unfinished resource."""
 NODE_SECONDS: Final = 5.0
 """How long the state of a node is cached: many pods may wait for the same node."""
 _logger = logging.getLogger(__name__)
@@ -61,6 +72,8 @@ class KubernetesCluster:
         self._nodes: dict[str, tuple[float, bool | None]] = {}
         self._no_workloads: dict[str, float] = {}
         """Until when Workloads of a namespace are not asked for, because the API server refused it."""
+        self._kept: dict[tuple[AppliedKind, str, str], float] = {}
+        """When to look again whether a child is still there."""
 
     async def get(self, kind: ResourceKind, namespace: str, name: str) -> Any:
         found = self._cache.get(kind, namespace, name)
@@ -138,7 +151,22 @@ class KubernetesCluster:
         except ApiRefusal as error:
             raise _explain_refused(error, kind, namespace, name) from error
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
+    async def keep(self, kind: AppliedKind, namespace: str, name: str, build: Callable[[], Manifest]) -> None:
+        key, now = (kind, namespace, name), self._clock()
+        if key not in self._kept:
+            # It was just created, or this process has just started: then thousands are looked at, spread over time.
+            self._kept[key] = now + KEEP_SECONDS * random.random()  # noqa: S311 - not for secrets
+            return
+        if now < self._kept[key]:
+            return
+        self._kept = {other: due for other, due in self._kept.items() if due > now - KEEP_SECONDS}
+        if await self._read(kind, namespace, name) is None:
+            await self.apply(build())
+        self._kept[key] = now + KEEP_SECONDS
+
+    async def patch_job(
+        self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any], subresource: JobSubresource = ""
+    ) -> None:
         # With the uid, the API server refuses to patch any other Job: a uid is immutable.
         body = {**change, "metadata": {**change.get("metadata", {}), "uid": uid}}
         try:
@@ -147,6 +175,7 @@ class KubernetesCluster:
                 "Job",
                 namespace,
                 name,
+                subresource,
                 query=_FIELD_MANAGER,
                 body=body,
                 content_type="application/merge-patch+json",
@@ -260,7 +289,9 @@ def _explain(error: ApiRefusal, kind: Kind, namespace: str | None, name: str) ->
 def _explain_refused(error: ApiRefusal, kind: Kind, namespace: str, name: str) -> ControllerError:
     """Why the API server did not create or apply an object."""
     if error.status == 404 and kind.startswith("PodGroup") and "namespaces" not in str(error):
-        return Refused(f"{kind} {name}: the API server does not have this kind; install the CRD of the gang scheduler")
+        return KindMissing(
+            f"{kind} {name}: the API server does not have this kind; install the CRD of the gang scheduler"
+        )
     if error.status == 404 or "NamespaceTerminating" in error.causes:
         return NamespaceGoing(f"{kind} {namespace}/{name}: {error}")
     if error.status == 409:

@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Any
 
-from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels, select_carried
-from deepsynth_api.report import StepName
+from deepsynth_api.labels import DEADLINE_ANNOTATION, OWNER_NAME_ANNOTATION, build_labels, select_carried
 from deepsynth_api.v1alpha1 import Resource, TrainingRun
 from deepsynth_api.workload import Workload
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.manifests.volumes import DOCUMENT_KEY
 
 
-def build_metadata(resource: Resource, step: StepName, name: str) -> dict[str, Any]:
+def build_metadata(resource: Resource, step: str, name: str) -> dict[str, Any]:
     """Labels that select the child, and the owner reference by which it is deleted together with its resource."""
     return {
         "name": name,
@@ -47,14 +47,18 @@ def compute_job_deadline(resource: Resource, began: datetime | None, start: date
     return None if seconds is None else max(seconds - int((start - (began or start)).total_seconds()), 1)
 
 
-def build_deadline(resource: Resource, start: datetime) -> dict[str, int]:
-    """The deadline as a field of the Job's spec."""
+def add_deadline(job: Manifest, resource: Resource, start: datetime) -> dict[str, Any]:
+    """`job` with the deadline of its resource."""
     seconds = compute_job_deadline(resource, get_active_since(resource), start)
-    return {} if seconds is None else {"activeDeadlineSeconds": seconds}
+    if seconds is None:
+        return dict(job)
+    annotations = {**job["metadata"]["annotations"], DEADLINE_ANNOTATION: str(seconds)}
+    metadata = {**job["metadata"], "annotations": annotations}
+    return {**job, "metadata": metadata, "spec": {**job["spec"], "activeDeadlineSeconds": seconds}}
 
 
 def build_config_map(
-    resource: Resource, step: StepName, job: str, document: Workload, *, is_immutable: bool = True
+    resource: Resource, step: str, job: str, document: Workload, *, is_immutable: bool = True
 ) -> dict[str, Any]:
     """Immutable, because a running pod must not see its document change.
 

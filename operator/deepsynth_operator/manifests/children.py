@@ -8,17 +8,21 @@ from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.manifests.defaults import apply_defaults
 from deepsynth_operator.manifests.gang import find_pod_group_kind, join_gang
+from deepsynth_operator.manifests.names import build_queue_job_name
 from deepsynth_operator.manifests.network_policy import build_network_policy
-from deepsynth_operator.manifests.render_job import build_render_children
+from deepsynth_operator.manifests.render_job import build_queue_job, build_render_children
 from deepsynth_operator.manifests.train_job import build_late_document, build_train_children
 
 
-def build_children(resource: Resource, job: str, settings: Settings) -> list[Manifest]:
-    """In the order in which they must be created. The status names `job` already. Raises ConfigurationError."""
-    resource = apply_defaults(resource, settings.job_defaults)
-    peers = settings.report_peers
-    policies = [] if peers is None else [build_network_policy(resource, peers)]
-    return [*policies, *_build_job(resource, job, settings)]
+def build_children(
+    resource: Resource, job: str, settings: Settings, queue_job: Manifest | None = None
+) -> list[Manifest]:
+    """In the order in which they must be created. Raises ConfigurationError.
+
+    The status names `job` already, unless it is the queue Job. queue_job: the one whose quota `job` uses, as it is now.
+    """
+    policies = [] if settings.report_peers is None else [build_policy(resource, settings.report_peers, settings)]
+    return [*policies, *_build_job(apply_defaults(resource, settings.job_defaults), job, settings, queue_job)]
 
 
 def build_document(resource: Resource) -> Manifest:
@@ -28,12 +32,20 @@ def build_document(resource: Resource) -> Manifest:
     return build_late_document(resource)
 
 
-def _build_job(resource: Resource, name: str, settings: Settings) -> Sequence[Manifest]:
+def build_policy(resource: Resource, report_peers: Sequence[Manifest], settings: Settings) -> Manifest:
+    """The NetworkPolicy of the resource, for all of its Jobs."""
+    return build_network_policy(apply_defaults(resource, settings.job_defaults), report_peers)
+
+
+def _build_job(resource: Resource, name: str, settings: Settings, queue_job: Manifest | None) -> Sequence[Manifest]:
     if isinstance(resource, TrainingRun):
         attempt = next(item for item in resource.status.attempts if item.job == name)
         *others, job = build_train_children(resource, attempt)
         return [*others, *join_gang(resource, job, settings)]
-    return build_render_children(resource, next(item for item in resource.status.jobs if item.name == name))
+    if name == build_queue_job_name(resource):
+        return [build_queue_job(resource, resource.spec.image or settings.render_image)]
+    entry = next(item for item in resource.status.jobs if item.name == name)
+    return build_render_children(resource, entry, queue_job)
 
 
 def list_companion_kinds(resource: Resource, settings: Settings) -> list[CompanionKind]:

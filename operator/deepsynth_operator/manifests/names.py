@@ -25,6 +25,11 @@ def build_job_name(resource: Resource, step: StepName, number: int) -> str:
     return f"{build_base_name(resource.metadata.name, resource.metadata.uid)}-{step}-{number}"
 
 
+def build_queue_job_name(resource: Resource) -> str:
+    """Name of the Job by which a resource with several Jobs waits in its queue. Example: xsum-queue."""
+    return f"{build_base_name(resource.metadata.name, resource.metadata.uid)}-queue"
+
+
 def build_policy_name(resource: Resource) -> str:
     """Name of the NetworkPolicy of a resource. Example: read-xsum-trainingrun."""
     return f"{build_base_name(resource.metadata.name, resource.metadata.uid)}-{resource.kind.lower()}"

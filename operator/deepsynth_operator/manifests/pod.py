@@ -4,8 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
-from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels, select_carried
-from deepsynth_api.report import StepName
+from deepsynth_api.labels import OWNER_NAME_ANNOTATION, build_labels, select_carried, select_for_pods
 from deepsynth_api.v1alpha1 import Resource
 from deepsynth_api.v1alpha1.pod.pod_scheduling import TopologySpreadConstraint
 from deepsynth_api.v1alpha1.pod.pod_template import PodResourceClaim, PodTemplate, ResourceRequirements
@@ -42,7 +41,7 @@ class Container:
 
 
 def build_pod_template(
-    resource: Resource, step: StepName, job: str, container: Container, *, subdomain: str | None = None
+    resource: Resource, step: str, job: str, container: Container, *, subdomain: str | None = None
 ) -> dict[str, Any]:
     """spec.template of the Job named `job`."""
     template = resource.spec.template
@@ -54,6 +53,7 @@ def build_pod_template(
             "labels": {key: value for key, value in labels.items() if key not in queue},
             "annotations": {
                 **AUTOSCALER_ANNOTATIONS,
+                **select_for_pods(resource.metadata.annotations),
                 **template.annotations,
                 OWNER_NAME_ANNOTATION: resource.metadata.name,
             },

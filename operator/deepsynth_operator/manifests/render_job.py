@@ -1,19 +1,26 @@
-"""The steps of a DatasetGeneration: plan (one pod), render (one pod per shard), publish (one pod).
+"""The Jobs of a DatasetGeneration: plan (one pod), render (one pod per shard), publish (one pod); and its queue Job.
 
 All three are Indexed Jobs with retries per index, so that the same policy applies to each: a disruption does not count,
 bad configuration and bad data are not retried, any other failure is retried backoffLimitPerIndex times.
+
+The queue Job has no pods. A queue admits it once for all steps: see decisions/dataset_generation/queue_job.py.
 """
 
+from collections.abc import Collection, Mapping
 from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.kinds import GROUP
+from deepsynth_api.labels import QUEUE_JOB_ANNOTATION, select_carried
 from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration, Source
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
 from deepsynth_api.workload import PlanReference, RenderWorkload
-from deepsynth_operator.manifests.child import build_config_map, build_deadline, build_metadata
+from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
+from deepsynth_operator.manifests.child import add_deadline, build_config_map, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
+from deepsynth_operator.manifests.names import build_queue_job_name
 from deepsynth_operator.manifests.pod import Container, build_pod_template
 from deepsynth_operator.manifests.volumes import (
     Location,
@@ -25,20 +32,92 @@ from deepsynth_operator.manifests.volumes import (
 DEFAULT_GRACE_SECONDS: Final = 60
 MAX_SHARDS: Final = 100_000
 """Upper limit of an Indexed Job's completions."""
+QUEUE_JOB_MANAGER: Final = f"{GROUP}/operator"
+"""spec.managedBy of a queue Job: the Job controller of Kubernetes leaves such a Job alone."""
+_PLACE: Final = ("nodeSelector", "tolerations", "schedulingGates")
+"""What a queue sets in the pods that it admits, next to labels and annotations."""
+_OF_THE_QUEUE_JOB: Final = frozenset(
+    {JOB_NAME_LABEL, "batch.kubernetes.io/controller-uid", "job-name", "controller-uid"}
+)
+"""Labels that the API server gives the pods of the queue Job itself."""
 
 
-def build_render_children(generation: DatasetGeneration, job: ChildJob) -> list[dict[str, Any]]:
-    """ConfigMap and Job of a step. Render and publish need status.plan. Raises ConfigurationError."""
+def build_render_children(
+    generation: DatasetGeneration, job: ChildJob, queue_job: Manifest | None = None
+) -> list[dict[str, Any]]:
+    """ConfigMap and Job of a step. Render and publish need status.plan. Raises ConfigurationError.
+
+    queue_job: the admitted Job whose quota the pods use.
+    """
+    manifest = build_render_job(generation, job)
     return [
         build_config_map(generation, job.step, job.name, build_render_document(generation, job)),
-        build_render_job(generation, job),
+        manifest if queue_job is None else _use_quota(manifest, queue_job),
     ]
+
+
+def build_queue_job(generation: DatasetGeneration, image: str) -> dict[str, Any]:
+    """A Job without pods, which asks its queue for the quota of `parallelism` pods."""
+    name, template = build_queue_job_name(generation), generation.spec.template
+    container = Container(
+        name="queue",
+        image=image,
+        module=["deepsynth_render"],
+        env=[],
+        secrets=[],
+        volumes=[],
+        grace_seconds=template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS,
+        resources=template.resources,
+    )
+    return {
+        "apiVersion": "batch/v1",
+        "kind": "Job",
+        "metadata": build_metadata(generation, "queue", name),
+        "spec": {
+            "managedBy": QUEUE_JOB_MANAGER,
+            "parallelism": generation.spec.parallelism,
+            "template": build_pod_template(generation, "queue", name, container),
+        },
+    }
+
+
+def _use_quota(job: Manifest, queue_job: Manifest) -> dict[str, Any]:
+    """`job` as a part of what the queue has admitted: Kueue stops it together with its owner, and places its pods."""
+    metadata, placed = job["metadata"], queue_job["spec"]["template"]
+    owner = {"apiVersion": "batch/v1", "kind": "Job", "controller": True}
+    owner |= {key: queue_job["metadata"][key] for key in ("name", "uid")}
+    annotations = _drop(metadata["annotations"], select_carried(metadata["annotations"]))
+    room = queue_job["spec"]["parallelism"] - queue_job.get("status", {}).get("succeeded", 0)
+    template = job["spec"]["template"]
+    pods = {
+        kind: {**_drop(placed["metadata"].get(kind, {}), _OF_THE_QUEUE_JOB), **template["metadata"][kind]}
+        for kind in ("labels", "annotations")
+    }
+    place = {key: placed["spec"][key] for key in _PLACE if key in placed["spec"]}
+    return {
+        **job,
+        "metadata": {
+            **metadata,
+            "labels": _drop(metadata["labels"], select_carried(metadata["labels"])),
+            "annotations": {**annotations, QUEUE_JOB_ANNOTATION: owner["name"]},
+            "ownerReferences": [owner, *({**other, "controller": False} for other in metadata["ownerReferences"])],
+        },
+        "spec": {
+            **job["spec"],
+            "parallelism": max(min(job["spec"]["parallelism"], room), 1),
+            "template": {"metadata": pods, "spec": {**template["spec"], **place}},
+        },
+    }
+
+
+def _drop(items: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
+    return {key: value for key, value in items.items() if key not in keys}
 
 
 def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, Any]:
     spec, completions = generation.spec, _count_completions(generation, job)
     limit = spec.max_failed_indexes if job.step == "render" else None
-    return {
+    manifest = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": build_metadata(generation, job.step, job.name),
@@ -47,7 +126,6 @@ def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, 
             "completions": completions,
             "parallelism": min(spec.parallelism, completions),
             "backoffLimitPerIndex": spec.backoff_limit_per_index,
-            **build_deadline(generation, job.start_time),
             **({} if limit is None else {"maxFailedIndexes": min(limit, completions)}),
             "podReplacementPolicy": "Failed",
             "podFailurePolicy": {
@@ -66,6 +144,7 @@ def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, 
             "template": build_pod_template(generation, job.step, job.name, _build_container(generation, job)),
         },
     }
+    return add_deadline(manifest, generation, job.start_time)
 
 
 def build_render_document(generation: DatasetGeneration, job: ChildJob) -> RenderWorkload:

@@ -20,7 +20,7 @@ from deepsynth_api.workload import (
 )
 from deepsynth_operator.core.observed import JOB_NAME_LABEL
 from deepsynth_operator.core.quantity import parse_quantity
-from deepsynth_operator.manifests.child import build_config_map, build_deadline, build_metadata
+from deepsynth_operator.manifests.child import add_deadline, build_config_map, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
 from deepsynth_operator.manifests.pod import Container, avoid_nodes, build_pod_template
 from deepsynth_operator.manifests.volumes import (
@@ -104,7 +104,7 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
         if elastic is not None and may_be_smaller(run, attempt)
         else {}
     )
-    return {
+    job = {
         "apiVersion": "batch/v1",
         "kind": "Job",
         "metadata": {
@@ -116,13 +116,13 @@ def build_train_job(run: TrainingRun, attempt: Attempt) -> dict[str, Any]:
             "completionMode": "Indexed",
             "completions": count_nodes(run, attempt),
             "parallelism": count_nodes(run, attempt),
-            **build_deadline(run, attempt.start_time),
             "podReplacementPolicy": "Failed",
             **(_RESTARTED if is_queued else _ENDED),
             # A queue that finds no room outside these nodes would hold the Job forever.
             "template": avoid_nodes(template, attempt.avoided_nodes or [], if_possible=is_queued),
         },
     }
+    return add_deadline(job, run, attempt.start_time)
 
 
 def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:

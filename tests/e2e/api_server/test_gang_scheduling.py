@@ -142,17 +142,18 @@ def test_without_a_gang_one_pod_gets_a_node_alone(control_plane: BareCluster, ap
         wait_until("a pod to get the only node", lambda: count_placed(api) == 1, 60, lambda: explain(api))
 
 
-def test_a_group_that_the_api_server_does_not_know_fails_the_attempt(
+def test_a_run_waits_for_a_group_that_the_api_server_does_not_know(
     control_plane: BareCluster, api: Api, tmp_path: Path
 ) -> None:
     with operator_that_knows(control_plane, tmp_path / "log", f"{STAND_IN}=kubernetes-v1beta1"):
         api.create(build_gang(STAND_IN))
 
-        def read_outcome() -> str:
-            attempts = api.get_run("pair").status.attempts
-            return (attempts[0].message or "") if attempts and attempts[0].end_time else ""
+        def read_reason() -> bool:
+            return api.get_run("pair").status.summary.reason == "PodGroupsMissing"
 
-        assert "does not have this kind" in wait_until("the attempt to end", read_outcome, 60)
+        wait_until("the run to say what is missing", read_reason, 60)
+        (attempt,) = api.get_run("pair").status.attempts
+        assert attempt.outcome is None
         assert list_pods(api) == []
 
 

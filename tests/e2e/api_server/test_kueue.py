@@ -1,7 +1,9 @@
-"""Runs in the queues of a real Kueue, on a control plane alone: what they lose, and what they show."""
+"""Resources in the queues of a real Kueue, on a control plane alone: what they lose, and what they show."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -11,9 +13,10 @@ from deepsynth_cluster.clusters.kueue import Kueue
 from deepsynth_cluster.clusters.selection import temporary_cluster
 from deepsynth_demo.chart import create_restricted_namespace
 from e2e.support.api import Api, wait_until
+from e2e.support.fake_pods import SHARDS, hold_pods
 from e2e.support.installation import USER_NAMESPACE
 from e2e.support.operator_process import run_operator
-from e2e.support.queues import Queues
+from e2e.support.queues import CPUS, QueuedGeneration, Queues, build_queue
 
 CRDS = Path(__file__).parents[3] / "crds"
 
@@ -52,6 +55,102 @@ def test_a_lost_pod_costs_a_run_neither_its_quota_nor_its_place(queues: Queues) 
             second.start()
             second.end()
             second.wait_for("Complete")
+
+
+def test_nobody_gets_the_quota_between_the_steps_of_a_generation(queues: Queues) -> None:
+    with queues.generation("first") as first:
+        first.start("plan", 1)
+        with queues.generation("second") as second:
+            second.wait_for("Queued", "QuotaExceeded")
+            first.end("plan", 1)
+            first.start("render", 2)
+            assert len(queues.list_workloads(first)) == 1
+            first.end("render", SHARDS)
+            first.end("publish", 1)
+            first.wait_for("Complete")
+            second.start("plan", 1)
+            steps = {job["metadata"]["name"]: job for job in queues.api.list_jobs(second.get().metadata.uid)}
+            place = steps["second-plan-1"]["spec"]["template"]["spec"]
+            assert place["nodeSelector"] == {"kubernetes.io/os": "linux"}, "that of the flavor"
+            assert place["tolerations"] == steps["second-queue"]["spec"]["template"]["spec"]["tolerations"]
+
+
+@pytest.mark.slow
+def test_a_drained_generation_keeps_its_quota_until_its_pods_are_gone_and_continues(queues: Queues) -> None:
+    with queues.generation("drained") as drained:
+        drained.end("plan", 1)
+        drained.start("render", 2)
+        queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "HoldAndDrain"}})
+        try:
+            drained.wait_for("Queued")
+            wait_until("its pods to be gone", lambda: not drained.list_pods(), 60)
+            (workload,) = queues.list_workloads(drained)
+            wait_until("its quota to be free", lambda: "admission" not in read_status(queues, drained), 60)
+        finally:
+            queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "None"}})
+        drained.end("render", SHARDS)
+        drained.end("publish", 1)
+        status = drained.wait_for("Complete").status
+        outcomes = [(job.name, job.outcome) for job in status.jobs]
+        assert ("drained-render-1", "Suspended") in outcomes
+        assert ("drained-render-2", "Succeeded") in outcomes
+        assert workload["metadata"]["name"].startswith("job-drained-queue-")
+
+
+@pytest.mark.slow
+def test_a_generation_that_publishes_holds_the_quota_of_one_pod(queues: Queues) -> None:
+    with queues.generation("publishing") as publishing:
+        publishing.end("plan", 1)
+        publishing.end("render", SHARDS)
+        publishing.start("publish", 1)
+        half = {"resources": {"requests": {"cpu": str(CPUS // 2), "memory": "128Mi"}}}
+        with queues.generation("small", parallelism=1, template=half) as small:
+            small.start("plan", 1)
+            assert publishing.get().status.state == "Publishing"
+
+
+@pytest.mark.slow
+def test_a_changed_parallelism_stops_no_pod_of_a_queued_generation(queues: Queues) -> None:
+    with queues.generation("wide") as wide:
+        wide.end("plan", 1)
+        wide.start("render", 2)
+        before = {pod["metadata"]["uid"] for pod in wide.list_pods("render")}
+        queues.api.patch_spec("DatasetGeneration", "wide", parallelism=4)
+        with queues.generation("waiting") as waiting:
+            waiting.wait_for("Queued")
+            queues.api.patch_spec("DatasetGeneration", "waiting", parallelism=1)
+            wait_until("its Workload to follow", lambda: count_pods(queues, waiting) == 1, 60)
+            assert {pod["metadata"]["uid"] for pod in wide.list_pods("render")} == before
+            assert wide.get().status.state == "Rendering"
+
+
+def read_status(queues: Queues, generation: QueuedGeneration) -> dict[str, Any]:
+    (workload,) = queues.list_workloads(generation)
+    status: dict[str, Any] = workload.get("status", {})
+    return status
+
+
+def count_pods(queues: Queues, generation: QueuedGeneration) -> int:
+    (workload,) = queues.list_workloads(generation)
+    count: int = workload["spec"]["podSets"][0]["count"]
+    return count
+
+
+@pytest.mark.slow
+def test_a_namespace_with_a_default_queue_queues_runs_without_the_label(queues: Queues) -> None:
+    queues.create(build_queue("default"))
+    try:
+        with queues.run("holder") as holder:
+            holder.start()
+            with queues.run("unlabelled", queue="") as unlabelled:
+                unlabelled.wait_for("Queued", "QuotaExceeded")
+                holder.end()
+                holder.wait_for("Complete")
+                unlabelled.start()
+                unlabelled.end()
+                unlabelled.wait_for("Complete")
+    finally:
+        queues.delete("LocalQueue", "default")
 
 
 @pytest.mark.slow
@@ -126,3 +225,40 @@ def test_a_waiting_run_shows_why(queues: Queues) -> None:
             lost.wait_for("Queued", "QueueNotFound")
         with queues.run("classless", priority="unknown") as classless:
             classless.wait_for("Queued", "WorkloadMissing")
+
+
+@pytest.fixture
+def impatient(kueue_cluster: BareCluster, queues: Queues) -> Iterator[Queues]:
+    """Kueue that takes the quota of Jobs whose pods do not start back, and gives up on them at the second time."""
+    kueue = Kueue(kueue_cluster)
+    kueue.stop()
+    strategy = {"backoffLimitCount": 1, "backoffBaseSeconds": 1, "backoffMaxSeconds": 2}
+    kueue.install(waitForPodsReady={"timeout": "8s", "recoveryTimeout": "8s", "requeuingStrategy": strategy})
+    yield queues
+    kueue.stop()
+    kueue.install()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", ["TrainingRun", "DatasetGeneration"])
+def test_after_kueue_has_given_up_the_message_says_what_kept_the_pods_from_starting(
+    impatient: Queues, kind: str
+) -> None:
+    resource = impatient.run if kind == "TrainingRun" else impatient.generation
+    with resource("typo") as typo, hold_pods(impatient.api, "ErrImagePull", "example/gpu:2: not found"):
+        status = typo.wait_for("Queued", "DeactivatedByQueue").status
+        assert "ErrImagePull: example/gpu:2: not found" in status.conditions[0].message
+
+
+@pytest.mark.slow
+def test_a_generation_whose_pods_have_started_is_ready_for_kueue(impatient: Queues) -> None:
+    """Its pods come and go with its shards, and plan and publish have one, so none of them is missed."""
+    with impatient.generation("ready") as ready:
+        ready.start("plan", 1)
+        time.sleep(12)
+        ready.end("plan", 1)
+        ready.start("render", 2)
+        time.sleep(12)
+        ready.end("render", SHARDS)
+        ready.end("publish", 1)
+        assert {job.outcome for job in ready.wait_for("Complete").status.jobs} == {"Succeeded"}

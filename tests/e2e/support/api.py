@@ -10,7 +10,7 @@ from kubernetes.client.exceptions import ApiException
 from urllib3.exceptions import HTTPError
 
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
-from deepsynth_api.labels import OWNER_UID
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 
 REQUEST_SECONDS = 60
@@ -83,6 +83,10 @@ class Api:
     def list_pods(self, uid: str) -> list[Manifest]:
         """Pods of the resource with this uid, as JSON has them."""
         return self._list(self.core.list_namespaced_pod, f"{OWNER_UID}={uid}")
+
+    def list_managed_pods(self) -> list[Manifest]:
+        """Pods of all resources in the namespace."""
+        return self._list(self.core.list_namespaced_pod, f"{MANAGED_BY}={OPERATOR_NAME}")
 
     def list_jobs(self, uid: str) -> list[Manifest]:
         return self._list(self.batch.list_namespaced_job, f"{OWNER_UID}={uid}")

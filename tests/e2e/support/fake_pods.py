@@ -41,6 +41,26 @@ def start_pod(api: Api, pod: Manifest) -> None:
     _write(api, pod, "Running", {"running": {"startedAt": _now()}})
 
 
+@contextmanager
+def hold_pods(api: Api, reason: str, message: str) -> Iterator[None]:
+    """The containers of all pods in the namespace wait, as the kubelet says, until the block ends."""
+    stopped = threading.Event()
+
+    def hold() -> None:
+        while not stopped.wait(0.3):
+            for pod in api.list_managed_pods():
+                if "containerStatuses" not in pod["status"]:
+                    _write(api, pod, "Pending", {"waiting": {"reason": reason, "message": message}})
+
+    thread = threading.Thread(target=hold, daemon=True)
+    thread.start()
+    try:
+        yield
+    finally:
+        stopped.set()
+        thread.join(timeout=10)
+
+
 def end_pod(api: Api, pod: Manifest, exit_code: int) -> None:
     """Its container ends. With 0, it leaves the final report of its step."""
     index, step = int(pod["metadata"]["annotations"][INDEX]), pod["metadata"]["labels"][STEP]

@@ -5,22 +5,24 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
-from deepsynth_api.labels import QUEUE_NAME, QUEUE_PRIORITY_CLASS
-from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_api.labels import QUEUE_NAME, QUEUE_PRIORITY_CLASS, STEP
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_cluster.clusters.interface import Cluster
+from deepsynth_demo.chart import CLAIM
 from e2e.support.api import Api, Manifest, wait_until
 from e2e.support.fake_pods import INDEX, end_pod, start_pod
-from e2e.support.resources import build_run
+from e2e.support.resources import build_generation, build_run
 
 KUEUE = "kueue.x-k8s.io/v1beta2"
 QUEUE = "team"
 GPUS = 2
+CPUS = 8
 SECONDS = 60
 
 
 def build_queues() -> list[Manifest]:
     """A ClusterQueue whose flavor changes pods, two LocalQueues of it, and two priorities."""
-    quota = {"cpu": "8", "memory": "64Gi", "nvidia.com/gpu": str(GPUS)}
+    quota = {"cpu": str(CPUS), "memory": "64Gi", "nvidia.com/gpu": str(GPUS)}
     resources = [{"name": name, "nominalQuota": amount} for name, amount in quota.items()]
     toleration = {"key": "nvidia.com/gpu", "operator": "Exists", "effect": "NoSchedule"}
     spec = {
@@ -31,9 +33,14 @@ def build_queues() -> list[Manifest]:
     return [
         _build("ResourceFlavor", "any", {"nodeLabels": {"kubernetes.io/os": "linux"}, "tolerations": [toleration]}),
         _build("ClusterQueue", "gpus", spec),
-        *(_build("LocalQueue", name, {"clusterQueue": "gpus"}) for name in (QUEUE, "other")),
+        *(build_queue(name) for name in (QUEUE, "other")),
         *(_build("WorkloadPriorityClass", name, value=value) for name, value in (("low", 1), ("high", 1000))),
     ]
+
+
+def build_queue(name: str) -> Manifest:
+    """A LocalQueue of the ClusterQueue."""
+    return _build("LocalQueue", name, {"clusterQueue": "gpus"})
 
 
 def _build(kind: str, name: str, spec: Any = None, **fields: Any) -> Manifest:
@@ -45,31 +52,51 @@ class Queues:
 
     def __init__(self, cluster: Cluster, api: Api) -> None:
         self._cluster, self.api = cluster, api
-        items = json.dumps({"apiVersion": "v1", "kind": "List", "items": build_queues()})
-        cluster.kubectl("-n", api.namespace, "apply", "-f", "-", input=items)
+        self.create(*build_queues())
 
     @contextmanager
     def run(self, name: str, queue: str = QUEUE, priority: str = "", **spec: Any) -> Iterator["QueuedRun"]:
         """A run that needs all GPUs of the queue, until the block ends."""
         manifest = build_run(name, **spec)
-        labels = {QUEUE_NAME: queue, **({QUEUE_PRIORITY_CLASS: priority} if priority else {})}
+        wanted = {QUEUE_NAME: queue, QUEUE_PRIORITY_CLASS: priority}
+        labels = {key: value for key, value in wanted.items() if value}
         self.api.create({**manifest, "metadata": {**manifest["metadata"], "labels": labels}})
         try:
             yield QueuedRun(self.api, name)
         finally:
             self.api.delete("TrainingRun", name)
 
+    @contextmanager
+    def generation(self, name: str, queue: str = QUEUE, **spec: Any) -> Iterator["QueuedGeneration"]:
+        """A generation whose two pods need all CPUs of the queue, until the block ends."""
+        resources = {"requests": {"cpu": str(CPUS // 2), "memory": "128Mi"}}
+        own = {"parallelism": 2, "template": {"resources": resources}, **spec}
+        manifest = build_generation(name, f"pvc://{CLAIM}/{name}", **own)
+        self.api.create({**manifest, "metadata": {**manifest["metadata"], "labels": {QUEUE_NAME: queue}}})
+        try:
+            yield QueuedGeneration(self.api, name)
+        finally:
+            self.api.delete("DatasetGeneration", name)
+
     def change(self, kind: str, name: str, patch: Mapping[str, Any]) -> None:
         """Merge a patch into one of Kueue's objects."""
         command = ("-n", self.api.namespace, "patch", kind.lower(), name, "--type=merge", "-p", json.dumps(patch))
         self._cluster.kubectl(*command)
 
-    def list_workloads(self, run: "QueuedRun") -> list[Manifest]:
-        """The Workloads of all Jobs of the run."""
+    def list_workloads(self, resource: "QueuedRun | QueuedGeneration") -> list[Manifest]:
+        """The Workloads of all Jobs of the resource."""
         listed = self._cluster.kubectl("-n", self.api.namespace, "get", "workloads", "-o", "json").stdout
-        jobs = {attempt.job for attempt in run.get().status.attempts}
         items: list[Manifest] = json.loads(listed)["items"]
+        jobs = {job["metadata"]["name"] for job in self.api.list_jobs(resource.get().metadata.uid)}
         return [item for item in items if item["metadata"]["ownerReferences"][0]["name"] in jobs]
+
+    def create(self, *manifests: Manifest) -> None:
+        """Apply more of Kueue's objects."""
+        items = json.dumps({"apiVersion": "v1", "kind": "List", "items": manifests})
+        self._cluster.kubectl("-n", self.api.namespace, "apply", "-f", "-", input=items)
+
+    def delete(self, kind: str, name: str) -> None:
+        self._cluster.kubectl("-n", self.api.namespace, "delete", kind.lower(), name)
 
 
 class QueuedRun:
@@ -111,6 +138,42 @@ class QueuedRun:
     def _runs(self, number: int) -> bool:
         attempts = self.get().status.attempts
         return len(attempts) >= number and attempts[-1].running_time is not None
+
+
+class QueuedGeneration:
+    def __init__(self, api: Api, name: str) -> None:
+        self.api, self.name = api, name
+
+    def get(self) -> DatasetGeneration:
+        return self.api.get_generation(self.name)
+
+    def list_pods(self, step: str = "") -> list[Manifest]:
+        pods = self.api.list_pods(self.get().metadata.uid)
+        return [pod for pod in pods if _is_alive(pod) and step in ("", pod["metadata"]["labels"][STEP])]
+
+    def wait_for(self, state: str, reason: str = "") -> DatasetGeneration:
+        def matches() -> DatasetGeneration | None:
+            generation = self.get()
+            found = generation.status.state == state and reason in ("", generation.status.summary.reason)
+            return generation if found else None
+
+        found = wait_until(f"{self.name} to be {state} {reason}", matches, SECONDS, self.get)
+        assert found is not None
+        return found
+
+    def start(self, step: str, pods: int) -> None:
+        """Wait until the step has this many pods, and start them."""
+        wait_until(f"{pods} pods of {self.name}: {step}", lambda: len(self.list_pods(step)) == pods, SECONDS, self.get)
+        for pod in self.list_pods(step):
+            start_pod(self.api, pod)
+
+    def end(self, step: str, pods: int) -> None:
+        """Start and end pods of the step until this many have succeeded."""
+        for _ in range(pods):
+            wait_until(f"a pod of {self.name}: {step}", lambda: self.list_pods(step), SECONDS, self.get)
+            pod = self.list_pods(step)[0]
+            start_pod(self.api, pod)
+            end_pod(self.api, pod, 0)
 
 
 def _is_alive(pod: Manifest) -> bool:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepsynth_api.v1alpha1 import Resource
-from deepsynth_operator.core.cluster import CompanionKind, EventType
+from deepsynth_operator.core.cluster import CompanionKind, EventType, JobSubresource
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.object_store import ObjectKey
 from support.cluster.cluster_faults import QueueingCluster
@@ -39,9 +39,11 @@ class CrashingCluster(QueueingCluster):
         self._count()
         await super().apply(manifest)
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
+    async def patch_job(
+        self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any], subresource: JobSubresource = ""
+    ) -> None:
         self._count()
-        await super().patch_job(namespace, name, uid=uid, change=change)
+        await super().patch_job(namespace, name, uid=uid, change=change, subresource=subresource)
 
     async def delete_job(self, namespace: str, name: str, *, uid: str) -> None:
         self._count()

@@ -6,7 +6,6 @@ from typing import Any
 import pytest
 
 from deepsynth_api.conditions import ConditionType, find_condition
-from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlannedSplit
 from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
@@ -18,7 +17,6 @@ from support.cluster.cluster_faults import (
     find_pod,
     lose_node,
     restore_node,
-    set_suspended,
     taint_node,
 )
 from support.control.controller import SETTINGS, Controller
@@ -317,17 +315,6 @@ def test_a_deleted_job_is_replaced_after_a_growing_delay(control: Controller) ->
         assert control.list_jobs() == []
         control.advance(1)
         assert control.list_jobs() == [f"xsum-plan-{number + 1}"]
-
-
-def test_a_queued_job_is_queued_and_not_failed(control: Controller) -> None:
-    control.apply(a_dataset_generation().labelled({QUEUE_NAME: "team"}).to_manifest())
-    assert control.get_generation().status.state == "Queued"
-    set_suspended(control.cluster, "xsum-plan-1", suspended=False)
-    control.settle()
-    assert control.get_generation().status.state == "Planning"
-    set_suspended(control.cluster, "xsum-plan-1", suspended=True)
-    control.settle()
-    assert (control.get_generation().status.state, control.list_jobs()) == ("Queued", ["xsum-plan-1"])
 
 
 def test_the_deadline_fails_the_generation_and_stops_its_job(control: Controller) -> None:

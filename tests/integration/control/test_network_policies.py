@@ -62,6 +62,23 @@ def test_the_policy_stays_between_attempts_and_gets_the_peers_of_today(control: 
 @pytest.mark.parametrize(
     ("builder", "name"), [(a_training_run(), NAME), (a_dataset_generation(), "xsum-datasetgeneration")]
 )
+def test_a_policy_that_somebody_deletes_comes_back_while_the_job_runs(
+    control: Controller, builder: Any, name: str
+) -> None:
+    control.apply(builder.to_manifest())
+    jobs, before = control.list_jobs(), get_policy(control, name)
+    control.cluster.delete_object("NetworkPolicy", "default", name)
+    control.advance(10)
+    after = get_policy(control, name)
+    assert before is not None
+    assert after is not None
+    assert after["spec"] == before["spec"]
+    assert control.list_jobs() == jobs
+
+
+@pytest.mark.parametrize(
+    ("builder", "name"), [(a_training_run(), NAME), (a_dataset_generation(), "xsum-datasetgeneration")]
+)
 def test_the_policy_is_deleted_with_its_resource(control: Controller, builder: Any, name: str) -> None:
     control.apply(builder.to_manifest())
     assert get_policy(control, name) is not None

@@ -7,7 +7,10 @@ from typing import Any
 import pytest
 
 from deepsynth_operator.core.cluster import PodGroupKind
+from deepsynth_operator.core.errors import KindMissing
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import GangApi
+from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from support.control.controller import SETTINGS, Controller
 from support.resources.builders import a_training_run
@@ -83,3 +86,29 @@ def test_a_group_of_another_owner_blocks_the_job(control: Controller) -> None:
     control.cluster.delete_object(*key)
     control.settle()
     assert control.list_jobs() == ["read-xsum-train-1"]
+
+
+class GrouplessCluster(MemoryCluster):
+    """The CRD of the gang scheduler is not installed, until `is_installed`."""
+
+    is_installed = False
+
+    async def create(self, manifest: Manifest) -> None:
+        if manifest["kind"] == "PodGroup" and not self.is_installed:
+            raise KindMissing("PodGroup: the API server does not have this kind; install the CRD")
+        await super().create(manifest)
+
+
+def test_a_run_waits_for_the_crd_of_its_scheduler_without_losing_an_attempt() -> None:
+    control = Controller(GrouplessCluster, replace(SETTINGS, gang_schedulers=GANGS))
+    control.apply(a_gang())
+    control.advance(600)
+    status = control.get_run().status
+    assert (status.state, status.summary.reason, status.failures) == ("Starting", "PodGroupsMissing", 0)
+    assert "install the CRD" in status.conditions[0].message
+    assert [attempt.outcome for attempt in status.attempts] == [None]
+    assert control.list_jobs() == []
+    control.cluster.is_installed = True  # type: ignore[attr-defined]
+    control.advance(60)
+    assert control.list_jobs() == ["read-xsum-train-1"]
+    control.close()

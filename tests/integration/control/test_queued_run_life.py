@@ -1,13 +1,15 @@
 """A TrainingRun in a queue: the run is the queue's unit, so a disruption does not cost it its place or its quota."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from deepsynth_api.labels import QUEUE_NAME, QUEUE_PRIORITY_CLASS
+from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import TrainingRunStatus
 from deepsynth_operator.core.observed import Manifest
-from deepsynth_simulator.object_store import ObjectKey, WatchEvent
+from deepsynth_simulator.object_store import ObjectKey, WatchEvent, key_of
 from support.cluster.cluster_faults import QueueingCluster, delete_pod, disrupt, set_suspended
 from support.control.controller import Controller
 from support.resources.builders import a_dataset_generation, a_training_run
@@ -151,18 +153,72 @@ def test_a_waiting_run_moves_to_another_queue_and_another_priority(control: Cont
     assert get_job(control)["metadata"]["labels"][QUEUE_NAME] == "other", "a Job that runs stays where it is"
 
 
-def test_another_parallelism_does_not_stop_the_pods_of_a_queued_generation(control: Controller) -> None:
-    generation = a_dataset_generation().labelled({QUEUE_NAME: "team"})
-    control.apply(generation.to_manifest())
+def test_an_admission_that_ends_before_a_container_has_started_costs_no_attempt(control: Controller) -> None:
+    control.cluster.kubelet.refusal = "no node"
+    control.apply(a_training_run().labelled({QUEUE_NAME: "team"}).to_manifest())
+    for _ in range(3):
+        set_suspended(control.cluster, JOB, suspended=False)
+        control.advance(60)
+        assert (get_status(control).state, len(list_pods(control))) == ("Starting", 1)
+        set_suspended(control.cluster, JOB, suspended=True)
+        control.advance(2, step=1)
+    assert describe(get_status(control)) == [(JOB, None, "")]
+
+
+@pytest.mark.parametrize("kind", ["TrainingRun", "DatasetGeneration"])
+def test_a_deactivated_resource_still_shows_what_kept_its_pods_from_starting(control: Controller, kind: str) -> None:
+    """Kueue with waitForPodsReady takes the pods away, and with them the kubelet's words."""
+    run = kind == "TrainingRun"
+    builder: Any = a_training_run() if run else a_dataset_generation()
+    control.cluster.kubelet.refusal = "no node"
+    control.apply(builder.labelled({QUEUE_NAME: "team"}).to_manifest())
     job = control.list_jobs()[0]
-    control.cluster.store.update(ObjectKey("Job", "default", job), lambda item: item["spec"].update(completions=9))
     set_suspended(control.cluster, job, suspended=False)
-    control.change_spec("DatasetGeneration", generation.build().metadata.name, parallelism=3)
     control.settle()
-    assert get_job(control, job)["spec"]["parallelism"] == 1
+    waiting = {"waiting": {"reason": "ErrImagePull", "message": "example/gpu:2: not found"}}
+    (pod,) = list_pods(control)
+    statuses = [{"name": pod["spec"]["containers"][0]["name"], "state": waiting}]
+    control.cluster.store.update(key_of(pod), lambda item: item["status"].update(containerStatuses=statuses))
+    control.settle()
+    assert read(control, kind).status.summary.reason == "ImagePullBackOff"
     set_suspended(control.cluster, job, suspended=True)
+    uid = get_job(control, job)["metadata"]["uid"]
+    evicted = {"type": "Evicted", "status": "True", "message": "exceeded the maximum number of re-queuing retries"}
+    control.cluster.workloads["default", uid] = {"spec": {"active": False}, "status": {"conditions": [evicted]}}
+    control.advance(60)
+    status = read(control, kind).status
+    assert (status.state, status.summary.reason) == ("Queued", "DeactivatedByQueue")
+    message = status.conditions[0].message
+    assert "re-queuing retries" in message
+    assert "ErrImagePull: example/gpu:2: not found" in message
+
+
+def read(control: Controller, kind: str) -> Any:
+    return control.get_run() if kind == "TrainingRun" else control.get_generation()
+
+
+def test_a_run_that_its_queue_has_evicted_has_no_rate_and_no_end(control: Controller) -> None:
+    start(control)
+    train = {
+        "attempt": 1,
+        "phase": "step",
+        "step": 4,
+        "total_steps": 9,
+        "samples_per_second": 8,
+        "remaining_seconds": 9,
+    }
+    report = Report(step="train", time=control.clock.now(), train=TrainReport.model_validate(train))
+    control.report(f"{JOB}-0", report)
+    control.advance(60)
+    before = get_status(control).progress
+    assert before is not None
+    assert (before.samples_per_second, before.estimated_completion_time is None) == ("8", False)
+    set_suspended(control.cluster, JOB, suspended=True)
     control.settle()
-    assert get_job(control, job)["spec"]["parallelism"] == 3
+    status = get_status(control)
+    assert status.progress is not None
+    assert (status.state, status.progress.step) == ("Queued", 4)
+    assert (status.progress.samples_per_second, status.progress.estimated_completion_time) == ("", None)
 
 
 def list_pods(control: Controller) -> list[Manifest]:

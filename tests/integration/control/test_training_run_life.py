@@ -465,6 +465,23 @@ def test_a_deadline_that_a_live_run_gets_later_is_that_of_its_job(control: Contr
     assert get_job_deadline(control, f"{NAME}-train-1") == 300
 
 
+@pytest.mark.parametrize("is_ours", [True, False])
+def test_a_removed_deadline_is_removed_from_the_live_job_unless_it_is_of_an_admission_policy(
+    control: Controller, is_ours: bool
+) -> None:
+    limit = {"activeDeadlineSeconds": 600}
+    control.apply(a_training_run().with_spec(**(limit if is_ours else {})).to_manifest())
+    control.cluster.store.update(
+        ObjectKey("Job", "default", f"{NAME}-train-1"), lambda item: item["spec"].update(limit)
+    )
+    control.advance(30)
+    control.cluster.store.update(
+        ObjectKey("TrainingRun", "default", NAME), lambda item: item["spec"].pop("activeDeadlineSeconds", None)
+    )
+    control.settle()
+    assert get_job_deadline(control, f"{NAME}-train-1") == (None if is_ours else 600)
+
+
 def test_the_deadline_of_a_later_job_counts_from_the_start_of_the_run(control: Controller) -> None:
     control.apply(a_training_run().with_spec(activeDeadlineSeconds=600).to_manifest())
     control.advance(100)

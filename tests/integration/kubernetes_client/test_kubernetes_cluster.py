@@ -14,12 +14,13 @@ from deepsynth_operator.core.errors import (
     Conflict,
     ControllerError,
     ForeignChild,
+    KindMissing,
     NamespaceGoing,
     NotPermitted,
     Refused,
 )
 from deepsynth_operator.kubernetes.event_recorder import BURST
-from deepsynth_operator.kubernetes.kubernetes_cluster import NODE_SECONDS
+from deepsynth_operator.kubernetes.kubernetes_cluster import KEEP_SECONDS, NODE_SECONDS
 from integration.kubernetes_client.cluster_on_fake_api import Stage, a_cluster
 from support.cluster.fake_api_server import Fault
 from support.resources.builders import UID, a_dataset_generation, a_training_run
@@ -347,3 +348,39 @@ def test_events_over_the_limit_of_their_resource_are_not_logged_either(caplog: p
 
     on_a_cluster(script)
     assert len([record for record in caplog.records if "AttemptFailed" in record.message]) == BURST
+
+
+def test_a_kept_child_is_looked_at_now_and_then_and_applied_again_only_if_it_is_gone() -> None:
+    labels = {MANAGED_BY: OPERATOR_NAME, OWNER_UID: UID}
+    metadata = {"name": "run", "namespace": "default", "labels": labels}
+    policy = {"apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy", "metadata": metadata, "spec": {}}
+
+    async def script(stage: Stage) -> None:
+        async def look() -> list[str]:
+            stage.server.requests = []
+            for _ in range(3):
+                await stage.cluster.keep("NetworkPolicy", "default", "run", lambda: policy)
+            return [seen.method for seen in stage.server.requests]
+
+        stage.server.put(policy)
+        assert await look() == []
+        stage.time += KEEP_SECONDS
+        assert await look() == ["GET"]
+        stage.server.delete("NetworkPolicy", "run")
+        assert await look() == []
+        stage.time += KEEP_SECONDS
+        assert "PATCH" in await look()
+        assert stage.server.get("NetworkPolicy", "run") is not None
+
+    on_a_cluster(script)
+
+
+def test_a_missing_kind_is_not_a_refusal() -> None:
+    async def script(stage: Stage) -> None:
+        answer = {"reason": "NotFound", "message": "the server could not find the requested resource"}
+        stage.server.faults = [Fault(404, method="POST", body=answer)]
+        group = {**build_job(), "apiVersion": "scheduling.volcano.sh/v1beta1", "kind": "PodGroup"}
+        with pytest.raises(KindMissing, match="install the CRD"):
+            await stage.cluster.create(group)
+
+    on_a_cluster(script)

@@ -7,7 +7,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from deepsynth_api.kinds import ResourceKind
-from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID
+from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_KIND, OWNER_UID, QUEUE_NAME
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_operator.controller.reconcile import reconcile
@@ -234,6 +234,23 @@ def test_a_network_policy_is_applied_with_the_rights_for_policies() -> None:
         needed = {find_right(seen) for seen in life.stage.server.requests}
         assert {verb for _, plural, verb in needed if plural == "networkpolicies"} == {"get", "patch"}
         assert needed <= list_rights(*POLICY_RULES)
+
+    live(script)
+
+
+def test_a_queued_generation_needs_no_right_of_its_queue() -> None:
+    async def script(life: Life) -> None:
+        life.stage.server.put(a_dataset_generation().labelled({QUEUE_NAME: "team"}).to_manifest())
+        await life.reconcile("DatasetGeneration", "xsum")
+        run_pod(life, "xsum-plan-1", 0, seconds=10)
+        await life.reconcile("DatasetGeneration", "xsum")
+        assert life.get("Job", "xsum-queue")["status"] == {"active": 4, "ready": 4, "succeeded": 0}
+        needed = {find_right(seen) for seen in life.stage.server.requests}
+        assert ("batch", "jobs/status", "patch") in needed
+        assert needed <= list_rights()
+        count_requests(life)
+        await life.reconcile("DatasetGeneration", "xsum")
+        assert not count_requests(life), "the queue Job is not read while nothing changes"
 
     live(script)
 

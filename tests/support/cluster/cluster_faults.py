@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from deepsynth_api.labels import MIN_PARALLELISM, OWNER_UID, QUEUE_NAME, QUEUE_PODSET, STOPPING_ANNOTATION
+from deepsynth_operator.core.cluster import JobSubresource
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
@@ -100,7 +101,9 @@ def set_suspended(
         else:
             labels[QUEUE_PODSET] = "main"
 
-    cluster.store.update(ObjectKey("Job", namespace, job), change)
+    changed = cluster.store.update(ObjectKey("Job", namespace, job), change)
+    if suspended:
+        _suspend_owned_jobs(cluster, changed["metadata"]["uid"])
     cluster.settle()
 
 
@@ -113,6 +116,13 @@ def _resize(cluster: MemoryCluster, job: dict[str, Any], suspended: bool, pods: 
         job["spec"].update(parallelism=pods, completions=pods)
 
 
+def _suspend_owned_jobs(cluster: MemoryCluster, owner: str) -> None:
+    """Kueue suspends the Jobs of a Job that it evicts, and never resumes them."""
+    for job in cluster.store.select("Job"):
+        if any(reference["uid"] == owner for reference in job["metadata"].get("ownerReferences", ())):
+            cluster.store.update(key_of(job), lambda item: item["spec"].update(suspend=True))
+
+
 class QueueingCluster(MemoryCluster):
     """A cluster with Kueue: a Job that names a queue is created suspended; `set_suspended` admits it.
 
@@ -121,8 +131,10 @@ class QueueingCluster(MemoryCluster):
 
     resumes: bool = True
 
-    async def patch_job(self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any]) -> None:
-        await super().patch_job(namespace, name, uid=uid, change=change)
+    async def patch_job(
+        self, namespace: str, name: str, *, uid: str, change: Mapping[str, Any], subresource: JobSubresource = ""
+    ) -> None:
+        await super().patch_job(namespace, name, uid=uid, change=change, subresource=subresource)
         job = self.store.get("Job", namespace, name)
         if self.resumes and job is not None and job["spec"].get("suspend") and _is_admitted(job):
             set_suspended(self, name, suspended=False, namespace=namespace)

@@ -184,10 +184,12 @@ class FakeApiServer:
     def _patch(self, request: web.Request, body: Manifest) -> Manifest:
         if request.headers["Content-Type"] == "application/apply-patch+yaml":
             return self._store(request.path, _merge(self.objects.get(request.path, {}), body))
-        found = self._find(request.path)
+        path = request.path.removesuffix("/status")
+        found = self._find(path)
         if body.get("metadata", {}).get("uid") not in {None, found["metadata"]["uid"]}:
             raise _Refusal(422, "Invalid", "metadata.uid")
-        return self._store(request.path, _merge(found, body))
+        changed = body.keys() & {"status"} if path != request.path else body.keys() - {"status"}
+        return self._store(path, _merge(found, {part: body[part] for part in changed}))
 
     def _delete(self, request: web.Request, body: Manifest) -> Manifest:
         found = self._find(request.path)

@@ -37,6 +37,12 @@ from deepsynth_operator.decisions.dataset_generation.progress import (
     compute_waiting,
     drop_progress,
 )
+from deepsynth_operator.decisions.dataset_generation.queue_job import (
+    count_room,
+    find_queue_job,
+    follow_queue,
+    needs_queue_job,
+)
 from deepsynth_operator.decisions.dataset_generation.starts import GenerationSituation
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.conditions import is_finished
@@ -91,9 +97,10 @@ def _observe(observed: ObservedGeneration, now: datetime) -> DatasetGenerationSt
         status = status.updated(progress=compute_rendering(status, job, pods, now))
     else:
         status = status.updated(progress=compute_waiting(status.progress, pods, now))
-    live = observe_job(live, job, pods)
+    live = observe_job(live, job, pods, now)
     entries = [*generation.status.jobs[-2:-1], live]
-    view = LiveStep(generation, live.name, bool(live.uid or pods), job, pods, observed.refusal, now, entries)
+    queue_job = find_queue_job(generation, observed.children)
+    view = LiveStep(generation, live.name, bool(live.uid or pods), job, pods, observed.refusal, now, entries, queue_job)
     cause = first_match(END_POLICIES, view)
     if cause is None or cause is NOT_OVER:
         return replace_last(status, live)
@@ -142,6 +149,8 @@ def _advance(
     view = GenerationView(observed, status, now)
     if (verdict := first_match(FAILURE_POLICIES, view)) is not None:
         return status.updated(completion_time=now), Situation("Failed", verdict.reason, verdict.message)
+    if needs_queue_job(observed) and not observed.generation.spec.suspend:
+        status = status.updated(start_time=status.start_time or now)
     if (situation := first_match(START_POLICIES, view)) is not None:
         return status, situation
     step = compute_next_step(status)
@@ -163,21 +172,24 @@ def _compute_actions(status: DatasetGenerationStatus, observed: ObservedGenerati
     """What makes the children follow the status. From the status alone, so an action that was lost is repeated."""
     live, generation = get_live(status), observed.generation
     listed = {entry.name for entry in status.jobs}
+    queue_job = find_queue_job(generation, observed.children)
+    is_active = status.completion_time is None and not generation.spec.suspend
+    wanted_jobs = {live.name if live is not None else None, queue_job.name if queue_job and is_active else None}
     actions: list[Action] = [
         DeleteJob(job.name, job.uid)
         for job in observed.children.jobs
-        if (live is None or job.name != live.name)
-        and not job.deleting
-        and (not job.is_finished or job.name not in listed)
+        if job.name not in wanted_jobs and not job.deleting and (not job.is_finished or job.name not in listed)
     ]
     job = observed.children.find_job(live.name) if live is not None else None
     if live is not None and job is None:
-        actions.append(CreateJob(live.name))
-    wanted = min(generation.spec.parallelism, job.completions) if job is not None else 0
+        actions.append(CreateJob(live.name, queue_job.name if queue_job is not None else None))
+    wanted = min(generation.spec.parallelism, job.completions, count_room(job, queue_job)) if job is not None else 0
     if job is not None and job.parallelism != wanted and may_resize(job):
         actions.append(SetParallelism(job.name, job.uid, wanted))
     if live is not None:
         actions += follow_deadline(observed.generation, status.start_time, live.start_time, job)
     if job is not None and (change := change_queue(generation, job)) is not None:
         actions.append(change)
+    if is_active:
+        actions += follow_queue(status, observed)
     return tuple(actions)

@@ -2,11 +2,12 @@
 
 from collections.abc import Sequence
 from datetime import datetime
+from typing import Final
 
 from deepsynth_api.conditions import ConditionType
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation_status import GenerationSummary
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationProgress, GenerationSummary
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.dataset_generation.starts import GenerationSituation, name_state
 from deepsynth_operator.decisions.shared.conditions import update_conditions
@@ -14,6 +15,8 @@ from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
 from deepsynth_operator.decisions.shared.queues import describe_wait
+
+_WAITING: Final = frozenset({"Queued", "Suspended"})
 
 
 def describe_live(
@@ -31,7 +34,7 @@ def describe_live(
         first = entry.step == "plan" and entry.number == 1
         return Situation(state, Reason.CREATING_JOB, f"creating Job {entry.name}", accepted=not first)
     if job.suspended:
-        wait = describe_wait(job, Reason.QUEUED)
+        wait = describe_wait(job, Reason.QUEUED, entry.obstacle)
         return Situation("Queued", wait.reason, wait.message, check_after=wait.check_after)
     obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
     message = describe_start(pods, now)
@@ -49,8 +52,14 @@ def describe_generation(
         observed_generation=number,
         conditions=update_conditions(status.conditions, situation, extra, now=now, generation=number),
         state=situation.state,
+        progress=_stop_estimates(status.progress) if situation.state in _WAITING else status.progress,
         summary=_summarize(generation, status, situation),
     )
+
+
+def _stop_estimates(progress: GenerationProgress | None) -> GenerationProgress | None:
+    """Progress without what only holds while pages are rendered."""
+    return progress.updated(pages_per_second="", estimated_completion_time=None) if progress is not None else None
 
 
 def _summarize(

@@ -8,12 +8,15 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Final
 
+from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_operator.core.observed import ObservedJob
 from deepsynth_operator.decisions.shared.decision import Cause
 from deepsynth_operator.decisions.shared.ends import LiveJob
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error
+from deepsynth_operator.manifests.names import build_queue_job_name
 
 BETWEEN_SHARDS: Final = timedelta(seconds=60)
 """A Job whose pod ended this recently is at work: the next pod is starting."""
@@ -27,6 +30,7 @@ class LiveStep(LiveJob):
 
     resource: DatasetGeneration
     entries: Sequence[ChildJob]
+    queue_job: ObservedJob | None = None
 
 
 def succeeded(live: LiveStep) -> Cause | None:
@@ -40,6 +44,20 @@ def failed(live: LiveStep) -> Cause | None:
     if job is None or not job.is_finished:
         return None
     return Cause("Failed", job.failure_reason or Reason.FAILED_INDEXES, job.failure_message)
+
+
+def requeued(live: LiveStep) -> Cause | None:
+    """Kueue suspends the Job of a step with the queue Job, but resumes only the latter."""
+    job, queue_job = live.job, live.queue_job
+    is_new = job is None and not live.existed
+    # A Job of an earlier version is in the queue itself.
+    uses_it = QUEUE_NAME in live.resource.metadata.labels if is_new else job is not None and job.queue_job is not None
+    if not uses_it:
+        return None
+    if queue_job is None:
+        return Cause("Disrupted", Reason.JOB_DELETED, f"Job {build_queue_job_name(live.resource)} was deleted")
+    taken = queue_job.suspended or (job is not None and job.suspended)
+    return Cause("Suspended", Reason.REQUEUED_BY_QUEUE, "the queue took its resources back") if taken else None
 
 
 def stuck(live: LiveStep) -> Cause | None:

@@ -12,6 +12,7 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationSummary
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE, Cause
+from deepsynth_operator.decisions.shared.obstacles import remember_obstacle
 from deepsynth_operator.manifests.names import build_job_name
 
 StepName = Literal["plan", "render", "publish"]
@@ -55,10 +56,14 @@ def start_job(
     return status.updated(jobs=[*status.jobs, entry][-MAX_KEPT_JOBS:], start_time=status.start_time or now)
 
 
-def observe_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[ObservedPod]) -> ChildJob:
-    """Record the Job's uid and when its first container started."""
-    started = min((pod.started for pod in pods if pod.started is not None), default=None)
-    return entry.updated(uid=entry.uid or (job.uid if job else ""), running_time=entry.running_time or started)
+def observe_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[ObservedPod], now: datetime) -> ChildJob:
+    """Record the Job's uid, when its first container started, and what kept its pods from it."""
+    started = entry.running_time or min((pod.started for pod in pods if pod.started is not None), default=None)
+    return entry.updated(
+        uid=entry.uid or (job.uid if job else ""),
+        running_time=started,
+        obstacle="" if started is not None else remember_obstacle(entry.obstacle, pods, now),
+    )
 
 
 def drop_start(status: DatasetGenerationStatus) -> DatasetGenerationStatus:

@@ -24,6 +24,7 @@ END_POLICIES: Final[tuple[Policy[LiveStep, Cause | NotOver], ...]] = (
     Policy(ends.failed, "the Job has failed: it has already retried what can be retried"),
     Policy(shared.exceeded_deadline, "spec.activeDeadlineSeconds is over"),
     Policy(shared.suspended_by_user, "spec.suspend is true"),
+    Policy(ends.requeued, "a queue suspended the queue Job, or somebody deleted that"),
     Policy(shared.deleted, "somebody deleted the Job"),
     Policy(shared.refused_by_api_server, "the API server refuses the Job or its ConfigMap"),
     Policy(shared.not_created_yet, "the Job does not exist yet"),
@@ -42,5 +43,6 @@ FAILURE_POLICIES: Final[tuple[Policy[GenerationView, Verdict], ...]] = (
 START_POLICIES: Final[tuple[Policy[GenerationView, GenerationSituation], ...]] = (
     Policy(starts.suspended, "spec.suspend is true"),
     Policy(starts.delayed, "the delay after the last disruption is not over"),
+    Policy(starts.queued, "the queue has not admitted the queue Job"),
     Policy(starts.blocked, "an earlier Job or pod is still there"),
 )

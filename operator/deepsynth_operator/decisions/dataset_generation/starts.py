@@ -1,5 +1,6 @@
 """What the next Job has to wait for: the policies in the order of `policies.py`."""
 
+from dataclasses import replace
 from datetime import datetime, timedelta
 from itertools import takewhile
 from typing import Final
@@ -8,9 +9,12 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
 from deepsynth_operator.decisions.dataset_generation.jobs import StepName, compute_next_step
+from deepsynth_operator.decisions.dataset_generation.queue_job import get_reason, needs_queue_job
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker, is_due
+from deepsynth_operator.manifests.names import build_queue_job_name
 from deepsynth_operator.manifests.render_job import DEFAULT_GRACE_SECONDS
 
 GenerationSituation = Situation[GenerationState]
@@ -39,10 +43,27 @@ def delayed(view: GenerationView) -> GenerationSituation | None:
     return _wait(view, last.reason, message, (due - view.now).total_seconds())
 
 
+def queued(view: GenerationView) -> GenerationSituation | None:
+    if not needs_queue_job(view.observed):
+        return None
+    job = view.queue_job
+    if job is None or job.deleting:
+        name = build_queue_job_name(view.generation)
+        situation = _wait(view, Reason.CREATING_JOB, f"creating Job {name}", _BLOCKED_SECONDS)
+        return situation and replace(situation, accepted=view.last is not None)
+    if not job.suspended:
+        return None
+    obstacle = view.last.obstacle if view.last is not None else ""
+    wait = describe_wait(job, get_reason(view.status), obstacle)
+    return Situation("Queued", wait.reason, wait.message, check_after=wait.check_after)
+
+
 def blocked(view: GenerationView) -> GenerationSituation | None:
     template, end = view.generation.spec.template, view.last.end_time if view.last else None
     grace = timedelta(seconds=template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS)
-    blocker = find_blocker(view.observed.children, end, grace, view.now)
+    children = view.observed.children
+    others = replace(children, jobs=tuple(job for job in children.jobs if job != view.queue_job))
+    blocker = find_blocker(others, end, grace, view.now)
     return _wait(view, Reason.WAITING_FOR_PODS, blocker, _BLOCKED_SECONDS) if blocker is not None else None
 
 

@@ -22,9 +22,13 @@ MAX_ENTRY_MESSAGE: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class CreateJob:
-    """Create the Job of this name, with its ConfigMap and Service. The status names it already."""
+    """Create the Job of this name, with its ConfigMap and Service. The status names it already.
+
+    queue_job: the Job whose quota its pods use, which must be admitted.
+    """
 
     name: str
+    queue_job: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,11 +50,11 @@ class SetParallelism:
 
 @dataclass(frozen=True, slots=True)
 class SetDeadline:
-    """Let the Job run for this many seconds since it started or was resumed."""
+    """Let the Job run for this many seconds since it started or was resumed. None: without a limit."""
 
     name: str
     uid: str
-    seconds: int
+    seconds: int | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +85,17 @@ class DropDocument:
 
 
 @dataclass(frozen=True, slots=True)
+class SetPodCounts:
+    """Report how many pods use the quota of a queue Job, as the Job controller does for Jobs with pods."""
+
+    name: str
+    uid: str
+    active: int
+    ready: int
+    succeeded: int
+
+
+@dataclass(frozen=True, slots=True)
 class HoldJob:
     """Suspend the Job after this attempt, until `ReleaseJob`: its pods end, and it keeps its quota in its queue."""
 
@@ -102,6 +117,7 @@ Action = (
     | DeleteJob
     | SetDeadline
     | SetParallelism
+    | SetPodCounts
     | SetQueue
     | WriteDocument
     | DropDocument

@@ -78,7 +78,7 @@ def deleted(live: LiveJob) -> Cause | None:
 
 
 def refused_by_api_server(live: LiveJob) -> Cause | None:
-    if live.job is not None or live.refusal is None:
+    if live.job is not None or live.refusal is None or live.refusal.is_temporary:
         return None
     return Cause("Failed", live.refusal.reason, live.refusal.message, live.refusal.exit_code, time=live.now)
 
@@ -105,14 +105,14 @@ def follow_deadline(
 ) -> tuple[SetDeadline, ...]:
     """What makes the deadline of a live Job agree with spec.activeDeadlineSeconds, which may change at any time.
 
-    A deadline is never removed from a Job, which may have it from an admission policy: if it ends the Job too early,
-    the next Job continues the work.
+    One that the Job has from an admission policy is not removed: if it ends the Job too early, the next Job continues
+    the work.
     began: status.startTime of the resource. start: when the attempt or the step of this Job started.
     """
     if job is None or job.deleting or job.is_finished or job.is_failing:
         return ()
     seconds = compute_job_deadline(resource, began, start)
-    if seconds is None or seconds == job.deadline_seconds:
+    if seconds == job.deadline_seconds or (seconds is None and not job.has_own_deadline):
         return ()
     return (SetDeadline(job.name, job.uid, seconds),)
 

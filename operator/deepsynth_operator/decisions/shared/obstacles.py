@@ -7,8 +7,11 @@ from itertools import chain
 from typing import Final
 
 from deepsynth_api.reasons import Reason
+from deepsynth_api.report_bounds import cut_text
 from deepsynth_operator.core.observed import ObservedPod
 
+MAX_OBSTACLE_BYTES: Final = 512
+"""Of the obstacle that an entry of the status keeps."""
 _GB: Final = 1e9
 _MB: Final = 1e6
 _PROGRESSING: Final = frozenset({Reason.CONTAINER_CREATING, Reason.POD_INITIALIZING})
@@ -53,6 +56,12 @@ def find_configuration_error(pods: Sequence[ObservedPod]) -> Obstacle | None:
     """The first obstacle that a user has to fix."""
     waiting = filter(None, map(_find_waiting, pods))
     return next((obstacle for obstacle in waiting if obstacle.reason in CONFIGURATION_ERRORS), None)
+
+
+def remember_obstacle(before: str, pods: Sequence[ObservedPod], now: datetime) -> str:
+    """What last kept pods from starting: their obstacle now, else `before`. A queue may take them away at any time."""
+    obstacle = find_obstacle(pods, now)
+    return cut_text(obstacle.message, MAX_OBSTACLE_BYTES) if obstacle is not None else before
 
 
 def describe_start(pods: Sequence[ObservedPod], now: datetime) -> str:

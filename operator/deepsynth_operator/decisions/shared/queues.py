@@ -34,12 +34,17 @@ class Wait:
     check_after: float
 
 
-def describe_wait(job: ObservedJob, reason: str) -> Wait:
-    """Why the queue holds the Job, where that is known; else `reason`."""
+def describe_wait(job: ObservedJob, reason: str, obstacle: str = "") -> Wait:
+    """Why the queue holds the Job, where that is known; else `reason`.
+
+    obstacle: what kept its pods from starting while it was admitted. A queue gives up on such a Job.
+    """
     text, wait = f"Job {job.name} waits for its queue", job.wait
+    last = f"; its pods did not start: {obstacle}" if obstacle else ""
     if wait is None:
-        return Wait(reason, text, RESYNC_SECONDS)
-    return Wait(reason if wait.reason == Reason.QUEUED else wait.reason, f"{text}: {wait.message}", _CHECK_SECONDS)
+        return Wait(reason, f"{text}{last}", RESYNC_SECONDS)
+    known = reason if wait.reason == Reason.QUEUED else wait.reason
+    return Wait(known, f"{text}: {wait.message}{last}", _CHECK_SECONDS)
 
 
 def may_resize(job: ObservedJob) -> bool:

@@ -50,6 +50,11 @@ def _shorten(entries: Sequence[Entry], limit: int) -> list[Entry]:
     return [entry.updated(message=cut_text(entry.message, limit)) for entry in entries]
 
 
+def _shorten_all(entries: Sequence[Entry], limit: int) -> list[Entry]:
+    """Attempts or Jobs, their messages and obstacles cut to `limit` bytes each."""
+    return [entry.updated(obstacle=cut_text(entry.obstacle, limit)) for entry in _shorten(entries, limit)]
+
+
 def _shorten_conditions(conditions: Sequence[Condition]) -> list[Condition]:
     return _shorten(conditions, _SHORT_CONDITION_BYTES)
 
@@ -103,7 +108,7 @@ _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] =
     lambda status: _drop_old_checkpoints(status, 5),
     lambda status: status.updated(metrics=status.metrics[:10]),
     _forget_avoided,
-    lambda status: status.updated(attempts=_shorten(status.attempts, _SHORT_BYTES)),
+    lambda status: status.updated(attempts=_shorten_all(status.attempts, _SHORT_BYTES)),
     lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),
     lambda status: _fold_progress(status, 8),
     lambda status: _drop_old_checkpoints(status, 1),
@@ -123,7 +128,7 @@ def _drop_examples(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
 
 _GENERATION_CUTS: Final[tuple[Callable[[DatasetGenerationStatus], DatasetGenerationStatus], ...]] = (
     _drop_examples,
-    lambda status: status.updated(jobs=_shorten(status.jobs, _SHORT_BYTES)),
+    lambda status: status.updated(jobs=_shorten_all(status.jobs, _SHORT_BYTES)),
     lambda status: _fold_progress(status, 16),
     lambda status: _fold_plan(status, 16),
     lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),

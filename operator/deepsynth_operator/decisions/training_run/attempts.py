@@ -14,6 +14,7 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunSummary, Usage
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.numbers import sum_counts
+from deepsynth_operator.decisions.shared.obstacles import remember_obstacle
 from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt
 from deepsynth_operator.decisions.training_run.next_attempt.elastic import choose_nodes
 from deepsynth_operator.decisions.training_run.next_attempt.nodes import has_failed_again
@@ -90,10 +91,19 @@ def select_pods(status: TrainingRunStatus, children: Children) -> list[ObservedP
     last = get_last(status)
     if last is None:
         return []
-    pods = children.get_pods(last.job)
+    job = children.find_job(last.job)
+    pods = [pod for pod in children.get_pods(last.job) if job is None or not _is_of_earlier_admission(pod, job)]
     if not any(attempt.job == last.job for attempt in status.attempts[:-1]):
         return pods
     return [pod for pod in pods if not _is_older(pod, last.start_time)]
+
+
+def _is_of_earlier_admission(pod: ObservedPod, job: ObservedJob) -> bool:
+    """Whether a queue took the Job back before the pod's container had started. That ended no attempt."""
+    has_run = pod.started is not None or pod.exit_code is not None
+    if not pod.gone or has_run or pod.created is None or job.started is None:
+        return False
+    return pod.created < job.started
 
 
 def _is_older(pod: ObservedPod, start: datetime) -> bool:
@@ -151,13 +161,15 @@ def build_attempt(
 def observe_start(
     attempt: Attempt, job: ObservedJob | None, pods: Sequence[ObservedPod], num_nodes: int, now: datetime
 ) -> Attempt:
-    """Record the Job's uid, when the first container started, and when all pods had started."""
+    """Record the Job's uid, when the first container started, when all pods had started, and what kept them from it."""
     started = [pod.started for pod in pods if pod.started is not None]
     all_started = len({pod.index for pod in pods if pod.started is not None}) >= num_nodes
+    is_up = all_started or attempt.running_time is not None
     return attempt.updated(
         job_uid=attempt.job_uid or (job.uid if job else ""),
         held_time=attempt.held_time or min(started, default=None),
         running_time=attempt.running_time or (now if all_started else None),
+        obstacle="" if is_up else remember_obstacle(attempt.obstacle, pods, now),
     )
 
 

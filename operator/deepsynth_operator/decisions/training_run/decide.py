@@ -54,7 +54,7 @@ from deepsynth_operator.decisions.training_run.attempts import (
     select_pods,
     start_attempt,
 )
-from deepsynth_operator.decisions.training_run.describe import describe_live, describe_run
+from deepsynth_operator.decisions.training_run.describe import describe_live, describe_refusal, describe_run
 from deepsynth_operator.decisions.training_run.ends import LiveAttempt
 from deepsynth_operator.decisions.training_run.events import compute_run_events
 from deepsynth_operator.decisions.training_run.inputs import find_wait, pin_inputs, pin_reported
@@ -178,6 +178,8 @@ def _start(view: RunView, settings: Settings) -> TrainingRunStatus:
 def _show_live(status: TrainingRunStatus, observed: ObservedRun, settings: Settings, now: datetime) -> Advance:
     live = status.attempts[-1]
     job, pods = observed.children.find_job(live.job), select_pods(status, observed.children)
+    if job is None and (refused := describe_refusal(status, live, observed.refusal)) is not None:
+        return status, refused
     return status, describe_live(observed.run, status, live, job, pods, now=now, poll_seconds=settings.poll_seconds)
 
 
@@ -201,7 +203,8 @@ def _compute_actions(status: TrainingRunStatus, observed: ObservedRun, now: date
         for job in observed.children.jobs
         if job.name != wanted and not job.deleting and (not job.is_finished or job.name not in listed)
     ]
-    if live is not None and observed.children.find_job(live.job) is None:
+    # After a refusal, the next look tries again.
+    if live is not None and observed.children.find_job(live.job) is None and observed.refusal is None:
         actions.append(CreateJob(live.job))
     if live is not None:
         job = observed.children.find_job(live.job)

@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Final, get_args
 
-from deepsynth_api.conditions import ConditionType
+from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.settings.result_settings import Metric
 from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, RunSummary, TrainingProgress
-from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_operator.core.observed import ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
@@ -28,6 +28,8 @@ _SHARES: Final = frozenset(get_args(Metric)) - {"loss"}
 """Metrics that are shares, from 0 to 1."""
 _MOVING: Final = frozenset({"Running", "Complete"})
 """States in which the rate of the last report holds, or is the run's last word."""
+_WAITING: Final = frozenset({"Queued", "Restarting", "Suspended"})
+_REFUSED_SECONDS: Final = 30.0
 _FIRST_REPORT: Final = timedelta(seconds=60)
 """This long after all pods have started, a run without any report counts as running: its port may be unreachable."""
 
@@ -52,7 +54,7 @@ def describe_live(
             "Starting", Reason.CREATING_JOB, f"{name}: creating Job {attempt.job}{also}", accepted=accepted
         )
     if job.suspended:
-        wait = describe_wait(job, Reason.QUEUED)
+        wait = describe_wait(job, Reason.QUEUED, attempt.obstacle)
         return Situation("Queued", wait.reason, f"{name}: {wait.message}{also}", check_after=wait.check_after)
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
@@ -64,6 +66,18 @@ def describe_live(
         return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=poll_seconds)
     # Until then it is looked at when its pods report something new.
     return Situation("Running", Reason.RUNNING, f"{name}{also}", check_after=PROGRESS_POLLS * poll_seconds)
+
+
+def describe_refusal(status: TrainingRunStatus, attempt: Attempt, refusal: Refusal | None) -> RunSituation | None:
+    """The situation while the children of an attempt cannot be created, and may be later. It stays until they are."""
+    shown = find_condition(status.conditions, ConditionType.COMPLETE)
+    if refusal is not None:
+        reason, message = refusal.reason, f"attempt {attempt.number}: {refusal.message}"
+    elif shown is not None and shown.reason == Reason.POD_GROUPS_MISSING:
+        reason, message = shown.reason, shown.message
+    else:
+        return None
+    return Situation("Starting", reason, message, check_after=_REFUSED_SECONDS)
 
 
 def describe_run(
@@ -85,8 +99,14 @@ def describe_run(
         observed_generation=generation,
         conditions=update_conditions(status.conditions, situation, extra, now=now, generation=generation),
         state=situation.state,
+        progress=_stop_estimates(status.progress) if situation.state in _WAITING else status.progress,
         summary=_summarize(run, status, situation),
     )
+
+
+def _stop_estimates(progress: TrainingProgress | None) -> TrainingProgress | None:
+    """Progress without what only holds while steps are made."""
+    return progress.updated(samples_per_second="", estimated_completion_time=None) if progress is not None else None
 
 
 def _is_starting(status: TrainingRunStatus, attempt: Attempt, now: datetime) -> bool:

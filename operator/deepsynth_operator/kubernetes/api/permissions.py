@@ -35,6 +35,7 @@ RULES: Final = (
         ("get", "list", "watch", "create", "patch", "delete"),
         "steps and attempts; patch is for parallelism, deadlines, queues, and to suspend a queued Job",
     ),
+    Rule("batch", ("jobs/status",), ("patch",), "how many pods use the quota of a queued generation, for its queue"),
     Rule("", ("pods",), ("list", "watch"), "exit codes, and where reports are read"),
     Rule(
         "",

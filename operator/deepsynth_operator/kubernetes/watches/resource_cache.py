@@ -13,9 +13,14 @@ from collections.abc import Callable, Container, Iterator, Mapping
 from typing import Any, Final
 
 from deepsynth_api.labels import (
+    DEADLINE_ANNOTATION,
+    DOCUMENT_ANNOTATION,
+    DOCUMENT_TIME_ANNOTATION,
+    MIN_PARALLELISM,
     OWNER_KIND,
     OWNER_NAME_ANNOTATION,
     OWNER_UID,
+    QUEUE_JOB_ANNOTATION,
     QUEUE_NAME,
     QUEUE_PODSET,
     QUEUE_PRIORITY_CLASS,
@@ -43,7 +48,17 @@ _METADATA_FIELDS: Final = (
 )
 _QUEUE_LABELS: Final = (QUEUE_NAME, QUEUE_PRIORITY_CLASS)
 _LABELS: Final = (OWNER_KIND, OWNER_UID, STEP, JOB_NAME_LABEL, *_QUEUE_LABELS)
-_ANNOTATIONS: Final = (OWNER_NAME_ANNOTATION, COMPLETION_INDEX_ANNOTATION, STOPPING_ANNOTATION, RESTART_ANNOTATION)
+_ANNOTATIONS: Final = (
+    OWNER_NAME_ANNOTATION,
+    COMPLETION_INDEX_ANNOTATION,
+    DEADLINE_ANNOTATION,
+    DOCUMENT_ANNOTATION,
+    DOCUMENT_TIME_ANNOTATION,
+    MIN_PARALLELISM,
+    QUEUE_JOB_ANNOTATION,
+    RESTART_ANNOTATION,
+    STOPPING_ANNOTATION,
+)
 _SPEC_FIELDS: Final = {
     "Pod": ("nodeName",),
     "Job": ("suspend", "parallelism", "completions", "activeDeadlineSeconds", "backoffLimitPerIndex"),
@@ -52,6 +67,7 @@ _STATUS_FIELDS: Final = {
     "Pod": ("phase", "reason", "podIP", "conditions", "containerStatuses"),
     "Job": ("conditions", "startTime", "active", "succeeded", "completedIndexes", "failedIndexes"),
 }
+"""And `ready` of Jobs that the operator itself manages. Of others it changes often, and nothing depends on it."""
 _TEMPLATE_FIELDS: Final = ("terminationGracePeriodSeconds",)
 
 
@@ -194,7 +210,7 @@ def _reduce(kind: WatchedKind, body: Manifest) -> Manifest:
         "metadata": metadata,
         "spec": _pick(spec, _SPEC_FIELDS[kind])
         | ({"template": {"metadata": {"labels": admitted}}} if admitted else {}),
-        "status": _pick(status, _STATUS_FIELDS[kind]),
+        "status": _pick(status, (*_STATUS_FIELDS[kind], *(("ready",) if "managedBy" in spec else ()))),
     }
 
 

@@ -27,6 +27,7 @@ from support.control.controller import Controller
 from support.resources.builders import a_dataset_generation
 
 NAME = "xsum"
+QUEUE_JOB = "xsum-queue"
 KINDS = ("DatasetGeneration", "Job", "Pod")
 NODES = ("node-a", "node-b")
 SHARDS = 3
@@ -77,6 +78,8 @@ class Watcher:
         assert ORDER.index(last) >= ORDER.index(before_last), "steps do not go back"
 
     def _check_new_job(self, name: str) -> None:
+        if name == QUEUE_JOB:
+            return
         last = self.status.jobs[-1]
         assert (last.name, last.outcome) == (name, None), "the status names a Job before it exists"
         assert name not in self.jobs or not last.uid, "a Job's name is used once"
@@ -96,12 +99,13 @@ class GenerationMachine(RuleBasedStateMachine):
         self.cluster: Any = self.control.cluster
         self.watcher = Watcher()
         self.cluster.store.subscribe(self.watcher.receive)
-        self.has_failed = False
+        self.has_failed = self.queued = False
 
     @initialize(queued=st.booleans(), keeps=st.booleans())
     def apply(self, queued: bool, keeps: bool) -> None:
         """keeps: whether the cache takes the controller's own writes before their events."""
         self.cluster.view.keeps_writes = keeps
+        self.queued = queued
         generation = a_dataset_generation(NAME).with_spec(parallelism=2, backoffLimitPerIndex=1)
         self.cluster.apply_resource((generation.labelled({QUEUE_NAME: "team"}) if queued else generation).to_manifest())
 
@@ -201,11 +205,22 @@ class GenerationMachine(RuleBasedStateMachine):
     @precondition(lambda self: self.control.list_living_jobs())
     @rule(suspended=st.booleans())
     def queue(self, suspended: bool) -> None:
-        set_suspended(self.cluster, self.control.list_living_jobs()[0], suspended)
+        """What the queue does to the Job in it: the queue Job, if there is one."""
+        set_suspended(self.cluster, max(self.control.list_living_jobs(), key=lambda name: name == QUEUE_JOB), suspended)
 
     @invariant()
     def there_is_at_most_one_living_job(self) -> None:
-        assert len(self.control.list_living_jobs()) <= 1
+        assert len(self._list_steps()) <= 1
+
+    @invariant()
+    def no_pod_uses_quota_that_the_queue_has_taken_back(self) -> None:
+        queue_job = self.cluster.store.get("Job", "default", QUEUE_JOB)
+        if self.queued and queue_job is not None and queue_job["spec"].get("suspend"):
+            for name in self._list_steps():
+                assert self.cluster.store.get("Job", "default", name)["spec"].get("suspend"), name
+
+    def _list_steps(self) -> list[str]:
+        return [name for name in self.control.list_living_jobs() if name != QUEUE_JOB]
 
     # How it ends.
 

@@ -10,7 +10,7 @@ from deepsynth_operator.core.settings import GangApi, Settings
 from deepsynth_operator.manifests.gang import join_gang
 from deepsynth_operator.manifests.names import build_job_name
 from deepsynth_operator.manifests.network_policy import build_network_policy
-from deepsynth_operator.manifests.render_job import build_render_children
+from deepsynth_operator.manifests.render_job import build_queue_job, build_render_children
 from deepsynth_operator.manifests.train_job import build_train_children
 from support.golden_files import assert_golden
 from support.resources.builders import ResourceBuilder, a_dataset_generation, a_training_run
@@ -146,6 +146,15 @@ def test_a_generation_from_a_preset_to_the_hub_with_limits() -> None:
         .build()
     )
     assert_golden("dataset_generation_preset_render", build_render_children(generation, a_job(generation, "render")))
+
+
+def test_a_generation_in_a_queue_has_a_job_without_pods_whose_quota_its_steps_use() -> None:
+    labels = {"kueue.x-k8s.io/queue-name": "team"}
+    generation = a_dataset_generation().labelled(labels).with_spec(parallelism=8).with_status(plan=PLAN).build()
+    queue_job = build_queue_job(generation, "registry/cpu@sha256:22")
+    admitted = {**queue_job, "metadata": {**queue_job["metadata"], "uid": "uid-of-xsum-queue"}}
+    _, step = build_render_children(generation, a_job(generation, "render"), admitted)
+    assert_golden("dataset_generation_queued", [queue_job, step])
 
 
 def test_the_network_policy_of_a_run() -> None:

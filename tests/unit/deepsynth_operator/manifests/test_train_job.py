@@ -190,6 +190,19 @@ def test_the_pods_of_an_attempt_do_not_run_on_nodes_that_it_avoids() -> None:
     }
 
 
+def test_where_kueue_may_place_pods_is_read_from_the_pods() -> None:
+    place = {"kueue.x-k8s.io/podset-preferred-topology": "cloud.provider.com/topology-rack"}
+    other = {"kueue.x-k8s.io/admission-gated-by": "acme.io/gate"}
+    job = build_job(a_run().with_metadata(annotations={**place, **other}))
+    pods = job["spec"]["template"]["metadata"]["annotations"]
+    assert pods.items() >= place.items()
+    assert not pods.keys() & other.keys()
+    assert job["metadata"]["annotations"].items() >= other.items()
+    own = {"kueue.x-k8s.io/podset-preferred-topology": "kubernetes.io/hostname"}
+    job = build_job(a_run().with_metadata(annotations=place).with_template(annotations=own))
+    assert job["spec"]["template"]["metadata"]["annotations"].items() >= own.items()
+
+
 def test_a_queued_job_may_use_nodes_that_it_avoids_where_no_other_is_free() -> None:
     """Otherwise a queue that looks at nodes would never admit it."""
     rules = [{"key": "metadata.name", "operator": "NotIn", "values": ["n1"]}]

@@ -3,8 +3,22 @@
 import json
 from typing import Any
 
-from deepsynth_api.labels import OWNER_UID
+from deepsynth_api.labels import (
+    DEADLINE_ANNOTATION,
+    DOCUMENT_ANNOTATION,
+    DOCUMENT_TIME_ANNOTATION,
+    MIN_PARALLELISM,
+    OWNER_UID,
+    QUEUE_JOB_ANNOTATION,
+    QUEUE_NAME,
+    QUEUE_PODSET,
+    QUEUE_PRIORITY_CLASS,
+    RESTART_ANNOTATION,
+    STEP,
+    STOPPING_ANNOTATION,
+)
 from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_operator.core.observed import ObservedJob
 from deepsynth_operator.kubernetes.watches.deleted_pods import REMEMBERED_SECONDS
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from support.resources.builders import a_training_run
@@ -175,6 +189,42 @@ def test_of_a_job_only_what_decisions_use_is_kept() -> None:
     assert kept["status"] == {"active": 2}
     assert kept["spec"] == {"parallelism": 2}
     assert kept["metadata"]["labels"] == {OWNER_UID: "owner"}
+
+
+def test_a_job_in_the_cache_is_observed_as_it_is() -> None:
+    """Else a decision made from the cache would differ from the one that the API server confirms, at every look."""
+    annotations = {
+        DEADLINE_ANNOTATION: "60",
+        DOCUMENT_ANNOTATION: "2",
+        DOCUMENT_TIME_ANNOTATION: "2026-01-02T03:04:05Z",
+        MIN_PARALLELISM: "1",
+        QUEUE_JOB_ANNOTATION: "xsum-queue",
+        RESTART_ANNOTATION: "3",
+        STOPPING_ANNOTATION: "true",
+    }
+    template = {"metadata": {"labels": {QUEUE_PODSET: "main"}}, "spec": {}}
+    spec = {
+        "suspend": True,
+        "managedBy": "deepsynth.io/operator",
+        "activeDeadlineSeconds": 60,
+        "parallelism": 2,
+        "completions": 2,
+        "backoffLimitPerIndex": 1,
+        "template": template,
+    }
+    indexes = {"completedIndexes": "0", "failedIndexes": "1"}
+    status = {"active": 2, "ready": 1, "succeeded": 1, "startTime": "2026-01-02T03:04:05Z", **indexes}
+    job = build("j", "1", 5, spec=spec, status=status)
+    job["metadata"] |= {"annotations": annotations, "creationTimestamp": "2026-01-02T03:04:05Z"}
+    job["metadata"]["labels"] |= {QUEUE_NAME: "team", QUEUE_PRIORITY_CLASS: "high", STEP: "queue"}
+    cache = ResourceCache()
+    cache.put("Job", job)
+    (kept,) = cache.list_children("Job", "a", "owner")
+    observed = ObservedJob.parse(job)
+    assert ObservedJob.parse(kept) == observed
+    assert all(
+        getattr(observed, name) for name in ("has_own_deadline", "queue_job", "ready", "is_held", "was_admitted")
+    )
 
 
 def test_deleted_pods_of_one_namespace_do_not_displace_those_of_others() -> None:
