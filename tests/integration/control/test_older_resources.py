@@ -92,7 +92,7 @@ def test_a_running_run_keeps_its_state_and_completes(control: Controller) -> Non
     control.settle()
     status = get_status(control, older)
     for field in ("state", "startTime", "attempts", "datasets", "checkpoints", "savedStep", "restarts", "failures"):
-        assert status[field] == older["status"][field], field
+        assert drop_later_fields(status[field], older["status"][field]) == older["status"][field], field
     assert control.list_jobs() == jobs
     report = TrainReport(attempt=2, phase="done", step=100, total_steps=100, saved_step=100)
     control.end("read-xsum-train-2-0", 0, Report(step="train", time=control.clock.now(), train=report))
@@ -100,7 +100,8 @@ def test_a_running_run_keeps_its_state_and_completes(control: Controller) -> Non
     status = get_status(control, older)
     assert status["state"] == "Complete"
     assert [attempt["outcome"] for attempt in status["attempts"]] == ["Failed", "Succeeded"]
-    assert status["attempts"][0] == older["status"]["attempts"][0]
+    before = older["status"]["attempts"][0]
+    assert drop_later_fields(status["attempts"][0], before) == before
     assert (status["datasets"], status["failures"]) == (older["status"]["datasets"], 1)
 
 
@@ -110,7 +111,7 @@ def test_a_running_generation_keeps_its_state_and_completes(control: Controller)
     control.settle()
     status = get_status(control, older)
     for field in ("state", "startTime", "plan", "jobs", "lastFailure"):
-        assert status[field] == older["status"][field], field
+        assert drop_later_fields(status[field], older["status"][field]) == older["status"][field], field
     assert status["progress"]["rows"] >= older["status"]["progress"]["rows"]
     assert control.list_jobs() == jobs
     while living := [pod for pod in control.runner.get_living() if pod.startswith("xsum-render-1-")]:
@@ -123,5 +124,5 @@ def test_a_running_generation_keeps_its_state_and_completes(control: Controller)
     control.settle()
     status = get_status(control, older)
     assert (status["state"], status["output"]["revision"]) == ("Complete", "v1")
-    assert status["plan"] == older["status"]["plan"]
+    assert drop_later_fields(status["plan"], older["status"]["plan"]) == older["status"]["plan"]
     assert status["progress"]["rows"] >= older["status"]["progress"]["rows"]

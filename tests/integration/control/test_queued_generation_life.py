@@ -139,7 +139,7 @@ def test_an_evicted_generation_waits_and_continues_with_another_job_of_its_step(
 
 
 def test_the_queue_learns_how_many_pods_there_are(control: Controller) -> None:
-    """Kueue gives the quota of an evicted Job away once none is active, and takes back what has succeeded."""
+    """Kueue gives the quota of an evicted Job away once none is active, and that of pods which have succeeded."""
     apply(control)
     assert read_counts(control) == (0, 0, 0)
     admit(control)
