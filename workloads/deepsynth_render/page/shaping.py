@@ -7,6 +7,7 @@ of letters closer together (kerning) and reorders them, so the advance of a word
 from collections.abc import Iterator, Sequence
 from functools import cache
 from itertools import groupby
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import uharfbuzz
@@ -82,7 +83,7 @@ class Shaper:
         self._family = family
         self._first = FONTS.index(family)
         self._build_shaper = cache(lambda font: load_font(FONTS[font]).build_shaper(size_px))
-        self._find_font = cache(self._search_font)
+        self._find_fonts = cache(self._search_fonts)
         self._atlas = atlas
         self._plain = frozenset(
             codepoint
@@ -120,23 +121,28 @@ class Shaper:
             return
         clusters = split_clusters(text)
         scripts = _resolve_scripts(clusters, style.script)
-        fonts = [self._find_font(cluster, script, style.han) for cluster, script in zip(clusters, scripts, strict=True)]
-        groups = ["Latn" if script in _SHAPED_TOGETHER else script for script in scripts]
+        parts = [  # (font, script, text) of each cluster, or of each character of a cluster that no font has
+            (font, "Latn" if script in _SHAPED_TOGETHER else script, part)
+            for cluster, script in zip(clusters, scripts, strict=True)
+            for font, part in self._find_fonts(cluster, script, style.han)
+        ]
         start = 0
-        for (font, _), run in groupby(range(len(clusters)), lambda index: (fonts[index], groups[index])):
-            indices = list(run)
-            part = "".join(clusters[index] for index in indices)
-            script = groups[indices[0]]
+        for (font, script), run in groupby(parts, itemgetter(0, 1)):
+            part = "".join(text for _, _, text in run)
             yield _Run(font, find_run_script(part) if script == "Latn" else script, start, part)
             start += len(part)
 
-    def _search_font(self, cluster: str, script: str, han: Han) -> int:
-        codepoints = {ord(character) for character in cluster if character not in INVISIBLE}
+    def _search_fonts(self, cluster: str, script: str, han: Han) -> list[tuple[int, str]]:
         emoji = ["Noto Emoji"] if is_emoji_sequence(cluster) else []
-        for family in (*emoji, *list_families(self._family, "Zyyy" if cluster.isascii() else script, han)):
+        families = [*emoji, *list_families(self._family, "Zyyy" if cluster.isascii() else script, han)]
+        codepoints = {ord(character) for character in cluster if character not in INVISIBLE}
+        for family in families:
             if load_font(family).codepoints.issuperset(codepoints):
-                return FONTS.index(family)
-        raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {' with '.join(map(describe, cluster))}")
+                return [(FONTS.index(family), cluster)]
+        if len(cluster) == 1:
+            raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {describe(cluster)}")
+        # A mark on a letter of another script: browsers draw them with two fonts, too.
+        return [found for character in cluster for found in self._find_fonts(character, script, han)]
 
     def _shape_run(self, run: _Run, text: str, style: Style) -> tuple[Sequence[Any], Sequence[Any]]:
         """HarfBuzz's glyph infos and positions of a run in one font."""

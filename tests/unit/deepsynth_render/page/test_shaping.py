@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 
+from deepsynth_render.page.fallback import find_undrawable
 from deepsynth_render.page.fonts import FAMILIES, load_font
 from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import build_renderer, decode, find_inked_columns
@@ -52,3 +53,9 @@ def test_a_character_that_no_font_has_is_refused_by_name_instead_of_drawn_as_a_b
         build_renderer().render("fine until\u0f40here", "key")
     assert caught.value.reason == "UnsupportedScript"
     assert build_renderer().render("fine again", "key"), "the refusal leaves the renderer usable"
+
+
+def test_a_mark_that_the_font_of_its_letter_lacks_is_drawn_in_another_font() -> None:
+    page = build_renderer(**LARGE).render("\u0bb1\u108a", "key")[0]
+    assert page.text == "\u0bb1\u108a"
+    assert find_undrawable(page.text) == set()

@@ -11,7 +11,7 @@ The text of a page then holds nothing that the page does not show.
 import re
 import unicodedata
 from collections.abc import Callable
-from itertools import compress
+from itertools import compress, groupby
 
 from deepsynth_render.page.scripts.bidi import resolve
 
@@ -105,4 +105,20 @@ def _reorders(line: str) -> bool:
     with_marks = resolve(line)
     seen = [not _MARKS.match(character) for character in line]
     without = resolve("".join(compress(line, seen)))
-    return with_marks.base != without.base or list(compress(with_marks.levels, seen)) != list(without.levels)
+    shown = "".join(compress(with_marks.levels, seen))
+    return with_marks.base != without.base or (
+        shown != without.levels and _draw_order(shown) != _draw_order(without.levels)
+    )
+
+
+def _draw_order(levels: str) -> list[tuple[int, bool]]:
+    """The characters of a line from left to right, and whether each is set from right to left (rule L2)."""
+    order = list(range(len(levels)))
+    for level in range(ord(max(levels, default="\0")), 0, -1):
+        start = 0
+        for is_high, run in groupby(order[:], lambda index: ord(levels[index]) >= level):  # noqa: B023 - used at once
+            indices = list(run)
+            if is_high:
+                order[start : start + len(indices)] = reversed(indices)
+            start += len(indices)
+    return [(index, ord(levels[index]) % 2 == 1) for index in order]
