@@ -50,9 +50,10 @@ class Look(ApiModel):
 
 
 class PlannedShard(ApiModel):
-    """rows_sha256: of its file plan/rows-NNNNN.parquet."""
+    """rows_sha256: of its file plan/rows-NNNNN.parquet. source_split: of its rows, where it is another one."""
 
     split: str
+    source_split: str | None = None
     documents: int
     rows_sha256: str
 

@@ -1,6 +1,6 @@
 """Where one shard ends and the next begins."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from pathlib import Path
 
 from deepsynth_render.documents.plan_rows import PlanRow, PlanRowWriter
@@ -20,39 +20,53 @@ class ShardCutter:
     def __init__(self, folder: Path, rows_per_shard: int) -> None:
         self._folder = folder
         self._limit = rows_per_shard
-        self._writer: PlanRowWriter | None = None
         self._split = ""
-        self.shards: list[PlannedShard] = []
+        self._open: dict[str, tuple[int, PlanRowWriter]] = {}
+        self._shards: dict[int, PlannedShard] = {}
         self.files: dict[str, Path] = {}
+
+    @property
+    def shards(self) -> list[PlannedShard]:
+        """Those that are finished, by number."""
+        return [shard for _, shard in sorted(self._shards.items())]
 
     def start_split(self, split: str) -> None:
         """A shard holds rows of one split only."""
         self.finish()
         self._split = split
 
-    def add_group(self, rows: Iterable[PlanRow]) -> None:
-        """Rows of one row group, at most rows_per_shard of them."""
-        rows = list(rows)
-        if self._writer and self._writer.count + len(rows) > self._limit:
-            self.finish()
+    def add_group(self, rows: Sequence[PlanRow], held_out: str | None = None) -> None:
+        """Rows of one row group, at most rows_per_shard of them. held_out: see `add`."""
+        opened = self._open.get(held_out or self._split)
+        if opened and opened[1].count + len(rows) > self._limit:
+            self._finish(held_out or self._split)
         for row in rows:
-            self.add(row)
+            self.add(row, held_out)
 
-    def add(self, row: PlanRow) -> None:
-        if self._writer and self._writer.count == self._limit:
-            self.finish()
-        if self._writer is None:
-            path = self._folder / rows_path(len(self.shards))
+    def add(self, row: PlanRow, held_out: str | None = None) -> None:
+        """held_out: the split that a row of the source's only split is moved to; None leaves it where it is."""
+        split = held_out or self._split
+        if split in self._open and self._open[split][1].count == self._limit:
+            self._finish(split)
+        if split not in self._open:
+            number = len(self._shards) + len(self._open)
+            path = self._folder / rows_path(number)
             path.parent.mkdir(exist_ok=True)
-            self._writer = PlanRowWriter(path)
-        self._writer.add(row)
+            self._open[split] = number, PlanRowWriter(path)
+        self._open[split][1].add(row)
 
     def finish(self) -> None:
-        """Close the shard that is being written, if any."""
-        if self._writer is None:
-            return
-        self._writer.close()
-        path, count = self._writer.path, self._writer.count
-        self.files[rows_path(len(self.shards))] = path
-        self.shards.append(PlannedShard(split=self._split, documents=count, rows_sha256=compute_sha256(path)))
-        self._writer = None
+        """Close the shards that are being written."""
+        for split in list(self._open):
+            self._finish(split)
+
+    def _finish(self, split: str) -> None:
+        number, writer = self._open.pop(split)
+        writer.close()
+        self.files[rows_path(number)] = writer.path
+        self._shards[number] = PlannedShard(
+            split=split,
+            source_split=None if split == self._split else self._split,
+            documents=writer.count,
+            rows_sha256=compute_sha256(writer.path),
+        )

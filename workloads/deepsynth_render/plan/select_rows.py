@@ -1,7 +1,7 @@
 """One pass over the rows of a source: which become documents, in which order, and what is dropped by which reason."""
 
 import contextlib
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator
 from itertools import islice
 
@@ -11,6 +11,7 @@ from deepsynth_render.documents.plan_rows import PlanRow
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import SeenTexts, hash_text
 from deepsynth_render.plan.filters import Pair, apply_filters
+from deepsynth_render.plan.holdout import HELD_OUT, is_held_out
 from deepsynth_render.plan.undrawable import UndrawableTally, find_refusal
 from deepsynth_render.sources import Row, RowGroup, TextSource
 
@@ -23,10 +24,17 @@ class RowSelector:
     """
 
     def __init__(
-        self, filters: Filters, cutter: ShardCutter, rows_per_shard: int, *, collapse_blanks: bool = False
+        self,
+        filters: Filters,
+        cutter: ShardCutter,
+        rows_per_shard: int,
+        *,
+        collapse_blanks: bool = False,
+        holdout_percent: int = 0,
     ) -> None:
         self._filters = filters
         self._collapse_blanks = collapse_blanks
+        self._holdout_percent = holdout_percent
         self._cutter = cutter
         self._rows_per_shard = rows_per_shard
         self._seen = SeenTexts()
@@ -48,26 +56,36 @@ class RowSelector:
 
     def _add_group(self, split: str, group: RowGroup, first_index: int, limit: int | None) -> None:
         is_inline = group.number is None or (group.size or 0) > self._rows_per_shard
-        rows = self._select(group, first_index, limit, is_inline)
+        selected = self._select(group, first_index, limit, is_inline)
         if is_inline:
-            for row in rows:
-                self._cutter.add(row)
-                self.kept[split] += 1
-        else:
-            found = list(rows)
-            self._cutter.add_group(found)
-            self.kept[split] += len(found)
+            for row, held_out in selected:
+                self._cutter.add(row, held_out)
+                self.kept[held_out or split] += 1
+            return
+        found: dict[str | None, list[PlanRow]] = defaultdict(list)
+        for row, held_out in selected:
+            found[held_out].append(row)
+        for held_out, rows in found.items():
+            self._cutter.add_group(rows, held_out)
+            self.kept[held_out or split] += len(rows)
 
-    def _select(self, group: RowGroup, first_index: int, limit: int | None, is_inline: bool) -> Iterator[PlanRow]:
-        for number, row in enumerate(islice(group.rows, limit)):
+    def _select(
+        self, group: RowGroup, first_index: int, limit: int | None, is_inline: bool
+    ) -> Iterator[tuple[PlanRow, str | None]]:
+        """The rows that become documents, each with the split that it is moved to, if any."""
+        for number, source_row in enumerate(islice(group.rows, limit)):
             self.rows_read += 1
-            pair = self._judge(row)
+            pair = self._judge(source_row)
             if not isinstance(pair, Pair):
                 self.dropped[pair] += 1
             elif is_inline:
-                yield PlanRow(group.file, None, number, first_index + number, pair.text, pair.summary)
+                row = PlanRow(group.file, None, number, first_index + number, pair.text, pair.summary)
+                yield row, self._find_held_out(pair)
             else:
-                yield PlanRow(group.file, group.number, number, first_index + number)
+                yield PlanRow(group.file, group.number, number, first_index + number), self._find_held_out(pair)
+
+    def _find_held_out(self, pair: Pair) -> str | None:
+        return HELD_OUT if is_held_out(pair.text, self._holdout_percent) else None
 
     def _judge(self, row: Row) -> Pair | Reason:
         outcome = apply_filters(row, self._filters, collapse=self._collapse_blanks)

@@ -17,6 +17,7 @@ from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.fonts import gather_digests
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import order_splits
+from deepsynth_render.plan.holdout import check_holdout
 from deepsynth_render.plan.select_rows import RowSelector
 from deepsynth_render.reporting.dropped import explain_dropped, list_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
@@ -73,7 +74,11 @@ def build_plan(workload: RenderWorkload, source: TextSource, folder: Path) -> tu
     """
     cutter = ShardCutter(folder, workload.rows_per_shard)
     collapse = workload.page.whitespace == "collapse"
-    selector = RowSelector(workload.filters, cutter, workload.rows_per_shard, collapse_blanks=collapse)
+    percent = workload.source.holdout_percent or 0
+    check_holdout(source.splits, percent)
+    selector = RowSelector(
+        workload.filters, cutter, workload.rows_per_shard, collapse_blanks=collapse, holdout_percent=percent
+    )
     for split in order_splits(source.splits):
         selector.read_split(split, source, workload.source.max_rows_per_split)
     cutter.finish()

@@ -90,7 +90,8 @@ class ShardRenderer:
                 self._reporter.log(f"dropped {name}: {refusal.reason}: {refusal.message}")
             return
         source = self._plan.source
-        writer.add(Document(name, summary, source.language, source.name, self._planned.split, row.index), pages)
+        split = self._planned.source_split or self._planned.split
+        writer.add(Document(name, summary, source.language, source.name, split, row.index), pages)
         self._documents += 1
         self._replaced += replaced
         self._pages += len(pages)

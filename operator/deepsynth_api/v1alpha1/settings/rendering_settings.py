@@ -84,6 +84,17 @@ class Source(ApiModel):
         int | None,
         Field(ge=1, description="Maximum number of rows to read from the start of each split; default: all rows."),
     ] = None
+    holdout_percent: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=50,
+            description=(
+                "Percentage of the documents of a source with a single split that become the split validation. A hash "
+                "of the text decides, so equal texts are on the same side. Default: none."
+            ),
+        ),
+    ] = None
     require_license: Annotated[
         list[Annotated[str, Field(min_length=1, max_length=64)]],
         Field(
