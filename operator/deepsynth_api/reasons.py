@@ -382,6 +382,10 @@ class Reason(StrEnum):
     SUMMARY_TOO_SHORT = "SummaryTooShort", "The summary is shorter than spec.filters.minSummaryChars."
     SUMMARY_TOO_LONG = "SummaryTooLong", "The summary is longer than spec.filters.maxSummaryChars."
     DUPLICATE = "Duplicate", "The text is that of an earlier row."
+    NEAR_DUPLICATE = (
+        "NearDuplicate",
+        "The text is more similar to an earlier row than spec.filters.maxSimilarityPercent allows.",
+    )
     EMPTY_DOCUMENT = "EmptyDocument", "The text holds nothing that can be drawn."
     UNSUPPORTED_SCRIPT = "UnsupportedScript", "The text holds a script for which there is no font."
     MISSING_GLYPH = "MissingGlyph", "No font draws one of the characters."

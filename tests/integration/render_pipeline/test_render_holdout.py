@@ -1,4 +1,4 @@
-"""spec.source.holdoutPercent: a split for validation, for sources that have a single split."""
+"""What is on which side: a split for validation where there is none, and no near-copies of test in train."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -8,6 +8,7 @@ import pytest
 from integration.render_pipeline.render_steps import (
     Steps,
     build_rows,
+    dropped,
     read_documents,
     read_pages,
     write_jsonl,
@@ -61,3 +62,17 @@ def test_a_source_that_needs_no_holdout_is_refused(build_steps: Build, tmp_path:
         write_jsonl(tmp_path / f"source/{name}.jsonl", build_rows(3))
     message = build_steps({"uri": f"file://{tmp_path}/source", "holdoutPercent": 5}).fail("plan", 64)
     assert "spec.source.holdoutPercent: must not be set, because the source has the splits" in message
+
+
+def test_near_copies_of_a_test_document_are_not_in_train(build_steps: Build, tmp_path: Path) -> None:
+    texts = [" ".join(f"word{number}of{row}" for number in range(100)) for row in range(3)]
+    rows = [{"text": text, "summary": f"The summary {number}."} for number, text in enumerate(texts)]
+    write_jsonl(tmp_path / "source/test.jsonl", rows[:1])
+    copies = [{**rows[0], "text": f"{texts[0]} An added end."}, {**rows[0], "text": f"Begin: {texts[0]}"}]
+    write_jsonl(tmp_path / "source/train.jsonl", [copies[0], rows[1], copies[1], rows[2]])
+    steps = build_steps(tmp_path / "source", filters={"maxSimilarityPercent": 80})
+    report = steps.plan()
+    assert dropped(report) == {"NearDuplicate": 2}
+    assert report.plan is not None
+    assert [(split.name, split.rows) for split in report.plan.splits] == [("test", 1), ("train", 2)]
+    assert dropped(build_steps(tmp_path / "source").plan()) == {}

@@ -12,6 +12,7 @@ from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import SeenTexts, hash_text
 from deepsynth_render.plan.filters import Pair, apply_filters
 from deepsynth_render.plan.holdout import HELD_OUT, is_held_out
+from deepsynth_render.plan.near_duplicates import NearDuplicates
 from deepsynth_render.plan.undrawable import UndrawableTally, find_refusal
 from deepsynth_render.sources import Row, RowGroup, TextSource
 
@@ -38,6 +39,8 @@ class RowSelector:
         self._cutter = cutter
         self._rows_per_shard = rows_per_shard
         self._seen = SeenTexts()
+        percent = filters.max_similarity_percent
+        self._near = None if percent is None else NearDuplicates(percent)
         self.undrawable = UndrawableTally()
         self.rows_read = 0
         self.kept: Counter[str] = Counter()
@@ -95,4 +98,6 @@ class RowSelector:
             return Reason.DUPLICATE
         if self.undrawable.add(outcome.text) and self._filters.undrawable == "refuse":
             return find_refusal(outcome.text)
+        if self._near is not None and not self._near.add(outcome.text):
+            return Reason.NEAR_DUPLICATE
         return outcome

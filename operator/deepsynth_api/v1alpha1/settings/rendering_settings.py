@@ -131,6 +131,18 @@ class Filters(ApiModel):
             ),
         ),
     ] = True
+    max_similarity_percent: Annotated[
+        int | None,
+        Field(
+            ge=50,
+            le=99,
+            description=(
+                "Drop texts that have more than this percentage of their groups of five words in common with an "
+                "earlier text of any split, in the order of deduplicate. An estimate, which takes about 3 KB of memory "
+                "per document in the plan step. Default: only equal texts are dropped."
+            ),
+        ),
+    ] = None
     undrawable: Annotated[
         Literal["refuse", "replace"],
         Field(

@@ -1,0 +1,50 @@
+"""Which texts are almost the same as an earlier one: by MinHash, an estimate that takes constant time per document.
+
+A text is the set of its groups of five words. The similarity of two texts is the share of groups they have in common.
+Of texts without blanks between words (Chinese, Thai), groups of characters are compared.
+
+    the quick brown fox jumps over  ->  {the quick brown fox jumps, quick brown fox jumps over}
+"""
+
+import re
+from typing import Any, Final
+
+_GROUP: Final = 5
+_HASHES: Final = 128
+"""The estimate of a similarity of 80 % is within 7 % for 19 of 20 pairs."""
+_SEED: Final = 0
+_WORD: Final = re.compile(r"\w+")
+_MAX_WORD: Final = 12
+"""Average characters of a word, above which a text has no blanks between words."""
+_BANDS: Final = ((85, 16), (65, 32), (0, 64))
+"""From a percentage on, the number of parts of a signature that are looked up. More parts find smaller similarities."""
+
+
+class NearDuplicates:
+    """Remembers every text that is kept, in about 3 KB. A library in Rust compares them."""
+
+    def __init__(self, percent: int) -> None:
+        """percent: the similarity above which a text is dropped."""
+        from rensa import RMinHashDeduplicator
+
+        bands = next(bands for least, bands in _BANDS if percent >= least)
+        self._seen: Any = RMinHashDeduplicator(percent / 100, _HASHES, True, bands, _SEED)
+        self._count = 0
+
+    def add(self, text: str) -> bool:
+        """Remember a normalised text and return True, or return False if it is too similar to an earlier one."""
+        from rensa import RMinHash
+
+        signature = RMinHash(_HASHES, _SEED)
+        signature.update(list_groups(text))
+        self._count += 1
+        return bool(self._seen.add(str(self._count), signature))
+
+
+def list_groups(text: str) -> list[str]:
+    """At least one, with repetitions."""
+    words = _WORD.findall(text)
+    if sum(map(len, words)) > _MAX_WORD * len(words):
+        joined = "".join(words)
+        return [joined[start : start + _GROUP] for start in range(max(1, len(joined) - _GROUP + 1))]
+    return [" ".join(words[start : start + _GROUP]) for start in range(max(1, len(words) - _GROUP + 1))]
