@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.labels import QUEUE_NAME, QUEUE_PRIORITY_CLASS
+from deepsynth_api.workload import TrainWorkload
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.kueue import Kueue
 from deepsynth_cluster.clusters.selection import temporary_cluster
@@ -16,7 +17,7 @@ from e2e.support.api import Api, wait_until
 from e2e.support.fake_pods import SHARDS, hold_pods
 from e2e.support.installation import USER_NAMESPACE
 from e2e.support.operator_process import run_operator
-from e2e.support.queues import CPUS, QueuedGeneration, Queues, build_queue
+from e2e.support.queues import CPUS, QueuedGeneration, QueuedRun, Queues, build_queue
 
 CRDS = Path(__file__).parents[3] / "crds"
 
@@ -262,3 +263,40 @@ def test_a_generation_whose_pods_have_started_is_ready_for_kueue(impatient: Queu
         ready.end("render", SHARDS)
         ready.end("publish", 1)
         assert {job.outcome for job in ready.wait_for("Complete").status.jobs} == {"Succeeded"}
+
+
+@pytest.mark.slow
+def test_an_elastic_run_is_admitted_with_fewer_pods_and_later_with_all(queues: Queues) -> None:
+    with queues.run("holder", numNodes=1) as holder:
+        holder.start(1)
+        with queues.run("elastic", elastic={"minNodes": 1}) as elastic:
+            elastic.start(1)
+            assert (count_nodes(elastic), elastic.get().status.summary.nodes) == (1, "1/2")
+            queues.api.delete_pod(elastic.list_pods()[0]["metadata"]["name"])
+            elastic.wait_for_attempt(2)
+            elastic.start(1)
+            assert count_nodes(elastic) == 1
+            holder.end()
+            holder.wait_for("Complete")
+            queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "HoldAndDrain"}})
+            try:
+                elastic.wait_for("Queued")
+                wait_until("its pods to be gone", lambda: not elastic.list_pods(), 60)
+            finally:
+                queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "None"}})
+            elastic.start(2)
+            assert (count_nodes(elastic), elastic.get().status.summary.nodes) == (2, "2")
+            first, second, third = elastic.get().status.attempts
+            assert [first.outcome, second.outcome, third.outcome] == ["Disrupted", "Suspended", None]
+            assert [first.nodes, second.nodes, third.nodes] == [1, 1, 2]
+            assert first.job == second.job == third.job
+            assert len(queues.list_workloads(elastic)) == 1
+            elastic.end()
+            elastic.wait_for("Complete")
+
+
+def count_nodes(run: QueuedRun) -> int:
+    """The number of nodes in the workload document of the last attempt."""
+    document = run.api.core.read_namespaced_config_map(run.get().status.attempts[-1].job, run.api.namespace)
+    assert document.data is not None
+    return TrainWorkload.parse(document.data["workload.json"]).num_nodes

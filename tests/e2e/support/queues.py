@@ -121,13 +121,13 @@ class QueuedRun:
     def wait_for_attempt(self, number: int) -> None:
         wait_until(f"attempt {number}", lambda: len(self.get().status.attempts) >= number, SECONDS, self.get)
 
-    def start(self) -> None:
-        """Wait until the queue has admitted it, and start its pods."""
-        wait_until(f"two pods of {self.name}", lambda: len(self.list_pods()) == GPUS, SECONDS)
+    def start(self, count: int = GPUS) -> None:
+        """Wait until the queue has admitted it with this many pods, and start them."""
+        wait_until(f"{count} pods of {self.name}", lambda: len(self.list_pods()) == count, SECONDS)
         for pod in self.list_pods():
             start_pod(self.api, pod)
         number = len(self.get().status.attempts)
-        wait_until(f"{self.name} to see its pods", lambda: self._runs(number), SECONDS)
+        wait_until(f"{self.name} to see its pods", lambda: self._runs(number), SECONDS, self.get)
 
     def end(self, exit_code: int = 0, *, index: int | None = None) -> None:
         """End the containers of its pods, or that of one."""

@@ -8,7 +8,7 @@ from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.v1alpha1 import TrainingRunStatus
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_operator.core.observed import Manifest
-from support.cluster.cluster_faults import QueueingCluster, delete_pod, set_suspended
+from support.cluster.cluster_faults import LaggingView, QueueingCluster, delete_pod, set_suspended
 from support.control.controller import Controller
 from support.resources.builders import a_training_run
 
@@ -18,7 +18,7 @@ JOB = f"{NAME}-train-1"
 
 @pytest.fixture
 def control() -> Iterator[Controller]:
-    controller = Controller(QueueingCluster, nodes=("node-a", "node-b", "node-c"))
+    controller = Controller(QueueingCluster, nodes=("node-a", "node-b", "node-c"), view=LaggingView)
     run = a_training_run().labelled({QUEUE_NAME: "team"}).with_spec(numNodes=3, elastic={"minNodes": 1})
     controller.apply(run.to_manifest())
     yield controller
