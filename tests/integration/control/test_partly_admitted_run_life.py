@@ -1,6 +1,7 @@
 """A queued run with spec.elastic, whose queue admits its Job with fewer pods (Kueue's partial admission)."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -87,8 +88,11 @@ def test_an_evicted_run_may_be_admitted_with_another_number_of_pods(control: Con
     control.settle()
     assert get_job(control)["spec"]["completions"] == 3
     assert read_nodes(control) is None
+    seen: set[tuple[int, int | None]] = set()
+    control.cluster.store.subscribe(lambda _: seen.update((a.number, a.nodes) for a in get_status(control).attempts))
     admit(control, 3)
     control.advance(100)
+    assert seen == {(1, 2), (2, 3)}
     first, second = get_status(control).attempts
     assert (first.outcome, first.reason, first.nodes) == ("Suspended", "RequeuedByQueue", 2)
     assert (second.job, second.nodes, second.outcome) == (JOB, 3, None)
@@ -107,11 +111,18 @@ def test_a_restart_keeps_the_job_and_the_number_of_pods(control: Controller) -> 
     assert list_documents(control) == [2, 2]
 
 
-def test_an_eviction_that_nobody_saw_restarts_pods_that_know_the_wrong_number(control: Controller) -> None:
+@pytest.mark.parametrize("starts", [True, False], ids=["after all pods ran", "before they ran"])
+def test_an_eviction_that_nobody_saw_restarts_pods_that_know_the_wrong_number(
+    control: Controller, starts: bool
+) -> None:
+    control.runner.starts = starts
     admit(control, 2)
     control.advance(100)
     evict(control)
+    control.runner.starts = True
     set_suspended(control.cluster, JOB, suspended=False, pods=3)
+    view: Any = control.cluster.view
+    view.restart()  # another process, which knows no pod that is gone
     assert list_documents(control) == [2, 2, 2]
     control.advance(120)
     assert list_documents(control) == [3, 3, 3]
