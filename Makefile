@@ -29,6 +29,10 @@ generate-dataset: $(READY) ## Render a preset: DATASET=xsum [MAX_SAMPLES=1000]
 	@[ -n "$(DATASET)" ] || { echo "DATASET must be set: make generate-dataset DATASET=xsum (make list-datasets lists them)" >&2; exit 64; }
 	@$(BIN)/deepsynth template dataset $(DATASET) $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)) | $(BIN)/deepsynth local -f -
 
+.PHONY: generate-all-datasets
+generate-all-datasets: $(READY) ## Render all presets: [MAX_SAMPLES=1000]
+	@$(BIN)/deepsynth template dataset all $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)) | $(BIN)/deepsynth local -f -
+
 .PHONY: train-cloud
 train-cloud: $(READY) ## Train on rendered presets: DATASETS='xsum mlsum_fr' [MODEL=hf://...] [GPUS=8]
 	@[ -n "$(DATASETS)" ] || { echo "DATASETS must be set: make train-cloud DATASETS='xsum mlsum_fr'" >&2; exit 64; }

@@ -1,6 +1,7 @@
 """spec.preset: the sources and columns of well-known summarization datasets.
 
-Datasets that are scripts on the Hub (mlsum, samsum, arxiv, pubmed) are read from the Hub's own conversion to parquet.
+Datasets that are scripts on the Hub (mlsum, samsum, arxiv, pubmed, xlsum) are read from the Hub's own conversion to
+parquet. Configurations and columns are those of the datasets' cards; xlsum's license is cc-by-nc-sa-4.0.
 """
 
 from typing import Final
@@ -18,6 +19,10 @@ def _source(repository: str, config: str | None, text: str, summary: str, *split
     )
 
 
+def _xlsum(config: str) -> Source:
+    return _source("csebuetnlp/xlsum", config, "text", "summary")
+
+
 PRESETS: Final[dict[PresetName, Source]] = {
     "cnn_dailymail": _source("abisee/cnn_dailymail", "3.0.0", "article", "highlights"),
     "xsum": _source("EdinburghNLP/xsum", None, "document", "summary"),
@@ -29,6 +34,16 @@ PRESETS: Final[dict[PresetName, Source]] = {
     "samsum": _source("knkarthick/samsum", None, "dialogue", "summary"),
     "arxiv": _source("ccdv/arxiv-summarization", "document", "article", "abstract"),
     "pubmed": _source("ccdv/pubmed-summarization", "document", "article", "abstract"),
+    "xlsum_ar": _xlsum("arabic"),
+    "xlsum_bn": _xlsum("bengali"),
+    "xlsum_fa": _xlsum("persian"),
+    "xlsum_hi": _xlsum("hindi"),
+    "xlsum_ja": _xlsum("japanese"),
+    "xlsum_ko": _xlsum("korean"),
+    "xlsum_ru": _xlsum("russian"),
+    "xlsum_th": _xlsum("thai"),
+    "xlsum_tr": _xlsum("turkish"),
+    "xlsum_zh": _xlsum("chinese_simplified"),
 }
 
 

@@ -15,7 +15,7 @@ from deepsynth_local.command_line import FAILED, INTERRUPTED, build_parser
 from deepsynth_local.runs.resource_store import ResourceStore
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.stored_resources import KIND_NAMES, NotFoundError, delete_resource, get_resources
-from deepsynth_local.templates import build_generation, build_run, format_presets, format_resource
+from deepsynth_local.templates import build_generations, build_run, format_presets, format_resource
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -62,10 +62,10 @@ def list_datasets(_chosen: Namespace) -> int:
 
 def print_template(chosen: Namespace) -> int:
     if chosen.template == "dataset":
-        resource = build_generation(chosen.preset, chosen.max_rows, os.environ)
+        resources = build_generations(chosen.presets, chosen.max_rows, os.environ)
     else:
-        resource = build_run(chosen.presets, chosen.model, chosen.gpus, os.environ)
-    print(format_resource(resource), end="")
+        resources = [build_run(chosen.presets, chosen.model, chosen.gpus, os.environ)]
+    print("---\n".join(map(format_resource, resources)), end="")
     return ExitCode.DONE
 
 

@@ -217,8 +217,10 @@ def _add_delete(parser: argparse.ArgumentParser) -> None:
 
 def _add_template(parser: argparse.ArgumentParser) -> None:
     kinds = parser.add_subparsers(dest="template", required=True, metavar="WHAT")
-    dataset = kinds.add_parser("dataset", help="a DatasetGeneration from a preset")
-    dataset.add_argument("preset", metavar="PRESET", help="name of a preset; `deepsynth datasets` lists them")
+    dataset = kinds.add_parser("dataset", help="a DatasetGeneration from each preset")
+    dataset.add_argument(
+        "presets", nargs="+", metavar="PRESET", help="names of presets, or all; `deepsynth datasets` lists them"
+    )
     dataset.add_argument("--max-rows", type=_parse_count, metavar="N", help="only the first N rows of each split")
     training = kinds.add_parser("training", help="a TrainingRun on datasets from presets")
     training.add_argument("presets", nargs="+", metavar="PRESET", help="names of presets")

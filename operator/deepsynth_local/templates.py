@@ -17,7 +17,16 @@ from deepsynth_local.runs.columns import format_table
 from deepsynth_operator.core.observed import Manifest
 
 DEFAULT_MODEL: Final = "hf://deepseek-community/DeepSeek-OCR-2"
+ALL: Final = "all"
 USERNAME_VARIABLE: Final = "HF_USERNAME"
+
+
+def build_generations(
+    presets: Sequence[str], max_rows: int | None, environment: Mapping[str, str]
+) -> list[dict[str, Any]]:
+    """A DatasetGeneration from each preset; from every preset there is, if `presets` is only "all"."""
+    names = list(PRESETS) if list(presets) == [ALL] else list(dict.fromkeys(presets))
+    return [build_generation(name, max_rows, environment) for name in names]
 
 
 def build_generation(preset: str, max_rows: int | None, environment: Mapping[str, str]) -> dict[str, Any]:

@@ -20,6 +20,16 @@ PresetName = Literal[
     "samsum",
     "arxiv",
     "pubmed",
+    "xlsum_ar",
+    "xlsum_bn",
+    "xlsum_fa",
+    "xlsum_hi",
+    "xlsum_ja",
+    "xlsum_ko",
+    "xlsum_ru",
+    "xlsum_th",
+    "xlsum_tr",
+    "xlsum_zh",
 ]
 
 

@@ -3,9 +3,10 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.presets import PRESETS
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.manifest_file import parse_manifests, read_manifests
-from deepsynth_local.templates import build_generation, build_run, format_resource
+from deepsynth_local.templates import build_generation, build_generations, build_run, format_resource
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -25,6 +26,14 @@ def test_templates_are_valid_resources(user: str | None) -> None:
     else:
         assert dataset["datasetGenerationRef"]["name"] == generation["metadata"]["name"] == "mlsum-fr"
     assert run["spec"]["resourcesPerNode"]["limits"]["nvidia.com/gpu"] == 8
+
+
+def test_all_presets_are_generated_by_one_command() -> None:
+    resources = build_generations(["all"], 10, {})
+    assert [resource["metadata"]["name"] for resource in resources] == [name.replace("_", "-") for name in PRESETS]
+    for resource in resources:
+        admit(parse_manifests(format_resource(resource), "template")[0])
+    assert len(build_generations(["xsum", "xlsum_th", "xsum"], None, {})) == 2
 
 
 def test_an_unknown_or_repeated_preset_is_refused_with_the_known_ones() -> None:

@@ -8,6 +8,31 @@ import yaml
 
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
 
+_CODES = {
+    "arabic": "ar",
+    "bengali": "bn",
+    "chinese": "zh",
+    "chinese_simplified": "zh",
+    "chinese_traditional": "zh",
+    "english": "en",
+    "french": "fr",
+    "german": "de",
+    "hindi": "hi",
+    "indonesian": "id",
+    "japanese": "ja",
+    "korean": "ko",
+    "persian": "fa",
+    "portuguese": "pt",
+    "russian": "ru",
+    "spanish": "es",
+    "thai": "th",
+    "turkish": "tr",
+    "ukrainian": "uk",
+    "urdu": "ur",
+    "vietnamese": "vi",
+}
+"""Codes of languages that configurations name in English."""
+
 _NULL = frozenset({"", "~", "null", "Null", "NULL"})
 _TRUE = ("true", "True", "TRUE")
 
@@ -60,11 +85,16 @@ def parse_card(readme: str) -> Card:
 def find_language(card: Card, config: str | None) -> str:
     """The language of a configuration, empty if unknown: the card's only one, or the one that the configuration names.
 
+    By its code or in English.
+
     >>> find_language(Card(languages=["de", "fr"]), config="fr")
     'fr'
+    >>> find_language(Card(languages=["bn", "tr"]), config="turkish")
+    'tr'
     """
-    if config in card.languages:
-        return str(config)
+    for code in (config, _CODES.get(config or "")):
+        if code in card.languages:
+            return str(code)
     return card.languages[0] if len(card.languages) == 1 else ""
 
 

@@ -2,7 +2,7 @@
 
 Tried in this order, first match wins:
   the card            configs: [{config_name: main, data_files: [{split: train, path: "data/train-*"}]}]
-  the Hub's Parquet   main/train/0000.parquet
+  the Hub's Parquet   main/train/0000.parquet, or main/news-train.parquet next to other/news-train.parquet
   the file names      train.jsonl, data/validation-00000.parquet, my_test.csv
 """
 
@@ -32,6 +32,10 @@ _KEYWORDS: Final = {
 }
 _CONVERTED = re.compile(r"(?P<config>[^/]+)/(?P<partial>partial-)?(?P<split>[^/]+)/\d{4}\.parquet")
 """The Hub's own conversion to Parquet: CONFIG/SPLIT/0000.parquet."""
+_CONVERTED_EARLY = re.compile(
+    r"(?P<config>[^/]+)/(?P<name>[^/]+)-(?P<split>train|validation|test)(-\d{5}-of-\d{5})?\.parquet"
+)
+"""CONFIG/DATASET-SPLIT.parquet or CONFIG/DATASET-SPLIT-00000-of-00002.parquet."""
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 
 SplitFiles = Mapping[str, Sequence[str]]
@@ -110,6 +114,20 @@ def _find_converted(paths: Sequence[str]) -> dict[str, SplitFiles]:
             )
         if match:
             found.setdefault(match["config"], {}).setdefault(match["split"], []).append(path)
+    return dict(found) or _find_converted_early(paths)
+
+
+def _find_converted_early(paths: Sequence[str]) -> dict[str, SplitFiles]:
+    """The Hub's conversions of before 2024, which all begin with the name of the dataset. Only if there are several
+    configurations: a folder with such names may be anything.
+    """
+    matches = [match for path in paths if (match := _CONVERTED_EARLY.fullmatch(path))]
+    configs = {match["config"] for match in matches}
+    if len(configs) < 2 or len({match["name"] for match in matches}) > 1:
+        return {}
+    found: dict[str, dict[str, list[str]]] = {config: {} for config in sorted(configs)}
+    for match in matches:
+        found[match["config"]].setdefault(match["split"], []).append(match.string)
     return dict(found)
 
 

@@ -18,7 +18,14 @@ def test_a_readme_without_usable_front_matter_gives_an_empty_card(readme: str) -
 
 @pytest.mark.parametrize(
     ("languages", "config", "language"),
-    [(["en"], "3.0.0", "en"), (["de", "fr"], "fr", "fr"), (["de", "fr"], "all", ""), ([], None, "")],
+    [
+        (["en"], "3.0.0", "en"),
+        (["de", "fr"], "fr", "fr"),
+        (["de", "fr"], "all", ""),
+        (["ar", "zh"], "chinese_simplified", "zh"),
+        (["de", "fr"], "turkish", ""),
+        ([], None, ""),
+    ],
 )
 def test_the_language_is_known_only_if_there_is_one(languages: list[str], config: str | None, language: str) -> None:
     assert find_language(Card(languages=languages), config) == language

@@ -57,6 +57,17 @@ def test_the_hubs_conversion_of_a_script_is_found_by_configuration_and_split() -
     assert files == {"test": ["fr/test/0000.parquet"], "train": ["fr/train/0000.parquet", "fr/train/0001.parquet"]}
 
 
+def test_early_conversions_of_several_configurations_are_not_mixed() -> None:
+    paths = ["ar/xlsum-test.parquet", "ar/xlsum-train.parquet", "bn/xlsum-train-00000-of-00001.parquet"]
+    expected = {"test": ["ar/xlsum-test.parquet"], "train": ["ar/xlsum-train.parquet"]}
+    assert select_files(paths, [], "ar", []).files == expected
+    with pytest.raises(ConfigurationError, match="choose one; the source has ar, bn"):
+        select_files(paths, [], None, [])
+    assert select_files(["a/x-train.parquet", "b/y-train.parquet"], [], None, []).files == {
+        "train": ["a/x-train.parquet", "b/y-train.parquet"]
+    }
+
+
 def test_a_partial_conversion_is_refused_because_rows_would_be_missing() -> None:
     with pytest.raises(DataError, match="only a part of default/train"):
         select_files(["default/partial-train/0000.parquet"], [], None, [])
