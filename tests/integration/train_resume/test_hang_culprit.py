@@ -23,7 +23,7 @@ def test_the_stopped_rank_is_named_and_ranks_that_wait_for_it_are_not(tmp_path: 
     try:
         nodes[0].wait_for("step", 5)
         os.kill(nodes[stopped // 2].find_worker(stopped), signal.SIGSTOP)
-        ends = [node.wait(120) for node in nodes]
+        ends = [node.wait(300) for node in nodes]
     finally:
         for node in nodes:
             node.process.kill()  # its workers end with it

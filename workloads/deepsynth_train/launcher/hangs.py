@@ -1,5 +1,6 @@
 """Whether the workers of a node have stopped sending heartbeats, and which of them is the cause. Pure."""
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -97,13 +98,11 @@ def are_silent(
 ) -> bool:
     """Whether every worker has exceeded the limit of its phase. One that hangs soon stops all others.
 
-    states: of the processes, by local rank. A stopped one does not work on its phase, so it has the limit of a step.
+    states: of the processes, by local rank. A stopped one does not work on its phase, and the others cannot finish
+    theirs without it: all have the limit of a step then.
     """
-    stopped = {rank for rank, state in (states or {}).items() if state in STOPPED}
-    return bool(beats) and all(
-        now - beat.at > (min(limits["step"], limits[beat.phase]) if rank in stopped else limits[beat.phase])
-        for rank, beat in beats.items()
-    )
+    longest = limits["step"] if any(state in STOPPED for state in (states or {}).values()) else math.inf
+    return bool(beats) and all(now - beat.at > min(longest, limits[beat.phase]) for beat in beats.values())
 
 
 def find_culprit(

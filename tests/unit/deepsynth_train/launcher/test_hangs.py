@@ -48,10 +48,14 @@ def test_other_phases_have_their_own_limits() -> None:
     assert are_silent(beats, LIMITS, now=4000)
 
 
-def test_a_stopped_process_has_the_limit_of_a_step_in_any_phase() -> None:
+@pytest.mark.parametrize("states", [{0: "T", 1: "S"}, {0: "S", 1: "T"}])
+def test_while_a_process_is_stopped_all_have_the_limit_of_a_step_in_any_phase(states: dict[int, str]) -> None:
+    """The other ranks of a save wait for it, and would do so for an hour."""
     beats = {0: beat(0, phase="save"), 1: beat(0)}
-    assert are_silent(beats, LIMITS, now=12, states={0: "T", 1: "S"})
-    assert not are_silent(beats, LIMITS, now=12, states={0: "S", 1: "T"})
+    assert are_silent(beats, LIMITS, now=12, states=states)
+    assert not are_silent(beats, LIMITS, now=9, states=states)
+    assert not are_silent({**beats, 1: beat(8)}, LIMITS, now=12, states=states), "one of them works"
+    assert not are_silent(beats, LIMITS, now=12, states={0: "S", 1: "S"})
 
 
 def test_a_stopped_process_is_the_culprit_before_one_that_does_not_wait() -> None:
