@@ -62,7 +62,9 @@ class Section:
 def build_generation_section(generation: DatasetGeneration, pages: Sequence[SamplePage]) -> Section:
     status, progress, output = generation.status, generation.status.progress, generation.status.output
     counts = output or progress
-    splits = status.plan.splits if status.plan else []
+    plan = status.plan
+    splits = plan.splits if plan else []
+    undrawable = plan.undrawable.characters if plan and plan.undrawable else []
     return Section(
         kind=generation.kind,
         name=generation.metadata.name,
@@ -81,6 +83,24 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
         tables=[
             Table("Documents by split", ["Split", "Documents"], [[split.name, f"{split.rows:,}"] for split in splits]),
             Table("Dropped rows", ["Reason", "Rows"], _list_dropped(progress.dropped if progress else [])),
+            Table(
+                "Columns that were read",
+                ["Text", "Summary", "Rows"],
+                [[read.text, read.summary, f"{read.rows:,}"] for read in (plan.columns if plan else [])],
+            ),
+            Table(
+                "Files of the source that were not read",
+                ["Reason", "Files", "Such as"],
+                [
+                    [entry.reason, f"{entry.files:,}", ", ".join(entry.examples)]
+                    for entry in (plan.skipped_files if plan else [])
+                ],
+            ),
+            Table(
+                "Characters that no font draws",
+                ["Character", "Documents"],
+                [[entry.character, f"{entry.documents:,}"] for entry in undrawable],
+            ),
         ],
     )
 

@@ -16,7 +16,11 @@ from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, OutputStatus, PlanStatus
 from deepsynth_operator.core.observed import ObservedGeneration, ObservedPod
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.decisions.dataset_generation.describe import describe_generation, describe_live
+from deepsynth_operator.decisions.dataset_generation.describe import (
+    describe_dropped,
+    describe_generation,
+    describe_live,
+)
 from deepsynth_operator.decisions.dataset_generation.ends import LiveStep, report_lost
 from deepsynth_operator.decisions.dataset_generation.events import compute_generation_events
 from deepsynth_operator.decisions.dataset_generation.failures import find_last_failure
@@ -144,7 +148,8 @@ def _advance(
     if get_live(status) is not None:
         return _show_live(status, observed, settings, now)
     if status.output is not None:
-        message = f"{status.output.rows} documents, {status.output.pages} pages at {status.output.uri}"
+        counts = f"{status.output.rows} documents, {status.output.pages} pages at {status.output.uri}"
+        message = f"{counts}{describe_dropped(status.progress)}"
         return status.updated(completion_time=now), Situation("Complete", Reason.PUBLISHED, message)
     view = GenerationView(observed, status, now)
     if (verdict := first_match(FAILURE_POLICIES, view)) is not None:

@@ -17,6 +17,8 @@ from deepsynth_operator.decisions.shared.obstacles import describe_start, find_o
 from deepsynth_operator.decisions.shared.queues import describe_wait
 
 _WAITING: Final = frozenset({"Queued", "Suspended"})
+_MAX_REASONS: Final = 3
+"""Reasons of dropped rows in a message; status.progress.dropped has all."""
 
 
 def describe_live(
@@ -39,6 +41,16 @@ def describe_live(
     obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
     message = describe_start(pods, now)
     return Situation(state, obstacle.reason if obstacle else state, message, check_after=poll_seconds)
+
+
+def describe_dropped(progress: GenerationProgress | None) -> str:
+    """For the message of a complete generation: "; 15 rows dropped: 12 TextTooShort, 3 Duplicate"."""
+    dropped = sorted(progress.dropped if progress else [], key=lambda entry: (-entry.rows, entry.reason))
+    if not dropped:
+        return ""
+    reasons = [f"{entry.rows} {entry.reason}" for entry in dropped[:_MAX_REASONS]]
+    more = ", and others" if len(dropped) > _MAX_REASONS else ""
+    return f"; {sum(entry.rows for entry in dropped)} rows dropped: {', '.join(reasons)}{more}"
 
 
 def describe_generation(

@@ -99,7 +99,16 @@ def test_the_report_of_a_dataset_shows_its_pages_inside_the_file(runs: RunsFolde
     write_pages(runs.volumes / "demo/pages", 20)
     output = {"uri": "pvc://demo/pages", "revision": "a" * 40, "rows": 20, "pages": 21, "bytes": 4_200_000}
     dropped = {"dropped": [{"reason": "Duplicate", "rows": 3}]}
-    status = {**COMPLETE, "output": {**output, "manifestSha256": "x"}, "progress": dropped}
+    plan = {
+        "revision": "r",
+        "digest": "d",
+        "splits": [],
+        "shards": 1,
+        "columns": [{"text": "article", "summary": "highlights", "rows": 23}],
+        "skippedFiles": [{"reason": "OtherFormat", "files": 1, "examples": ["train.csv"]}],
+        "undrawable": {"documents": 2, "characters": [{"character": "U+E000 (no name)", "documents": 2}]},
+    }
+    status = {**COMPLETE, "output": {**output, "manifestSha256": "x"}, "progress": dropped, "plan": plan}
 
     page = Collector(build_report([build_generation(**status)], runs, NOW))
 
@@ -107,7 +116,7 @@ def test_the_report_of_a_dataset_shows_its_pages_inside_the_file(runs: RunsFolde
     assert len(images) == 8
     assert [address for address in page.addresses if address not in images] == ["#datasetgeneration-docstrings"]
     assert "sum <b>mary</b>" in page.text
-    for expected in ("all done", "4.2 MB", "Duplicate", "40s"):
+    for expected in ("all done", "4.2 MB", "Duplicate", "40s", "highlights", "train.csv", "U+E000 (no name)"):
         assert expected in page.text
 
 
