@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from deepsynth_store.core.atomic import compute_sha256
@@ -36,18 +36,21 @@ def fetch_folder(
     *,
     field: str = "uri",
     on_wait: OnWait | None = None,
+    on_progress: Callable[[], None] | None = None,
 ) -> Path:
     """A folder on this machine with the files of a model: `uri` itself, or the Hub's files that match `patterns`.
 
     revision: on the Hub, as for open_dataset; a folder has none. Faults of the Hub are waited out as for datasets, and
-    while it is down, files that are cached already are used. Whether the folder exists is not checked.
+    while it is down, files that are cached already are used. Files of a commit that are all cached are used without
+    asking the Hub, and a folder from the Hub has the name of its commit: pass it on to read more of the same commit.
+    on_progress: called now and then while files arrive, from any thread. Whether the folder exists is not checked.
     """
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return location.path
     from deepsynth_store.hub.snapshot import fetch_snapshot
 
-    return fetch_snapshot(location, revision, patterns, field=field, on_wait=on_wait)
+    return fetch_snapshot(location, revision, patterns, field=field, on_wait=on_wait, on_progress=on_progress)
 
 
 def open_target(

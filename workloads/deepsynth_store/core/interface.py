@@ -31,7 +31,9 @@ class Waiting:
 
 
 OnWait = Callable[[Waiting], None]
-"""Called before each pause between two tries, for example while the Hub's rate limit is waited out."""
+"""Called before each pause between two tries, for example while the Hub's rate limit is waited out, and every minute of
+a longer pause.
+"""
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,8 @@ class Fault(Enum):
     UNAVAILABLE = "the Hub does not answer"
     UNREACHABLE = "the Hub cannot be reached"
     """No connection was ever made: more often a wrong address or a closed network than an outage."""
+    UNREADABLE = "the Hub's answer cannot be understood"
+    """A proxy or another server answered, or the Hub's client fails on what it got."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ _LIMITS: Final = {
     Fault.CONFLICT: _Limits(max_tries=60, first_seconds=1.0, max_seconds=30.0),
     Fault.THROTTLED: _Limits(max_tries=30, first_seconds=30.0, max_seconds=300.0),
     Fault.UNAVAILABLE: _Limits(max_tries=8, first_seconds=1.0, max_seconds=60.0),
+    Fault.UNREADABLE: _Limits(max_tries=8, first_seconds=1.0, max_seconds=60.0),
     Fault.UNREACHABLE: _Limits(max_tries=4, first_seconds=0.7, max_seconds=3.0),
 }
 _MAX_ASKED_SECONDS: Final = 3600.0

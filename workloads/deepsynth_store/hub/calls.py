@@ -1,12 +1,12 @@
 """Calling the Hub: one client, a limited number of tries, and errors that a user can act on.
 
-The client library repeats some of its requests itself (a few times, also on 429), but never a commit, and its requests
-have no time limit unless one is set here.
+The client library repeats some of its requests itself, but never a commit, and its requests have no time limit unless
+one is set here. It would also sleep as long as a server asks; that is done here, where it is bounded and reported.
 """
 
-import json
 import os
 import random
+import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -14,22 +14,21 @@ from typing import Any, Final, TypedDict, TypeVar
 
 from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError
-from huggingface_hub.utils._http import default_client_factory
+from huggingface_hub.utils._http import default_client_factory, hf_raise_for_status
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from deepsynth_api.errors import TemporaryError
+from deepsynth_api.errors import TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
 from deepsynth_store.core.interface import OnWait, Waiting
 from deepsynth_store.core.uri import HubLocation
 from deepsynth_store.hub.backoff import Fault, compute_pause
 from deepsynth_store.hub.errors import (
-    HTTP_ERROR,
+    OddAnswerError,
     classify,
     describe,
     explain,
     find_cause,
     get_asked_seconds,
-    parse_asked_seconds,
 )
 
 T = TypeVar("T")
@@ -38,7 +37,14 @@ OFFICIAL_ENDPOINT: Final = "https://huggingface.co"
 _TIMEOUT_SECONDS: Final = 120.0
 _CONNECT_SECONDS: Final = 3.0
 """For each address of the host; enough to survive a lost packet."""
-_listeners: list[OnWait] = []
+_MAX_SILENT_SECONDS: Final = 60.0
+"""A longer pause is reported again and again: callers count a report as a sign of life."""
+_REMEDIES: Final = {
+    Fault.UNREACHABLE: "; check the network and HF_ENDPOINT",
+    Fault.UNREADABLE: "; check HF_ENDPOINT, and proxies on the way to it",
+}
+_calls_at_work: list[object] = []
+"""One entry for each call that is running, in any thread."""
 _answered: set[str] = set()
 """Endpoints that have answered this process or an earlier one. Others may not exist, so they are given up sooner."""
 
@@ -75,41 +81,57 @@ class HubCalls:
         """
         tries: Counter[object] = Counter()
         started = time.monotonic()
-        _listeners.append(self._on_wait)
-        try:
-            while True:
-                try:
-                    result = action()
-                except (HTTP_ERROR, OSError, json.JSONDecodeError, RuntimeError) as error:
-                    self._wait_or_give_up(find_cause(error), what, tries, started)
-                else:
-                    _answered.add(self.api.endpoint)
-                    return result
-        finally:
-            _listeners.remove(self._on_wait)
+        while True:
+            _calls_at_work.append(self)
+            try:
+                result = action()
+            except WorkloadError:
+                raise
+            except Exception as error:  # noqa: BLE001 - the library fails in any way on answers of another form
+                caught = error
+            else:
+                _answered.add(self.api.endpoint)
+                return result
+            finally:
+                _calls_at_work.remove(self)
+            self._wait_or_give_up(caught, what, tries, started)
 
-    def _wait_or_give_up(self, error: BaseException, what: str, tries: Counter[object], started: float) -> None:
+    def _wait_or_give_up(self, caught: Exception, what: str, tries: Counter[object], started: float) -> None:
+        error = find_cause(caught)
         fault = self._find_fault(error)
         if fault is None:
-            raise explain(error, self.location.uri, self._field) or error from error
+            if explained := explain(error, self.location.uri, self._field):
+                raise explained from error
+            raise caught
         tries[fault] += 1
         jitter, spent = random.random(), time.monotonic() - started  # noqa: S311 - jitter need not be secret
-        pause = compute_pause(fault, tries[fault], get_asked_seconds(error), jitter, spent)
+        asked = get_asked_seconds(error)
+        pause = compute_pause(fault, tries[fault], asked, jitter, spent)
         if pause is None:
-            remedy = "; check the network and HF_ENDPOINT" if fault is Fault.UNREACHABLE else ""
+            wish = "" if asked is None else f"; it asks to wait {asked:,.0f} s"
             raise TemporaryError(
                 f"could not {what} {self.location.uri} at {self.api.endpoint}, tried {tries[fault]} times: "
-                f"{fault.value} ({describe(error)}){remedy}",
+                f"{fault.value} ({describe(error)}){wish}{_REMEDIES.get(fault, '')}",
                 reason=Reason.HUB_UNREACHABLE if fault is Fault.UNREACHABLE else Reason.HUB_UNAVAILABLE,
             ) from error
-        self._on_wait(Waiting(fault.value, pause))
-        time.sleep(pause)
+        self._pause(fault.value, pause)
+
+    def _pause(self, reason: str, seconds: float) -> None:
+        while seconds > 0:
+            self._on_wait(Waiting(reason, seconds))
+            time.sleep(min(seconds, _MAX_SILENT_SECONDS))
+            seconds -= _MAX_SILENT_SECONDS
 
     def _find_fault(self, error: BaseException) -> Fault | None:
         fault = classify(error)
         if isinstance(error, HfHubHTTPError):
             _answered.add(self.api.endpoint)
         return Fault.UNAVAILABLE if fault is Fault.UNREACHABLE and self.api.endpoint in _answered else fault
+
+
+def is_commit(revision: str | None) -> bool:
+    """Whether it names a commit, which never changes, and not a branch or tag."""
+    return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
 def _decline_xet() -> None:
@@ -125,16 +147,31 @@ def _decline_xet() -> None:
 def _build_client() -> Any:
     client = default_client_factory()
     client.timeout = (_CONNECT_SECONDS, _TIMEOUT_SECONDS, _TIMEOUT_SECONDS, _TIMEOUT_SECONDS)
-    client.event_hooks = {**client.event_hooks, "response": [_report_throttling]}
+    client.event_hooks = {**client.event_hooks, "response": [_check_response]}
     return client
 
 
-def _report_throttling(response: Any) -> None:
-    """Report waits inside the library, which honours Retry-After silently."""
-    if response.status_code == 429:
-        seconds = parse_asked_seconds(response.headers) or 0.0
-        for listener in _listeners:
-            listener(Waiting(Fault.THROTTLED.value, seconds))
+def _check_response(response: Any) -> None:
+    """Raise where the library would sleep as long as the server asks, unseen, and for a day if asked for a day; and
+    where it would take a page or a redirect of a proxy for the answer to a request whose answer it does not read.
+
+    Only in our own calls: the client is that of all code in this process.
+    """
+    if not _calls_at_work:
+        return
+    if response.status_code == 429 or (response.status_code >= 500 and "retry-after" in response.headers):
+        try:
+            hf_raise_for_status(response)
+        except HfHubHTTPError:
+            raise
+        except Exception as error:  # its body has another form than the library expects
+            raise HfHubHTTPError("the Hub asks to wait", response=response) from error
+    request = f"{response.request.method} {response.url.path}"
+    if response.status_code in {301, 302, 303} and response.request.method in {"POST", "PUT", "DELETE"}:
+        raise OddAnswerError(f"{request} was redirected")
+    is_page = response.headers.get("content-type", "").startswith("text/html")
+    if response.is_success and is_page and "/api/" in response.url.path:
+        raise OddAnswerError(f"{request} was answered with an HTML page")
 
 
 set_client_factory(_build_client)

@@ -3,7 +3,10 @@
 import importlib
 import json
 import re
+import traceback
 from collections.abc import Mapping
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
 from typing import Final
 
 from huggingface_hub import get_token
@@ -11,6 +14,7 @@ from huggingface_hub.errors import (
     EntryNotFoundError,
     GatedRepoError,
     HfHubHTTPError,
+    HFValidationError,
     LocalEntryNotFoundError,
     OfflineModeIsEnabled,
     RepositoryNotFoundError,
@@ -26,6 +30,12 @@ HTTP_ERROR: Final[type[BaseException]] = HfHubHTTPError.__bases__[0]
 
 _HTTP_LIBRARY: Final = importlib.import_module(HTTP_ERROR.__module__.partition(".")[0])
 _NO_CONNECTION: Final[tuple[type[BaseException], ...]] = (_HTTP_LIBRARY.ConnectError, _HTTP_LIBRARY.ConnectTimeout)
+_LIBRARIES: Final = frozenset({"huggingface_hub", _HTTP_LIBRARY.__name__})
+_OWN: Final = re.compile(r"deepsynth_\w+")
+
+
+class OddAnswerError(Exception):
+    """An answer has the form of the Hub's, but not its types."""
 
 
 def find_cause(error: BaseException) -> BaseException:
@@ -33,22 +43,39 @@ def find_cause(error: BaseException) -> BaseException:
     LocalEntryNotFoundError.
     """
     is_wrapper = isinstance(error, RuntimeError | LocalEntryNotFoundError)
-    return error.__cause__ if is_wrapper and error.__cause__ else error
+    return find_cause(error.__cause__) if is_wrapper and error.__cause__ else error
 
 
 def classify(error: BaseException) -> Fault | None:
     """None when repeating the call would not help. UNREACHABLE: there was no connection this time."""
     if isinstance(error, HfHubHTTPError):
         return _classify_status(error.response.status_code)
-    if isinstance(error, RuntimeError):  # another thread closed the shared client after a refused connection
-        return Fault.UNAVAILABLE if "client has been closed" in str(error) else None
-    if isinstance(error, OfflineModeIsEnabled):
+    if isinstance(error, RuntimeError) and "client has been closed" in str(error):
+        return Fault.UNAVAILABLE  # another thread closed the shared client after a refused connection
+    if isinstance(error, OfflineModeIsEnabled | HFValidationError | MemoryError):
         return None
+    if isinstance(error, OddAnswerError):
+        return Fault.UNREADABLE
     if isinstance(error, _NO_CONNECTION):
         return Fault.UNREACHABLE
     # Builtin connection errors come from the Xet library, JSON errors from proxies that answer with an HTML page.
-    unavailable = (HTTP_ERROR, json.JSONDecodeError, ConnectionError, TimeoutError)
-    return Fault.UNAVAILABLE if isinstance(error, unavailable) else None
+    if isinstance(error, (HTTP_ERROR, json.JSONDecodeError, ConnectionError, TimeoutError)):
+        return Fault.UNAVAILABLE
+    is_local = isinstance(error, OSError) and error.errno is not None  # of a disk
+    return Fault.UNREADABLE if not is_local and _was_raised_in_library(error) else None
+
+
+def _was_raised_in_library(error: BaseException) -> bool:
+    """Whether the Hub's client failed in its own code. It takes the shape of answers for granted, so JSON of another
+    shape ends as KeyError, TypeError and so on.
+    """
+    if type(error).__module__.partition(".")[0] in _LIBRARIES:
+        return True
+    modules = [
+        frame.f_globals.get("__name__", "").partition(".")[0] for frame, _ in traceback.walk_tb(error.__traceback__)
+    ]
+    known = [module for module in modules if module in _LIBRARIES or _OWN.fullmatch(module)]
+    return bool(known) and known[-1] in _LIBRARIES
 
 
 def _classify_status(status: int) -> Fault | None:
@@ -66,18 +93,36 @@ def get_asked_seconds(error: BaseException) -> float | None:
     return parse_asked_seconds(error.response.headers)
 
 
-def parse_asked_seconds(headers: Mapping[str, str]) -> float | None:
-    """From `RateLimit: "api";r=0;t=55` (nothing remaining, 55 s to the next window) or `Retry-After: 55`."""
-    if match := re.search(r"\br=0\b.*\bt=(\d+)", headers.get("ratelimit", "")):
+def parse_asked_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
+    """From `RateLimit: "api";r=0;t=55` (nothing remaining, 55 s to the next window), `Retry-After: 55`, or
+    `Retry-After: Wed, 21 Oct 2026 07:28:00 GMT`.
+
+    now: default: the server's own clock (`Date`), else the clock of this machine.
+    """
+    if match := re.search(r"\br=0\b.*\bt=(\d+)", headers.get("ratelimit", ""), re.ASCII):
         return float(match.group(1))
-    after = headers.get("retry-after", "")
-    return float(after) if after.isdigit() else None
+    after = headers.get("retry-after", "").strip()
+    if re.fullmatch(r"\d+", after, re.ASCII):
+        return float(after)
+    if (until := _parse_date(after)) is None:
+        return None
+    now = now or _parse_date(headers.get("date", "")) or datetime.now(UTC)
+    return max(0.0, (until - now).total_seconds())
+
+
+def _parse_date(text: str) -> datetime | None:
+    """A date of HTTP (RFC 9110, 5.6.7); None if it is not one."""
+    try:
+        found = parsedate_to_datetime(text)
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def describe(error: BaseException) -> str:
     """One line, without the query of the URL (it holds the signature of an upload) and without the token."""
     if not isinstance(error, HfHubHTTPError):
-        text = f"{type(error).__name__}: {error}"
+        text = f"{type(error).__name__}: {next(iter(str(error).splitlines()), '')[:500]}"
     else:
         request = error.response.request
         said = error.server_message or error.response.headers.get("x-error-message") or "no reason given"
@@ -90,6 +135,8 @@ def explain(error: BaseException, uri: str, field: str) -> WorkloadError | None:
     """What to show the user for an error that repeating does not fix; None if the error is not the Hub's."""
     if isinstance(error, OfflineModeIsEnabled):
         return ConfigurationError(f"{field}: {uri} cannot be reached while HF_HUB_OFFLINE is set; unset it")
+    if isinstance(error, HFValidationError):
+        return ConfigurationError(f"{field}: {uri} is not a name that the Hub allows ({describe(error)})")
     if not isinstance(error, HfHubHTTPError):
         return None
     if isinstance(error, EntryNotFoundError):
@@ -101,7 +148,10 @@ def _explain_refusal(error: HfHubHTTPError, uri: str, field: str) -> str:
     status = error.response.status_code
     which = "the token in HF_TOKEN (key of the Secret that secretRef names)"
     if isinstance(error, GatedRepoError):
-        return f"{uri} is gated; accept its conditions on its page, with the account whose token is in HF_TOKEN"
+        account = "the account whose token is in HF_TOKEN"
+        if not get_token():
+            account = "your account, and add its token as the key HF_TOKEN to the Secret that secretRef names"
+        return f"{uri} is gated; accept its conditions on its page, with {account}"
     if isinstance(error, RevisionNotFoundError):
         return f"{uri} has no such revision ({describe(error)}); fix {field.removesuffix('.uri')}.revision"
     if status == 401 and not get_token():

@@ -2,9 +2,10 @@
 
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, BinaryIO, Self, cast
+from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
 
 from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.utils._headers import build_hf_headers
@@ -13,6 +14,7 @@ from huggingface_hub.utils._http import hf_raise_for_status
 from deepsynth_api.errors import DataError
 from deepsynth_store.core.interface import StoredFile
 from deepsynth_store.hub.calls import HubCalls
+from deepsynth_store.hub.errors import OddAnswerError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer
@@ -47,19 +49,17 @@ class HubStream:
     def __iter__(self) -> Iterator[bytes]:
         while self._position < self._file.size:
             chunk = self._calls.call(f"read {self._file.path} of", self._receive)
-            if not chunk:
-                return  # the file is shorter than promised, which the caller's check of the size reports
             self._position += len(chunk)
             yield chunk
 
     def _receive(self) -> bytes:
         if self._chunks is None:
             self._chunks = self._connect()
-        try:
-            return next(self._chunks, b"")
-        except BaseException:
-            self._chunks = None
-            raise
+        chunks, self._chunks = self._chunks, None  # after an error the next try connects again
+        if not (chunk := next(chunks, b"")):
+            raise OddAnswerError(f"it ends at {self._position:,} of {self._file.size:,} bytes")
+        self._chunks = chunks
+        return chunk
 
     def _connect(self) -> Iterator[bytes]:
         self._connection.close()
@@ -68,6 +68,7 @@ class HubStream:
         hf_raise_for_status(response)
         if response.status_code != 206 and self._position:
             raise DataError(f"{self._url} cannot be resumed: the server does not support range requests")
+        _check_part(response, self._position, self._file.size)
         chunks: Iterator[bytes] = response.iter_bytes(_CHUNK_BYTES)
         return chunks
 
@@ -106,14 +107,24 @@ class _HubFile(io.RawIOBase):
         response = get_session().get(self._url, headers=_build_headers(f"bytes={start}-{start + length - 1}"))
         hf_raise_for_status(response)
         content: bytes = response.content
+        _check_part(response, start, self._file.size)
         if response.status_code != 206:
             content = content[start : start + length]
         if len(content) != length:
-            raise DataError(
-                f"{self._file.path} of {self._calls.location.uri} is too short: "
-                f"expected {length} bytes at {start}, got {len(content)}"
-            )
+            raise OddAnswerError(f"expected {length:,} bytes at {start:,}, got {len(content):,}")
         return content
+
+
+def _check_part(response: Any, start: int, size: int) -> None:
+    """Refuse another part than the one that was asked for, such as one that a cache on the way has mixed up, and a
+    whole file of another size, such as a proxy's page.
+    """
+    if response.status_code == 206:
+        found = re.match(r"bytes (\d+)-", response.headers.get("content-range", ""), re.ASCII)
+        if found and int(found[1]) != start:
+            raise OddAnswerError(f"asked for the bytes at {start:,}, got those at {int(found[1]):,}")
+    elif response.headers.get("content-length", str(size)) != str(size):
+        raise OddAnswerError(f"expected {size:,} bytes, got {response.headers['content-length']}")
 
 
 def _build_url(calls: HubCalls, revision: str, file: StoredFile) -> str:

@@ -1,6 +1,5 @@
 """Reading a repository of the Hub at one commit."""
 
-import re
 from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
@@ -13,7 +12,8 @@ from deepsynth_api.errors import DataError
 from deepsynth_store.core.download import write_download
 from deepsynth_store.core.interface import OnBytes, OnWait, StoredFile
 from deepsynth_store.core.uri import HubLocation
-from deepsynth_store.hub.calls import HubCalls
+from deepsynth_store.hub.calls import HubCalls, is_commit
+from deepsynth_store.hub.errors import OddAnswerError
 from deepsynth_store.hub.file import HubStream, open_hub_file
 
 CONVERTED: Final = "refs/convert/parquet"
@@ -29,8 +29,7 @@ class HubDataset:
         self, location: HubLocation, revision: str | None, *, field: str, on_wait: OnWait | None = None
     ) -> None:
         self.uri = location.uri
-        is_pinned = revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
-        self._calls = HubCalls(location, field=field, on_wait=on_wait, has_answered=is_pinned)
+        self._calls = HubCalls(location, field=field, on_wait=on_wait, has_answered=is_commit(revision))
         self.revision = self._pin(revision)
 
     def list_files(self, prefix: str = "") -> Sequence[StoredFile]:
@@ -44,8 +43,15 @@ class HubDataset:
             return file.read()
 
     def download(self, path: str, local_path: Path, on_bytes: OnBytes | None = None) -> StoredFile:
-        with HubStream(self._calls, self.revision, self._find(path)) as chunks:
-            return write_download(chunks, self._find(path), local_path, self.uri, on_bytes)
+        file = self._find(path)
+        try:
+            return self._download_once(file, local_path, on_bytes)
+        except DataError:  # damaged on the way: what the Hub keeps has the hash that it lists
+            return self._download_once(file, local_path, on_bytes)
+
+    def _download_once(self, file: StoredFile, local_path: Path, on_bytes: OnBytes | None) -> StoredFile:
+        with HubStream(self._calls, self.revision, file) as chunks:
+            return write_download(chunks, file, local_path, self.uri, on_bytes)
 
     @cached_property
     def _files(self) -> dict[str, StoredFile]:
@@ -66,9 +72,15 @@ class HubDataset:
         return sha
 
     def _read_sha(self, revision: str | None) -> str:
-        return self._calls.call(
-            "read", lambda: str(self._calls.api.repo_info(**self._calls.repo, revision=revision).sha)
-        )
+        return self._calls.call("read", lambda: read_commit(self._calls, revision))
+
+
+def read_commit(calls: HubCalls, revision: str | None) -> str:
+    """The commit that a branch or tag names now. Not repeated here."""
+    sha: object = calls.api.repo_info(**calls.repo, revision=revision).sha
+    if not isinstance(sha, str) or not sha:
+        raise OddAnswerError(f"a repository's commit must be a string, got {sha!r}")
+    return sha
 
 
 def list_tree(calls: HubCalls, revision: str, folder: str | None = None) -> list[StoredFile]:
@@ -100,4 +112,10 @@ def find_paths(calls: HubCalls, revision: str, paths: Sequence[str]) -> list[Sto
 
 
 def _to_stored_file(entry: RepoFile) -> StoredFile:
-    return StoredFile(entry.path, entry.size, entry.lfs.sha256 if entry.lfs else None)
+    """Raises OddAnswerError: the library takes the types in an answer for granted."""
+    sha256: object = entry.lfs.sha256 if entry.lfs else None
+    path: object = entry.path
+    size: object = entry.size
+    if not isinstance(path, str) or type(size) is not int or size < 0 or not isinstance(sha256, str | None):
+        raise OddAnswerError(f"a file must have path, size and hash, got {path!r:.200}, {size!r:.50}, {sha256!r:.100}")
+    return StoredFile(path, size, sha256)

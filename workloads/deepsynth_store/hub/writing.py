@@ -31,7 +31,7 @@ from deepsynth_store.core.interface import MANIFEST, OnWait, Published, StoredFi
 from deepsynth_store.core.uri import HubLocation
 from deepsynth_store.hub.calls import HubCalls
 from deepsynth_store.hub.file import open_hub_file
-from deepsynth_store.hub.reading import find_paths, list_tree
+from deepsynth_store.hub.reading import find_paths, list_tree, read_commit
 
 _MAIN: Final = "main"
 
@@ -160,7 +160,7 @@ class HubTarget:
                 raise
 
     def _read_head(self) -> str:
-        return str(self._api.repo_info(**self._calls.repo, revision=_MAIN).sha)
+        return read_commit(self._calls, _MAIN)
 
     def _find_head(self) -> str | None:
         try:

@@ -11,12 +11,13 @@ import contextlib
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Self
 
 from support.free_port import find_free_port
-from support.store.hub_server.faults import STATUS, FaultKind, Faults
+from support.store.hub_server.faults import ODD, STATUS, FaultKind, Faults
 from support.store.hub_server.repository import Commit, RefusedError, Repository
 from support.store.hub_server.routes import Answer, Hub, Request, answer_json, find_route
 
@@ -135,8 +136,20 @@ class _Handler(BaseHTTPRequestHandler):
         if fault in STATUS:
             status, message = STATUS[fault]
             self._send(answer_json({"error": message}, status, owner.faults.headers(fault)))
+        elif fault in ODD:
+            status, body, kind = ODD[fault]
+            self._send(Answer(status, body, {"Content-Type": kind, **owner.faults.headers(fault)}))
+        elif fault == "loop":
+            self._send(Answer(302, b"", {"Location": self.path}))
+        elif fault == "late":
+            threading.Event().wait(owner.faults.delay)  # time.sleep is replaced in tests
+            self._hang_up()
         elif (answer := _respond(owner.hub, request, handler)) and fault == "lost":
             self._hang_up()
+        elif fault == "short":
+            self._send(replace(answer, body=answer.body[: len(answer.body) // 2]))
+        elif fault == "damaged":
+            self._send(replace(answer, body=answer.body[::-1]))
         else:
             self._send(answer, cut=fault == "cut")
 
@@ -156,7 +169,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.rfile.readline()
 
     def _send(self, answer: Answer, *, cut: bool = False) -> None:
-        self.send_response(answer.status)
+        self.send_response_only(answer.status)
+        if "Date" not in answer.headers:
+            self.send_header("Date", self.date_time_string())
         for key, value in {**answer.headers, "Content-Length": str(len(answer.body))}.items():
             self.send_header(key, value)
         self.end_headers()
