@@ -110,6 +110,8 @@ class TrainReport(ApiModel):
     resumed_from_step: int | None = None
     datasets: list[PinnedDataset] = Field(default_factory=list)
     """With the revisions that are read: branches and folders are resolved to commits and digests."""
+    model: ModelOutput | None = None
+    """The model that the run starts from, with its commit, if it is on the Hub."""
     saved_step: int | None = None
     """Newest step in a complete checkpoint."""
     checkpoints: list[CheckpointStatus] = Field(default_factory=list)

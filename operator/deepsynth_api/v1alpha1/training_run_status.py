@@ -302,7 +302,12 @@ class TrainingRunStatus(ApiModel):
     ] = Field(default_factory=list)
     model: Annotated[
         ModelOutput | None,
-        Field(description="The model that spec.model.trainingRunRef produced, pinned when the run was accepted."),
+        Field(
+            description=(
+                "The model that the run starts from: what spec.model.trainingRunRef produced, pinned when the run was "
+                "accepted, or spec.model.uri on the Hub at the commit that the first attempt found."
+            )
+        ),
     ] = None
     saved_step: Annotated[
         int,

@@ -153,6 +153,8 @@ def _compute_fingerprint(run: TrainingRun, settings: dict[str, Any], datasets: l
     A branch is hashed by its name, not by the commit that the trainer resolved it to: otherwise the second attempt
     would refuse the checkpoints of the first. The commit itself is stored next to the checkpoints.
     """
+    if run.spec.model.training_run_ref is None:
+        settings = settings | {"model": _build_model(run, run.spec.model.uri, run.spec.model.revision)}
     as_written = [
         dataset if written.dataset_generation_ref else dataset.updated(revision=written.revision)
         for dataset, written in zip(datasets, run.spec.datasets, strict=True)
@@ -196,11 +198,13 @@ def _resolve_datasets(run: TrainingRun) -> list[WorkloadDataset]:
 
 
 def _resolve_model(run: TrainingRun) -> ModelSettings:
-    model, pinned = run.spec.model, run.status.model
-    settings: dict[str, Any] = {name: getattr(model, name) for name in ModelSettings.model_fields}
-    if pinned is not None:
-        settings |= {"uri": pinned.uri, "revision": pinned.revision}
-    return ModelSettings(**settings)
+    named = run.status.model or run.spec.model
+    return _build_model(run, named.uri, named.revision)
+
+
+def _build_model(run: TrainingRun, uri: str, revision: str | None) -> ModelSettings:
+    settings: dict[str, Any] = {name: getattr(run.spec.model, name) for name in ModelSettings.model_fields}
+    return ModelSettings(**settings | {"uri": uri, "revision": revision})
 
 
 def _resolve_feature_cache(run: TrainingRun) -> FeatureCache | None:

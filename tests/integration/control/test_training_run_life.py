@@ -139,6 +139,27 @@ def test_a_branch_is_pinned_where_the_first_attempt_found_it_and_stays_there(con
     assert [dataset.revision for dataset in document.datasets] == ["c0ffee"]
 
 
+def test_the_commit_of_a_model_is_pinned_where_the_first_attempt_found_it(control: Controller) -> None:
+    uri, commit = "hf://acme/reader", "c0ffee" + "0" * 34
+    control.apply(a_training_run().with_spec(model={"uri": uri}).to_manifest())
+    assert control.get_run().status.model is None
+    for lie in ({"uri": uri, "revision": "main"}, {"uri": "hf://evil/reader", "revision": commit}, {"uri": uri}):
+        control.report(f"{NAME}-train-1-0", build_report(control, 0, phase="download", model=lie))
+        control.advance(20)
+        assert control.get_run().status.model is None
+    control.report(f"{NAME}-train-1-0", build_report(control, 0, model={"uri": uri, "revision": commit, "note": "x"}))
+    control.advance(20)
+    moved = build_report(control, 1, model={"uri": uri, "revision": commit[::-1]})
+    control.end(f"{NAME}-train-1-0", 1, moved)
+    control.advance(60)
+    model = control.get_run().status.model
+    assert model is not None
+    assert (model.uri, model.revision, model.note) == (uri, commit, None)
+    config_map = control.cluster.store.get("ConfigMap", "default", f"{NAME}-train-2")
+    assert config_map is not None
+    assert TrainWorkload.parse(config_map["data"]["workload.json"]).model.revision == commit
+
+
 def test_samples_left_out_are_shown_and_not_forgotten_by_the_next_attempt(control: Controller) -> None:
     control.apply(a_training_run().to_manifest())
     dropped = [{"reason": "LabelTooLong", "rows": 7}]

@@ -137,6 +137,10 @@ class Recorder:
     def datasets(self, pinned: Sequence[Any]) -> None:
         self.pinned = pinned
 
+    def model(self, uri: str, revision: str) -> None: ...
+
+    def wait(self, reason: str, seconds: float) -> None: ...
+
     def download(self, done: int, total: int) -> None:
         self.downloads.append((done, total))
 

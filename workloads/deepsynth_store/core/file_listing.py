@@ -23,7 +23,7 @@ def parse_manifest(content: bytes, where: str) -> dict[str, StoredFile]:
             StoredFile(str(entry["path"]), int(entry["size"]), str(entry["sha256"]))
             for entry in json.loads(content)["files"]
         ]
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, OverflowError, RecursionError) as error:
         raise DataError(f"{where}/{MANIFEST} is not a manifest ({error!r}); publish the dataset again") from error
     for file in files:
         if file.path.startswith("/") or ".." in file.path.split("/"):

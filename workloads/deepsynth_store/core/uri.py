@@ -55,6 +55,11 @@ def parse_uri(uri: str, field: str = "uri") -> HubLocation | FolderLocation:
     raise ConfigurationError(f"{field}: must be one of {SUPPORTED}, got {uri!r}")
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether it names a commit of the Hub, which never changes, and not a branch or tag."""
+    return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
+
+
 def _parse_hub(uri: str, rest: str, field: str) -> HubLocation:
     if match := _HUB_DATASET.fullmatch(rest):
         return HubLocation(uri, "dataset", match.group(1))

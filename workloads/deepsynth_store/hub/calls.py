@@ -6,7 +6,6 @@ one is set here. It would also sleep as long as a server asks; that is done here
 
 import os
 import random
-import re
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -127,11 +126,6 @@ class HubCalls:
         if isinstance(error, HfHubHTTPError):
             _answered.add(self.api.endpoint)
         return Fault.UNAVAILABLE if fault is Fault.UNREACHABLE and self.api.endpoint in _answered else fault
-
-
-def is_commit(revision: str | None) -> bool:
-    """Whether it names a commit, which never changes, and not a branch or tag."""
-    return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
 def _decline_xet() -> None:

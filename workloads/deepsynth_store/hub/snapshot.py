@@ -11,8 +11,8 @@ from huggingface_hub.utils.tqdm import tqdm
 
 from deepsynth_store.core.atomic import compute_sha256
 from deepsynth_store.core.interface import OnWait
-from deepsynth_store.core.uri import HubLocation
-from deepsynth_store.hub.calls import HubCalls, is_commit
+from deepsynth_store.core.uri import HubLocation, is_commit
+from deepsynth_store.hub.calls import HubCalls
 from deepsynth_store.hub.errors import OddAnswerError
 
 OnProgress = Callable[[], None]

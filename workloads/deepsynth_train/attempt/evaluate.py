@@ -12,6 +12,7 @@ from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.coordination.world import World
 from deepsynth_train.evaluation.evaluator import Findings
 from deepsynth_train.models.build import open_page_model
+from deepsynth_train.models.opening import fetch_any_model
 from deepsynth_train.optimization.sharding import is_sharded, place_module
 
 
@@ -22,7 +23,7 @@ def run_evaluation(workload: TrainWorkload, world: World, progress: Progress) ->
     Raises DataError when there is nothing to evaluate on, and the errors of reading model and data.
     """
     progress.phase("download")
-    workload = pin_model_commit(workload, world, progress)
+    workload = pin_model_commit(workload, world, progress, fetch_any_model)
     model = open_page_model(workload, world.device)
     pinned, holdout = pin_datasets(workload, world, progress)
     data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)

@@ -1,10 +1,14 @@
 """What all attempts of a run read: the same commits of model and datasets, and samples in the same order."""
 
 import shutil
+from collections.abc import Callable
+from functools import partial
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload
+from deepsynth_store import OnWait, open_dataset
+from deepsynth_store.core.uri import is_commit
 from deepsynth_train.checkpoint.layout import resolve_folder
 from deepsynth_train.checkpoint.pins import (
     pin_model,
@@ -18,13 +22,37 @@ from deepsynth_train.data.dataset import TrainingData, index_data, open_data
 from deepsynth_train.data.files.materialise import find_cache, materialise
 from deepsynth_train.data.selection.limits import Limits
 from deepsynth_train.models.interface.page_model import PageModel
+from deepsynth_train.models.loading import fetch_model
 
 
-def pin_model_commit(workload: TrainWorkload, world: World, progress: Progress) -> TrainWorkload:
-    """The document with the commit of spec.model that all attempts load."""
-    found = resolve_model(workload, resolve_folder(workload.checkpoint.uri)) if world.is_first else None
+def pin_model_commit(
+    workload: TrainWorkload, world: World, progress: Progress, fetch: Callable[..., object] = fetch_model
+) -> TrainWorkload:
+    """The document with the commit of spec.model that all attempts load.
+
+    Its files are then on each node: the first process of a node calls `fetch`, and the others wait.
+    """
+    on_wait = build_on_wait(progress)
+    open_at = partial(open_dataset, on_wait=on_wait)
+    found = None
+    if world.is_first:
+        found = resolve_model(workload, resolve_folder(workload.checkpoint.uri), open_at=open_at)
     world.wait_for_all(progress.beat)
-    return pin_model(workload, world.share(found))
+    workload = pin_model(workload, world.share(found))
+    model = workload.model
+    if not model.uri.startswith("hf://"):
+        return workload
+    if model.revision and is_commit(model.revision):
+        progress.model(model.uri, model.revision)
+    if world.is_first_on_node:
+        fetch(model, on_wait=on_wait, on_progress=progress.beat)
+    world.wait_for_all(progress.beat)
+    return workload
+
+
+def build_on_wait(progress: Progress) -> OnWait:
+    """Reports a store that is waited for, which also shows that this process is alive."""
+    return lambda waiting: progress.wait(waiting.reason, waiting.seconds)
 
 
 def pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> tuple[list[PinnedDataset], int]:
@@ -33,7 +61,12 @@ def pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> t
     Rank 0 resolves them for all ranks, so that all nodes read the same commit of a branch.
     """
     folder = resolve_folder(workload.checkpoint.uri)
-    found = (resolve_datasets(workload, folder), resolve_holdout(workload, folder)) if world.is_first else ([], 0)
+    open_at = partial(open_dataset, on_wait=build_on_wait(progress))
+    found = (
+        (resolve_datasets(workload, folder, open_at=open_at), resolve_holdout(workload, folder))
+        if world.is_first
+        else ([], 0)
+    )
     world.wait_for_all(progress.beat)
     pinned, holdout = world.share(found)
     progress.datasets(pinned)
@@ -48,7 +81,8 @@ def prepare_data(
     folder = cache / f"index-{workload.uid}-{workload.attempt}"
     limits = Limits(workload.max_label_tokens, workload.max_sequence_tokens, workload.max_dropped_percent)
     if world.is_first_on_node:
-        local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes)
+        on_wait = build_on_wait(progress)
+        local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes, on_wait)
         for old in cache.glob(f"index-{workload.uid}-*"):
             shutil.rmtree(old)
         shares = {dataset.name: holdout for dataset in workload.datasets if dataset.validation_split is None}

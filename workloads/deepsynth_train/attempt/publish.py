@@ -7,6 +7,7 @@ import torch
 
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_api.workload import TrainWorkload
+from deepsynth_train.attempt.inputs import build_on_wait
 from deepsynth_train.checkpoint.save import WriteModel
 from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress
@@ -74,6 +75,6 @@ def export(
     output = ModelOutput(uri=workload.publish.uri if workload.publish else workload.output_uri)
     if world.is_first:
         documents = build_documents(workload, model, lineage)
-        output = export_model(model, tensors, workload, workload.output_uri, documents)
+        output = export_model(model, tensors, workload, workload.output_uri, documents, on_wait=build_on_wait(progress))
     world.wait_for_all(progress.beat)
     return output

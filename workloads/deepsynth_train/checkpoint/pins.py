@@ -9,22 +9,20 @@ user who repairs the data, deletes the resource and applies it again gets the re
 """
 
 import json
-import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
 from deepsynth_store.core.atomic import write_file_atomically
+from deepsynth_store.core.uri import is_commit
 from deepsynth_train.checkpoint.layout import PINS_FILE, list_steps
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
-
-_COMMIT = re.compile(r"[0-9a-f]{40}")
 
 
 @dataclass(frozen=True)
@@ -68,7 +66,7 @@ def resolve_model(
     and the hash in the checkpoints still shows a change.
     """
     revision = read_pins(checkpoints, _find_owner(workload)).model or workload.model.revision
-    if not workload.model.uri.startswith("hf://") or (revision and _COMMIT.fullmatch(revision)):
+    if not workload.model.uri.startswith("hf://") or is_commit(revision):
         return revision
     from huggingface_hub import constants  # takes half a second to import
 
@@ -191,6 +189,9 @@ def _count_documents(folder: DatasetFolder) -> int | None:
     """The document count in deepsynth/manifest.json; None for a dataset that DeepSynth did not render."""
     if not any(file.path == MANIFEST for file in folder.list_files(MANIFEST)):
         return None
-    manifest: Any = json.loads(folder.read(MANIFEST))
+    try:
+        manifest: Any = json.loads(folder.read(MANIFEST))
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{folder.uri}/{MANIFEST} is not JSON ({error}); publish the dataset again") from error
     count = manifest.get("documents") if isinstance(manifest, Mapping) else None
-    return count if isinstance(count, int) else None
+    return count if type(count) is int else None

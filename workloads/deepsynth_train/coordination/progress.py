@@ -74,6 +74,12 @@ class Progress(Protocol):
     def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
         """The revisions that this attempt reads."""
 
+    def model(self, uri: str, revision: str) -> None:
+        """The commit of a model on the Hub that this attempt loads."""
+
+    def wait(self, reason: str, seconds: float) -> None:
+        """A store is waited for, such as a Hub that does not answer. Called before each pause, and every minute."""
+
     def download(self, done: int, total: int) -> None:
         """Bytes of the datasets that are on this node, and in total."""
 
@@ -102,6 +108,10 @@ class NoProgress:
     def beat(self) -> None: ...
 
     def datasets(self, pinned: Sequence[PinnedDataset]) -> None: ...
+
+    def model(self, uri: str, revision: str) -> None: ...
+
+    def wait(self, reason: str, seconds: float) -> None: ...
 
     def download(self, done: int, total: int) -> None: ...
 

@@ -45,9 +45,10 @@ def build_page_structure(settings: TrainingSettings) -> PageModel:
 
 def open_page_model(settings: TrainingSettings, device: torch.device = CPU) -> PageModel:
     """The model of spec.model to evaluate: as `build_page_model`, or adapters on the base that they name."""
-    if not find_adapters(settings.model):
+    found, has_adapters = find_adapters(settings.model)
+    if not has_adapters:
         return build_page_model(settings, device)
-    module, processor, put_adapters = open_adapters(settings.model, device)
+    module, processor, put_adapters = open_adapters(found, device)
     model = prepare_page_model(module, processor, settings)
     with explain_model_errors(settings.model.uri):
         return replace(model, module=put_adapters(model.module))

@@ -14,7 +14,7 @@ import torch
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
-from deepsynth_store import README, publish_folder
+from deepsynth_store import README, OnWait, publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
 from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
 from deepsynth_train.models.adapters import merge_adapters, merge_into_stored_base
@@ -110,12 +110,18 @@ def check_publish_folder(settings: TrainingSettings) -> None:
 
 
 def export_model(
-    model: PageModel, tensors: dict[str, Any], settings: TrainingSettings, output_uri: str, documents: Mapping[str, str]
+    model: PageModel,
+    tensors: dict[str, Any],
+    settings: TrainingSettings,
+    output_uri: str,
+    documents: Mapping[str, str],
+    *,
+    on_wait: OnWait | None = None,
 ) -> ModelOutput:
     """Write the final model to the folder `output_uri` and publish it to spec.publish.uri. Called on rank 0.
 
-    tensors: the full state of the model on the CPU. documents: text files, by name. Raises ConfigurationError (URI,
-    token) and TemporaryError (disk, Hub).
+    tensors: the full state of the model on the CPU. documents: text files, by name. on_wait: see OnWait. Raises
+    ConfigurationError (URI, token) and TemporaryError (disk, Hub).
     """
     final = _merge(model, tensors, settings)
     weights = tensors if final is model else None
@@ -125,7 +131,8 @@ def export_model(
     location = parse_uri(settings.publish.uri, "spec.publish.uri")
     if isinstance(location, HubLocation):
         private = settings.publish.private
-        revision = publish_folder(target, settings.publish.uri, private=private, field="spec.publish.uri")
+        uri, field = settings.publish.uri, "spec.publish.uri"
+        revision = publish_folder(target, uri, private=private, field=field, on_wait=on_wait)
         return ModelOutput(uri=settings.publish.uri, revision=revision)
     check_publish_folder(settings)  # again: it may have been filled since the start
     _replace_folder(final, weights, documents, settings.publish.uri, "spec.publish.uri")

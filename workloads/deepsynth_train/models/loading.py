@@ -7,7 +7,7 @@ comes with a model is never run.
 import errno
 import logging
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -16,7 +16,7 @@ import torch
 
 from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
-from deepsynth_store import fetch_folder
+from deepsynth_store import OnWait, fetch_folder
 from deepsynth_store.core.uri import HubLocation, parse_uri
 from deepsynth_train.models.base_weights import (
     build_loading_arguments,
@@ -59,7 +59,7 @@ def load_module(
         quantise_weights(module, quantised)
         return module, processor
     with explain_model_errors(settings.uri):
-        folder = _fetch(settings)
+        folder = fetch_model(settings)
         module, processor = _load_folder(folder, settings.uri, device, quantised)
         name_source(module, settings.uri, folder.path)
         return module, processor
@@ -87,7 +87,7 @@ def load_structure(settings: ModelSettings) -> tuple[Any, Any]:
         if settings.uri.startswith("config://"):
             module, processor = load_module(settings, torch.device("meta"))
         else:
-            folder = _fetch(settings, with_weights=False)
+            folder = fetch_model(settings, with_weights=False)
             config = _read_config(folder)
             models: Any = AutoModelForImageTextToText
             module = models.from_config(config, dtype=config.dtype or torch.float32)
@@ -130,12 +130,24 @@ def describe_first_line(error: BaseException) -> str:
     return re.sub(r"\s+", " ", text[0])[:500] if text else type(error).__name__
 
 
-def _fetch(settings: ModelSettings, *, with_weights: bool = True) -> ModelFolder:
-    """The model's files on this machine. config.json comes first: most mistakes show before gigabytes are fetched."""
+def fetch_model(
+    settings: ModelSettings,
+    *,
+    with_weights: bool = True,
+    on_wait: OnWait | None = None,
+    on_progress: Callable[[], None] | None = None,
+) -> ModelFolder:
+    """The model's files on this machine. config.json comes first: most mistakes show before gigabytes are fetched.
+
+    on_wait, on_progress: as for fetch_folder. Not for a config:// model, which has no files.
+    """
     from transformers import CONFIG_MAPPING
 
     for patterns in ((CONFIG, "adapter_config.json"), FILES if with_weights else SMALL_FILES):
-        path = fetch_folder(settings.uri, settings.revision, patterns, field=FIELD)
+        path = fetch_folder(
+            settings.uri, settings.revision, patterns, field=FIELD, on_wait=on_wait, on_progress=on_progress
+        )
+        settings = pin_commit(settings, path)
         folder = ModelFolder(path, settings.uri)
         config = folder.read_config()
         kind = OCR1_TYPE if is_deepseek_ocr1(config) else config.get("model_type")
@@ -143,6 +155,14 @@ def _fetch(settings: ModelSettings, *, with_weights: bool = True) -> ModelFolder
     if with_weights:
         folder.check_files()
     return folder
+
+
+def pin_commit(settings: ModelSettings, folder: Path) -> ModelSettings:
+    """The settings with the commit that was fetched to `folder`, so that all that is read is of one commit, also while
+    somebody pushes another.
+    """
+    is_on_hub = isinstance(parse_uri(settings.uri, FIELD), HubLocation)
+    return settings.updated(revision=folder.name) if is_on_hub else settings
 
 
 def _load_folder(folder: ModelFolder, uri: str, device: torch.device, quantised: Collection[str]) -> tuple[Any, Any]:
@@ -173,7 +193,11 @@ def _read_config(folder: ModelFolder) -> Any:
     from transformers import AutoConfig
 
     config = folder.read_config()
-    return convert_config(config) if is_deepseek_ocr1(config) else AutoConfig.from_pretrained(folder.path)
+    return (
+        convert_config(config)
+        if is_deepseek_ocr1(config)
+        else AutoConfig.from_pretrained(folder.path, trust_remote_code=False)
+    )
 
 
 @contextmanager

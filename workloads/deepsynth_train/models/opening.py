@@ -13,20 +13,43 @@ import torch
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
-from deepsynth_store import fetch_folder
+from deepsynth_store import OnWait, fetch_folder
 from deepsynth_train.models.files.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
 from deepsynth_train.models.files.model_folder import CONFIG, FILES, GENERATION, PROCESSORS, RUN_FILE, read_trained
-from deepsynth_train.models.loading import CPU, FIELD, explain_model_errors, load_module
+from deepsynth_train.models.loading import (
+    CPU,
+    FIELD,
+    explain_model_errors,
+    fetch_model,
+    load_module,
+    pin_commit,
+)
 
 AddAdapters = Callable[[Any], Any]
 
 
-def find_adapters(settings: ModelSettings) -> bool:
-    """Whether the folder or repository of spec.model holds adapters without their base."""
+def find_adapters(settings: ModelSettings, on_wait: OnWait | None = None) -> tuple[ModelSettings, bool]:
+    """The settings at one commit, and whether the folder or repository holds adapters without their base."""
     if settings.uri.startswith("config://"):
-        return False
-    folder = fetch_folder(settings.uri, settings.revision, (CONFIG, ADAPTER_CONFIG), field=FIELD)
-    return (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file()
+        return settings, False
+    folder = fetch_folder(settings.uri, settings.revision, (CONFIG, ADAPTER_CONFIG), field=FIELD, on_wait=on_wait)
+    has_adapters = (folder / ADAPTER_CONFIG).is_file() and not (folder / CONFIG).is_file()
+    return pin_commit(settings, folder), has_adapters
+
+
+def fetch_any_model(
+    settings: ModelSettings, *, on_wait: OnWait | None = None, on_progress: Callable[[], None] | None = None
+) -> None:
+    """Fetch a model, or adapters and their base, so that `open_model` finds the files on this machine."""
+    with explain_model_errors(settings.uri):
+        settings, has_adapters = find_adapters(settings, on_wait)
+        if has_adapters:
+            patterns = (*FILES, ADAPTER_FILE)
+            folder = fetch_folder(
+                settings.uri, settings.revision, patterns, field=FIELD, on_wait=on_wait, on_progress=on_progress
+            )
+            settings = _find_base(folder, settings.uri)
+        fetch_model(settings, on_wait=on_wait, on_progress=on_progress)
 
 
 def open_adapters(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any, Any, AddAdapters]:
@@ -45,7 +68,8 @@ def open_model(settings: ModelSettings, device: torch.device = CPU) -> tuple[Any
     if settings.uri.startswith("config://"):
         module, processor = load_module(settings, device)
         return module.eval(), processor, None
-    if find_adapters(settings):
+    settings, has_adapters = find_adapters(settings)
+    if has_adapters:
         base, processor, add_adapters = open_adapters(settings, device)
         with explain_model_errors(settings.uri):
             module = add_adapters(base)

@@ -126,6 +126,14 @@ class ReportTo:
         for receiver in self._receivers:
             receiver.datasets(pinned)
 
+    def model(self, uri: str, revision: str) -> None:
+        for receiver in self._receivers:
+            receiver.model(uri, revision)
+
+    def wait(self, reason: str, seconds: float) -> None:
+        for receiver in self._receivers:
+            receiver.wait(reason, seconds)
+
     def download(self, done: int, total: int) -> None:
         for receiver in self._receivers:
             receiver.download(done, total)

@@ -65,6 +65,10 @@ class Lines(Display):
             self._save_step = self._step
         self._phase = name
 
+    def wait(self, reason: str, seconds: float) -> None:
+        if self._is_due():
+            self.say(f"waiting {seconds:.0f} s: {reason}")
+
     def download(self, done: int, total: int) -> None:
         if done and total >= MIN_BYTES_SHOWN and self._is_due():
             self.say(f"read {done / 1e6:,.1f} of {total / 1e6:,.1f} MB of pages")

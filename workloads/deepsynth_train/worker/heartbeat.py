@@ -75,6 +75,13 @@ class Heartbeat:
     def datasets(self, pinned: Sequence[PinnedDataset]) -> None:
         self._update(datasets=list(pinned))
 
+    def model(self, uri: str, revision: str) -> None:
+        self._update(model=ModelOutput(uri=uri, revision=revision))
+
+    def wait(self, reason: str, seconds: float) -> None:
+        self.beat()
+        logger.info("waiting %.0f s: %s", seconds, reason)
+
     def download(self, done: int, total: int) -> None:
         self._update(soon=done < total, download_bytes=done, download_bytes_total=total)
 

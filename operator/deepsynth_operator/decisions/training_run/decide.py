@@ -113,7 +113,7 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     pods = select_pods(status, observed.children)
     before = (status.progress, status.saved_step)
     status = take_previous_failure(take_reports(status, pods, now), pods)
-    status = pin_reported(status, run.spec.datasets, pods)
+    status = pin_reported(status, run.spec, pods)
     changed = before != (status.progress, status.saved_step)
     live = get_live(status)
     if live is None:

@@ -4,14 +4,16 @@ The run waits for a DatasetGeneration that is missing, unfinished or failed: it 
 applied again. What was pinned once stays pinned, even if the other resource changes or disappears.
 """
 
-from collections.abc import Iterable, Sequence
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
 from deepsynth_api.conditions import ConditionType, find_condition, is_true
 from deepsynth_api.reasons import Reason
+from deepsynth_api.report import TrainReport
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run import Dataset, TrainingRunReference
+from deepsynth_api.v1alpha1.training_run import Dataset, TrainingRunReference, TrainingRunSpec
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_operator.core.observed import ObservedPod, ObservedRun
 from deepsynth_operator.decisions.shared.conditions import is_finished
@@ -19,6 +21,7 @@ from deepsynth_operator.decisions.shared.status_budget import measure_status
 
 MAX_PINNED_BYTES: Final = 24_576
 """Of the datasets in the status. 32 of them may have URIs of 700 characters each, or of 110 that take six bytes."""
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
 FAILED_WAITS: Final = frozenset({Reason.DATASET_FAILED, Reason.DATASETS_TOO_LONG, Reason.MODEL_FAILED})
 """The run waits until a user fixes something."""
 WAITS: Final = FAILED_WAITS | {
@@ -52,19 +55,26 @@ def pin_inputs(status: TrainingRunStatus, observed: ObservedRun) -> TrainingRunS
     return status.updated(datasets=[_pin(dataset, observed) for dataset in observed.run.spec.datasets], model=model)
 
 
-def pin_reported(
-    status: TrainingRunStatus, datasets: Sequence[Dataset], pods: Iterable[ObservedPod]
-) -> TrainingRunStatus:
+def pin_reported(status: TrainingRunStatus, spec: TrainingRunSpec, pods: Iterable[ObservedPod]) -> TrainingRunStatus:
     """`status` with the revisions that the trainer found where the spec names a branch or none; each only once."""
     reports = [pod.report.train for pod in pods if pod.report is not None and pod.report.train is not None]
+    if status.model is None:
+        status = status.updated(model=_find_reported_model(spec.model.uri, reports))
     found = {(pin.name, pin.uri): pin for train in reports for pin in train.datasets if pin.revision}
-    written = {dataset.name: dataset for dataset in datasets}
+    written = {dataset.name: dataset for dataset in spec.datasets}
     return status.updated(
         datasets=[
             found.get((pin.name, pin.uri), pin) if _is_as_written(pin, written.get(pin.name)) else pin
             for pin in status.datasets
         ]
     )
+
+
+def _find_reported_model(uri: str | None, reports: Iterable[TrainReport]) -> ModelOutput | None:
+    """The commit of the model at `uri`. Reports are untrusted input, so nothing else is taken from them."""
+    found = (report.model for report in reports if report.model is not None and report.model.uri == uri)
+    commits = (model.revision for model in found if model.revision and _COMMIT.fullmatch(model.revision))
+    return next((ModelOutput(uri=uri, revision=commit) for commit in commits if uri), None)
 
 
 def _is_as_written(pin: PinnedDataset, dataset: Dataset | None) -> bool:

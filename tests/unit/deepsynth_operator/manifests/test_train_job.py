@@ -151,6 +151,13 @@ def test_the_resolved_commit_of_a_branch_is_in_the_document_but_not_in_the_finge
     assert resolved.fingerprint == build_document(a_run()).fingerprint
 
 
+def test_the_resolved_commit_of_a_model_is_in_the_document_but_not_in_the_fingerprint() -> None:
+    run = a_run(model={"uri": "hf://acme/reader", "freeze": ["vision"]})
+    resolved = build_document(run.with_status(model={"uri": "hf://acme/reader", "revision": "c0ffee"}))
+    assert (resolved.model.revision, resolved.model.freeze) == ("c0ffee", ["vision"])
+    assert resolved.fingerprint == build_document(run).fingerprint
+
+
 def test_a_run_that_starts_from_another_gets_the_model_that_was_pinned() -> None:
     model = {"trainingRunRef": {"name": "first"}, "freeze": ["vision"]}
     run = a_run(model=model).with_status(model={"uri": "pvc://models/first", "revision": "c0ffee"})

@@ -19,7 +19,7 @@ from pathlib import Path
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import CACHE_VARIABLE, WorkloadDataset
-from deepsynth_store import DatasetFolder, open_dataset
+from deepsynth_store import DatasetFolder, OnWait, open_dataset
 from deepsynth_train.data.files.convert import convert_parquet
 from deepsynth_train.data.files.splits import choose_validation_split, list_split_files
 
@@ -62,13 +62,16 @@ def materialise(
     cache: Path,
     on_download: OnDownload,
     cache_bytes: int | None = None,
+    on_wait: OnWait | None = None,
 ) -> list[LocalDataset]:
     """Copy all datasets to this node, except files that are there already. One process per node calls it.
 
-    cache_bytes: size of the cache volume; None if only the free disk space limits it. Raises ConfigurationError (not
-    enough space, unknown URI), DataError (unknown split, damaged file, missing column), TemporaryError.
+    cache_bytes: size of the cache volume; None if only the free disk space limits it. on_wait: see OnWait.
+
+    Raises ConfigurationError (not enough space, unknown URI), DataError (unknown split, damaged file, missing column),
+    TemporaryError.
     """
-    jobs = [_plan(dataset, cache) for dataset in datasets]
+    jobs = [_plan(dataset, cache, on_wait) for dataset in datasets]
     missing = [job for job in jobs if not (job.target / _COMPLETE).exists()]
     _check_room(missing, cache, cache_bytes)
     total = sum(size for job in jobs for size in job.sizes.values())
@@ -104,9 +107,9 @@ def _target(dataset: WorkloadDataset, revision: str, cache: Path) -> Path:
     return cache / f"{dataset.name}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}"
 
 
-def _plan(dataset: WorkloadDataset, cache: Path) -> _Job:
+def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> _Job:
     field = f"spec.datasets[{dataset.name}]"
-    folder = open_dataset(dataset.uri, dataset.revision, field=f"{field}.uri")
+    folder = open_dataset(dataset.uri, dataset.revision, field=f"{field}.uri", on_wait=on_wait)
     validation = choose_validation_split(folder, dataset.validation_split)
     dataset = dataset.model_copy(update={"validation_split": validation})
     splits = {"trainSplit": dataset.train_split, "validationSplit": dataset.validation_split}

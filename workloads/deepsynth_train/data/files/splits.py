@@ -1,6 +1,5 @@
 """Which parquet files of a dataset belong to a split."""
 
-import json
 import re
 from collections.abc import Iterable, Sequence
 from pathlib import PurePosixPath
@@ -8,6 +7,7 @@ from typing import Final
 
 from deepsynth_api.errors import DataError
 from deepsynth_store import MANIFEST, DatasetFolder
+from deepsynth_store.core.file_listing import parse_manifest
 
 VALIDATION: Final = "validation"
 
@@ -55,7 +55,7 @@ def find_splits(paths: Iterable[str]) -> set[str]:
 def _list_paths(folder: DatasetFolder) -> list[str]:
     present = [file.path for file in folder.list_files()]
     if MANIFEST in present:
-        present = [str(file["path"]) for file in json.loads(folder.read(MANIFEST))["files"]]
+        return [*parse_manifest(folder.read(MANIFEST), folder.uri)]
     return present
 
 

@@ -44,7 +44,7 @@ def read_trained(folder: Path) -> dict[str, str]:
     try:
         document = json.loads((folder / RUN_FILE).read_text())
         return {name: document[name] for name in ("task", "prompt") if isinstance(document.get(name), str)}
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, TypeError, RecursionError):
         return {}
 
 
@@ -78,9 +78,13 @@ def _suggest(folders: Sequence[Path]) -> str:
 def _read_count(file: Path, name: str) -> int | None:
     try:
         value = json.loads(file.read_text()).get(name)
-    except (OSError, ValueError, AttributeError):
+    except (OSError, ValueError, AttributeError, RecursionError):
         return None
     return value if type(value) is int and value >= 0 else None
+
+
+def _list_texts(value: Any) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
 
 
 class ModelFolder:
@@ -113,8 +117,8 @@ class ModelFolder:
                 f"{self._uri} needs transformers {_FIRST_RELEASES[kind]} or newer, and the image has {library}; build "
                 "an image with a newer one and set spec.image"
             )
-        if "auto_map" in config and kind not in native:
-            names = [_REPLACEMENTS[name] for name in config.get("architectures") or [] if name in _REPLACEMENTS]
+        names = [_REPLACEMENTS[name] for name in _list_texts(config.get("architectures")) if name in _REPLACEMENTS]
+        if names or ("auto_map" in config and kind not in native):
             remedy = f"use {names[0]}" if names else "use a repository of the model in the format of transformers"
             raise self.explain(f"{self._uri} needs Python code of its own, which is never run; {remedy}")
         if kind not in supported:
