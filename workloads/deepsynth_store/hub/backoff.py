@@ -31,8 +31,8 @@ class _Limits:
 _LIMITS: Final = {
     Fault.CONFLICT: _Limits(max_tries=60, first_seconds=1.0, max_seconds=30.0),
     Fault.THROTTLED: _Limits(max_tries=30, first_seconds=30.0, max_seconds=300.0),
-    Fault.UNAVAILABLE: _Limits(max_tries=8, first_seconds=1.0, max_seconds=60.0),
-    Fault.UNREADABLE: _Limits(max_tries=8, first_seconds=1.0, max_seconds=60.0),
+    Fault.UNAVAILABLE: _Limits(max_tries=12, first_seconds=1.0, max_seconds=60.0),
+    Fault.UNREADABLE: _Limits(max_tries=12, first_seconds=1.0, max_seconds=60.0),
     Fault.UNREACHABLE: _Limits(max_tries=4, first_seconds=0.7, max_seconds=3.0),
 }
 _MAX_ASKED_SECONDS: Final = 3600.0

@@ -30,7 +30,7 @@ from deepsynth_train.models.families.deepseek_ocr1 import (
     is_deepseek_ocr1,
 )
 from deepsynth_train.models.families.registry import list_supported_types
-from deepsynth_train.models.files.model_folder import CONFIG, FILES, SMALL_FILES, ModelFolder
+from deepsynth_train.models.files.model_folder import CONFIG, FILES, NO_CODE, OTHER_FORMAT, SMALL_FILES, ModelFolder
 from deepsynth_train.models.random.registry import build_random_model
 
 logger = logging.getLogger(__name__)
@@ -120,6 +120,8 @@ def explain_model_errors(uri: str) -> Iterator[None]:
         if is_disk or type(error).__name__ == "AcceleratorError":
             raise
         logger.warning("cannot load %s", uri, exc_info=error)
+        if "trust_remote_code" in str(error):  # its tokenizer or processor
+            raise ConfigurationError(f"{FIELD}: {uri} {NO_CODE}; {OTHER_FORMAT}") from error
         raise ConfigurationError(
             f"{FIELD}: cannot load {uri} ({describe_first_line(error)}); check that its files belong together"
         ) from error

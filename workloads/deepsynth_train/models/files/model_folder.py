@@ -29,6 +29,9 @@ _SETTINGS: Final = (
 )
 INSTEAD: Final = "use a model that AutoModelForImageTextToText loads, such as Qwen3-VL or DeepSeek-OCR-2"
 """The remedy for a model of another kind."""
+NO_CODE: Final = "needs Python code of its own, which is never run"
+OTHER_FORMAT: Final = "use a repository of the model in the format of transformers"
+"""The remedy for a model with code of its own."""
 _MAIN_FILES: Final = (CONFIG, "adapter_config.json")
 """One of them is in every folder with a model or with adapters."""
 _POINTER: Final = b"version https://git-lfs"
@@ -119,8 +122,8 @@ class ModelFolder:
             )
         names = [_REPLACEMENTS[name] for name in _list_texts(config.get("architectures")) if name in _REPLACEMENTS]
         if names or ("auto_map" in config and kind not in native):
-            remedy = f"use {names[0]}" if names else "use a repository of the model in the format of transformers"
-            raise self.explain(f"{self._uri} needs Python code of its own, which is never run; {remedy}")
+            remedy = f"use {names[0]}" if names else OTHER_FORMAT
+            raise self.explain(f"{self._uri} {NO_CODE}; {remedy}")
         if kind not in supported:
             found = f"{CONFIG} of {self._uri} has model_type {kind!r}"
             problem = "reads no pages" if kind is None or kind in native else f"{library} does not know"
