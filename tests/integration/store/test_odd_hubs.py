@@ -11,6 +11,7 @@ from huggingface_hub import close_session, constants, get_session
 from deepsynth_api.errors import TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
 from deepsynth_store import Waiting, fetch_folder, open_dataset, open_target
+from deepsynth_store.core.atomic import compute_sha256
 from deepsynth_store.hub import calls
 from support.store.generations import build_generation
 from support.store.hub_server.faults import FaultKind
@@ -137,7 +138,7 @@ def test_a_long_pause_is_reported_every_minute(hub: HubServer) -> None:
 
 def test_calls_of_users_are_repeated_by_the_library_as_ever(hub: HubServer, pauses: list[float]) -> None:
     """The client is shared with all code in the process, such as that of a notebook."""
-    from huggingface_hub.utils import http_backoff
+    from huggingface_hub.utils._http import http_backoff
 
     hub.fail_next("repo_info", "throttle")
     url = f"{hub.url}/api/datasets/{REPO}"
@@ -169,8 +170,12 @@ def test_a_file_is_compared_with_its_hash_once(hub: HubServer, monkeypatch: pyte
     from deepsynth_store.hub import snapshot
 
     hashed: list[Path] = []
-    compute = snapshot.compute_sha256
-    monkeypatch.setattr(snapshot, "compute_sha256", lambda path: hashed.append(path) or compute(path))
+
+    def watch(path: Path) -> str:
+        hashed.append(path)
+        return compute_sha256(path)
+
+    monkeypatch.setattr(snapshot, "compute_sha256", watch)
     for _ in range(2):
         fetch_folder(MODEL, None, ("*",), field="uri")
     assert len(hashed) == 1

@@ -76,6 +76,7 @@ def _build_bar(on_progress: OnProgress | None) -> type[tqdm]:
         def update(self, n: float | None = 1) -> bool | None:
             if on_progress:
                 on_progress()
-            return super().update(n)
+            moved: bool | None = super().update(n)
+            return moved
 
     return Bar

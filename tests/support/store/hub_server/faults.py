@@ -7,9 +7,27 @@ from email.utils import format_datetime
 from typing import Literal
 
 FaultKind = Literal[
-    *("conflict", "stale", "throttle", "throttle_date", "throttle_window", "broken", "unavailable"),
-    *("lost", "cut", "refuse", "late", "short", "damaged", "loop"),
-    *("page", "list", "object", "deep", "binary", "odd_throttle", "odd_refusal"),
+    "conflict",
+    "stale",
+    "throttle",
+    "throttle_date",
+    "throttle_window",
+    "broken",
+    "unavailable",
+    "lost",
+    "cut",
+    "refuse",
+    "late",
+    "short",
+    "damaged",
+    "loop",
+    "page",
+    "list",
+    "object",
+    "deep",
+    "binary",
+    "odd_throttle",
+    "odd_refusal",
 ]
 """conflict: 409. stale: 412. throttle: 429 with Retry-After. throttle_date: 429 with a date as Retry-After.
 throttle_window: 429 with RateLimit headers. broken: 500. unavailable: 503.
