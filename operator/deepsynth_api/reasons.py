@@ -209,7 +209,11 @@ class Reason(StrEnum):
         "No connection to the Hub could be opened for minutes.",
         "Check HF_ENDPOINT, network policies and proxies.",
     )
-    HUB_UNAVAILABLE = "HubUnavailable", "The Hub answered with errors or rate limits for minutes.", "Try again later."
+    HUB_UNAVAILABLE = (
+        "HubUnavailable",
+        "The Hub did not answer for minutes, or with errors, rate limits or what another server or a proxy says.",
+        "Try again later. If the message speaks of an answer that cannot be understood, check HF_ENDPOINT and proxies.",
+    )
     CHECKPOINT_NOT_SAVED = (
         "CheckpointNotSaved",
         "A checkpoint could not be written.",
@@ -285,7 +289,7 @@ class Reason(StrEnum):
     )
     HUB_REFUSED = (
         "HubRefused",
-        "The Hub refused a request: a token, a right or a repository is missing.",
+        "The Hub refused a request: a token, a right, a repository or an accepted condition is missing.",
         "Fix the Secret or the URI that the message names.",
     )
     DISK_TOO_SMALL = "DiskTooSmall", "A file does not fit on the volume.", "Enlarge the volume."
