@@ -152,7 +152,7 @@ def _shorten_messages(report: Report) -> Report:
 
 
 def _drop_metrics(report: Report) -> Report:
-    return _update_train(report, metrics=[], dropped=[], datasets=[])
+    return _update_train(report, metrics=[], dropped=[], datasets=[], model=None)
 
 
 def _drop_best(report: Report) -> Report:
