@@ -257,6 +257,18 @@ def test_only_its_namespace_is_watched_and_listed() -> None:
     watch(script, namespace="a")
 
 
+def test_the_largest_object_that_a_user_can_create_does_not_end_the_watch() -> None:
+    """1.5 MiB in etcd. In JSON, the API server escapes `<` with six characters."""
+
+    async def script(watched: Watched) -> None:
+        watched.put("largest", spec={"template": {"metadata": {"annotations": {"a": r"\u003c" * (3 * 2**19)}}}})
+        watched.put("next")
+        await watched.wait_for(("ADDED", "largest"), ("ADDED", "next"))
+        assert watched.pauses == []
+
+    watch(script)
+
+
 @pytest.mark.parametrize("size", [1, 7, 1000])
 def test_lines_are_put_together_from_pieces(size: int) -> None:
     events = [json.dumps({"number": number}).encode() for number in range(20)]

@@ -28,8 +28,9 @@ FIRST_DELAY_SECONDS: Final = 0.5
 MAX_DELAY_SECONDS: Final = 8.0
 _MIN_SECONDS: Final = 10.0
 """A watch without any event that ends sooner than this has failed."""
-_MAX_LINE_BYTES: Final = 8 * 2**20
-"""Of one event. An object has 1.5 MiB at most, and JSON may escape its characters."""
+_MAX_LINE_BYTES: Final = 32 * 2**20
+"""Of one event. An object has 1.5 MiB at most in etcd, where Jobs and pods are not JSON: each `<` in a user's Job has
+one byte there and six here. A limit that any user can exceed would end the watch again and again, at the same event."""
 _EXPIRED: Final = 410
 _NOT_FOUND: Final = 404
 _logger = logging.getLogger(__name__)
@@ -143,10 +144,11 @@ class _Lines:
 
     def add(self, chunk: bytes) -> Iterator[bytes]:
         """The lines that are complete with this chunk."""
+        end = len(self._rest) + chunk.rfind(b"\n")
+        is_complete = b"\n" in chunk  # only the new bytes: a long line arrives in hundreds of pieces
         self._rest += chunk
-        end = self._rest.rfind(b"\n")
-        if end < 0 and len(self._rest) > _MAX_LINE_BYTES:
+        if not is_complete and len(self._rest) > _MAX_LINE_BYTES:
             raise ClusterError(f"an event has more than {_MAX_LINE_BYTES} bytes")
-        if end >= 0:
+        if is_complete:
             complete, self._rest = bytes(self._rest[:end]), self._rest[end + 1 :]
             yield from filter(None, complete.split(b"\n"))
