@@ -413,6 +413,11 @@ class Reason(StrEnum):
         "The file belongs to another configuration of the dataset.",
         "Set spec.source.config to read that one.",
     )
+    NO_SPLIT = (
+        "NoSplit",
+        "The name of the JSON file says no split, and those of other files do, so it is taken for settings.",
+        "Put the name of its split into its name, if it holds data.",
+    )
     NOT_IN_CARD = "NotInCard", "The card of the dataset names its files, and not this one."
     BEHIND_ROW_LIMIT = "BehindRowLimit", "The files before it hold as many rows as spec.source.maxRowsPerSplit."
 

@@ -101,7 +101,7 @@ def test_a_wrong_field_of_the_source_is_named(
 
 def test_a_file_of_another_format_is_refused(build_steps: Build, tmp_path: Path) -> None:
     (tmp_path / "texts.docx").write_bytes(b"PK")
-    assert ".parquet, .jsonl, .json, .csv, .tsv" in build_steps(tmp_path / "texts.docx").fail("plan", 65)
+    assert ".parquet, .jsonl, .csv, .tsv, .json" in build_steps(tmp_path / "texts.docx").fail("plan", 65)
 
 
 def test_a_source_that_changed_since_it_was_planned_is_not_mixed(build_steps: Build, tmp_path: Path) -> None:

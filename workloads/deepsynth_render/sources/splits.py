@@ -64,7 +64,7 @@ def select_files(
     name = _choose_config(known, configs, config)
     chosen = _choose_splits(known[name], splits)
     files = {split: _readable(found) for split, found in chosen.items()}
-    return FileSelection(files, _explain_skipped(paths, known, name, files))
+    return FileSelection(files, _explain_skipped(paths, known, name, files, has_card=bool(configs)))
 
 
 def find_configs(paths: Sequence[str], configs: Sequence[Config]) -> dict[str, SplitFiles]:
@@ -133,23 +133,30 @@ def _find_converted_early(paths: Sequence[str]) -> dict[str, SplitFiles]:
 
 def _find_by_name(paths: Sequence[str]) -> dict[str, SplitFiles]:
     split_files: dict[str, list[str]] = {}
-    for path in paths:
-        if find_format(path):
-            split_files.setdefault(guess_split(path), []).append(path)
+    formats = {path: known for path in paths if (known := find_format(path))}
+    is_stated = any(find_keyword(path) for path in formats)
+    for path, known in formats.items():
+        split = find_keyword(path)
+        if split or not (is_stated and known.name == "json"):  # settings are often JSON next to the data
+            split_files.setdefault(split or "train", []).append(path)
     return {"default": split_files} if split_files else {}
 
 
 def _readable(paths: Sequence[str]) -> list[str]:
     """Files of one format, the first that is found: a split that is stored in two formats is read once."""
     by_format: dict[str, list[str]] = {}
+    packed = set(FORMATS)
     for path in paths:
         if found := find_format(path):
             by_format.setdefault(found.name, []).append(path)
-    return next((by_format[name] for name in FORMATS if name in by_format), [])
+            if not found.compression:
+                packed.discard(found.name)
+    ranked = sorted(by_format, key=lambda name: (name in packed, FORMATS.index(name)))
+    return by_format[ranked[0]] if ranked else []
 
 
 def _explain_skipped(
-    paths: Sequence[str], known: Mapping[str, SplitFiles], config: str, files: SplitFiles
+    paths: Sequence[str], known: Mapping[str, SplitFiles], config: str, files: SplitFiles, *, has_card: bool
 ) -> dict[str, Reason]:
     """Why each file that is not read is not. The card itself is read."""
     read = {path for found in files.values() for path in found}
@@ -163,8 +170,10 @@ def _explain_skipped(
             skipped[path] = Reason.UNKNOWN_FORMAT
         elif path in in_config:
             skipped[path] = Reason.OTHER_FORMAT if in_config[path] in files else Reason.OTHER_SPLIT
+        elif path in elsewhere:
+            skipped[path] = Reason.OTHER_CONFIGURATION
         else:
-            skipped[path] = Reason.OTHER_CONFIGURATION if path in elsewhere else Reason.NOT_IN_CARD
+            skipped[path] = Reason.NOT_IN_CARD if has_card else Reason.NO_SPLIT
     return skipped
 
 
@@ -174,8 +183,13 @@ def guess_split(path: str) -> str:
     >>> guess_split("train-set/my_dev.csv"), guess_split("articles.csv")
     ('validation', 'train')
     """
+    return find_keyword(path) or "train"
+
+
+def find_keyword(path: str) -> str | None:
+    """The split that a path names; None if it names none."""
     words = re.split(r"[^a-z]+", path.rpartition(".")[0].lower())
-    return next((_KEYWORDS[word] for word in reversed(words) if word in _KEYWORDS), "train")
+    return next((_KEYWORDS[word] for word in reversed(words) if word in _KEYWORDS), None)
 
 
 def _choose_config(known: Mapping[str, SplitFiles], configs: Sequence[Config], config: str | None) -> str:

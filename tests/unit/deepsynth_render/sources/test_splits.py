@@ -109,6 +109,24 @@ def test_every_file_that_is_not_read_has_a_reason() -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("paths", "read"),
+    [
+        (["articles.csv", "schema.json"], ["articles.csv"]),
+        (["train.json", "schema.json"], ["train.json"]),
+        (["train.csv", "train.jsonl.gz"], ["train.csv"]),
+        (["train-1.jsonl", "train-2.jsonl.gz"], ["train-1.jsonl", "train-2.jsonl.gz"]),
+        (["a.json", "b.json"], ["a.json", "b.json"]),
+    ],
+)
+def test_json_next_to_data_and_compressed_copies_are_not_preferred(paths: list[str], read: list[str]) -> None:
+    assert select_files(paths, [], None, []).files == {"train": read}
+
+
+def test_settings_next_to_the_data_are_listed_with_a_reason() -> None:
+    assert select_files(["train.json", "test.csv", "schema.json"], [], None, []).skipped == {"schema.json": "NoSplit"}
+
+
 def test_files_of_other_configurations_and_files_that_the_card_does_not_name_have_a_reason() -> None:
     paths = [*CNN_FILES, "3.0.0/more.parquet"]
     assert select_files(paths, parse_card(CNN).configs, "3.0.0", []).skipped == {
@@ -172,5 +190,5 @@ def test_a_split_with_a_name_that_no_reader_accepts_is_refused() -> None:
 
 
 def test_a_source_of_another_format_is_refused_with_a_list_of_known_formats() -> None:
-    with pytest.raises(DataError, match=r"\.parquet, \.jsonl, \.json, \.csv, \.tsv.*such as data\.arrow"):
+    with pytest.raises(DataError, match=r"\.parquet, \.jsonl, \.csv, \.tsv, \.json.*such as data\.arrow"):
         select_files(["data.arrow"], [], None, [])

@@ -11,9 +11,9 @@ from typing import Final, Literal
 FormatName = Literal["parquet", "jsonl", "json", "csv", "tsv"]
 Compression = Literal["gzip", "zstd", "bz2"]
 
-FORMATS: Final[tuple[FormatName, ...]] = ("parquet", "jsonl", "json", "csv", "tsv")
-"""Best first: a split that is stored in several formats is read in the first of them."""
-SUPPORTED: Final = ".parquet, .jsonl, .json, .csv, .tsv or one of the last four with .gz, .zst or .bz2"
+FORMATS: Final[tuple[FormatName, ...]] = ("parquet", "jsonl", "csv", "tsv", "json")
+"""Best first: a split that is stored in several formats is read in the first of them. JSON may also be metadata."""
+SUPPORTED: Final = ".parquet, .jsonl, .csv, .tsv, .json or one of the last four with .gz, .zst or .bz2"
 _FORMATS: Final[dict[str, FormatName]] = {**{name: name for name in FORMATS}, "ndjson": "jsonl", "jsonlines": "jsonl"}
 _COMPRESSIONS: Final[dict[str, Compression]] = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
 _METADATA: Final = frozenset(
