@@ -217,6 +217,22 @@ def test_a_pod_among_thousands_of_silent_ones_is_read_and_each_read_is_limited()
     virtual_time.run(main())
 
 
+def test_late_reports_are_logged_once_a_minute_for_each_namespace(caplog: pytest.LogCaptureFixture) -> None:
+    async def main() -> None:
+        pods = SilentPods(concurrency=8)
+        for number in range(9):
+            names = [f"s{number}-{pod}" for pod in range(100)]
+            await asyncio.gather(pods.look(*names), pods.look(*names, namespace="other"), pods.look("good"))
+            await asyncio.sleep(5)
+
+    virtual_time.run(main())
+    of_n = [line for line in caplog.messages if line.startswith("namespace n:")]
+    assert len(of_n) == len([line for line in caplog.messages if line.startswith("namespace other:")]) == 3
+    assert len(caplog.messages) == 6
+    first, second = (int(line.split()[2]) for line in of_n[:2])
+    assert 0 < first <= 100 < second, "those of the minute between are counted"
+
+
 def test_silent_pods_of_some_resources_do_not_delay_others() -> None:
     async def main() -> None:
         pods = SilentPods()

@@ -25,6 +25,7 @@ CONCURRENCY: Final = 256
 """How many pods are asked at the same time."""
 CONCURRENCY_BY_PROXY: Final = 32
 """The same through the API server's proxy: as many as ApiServer sends of its own requests."""
+LOG_SECONDS: Final = 60.0
 _NAMESPACE_SHARE: Final = 2
 _RESOURCE_SHARE: Final = 4
 """A namespace gets at most half of the connections, and a resource a quarter: silent or slow pods do not delay those of
@@ -74,6 +75,8 @@ class ReportReader:
         """The connections of each namespace that is being read."""
         self._silent: dict[str, _Silence] = {}
         """By the pod's uid."""
+        self._late: dict[str, tuple[float, int]] = {}
+        """By namespace: when late reports were logged last, and how many there were since."""
         self._slots = asyncio.Semaphore(concurrency)
         self._session: aiohttp.ClientSession | None = None
 
@@ -86,18 +89,32 @@ class ReportReader:
         now, reports, slots = self._clock(), dict[str, Report](), asyncio.Semaphore(self._per_resource)
         self._forget(now)
         due = [pod for pod in pods if self._get_silence(pod).until <= now]
+        late = {pod["metadata"]["uid"] for pod in due}
 
         async def read(pod: Manifest) -> None:
             async with slots, self._get_share(pod["metadata"]["namespace"]), self._slots:
                 if (report := await self._read(pod)) is not None:
                     reports[pod["metadata"]["uid"]] = report
+            late.discard(pod["metadata"]["uid"])
 
         try:
             async with asyncio.timeout(self._limits.resource):
                 await asyncio.gather(*(read(pod) for pod in sorted(due, key=lambda pod: self._get_silence(pod).times)))
         except TimeoutError:
-            _logger.warning("%d of %d pods reported within %.0f s", len(reports), len(due), self._limits.resource)
+            if late:
+                self._note_late(due[0]["metadata"]["namespace"], len(late))
         return reports
+
+    def _note_late(self, namespace: str, pods: int) -> None:
+        """Log it at once, and then once a minute with their number since: each run of a namespace may be late."""
+        now = self._clock()
+        begin, count = self._late.get(namespace, (now - LOG_SECONDS, 0))
+        if now < begin + LOG_SECONDS:
+            self._late[namespace] = begin, count + pods
+            return
+        self._late[namespace] = now, 0
+        text = "namespace %s: %d reports of pods were not read within %.0f s; progress is shown late"
+        _logger.warning(text, namespace, count + pods, self._limits.resource)
 
     def _get_share(self, namespace: str) -> asyncio.Semaphore:
         return self._namespaces.setdefault(namespace, asyncio.Semaphore(self._per_namespace))
@@ -136,6 +153,7 @@ class ReportReader:
         """Drop pods that have not been asked for a long time: they are gone."""
         oldest = now - MAX_SPARED_SECONDS
         self._silent = {uid: silence for uid, silence in self._silent.items() if silence.until > oldest}
+        self._late = {name: late for name, late in self._late.items() if late[0] > oldest}
 
     async def _connect(self, address: str) -> tuple[PollResult, bytes]:
         session = self._open_session()

@@ -100,7 +100,7 @@ class ResourceCache:
             self._deleted_pods.discard(body["metadata"]["namespace"], uid)
         if known is not None:
             self._forget_child(kind, known)
-        self._objects[kind][uid] = self._strings.share(_reduce(kind, body))
+        self._objects[kind][uid] = self._strings.share(_reduce(kind, body), known)
         # A name that is used again belongs to the newer object, even if the deletion of the older one comes late.
         holder = self._objects[kind].get(self._uids.get((kind, _get_name(body)), uid))
         if holder is None or get_version(holder) <= get_version(body):

@@ -4,6 +4,7 @@ Of thousands of runs, Jobs and pods, the names of fields, states, reasons and ti
 sys.intern does not fit: in some versions of Python it keeps strings forever, and users choose some of these.
 """
 
+from itertools import zip_longest
 from typing import Any, Final
 
 MAX_CHARACTERS: Final = 32
@@ -18,13 +19,23 @@ class SharedStrings:
         self._max_strings = max_strings
         self._known: dict[str, str] = {}
 
-    def share(self, value: Any) -> Any:
-        """A copy of `value`, which is JSON, that shares its short strings with the earlier ones."""
+    def share(self, value: Any, before: Any = None) -> Any:
+        """A copy of `value`, which is JSON, that shares its short strings with the earlier ones.
+
+        before: what this method returned for an earlier version of `value`. Equal parts of it are used again as they
+        are, because most of an object does not change, and comparing is quicker than copying.
+        """
+        if isinstance(value, str):
+            return self._get(value)
+        if not isinstance(value, dict | list):
+            return value
+        if value == before:
+            return before
         if isinstance(value, dict):
-            return {self._get(key): self.share(item) for key, item in value.items()}
-        if isinstance(value, list):
-            return [self.share(item) for item in value]
-        return self._get(value) if isinstance(value, str) else value
+            known = before if isinstance(before, dict) else {}
+            return {self._get(key): self.share(item, known.get(key)) for key, item in value.items()}
+        items = before if isinstance(before, list) else []
+        return [self.share(item, old) for item, old in zip_longest(value, items[: len(value)])]
 
     def _get(self, text: str) -> str:
         if len(text) > MAX_CHARACTERS:
