@@ -14,6 +14,7 @@ machine does; latencies do.
 import argparse
 import asyncio
 import os
+import signal
 import sys
 import tempfile
 from pathlib import Path
@@ -58,6 +59,8 @@ def parse_arguments() -> argparse.Namespace:
 
 
 async def run(arguments: argparse.Namespace) -> None:
+    if (task := asyncio.current_task()) is not None:  # SIGTERM too leaves nothing behind
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
     options = Options(
         arguments.runs,
         arguments.paced_runs,
