@@ -20,6 +20,7 @@ PROGRESS_POLLS: Final = 2
 START_DETAILS: Final = timedelta(seconds=15)
 _UNDISTURBED: Final = frozenset({Reason.STARTING, Reason.RUNNING, Reason.PLANNING, Reason.RENDERING, Reason.PUBLISHING})
 _UNSAID: Final = _UNDISTURBED | {Reason.CREATING_JOB}
+"""Reasons that say no more than the state does."""
 
 
 def hold_back_progress(
@@ -54,12 +55,12 @@ def hold_back_start(
     left = (created + START_DETAILS - now).total_seconds()
     if after == Reason.CREATING_JOB:
         return new, min(wait, left)
-    is_start = before == Reason.CREATING_JOB and after in _UNDISTURBED
+    is_start = before in _UNSAID and after in _UNDISTURBED
     return (old, min(wait, left)) if is_start and without_start(old) == without_start(new) else (new, wait)
 
 
 def drop_undisturbed(conditions: list[Condition]) -> list[Condition]:
-    """Conditions without messages, and without reasons that say no more than the state does."""
+    """Conditions without messages, and without the reasons of an undisturbed life."""
     return [
         condition.updated(message="", reason="" if condition.reason in _UNSAID else condition.reason)
         for condition in conditions

@@ -10,7 +10,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_operator.controller.references import Referrers
 from deepsynth_operator.controller.waiting_keys import Urgency
 from deepsynth_operator.controller.work_queue import WorkQueue
-from deepsynth_operator.core.observed import Manifest, find_true_condition
+from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest, find_true_condition
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.api.api_paths import WatchedKind
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
@@ -23,8 +23,8 @@ FINISHED_SECONDS: Final = 1.0
 CHILD_SECONDS: Final = 1.0
 """Delay after an event of a pod, or of a Job that continues: when a thousand pods start or end, their owner is
 reconciled once."""
-START_SECONDS: Final = 5.0
-"""The same while a child only starts: until its pods run, there is nothing to show."""
+QUIET_SECONDS: Final = 5.0
+"""The same while a child only starts, or has succeeded: until pods run, or their Job has ended, there is nothing new."""
 
 _PROGRESSING: Final = frozenset({None, Reason.CONTAINER_CREATING, Reason.POD_INITIALIZING})
 """What a container waits for without anybody's help."""
@@ -84,15 +84,24 @@ class WatchEvents:
         if kind == "Pod" and is_finished(self.cache.get(*owner)):
             return  # only Jobs are cleaned up
         urgency = Urgency.ENDING if event["type"] == "DELETED" or _has_ended(event["object"]) else Urgency.RUNNING
-        if kind == "Job" and (urgency is Urgency.ENDING or _is_switched(before, event["object"])):
+        is_last = self._is_awaited(event) if kind == "Pod" else urgency is Urgency.ENDING
+        if is_last or (kind == "Job" and _is_switched(before, event["object"])):
             self.queue.add(owner, urgency)
         else:
-            only_starts = _is_starting(event) if kind == "Pod" else _differ_in_counts(before, after)
-            self.queue.add_after(owner, START_SECONDS if only_starts else CHILD_SECONDS, urgency)
+            can_wait = _can_wait(event) if kind == "Pod" else _differ_in_counts(before, after)
+            self.queue.add_after(owner, QUIET_SECONDS if can_wait else CHILD_SECONDS, urgency)
 
     def note_gone(self, kind: WatchedKind, last: Manifest) -> None:
         """Handle the deletion of an object that no watch reported. last: its last known state."""
         self.note(kind, {"type": "DELETED", "object": last})
+
+    def _is_awaited(self, event: WatchEvent) -> bool:
+        """Whether a pod has ended after its Job: only its exit code was missing."""
+        pod = event["object"]
+        if event["type"] == "DELETED" or not _has_ended(pod):
+            return False
+        name = pod["metadata"].get("labels", {}).get(JOB_NAME_LABEL, "")
+        return is_finished(self.cache.get("Job", pod["metadata"]["namespace"], name))
 
     def _keep(self, kind: WatchedKind, event: WatchEvent) -> None:
         if event["type"] == "DELETED":
@@ -132,11 +141,13 @@ def _without_version(cached: Manifest) -> Manifest:
     return {**cached, "metadata": {**cached["metadata"], "resourceVersion": ""}}
 
 
-def _is_starting(event: WatchEvent) -> bool:
-    """Whether a pod waits for its containers, and nothing keeps them from starting."""
+def _can_wait(event: WatchEvent) -> bool:
+    """Whether a pod has succeeded, or waits for its containers and nothing keeps them from starting."""
     pod, status = event["object"], event["object"].get("status", {})
     if event["type"] == "DELETED" or "deletionTimestamp" in pod["metadata"]:
         return False
+    if status.get("phase") == "Succeeded":
+        return True
     conditions = {item["type"]: item["status"] for item in status.get("conditions") or []}
     if conditions.get("PodScheduled") == "False" or "DisruptionTarget" in conditions:
         return False

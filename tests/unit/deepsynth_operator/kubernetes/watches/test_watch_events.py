@@ -9,11 +9,13 @@ import pytest
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
 from deepsynth_operator.controller.waiting_keys import Urgency
 from deepsynth_operator.controller.work_queue import WorkQueue
+from deepsynth_operator.core.observed import JOB_NAME_LABEL
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watches.watch_events import (
+    CHILD_SECONDS,
     FINISHED_SECONDS,
-    START_SECONDS,
+    QUIET_SECONDS,
     WatchEvents,
 )
 from support.clocks import virtual_time
@@ -38,7 +40,7 @@ class Watched:
     def take_keys(self) -> set[ResourceKey]:
         return {self.queue._waiting.pop()[0] for _ in range(self.queue.depth)}
 
-    async def take_later(self, seconds: float = START_SECONDS) -> set[ResourceKey]:
+    async def take_later(self, seconds: float = QUIET_SECONDS) -> set[ResourceKey]:
         assert self.take_keys() == set()
         await asyncio.sleep(seconds)
         return self.take_keys()
@@ -207,8 +209,73 @@ def test_ends_come_first_and_what_a_queue_does_is_seen_at_once(
         await watched.take_later()
         watched.events.note_child(kind, build_event(after, version=2))
         assert (watched.queue.depth == 1) == is_at_once
-        await asyncio.sleep(START_SECONDS)
+        await asyncio.sleep(QUIET_SECONDS)
         assert watched.queue._waiting._urgency == {RUN: urgency}
+
+    watch(script)
+
+
+WAITING = {"containerStatuses": [{"name": "train", "state": {"waiting": {"reason": "ContainerCreating"}}}]}
+UNSCHEDULABLE = {"conditions": [{"type": "PodScheduled", "status": "False"}]}
+PULLING = {"containerStatuses": [{"name": "train", "state": {"waiting": {"reason": "ImagePullBackOff"}}}]}
+
+
+@pytest.mark.parametrize(
+    ("status", "can_wait"),
+    [
+        ({"phase": "Pending"}, True),
+        ({"phase": "Pending", "conditions": [{"type": "Ready", "status": "False"}], **WAITING}, True),
+        ({"phase": "Succeeded"}, True),
+        ({"phase": "Pending", **PULLING}, False),
+        ({"phase": "Pending", **UNSCHEDULABLE}, False),
+        ({"phase": "Running"}, False),
+        ({"phase": "Failed"}, False),
+    ],
+)
+def test_a_pod_that_only_starts_or_has_succeeded_can_wait_longer(status: Any, can_wait: bool) -> None:
+    async def script(watched: Watched) -> None:
+        watched.events.note_child("Pod", build_event(with_status(**status)))
+        assert await watched.take_later(CHILD_SECONDS) == (set() if can_wait else {RUN})
+        assert await watched.take_later() == ({RUN} if can_wait else set())
+
+    watch(script)
+
+
+def test_the_last_pod_of_a_job_that_has_ended_is_seen_at_once() -> None:
+    async def script(watched: Watched) -> None:
+        watched.events.note_child("Job", build_event({**with_status(**ENDED), "spec": {}}))
+        assert watched.take_keys() == {RUN}
+        pod = with_status(phase="Succeeded")
+        pod["metadata"] = {**pod["metadata"], "uid": "p", "labels": {**pod["metadata"]["labels"], JOB_NAME_LABEL: "x"}}
+        watched.events.note_child("Pod", build_event(pod))
+        assert watched.take_keys() == {RUN}
+
+    watch(script)
+
+
+def test_a_job_whose_pods_only_start_or_succeed_can_wait_longer_than_one_that_fails() -> None:
+    async def script(watched: Watched) -> None:
+        watched.events.note_child("Job", build_event(with_status(active=1), "ADDED"))
+        await watched.take_later()
+        watched.events.note_child("Job", build_event(with_status(active=1, completedIndexes="0"), version=2))
+        assert await watched.take_later(CHILD_SECONDS) == set()
+        watched.events.note_child("Job", build_event(with_status(active=1, failedIndexes="1"), version=3))
+        assert await watched.take_later(CHILD_SECONDS) == {RUN}
+
+    watch(script)
+
+
+def test_what_is_known_of_a_child_already_and_pods_of_finished_resources_queue_nothing() -> None:
+    async def script(watched: Watched) -> None:
+        watched.events.cache.put("Job", build_event(build_child())["object"])
+        watched.events.note_child("Job", build_event(build_child(), "ADDED"))
+        assert await watched.take_later() == set(), "this process has created it"
+        complete = {"type": "Complete", "status": "True", "reason": "Succeeded", "lastTransitionTime": CREATED}
+        finished = a_training_run().with_status(conditions=[complete]).to_manifest()
+        watched.events.cache.put_own("TrainingRun", build_event(finished)["object"])
+        watched.events.note_resource("TrainingRun", build_event(finished))
+        watched.events.note_child("Pod", build_event(with_status(phase="Succeeded"), version=2))
+        assert await watched.take_later() == set()
 
     watch(script)
 
