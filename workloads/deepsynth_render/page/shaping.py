@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import uharfbuzz
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.fallback import INVISIBLE, list_families
+from deepsynth_render.page.fallback import CJK_SCRIPTS, INVISIBLE, OWN_FAMILY, list_families
 from deepsynth_render.page.fonts import FAMILIES, FILES, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.scripts.han import Han
@@ -84,6 +84,7 @@ class Shaper:
         self._first = FONTS.index(family)
         self._build_shaper = cache(lambda font: load_font(FONTS[font]).build_shaper(size_px))
         self._find_fonts = cache(self._search_fonts)
+        self._find_own = cache(_find_own)
         self._atlas = atlas
         self._plain = frozenset(
             codepoint
@@ -118,6 +119,9 @@ class Shaper:
     def _split(self, text: str, style: Style) -> Iterator[_Run]:
         if style.script == "Latn" and self.is_plain(text):
             yield from [_Run(self._first, find_run_script(text), 0, text)] if text else []
+            return
+        if text and (own := self._find_own(find_script(text[0]), style.han)) and own.letters.issuperset(text):
+            yield _Run(own.font, own.script, 0, text)
             return
         clusters = split_clusters(text)
         scripts = _resolve_scripts(clusters, style.script)
@@ -155,6 +159,28 @@ class Shaper:
         if missing:
             raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {describe(text[missing.cluster])}")
         return buffer.glyph_infos, buffer.glyph_positions
+
+
+class _Own(NamedTuple):
+    """The font of a script and the letters and marks that it has of this script."""
+
+    font: int
+    script: str
+    letters: frozenset[str]
+
+
+def _find_own(script: str, han: Han) -> _Own | None:
+    """Most words in the font of their script have no other characters, and need no look at each of these."""
+    if script not in OWN_FAMILY and script not in CJK_SCRIPTS:
+        return None
+    family = next(list_families("DejaVu Sans", script, han))
+    characters = map(chr, load_font(family).codepoints)
+    letters = frozenset(character for character in characters if find_script(character) == script)
+    return _Own(FONTS.index(family), script, letters | _ARABIC_MARKS if script == "Arab" else letters)
+
+
+_ARABIC_MARKS = frozenset("\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0670\u200c\u200d")
+"""Vowels, which several scripts share, and joiners."""
 
 
 def _resolve_scripts(clusters: Sequence[str], default: str) -> list[str]:

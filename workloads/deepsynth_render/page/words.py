@@ -10,6 +10,7 @@ A text becomes rows of integers. For the text "a well-known fox", in which "well
 
 import re
 from collections.abc import Iterator
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
@@ -91,6 +92,7 @@ class WordCache:
         self.atlas = GlyphAtlas(FONTS, size_px)
         self._shaper = Shaper(font.family, size_px, self.atlas)
         self._plain_shaper = build_plain_shaper(font, FONTS.index(font.family), size_px, self.atlas)
+        self._find_box = cache(self._measure_slot)
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
         self._em = size_px * 64
@@ -189,10 +191,18 @@ class WordCache:
 
     def _measure(self, run: ShapedRun) -> tuple[int, int]:
         self._has_extents = True
-        boxes = self.atlas.boxes.take(np.array([slot * PHASES for slot, _, _ in run.glyphs]))  # (glyphs, 5)
-        inked = boxes[:, HEIGHT] > 0
-        tops = (boxes[:, TOP] + [y + 32 >> 6 for _, _, y in run.glyphs])[inked]
-        return max(0, int(tops.max())), max(0, int((boxes[inked, HEIGHT] - tops).max()))
+        above = below = 0
+        for slot, _, y in run.glyphs:
+            top, height = self._find_box(slot)
+            if height:
+                top += y + 32 >> 6
+                above, below = max(above, top), max(below, height - top)
+        return above, below
+
+    def _measure_slot(self, slot: int) -> tuple[int, int]:
+        """Top and height of a glyph's bitmap, in pixels."""
+        box = self.atlas.boxes.take(np.array([slot * PHASES]))[0]
+        return int(box[TOP]), int(box[HEIGHT])
 
     def _shape_to_fit(self, piece: str, style: Style) -> Iterator[ShapedRun]:
         """The piece, or the parts into which it is broken, anywhere between clusters, so that each fits a column."""

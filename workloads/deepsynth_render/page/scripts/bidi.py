@@ -30,6 +30,12 @@ _NOT_PLAIN_RIGHT = re.compile("[LEN1-9]")
 _EXPLICIT = re.compile("[1-9]")
 _REMOVED = frozenset("12345b")
 _NEUTRALS = re.compile("[PSWO6-9]+")
+_MARKED = re.compile("([^M])(M+)")
+_AFTER_ARABIC = re.compile("A[^LRA]+")
+_AFTER_LEFT = re.compile("L[^LR]+")
+_IN_NUMBER = re.compile("(?<=E)[-,](?=E)")
+_IN_ARABIC_NUMBER = re.compile("(?<=N),(?=N)")
+_AT_NUMBER = re.compile(r"\$+(?=E)|(?<=E)\$+")
 _BETWEEN_RIGHT = re.compile("(?<=[REN])[PSWO6-9](?=[REN])")
 _BETWEEN_LEFT = re.compile("(?<=L)[PSWO6-9](?=L)")
 _NEXT_TO_CLOSING = (
@@ -154,16 +160,16 @@ def _resolve_weak(classes: str, before: str) -> str:
     """Rules W1 to W7."""
     classes = before + classes
     if "M" in classes:  # W1
-        classes = re.sub("([^M])(M+)", lambda m: m[1] + ("O" if m[1] in "6789" else m[1]) * len(m[2]), classes)
+        classes = _MARKED.sub(lambda m: m[1] + ("O" if m[1] in "6789" else m[1]) * len(m[2]), classes)
     if "E" in classes or "N" in classes:
         if "A" in classes:  # W2
-            classes = re.sub("A[^LRA]+", lambda m: m[0].replace("E", "N"), classes)
-        classes = re.sub("(?<=E)[-,](?=E)", "E", classes)  # W4
-        classes = re.sub("(?<=N),(?=N)", "N", classes)
-        classes = re.sub(r"\$+(?=E)|(?<=E)\$+", lambda m: "E" * len(m[0]), classes)  # W5
+            classes = _AFTER_ARABIC.sub(lambda m: m[0].replace("E", "N"), classes)
+        classes = _IN_ARABIC_NUMBER.sub("N", _IN_NUMBER.sub("E", classes))  # W4
+        if "$" in classes:  # W5
+            classes = _AT_NUMBER.sub(lambda m: "E" * len(m[0]), classes)
     classes = classes.replace("A", "R").translate(_SEPARATORS_TO_NEUTRAL)  # W3, W6
     if "E" in classes:  # W7
-        classes = re.sub("L[^LR]+", lambda m: m[0].replace("E", "L"), classes)
+        classes = _AFTER_LEFT.sub(lambda m: m[0].replace("E", "L"), classes)
     return classes[1:]
 
 

@@ -20,7 +20,8 @@ ZWNJ, ZWJ = "\u200c", "\u200d"
 CONTEXTUAL = "\u061c\u200c-\u200f\u202a-\u202e\u2066-\u2069\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef"
 """The characters that stay in some texts, as the inside of a regular expression's set."""
 
-_MARKS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_MARK_SET = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+_MARKS = re.compile(f"[{''.join(_MARK_SET)}]")
 _JOINERS = re.compile("[\u200c\u200d]")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _STRAY_TAGS = re.compile("(?<!\U0001f3f4)(?<![\U000e0020-\U000e007e])[\U000e0020-\U000e007f]+")
@@ -103,7 +104,7 @@ def _is_pictograph(character: str) -> bool:
 def _reorders(line: str) -> bool:
     """Whether the direction marks of a line change where, or in which direction, anything is drawn."""
     with_marks = resolve(line)
-    seen = [not _MARKS.match(character) for character in line]
+    seen = [character not in _MARK_SET for character in line]
     without = resolve("".join(compress(line, seen)))
     shown = "".join(compress(with_marks.levels, seen))
     return with_marks.base != without.base or (
