@@ -35,17 +35,20 @@ from deepsynth_operator.core.queue_wait import QueueWait
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
 COMPLETION_INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
+_MAX_DOCUMENT_DELAY = timedelta(hours=1)
+"""How long after its admission a Job may get its workload document, at most."""
 
 Manifest = Mapping[str, Any]
 """An object of the Kubernetes API as a dict, as it comes over the wire. Read-only."""
 
 
 def parse_time(value: str | None) -> datetime | None:
-    """RFC 3339 as the API server writes it; None stays None, and so does a year above 9999."""
+    """RFC 3339 as the API server writes it. None for None, for a year above 9999, and for what has no time zone."""
     try:
-        return datetime.fromisoformat(value) if value else None
+        time = datetime.fromisoformat(value) if value else None
     except ValueError:
         return None
+    return time if time is not None and time.tzinfo is not None else None
 
 
 def find_true_condition(manifest: Manifest, kind: str) -> Manifest | None:
@@ -244,7 +247,10 @@ class ObservedJob:
         """Since when its pods may start: it is not suspended, and has its workload document."""
         if not self.is_partial or self.started is None:
             return self.started
-        return None if self.document_time is None else max(self.started, self.document_time)
+        if self.document_time is None:
+            return None
+        # A user may change the annotation that holds it, and a limit must end a start nevertheless.
+        return min(max(self.started, self.document_time), self.started + _MAX_DOCUMENT_DELAY)
 
     @property
     def is_queued(self) -> bool:

@@ -5,7 +5,15 @@ from datetime import timedelta
 
 import pytest
 
-from deepsynth_api.labels import STEP
+from deepsynth_api.labels import (
+    DOCUMENT_ANNOTATION,
+    DOCUMENT_TIME_ANNOTATION,
+    MIN_PARALLELISM,
+    QUEUE_NAME,
+    RESTART_ANNOTATION,
+    STEP,
+    STOPPING_ANNOTATION,
+)
 from deepsynth_api.report import Failure, RenderReport, Report, parse_report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit, PlanStatus
@@ -14,10 +22,12 @@ from deepsynth_operator.decisions.dataset_generation.failures import find_last_f
 from deepsynth_operator.decisions.dataset_generation.progress import compute_rendering
 from deepsynth_operator.decisions.shared.decision import CreateJob, DeleteJob
 from deepsynth_operator.decisions.shared.numbers import estimate_end
+from deepsynth_operator.decisions.training_run.attempts import replace_last
 from deepsynth_operator.decisions.training_run.progress import MAX_KEPT_METRICS
 from support.clocks.manual_clock import START
 from support.control.seen import (
     FAILED_JOB,
+    JOB,
     RUNNING_JOB,
     a_live_run,
     a_pod,
@@ -113,3 +123,28 @@ def test_the_texts_of_an_oversized_report_are_cut() -> None:
     parsed = parse_report(report.model_dump_json(by_alias=True))
     assert parsed is not None
     assert parsed.failure == Failure(reason="x", message="y" * 4096, exit_code=1)
+
+
+@pytest.mark.parametrize("text", ["", "x", "-1", "\u0663", "9" * 400, "2026-01-02T03:00:00", "9999-12-31T23:59:59Z"])
+@pytest.mark.parametrize(
+    "annotation",
+    [DOCUMENT_ANNOTATION, DOCUMENT_TIME_ANNOTATION, RESTART_ANNOTATION, STOPPING_ANNOTATION, MIN_PARALLELISM],
+)
+def test_an_annotation_that_a_user_has_changed_on_the_job_does_not_keep_the_deadline(
+    annotation: str, text: str
+) -> None:
+    annotations = {MIN_PARALLELISM: "1", DOCUMENT_ANNOTATION: "2", annotation: text}
+    labels = {QUEUE_NAME: "team", STEP: "train"}
+    time = "2026-01-02T03:00:00Z"
+    metadata = {"name": JOB, "uid": "job-1", "creationTimestamp": time, "labels": labels, "annotations": annotations}
+    spec = {"completions": 2, "parallelism": 2, "backoffLimitPerIndex": 0}
+    run = a_live_run(activeDeadlineSeconds=3600, elastic={"minNodes": 1})
+    attempt = run.status.attempts[-1].updated(running_time=None, held_time=None)
+    run = run.updated(status=replace_last(run.status, attempt))
+    for suspended in (False, True):
+        job = ObservedJob.parse(
+            {"metadata": metadata, "spec": {**spec, "suspend": suspended}, "status": {"startTime": time}}
+        )
+        decide(run, job, after=60)
+        ended = decide(run, job, after=3601).status
+        assert (ended.state, ended.summary.reason) == ("Failed", "DeadlineExceeded")
