@@ -163,8 +163,8 @@ class TrainWorkload(Workload, TrainingSettings):
     ] = None
 
 
-HOLDOUT_PERCENT: Final = EvaluationSettings().holdout_percent
-OPTIMIZER_TYPE: Final = OptimizerSettings().type
+HOLDOUT_PERCENT: Final = EvaluationSettings.defaults().holdout_percent
+OPTIMIZER_TYPE: Final = OptimizerSettings.defaults().type
 
 
 def compute_fingerprint(settings: TrainingSettings, datasets: list[WorkloadDataset]) -> str:

@@ -70,7 +70,7 @@ class DatasetGenerationSpec(RenderingSettings):
     ] = None
     template: Annotated[
         PodTemplate, Field(description="Settings of the pods of all steps: plan, render and publish.")
-    ] = PodTemplate()
+    ] = PodTemplate.defaults()
     suspend: Annotated[
         bool, Field(description="Stop the pods and keep the finished shards. Set it to false to continue.")
     ] = False
@@ -97,5 +97,5 @@ class DatasetGeneration(ApiModel):
     metadata: ObjectMeta
     spec: Annotated[DatasetGenerationSpec, Field(description="What to render, and where to publish it.")]
     status: Annotated[DatasetGenerationStatus, Field(description="Observed state, written only by the operator.")] = (
-        DatasetGenerationStatus()
+        DatasetGenerationStatus.defaults()
     )

@@ -243,14 +243,14 @@ class TrainingRunSpec(TrainingSettings):
     resources_per_node: Annotated[
         ResourceRequirements,
         Field(description="Compute resources of each pod. Put GPUs into limits as nvidia.com/gpu."),
-    ] = ResourceRequirements()
+    ] = ResourceRequirements.defaults()
     scheduling: Annotated[SchedulingSettings, Field(description="How the pods of an attempt get their nodes.")] = (
-        SchedulingSettings()
+        SchedulingSettings.defaults()
     )
     cache: Annotated[
         CacheSettings,
         Field(description="Node-local cache of the datasets in Arrow format, and features of their pages."),
-    ] = CacheSettings()
+    ] = CacheSettings.defaults()
     backoff_limit: Annotated[
         int,
         Field(
@@ -274,7 +274,7 @@ class TrainingRunSpec(TrainingSettings):
     ] = None
     template: Annotated[
         PodTemplate, Field(description="Settings of the pods. Their resources are in resourcesPerNode.")
-    ] = PodTemplate()
+    ] = PodTemplate.defaults()
     suspend: Annotated[
         bool, Field(description="Save a checkpoint, stop the pods and free the GPUs. Set it to false to continue.")
     ] = False
@@ -308,5 +308,5 @@ class TrainingRun(ApiModel):
     metadata: ObjectMeta
     spec: Annotated[TrainingRunSpec, Field(description="What to train, on which data, and how.")]
     status: Annotated[TrainingRunStatus, Field(description="Observed state, written only by the operator.")] = (
-        TrainingRunStatus()
+        TrainingRunStatus.defaults()
     )

@@ -76,10 +76,20 @@ def test_bytes_do_not_depend_on_the_hash_seed_of_the_process(
     assert found[0] == found[1]
 
 
-def test_a_step_imports_nothing_heavy_before_it_needs_it() -> None:
-    heavy = {"datasets", "huggingface_hub", "pandas", "PIL", "pyarrow", "torch", "transformers"}
-    steps = ", ".join(f"deepsynth_render.{step}" for step in ["plan", "render", "publish"])
-    code = f"import sys, {steps}; print({heavy} & set(sys.modules))"
+HEAVY = {"datasets", "huggingface_hub", "icu4py", "kopf", "kubernetes", "pandas", "PIL", "pyarrow", "torch", "yaml"}
+
+
+@pytest.mark.parametrize(
+    ("module", "unneeded"),
+    [
+        ("deepsynth_render.plan.step", HEAVY),
+        ("deepsynth_render.render.step", HEAVY),
+        ("deepsynth_render.publish.step", HEAVY - {"yaml"} | {"numpy", "freetype", "uharfbuzz"}),
+        ("deepsynth_local.local_run", HEAVY - {"yaml"} | {"numpy"}),
+    ],
+)
+def test_a_process_imports_nothing_heavy_before_it_needs_it(module: str, unneeded: set[str]) -> None:
+    code = f"import sys, {module}; print({unneeded} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

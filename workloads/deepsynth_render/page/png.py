@@ -21,7 +21,7 @@ _SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _BIT_DEPTH, _GREYSCALE = 4, 0
 _DEFLATE: dict[Compression, Callable[[memoryview], bytes]] = {
     "fast": lambda rows: isal_zlib.compress(rows, 1),
-    "small": lambda rows: zlib_ng.compress(rows, 6),
+    "small": lambda rows: zlib_ng.compress(rows, 3),
 }
 
 

@@ -4,8 +4,6 @@ import re
 from dataclasses import dataclass, field
 from typing import Any
 
-import yaml
-
 _FRONT_MATTER = re.compile(r"\A---\s*\n(.*?)\n---\s*(\n|\Z)", re.DOTALL)
 
 _CODES = {
@@ -68,8 +66,12 @@ def parse_card(readme: str) -> Card:
     Every value is text as it is written: `language: no` is Norwegian, and `split: 2024` a name.
     """
     match = _FRONT_MATTER.match(readme)
+    if not match:
+        return Card()
+    import yaml
+
     try:
-        content = yaml.load(match.group(1), yaml.BaseLoader) if match else None  # noqa: S506 - it makes only text
+        content = yaml.load(match.group(1), yaml.BaseLoader)  # noqa: S506 - it makes only text
     except (yaml.YAMLError, RecursionError):
         content = None
     if not isinstance(content, dict):

@@ -79,7 +79,7 @@ class Source(ApiModel):
                 "Names of the text and the summary column. A column that is not set is detected by its usual names."
             )
         ),
-    ] = Columns()
+    ] = Columns.defaults()
     max_rows_per_split: Annotated[
         int | None,
         Field(ge=1, description="Maximum number of rows to read from the start of each split; default: all rows."),
@@ -244,7 +244,7 @@ class OutputSettings(ApiModel):
         Literal["small", "fast"],
         Field(
             description=(
-                "PNG compression: small takes about three times the CPU time of fast, for files about 15 % smaller."
+                "PNG compression: small takes about twice the CPU time of fast, for files about 10 % smaller."
             )
         ),
     ] = "small"
@@ -267,9 +267,9 @@ class RenderingSettings(ApiModel):
 
     filters: Annotated[
         Filters, Field(description="Which rows are rendered: limits of length, and whether duplicates are dropped.")
-    ] = Filters()
+    ] = Filters.defaults()
     page: Annotated[PageSettings, Field(description="Layout of a page: size, fonts, margin and columns.")] = (
-        PageSettings()
+        PageSettings.defaults()
     )
     output: Annotated[OutputSettings, Field(description="Where the dataset of pages is published.")]
     rows_per_shard: Annotated[

@@ -116,7 +116,7 @@ class TrainingSettings(ApiModel):
         ),
     ] = 1
     image_processor: Annotated[ImageProcessorSettings, Field(description="How pages are prepared for the model.")] = (
-        ImageProcessorSettings()
+        ImageProcessorSettings.defaults()
     )
     precision: Annotated[
         Literal["bf16", "fp16", "fp32"],
@@ -143,7 +143,7 @@ class TrainingSettings(ApiModel):
     ] = 0
     optimizer: Annotated[
         OptimizerSettings, Field(description="Settings of the AdamW optimizer and of its learning rate schedule.")
-    ] = OptimizerSettings()
+    ] = OptimizerSettings.defaults()
     global_batch_size: Annotated[
         int,
         Field(
@@ -186,7 +186,7 @@ class TrainingSettings(ApiModel):
     checkpoint: Annotated[CheckpointSettings, Field(description="Where and how often the training state is saved.")]
     evaluation: Annotated[
         EvaluationSettings, Field(description="Evaluation on the validation split: how often, and which metrics.")
-    ] = EvaluationSettings()
+    ] = EvaluationSettings.defaults()
     tracking: Annotated[
         list[Tracking], Field(max_length=4, description="Experiment trackers that losses and metrics are also sent to.")
     ] = Field(default_factory=list)

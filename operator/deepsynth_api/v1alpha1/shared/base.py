@@ -13,7 +13,17 @@ from deepsynth_api.v1alpha1.shared.patterns import ObjectName
 class ApiModel(BaseModel):
     """camelCase in JSON, snake_case in Python. Unknown fields are ignored, as the API server drops them."""
 
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
+    model_config = ConfigDict(
+        alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore", defer_build=True
+    )
+
+    @classmethod
+    def defaults(cls) -> Self:
+        """An instance whose fields are all at their defaults, for defaults of other fields.
+
+        Unlike cls(), it needs no validator. Building all of them would take a tenth of a second in each process.
+        """
+        return cls.model_construct()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Itself, because it is immutable. For each field that is not set, pydantic copies the default."""
