@@ -53,7 +53,7 @@ def test_a_run_works_with_the_nodes_there_are_and_returns_to_all_of_them(control
     apply(control)
     control.advance(59)
     assert list_attempts(control) == [(4, "")]
-    control.advance(15)
+    control.advance(30)
     assert list_attempts(control) == [(4, "FewerNodes"), (3, "")]
     status = control.get_run().status
     assert (status.summary.nodes, status.conditions[0].message.partition(", ")[0]) == (

@@ -108,3 +108,8 @@ def test_a_file_without_a_training_run_is_refused(tmp_path: Path) -> None:
 def test_a_model_of_another_run_is_refused_with_what_to_name_instead(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"spec\.model\.trainingRunRef: .*set spec\.model\.uri"):
         fit(tmp_path, RUN.replace("{uri: config://deepseek-ocr2-tiny}", "{trainingRunRef: {name: other}}"))
+
+
+def test_an_elastic_run_must_fit_on_its_fewest_nodes(tmp_path: Path) -> None:
+    assert "(4 in all)" in fit(tmp_path, f"{RUN}  numNodes: 4\n")
+    assert "(2 in all)" in fit(tmp_path, f"{RUN}  numNodes: 4\n  elastic: {{minNodes: 2}}\n")

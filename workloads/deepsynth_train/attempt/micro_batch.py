@@ -56,8 +56,7 @@ def _find(
     if pinned := find_micro_batch_size(workload, resolve_folder(workload.checkpoint.uri)):
         return pinned, f"{FIELD}: {pinned}, which auto chose in an earlier attempt"
     maker = BatchMaker(data.train, model)
-    fewest = (workload.min_nodes or workload.num_nodes) * workload.num_proc_per_node
-    processes = min(world.size, fewest)  # the fewer there are, the more of a sharded model each of them holds
+    processes = count_fewest_processes(workload, world)
 
     def measure(sample: Sample, size: int) -> int:
         progress.beat()
@@ -73,6 +72,11 @@ def _find(
         f"{FIELD}: auto chose {size}{risk}: {used / _GIB:.1f} of {memory / _GIB:.1f} GiB by estimate, for samples of "
         f"{pages} {'page' if pages == 1 else 'pages'} and {labels} label {'token' if labels == 1 else 'tokens'}"
     )
+
+
+def count_fewest_processes(workload: TrainWorkload, world: World) -> int:
+    """Processes of the smallest attempt: the fewer there are, the more of a sharded model each of them holds."""
+    return min(world.size, (workload.min_nodes or workload.num_nodes) * workload.num_proc_per_node)
 
 
 def find_largest(index: SampleIndex) -> list[int]:

@@ -15,7 +15,11 @@ from deepsynth_operator.decisions.shared.decision import Cause
 from deepsynth_operator.decisions.shared.ends import CACHE_LAG, CLOCK_TOLERANCE, LiveJob
 from deepsynth_operator.decisions.shared.obstacles import find_configuration_error, find_obstacle
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, NotOver
-from deepsynth_operator.decisions.training_run.next_attempt.elastic import compute_scale_up_time, find_first_scheduled
+from deepsynth_operator.decisions.training_run.next_attempt.elastic import (
+    compute_scale_up_time,
+    find_first_scheduled,
+    is_nearly_done,
+)
 from deepsynth_operator.decisions.training_run.next_attempt.nodes import NO_ROOM_AFTER
 from deepsynth_operator.decisions.training_run.root_cause import find_weak_cause
 from deepsynth_operator.manifests.train_job import count_nodes
@@ -100,7 +104,7 @@ def tries_more_nodes(live: LiveAttempt) -> Cause | None:
     if job is None or job.is_queued or attempt.outcome or attempt.saved_step is None:
         return None
     due = compute_scale_up_time(run, run.status, attempt)
-    if due is None or live.now < due:
+    if due is None or live.now < due or is_nearly_done(run, live.now):
         return None
     message = f"worked with {attempt.nodes} of {run.spec.num_nodes} nodes; the next attempt tries all of them"
     return Cause("Suspended", Reason.SCALE_UP, message)

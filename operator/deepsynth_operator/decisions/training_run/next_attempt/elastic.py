@@ -22,6 +22,8 @@ MAX_WAIT_FACTOR: Final = 8
 """Times scaleUpAfterSeconds: the longest time between two tries of spec.numNodes."""
 RESIZED: Final = frozenset({Reason.FEWER_NODES, Reason.SCALE_UP})
 """Why an attempt ended so that the next one has another number of pods."""
+_SHORT_REST: Final = timedelta(minutes=10)
+"""A run that is expected to end within this time does not stop for more nodes: to stop and start takes minutes too."""
 _RECENT: Final = timedelta(minutes=10)
 """How long the number of nodes that an attempt found is believed, for example while the run is suspended."""
 
@@ -50,6 +52,13 @@ def compute_scale_up_time(run: TrainingRun, status: TrainingRunStatus, attempt: 
     first = elastic.scale_up_after_seconds
     tries = _count_vain_tries(run, status.attempts)
     return attempt.running_time + timedelta(seconds=compute_delay(tries, first=first, longest=MAX_WAIT_FACTOR * first))
+
+
+def is_nearly_done(run: TrainingRun, now: datetime) -> bool:
+    """Whether stopping to get more nodes would take longer than the steps that are left."""
+    progress = run.status.progress
+    end = progress.estimated_completion_time if progress is not None else None
+    return end is not None and end < now + _SHORT_REST
 
 
 def has_fewer_nodes(run: TrainingRun, attempt: Attempt) -> bool:

@@ -8,7 +8,9 @@ import pytest
 
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_api.v1alpha1.training_run_status import TrainingProgress
 from deepsynth_operator.core.observed import ObservedPod
+from deepsynth_operator.decisions.shared.decision import DeleteJob, HoldJob
 from deepsynth_operator.decisions.training_run.attempts import replace_last
 from support.clocks.manual_clock import START
 from support.control.seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide, follow, get_attempt
@@ -147,3 +149,23 @@ def test_an_attempt_after_a_failure_tries_all_nodes_first() -> None:
     lost = decide(run, None, after=60)
     assert get_attempt(lost, 3).reason == "JobDeleted"
     assert get_attempt(decide(follow(run, lost), None, after=120), 4).nodes == 2
+
+
+@pytest.mark.parametrize(("seconds", "reason"), [(599, ""), (600, "ScaleUp")])
+def test_a_run_that_is_nearly_done_does_not_stop_for_more_nodes(seconds: int, reason: str) -> None:
+    run = a_small_run()
+    now = START + timedelta(seconds=1800)
+    progress = TrainingProgress(step=90, total_steps=100, estimated_completion_time=now + timedelta(seconds=seconds))
+    run = run.updated(status=run.status.updated(progress=progress))
+    assert get_attempt(decide(run, RUNNING_JOB, [a_pod()], after=1800), 3).reason == reason
+
+
+@pytest.mark.parametrize(("pods", "is_kept"), [(2, True), (3, False)])
+def test_a_job_of_another_size_is_not_restarted_in_place(pods: int, is_kept: bool) -> None:
+    run = a_live_run()
+    run = run.updated(status=replace_last(run.status, run.status.attempts[0].updated(nodes=2)))
+    job = replace(QUEUED_JOB, parallelism=pods, completions=pods)
+    evicted = [a_pod(index, phase="Failed", exit_code=143, disruption="EvictionByEvictionAPI") for index in range(pods)]
+    ended = decide(run, job, evicted)
+    assert get_attempt(ended).outcome == "Disrupted"
+    assert [type(action) for action in ended.actions] == [HoldJob if is_kept else DeleteJob]
