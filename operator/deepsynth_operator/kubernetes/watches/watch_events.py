@@ -24,7 +24,7 @@ CHILD_SECONDS: Final = 1.0
 """Delay after an event of a pod, or of a Job that continues: when a thousand pods start or end, their owner is
 reconciled once."""
 QUIET_SECONDS: Final = 5.0
-"""The same while a child only starts, or has succeeded: until pods run, or their Job has ended, there is nothing new."""
+"""The same while a child only starts, or has succeeded: until pods run, or their Job has ended, nothing is new."""
 
 _PROGRESSING: Final = frozenset({None, Reason.CONTAINER_CREATING, Reason.POD_INITIALIZING})
 """What a container waits for without anybody's help."""
@@ -60,8 +60,9 @@ class WatchEvents:
         if kind == "TrainingRun":
             self._note_references(key)
         resource = self.cache.get(*key)
-        if is_finished(resource) and not is_echo:
-            self.queue.add_after(key, FINISHED_SECONDS, Urgency.NEW)
+        if resource is not None and is_finished(resource):
+            if not is_echo and not self._is_settled(resource):
+                self.queue.add_after(key, FINISHED_SECONDS, Urgency.NEW)
         elif not is_echo:
             self.queue.add(key, Urgency.RUNNING if _has_started(resource) else Urgency.NEW)
         for other in self.referrers.find_concerned(key, resource):
@@ -94,6 +95,14 @@ class WatchEvents:
     def note_gone(self, kind: WatchedKind, last: Manifest) -> None:
         """Handle the deletion of an object that no watch reported. last: its last known state."""
         self.note(kind, {"type": "DELETED", "object": last})
+
+    def _is_settled(self, finished: Manifest) -> bool:
+        """Whether a finished resource has nothing to clean up, now or later, and no changed spec to answer."""
+        metadata, status = finished["metadata"], finished["status"]
+        jobs = self.cache.list_children("Job", metadata["namespace"], metadata["uid"])
+        has_jobs = bool(jobs) and "ttlSecondsAfterFinished" in finished["spec"]
+        is_answered = status.get("observedGeneration") == metadata.get("generation")
+        return is_answered and not has_jobs and all(map(is_finished, jobs))
 
     def _is_awaited(self, event: WatchEvent) -> bool:
         """Whether a pod has ended after its Job: only its exit code was missing."""

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
+from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION, OWNER_UID
 from deepsynth_operator.controller.waiting_keys import Urgency
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.observed import JOB_NAME_LABEL
@@ -237,6 +237,36 @@ def test_a_pod_that_only_starts_or_has_succeeded_can_wait_longer(status: Any, ca
         watched.events.note_child("Pod", build_event(with_status(**status)))
         assert await watched.take_later(CHILD_SECONDS) == (set() if can_wait else {RUN})
         assert await watched.take_later() == ({RUN} if can_wait else set())
+
+    watch(script)
+
+
+@pytest.mark.parametrize(
+    ("spec", "job", "observed", "is_settled"),
+    [
+        ({}, None, 1, True),
+        ({}, {"conditions": [{"type": "Complete", "status": "True"}]}, 1, True),
+        ({"ttlSecondsAfterFinished": 60}, None, 1, True),
+        ({}, None, 0, False),
+        ({}, {"active": 1}, 1, False),
+        ({"ttlSecondsAfterFinished": 60}, {"conditions": [{"type": "Complete", "status": "True"}]}, 1, False),
+    ],
+    ids=["no Job", "a finished Job", "nothing to delete", "a changed spec", "a Job that runs", "a Job to delete"],
+)
+def test_a_finished_resource_with_nothing_left_to_do_is_not_looked_at(
+    spec: Any, job: Any, observed: int, is_settled: bool
+) -> None:
+    async def script(watched: Watched) -> None:
+        complete = {"type": "Complete", "status": "True", "reason": "Succeeded", "lastTransitionTime": CREATED}
+        run = a_training_run().with_spec(**spec).with_status(conditions=[complete], observedGeneration=observed)
+        manifest = run.with_metadata(generation=1).to_manifest()
+        if job is not None:
+            child = with_status(**job)
+            labels = {**child["metadata"]["labels"], OWNER_UID: manifest["metadata"]["uid"]}
+            child["metadata"] = {**child["metadata"], "labels": labels}
+            watched.events.cache.put("Job", build_event(child)["object"])
+        watched.events.note_resource("TrainingRun", build_event(manifest, None))
+        assert await watched.take_later() == (set() if is_settled else {RUN})
 
     watch(script)
 
