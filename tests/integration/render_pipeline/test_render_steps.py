@@ -341,3 +341,31 @@ def test_a_plan_of_many_splits_is_reported_with_its_digest(build_steps: Build, t
     assert report.plan.digest
     assert report.plan.shards == sum(split.rows for split in report.plan.splits) == 120
     assert report.plan.splits[-1].name.endswith(" other splits")
+
+
+def test_a_plan_of_an_earlier_version_is_rendered_and_published(
+    build_steps: Build, source: Path, tmp_path: Path
+) -> None:
+    """It lacks fields that were added since, so its digest is that of its bytes and not of what is parsed from them."""
+    steps = build_steps(source)
+    steps.plan()
+    staging = tmp_path / f"out/.deepsynth-{steps.settings['plan']['digest']}"
+    plan = json.loads((staging / "plan/plan.json").read_bytes())
+    for part, names in {
+        "": ("columns", "skippedFiles", "undrawable"),
+        "filters": ("undrawable",),
+        "look.page": ("whitespace",),
+    }.items():
+        holder = plan
+        for key in filter(None, part.split(".")):
+            holder = holder[key]
+        for name in names:
+            holder.pop(name, None)
+    content = json.dumps(plan, indent=1).encode()
+    (staging / "plan/plan.json").write_bytes(content)
+    digest = hashlib.sha256(content).hexdigest()
+    staging.rename(staging.with_name(f".deepsynth-{digest}"))
+    steps.settings["plan"]["digest"] = digest
+    steps.render_all()
+    steps.succeed("publish")
+    assert len(read_documents(tmp_path / "out")) == 55
