@@ -45,14 +45,17 @@ INVISIBLE = frozenset(
 
 
 def list_families(first: str, script: str, han: Han) -> Iterator[str]:
-    """The families to try for a character of a script, in order. first: the one that the spec names."""
+    """The families to try for a character of a script, in order. first: the one that the spec names.
+
+    Of the faces of Noto Sans CJK only one or two, because they have the same characters.
+    """
     if script in CJK_SCRIPTS:
         yield f"Noto Sans CJK {han}"
     elif script in OWN_FAMILY:
         yield OWN_FAMILY[script]
     yield first
     yield from (family for family in FAMILIES if family != first)
-    yield from FALLBACK
+    yield from (family for family, file in FALLBACK.items() if file.face == 0)
 
 
 def check_drawable(text: str) -> None:

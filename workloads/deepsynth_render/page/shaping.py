@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 import uharfbuzz
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.fallback import CJK_SCRIPTS, INVISIBLE, OWN_FAMILY, list_families
+from deepsynth_render.page.fallback import INVISIBLE, OWN_FAMILY, list_families
 from deepsynth_render.page.fonts import FAMILIES, FILES, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.scripts.han import Han
@@ -84,7 +84,6 @@ class Shaper:
         self._first = FONTS.index(family)
         self._build_shaper = cache(lambda font: load_font(FONTS[font]).build_shaper(size_px))
         self._find_fonts = cache(self._search_fonts)
-        self._find_own = cache(_find_own)
         self._atlas = atlas
         self._plain = frozenset(
             codepoint
@@ -120,7 +119,7 @@ class Shaper:
         if style.script == "Latn" and self.is_plain(text):
             yield from [_Run(self._first, find_run_script(text), 0, text)] if text else []
             return
-        if text and (own := self._find_own(find_script(text[0]), style.han)) and own.letters.issuperset(text):
+        if text and (own := _find_own(find_script(text[0]))) and own.letters.issuperset(text):
             yield _Run(own.font, own.script, 0, text)
             return
         clusters = split_clusters(text)
@@ -169,11 +168,12 @@ class _Own(NamedTuple):
     letters: frozenset[str]
 
 
-def _find_own(script: str, han: Han) -> _Own | None:
+@cache
+def _find_own(script: str) -> _Own | None:
     """Most words in the font of their script have no other characters, and need no look at each of these."""
-    if script not in OWN_FAMILY and script not in CJK_SCRIPTS:
+    if script not in OWN_FAMILY:
         return None
-    family = next(list_families("DejaVu Sans", script, han))
+    family = OWN_FAMILY[script]
     characters = map(chr, load_font(family).codepoints)
     letters = frozenset(character for character in characters if find_script(character) == script)
     return _Own(FONTS.index(family), script, letters | _ARABIC_MARKS if script == "Arab" else letters)

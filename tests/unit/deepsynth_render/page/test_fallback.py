@@ -14,7 +14,7 @@ from deepsynth_render.reporting.dropped import RefusedDocument
 def test_the_font_of_a_script_comes_first_then_the_chosen_family_then_the_rest() -> None:
     families = list(list_families("DejaVu Serif", "Arab", "JP"))
     assert families[:4] == ["Noto Sans Arabic", "DejaVu Serif", "DejaVu Sans", "DejaVu Sans Mono"]
-    assert set(families) == set(FILES)
+    assert {FILES[family].path for family in families} == {file.path for file in FILES.values()}
     assert next(list_families("DejaVu Serif", "Latn", "JP")) == "DejaVu Serif"
     assert next(list_families("DejaVu Serif", "Hani", "TC")) == "Noto Sans CJK TC"
 
@@ -23,6 +23,12 @@ def test_the_font_of_a_script_comes_first_then_the_chosen_family_then_the_rest()
 def test_the_font_of_a_script_has_its_letters(script: str, family: str) -> None:
     scripts = Counter(find_script(chr(codepoint)) for codepoint in load_font(family).codepoints)
     assert scripts[script] > 50
+
+
+def test_the_faces_of_noto_sans_cjk_have_the_same_characters() -> None:
+    faces = [load_font(family).codepoints for family in FILES if "CJK" in family]
+    assert len(faces) == 4
+    assert all(face == faces[0] for face in faces)
 
 
 def test_the_drawable_characters_of_a_text_are_not_reported() -> None:
