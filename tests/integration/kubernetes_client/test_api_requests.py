@@ -1,6 +1,7 @@
 """Requests to an API server that is busy, broken, slow, cut off or redirecting."""
 
 import asyncio
+import json
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Any
@@ -8,6 +9,7 @@ from typing import Any
 import pytest
 
 from deepsynth_operator.core.errors import ClusterError, LeadershipLost
+from deepsynth_operator.kubernetes.api import api_server
 from deepsynth_operator.kubernetes.api.api_server import (
     MAX_RETRY_AFTER_SECONDS,
     PAGE_SIZE,
@@ -174,6 +176,24 @@ def test_a_list_is_read_page_by_page_with_its_selector() -> None:
         pages = [page async for page in api.list_pages("Job", "a")]
         assert [len(page["items"]) for page in pages] == [PAGE_SIZE, 1]
         assert [page["items"] async for page in api.list_pages("Job", "b")] == [[]]
+
+    talk(script)
+
+
+def test_a_page_of_large_objects_is_read_again_with_fewer_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A user's Jobs may have megabytes each: a hundred of them at once would exceed the operator's memory."""
+    monkeypatch.setattr(api_server, "MAX_PAGE_BYTES", 10_000)
+
+    async def script(server: FakeApiServer, client: Client, api: ApiServer) -> None:
+        for number in range(60):
+            labels = {"app.kubernetes.io/managed-by": "deepsynth-operator"}
+            size = 20_000 if number == 50 else 2_000 if 20 <= number < 40 else 10
+            metadata = {"name": f"j{number:02}", "namespace": "a", "labels": labels, "annotations": {"a": "x" * size}}
+            server.put({"apiVersion": "batch/v1", "kind": "Job", "metadata": metadata})
+        pages = [page["items"] async for page in api.list_pages("Job", "a")]
+        assert [item["metadata"]["name"] for page in pages for item in page] == [f"j{n:02}" for n in range(60)]
+        assert all(len(json.dumps(page)) < 10_000 for page in pages if len(page) > 1)
+        assert max(map(len, pages)) > 10, "small ones come together"
 
     talk(script)
 

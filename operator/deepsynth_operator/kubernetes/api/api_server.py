@@ -32,7 +32,10 @@ FIRST_DELAY_SECONDS: Final = 0.25
 RETRIES: Final = 4
 MAX_RETRY_AFTER_SECONDS: Final = 30.0
 PAGE_SIZE: Final = 100
-"""Objects of users may have a megabyte each, and a page is in memory as a whole."""
+"""Objects in a page of a list."""
+MAX_PAGE_BYTES: Final = 16 * 2**20
+"""Of a page, which is in memory as a whole. Any user can create Jobs that have nine megabytes each as JSON: a page that
+is too large is read again with fewer objects. A single one always fits."""
 _WATCH_SECONDS: Final = (300, 600)
 """How long the API server keeps a watch open: at least and at most."""
 _SILENCE_SECONDS: Final = 70.0
@@ -67,6 +70,10 @@ class ApiRefusal(ControllerError):  # noqa: N818 - an answer, not a failure
     ) -> None:
         super().__init__(message)
         self.status, self.reason, self.causes, self.fields = status, reason, causes, fields
+
+
+class _TooLarge(Exception):  # noqa: N818 - never leaves this module
+    """The answer has more bytes than were allowed."""
 
 
 class _Unavailable(Exception):  # noqa: N818 - never leaves this module
@@ -132,20 +139,27 @@ class ApiServer:
         content_type: ContentType = "application/json",
         accept: str = "application/json",
         retries: int = RETRIES,
+        max_bytes: int | None = None,
     ) -> dict[str, Any]:
-        """Send a request, with retries, and return the answer. Raises ApiRefusal or ClusterError."""
+        """Send a request, with retries, and return the answer. Raises ApiRefusal or ClusterError.
+
+        max_bytes: of the answer; _TooLarge if there are more.
+        """
         path = build_path(kind, namespace, name, subresource)
         headers = {"Accept": accept, "Content-Type": content_type}
         for delay in (*_build_delays(retries), None):
             try:
                 async with self._slots:
-                    text = await self._try(verb, kind, path, query=query, body=body, headers=headers)
+                    limit = None if max_bytes is None else max_bytes + 1
+                    text = await self._try(verb, kind, path, query=query, body=body, headers=headers, limit=limit)
             except _Unavailable as error:
                 if delay is None:
                     raise ClusterError(f"{verb} {path}: {error}") from error
                 _logger.debug("%s %s: %s; retrying", verb, path, error)
                 await self._pause(max(delay, min(error.retry_after, MAX_RETRY_AFTER_SECONDS)))
             else:
+                if max_bytes is not None and len(text) > max_bytes:
+                    raise _TooLarge
                 return _parse_json(text, path)
         raise AssertionError("unreachable: the last try returns or raises")
 
@@ -157,7 +171,13 @@ class ApiServer:
         if selector := RESOURCES[kind].label_selector:
             query["labelSelector"] = selector
         while True:
-            page = await self.request("list", kind, namespace, query=query, accept=accept)
+            limit = MAX_PAGE_BYTES if query["limit"] > 1 else None
+            try:
+                page = await self.request("list", kind, namespace, query=query, accept=accept, max_bytes=limit)
+            except _TooLarge:
+                query["limit"] = max(query["limit"] // 4, 1)
+                continue
+            query["limit"] = min(2 * query["limit"], PAGE_SIZE)
             yield {**page, "items": page["items"] or []}  # null in an empty PartialObjectMetadataList
             if not (token := page.get("metadata", {}).get("continue")):
                 return
