@@ -81,14 +81,11 @@ def test_a_drained_generation_keeps_its_quota_until_its_pods_are_gone_and_contin
     with queues.generation("drained") as drained:
         drained.end("plan", 1)
         drained.start("render", 2)
-        queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "HoldAndDrain"}})
-        try:
+        with queues.stopped("HoldAndDrain"):
             drained.wait_for("Queued")
             wait_until("its pods to be gone", lambda: not drained.list_pods(), 60)
             (workload,) = queues.list_workloads(drained)
             wait_until("its quota to be free", lambda: "admission" not in read_status(queues, drained), 60)
-        finally:
-            queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "None"}})
         drained.end("render", SHARDS)
         drained.end("publish", 1)
         status = drained.wait_for("Complete").status
@@ -189,12 +186,9 @@ def test_a_preempted_run_waits_in_its_place_and_continues(queues: Queues) -> Non
 def test_a_drained_queue_stops_its_runs_and_resumes_them(queues: Queues) -> None:
     with queues.run("drained") as drained:
         drained.start()
-        queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "HoldAndDrain"}})
-        try:
+        with queues.stopped("HoldAndDrain"):
             drained.wait_for("Queued")
             wait_until("its pods to be gone", lambda: not drained.list_pods(), 60)
-        finally:
-            queues.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "None"}})
         drained.start()
         drained.end()
         drained.wait_for("Complete")

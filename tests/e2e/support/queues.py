@@ -83,6 +83,15 @@ class Queues:
         command = ("-n", self.api.namespace, "patch", kind.lower(), name, "--type=merge", "-p", json.dumps(patch))
         self._cluster.kubectl(*command)
 
+    @contextmanager
+    def stopped(self, policy: str) -> Iterator[None]:
+        """The ClusterQueue admits nothing (Hold), or also evicts what it has admitted (HoldAndDrain)."""
+        self.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": policy}})
+        try:
+            yield
+        finally:
+            self.change("ClusterQueue", "gpus", {"spec": {"stopPolicy": "None"}})
+
     def list_workloads(self, resource: "QueuedRun | QueuedGeneration") -> list[Manifest]:
         """The Workloads of all Jobs of the resource."""
         listed = self._cluster.kubectl("-n", self.api.namespace, "get", "workloads", "-o", "json").stdout

@@ -9,6 +9,7 @@ from deepsynth_api.labels import QUEUE_NAME, QUEUE_PRIORITY_CLASS
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation_status import DatasetGenerationStatus, PlannedSplit
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_simulator.memory_cluster import MemoryCluster
 from deepsynth_simulator.object_store import ObjectKey
 from support.cluster.cluster_faults import QueueingCluster, set_suspended
 from support.control.controller import Controller
@@ -209,6 +210,17 @@ def test_a_deleted_queue_job_stops_the_step_until_another_one_is_admitted(contro
     assert control.list_living_jobs() == [QUEUE_JOB]
     admit(control)
     assert control.list_living_jobs() == [QUEUE_JOB, "xsum-plan-2"]
+
+
+def test_without_a_queue_the_label_alone_holds_nothing() -> None:
+    control = Controller(MemoryCluster)
+    apply(control)
+    control.advance(10)
+    end_plan(control)
+    end_shards(control, *range(SHARDS))
+    end_publish(control)
+    assert get_status(control).state == "Complete"
+    control.close()
 
 
 def test_a_generation_whose_steps_are_in_the_queue_themselves_ends_that_step_so(control: Controller) -> None:
