@@ -213,4 +213,6 @@ class DatasetGenerationStatus(ApiModel):
     ] = None
     output: Annotated[OutputStatus | None, Field(description="The published dataset, once it is complete.")] = None
     last_failure: Annotated[LastFailure | None, Field(description="The newest failure of a pod.")] = None
-    summary: Annotated[GenerationSummary, Field(description="Text of the printer columns.")] = GenerationSummary.defaults()
+    summary: Annotated[GenerationSummary, Field(description="Text of the printer columns.")] = (
+        GenerationSummary.defaults()
+    )

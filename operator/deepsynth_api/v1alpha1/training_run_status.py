@@ -358,6 +358,8 @@ class TrainingRunStatus(ApiModel):
         list[HistoryEntry],
         Field(description="The last ten changes of the spec that took effect after the start, oldest first."),
     ] = Field(default_factory=list)
-    usage: Annotated[Usage, Field(description="GPU time of all attempts, and the part of it that was lost.")] = Usage.defaults()
+    usage: Annotated[Usage, Field(description="GPU time of all attempts, and the part of it that was lost.")] = (
+        Usage.defaults()
+    )
     output: Annotated[ModelOutput | None, Field(description="The final model, once training is complete.")] = None
     summary: Annotated[RunSummary, Field(description="Text of the printer columns.")] = RunSummary.defaults()

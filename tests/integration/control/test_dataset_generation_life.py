@@ -60,8 +60,8 @@ TWO_POLLS = PROGRESS_POLLS * SETTINGS.poll_seconds
 """So often progress is written."""
 
 
-def publish(control: Controller) -> None:
-    report = PublishReport(uri="pvc://data/xsum", revision="v1", rows=30, pages=60, bytes=9, manifest_sha256="m")
+def publish(control: Controller, uri: str = "pvc://data/xsum") -> None:
+    report = PublishReport(uri=uri, revision="v1", rows=30, pages=60, bytes=9, manifest_sha256="m")
     control.end("xsum-publish-1-0", 0, Report(step="publish", time=control.clock.now(), publish=report))
     control.settle()
 
@@ -359,3 +359,16 @@ def test_a_changed_deadline_of_a_live_generation_is_that_of_its_job(control: Con
         assert job is not None
         assert job["spec"]["activeDeadlineSeconds"] == seconds
     assert control.list_jobs() == ["xsum-plan-1"]
+
+
+def test_an_output_whose_uri_is_too_long_for_a_report_is_that_of_the_spec(control: Controller) -> None:
+    control.apply(a_dataset_generation().to_manifest())
+    plan(control)
+    render(control, *range(SHARDS))
+    publish(control, uri="")
+    generation = control.get_generation()
+    assert generation.status.output is not None
+    assert generation.status.output.uri == generation.spec.output.uri
+    condition = find_condition(generation.status.conditions, ConditionType.COMPLETE)
+    assert condition is not None
+    assert condition.message.endswith("; 10 rows dropped: 10 TextTooShort")

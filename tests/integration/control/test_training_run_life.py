@@ -44,8 +44,10 @@ def get_message(run: TrainingRun, kind: ConditionType) -> tuple[str, str, str]:
     return condition.status, condition.reason, condition.message
 
 
-def complete(control: Controller, attempt: int = 1, **fields: Any) -> None:
-    output = {"uri": "pvc://checkpoints/read-xsum/model"}
+def complete(
+    control: Controller, attempt: int = 1, uri: str = "pvc://checkpoints/read-xsum/model", **fields: Any
+) -> None:
+    output = {"uri": uri, "step": 100}
     report = build_report(control, 100, phase="done", saved_step=100, output=output, **fields)
     control.end(f"{NAME}-train-{attempt}-0", 0, report)
     control.settle()
@@ -64,6 +66,14 @@ def test_a_run_starts_trains_and_completes(control: Controller) -> None:
     assert (status.state, status.summary.progress, status.completion_time) == ("Complete", "100%", control.clock.now())
     assert status.output is not None
     assert status.output.uri == "pvc://checkpoints/read-xsum/model"
+
+
+def test_a_model_whose_uri_is_too_long_for_a_report_is_where_the_run_puts_it(control: Controller) -> None:
+    control.apply(a_training_run().to_manifest())
+    complete(control, uri="")
+    output = control.get_run().status.output
+    assert output is not None
+    assert (output.uri, output.step) == ("pvc://checkpoints/read-xsum/model", 100)
 
 
 def test_on_first_sight_all_conditions_are_set_and_the_resource_is_not_taken_for_done(control: Controller) -> None:

@@ -243,9 +243,7 @@ class OutputSettings(ApiModel):
     compression: Annotated[
         Literal["small", "fast"],
         Field(
-            description=(
-                "PNG compression: small takes about twice the CPU time of fast, for files about 10 % smaller."
-            )
+            description=("PNG compression: small takes about twice the CPU time of fast, for files about 10 % smaller.")
         ),
     ] = "small"
     max_shard_bytes: Annotated[

@@ -184,8 +184,12 @@ def _show_live(status: TrainingRunStatus, observed: ObservedRun, settings: Setti
 
 
 def _complete(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> Advance:
-    """If a lost node took the final report with it, the model is where the workload document said it goes."""
-    output = status.output or ModelOutput(uri=build_output_uri(run))
+    """If a lost node took the final report with it, the model is where the workload document said it goes.
+
+    A report is also too short for a very long URI.
+    """
+    output = status.output or ModelOutput(uri="")
+    output = output.updated(uri=output.uri or build_output_uri(run))
     status = complete_progress(status).updated(completion_time=now, output=output)
     note = f"; {output.note[:MAX_ENTRY_MESSAGE]}" if output.note else ""
     return status, Situation("Complete", Reason.SUCCEEDED, f"the model is at {output.uri}{note}")
