@@ -21,7 +21,7 @@ from deepsynth_api.kinds import API_VERSION
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.selection import temporary_cluster
 from e2e.support.api import Api, Manifest, wait_until
-from e2e.support.fake_pods import play_pods
+from e2e.support.fake_pods import add_node, play_pods
 from e2e.support.operator_process import run_operator
 
 pytestmark = pytest.mark.slow
@@ -64,15 +64,6 @@ def api(control_plane: BareCluster, request: pytest.FixtureRequest) -> Iterator[
 
 def list_nodes(api: Api) -> list[str]:
     return [node.metadata.name or "" for node in api.core.list_node().items if node.metadata]
-
-
-def add_node(api: Api, name: str) -> None:
-    """A node with room for one pod. Nothing runs there."""
-    room = {"cpu": "1", "memory": "8Gi", "ephemeral-storage": "200Gi", "pods": "9"}
-    ready = {"type": "Ready", "status": "True", "reason": "Test"}
-    status = {"capacity": room, "allocatable": room, "conditions": [ready]}
-    api.core.create_node(client.V1Node(metadata=client.V1ObjectMeta(name=name)))
-    api.core.patch_node_status(name, {"status": status})
 
 
 def build_gang(scheduler: str | None, *, gang: bool = True) -> Manifest:

@@ -1,4 +1,4 @@
-"""Pods without a kubelet: a thread writes into their status that they started, succeeded, and what they reported."""
+"""Nodes and pods without a kubelet: a test writes into their status what a kubelet would, or a thread does."""
 
 import threading
 from collections.abc import Iterator
@@ -34,6 +34,15 @@ def play_pods(api: Api, *, on_nodes: bool = False) -> Iterator[None]:
     finally:
         stopped.set()
         thread.join(timeout=10)
+
+
+def add_node(api: Api, name: str) -> None:
+    """A node with room for one pod. Nothing runs there."""
+    room = {"cpu": "1", "memory": "8Gi", "ephemeral-storage": "200Gi", "pods": "9", "nvidia.com/gpu": "1"}
+    ready = {"type": "Ready", "status": "True", "reason": "Test"}
+    status = {"capacity": room, "allocatable": room, "conditions": [ready]}
+    api.core.create_node(client.V1Node(metadata=client.V1ObjectMeta(name=name)))
+    api.core.patch_node_status(name, {"status": status})
 
 
 def start_pod(api: Api, pod: Manifest) -> None:
