@@ -107,6 +107,16 @@ def test_a_gated_model_is_refused_with_the_remedy(hub: HubServer) -> None:
         fetch()
 
 
+def test_a_gated_model_without_a_token_names_the_secret_too(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    hub.repository(REPO, "model").gated = True
+    monkeypatch.delenv("HF_TOKEN")
+    with pytest.raises(
+        ConfigurationError,
+        match=f"{URI} is gated; accept its conditions .* HF_TOKEN to the Secret that secretRef names",
+    ):
+        fetch()
+
+
 def test_offline_a_cached_model_is_used_and_another_is_refused(hub: HubServer, monkeypatch: pytest.MonkeyPatch) -> None:
     fetch()
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)

@@ -81,6 +81,17 @@ def test_lines_show_every_phase_once_and_steps_every_few_seconds() -> None:
     ]
 
 
+def test_a_wait_is_shown_every_few_seconds() -> None:
+    lines: list[str] = []
+    now = [100.0]
+    shown = Lines(lines.append, lambda: now[0])
+    for _ in range(2):
+        shown.wait("the Hub does not answer", 3.2)
+    now[0] = 110
+    shown.wait("the Hub does not answer", 8.0)
+    assert lines == ["waiting 3 s: the Hub does not answer", "waiting 8 s: the Hub does not answer"]
+
+
 def test_a_finished_run_says_how_to_train_again() -> None:
     text = describe_start(StartReport(20, 9, 49, resumed_from_step=20))
     assert (

@@ -119,6 +119,28 @@ def test_checkpoints_appear_newest_first_with_the_best_and_the_notes(folder: Run
     assert report.notes == ["step-6 is damaged", "the Hub is slow"]
 
 
+def test_a_wait_for_the_hub_is_logged_and_counts_as_a_sign_of_life(
+    folder: RunFolder, caplog: pytest.LogCaptureFixture
+) -> None:
+    clock = iter([1.0, 2.0, 3.0, 70.0, 71.0])
+    heartbeat = Heartbeat(folder, attempt=1, rank=3, local_rank=1, clock=lambda: next(clock))
+    before = folder.read_beat(1)
+    with caplog.at_level("INFO", logger="deepsynth_train"):
+        heartbeat.wait("the Hub's rate limit is reached", 55.4)
+    after = folder.read_beat(1)
+    assert before is not None
+    assert after is not None
+    assert after.at > before.at
+    assert caplog.messages == ["waiting 55 s: the Hub's rate limit is reached"]
+
+
+def test_the_commit_of_the_model_is_reported(folder: RunFolder) -> None:
+    Heartbeat(folder, attempt=1, rank=0, local_rank=0).model("hf://acme/reader", "c0ffee")
+    model = read_report(folder).model
+    assert model is not None
+    assert (model.uri, model.revision) == ("hf://acme/reader", "c0ffee")
+
+
 def test_the_best_checkpoint_is_reported_with_the_metric_that_decided(folder: RunFolder) -> None:
     heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0)
     by_text = replace(record(2, 0.5), score=-0.25, metric="exactMatch", value=0.25)
