@@ -74,10 +74,19 @@ def test_a_dataset_without_usable_rows_is_refused(
 
 def test_a_dataset_without_a_document_that_can_be_drawn_is_refused(build_steps: Build, tmp_path: Path) -> None:
     write_jsonl(tmp_path / "source/train.jsonl", [{"text": "\u0f40\u0f41" * 40, "summary": "In Tibetan."}])
-    steps = build_steps(tmp_path / "source")
+    assert "1 UnsupportedScript" in build_steps(tmp_path / "source").fail("plan", 65)
+    message = build_steps(tmp_path / "source", maxRefusedPercent=100).fail("plan", 65)
+    assert "all 1 rows of" in message
+    assert "1 UnsupportedScript" in message
+
+
+def test_a_dataset_of_documents_that_are_all_too_long_is_refused(build_steps: Build, tmp_path: Path) -> None:
+    """Only render knows."""
+    write_jsonl(tmp_path / "source/train.jsonl", [{"text": "x" * 100_000, "summary": "A very long word."}])
+    steps = build_steps(tmp_path / "source", maxRefusedPercent=100)
     steps.plan()
     steps.render_all()
-    assert "1 UnsupportedScript" in steps.fail("publish", 65)
+    assert "no document of" in steps.fail("publish", 65)
 
 
 @pytest.mark.parametrize(

@@ -66,7 +66,8 @@ def test_too_many_refused_documents_end_the_plan(  # noqa: PLR0917
     message = steps.fail("plan", code)
     share = f"{100 * bad / (good + bad):.1f} % of {good + bad} documents cannot be drawn ({bad} UnsupportedScript)"
     assert share in message
-    assert f"no font has U+E000 (no name) in {bad} documents; set spec.filters.undrawable to replace" in message
+    remedy = "set spec.filters.undrawable to replace"
+    assert f"characters that no font has: U+E000 (no name) ({bad}); {remedy}" in message
     assert steps.report is not None
     assert steps.report.failure is not None
     assert steps.report.failure.reason == "TooManyRowsRefused"

@@ -46,11 +46,11 @@ def require_drawn(documents: int, dropped: Iterable[DroppedRows], limit: int, un
     refused = [entry for entry in dropped if entry.reason in REFUSALS]
     count = sum(entry.rows for entry in refused)
     if 100 * count > limit * (documents + count):
-        characters = ", ".join(f"{entry.character} in {entry.documents}" for entry in _list_characters(undrawable))
+        characters = ", ".join(f"{entry.character} ({entry.documents})" for entry in _list_characters(undrawable))
         raise DataError(
             f"{100 * count / (documents + count):.1f} % of {documents + count} documents cannot be drawn "
             f"({explain_dropped(refused)}), more than spec.maxRefusedPercent {limit}"
-            + (f"; no font has {characters} documents" if characters else "")
+            + (f"; characters that no font has: {characters}" if characters else "")
             + f"; {', '.join(_find_remedies(refused))}, or raise spec.maxRefusedPercent",
             reason=Reason.TOO_MANY_ROWS_REFUSED,
         )
