@@ -64,7 +64,7 @@ def test_a_disrupted_run_restarts_its_pods_in_the_same_job_and_keeps_its_quota(
     control.cluster.store.subscribe(note)
     assert callable(what)
     what(control.cluster, f"{JOB}-0")
-    control.advance(90)
+    control.advance(110)
     status = get_status(control)
     assert describe(status) == [(JOB, "Disrupted", reason), (JOB, None, "")]
     assert (status.state, status.restarts, status.failures) == ("Running", 1, 0)
