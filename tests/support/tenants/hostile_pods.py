@@ -76,7 +76,11 @@ def serve_hostile_pods(drawn: Sequence[str]) -> Iterator[HostilePods]:
             await web.TCPSite(runner, address, REPORT_PORT).start()
         served.put(lambda: loop.call_soon_threadsafe(stop.set))
         await stop.wait()
+        for site in list(runner.sites):
+            await site.stop()
+        await asyncio.sleep(0.2)  # connections that were accepted just now are known to the runner only then
         await runner.cleanup()
+        await asyncio.sleep(0.2)
 
     thread = threading.Thread(target=lambda: asyncio.run(main()), daemon=True)
     thread.start()
