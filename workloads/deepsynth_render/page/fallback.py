@@ -99,8 +99,8 @@ def replace_undrawable(text: str) -> tuple[str, int]:
 REPLACEMENT = "\ufffd"
 """Drawn as a question mark in a black diamond."""
 
-_drawable = {"\n", *INVISIBLE}
-"""The characters found so far that a font draws."""
+_drawable = {"\n", *map(chr, range(0x20, 0x7F)), *INVISIBLE}
+"""The characters found so far that a font draws. ASCII is there from the start: text in it needs no data of Unicode."""
 
 
 @cache
