@@ -2,7 +2,7 @@
 
 1. for a letter of a script whose letters change with their neighbours, the font made for this script
 2. the family of spec.page.fontFamilies
-3. the other DejaVu families, then Noto
+3. the other families that a spec may name, DejaVu first, then the rest of Noto
 """
 
 from collections.abc import Iterator

@@ -37,6 +37,7 @@ FAMILIES: Final = {
     "DejaVu Sans": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSans.ttf"),
     "DejaVu Serif": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSerif.ttf"),
     "DejaVu Sans Mono": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSansMono.ttf"),
+    "Noto Sans": _noto("NotoSans"),
 }
 """Font file of each family that a spec may name, in the order of fallback: Sans has the most characters.
 
@@ -45,7 +46,6 @@ and a package that brings its file.
 """
 
 FALLBACK: Final = {
-    "Noto Sans": _noto("NotoSans"),
     "Noto Sans Symbols": _noto("NotoSansSymbols"),
     "Noto Emoji": _noto("NotoEmoji"),
     "Noto Sans CJK JP": _cjk(0),

@@ -65,7 +65,7 @@ A row is a page. `text` is exactly what the page shows: the pages of a document,
 text. `summary` is the document's, on each of its pages.
 
 Pages: {page.size} px, {", ".join(page.font_families)}, {", ".join(map(str, page.font_sizes_px))} px, 16 grey levels.
-Characters that this font lacks are drawn in another DejaVu or a Noto font (SIL Open Font License 1.1).
+Characters that these fonts lack are drawn in another DejaVu or a Noto font (SIL Open Font License 1.1).
 `deepsynth/manifest.json` lists every file with its sha256, and what the pages were made with.
 {columns}{dropped}{undrawable}{skipped}"""
 
