@@ -35,7 +35,7 @@ def normalise(text: str) -> str:
     for end in _LINE_ENDS:
         text = text.replace(end, "\n")
     text = text.replace("\t", _TAB)
-    if (_ASCII_CONTROLS if text.isascii() else _SUSPICIOUS).search(text):
+    if _ASCII_CONTROLS.search(text) if text.isascii() else _SUSPICIOUS.search("".join(set(text))):
         text = _drop_unseen(_ALWAYS_DROPPED.sub("", text))
     text = unicodedata.normalize("NFC", text)
     return "\n".join(line.rstrip(" ") for line in text.split("\n")).strip("\n")

@@ -1,4 +1,4 @@
-"""New words that need nothing special, shaped together: one font, from left to right, one piece each.
+"""New words that need nothing special, shaped together: one font, from left to right.
 
 HarfBuzz takes a microsecond for a word; the rest of what a word costs is Python objects, one for each glyph. So the
 compiled core calls HarfBuzz for many words, and arrays hold the result.
@@ -6,7 +6,7 @@ compiled core calls HarfBuzz for many words, and arrays hold the result.
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -23,14 +23,13 @@ _BREAKABLE = re.compile("[-\u2010\u2013\u2014]")
 """Matches all words between whose letters a line might break; it does not matter that it matches more."""
 
 
-class ShapedWords(NamedTuple):
-    """Words of one script, and their glyphs.
+class ShapedPieces(NamedTuple):
+    """Pieces of one script, and their glyphs.
 
-    glyphs: (glyphs, 3) slot, x, y, as WordCache.glyphs. counts: (words,) at least 1. advances: (words,) in 1/64 px.
-    inked: (words,) whether a word draws anything.
+    glyphs: (glyphs, 3) slot, x, y, as WordCache.glyphs. counts: (pieces,) glyphs of each, 0 if the font lacks one.
+    advances: (pieces,) in 1/64 px. inked: (pieces,) whether a piece draws anything.
     """
 
-    words: list[str]
     glyphs: Ints
     counts: Ints
     advances: Ints
@@ -38,7 +37,7 @@ class ShapedWords(NamedTuple):
 
 
 class PlainShaper:
-    """Shapes words in one font. font: its index in the atlas."""
+    """Shapes pieces of words in one font. font: its index in the atlas."""
 
     def __init__(self, shaper: "core.Shaper", font: int, atlas: GlyphAtlas) -> None:
         self._shaper = shaper
@@ -47,21 +46,17 @@ class PlainShaper:
         self._slots = np.full(_MAX_GLYPH_ID + 1, -1, np.int64)  # (glyphs of the font,), -1: not drawn yet
         self._inked = np.zeros(_MAX_GLYPH_ID + 1, bool)  # (glyphs of the font,)
 
-    def shape(self, words: list[str], script: str, max_advance: int) -> ShapedWords:
-        """The words that the font has and that are not wider than max_advance; without the others."""
-        found, measured = self._shaper.shape(words, script)
+    def shape(self, pieces: list[str], script: str) -> ShapedPieces:
+        """pieces: of at least one character each."""
+        found, measured = self._shaper.shape(pieces, script)
         glyphs = np.frombuffer(found, np.int64).reshape(-1, 3)  # glyph, x, y
-        counts, advances = np.frombuffer(measured, np.int64).reshape(-1, 2).T  # (words,)
-        fits = (counts > 0) & (advances <= max_advance)
-        if not fits.all():
-            glyphs = glyphs[np.repeat(fits, counts)]
-            counts, advances = counts[fits], advances[fits]
-            words = [word for word, is_kept in zip(words, fits.tolist(), strict=True) if is_kept]
-        ids = glyphs[:, 0]
-        starts = np.cumsum(counts) - counts  # (words,)
-        slots = self._find_slots(ids)
-        inked = np.logical_or.reduceat(self._inked[ids], starts) if words else np.zeros(0, bool)
-        return ShapedWords(words, np.column_stack([slots, glyphs[:, 1:]]), counts, advances, inked)
+        counts, advances = np.frombuffer(measured, np.int64).reshape(-1, 2).T  # (pieces,)
+        slots = self._find_slots(glyphs[:, 0])
+        inked = np.append(0, np.cumsum(self._inked[glyphs[:, 0]]))  # (glyphs + 1,) inked glyphs before each glyph
+        ends = np.cumsum(counts)  # (pieces,)
+        return ShapedPieces(
+            np.column_stack([slots, glyphs[:, 1:]]), counts, advances, inked[ends] > inked[ends - counts]
+        )
 
     def _find_slots(self, ids: Ints) -> Ints:
         """(glyphs,) int64; new glyphs are drawn."""
@@ -87,12 +82,32 @@ def build_plain_shaper(font: Font, index: int, size_px: int, atlas: GlyphAtlas) 
     return PlainShaper(shaper, index, atlas)
 
 
+class PlainWord(NamedTuple):
+    """A word whose pieces may be shaped together with those of others."""
+
+    word: str
+    pieces: list[str]
+
+
 def group_plain_words(
-    words: Sequence[str], is_plain: Callable[[str], bool], find_script: Callable[[str], str]
-) -> dict[str, list[str]]:
-    """Script -> the words that may be shaped together. is_plain: of the words that one font has all characters of."""
-    groups: dict[str, list[str]] = defaultdict(list)
+    words: Iterable[str],
+    split: Callable[[str], list[str]],
+    is_plain: Callable[[str], bool],
+    find_script: Callable[[str], str],
+) -> dict[str, list[PlainWord]]:
+    """Script -> the words that may be shaped together.
+
+    split: a word into its pieces. is_plain: of the words that one font has all characters of; it has those of ASCII.
+    """
+    groups: dict[str, list[PlainWord]] = defaultdict(list)
     for word in words:
-        if 0 < len(word) <= _MAX_CHARACTERS and word.isprintable() and not _BREAKABLE.search(word) and is_plain(word):
-            groups[find_script(word)].append(word)
+        if not 0 < len(word) <= _MAX_CHARACTERS or not word.isprintable():
+            continue
+        pieces = split(word) if _BREAKABLE.search(word) else [word]
+        if word.isascii():
+            groups["Latn"].append(PlainWord(word, pieces))
+        elif is_plain(word):
+            scripts = {find_script(piece) for piece in pieces}
+            if len(scripts) == 1:
+                groups[scripts.pop()].append(PlainWord(word, pieces))
     return groups

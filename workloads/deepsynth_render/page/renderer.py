@@ -22,7 +22,7 @@ MONOSPACE = "DejaVu Sans Mono"
 """Family of texts that align words by blanks, with spec.page.whitespace: monospace."""
 
 MAX_GLYPHS = 2_000_000
-"""Upper limit for the words that a renderer remembers. About 100 MB, more than a million words of text need."""
+"""Upper limit for the words that a renderer remembers: 60 MB of prose, at most 100 MB of very short words."""
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints
-from deepsynth_render.page.plain_words import ShapedWords, build_plain_shaper, group_plain_words
+from deepsynth_render.page.plain_words import PlainShaper, PlainWord, build_plain_shaper, group_plain_words
 from deepsynth_render.page.scripts.properties import is_extending
 from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, is_split_at_spaces, split_text
 from deepsynth_render.page.shaping import FONTS, PLAIN, ShapedRun, Shaper, Style, find_run_script
@@ -54,6 +54,10 @@ MAX_SHAPED_CHARACTERS = 4096
 """Upper limit for one call of HarfBuzz, which fails on some words of 600,000 characters. A line holds far fewer."""
 
 
+GLYPHS_PER_PIECE = 5
+"""What a piece counts for in max_glyphs at least: it takes memory of its own, however short it is."""
+
+
 class Directions(NamedTuple):
     """Which pieces run from right to left, (pieces,) int64 each.
 
@@ -85,7 +89,7 @@ class WordCache:
 
         self.extents.append(0, 0)
     pieces: (pieces, 7) int32. glyphs: (glyphs, 3) int32.
-    max_glyphs: the cache is emptied when its words hold more; a glyph takes about 50 bytes in total.
+    max_glyphs: the cache is emptied when its words hold more; with the compiled core, a glyph takes at most 50 bytes.
     """
 
     def __init__(self, font: Font, size_px: int, column_width: int, max_glyphs: int) -> None:
@@ -104,7 +108,7 @@ class WordCache:
 
         Raises RefusedDocument with the reason MISSING_GLYPH or OVERFLOW.
         """
-        if len(self.glyphs) > self._max_glyphs:
+        if max(len(self.glyphs), GLYPHS_PER_PIECE * len(self.pieces)) > self._max_glyphs:
             self._clear()
         if is_split_at_spaces(text):
             found, unknown = self._words.find(text)
@@ -147,25 +151,35 @@ class WordCache:
         """keys: as split_text gives them, perhaps several times."""
         unknown = dict.fromkeys(keys)
         if self._plain_shaper:
-            groups = group_plain_words(list(unknown), self._shaper.is_plain, find_run_script)
+            groups = group_plain_words(unknown, _PIECES.findall, self._shaper.is_plain, find_run_script)
             for script, words in groups.items():
-                for word in self._add_together(self._plain_shaper.shape(words, script, self._max_advance)):
+                for word in self._add_together(self._plain_shaper, words, script):
                     del unknown[word]
         for key in unknown:
             self._add_word(key)
 
-    def _add_together(self, shaped: ShapedWords) -> list[str]:
-        """Add words of one piece each, as _add_word does. Returns them."""
-        words, counts = shaped.words, shaped.counts
-        pieces = np.ones((len(words), 7), np.int64)  # GAP is 1
-        pieces[:, ADVANCE], pieces[:, SPACE] = shaped.advances, self._space
-        pieces[:, CHARS] = [len(word) + 1 for word in words]
-        pieces[:, FIRST_GLYPH] = self.glyphs.extend_array(shaped.glyphs) + np.cumsum(counts) - counts
-        pieces[:, GLYPHS], pieces[:, INKED] = counts, shaped.inked
-        self.extents.extend_array(np.zeros((len(words), 2), np.int64))
-        for row, word in enumerate(words, self.pieces.extend_array(pieces)):
-            self._words.add(word, row, 1)
-        return words
+    def _add_together(self, shaper: PlainShaper, words: list[PlainWord], script: str) -> list[str]:
+        """Add words as _add_word does. Returns them, without those that need its care: in them a piece does not fit."""
+        texts = [piece for word in words for piece in word.pieces]
+        shaped = shaper.shape(texts, script)
+        fits = ((shaped.counts > 0) & (shaped.advances <= self._max_advance)).tolist()
+        pieces = np.zeros((len(texts), 7), np.int64)
+        pieces[:, ADVANCE], pieces[:, GLYPHS], pieces[:, INKED] = shaped.advances, shaped.counts, shaped.inked
+        pieces[:, CHARS] = [len(text) for text in texts]
+        pieces[:, FIRST_GLYPH] = self.glyphs.extend_array(shaped.glyphs) + np.cumsum(shaped.counts) - shaped.counts
+        last = np.cumsum([len(word.pieces) for word in words]) - 1  # (words,) the piece that the space follows
+        pieces[last, SPACE], pieces[last, GAP] = self._space, 1
+        pieces[last, CHARS] += 1
+        first = self.pieces.extend_array(pieces)
+        self.extents.extend_array(np.zeros((len(texts), 2), np.int64))
+        added, start = [], 0
+        for word, parts in words:
+            end = start + len(parts)
+            if all(fits[start:end]):
+                self._words.add(word, first + start, len(parts))
+                added.append(word)
+            start = end
+        return added
 
     def _add_word(self, key: str) -> None:
         word, style, has_space = _read_key(key)

@@ -23,7 +23,7 @@ class ApiModel(BaseModel):
 
         Unlike cls(), it needs no validator. Building all of them would take a tenth of a second in each process.
         """
-        return cls.model_construct()
+        return super().model_construct()
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Itself, because it is immutable. For each field that is not set, pydantic copies the default."""

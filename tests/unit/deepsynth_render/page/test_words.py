@@ -1,9 +1,12 @@
 """The cache of words: pieces fit a column, and the cache is bounded."""
 
+from random import Random
+
 import pytest
 
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.fonts import load_font
+from deepsynth_render.page.word_table import PythonTable
 from deepsynth_render.page.words import ADVANCE, CHARS, MAX_SHAPED_CHARACTERS, WordCache, _slice
 from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import PROSE, build_page, build_renderer
@@ -35,6 +38,22 @@ def test_a_word_cache_is_bounded() -> None:
     for number in range(0, 2000, 20):
         cache.find_pieces(" ".join(map(str, range(number, number + 20))))
     assert len(cache.glyphs) <= 100 + 20 * len("1999")
+
+
+@pytest.mark.parametrize("letters", [2, 5, 12])
+def test_a_word_cache_takes_at_most_fifty_bytes_per_glyph(letters: int) -> None:
+    """So the two million of a renderer take at most 100 MB."""
+    limit, random = 60_000, Random(1)
+    cache = WordCache(load_font("DejaVu Sans"), size_px=8, column_width=400, max_glyphs=limit)
+    most = 0
+    for _ in range(60):
+        words = ["".join(map(chr, random.choices(range(0x100, 0x180), k=letters))) for _ in range(500)]
+        cache.find_pieces(" ".join(words))
+        arrays = (cache.pieces.read().base, cache.glyphs.read().base, cache.extents.read().base)
+        table = cache._words
+        assert not isinstance(table, PythonTable)
+        most = max(most, sum(array.nbytes for array in arrays if array is not None) + table.measure())
+    assert 15 * limit < most < 50 * limit
 
 
 def test_a_full_word_cache_is_emptied_and_draws_the_same() -> None:
