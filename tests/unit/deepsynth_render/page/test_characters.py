@@ -42,6 +42,7 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
     ("source", "expected"),
     [
         pytest.param("\u0645\u06cc\u200c\u062e", None, id="non-joiner between Persian letters that would join"),
+        pytest.param("\u06cc\u200c\u200c\u062e", "\u06cc\u200c\u062e", id="repeated non-joiner"),
         pytest.param("\u0631\u200c\u062e", "\u0631\u062e", id="non-joiner behind a letter that joins nothing"),
         pytest.param("\u0647\u200d", None, id="joiner that shows a letter as if another followed"),
         pytest.param("\u0647\u200d\u0647", "\u0647\u0647", id="joiner between letters that join anyway"),

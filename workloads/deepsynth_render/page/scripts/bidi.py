@@ -128,10 +128,12 @@ def _resolve_single_run(text: str, classes: str, base: int) -> str:
         return _resolve_run(text, classes, base, side, side)
     kept = "".join(character for character, letter in zip(text, classes, strict=True) if letter != "b")
     levels = _resolve_run(kept, classes.replace("b", ""), base, side, side)
-    for match in re.finditer("b+", classes):
-        before = levels[: match.start()]
-        levels = before + (before[-1:] or chr(base)) * len(match[0]) + levels[match.start() :]
-    return levels
+    resolved = iter(levels)
+    last, found = chr(base), []
+    for letter in classes:
+        last = last if letter == "b" else next(resolved)
+        found.append(last)
+    return "".join(found)
 
 
 def _resolve_run(text: str, classes: str, level: int, before: str, after: str) -> str:
@@ -185,7 +187,7 @@ def _resolve_brackets(text: str, classes: str, level: int, before: str) -> str:
         if own in inside:
             direction = own
         elif inside:
-            strong = next((letter for letter in reversed(letters[:opening]) if letter in "LREN"), before)
+            strong = next((letters[i] for i in range(opening - 1, -1, -1) if letters[i] in "LREN"), before)
             direction = "L" if strong == "L" else "R"
         else:
             continue
@@ -252,14 +254,14 @@ def _embed(classes: str, base: int) -> tuple[list[int], str]:
     stack = [_Status(base, "", isolate=False)]
     levels: list[int] = []
     letters: list[str] = []
-    isolates = _match_isolates(classes)
+    first_strong = _find_first_strong(classes, _match_isolates(classes)) if "8" in classes else []
     overflow_isolates = overflow_embeddings = valid_isolates = 0
     for index, letter in enumerate(classes):
         top = stack[-1]
         level, shown = top.level, letter if letter in _REMOVED else top.override or letter
         if letter in "1234678":
-            to_right = letter in "24" if letter in "1234" else _starts_right(letter, classes, index, isolates)
-            target = (level + 1) | 1 if to_right else (level + 2) & ~1
+            to_left = letter in "247" or (letter == "8" and first_strong[index + 1])
+            target = (level + 1) | 1 if to_left else (level + 2) & ~1
             isolate = letter in "678"
             if target <= MAX_DEPTH and not overflow_isolates and not overflow_embeddings:
                 valid_isolates += isolate
@@ -292,9 +294,21 @@ def _embed(classes: str, base: int) -> tuple[list[int], str]:
     return levels, "".join(letters)
 
 
-def _starts_right(letter: str, classes: str, index: int, isolates: dict[int, int]) -> bool:
-    """Whether an isolate initiator opens text from right to left; FSI (8) looks at what it isolates."""
-    return letter == "7" or (letter == "8" and find_base(classes[index + 1 : isolates.get(index)]) == 1)
+def _find_first_strong(classes: str, isolates: dict[int, int]) -> list[bool]:
+    """(characters + 1,) whether the first strong character from there on, outside of isolates, runs to the left.
+
+    A list for the whole paragraph, because looking ahead from each isolate would take quadratic time.
+    """
+    found = [False] * (len(classes) + 1)
+    for index in range(len(classes) - 1, -1, -1):
+        letter = classes[index]
+        if letter in "LRA":
+            found[index] = letter != "L"
+        elif letter in "678":
+            found[index] = index in isolates and found[isolates[index] + 1]
+        elif letter != "9":
+            found[index] = found[index + 1]
+    return found
 
 
 def _find_sequences(classes: str, levels: list[int], base: int) -> list[tuple[list[int], str, str]]:

@@ -23,6 +23,7 @@ CONTEXTUAL = "\u061c\u200c-\u200f\u202a-\u202e\u2066-\u2069\ufe00-\ufe0f\U000e00
 _MARK_SET = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
 _MARKS = re.compile(f"[{''.join(_MARK_SET)}]")
 _JOINERS = re.compile("[\u200c\u200d]")
+_REPEATED = re.compile("([\u200c\u200d])\\1+")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _STRAY_TAGS = re.compile("(?<!\U0001f3f4)(?<![\U000e0020-\U000e007e])[\U000e0020-\U000e007f]+")
 _KEYCAP = "\u20e3"
@@ -42,7 +43,7 @@ _VIRAMA = 9  # canonical combining class
 
 def drop_unseen(text: str, has_variant: Callable[[str, str], bool]) -> str:
     """The text without the contextual characters that change nothing. has_variant: (character, selector) -> bool."""
-    text = _STRAY_TAGS.sub("", text)
+    text = _REPEATED.sub(r"\1", _STRAY_TAGS.sub("", text))
     text = _SELECTORS.sub(lambda match: match[0] if _selects(text, match.start(), has_variant) else "", text)
     text = _JOINERS.sub(lambda match: match[0] if _joins(text, match.start()) else "", text)
     if _MARKS.search(text):

@@ -1,6 +1,7 @@
 """Directions of a paragraph, compared with Unicode's own test cases."""
 
 import os
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -70,3 +71,31 @@ def test_deep_embeddings_end_at_the_limit_of_the_algorithm() -> None:
     levels = resolve("\u202b" * 200 + "a" + "\u202c" * 200 + "b").levels
     assert ord(levels[200]) == MAX_DEPTH + 1
     assert ord(levels[-1]) == 0
+
+
+@pytest.mark.parametrize(
+    "unit",
+    [
+        "\u2068",
+        "\u2067a\u2069",
+        "\u202b",
+        "(\u05d0)",
+        "a(\u05d0)",
+        "\u0628\u200c",
+        "[",
+        "1\u05d0",
+        "\u2068\u05d0\u2069a",
+        "a\u0301\u200d",
+    ],
+)
+def test_the_time_for_a_long_paragraph_grows_with_its_length_only(unit: str) -> None:
+    """CPU time, because other programs may take turns; ten times the text may take thirty times as long."""
+
+    def measure(text: str) -> float:
+        started = time.process_time()
+        resolve("\u05d0" + text)
+        return time.process_time() - started
+
+    measure(unit)
+    short, long = (measure(unit * (count // len(unit))) for count in (4_000, 40_000))
+    assert long < 30 * max(short, 0.005)
