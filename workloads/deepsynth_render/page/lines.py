@@ -16,6 +16,7 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsynth_render.page.compiled.loading import IS_BUILT, core
 from deepsynth_render.page.growing import Ints, expand_ranges
 from deepsynth_render.page.words import ABOVE, ADVANCE, BELOW, GAP, GLYPHS, INKED, SPACE
 
@@ -45,6 +46,14 @@ def break_lines(pieces: Ints, is_line_feed: NDArray[np.bool_], width: int, glued
     pieces: (pieces, 7). is_line_feed: (pieces,). glued: (pieces,) 1 where no line may break after a piece, unless the
     pieces that are glued together are wider than a line.
     """
+    if IS_BUILT:
+        lines = np.frombuffer(core.break_lines(pieces, is_line_feed, width, glued), np.int64).reshape(-1, 3)
+        return Lines(lines[:, 0], lines[:, 1], lines[:, 2] == 1)
+    return break_in_python(pieces, is_line_feed, width, glued)
+
+
+def break_in_python(pieces: Ints, is_line_feed: NDArray[np.bool_], width: int, glued: Ints | None) -> Lines:
+    """The same as core.break_lines."""
     left, right = compute_edges(pieces)
     edges = _Edges(
         left.tolist(), right.tolist(), (pieces[:, GLYPHS] == 0).tolist(), None if glued is None else glued.tolist()

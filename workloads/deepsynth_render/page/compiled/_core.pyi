@@ -8,6 +8,11 @@ from numpy.typing import NDArray
 SOURCES: Final[str]
 """sha256 of the C files that it was built from, as build.compute_digest computes it."""
 
+def break_lines(
+    pieces: NDArray[np.int64], is_feed: NDArray[np.bool_], width: int, glued: NDArray[np.int64] | None, /
+) -> bytes:
+    """As lines.break_in_python: (lines, 3) int64, the first piece, the piece after the last, and 1 if it is closing."""
+
 def draw_page(rows: NDArray[np.uint8], stride: int, atlas: NDArray[np.uint8], bitmaps: NDArray[np.int64], /) -> None:
     """As raster.draw_with_numpy. rows: (height, stride), changed in place. Raises ValueError for a bitmap outside."""
 

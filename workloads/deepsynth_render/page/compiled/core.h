@@ -42,6 +42,7 @@ static inline int as_small_rows(const Py_buffer *buffer, Py_ssize_t columns, con
     return 1;
 }
 
+PyObject *break_lines(PyObject *module, PyObject *arguments);
 PyObject *draw_page(PyObject *module, PyObject *arguments);
 PyObject *place_bitmaps(PyObject *module, PyObject *arguments);
 extern PyType_Spec shaper_type;

@@ -3,6 +3,7 @@
 #include "core.h"
 
 static PyMethodDef methods[] = {
+    {"break_lines", break_lines, METH_VARARGS, "The lines of a document."},
     {"draw_page", draw_page, METH_VARARGS, "Draw bitmaps onto a page."},
     {"place_bitmaps", place_bitmaps, METH_VARARGS, "The bitmaps of all pages of a document."},
     {NULL, NULL, 0, NULL},

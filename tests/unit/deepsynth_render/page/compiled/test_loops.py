@@ -10,9 +10,10 @@ from deepsynth_render.page.compiled.loading import core
 from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import build_geometry
 from deepsynth_render.page.layout import lay_out
+from deepsynth_render.page.lines import break_in_python
 from deepsynth_render.page.png import build_paper
 from deepsynth_render.page.raster import draw_with_numpy, place_compiled, place_with_numpy
-from deepsynth_render.page.words import LINE_FEED, WordCache
+from deepsynth_render.page.words import GLYPHS, LINE_FEED, WordCache
 from unit.deepsynth_render.page.page_images import PROSE, build_bitmaps, build_page
 
 Ints = NDArray[Any]
@@ -27,6 +28,42 @@ def test_c_and_numpy_draw_the_same_pixels(width: int) -> None:
         core.draw_page(drawn, drawn.shape[1], atlas, bitmaps)
         assert np.array_equal(expected, drawn)
         bitmaps = bitmaps[:3]
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_c_and_python_break_the_same_lines(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    count = int(random.integers(1, 60))
+    pieces = random.integers(0, 60, (count, 7))
+    pieces[:, GLYPHS] = random.integers(0, 2, count)
+    feeds = random.random(count) < 0.15
+    feeds[-1] = False  # a document ends with a word
+    feeds[1:] &= ~feeds[:-1]  # and so does a paragraph
+    feeds[0] = False
+    glued = random.integers(0, 2, count) if seed % 2 else None
+    expected = break_in_python(pieces, feeds, 100, glued)
+    found = np.frombuffer(core.break_lines(pieces, feeds, 100, glued), np.int64).reshape(-1, 3)
+    assert found.tolist() == np.column_stack([expected.starts, expected.ends, expected.closing]).tolist()
+
+
+def test_lines_of_odd_pieces_are_errors_or_end() -> None:
+    pieces, feeds = np.full((5, 7), 500), np.ones(5, bool)
+    lines = np.frombuffer(core.break_lines(pieces, feeds, 100, None), np.int64).reshape(-1, 3)
+    assert lines.tolist() == [[at, at, 1] for at in range(6)]
+    lines = np.frombuffer(core.break_lines(pieces, ~feeds, 100, None), np.int64).reshape(-1, 3)
+    assert lines[:, 0].tolist() == list(range(5))
+    empty = core.break_lines(pieces[:0], feeds[:0], 100, None)
+    assert np.frombuffer(empty, np.int64).tolist() == [0, 0, 1]
+    for wrong in (
+        (pieces, feeds[:4], 100, None),
+        (pieces, feeds, -1, None),
+        (pieces, feeds, 100, pieces[:2, 0].copy()),
+    ):
+        with pytest.raises(ValueError, match="differ in length"):
+            core.break_lines(*wrong)
+    for huge in (2**41, 2**62, -(2**62)):
+        with pytest.raises(ValueError, match="too large"):
+            core.break_lines(np.full((5, 7), huge), feeds, 100, None)
 
 
 def test_a_canvas_is_used_for_pages_of_any_size() -> None:
