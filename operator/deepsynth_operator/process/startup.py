@@ -19,6 +19,8 @@ from deepsynth_operator.controller.controller import Controller
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
+from deepsynth_operator.decisions.training_run.progress import is_mere_progress
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.api.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
@@ -87,7 +89,13 @@ class Operator:
         self._namespaces: tuple[str | None, ...] = process.namespaces or (None,)
         self._cache = ResourceCache()
         self._events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
-        self._polls = ReportPoller(reports, self._add, interval=settings.poll_seconds)
+        self._polls = ReportPoller(
+            reports,
+            self._add,
+            interval=settings.poll_seconds,
+            is_progress=is_mere_progress,
+            every=PROGRESS_POLLS,
+        )
         cluster = KubernetesCluster(api, self._cache, self._polls, self._events, metrics.observe_status)
         self._listing = FirstListing(api, self._cache, self._namespaces, pause)
         self._controller = Controller(cluster, settings, metrics.observe_reconcile)

@@ -17,6 +17,8 @@ from deepsynth_operator.decisions.shared.decision import Status
 
 PROGRESS_POLLS: Final = 2
 """With polls every 15 s: two writes a minute."""
+_EARLY: Final = 0.3
+"""How much sooner a poll may come, in intervals."""
 START_DETAILS: Final = timedelta(seconds=15)
 _UNDISTURBED: Final = frozenset({Reason.STARTING, Reason.RUNNING, Reason.PLANNING, Reason.RENDERING, Reason.PUBLISHING})
 _UNSAID: Final = _UNDISTURBED | {Reason.CREATING_JOB}
@@ -31,7 +33,7 @@ def hold_back_progress(
     without_progress: the status less what changes from step to step or from page to page.
     """
     written = old.progress.updated_time if old.progress is not None else None
-    hold = timedelta(seconds=PROGRESS_POLLS * poll_seconds)
+    hold = timedelta(seconds=(PROGRESS_POLLS - _EARLY) * poll_seconds)
     recent = written is not None and now - hold < written < now + hold
     return old if recent and without_progress(old) == without_progress(new) else new
 

@@ -64,8 +64,9 @@ def describe_live(
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING
         return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=poll_seconds)
-    # Until then it is looked at when its pods report something new.
-    return Situation("Running", Reason.RUNNING, f"{name}{also}", check_after=PROGRESS_POLLS * poll_seconds)
+    # Until then it is looked at when its pods report something new, a little sooner than that.
+    check_after = (PROGRESS_POLLS + 0.5) * poll_seconds
+    return Situation("Running", Reason.RUNNING, f"{name}{also}", check_after=check_after)
 
 
 def describe_refusal(status: TrainingRunStatus, attempt: Attempt, refusal: Refusal | None) -> RunSituation | None:

@@ -27,6 +27,26 @@ MAX_KEPT_NOTES: Final = 10
 MAX_SAMPLES: Final = 3
 MAX_SAMPLE_CHARACTERS: Final = 200
 MAX_NOTE_CHARACTERS: Final = 256
+_MEASURES: Final = dict.fromkeys(
+    (
+        "step",
+        "epoch",
+        "loss",
+        "grad_norm",
+        "learning_rate",
+        "samples_per_second",
+        "pages_per_second",
+        "label_tokens_per_second",
+        "image_tokens_per_page",
+        "data_wait_share",
+        "peak_memory_bytes",
+        "remaining_seconds",
+        "download_bytes",
+        "metrics",
+        "samples",
+    )
+)
+"""Fields of a report that change from poll to poll."""
 
 
 def take_reports(status: TrainingRunStatus, pods: Iterable[ObservedPod], now: datetime) -> TrainingRunStatus:
@@ -71,6 +91,15 @@ def drop_progress(status: TrainingRunStatus) -> TrainingRunStatus:
         attempts=[attempt.updated(last_step=None, gpu_seconds=0) for attempt in status.attempts],
         conditions=[condition.updated(message="") for condition in status.conditions],
     )
+
+
+def is_mere_progress(old: Report, new: Report) -> bool:
+    """Whether `new` differs from `old` only in what is written every few polls: see `drop_progress`."""
+    return old.train is not None and new.train is not None and _drop_measures(old) == _drop_measures(new)
+
+
+def _drop_measures(report: Report) -> Report:
+    return report.updated(time=None, train=report.train and report.train.updated(**_MEASURES))
 
 
 def take_previous_failure(status: TrainingRunStatus, pods: Iterable[ObservedPod]) -> TrainingRunStatus:

@@ -5,7 +5,7 @@
                         ▼ the first time, and from then on every interval, while reconciles keep asking
                    poll (ReportReader) ──▶ something new ──▶ notify: the resource is queued
 
-A reconcile that is caused by a poll starts the next interval, so each interval has one poll and one reconcile.
+Mere progress is written every few polls only, so it causes a reconcile as often. Everything else does so at once.
 """
 
 import asyncio
@@ -20,7 +20,7 @@ from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.reports.report_budget import ReportBudget
 from deepsynth_operator.kubernetes.watches.watch_events import find_owner
 
-_INTERVALS: Final = 2.5
+_INTERVALS: Final = 3.5
 """A resource that has not been asked about for this many intervals is not polled any more."""
 _logger = logging.getLogger(__name__)
 
@@ -38,10 +38,16 @@ class _Poll:
     asked: float
     task: asyncio.Task[None] | None = None
     reports: dict[str, Report] = field(default_factory=dict)
+    held: int = 0
+    """Polls since mere progress was reported that nobody has been notified of."""
 
 
 class ReportPoller:
-    """notify: called with a resource whose pods have reported something new. interval: seconds between two polls."""
+    """notify: called with a resource whose pods have reported something new. interval: seconds between two polls.
+
+    is_progress: whether the second of two reports says no more than that work goes on; then `notify` is called every
+    `every` polls.
+    """
 
     def __init__(
         self,
@@ -49,9 +55,12 @@ class ReportPoller:
         notify: Callable[[ResourceKey], None],
         *,
         interval: float,
+        is_progress: Callable[[Report, Report], bool] = lambda _old, _new: False,
+        every: int = 1,
         budget: ReportBudget | None = None,
     ) -> None:
         self._reader, self._notify, self._interval = reader, notify, interval
+        self._is_progress, self._every = is_progress, every
         self._budget = budget or ReportBudget()
         self._polls: dict[ResourceKey, _Poll] = {}
 
@@ -95,7 +104,10 @@ class ReportPoller:
             _logger.exception("the pods of %s could not be polled", owner)
             return
         reports = self._budget.fit(owner, pods, poll.reports, read)
-        is_new = any(poll.reports.get(uid) != report for uid, report in reports.items())
+        new = {uid: report for uid, report in reports.items() if poll.reports.get(uid) != report}
+        is_progress = all(uid in poll.reports and self._is_progress(poll.reports[uid], new[uid]) for uid in new)
         poll.reports = reports
-        if is_new:
+        poll.held += bool(new or poll.held)
+        if poll.held >= self._every or not is_progress:
+            poll.held = 0
             self._notify(owner)

@@ -1,15 +1,20 @@
-"""Notes, metrics and samples from reports."""
+"""Notes, metrics and samples from reports, and which reports are mere progress."""
+
+from datetime import timedelta
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from deepsynth_api.report import Failure, Report
 from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, MetricValue, ModelOutput, SampleText
 from deepsynth_operator.decisions.training_run.progress import (
     MAX_KEPT_METRICS,
     MAX_KEPT_NOTES,
     MAX_SAMPLE_CHARACTERS,
     MAX_SAMPLES,
+    is_mere_progress,
 )
 from support.clocks.manual_clock import START
 from support.control.seen import RUNNING_JOB, a_live_run, a_pod, a_report, decide, follow
@@ -84,3 +89,27 @@ def test_samples_of_the_last_evaluation_are_shown_and_bounded() -> None:
     assert {len(sample.written) for sample in run.status.samples} == {MAX_SAMPLE_CHARACTERS}
     run = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=a_report(9))], after=200))
     assert len(run.status.samples) == MAX_SAMPLES, "a report without samples, such as that of a new attempt"
+
+
+@pytest.mark.parametrize(
+    ("fields", "is_progress"),
+    [
+        ({"loss": 0.5, "remaining_seconds": 9, "epoch": 0.5}, True),
+        ({"phase": "save"}, False),
+        ({"saved_step": 2}, False),
+        ({"notes": ["a new note"]}, False),
+        ({"output": {"uri": "pvc://c/model"}}, False),
+    ],
+)
+def test_a_report_with_other_measures_is_mere_progress_and_any_other_change_is_not(
+    fields: dict[str, Any], is_progress: bool
+) -> None:
+    later = {"time": START + timedelta(seconds=15)}
+    assert is_mere_progress(a_report(1), a_report(2, **fields).updated(**later)) == is_progress
+
+
+def test_a_failure_and_the_reports_of_other_steps_are_never_mere_progress() -> None:
+    failed = a_report(2, failure=Failure(reason="X", message="", exit_code=1))
+    assert not is_mere_progress(a_report(1), failed)
+    plan = Report(step="plan", time=START)
+    assert not is_mere_progress(plan, plan.updated(time=START + timedelta(seconds=15)))

@@ -21,6 +21,10 @@ def build_pod(uid: str = "u", owner: str = "r") -> Manifest:
     return {"metadata": {"name": uid, "uid": uid, "namespace": "default", "labels": labels, "annotations": annotations}}
 
 
+def get_step(report: Report) -> int:
+    return report.train.step if report.train else 0
+
+
 class Pods:
     """Pods that take `delay` seconds to answer with `step`, and what the poller did with that."""
 
@@ -79,6 +83,22 @@ def test_each_interval_has_one_poll_no_matter_how_often_a_reconcile_asks() -> No
     poll(script)
 
 
+def test_mere_progress_queues_the_resource_every_second_poll_and_other_news_at_once() -> None:
+    async def script(pods: Pods) -> None:
+        pods.poller = ReportPoller(
+            pods, pods.notified.append, interval=INTERVAL, every=2, is_progress=lambda _old, new: get_step(new) < 100
+        )
+        queued = []
+        for step in (1, 2, 3, 4, 4, 4, 4, 100, 5):
+            pods.step, before = step, len(pods.notified)
+            await pods.ask()
+            await asyncio.sleep(INTERVAL)
+            queued.append(len(pods.notified) - before)
+        assert queued == [1, 0, 1, 0, 1, 0, 0, 1, 0], "the first, then each second one as long as there is news"
+
+    poll(script)
+
+
 def test_a_slow_pod_delays_nobody_and_its_answer_is_used_when_it_comes() -> None:
     async def script(pods: Pods) -> None:
         pods.delay = 9
@@ -95,11 +115,11 @@ def test_a_resource_is_not_polled_any_more_when_nobody_asks() -> None:
     async def script(pods: Pods) -> None:
         await pods.ask()
         await asyncio.sleep(600)
-        assert len(pods.polls) == 3
+        assert len(pods.polls) == 4
         assert not pods.poller._polls
         await pods.ask()
         await asyncio.sleep(1)
-        assert len(pods.polls) == 4
+        assert len(pods.polls) == 5
 
     poll(script)
 
