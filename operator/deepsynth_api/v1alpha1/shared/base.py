@@ -1,7 +1,7 @@
 """What both kinds share: the base model, metadata, conditions, references and scalar types."""
 
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Literal, Self
+from typing import Annotated, Any, Final, Literal, Self, cast
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, JsonValue, PlainSerializer
 from pydantic.alias_generators import to_camel
@@ -23,7 +23,8 @@ class ApiModel(BaseModel):
 
         Unlike cls(), it needs no validator. Building all of them would take a tenth of a second in each process.
         """
-        return super().model_construct()
+        built: Any = cls.model_construct()  # to mypy, pydantic's plugin makes it an ApiModel
+        return cast("Self", built)
 
     def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
         """Itself, because it is immutable. For each field that is not set, pydantic copies the default."""
