@@ -12,9 +12,9 @@ _EMPTY = 0x0FFFFFFF  # the glyph of characters that draw nothing
 
 
 class Glyph(NamedTuple):
-    """index: in its font. character: first one of its cluster. advance: in pixels."""
+    """number: in its font. character: first one of its cluster. advance: in pixels."""
 
-    index: int
+    number: int
     character: str
     advance: float
 

@@ -57,7 +57,7 @@ def test_the_glyphs_of_a_line_are_those_of_pango(pango: Pango, language: str) ->
     text = keep_letters(text)
     expected = pango.shape(text, family, SIZE)
     glyphs, width = shape(text, family)
-    assert glyphs == [glyph.index for glyph in expected]
+    assert glyphs == [glyph.number for glyph in expected]
     assert width == pytest.approx(sum(glyph.advance for glyph in expected), rel=0.02)
 
 
@@ -79,7 +79,7 @@ def test_the_order_of_letters_in_both_directions_is_that_of_pango(pango: Pango, 
     layout = lay_out(pieces, rows == LINE_FEED, ENDLESS, justify=False, directions=directions)
     starts = [0, *np.cumsum(pieces[:, 2]).tolist()]
     assert directions is not None
-    drawn = []
+    drawn: list[str] = []
     for piece in layout.pieces[np.argsort(layout.x, kind="stable")].tolist():
         part = text[slice(*list(pairwise(starts))[piece])].rstrip(" ")
         drawn += part[::-1] if directions.levels[piece] % 2 else part

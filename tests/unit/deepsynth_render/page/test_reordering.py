@@ -17,7 +17,9 @@ def test_the_order_of_a_line_is_that_of_the_test_cases_of_unicode() -> None:
         *_, levels, order = case.split(";")
         kept = [index for index, level in enumerate(levels.split()) if level != "x"]
         if kept:
-            found = _reorder(np.array([int(level) for level in levels.split() if level != "x"]), np.zeros(len(kept)))
+            found = _reorder(
+                np.array([int(level) for level in levels.split() if level != "x"]), np.zeros(len(kept), np.int64)
+            )
             assert [kept[index] for index in found] == list(map(int, order.split()))
             checked += 1
     assert checked > 700
@@ -30,15 +32,18 @@ def place(levels: str, spaces: str, base: int, lines: list[int], *, width: int =
     pieces[:, ADVANCE], pieces[:, SPACE], pieces[:, INKED] = 10, 1, 1
     ends = np.cumsum(lines)
     found = place_in_both_directions(
-        Lines(ends - lines, ends, np.zeros(len(lines), bool)),
+        Lines(ends - np.array(lines), ends, np.zeros(len(lines), bool)),
         pieces,
         Directions(
-            np.array(list(map(int, levels))), np.array(list(map(int, spaces))), np.full(count, base), np.zeros(count)
+            np.array(list(map(int, levels))),
+            np.array(list(map(int, spaces))),
+            np.full(count, base),
+            np.zeros(count, np.int64),
         ),
         None,
         width,
     )
-    return found.tolist()
+    return [int(edge) for edge in found]
 
 
 def test_words_of_the_other_direction_are_reversed_within_a_line() -> None:
