@@ -45,7 +45,7 @@ class _Poll:
 class ReportPoller:
     """notify: called with a resource whose pods have reported something new. interval: seconds between two polls.
 
-    is_progress: whether the second of two reports says no more than that work goes on; then `notify` is called every
+    is_progress: whether the second of two reports says no more than that work continues; then `notify` is called every
     `every` polls.
     """
 
