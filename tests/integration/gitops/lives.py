@@ -231,7 +231,7 @@ def suspend_generation(control: Controller) -> None:
 def queue_generation(control: Controller) -> None:
     control.apply(a_dataset_generation().labelled({QUEUE_NAME: "team"}).to_manifest())
     control.advance(60)
-    set_suspended(control.cluster, f"{GENERATION}-plan-1", suspended=False)
+    set_suspended(control.cluster, f"{GENERATION}-queue", suspended=False)
     control.settle()
     plan(control)
     control.advance(60)
