@@ -65,7 +65,7 @@ def parse_card(readme: str) -> Card:
 
     Every value is text as it is written: `language: no` is Norwegian, and `split: 2024` a name.
     """
-    match = _FRONT_MATTER.match(readme)
+    match = _FRONT_MATTER.match(readme.removeprefix("\ufeff"))
     if not match:
         return Card()
     import yaml

@@ -3,7 +3,7 @@
 from collections.abc import Generator, Mapping, Sequence
 from typing import Final
 
-from deepsynth_api.errors import ConfigurationError, InternalError
+from deepsynth_api.errors import ConfigurationError, DataError, InternalError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Source
 from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns, SkippedFiles
@@ -53,6 +53,9 @@ class FileSource:
         card = parse_card(files.read(README).decode(errors="replace") if README in paths else "")
         require_license(card.licenses, source.require_license, files.uri)
         self._selection = select_files(paths, card.configs, source.config, source.splits)
+        for found in self._selection.files.values():
+            for path in found:
+                _require_utf8(path)
         self.language = find_language(card, source.config)
         self.license = card.license
 
@@ -103,6 +106,14 @@ class FileSource:
 
     def _name(self, path: str) -> str:
         return f"{path} of {self._files.uri}"
+
+
+def _require_utf8(path: str) -> None:
+    """Plans and datasets name the files they are made from."""
+    try:
+        path.encode()
+    except UnicodeEncodeError as error:
+        raise DataError(f"spec.source.uri: the name of the file {path!a} is not UTF-8; rename it") from error
 
 
 def require_license(licenses: Sequence[str], allowed: Sequence[str], uri: str) -> None:

@@ -1,8 +1,10 @@
 """Reading a dataset from a folder at a pinned revision."""
 
 import contextlib
+import errno
 import hashlib
 import os
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import BinaryIO
@@ -94,7 +96,7 @@ def compute_folder_revision(root: Path) -> str:
         return hashlib.sha256((root / MANIFEST).read_bytes()).hexdigest()
     except FileNotFoundError:
         listing = "".join(f"{path}\0{size}\0{modified}\n" for path, size, modified in walk_files(root))
-        return hashlib.sha256(listing.encode()).hexdigest()
+        return hashlib.sha256(os.fsencode(listing)).hexdigest()  # names need not be UTF-8
 
 
 @contextlib.contextmanager
@@ -112,7 +114,8 @@ def explain_unreadable(field: str, uri: str) -> Iterator[None]:
 def walk_files(root: Path) -> list[tuple[str, int, int]]:
     """(relative path, bytes, modification time in ns) of each file that is not hidden, sorted.
 
-    PermissionError for a folder that cannot be listed: its files would be missing without notice.
+    Only regular files: a pipe would never end. PermissionError for a folder that cannot be listed: its files would be
+    missing without notice.
     """
     found = []
     for folder, folders, names in os.walk(root, onerror=_refuse_unlisted):
@@ -121,10 +124,20 @@ def walk_files(root: Path) -> list[tuple[str, int, int]]:
         for name in names:
             if not name.startswith("."):
                 path = Path(folder, name)
-                with contextlib.suppress(FileNotFoundError):  # deleted since the listing
-                    status = path.stat()
+                status = _find_status(path)
+                if status is not None and stat.S_ISREG(status.st_mode):
                     found.append((path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
     return sorted(found)
+
+
+def _find_status(path: Path) -> os.stat_result | None:
+    """None for a file deleted since the listing, and for a link that leads nowhere or to itself."""
+    try:
+        return path.stat()
+    except OSError as error:
+        if error.errno in {errno.ENOENT, errno.ENOTDIR, errno.ELOOP}:
+            return None
+        raise
 
 
 def _refuse_unlisted(error: OSError) -> None:

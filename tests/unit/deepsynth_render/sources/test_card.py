@@ -36,6 +36,10 @@ def test_licence_and_language_are_read_from_the_card() -> None:
     assert (card.license, card.languages) == ("apache-2.0", ["en"])
 
 
+def test_a_byte_order_mark_does_not_hide_the_card() -> None:
+    assert parse_card(f"\ufeff{README}") == parse_card(README)
+
+
 @pytest.mark.parametrize("code", ["no", "on", "y", "en", "1e3"])
 def test_the_code_of_a_language_is_text(code: str) -> None:
     assert parse_card(f"---\nlanguage: {code}\n---\n").languages == [code]

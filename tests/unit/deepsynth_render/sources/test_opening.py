@@ -1,8 +1,11 @@
+import os
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 
+from deepsynth_api.errors import DataError
 from deepsynth_api.v1alpha1 import Source
 from deepsynth_render.sources import open_source
 from deepsynth_render.sources.docstrings import DocstringSource
@@ -15,6 +18,12 @@ def test_a_row_group_can_be_read_again_on_its_own(tmp_path: Path) -> None:
     source = open_source(Source(uri=f"file://{tmp_path}"))
     first = [(group.file, group.number, list(group.rows)) for group in source.read("train")]
     assert [list(source.read_again(file, number or 0)) for file, number, _ in first] == [rows for *_, rows in first]
+
+
+def test_a_file_whose_name_is_not_utf_8_is_refused_before_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(b"{}")
+    with pytest.raises(DataError, match=r"'caf\\udce9.jsonl' is not UTF-8; rename it"):
+        open_source(Source(uri=f"file://{tmp_path}"))
 
 
 def test_docstrings_are_read_from_the_standard_library() -> None:

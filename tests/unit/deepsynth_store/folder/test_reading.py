@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -31,6 +32,21 @@ def test_a_folder_without_a_manifest_is_pinned_by_its_listing(tmp_path: Path) ->
     (tmp_path / "more.jsonl").write_bytes(b"{}")
     with pytest.raises(DataError, match="has changed"):
         open_dataset(uri, pinned)
+
+
+def test_only_regular_files_are_read(tmp_path: Path) -> None:
+    (tmp_path / "data.jsonl").write_bytes(b"{}")
+    os.mkfifo(tmp_path / "pipe.jsonl")  # reading it would wait for a writer
+    (tmp_path / "loop.jsonl").symlink_to("loop.jsonl")
+    (tmp_path / "gone.jsonl").symlink_to("gone")
+    (tmp_path / "inside.jsonl").symlink_to("data.jsonl/x")
+    assert [file.path for file in open_dataset(f"file://{tmp_path}").list_files()] == ["data.jsonl"]
+
+
+def test_a_file_whose_name_is_not_utf_8_is_read(tmp_path: Path) -> None:
+    name = os.fsdecode(b"caf\xe9.jsonl")
+    (tmp_path / name).write_bytes(b"{}")
+    assert open_dataset(f"file://{tmp_path}").read(name) == b"{}"
 
 
 def test_a_download_is_checked_against_the_manifest(uri: str, root: Path, tmp_path: Path) -> None:

@@ -19,7 +19,7 @@ def read_csv(file: BinaryIO, chooser: ColumnChooser, where: str, *, delimiter: s
     csv.field_size_limit(sys.maxsize)  # the default, 128 KiB, is too small for a long document
     reader = csv.reader((line for _, line in read_lines(file, where)), strict=True, delimiter=delimiter)
     try:
-        header = next(reader, [])
+        header = next(filter(None, reader), [])  # empty lines may come first
         text, summary = (header.index(name) for name in chooser.choose(header, where))
         for fields in reader:
             if fields:

@@ -32,7 +32,7 @@ def is_chat(value: Any) -> bool:
     return isinstance(value, list) and all(_find_keys(message) for message in value)
 
 
-def compose_pair(chat: Sequence[Mapping[str, Any]] | None) -> Row:
+def compose_pair(chat: Sequence[Mapping[str, Any] | None] | None) -> Row:
     """(text, summary) of a chat; None for what it lacks or what is not text, such as an image."""
     turns = _list_turns(chat)
     if turns is None:
@@ -43,16 +43,18 @@ def compose_pair(chat: Sequence[Mapping[str, Any]] | None) -> Row:
     return _join(turns[:last]), turns[last].content
 
 
-def compose_text(chat: Sequence[Mapping[str, Any]] | None) -> str | None:
+def compose_text(chat: Sequence[Mapping[str, Any] | None] | None) -> str | None:
     """The whole chat; None as above."""
     turns = _list_turns(chat)
     return None if turns is None else _join(turns)
 
 
-def _list_turns(chat: Sequence[Mapping[str, Any]] | None) -> list[_Turn] | None:
-    """Without system messages and empty ones, such as calls of tools. None if a message holds more than text."""
+def _list_turns(chat: Sequence[Mapping[str, Any] | None] | None) -> list[_Turn] | None:
+    """Without system messages and empty ones, such as calls of tools. None if a message is null or not only text."""
     turns = []
     for message in chat or ():
+        if message is None:  # parquet allows it
+            return None
         role, content = _find_keys(message) or KEYS[0]
         text = _read_content(message.get(content))
         if text is None:

@@ -38,6 +38,7 @@ def say(role: str, content: Any) -> dict[str, Any]:
         (None, None, None),
         ([say("user", [{"type": "image", "text": None}]), say("assistant", "s")], None, None),
         ([say("user", 5), say("assistant", "s")], None, None),
+        ([say("user", "t"), None, say("assistant", "s")], None, None),
     ],
 )
 def test_the_last_message_of_the_assistant_summarises_those_before_it(chat: Any, text: str, summary: str) -> None:

@@ -30,7 +30,7 @@ def read_table(text: str | bytes) -> list[Row]:
 def test_blank_lines_do_not_shift_texts_against_summaries() -> None:
     lines = ["", *(json.dumps({"text": f"t{i}", "summary": f"s{i}"}) + "\n\n" for i in range(5))]
     assert read_lines("\n".join(lines)) == [(f"t{i}", f"s{i}") for i in range(5)]
-    table = "text,summary\n\n" + "".join(f"t{i},s{i}\n\n" for i in range(5))
+    table = "\n\ntext,summary\n\n" + "".join(f"t{i},s{i}\n\n" for i in range(5))
     assert read_table(table) == [(f"t{i}", f"s{i}") for i in range(5)]
 
 
