@@ -21,8 +21,8 @@ def test_a_row_group_can_be_read_again_on_its_own(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_name_is_not_utf_8_is_refused_before_it_is_read(tmp_path: Path) -> None:
-    (tmp_path / os.fsdecode(b"caf\xe9.jsonl")).write_bytes(b"{}")
-    with pytest.raises(DataError, match=r"'caf\\udce9.jsonl' is not UTF-8; rename it"):
+    (tmp_path / os.fsdecode(b"\xe9t\xe9.jsonl")).write_bytes(b"{}")
+    with pytest.raises(DataError, match=r"'\\udce9t\\udce9.jsonl' is not UTF-8; rename it"):
         open_source(Source(uri=f"file://{tmp_path}"))
 
 

@@ -44,7 +44,7 @@ def test_only_regular_files_are_read(tmp_path: Path) -> None:
 
 
 def test_a_file_whose_name_is_not_utf_8_is_read(tmp_path: Path) -> None:
-    name = os.fsdecode(b"caf\xe9.jsonl")
+    name = os.fsdecode(b"\xe9t\xe9.jsonl")
     (tmp_path / name).write_bytes(b"{}")
     assert open_dataset(f"file://{tmp_path}").read(name) == b"{}"
 

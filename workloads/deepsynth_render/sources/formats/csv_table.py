@@ -1,7 +1,6 @@
 """Reading rows of CSV and TSV files as a stream."""
 
 import csv
-import sys
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
@@ -11,12 +10,16 @@ from deepsynth_render.sources.formats.columns import ColumnChooser
 from deepsynth_render.sources.formats.json_stream import read_lines
 from deepsynth_render.sources.formats.row import Row
 
+MAX_FIELD_CHARACTERS: Final = 2**26
+"""Upper limit for one field: behind a quote that is never closed, the rest of the file is one field. csv's own limit of
+128 KiB is too small for a long document.
+"""
 DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
 
 
 def read_csv(file: BinaryIO, chooser: ColumnChooser, where: str, *, delimiter: str = ",") -> Iterator[Row]:
     """RFC 4180 with a header line, UTF-8. Raises DataError that names a line whose fields do not match the header."""
-    csv.field_size_limit(sys.maxsize)  # the default, 128 KiB, is too small for a long document
+    csv.field_size_limit(MAX_FIELD_CHARACTERS)
     reader = csv.reader((line for _, line in read_lines(file, where)), strict=True, delimiter=delimiter)
     try:
         header = next(filter(None, reader), [])  # empty lines may come first

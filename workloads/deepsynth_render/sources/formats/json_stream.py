@@ -7,6 +7,7 @@ grows with a long object; a parser that reports every token would take several t
 import codecs
 import io
 import json
+import re
 from collections.abc import Iterator
 from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 
@@ -19,7 +20,7 @@ MAX_CHARACTERS: Final = 2**28
 _CHUNK_BYTES: Final = 2**20
 _MAX_CUT: Final = 12
 """A literal, number or escape that the end of the buffer has cut is an error this close to the end."""
-_BLANK: Final = " \t\r\n"
+_BLANK: Final = re.compile("[ \t\r\n]+")
 
 
 class Record(NamedTuple):
@@ -132,8 +133,8 @@ class _Buffer:
     def peek(self) -> str:
         """The next character that is not blank, "" at the end of the file."""
         while True:
-            while self._position < len(self._text) and self._text[self._position] in _BLANK:
-                self._position += 1
+            if blank := _BLANK.match(self._text, self._position):
+                self._position = blank.end()
             if self._position < len(self._text):
                 return self._text[self._position]
             if self._is_whole:

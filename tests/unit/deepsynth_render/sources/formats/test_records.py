@@ -6,7 +6,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.v1alpha1 import Columns
-from deepsynth_render.sources.formats import read_rows
+from deepsynth_render.sources.formats import csv_table, read_rows
 from deepsynth_render.sources.formats.columns import ColumnChooser
 from deepsynth_render.sources.formats.json_stream import Record
 from deepsynth_render.sources.formats.records import read_records
@@ -44,6 +44,12 @@ def test_line_ends_quotes_and_separators_inside_a_csv_field_are_text() -> None:
 
 def test_a_csv_field_may_be_a_megabyte() -> None:
     assert read_table(f"text,summary\n{'x' * 1_000_000},s\n") == [("x" * 1_000_000, "s")]
+
+
+def test_a_quote_that_is_never_closed_does_not_fill_the_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(csv_table, "MAX_FIELD_CHARACTERS", 1000)
+    with pytest.raises(DataError, match=r"line 252 of data\.csv is not CSV \(field larger than field limit \(1000\)\)"):
+        read_table('text,summary\n"' + "t,s\n" * 1000)
 
 
 def test_a_byte_order_mark_does_not_belong_to_the_first_column() -> None:
