@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from deepsynth_api.errors import DataError
 from support.training.page_dataset import build_document, build_documents, draw_noise, write_split
@@ -345,7 +347,9 @@ def run(model: PageModel, prompt: Prompt) -> Any:
 
 
 def test_a_page_that_cannot_be_decoded_is_named(tmp_path: Path, plain: PageModel) -> None:
-    rows = [*build_document(0), *build_document(1, image={"bytes": b"no image", "path": None})]
+    cut = io.BytesIO()
+    Image.new("L", (32, 32)).save(cut, "BMP")  # checked by its header alone when files are indexed
+    rows = [*build_document(0), *build_document(1, image={"bytes": cut.getvalue()[:-100], "path": None})]
     write_split(tmp_path / "data", "train", rows)
     maker = make(load(tmp_path / "data", plain), cache(plain, tmp_path / "features"))
     with pytest.raises(DataError, match="row 1 of the train split"):
