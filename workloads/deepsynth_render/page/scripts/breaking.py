@@ -33,7 +33,16 @@ def split_words(words: Sequence[str], *, before: str = "", after: str = "") -> l
     # Join and split, because a loop in Python would take longer than ICU.
     between = f"{after}{_CUT}{before}"
     joined = between.join(LineBreaker("\n".join(words), _LOCALE))
+    if _JOINED_LETTERS.search(joined):
+        cut = re.escape(between)
+        joined = re.sub(f"(?<={_STACKERS}){cut}|(?<!\n){cut}(?={_VOWELS_AM})", "", joined)
     return [(before + word).split(_CUT) for word in joined.split(f"\n{between}")]
 
 
 _CUT = "\x1f"
+_STACKERS = "[\u1039\u17d2]"
+"""Put the next Burmese or Khmer letter below the one before."""
+_VOWELS_AM = "[\u0e33\u0eb3]"
+"""Thai and Lao vowels that belong to the letter before; alone, they are drawn on a dotted circle."""
+_JOINED_LETTERS = re.compile(f"{_STACKERS}|{_VOWELS_AM}")
+"""What ICU's dictionaries cut off in words that they do not know, such as names and words of Pali."""

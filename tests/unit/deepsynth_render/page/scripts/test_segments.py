@@ -50,6 +50,33 @@ def test_the_parts_of_words_are_the_words_and_no_cluster_is_broken(words: list[s
         assert {len("".join(prefix)) for prefix in _prefixes(parts)} <= ends
 
 
+@pytest.mark.parametrize(
+    "letters",
+    [
+        "\u1004\u103a\u1039\u1002",
+        "\u1000\u1039\u100e",
+        "\u1780\u17d2\u178a",
+        "\u0e1e\u0e48\u0e19\u0e33",
+        "\u0e81\u0eb1\u0e99\u0eb3",
+    ],
+)
+def test_letters_that_are_drawn_as_one_are_not_separated_in_unknown_words(letters: str) -> None:
+    """Alone, the second half would be drawn on a dotted circle."""
+    assert split_words([letters]) == [[letters]]
+    parts = split_words([letters * 3])[0]
+    assert "".join(parts) == letters * 3
+    assert not any(part[-1] in "\u1039\u17d2" or part[0] in "\u0e33\u0eb3" for part in parts)
+
+
+def test_a_vowel_at_the_beginning_of_a_word_is_not_moved_to_the_word_before() -> None:
+    assert split_words(["\u0e01\u0e01", "\u0e33", "\u1000\u1039", "\u1000"]) == [
+        ["\u0e01\u0e01"],
+        ["\u0e33"],
+        ["\u1000\u1039"],
+        ["\u1000"],
+    ]
+
+
 def _prefixes(parts: list[str]) -> list[list[str]]:
     return [parts[: index + 1] for index in range(len(parts))]
 
