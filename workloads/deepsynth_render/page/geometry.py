@@ -27,7 +27,7 @@ GUTTER_EMS = 2
 class Geometry:
     """Where text is drawn. Left edges and the baseline are measured from the page's top left corner.
 
-    text_height: from the upper margin to the lower one.
+    text_height: from the upper margin to the lower one. column_lefts: in reading order.
     """
 
     width: int
@@ -50,6 +50,10 @@ class Geometry:
         return replace(
             self, first_baseline=self.first_baseline + extra // 2, line_pitch=line_pitch, lines_per_column=lines
         )
+
+    def mirror(self) -> "Geometry":
+        """The same with the columns from right to left."""
+        return replace(self, column_lefts=self.column_lefts[::-1])
 
     @property
     def lines_per_page(self) -> int:

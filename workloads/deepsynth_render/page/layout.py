@@ -45,13 +45,16 @@ def lay_out(
     """Set a document on pages. At least one of its pieces must have ink.
 
     pieces: (pieces, 7), the document's rows of WordCache.pieces. is_line_feed: (pieces,) bool.
-    directions: given if some text runs from right to left; the lines of such paragraphs start at the right edge.
+    directions: given if some text runs from right to left; the lines of such paragraphs start at the right edge. If
+        they are most of the text, the right column is the first one.
     extents: (pieces, 2), the rows of WordCache.extents: the line pitch grows until no line touches the next one.
     """
     width = geometry.column_width * 64  # 1/64 px
     lines = break_lines(pieces, is_line_feed, width, directions and directions.glued)  # arrays (lines,)
     if extents is not None:
         geometry = geometry.widen(find_pitch(lines, extents))
+    if directions and 2 * int(directions.bases.sum()) > len(pieces):
+        geometry = geometry.mirror()
     places = _find_places(is_inked(lines, pieces), geometry.lines_per_column)  # (lines,)
     lines, places = lines.select(places != HANGING), places[places != HANGING]
     counts = lines.ends - lines.starts  # (lines,) number of pieces

@@ -15,6 +15,15 @@ def test_text_stays_between_the_margins_and_out_of_the_gutter() -> None:
         assert not set(columns) & set(range(150 - 6, 150 + 6))
 
 
+def test_columns_run_from_right_to_left_if_most_text_does() -> None:
+    renderer = build_renderer(size="300x120", columns=2, marginPx=10)
+    hebrew, arabic = "\u05d0\u05d1\u05d2 \u05d3\u05d4", "\u0645\u0631\u062d\u0628\u0627"
+    for text in (hebrew, f"{arabic} (abc) 12", f"abc\n{hebrew} {arabic}"):
+        assert min(find_inked_columns(renderer.render(text, "key")[0])) >= 150
+    for text in ("abc", f"abc {hebrew}", f"some more words\n{hebrew}"):
+        assert max(find_inked_columns(renderer.render(text, "key")[0])) < 150
+
+
 def test_a_line_pitch_is_the_font_size_times_the_line_height() -> None:
     page = build_renderer(fontSizesPx=[10], lineHeight="1.5").render("x\nx\nx", "key")[0]
     inked = np.flatnonzero((decode(page.png) < 255).any(axis=1))
