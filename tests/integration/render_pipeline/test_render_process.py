@@ -76,7 +76,7 @@ def test_bytes_do_not_depend_on_the_hash_seed_of_the_process(
     assert found[0] == found[1]
 
 
-HEAVY = {"datasets", "huggingface_hub", "icu4py", "kopf", "kubernetes", "pandas", "PIL", "pyarrow", "torch", "yaml"}
+HEAVY = {"datasets", "huggingface_hub", "icu4py", "kubernetes", "pandas", "PIL", "pyarrow", "torch", "yaml"}
 
 
 @pytest.mark.parametrize(
