@@ -3,6 +3,7 @@
 import asyncio
 import itertools
 import json
+import os
 import threading
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,7 +15,8 @@ from aiohttp import web
 
 from deepsynth_api.workload import REPORT_PORT
 
-_NETWORK: Final = "127.77.11."
+_NETWORK: Final = f"127.{192 + os.getpid() // 250 % 32}.{os.getpid() % 250}."
+"""Of this process: all pods have the same port, and several tests may run at the same time."""
 ADDRESSES: Final = {
     name: f"{_NETWORK}{number}"
     for number, name in enumerate(("slow", "largest", "drawn", "digits", "silent", "endless"), start=1)

@@ -16,6 +16,7 @@ from typing import Any, Final, Literal, Self
 import aiohttp
 from kubernetes.aio.client.api_client import ApiClient
 from kubernetes.aio.client.configuration import Configuration
+from pydantic_core import from_json
 
 from deepsynth_api.delays import compute_delay
 from deepsynth_api.labels import OPERATOR_NAME
@@ -160,7 +161,7 @@ class ApiServer:
             else:
                 if max_bytes is not None and len(text) > max_bytes:
                     raise _TooLarge
-                return _parse_json(text, path)
+                return _parse_answer(text, path)
         raise AssertionError("unreachable: the last try returns or raises")
 
     async def list_pages(
@@ -313,15 +314,26 @@ def _check_answer(status: int, retry_after: str | None, text: bytes) -> None:
 def _parse_status(text: bytes) -> dict[str, Any]:
     """The Status object of an answer; empty if a proxy in between answered something else."""
     try:
-        parsed = json.loads(text)
+        parsed = parse_json(text)
     except ValueError:
         return {}
     return parsed if isinstance(parsed, dict) else {}
 
 
-def _parse_json(text: bytes, path: str) -> dict[str, Any]:
+def parse_json(text: bytes) -> Any:
+    """Like json.loads, at a third of its time. Raises ValueError.
+
+    The parser refuses half a surrogate pair, which the API server never sends. A fake one in a test might.
+    """
     try:
-        parsed: dict[str, Any] = json.loads(text)
+        return from_json(text)
+    except ValueError:
+        return json.loads(text)
+
+
+def _parse_answer(text: bytes, path: str) -> dict[str, Any]:
+    try:
+        parsed: dict[str, Any] = parse_json(text)
     except ValueError as error:
         raise ClusterError(f"{path}: the answer must be JSON, got {text[:40]!r}") from error
     return parsed

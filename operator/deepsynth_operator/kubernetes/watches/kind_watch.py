@@ -10,7 +10,6 @@ what is shown of others. An error never ends a watch; it is tried again, with a 
 """
 
 import asyncio
-import json
 import logging
 import random
 from collections.abc import Callable, Iterator
@@ -21,7 +20,7 @@ from deepsynth_api.delays import compute_delay
 from deepsynth_api.kinds import KINDS
 from deepsynth_operator.core.errors import ClusterError, ControllerError
 from deepsynth_operator.kubernetes.api.api_paths import RESOURCES, WatchedKind
-from deepsynth_operator.kubernetes.api.api_server import ApiRefusal, ApiServer
+from deepsynth_operator.kubernetes.api.api_server import ApiRefusal, ApiServer, parse_json
 from deepsynth_operator.kubernetes.watches.watch_events import WatchEvents
 
 FIRST_DELAY_SECONDS: Final = 0.5
@@ -103,7 +102,7 @@ class KindWatch:
     def _take(self, line: bytes) -> None:
         """One event of the API server."""
         try:
-            event = json.loads(line)
+            event = parse_json(line)
             kind, item = event["type"], event["object"]
         except (ValueError, KeyError, TypeError) as error:
             raise ClusterError(f"an event must be JSON with type and object, got {line[:40]!r}") from error
