@@ -18,7 +18,7 @@ from deepsynth_operator.kubernetes.api.api_server import parse_json
         '{"not JSON, but what Python writes": Infinity}',
     ],
 )
-def test_whatever_the_slow_parser_reads_is_read_alike(text: str) -> None:
+def test_text_that_the_slow_parser_reads_is_read_alike(text: str) -> None:
     assert parse_json(text.encode()) == json.loads(text)
 
 
