@@ -11,6 +11,7 @@ from pydantic import Field
 from deepsynth_api.report_bounds import bound_report
 from deepsynth_api.v1alpha1.dataset_generation_status import (
     DroppedRows,
+    PageDensity,
     PlannedSplit,
     ReadColumns,
     SkippedFiles,
@@ -84,6 +85,7 @@ class PublishReport(ApiModel):
     pages: int = 0
     bytes: int = 0
     manifest_sha256: str = ""
+    density: PageDensity | None = None
     dropped: list[DroppedRows] = Field(default_factory=list)
     replaced_characters: int = 0
     waiting: str = ""

@@ -1,6 +1,6 @@
 """DatasetGeneration.status: what the operator observed."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -103,6 +103,30 @@ class GenerationProgress(ApiModel):
     waiting: Annotated[str, Field(description="What a pod waits for, such as the Hub's rate limit.")] = ""
 
 
+BYTES_PER_TEXT_TOKEN: Final = 4
+"""Of UTF-8, in estimates: a letter of English is one byte, of Greek or Arabic two, of Hindi or Chinese three."""
+PIXELS_PER_IMAGE_TOKEN: Final = 64
+"""Edge of the square that becomes one token, in estimates, as in DeepSeek-OCR: a page of 1024 px has 256."""
+
+
+class PageDensity(ApiModel):
+    """How much text an average page holds."""
+
+    words_per_page: Annotated[int, Field(description="Words between blanks, so few where a script sets none.")]
+    characters_per_page: Annotated[int, Field(description="Characters (code points), with blanks.")]
+    image_tokens_per_page: Annotated[
+        int, Field(description=f"Estimate: one for each square of {PIXELS_PER_IMAGE_TOKEN} pixels, as in DeepSeek-OCR.")
+    ]
+    text_tokens_per_image_token: Annotated[
+        str,
+        Field(
+            description=(
+                f"Estimate of the compression, such as 3.21. A text token is {BYTES_PER_TEXT_TOKEN} bytes of UTF-8."
+            )
+        ),
+    ]
+
+
 class OutputStatus(ApiModel):
     """The published dataset."""
 
@@ -112,6 +136,10 @@ class OutputStatus(ApiModel):
     pages: Annotated[int, Field(description="Number of pages in the published dataset.")]
     bytes: Annotated[int, Field(description="Size of the published parquet files, in bytes.")]
     manifest_sha256: Annotated[str, Field(description="sha256 of deepsynth/manifest.json.")]
+    density: Annotated[
+        PageDensity | None,
+        Field(description="How much text an average page holds. Unset if an earlier version rendered some of it."),
+    ] = None
 
 
 class LastFailure(ApiModel):

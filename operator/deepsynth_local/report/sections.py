@@ -9,7 +9,7 @@ import yaml
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PageDensity
 from deepsynth_api.v1alpha1.training_run_status import MetricValue
 from deepsynth_local.report.charts import NARROW, Chart, Series, build_chart, smooth
 from deepsynth_local.report.metrics import LABELS, describe_rank, format_metric
@@ -76,6 +76,7 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
             "Documents": f"{counts.rows:,}" if counts else "",
             "Pages": f"{counts.pages:,}" if counts else "",
             "Size": format_bytes(counts.bytes) if counts else "",
+            **_describe_density(output.density if output else None),
             "Pages per second": progress.pages_per_second if progress else "",
             "Time": _format_span(status.start_time, status.completion_time),
         },
@@ -137,6 +138,16 @@ def build_run_section(run: TrainingRun, curves: Curves, written: Sequence[Writte
         ],
         notes=status.notes,
     )
+
+
+def _describe_density(density: PageDensity | None) -> dict[str, str]:
+    if density is None:
+        return {}
+    return {
+        "Words per page": f"{density.words_per_page:,}",
+        "Characters per page": f"{density.characters_per_page:,}",
+        "Text tokens per image token, estimated": density.text_tokens_per_image_token,
+    }
 
 
 def format_bytes(count: int) -> str:

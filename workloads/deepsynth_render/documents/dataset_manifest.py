@@ -9,8 +9,15 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, ReadColumns, SkippedFiles, Undrawable
+from deepsynth_api.v1alpha1.dataset_generation_status import (
+    DroppedRows,
+    PageDensity,
+    ReadColumns,
+    SkippedFiles,
+    Undrawable,
+)
 from deepsynth_api.v1alpha1.shared.base import ApiModel
+from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.render_plan import Look, PinnedSource
 from deepsynth_store import DatasetTarget
 
@@ -27,11 +34,17 @@ PAGE_COLUMNS: Final[dict[str, str]] = {
     "original_index": "int64",
     "char_start": "int64",
     "char_end": "int64",
+    "font_family": "string",
+    "font_size_px": "int32",
+    "text_columns": "int32",
+    "style": "int32",
+    "seed": "int64",
 }
 """Name -> type (as the library `datasets` names it) of each column, in order. A row is a page.
 
 page counts from 0. text is what the page shows: characters char_start to char_end of the document's text. summary is
-that of the whole document.
+that of the whole document. font_family and the columns after it say how the document is set: text_columns is the number
+of columns on a page, style the index among the styles of the dataset, and seed chose one of these for each document.
 """
 
 
@@ -50,6 +63,17 @@ class ManifestSplit(ApiModel):
     documents: int
     pages: int
     size: int
+
+
+class ManifestStyle(ApiModel):
+    """Documents and pages of one style, which the columns of these names have. style: as in the column style."""
+
+    style: int
+    font_family: str
+    font_size_px: int
+    text_columns: int
+    documents: int
+    pages: int
 
 
 class ManifestShard(ApiModel):
@@ -82,6 +106,9 @@ class DatasetManifest(ApiModel):
     )
     undrawable: Annotated[Undrawable | None, Field(description="Characters that no font draws.")] = None
     replaced_characters: Annotated[int, Field(description="Number of them that are drawn as U+FFFD.")] = 0
+    page_text: Annotated[PageText | None, Field(description="Unset if an earlier version rendered a shard.")] = None
+    density: PageDensity | None = None
+    styles: list[ManifestStyle] = Field(default_factory=list)
     splits: list[ManifestSplit]
     shards: list[ManifestShard]
     files: list[ManifestFile]

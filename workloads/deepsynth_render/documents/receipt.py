@@ -6,12 +6,16 @@ from pydantic import Field, ValidationError
 
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_api.v1alpha1.shared.base import ApiModel
-from deepsynth_render.documents.dataset_manifest import ManifestFile
+from deepsynth_render.documents.dataset_manifest import ManifestFile, ManifestStyle
+from deepsynth_render.documents.page_text import PageText
 from deepsynth_store import DatasetTarget, StoredFile
 
 
 class Receipt(ApiModel):
-    """plan: the plan's digest. files: by their paths in the dataset, which are their staging paths too."""
+    """plan: the plan's digest. files: by their paths in the dataset, which are their staging paths too.
+
+    page_text, styles: unset in the receipts of earlier versions.
+    """
 
     version: Literal[1] = 1
     plan: str
@@ -22,6 +26,8 @@ class Receipt(ApiModel):
     size: int
     dropped: list[DroppedRows] = Field(default_factory=list)
     replaced_characters: int = 0
+    page_text: PageText | None = None
+    styles: list[ManifestStyle] = Field(default_factory=list)
     files: list[ManifestFile]
 
     def to_json(self) -> bytes:

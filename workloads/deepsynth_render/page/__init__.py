@@ -9,6 +9,6 @@ To add a font that a spec may name, see FAMILIES in fonts.py; to draw another sc
 OWN_FAMILY in fallback.py.
 """
 
-from deepsynth_render.page.renderer import Page, PageRenderer
+from deepsynth_render.page.renderer import Page, PageRenderer, PageStyle
 
-__all__ = ["Page", "PageRenderer"]
+__all__ = ["Page", "PageRenderer", "PageStyle"]

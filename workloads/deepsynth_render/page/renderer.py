@@ -9,7 +9,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page.characters import collapse_blanks, is_aligned, normalise
 from deepsynth_render.page.fallback import check_drawable
-from deepsynth_render.page.fonts import Font, load_font
+from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import build_geometry
 from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.layout import Layout, lay_out
@@ -26,13 +26,30 @@ MAX_GLYPHS = 2_000_000
 
 
 @dataclass(frozen=True)
+class PageStyle:
+    """How a document is set. index: of the style among those of spec.page. seed: spec.page.seed, which chose it."""
+
+    index: int
+    font_family: str
+    font_size_px: int
+    columns: int
+    seed: int
+
+
+@dataclass(frozen=True)
 class Page:
-    """One page. text is normalised_text[char_start:char_end]; the texts of all pages, joined, are the whole text."""
+    """One page. text is normalised_text[char_start:char_end]; the texts of all pages, joined, are the whole text.
+
+    width, height: in pixels.
+    """
 
     png: bytes
+    width: int
+    height: int
     text: str
     char_start: int
     char_end: int
+    style: PageStyle
 
 
 class PageRenderer:
@@ -47,11 +64,15 @@ class PageRenderer:
         aligned = [MONOSPACE] if page.whitespace == "monospace" else []
         per_style = max_glyphs // (len(page.font_sizes_px) * len([*page.font_families, *aligned]))
 
-        def build(families: Sequence[str]) -> list[_Style]:
-            styles = [(load_font(family), size) for family in families for size in page.font_sizes_px]
-            return [_Style(page, font, size, compression, max_glyphs=per_style) for font, size in styles]
+        def build(families: Sequence[str], first: int) -> list[_Style]:
+            styles = [(family, size) for family in families for size in page.font_sizes_px]
+            return [
+                _Style(page, PageStyle(index, *style, page.columns, page.seed), compression, max_glyphs=per_style)
+                for index, style in enumerate(styles, start=first)
+            ]
 
-        self._styles, self._aligned_styles = build(page.font_families), build(aligned)
+        self._styles = build(page.font_families, 0)
+        self._aligned_styles = build(aligned, len(self._styles))
 
     def render(self, text: str, seed_key: str) -> list[Page]:
         """The pages of one document: at least one, and none of them blank.
@@ -75,20 +96,18 @@ class PageRenderer:
 class _Style:
     """One font at one size, with its own cache of words."""
 
-    def __init__(
-        self, page: PageSettings, font: Font, size_px: int, compression: Compression, *, max_glyphs: int
-    ) -> None:
+    def __init__(self, page: PageSettings, style: PageStyle, compression: Compression, *, max_glyphs: int) -> None:
+        self._style = style
         self._justify = page.align == "justify"
         self._max_pages = page.max_pages
-        self._font = font
-        self._size_px = size_px
+        self._font = load_font(style.font_family)
         self._compression = compression
         self._max_glyphs = max_glyphs
-        self._geometry = build_geometry(page, font, size_px)
+        self._geometry = build_geometry(page, self._font, style.font_size_px)
 
     @cached_property
     def _words(self) -> WordCache:
-        return WordCache(self._font, self._size_px, self._geometry.column_width, self._max_glyphs)
+        return WordCache(self._font, self._style.font_size_px, self._geometry.column_width, self._max_glyphs)
 
     def render(self, text: str) -> list[Page]:
         rows, directions = self._words.find_pieces(text)  # rows: (pieces,)
@@ -110,7 +129,11 @@ class _Style:
             )
         ends = [*starts[1:], len(text)]
         files = self._draw_pages(layout, rows)
-        return [Page(png, text[start:end], start, end) for png, start, end in zip(files, starts, ends, strict=True)]
+        size = layout.geometry.width, layout.geometry.height
+        return [
+            Page(png, *size, text[start:end], start, end, self._style)
+            for png, start, end in zip(files, starts, ends, strict=True)
+        ]
 
     def _draw_pages(self, layout: Layout, rows: Ints) -> Iterator[bytes]:
         width, height = self._geometry.width, self._geometry.height

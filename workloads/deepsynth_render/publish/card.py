@@ -6,6 +6,7 @@ from typing import Any
 import yaml
 
 from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS, DatasetManifest
+from deepsynth_render.publish.card_pages import build_styles, build_table, describe_density
 
 
 def build_card(manifest: DatasetManifest) -> str:
@@ -45,9 +46,9 @@ def _build_body(manifest: DatasetManifest) -> str:
         f"\n{read.rows} rows were read: `text` from the column `{read.text}`, `summary` from `{read.summary}`.\n"
         for read in manifest.columns
     )
-    dropped = _build_table("Dropped rows", "Reason | Rows", [(entry.reason, entry.rows) for entry in manifest.dropped])
+    dropped = build_table("Dropped rows", "Reason | Rows", [(entry.reason, entry.rows) for entry in manifest.dropped])
     undrawable = _describe_undrawable(manifest)
-    skipped = _build_table(
+    skipped = build_table(
         "Files of the source that were not read",
         "Reason | Files | Such as",
         [(entry.reason, entry.files, _quote(entry.examples)) for entry in manifest.skipped_files],
@@ -60,14 +61,14 @@ documents on {manifest.pages} pages.
 | Split | Documents | Pages |
 |---|---|---|
 {splits}
-
+{describe_density(manifest)}
 A row is a page. `text` is exactly what the page shows: the pages of a document, joined in order, give all of its
 text. `summary` is the document's, on each of its pages.
 
 Pages: {page.size} px, {", ".join(page.font_families)}, {", ".join(map(str, page.font_sizes_px))} px, 16 grey levels.
 Characters that these fonts lack are drawn in another DejaVu or a Noto font (SIL Open Font License 1.1).
 `deepsynth/manifest.json` lists every file with its sha256, and what the pages were made with.
-{columns}{dropped}{undrawable}{skipped}"""
+{build_styles(manifest)}{columns}{dropped}{undrawable}{skipped}"""
 
 
 def _describe_undrawable(manifest: DatasetManifest) -> str:
@@ -76,21 +77,12 @@ def _describe_undrawable(manifest: DatasetManifest) -> str:
         return ""
     scripts = ", ".join(f"{entry.script} ({entry.documents} documents)" for entry in found.scripts)
     replaced = f" {manifest.replaced_characters} of them are drawn as U+FFFD." if manifest.replaced_characters else ""
-    table = _build_table(
+    table = build_table(
         "Characters that no font draws",
         "Character | Documents",
         [(entry.character, entry.documents) for entry in found.characters],
     )
     return f"{table}\nBy script: {scripts}.{replaced}\n"
-
-
-def _build_table(title: str, header: str, rows: Sequence[Sequence[object]]) -> str:
-    """A section with a table, empty without rows."""
-    if not rows:
-        return ""
-    rule = "|".join("---" for _ in header.split("|"))
-    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
-    return "\n".join(["", f"## {title}", "", f"| {header} |", f"|{rule}|", *lines, ""])
 
 
 def _quote(paths: Sequence[str]) -> str:

@@ -12,9 +12,11 @@ from deepsynth_render.documents.dataset_manifest import (
     ManifestFile,
     ManifestShard,
     ManifestSplit,
+    ManifestStyle,
     PublishedGeneration,
     find_published,
 )
+from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
 from deepsynth_render.documents.render_plan import RenderPlan, load_plan, open_staging, require_digest
 from deepsynth_render.publish.card import build_card
@@ -49,12 +51,14 @@ def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
 def build_manifest(plan: RenderPlan, digest: str, receipts: Sequence[Receipt]) -> DatasetManifest:
     """What is published and what was dropped. receipts: of each shard, in order."""
     splits = [_sum_split(split.name, receipts) for split in plan.splits]
+    pages = sum(split.pages for split in splits)
+    page_text = _sum_text(receipts)
     return DatasetManifest(
         plan=digest,
         source=plan.source,
         look=plan.look,
         documents=sum(split.documents for split in splits),
-        pages=sum(split.pages for split in splits),
+        pages=pages,
         size=sum(split.size for split in splits),
         rows_read=plan.rows_read,
         dropped=add_dropped([plan.dropped, *(receipt.dropped for receipt in receipts)]),
@@ -62,6 +66,9 @@ def build_manifest(plan: RenderPlan, digest: str, receipts: Sequence[Receipt]) -
         skipped_files=plan.skipped_files,
         undrawable=plan.undrawable,
         replaced_characters=sum(receipt.replaced_characters for receipt in receipts),
+        page_text=page_text,
+        density=page_text.average(pages) if page_text else None,
+        styles=_sum_styles(receipts),
         splits=[split for split in splits if split.pages],
         shards=[
             ManifestShard(
@@ -85,6 +92,22 @@ def _sum_split(name: str, receipts: Sequence[Receipt]) -> ManifestSplit:
         pages=sum(receipt.pages for receipt in mine),
         size=sum(receipt.size for receipt in mine),
     )
+
+
+def _sum_text(receipts: Sequence[Receipt]) -> PageText | None:
+    sizes = [receipt.page_text for receipt in receipts]
+    known = [size for size in sizes if size is not None]
+    return sum(known, PageText()) if len(known) == len(sizes) else None
+
+
+def _sum_styles(receipts: Sequence[Receipt]) -> list[ManifestStyle]:
+    total: dict[int, ManifestStyle] = {}
+    for part in (style for receipt in receipts for style in receipt.styles):
+        known = total.get(part.style)
+        total[part.style] = (
+            known.updated(documents=known.documents + part.documents, pages=known.pages + part.pages) if known else part
+        )
+    return [total[style] for style in sorted(total)]
 
 
 def _gather_receipts(target: DatasetTarget, digest: str, shards: int) -> list[Receipt]:
@@ -156,5 +179,6 @@ def _report(reporter: Reporter, uri: str, published: PublishedGeneration) -> Non
             manifest_sha256=published.sha256,
             dropped=manifest.dropped,
             replaced_characters=manifest.replaced_characters,
+            density=manifest.density,
         )
     )

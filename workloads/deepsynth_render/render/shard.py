@@ -1,8 +1,8 @@
 """Rendering the documents of one shard into staged files."""
 
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
@@ -11,12 +11,14 @@ from typing import Final
 from deepsynth_api.errors import DataError
 from deepsynth_api.report import RenderReport
 from deepsynth_api.v1alpha1 import Source
-from deepsynth_render.documents.dataset_manifest import ManifestFile
+from deepsynth_render.documents.dataset_manifest import ManifestFile, ManifestStyle
+from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
 from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
 from deepsynth_render.documents.render_plan import RenderPlan, rows_path
-from deepsynth_render.page import PageRenderer
+from deepsynth_render.page import Page, PageRenderer, PageStyle
 from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.density import estimate_image_tokens, estimate_text_tokens
 from deepsynth_render.page.fallback import replace_undrawable
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
 from deepsynth_render.reporting.dropped import RefusedDocument, list_dropped
@@ -61,6 +63,8 @@ class ShardRenderer:
         self._unstaged: dict[str, Path] = {}
         self._documents = self._pages = self._bytes = 0
         self._replaced = 0
+        self._page_text = PageText()
+        self._styles: defaultdict[PageStyle, list[int]] = defaultdict(list)  # style -> pages of each document
         self._refused: Counter[str] = Counter()
         self._started = time.monotonic()
 
@@ -96,6 +100,8 @@ class ShardRenderer:
         self._replaced += replaced
         self._pages += len(pages)
         self._bytes += sum(len(page.png) for page in pages)
+        self._page_text += _measure_text(pages)
+        self._styles[pages[0].style].append(len(pages))
 
     def _read_documents(self) -> Iterator[tuple[PlanRow, str, str]]:
         """Each planned row with its text and summary, normalised. A row group of the source is read once."""
@@ -144,6 +150,18 @@ class ShardRenderer:
             size=self._bytes,
             dropped=list_dropped(self._refused),
             replaced_characters=self._replaced,
+            page_text=self._page_text,
+            styles=[
+                ManifestStyle(
+                    style=style.index,
+                    font_family=style.font_family,
+                    font_size_px=style.font_size_px,
+                    text_columns=style.columns,
+                    documents=len(pages),
+                    pages=sum(pages),
+                )
+                for style, pages in sorted(self._styles.items(), key=lambda item: item[0].index)
+            ],
             files=self._files,
         )
 
@@ -161,6 +179,15 @@ class ShardRenderer:
                 replaced_characters=self._replaced,
             )
         )
+
+
+def _measure_text(pages: Sequence[Page]) -> PageText:
+    return PageText(
+        words=sum(len(page.text.split()) for page in pages),
+        characters=sum(len(page.text) for page in pages),
+        text_tokens=sum(estimate_text_tokens(page.text) for page in pages),
+        image_tokens=sum(estimate_image_tokens(page.width, page.height) for page in pages),
+    )
 
 
 def _pick(wanted: Iterator[PlanRow], rows: Iterator[Row], file: str) -> Iterator[tuple[PlanRow, str, str]]:

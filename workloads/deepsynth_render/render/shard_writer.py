@@ -98,6 +98,11 @@ def build_row(document: Document, page: Page, number: int, num_pages: int) -> di
         "original_index": document.index,
         "char_start": page.char_start,
         "char_end": page.char_end,
+        "font_family": page.style.font_family,
+        "font_size_px": page.style.font_size_px,
+        "text_columns": page.style.columns,
+        "style": page.style.index,
+        "seed": page.style.seed,
     }
 
 
@@ -150,7 +155,7 @@ def _open_writer(sink: "_HashingFile", schema: Any) -> Any:
         schema,
         # PNG is compressed already, and pyarrow would build a dictionary of the images only to discard it.
         compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves()},
-        use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split"],
+        use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split", "font_family"],
         write_statistics=False,
     )
 

@@ -7,14 +7,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS
-from deepsynth_render.page import Page
+from deepsynth_render.page import Page, PageStyle
 from deepsynth_render.render import shard_writer
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
 
 
+STYLE = PageStyle(index=3, font_family="DejaVu Serif", font_size_px=12, columns=2, seed=7)
+
+
 def build_pages(count: int, size: int = 100) -> list[Page]:
     return [
-        Page(bytes([number % 256]) * size, f"page {number}", number * 10, number * 10 + 10) for number in range(count)
+        Page(bytes([number % 256]) * size, 64, 64, f"page {number}", number * 10, number * 10 + 10, STYLE)
+        for number in range(count)
     ]
 
 
@@ -43,6 +47,11 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         "original_index": 0,
         "char_start": 10,
         "char_end": 20,
+        "font_family": "DejaVu Serif",
+        "font_size_px": 12,
+        "text_columns": 2,
+        "style": 3,
+        "seed": 7,
     }
     assert [row["document_id"] for row in rows] == ["train-0", "train-0", "train-1"]
 
@@ -86,6 +95,7 @@ def test_the_schema_declares_the_image_column_for_datasets(tmp_path: Path) -> No
     features = json.loads(pq.read_schema(file.path).metadata[b"huggingface"])["info"]["features"]
     assert features["image"] == {"_type": "Image"}
     assert features["page"] == {"dtype": "int32", "_type": "Value"}
+    assert features["font_family"] == {"dtype": "string", "_type": "Value"}
 
 
 def test_equal_pages_give_equal_bytes(tmp_path: Path) -> None:

@@ -1,0 +1,46 @@
+"""The part of the card about the pages: how much text they hold, and in which styles."""
+
+from collections.abc import Sequence
+
+from deepsynth_api.v1alpha1.dataset_generation_status import BYTES_PER_TEXT_TOKEN, PIXELS_PER_IMAGE_TOKEN
+from deepsynth_render.documents.dataset_manifest import DatasetManifest
+
+
+def describe_density(manifest: DatasetManifest) -> str:
+    """A paragraph; empty if it is not known."""
+    density = manifest.density
+    if density is None:
+        return ""
+    edge = PIXELS_PER_IMAGE_TOKEN
+    return f"""
+An average page has {density.words_per_page:,} words (between blanks) or {density.characters_per_page:,} characters.
+That is about {density.text_tokens_per_image_token} text tokens per image token. Both are estimates: a text token is
+{BYTES_PER_TEXT_TOKEN} bytes of UTF-8, an image token {edge}x{edge} pixels ({density.image_tokens_per_page} per page).
+"""
+
+
+def build_styles(manifest: DatasetManifest) -> str:
+    """A section with the styles, and how to choose one; empty if an earlier version rendered all shards."""
+    if not manifest.styles:
+        return ""
+    table = build_table(
+        "Styles",
+        "style | font_family | font_size_px | text_columns | Documents | Pages",
+        [tuple(style.to_dict().values()) for style in manifest.styles],
+    )
+    return f"""{table}
+Each row has these columns, and `seed`, which chose the style of its document. To keep one style:
+
+```python
+pages = pages.filter(lambda style: style == {manifest.styles[0].style}, input_columns="style")
+```
+"""
+
+
+def build_table(title: str, header: str, rows: Sequence[Sequence[object]]) -> str:
+    """A section with a table, empty without rows."""
+    if not rows:
+        return ""
+    rule = "|".join("---" for _ in header.split("|"))
+    lines = [f"| {' | '.join(map(str, row))} |" for row in rows]
+    return "\n".join(["", f"## {title}", "", f"| {header} |", f"|{rule}|", *lines, ""])
