@@ -2,11 +2,12 @@
 
 1. for a letter of a script whose letters change with their neighbours, the font made for this script
 2. the family of spec.page.fontFamilies
-3. the other families that a spec may name, DejaVu first, then the rest of Noto
+3. CHAIN: DejaVu, then Noto
 """
 
 from collections.abc import Iterator
 from functools import cache
+from typing import Final
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import FALLBACK, FAMILIES, load_font
@@ -35,6 +36,16 @@ OWN_FAMILY = {
 }
 """The family that comes first for letters of a script (ISO 15924 code)."""
 
+_LAST: Final = ("Noto Serif", "Noto Sans Mono")
+CHAIN: Final = (
+    *(family for family in FAMILIES if family not in _LAST),
+    *(family for family, file in FALLBACK.items() if file.face == 0),
+    *_LAST,
+)
+"""The families that are tried for all characters, in order: DejaVu Sans has the most of them. _LAST came last, and
+pages keep the fonts that they had before.
+"""
+
 CJK_SCRIPTS = frozenset({"Bopo", "Hang", "Hani", "Hira", "Kana"})
 """Scripts drawn in Noto Sans CJK, in the face of one country."""
 
@@ -54,8 +65,7 @@ def list_families(first: str, script: str, han: Han) -> Iterator[str]:
     elif script in OWN_FAMILY:
         yield OWN_FAMILY[script]
     yield first
-    yield from (family for family in FAMILIES if family != first)
-    yield from (family for family, file in FALLBACK.items() if file.face == 0)
+    yield from (family for family in CHAIN if family != first)
 
 
 def check_drawable(text: str) -> None:

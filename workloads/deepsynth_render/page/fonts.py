@@ -29,6 +29,12 @@ def _noto(name: str) -> FontFile:
     return FontFile("manimgx-fonts", f"manimgx_fonts/{name}[wght].ttf")
 
 
+def _western(name: str) -> FontFile:
+    return FontFile(
+        "justmytype-western-core", f"justmytype_western_core/fonts/ofl/{name.lower()}/{name}[wdth,wght].ttf"
+    )
+
+
 def _cjk(face: int) -> FontFile:
     return FontFile("manimgx-fonts-cjk", "manimgx_fonts_cjk/NotoSansCJK-VF.otf.ttc", face)
 
@@ -38,8 +44,10 @@ FAMILIES: Final = {
     "DejaVu Serif": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSerif.ttf"),
     "DejaVu Sans Mono": FontFile("matplotlib", "matplotlib/mpl-data/fonts/ttf/DejaVuSansMono.ttf"),
     "Noto Sans": _noto("NotoSans"),
+    "Noto Serif": _western("NotoSerif"),
+    "Noto Sans Mono": _western("NotoSansMono"),
 }
-"""Font file of each family that a spec may name, in the order of fallback: Sans has the most characters.
+"""Font file of each family that a spec may name.
 
 Another family also needs its name in FontFamily (deepsynth_api/v1alpha1/settings/rendering_settings.py), `make crds`,
 and a package that brings its file.

@@ -15,7 +15,7 @@ from deepsynth_api.v1alpha1.shared.patterns import (
     matching,
 )
 
-FontFamily = Literal["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "Noto Sans"]
+FontFamily = Literal["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "Noto Sans", "Noto Serif", "Noto Sans Mono"]
 
 
 class Columns(ApiModel):

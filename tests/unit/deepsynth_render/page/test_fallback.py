@@ -70,3 +70,14 @@ def test_the_supported_scripts_are_those_whose_letters_the_fonts_have() -> None:
     )
     whole = {script for script, count in letters.items() if count >= 20 and script != "Zzzz"}
     assert {script for script in letters if is_supported(script)} >= whole - {"Zinh"}, letters
+
+
+def test_families_that_came_later_only_draw_what_no_other_one_has() -> None:
+    """Noto Sans Mono has \uff5b too; pages of before keep the font that they had."""
+    assert find_family("\uff5b", "Zyyy") == "Noto Sans CJK JP"
+    assert find_family("\u23b2", "Zyyy") == "Noto Sans Mono"
+
+
+def find_family(character: str, script: str) -> str:
+    families = list_families("DejaVu Sans", script, "JP")
+    return next(family for family in families if ord(character) in load_font(family).codepoints)

@@ -11,7 +11,6 @@ from deepsynth_render.page import Page, PageStyle
 from deepsynth_render.render import shard_writer
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
 
-
 STYLE = PageStyle(index=3, font_family="DejaVu Serif", font_size_px=12, columns=2, seed=7)
 
 
