@@ -12,6 +12,17 @@ import uharfbuzz
 
 REGULAR: Final = 400
 """Weight at which variable fonts are drawn. The default of some is thin."""
+BOLD: Final = 700
+
+
+class FontStyle(NamedTuple):
+    """How a font is drawn. weight: of variable fonts. italic: fonts without a face of their own for it are slanted."""
+
+    weight: int = REGULAR
+    italic: bool = False
+
+
+UPRIGHT: Final = FontStyle()
 
 
 class FontFile(NamedTuple):
@@ -53,6 +64,27 @@ Another family also needs its name in FontFamily (deepsynth_api/v1alpha1/setting
 and a package that brings its file.
 """
 
+STYLED: Final = {
+    ("DejaVu Sans", True, False): "DejaVu Sans Bold",
+    ("DejaVu Sans", False, True): "DejaVu Sans Oblique",
+    ("DejaVu Sans", True, True): "DejaVu Sans Bold Oblique",
+    ("DejaVu Serif", True, False): "DejaVu Serif Bold",
+    ("DejaVu Serif", False, True): "DejaVu Serif Italic",
+    ("DejaVu Serif", True, True): "DejaVu Serif Bold Italic",
+    ("DejaVu Sans Mono", True, False): "DejaVu Sans Mono Bold",
+    ("DejaVu Sans Mono", False, True): "DejaVu Sans Mono Oblique",
+    ("DejaVu Sans Mono", True, True): "DejaVu Sans Mono Bold Oblique",
+}
+"""(family, whether bold, whether italic) -> the family of that style, where it has a file of its own."""
+
+_STYLED_FILES: Final = {
+    styled: FontFile(
+        "matplotlib",
+        f"matplotlib/mpl-data/fonts/ttf/{family.replace(' ', '')}-{styled[len(family) :].replace(' ', '')}.ttf",
+    )
+    for (family, _, _), styled in STYLED.items()
+}
+
 FALLBACK: Final = {
     "Noto Sans Symbols": _noto("NotoSansSymbols"),
     "Noto Emoji": _noto("NotoEmoji"),
@@ -85,7 +117,7 @@ FALLBACK: Final = {
 They are licensed under the SIL Open Font License 1.1.
 """
 
-FILES: Final = FAMILIES | FALLBACK
+FILES: Final = FAMILIES | _STYLED_FILES | FALLBACK
 
 
 @dataclass(frozen=True)
@@ -96,6 +128,7 @@ class Font:
     """
 
     family: str
+    style: FontStyle
     data: bytes
     face: int
     variation: dict[str, float]
@@ -119,6 +152,11 @@ class Font:
         variant = self._unscaled.get_variation_glyph(ord(character), ord(selector))
         return variant is not None and variant != self._unscaled.get_nominal_glyph(ord(character))
 
+    @property
+    def is_slanted(self) -> bool:
+        """Whether it is drawn slanted, because it has no italic face of its own."""
+        return self.style.italic and self.family not in _STYLED_FILES
+
     def build_shaper(self, size_px: int) -> uharfbuzz.Font:
         """A HarfBuzz font that measures in 1/64 px."""
         font = uharfbuzz.Font(self._harfbuzz_face)
@@ -136,17 +174,24 @@ class Font:
         return face
 
 
+def find_styled(family: str, *, bold: bool, italic: bool) -> Font:
+    """The font for bold or italic text of a family."""
+    style = FontStyle(BOLD if bold else REGULAR, italic)
+    return load_font(STYLED.get((family, bold, italic), family), style)
+
+
 @cache
-def load_font(family: str) -> Font:
+def load_font(family: str, style: FontStyle = UPRIGHT) -> Font:
     """Read and open a family's file. Raises KeyError for a family that is not in FILES."""
     file = FILES[family]
     data = _read(file.distribution, file.path)
     face = _open_with_freetype(data, file.face)
     return Font(
         family=family,
+        style=style,
         data=data,
         face=file.face,
-        variation=_find_variation(face),
+        variation=_find_variation(face, style.weight),
         ascender=face.ascender / face.units_per_EM,
         descender=face.descender / face.units_per_EM,
     )
@@ -163,11 +208,11 @@ def _open_with_freetype(data: bytes, face: int) -> freetype.Face:
     return freetype.Face.from_bytes(data, face)
 
 
-def _find_variation(face: Any) -> dict[str, float]:
+def _find_variation(face: Any, weight: int) -> dict[str, float]:
     if not face.has_multiple_masters:
         return {}
     axes = face.get_variation_info().axes
-    return {axis.tag: REGULAR if axis.tag == "wght" else axis.default for axis in axes}
+    return {axis.tag: min(weight, axis.maximum) if axis.tag == "wght" else axis.default for axis in axes}
 
 
 def gather_digests() -> dict[str, str]:

@@ -55,6 +55,15 @@ class Geometry:
         """The same with the columns from right to left."""
         return replace(self, column_lefts=self.column_lefts[::-1])
 
+    def measure_in_pixels(self) -> "Geometry":
+        """The same for a layout whose rows are pixels below the top of the page."""
+        return replace(self, first_baseline=0, line_pitch=1)
+
+    @property
+    def text_top(self) -> int:
+        """Height of the upper margin, in pixels."""
+        return (self.height - self.text_height) // 2
+
     @property
     def lines_per_page(self) -> int:
         return self.lines_per_column * len(self.column_lefts)

@@ -7,7 +7,7 @@ import freetype
 import numpy as np
 from numpy.typing import NDArray
 
-from deepsynth_render.page.fonts import load_font
+from deepsynth_render.page.fonts import UPRIGHT, Font, FontStyle, load_font
 from deepsynth_render.page.growing import GrowingRows
 
 PHASES = 4
@@ -29,54 +29,86 @@ OFFSET, WIDTH, HEIGHT, LEFT, TOP = range(5)
 """
 
 _UPRIGHT = freetype.Matrix(0x10000, 0, 0, 0x10000)
+_SLANTED = freetype.Matrix(0x10000, 0x3333, 0, 0x10000)
 
 
-class GlyphAtlas:
-    """Bitmaps of the glyphs of several fonts at one size. Its size is bounded by the number of glyphs in the fonts.
+class Bitmaps:
+    """Bitmaps that may belong to glyphs of several sizes, so that one page can show them.
 
     A glyph has a slot, and PHASES bitmaps, one for each phase.
     boxes: (slots * PHASES, 5) int32; a glyph's row is slot * PHASES + phase.
     blank: the slots of glyphs without ink, such as a space.
     """
 
-    def __init__(self, families: Sequence[str], size_px: int) -> None:
-        self._open_face = cache(lambda font: load_font(families[font]).build_rasteriser(size_px))
-        self._slots: dict[tuple[int, int], int] = {}
+    def __init__(self) -> None:
         self._ink = bytearray()  # one byte per pixel, 0 to FULL_INK
         self._read_ink = np.zeros(0, np.uint8)
         self.boxes = GrowingRows(5)
         self.blank: set[int] = set()
 
     def read_ink(self) -> NDArray[np.uint8]:
-        """(pixels,) uint8, 0 to FULL_INK: all bitmaps, one after another, row by row. Stale after find_slot."""
+        """(pixels,) uint8, 0 to FULL_INK: all bitmaps, one after another, row by row. Stale after append."""
         if len(self._read_ink) < len(self._ink):
             self._read_ink = np.frombuffer(self._ink, np.uint8).copy()
         return self._read_ink
+
+    def append(self, ink: NDArray[np.uint8], left: int, top: int) -> int:
+        """Add a bitmap, (height, width) uint8, and return its row in boxes."""
+        height, width = ink.shape
+        return self.boxes.append(self.add_ink(ink), width, height, left, top)
+
+    def add_ink(self, ink: NDArray[np.uint8]) -> int:
+        """Add pixels that are no glyph, and return the index of the first."""
+        offset = len(self._ink)
+        self._ink += ink.tobytes()
+        return offset
+
+
+class GlyphAtlas:
+    """The glyphs of several fonts at one size. Their number is bounded by that of the glyphs in the fonts.
+
+    bitmaps: where they are drawn; the atlases of other sizes may use it too.
+    """
+
+    def __init__(
+        self, families: Sequence[str], size_px: int, style: FontStyle = UPRIGHT, bitmaps: Bitmaps | None = None
+    ) -> None:
+        self._families = families
+        self._style = style
+        self._open_face = cache(lambda font: self._load_font(font).build_rasteriser(size_px))
+        self._slots: dict[tuple[int, int], int] = {}
+        self.bitmaps = bitmaps or Bitmaps()
+        self.boxes = self.bitmaps.boxes
+        self.blank = self.bitmaps.blank
+        self.read_ink = self.bitmaps.read_ink
+
+    def _load_font(self, font: int) -> Font:
+        return load_font(self._families[font], self._style)
 
     def find_slot(self, font: int, glyph: int) -> int:
         """Slot of a glyph, which is drawn now if it is new. font: index into families."""
         key = font, glyph
         slot = self._slots.get(key)
         if slot is None:
-            slot = self._slots[key] = len(self._slots)
-            if not self._draw(self._open_face(font), glyph):
+            slot = self._slots[key] = len(self.boxes) // PHASES
+            matrix = _SLANTED if self._load_font(font).is_slanted else _UPRIGHT
+            if not self._draw(self._open_face(font), glyph, matrix):
                 self.blank.add(slot)
         return slot
 
-    def _draw(self, face: freetype.Face, glyph: int) -> bool:
+    def _draw(self, face: freetype.Face, glyph: int, matrix: freetype.Matrix) -> bool:
         """Add the glyph's bitmaps and return whether any of them has ink."""
-        before = len(self._ink)
+        has_ink = False
         for phase in range(PHASES):
-            face.set_transform(_UPRIGHT, freetype.Vector(phase * 64 // PHASES, 0))
+            face.set_transform(matrix, freetype.Vector(phase * 64 // PHASES, 0))
             # Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
             face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP)
             drawn = face.glyph
             ink = _quantise(drawn.bitmap)  # (height, width) uint8
-            height, width = ink.shape
-            left, top = (drawn.bitmap_left, drawn.bitmap_top) if height else (0, 0)
-            self.boxes.append(len(self._ink), width, height, left, top)
-            self._ink += ink.tobytes()
-        return len(self._ink) > before
+            left, top = (drawn.bitmap_left, drawn.bitmap_top) if len(ink) else (0, 0)
+            self.bitmaps.append(ink, left, top)
+            has_ink |= ink.size > 0
+        return has_ink
 
 
 def _quantise(bitmap: freetype.Bitmap) -> NDArray[np.uint8]:

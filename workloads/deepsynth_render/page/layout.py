@@ -60,22 +60,25 @@ def lay_out(
     counts = lines.ends - lines.starts  # (lines,) number of pieces
     on_lines = expand_ranges(lines.starts, counts)  # (n,) indices of pieces; n = sum of counts
     columns = np.repeat(_find_column_lefts(places, geometry) * 64, counts)  # (n,) left edge of each piece's column
-    stretch = compute_stretch(lines, pieces, width) if justify else None  # (n,)
-    if directions:
-        x = columns + place_in_both_directions(lines, pieces, directions, stretch, width)
-    else:
-        left, _ = compute_edges(pieces)  # (pieces,) as if the document were one line
-        x = columns + left[on_lines] - np.repeat(left[lines.starts], counts)
-        if stretch is not None:
-            x += stretch
     return Layout(
         geometry=geometry,
         pieces=on_lines,
-        x=x,
+        x=columns + find_lefts(lines, pieces, width, justify=justify, directions=directions),
         page=np.repeat(places // geometry.lines_per_page, counts),
         row=np.repeat(places % geometry.lines_per_column, counts),
         page_starts=_find_page_starts(lines, places // geometry.lines_per_page, pieces),
     )
+
+
+def find_lefts(lines: Lines, pieces: Ints, width: int, *, justify: bool, directions: Directions | None) -> Ints:
+    """(n,) left edge of each piece on a line, in 1/64 px from the left edge of its column. n: pieces on lines."""
+    stretch = compute_stretch(lines, pieces, width) if justify else None  # (n,)
+    if directions:
+        return place_in_both_directions(lines, pieces, directions, stretch, width)
+    counts = lines.ends - lines.starts  # (lines,)
+    left, _ = compute_edges(pieces)  # (pieces,) as if the document were one line
+    x = left[expand_ranges(lines.starts, counts)] - np.repeat(left[lines.starts], counts)
+    return x if stretch is None else x + stretch
 
 
 def _find_places(inked: NDArray[np.bool_], lines_per_column: int) -> Ints:

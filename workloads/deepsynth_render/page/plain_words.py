@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_render.page.compiled.loading import IS_BUILT, core
-from deepsynth_render.page.fonts import Font
+from deepsynth_render.page.fonts import REGULAR, Font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.growing import Ints
 
@@ -70,8 +70,11 @@ class PlainShaper:
 
 
 def build_plain_shaper(font: Font, index: int, size_px: int, atlas: GlyphAtlas) -> PlainShaper | None:
-    """None where the core is not built, or uharfbuzz hides HarfBuzz. index: of the font in the atlas."""
-    if not IS_BUILT:
+    """None where the core is not built, or uharfbuzz hides HarfBuzz, or for the bold letters of a variable font.
+
+    index: of the font in the atlas.
+    """
+    if not IS_BUILT or (font.variation and font.style.weight != REGULAR):
         return None
     import uharfbuzz._harfbuzz
 

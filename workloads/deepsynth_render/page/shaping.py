@@ -14,7 +14,7 @@ import uharfbuzz
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fallback import INVISIBLE, OWN_FAMILY, list_families
-from deepsynth_render.page.fonts import FAMILIES, FILES, load_font
+from deepsynth_render.page.fonts import FALLBACK, FILES, UPRIGHT, FontStyle, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.scripts.han import Han
 from deepsynth_render.page.scripts.properties import (
@@ -28,6 +28,7 @@ from deepsynth_render.reporting.dropped import RefusedDocument
 
 FONTS = list(FILES)
 """Families by their index in the atlas."""
+_FIRST_FALLBACK = len(FILES) - len(FALLBACK)
 
 _SHAPED_TOGETHER = frozenset({"Latn", "Grek", "Cyrl"})
 """Scripts that may be mixed within a word and do not change each other's letters."""
@@ -79,10 +80,10 @@ class _Run(NamedTuple):
 class Shaper:
     """Shapes runs of text. A run must not contain spaces or line feeds."""
 
-    def __init__(self, family: str, size_px: int, atlas: GlyphAtlas) -> None:
+    def __init__(self, family: str, size_px: int, atlas: GlyphAtlas, font_style: FontStyle = UPRIGHT) -> None:
         self._family = family
         self._first = FONTS.index(family)
-        self._build_shaper = cache(lambda font: load_font(FONTS[font]).build_shaper(size_px))
+        self._build_shaper = cache(lambda font: load_font(FONTS[font], font_style).build_shaper(size_px))
         self._find_fonts = cache(self._search_fonts)
         self._atlas = atlas
         self._plain = frozenset(
@@ -109,7 +110,7 @@ class Shaper:
                 edges.append(-advance if style.right_to_left else x)
         if style.right_to_left:
             edges = [advance + edge for edge in edges]
-        return ShapedRun(text, glyphs, clusters, edges, advance, any(run.font >= len(FAMILIES) for run in runs))
+        return ShapedRun(text, glyphs, clusters, edges, advance, any(run.font >= _FIRST_FALLBACK for run in runs))
 
     def is_plain(self, text: str) -> bool:
         """Whether the font of the spec has all characters, and they are shaped as one run of that font."""

@@ -17,7 +17,7 @@ import numpy as np
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import Font
-from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
+from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, Bitmaps, GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints
 from deepsynth_render.page.plain_words import PlainShaper, PlainWord, build_plain_shaper, group_plain_words
 from deepsynth_render.page.scripts.properties import is_extending
@@ -81,35 +81,71 @@ class Found(NamedTuple):
     directions: Directions | None
 
 
+class Shapes:
+    """What words are drawn with. The caches of several fonts and sizes may share it, for pages that show all of them.
+
+    pieces: (pieces, 7) int32. glyphs: (glyphs, 3) int32. extents: (pieces, 2) int32, all 0 unless has_extents.
+    max_glyphs: with the compiled core, a glyph takes at most 50 bytes. generation: counts how often all was forgotten.
+    """
+
+    def __init__(self, max_glyphs: int) -> None:
+        self._max_glyphs = max_glyphs
+        self.bitmaps = Bitmaps()
+        self.generation = 0
+        self._clear()
+
+    def make_room(self) -> None:
+        """Forget all words if they have more than max_glyphs. Rows found before are invalid then."""
+        if max(len(self.glyphs), GLYPHS_PER_PIECE * len(self.pieces)) > self._max_glyphs:
+            self.generation += 1
+            self._clear()
+
+    def _clear(self) -> None:
+        self.pieces = GrowingRows(7)
+        self.glyphs = GrowingRows(3)
+        self.extents = GrowingRows(2)
+        self.has_extents = False
+        self.pieces.append(0, 0, 0, 0, 0, 0, 0)
+        self.extents.append(0, 0)
+
+
 class WordCache:
     """Words cut into pieces, between which a line may break, in one font at one size.
 
     A word is the text between two spaces (two spaces in a row have an empty word between them), or a line feed. No
     piece is wider than a column.
 
-        self.extents.append(0, 0)
-    pieces: (pieces, 7) int32. glyphs: (glyphs, 3) int32.
-    max_glyphs: the cache is emptied when its words hold more; with the compiled core, a glyph takes at most 50 bytes.
+    max_glyphs: of its own shapes. shapes: given if several caches share them.
     """
 
-    def __init__(self, font: Font, size_px: int, column_width: int, max_glyphs: int) -> None:
-        self.atlas = GlyphAtlas(FONTS, size_px)
-        self._shaper = Shaper(font.family, size_px, self.atlas)
+    def __init__(
+        self, font: Font, size_px: int, column_width: int, max_glyphs: int = 0, shapes: Shapes | None = None
+    ) -> None:
+        self.shapes = shapes or Shapes(max_glyphs)
+        self.atlas = GlyphAtlas(FONTS, size_px, font.style, self.shapes.bitmaps)
+        self._shaper = Shaper(font.family, size_px, self.atlas, font.style)
         self._plain_shaper = build_plain_shaper(font, FONTS.index(font.family), size_px, self.atlas)
         self._find_box = cache(self._measure_slot)
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
         self._em = size_px * 64
-        self._max_glyphs = max_glyphs
         self._clear()
+
+    @property
+    def pieces(self) -> GrowingRows:
+        return self.shapes.pieces
+
+    @property
+    def glyphs(self) -> GrowingRows:
+        return self.shapes.glyphs
 
     def find_pieces(self, text: str) -> Found:
         """The pieces of a normalised text.
 
         Raises RefusedDocument with the reason MISSING_GLYPH or OVERFLOW.
         """
-        if max(len(self.glyphs), GLYPHS_PER_PIECE * len(self.pieces)) > self._max_glyphs:
-            self._clear()
+        self.shapes.make_room()
+        self._follow_shapes()
         if is_split_at_spaces(text):
             found, unknown = self._words.find(text)
             if unknown:
@@ -117,7 +153,7 @@ class WordCache:
                 found, _ = self._words.find(text)
             return Found(np.frombuffer(found, np.int64), None)
         keys, directions = split_text(text)
-        rows, counts = self._find_keys(keys)
+        rows, counts = self.find_keys(keys)
         if directions is None:
             return Found(rows, None)
         levels, spaces, bases, glued = (np.repeat(np.array(values, np.int64), counts) for values in directions)
@@ -127,24 +163,24 @@ class WordCache:
 
     def find_extents(self, rows: Ints) -> Ints | None:
         """(pieces, 2) rows of `extents` for the pieces of a text; None if all are 0."""
-        return self.extents.take(rows) if self._has_extents else None
+        return self.shapes.extents.take(rows) if self.shapes.has_extents else None
 
-    def _find_keys(self, keys: list[str]) -> tuple[Ints, Ints]:
-        """(pieces,) rows of `pieces`, and (keys,) how many each key has."""
+    def find_keys(self, keys: list[str]) -> tuple[Ints, Ints]:
+        """(pieces,) rows of `pieces`, and (keys,) how many each key has. keys: as split_text gives them."""
+        self._follow_shapes()
         rows, counts, unknown = self._words.find_words(keys)
         if unknown:
             self._add_words(unknown)
             rows, counts, _ = self._words.find_words(keys)
         return np.frombuffer(rows, np.int64), np.frombuffer(counts, np.int64)
 
+    def _follow_shapes(self) -> None:
+        if self._generation != self.shapes.generation:
+            self._clear()
+
     def _clear(self) -> None:
+        self._generation = self.shapes.generation
         self._words = build_table()  # keys of split_text -> pieces
-        self.pieces = GrowingRows(7)
-        self.glyphs = GrowingRows(3)
-        self.extents = GrowingRows(2)
-        self._has_extents = False
-        self.pieces.append(0, 0, 0, 0, 0, 0, 0)
-        self.extents.append(0, 0)
         self._words.add("\n", LINE_FEED, 1)
 
     def _add_words(self, keys: list[str]) -> None:
@@ -171,7 +207,7 @@ class WordCache:
         pieces[last, SPACE], pieces[last, GAP] = self._space, 1
         pieces[last, CHARS] += 1
         first = self.pieces.extend_array(pieces)
-        self.extents.extend_array(np.zeros((len(texts), 2), np.int64))
+        self.shapes.extents.extend_array(np.zeros((len(texts), 2), np.int64))
         added, start = [], 0
         for word, parts in words:
             end = start + len(parts)
@@ -201,10 +237,10 @@ class WordCache:
         inked = not self.atlas.blank.issuperset(slot for slot, _, _ in run.glyphs)
         first = self.glyphs.extend(run.glyphs)
         self.pieces.append(run.advance, space, characters, first, len(run.glyphs), inked, gap)
-        self.extents.append(*self._measure(run) if run.fallback and inked else (0, 0))
+        self.shapes.extents.append(*self._measure(run) if run.fallback and inked else (0, 0))
 
     def _measure(self, run: ShapedRun) -> tuple[int, int]:
-        self._has_extents = True
+        self.shapes.has_extents = True
         above = below = 0
         for slot, _, y in run.glyphs:
             top, height = self._find_box(slot)

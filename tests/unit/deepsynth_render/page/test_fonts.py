@@ -4,9 +4,12 @@ import itertools
 from typing import get_args
 
 import freetype
+import numpy as np
+import pytest
 
 from deepsynth_api.v1alpha1.settings.rendering_settings import FontFamily
-from deepsynth_render.page.fonts import FAMILIES, FILES, gather_digests, load_font
+from deepsynth_render.page.fonts import BOLD, FAMILIES, FILES, FontStyle, find_styled, gather_digests, load_font
+from deepsynth_render.page.glyphs import HEIGHT, PHASES, Bitmaps, GlyphAtlas
 
 
 def test_fonts_are_files_of_installed_packages_with_known_digests() -> None:
@@ -45,3 +48,28 @@ def test_the_faces_of_a_collection_differ() -> None:
 
 def test_a_spec_may_name_every_family_and_no_other() -> None:
     assert set(get_args(FontFamily)) == set(FAMILIES)
+
+
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_family_has_bold_and_italic_letters(family: str) -> None:
+    def draw(*, bold: bool, italic: bool) -> bytes:
+        font = find_styled(family, bold=bold, italic=italic)
+        atlas = GlyphAtlas([font.family], 40, font.style)
+        atlas.find_slot(0, font.build_shaper(40).get_nominal_glyph(ord("l")))
+        return atlas.read_ink().tobytes()
+
+    assert len({draw(bold=bold, italic=italic) for bold in (False, True) for italic in (False, True)}) == 4
+
+
+def test_letters_of_other_scripts_are_bold_by_the_weight_of_their_font() -> None:
+    bold = load_font("Noto Sans Arabic", FontStyle(BOLD))
+    assert bold.variation["wght"] == 700
+
+
+def test_atlases_of_two_sizes_share_their_bitmaps() -> None:
+    shared = Bitmaps()
+    small, large = (GlyphAtlas(["DejaVu Sans"], size, bitmaps=shared) for size in (10, 20))
+    slots = [atlas.find_slot(0, 36) for atlas in (small, large, small)]
+    assert slots[0] == slots[2] != slots[1]
+    heights = shared.boxes.take(np.array(slots[:2]) * PHASES)[:, HEIGHT]
+    assert heights[0] < heights[1]

@@ -49,7 +49,7 @@ def test_a_word_cache_takes_at_most_fifty_bytes_per_glyph(letters: int) -> None:
     for _ in range(60):
         words = ["".join(map(chr, random.choices(range(0x100, 0x180), k=letters))) for _ in range(500)]
         cache.find_pieces(" ".join(words))
-        arrays = (cache.pieces.read().base, cache.glyphs.read().base, cache.extents.read().base)
+        arrays = (cache.pieces.read().base, cache.glyphs.read().base, cache.shapes.extents.read().base)
         table = cache._words
         assert not isinstance(table, PythonTable)
         most = max(most, sum(array.nbytes for array in arrays if array is not None) + table.measure())

@@ -9,7 +9,7 @@ further, and the key says in control characters, which no normalised text holds,
 """
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from deepsynth_render.page.scripts.bidi import Direction, resolve
@@ -61,18 +61,51 @@ def is_split_at_spaces(text: str) -> bool:
     return not WITHOUT_SPACES.search(characters) and not DIRECTED.search(characters)
 
 
-def split_text(text: str) -> Segments:
-    """Cut a normalised text."""
+def split_text(text: str, characters: str = "") -> Segments:
+    """Cut a normalised text.
+
+    characters: the distinct ones of the document, if the text is only a part of it. They decide on the forms of Chinese
+    characters.
+    """
     words = text.replace("\n", " \n ").split(" ")
     if text.isascii():
         return Segments(words, None)
-    characters = "".join(set(text))
-    parts = _split_unspaced(words, characters) if WITHOUT_SPACES.search(characters) else {}
-    if DIRECTED.search(characters):
+    own = "".join(set(text))
+    characters = characters or own
+    parts = _split_unspaced(words, characters) if WITHOUT_SPACES.search(own) else {}
+    if DIRECTED.search(own):
         return _direct(text, parts)
     if parts:
         words = [key for word in words for key in parts.get(word, (word,))]
     return Segments(words, None)
+
+
+class Part(NamedTuple):
+    """Part of a key. key_index: of its key. start: of its first character in the text. glued: as in Directions."""
+
+    key: str
+    key_index: int
+    start: int
+    glued: bool
+
+
+def cut_keys(keys: Iterable[str], places: Sequence[int]) -> Iterator[Part]:
+    """Cut keys at places of their text, which are in order, so that each part is set in one look."""
+    start, upcoming = 0, iter(places)
+    place = next(upcoming, None)
+    for index, key in enumerate(keys):
+        first = len(key) - len(key.lstrip(_PREFIX_CHARACTERS))
+        word = key[first:].removesuffix(NO_SPACE)
+        has_space = key != "\n" and not key.endswith(NO_SPACE)
+        end = start + (0 if key == "\n" else len(word))
+        cut = start
+        while place is not None and place < end:
+            if place > cut:
+                yield Part(key[:first] + word[cut - start : place - start] + NO_SPACE, index, cut, glued=True)
+                cut = place
+            place = next(upcoming, None)
+        yield Part(key[:first] + key[first + cut - start :], index, cut, glued=False)
+        start = end + has_space
 
 
 def _split_unspaced(words: list[str], characters: str) -> dict[str, list[str]]:
@@ -143,6 +176,7 @@ def _cut(keys: Iterable[str], levels: str) -> Iterator[tuple[str, int, bool]]:
 
 
 _PREFIXES: Final = frozenset(HAN.values())
+_PREFIX_CHARACTERS: Final = RIGHT_TO_LEFT + "".join(HAN.values())
 
 
 def _find_runs(levels: str) -> Iterator[tuple[int, int]]:

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from deepsynth_render.page.scripts.breaking import split_words
 from deepsynth_render.page.scripts.han import find_han
 from deepsynth_render.page.scripts.properties import split_clusters
-from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, split_text
+from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, cut_keys, split_text
 
 
 @pytest.mark.parametrize(
@@ -128,3 +128,20 @@ def test_the_keys_joined_are_the_text(text: str) -> None:
     plain = words.translate(dict.fromkeys(range(6)))
     expected = text.replace("\n", " \n ") + " "
     assert plain.replace(" \n ", "\n").strip(" ") == text.strip(" ") or plain == expected
+
+
+@given(st.text("ab -\n\u05d0\u05d11\u6587\u3002\u0e01\u0e02", max_size=30), st.sets(st.integers(0, 30)))
+def test_keys_that_are_cut_at_places_hold_the_same_text(text: str, cuts: set[int]) -> None:
+    text = "\n".join(line.rstrip(" ") for line in text.split("\n")).strip("\n")
+    places = sorted(place for place in cuts if place < len(text))
+    keys, _ = split_text(text)
+    parts = list(cut_keys(keys, places))
+    assert list(dict.fromkeys(part.key_index for part in parts)) == list(range(len(keys)))
+    for part in parts:
+        word = part.key.strip("\x00\x01\x02\x03\x04\x05")
+        assert part.key == "\n" or text[part.start :].startswith(word)
+        assert not any(part.start < place < part.start + len(word) for place in places)
+    for key_index, key in enumerate(keys):
+        own = [part.key for part in parts if part.key_index == key_index]
+        assert own[-1].endswith("\x00") == key.endswith("\x00")
+        assert "".join(part.strip("\x00\x01\x02\x03\x04\x05") for part in own) == key.strip("\x00\x01\x02\x03\x04\x05")
