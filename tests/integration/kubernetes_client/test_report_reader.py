@@ -285,6 +285,35 @@ def test_pods_that_answer_just_in_time_do_not_delay_those_of_another_namespace()
     virtual_time.run(main())
 
 
+def test_reads_of_hundreds_of_pods_do_not_all_begin_in_one_turn_of_the_event_loop() -> None:
+    """Each takes milliseconds of processor time, and a reconcile of another user waits for some twenty turns."""
+
+    async def main() -> None:
+        begun, in_a_turn = 0, list[int]()
+
+        async def answer(_namespace: str, _name: str) -> bytes:
+            nonlocal begun
+            begun += 1
+            await asyncio.sleep(0.01)
+            return json.dumps(REPORT).encode()
+
+        async def look(namespace: str) -> None:
+            names = [f"{namespace}{number}" for number in range(100)]
+            pods = [{"metadata": {"uid": name, "name": name, "namespace": namespace}, "status": {}} for name in names]
+            assert len(await reader.read_all(pods)) == 100
+
+        reader = ReportReader(lambda _result: None, answer, clock=asyncio.get_running_loop().time)
+        looking = asyncio.gather(*(look(f"n{number}") for number in range(3)))
+        while not looking.done():
+            before = begun
+            await asyncio.sleep(0)
+            in_a_turn.append(begun - before)
+        await looking
+        assert max(in_a_turn) == 1
+
+    asyncio.run(main())
+
+
 def test_a_pod_that_stays_silent_is_asked_less_often_until_it_answers() -> None:
     async def main() -> None:
         asked: list[float] = []

@@ -78,6 +78,7 @@ class ReportReader:
         self._late: dict[str, tuple[float, int]] = {}
         """By namespace: when late reports were logged last, and how many there were since."""
         self._slots = asyncio.Semaphore(concurrency)
+        self._turn = asyncio.Lock()
         self._session: aiohttp.ClientSession | None = None
 
     async def close(self) -> None:
@@ -93,6 +94,7 @@ class ReportReader:
 
         async def read(pod: Manifest) -> None:
             async with slots, self._get_share(pod["metadata"]["namespace"]), self._slots:
+                await self._take_turn()
                 if (report := await self._read(pod)) is not None:
                     reports[pod["metadata"]["uid"]] = report
             late.discard(pod["metadata"]["uid"])
@@ -104,6 +106,14 @@ class ReportReader:
             if late:
                 self._note_late(due[0]["metadata"]["namespace"], len(late))
         return reports
+
+    async def _take_turn(self) -> None:
+        """One read begins in each turn of the event loop. A hundred in one turn would delay every reconcile.
+
+        What follows a beginning, such as the answer, then comes in different turns, too.
+        """
+        async with self._turn:
+            await asyncio.sleep(0)
 
     def _note_late(self, namespace: str, pods: int) -> None:
         """Log it at once, and then once a minute with their number since: each run of a namespace may be late."""
