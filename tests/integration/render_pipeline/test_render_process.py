@@ -142,8 +142,8 @@ class RefuseAll(PageRenderer):
 
     def __init__(self, *_: object) -> None: ...
 
-    def render(self, text: str, seed_key: str) -> NoReturn:
-        del text
+    def render(self, text: str, seed_key: str, *, is_normalised: bool = False) -> NoReturn:
+        del text, is_normalised
         raise RefusedDocument(Reason.OVERFLOW, seed_key)
 
 

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from functools import cache
+from typing import Literal
 
 import freetype
 import numpy as np
@@ -9,6 +10,9 @@ from numpy.typing import NDArray
 
 from deepsynth_render.page.fonts import UPRIGHT, Font, FontStyle, load_font
 from deepsynth_render.page.growing import GrowingRows
+
+BitDepth = Literal[2, 4]
+"""Bits of a pixel of a page."""
 
 PHASES = 4
 """Each glyph is drawn at four positions within a pixel, so that letters are placed to a quarter of a pixel."""
@@ -38,9 +42,11 @@ class Bitmaps:
     A glyph has a slot, and PHASES bitmaps, one for each phase.
     boxes: (slots * PHASES, 5) int32; a glyph's row is slot * PHASES + phase.
     blank: the slots of glyphs without ink, such as a space.
+    levels: of ink other than none; with fewer than FULL_INK, only multiples of FULL_INK / levels are used.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, depth: BitDepth = 4) -> None:
+        self.levels = 2**depth - 1
         self._ink = bytearray()  # one byte per pixel, 0 to FULL_INK
         self._read_ink = np.zeros(0, np.uint8)
         self.boxes = GrowingRows(5)
@@ -104,16 +110,24 @@ class GlyphAtlas:
             # Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
             face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP)
             drawn = face.glyph
-            ink = _quantise(drawn.bitmap)  # (height, width) uint8
+            ink = _quantise(drawn.bitmap, self.bitmaps.levels)  # (height, width) uint8
             left, top = (drawn.bitmap_left, drawn.bitmap_top) if len(ink) else (0, 0)
             self.bitmaps.append(ink, left, top)
             has_ink |= ink.size > 0
         return has_ink
 
 
-def _quantise(bitmap: freetype.Bitmap) -> NDArray[np.uint8]:
+def _quantise(bitmap: freetype.Bitmap, levels: int) -> NDArray[np.uint8]:
     """(height, width) uint8: coverage 0 to 255 as ink 0 to FULL_INK, rounded. (0, width) if there is no ink."""
     # FreeType's rows are `pitch` bytes long, of which `width` are pixels.
     coverage = np.array(bitmap.buffer, np.uint16).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
-    ink = ((coverage * FULL_INK + 127) // 255).astype(np.uint8)
+    ink = _round(coverage, FULL_INK)
+    if levels < FULL_INK and ink.any():
+        coarse = _round(coverage, levels)
+        # A thin mark, such as a point of Hebrew, must not disappear.
+        ink = (coarse if coarse.any() else ink.clip(max=1)) * np.uint8(FULL_INK // levels)
     return ink if ink.any() else ink[:0]
+
+
+def _round(coverage: NDArray[np.uint16], levels: int) -> NDArray[np.uint8]:
+    return ((coverage * levels + 127) // 255).astype(np.uint8)

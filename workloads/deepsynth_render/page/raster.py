@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.compiled.loading import IS_BUILT, core
 from deepsynth_render.page.geometry import Geometry
-from deepsynth_render.page.glyphs import HEIGHT, LEFT, PHASES, TOP, WIDTH
+from deepsynth_render.page.glyphs import FULL_INK, HEIGHT, LEFT, PHASES, TOP, WIDTH, BitDepth
 from deepsynth_render.page.growing import Ints, expand_ranges
 from deepsynth_render.page.layout import Layout
 from deepsynth_render.page.words import FIRST_GLYPH, GLYPHS, SLOT, WordCache, X, Y
@@ -40,12 +40,12 @@ def place_bitmaps(layout: Layout, rows: Ints, cache: WordCache, geometry: Geomet
     return [bitmaps[start:end] for start, end in pairwise([0, *ends])]
 
 
-def draw_page(rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
-    """Draw bitmaps (n, 5) of the atlas onto a white page. Where two bitmaps overlap, the darker pixel is kept."""
+def draw_page(rows: Rows, atlas: Ink, bitmaps: Ints, depth: BitDepth) -> None:
+    """Make `rows` a white page with the bitmaps (n, 5) of the atlas. Where two overlap, the darker pixel is kept."""
     if IS_BUILT:
-        core.draw_page(rows, rows.shape[1], atlas, bitmaps)
+        core.draw_page(rows, rows.shape[1], atlas, bitmaps, depth)
     else:
-        draw_with_numpy(rows, atlas, bitmaps)
+        draw_with_numpy(rows, atlas, bitmaps, depth)
 
 
 def place_compiled(layout: Layout, rows: Ints, cache: WordCache, geometry: Geometry) -> tuple[Ints, Ints] | None:
@@ -89,12 +89,16 @@ def place_with_numpy(layout: Layout, rows: Ints, cache: WordCache, geometry: Geo
     return bitmaps, np.bincount(np.repeat(layout.page, counts), minlength=len(layout.page_starts))
 
 
-def draw_with_numpy(rows: Rows, atlas: Ink, bitmaps: Ints) -> None:
+def draw_with_numpy(rows: Rows, atlas: Ink, bitmaps: Ints, depth: BitDepth) -> None:
     """The same as draw_page."""
-    page = np.zeros((len(rows), 2 * rows.shape[1] - 2), np.uint8)  # (height, even width), ink of each pixel
+    per_byte = 8 // depth
+    page = np.zeros((len(rows), per_byte * (rows.shape[1] - 1)), np.uint8)  # (height, width), ink of each pixel
     for offset, width, height, left, top in bitmaps.tolist():
         bitmap = atlas[offset : offset + width * height].reshape(height, width)
         area = page[top : top + height, left : left + width]
         np.maximum(area, bitmap, out=area)
-    pairs = page.view("<u2")  # (height, bytes) left pixel | right pixel << 8
-    rows[:, 1:] -= (pairs << 4 | pairs >> 8).astype(np.uint8)
+    levels = 2**depth - 1
+    ink = (page * levels + FULL_INK // 2) // FULL_INK
+    shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)  # (per_byte,) the first pixel is in the highest bits
+    rows[:, 0] = 0
+    rows[:, 1:] = 0xFF - (ink.reshape(len(rows), -1, per_byte) << shifts).sum(axis=2, dtype=np.uint8)

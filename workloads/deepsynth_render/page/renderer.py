@@ -14,8 +14,8 @@ from deepsynth_render.page.geometry import build_geometry
 from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.layout import Layout, lay_out
 from deepsynth_render.page.png import Compression, build_paper, encode_png
-from deepsynth_render.page.raster import draw_page, place_bitmaps
-from deepsynth_render.page.words import INKED, LINE_FEED, WordCache
+from deepsynth_render.page.raster import Rows, draw_page, place_bitmaps
+from deepsynth_render.page.words import INKED, LINE_FEED, Shapes, WordCache
 from deepsynth_render.reporting.dropped import RefusedDocument
 
 MONOSPACE = "DejaVu Sans Mono"
@@ -74,14 +74,15 @@ class PageRenderer:
         self._styles = build(page.font_families, 0)
         self._aligned_styles = build(aligned, len(self._styles))
 
-    def render(self, text: str, seed_key: str) -> list[Page]:
+    def render(self, text: str, seed_key: str, *, is_normalised: bool = False) -> list[Page]:
         """The pages of one document: at least one, and none of them blank.
 
-        text: as the source has it; it is normalised here.
+        text: as the source has it. is_normalised: whether `normalise` returned it, which is then not called again.
         seed_key: decides, with spec.page.seed, which of several fonts and sizes is used; for example the document's id.
         Raises RefusedDocument when a character cannot be drawn or the text does not fit.
         """
-        text = normalise(text)
+        if not is_normalised:
+            text = normalise(text)
         if self._whitespace == "collapse":
             text = collapse_blanks(text)
         check_drawable(text)
@@ -101,13 +102,15 @@ class _Style:
         self._justify = page.align == "justify"
         self._max_pages = page.max_pages
         self._font = load_font(style.font_family)
+        self._depth = page.bit_depth
         self._compression = compression
         self._max_glyphs = max_glyphs
         self._geometry = build_geometry(page, self._font, style.font_size_px)
 
     @cached_property
     def _words(self) -> WordCache:
-        return WordCache(self._font, self._style.font_size_px, self._geometry.column_width, self._max_glyphs)
+        shapes = Shapes(self._max_glyphs, self._depth)
+        return WordCache(self._font, self._style.font_size_px, self._geometry.column_width, shapes=shapes)
 
     def render(self, text: str) -> list[Page]:
         rows, directions = self._words.find_pieces(text)  # rows: (pieces,)
@@ -135,10 +138,13 @@ class _Style:
             for png, start, end in zip(files, starts, ends, strict=True)
         ]
 
+    @cached_property
+    def _paper(self) -> Rows:
+        """Used for all pages, because memory that the system has just given to the process is slow."""
+        return build_paper(self._geometry.width, self._geometry.height, self._depth)
+
     def _draw_pages(self, layout: Layout, rows: Ints) -> Iterator[bytes]:
-        width, height = self._geometry.width, self._geometry.height
         atlas = self._words.atlas.read_ink()
         for bitmaps in place_bitmaps(layout, rows, self._words, layout.geometry):
-            page = build_paper(width, height)  # (height, 1 + bytes)
-            draw_page(page, atlas, bitmaps)
-            yield encode_png(page, width, self._compression)
+            draw_page(self._paper, atlas, bitmaps, self._depth)
+            yield encode_png(self._paper, self._geometry.width, self._depth, self._compression)

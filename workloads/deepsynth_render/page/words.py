@@ -17,7 +17,7 @@ import numpy as np
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import Font
-from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, Bitmaps, GlyphAtlas
+from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, BitDepth, Bitmaps, GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints
 from deepsynth_render.page.plain_words import PlainShaper, PlainWord, build_plain_shaper, group_plain_words
 from deepsynth_render.page.scripts.properties import is_extending
@@ -88,9 +88,9 @@ class Shapes:
     max_glyphs: with the compiled core, a glyph takes at most 50 bytes. generation: counts how often all was forgotten.
     """
 
-    def __init__(self, max_glyphs: int) -> None:
+    def __init__(self, max_glyphs: int, depth: BitDepth = 4) -> None:
         self._max_glyphs = max_glyphs
-        self.bitmaps = Bitmaps()
+        self.bitmaps = Bitmaps(depth)
         self.generation = 0
         self._clear()
 

@@ -87,7 +87,7 @@ class ShardRenderer:
         if self._plan.filters.undrawable == "replace":
             text, replaced = replace_undrawable(text)
         try:
-            pages = renderer.render(text, name)
+            pages = renderer.render(text, name, is_normalised=not replaced)
         except RefusedDocument as refusal:
             self._refused[refusal.reason] += 1
             if self._refused[refusal.reason] <= _MAX_LOGGED_REFUSALS:

@@ -213,6 +213,13 @@ class PageSettings(ApiModel):
             ),
         ),
     ] = "keep"
+    bit_depth: Annotated[
+        Literal[4, 2],
+        Field(
+            description="Bits per pixel: 4 (16 gray levels), or 2 (4 levels), which makes files about a third smaller "
+            "and edges of letters rougher."
+        ),
+    ] = 4
     max_pages: Annotated[
         int,
         Field(

@@ -13,8 +13,10 @@ def break_lines(
 ) -> bytes:
     """As lines.break_in_python: (lines, 3) int64, the first piece, the piece after the last, and 1 if it is closing."""
 
-def draw_page(rows: NDArray[np.uint8], stride: int, atlas: NDArray[np.uint8], bitmaps: NDArray[np.int64], /) -> None:
-    """As raster.draw_with_numpy. rows: (height, stride), changed in place. Raises ValueError for a bitmap outside."""
+def draw_page(
+    rows: NDArray[np.uint8], stride: int, atlas: NDArray[np.uint8], bitmaps: NDArray[np.int64], depth: int, /
+) -> None:
+    """As raster.draw_with_numpy. rows: (height, stride), overwritten. Raises ValueError for a bitmap outside."""
 
 def place_bitmaps(
     on_lines: NDArray[np.int64],

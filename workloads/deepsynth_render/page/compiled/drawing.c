@@ -96,36 +96,59 @@ static void draw_bitmap(const uint8_t *bitmap, const uint8_t *atlas_end, const i
     }
 }
 
-/* Subtract the ink from the rows, two pixels a byte, and clear the canvas. rows: (height, 1 + page_width / 2). */
-static void pack(uint8_t *rows, Py_ssize_t page_width, Py_ssize_t height) {
-    for (Py_ssize_t y = 0; y < height; y++) {
-        Py_ssize_t first = canvas.spans[2 * y] / 2, end = canvas.spans[2 * y + 1] / 2 + 1;
+/* White paper: a byte for the filter, which is 0, and white pixels. */
+static void clear(uint8_t *row, Py_ssize_t stride) {
+    row[0] = 0;
+    memset(row + 1, 0xFF, (size_t)(stride - 1));
+}
+
+/* Ink of 16 levels as ink of 4 levels, rounded. */
+static const uint8_t COARSE[16] = {0, 0, 0, 1, 1, 1, 1, 1, 2, 2, 2, 2, 2, 3, 3, 3};
+
+/* Ink as a row of a page: 8 / depth pixels in each byte, the first one in its highest bits. */
+static void pack_row(uint8_t *restrict row, const uint8_t *restrict ink, Py_ssize_t first, Py_ssize_t end, int depth) {
+    if (depth == 4)
+        for (Py_ssize_t x = first; x < end; x++)
+            row[x] = (uint8_t)~(ink[2 * x] << 4 | ink[2 * x + 1]);
+    else
+        for (Py_ssize_t x = first; x < end; x++) {
+            const uint8_t *four = ink + 4 * x;
+            row[x] = (uint8_t) ~(COARSE[four[0]] << 6 | COARSE[four[1]] << 4 | COARSE[four[2]] << 2 | COARSE[four[3]]);
+        }
+}
+
+/* Write the rows of the page, and clear the canvas. */
+static void pack(uint8_t *rows, Py_ssize_t stride, Py_ssize_t height, int depth) {
+    Py_ssize_t per_byte = 8 / depth, page_width = per_byte * (stride - 1);
+    for (Py_ssize_t y = 0; y < height; y++, rows += stride) {
+        clear(rows, stride);
         if (canvas.spans[2 * y + 1] < 0)
             continue;
-        uint8_t *restrict ink = canvas.ink + y * page_width;
-        uint8_t *restrict row = rows + y * (1 + page_width / 2) + 1;
-        for (Py_ssize_t x = first; x < end; x++)
-            row[x] = (uint8_t)(row[x] - (uint8_t)(ink[2 * x] << 4 | ink[2 * x + 1]));
-        memset(ink + 2 * first, 0, (size_t)(2 * (end - first)));
+        Py_ssize_t first = canvas.spans[2 * y] / per_byte, end = canvas.spans[2 * y + 1] / per_byte + 1;
+        uint8_t *ink = canvas.ink + y * page_width;
+        pack_row(rows + 1, ink, first, end, depth);
+        memset(ink + per_byte * first, 0, (size_t)(per_byte * (end - first)));
     }
 }
 
-/* draw_page(rows, stride, atlas, bitmaps): see _core.pyi. */
+/* draw_page(rows, stride, atlas, bitmaps, depth): see _core.pyi. */
 PyObject *draw_page(PyObject *module, PyObject *arguments) {
     (void)module;
     Py_buffer rows, atlas, boxes;
     Py_ssize_t stride;
-    if (!PyArg_ParseTuple(arguments, "w*ny*y*", &rows, &stride, &atlas, &boxes))
+    int depth;
+    if (!PyArg_ParseTuple(arguments, "w*ny*y*i", &rows, &stride, &atlas, &boxes, &depth))
         return NULL;
     PyObject *result = NULL;
     Rows bitmaps;
     if (!as_rows(&boxes, 5, "bitmaps", &bitmaps))
         goto done;
-    if (stride < 1 || stride > INT32_MAX / 2 || rows.len % stride) {
-        PyErr_Format(PyExc_ValueError, "rows: must be rows of %zd bytes, got %zd bytes", stride, rows.len);
+    if (stride < 1 || stride > INT32_MAX / 4 || rows.len % stride || (depth != 4 && depth != 2)) {
+        PyErr_Format(PyExc_ValueError, "rows: must be rows of %zd bytes and %d bits per pixel, got %zd bytes", stride,
+                     depth, rows.len);
         goto done;
     }
-    Py_ssize_t width = 2 * (stride - 1), height = rows.len / stride;
+    Py_ssize_t width = 8 / depth * (stride - 1), height = rows.len / stride;
     for (Py_ssize_t i = 0; i < bitmaps.count; i++)
         if (!is_inside(bitmaps.values + 5 * i, atlas.len, width, height)) {
             PyErr_Format(PyExc_ValueError, "bitmaps: number %zd is not inside the page or the atlas", i);
@@ -138,7 +161,7 @@ PyObject *draw_page(PyObject *module, PyObject *arguments) {
     for (Py_ssize_t i = 0; i < bitmaps.count; i++)
         draw_bitmap((const uint8_t *)atlas.buf + bitmaps.values[5 * i], (const uint8_t *)atlas.buf + atlas.len,
                     bitmaps.values + 5 * i, width);
-    pack(rows.buf, width, height);
+    pack(rows.buf, stride, height, depth);
     result = Py_NewRef(Py_None);
 done:
     PyBuffer_Release(&rows);

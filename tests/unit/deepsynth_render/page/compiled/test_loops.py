@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from deepsynth_render.page.compiled.loading import core
 from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import build_geometry
+from deepsynth_render.page.glyphs import BitDepth
 from deepsynth_render.page.layout import lay_out
 from deepsynth_render.page.lines import break_in_python
 from deepsynth_render.page.png import build_paper
@@ -19,13 +20,14 @@ from unit.deepsynth_render.page.page_images import PROSE, build_bitmaps, build_p
 Ints = NDArray[Any]
 
 
-@pytest.mark.parametrize("width", [96, 97])
-def test_c_and_numpy_draw_the_same_pixels(width: int) -> None:
+@pytest.mark.parametrize("depth", [4, 2])
+@pytest.mark.parametrize("width", [96, 97, 98, 99])
+def test_c_and_numpy_draw_the_same_pixels(width: int, depth: BitDepth) -> None:
     atlas, bitmaps = build_bitmaps(400, width, 80)
+    expected, drawn = build_paper(width, 80, depth), build_paper(width, 80, depth)
     for _ in range(2):  # the second page finds nothing of the first
-        expected, drawn = build_paper(width, 80), build_paper(width, 80)
-        draw_with_numpy(expected, atlas, bitmaps)
-        core.draw_page(drawn, drawn.shape[1], atlas, bitmaps)
+        draw_with_numpy(expected, atlas, bitmaps, depth)
+        core.draw_page(drawn, drawn.shape[1], atlas, bitmaps, depth)
         assert np.array_equal(expected, drawn)
         bitmaps = bitmaps[:3]
 
@@ -70,9 +72,9 @@ def test_a_canvas_is_used_for_pages_of_any_size() -> None:
     for width, height in [(40, 900), (900, 40), (20, 20), (901, 901), (2, 1)]:
         atlas, bitmaps = build_bitmaps(40, max(width, 12), max(height, 12))
         bitmaps = bitmaps[(bitmaps[:, 3] + bitmaps[:, 1] <= width) & (bitmaps[:, 4] + bitmaps[:, 2] <= height)]
-        expected, drawn = build_paper(width, height), build_paper(width, height)
-        draw_with_numpy(expected, atlas, bitmaps)
-        core.draw_page(drawn, drawn.shape[1], atlas, bitmaps)
+        expected, drawn = build_paper(width, height, 4), build_paper(width, height, 4)
+        draw_with_numpy(expected, atlas, bitmaps, 4)
+        core.draw_page(drawn, drawn.shape[1], atlas, bitmaps, 4)
         assert np.array_equal(expected, drawn)
 
 
@@ -91,23 +93,26 @@ HUGE = 2**62
     ],
 )
 def test_a_bitmap_outside_of_the_page_or_the_atlas_is_an_error(bitmap: list[int]) -> None:
-    rows = build_paper(40, 20)
+    rows = build_paper(40, 20, 4)
     with pytest.raises(ValueError, match="number 0 is not inside"):
-        core.draw_page(rows, rows.shape[1], np.ones(100, np.uint8), np.array([bitmap]))
-    assert np.array_equal(rows, build_paper(40, 20))
+        core.draw_page(rows, rows.shape[1], np.ones(100, np.uint8), np.array([bitmap]), 4)
+    assert np.array_equal(rows, build_paper(40, 20, 4))
 
 
 def test_buffers_of_another_shape_are_errors() -> None:
-    rows, atlas, bitmaps = build_paper(40, 20), np.ones(100, np.uint8), np.zeros((2, 5), np.int64)
+    rows, atlas, bitmaps = build_paper(40, 20, 4), np.ones(100, np.uint8), np.zeros((2, 5), np.int64)
     for stride in (0, -1, 13, 2**40):
         with pytest.raises(ValueError, match="rows: must be"):
-            core.draw_page(rows, stride, atlas, bitmaps)
+            core.draw_page(rows, stride, atlas, bitmaps, 4)
+    for depth in (0, 1, 3, 8, -4):
+        with pytest.raises(ValueError, match="bits per pixel"):
+            core.draw_page(rows, rows.shape[1], atlas, bitmaps, depth)
     with pytest.raises(ValueError, match="bitmaps: must be"):
-        core.draw_page(rows, rows.shape[1], atlas, bitmaps[0, :4].copy())
+        core.draw_page(rows, rows.shape[1], atlas, bitmaps[0, :4].copy(), 4)
     with pytest.raises(ValueError, match="bitmaps: must be"):
-        core.draw_page(rows, rows.shape[1], atlas, np.zeros(88, np.uint8)[4:-4].view(np.int64))
+        core.draw_page(rows, rows.shape[1], atlas, np.zeros(88, np.uint8)[4:-4].view(np.int64), 4)
     with pytest.raises(TypeError):
-        core.draw_page(rows[:, ::2], rows.shape[1], atlas, bitmaps)
+        core.draw_page(rows[:, ::2], rows.shape[1], atlas, bitmaps, 4)
 
 
 @pytest.mark.parametrize("settings", [{}, {"columns": 2, "size": "300x120", "align": "justify"}, {"marginPx": 0}])

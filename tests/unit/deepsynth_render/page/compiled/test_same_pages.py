@@ -11,7 +11,7 @@ from unit.deepsynth_render.page.page_images import PROSE, build_page
 SETTINGS = [
     {},
     {"size": "240x121", "columns": 2, "align": "justify"},
-    {"fontFamilies": ["DejaVu Serif", "DejaVu Sans Mono"], "fontSizesPx": [7, 13], "maxPages": 3},
+    {"fontFamilies": ["DejaVu Serif", "DejaVu Sans Mono"], "fontSizesPx": [7, 13], "maxPages": 3, "bitDepth": 2},
 ]
 ALPHABETS = [
     "abcdefghijklmnopqrstuvwxyz",

@@ -261,3 +261,8 @@ def test_a_format_that_starts_a_program_is_refused() -> None:
     Image.new("L", (8, 8)).save(content, "EPS")
     with pytest.raises(DataError, match="row 7: EPS is not supported; the formats are AVIF, BMP"):
         read(content.getvalue())
+
+
+def test_a_page_of_two_bits_keeps_its_four_levels() -> None:
+    page = build_png((2, 0), bytes([0b00_01_10_11, 0b11_00_00_00]), size=(5, 1))
+    assert read_row(page) == [0, 85, 170, 255, 255]
