@@ -1,5 +1,6 @@
 """Glyph bitmaps of one size, drawn once by FreeType and kept in one array of ink."""
 
+import ctypes
 from collections.abc import Sequence
 from functools import cache
 from typing import Literal
@@ -119,8 +120,9 @@ class GlyphAtlas:
 
 def _quantise(bitmap: freetype.Bitmap, levels: int) -> NDArray[np.uint8]:
     """(height, width) uint8: coverage 0 to 255 as ink 0 to FULL_INK, rounded. (0, width) if there is no ink."""
-    # FreeType's rows are `pitch` bytes long, of which `width` are pixels.
-    coverage = np.array(bitmap.buffer, np.uint16).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width]
+    # FreeType's rows are `pitch` bytes long, of which `width` are pixels. The property `buffer` would make a list.
+    pixels = ctypes.string_at(bitmap._FT_Bitmap.buffer, bitmap.rows * bitmap.pitch)  # noqa: SLF001
+    coverage = np.frombuffer(pixels, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width].astype(np.uint16)
     ink = _round(coverage, FULL_INK)
     if levels < FULL_INK and ink.any():
         coarse = _round(coverage, levels)

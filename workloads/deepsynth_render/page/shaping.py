@@ -110,18 +110,27 @@ class Shaper:
                 edges.append(-advance if style.right_to_left else x)
         if style.right_to_left:
             edges = [advance + edge for edge in edges]
-        return ShapedRun(text, glyphs, clusters, edges, advance, any(run.font >= _FIRST_FALLBACK for run in runs))
+        return ShapedRun(text, glyphs, clusters, edges, advance, any(is_fallback(run.font) for run in runs))
 
     def is_plain(self, text: str) -> bool:
         """Whether the font of the spec has all characters, and they are shaped as one run of that font."""
         return self._plain.issuperset(map(ord, text))
 
-    def _split(self, text: str, style: Style) -> Iterator[_Run]:
+    def find_single_run(self, text: str, style: Style) -> tuple[int, str] | None:
+        """Font and script of a text that one font draws whole, in one script; None where it takes a closer look.
+
+        text: of at least one character.
+        """
         if style.script == "Latn" and self.is_plain(text):
-            yield from [_Run(self._first, find_run_script(text), 0, text)] if text else []
+            return self._first, find_run_script(text)
+        own = _find_own(find_script(text[0]))
+        return (own.font, own.script) if own and own.letters.issuperset(text) else None
+
+    def _split(self, text: str, style: Style) -> Iterator[_Run]:
+        if not text:
             return
-        if text and (own := _find_own(find_script(text[0]))) and own.letters.issuperset(text):
-            yield _Run(own.font, own.script, 0, text)
+        if single := self.find_single_run(text, style):
+            yield _Run(*single, 0, text)
             return
         clusters = split_clusters(text)
         scripts = _resolve_scripts(clusters, style.script)
@@ -159,6 +168,11 @@ class Shaper:
         if missing:
             raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {describe(text[missing.cluster])}")
         return buffer.glyph_infos, buffer.glyph_positions
+
+
+def is_fallback(font: int) -> bool:
+    """Whether a font, by its index in FONTS, only draws what the fonts lack that a spec may name."""
+    return font >= _FIRST_FALLBACK
 
 
 class _Own(NamedTuple):

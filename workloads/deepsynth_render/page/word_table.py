@@ -3,7 +3,7 @@
 import numpy as np
 
 from deepsynth_render.page.compiled.loading import IS_BUILT, core
-from deepsynth_render.page.growing import expand_ranges
+from deepsynth_render.page.growing import Ints, expand_ranges
 
 
 class PythonTable:
@@ -14,6 +14,11 @@ class PythonTable:
 
     def add(self, word: str, first: int, count: int) -> None:
         self._ranges[word] = first, count
+
+    def add_all(self, words: list[str], first: int, counts: Ints) -> None:
+        for word, count in zip(words, counts.tolist(), strict=True):
+            self.add(word, first, count)
+            first += count
 
     def find(self, text: str) -> tuple[bytes, list[str]]:
         rows, _, unknown = self.find_words(text.replace("\n", " \n ").split(" "))

@@ -11,6 +11,7 @@ A text becomes rows of integers. For the text "a well-known fox", in which "well
 import re
 from collections.abc import Iterator
 from functools import cache
+from itertools import compress
 from typing import NamedTuple
 
 import numpy as np
@@ -19,10 +20,10 @@ from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, BitDepth, Bitmaps, GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints
-from deepsynth_render.page.plain_words import PlainShaper, PlainWord, build_plain_shaper, group_plain_words
 from deepsynth_render.page.scripts.properties import is_extending
 from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, is_split_at_spaces, split_text
-from deepsynth_render.page.shaping import FONTS, PLAIN, ShapedRun, Shaper, Style, find_run_script
+from deepsynth_render.page.shaping import FONTS, PLAIN, ShapedRun, Shaper, Style
+from deepsynth_render.page.word_batches import Batch, BatchShaper, WordGrouper, Words, build_batch_shaper
 from deepsynth_render.page.word_table import build_table
 from deepsynth_render.reporting.dropped import RefusedDocument
 
@@ -124,7 +125,8 @@ class WordCache:
         self.shapes = shapes or Shapes(max_glyphs)
         self.atlas = GlyphAtlas(FONTS, size_px, font.style, self.shapes.bitmaps)
         self._shaper = Shaper(font.family, size_px, self.atlas, font.style)
-        self._plain_shaper = build_plain_shaper(font, FONTS.index(font.family), size_px, self.atlas)
+        self._batch_shaper = build_batch_shaper(size_px, self.atlas, font.style)
+        self._grouper = WordGrouper(self._shaper, _PIECES.findall, _read_key)
         self._find_box = cache(self._measure_slot)
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
@@ -186,36 +188,40 @@ class WordCache:
     def _add_words(self, keys: list[str]) -> None:
         """keys: as split_text gives them, perhaps several times."""
         unknown = dict.fromkeys(keys)
-        if self._plain_shaper:
-            groups = group_plain_words(unknown, _PIECES.findall, self._shaper.is_plain, find_run_script)
-            for script, words in groups.items():
-                for word in self._add_together(self._plain_shaper, words, script):
-                    del unknown[word]
+        if self._batch_shaper:
+            for batch, words in self._grouper.group(unknown):
+                for key in self._add_together(self._batch_shaper, batch, words):
+                    del unknown[key]
         for key in unknown:
             self._add_word(key)
 
-    def _add_together(self, shaper: PlainShaper, words: list[PlainWord], script: str) -> list[str]:
-        """Add words as _add_word does. Returns them, without those that need its care: in them a piece does not fit."""
-        texts = [piece for word in words for piece in word.pieces]
-        shaped = shaper.shape(texts, script)
-        fits = ((shaped.counts > 0) & (shaped.advances <= self._max_advance)).tolist()
-        pieces = np.zeros((len(texts), 7), np.int64)
+    def _add_together(self, shaper: BatchShaper, batch: Batch, words: Words) -> list[str]:
+        """Add words as _add_word does. Returns their keys, but not of those with pieces that need its care to fit."""
+        shaped = shaper.shape(words.pieces, batch)
+        counts = np.array(words.counts)  # (words,)
+        pieces = np.zeros((len(words.pieces), 7), np.int64)
         pieces[:, ADVANCE], pieces[:, GLYPHS], pieces[:, INKED] = shaped.advances, shaped.counts, shaped.inked
-        pieces[:, CHARS] = [len(text) for text in texts]
+        pieces[:, CHARS] = list(map(len, words.pieces))
         pieces[:, FIRST_GLYPH] = self.glyphs.extend_array(shaped.glyphs) + np.cumsum(shaped.counts) - shaped.counts
-        last = np.cumsum([len(word.pieces) for word in words]) - 1  # (words,) the piece that the space follows
-        pieces[last, SPACE], pieces[last, GAP] = self._space, 1
-        pieces[last, CHARS] += 1
+        last = np.cumsum(counts) - 1  # (words,) the piece that the space follows, if any
+        has_space = np.array(words.spaces, np.int64)  # (words,)
+        pieces[last, SPACE], pieces[last, GAP] = self._space * has_space, has_space
+        pieces[last, CHARS] += has_space
         first = self.pieces.extend_array(pieces)
-        self.shapes.extents.extend_array(np.zeros((len(texts), 2), np.int64))
-        added, start = [], 0
-        for word, parts in words:
-            end = start + len(parts)
-            if all(fits[start:end]):
-                self._words.add(word, first + start, len(parts))
-                added.append(word)
-            start = end
-        return added
+        self._add_extents(shaped.extents, len(pieces))
+        fits = (shaped.counts > 0) & (shaped.advances <= self._max_advance)  # (pieces,)
+        if fits.all():
+            self._words.add_all(words.keys, first, counts)
+            return words.keys
+        whole = np.logical_and.reduceat(fits, last + 1 - counts).tolist()  # (words,)
+        for key, fit, end, count in zip(words.keys, whole, (last + 1).tolist(), words.counts, strict=True):
+            if fit:
+                self._words.add(key, first + end - count, count)
+        return list(compress(words.keys, whole))
+
+    def _add_extents(self, extents: Ints | None, count: int) -> None:
+        self.shapes.has_extents |= extents is not None
+        self.shapes.extents.extend_array(np.zeros((count, 2), np.int64) if extents is None else extents)
 
     def _add_word(self, key: str) -> None:
         word, style, has_space = _read_key(key)

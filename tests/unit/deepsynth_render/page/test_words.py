@@ -1,11 +1,14 @@
 """The cache of words: pieces fit a column, and the cache is bounded."""
 
+import re
 from random import Random
 
 import pytest
 
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.fonts import load_font
+from deepsynth_render.page.scripts.properties import find_script
+from deepsynth_render.page.word_batches import USUAL
 from deepsynth_render.page.word_table import PythonTable
 from deepsynth_render.page.words import ADVANCE, CHARS, MAX_SHAPED_CHARACTERS, WordCache, _slice
 from deepsynth_render.reporting.dropped import RefusedDocument
@@ -61,3 +64,9 @@ def test_a_full_word_cache_is_emptied_and_draws_the_same() -> None:
     forgetful = PageRenderer(build_page(), "fast", max_glyphs=10)
     for _ in range(3):
         assert [page.png for page in forgetful.render(PROSE, "key")] == expected
+
+
+def test_usual_characters_are_of_the_latin_script_or_of_none() -> None:
+    letters = re.findall(f"[{USUAL}]", "".join(map(chr, range(0x10000))))
+    assert len(letters) > 500
+    assert {find_script(letter) for letter in letters} <= {"Latn", "Zyyy"}

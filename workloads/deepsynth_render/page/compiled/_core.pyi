@@ -41,19 +41,20 @@ def place_bitmaps(
     """
 
 class Shaper:
-    """Shapes words from left to right in one font, without the objects that uharfbuzz makes of each glyph."""
+    """Shapes words in one font, without the objects that uharfbuzz makes of each glyph."""
 
-    def __init__(self, library: str, data: bytes, scale: int, /) -> None:
+    def __init__(self, library: str, data: bytes, face: int, scale: int, variations: list[str], /) -> None:
         """library: path of a shared object with HarfBuzz. data: the font file. scale: units per em of the results.
 
-        Raises OSError if the library does not export HarfBuzz's functions.
+        variations: the axes of a variable font, as in "wght=400". Raises OSError if the library does not export
+        HarfBuzz's functions.
         """
 
-    def shape(self, words: list[str], script: str, /) -> tuple[bytes, bytes]:
+    def shape(self, words: list[str], script: str, right_to_left: bool, /) -> tuple[bytes, bytes]:
         """(glyphs of all words, 3) and (words, 2) int64.
 
-        Of a glyph: its index in the font, x and y of its origin from the start of the word. Of a word: the number of
-        its glyphs, 0 if the font lacks one of them or the word is empty, and its advance.
+        Of a glyph, from left to right: its index in the font, x and y of its origin from the left end of the word. Of a
+        word: the number of its glyphs, 0 if the font lacks one of them or the word is empty, and its advance.
         """
 
 class WordTable:
@@ -61,6 +62,9 @@ class WordTable:
 
     def add(self, word: str, first: int, count: int, /) -> None:
         """Remember that a word consists of the pieces first to first + count - 1; at least one."""
+
+    def add_all(self, words: list[str], first: int, counts: NDArray[np.int64], /) -> None:
+        """The same for words whose pieces follow each other. counts: (words,) pieces of each."""
 
     def find(self, text: str, /) -> tuple[bytes, list[str]]:
         r"""(pieces of the text,) int64, and its words that are unknown, once for each time; their pieces are missing.

@@ -15,7 +15,12 @@ typedef struct {
     uint32_t var;
 } GlyphPosition;
 
-enum { READONLY = 1, LEFT_TO_RIGHT = 4 };
+typedef struct {
+    uint32_t axis;
+    float value;
+} Variation;
+
+enum { READONLY = 1, LEFT_TO_RIGHT = 4, RIGHT_TO_LEFT = 5, MAX_AXES = 16 };
 
 typedef struct {
     void *(*blob_create)(const char *, unsigned, int, void *, void *);
@@ -24,6 +29,7 @@ typedef struct {
     void (*face_destroy)(void *);
     void *(*font_create)(void *);
     void (*font_set_scale)(void *, int, int);
+    void (*font_set_variations)(void *, const Variation *, unsigned);
     void (*font_destroy)(void *);
     void *(*buffer_create)(void);
     void (*buffer_clear_contents)(void *);
@@ -37,6 +43,7 @@ typedef struct {
     void (*buffer_destroy)(void *);
     uint32_t (*script_from_string)(const char *, int);
     const void *(*language_from_string)(const char *, int);
+    int (*variation_from_string)(const char *, int, Variation *);
     void (*shape)(void *, void *, const void *, unsigned);
 } HarfBuzz;
 
@@ -60,6 +67,7 @@ static int find_functions(const char *library) {
     FIND(face_destroy)
     FIND(font_create)
     FIND(font_set_scale)
+    FIND(font_set_variations)
     FIND(font_destroy)
     FIND(buffer_create)
     FIND(buffer_clear_contents)
@@ -73,6 +81,7 @@ static int find_functions(const char *library) {
     FIND(buffer_destroy)
     FIND(script_from_string)
     FIND(language_from_string)
+    FIND(variation_from_string)
     FIND(shape)
 #undef FIND
     hb = found; /* there is one HarfBuzz in a process, so this changes nothing the second time */
@@ -85,29 +94,60 @@ typedef struct {
     void *font, *buffer;
 } Shaper;
 
+/* Axes of a variable font, as in "wght=400". Returns how many, or -1 with an exception. */
+static int read_variations(PyObject *texts, Variation *variations) {
+    Py_ssize_t count = PyList_Size(texts), length;
+    if (count > MAX_AXES) {
+        PyErr_Format(PyExc_ValueError, "a font has at most %d axes", MAX_AXES);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < count; i++) {
+        const char *text = PyUnicode_AsUTF8AndSize(PyList_GetItem(texts, i), &length);
+        if (text == NULL)
+            return -1;
+        if (length > 100 || !hb.variation_from_string(text, (int)length, &variations[i])) {
+            PyErr_SetString(PyExc_ValueError, "an axis must be like wght=400");
+            return -1;
+        }
+    }
+    return (int)count;
+}
+
+static void *open_font(PyObject *data, unsigned face_index, int scale, const Variation *variations, int axes) {
+    void *blob = hb.blob_create(PyBytes_AsString(data), (unsigned)PyBytes_Size(data), READONLY, NULL, NULL);
+    void *face = hb.face_create(blob, face_index);
+    void *font = hb.font_create(face);
+    hb.font_set_scale(font, scale, scale);
+    if (axes)
+        hb.font_set_variations(font, variations, (unsigned)axes);
+    hb.face_destroy(face); /* the font holds it */
+    hb.blob_destroy(blob);
+    return font;
+}
+
 static PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
     (void)keywords;
     const char *library;
-    PyObject *data;
-    int scale;
-    if (!PyArg_ParseTuple(arguments, "sSi", &library, &data, &scale) || !find_functions(library))
+    PyObject *data, *texts;
+    int face_index, scale;
+    Variation variations[MAX_AXES];
+    if (!PyArg_ParseTuple(arguments, "sSiiO!", &library, &data, &face_index, &scale, &PyList_Type, &texts) ||
+        !find_functions(library))
         return NULL;
-    if (scale < 1 || PyBytes_Size(data) > INT32_MAX) {
+    if (face_index < 0 || scale < 1 || PyBytes_Size(data) > INT32_MAX) {
         PyErr_SetString(PyExc_ValueError, "the scale must be positive, and the font smaller than 2 GiB");
         return NULL;
     }
+    int axes = read_variations(texts, variations);
+    if (axes < 0)
+        return NULL;
     allocfunc allocate = (allocfunc)PyType_GetSlot(type, Py_tp_alloc);
     Shaper *shaper = (Shaper *)allocate(type, 0);
     if (shaper == NULL)
         return NULL;
     shaper->data = Py_NewRef(data);
-    void *blob = hb.blob_create(PyBytes_AsString(data), (unsigned)PyBytes_Size(data), READONLY, NULL, NULL);
-    void *face = hb.face_create(blob, 0);
-    shaper->font = hb.font_create(face);
-    hb.font_set_scale(shaper->font, scale, scale);
+    shaper->font = open_font(data, (unsigned)face_index, scale, variations, axes);
     shaper->buffer = hb.buffer_create();
-    hb.face_destroy(face); /* the font holds it */
-    hb.blob_destroy(blob);
     return (PyObject *)shaper;
 }
 
@@ -132,7 +172,8 @@ static int reserve(Glyphs *glyphs, Py_ssize_t count) {
 }
 
 /* Shape one word. measure: its number of glyphs, or 0 if the font lacks one of them, and its advance. */
-static int shape_word(Shaper *shaper, PyObject *word, uint32_t script, Glyphs *glyphs, int64_t *measure) {
+static int shape_word(Shaper *shaper, PyObject *word, uint32_t script, int direction, Glyphs *glyphs,
+                      int64_t *measure) {
     Py_ssize_t length;
     const char *text = PyUnicode_AsUTF8AndSize(word, &length);
     if (text == NULL)
@@ -143,7 +184,7 @@ static int shape_word(Shaper *shaper, PyObject *word, uint32_t script, Glyphs *g
     }
     hb.buffer_clear_contents(shaper->buffer);
     hb.buffer_add_utf8(shaper->buffer, text, (int)length, 0, (int)length);
-    hb.buffer_set_direction(shaper->buffer, LEFT_TO_RIGHT);
+    hb.buffer_set_direction(shaper->buffer, direction);
     hb.buffer_set_script(shaper->buffer, script);
     hb.buffer_set_language(shaper->buffer, hb.language_from_string("und", -1));
     hb.shape(shaper->font, shaper->buffer, NULL, 0);
@@ -171,7 +212,8 @@ static int shape_word(Shaper *shaper, PyObject *word, uint32_t script, Glyphs *g
 static PyObject *shape(PyObject *self, PyObject *arguments) {
     PyObject *words, *result = NULL, *found = NULL;
     const char *script_name;
-    if (!PyArg_ParseTuple(arguments, "O!s", &PyList_Type, &words, &script_name))
+    int right_to_left;
+    if (!PyArg_ParseTuple(arguments, "O!sp", &PyList_Type, &words, &script_name, &right_to_left))
         return NULL;
     Py_ssize_t count = PyList_Size(words);
     PyObject *measures = PyBytes_FromStringAndSize(NULL, count * 2 * (Py_ssize_t)sizeof(int64_t));
@@ -179,9 +221,10 @@ static PyObject *shape(PyObject *self, PyObject *arguments) {
         return NULL;
     uint32_t script = hb.script_from_string(script_name, -1);
     int64_t *measure = (int64_t *)(void *)PyBytes_AsString(measures);
+    int direction = right_to_left ? RIGHT_TO_LEFT : LEFT_TO_RIGHT;
     Glyphs glyphs = {0};
     for (Py_ssize_t i = 0; i < count; i++, measure += 2)
-        if (!shape_word((Shaper *)self, PyList_GetItem(words, i), script, &glyphs, measure))
+        if (!shape_word((Shaper *)self, PyList_GetItem(words, i), script, direction, &glyphs, measure))
             goto done;
     found = PyBytes_FromStringAndSize((const char *)glyphs.values, glyphs.count * 3 * (Py_ssize_t)sizeof(int64_t));
     if (found != NULL)
@@ -213,7 +256,7 @@ static PyType_Slot slots[] = {
     {Py_tp_new, create},
     {Py_tp_methods, methods},
     {Py_tp_dealloc, destroy},
-    {Py_tp_doc, "Shapes words from left to right."},
+    {Py_tp_doc, "Shapes words in one font."},
     {0, NULL},
 };
 

@@ -79,19 +79,17 @@ static int grow_bytes(WordTable *table, Py_ssize_t length) {
     return 1;
 }
 
-static PyObject *add(PyObject *self, PyObject *arguments) {
-    WordTable *table = (WordTable *)self;
-    const char *word;
-    Py_ssize_t length;
-    long long first, count;
-    if (!PyArg_ParseTuple(arguments, "s#LL", &word, &length, &first, &count))
-        return NULL;
-    if (first < 0 || count < 1 || count > MAX_WORD || length > MAX_WORD) {
-        PyErr_Format(PyExc_ValueError, "a word needs at least one piece, got pieces %lld to %lld", first, first + count);
-        return NULL;
+/* Remember a word. 0 with an exception if that is not possible. */
+static int add_word(WordTable *table, const char *word, Py_ssize_t length, int64_t first, int64_t count) {
+    if (first < 0 || count < 1 || count > MAX_WORD || length > MAX_WORD || first > INT64_MAX - count) {
+        PyErr_Format(PyExc_ValueError, "a word needs at least one piece, got first %lld, count %lld", (long long)first,
+                     (long long)count);
+        return 0;
     }
-    if (!grow_entries(table) || !grow_bytes(table, length))
-        return PyErr_NoMemory();
+    if (!grow_entries(table) || !grow_bytes(table, length)) {
+        PyErr_NoMemory();
+        return 0;
+    }
     uint64_t hash = compute_hash(word, length);
     Entry *entry = find_entry(table, word, length, hash);
     if (entry->count == 0) {
@@ -102,7 +100,42 @@ static PyObject *add(PyObject *self, PyObject *arguments) {
     }
     entry->first = first;
     entry->count = (uint32_t)count;
-    Py_RETURN_NONE;
+    return 1;
+}
+
+static PyObject *add(PyObject *self, PyObject *arguments) {
+    const char *word;
+    Py_ssize_t length;
+    long long first, count;
+    if (!PyArg_ParseTuple(arguments, "s#LL", &word, &length, &first, &count))
+        return NULL;
+    return add_word((WordTable *)self, word, length, first, count) ? Py_NewRef(Py_None) : NULL;
+}
+
+/* As `add`, for many words whose pieces follow each other. */
+static PyObject *add_all(PyObject *self, PyObject *arguments) {
+    PyObject *words, *result = NULL;
+    Py_buffer buffer;
+    Rows counts;
+    long long first;
+    if (!PyArg_ParseTuple(arguments, "O!Ly*", &PyList_Type, &words, &first, &buffer))
+        return NULL;
+    Py_ssize_t length;
+    if (!as_rows(&buffer, 1, "counts", &counts))
+        goto done;
+    if (counts.count != PyList_Size(words)) {
+        PyErr_SetString(PyExc_ValueError, "counts: must have a number for each word");
+        goto done;
+    }
+    for (Py_ssize_t i = 0; i < counts.count; first += counts.values[i++]) {
+        const char *word = PyUnicode_AsUTF8AndSize(PyList_GetItem(words, i), &length);
+        if (word == NULL || !add_word((WordTable *)self, word, length, first, counts.values[i]))
+            goto done;
+    }
+    result = Py_NewRef(Py_None);
+done:
+    PyBuffer_Release(&buffer);
+    return result;
 }
 
 /* The end of the word at `at`, which may be empty. */
@@ -232,6 +265,7 @@ static void destroy(PyObject *self) {
 
 static PyMethodDef methods[] = {
     {"add", add, METH_VARARGS, "Remember the pieces of a word."},
+    {"add_all", add_all, METH_VARARGS, "Remember the pieces of words."},
     {"find", find, METH_O, "The pieces of a text, and its unknown words."},
     {"find_words", find_words, METH_O, "The pieces of words, their numbers, and the unknown words."},
     {"measure", measure, METH_NOARGS, "Size in bytes."},

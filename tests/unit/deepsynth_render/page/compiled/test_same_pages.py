@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from deepsynth_render.page import Page, PageRenderer, lines, plain_words, raster, word_table
+from deepsynth_render.page import Page, PageRenderer, lines, raster, word_batches, word_table
 from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import PROSE, build_page
 
@@ -52,7 +52,7 @@ def compare(monkeypatch: pytest.MonkeyPatch, texts: list[str]) -> int:
         compiled = PageRenderer(build_page(**settings), "fast", max_glyphs=20_000)
         found = [render(compiled, text) for text in texts]
         with monkeypatch.context() as patch:
-            for module in (lines, plain_words, raster, word_table):
+            for module in (lines, raster, word_batches, word_table):
                 patch.setattr(module, "IS_BUILT", False)
             reference = PageRenderer(build_page(**settings), "fast", max_glyphs=20_000)
             for text, result in zip(texts, found, strict=True):

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsynth_render.page.compiled.loading import core
-from deepsynth_render.page.fonts import FAMILIES, load_font
+from deepsynth_render.page.fonts import FAMILIES, FontStyle, load_font
 from deepsynth_render.page.word_table import PythonTable
 
 LIBRARY = str(uharfbuzz._harfbuzz.__file__)
@@ -23,7 +23,11 @@ def test_both_tables_find_the_same(text: str, known: list[tuple[str, int, int]])
     for word, first, count in [*known, *((word, number, 2) for number, word in enumerate(words[::2]))]:
         compiled.add(word, first, count)
         reference.add(word, first, count)
+    counts = np.array([count for _, _, count in known], np.int64)
+    compiled.add_all([f"+{word}" for word, _, _ in known], 7, counts)
+    reference.add_all([f"+{word}" for word, _, _ in known], 7, counts)
     assert compiled.find(text) == reference.find(text)
+    assert compiled.find_words([f"+{word}" for word in words]) == reference.find_words([f"+{word}" for word in words])
     assert compiled.find_words(words) == reference.find_words(words)
     assert len(compiled) == len(reference)
 
@@ -54,30 +58,54 @@ def test_a_range_that_cannot_be_is_an_error(first: int, count: int) -> None:
         core.WordTable().add("word", first, count)
 
 
+def test_counts_of_other_words_are_an_error() -> None:
+    for counts in (np.ones(1, np.int64), np.array([1, 0]), np.array([1, -1]), np.array([1, 2**62])):
+        with pytest.raises(ValueError, match=r"counts|piece"):
+            core.WordTable().add_all(["a", "b"], 0, counts)
+
+
 def test_text_that_is_not_unicode_is_an_error() -> None:
     table = core.WordTable()
     for call in (lambda: table.find("\ud800"), lambda: table.find_words(["\ud800"]), lambda: table.add("\ud800", 0, 1)):
         with pytest.raises(UnicodeEncodeError):
             call()
-    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 64)
+    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 0, 64, [])
     with pytest.raises(UnicodeEncodeError):
-        shaper.shape(["\ud800"], "Latn")
+        shaper.shape(["\ud800"], "Latn", False)
     with pytest.raises(TypeError):
-        shaper.shape([b"bytes"], "Latn")  # type: ignore[list-item]
+        shaper.shape([b"bytes"], "Latn", False)  # type: ignore[list-item]
 
 
 WORDS = ["office", "AVATAR", "\u00e9t\u00e9", "q\u0323\u0301", "", "\u4e00", "a" * 900, "\u201cWort\u201d,", "1\u20442"]
 
 
-@pytest.mark.parametrize("family", FAMILIES)
-def test_words_are_shaped_as_uharfbuzz_shapes_them(family: str) -> None:
-    font = load_font(family)
-    found, measured = core.Shaper(LIBRARY, font.data, 18 * 64).shape(WORDS, "Latn")
+ARABIC = ["\u0633\u0644\u0627\u0645", "\u0644\u0651\u064e\u0647", "\u0661\u0662"]
+DEVANAGARI = ["\u0939\u093f\u0928\u094d\u0926\u0940", "\u0915\u094d\u0937"]
+
+
+@pytest.mark.parametrize(
+    ("family", "script", "words", "right_to_left"),
+    [
+        *((family, "Latn", WORDS, False) for family in FAMILIES),
+        ("Noto Sans Arabic", "Arab", ARABIC, True),
+        ("Noto Sans Arabic", "Arab", ARABIC, False),
+        ("Noto Sans Devanagari", "Deva", DEVANAGARI, False),
+        ("Noto Sans CJK KR", "Hani", ["\u6587\u5b57\u3002"], False),
+    ],
+)
+@pytest.mark.parametrize("weight", [400, 700])
+def test_words_are_shaped_as_uharfbuzz_shapes_them(
+    family: str, script: str, words: list[str], right_to_left: bool, weight: int
+) -> None:
+    font = load_font(family, FontStyle(weight, italic=False))
+    variations = [f"{axis}={value}" for axis, value in font.variation.items()]
+    shaper = core.Shaper(LIBRARY, font.data, font.face, 18 * 64, variations)
+    found, measured = shaper.shape(words, script, right_to_left)
     glyphs = np.frombuffer(found, np.int64).reshape(-1, 3).tolist()
-    for word, (count, advance) in zip(WORDS, np.frombuffer(measured, np.int64).reshape(-1, 2).tolist(), strict=True):
+    for word, (count, advance) in zip(words, np.frombuffer(measured, np.int64).reshape(-1, 2).tolist(), strict=True):
         buffer = uharfbuzz.Buffer()
         buffer.add_str(word)
-        buffer.direction, buffer.language, buffer.script = "ltr", "und", "Latn"
+        buffer.direction, buffer.language, buffer.script = "rtl" if right_to_left else "ltr", "und", script
         uharfbuzz.shape(font.build_shaper(18), buffer)
         if not word or any(info.codepoint == 0 for info in buffer.glyph_infos):
             assert count == 0
@@ -92,14 +120,23 @@ def test_words_are_shaped_as_uharfbuzz_shapes_them(family: str) -> None:
     assert glyphs == []
 
 
+@pytest.mark.parametrize(
+    ("face", "scale", "variations"),
+    [(-1, 64, []), (0, 0, []), (0, 64, ["wght"]), (0, 64, ["a=1"] * 17), (0, 64, ["x" * 200])],
+)
+def test_a_font_that_cannot_be_opened_so_is_an_error(face: int, scale: int, variations: list[str]) -> None:
+    with pytest.raises(ValueError, match=r"scale|axis|axes"):
+        core.Shaper(LIBRARY, load_font("DejaVu Sans").data, face, scale, variations)
+
+
 def test_a_library_without_harfbuzz_is_an_error() -> None:
     for library in ("no-such-library.so", "libc.so.6"):
         with pytest.raises(OSError, match=r"cannot be opened|no function hb_"):
-            core.Shaper(library, b"", 64)
+            core.Shaper(library, b"", 0, 64, [])
 
 
 def test_a_file_that_is_no_font_has_no_glyphs() -> None:
-    assert core.Shaper(LIBRARY, b"no font", 64).shape(["word"], "Latn")[0] == b""
+    assert core.Shaper(LIBRARY, b"no font", 0, 64, []).shape(["word"], "Latn", False)[0] == b""
 
 
 def test_shapers_and_tables_are_freed() -> None:
@@ -107,10 +144,10 @@ def test_shapers_and_tables_are_freed() -> None:
     tracemalloc.start()
     try:
         for _ in range(3):
-            shapers = [core.Shaper(LIBRARY, data, 64) for _ in range(50)]
+            shapers = [core.Shaper(LIBRARY, data, 0, 64, []) for _ in range(50)]
             tables = [core.WordTable() for _ in range(50)]
             for shaper, table in zip(shapers, tables, strict=True):
-                shaper.shape(["word"], "Latn")
+                shaper.shape(["word"], "Latn", False)
                 table.add("word", 0, 1)
                 table.find("word " * 1000)
             del shapers, tables, shaper, table
