@@ -108,6 +108,10 @@ fields: $(READY) ## Write docs/fields.md from the types
 script-sheet: $(READY) ## Draw docs/scripts.png: a paragraph in each script
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.script_sheet --write
 
+.PHONY: layout-sheet
+layout-sheet: $(READY) ## Draw docs/layout.png: Markdown, fit and tab stops
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.layout_sheet --write
+
 .PHONY: lifecycle
 lifecycle: $(READY) ## Draw the lives of the resources into docs/lifecycle.md
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --write

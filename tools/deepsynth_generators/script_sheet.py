@@ -34,6 +34,11 @@ def draw_sheet(texts: Sequence[str]) -> Image.Image:
     sheet = Image.new("L", (width * COLUMNS, height * rows), 255)
     for index, page in enumerate(pages):
         sheet.paste(page, (index // rows * width, index % rows * height))
+    return reduce_levels(sheet)
+
+
+def reduce_levels(sheet: Image.Image) -> Image.Image:
+    """The same with a palette of 16 gray levels, which makes a small file."""
     palette = sheet.point(lambda level: level // 17).convert("P")
     palette.putpalette([level * 17 for level in range(16) for _ in range(3)])
     return palette

@@ -31,6 +31,12 @@ DATASET_GENERATION_RULES: Final = (
         "lineHeight must be between 0.8 and 4.0",
         ".lineHeight",
     ),
+    Rule(
+        "spec.page",
+        "self.format != 'markdown' || self.whitespace == 'keep'",
+        "whitespace must be keep with format markdown, whose code and lists depend on blanks",
+        ".whitespace",
+    ),
     *TEMPLATE_RULES,
 )
 

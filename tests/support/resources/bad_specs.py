@@ -429,6 +429,12 @@ _RULES: Final = (
     ),
     a_generation("lines that overlap", {"page": {"lineHeight": "0.5"}}, "spec.page.lineHeight", "between 0.8 and 4.0"),
     a_generation(
+        "blanks that Markdown needs",
+        {"page": {"format": "markdown", "whitespace": "collapse"}},
+        "spec.page.whitespace",
+        "must be keep with format markdown",
+    ),
+    a_generation(
         "a revision of a folder",
         {"preset": None, "source": {"uri": "pvc://a", "revision": "main"}},
         "spec.source.uri",

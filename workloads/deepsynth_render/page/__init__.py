@@ -5,6 +5,12 @@
             scripts/           reordering.py
             shaping.py (HarfBuzz), glyphs.py (FreeType)
 
+With spec.page.format: markdown, blocks are set one by one, in several fonts and sizes, and then placed on pages:
+
+    text -> blocks -> strips -> places on pages -> as above
+            markdown/           paging.py
+                      block_setting.py (paragraphs.py, tables.py)
+
 To add a font that a spec may name, see FAMILIES in fonts.py; to draw another script, FALLBACK in fonts.py and
 OWN_FAMILY in fallback.py.
 """

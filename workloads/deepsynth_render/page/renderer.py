@@ -4,10 +4,14 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
+from typing import NamedTuple
+
+import numpy as np
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page.characters import collapse_blanks, is_aligned, normalise
+from deepsynth_render.page.faces import Faces
 from deepsynth_render.page.fallback import check_drawable
 from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import build_geometry
@@ -15,6 +19,7 @@ from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.layout import Layout, lay_out
 from deepsynth_render.page.png import Compression, build_paper, encode_png
 from deepsynth_render.page.raster import Rows, draw_page, place_bitmaps
+from deepsynth_render.page.structured import PageBars, lay_out_markdown
 from deepsynth_render.page.words import INKED, LINE_FEED, Shapes, WordCache
 from deepsynth_render.reporting.dropped import RefusedDocument
 
@@ -99,6 +104,7 @@ class _Style:
 
     def __init__(self, page: PageSettings, style: PageStyle, compression: Compression, *, max_glyphs: int) -> None:
         self._style = style
+        self._format = page.format
         self._justify = page.align == "justify"
         self._max_pages = page.max_pages
         self._font = load_font(style.font_family)
@@ -112,9 +118,29 @@ class _Style:
         shapes = Shapes(self._max_glyphs, self._depth)
         return WordCache(self._font, self._style.font_size_px, self._geometry.column_width, shapes=shapes)
 
+    @cached_property
+    def _faces(self) -> Faces:
+        return Faces(self._font, self._style.font_size_px, self._geometry, Shapes(self._max_glyphs, self._depth))
+
     def render(self, text: str) -> list[Page]:
-        rows, directions = self._words.find_pieces(text)  # rows: (pieces,)
-        pieces = self._words.pieces.take(rows)  # (pieces, 7)
+        laid = self._lay_out_markdown(text) if self._format == "markdown" else self._lay_out(text)
+        starts = laid.layout.page_starts.tolist()
+        if len(starts) > self._max_pages:
+            raise RefusedDocument(
+                Reason.TOO_MANY_PAGES, f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
+            )
+        ends = [*starts[1:], len(text)]
+        files = self._draw_pages(laid)
+        size = laid.layout.geometry.width, laid.layout.geometry.height
+        return [
+            Page(png, *size, text[start:end], start, end, self._style)
+            for png, start, end in zip(files, starts, ends, strict=True)
+        ]
+
+    def _lay_out(self, text: str) -> "_LaidOut":
+        words = self._words
+        rows, directions = words.find_pieces(text)  # rows: (pieces,)
+        pieces = words.pieces.take(rows)  # (pieces, 7)
         if not pieces[:, INKED].any():
             raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text has no visible character")
         layout = lay_out(
@@ -123,28 +149,31 @@ class _Style:
             self._geometry,
             justify=self._justify,
             directions=directions,
-            extents=self._words.find_extents(rows),
+            extents=words.find_extents(rows),
         )
-        starts = layout.page_starts.tolist()
-        if len(starts) > self._max_pages:
-            raise RefusedDocument(
-                Reason.TOO_MANY_PAGES, f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
-            )
-        ends = [*starts[1:], len(text)]
-        files = self._draw_pages(layout, rows)
-        size = layout.geometry.width, layout.geometry.height
-        return [
-            Page(png, *size, text[start:end], start, end, self._style)
-            for png, start, end in zip(files, starts, ends, strict=True)
-        ]
+        return _LaidOut(layout, rows, words)
+
+    def _lay_out_markdown(self, text: str) -> "_LaidOut":
+        pages = lay_out_markdown(text, self._faces, self._geometry, justify=self._justify, max_pages=self._max_pages)
+        return _LaidOut(pages.layout, pages.rows, self._faces.body, pages.bars)
 
     @cached_property
     def _paper(self) -> Rows:
         """Used for all pages, because memory that the system has just given to the process is slow."""
         return build_paper(self._geometry.width, self._geometry.height, self._depth)
 
-    def _draw_pages(self, layout: Layout, rows: Ints) -> Iterator[bytes]:
-        atlas = self._words.atlas.read_ink()
-        for bitmaps in place_bitmaps(layout, rows, self._words, layout.geometry):
+    def _draw_pages(self, laid: "_LaidOut") -> Iterator[bytes]:
+        atlas = laid.words.atlas.read_ink()
+        for number, glyphs in enumerate(place_bitmaps(laid.layout, laid.rows, laid.words, laid.layout.geometry)):
+            bitmaps = np.concatenate([laid.bars[number], glyphs]) if laid.bars else glyphs
             draw_page(self._paper, atlas, bitmaps, self._depth)
             yield encode_png(self._paper, self._geometry.width, self._depth, self._compression)
+
+
+class _LaidOut(NamedTuple):
+    """rows: (pieces,) rows of words.pieces. bars: for each page bitmaps that belong to no glyph."""
+
+    layout: Layout
+    rows: Ints
+    words: WordCache
+    bars: PageBars | None = None

@@ -28,7 +28,16 @@ from deepsynth_store.core.atomic import explain_full_disk
 _FILES_PER_COMMIT: Final = 50
 """The Hub's advice."""
 
-_PACKAGES: Final = ("deepsynth-operator", "freetype-py", "icu4py", "isal", "pyarrow", "uharfbuzz", "zlib-ng")
+_PACKAGES: Final = (
+    "deepsynth-operator",
+    "freetype-py",
+    "icu4py",
+    "isal",
+    "pyarrow",
+    "pyromark",
+    "uharfbuzz",
+    "zlib-ng",
+)
 """The bytes of a page depend on them, besides text and settings: they lay out, draw, compress or store pages."""
 
 

@@ -169,6 +169,16 @@ class PageSettings(ApiModel):
             ),
         ),
     ] = "1024"
+    format: Annotated[
+        Literal["plain", "markdown"],
+        Field(
+            description=(
+                "What the texts are: plain shows each character as it is; markdown shows headings, lists, tables and "
+                "so forth as such (CommonMark, with the tables, task lists and strikethrough of GitHub). The column "
+                "text holds the source in both cases."
+            ),
+        ),
+    ] = "plain"
     font_families: Annotated[
         list[FontFamily],
         Field(
