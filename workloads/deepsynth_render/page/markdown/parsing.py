@@ -49,6 +49,8 @@ def parse(source: str, max_rows: int) -> list[Block]:
 def _read_events(source: str) -> Iterator[tuple[str, Any, int, int]]:
     """Name, value, start and end of each event; "Start" and "End" are part of the name."""
     find = _build_index(source)
+    name: str
+    value: Any
     events: Any = pyromark.events_with_range(source, options=_OPTIONS)
     for event, span in events:  # an event is a name, or a dict of a name and a value
         name, value = (event, None) if isinstance(event, str) else next(iter(event.items()))
