@@ -5,7 +5,7 @@ of letters closer together (kerning) and reorders them, so the advance of a word
 """
 
 from collections.abc import Iterator, Sequence
-from functools import cache
+from functools import cache, lru_cache
 from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
@@ -29,6 +29,9 @@ from deepsynth_render.reporting.dropped import RefusedDocument
 FONTS = list(FILES)
 """Families by their index in the atlas."""
 _FIRST_FALLBACK = len(FILES) - len(FALLBACK)
+
+_MAX_CLUSTERS = 20_000
+"""Whose fonts are remembered: with marks there are more clusters than characters, without end."""
 
 _SHAPED_TOGETHER = frozenset({"Latn", "Grek", "Cyrl"})
 """Scripts that may be mixed within a word and do not change each other's letters."""
@@ -84,7 +87,7 @@ class Shaper:
         self._family = family
         self._first = FONTS.index(family)
         self._build_shaper = cache(lambda font: load_font(FONTS[font], font_style).build_shaper(size_px))
-        self._find_fonts = cache(self._search_fonts)
+        self._find_fonts = lru_cache(_MAX_CLUSTERS)(self._search_fonts)
         self._atlas = atlas
         self._plain = frozenset(
             codepoint

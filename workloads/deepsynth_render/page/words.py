@@ -291,11 +291,12 @@ _STYLES = {letter: Style(script="Hani", han=han) for han, letter in HAN.items()}
 
 
 def _slice(piece: str) -> Iterator[str]:
-    """The piece in parts that HarfBuzz can shape. A combining mark stays with its letter."""
+    """The piece in parts that HarfBuzz can shape. A combining mark stays with its letter, unless they are thousands."""
     start = 0
     while start < len(piece):
         end = start + MAX_SHAPED_CHARACTERS
-        while end < len(piece) and (is_extending(piece[end]) or piece[end - 1] == "\u200d"):
+        most = end + MAX_SHAPED_CHARACTERS
+        while end < min(len(piece), most) and (is_extending(piece[end]) or piece[end - 1] == "\u200d"):
             end += 1
         yield piece[start:end]
         start = end

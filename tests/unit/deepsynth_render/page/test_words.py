@@ -36,6 +36,13 @@ def test_a_mark_stays_with_its_letter_where_a_long_word_is_cut() -> None:
     assert list(_slice(word)) == [word[:-1], "x"]
 
 
+def test_an_emoji_sequence_without_end_is_cut_all_the_same() -> None:
+    """HarfBuzz takes seconds for 100,000 characters at once."""
+    parts = list(_slice("\U0001f468\u200d" * 50_000))
+    assert max(map(len, parts)) <= 2 * MAX_SHAPED_CHARACTERS
+    assert sum(map(len, parts)) == 100_000
+
+
 def test_a_word_cache_is_bounded() -> None:
     cache = WordCache(load_font("DejaVu Sans"), size_px=8, column_width=140, max_glyphs=100)
     for number in range(0, 2000, 20):

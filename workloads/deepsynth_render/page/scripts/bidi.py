@@ -53,8 +53,9 @@ _OPENING: Final = {opening: chr(ord(opening) + 1) for opening in _NEXT_TO_CLOSIN
     "\uff5b": "\uff5d",
 }
 """Closing bracket of each opening one (Bidi_Paired_Bracket)."""
-_BRACKET = re.compile("[" + re.escape("".join(_OPENING)) + "]")
 _CLOSING: Final = frozenset(_OPENING.values())
+_BRACKET = re.compile("[" + re.escape("".join(_OPENING)) + "]")
+_ANY_BRACKET = re.compile("[" + re.escape("".join([*_OPENING, *_CLOSING])) + "]")
 _EQUAL_BRACKETS: Final = {"\u2329": "\u3008", "\u232a": "\u3009"}
 
 
@@ -209,7 +210,8 @@ def _find_pairs(text: str, classes: str) -> list[tuple[int, int]]:
     """Rule BD16: the positions of opening and closing brackets that belong together, in order."""
     opened: list[tuple[str, int]] = []
     pairs: list[tuple[int, int]] = []
-    for index, character in enumerate(text):
+    for match in _ANY_BRACKET.finditer(text):
+        index, character = match.start(), match[0]
         if classes[index] != "O":
             continue
         if character in _OPENING:
@@ -217,7 +219,7 @@ def _find_pairs(text: str, classes: str) -> list[tuple[int, int]]:
                 return sorted(pairs)
             closing = _OPENING[character]
             opened.append((_EQUAL_BRACKETS.get(closing, closing), index))
-        elif character in _CLOSING:
+        else:
             closing = _EQUAL_BRACKETS.get(character, character)
             depth = next((depth for depth in reversed(range(len(opened))) if opened[depth][0] == closing), None)
             if depth is not None:

@@ -39,19 +39,18 @@ def is_extending(character: str) -> bool:
 
 def split_clusters(text: str) -> list[str]:
     """Each character with the marks that follow it; an emoji sequence or a flag is one cluster."""
-    clusters: list[str] = []
-    for character in text:
-        if clusters and (is_extending(character) or _continues(clusters[-1], character)):
-            clusters[-1] += character
-        else:
-            clusters.append(character)
-    return clusters
+    starts: list[int] = []
+    for index, character in enumerate(text):
+        if not starts or not (is_extending(character) or _continues(text, starts[-1], index)):
+            starts.append(index)
+    return [text[start:end] for start, end in zip(starts, [*starts[1:], len(text)], strict=True)]
 
 
-def _continues(cluster: str, character: str) -> bool:
-    if character in _FLAG_LETTERS:
-        return cluster in _FLAG_LETTERS
-    return cluster[-1] == "\u200d" and unicodedata.category(character) == "So"
+def _continues(text: str, start: int, index: int) -> bool:
+    """Whether a character that is not extending belongs to the cluster that starts at `start` and ends before it."""
+    if text[index] in _FLAG_LETTERS:
+        return index - start == 1 and text[start] in _FLAG_LETTERS
+    return text[index - 1] == "\u200d" and unicodedata.category(text[index]) == "So"
 
 
 def is_emoji_sequence(cluster: str) -> bool:

@@ -17,6 +17,8 @@ from deepsynth_render.sources.formats.messages import is_chat
 
 MAX_CHARACTERS: Final = 2**28
 """Upper limit for one line or one value: a file without line ends or with one huge object must not fill the memory."""
+MAX_CONTAINERS: Final = 2**22
+"""Upper limit for the arrays and objects in one line or value: as Python objects they take 20 times their length."""
 _CHUNK_BYTES: Final = 2**20
 _MAX_CUT: Final = 12
 """A literal, number or escape that the end of the buffer has cut is an error this close to the end."""
@@ -148,6 +150,8 @@ class _Buffer:
         """The value that begins here, and its size in characters."""
         self.peek()
         while True:
+            if _has_many_containers(self._text):
+                self.fail(f"a value has more than {MAX_CONTAINERS} arrays and objects")
             try:
                 value, end = self._decoder.raw_decode(self._text, self._position)
             except json.JSONDecodeError as error:
@@ -188,7 +192,14 @@ class _Buffer:
         self._position = 0
 
 
+def _has_many_containers(text: str) -> bool:
+    """Whether a text may be one value with too many arrays and objects; brackets within its strings count too."""
+    return len(text) > MAX_CONTAINERS and text.count("[") + text.count("{") > MAX_CONTAINERS
+
+
 def _parse_line(line: str, where: str) -> dict[str, Any]:
+    if _has_many_containers(line):
+        _fail(f"{where} has more than {MAX_CONTAINERS} arrays and objects; write one row per line")
     try:
         content = json.loads(line)
     except (ValueError, RecursionError) as error:

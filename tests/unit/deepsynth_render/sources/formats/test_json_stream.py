@@ -121,6 +121,17 @@ def test_a_value_without_an_end_is_refused_before_it_fills_the_memory(
     assert file.sent < 10_000_000
 
 
+@pytest.mark.parametrize("read_records", [read_json, read_json_lines])
+def test_a_value_of_too_many_small_arrays_is_refused_before_it_fills_the_memory(
+    read_records: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(json_stream, "MAX_CONTAINERS", 1000)
+    usual, large = (b'{"a": [' + b"[]," * count + b'1], "b": "]["}\n' for count in (900, 1000))
+    assert len(list(read_records(io.BytesIO(usual), "data.json"))) == 1
+    with pytest.raises(DataError, match="more than 1000 arrays and objects"):
+        list(read_records(io.BytesIO(large), "data.json"))
+
+
 def test_an_array_of_any_length_takes_little_memory() -> None:
     class Endless(io.RawIOBase):
         sent = 0
