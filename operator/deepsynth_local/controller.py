@@ -4,7 +4,8 @@
       -> runs folder: a changed resource is saved at once
       -> work queue -> reconcile on the simulator -> further events
 
-Every quarter of a second the display is redrawn. The command ends when all resources are finished, suspended, or wait
+Every quarter of a second the display is redrawn, and requests of other commands are carried out: resources are added,
+changed or deleted. The command ends when all resources are finished, suspended, or wait
 for one that has failed, and no pod runs.
 """
 
@@ -16,7 +17,10 @@ from typing import Final
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.kinds import KINDS
+from deepsynth_local.admission.prepare import collect_active
 from deepsynth_local.display import Display
+from deepsynth_local.runs.event_log import write_event
+from deepsynth_local.runs.requests import take_requests
 from deepsynth_local.runs.resource_store import ResourceStore, get_key
 from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.controller.references import find_references
@@ -49,7 +53,7 @@ class LocalController:
         reconcile: Callable[..., Awaitable[float | None]] = reconcile,
     ) -> None:
         """Raises TemporaryError when the resources cannot be saved. reconcile: called as the operator's."""
-        self._cluster, self._store, self._display, self._keys = cluster, store, display, keys
+        self._cluster, self._store, self._display, self._keys = cluster, store, display, [*keys]
         self._reconcile_once = reconcile
         self._queue: WorkQueue[ResourceKey] = WorkQueue(self._reconcile)
         self._error: Exception | None = None
@@ -67,7 +71,7 @@ class LocalController:
             self._queue.add(key)
         workers = asyncio.create_task(self._queue.run(_WORKERS))
         try:
-            while not self._is_at_rest():
+            while self._take_requests() or not self._is_at_rest():
                 await asyncio.sleep(_REDRAW_SECONDS)
                 self._flush()
                 if self._error is not None:
@@ -88,6 +92,34 @@ class LocalController:
         self._display.show_message("stopping: pods save their progress; press Ctrl-C again to kill them")
         for key in self._keys:
             self._cluster.store.update(ObjectKey(*key), lambda item: item["spec"].update(suspend=True))
+
+    def _take_requests(self) -> bool:
+        """Carry out what other commands asked for; returns whether there was anything."""
+        is_asked = False
+        for request in take_requests(self._store.runs):
+            is_asked = True
+            for resource in request.resources:
+                self._apply(resource)
+            for key in request.delete:
+                self._delete(key)
+        return is_asked
+
+    def _apply(self, resource: Manifest) -> None:
+        """Create or change a resource, and work on it and on those it refers to."""
+        self._cluster.apply_resource(resource)
+        known = {get_key(item): item for kind in KINDS for item in self._cluster.store.select(kind)}
+        added = [key for key in collect_active([get_key(resource)], known) if key not in self._keys]
+        self._keys += added
+        for key in added:
+            self._store.save(known[key])
+            self._queue.add(key)
+
+    def _delete(self, key: ResourceKey) -> None:
+        """The children follow; the data stays."""
+        self._keys = [other for other in self._keys if other != key]
+        if self._cluster.store.get(*key) is not None:
+            self._cluster.delete_object(*key)
+        self._store.delete(*key)
 
     def list_resources(self) -> list[Manifest]:
         """The command's resources as they are now."""
@@ -141,6 +173,7 @@ class LocalController:
         """Show new events and the present state."""
         for event in self._cluster.events[self._shown_events :]:
             self._display.show_event(event)
+            write_event(self._store.runs, event)
         self._shown_events = len(self._cluster.events)
         self._display.show(self.list_resources(), datetime.now(UTC))
 

@@ -10,7 +10,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from deepsynth_local.runs.columns import build_table
+from deepsynth_client.progress import describe_progress, find_wait, get_percentage
+from deepsynth_client.tables import build_table
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.memory_cluster import RecordedEvent
 
@@ -82,7 +83,7 @@ class PlainLines:
         for resource in resources:
             name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
             status = resource.get("status", {})
-            seen = (status.get("state"), status.get("restarts"), _get_percentage(resource) // _LINE_EVERY_PERCENT)
+            seen = (status.get("state"), status.get("restarts"), get_percentage(resource) // _LINE_EVERY_PERCENT)
             if self._shown.get(name) != seen:
                 self._shown[name] = seen
                 self._print(now, f"{name}: {describe_progress(resource, now)}")
@@ -107,21 +108,9 @@ def build_tables(resources: Sequence[Manifest], now: datetime, width: int) -> Re
     groups = {kind: [item for item in resources if item["kind"] == kind] for kind in kinds}
     tables = [part for kind, group in groups.items() for part in _build_kind_table(kind, group, now, width)]
     notes = [
-        Text(f"{item['metadata']['name']}: {text}", style="dim") for item in resources if (text := _find_wait(item))
+        Text(f"{item['metadata']['name']}: {text}", style="dim") for item in resources if (text := find_wait(item))
     ]
     return Group(*tables, *notes)
-
-
-def describe_progress(resource: Manifest, now: datetime) -> str:
-    """The columns as a line of text: Running, 42%, step 1260/3000, loss 1.83, eta 2h5m."""
-    header, row = build_table(resource["kind"], [resource], now)
-    cells = dict(zip(header, row, strict=True))
-    plain = [cells.pop("STATE") or "Pending", cells.pop("PROGRESS")]
-    named = [f"{name.lower()} {cell}" for name, cell in cells.items() if cell and name not in {"NAME", "AGE"}]
-    wait = _find_wait(resource)
-    return ", ".join([*filter(None, plain), *(item for item in named if item != "restarts 0")]) + (
-        f" ({wait})" if wait else ""
-    )
 
 
 def format_event(event: RecordedEvent) -> str:
@@ -158,19 +147,5 @@ def _find_bar_width(rows: Sequence[Sequence[str]], width: int) -> int:
 
 def _build_bar(resource: Manifest, width: int) -> ProgressBar:
     return ProgressBar(
-        total=100, completed=_get_percentage(resource), width=width, complete_style="cyan", finished_style="green"
+        total=100, completed=get_percentage(resource), width=width, complete_style="cyan", finished_style="green"
     )
-
-
-def _get_percentage(resource: Manifest) -> int:
-    status = resource.get("status", {})
-    return 100 if status.get("state") == "Complete" else int(status.get("progress", {}).get("percentage", 0))
-
-
-def _find_wait(resource: Manifest) -> str:
-    """The message of a state that needs an explanation, such as WaitingForDataset."""
-    status = resource.get("status", {})
-    if status.get("state") in {None, "Running", "Rendering", "Complete", "Failed"}:
-        return ""
-    conditions = {item["type"]: item for item in status.get("conditions", [])}
-    return str(conditions.get("Complete", {}).get("message", ""))

@@ -12,17 +12,17 @@ from rich.console import Console
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.kinds import KINDS
+from deepsynth_client.errors import CommandExit
+from deepsynth_client.manifest_file import read_manifests
+from deepsynth_client.report.page import build_report, write_report
 from deepsynth_local.admission.local_checks import check_disk, count_gpus
-from deepsynth_local.admission.manifest_file import read_manifests
-from deepsynth_local.admission.prepare import AdmittedResources, prepare
-from deepsynth_local.command_line import FAILED, INTERRUPTED
+from deepsynth_local.admission.prepare import AdmittedResources, collect_active, prepare
 from deepsynth_local.controller import LocalController
 from deepsynth_local.display import build_display
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import kill_processes
 from deepsynth_local.processes.process_runner import ProcessRunner
-from deepsynth_local.report.page import write_report
-from deepsynth_local.runs.resource_store import ResourceStore
+from deepsynth_local.runs.resource_store import ResourceStore, get_key
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.summary import describe_failure, describe_result, shorten_path
 from deepsynth_operator.core.observed import Manifest
@@ -44,6 +44,20 @@ def run_files(files: Sequence[str], runs: RunsFolder) -> int:
         check_disk(runs.path)
         _remove_leftovers(runs)
         return asyncio.run(_run(admitted, store))
+
+
+def run_stored(runs: RunsFolder) -> int:
+    """Run what the folder has and other commands ask for, until all of it is at rest. Raises LockedError."""
+    store = ResourceStore(runs)
+    with runs.lock():
+        _remove_leftovers(runs)
+        earlier = {get_key(resource): resource for resource in store.list_all()}
+        active = [key for key, resource in earlier.items() if not _is_stopped(resource)]
+        return asyncio.run(_run(AdmittedResources({}, earlier, tuple(collect_active(active, earlier))), store))
+
+
+def _is_stopped(resource: Manifest) -> bool:
+    return bool(resource["spec"].get("suspend") or resource.get("status", {}).get("completionTime"))
 
 
 def _remove_leftovers(runs: RunsFolder) -> None:
@@ -82,9 +96,10 @@ def _conclude(resources: Sequence[Manifest], runs: RunsFolder, *, interrupted: b
             print(describe_failure(resource, runs), file=sys.stderr)
     # Last: if the report cannot be written, the user still sees what failed.
     models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
-    print(f"report: {shorten_path(write_report(models, runs, datetime.now(UTC)))}")
+    text = build_report(models, runs.find_folder, str(runs.path), datetime.now(UTC))
+    print(f"report: {shorten_path(write_report(text, runs.report))}")
     if len(ended_well) < len(resources):
-        return FAILED
+        return CommandExit.FAILED
     if interrupted:
         print("stopped; run the same command again to continue", file=sys.stderr)
-    return INTERRUPTED if interrupted else ExitCode.DONE
+    return CommandExit.INTERRUPTED if interrupted else ExitCode.DONE

@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING, Any, Final
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import LoraSettings, TrainingRun, TrainingRunSpec
 from deepsynth_api.v1alpha1.shared.base import AUTO
+from deepsynth_client.manifest_file import read_manifests
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.manifest_file import read_manifests
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.manifests.train_job import count_gpus_per_node
 

@@ -7,7 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
-from deepsynth_local.report.metrics import LABELS, describe_rank, format_metric
+from deepsynth_client.report.metrics import LABELS, describe_rank, format_metric
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import Manifest
 

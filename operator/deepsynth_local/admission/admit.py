@@ -16,8 +16,8 @@ from typing import Any, Final
 from deepsynth_api.crd.schema import build_schema
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import API_VERSION, KINDS
+from deepsynth_client.manifest_file import FieldPath, ParsedManifest
 from deepsynth_local.admission.cel_rules import find_broken_rules
-from deepsynth_local.admission.manifest_file import FieldPath, ParsedManifest
 from deepsynth_local.admission.schema_check import find_schema_errors, format_value
 from deepsynth_local.admission.structural import Schema, apply_defaults, find_unknown_fields, suggest_field
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE

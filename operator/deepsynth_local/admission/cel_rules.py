@@ -12,7 +12,7 @@ from celpy import celtypes
 from celpy.adapter import json_to_cel
 from celpy.evaluation import CELEvalError, CELFunction
 
-from deepsynth_local.admission.manifest_file import FieldPath
+from deepsynth_client.manifest_file import FieldPath
 from deepsynth_local.admission.structural import Schema
 from deepsynth_operator.core.quantity import parse_quantity
 

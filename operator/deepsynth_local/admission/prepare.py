@@ -4,9 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_client.manifest_file import ParsedManifest
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.local_checks import check_folders, check_gpus, check_references
-from deepsynth_local.admission.manifest_file import ParsedManifest
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore, get_key
 from deepsynth_operator.controller.references import find_references
 from deepsynth_operator.core.observed import Manifest
@@ -27,9 +27,12 @@ class AdmittedResources:
     active: tuple[ResourceKey, ...]
 
 
-def prepare(parsed: Iterable[ParsedManifest], store: ResourceStore, gpus: int) -> AdmittedResources:
+def prepare(
+    parsed: Iterable[ParsedManifest], store: ResourceStore, gpus: int, *, are_running: bool = False
+) -> AdmittedResources:
     """Admit what the files contain against what the store has.
 
+    are_running: whether a process runs the stored resources, so that most fields of those can no longer change.
     Raises ConfigurationError that lists the problems of all resources.
     """
     earlier = {get_key(resource): resource for resource in store.list_all()}
@@ -37,7 +40,7 @@ def prepare(parsed: Iterable[ParsedManifest], store: ResourceStore, gpus: int) -
     problems: list[str] = []
     for item in parsed:
         try:
-            resource = _admit(item, earlier)
+            resource = _admit(item, earlier, are_running=are_running)
             check_gpus(resource, gpus)
         except ConfigurationError as error:
             problems.append(error.message)
@@ -49,17 +52,17 @@ def prepare(parsed: Iterable[ParsedManifest], store: ResourceStore, gpus: int) -
     if problems:
         raise ConfigurationError("\n".join(problems))
     known = {**earlier, **applied}
-    active = _collect_active(applied, known)
+    active = collect_active(applied, known)
     check_references([known[key] for key in active], known)
     check_folders(known[key] for key in active)
     return AdmittedResources(applied, earlier, tuple(active))
 
 
-def _admit(parsed: ParsedManifest, earlier: Mapping[ResourceKey, Manifest]) -> Manifest:
-    """The resource as stored, checked against the earlier one of its name, which does not run now."""
+def _admit(parsed: ParsedManifest, earlier: Mapping[ResourceKey, Manifest], *, are_running: bool) -> Manifest:
+    """The resource as stored, checked against the earlier one of its name. One that does not run is as if suspended."""
     old = _find_earlier(parsed.value, earlier)
     try:
-        return admit(parsed, old and {**old, "spec": {**old["spec"], "suspend": True}})
+        return admit(parsed, old if old is None or are_running else {**old, "spec": {**old["spec"], "suspend": True}})
     except ConfigurationError as error:
         if old is None:
             raise
@@ -76,9 +79,7 @@ def _find_earlier(value: Manifest, earlier: Mapping[ResourceKey, Manifest]) -> M
     return next((resource for key, resource in earlier.items() if key == wanted), None)
 
 
-def _collect_active(
-    applied: Mapping[ResourceKey, Manifest], known: Mapping[ResourceKey, Manifest]
-) -> dict[ResourceKey, None]:
+def collect_active(applied: Iterable[ResourceKey], known: Mapping[ResourceKey, Manifest]) -> dict[ResourceKey, None]:
     """The applied resources after those they refer to; in order, without duplicates."""
     active: dict[ResourceKey, None] = {}
 

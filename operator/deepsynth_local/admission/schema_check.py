@@ -9,7 +9,7 @@ from typing import Any
 import jsonschema
 from jsonschema.exceptions import ValidationError
 
-from deepsynth_local.admission.manifest_file import FieldPath
+from deepsynth_client.manifest_file import FieldPath
 from deepsynth_local.admission.structural import Schema
 
 

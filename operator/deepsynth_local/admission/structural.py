@@ -8,7 +8,7 @@ from typing import Any, Final
 from pydantic.alias_generators import to_camel
 
 from deepsynth_api.other_names import OTHER_NAMES
-from deepsynth_local.admission.manifest_file import FieldPath
+from deepsynth_client.manifest_file import FieldPath
 
 Schema = dict[str, Any]
 PRESERVE = "x-kubernetes-preserve-unknown-fields"

@@ -1,5 +1,6 @@
 """Resources on disk with their status, one readable YAML file each: a local run's etcd."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -29,10 +30,17 @@ class ResourceStore:
 
     def list_all(self, *kinds: str) -> list[Manifest]:
         """Every resource of these kinds, or of all, oldest first."""
+        found = [_read(file) for file in self._list_files(kinds) if file.exists()]  # another process may delete it
+        return sorted(found, key=_get_age_key)
+
+    def stamp(self, *kinds: str) -> object:
+        """Differs when any of these resources was written since."""
+        return {(file, file.stat().st_mtime_ns) for file in self._list_files(kinds) if file.exists()}
+
+    def _list_files(self, kinds: Sequence[str]) -> list[Path]:
         plurals = [KINDS[kind].plural for kind in kinds or KINDS]
         patterns = [pattern for plural in plurals for pattern in (f"{plural}/*.yaml", f"*/{plural}/*.yaml")]
-        files = [file for pattern in patterns for file in self.runs.path.glob(pattern)]
-        return sorted((_read(file) for file in files), key=_get_age_key)
+        return [file for pattern in patterns for file in self.runs.path.glob(pattern)]
 
     def save(self, resource: Manifest) -> None:
         """Replace the file atomically. Raises TemporaryError when it cannot be written."""

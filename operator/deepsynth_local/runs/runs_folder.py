@@ -5,12 +5,17 @@ deepsynth-runs/
   datasetgenerations/NAME.yaml
   volumes/CLAIM/                 the data of pvc://CLAIM/
   logs/POD.log                   output of each pod
+  logs/controller.log            output of the process that runs resources in the background
   pods/POD/                      ConfigMaps, scratch volumes and the termination log while a pod runs
+  events.jsonl                   Events about resources
+  requests/                      what other commands ask of the process that runs the resources
   report.html
 """
 
+import contextlib
 import fcntl
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -20,6 +25,12 @@ from typing import Final
 from deepsynth_api.errors import ConfigurationError
 
 DEFAULT_RUNS: Final = "deepsynth-runs"
+_TRIES: Final = 6
+_TRY_SECONDS: Final = 0.02
+
+
+class LockedError(ConfigurationError):
+    """Another process has locked the folder."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +46,18 @@ class RunsFolder:
     @property
     def report(self) -> Path:
         return self.path / "report.html"
+
+    @property
+    def requests(self) -> Path:
+        return self.path / "requests"
+
+    @property
+    def events(self) -> Path:
+        return self.path / "events.jsonl"
+
+    @property
+    def controller_log(self) -> Path:
+        return self.path / "logs" / "controller.log"
 
     def find_folder(self, uri: str) -> Path | None:
         """The folder of a file:// or pvc:// URI on this machine, as the pods see it; None for the Hub."""
@@ -69,21 +92,30 @@ class RunsFolder:
             f"{self.path}: cannot be written: {error.strerror}; choose another folder with --runs"
         )
 
+    @property
+    def is_locked(self) -> bool:
+        """Whether a process runs the folder's resources."""
+        try:
+            with self.lock():
+                return False
+        except LockedError:
+            return True
+
     @contextmanager
     def lock(self) -> Iterator[None]:
         """Lock the folder. The operating system frees it when this process ends, even if it is killed.
 
-        Raises ConfigurationError when another command has locked it, or when it cannot be written.
+        Raises LockedError when another command has locked it, ConfigurationError when it cannot be written.
         """
         try:
             handle = os.open(self.path / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
         except OSError as error:
             raise self._refuse(error) from error
         try:
-            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            _lock(handle)
         except BlockingIOError as error:
             os.close(handle)
-            raise ConfigurationError(
+            raise LockedError(
                 f"{self.path}: another deepsynth command is using this folder; wait for it, stop it, "
                 "or choose another folder with --runs"
             ) from error
@@ -91,3 +123,13 @@ class RunsFolder:
             yield
         finally:
             os.close(handle)
+
+
+def _lock(handle: int) -> None:
+    """Try for a moment: `is_locked` of another command holds the lock that long. Raises BlockingIOError."""
+    for _ in range(_TRIES - 1):
+        with contextlib.suppress(BlockingIOError):
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            return
+        time.sleep(_TRY_SECONDS)
+    fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)

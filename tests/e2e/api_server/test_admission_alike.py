@@ -14,9 +14,9 @@ from kubernetes.client.exceptions import ApiException
 from deepsynth_api.crd.schema import build_schema
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import GROUP, KINDS, VERSION
+from deepsynth_client.manifest_file import parse_manifests
 from deepsynth_cluster.clusters.clients import Clients
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.manifest_file import parse_manifests
 from support.resources.bad_specs import VALID, Kind
 
 VALUES: tuple[Any, ...] = (

@@ -8,8 +8,8 @@ import pytest
 
 from deepsynth_api.kinds import KINDS
 from deepsynth_api.report import PublishReport, RenderReport, Report, TrainReport
+from deepsynth_client.manifest_file import parse_manifests
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.manifest_file import parse_manifests
 from support.control.controller import Controller
 from support.resources.older_resources import OLDER_RESOURCES, RECORDINGS, load_recording
 

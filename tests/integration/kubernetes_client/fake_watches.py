@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import deepcopy
 from queue import Queue
-from typing import Any
+from typing import Any, TypeVar
 
 from aiohttp import web
 
@@ -94,14 +94,17 @@ class WatchedApiServer(FakeApiServer):
             super()._notify(event, manifest)
 
 
+Watched = TypeVar("Watched", bound=WatchedApiServer)
+
+
 @contextmanager
-def serve_in_a_thread() -> Iterator[WatchedApiServer]:
+def serve_in_a_thread(build: Callable[[], Watched] = WatchedApiServer) -> Iterator[Watched]:  # type: ignore[assignment]
     """In an event loop of its own, so that it answers while the operator's is blocked."""
-    served: Queue[tuple[WatchedApiServer, Callable[[], object]]] = Queue()
+    served: Queue[tuple[Watched, Callable[[], object]]] = Queue()
 
     async def main() -> None:
         loop, stop = asyncio.get_running_loop(), asyncio.Event()
-        async with serve(WatchedApiServer()) as server:
+        async with serve(build()) as server:
             served.put((server, lambda: loop.call_soon_threadsafe(stop.set)))
             await stop.wait()
             server.break_watches()

@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 import yaml
 
+from deepsynth.__main__ import main
 from deepsynth_api.errors import TemporaryError
-from deepsynth_local.__main__ import main
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import find_processes
 from deepsynth_local.runs.resource_store import ResourceStore
@@ -56,7 +56,7 @@ class Workplace:
         return main(["local", "--runs", str(self.runs), *(arguments or ("-f", str(self.file)))])
 
     def start(self) -> subprocess.Popen[str]:
-        command = [sys.executable, "-m", "deepsynth_local", "local", "--runs", str(self.runs), "-f", str(self.file)]
+        command = [sys.executable, "-m", "deepsynth", "local", "--runs", str(self.runs), "-f", str(self.file)]
         return subprocess.Popen(command, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, cwd=self.folder)
 
     def load(self, kind: str, name: str) -> Any:
@@ -305,7 +305,7 @@ def test_a_full_disk_ends_the_command_with_the_remedy(
 def test_templates_can_be_run_from_a_pipe(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["template", "dataset", "mlsum_fr", "--max-rows", "10"]) == 0
     text = capsys.readouterr().out
-    command = [sys.executable, "-m", "deepsynth_local", "local", "--runs", str(workplace.runs), "-f", "-"]
+    command = [sys.executable, "-m", "deepsynth", "local", "--runs", str(workplace.runs), "-f", "-"]
 
     ended = subprocess.run(command, input=text, text=True, capture_output=True, check=False, env=dict(os.environ))
 

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
-from deepsynth_local.__main__ import main
+from deepsynth.__main__ import main
 from support.store.hub_server.server import HubServer
 
 RESOURCES = """\

@@ -8,8 +8,8 @@ import pytest
 from deepsynth_api.crd.schema import build_schema
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import KINDS
+from deepsynth_client.manifest_file import parse_manifests
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.manifest_file import parse_manifests
 from support.resources.builders import a_training_run
 from support.tenants.schema_bounds import find_unbounded, list_nodes, measure_largest
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from PIL import Image
 
+from deepsynth.__main__ import main
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.exit_codes import ExitCode
-from deepsynth_local.__main__ import main
 from deepsynth_local.prediction import list_items, read_pages
 from support.training.page_dataset import draw_page
 

@@ -6,8 +6,8 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
+from deepsynth_client.manifest_file import ParsedManifest, parse_manifests
 from deepsynth_local.admission.admit import admit, format_path
-from deepsynth_local.admission.manifest_file import ParsedManifest, parse_manifests
 
 RUN = """\
 apiVersion: deepsynth.io/v1alpha1

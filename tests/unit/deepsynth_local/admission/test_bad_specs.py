@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_client.manifest_file import parse_manifests
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.manifest_file import parse_manifests
 from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
 
 

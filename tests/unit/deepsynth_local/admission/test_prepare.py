@@ -3,8 +3,8 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_client.manifest_file import parse_manifests
 from deepsynth_local.admission.admit import admit
-from deepsynth_local.admission.manifest_file import parse_manifests
 from deepsynth_local.admission.prepare import AdmittedResources, prepare
 from deepsynth_local.runs.resource_store import ResourceStore
 from deepsynth_local.runs.runs_folder import RunsFolder

@@ -1,0 +1,234 @@
+"""The `deepsynth` command: one function per subcommand, and the one place that turns errors into exit codes."""
+
+import os
+import sys
+import traceback
+from argparse import Namespace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from importlib.metadata import version
+from pathlib import Path
+from typing import Final
+
+from deepsynth.command_line import build_parser
+from deepsynth.completing import build_choice, build_script, complete
+from deepsynth.place import PLUGIN, open_resources
+from deepsynth.templates import build_generations, build_run, format_presets, format_resource
+from deepsynth.verbs.names import find_one
+from deepsynth_api.errors import WorkloadError
+from deepsynth_api.exit_codes import ExitCode
+from deepsynth_client.errors import ClientError, CommandExit, InvalidError
+from deepsynth_client.interface import Resources, Selection
+from deepsynth_local.runs.runs_folder import RunsFolder
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit code."""
+    parser = build_parser(PLUGIN if _is_plugin() else "deepsynth")
+    if "_ARGCOMPLETE" in os.environ:
+        complete(parser)
+    try:
+        chosen = parser.parse_args(arguments)
+    except SystemExit as error:
+        return CommandExit.INVALID if error.code else CommandExit.DONE
+    try:
+        return COMMANDS[chosen.command](chosen)
+    except KeyboardInterrupt:
+        return CommandExit.INTERRUPTED
+    except BrokenPipeError:
+        # The reader closed the pipe, as `head` does. Without this Python reports the error once more when it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return CommandExit.DONE
+    except Exception as error:  # noqa: BLE001 - users see a traceback only with --debug
+        return report_error(error, debug=chosen.debug)
+
+
+def run_local(chosen: Namespace) -> int:
+    from deepsynth_local.local_run import run_files  # slow to import, and the other commands do not need it
+
+    return run_files(chosen.files, RunsFolder.open(chosen.runs))
+
+
+def apply(chosen: Namespace) -> int:
+    from deepsynth.verbs.apply import apply_files
+
+    return _print(apply_files(_open(chosen), chosen.files, force=chosen.force_conflicts))
+
+
+def get(chosen: Namespace) -> int:
+    from deepsynth.verbs.get import Query, get_resources, watch_resources
+
+    selection = Selection(chosen.selector, chosen.field_selector, all_namespaces=chosen.all_namespaces)
+    query = Query(chosen.words, selection, chosen.output)
+    resources = _open(chosen)
+    if chosen.watch:
+        return _print(watch_resources(resources, query))
+    text = get_resources(resources, query)
+    print(text) if text else _say(f"No resources found in {resources.place}")
+    return CommandExit.DONE
+
+
+def describe(chosen: Namespace) -> int:
+    from deepsynth.verbs.describe import describe as describe_resource
+
+    resources = _open(chosen)
+    print(describe_resource(resources, find_one(resources, chosen.words), datetime.now(UTC)))
+    return CommandExit.DONE
+
+
+def logs(chosen: Namespace) -> int:
+    from deepsynth.verbs.logs import LogQuery, read_logs
+
+    query = LogQuery(chosen.attempt, chosen.previous, chosen.rank, chosen.follow)
+    resources = _open(chosen)
+    return _print(read_logs(resources, find_one(resources, chosen.words), query, _say))
+
+
+def wait(chosen: Namespace) -> int:
+    from deepsynth.verbs.waiting import wait_for_all
+
+    resources = _open(chosen)
+    return wait_for_all(resources, chosen.words, chosen.goal, chosen.timeout, _say)
+
+
+def suspend(chosen: Namespace) -> int:
+    from deepsynth.verbs.lifecycle import suspend_resources
+
+    return _print(suspend_resources(_open(chosen), chosen.words, suspend=chosen.command == "suspend"))
+
+
+def delete(chosen: Namespace) -> int:
+    from deepsynth.verbs.lifecycle import delete_resources
+
+    ask = partial(_ask, is_agreed=chosen.yes)
+    return _print(delete_resources(_open(chosen), chosen.words, with_data=chosen.data, ask=ask))
+
+
+def report(chosen: Namespace) -> int:
+    from deepsynth.verbs.reporting import report_resources
+
+    path: Path = report_resources(_open(chosen), chosen.words, chosen.output)
+    print(f"report: {path}")
+    return CommandExit.DONE
+
+
+def list_datasets(_chosen: Namespace) -> int:
+    print(format_presets())
+    return CommandExit.DONE
+
+
+def print_template(chosen: Namespace) -> int:
+    if chosen.template == "dataset":
+        resources = build_generations(chosen.presets, chosen.max_rows, os.environ)
+    else:
+        resources = [build_run(chosen.presets, chosen.model, chosen.gpus, os.environ)]
+    print("---\n".join(map(format_resource, resources)), end="")
+    return CommandExit.DONE
+
+
+def fit(chosen: Namespace) -> int:
+    from deepsynth_local.memory_fit import fit_files  # slow to import
+
+    text = fit_files(
+        chosen.files,
+        RunsFolder(chosen.runs.resolve()),
+        pages=chosen.pages,
+        label_tokens=chosen.label_tokens,
+        compare=chosen.compare,
+        output=chosen.output,
+    )
+    print(text)
+    return CommandExit.DONE
+
+
+def predict(chosen: Namespace) -> int:
+    from deepsynth_local.prediction import predict_files  # slow to import
+
+    predict_files(chosen)
+    return CommandExit.DONE
+
+
+def evaluate(chosen: Namespace) -> int:
+    from deepsynth_local.model_evaluation import evaluate as evaluate_model  # slow to import
+
+    print(evaluate_model(chosen))
+    return CommandExit.DONE
+
+
+def print_completion(chosen: Namespace) -> int:
+    print(build_script(chosen.shell))
+    return CommandExit.DONE
+
+
+def print_version(_chosen: Namespace) -> int:
+    print(version("deepsynth-operator"))
+    return CommandExit.DONE
+
+
+def report_error(error: Exception, *, debug: bool) -> int:
+    """Print what went wrong, as one line unless `debug`; returns the exit code."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, WorkloadError | ClientError):
+        _say(f"error: {error.message}")
+        return error.exit_code
+    defect = f"{type(error).__name__}: {error}; this is a bug, run again with --debug to see the traceback"
+    _say(f"error: {defect}")
+    return ExitCode.INTERNAL
+
+
+def _open(chosen: Namespace) -> Resources:
+    """The resources of the place that was chosen, after a line about it on stderr, so that the output can be piped."""
+    resources = open_resources(build_choice(chosen), is_plugin=_is_plugin())
+    _say(resources.place)
+    return resources
+
+
+def _is_plugin() -> bool:
+    """Whether kubectl has started this as its plugin."""
+    return Path(sys.argv[0]).name == "kubectl-deepsynth"
+
+
+def _print(lines: Iterable[str]) -> int:
+    for line in lines:
+        print(line, flush=True)
+    return CommandExit.DONE
+
+
+def _say(line: str) -> None:
+    print(line, file=sys.stderr, flush=True)
+
+
+def _ask(question: str, *, is_agreed: bool) -> bool:
+    """Raises InvalidError where nobody can answer."""
+    _say(question)
+    if is_agreed:
+        return True
+    if not sys.stdin.isatty():
+        raise InvalidError("nobody can answer here; add --yes to do it without a question")
+    return input("Continue? [y/N] ").strip().lower() in {"y", "yes"}
+
+
+COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
+    "local": run_local,
+    "apply": apply,
+    "get": get,
+    "describe": describe,
+    "logs": logs,
+    "wait": wait,
+    "suspend": suspend,
+    "resume": suspend,
+    "delete": delete,
+    "report": report,
+    "datasets": list_datasets,
+    "template": print_template,
+    "fit": fit,
+    "predict": predict,
+    "evaluate": evaluate,
+    "completion": print_completion,
+    "version": print_version,
+}
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,179 @@
+"""Files of volumes in a cluster: a pod that mounts the claim, does one thing, prints the answer, and is deleted.
+
+It has the image and the user of the resource's own pods, which are on the nodes already. It needs the rights to create
+and delete pods and to read their logs, which `edit` has.
+"""
+
+import base64
+import io
+import json
+import secrets
+import tarfile
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path as LocalPath
+from typing import Any, Final
+
+from deepsynth_api.kinds import API_VERSION
+from deepsynth_api.workload import VOLUMES_PATH
+from deepsynth_client.cluster import in_pod
+from deepsynth_client.cluster.api import Api, Path
+from deepsynth_client.cluster.pod_logs import read_log
+from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
+from deepsynth_client.interface import Manifest
+
+DEFAULT_USER: Final = 65532
+DEADLINE_SECONDS: Final = 300
+MANAGED_BY: Final = "deepsynth-client"
+_POLL_SECONDS: Final = 0.5
+_PVC: Final = "pvc://"
+
+
+class VolumePods:
+    """Implements Files for one resource."""
+
+    def __init__(self, api: Api, resource: Manifest, *, pause: Callable[[float], None] = time.sleep) -> None:
+        self._api, self._resource, self._pause = api, resource, pause
+
+    def measure(self, uris: Sequence[str]) -> dict[str, int]:
+        folders = {_get_folder(uri): uri for uri in uris if _is_volume(uri)}
+        if not folders:
+            return {}
+        sizes = json.loads(self._run({"verb": "measure", "folders": list(folders)}, [*folders.values()]))
+        return {folders[folder]: int(size) for folder, size in sizes.items()}
+
+    def remove(self, uris: Sequence[str]) -> None:
+        wanted = [uri for uri in uris if _is_volume(uri)]
+        if wanted:
+            self._run({"verb": "remove", "folders": list(map(_get_folder, wanted))}, wanted, writes=True)
+
+    def find_folder(self, uri: str) -> LocalPath | None:
+        """In a pod that mounts the claim where the workloads do."""
+        folder = LocalPath(_get_folder(uri))
+        return folder if _is_volume(uri) and folder.is_dir() else None
+
+    def fetch(self, uri: str, patterns: Sequence[str]) -> LocalPath | None:
+        if not _is_volume(uri):
+            return None
+        packed = self._run({"verb": "fetch", "folder": _get_folder(uri), "patterns": list(patterns)}, [uri])
+        folder = tempfile.mkdtemp(prefix="deepsynth-files-")
+        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as archive:
+            archive.extractall(folder, filter="data")
+        return LocalPath(folder)
+
+    def _run(self, request: Any, uris: Sequence[str], *, writes: bool = False) -> str:
+        """What the pod prints. Raises ClientError with what it said if it fails."""
+        namespace = self._resource["metadata"]["namespace"]
+        body = build_pod(self._resource, request, {_get_claim(uri) for uri in uris}, writes=writes)
+        name = body["metadata"]["name"]
+        self._api.request("POST", Path("pods", namespace), body=body)
+        try:
+            self._wait_for_start(namespace, name)
+            lines = list(read_log(self._api, namespace, name, "files", follow=True, pause=self._pause))
+        finally:
+            self._api.request("DELETE", Path("pods", namespace, name), body={"gracePeriodSeconds": 0})
+        if not lines or lines[-1] != "end":
+            raise ClientError(
+                f"pod {name}: could not {request['verb']} the files: {lines[-1] if lines else 'no answer'}"
+            )
+        return "".join(lines[:-1])
+
+    def _wait_for_start(self, namespace: str, name: str) -> None:
+        deadline = time.monotonic() + DEADLINE_SECONDS
+        obstacle = ""
+        while time.monotonic() < deadline:
+            status = self._api.request("GET", Path("pods", namespace, name)).get("status", {})
+            if status.get("phase") in {"Running", "Succeeded", "Failed"}:
+                return
+            obstacle = _find_obstacle(status)
+            self._pause(_POLL_SECONDS)
+        raise UnreachableError(f"pod {name} did not start in {DEADLINE_SECONDS} s: {obstacle or 'no node has room'}")
+
+
+def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: bool) -> dict[str, Any]:
+    """The pod, which meets the restricted Pod Security Standard and is deleted with its resource."""
+    metadata, template = resource["metadata"], resource["spec"].get("template") or {}
+    user = template.get("runAsUser") or DEFAULT_USER
+    names = {f"claim-{number}": claim for number, claim in enumerate(sorted(claims))}
+    owner = {"apiVersion": API_VERSION, "kind": resource["kind"], "name": metadata["name"], "uid": metadata["uid"]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {
+            "name": f"deepsynth-files-{secrets.token_hex(4)}",
+            "namespace": metadata["namespace"],
+            "labels": {"app.kubernetes.io/managed-by": MANAGED_BY},
+            "ownerReferences": [owner],
+        },
+        "spec": {
+            "restartPolicy": "Never",
+            "activeDeadlineSeconds": DEADLINE_SECONDS,
+            "automountServiceAccountToken": False,
+            "enableServiceLinks": False,
+            "securityContext": {
+                "runAsNonRoot": True,
+                "runAsUser": user,
+                "runAsGroup": user,
+                "fsGroup": user,
+                "fsGroupChangePolicy": "OnRootMismatch",
+                "seccompProfile": {"type": "RuntimeDefault"},
+            },
+            "containers": [
+                {
+                    "name": "files",
+                    "image": _find_image(resource),
+                    "command": [
+                        "python",
+                        "-c",
+                        LocalPath(in_pod.__file__).read_text(encoding="utf-8"),
+                        json.dumps(request),
+                    ],
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "readOnlyRootFilesystem": True,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                    "volumeMounts": [
+                        {"name": name, "mountPath": f"{VOLUMES_PATH}/{claim}", "readOnly": not writes}
+                        for name, claim in names.items()
+                    ],
+                }
+            ],
+            "volumes": [{"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in names.items()],
+            **{
+                field: template[field]
+                for field in ("imagePullSecrets", "nodeSelector", "runtimeClassName", "tolerations")
+                if template.get(field)
+            },
+        },
+    }
+
+
+def _find_image(resource: Manifest) -> str:
+    status = resource.get("status", {})
+    images = [item.get("image") for item in status.get("attempts") or status.get("jobs") or []]
+    image = next(filter(None, reversed(images)), None) or resource["spec"].get("image")
+    if not image:
+        name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
+        raise NotFoundError(f"{name} has had no pod yet, so there are no files of it")
+    return str(image)
+
+
+def _is_volume(uri: str) -> bool:
+    return uri.startswith(_PVC)
+
+
+def _get_claim(uri: str) -> str:
+    return uri.removeprefix(_PVC).partition("/")[0]
+
+
+def _get_folder(uri: str) -> str:
+    return f"{VOLUMES_PATH}/{uri.removeprefix(_PVC).rstrip('/')}"
+
+
+def _find_obstacle(status: Manifest) -> str:
+    waits = [item.get("state", {}).get("waiting") or {} for item in status.get("containerStatuses") or []]
+    reasons = [f"{wait['reason']}: {wait.get('message', '')}" for wait in waits if wait.get("reason")]
+    conditions = [item.get("message", "") for item in status.get("conditions") or [] if item.get("status") == "False"]
+    return "; ".join(filter(None, [*reasons, *conditions]))

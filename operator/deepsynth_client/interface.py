@@ -1,0 +1,127 @@
+"""Resources: what a client does with DatasetGenerations and TrainingRuns, in a cluster or in a folder.
+
+Verbs and notebooks use this Protocol and never ask which implementation they have. A resource is a dict as it comes
+over the wire, with the status that the operator (or the local controller) wrote.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal, Protocol
+
+from deepsynth_client.manifest_file import ParsedManifest
+
+Manifest = Mapping[str, Any]
+ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
+Outcome = Literal["created", "configured", "unchanged"]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which resources of a kind: selectors as kubectl writes them. all_namespaces: not only the chosen one."""
+
+    labels: str = ""
+    fields: str = ""
+    all_namespaces: bool = False
+
+
+@dataclass(frozen=True)
+class Change:
+    """What happened to a resource. The first changes of a watch are ADDED, for those that exist."""
+
+    type: ChangeType
+    resource: Manifest
+
+
+@dataclass(frozen=True)
+class Note:
+    """An Event about a resource. kind: Normal or Warning. time: of its last repetition."""
+
+    time: datetime
+    kind: str
+    reason: str
+    message: str
+    count: int = 1
+
+
+@dataclass(frozen=True)
+class PodLog:
+    """The log of a pod that can be read now. index: node rank or shard."""
+
+    pod: str
+    job: str
+    index: int
+    is_over: bool
+
+
+class Files(Protocol):
+    """Files of the volumes that a resource names by URI. What is not on a volume (the Hub) has no files here."""
+
+    def measure(self, uris: Sequence[str]) -> dict[str, int]:
+        """Bytes below each URI that is a folder here; others are not in the answer."""
+        ...
+
+    def remove(self, uris: Sequence[str]) -> None:
+        """Remove these folders."""
+        ...
+
+    def find_folder(self, uri: str) -> Path | None:
+        """The folder itself, if this machine has it."""
+        ...
+
+    def fetch(self, uri: str, patterns: Sequence[str]) -> Path | None:
+        """A folder on this machine with the files of `uri` that match (such as reports/*.log); None if there is none.
+
+        It may have other files too. The caller must not change it.
+        """
+        ...
+
+
+class Resources(Protocol):
+    """Errors are ClientErrors. place: what the user sees of where the resources are."""
+
+    @property
+    def place(self) -> str: ...
+
+    def list_all(self, kind: str, selection: Selection = ...) -> list[Manifest]:
+        """Oldest first."""
+        ...
+
+    def read(self, kind: str, name: str) -> Manifest:
+        """Raises NotFoundError."""
+        ...
+
+    def watch(self, kind: str, selection: Selection = ..., *, seconds: float | None = None) -> Iterator[Change]:
+        """Those that exist, then every change: for `seconds`, or without an end. Lost connections are not seen."""
+        ...
+
+    def apply(self, manifests: Iterable[ParsedManifest], *, force: bool = False) -> list[tuple[Manifest, Outcome]]:
+        """Create these resources, or change their specs. force: take over fields of other managers."""
+        ...
+
+    def suspend(self, kind: str, name: str, *, suspend: bool) -> Manifest:
+        """Set spec.suspend."""
+        ...
+
+    def delete(self, kind: str, name: str) -> None:
+        """Delete the resource and its pods, not its data. Raises NotFoundError."""
+        ...
+
+    def list_notes(self, resource: Manifest) -> list[Note]:
+        """The Events about a resource that are still kept, oldest first."""
+        ...
+
+    def list_logs(self, resource: Manifest) -> list[PodLog]:
+        """The logs of its pods that can still be read."""
+        ...
+
+    def read_log(self, resource: Manifest, log: PodLog, *, follow: bool = False) -> Iterator[str]:
+        """The lines of a pod's log. follow: until the pod is over; lost connections are not seen."""
+        ...
+
+    def open_files(self, resource: Manifest) -> Files: ...
+
+    def explain_silence(self) -> str:
+        """What to look at if nobody works on a new resource."""
+        ...

@@ -1,0 +1,201 @@
+"""Resources in the runs folder of this machine. A process in the background works on them: see background.py."""
+
+import math
+import shutil
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from deepsynth_api.kinds import KINDS
+from deepsynth_client.changes import find_changes
+from deepsynth_client.errors import InvalidError, NotFoundError
+from deepsynth_client.interface import Change, Files, Manifest, Note, Outcome, PodLog, Selection
+from deepsynth_client.manifest_file import ParsedManifest
+from deepsynth_client.selectors import build_filter
+from deepsynth_local.background import ask
+from deepsynth_local.runs.event_log import read_events
+from deepsynth_local.runs.requests import Request
+from deepsynth_local.runs.resource_store import ResourceStore, get_key
+from deepsynth_local.runs.runs_folder import RunsFolder
+
+POLL_SECONDS: Final = 0.25
+_EVERYTHING: Final = Selection()
+
+
+class LocalResources:
+    """Implements Resources. namespace: only this one; all of the folder by default."""
+
+    def __init__(self, runs: RunsFolder, namespace: str = "", *, pause: Callable[[float], None] = time.sleep) -> None:
+        self.runs, self._namespace, self._pause = runs, namespace, pause
+        self._store = ResourceStore(runs)
+
+    @property
+    def place(self) -> str:
+        return f"folder {self.runs.path}" + (f", namespace {self._namespace}" if self._namespace else "")
+
+    def list_all(self, kind: str, selection: Selection = _EVERYTHING) -> list[Manifest]:
+        matches = build_filter(selection)
+        return [item for item in self._store.list_all(kind) if self._is_here(item, selection) and matches(item)]
+
+    def _is_here(self, resource: Manifest, selection: Selection) -> bool:
+        return not self._namespace or selection.all_namespaces or resource["metadata"]["namespace"] == self._namespace
+
+    def read(self, kind: str, name: str) -> Manifest:
+        found = next((item for item in self.list_all(kind) if item["metadata"]["name"] == name), None)
+        if found is None:
+            raise NotFoundError(f'{KINDS[kind].full_name} "{name}" not found in {self.runs.path}')
+        return found
+
+    def watch(self, kind: str, selection: Selection = _EVERYTHING, *, seconds: float | None = None) -> Iterator[Change]:
+        known: dict[str, Manifest] = {}
+        stamp: object = None
+        deadline = time.monotonic() + (math.inf if seconds is None else seconds)
+        while True:
+            before, stamp = stamp, self._store.stamp(kind)
+            if stamp != before:
+                yield from find_changes(known, self.list_all(kind, selection))
+            if time.monotonic() >= deadline:
+                return
+            self._pause(POLL_SECONDS)
+
+    def apply(
+        self,
+        manifests: Iterable[ParsedManifest],
+        *,
+        force: bool = False,  # noqa: ARG002 - of the interface
+    ) -> list[tuple[Manifest, Outcome]]:
+        """force: has no meaning here, where nobody else manages fields."""
+        from deepsynth_local.admission.local_checks import check_disk, count_gpus
+        from deepsynth_local.admission.prepare import prepare  # slow to import: the CEL rules
+
+        runs = RunsFolder.open(self.runs.path)
+        admitted = prepare(map(self._place, manifests), self._store, count_gpus(), are_running=runs.is_locked)
+        check_disk(runs.path)
+        outcomes = {key: _compare(admitted.earlier.get(key), new) for key, new in admitted.applied.items()}
+        ask(runs, Request(list(admitted.applied.values())))
+        return [(self._store.load(*key) or admitted.applied[key], outcome) for key, outcome in outcomes.items()]
+
+    def _place(self, parsed: ParsedManifest) -> ParsedManifest:
+        """In the namespace of the command line, unless the file names one."""
+        metadata = parsed.value.get("metadata")
+        if not self._namespace or not isinstance(metadata, dict) or metadata.get("namespace"):
+            return parsed
+        value = {**parsed.value, "metadata": {**metadata, "namespace": self._namespace}}
+        return ParsedManifest(value, parsed.file, parsed.lines)
+
+    def suspend(self, kind: str, name: str, *, suspend: bool) -> Manifest:
+        found = self.read(kind, name)
+        if bool(found["spec"].get("suspend")) != suspend or not self.runs.is_locked:
+            ask(self.runs, Request([{**found, "spec": {**found["spec"], "suspend": suspend}}]))
+        return self.read(kind, name)
+
+    def delete(self, kind: str, name: str) -> None:
+        if "/" in name:  # part of a path
+            raise NotFoundError(f'{KINDS[kind].full_name} "{name}" not found in {self.runs.path}')
+        key = get_key(self.read(kind, name))
+        if self.runs.is_locked:
+            ask(self.runs, Request(delete=[key]))
+            return
+        with self.runs.lock():
+            self._store.delete(*key)
+
+    def list_notes(self, resource: Manifest) -> list[Note]:
+        return [
+            Note(event["time"], event["kind"], event["reason"], event["message"])
+            for event in read_events(self.runs, resource)
+        ]
+
+    def list_logs(self, resource: Manifest) -> list[PodLog]:
+        jobs = _list_jobs(resource)
+        logs = [_build_log(file, job, self.runs) for job in jobs for file in self.runs.path.glob(f"logs/{job}-*.log")]
+        return sorted(
+            logs, key=lambda log: (jobs.index(log.job), log.index, self.runs.log_file(log.pod).stat().st_mtime_ns)
+        )
+
+    def read_log(
+        self,
+        resource: Manifest,  # noqa: ARG002 - of the interface
+        log: PodLog,
+        *,
+        follow: bool = False,
+    ) -> Iterator[str]:
+        with self.runs.log_file(log.pod).open(encoding="utf-8", errors="replace") as file:
+            rest = ""
+            while True:
+                is_over = not follow or not self.runs.pod_folder(log.pod).exists()
+                while line := file.readline():
+                    rest += line
+                    if rest.endswith("\n"):
+                        yield rest[:-1]
+                        rest = ""
+                if is_over:
+                    break
+                self._pause(POLL_SECONDS)
+            if rest:
+                yield rest
+
+    def open_files(self, resource: Manifest) -> Files:  # noqa: ARG002 - of the interface
+        return LocalFiles(self.runs)
+
+    def explain_silence(self) -> str:
+        if self.runs.is_locked:
+            return f"the process that runs {self.runs.path} has not come to it yet; see {self.runs.controller_log}"
+        return f"no process runs {self.runs.path}; `deepsynth resume KIND NAME` or `deepsynth local -f FILE` starts one"
+
+
+class LocalFiles:
+    """Implements Files: volumes are folders of this machine."""
+
+    def __init__(self, runs: RunsFolder) -> None:
+        self._runs = runs
+
+    def measure(self, uris: Sequence[str]) -> dict[str, int]:
+        folders = {uri: folder for uri in uris if (folder := self.find_folder(uri)) is not None}
+        return {uri: _measure(folder) for uri, folder in folders.items()}
+
+    def remove(self, uris: Sequence[str]) -> None:
+        for folder in filter(None, map(self.find_folder, uris)):
+            if folder.resolve() in {Path.home(), Path("/")}:
+                raise InvalidError(f"{folder} is not a folder of data; remove it yourself")
+            shutil.rmtree(folder)
+
+    def fetch(self, uri: str, patterns: Sequence[str]) -> Path | None:  # noqa: ARG002 - of the interface
+        return self.find_folder(uri)
+
+    def find_folder(self, uri: str) -> Path | None:
+        folder = self._runs.find_folder(uri)
+        return folder if folder is not None and folder.is_dir() else None
+
+
+def _compare(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Outcome:
+    if old is None:
+        return "created"
+    return "unchanged" if all(_pick(old, part) == _pick(new, part) for part in _WRITTEN) else "configured"
+
+
+_WRITTEN: Final = (("spec",), ("metadata", "labels"), ("metadata", "annotations"))
+
+
+def _pick(resource: Any, path: Sequence[str]) -> Any:
+    for key in path:
+        resource = resource.get(key) or {}
+    return resource
+
+
+def _list_jobs(resource: Manifest) -> list[str]:
+    """The names of its Jobs, oldest first."""
+    status = resource.get("status", {})
+    names = [item.get("job") or item.get("name") for item in status.get("attempts") or status.get("jobs") or []]
+    return [*dict.fromkeys(filter(None, names))]
+
+
+def _build_log(file: Path, job: str, runs: RunsFolder) -> PodLog:
+    """JOB-INDEX-SUFFIX.log"""
+    index = file.stem.removeprefix(f"{job}-").partition("-")[0]
+    is_over = not runs.pod_folder(file.stem).exists()
+    return PodLog(file.stem, job, int(index) if index.isdigit() else 0, is_over)
+
+
+def _measure(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

@@ -1,0 +1,258 @@
+"""The client on a cluster: lost connections, old versions, and every refusal as one line with its remedy."""
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepsynth.__main__ import main
+from deepsynth.place import Choice, open_resources
+from deepsynth_client.errors import NoClusterError
+from deepsynth_client.interface import PodLog, Resources, Selection
+from integration.client.fake_cluster import FakeCluster, write_kubeconfig
+from integration.client.places import ClusterPlace, serve_cluster
+from support.cluster.fake_api_server import Fault
+from support.free_port import find_free_port
+from support.resources.builders import a_training_run
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeCluster]:
+    monkeypatch.chdir(tmp_path)
+    with serve_cluster(tmp_path, monkeypatch) as cluster:
+        yield cluster
+
+
+@pytest.fixture
+def resources(cluster: FakeCluster) -> Resources:
+    return open_resources(Choice())
+
+
+def put(cluster: FakeCluster, name: str, state: str) -> None:
+    cluster.put(a_training_run(name).named(name, uid=f"uid-{name}").with_status(state=state).to_manifest())
+
+
+def wait_for_watch(cluster: FakeCluster) -> None:
+    while cluster.watches == 0:
+        threading.Event().wait(0.01)
+
+
+def test_a_watch_continues_after_a_lost_connection_and_after_410(cluster: FakeCluster, resources: Resources) -> None:
+    put(cluster, "a", "Pending")
+    put(cluster, "gone", "Pending")
+
+    def disturb() -> None:
+        wait_for_watch(cluster)
+        cluster.break_watches()
+        put(cluster, "a", "Running")
+        wait_for_watch(cluster)
+        put(cluster, "b", "Pending")  # seen by the new watch
+        threading.Event().wait(0.3)
+        cluster.break_watches()
+        cluster.delete("TrainingRun", "gone")
+        put(cluster, "a", "Complete")
+        cluster.forget_history()  # the next watch gets 410 and lists again
+
+    thread = threading.Thread(target=disturb)
+    seen: list[tuple[str, str, Any]] = []
+    watching = resources.watch("TrainingRun")
+    thread.start()
+    while not (seen and seen[-1][1:] == ("a", "Complete")):
+        change = next(watching)
+        seen.append((change.type, change.resource["metadata"]["name"], change.resource["status"].get("state")))
+    thread.join()
+
+    assert sorted(seen[:2]) == [("ADDED", "a", "Pending"), ("ADDED", "gone", "Pending")]
+    assert seen[2:] == [
+        ("MODIFIED", "a", "Running"),
+        ("ADDED", "b", "Pending"),
+        ("DELETED", "gone", "Pending"),
+        ("MODIFIED", "a", "Complete"),
+    ]
+
+
+def test_an_error_in_a_watch_lists_again(cluster: FakeCluster, resources: Resources) -> None:
+    put(cluster, "a", "Pending")
+    watching = resources.watch("TrainingRun")
+    assert next(watching).type == "ADDED"
+
+    def disturb() -> None:
+        wait_for_watch(cluster)
+        cluster.fail_watches(410, "too old")
+        put(cluster, "a", "Running")
+
+    thread = threading.Thread(target=disturb)
+    thread.start()
+    assert next(watching).resource["status"]["state"] == "Running"
+    thread.join()
+
+
+def test_a_followed_log_has_no_gap_and_no_repeated_line_after_lost_connections(
+    cluster: FakeCluster, resources: Resources
+) -> None:
+    place = ClusterPlace(cluster)
+    run = a_training_run().to_manifest()
+    lines = [f"line {number}" for number in range(30)]
+    place.write_log("job", 0, *lines[:20])
+    cluster.log_cuts = 5
+
+    def finish() -> None:
+        threading.Event().wait(1)
+        place.write_log("job", 0, *lines[20:])
+        place.finish_pod("job", 0)
+
+    thread = threading.Thread(target=finish)
+    thread.start()
+    log = PodLog("job-0-x", "job", 0, is_over=False)
+    assert [*resources.read_log(run, log, follow=True)] == lines
+    thread.join()
+    assert cluster.log_cuts == 0
+
+
+def test_a_list_whose_pages_expire_starts_again(cluster: FakeCluster, resources: Resources) -> None:
+    put(cluster, "a", "Pending")
+    cluster.faults.append(Fault(status=410, path="trainingruns", body={"kind": "Status", "reason": "Expired"}))
+
+    assert [item["metadata"]["name"] for item in resources.list_all("TrainingRun", Selection())] == ["a"]
+
+
+FORBIDDEN = 'trainingruns.deepsynth.io is forbidden: User "eve" cannot list resource "trainingruns"'
+
+
+@pytest.mark.parametrize(
+    ("fault", "code", "parts"),
+    [
+        (
+            Fault(status=403, body={"kind": "Status", "reason": "Forbidden", "message": FORBIDDEN}),
+            77,
+            [
+                "you may not list trainingruns.deepsynth.io in namespace default",
+                "ClusterRole `view`",
+                "verb list",
+                "eve",
+            ],
+        ),
+        (
+            Fault(status=401, body={"kind": "Status", "message": "Unauthorized"}),
+            77,
+            ["context fake: not logged in (Unauthorized); log in again"],
+        ),
+        (Fault(status=503, body={"kind": "Status", "message": "etcd"}), 69, ["cannot answer now (HTTP 503): etcd"]),
+        (Fault(status=200, body={}), 70, []),
+    ],
+)
+def test_a_refusal_is_one_line_with_the_remedy(
+    cluster: FakeCluster, fault: Fault, code: int, parts: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.faults.append(fault)
+
+    assert main(["get", "trun"]) == code
+
+    error = capsys.readouterr().err.splitlines()[1:]
+    assert len(error) == 1
+    for part in parts:
+        assert part in error[0]
+
+
+def test_missing_crds_are_not_reported_as_no_resources(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.has_crds = False
+
+    assert main(["get", "trun"]) == 78
+    error = capsys.readouterr().err
+    assert "the API server does not know trainingruns.deepsynth.io; install DeepSynth" in error
+
+
+def test_a_conflict_names_the_manager_and_the_option(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    causes = [{"reason": "FieldManagerConflict", "message": 'conflict with "argocd"', "field": ".spec.maxSteps"}]
+    body = {"kind": "Status", "reason": "Conflict", "message": "Apply failed", "details": {"causes": causes}}
+    cluster.faults.append(Fault(status=409, method="PATCH", body=body))
+    file = tmp_path / "run.yaml"
+    file.write_text("apiVersion: deepsynth.io/v1alpha1\nkind: TrainingRun\nmetadata: {name: a}\nspec: {}\n")
+
+    assert main(["apply", "-f", str(file)]) == 1
+    assert '.spec.maxSteps (conflict with "argocd"); add --force-conflicts' in capsys.readouterr().err
+    assert main(["apply", "-f", str(file), "--force-conflicts"]) == 0
+    request = next(item for item in reversed(cluster.requests) if item.method == "PATCH")
+    assert request.query == {"fieldManager": "deepsynth", "fieldValidation": "Strict", "force": "true"}
+
+
+def test_an_unreachable_server_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    port = find_free_port()
+    write_kubeconfig(tmp_path / "kubeconfig", port)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+
+    assert main(["get"]) == 69
+    error = capsys.readouterr().err.splitlines()[-1]
+    assert f"the API server http://127.0.0.1:{port} (context fake) does not answer" in error
+    assert "Connection refused" in error
+
+
+def test_a_wrong_context_lists_those_that_exist(cluster: FakeCluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["get", "--context", "prod"]) == 78
+    assert "--context prod: not in" in capsys.readouterr().err
+
+
+def test_without_a_kubeconfig_the_folder_is_used_unless_a_cluster_is_asked_for(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "none"))
+
+    assert main(["get"]) == 0
+    assert capsys.readouterr().err.startswith(f"folder {tmp_path}/deepsynth-runs")
+    assert main(["get", "-n", "team"]) == 78
+    assert "no kubeconfig found" in capsys.readouterr().err
+
+
+def test_a_damaged_kubeconfig_is_an_error_and_not_a_bug(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "kubeconfig").write_text("current-context: a\n")
+    monkeypatch.setenv("KUBECONFIG", str(tmp_path / "kubeconfig"))
+
+    with pytest.raises(NoClusterError, match="choose a context with --context"):
+        open_resources(Choice(namespace="a"))
+
+
+def test_wait_reports_once_that_no_operator_has_seen_a_new_resource(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("deepsynth.verbs.waiting.SILENCE_SECONDS", 0.5)
+    cluster.put(a_training_run().with_status(observedGeneration=-1).to_manifest())
+
+    assert main(["wait", "read-xsum", "--timeout", "3s"]) == 124
+    assert capsys.readouterr().err.count("no operator has seen it; is one running?") == 1
+
+
+def test_the_plugin_of_kubectl_uses_the_cluster_also_where_a_folder_is(
+    cluster: FakeCluster, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "deepsynth-runs").mkdir()
+    put(cluster, "a", "Running")
+
+    assert main(["get"]) == 0
+    assert capsys.readouterr().err.startswith("folder ")
+    monkeypatch.setattr("sys.argv", ["/usr/bin/kubectl-deepsynth"])
+    assert main(["get"]) == 0
+    assert "Running" in capsys.readouterr().out
+
+
+def test_a_pod_that_reads_files_is_deleted_also_when_it_fails(
+    cluster: FakeCluster, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
+    cluster.put(a_training_run().with_status(attempts=[attempt]).to_manifest())
+    (tmp_path / "volumes").mkdir()
+
+    assert main(["logs", "read-xsum"]) == 1
+    assert "attempt-1-rank-0.log does not exist" in capsys.readouterr().err
+    [pod] = [item.body for item in cluster.requests if item.method == "POST" and item.path.endswith("/pods")]
+    assert pod["spec"]["containers"][0]["volumeMounts"][0]["readOnly"] is True
+    assert cluster.list_kind("Pod") == []

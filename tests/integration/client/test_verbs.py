@@ -1,0 +1,344 @@
+"""Every verb on both places: a command prints the same, whether the resources are in a cluster or in a folder."""
+
+import json
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deepsynth.__main__ import main
+from integration.client.places import Place, place, remove_pods, write_files
+from support.resources.builders import a_dataset_generation, a_training_run
+
+__all__ = ["place"]
+
+SUMMARY = {"progress": "42%", "step": "1260/3000", "loss": "1.83", "checkpoint": "1200"}
+ATTEMPT = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "read-xsum-1", "image": "gpu:1"}
+FAILED = {"outcome": "Failed", "endTime": "2026-01-02T03:05:00Z", "reason": "WorkerKilled", "rank": 1, "exitCode": 137}
+CHECKPOINT = {
+    "step": 1200,
+    "uri": "pvc://checkpoints/read-xsum/step-1200",
+    "time": "2026-01-02T03:04:00Z",
+    "bytes": 3_000_000,
+}
+
+
+def a_running_run(name: str = "read-xsum", **status: Any) -> dict[str, Any]:
+    usual = {"state": "Running", "observedGeneration": 1, "restarts": 0, "summary": SUMMARY, "attempts": [ATTEMPT]}
+    return a_training_run(name).with_status(**{**usual, **status}).to_manifest()
+
+
+def a_condition(kind: str, reason: str, message: str) -> dict[str, Any]:
+    time = "2026-01-02T03:06:00Z"
+    return {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": time}
+
+
+@contextmanager
+def later(*steps: Any) -> Iterator[None]:
+    """Do these steps while the command runs, a moment apart."""
+
+    def run() -> None:
+        for step in steps:
+            threading.Event().wait(0.7)
+            step()
+
+    thread = threading.Thread(target=run)
+    thread.start()
+    yield
+    thread.join()
+
+
+def test_get_shows_the_columns_of_kubectl(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+
+    assert main(["get", "trun", *place.options]) == 0
+
+    header, row = capsys.readouterr().out.splitlines()
+    assert header.split() == ["NAME", "STATE", "PROGRESS", "STEP", "LOSS", "ETA", "CHECKPOINT", "RESTARTS", "AGE"]
+    assert row.split()[:5] == ["read-xsum", "Running", "42%", "1260/3000", "1.83"]
+
+
+def test_the_place_is_named_on_stderr(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["get", *place.options]) == 0
+
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.splitlines()[0].startswith(("context fake, namespace default", "folder /"))
+
+
+def test_get_prints_names_yaml_and_json(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+    place.put(a_dataset_generation().to_manifest())
+
+    assert main(["get", "all", "-o", "name", *place.options]) == 0
+    names = capsys.readouterr().out.split()
+    assert names == ["datasetgeneration.deepsynth.io/xsum", "trainingrun.deepsynth.io/read-xsum"]
+    assert main(["get", "trun/read-xsum", "-o", "yaml", *place.options]) == 0
+    assert yaml.safe_load(capsys.readouterr().out)["status"]["state"] == "Running"
+    assert main(["get", "trun", "-o", "json", *place.options]) == 0
+    assert [item["metadata"]["name"] for item in json.loads(capsys.readouterr().out)["items"]] == ["read-xsum"]
+
+
+def test_selectors_choose_resources(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    for name, team in (("a", "vision"), ("b", "speech"), ("c", "vision")):
+        run = a_training_run(name).labelled({"team": team}).named(name, uid=f"uid-{name}")
+        place.put(run.labelled({"team": team}).with_status(state="Running" if name == "a" else "Failed").to_manifest())
+
+    assert main(["get", "trun", "-o", "name", "-l", "team in (vision)", *place.options]) == 0
+    assert [line[-1] for line in capsys.readouterr().out.split()] == ["a", "c"]
+    assert main(["get", "trun", "-o", "name", "--field-selector", "status.state=Running", *place.options]) == 0
+    assert [line[-1] for line in capsys.readouterr().out.split()] == ["a"]
+
+
+def test_a_missing_resource_is_an_error_with_code_1(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["get", "trun", "zebra", *place.options]) == 1
+    assert 'trainingruns.deepsynth.io "zebra" not found' in capsys.readouterr().err
+    assert main(["describe", "zebra", *place.options]) == 1
+    assert 'no resource is named "zebra"' in capsys.readouterr().err
+
+
+def test_get_w_shows_a_row_for_each_change_until_it_is_interrupted(
+    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(a_running_run())
+    shown: list[str] = []
+
+    def show(line: str = "", **_: Any) -> None:
+        shown.append(line)
+        if "Complete" in line:
+            raise KeyboardInterrupt
+
+    monkeypatch.setattr("builtins.print", show)
+    with later(lambda: place.put(a_running_run(state="Complete"))):
+        assert main(["get", "trun", "-w", *place.options]) == 130
+
+    assert [line.split()[:2] for line in shown[1:]] == [
+        ["NAME", "STATE"],
+        ["read-xsum", "Running"],
+        ["read-xsum", "Complete"],
+    ]
+
+
+def write_resources(folder: Path, *resources: Any) -> str:
+    file = folder / "resources.yaml"
+    for resource in resources:
+        resource["metadata"] = {"name": resource["metadata"]["name"]}
+        resource.pop("status")
+    file.write_text("---\n".join(yaml.safe_dump(resource) for resource in resources))
+    return str(file)
+
+
+def test_apply_creates_changes_and_leaves(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = write_resources(tmp_path, a_dataset_generation().to_manifest(), a_training_run().to_manifest())
+
+    assert main(["apply", "-f", file, *place.options]) == 0
+    assert capsys.readouterr().out == "datasetgeneration/xsum created\ntrainingrun/read-xsum created\n"
+    assert place.get("TrainingRun", "read-xsum") is not None
+    assert main(["apply", "-f", file, *place.options]) == 0
+    assert "trainingrun/read-xsum unchanged" in capsys.readouterr().out
+    write_resources(tmp_path, a_training_run().with_spec(backoffLimit=5).to_manifest())
+    assert main(["apply", "-f", str(tmp_path), *place.options]) == 0
+    assert capsys.readouterr().out == "trainingrun/read-xsum configured\n"
+    stored = place.get("TrainingRun", "read-xsum")
+    assert stored is not None
+    assert stored["spec"]["backoffLimit"] == 5
+
+
+def test_apply_refuses_resources_of_others(place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    file = tmp_path / "claim.yaml"
+    file.write_text("apiVersion: v1\nkind: PersistentVolumeClaim\nmetadata: {name: a}\n")
+
+    assert main(["apply", "-f", str(file), *place.options]) == 64
+    assert f"{file}:2: kind 'PersistentVolumeClaim' of 'v1' is not DeepSynth's" in capsys.readouterr().err
+
+
+def test_suspend_and_resume_change_the_spec(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+
+    assert main(["suspend", "trun/read-xsum", *place.options]) == 0
+    assert (place.get("TrainingRun", "read-xsum") or {})["spec"]["suspend"] is True
+    assert main(["resume", "read-xsum", *place.options]) == 0
+    assert (place.get("TrainingRun", "read-xsum") or {})["spec"]["suspend"] is False
+    assert "trainingrun/read-xsum resumed" in capsys.readouterr().out
+
+
+def test_delete_keeps_the_data(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+    write_files(place.volumes, {"checkpoints/read-xsum/step-1/state.json": "{}"})
+
+    assert main(["delete", "trun", "read-xsum", *place.options]) == 0
+    assert "its data is kept: pvc://checkpoints/read-xsum" in capsys.readouterr().out
+    assert place.get("TrainingRun", "read-xsum") is None
+    assert (place.volumes / "checkpoints/read-xsum/step-1/state.json").exists()
+
+
+def test_delete_with_data_shows_the_bytes_and_removes_them(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run(state="Complete", completionTime="2026-01-02T04:00:00Z"))
+    write_files(place.volumes, {"checkpoints/read-xsum/step-1/a": "x" * 1500, "checkpoints/other/a": "y"})
+
+    assert main(["delete", "read-xsum", "--data", *place.options]) == 64  # nobody can answer
+    assert place.get("TrainingRun", "read-xsum") is not None
+    assert main(["delete", "read-xsum", "--data", "--yes", *place.options]) == 0
+
+    said = capsys.readouterr()
+    assert "1.5 kB  pvc://checkpoints/read-xsum" in said.err
+    assert "deleted, with 1.5 kB of data" in said.out
+    assert place.get("TrainingRun", "read-xsum") is None
+    assert not (place.volumes / "checkpoints/read-xsum").exists()
+    assert (place.volumes / "checkpoints/other/a").exists()
+
+
+def test_the_data_of_a_running_run_is_not_deleted(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+    write_files(place.volumes, {"checkpoints/read-xsum/a": "x"})
+
+    assert main(["delete", "read-xsum", "--data", "--yes", *place.options]) == 64
+    assert "is Running, so its data is in use" in capsys.readouterr().err
+    assert (place.volumes / "checkpoints/read-xsum/a").exists()
+
+
+@pytest.mark.parametrize(("state", "code"), [("Complete", 0), ("Failed", 1)])
+def test_wait_returns_how_a_run_ended(place: Place, state: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+    ended = a_running_run(
+        state=state, completionTime="2026-01-02T04:00:00Z", conditions=[a_condition(state, "X", "because")]
+    )
+
+    with later(lambda: place.put(ended)):
+        assert main(["wait", "read-xsum", *place.options]) == code
+
+    lines = capsys.readouterr().err.splitlines()
+    assert lines[1].startswith("trainingrun/read-xsum: Running, 42%, step 1260/3000")
+    assert lines[-1] == f"trainingrun/read-xsum is {state}: because"
+
+
+def test_wait_ends_when_its_time_is_over(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+
+    assert main(["wait", "read-xsum", "--timeout", "1s", *place.options]) == 124
+    assert "timed out: Running, 42%" in capsys.readouterr().err
+
+
+def test_wait_can_wait_for_a_state_or_the_deletion(place: Place) -> None:
+    place.put(a_running_run())
+    with later(lambda: place.put(a_running_run(state="Suspended"))):
+        assert main(["wait", "read-xsum", "--for", "state=suspended", *place.options]) == 0
+    with later(lambda: place.delete("TrainingRun", "read-xsum")):
+        assert main(["wait", "read-xsum", "--for", "delete", *place.options]) == 0
+
+
+def test_wait_for_a_resource_that_is_deleted_fails(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run())
+    with later(lambda: place.delete("TrainingRun", "read-xsum")):
+        assert main(["wait", "read-xsum", *place.options]) == 1
+    assert "trainingrun/read-xsum was deleted" in capsys.readouterr().err
+
+
+def test_describe_shows_attempts_checkpoints_events_and_what_to_do(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    message = "rank 1 was killed by SIGKILL"
+    run = a_running_run(
+        state="Failed",
+        attempts=[{**ATTEMPT, **FAILED, "message": message}],
+        checkpoints=[CHECKPOINT],
+        conditions=[a_condition("Failed", "BackoffLimitExceeded", message)],
+    )
+    place.put(run)
+    place.record_event(run, "AttemptFailed", "attempt 1 failed")
+
+    assert main(["describe", "trun/read-xsum", *place.options]) == 0
+
+    text = capsys.readouterr().out
+    for part in (f"Failed: {message}", "WorkerKilled", "137", "1200", "3 MB", "AttemptFailed", "attempt 1 failed"):
+        assert part in text
+    assert "`deepsynth logs trainingrun/read-xsum` shows the process that failed first" in text
+
+
+def test_a_resource_that_nobody_has_seen_is_explained(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_training_run().with_status(observedGeneration=-1).to_manifest())
+
+    assert main(["describe", "read-xsum", *place.options]) == 0
+    text = capsys.readouterr().out
+    assert "no operator has seen it; is one running?" in text or "has not come to it yet" in text
+
+
+def test_logs_show_the_rank_that_failed_first(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    place.put(a_running_run(attempts=[{**ATTEMPT, **FAILED}]))
+    place.write_log("read-xsum-1", 0, "rank 0 is fine")
+    place.write_log("read-xsum-1", 1, "step 1", "killed")
+
+    assert main(["logs", "read-xsum", *place.options]) == 0
+    said = capsys.readouterr()
+    assert said.out == "step 1\nkilled\n"
+    assert "attempt 1, rank 1, pod read-xsum-1-1-x" in said.err
+    assert main(["logs", "read-xsum", "--rank", "0", *place.options]) == 0
+    assert capsys.readouterr().out == "rank 0 is fine\n"
+
+
+def test_logs_of_a_pod_with_several_ranks_show_one_of_them(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_training_run().with_spec(numProcPerNode=2)
+    place.put(run.with_status(state="Running", attempts=[ATTEMPT]).to_manifest())
+    place.write_log("read-xsum-1", 1, "launcher: starts", "[rank 2] two", "[rank 3] three")
+
+    assert main(["logs", "read-xsum", "--rank", "3", *place.options]) == 0
+    assert capsys.readouterr().out == "launcher: starts\n[rank 3] three\n"
+
+
+def test_logs_after_the_pod_is_gone_come_from_the_checkpoint_folder(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    second = {**ATTEMPT, "number": 2, "job": "read-xsum-2"}
+    place.put(a_running_run(attempts=[{**ATTEMPT, **FAILED}, second]))
+    place.write_log("read-xsum-2", 0, "again")
+    write_files(place.volumes, {"checkpoints/read-xsum/reports/attempt-1-rank-1.log": "step 7\nkilled\n"})
+
+    assert main(["logs", "read-xsum", "--previous", *place.options]) == 0
+    assert capsys.readouterr().out == "step 7\nkilled\n"
+    assert main(["logs", "read-xsum", "--attempt", "1", "--rank", "0", *place.options]) == 1
+    assert "attempt-1-rank-0.log does not exist" in capsys.readouterr().err
+    assert main(["logs", "read-xsum", "--attempt", "7", *place.options]) == 1
+    assert "has no attempt 7; the status has 1, 2" in capsys.readouterr().err
+
+
+def test_logs_f_follow_into_the_next_attempt_until_the_run_ends(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    place.put(a_running_run())
+    place.write_log("read-xsum-1", 0, "one")
+    second = {**ATTEMPT, "number": 2, "job": "read-xsum-2"}
+    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+    steps = [
+        lambda: place.write_log("read-xsum-1", 0, "two"),
+        lambda: place.finish_pod("read-xsum-1", 0),
+        lambda: place.write_log("read-xsum-2", 0, "three"),
+        lambda: place.put(a_running_run(attempts=[ATTEMPT, second])),
+        lambda: place.finish_pod("read-xsum-2", 0),
+        lambda: place.put(a_running_run(attempts=[ATTEMPT, second], **ended)),
+    ]
+    with later(*steps):
+        assert main(["logs", "-f", "read-xsum", *place.options]) == 0
+
+    assert capsys.readouterr().out == "one\ntwo\nthree\n"
+
+
+def test_the_report_has_the_curve_of_the_newest_checkpoint(place: Place, tmp_path: Path) -> None:
+    place.put(a_running_run())
+    line = json.dumps({"step": 1, "loss": 3.5}) + "\n" + json.dumps({"step": 2, "loss": 2.5}) + "\n"
+    write_files(place.volumes, {"checkpoints/read-xsum/step-2/metrics.jsonl": line})
+
+    assert main(["report", "read-xsum", "-o", str(tmp_path / "page.html"), *place.options]) == 0
+    text = (tmp_path / "page.html").read_text()
+    assert "read-xsum" in text
+    assert "training from 3.5 to" in text
+
+
+def test_remove_pods_removes_logs(place: Place) -> None:
+    place.put(a_running_run())
+    place.write_log("read-xsum-1", 0, "one")
+    remove_pods(place)
+    assert main(["logs", "read-xsum", *place.options]) == 1

@@ -1,0 +1,96 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from deepsynth_client.report.results import WrittenSample, read_curves, read_sample_pages, read_written_samples
+
+
+def write_metrics(folder: Path, *lines: str) -> None:
+    folder.mkdir()
+    (folder / "metrics.jsonl").write_text("\n".join(lines))
+
+
+def test_the_curves_are_those_of_the_newest_finished_checkpoint(tmp_path: Path) -> None:
+    for name, loss in (("step-9", 2.0), ("step-10", 1.5), ("step-11.tmp-attempt-1", 1.0)):
+        write_metrics(tmp_path / name, json.dumps({"step": 1, "loss": loss}))
+
+    assert read_curves(tmp_path).loss == [(1.0, 1.5)]
+
+
+def test_lines_that_are_not_measurements_are_skipped(tmp_path: Path) -> None:
+    not_finite = json.dumps({"step": 1, "loss": float("nan")})
+    write_metrics(tmp_path / "step-2", "not json", "[1]", not_finite, json.dumps({"step": 2, "loss": 3.0}))
+
+    with (tmp_path / "step-2/metrics.jsonl").open("ab") as file:
+        file.write(b"\n\xff not text")
+
+    assert read_curves(tmp_path).loss == [(2.0, 3.0)]
+
+
+def test_the_evaluation_of_the_newest_checkpoint_is_part_of_its_curves(tmp_path: Path) -> None:
+    write_metrics(tmp_path / "step-2", json.dumps({"step": 1, "validation_loss": 3.0}))
+    path = tmp_path / "step-2/evaluation.json"
+    path.write_text(json.dumps({"loss": 2.0, "line": {"step": 2, "validation_loss": 2.0}}))
+    assert read_curves(tmp_path).validation_loss == [(1.0, 3.0), (2.0, 2.0)]
+    with (tmp_path / "step-2/metrics.jsonl").open("a") as file:
+        file.write('\n{"step": 2, "validation_loss": 2.0}')
+    assert read_curves(tmp_path).validation_loss == [(1.0, 3.0), (2.0, 2.0)], "a line in both files counts once"
+    write_metrics(tmp_path / "step-3", json.dumps({"step": 1, "validation_loss": 3.0}))
+    path = tmp_path / "step-3/evaluation.json"
+    for damaged in ("[", "[]", '{"line": 3}'):
+        path.write_text(damaged)
+        assert read_curves(tmp_path).validation_loss == [(1.0, 3.0)]
+
+
+@pytest.mark.parametrize(
+    "damage", [b"not parquet", b"PAR1" + bytes(20) + b"PAR1", b""], ids=["text", "footer", "empty"]
+)
+def test_a_damaged_dataset_gives_no_pages(tmp_path: Path, damage: bytes) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data/train-0.parquet").write_bytes(damage)
+
+    assert read_sample_pages(tmp_path) == []
+
+
+def test_a_dataset_with_other_columns_gives_no_pages(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (tmp_path / "data").mkdir()
+    pq.write_table(pa.table({"text": ["a"], "image": [None]}), tmp_path / "data/train-0.parquet")
+
+    assert read_sample_pages(tmp_path) == []
+
+
+def test_a_folder_without_results_gives_neither_pages_nor_curves(tmp_path: Path) -> None:
+    assert read_sample_pages(tmp_path / "nothing") == []
+    assert read_curves(tmp_path / "nothing").loss == []
+
+
+def write_written(folder: Path, step: int, **changes: object) -> None:
+    entry = {"name": "row 1", "pages": ["pages/1-0.png"], "reference": "a", "written": "b", "cer": 1.0, **changes}
+    (folder / "samples/pages").mkdir(parents=True, exist_ok=True)
+    (folder / "samples/pages/1-0.png").write_bytes(b"PNG")
+    (folder / f"samples/step-{step}.json").write_text(json.dumps({"step": step, "samples": [entry]}))
+
+
+def test_the_samples_are_those_of_the_last_evaluation_with_their_pages(tmp_path: Path) -> None:
+    write_written(tmp_path, 9)
+    write_written(tmp_path, 10, written="c")
+    assert read_written_samples(tmp_path) == [WrittenSample("row 1", 10, "a", "c", 1.0, [b"PNG"])]
+
+
+def test_the_samples_of_the_published_step_are_shown_instead_of_the_last_ones(tmp_path: Path) -> None:
+    write_written(tmp_path, 9)
+    write_written(tmp_path, 10, written="c")
+    assert [sample.step for sample in read_written_samples(tmp_path, 9)] == [9]
+    assert [sample.step for sample in read_written_samples(tmp_path, 8)] == [10], "step 8 wrote none"
+
+
+def test_samples_that_cannot_be_read_are_not_shown(tmp_path: Path) -> None:
+    assert read_written_samples(tmp_path) == []
+    write_written(tmp_path, 9, pages=["../../secret.png"])
+    assert read_written_samples(tmp_path) == [], "the page is not in the folder of pages"
+    (tmp_path / "samples/step-9.json").write_text("[]")
+    assert read_written_samples(tmp_path) == []
