@@ -46,7 +46,7 @@ TOPICS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     },
     "DatasetGeneration": {
         "Source": ("preset", "source", "filters"),
-        "Pages": ("page",),
+        "Pages": ("page", "fonts"),
         "Result": ("output", "rowsPerShard", "maxRefusedPercent"),
         "Running on a cluster": (
             "parallelism",

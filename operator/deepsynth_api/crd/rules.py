@@ -4,6 +4,7 @@ from typing import Final
 
 from deepsynth_api.crd.change_rules import CONTINUATION_RULES
 from deepsynth_api.crd.pod_rules import TEMPLATE_RULES, Rule, build_resource_rules
+from deepsynth_api.v1alpha1.settings.font_settings import BUNDLED_FAMILIES
 
 DATASET_GENERATION_RULES: Final = (
     Rule("spec", "has(self.preset) != has(self.source)", "set exactly one of preset and source"),
@@ -36,6 +37,25 @@ DATASET_GENERATION_RULES: Final = (
         "self.format != 'markdown' || self.whitespace == 'keep'",
         "whitespace must be keep with format markdown, whose code and lists depend on blanks",
         ".whitespace",
+    ),
+    Rule(
+        "spec",
+        f"!has(self.page) || self.page.fontFamilies.all(family, family in {list(BUNDLED_FAMILIES)} || "
+        "(has(self.fonts) && self.fonts.exists(font, font.name == family)))",
+        f"page.fontFamilies must be among {', '.join(BUNDLED_FAMILIES)} and the names of fonts",
+        ".page.fontFamilies",
+    ),
+    Rule(
+        "spec.fonts[]",
+        f"!(self.name in {list(BUNDLED_FAMILIES)})",
+        "name must not be that of a family that DeepSynth brings",
+        ".name",
+    ),
+    Rule(
+        "spec.fonts[]",
+        "self.uri.startsWith('hf://') || !has(self.revision)",
+        "revision is only for a repository on the Hub (hf://OWNER/NAME); remove it",
+        ".revision",
     ),
     *TEMPLATE_RULES,
 )

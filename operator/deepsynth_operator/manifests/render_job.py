@@ -157,6 +157,7 @@ def build_render_document(generation: DatasetGeneration, job: ChildJob) -> Rende
         uid=generation.metadata.uid,
         filters=spec.filters,
         page=spec.page,
+        fonts=spec.fonts,
         output=spec.output,
         rows_per_shard=spec.rows_per_shard,
         max_refused_percent=spec.max_refused_percent,
@@ -203,6 +204,7 @@ def _build_container(generation: DatasetGeneration, job: ChildJob) -> Container:
     grace = spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS
     locations = [
         Location("spec.source.uri", source.uri),
+        *(Location(f"spec.fonts[{number}].uri", font.uri) for number, font in enumerate(spec.fonts)),
         Location("spec.output.uri", spec.output.uri, is_written=True),
     ]
     return Container(

@@ -54,10 +54,10 @@ def texts(hub: HubServer) -> str:
     return "hf://datasets/someone/texts"
 
 
-def commit(hub: HubServer, repo_id: str, tree: dict[str, Blob], branch: str = "main") -> None:
+def commit(hub: HubServer, repo_id: str, tree: dict[str, Blob], branch: str = "main", *, kind: str = "dataset") -> None:
     """Commit exactly these files, as another user would."""
     hub.hub.objects.update({blob.sha256: blob.content for blob in tree.values() if blob.is_lfs})
-    repository = hub.repository(repo_id)
+    repository = hub.repository(repo_id, kind)
     repository._record(branch, repository.refs.get(branch), "another commit", tree)
 
 

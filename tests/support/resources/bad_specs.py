@@ -202,9 +202,6 @@ _ENUMS: Final = (
     a_run("a task that does not exist", {"task": "translate"}, "spec.task", '"summarize", "ocr"'),
     a_run("a part of no model", {"model": {"freeze": ["ears"]}}, "spec.model.freeze[0]", '"vision", "language"'),
     a_generation("a preset that does not exist", {"preset": "xsun"}, "spec.preset", '"xsum"'),
-    a_generation(
-        "a font that is not there", {"page": {"fontFamilies": ["Arial"]}}, "spec.page.fontFamilies[0]", '"DejaVu Sans"'
-    ),
 )
 
 _URIS: Final = (
@@ -234,6 +231,12 @@ _URIS: Final = (
         "hf://datasets/OWNER/NAME",
     ),
     a_generation("an output without an owner", {"output": {"uri": "hf://datasets/x"}}, "spec.output.uri", "OWNER/NAME"),
+    a_generation(
+        "a font on the web",
+        {"fonts": [{"name": "A", "uri": "https://x/a.ttf"}]},
+        "spec.fonts[0].uri",
+        "hf://OWNER/NAME",
+    ),
     a_generation("a line break in a URI", {"output": {"uri": "pvc://a/b\nc"}}, "spec.output.uri", "pvc://CLAIM/PATH"),
 )
 
@@ -257,6 +260,18 @@ _FORMS: Final = (
         {"name": "a", "datasetGenerationRef": {"name": "../x"}},
         "spec.datasets[0].datasetGenerationRef.name",
         "letters, digits",
+    ),
+    a_generation(
+        "a name of a font with markup",
+        {"fonts": [{"name": "<b>", "uri": "pvc://a"}]},
+        "spec.fonts[0].name",
+        "must be a family name",
+    ),
+    a_generation(
+        "an axis in words",
+        {"fonts": [{"name": "A", "uri": "pvc://a", "axes": {"wght": "bold"}}]},
+        "spec.fonts[0].axes",
+        "must be a number in quotes",
     ),
     a_generation("a page of words", {"page": {"size": "letter"}}, "spec.page.size", "WIDTHxHEIGHT"),
     a_generation("a page of a line break", {"page": {"size": "512\n"}}, "spec.page.size", "WIDTHxHEIGHT"),
@@ -427,6 +442,24 @@ _RULES: Final = (
         "spec.filters.maxTextChars",
         "at least minTextChars",
     ),
+    a_generation(
+        "a font that is not there",
+        {"page": {"fontFamilies": ["DejaVu Sans", "Arial"]}, "fonts": [{"name": "Mine", "uri": "pvc://a"}]},
+        "spec.page.fontFamilies",
+        "must be among DejaVu Sans, ",
+    ),
+    a_generation(
+        "a font in place of a bundled one",
+        {"fonts": [{"name": "Noto Serif", "uri": "pvc://a"}]},
+        "spec.fonts[0].name",
+        "must not be that of a family that DeepSynth brings",
+    ),
+    a_generation(
+        "a revision of a font in a folder",
+        {"fonts": [{"name": "A", "uri": "pvc://a", "revision": "main"}]},
+        "spec.fonts[0].revision",
+        "remove it",
+    ),
     a_generation("lines that overlap", {"page": {"lineHeight": "0.5"}}, "spec.page.lineHeight", "between 0.8 and 4.0"),
     a_generation(
         "blanks that Markdown needs",
@@ -558,6 +591,12 @@ _DUPLICATES: Final = (
         "two datasets of one name",
         {"datasets": [{"name": "a", "uri": "pvc://a"}, {"name": "a", "uri": "pvc://b"}]},
         "spec.datasets[1]",
+        "Duplicate value",
+    ),
+    a_generation(
+        "two fonts of one name",
+        {"fonts": [{"name": "A", "uri": "pvc://a"}, {"name": "A", "uri": "pvc://b"}]},
+        "spec.fonts[1]",
         "Duplicate value",
     ),
     a_run(

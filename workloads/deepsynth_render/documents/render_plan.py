@@ -39,6 +39,23 @@ class PinnedSource(ApiModel):
     license: str | None = None
 
 
+class PinnedFont(ApiModel):
+    """A font of spec.fonts. size: bytes. axes: all of a variable font. The rest is what the font says about itself."""
+
+    name: str
+    uri: str
+    revision: str
+    path: str
+    sha256: str
+    size: int
+    face: int
+    axes: dict[str, float] = Field(default_factory=dict)
+    license: str | None = None
+    license_url: str | None = None
+    copyright: str | None = None
+    version: str | None = None
+
+
 class Look(ApiModel):
     """How pages are drawn and stored."""
 
@@ -46,6 +63,7 @@ class Look(ApiModel):
     compression: Literal["small", "fast"]
     max_shard_bytes: int
     fonts: Annotated[dict[str, str], Field(description="sha256 of each font file, by family.")]
+    own_fonts: Annotated[list[PinnedFont], Field(description="Fonts of spec.fonts.")] = Field(default_factory=list)
     versions: Annotated[dict[str, str], Field(description="Version of each package that draws or stores pages.")]
 
 
@@ -97,6 +115,11 @@ class RenderPlan(ApiModel):
 def rows_path(shard: int) -> str:
     """Staging path of a shard's rows."""
     return f"plan/rows-{shard:05d}.parquet"
+
+
+def font_path(digest: str) -> str:
+    """Staging path of a font of spec.fonts. digest: its sha256."""
+    return f"plan/fonts/{digest}"
 
 
 def load_plan(workload: RenderWorkload, target: DatasetTarget) -> RenderPlan:

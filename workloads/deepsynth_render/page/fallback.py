@@ -1,16 +1,18 @@
 """Which font draws a character: an explicit order of families, the same on every machine.
 
-1. for a letter of a script whose letters change with their neighbours, the font made for this script
-2. the family of spec.page.fontFamilies
-3. CHAIN: DejaVu, then Noto
+1. the family of the page, if it is one of spec.fonts
+2. for a letter of a script whose letters change with their neighbours, or of Chinese, Japanese and Korean: the other
+   spec.fonts, then the font made for this script
+3. the family of the page, then spec.fonts
+4. CHAIN: DejaVu, then Noto
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import cache
 from typing import Final
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.fonts import FALLBACK, FAMILIES, load_font
+from deepsynth_render.page.fonts import FALLBACK, FAMILIES, Font, list_used, load_font, register_fonts
 from deepsynth_render.page.scripts.han import Han
 from deepsynth_render.page.scripts.properties import describe, find_script
 from deepsynth_render.reporting.dropped import RefusedDocument
@@ -60,11 +62,17 @@ def list_families(first: str, script: str, han: Han) -> Iterator[str]:
 
     Of the faces of Noto Sans CJK only one or two, because they have the same characters.
     """
+    used = list_used()
+    if first in used:
+        yield first
     if script in CJK_SCRIPTS:
+        yield from used
         yield f"Noto Sans CJK {han}"
     elif script in OWN_FAMILY:
+        yield from used
         yield OWN_FAMILY[script]
     yield first
+    yield from used
     yield from (family for family in CHAIN if family != first)
 
 
@@ -109,8 +117,18 @@ def replace_undrawable(text: str) -> tuple[str, int]:
 REPLACEMENT = "\ufffd"
 """Drawn as a question mark in a black diamond."""
 
-_drawable = {"\n", *map(chr, range(0x20, 0x7F)), *INVISIBLE}
-"""The characters found so far that a font draws. ASCII is there from the start: text in it needs no data of Unicode."""
+_DRAWN_AT_FIRST: Final = frozenset({"\n", *map(chr, range(0x20, 0x7F)), *INVISIBLE})
+"""ASCII is there from the start: text in it needs no data of Unicode."""
+_drawable = set(_DRAWN_AT_FIRST)
+"""The characters found so far that a font draws."""
+
+
+def use_fonts(fonts: Iterable[Font]) -> None:
+    """Have this process draw with fonts of spec.fonts too, in place of those of an earlier call."""
+    register_fonts(fonts)
+    _drawable.intersection_update(_DRAWN_AT_FIRST)
+    _is_drawable.cache_clear()
+    has_variant.cache_clear()
 
 
 @cache

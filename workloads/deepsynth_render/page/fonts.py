@@ -1,6 +1,7 @@
 """The font files: where they are, what they contain, their digests. Fonts of the machine are never used."""
 
 import hashlib
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache, cached_property
 from importlib.metadata import distribution
@@ -60,7 +61,7 @@ FAMILIES: Final = {
 }
 """Font file of each family that a spec may name.
 
-Another family also needs its name in FontFamily (deepsynth_api/v1alpha1/settings/rendering_settings.py), `make crds`,
+Another family also needs its name in BUNDLED_FAMILIES (deepsynth_api/v1alpha1/settings/font_settings.py), `make crds`,
 and a package that brings its file.
 """
 
@@ -118,6 +119,9 @@ They are licensed under the SIL Open Font License 1.1.
 """
 
 FILES: Final = FAMILIES | _STYLED_FILES | FALLBACK
+
+FONTS: Final = list(FILES)
+"""Families by their index in an atlas. Those of spec.fonts come last: see register_fonts."""
 
 
 @dataclass(frozen=True)
@@ -180,21 +184,65 @@ def find_styled(family: str, *, bold: bool, italic: bool) -> Font:
     return load_font(STYLED.get((family, bold, italic), family), style)
 
 
-@cache
+_used: dict[tuple[str, FontStyle], Font] = {}
+"""Fonts of spec.fonts, upright and in the styles that were asked for."""
+
+
+def register_fonts(fonts: Iterable[Font]) -> None:
+    """Have this process draw with fonts of spec.fonts too, in place of those of an earlier call.
+
+    Call it through fallback.use_fonts, which forgets what was found without them.
+    """
+    _used.clear()
+    _used.update(((font.family, UPRIGHT), font) for font in fonts)
+    FONTS[len(FILES) :] = [family for family, _ in _used]
+
+
+def list_used() -> list[str]:
+    """The families of spec.fonts, in its order."""
+    return FONTS[len(FILES) :]
+
+
 def load_font(family: str, style: FontStyle = UPRIGHT) -> Font:
-    """Read and open a family's file. Raises KeyError for a family that is not in FILES."""
+    """Read and open a family's file. Raises KeyError for a family that is not in FONTS."""
+    if family in FILES:
+        return _load_bundled(family, style)
+    if (family, style) not in _used:
+        font = _used[family, UPRIGHT]
+        _used[family, style] = build_font(family, font.data, font.face, font.variation, style)
+    return _used[family, style]
+
+
+@cache
+def _load_bundled(family: str, style: FontStyle) -> Font:
     file = FILES[family]
-    data = _read(file.distribution, file.path)
-    face = _open_with_freetype(data, file.face)
+    return build_font(family, _read(file.distribution, file.path), file.face, {}, style)
+
+
+def build_font(family: str, data: bytes, index: int, axes: Mapping[str, float], style: FontStyle = UPRIGHT) -> Font:
+    """Open a face of a file. axes: of a variable font; those that are not named have their default, the weight that
+    of the style. A weight that is named is only raised.
+
+    Raises freetype.FT_Exception for data that is no font.
+    """
+    face = _open_with_freetype(data, index)
+    found = face.get_variation_info().axes if face.has_multiple_masters else []
+    variation = {axis.tag: _find_value(axis, axes.get(axis.tag), style.weight) for axis in found}
     return Font(
         family=family,
         style=style,
         data=data,
-        face=file.face,
-        variation=_find_variation(face, style.weight),
+        face=index,
+        variation=variation,
         ascender=face.ascender / face.units_per_EM,
         descender=face.descender / face.units_per_EM,
     )
+
+
+def _find_value(axis: Any, named: float | None, weight: int) -> float:
+    if axis.tag != "wght" or (named is not None and weight == REGULAR):
+        return float(axis.default if named is None else named)
+    return float(min(max(weight, named or axis.minimum), axis.maximum))
 
 
 @cache
@@ -206,13 +254,6 @@ def _read(package: str, path: str) -> bytes:
 def _open_with_freetype(data: bytes, face: int) -> freetype.Face:
     # From memory: FreeType then needs no file name, whose encoding depends on the locale.
     return freetype.Face.from_bytes(data, face)
-
-
-def _find_variation(face: Any, weight: int) -> dict[str, float]:
-    if not face.has_multiple_masters:
-        return {}
-    axes = face.get_variation_info().axes
-    return {axis.tag: min(weight, axis.maximum) if axis.tag == "wght" else axis.default for axis in axes}
 
 
 def gather_digests() -> dict[str, str]:

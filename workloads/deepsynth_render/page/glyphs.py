@@ -3,14 +3,16 @@
 import ctypes
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal
+from typing import Literal, NamedTuple
 
 import freetype
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import UPRIGHT, Font, FontStyle, load_font
 from deepsynth_render.page.growing import GrowingRows
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 BitDepth = Literal[2, 4]
 """Bits of a pixel of a page."""
@@ -32,6 +34,15 @@ OFFSET, WIDTH, HEIGHT, LEFT, TOP = range(5)
      origin o-------|-map-|-+---- baseline
                     +-----+
 """
+
+
+class _Bitmap(NamedTuple):
+    """ink: (height, width) uint8."""
+
+    ink: NDArray[np.uint8]
+    left: int
+    top: int
+
 
 _UPRIGHT = freetype.Matrix(0x10000, 0, 0, 0x10000)
 _SLANTED = freetype.Matrix(0x10000, 0x3333, 0, 0x10000)
@@ -97,25 +108,27 @@ class GlyphAtlas:
         key = font, glyph
         slot = self._slots.get(key)
         if slot is None:
-            slot = self._slots[key] = len(self.boxes) // PHASES
             matrix = _SLANTED if self._load_font(font).is_slanted else _UPRIGHT
-            if not self._draw(self._open_face(font), glyph, matrix):
+            face, levels = self._open_face(font), self.bitmaps.levels
+            bitmaps = [_draw(face, glyph, matrix, phase, levels) for phase in range(PHASES)]
+            slot = self._slots[key] = len(self.boxes) // PHASES
+            for bitmap in bitmaps:
+                self.bitmaps.append(*bitmap)
+            if not any(bitmap.ink.size for bitmap in bitmaps):
                 self.blank.add(slot)
         return slot
 
-    def _draw(self, face: freetype.Face, glyph: int, matrix: freetype.Matrix) -> bool:
-        """Add the glyph's bitmaps and return whether any of them has ink."""
-        has_ink = False
-        for phase in range(PHASES):
-            face.set_transform(matrix, freetype.Vector(phase * 64 // PHASES, 0))
-            # Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
-            face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP)
-            drawn = face.glyph
-            ink = _quantise(drawn.bitmap, self.bitmaps.levels)  # (height, width) uint8
-            left, top = (drawn.bitmap_left, drawn.bitmap_top) if len(ink) else (0, 0)
-            self.bitmaps.append(ink, left, top)
-            has_ink |= ink.size > 0
-        return has_ink
+
+def _draw(face: freetype.Face, glyph: int, matrix: freetype.Matrix, phase: int, levels: int) -> _Bitmap:
+    face.set_transform(matrix, freetype.Vector(phase * 64 // PHASES, 0))
+    try:
+        # Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
+        face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP)
+    except freetype.FT_Exception as error:  # a font of a user, of which other glyphs are whole
+        raise RefusedDocument(Reason.MISSING_GLYPH, f"glyph {glyph} of a font is damaged ({error})") from error
+    drawn = face.glyph
+    ink = _quantise(drawn.bitmap, levels)
+    return _Bitmap(ink, drawn.bitmap_left, drawn.bitmap_top) if len(ink) else _Bitmap(ink, 0, 0)
 
 
 def _quantise(bitmap: freetype.Bitmap, levels: int) -> NDArray[np.uint8]:

@@ -14,7 +14,7 @@ import uharfbuzz
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fallback import INVISIBLE, OWN_FAMILY, list_families
-from deepsynth_render.page.fonts import FALLBACK, FILES, UPRIGHT, FontStyle, load_font
+from deepsynth_render.page.fonts import FALLBACK, FILES, FONTS, UPRIGHT, FontStyle, list_used, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.scripts.han import Han
 from deepsynth_render.page.scripts.properties import (
@@ -26,8 +26,6 @@ from deepsynth_render.page.scripts.properties import (
 )
 from deepsynth_render.reporting.dropped import RefusedDocument
 
-FONTS = list(FILES)
-"""Families by their index in the atlas."""
 _FIRST_FALLBACK = len(FILES) - len(FALLBACK)
 
 _MAX_CLUSTERS = 20_000
@@ -49,7 +47,7 @@ class ShapedRun(NamedTuple):
         edges     0   11          32  40      where each glyph starts, from the start of the text in reading direction
 
     x, y: the glyph's origin in 1/64 px, from the left end of the run, y upwards. advance: width of the run, in 1/64 px.
-    fallback: whether a font other than those a spec may name draws some of it; its letters may be tall.
+    fallback: whether a font other than that of the page and those of FAMILIES draws some of it; it may be tall.
     """
 
     text: str
@@ -86,6 +84,7 @@ class Shaper:
     def __init__(self, family: str, size_px: int, atlas: GlyphAtlas, font_style: FontStyle = UPRIGHT) -> None:
         self._family = family
         self._first = FONTS.index(family)
+        self._has_used = bool(list_used())  # then the font of a script is not always the first one
         self._build_shaper = cache(lambda font: load_font(FONTS[font], font_style).build_shaper(size_px))
         self._find_fonts = lru_cache(_MAX_CLUSTERS)(self._search_fonts)
         self._atlas = atlas
@@ -126,7 +125,7 @@ class Shaper:
         """
         if style.script == "Latn" and self.is_plain(text):
             return self._first, find_run_script(text)
-        own = _find_own(find_script(text[0]))
+        own = None if self._has_used else _find_own(find_script(text[0]))
         return (own.font, own.script) if own and own.letters.issuperset(text) else None
 
     def _split(self, text: str, style: Style) -> Iterator[_Run]:
@@ -174,7 +173,7 @@ class Shaper:
 
 
 def is_fallback(font: int) -> bool:
-    """Whether a font, by its index in FONTS, only draws what the fonts lack that a spec may name."""
+    """Whether a font, by its index in FONTS, is of FALLBACK or of spec.fonts: its letters may be tall."""
     return font >= _FIRST_FALLBACK
 
 

@@ -15,10 +15,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_render.page.compiled.loading import IS_BUILT, core
-from deepsynth_render.page.fonts import Font, FontStyle, load_font
+from deepsynth_render.page.fonts import FONTS, Font, FontStyle, load_font
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
 from deepsynth_render.page.growing import Ints
-from deepsynth_render.page.shaping import FONTS, PLAIN, Shaper, Style, is_fallback
+from deepsynth_render.page.shaping import PLAIN, Shaper, Style, is_fallback
 
 _MAX_GLYPH_ID = 0xFFFF
 _MAX_CHARACTERS = 1000

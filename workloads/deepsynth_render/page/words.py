@@ -17,12 +17,12 @@ from typing import NamedTuple
 import numpy as np
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.fonts import Font
+from deepsynth_render.page.fonts import FONTS, Font
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, BitDepth, Bitmaps, GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints
 from deepsynth_render.page.scripts.properties import is_extending
 from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, is_split_at_spaces, split_text
-from deepsynth_render.page.shaping import FONTS, PLAIN, ShapedRun, Shaper, Style
+from deepsynth_render.page.shaping import PLAIN, ShapedRun, Shaper, Style
 from deepsynth_render.page.word_batches import Batch, BatchShaper, WordGrouper, Words, build_batch_shaper
 from deepsynth_render.page.word_table import build_table
 from deepsynth_render.reporting.dropped import RefusedDocument

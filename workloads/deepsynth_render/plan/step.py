@@ -1,7 +1,7 @@
 """The plan step, from the workload document to a staged plan."""
 
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
@@ -12,12 +12,22 @@ from deepsynth_api.report import PlanReport
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_render.documents.dataset_manifest import find_published
-from deepsynth_render.documents.render_plan import PLAN_PATH, Look, PinnedSource, RenderPlan, open_staging
+from deepsynth_render.documents.render_plan import (
+    PLAN_PATH,
+    Look,
+    PinnedFont,
+    PinnedSource,
+    RenderPlan,
+    font_path,
+    open_staging,
+)
 from deepsynth_render.page import PageRenderer
+from deepsynth_render.page.fallback import use_fonts
 from deepsynth_render.page.fonts import gather_digests
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import order_splits
 from deepsynth_render.plan.holdout import check_holdout
+from deepsynth_render.plan.own_fonts import check_families, fetch_fonts
 from deepsynth_render.plan.select_rows import RowSelector
 from deepsynth_render.reporting.dropped import explain_dropped, list_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
@@ -51,15 +61,19 @@ def run_plan(
     reporter.show(PlanReport())
     # Fail fast: check target and page before reading the data, not once per shard.
     open_staging(workload, "0" * 64, reporter.on_wait)
+    fonts = fetch_fonts(workload.fonts, reporter.on_wait)
+    use_fonts([fetched.font for fetched in fonts])
+    check_families(workload.page)
     PageRenderer(workload.page, workload.output.compression)
     source = open_texts(workload.source, on_wait=reporter.on_wait)
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}")
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
-        plan, files = build_plan(workload, source, Path(name))
+        plan, files = build_plan(workload, source, Path(name), [fetched.pinned for fetched in fonts])
         digest = plan.compute_digest()
         target = open_staging(workload, digest, reporter.on_wait)
         if find_published(target, digest) is None:
-            _stage(target, {**files, PLAN_PATH: plan.to_json()})
+            own = {font_path(fetched.pinned.sha256): fetched.font.data for fetched in fonts}
+            _stage(target, {**own, **files, PLAN_PATH: plan.to_json()})
     _log_reading(plan, reporter)
     reporter.show(
         PlanReport(
@@ -76,7 +90,9 @@ def run_plan(
     )
 
 
-def build_plan(workload: RenderWorkload, source: TextSource, folder: Path) -> tuple[RenderPlan, dict[str, Path]]:
+def build_plan(
+    workload: RenderWorkload, source: TextSource, folder: Path, own_fonts: Sequence[PinnedFont] = ()
+) -> tuple[RenderPlan, dict[str, Path]]:
     """The plan and the files of its rows (staging path -> file below folder).
 
     Raises DataError when all rows are dropped, or more documents cannot be drawn than the spec allows.
@@ -93,7 +109,7 @@ def build_plan(workload: RenderWorkload, source: TextSource, folder: Path) -> tu
     cutter.finish()
     plan = RenderPlan(
         source=_pin(workload, source),
-        look=_build_look(workload),
+        look=_build_look(workload, own_fonts),
         filters=workload.filters,
         rows_per_shard=workload.rows_per_shard,
         splits=[PlannedSplit(name=split, rows=rows) for split, rows in selector.kept.items()],
@@ -135,12 +151,13 @@ def _pin(workload: RenderWorkload, source: TextSource) -> PinnedSource:
     )
 
 
-def _build_look(workload: RenderWorkload) -> Look:
+def _build_look(workload: RenderWorkload, own_fonts: Sequence[PinnedFont]) -> Look:
     return Look(
         page=workload.page,
         compression=workload.output.compression,
         max_shard_bytes=workload.output.max_shard_bytes,
         fonts=gather_digests(),
+        own_fonts=list(own_fonts),
         versions={package: version(package) for package in _PACKAGES},
     )
 

@@ -6,7 +6,7 @@ from typing import Any
 import yaml
 
 from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS, DatasetManifest
-from deepsynth_render.publish.card_pages import build_styles, build_table, describe_density
+from deepsynth_render.publish.card_pages import build_fonts, build_styles, build_table, describe_density, quote
 
 
 def build_card(manifest: DatasetManifest) -> str:
@@ -68,7 +68,7 @@ text. `summary` is the document's, on each of its pages.
 Pages: {page.size} px, {", ".join(page.font_families)}, {", ".join(map(str, page.font_sizes_px))} px, 16 grey levels.
 Characters that these fonts lack are drawn in another DejaVu or a Noto font (SIL Open Font License 1.1).
 `deepsynth/manifest.json` lists every file with its sha256, and what the pages were made with.
-{build_styles(manifest)}{columns}{dropped}{undrawable}{skipped}"""
+{build_styles(manifest)}{build_fonts(manifest)}{columns}{dropped}{undrawable}{skipped}"""
 
 
 def _describe_undrawable(manifest: DatasetManifest) -> str:
@@ -87,4 +87,4 @@ def _describe_undrawable(manifest: DatasetManifest) -> str:
 
 def _quote(paths: Sequence[str]) -> str:
     """Paths in a cell of a table, as code."""
-    return ", ".join(f"`{path.replace('|', '/').replace('`', '_')}`" for path in paths)
+    return ", ".join(map(quote, paths))

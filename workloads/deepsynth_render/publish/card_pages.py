@@ -37,6 +37,23 @@ pages = pages.filter(lambda style: style == {manifest.styles[0].style}, input_co
 """
 
 
+def build_fonts(manifest: DatasetManifest) -> str:
+    """A section with the fonts of spec.fonts and their licenses; empty without any."""
+    fonts = manifest.look.own_fonts
+    rows = [
+        (font.name, *map(quote, (f"{font.uri} {font.path}", font.sha256, font.version, font.license, font.license_url)))
+        for font in fonts
+    ]
+    table = build_table("Fonts", "font_family | File | sha256 | Version | License | License URL", rows)
+    note = "\nWhat a font says about its license is quoted from its table of names. The dataset holds no font file.\n"
+    return table + note if fonts else ""
+
+
+def quote(text: str | None) -> str:
+    """Text of others in a cell of a table, as code, which has no markup."""
+    return f"`{text.replace('|', '/').replace('`', '_')}`" if text else ""
+
+
 def build_table(title: str, header: str, rows: Sequence[Sequence[object]]) -> str:
     """A section with a table, empty without rows."""
     if not rows:

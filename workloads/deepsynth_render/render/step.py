@@ -14,6 +14,7 @@ from deepsynth_render.documents.receipt import Receipt, find_receipt
 from deepsynth_render.documents.render_plan import load_plan, open_staging, require_digest
 from deepsynth_render.page import PageRenderer
 from deepsynth_render.page.compiled.loading import IS_BUILT
+from deepsynth_render.render.planned_fonts import use_planned_fonts
 from deepsynth_render.render.shard import ShardRenderer
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_store.core.atomic import explain_full_disk
@@ -46,6 +47,7 @@ def run_render(
             reporter.log(_NOT_BUILT)
         plan = load_plan(workload, target)
         _check_index(shard, len(plan.shards))
+        use_planned_fonts(plan, target)
         with tempfile.TemporaryDirectory(prefix="deepsynth-render-") as name, explain_full_disk(Path(name)):
             ShardRenderer(
                 plan,

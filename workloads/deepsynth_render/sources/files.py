@@ -25,20 +25,21 @@ class SourceFiles(Protocol):
     def read(self, path: str) -> bytes: ...
 
 
-def open_files(uri: str, revision: str | None, on_wait: OnWait | None) -> SourceFiles:
-    """The files at `uri`, pinned at a revision. See open_dataset for errors."""
-    location = parse_uri(uri, FIELD)
-    with explain_unreadable(FIELD, uri):
+def open_files(uri: str, revision: str | None, on_wait: OnWait | None, field: str = FIELD) -> SourceFiles:
+    """The files at `uri`, pinned at a revision. See open_dataset for errors. field: of the URI, for messages."""
+    location = parse_uri(uri, field)
+    with explain_unreadable(field, uri):
         if isinstance(location, FolderLocation) and location.path.is_file():
-            return SingleFile(uri, location.path, revision)
-    return open_dataset(uri, revision, field=FIELD, on_wait=on_wait)
+            return SingleFile(uri, location.path, revision, field)
+    return open_dataset(uri, revision, field=field, on_wait=on_wait)
 
 
 class SingleFile:
     """A source that is one file. The revision is a digest of its name, size and modification time."""
 
-    def __init__(self, uri: str, path: Path, revision: str | None) -> None:
+    def __init__(self, uri: str, path: Path, revision: str | None, field: str) -> None:
         self.uri = uri
+        self._field = field
         self._path = path
         status = path.stat()
         self._file = StoredFile(path.name, status.st_size, None)
@@ -51,7 +52,7 @@ class SingleFile:
         return [self._file] if self._file.path.startswith(prefix) else []
 
     def open(self, path: str) -> BinaryIO:
-        with explain_unreadable(FIELD, self.uri):
+        with explain_unreadable(self._field, self.uri):
             return self._path.with_name(path).open("rb")
 
     def read(self, path: str) -> bytes:

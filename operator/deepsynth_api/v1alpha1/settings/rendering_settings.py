@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from deepsynth_api.v1alpha1.settings.font_settings import BUNDLED_FAMILIES, FamilyName, FontSource
 from deepsynth_api.v1alpha1.shared.base import SET, ApiModel, SecretReference
 from deepsynth_api.v1alpha1.shared.patterns import (
     FOLDER,
@@ -14,8 +15,6 @@ from deepsynth_api.v1alpha1.shared.patterns import (
     SplitName,
     matching,
 )
-
-FontFamily = Literal["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "Noto Sans", "Noto Serif", "Noto Sans Mono"]
 
 
 class Columns(ApiModel):
@@ -180,12 +179,14 @@ class PageSettings(ApiModel):
         ),
     ] = "plain"
     font_families: Annotated[
-        list[FontFamily],
+        list[FamilyName],
         Field(
             min_length=1,
             max_length=8,
             json_schema_extra=SET,
-            description="Font families to choose from, one per document.",
+            description=(
+                f"Font families to choose from, one per document: {', '.join(BUNDLED_FAMILIES)}, or names of fonts."
+            ),
         ),
     ] = Field(default=["DejaVu Sans"])
     font_sizes_px: Annotated[
@@ -286,6 +287,17 @@ class RenderingSettings(ApiModel):
     page: Annotated[PageSettings, Field(description="Layout of a page: size, fonts, margin and columns.")] = (
         PageSettings.defaults()
     )
+    fonts: Annotated[
+        list[FontSource],
+        Field(
+            max_length=8,
+            json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
+            description=(
+                "Fonts of your own, for page.fontFamilies and for characters that the chosen family lacks. They come "
+                "before the fonts that DeepSynth brings."
+            ),
+        ),
+    ] = Field(default_factory=list)
     output: Annotated[OutputSettings, Field(description="Where the dataset of pages is published.")]
     rows_per_shard: Annotated[
         int, Field(ge=1, le=1_000_000, description="Number of documents per shard. Shards are rendered in parallel.")

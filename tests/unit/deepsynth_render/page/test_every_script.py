@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.fonts import FONTS
 from deepsynth_render.page.glyphs import GlyphAtlas
-from deepsynth_render.page.shaping import FONTS, Shaper, Style
+from deepsynth_render.page.shaping import Shaper, Style
 from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import (
     build_renderer,

@@ -7,11 +7,10 @@ import numpy as np
 import pytest
 
 from deepsynth_render.page.fallback import OWN_FAMILY
-from deepsynth_render.page.fonts import load_font
+from deepsynth_render.page.fonts import FONTS, load_font
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.growing import expand_ranges
 from deepsynth_render.page.layout import lay_out
-from deepsynth_render.page.shaping import FONTS
 from deepsynth_render.page.words import FIRST_GLYPH, GLYPHS, LINE_FEED, SLOT, WordCache
 from unit.deepsynth_render.page.pango import Pango
 from unit.deepsynth_render.page.test_every_script import ARTICLES
