@@ -161,7 +161,7 @@ class WordGrouper:
         self._find_dashed = re.compile(f"^(?=.*[{_DASHES}])[{_DASHES}{usual}]{length}$", re.MULTILINE).findall
 
     def group(self, keys: Collection[str]) -> Iterator[tuple[Batch, Words]]:
-        """The words that may be shaped together; others are left out. keys: without repetitions."""
+        """The words that may be shaped together; others are skipped. keys: without repetitions."""
         usual = self._find_usual("\n".join(keys))
         if usual.keys and self._first:
             yield Batch(*self._first, right_to_left=False), usual

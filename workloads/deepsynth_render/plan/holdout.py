@@ -8,14 +8,13 @@ from collections.abc import Sequence
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_render.plan.deduplicate import hash_text
 
 HELD_OUT: Final = "validation"
 
 
-def is_held_out(text: str, percent: int) -> bool:
-    """text: normalised."""
-    return percent > 0 and int.from_bytes(hash_text(text)[8:]) * 100 < percent * 2**64
+def is_held_out(digest: bytes, percent: int) -> bool:
+    """digest: hash_text of the normalised text."""
+    return percent > 0 and int.from_bytes(digest[8:]) * 100 < percent * 2**64
 
 
 def check_holdout(splits: Sequence[str], percent: int) -> None:

@@ -2,19 +2,33 @@
 
 import contextlib
 from collections import Counter, defaultdict
-from collections.abc import Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator
+from itertools import groupby
+from typing import Final, NamedTuple
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Filters
 from deepsynth_render.documents.plan_rows import PlanRow
 from deepsynth_render.plan.cut_shards import ShardCutter
-from deepsynth_render.plan.deduplicate import SeenTexts, hash_text
-from deepsynth_render.plan.filters import Pair, apply_filters
+from deepsynth_render.plan.deduplicate import SeenTexts
+from deepsynth_render.plan.examine import AskedRow, Examined, Examiner
 from deepsynth_render.plan.holdout import HELD_OUT, is_held_out
 from deepsynth_render.plan.near_duplicates import NearDuplicates
-from deepsynth_render.plan.undrawable import UndrawableTally, find_refusal
-from deepsynth_render.sources import Row, RowGroup, TextSource
+from deepsynth_render.plan.processes import SharedWork
+from deepsynth_render.plan.undrawable import UndrawableTally
+from deepsynth_render.sources import RowGroup, TextSource
+
+_BATCH_ROWS: Final = 500
+_BATCH_CHARACTERS: Final = 1_000_000
+
+
+class _Place(NamedTuple):
+    """Where a row is. row: its index in the group, or in a file without groups. position: its index in the split."""
+
+    file: str
+    group: int | None
+    row: int
+    position: int
 
 
 class RowSelector:
@@ -32,9 +46,11 @@ class RowSelector:
         *,
         collapse_blanks: bool = False,
         holdout_percent: int = 0,
+        work: SharedWork,
     ) -> None:
         self._filters = filters
-        self._collapse_blanks = collapse_blanks
+        self._examine = Examiner(filters, collapse_blanks)
+        self._work = work
         self._holdout_percent = holdout_percent
         self._cutter = cutter
         self._rows_per_shard = rows_per_shard
@@ -49,18 +65,40 @@ class RowSelector:
     def read_split(self, split: str, source: TextSource, limit: int | None) -> None:
         """Read the first `limit` rows of a split; None reads all."""
         self._cutter.start_split(split)
-        first, self.kept[split] = self.rows_read, 0
+        self.kept[split] = 0
         with contextlib.closing(source.read(split)) as groups:  # files behind the limit are not even opened
-            for group in groups:
-                index = self.rows_read - first
-                self._add_group(split, group, index, None if limit is None else limit - index)
-                if self.rows_read - first == limit:
+            rows = self._examine_all(self._place_rows(groups, limit))
+            for (_, group), found in groupby(rows, key=lambda item: item[0][:2]):
+                self._add_group(split, found, has_texts=group is None)
+
+    def _place_rows(self, groups: Iterable[RowGroup], limit: int | None) -> Iterator[tuple[_Place, AskedRow]]:
+        """The rows of a split in order. Those of a group that is too large for a shard are placed in no group."""
+        index = 0
+        for group in groups:
+            number = None if (group.size or 0) > self._rows_per_shard else group.number
+            is_wanted = number is None or self._near is not None
+            for position, row in enumerate(group.rows):
+                yield _Place(group.file, number, position, index), AskedRow(row, is_wanted)
+                index += 1
+                if index == limit:
                     return
 
-    def _add_group(self, split: str, group: RowGroup, first_index: int, limit: int | None) -> None:
-        is_inline = group.number is None or (group.size or 0) > self._rows_per_shard
-        selected = self._select(group, first_index, limit, is_inline)
-        if is_inline:
+    def _examine_all(self, rows: Iterator[tuple[_Place, AskedRow]]) -> Iterator[tuple[_Place, Examined]]:
+        """The same rows with what is known of each."""
+        places: list[list[_Place]] = []
+
+        def cut() -> Iterator[list[AskedRow]]:
+            for batch in _cut_batches(rows):
+                places.append([place for place, _ in batch])
+                yield [row for _, row in batch]
+
+        for results in self._work.map(self._examine, cut()):
+            yield from zip(places.pop(0), results, strict=True)
+
+    def _add_group(self, split: str, rows: Iterator[tuple[_Place, Examined]], *, has_texts: bool) -> None:
+        """has_texts: whether the plan holds them, because no row group can be read again."""
+        selected = self._select(rows, has_texts=has_texts)
+        if has_texts:
             for row, held_out in selected:
                 self._cutter.add(row, held_out)
                 self.kept[held_out or split] += 1
@@ -68,36 +106,46 @@ class RowSelector:
         found: dict[str | None, list[PlanRow]] = defaultdict(list)
         for row, held_out in selected:
             found[held_out].append(row)
-        for held_out, rows in found.items():
-            self._cutter.add_group(rows, held_out)
-            self.kept[held_out or split] += len(rows)
+        for held_out, kept in found.items():
+            self._cutter.add_group(kept, held_out)
+            self.kept[held_out or split] += len(kept)
 
     def _select(
-        self, group: RowGroup, first_index: int, limit: int | None, is_inline: bool
+        self, rows: Iterator[tuple[_Place, Examined]], *, has_texts: bool
     ) -> Iterator[tuple[PlanRow, str | None]]:
         """The rows that become documents, each with the split that it is moved to, if any."""
-        for number, source_row in enumerate(islice(group.rows, limit)):
+        for place, examined in rows:
             self.rows_read += 1
-            pair = self._judge(source_row)
-            if not isinstance(pair, Pair):
-                self.dropped[pair] += 1
-            elif is_inline:
-                row = PlanRow(group.file, None, number, first_index + number, pair.text, pair.summary)
-                yield row, self._find_held_out(pair)
-            else:
-                yield PlanRow(group.file, group.number, number, first_index + number), self._find_held_out(pair)
+            dropped = examined.dropped or self._compare(examined)
+            if dropped:
+                self.dropped[dropped] += 1
+                continue
+            pair = examined.pair
+            texts = (pair.text, pair.summary) if pair and has_texts else ()
+            held_out = HELD_OUT if is_held_out(examined.digest, self._holdout_percent) else None
+            yield PlanRow(*place, *texts), held_out
 
-    def _find_held_out(self, pair: Pair) -> str | None:
-        return HELD_OUT if is_held_out(pair.text, self._holdout_percent) else None
-
-    def _judge(self, row: Row) -> Pair | Reason:
-        outcome = apply_filters(row, self._filters, collapse=self._collapse_blanks)
-        if not isinstance(outcome, Pair):
-            return outcome
-        if self._filters.deduplicate and not self._seen.add(hash_text(outcome.text)):
+    def _compare(self, examined: Examined) -> Reason | None:
+        """Why a row is dropped that could be a document by itself."""
+        if self._filters.deduplicate and not self._seen.add(examined.digest):
             return Reason.DUPLICATE
-        if self.undrawable.add(outcome.text) and self._filters.undrawable == "refuse":
-            return find_refusal(outcome.text)
-        if self._near is not None and not self._near.add(outcome.text):
+        self.undrawable.add(examined.undrawable)
+        if self._filters.undrawable == "refuse" and examined.refusal:
+            return examined.refusal
+        if self._near is not None and examined.pair and not self._near.add(examined.pair.text):
             return Reason.NEAR_DUPLICATE
-        return outcome
+        return None
+
+
+def _cut_batches(rows: Iterator[tuple[_Place, AskedRow]]) -> Iterator[list[tuple[_Place, AskedRow]]]:
+    """Batches of limited size, so that the memory is limited too; a longer row is a batch of its own."""
+    batch: list[tuple[_Place, AskedRow]] = []
+    size = 0
+    for item in rows:
+        batch.append(item)
+        size += sum(len(text or "") for text in item[1].row)
+        if len(batch) == _BATCH_ROWS or size >= _BATCH_CHARACTERS:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch

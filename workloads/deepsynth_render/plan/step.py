@@ -28,6 +28,7 @@ from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import order_splits
 from deepsynth_render.plan.holdout import check_holdout
 from deepsynth_render.plan.own_fonts import check_families, fetch_fonts
+from deepsynth_render.plan.processes import SharedWork
 from deepsynth_render.plan.select_rows import RowSelector
 from deepsynth_render.reporting.dropped import explain_dropped, list_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
@@ -101,11 +102,18 @@ def build_plan(
     collapse = workload.page.whitespace == "collapse"
     percent = workload.source.holdout_percent or 0
     check_holdout(source.splits, percent)
-    selector = RowSelector(
-        workload.filters, cutter, workload.rows_per_shard, collapse_blanks=collapse, holdout_percent=percent
-    )
-    for split in order_splits(source.splits):
-        selector.read_split(split, source, workload.source.max_rows_per_split)
+    # Other processes would not know the fonts that this one has fetched.
+    with SharedWork(1 if own_fonts else None) as work:
+        selector = RowSelector(
+            workload.filters,
+            cutter,
+            workload.rows_per_shard,
+            collapse_blanks=collapse,
+            holdout_percent=percent,
+            work=work,
+        )
+        for split in order_splits(source.splits):
+            selector.read_split(split, source, workload.source.max_rows_per_split)
     cutter.finish()
     plan = RenderPlan(
         source=_pin(workload, source),

@@ -1,12 +1,13 @@
 """Which characters cost documents: those that no font has, counted over all documents of a source."""
 
 from collections import Counter
+from collections.abc import Collection
 from typing import Final
 
 from deepsynth_api.errors import InternalError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.dataset_generation_status import Undrawable, UndrawableCharacter, UndrawableScript
-from deepsynth_render.page.fallback import check_drawable, find_undrawable
+from deepsynth_render.page.fallback import check_drawable
 from deepsynth_render.page.scripts.properties import describe, find_script
 from deepsynth_render.reporting.dropped import RefusedDocument
 
@@ -21,15 +22,12 @@ class UndrawableTally:
         self._scripts: Counter[str] = Counter()
         self._characters: Counter[str] = Counter()
 
-    def add(self, text: str) -> bool:
-        """Count the document and return True if no font has one of its characters. text: normalised."""
-        characters = find_undrawable(text)
-        if not characters:
-            return False
-        self._documents += 1
-        self._characters.update(characters)
-        self._scripts.update(set(map(find_script, characters)))
-        return True
+    def add(self, characters: Collection[str]) -> None:
+        """Count a document. characters: those that no font has, each once."""
+        if characters:
+            self._documents += 1
+            self._characters.update(characters)
+            self._scripts.update(set(map(find_script, characters)))
 
     def summarise(self) -> Undrawable | None:
         """None if all characters are drawn."""
@@ -46,7 +44,7 @@ class UndrawableTally:
 
 
 def find_refusal(text: str) -> Reason:
-    """Why the renderer would refuse a text for which `add` returned True."""
+    """Why the renderer would refuse a text with characters that no font has."""
     try:
         check_drawable(text)
     except RefusedDocument as refusal:

@@ -1,14 +1,14 @@
 import pytest
 
 from deepsynth_api.reasons import Reason
+from deepsynth_render.page.fallback import find_undrawable
 from deepsynth_render.plan.undrawable import MAX_LISTED, UndrawableTally, find_refusal
 
 
 def test_documents_are_counted_and_not_characters() -> None:
     tally = UndrawableTally()
-    assert not tally.add("plain text, café, 中文")
-    assert tally.add("an icon \ue000 in a header, \ue000 twice")
-    assert tally.add("\ue000 and \ue001")
+    for text in ("plain text, café, 中文", "an icon \ue000 in a header, \ue000 twice", "\ue000 and \ue001"):
+        tally.add(find_undrawable(text))
     found = tally.summarise()
     assert found is not None
     assert found.documents == 2
