@@ -34,6 +34,8 @@ from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.core.queue_wait import QueueWait
 
 JOB_NAME_LABEL = "batch.kubernetes.io/job-name"
+JOB_UID_LABEL = "batch.kubernetes.io/controller-uid"
+"""Of pods: the uid of their Job."""
 COMPLETION_INDEX_ANNOTATION = "batch.kubernetes.io/job-completion-index"
 _MAX_DOCUMENT_DELAY = timedelta(hours=1)
 """How long after its admission a Job may get its workload document, at most."""

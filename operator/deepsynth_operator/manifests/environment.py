@@ -1,6 +1,7 @@
 """Environment of a pod's container. The settings of the work itself are in the workload document, not here."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
@@ -22,7 +23,6 @@ from deepsynth_operator.manifests.volumes import TEMPORARY_FOLDER
 WRITABLE_FOLDERS: Final = {
     "HOME": TEMPORARY_FOLDER,
     "HF_HOME": f"{TEMPORARY_FOLDER}/huggingface",
-    "NUMBA_CACHE_DIR": f"{TEMPORARY_FOLDER}/numba",
     "TORCHINDUCTOR_CACHE_DIR": f"{TEMPORARY_FOLDER}/torchinductor",
     "TRITON_CACHE_DIR": f"{TEMPORARY_FOLDER}/triton",
     "XDG_CACHE_HOME": f"{TEMPORARY_FOLDER}/cache",
@@ -31,11 +31,14 @@ WRITABLE_FOLDERS: Final = {
 
 
 def build_environment(
-    user: list[EnvironmentVariable], grace_seconds: int, own: Mapping[str, str]
+    user: list[EnvironmentVariable],
+    grace_seconds: int,
+    own: Mapping[str, str],
+    own_fields: Mapping[str, str] = MappingProxyType({}),
 ) -> list[dict[str, Any]]:
     """Variables that the workload reads, then writable folders, then the user's, which may replace the folders.
 
-    own: variables that only this kind of Job has.
+    own, own_fields: variables that only this kind of Job has; the latter with fields of the pod as their values.
     Raises ConfigurationError for a reserved name, naming spec.template.env[i].name.
     """
     for index, variable in enumerate(user):
@@ -51,10 +54,11 @@ def build_environment(
         GRACE_PERIOD_VARIABLE: str(grace_seconds),
         **own,
     }
+    fields = {NODE_NAME_VARIABLE: "spec.nodeName", **own_fields}
     folders = {name: path for name, path in WRITABLE_FOLDERS.items() if name not in taken}
     return [
         *({"name": name, "value": value} for name, value in contract.items()),
-        {"name": NODE_NAME_VARIABLE, "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}},
+        *({"name": name, "valueFrom": {"fieldRef": {"fieldPath": path}}} for name, path in fields.items()),
         *({"name": name, "value": value} for name, value in folders.items()),
         *(variable.to_dict() for variable in user),
     ]

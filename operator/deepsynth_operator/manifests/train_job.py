@@ -11,6 +11,7 @@ from deepsynth_api.v1alpha1.shared.base import Quantity
 from deepsynth_api.workload import (
     CACHE_PATH,
     CACHE_VARIABLE,
+    JOB_UID_VARIABLE,
     MASTER_ADDRESS_VARIABLE,
     RENDEZVOUS_PORT,
     FeatureCache,
@@ -18,7 +19,7 @@ from deepsynth_api.workload import (
     WorkloadDataset,
     compute_fingerprint,
 )
-from deepsynth_operator.core.observed import JOB_NAME_LABEL
+from deepsynth_operator.core.observed import JOB_NAME_LABEL, JOB_UID_LABEL
 from deepsynth_operator.core.quantity import parse_quantity
 from deepsynth_operator.manifests.child import add_deadline, build_config_map, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
@@ -240,7 +241,7 @@ def _build_container(run: TrainingRun, attempt: Attempt) -> Container:
         name="train",
         image=attempt.image,
         module=["deepsynth_train"],
-        env=build_environment(spec.template.env, grace, own),
+        env=build_environment(spec.template.env, grace, own, {JOB_UID_VARIABLE: f"metadata.labels['{JOB_UID_LABEL}']"}),
         secrets=build_secret_sources(_find_secrets(run)),
         volumes=[
             build_document_volume(attempt.job),

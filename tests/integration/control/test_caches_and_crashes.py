@@ -13,6 +13,7 @@ from deepsynth_operator.decisions.shared.throttle import START_DETAILS
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.crashing_cluster import Crash, CrashingCluster
 from support.cluster.cluster_faults import LaggingView, resume_scheduling, set_suspended, stop_scheduling
+from support.control.checkpoint_folder import ModelledFolder, find_owner
 from support.control.controller import Controller
 from support.resources.builders import CREATED, a_dataset_generation, a_training_run
 
@@ -248,3 +249,27 @@ def test_a_resource_that_is_gone_is_ignored(control: Controller) -> None:
     get_cluster(control).view.deliver_next("Job")
     assert control.reconcile("TrainingRun", NAME) is None
     assert control.list_jobs() == []
+
+
+def test_an_attempt_whose_first_job_nobody_saw_is_followed_by_another_and_only_one_job_can_save(
+    control: Controller,
+) -> None:
+    """The process dies right after it created the Job, and the Job is deleted by hand before the next one starts."""
+    control.apply(a_training_run().to_manifest())
+    folder, view = ModelledFolder(), get_cluster(control).view
+    left_over = control.runner.find(f"{NAME}-train-1-0")
+    assert folder.save(left_over)
+    control.cluster.delete_object("Job", "default", f"{NAME}-train-1")
+    view.restart()
+    control.settle()
+    assert get_attempts(control) == [(1, None, "")], "nothing shows that it had a Job"
+    again = control.runner.find(f"{NAME}-train-1-0")
+    assert find_owner(again).job_uid != find_owner(left_over).job_uid
+    assert not folder.save(again), "it cannot know that it is the later one, so it stops"
+    assert folder.save(left_over)
+    control.end(f"{NAME}-train-1-0", 69)
+    control.advance(60)
+    assert get_attempts(control) == [(1, "Disrupted", "PeerLost"), (2, None, "")]
+    assert folder.save(control.runner.find(f"{NAME}-train-2-0"))
+    assert not folder.save(left_over)
+    assert control.get_run().status.failures == 0

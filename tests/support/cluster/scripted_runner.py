@@ -37,9 +37,12 @@ class ScriptedRunner:
     obeys: ContainerExit | None = None
     pods: dict[str, ScriptedPod] = field(default_factory=dict)
     """By name; the newest pod of each name."""
+    started: list[ScriptedPod] = field(default_factory=list)
+    """All there ever were."""
 
     def start(self, pod: Manifest, config_maps: Mapping[str, Mapping[str, str]], listener: PodListener) -> None:
         self.pods[pod["metadata"]["name"]] = ScriptedPod(pod, config_maps, listener)
+        self.started.append(self.pods[pod["metadata"]["name"]])
         if self.starts:
             listener.started()
 

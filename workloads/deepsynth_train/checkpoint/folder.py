@@ -199,7 +199,7 @@ def open_checkpoint_folder(workload: TrainWorkload, on_change: Callable[[Checkpo
     """The folder that the document names. Called by all ranks; on_change: see CheckpointFolder."""
     return CheckpointFolder(
         workload.checkpoint.uri,
-        Owner(workload.uid, workload.fingerprint, workload.attempt),
+        Owner.of(workload),
         keep_last=workload.checkpoint.keep_last,
         keep_best=workload.checkpoint.keep_best,
         on_change=on_change,

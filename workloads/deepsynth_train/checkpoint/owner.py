@@ -1,22 +1,45 @@
-"""owner.json: which attempt may commit to a checkpoint folder. A process left over from an earlier attempt may not."""
+"""owner.json: which attempt may commit to a checkpoint folder. A process left over from an earlier attempt may not.
+
+The number of an attempt does not always name one Job: if a Job and its pods are deleted before the operator has seen
+them, for example while it was down, the attempt gets another Job. Neither of two with the same number can know which of
+them is the later one. So the second one that comes stops, and the next attempt, which is later than both, continues.
+"""
 
 import json
+import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Self
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError
 from deepsynth_api.reasons import Reason
+from deepsynth_api.workload import JOB_UID_VARIABLE, TrainWorkload
 from deepsynth_store.core.atomic import make_folder_durably, write_file_atomically
 from deepsynth_train.checkpoint.layout import OWNER_FILE, list_steps
 
 
 @dataclass(frozen=True)
 class Owner:
-    """run_uid: metadata.uid of the TrainingRun. fingerprint: of what determines the weights. attempt: from 1."""
+    """run_uid: metadata.uid of the TrainingRun. fingerprint: of what determines the weights. attempt: from 1.
+
+    job_uid: metadata.uid of the attempt's Job; empty if it is unknown, as in files and Jobs of earlier versions.
+    """
 
     run_uid: str
     fingerprint: str
     attempt: int
+    job_uid: str = ""
+
+    @classmethod
+    def of(cls, workload: TrainWorkload) -> Self:
+        """The attempt that works on this document in this process."""
+        return cls(workload.uid, workload.fingerprint, workload.attempt, os.environ.get(JOB_UID_VARIABLE, ""))
+
+    def may_follow(self, other: "Owner") -> bool:
+        """Whether it may take the folder from another attempt of the same run, or is the same."""
+        if self.attempt == other.attempt:
+            return not (self.job_uid and other.job_uid) or self.job_uid == other.job_uid
+        return self.attempt > other.attempt
 
 
 def read_owner(folder: Path) -> Owner | None:
@@ -24,7 +47,8 @@ def read_owner(folder: Path) -> Owner | None:
     path = folder / OWNER_FILE
     try:
         data = json.loads(path.read_text())
-        return Owner(str(data["run_uid"]), str(data["fingerprint"]), int(data["attempt"]))
+        number = int(data["attempt"])
+        return Owner(str(data["run_uid"]), str(data["fingerprint"]), number, str(data.get("job_uid", "")))
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:
@@ -38,7 +62,7 @@ def claim_folder(folder: Path, owner: Owner) -> str | None:
     """Make `owner` the folder's owner. Returns a note when another run's checkpoints were adopted.
 
     Raises ConfigurationError when the folder belongs to a run with other settings, PeerLostError when a later
-    attempt of the same run owns it already.
+    attempt of the same run, or another Job of the same attempt, owns it already.
     """
     make_folder_durably(folder)
     note = _judge_claim(folder, read_owner(folder), owner)
@@ -52,7 +76,7 @@ def _judge_claim(folder: Path, current: Owner | None, claimant: Owner) -> str | 
             raise _refusal(folder, "holds checkpoints but no owner.json")
         return None
     if current.run_uid == claimant.run_uid:
-        if current.attempt > claimant.attempt:
+        if not claimant.may_follow(current):
             raise _lost(folder, current)
         return None
     if current.fingerprint != claimant.fingerprint:
@@ -77,5 +101,8 @@ def _refusal(folder: Path, why: str) -> ConfigurationError:
 
 
 def _lost(folder: Path, current: Owner | None) -> PeerLostError:
-    holder = f"attempt {current.attempt} of run {current.run_uid}" if current else "no attempt (owner.json is missing)"
+    holder = "no attempt (owner.json is missing)"
+    if current is not None:
+        job = f" (Job {current.job_uid})" if current.job_uid else ""
+        holder = f"attempt {current.attempt}{job} of run {current.run_uid}"
     return PeerLostError(f"{folder} is now owned by {holder}; this attempt stops", reason=Reason.CHECKPOINT_OWNER_LOST)

@@ -47,7 +47,7 @@ def resolve_datasets(
     open_at: called as open_dataset is, with a URI, a revision and `field`.
     Raises DataError when a folder no longer holds what was pinned, and the errors of opening a dataset.
     """
-    pins = read_pins(checkpoints, _find_owner(workload)).datasets
+    pins = read_pins(checkpoints, Owner.of(workload)).datasets
     return [_resolve(dataset, pins.get(dataset.name, dataset.revision), open_at) for dataset in workload.datasets]
 
 
@@ -65,7 +65,7 @@ def resolve_model(
     The revision as it is for a model that is not on the Hub, or while HF_HUB_OFFLINE is set: then the cache decides,
     and the hash in the checkpoints still shows a change.
     """
-    revision = read_pins(checkpoints, _find_owner(workload)).model or workload.model.revision
+    revision = read_pins(checkpoints, Owner.of(workload)).model or workload.model.revision
     if not workload.model.uri.startswith("hf://") or is_commit(revision):
         return revision
     from huggingface_hub import constants  # takes half a second to import
@@ -87,7 +87,7 @@ def resolve_holdout(workload: TrainWorkload, checkpoints: Path) -> int:
 
 def find_micro_batch_size(workload: TrainWorkload, checkpoints: Path) -> int | None:
     """What spec.microBatchSize `auto` chose in an earlier attempt; None if nothing was chosen yet."""
-    return read_pins(checkpoints, _find_owner(workload)).micro_batch_size
+    return read_pins(checkpoints, Owner.of(workload)).micro_batch_size
 
 
 def pin_model(workload: TrainWorkload, revision: str | None) -> TrainWorkload:
@@ -109,10 +109,6 @@ def read_pins(checkpoints: Path, owner: Owner) -> Pins:
     if not is_of_earlier_attempt and not list_steps(checkpoints):
         return Pins()
     return Pins(document["revisions"], document["model"], document["holdoutPercent"], document.get("microBatchSize"))
-
-
-def _find_owner(workload: TrainWorkload) -> Owner:
-    return Owner(workload.uid, workload.fingerprint, workload.attempt)
 
 
 def _read_document(checkpoints: Path) -> dict[str, Any]:

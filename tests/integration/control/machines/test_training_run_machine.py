@@ -29,6 +29,7 @@ from support.cluster.cluster_faults import (
     set_suspended,
     taint_node,
 )
+from support.control.checkpoint_folder import ModelledFolder
 from support.control.controller import Controller
 from support.resources.builders import a_training_run
 
@@ -149,6 +150,7 @@ class RunMachine(RuleBasedStateMachine):
         self.cluster.store.subscribe(self.watcher.receive)
         self.user_deletes = False
         self.step = 0
+        self.folder = ModelledFolder()
         self.ending, self.extends = "succeed", False
 
     @initialize(
@@ -236,9 +238,16 @@ class RunMachine(RuleBasedStateMachine):
     @rule(gain=st.integers(0, 5), saves=st.booleans())
     def report(self, gain: int, saves: bool) -> None:
         self.step += gain
-        saved = self.step if saves else None
         for pod in self.find_running():
-            self.control.report(pod, self._build_report(self.step, saved))
+            may_save = saves and self.folder.save(self.control.runner.find(pod))
+            self.control.report(pod, self._build_report(self.step, self.step if may_save else None))
+
+    @rule()
+    def save(self) -> None:
+        """Every container that still runs, wherever it is, tries to save: nobody can stop those of a lost node."""
+        for pod in self.control.runner.started:
+            if not pod.has_ended:
+                self.folder.save(pod)
 
     @rule(code=st.sampled_from([143, 143, 75, 137, None]))
     def obey(self, code: int | None) -> None:
@@ -307,6 +316,10 @@ class RunMachine(RuleBasedStateMachine):
         self.cluster.resumes = resumes
 
     @invariant()
+    def what_one_job_saves_is_not_mixed_with_what_another_saves(self) -> None:
+        assert len(self.folder.commits) == len(set(self.folder.commits))
+
+    @invariant()
     def there_is_at_most_one_living_job(self) -> None:
         assert len(self.control.list_living_jobs()) <= 1
 
@@ -369,6 +382,8 @@ class RunMachine(RuleBasedStateMachine):
     def _end(self, pod: str, code: int) -> None:
         """End a container; note its Job as failed when that was its own doing."""
         found = self.control.runner.find(pod)
+        if code == 0 and not self.folder.save(found):
+            code = 69
         stopped = found.grace_seconds is not None and code in {75, 137}
         if code in FAILURES and not stopped:
             self.failed_jobs.add(found.pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])

@@ -5,6 +5,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError
 from deepsynth_train.checkpoint.owner import Owner, check_ownership, claim_folder, read_owner
+from support.training.train_workloads import build_train_workload
 
 FIRST = Owner("uid-1", "same", 1)
 SECOND = Owner("uid-1", "same", 2)
@@ -30,6 +31,40 @@ def test_an_earlier_attempt_cannot_claim_the_folder_again(tmp_path: Path) -> Non
     with pytest.raises(PeerLostError):
         claim_folder(tmp_path, FIRST)
     assert read_owner(tmp_path) == SECOND
+
+
+def test_of_two_jobs_with_the_same_attempt_the_second_stops_and_the_next_attempt_continues(tmp_path: Path) -> None:
+    """The operator was down and never saw the first one; nobody knows which of them is left over."""
+    first, second, third = (Owner("uid-1", "same", *job) for job in ((1, "job-a"), (1, "job-b"), (2, "job-c")))
+    claim_folder(tmp_path, first)
+    claim_folder(tmp_path, first)
+    with pytest.raises(PeerLostError, match=r"attempt 1 \(Job job-a\) of run uid-1"):
+        claim_folder(tmp_path, second)
+    check_ownership(tmp_path, first)
+    claim_folder(tmp_path, third)
+    for left_over in (first, second):
+        with pytest.raises(PeerLostError, match="attempt 2"):
+            check_ownership(tmp_path, left_over)
+        with pytest.raises(PeerLostError, match="attempt 2"):
+            claim_folder(tmp_path, left_over)
+    check_ownership(tmp_path, third)
+
+
+def test_an_attempt_of_an_earlier_version_whose_job_is_unknown_is_distinguished_by_its_number(tmp_path: Path) -> None:
+    (tmp_path / "owner.json").write_text(json.dumps({"run_uid": "uid-1", "fingerprint": "same", "attempt": 1}))
+    assert read_owner(tmp_path) == FIRST
+    known = Owner("uid-1", "same", 1, "job-a")
+    claim_folder(tmp_path, known)
+    claim_folder(tmp_path, FIRST)
+    with pytest.raises(PeerLostError):
+        check_ownership(tmp_path, known)
+
+
+def test_a_process_knows_its_job_from_its_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    workload = build_train_workload(tmp_path)
+    assert Owner.of(workload).job_uid == ""
+    monkeypatch.setenv("DEEPSYNTH_JOB_UID", "job-a")
+    assert Owner.of(workload) == Owner(workload.uid, workload.fingerprint, workload.attempt, "job-a")
 
 
 def test_another_run_with_the_same_settings_adopts_the_checkpoints_with_a_note(tmp_path: Path) -> None:
