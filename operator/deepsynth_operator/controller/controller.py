@@ -43,7 +43,10 @@ class Reconcile(Protocol):
 
 
 class Controller:
-    """observe: called after each reconcile with the kind, the result and the seconds that it took."""
+    """observe: called after each reconcile with the kind, the result and the seconds that it took.
+
+    get_stretch: how many times as long as usual the progress of a namespace's resources waits.
+    """
 
     def __init__(
         self,
@@ -51,8 +54,10 @@ class Controller:
         settings: Settings,
         observe: Callable[[ResourceKind, ReconcileResult, float], None],
         reconcile: Reconcile = reconcile,
+        get_stretch: Callable[[str], float] = lambda _namespace: 1.0,
     ) -> None:
         self._cluster, self._settings, self._observe, self._reconcile = cluster, settings, observe, reconcile
+        self._get_stretch = get_stretch
 
     def use_job_defaults(self, defaults: tuple[JobDefault, ...]) -> None:
         """From now on, Jobs are created with these defaults."""
@@ -64,9 +69,10 @@ class Controller:
         current_resource.set(key)
         result: ReconcileResult = "defect"
         begin = time.monotonic()
+        settings = replace(self._settings, progress_stretch=self._get_stretch(key.namespace))
         try:
             async with asyncio.timeout(RECONCILE_SECONDS):
-                after = await self._reconcile(self._cluster, self._settings, *key, now=datetime.now(UTC))
+                after = await self._reconcile(self._cluster, settings, *key, now=datetime.now(UTC))
             result = "done"
         except TimeoutError:
             result = "timeout"

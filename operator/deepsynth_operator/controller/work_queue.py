@@ -29,8 +29,8 @@ _logger = logging.getLogger(__name__)
 class WorkQueue(Generic[Key]):
     """Calls `process` for each key.
 
-    process: brings one key up to date. Returns after how many seconds to call it again, or None. When it raises, it is
-        called again after a delay that doubles with each consecutive failure of that key.
+    process: brings one key up to date. Returns after how many seconds to call it again, or None; 0 if it is not done
+        yet. When it raises, it is called again after a delay that doubles with each consecutive failure of that key.
     on_wait: called with the seconds that a key waited for a worker.
     get_group: groups of keys take turns; by default there is one.
     """
@@ -129,7 +129,7 @@ class WorkQueue(Generic[Key]):
         else:
             self._failures.pop(key, None)
         if after is not None:
-            self.add_after(key, after)
+            self.add_after(key, after, Urgency.ENDING if after == 0 else Urgency.RUNNING)
 
     def _count_failure(self, key: Key, error: Exception) -> float:
         failures = self._failures[key] = self._failures.get(key, 0) + 1

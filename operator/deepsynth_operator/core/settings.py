@@ -12,6 +12,8 @@ from deepsynth_operator.core.job_defaults import JobDefault
 from deepsynth_operator.core.observed import Manifest
 
 IMAGE_REPOSITORY = "ghcr.io/deepsynth/deepsynth"
+PROGRESS_POLLS: Final = 2
+"""How many polls there are for each write of mere progress. With polls every 15 s: two writes a minute."""
 _PEER_FIELDS: Final = frozenset({"ipBlock", "namespaceSelector", "podSelector"})
 GangApi = Literal["volcano", "coscheduling", "kai", "kubernetes-v1alpha2", "kubernetes-v1beta1"]
 """How a scheduler learns which pods belong together; after the dash, the version of scheduling.k8s.io."""
@@ -29,11 +31,13 @@ class Settings:
     gang_schedulers: how each scheduler, by the schedulerName of pods, learns which pods it must start together.
         None: pods need no scheduler, as on one machine.
     poll_seconds: how often reports of running pods are read. Progress alone is written at most every second time.
+    progress_stretch: how many times as long progress waits because very many resources are at work.
     """
 
     render_image: str = f"{IMAGE_REPOSITORY}-cpu:{_VERSION}"
     train_image: str = f"{IMAGE_REPOSITORY}-gpu:{_VERSION}"
     poll_seconds: int = 15
+    progress_stretch: float = 1.0
     report_peers: tuple[Manifest, ...] | None = None
     job_defaults: tuple[JobDefault, ...] = ()
     gang_schedulers: Mapping[str, GangApi] | None = field(default_factory=dict)
@@ -42,6 +46,11 @@ class Settings:
     def has_scheduler(self) -> bool:
         """Whether pods run on one of several nodes."""
         return self.gang_schedulers is not None
+
+    @property
+    def progress_seconds(self) -> float:
+        """Seconds between two writes of mere progress of a resource."""
+        return PROGRESS_POLLS * self.poll_seconds * self.progress_stretch
 
     @classmethod
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:

@@ -106,9 +106,10 @@ class Metrics:
         cache: ResourceCache,
         get_silence: Callable[[], Iterable[tuple[str, float]]],
         is_leading: Callable[[], bool] = lambda: True,
+        get_progress_seconds: Callable[[], float] = lambda: 0.0,
     ) -> None:
-        """Add gauges of the queue, the resources and the watches. get_silence: see Health."""
-        self._registry.register(ObservedState(queue, cache, get_silence, is_leading))
+        """Add gauges of the queue, the resources and the watches. get_silence: see Health; the last one: see Pace."""
+        self._registry.register(ObservedState(queue, cache, get_silence, is_leading, get_progress_seconds))
 
     def render(self) -> bytes:
         """The text that Prometheus scrapes."""
@@ -124,8 +125,10 @@ class ObservedState(Collector):
         cache: ResourceCache,
         get_silence: Callable[[], Iterable[tuple[str, float]]],
         is_leading: Callable[[], bool],
+        get_progress_seconds: Callable[[], float],
     ) -> None:
         self._queue, self._cache, self._get_silence, self._is_leading = queue, cache, get_silence, is_leading
+        self._get_progress_seconds = get_progress_seconds
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         is_leading = self._is_leading()
@@ -146,6 +149,11 @@ class ObservedState(Collector):
         yield _gauge("queue_depth", "Resources that wait for a worker.", self._queue.depth)
         yield _gauge(
             "queue_oldest_seconds", "Seconds that the oldest waiting resource has waited.", self._queue.oldest_seconds
+        )
+        yield _gauge(
+            "progress_interval_seconds",
+            "Seconds between two writes of a running resource's progress, in the namespace where they are the longest.",
+            self._get_progress_seconds(),
         )
         yield self._count_resources()
         yield self._measure_checkpoints()

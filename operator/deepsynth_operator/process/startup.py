@@ -16,11 +16,12 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from deepsynth_operator.controller.controller import Controller
+from deepsynth_operator.controller.pace import Pace
 from deepsynth_operator.controller.work_queue import WorkQueue
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
-from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
-from deepsynth_operator.decisions.training_run.progress import is_mere_progress
+from deepsynth_operator.decisions.training_run.progress import is_mere_progress, is_starting
 from deepsynth_operator.kubernetes.api.api_paths import WATCHED_KINDS, WatchedKind
 from deepsynth_operator.kubernetes.api.api_server import ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
@@ -89,24 +90,19 @@ class Operator:
         self._namespaces: tuple[str | None, ...] = process.namespaces or (None,)
         self._cache = ResourceCache()
         self._events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
-        self._polls = ReportPoller(
-            reports,
-            self._add,
-            interval=settings.poll_seconds,
-            is_progress=is_mere_progress,
-            every=PROGRESS_POLLS,
-        )
+        self._pace = Pace(settings.poll_seconds)
+        self._polls = ReportPoller(reports, self._add, self._pace, is_progress=is_mere_progress, starts=is_starting)
         cluster = KubernetesCluster(api, self._cache, self._polls, self._events, metrics.observe_status)
         self._listing = FirstListing(api, self._cache, self._namespaces, pause)
-        self._controller = Controller(cluster, settings, metrics.observe_reconcile)
+        self._controller = Controller(cluster, settings, metrics.observe_reconcile, get_stretch=self._pace.get_stretch)
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait, _get_namespace)
-        self._watch_events = WatchEvents(self._cache, self._queue)
+        self._watch_events = WatchEvents(self._cache, self._queue, on_start=self._poll)
         self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone, pause=pause)
         self._defaults = DefaultsFile(process.job_defaults, pause) if process.job_defaults else None
         if self._defaults is not None:
             self._controller.use_job_defaults(self._defaults.read())
         self._health = Health(self._queue, self._audit.get_silence, self._is_leading)
-        metrics.watch(self._queue, self._cache, self._audit.get_silence, self._is_leading)
+        metrics.watch(self._queue, self._cache, self._audit.get_silence, self._is_leading, self._pace.get_longest)
 
     async def run(self, stop: asyncio.Event) -> None:
         """Run until `stop` is set. Raises the error that ended a part which should run forever."""
@@ -129,6 +125,10 @@ class Operator:
 
     def _add(self, key: ResourceKey) -> None:
         self._queue.add(key)
+
+    def _poll(self, pod: Manifest) -> None:
+        if self._is_leading():
+            self._polls.begin(pod)
 
     async def _process_listed(self, key: ResourceKey) -> float | None:
         """Wait if a watch event came for a namespace whose children are not listed yet."""

@@ -8,7 +8,7 @@ import pytest
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.report import Failure, PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, GenerationProgress, PlannedSplit
-from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
+from deepsynth_operator.core.settings import PROGRESS_POLLS
 from deepsynth_simulator.object_store import key_of
 from deepsynth_simulator.pod_runner import ContainerExit
 from support.cluster.cluster_faults import (

@@ -7,7 +7,7 @@ moved. A generation costs at most 7 + T/30. A disruption, a failure or a suspens
 
 from typing import Any
 
-from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
+from deepsynth_operator.core.settings import PROGRESS_POLLS
 from integration.gitops.lives import GENERATION, RUN, Sight, end, plan, publish, report_shard, report_step, watch
 from support.cluster.cluster_faults import disrupt
 from support.control.controller import SETTINGS, Controller

@@ -80,7 +80,8 @@ def decide_generation(
     status = _observe(observed, now)
     status, situation = _advance(status, observed, settings, now)
     status = fit_generation_status(describe_generation(generation, status, situation, now))
-    status = hold_back_progress(generation.status, status, drop_progress, poll_seconds=settings.poll_seconds, now=now)
+    hold = settings.progress_seconds
+    status = hold_back_progress(generation.status, status, drop_progress, progress_seconds=hold, now=now)
     wait = min(situation.check_after, compute_deadline_wait(generation, status.start_time, now))
     created = status.jobs[-1].start_time if status.jobs else None
     status, wait = hold_back_start(generation.status, status, drop_start, created=created, wait=wait, now=now)
@@ -170,7 +171,7 @@ def _show_live(
 ) -> Advance:
     live = status.jobs[-1]
     job, pods = observed.children.find_job(live.name), observed.children.get_pods(live.name)
-    return status, describe_live(status, job, pods, now=now, poll_seconds=settings.poll_seconds)
+    return status, describe_live(status, job, pods, settings=settings, now=now)
 
 
 def _compute_actions(status: DatasetGenerationStatus, observed: ObservedGeneration) -> tuple[Action, ...]:

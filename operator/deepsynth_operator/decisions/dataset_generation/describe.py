@@ -9,6 +9,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import GenerationProgress, GenerationSummary
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_operator.core.settings import PROGRESS_POLLS, Settings
 from deepsynth_operator.decisions.dataset_generation.starts import GenerationSituation, name_state
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
@@ -26,8 +27,8 @@ def describe_live(
     job: ObservedJob | None,
     pods: Sequence[ObservedPod],
     *,
+    settings: Settings,
     now: datetime,
-    poll_seconds: int,
 ) -> GenerationSituation:
     """The situation while the last Job of `status` is not over."""
     entry = status.jobs[-1]
@@ -39,8 +40,8 @@ def describe_live(
         wait = describe_wait(job, Reason.QUEUED, entry.obstacle)
         return Situation("Queued", wait.reason, wait.message, check_after=wait.check_after)
     obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
-    message = describe_start(pods, now)
-    return Situation(state, obstacle.reason if obstacle else state, message, check_after=poll_seconds)
+    message, check_after = describe_start(pods, now), settings.progress_seconds / PROGRESS_POLLS
+    return Situation(state, obstacle.reason if obstacle else state, message, check_after=check_after)
 
 
 def describe_dropped(progress: GenerationProgress | None) -> str:

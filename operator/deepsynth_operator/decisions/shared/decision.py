@@ -15,6 +15,8 @@ State = TypeVar("State", RunState, GenerationState)
 
 RESYNC_SECONDS: Final = 300.0
 """An unfinished resource is looked at this often even when no event comes: events get lost."""
+AT_ONCE: Final = 0.0
+"""The next look follows the write of this one: there is more to say than one status can."""
 MAX_CONDITION_MESSAGE: Final = 2048
 MAX_ENTRY_MESSAGE: Final = 1024
 """Characters of a message in status.attempts, status.jobs and status.lastFailure: several of them are kept."""

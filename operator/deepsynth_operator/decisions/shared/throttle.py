@@ -1,6 +1,6 @@
 """Few status writes: a change of state or of its reason is written at once, everything else a little later.
 
-mere progress           once per PROGRESS_POLLS poll intervals
+mere progress           every `progress_seconds` of the settings
 details of a new Job    START_DETAILS after its creation: by then its pods often run, which is another write
 
 A clock that has gone back holds nothing back: a time in the future was not recently.
@@ -15,10 +15,8 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Condition
 from deepsynth_operator.decisions.shared.decision import Status
 
-PROGRESS_POLLS: Final = 2
-"""With polls every 15 s: two writes a minute."""
-_EARLY: Final = 0.3
-"""How much sooner a poll may come, in intervals."""
+_EARLY: Final = 0.15
+"""How much sooner a poll may come, as a part of that."""
 START_DETAILS: Final = timedelta(seconds=15)
 _UNDISTURBED: Final = frozenset({Reason.STARTING, Reason.RUNNING, Reason.PLANNING, Reason.RENDERING, Reason.PUBLISHING})
 _UNSAID: Final = _UNDISTURBED | {Reason.CREATING_JOB}
@@ -26,16 +24,21 @@ _UNSAID: Final = _UNDISTURBED | {Reason.CREATING_JOB}
 
 
 def hold_back_progress(
-    old: Status, new: Status, without_progress: Callable[[Status], Status], *, poll_seconds: int, now: datetime
+    old: Status, new: Status, without_progress: Callable[[Status], Status], *, progress_seconds: float, now: datetime
 ) -> Status:
     """`old` while only progress has changed and was written recently, else `new`.
 
     without_progress: the status less what changes from step to step or from page to page.
     """
     written = old.progress.updated_time if old.progress is not None else None
-    hold = timedelta(seconds=(PROGRESS_POLLS - _EARLY) * poll_seconds)
+    hold = timedelta(seconds=compute_hold(progress_seconds))
     recent = written is not None and now - hold < written < now + hold
     return old if recent and without_progress(old) == without_progress(new) else new
+
+
+def compute_hold(progress_seconds: float) -> float:
+    """Seconds after a write of progress in which there is no other."""
+    return (1 - _EARLY) * progress_seconds
 
 
 def hold_back_start(

@@ -168,9 +168,19 @@ def observe_start(
     return attempt.updated(
         job_uid=attempt.job_uid or (job.uid if job else ""),
         held_time=attempt.held_time or min(started, default=None),
-        running_time=attempt.running_time or (now if all_started else None),
+        running_time=attempt.running_time or (_find_running_time(pods, now) if all_started else None),
         obstacle="" if is_up else remember_obstacle(attempt.obstacle, pods, now),
     )
+
+
+def _find_running_time(pods: Sequence[ObservedPod], now: datetime) -> datetime:
+    """When all pods ran: the moment in which that is seen, or, if all have ended meanwhile, when the last one started.
+
+    Not before a pod was created: the clock of its node may be behind.
+    """
+    if not all(pod.has_ended for pod in pods):
+        return now
+    return min(max(time for pod in pods for time in (pod.started, pod.created) if time is not None), now)
 
 
 def follow_admission(attempt: Attempt, job: ObservedJob | None) -> Attempt:

@@ -1,7 +1,8 @@
 """TrainingRun: (what was observed, settings, now) -> Decision. Pure.
 
     continue   a finished run whose spec asks for more goes back to work             next_attempt/changes.py
-    observe    take what the pods report into the status; end the live attempt if it is over   END_POLICIES
+    observe    take what the pods report into the status
+    end        the live attempt, if it is over                                    END_POLICIES
     advance    complete, fail, wait, or start the next attempt                    FAILURE_, START_POLICIES
     describe   state, conditions, columns
     act        the Jobs to create and to delete, from the new status alone
@@ -20,6 +21,7 @@ from deepsynth_operator.core.observed import ObservedJob, ObservedRun
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.decision import (
+    AT_ONCE,
     MAX_ENTRY_MESSAGE,
     Action,
     CreateJob,
@@ -54,7 +56,12 @@ from deepsynth_operator.decisions.training_run.attempts import (
     select_pods,
     start_attempt,
 )
-from deepsynth_operator.decisions.training_run.describe import describe_live, describe_refusal, describe_run
+from deepsynth_operator.decisions.training_run.describe import (
+    describe_live,
+    describe_refusal,
+    describe_run,
+    has_worked_unseen,
+)
 from deepsynth_operator.decisions.training_run.ends import LiveAttempt
 from deepsynth_operator.decisions.training_run.events import compute_run_events
 from deepsynth_operator.decisions.training_run.inputs import find_wait, pin_inputs, pin_reported
@@ -94,10 +101,9 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
             return decide_finished(run, before, observed.children, now)
         run = run.updated(status=continue_run(run, changes, now))
         observed = replace(observed, run=run)
-    status = _observe(observed, now)
-    status, situation = _advance(status, observed, settings, now)
+    status, situation = _decide_situation(observed, settings, now)
     status = fit_run_status(describe_run(run, status, situation, now))
-    status = hold_back_progress(before, status, drop_progress, poll_seconds=settings.poll_seconds, now=now)
+    status = hold_back_progress(before, status, drop_progress, progress_seconds=settings.progress_seconds, now=now)
     wait = min(situation.check_after, compute_deadline_wait(run, status.continued_time or status.start_time, now))
     created = status.attempts[-1].start_time if status.attempts else None
     status, wait = hold_back_start(before, status, drop_start, created=created, wait=wait, now=now)
@@ -105,31 +111,56 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
     return Decision(status, _compute_actions(status, observed, now), compute_run_events(before, status), after)
 
 
+def _decide_situation(observed: ObservedRun, settings: Settings, now: datetime) -> Advance:
+    """The status with what was observed and what follows from it.
+
+    An attempt that worked and ended between two looks is shown at work first: no state that lasted is skipped.
+    """
+    status = _observe(observed, now)
+    ended = _end(status, observed, now)
+    if get_live(status) is not None and get_live(ended) is None:
+        shown, situation = _show_live(status, observed, settings, now)
+        if has_worked_unseen(observed.run.status, situation, select_pods(status, observed.children)):
+            return shown, replace(situation, check_after=AT_ONCE)
+    return _advance(_account(ended, observed, now), observed, settings, now)
+
+
 def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
-    """The run's status with what the children of the last attempt say, and that attempt ended if it is over."""
+    """The run's status with what the children of the last attempt say."""
     run, status = observed.run, observed.run.status
     if is_before_continuation(status):
         return status
     pods = select_pods(status, observed.children)
-    before = (status.progress, status.saved_step)
     status = take_previous_failure(take_reports(status, pods, now), pods)
     status = pin_reported(status, run.spec, pods)
-    changed = before != (status.progress, status.saved_step)
-    live = get_live(status)
-    if live is None:
-        return account_usage(run, status, pods, now) if changed else status
+    if (live := get_live(status)) is None:
+        return status
     job = observed.children.find_job(live.job)
     live = follow_admission(live, job)
-    attempt = observe_start(live, job, pods, count_nodes(run, live), now)
+    return replace_last(status, observe_start(live, job, pods, count_nodes(run, live), now))
+
+
+def _end(status: TrainingRunStatus, observed: ObservedRun, now: datetime) -> TrainingRunStatus:
+    """`status` with why the live attempt is ending, and with its end if it is over."""
+    run, attempt = observed.run, get_live(status)
+    if attempt is None:
+        return status
+    pods, job = select_pods(status, observed.children), observed.children.find_job(attempt.job)
     if job is not None and not job.suspended:
         # Pods of a Job that is deleted or evicted by its queue may end in any way: what was seen before is what counts.
         attempt = adopt_cause(attempt, find_root_cause(pods, job))
     existed = bool(attempt.job_uid or pods)
     over = conclude_attempt(LiveAttempt(run, attempt.job, existed, job, pods, observed.refusal, now, attempt))
-    if over is None:
-        status = replace_last(status, attempt)
-        return account_usage(run, status, pods, now) if changed else status
-    return account_usage(run, end_attempt(status, over, find_end(over, job, now)), pods, now)
+    return replace_last(status, attempt) if over is None else end_attempt(status, over, find_end(over, job, now))
+
+
+def _account(status: TrainingRunStatus, observed: ObservedRun, now: datetime) -> TrainingRunStatus:
+    """Count GPU time where something else is new as well: it grows with every second."""
+    before = observed.run.status
+    has_ended = get_live(before) is not None and get_live(status) is None
+    if not has_ended and (before.progress, before.saved_step) == (status.progress, status.saved_step):
+        return status
+    return account_usage(observed.run, status, select_pods(status, observed.children), now)
 
 
 def conclude_attempt(live: LiveAttempt) -> Attempt | None:
@@ -180,7 +211,7 @@ def _show_live(status: TrainingRunStatus, observed: ObservedRun, settings: Setti
     job, pods = observed.children.find_job(live.job), select_pods(status, observed.children)
     if job is None and (refused := describe_refusal(status, live, observed.refusal)) is not None:
         return status, refused
-    return status, describe_live(observed.run, status, live, job, pods, now=now, poll_seconds=settings.poll_seconds)
+    return status, describe_live(observed.run, status, live, job, pods, settings=settings, now=now)
 
 
 def _complete(run: TrainingRun, status: TrainingRunStatus, now: datetime) -> Advance:

@@ -11,12 +11,12 @@ from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.settings.result_settings import Metric
 from deepsynth_api.v1alpha1.training_run_status import CheckpointStatus, RunSummary, TrainingProgress
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod, Refusal
+from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
 from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
 from deepsynth_operator.decisions.shared.queues import describe_wait
-from deepsynth_operator.decisions.shared.throttle import PROGRESS_POLLS
 from deepsynth_operator.decisions.training_run.attempts import get_live
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
 from deepsynth_operator.decisions.training_run.next_attempt.elastic import describe_fewer, has_fewer_nodes
@@ -28,8 +28,13 @@ _SHARES: Final = frozenset(get_args(Metric)) - {"loss"}
 """Metrics that are shares, from 0 to 1."""
 _MOVING: Final = frozenset({"Running", "Complete"})
 """States in which the rate of the last report holds, or is the run's last word."""
+_BEFORE_WORK: Final = frozenset({"Queued", "Starting"})
 _WAITING: Final = frozenset({"Queued", "Restarting", "Suspended"})
+_LATE: Final = 1.25
+"""When a running run is looked at although no pod has reported anything new, as a part of progress_seconds."""
 _REFUSED_SECONDS: Final = 30.0
+_SHOWN: Final = timedelta(seconds=1)
+"""How long a state must have lasted to be shown when it is over. Kubelets write whole seconds."""
 _FIRST_REPORT: Final = timedelta(seconds=60)
 """This long after all pods have started, a run without any report counts as running: its port may be unreachable."""
 
@@ -41,11 +46,11 @@ def describe_live(
     job: ObservedJob | None,
     pods: Sequence[ObservedPod],
     *,
+    settings: Settings,
     now: datetime,
-    poll_seconds: int,
 ) -> RunSituation:
     """The situation while an attempt is not over."""
-    name = f"attempt {attempt.number}"
+    name, soon = f"attempt {attempt.number}", settings.poll_seconds
     fewer = describe_fewer(run, status, attempt, is_queued=job is not None and job.is_queued)
     also = "".join(f"; {text}" for text in (fewer, describe_avoided(status, attempt)) if text)
     if job is None:
@@ -57,16 +62,30 @@ def describe_live(
         wait = describe_wait(job, Reason.QUEUED, attempt.obstacle)
         return Situation("Queued", wait.reason, f"{name}: {wait.message}{also}", check_after=wait.check_after)
     if attempt.outcome is not None:
-        return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=poll_seconds)
+        return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=soon)
     if job.could_start is None and job.started is not None:
         return Situation("Starting", Reason.STARTING, f"{name}: the queue has admitted {job.completions} pods{also}")
     if _is_starting(status, attempt, now):
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING
-        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=poll_seconds)
+        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=soon)
     # Until then it is looked at when its pods report something new, a little sooner than that.
-    check_after = (PROGRESS_POLLS + 0.5) * poll_seconds
+    check_after = _LATE * settings.progress_seconds
     return Situation("Running", Reason.RUNNING, f"{name}{also}", check_after=check_after)
+
+
+def has_worked_unseen(before: TrainingRunStatus, shown: RunSituation, pods: Sequence[ObservedPod]) -> bool:
+    """Whether an attempt, as `shown` describes it, has worked for a second or more, and `before` does not say so.
+
+    Only of pods that have all ended: what stops those that work does not wait for a word about them.
+    """
+    if before.state not in _BEFORE_WORK or shown.state != "Running":
+        return False
+    starts = [pod.started for pod in pods if pod.started is not None]
+    ends = [pod.finished for pod in pods if pod.finished is not None]
+    if not pods or len(starts) < len(pods) or len(ends) < len(pods):
+        return False
+    return min(ends) - max(starts) >= _SHOWN
 
 
 def describe_refusal(status: TrainingRunStatus, attempt: Attempt, refusal: Refusal | None) -> RunSituation | None:

@@ -98,6 +98,11 @@ def is_mere_progress(old: Report, new: Report) -> bool:
     return old.train is not None and new.train is not None and _drop_measures(old) == _drop_measures(new)
 
 
+def is_starting(report: Report) -> bool:
+    """Whether a pod of a run reports that it has not begun to work."""
+    return report.train is not None and report.train.phase in STARTING_PHASES
+
+
 def _drop_measures(report: Report) -> Report:
     return report.updated(time=None, train=report.train and report.train.updated(**_MEASURES))
 

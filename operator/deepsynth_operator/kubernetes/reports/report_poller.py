@@ -1,11 +1,13 @@
 """Polls the pods of running resources in the background, so that no worker ever waits for a pod.
 
-    reconcile ──▶ read_all(pods) ──▶ the newest reports that are known, at once
-                        │
-                        ▼ the first time, and from then on every interval, while reconciles keep asking
-                   poll (ReportReader) ──▶ something new ──▶ notify: the resource is queued
+    pod starts ──▶ begin(pod)        ┐
+    reconcile ───▶ read_all(pods)    ┴─▶ poll (ReportReader), at once and then every interval, while reconciles ask
+                        │                          │
+                        ▼                          ▼ something new
+            the newest reports, at once      notify: the resource is queued
 
-Mere progress is written every few polls only, so it causes a reconcile as often. Everything else does so at once.
+Mere progress is written now and then only, so it causes a reconcile as often. Everything else does so at once. The pods
+of an attempt that has not begun to work are polled sooner, so that it is shown when it does.
 """
 
 import asyncio
@@ -15,13 +17,17 @@ from dataclasses import dataclass, field
 from typing import Final, Protocol
 
 from deepsynth_api.report import Report
+from deepsynth_operator.controller.pace import Pace
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.decisions.shared.throttle import compute_hold
 from deepsynth_operator.kubernetes.reports.report_budget import ReportBudget
 from deepsynth_operator.kubernetes.watches.watch_events import find_owner
 
-_INTERVALS: Final = 3.5
-"""A resource that has not been asked about for this many intervals is not polled any more."""
+_PATIENCE: Final = 1.75
+"""A resource that has not been asked about for this many times as long as progress takes is not polled any more."""
+_FIRST_PAUSE_SECONDS: Final = 1.0
+"""Between the first two polls; doubled each time."""
 _logger = logging.getLogger(__name__)
 
 
@@ -38,29 +44,31 @@ class _Poll:
     asked: float
     task: asyncio.Task[None] | None = None
     reports: dict[str, Report] = field(default_factory=dict)
-    held: int = 0
-    """Polls since mere progress was reported that nobody has been notified of."""
+    pause: float = _FIRST_PAUSE_SECONDS
+    notified: float = float("-inf")
+    has_progress: bool = False
+    """Whether mere progress was reported that nobody has been notified of."""
 
 
 class ReportPoller:
-    """notify: called with a resource whose pods have reported something new. interval: seconds between two polls.
+    """notify: called with a resource whose pods have reported something new. pace: how often they are polled.
 
-    is_progress: whether the second of two reports says no more than that work continues; then `notify` is called every
-    `every` polls.
+    is_progress: whether the second of two reports says no more than that work continues. starts: whether a report is
+    from before the work.
     """
 
     def __init__(
         self,
         reader: ReadsReports,
         notify: Callable[[ResourceKey], None],
+        pace: Pace,
         *,
-        interval: float,
         is_progress: Callable[[Report, Report], bool] = lambda _old, _new: False,
-        every: int = 1,
+        starts: Callable[[Report], bool] = lambda _report: False,
         budget: ReportBudget | None = None,
     ) -> None:
-        self._reader, self._notify, self._interval = reader, notify, interval
-        self._is_progress, self._every = is_progress, every
+        self._reader, self._notify, self._pace = reader, notify, pace
+        self._is_progress, self._starts = is_progress, starts
         self._budget = budget or ReportBudget()
         self._polls: dict[ResourceKey, _Poll] = {}
 
@@ -71,30 +79,52 @@ class ReportPoller:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
 
+    def begin(self, pod: Manifest) -> None:
+        """Poll a pod that has just started, before a reconcile asks for it, unless its resource is polled already."""
+        if (owner := find_owner(pod)) is not None and owner not in self._polls:
+            self._ask(owner, [pod])
+
     async def read_all(self, pods: Sequence[Manifest]) -> dict[str, Report]:
         """What is known of the pods of one resource, by uid. Does not wait for any of them."""
         owner = find_owner(pods[0]) if pods else None
         if owner is None:
             return {}
-        now = asyncio.get_running_loop().time()
-        poll = self._polls.setdefault(owner, _Poll(pods, now))
-        poll.pods, poll.asked = pods, now
-        if poll.task is None:
+        uids = _get_uids(pods)
+        return {uid: report for uid, report in self._ask(owner, pods).reports.items() if uid in uids}
+
+    def _ask(self, owner: ResourceKey, pods: Sequence[Manifest]) -> _Poll:
+        """Follow these pods from now on."""
+        now, poll = asyncio.get_running_loop().time(), self._polls.get(owner)
+        if poll is not None and poll.task is not None and not _get_uids(pods) & _get_uids(poll.pods):
+            poll.task.cancel()  # these are of another attempt
+            poll = None
+        if poll is None:
+            poll = self._polls[owner] = _Poll(pods, now)
             poll.task = asyncio.create_task(self._follow(owner, poll), name=f"polls of {owner}")
-        uids = {pod["metadata"]["uid"] for pod in pods}
-        return {uid: report for uid, report in poll.reports.items() if uid in uids}
+        poll.pods, poll.asked = pods, now
+        self._pace.note(owner, len(pods))
+        return poll
 
     async def _follow(self, owner: ResourceKey, poll: _Poll) -> None:
         """Poll until nobody asks any more."""
         loop = asyncio.get_running_loop()
         try:
-            while loop.time() <= poll.asked + _INTERVALS * self._interval:
+            while loop.time() <= poll.asked + _PATIENCE * self._pace.get_progress_seconds(owner.namespace):
                 begin = loop.time()
                 await self._poll(owner, poll)
-                await asyncio.sleep(max(begin + self._interval - loop.time(), 0.0))
+                await asyncio.sleep(max(begin + self._choose_pause(owner, poll) - loop.time(), 0.0))
         finally:
-            del self._polls[owner]
-            self._budget.forget(owner)
+            if self._polls.get(owner) is poll:
+                del self._polls[owner]
+                self._budget.forget(owner)
+                self._pace.note(owner, 0)
+
+    def _choose_pause(self, owner: ResourceKey, poll: _Poll) -> float:
+        pause = self._pace.get_poll_seconds(owner.namespace)
+        if poll.reports and not any(map(self._starts, poll.reports.values())):
+            return pause
+        sooner, poll.pause = poll.pause, 2 * poll.pause
+        return min(pause, sooner)
 
     async def _poll(self, owner: ResourceKey, poll: _Poll) -> None:
         pods = poll.pods
@@ -107,7 +137,13 @@ class ReportPoller:
         new = {uid: report for uid, report in reports.items() if poll.reports.get(uid) != report}
         is_progress = all(uid in poll.reports and self._is_progress(poll.reports[uid], new[uid]) for uid in new)
         poll.reports = reports
-        poll.held += bool(new or poll.held)
-        if poll.held >= self._every or not is_progress:
-            poll.held = 0
+        poll.has_progress = bool(new or poll.has_progress)
+        hold = compute_hold(self._pace.get_progress_seconds(owner.namespace))
+        now = asyncio.get_running_loop().time()
+        if not is_progress or (poll.has_progress and now >= poll.notified + hold):
+            poll.has_progress, poll.notified = False, now
             self._notify(owner)
+
+
+def _get_uids(pods: Sequence[Manifest]) -> set[str]:
+    return {pod["metadata"]["uid"] for pod in pods}

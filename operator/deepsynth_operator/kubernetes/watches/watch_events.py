@@ -1,6 +1,6 @@
 """What a watch event means for the controller: update the cache, and queue the resources that it concerns."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal
 
@@ -34,11 +34,12 @@ _COUNTS: Final = frozenset({"startTime", "active", "succeeded", "completedIndexe
 
 @dataclass(frozen=True, slots=True)
 class WatchEvents:
-    """Nothing here waits for anything."""
+    """Nothing here waits for anything. on_start: called with a pod that has just started to run."""
 
     cache: ResourceCache
     queue: WorkQueue[ResourceKey]
     referrers: Referrers = field(default_factory=Referrers)
+    on_start: Callable[[Manifest], None] = lambda _pod: None
 
     def note(self, kind: WatchedKind, event: WatchEvent) -> None:
         """Handle an event of any kind."""
@@ -84,8 +85,11 @@ class WatchEvents:
             return
         if kind == "Pod" and is_finished(self.cache.get(*owner)):
             return  # only Jobs are cleaned up
-        urgency = Urgency.ENDING if event["type"] == "DELETED" or _has_ended(event["object"]) else Urgency.RUNNING
-        is_last = self._is_awaited(event) if kind == "Pod" else urgency is Urgency.ENDING
+        has_ended = event["type"] == "DELETED" or _has_ended(event["object"])
+        if kind == "Pod" and after is not None and _runs(after) and not _runs(before):
+            self.on_start(after)
+        urgency = Urgency.ENDING if has_ended else Urgency.RUNNING
+        is_last = self._is_awaited(event) if kind == "Pod" else has_ended
         if is_last or (kind == "Job" and _is_switched(before, event["object"])):
             self.queue.add(owner, urgency)
         else:
@@ -137,6 +141,10 @@ def _has_ended(child: Manifest) -> bool:
     """Whether a Job has ended or is failing, or a pod has."""
     conditions = any(find_true_condition(child, kind) for kind in ("Complete", "Failed", "FailureTarget"))
     return conditions or child.get("status", {}).get("phase") in {"Succeeded", "Failed"}
+
+
+def _runs(pod: Manifest | None) -> bool:
+    return pod is not None and pod["status"].get("phase") == "Running"
 
 
 def _is_same(before: Manifest | None, after: Manifest | None) -> bool:

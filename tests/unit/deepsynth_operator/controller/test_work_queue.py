@@ -105,6 +105,18 @@ def test_process_is_called_again_after_the_delay_that_it_returned() -> None:
     assert recorder.get_times() == [0, 15, 45]
 
 
+def test_what_is_not_done_yet_is_continued_before_others() -> None:
+    recorder = Recorder(seconds=1, results=[0.0])
+
+    async def script(queue: WorkQueue[str]) -> None:
+        for key in "abc":
+            queue.add(key)
+        await asyncio.sleep(10)
+
+    drive(recorder, script, workers=1)
+    assert "".join(key for _, key in recorder.calls) == "abac", "b had been taken already"
+
+
 def test_an_event_replaces_a_delay() -> None:
     recorder = Recorder(results=[60.0, None])
 

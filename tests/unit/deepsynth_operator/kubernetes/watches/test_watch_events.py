@@ -339,3 +339,17 @@ def test_progress_of_a_resource_does_not_queue_those_that_wait_for_it() -> None:
             assert (RUN in watched.take_keys()) == (version == 2)
 
     watch(script)
+
+
+def test_a_pod_is_polled_when_it_starts_and_not_again() -> None:
+    async def script(watched: Watched) -> None:
+        started: list[Any] = []
+        events = WatchEvents(watched.events.cache, watched.queue, on_start=started.append)
+        events.note_child("Pod", build_event(with_status(phase="Pending"), "ADDED"))
+        events.note_child("Pod", build_event(with_status(phase="Running", podIP="10.0.0.1"), version=2))
+        assert [pod["status"]["podIP"] for pod in started] == ["10.0.0.1"]
+        events.note_child("Pod", build_event(with_status(phase="Running", reason="x"), version=3))
+        events.note_child("Pod", build_event(with_status(phase="Succeeded"), version=4))
+        assert len(started) == 1
+
+    watch(script)
