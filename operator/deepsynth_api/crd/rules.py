@@ -39,6 +39,19 @@ DATASET_GENERATION_RULES: Final = (
         ".whitespace",
     ),
     Rule(
+        "spec.page.augmentation",
+        "double(self.skewDegrees) <= 3.0",
+        "skewDegrees must be at most 3, so that lines stay apart",
+        ".skewDegrees",
+    ),
+    Rule(
+        "spec.page",
+        "!has(self.augmentation) || (double(self.augmentation.blurPx) <= 4.0 && "
+        "self.fontSizesPx.all(size, double(self.augmentation.blurPx) * 10.0 <= double(size)))",
+        "augmentation.blurPx must be at most 4 and a tenth of the smallest of fontSizesPx, so that letters can be read",
+        ".augmentation.blurPx",
+    ),
+    Rule(
         "spec",
         f"!has(self.page) || self.page.fontFamilies.all(family, family in {list(BUNDLED_FAMILIES)} || "
         "(has(self.fonts) && self.fonts.exists(font, font.name == family)))",

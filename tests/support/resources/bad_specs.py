@@ -443,6 +443,18 @@ _RULES: Final = (
         "at least minTextChars",
     ),
     a_generation(
+        "pages that stand on their side",
+        {"page": {"augmentation": {"skewDegrees": "90"}}},
+        "spec.page.augmentation.skewDegrees",
+        "at most 3",
+    ),
+    a_generation(
+        "letters that nobody can read",
+        {"page": {"fontSizesPx": [18, 9], "augmentation": {"blurPx": "1"}}},
+        "spec.page.augmentation.blurPx",
+        "a tenth of the smallest of fontSizesPx",
+    ),
+    a_generation(
         "a font that is not there",
         {"page": {"fontFamilies": ["DejaVu Sans", "Arial"]}, "fonts": [{"name": "Mine", "uri": "pvc://a"}]},
         "spec.page.fontFamilies",

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import Field, ValidationError
 
+from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_api.v1alpha1.dataset_generation_status import (
     DroppedRows,
     PageDensity,
@@ -46,6 +47,11 @@ page counts from 0. text is what the page shows: characters char_start to char_e
 that of the whole document. font_family and the columns after it say how the document is set: text_columns is the number
 of columns on a page, style the index among the styles of the dataset, and seed chose one of these for each document.
 """
+
+
+def list_columns(page: PageSettings) -> dict[str, str]:
+    """PAGE_COLUMNS and those that some settings add: whether a page was changed to look like a scan."""
+    return {**PAGE_COLUMNS, **({"augmented": "bool"} if page.augmentation else {})}
 
 
 class ManifestFile(ApiModel):

@@ -35,8 +35,22 @@ def build_paper(width: int, height: int, depth: BitDepth) -> NDArray[np.uint8]:
     return rows
 
 
-def encode_png(rows: NDArray[np.uint8], width: int, depth: BitDepth, compression: Compression) -> bytes:
-    """A greyscale PNG of 2 or 4 bits per pixel. rows: a page as from build_paper."""
+def read_levels(rows: NDArray[np.uint8], width: int, depth: BitDepth) -> NDArray[np.uint8]:
+    """(height, width) uint8, 0 black to 255 white: the pixels of a page as from build_paper."""
+    shifts = np.arange(8 - depth, -1, -depth, dtype=np.uint8)  # (pixels per byte,) the first is in the highest bits
+    levels = rows[:, 1:, None] >> shifts & 2**depth - 1  # (height, bytes, pixels per byte)
+    return np.asarray(levels.reshape(len(rows), -1)[:, :width] * (255 // (2**depth - 1)), np.uint8)
+
+
+def encode_levels(levels: NDArray[np.uint8], compression: Compression) -> bytes:
+    """A greyscale PNG of 8 bits per pixel. levels: (height, width)."""
+    rows = np.zeros((len(levels), 1 + levels.shape[1]), np.uint8)
+    rows[:, 1:] = levels
+    return encode_png(rows, levels.shape[1], 8, compression)
+
+
+def encode_png(rows: NDArray[np.uint8], width: int, depth: BitDepth | Literal[8], compression: Compression) -> bytes:
+    """A greyscale PNG of 2, 4 or 8 bits per pixel. rows: a page as from build_paper."""
     header = struct.pack(">IIBBBBB", width, len(rows), depth, _GREYSCALE, 0, 0, 0)
     data = _DEFLATE[compression](rows.data)
     return b"".join([_SIGNATURE, *_build_chunk(b"IHDR", header), *_build_chunk(b"IDAT", data), *_build_chunk(b"IEND")])

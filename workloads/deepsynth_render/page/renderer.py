@@ -4,7 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from hashlib import blake2b
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -17,11 +17,14 @@ from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import build_geometry
 from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.layout import Layout, lay_out
-from deepsynth_render.page.png import Compression, build_paper, encode_png
+from deepsynth_render.page.png import Compression, build_paper, encode_png, read_levels
 from deepsynth_render.page.raster import Rows, draw_page, place_bitmaps
 from deepsynth_render.page.structured import PageBars, lay_out_markdown
 from deepsynth_render.page.words import INKED, LINE_FEED, Shapes, WordCache
 from deepsynth_render.reporting.dropped import RefusedDocument
+
+if TYPE_CHECKING:
+    from deepsynth_render.page.augmentation import Augmenter
 
 MONOSPACE = "DejaVu Sans Mono"
 """Family of texts that align words by blanks, with spec.page.whitespace: monospace."""
@@ -45,7 +48,8 @@ class PageStyle:
 class Page:
     """One page. text is normalised_text[char_start:char_end]; the texts of all pages, joined, are the whole text.
 
-    width, height: in pixels.
+    png: the image; a JPEG with spec.page.augmentation.jpegQuality. width, height: in pixels. augmented: whether it was
+    changed to look like a scan.
     """
 
     png: bytes
@@ -55,6 +59,7 @@ class Page:
     char_start: int
     char_end: int
     style: PageStyle
+    augmented: bool = False
 
 
 class PageRenderer:
@@ -92,7 +97,7 @@ class PageRenderer:
             text = collapse_blanks(text)
         check_drawable(text)
         styles = self._aligned_styles if self._aligned_styles and is_aligned(text) else self._styles
-        return self._choose_style(styles, seed_key).render(text)
+        return self._choose_style(styles, seed_key).render(text, seed_key)
 
     def _choose_style(self, styles: Sequence["_Style"], seed_key: str) -> "_Style":
         digest = blake2b(f"{self._seed} {seed_key}".encode(errors="surrogatepass"), digest_size=8).digest()
@@ -109,6 +114,7 @@ class _Style:
         self._max_pages = page.max_pages
         self._font = load_font(style.font_family)
         self._depth = page.bit_depth
+        self._augmentation = page.augmentation
         self._compression = compression
         self._max_glyphs = max_glyphs
         self._geometry = build_geometry(page, self._font, style.font_size_px)
@@ -122,7 +128,16 @@ class _Style:
     def _faces(self) -> Faces:
         return Faces(self._font, self._style.font_size_px, self._geometry, Shapes(self._max_glyphs, self._depth))
 
-    def render(self, text: str) -> list[Page]:
+    @cached_property
+    def _augmenter(self) -> "Augmenter | None":
+        if self._augmentation is None:
+            return None
+        from deepsynth_render.page.augmentation import Augmenter  # Pillow takes a while to import
+
+        return Augmenter(self._augmentation, self._style.seed, self._compression)
+
+    def render(self, text: str, key: str) -> list[Page]:
+        """key: of the document, for what is random."""
         laid = self._lay_out_markdown(text) if self._format == "markdown" else self._lay_out(text)
         starts = laid.layout.page_starts.tolist()
         if len(starts) > self._max_pages:
@@ -130,11 +145,11 @@ class _Style:
                 Reason.TOO_MANY_PAGES, f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
             )
         ends = [*starts[1:], len(text)]
-        files = self._draw_pages(laid)
+        files = self._draw_pages(laid, key)
         size = laid.layout.geometry.width, laid.layout.geometry.height
         return [
-            Page(png, *size, text[start:end], start, end, self._style)
-            for png, start, end in zip(files, starts, ends, strict=True)
+            Page(file.image, *size, text[start:end], start, end, self._style, file.augmented)
+            for file, start, end in zip(files, starts, ends, strict=True)
         ]
 
     def _lay_out(self, text: str) -> "_LaidOut":
@@ -162,12 +177,23 @@ class _Style:
         """Used for all pages, because memory that the system has just given to the process is slow."""
         return build_paper(self._geometry.width, self._geometry.height, self._depth)
 
-    def _draw_pages(self, laid: "_LaidOut") -> Iterator[bytes]:
+    def _draw_pages(self, laid: "_LaidOut", key: str) -> Iterator["_File"]:
         atlas = laid.words.atlas.read_ink()
         for number, glyphs in enumerate(place_bitmaps(laid.layout, laid.rows, laid.words, laid.layout.geometry)):
             bitmaps = np.concatenate([laid.bars[number], glyphs]) if laid.bars else glyphs
             draw_page(self._paper, atlas, bitmaps, self._depth)
-            yield encode_png(self._paper, self._geometry.width, self._depth, self._compression)
+            yield self._encode(f"{key} {number}")
+
+    def _encode(self, key: str) -> "_File":
+        width = self._geometry.width
+        if self._augmenter and (page := self._augmenter.augment(read_levels(self._paper, width, self._depth), key)):
+            return _File(page.image, augmented=True)
+        return _File(encode_png(self._paper, width, self._depth, self._compression), augmented=False)
+
+
+class _File(NamedTuple):
+    image: bytes
+    augmented: bool
 
 
 class _LaidOut(NamedTuple):

@@ -9,6 +9,7 @@ from typing import Final
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import PlanReport
+from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_render.documents.dataset_manifest import find_published
@@ -166,8 +167,12 @@ def _build_look(workload: RenderWorkload, own_fonts: Sequence[PinnedFont]) -> Lo
         max_shard_bytes=workload.output.max_shard_bytes,
         fonts=gather_digests(),
         own_fonts=list(own_fonts),
-        versions={package: version(package) for package in _PACKAGES},
+        versions={package: version(package) for package in _list_packages(workload.page)},
     )
+
+
+def _list_packages(page: PageSettings) -> Sequence[str]:
+    return (*_PACKAGES, "numpy", "pillow") if page.augmentation else _PACKAGES
 
 
 def _explain_empty(plan: RenderPlan) -> str:

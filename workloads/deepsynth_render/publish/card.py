@@ -5,8 +5,15 @@ from typing import Any
 
 import yaml
 
-from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS, DatasetManifest
-from deepsynth_render.publish.card_pages import build_fonts, build_styles, build_table, describe_density, quote
+from deepsynth_render.documents.dataset_manifest import DatasetManifest, list_columns
+from deepsynth_render.publish.card_pages import (
+    build_fonts,
+    build_styles,
+    build_table,
+    describe_density,
+    describe_look,
+    quote,
+)
 
 
 def build_card(manifest: DatasetManifest) -> str:
@@ -25,7 +32,7 @@ def _build_front_matter(manifest: DatasetManifest) -> dict[str, Any]:
             {"config_name": "default", "data_files": [_build_pattern(split.name) for split in manifest.splits]}
         ],
         "dataset_info": {
-            "features": [{"name": name, "dtype": kind} for name, kind in PAGE_COLUMNS.items()],
+            "features": [{"name": name, "dtype": kind} for name, kind in list_columns(manifest.look.page).items()],
             "splits": [
                 {"name": split.name, "num_bytes": split.size, "num_examples": split.pages} for split in manifest.splits
             ],
@@ -40,7 +47,7 @@ def _build_pattern(split: str) -> dict[str, str]:
 
 
 def _build_body(manifest: DatasetManifest) -> str:
-    source, page = manifest.source, manifest.look.page
+    source = manifest.source
     splits = "\n".join(f"| {split.name} | {split.documents} | {split.pages} |" for split in manifest.splits)
     columns = "".join(
         f"\n{read.rows} rows were read: `text` from the column `{read.text}`, `summary` from `{read.summary}`.\n"
@@ -65,7 +72,7 @@ documents on {manifest.pages} pages.
 A row is a page. `text` is exactly what the page shows: the pages of a document, joined in order, give all of its
 text. `summary` is the document's, on each of its pages.
 
-Pages: {page.size} px, {", ".join(page.font_families)}, {", ".join(map(str, page.font_sizes_px))} px, 16 grey levels.
+{describe_look(manifest)}
 Characters that these fonts lack are drawn in another DejaVu or a Noto font (SIL Open Font License 1.1).
 `deepsynth/manifest.json` lists every file with its sha256, and what the pages were made with.
 {build_styles(manifest)}{build_fonts(manifest)}{columns}{dropped}{undrawable}{skipped}"""

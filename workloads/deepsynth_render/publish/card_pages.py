@@ -37,6 +37,17 @@ pages = pages.filter(lambda style: style == {manifest.styles[0].style}, input_co
 """
 
 
+def describe_look(manifest: DatasetManifest) -> str:
+    """A line about sizes, fonts and levels of gray."""
+    page = manifest.look.page
+    sizes = ", ".join(map(str, page.font_sizes_px))
+    line = f"Pages: {page.size} px, {', '.join(page.font_families)}, {sizes} px, {2**page.bit_depth} grey levels."
+    if page.augmentation is None:
+        return line
+    limits = ", ".join(f"{name} {value}" for name, value in page.augmentation.to_dict().items())
+    return f"{line}\n\nPages are changed to look like scans, up to {limits}. The column `augmented` says which ones."
+
+
 def build_fonts(manifest: DatasetManifest) -> str:
     """A section with the fonts of spec.fonts and their licenses; empty without any."""
     fonts = manifest.look.own_fonts

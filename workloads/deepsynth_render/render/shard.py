@@ -11,7 +11,7 @@ from typing import Final
 from deepsynth_api.errors import DataError
 from deepsynth_api.report import RenderReport
 from deepsynth_api.v1alpha1 import Source
-from deepsynth_render.documents.dataset_manifest import ManifestFile, ManifestStyle
+from deepsynth_render.documents.dataset_manifest import ManifestFile, ManifestStyle, list_columns
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
 from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
@@ -72,7 +72,8 @@ class ShardRenderer:
         self._show()
         renderer = self._build_renderer(self._plan.look.page, self._plan.look.compression)
         self._started = time.monotonic()
-        with ShardWriter(self._build_path, self._plan.look.max_shard_bytes, self._take_file) as writer:
+        columns = list_columns(self._plan.look.page)
+        with ShardWriter(self._build_path, self._plan.look.max_shard_bytes, self._take_file, columns) as writer:
             for row, text, summary in self._read_documents():
                 self._render(renderer, writer, row, text, summary)
                 self._show()

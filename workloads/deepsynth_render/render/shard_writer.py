@@ -3,7 +3,7 @@
 import contextlib
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -47,13 +47,21 @@ class ShardWriter:
         file 1:  row group | doc 3: 90 pages ...
 
     name(number) is the path of the file with that number, counted from 0. on_file is called with each finished file
-    and may delete it. Use it as a context: leaving it by an exception abandons the file that is being written.
+    and may delete it. columns: name -> type, as PAGE_COLUMNS. Use it as a context: leaving it by an exception abandons
+    the file that is being written.
     """
 
-    def __init__(self, name: Callable[[int], Path], max_bytes: int, on_file: Callable[[ShardFile], None]) -> None:
+    def __init__(
+        self,
+        name: Callable[[int], Path],
+        max_bytes: int,
+        on_file: Callable[[ShardFile], None],
+        columns: Mapping[str, str] = PAGE_COLUMNS,
+    ) -> None:
         self._name = name
         self._max_bytes = max_bytes
         self._on_file = on_file
+        self._columns = columns
         self._count = 0
         self._file: _ParquetFile | None = None
 
@@ -73,7 +81,7 @@ class ShardWriter:
         if self._file and self._file.size + size > self._max_bytes:
             self._finish()
         if self._file is None:
-            self._file = _ParquetFile(self._name(self._count))
+            self._file = _ParquetFile(self._name(self._count), self._columns)
             self._count += 1
         self._file.add([build_row(document, page, number, len(pages)) for number, page in enumerate(pages)], size)
 
@@ -84,9 +92,9 @@ class ShardWriter:
 
 
 def build_row(document: Document, page: Page, number: int, num_pages: int) -> dict[str, Any]:
-    """One row, with the keys of PAGE_COLUMNS."""
+    """One row, with the keys of all columns that there may be."""
     return {
-        "image": {"bytes": page.png, "path": f"{document.id}-{number}.png"},
+        "image": {"bytes": page.png, "path": f"{document.id}-{number}.{_find_suffix(page.png)}"},
         "text": page.text,
         "summary": document.summary,
         "document_id": document.id,
@@ -103,22 +111,27 @@ def build_row(document: Document, page: Page, number: int, num_pages: int) -> di
         "text_columns": page.style.columns,
         "style": page.style.index,
         "seed": page.style.seed,
+        "augmented": page.augmented,
     }
+
+
+def _find_suffix(image: bytes) -> str:
+    return "jpg" if image.startswith(b"\xff\xd8") else "png"
 
 
 class _ParquetFile:
     """size: bytes so far, including rows that are not written yet because their row group is not full."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, columns: Mapping[str, str]) -> None:
         self.path = path
         self.size = 0
         self._sink = _HashingFile(path)
         self._rows: list[dict[str, Any]] = []
         self._num_rows = 0
-        self._schema = build_schema()
+        self._schema = build_schema(columns)
         with contextlib.ExitStack() as stack:
             stack.callback(self._sink.close)
-            self._writer = _open_writer(self._sink, self._schema)
+            self._writer = _open_writer(self._sink, self._schema, columns)
             stack.pop_all()
 
     def add(self, rows: list[dict[str, Any]], size: int) -> None:
@@ -147,14 +160,14 @@ class _ParquetFile:
         self._rows = []
 
 
-def _open_writer(sink: "_HashingFile", schema: Any) -> Any:
+def _open_writer(sink: "_HashingFile", schema: Any, columns: Mapping[str, str]) -> Any:
     import pyarrow.parquet as pq
 
     return pq.ParquetWriter(
         sink,
         schema,
         # PNG is compressed already, and pyarrow would build a dictionary of the images only to discard it.
-        compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves()},
+        compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves(columns)},
         use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split", "font_family"],
         write_statistics=False,
     )
@@ -187,18 +200,18 @@ class _HashingFile:
         self._file.close()
 
 
-def build_schema() -> Any:
+def build_schema(columns: Mapping[str, str]) -> Any:
     """The Arrow schema, with the metadata from which the library `datasets` learns that the column is an Image."""
     import pyarrow as pa
 
     image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    columns = [(name, image if kind == "image" else pa.type_for_alias(kind)) for name, kind in PAGE_COLUMNS.items()]
+    fields = [(name, image if kind == "image" else pa.type_for_alias(kind)) for name, kind in columns.items()]
     features = {
         name: {"_type": "Image"} if kind == "image" else {"dtype": kind, "_type": "Value"}
-        for name, kind in PAGE_COLUMNS.items()
+        for name, kind in columns.items()
     }
-    return pa.schema(columns, metadata={"huggingface": json.dumps({"info": {"features": features}})})
+    return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
-def _list_leaves() -> list[str]:
-    return ["image.bytes", "image.path", *(name for name in PAGE_COLUMNS if name != "image")]
+def _list_leaves(columns: Mapping[str, str]) -> list[str]:
+    return ["image.bytes", "image.path", *(name for name in columns if name != "image")]

@@ -4,6 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
+from deepsynth_api.v1alpha1.settings.augmentation_settings import AugmentationSettings
 from deepsynth_api.v1alpha1.settings.font_settings import BUNDLED_FAMILIES, FamilyName, FontSource
 from deepsynth_api.v1alpha1.shared.base import SET, ApiModel, SecretReference
 from deepsynth_api.v1alpha1.shared.patterns import (
@@ -231,6 +232,10 @@ class PageSettings(ApiModel):
             "and edges of letters rougher."
         ),
     ] = 4
+    augmentation: Annotated[
+        AugmentationSettings | None,
+        Field(description="Make pages look like scans. Default: pages are clean. {} sets moderate limits."),
+    ] = None
     max_pages: Annotated[
         int,
         Field(
