@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from benchmarks.render_pages.corpus import build_documents
-from benchmarks.render_pages.peers import PEERS, measure_peer
+from benchmarks.render_pages.corpus import build_documents, build_mixed
+from benchmarks.render_pages.peers import PEERS, list_peers, measure_peer
 from benchmarks.render_pages.shards import NINE_STYLES, Result, measure_shard
 
 from deepsynth_render.page.compiled.loading import IS_BUILT
@@ -19,9 +19,11 @@ from deepsynth_render.page.compiled.loading import IS_BUILT
 SHARDS: Mapping[str, tuple[Mapping[str, Any], str]] = {
     "DeepSynth fast": ({}, "fast"),
     "  nine styles": (NINE_STYLES, "fast"),
+    "  two bits": ({"bitDepth": 2}, "fast"),
     "DeepSynth small": ({}, "small"),
 }
 """Name -> what differs from shards.PAGE, and the compression."""
+MIXED = "  ar hi zh ja th emoji"
 USUAL = "Pillow as usual"
 
 
@@ -37,10 +39,14 @@ def main() -> None:
     corpus, documents = build_documents(arguments.cache, arguments.documents)
     core = "compiled" if IS_BUILT else "NOT compiled"
     print(f"{len(documents)} documents of {corpus}; the core is {core}", flush=True)
+    mixed = build_mixed(arguments.cache, arguments.documents)
     measured: dict[str, Callable[[], Result]] = {
         **{name: _bind_shard(documents, *shard, arguments.repeats) for name, shard in SHARDS.items()},
-        **{name: _bind_peer(name, documents[: arguments.peer_documents], len(documents)) for name in PEERS},
+        **({MIXED: _bind_shard(mixed, {}, "fast", arguments.repeats)} if mixed else {}),
+        **{name: _bind_peer(name, documents[: arguments.peer_documents], len(documents)) for name in list_peers()},
     }
+    for name in {*PEERS, MIXED} - set(measured):
+        print(f"{name}: skipped, because its packages cannot be installed or fetched")
     print(
         f"{'':22}{'pages/s/core':>14}{'words/s/core':>14}{'ms/page':>9}{'KB/page':>9}"
         f"{'MB RSS':>8}{'pages':>8}{'ratio':>7}"

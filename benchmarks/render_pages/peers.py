@@ -1,4 +1,4 @@
-"""The same documents drawn with Pillow, one process each: `python -m benchmarks.render_pages.peers NAME DOCUMENTS OUT`.
+"""The same documents with other libraries, a process each: `python -m benchmarks.render_pages.peers NAME IN OUT`.
 
 Font, size, margins and line pitch are those of the shards. Prints a line of JSON: the CPU seconds before the first
 document and after it, and the pages.
@@ -14,6 +14,7 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
+from benchmarks.render_pages import pango
 from benchmarks.render_pages.shards import PAGE, Result, Usage, run_process
 
 from deepsynth_api.v1alpha1 import PageSettings
@@ -100,7 +101,13 @@ def draw(lines: list[str], font: Any, mode: str) -> Any:
 PEERS: Final[dict[str, Callable[[Sequence[str], Path], int]]] = {
     "Pillow as usual": partial(render_with_pillow, mode="RGB", remember_widths=False),
     "Pillow grey, tuned": partial(render_with_pillow, mode="L", remember_widths=True),
+    "Pango": partial(pango.render_with_pango, family=SETTINGS.font_families[0], size_px=SIZE_PX, geometry=GEOMETRY),
 }
+
+
+def list_peers() -> list[str]:
+    """Those that are installed."""
+    return [name for name in PEERS if name != "Pango" or pango.is_installed()]
 
 
 def main() -> None:
