@@ -46,6 +46,10 @@ list-datasets: $(READY) ## List the presets
 bench-render: $(READY) ## Compare the speed of the renderer with Pillow, start-up included [ARGS="--repeats 5"]
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.render_pages $(ARGS)
 
+.PHONY: refused-documents
+refused-documents: $(READY) ## Count the documents of real corpora that the renderer refuses [ARGS="--draw 20"]
+	@PYTHONPATH=tools $(BIN)/python benchmarks/refused_documents.py $(ARGS)
+
 .PHONY: benchmark-trainer
 benchmark-trainer: $(READY) ## Compare training with a naive loop and Hugging Face's Trainer [ARGS="--label-tokens 450"]
 	@$(BIN)/python benchmarks/trainer.py $(ARGS)

@@ -38,10 +38,10 @@ OWN_FAMILY = {
 }
 """The family that comes first for letters of a script (ISO 15924 code)."""
 
-_LAST: Final = ("Noto Serif", "Noto Sans Mono")
+_LAST: Final = ("Noto Serif", "Noto Sans Mono", "Noto Sans Symbols 2")
 CHAIN: Final = (
     *(family for family in FAMILIES if family not in _LAST),
-    *(family for family, file in FALLBACK.items() if file.face == 0),
+    *(family for family, file in FALLBACK.items() if file.face == 0 and family not in _LAST),
     *_LAST,
 )
 """The families that are tried for all characters, in order: DejaVu Sans has the most of them. _LAST came last, and

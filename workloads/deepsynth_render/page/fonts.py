@@ -41,10 +41,9 @@ def _noto(name: str) -> FontFile:
     return FontFile("manimgx-fonts", f"manimgx_fonts/{name}[wght].ttf")
 
 
-def _western(name: str) -> FontFile:
-    return FontFile(
-        "justmytype-western-core", f"justmytype_western_core/fonts/ofl/{name.lower()}/{name}[wdth,wght].ttf"
-    )
+def _western(name: str, suffix: str = "[wdth,wght]") -> FontFile:
+    folder = f"justmytype_western_core/fonts/ofl/{name.lower()}"
+    return FontFile("justmytype-western-core", f"{folder}/{name}{suffix}.ttf")
 
 
 def _cjk(face: int) -> FontFile:
@@ -112,6 +111,7 @@ FALLBACK: Final = {
     "Noto Sans Tamil": _noto("NotoSansTamil"),
     "Noto Sans Telugu": _noto("NotoSansTelugu"),
     "Noto Sans Thai": _noto("NotoSansThai"),
+    "Noto Sans Symbols 2": _western("NotoSansSymbols2", "-Regular"),
 }
 """Font file of each family that only draws what the families above lack, in the order of fallback.
 

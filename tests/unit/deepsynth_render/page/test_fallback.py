@@ -6,7 +6,7 @@ from collections import Counter
 import pytest
 
 from deepsynth_render.page.fallback import OWN_FAMILY, check_drawable, find_undrawable, is_supported, list_families
-from deepsynth_render.page.fonts import FILES, load_font
+from deepsynth_render.page.fonts import FALLBACK, FAMILIES, FILES, load_font
 from deepsynth_render.page.scripts.properties import find_script
 from deepsynth_render.reporting.dropped import RefusedDocument
 
@@ -14,7 +14,7 @@ from deepsynth_render.reporting.dropped import RefusedDocument
 def test_the_font_of_a_script_comes_first_then_the_chosen_family_then_the_rest() -> None:
     families = list(list_families("DejaVu Serif", "Arab", "JP"))
     assert families[:4] == ["Noto Sans Arabic", "DejaVu Serif", "DejaVu Sans", "DejaVu Sans Mono"]
-    assert {FILES[family].path for family in families} == {file.path for file in FILES.values()}
+    assert {FILES[family].path for family in families} == {file.path for file in (FAMILIES | FALLBACK).values()}
     assert next(list_families("DejaVu Serif", "Latn", "JP")) == "DejaVu Serif"
     assert next(list_families("DejaVu Serif", "Hani", "TC")) == "Noto Sans CJK TC"
 
@@ -53,7 +53,7 @@ def test_the_characters_that_no_font_has_are_reported_with_the_text_seen_before_
         ),
         ("private \ue000", "UnsupportedScript", "U+E000 (no name) is of script Zzzz"),
         ("lone \ud800", "UnsupportedScript", "U+D800"),
-        ("a symbol \U0001fbf9", "MissingGlyph", "SEGMENTED DIGIT NINE"),
+        ("a mark \u16eb", "MissingGlyph", "RUNIC SINGLE PUNCTUATION"),
     ],
 )
 def test_a_document_is_refused_by_its_first_undrawable_character(text: str, reason: str, named: str) -> None:
@@ -76,6 +76,7 @@ def test_families_that_came_later_only_draw_what_no_other_one_has() -> None:
     """Noto Sans Mono has \uff5b too; pages of before keep the font that they had."""
     assert find_family("\uff5b", "Zyyy") == "Noto Sans CJK JP"
     assert find_family("\u23b2", "Zyyy") == "Noto Sans Mono"
+    assert find_family("\u2bee", "Zyyy") == "Noto Sans Symbols 2"
 
 
 def find_family(character: str, script: str) -> str:
