@@ -160,7 +160,7 @@ def test_waiting_for_a_rate_limit_is_shown_in_the_report(
             seen.append(json.load(answer)[step]["waiting"])
 
     monkeypatch.setenv("DEEPSYNTH_REPORT_ADDRESS", f"127.0.0.1:{port}")
-    monkeypatch.setattr("deepsynth_store.hub.calls.time.sleep", look)
+    monkeypatch.setattr("deepsynth_store.core.calls.time.sleep", look)
     hub.faults.seconds = 100
     hub.fail_next("commit", "throttle")
     report = steps.succeed(step, 0)

@@ -1,28 +1,25 @@
-"""Calling the Hub: one client, a limited number of tries, and errors that a user can act on.
+"""Calling the Hub by its client library.
 
 The client library repeats some of its requests itself, but never a commit, and its requests have no time limit unless
 one is set here. It would also sleep as long as a server asks; that is done here, where it is bounded and reported.
 """
 
 import os
-import random
-import time
-from collections import Counter
-from collections.abc import Callable
-from typing import Any, Final, TypedDict, TypeVar
+from collections.abc import Callable, Mapping
+from typing import Any, ClassVar, Final, TypedDict, TypeVar
 
 from huggingface_hub import HfApi, constants, set_client_factory
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.utils._http import default_client_factory, hf_raise_for_status
 from huggingface_hub.utils.tqdm import disable_progress_bars
 
-from deepsynth_api.errors import TemporaryError, WorkloadError
+from deepsynth_api.errors import WorkloadError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.core.interface import OnWait, Waiting
+from deepsynth_store.core.backoff import Fault
+from deepsynth_store.core.calls import Calls, OddAnswerError
+from deepsynth_store.core.interface import OnWait
 from deepsynth_store.core.uri import HubLocation
-from deepsynth_store.hub.backoff import Fault, compute_pause
 from deepsynth_store.hub.errors import (
-    OddAnswerError,
     classify,
     describe,
     explain,
@@ -36,16 +33,8 @@ OFFICIAL_ENDPOINT: Final = "https://huggingface.co"
 _TIMEOUT_SECONDS: Final = 120.0
 _CONNECT_SECONDS: Final = 3.0
 """For each address of the host; enough to survive a lost packet."""
-_MAX_SILENT_SECONDS: Final = 60.0
-"""A longer pause is reported again and again: callers count a report as a sign of life."""
-_REMEDIES: Final = {
-    Fault.UNREACHABLE: "; check the network and HF_ENDPOINT",
-    Fault.UNREADABLE: "; check HF_ENDPOINT, and proxies on the way to it",
-}
 _calls_at_work: list[object] = []
 """One entry for each call that is running, in any thread."""
-_answered: set[str] = set()
-"""Endpoints that have answered this process or an earlier one. Others may not exist, so they are given up sooner."""
 
 
 class Repository(TypedDict):
@@ -55,77 +44,54 @@ class Repository(TypedDict):
     repo_type: str
 
 
-class HubCalls:
-    """Runs actions against the Hub for one repository. api: the real client, bound to HF_ENDPOINT.
+class HubCalls(Calls):
+    """See Calls. api: the real client, bound to HF_ENDPOINT."""
 
-    has_answered: an earlier process has had an answer from this Hub, so that silence is an outage.
-    """
+    server = "the Hub"
+    remedies: ClassVar[Mapping[Fault, str]] = {
+        Fault.UNREACHABLE: "; check the network and HF_ENDPOINT",
+        Fault.UNREADABLE: "; check HF_ENDPOINT, and proxies on the way to it",
+    }
+    unreachable = Reason.HUB_UNREACHABLE
+    unavailable = Reason.HUB_UNAVAILABLE
 
     def __init__(
         self, location: HubLocation, *, field: str, on_wait: OnWait | None, has_answered: bool = False
     ) -> None:
         _decline_xet()
         self.api = HfApi(endpoint=os.environ.get("HF_ENDPOINT"))
-        if has_answered:
-            _answered.add(self.api.endpoint)
+        super().__init__(location.uri, self.api.endpoint, on_wait=on_wait, has_answered=has_answered)
         self.location = location
         self.repo = Repository(repo_id=location.repo_id, repo_type=location.kind)
         self._field = field
-        self._on_wait = on_wait or (lambda _: None)
 
     def call(self, what: str, action: Callable[[], T]) -> T:
-        """Run `action` until it succeeds or is given up. It must be safe to repeat when an answer was lost.
-
-        what: completes "could not ..." in messages.
-        """
-        tries: Counter[object] = Counter()
-        started = time.monotonic()
-        while True:
+        def run() -> T:
             _calls_at_work.append(self)
             try:
-                result = action()
-            except WorkloadError:
-                raise
-            except Exception as error:  # noqa: BLE001 - the library fails in any way on answers of another form
-                caught = error
-            else:
-                _answered.add(self.api.endpoint)
-                return result
+                return action()
             finally:
                 _calls_at_work.remove(self)
-            self._wait_or_give_up(caught, what, tries, started)
 
-    def _wait_or_give_up(self, caught: Exception, what: str, tries: Counter[object], started: float) -> None:
-        error = find_cause(caught)
-        fault = self._find_fault(error)
-        if fault is None:
-            if explained := explain(error, self.location.uri, self._field):
-                raise explained from error
-            raise caught
-        tries[fault] += 1
-        jitter, spent = random.random(), time.monotonic() - started  # noqa: S311 - jitter need not be secret
-        asked = get_asked_seconds(error)
-        pause = compute_pause(fault, tries[fault], asked, jitter, spent)
-        if pause is None:
-            wish = "" if asked is None else f"; it asks to wait {asked:,.0f} s"
-            raise TemporaryError(
-                f"could not {what} {self.location.uri} at {self.api.endpoint}, tried {tries[fault]} times: "
-                f"{fault.value} ({describe(error)}){wish}{_REMEDIES.get(fault, '')}",
-                reason=Reason.HUB_UNREACHABLE if fault is Fault.UNREACHABLE else Reason.HUB_UNAVAILABLE,
-            ) from error
-        self._pause(fault.value, pause)
+        return super().call(what, run)
 
-    def _pause(self, reason: str, seconds: float) -> None:
-        while seconds > 0:
-            self._on_wait(Waiting(reason, seconds))
-            time.sleep(min(seconds, _MAX_SILENT_SECONDS))
-            seconds -= _MAX_SILENT_SECONDS
+    def find_cause(self, error: Exception) -> BaseException:
+        return find_cause(error)
 
-    def _find_fault(self, error: BaseException) -> Fault | None:
-        fault = classify(error)
-        if isinstance(error, HfHubHTTPError):
-            _answered.add(self.api.endpoint)
-        return Fault.UNAVAILABLE if fault is Fault.UNREACHABLE and self.api.endpoint in _answered else fault
+    def classify(self, error: BaseException) -> Fault | None:
+        return classify(error)
+
+    def is_answer(self, error: BaseException) -> bool:
+        return isinstance(error, HfHubHTTPError)
+
+    def find_asked_seconds(self, error: BaseException) -> float | None:
+        return get_asked_seconds(error)
+
+    def describe(self, error: BaseException) -> str:
+        return describe(error)
+
+    def explain(self, error: BaseException) -> WorkloadError | None:
+        return explain(error, self.location.uri, self._field)
 
 
 def _decline_xet() -> None:

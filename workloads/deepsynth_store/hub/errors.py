@@ -4,9 +4,6 @@ import importlib
 import json
 import re
 import traceback
-from collections.abc import Mapping
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from typing import Final
 
 from huggingface_hub import get_token
@@ -23,7 +20,9 @@ from huggingface_hub.errors import (
 
 from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.hub.backoff import Fault
+from deepsynth_store.core.asked_seconds import parse_asked_seconds
+from deepsynth_store.core.backoff import Fault
+from deepsynth_store.core.calls import OddAnswerError
 
 HTTP_ERROR: Final[type[BaseException]] = HfHubHTTPError.__bases__[0]
 """Base class of all errors of the HTTP library that huggingface_hub uses: httpx up to 1.x, httpx2 since 2.0."""
@@ -32,10 +31,6 @@ _HTTP_LIBRARY: Final = importlib.import_module(HTTP_ERROR.__module__.partition("
 _NO_CONNECTION: Final[tuple[type[BaseException], ...]] = (_HTTP_LIBRARY.ConnectError, _HTTP_LIBRARY.ConnectTimeout)
 _LIBRARIES: Final = frozenset({"huggingface_hub", _HTTP_LIBRARY.__name__})
 _OWN: Final = re.compile(r"deepsynth_\w+")
-
-
-class OddAnswerError(Exception):
-    """An answer has the form of the Hub's, but not its types."""
 
 
 def find_cause(error: BaseException) -> BaseException:
@@ -91,32 +86,6 @@ def get_asked_seconds(error: BaseException) -> float | None:
     if not isinstance(error, HfHubHTTPError):
         return None
     return parse_asked_seconds(error.response.headers)
-
-
-def parse_asked_seconds(headers: Mapping[str, str], now: datetime | None = None) -> float | None:
-    """From `RateLimit: "api";r=0;t=55` (nothing remaining, 55 s to the next window), `Retry-After: 55`, or
-    `Retry-After: Wed, 21 Oct 2026 07:28:00 GMT`.
-
-    now: default: the server's own clock (`Date`), else the clock of this machine.
-    """
-    if match := re.search(r"\br=0\b.*\bt=(\d+)", headers.get("ratelimit", ""), re.ASCII):
-        return float(match.group(1))
-    after = headers.get("retry-after", "").strip()
-    if re.fullmatch(r"\d+", after, re.ASCII):
-        return float(after)
-    if (until := _parse_date(after)) is None:
-        return None
-    now = now or _parse_date(headers.get("date", "")) or datetime.now(UTC)
-    return max(0.0, (until - now).total_seconds())
-
-
-def _parse_date(text: str) -> datetime | None:
-    """A date of HTTP (RFC 9110, 5.6.7); None if it is not one."""
-    try:
-        found = parsedate_to_datetime(text)
-    except (ValueError, TypeError, IndexError, OverflowError):
-        return None
-    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def describe(error: BaseException) -> str:

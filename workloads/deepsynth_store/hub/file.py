@@ -12,9 +12,9 @@ from huggingface_hub.utils._headers import build_hf_headers
 from huggingface_hub.utils._http import hf_raise_for_status
 
 from deepsynth_api.errors import DataError
+from deepsynth_store.core.calls import OddAnswerError
 from deepsynth_store.core.interface import StoredFile
 from deepsynth_store.hub.calls import HubCalls
-from deepsynth_store.hub.errors import OddAnswerError
 
 if TYPE_CHECKING:
     from _typeshed import WriteableBuffer

@@ -9,11 +9,11 @@ from huggingface_hub.errors import EntryNotFoundError, RevisionNotFoundError
 from huggingface_hub.hf_api import RepoFile
 
 from deepsynth_api.errors import DataError
+from deepsynth_store.core.calls import OddAnswerError
 from deepsynth_store.core.download import write_download
 from deepsynth_store.core.interface import OnBytes, OnWait, StoredFile
 from deepsynth_store.core.uri import HubLocation, is_commit
 from deepsynth_store.hub.calls import HubCalls
-from deepsynth_store.hub.errors import OddAnswerError
 from deepsynth_store.hub.file import HubStream, open_hub_file
 
 CONVERTED: Final = "refs/convert/parquet"

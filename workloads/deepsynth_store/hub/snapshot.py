@@ -10,10 +10,10 @@ from huggingface_hub import snapshot_download
 from huggingface_hub.utils.tqdm import tqdm
 
 from deepsynth_store.core.atomic import compute_sha256
+from deepsynth_store.core.calls import OddAnswerError
 from deepsynth_store.core.interface import OnWait
 from deepsynth_store.core.uri import HubLocation, is_commit
 from deepsynth_store.hub.calls import HubCalls
-from deepsynth_store.hub.errors import OddAnswerError
 
 OnProgress = Callable[[], None]
 """Called now and then while files arrive, from any thread."""

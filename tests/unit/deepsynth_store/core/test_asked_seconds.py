@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_store.hub.errors import parse_asked_seconds
+from deepsynth_store.core.asked_seconds import parse_asked_seconds
 
 
 @pytest.mark.parametrize(

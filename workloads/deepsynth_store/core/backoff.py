@@ -1,4 +1,4 @@
-"""How long to wait before a call to the Hub is repeated, and when to give up. Pure."""
+"""How long to wait before a call to a server is repeated, and when to give up. Pure."""
 
 from dataclasses import dataclass
 from enum import Enum
@@ -8,15 +8,19 @@ from deepsynth_api.delays import compute_delay
 
 
 class Fault(Enum):
-    """Why a call may be repeated. The value is shown in status while the call waits."""
+    """Why a call may be repeated. `describe` is shown in status while the call waits."""
 
     CONFLICT = "another writer was faster"
-    THROTTLED = "the Hub's rate limit is reached"
-    UNAVAILABLE = "the Hub does not answer"
-    UNREACHABLE = "the Hub cannot be reached"
+    THROTTLED = "{server}'s rate limit is reached"
+    UNAVAILABLE = "{server} does not answer"
+    UNREACHABLE = "{server} cannot be reached"
     """No connection was ever made: more often a wrong address or a closed network than an outage."""
-    UNREADABLE = "the Hub's answer cannot be understood"
-    """A proxy or another server answered, or the Hub's client fails on what it got."""
+    UNREADABLE = "{server}'s answer cannot be understood"
+    """A proxy or another server answered, or the server's client fails on what it got."""
+
+    def describe(self, server: str) -> str:
+        """server: such as `the Hub`."""
+        return self.value.format(server=server)
 
 
 @dataclass(frozen=True)

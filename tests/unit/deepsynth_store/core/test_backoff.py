@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_store.hub.backoff import Fault, compute_pause
+from deepsynth_store.core.backoff import Fault, compute_pause
 
 FAULTS = st.sampled_from(list(Fault))
 JITTER = st.floats(0, 1, exclude_max=True)
