@@ -58,6 +58,10 @@ benchmark-trainer: $(READY) ## Compare training with a naive loop and Hugging Fa
 benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints with torch.distributed.checkpoint
 	@$(BIN)/python benchmarks/checkpoint.py
 
+.PHONY: benchmark-stores
+benchmark-stores: $(READY) ## Compare clients of object stores: obstore, boto3, s3fs [ARGS="500 256"]
+	@$(BIN)/python benchmarks/stores.py $(ARGS)
+
 .PHONY: benchmark-operator
 benchmark-operator: $(READY) ## Measure the operator's cost and latency on a control plane with fake pods [ARGS="burst idle --runs 1000"]
 	@PYTHONPATH=.:tests:tools $(BIN)/python -m benchmarks.scale $(ARGS)

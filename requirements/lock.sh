@@ -6,6 +6,8 @@ cd "$(dirname "$0")/.."
 options=(--quiet --universal --python-version 3.11 --generate-hashes --no-emit-index-url --no-annotate --no-header)
 # num2words needs docopt for its command only, and docopt has no wheel.
 options+=(--no-emit-package docopt)
+# botocore, which only moto needs, would hold back the Kubernetes client of the operator's image.
+options+=(--overrides requirements/overrides.txt)
 pinned=("${options[@]}" --constraints requirements/all.txt)
 "$uv" pip compile "${options[@]}" --all-extras pyproject.toml requirements/build.in --output-file requirements/all.txt
 "$uv" pip compile "${pinned[@]}" requirements/bootstrap.in --output-file requirements/bootstrap.txt

@@ -214,6 +214,16 @@ class Reason(StrEnum):
         "The Hub did not answer for minutes, or with errors, rate limits or what another server or a proxy says.",
         "Try again later. If the message speaks of an answer that cannot be understood, check HF_ENDPOINT and proxies.",
     )
+    STORE_UNREACHABLE = (
+        "StoreUnreachable",
+        "No connection to the object store could be opened for minutes.",
+        "Check the endpoint in the Secret, network policies and proxies.",
+    )
+    STORE_UNAVAILABLE = (
+        "StoreUnavailable",
+        "The object store did not answer for minutes, or with errors, rate limits or what a proxy says.",
+        "Try again later. If the message speaks of an answer that cannot be understood, check endpoint and proxies.",
+    )
     CHECKPOINT_NOT_SAVED = (
         "CheckpointNotSaved",
         "A checkpoint could not be written.",
@@ -291,6 +301,11 @@ class Reason(StrEnum):
         "HubRefused",
         "The Hub refused a request: a token, a right, a repository or an accepted condition is missing.",
         "Fix the Secret or the URI that the message names.",
+    )
+    STORE_REFUSED = (
+        "StoreRefused",
+        "The object store refused a request, or cannot do what is needed: credentials, a right or a bucket is missing.",
+        "Fix the Secret, the service account or the URI that the message names.",
     )
     DISK_TOO_SMALL = "DiskTooSmall", "A file does not fit on the volume.", "Enlarge the volume."
     CACHE_TOO_SMALL = "CacheTooSmall", "The datasets do not fit into a node's cache.", "Raise spec.cache.sizeLimit."

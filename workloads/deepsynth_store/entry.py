@@ -7,7 +7,7 @@ from pathlib import Path
 
 from deepsynth_store.core.atomic import compute_sha256
 from deepsynth_store.core.interface import MANIFEST, DatasetFolder, DatasetTarget, OnWait
-from deepsynth_store.core.uri import FolderLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, ObjectLocation, parse_uri
 from deepsynth_store.folder.reading import FolderDataset
 from deepsynth_store.folder.writing import FolderTarget
 
@@ -17,13 +17,17 @@ def open_dataset(
 ) -> DatasetFolder:
     """Pin a dataset (or a model's files) at `revision`. On the Hub: a branch, tag or sha; default: the main branch.
 
-    For a folder, `revision` is what an earlier call returned: DataError when the content has changed since.
-    `field` is the URI's field, for messages. on_wait: see OnWait. The Hub's token is read from HF_TOKEN and its
-    address from HF_ENDPOINT.
+    For folders and object stores, `revision` is what an earlier call returned: DataError when the content has changed
+    since. `field` is the URI's field, for messages. on_wait: see OnWait. Tokens, keys and addresses are read from the
+    environment: HF_TOKEN, HF_ENDPOINT, AWS_ACCESS_KEY_ID and so on.
     """
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return FolderDataset(location, revision, field=field)
+    if isinstance(location, ObjectLocation):
+        from deepsynth_store.objects.reading import ObjectDataset
+
+        return ObjectDataset(location, revision, field=field, on_wait=on_wait)
     from deepsynth_store.hub.reading import HubDataset  # the Hub's client takes half a second to import
 
     return HubDataset(location, revision, field=field, on_wait=on_wait)
@@ -38,16 +42,20 @@ def fetch_folder(
     on_wait: OnWait | None = None,
     on_progress: Callable[[], None] | None = None,
 ) -> Path:
-    """A folder on this machine with the files of a model: `uri` itself, or the Hub's files that match `patterns`.
+    """A folder on this machine with the files of a model: `uri` itself, or the remote files that match `patterns`.
 
-    revision: on the Hub, as for open_dataset; a folder has none. Faults of the Hub are waited out as for datasets, and
+    revision: as for open_dataset; a folder has none. Faults of the Hub are waited out as for datasets, and
     while it is down, files that are cached already are used. Files of a commit that are all cached are used without
-    asking the Hub, and a folder from the Hub has the name of its commit: pass it on to read more of the same commit.
+    asking the Hub. A fetched folder has the name of its commit or revision: pass it on to read more of the same one.
     on_progress: called now and then while files arrive, from any thread. Whether the folder exists is not checked.
     """
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return location.path
+    if isinstance(location, ObjectLocation):
+        from deepsynth_store.objects.snapshot import fetch_objects
+
+        return fetch_objects(location, revision, patterns, field=field, on_wait=on_wait, on_progress=on_progress)
     from deepsynth_store.hub.snapshot import fetch_snapshot
 
     return fetch_snapshot(location, revision, patterns, field=field, on_wait=on_wait, on_progress=on_progress)
@@ -65,11 +73,15 @@ def open_target(
     """A place to stage and publish the generation with this plan digest (hexadecimal, at least 12 digits).
 
     Nothing is touched before `prepare`. private: visibility of a repository on the Hub. has_answered: an earlier
-    process has reached this Hub, so if it is unreachable now, wait for it as in any outage.
+    process has reached this server, so if it is unreachable now, wait for it as in any outage.
     """
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return FolderTarget(location, digest, field=field)
+    if isinstance(location, ObjectLocation):
+        from deepsynth_store.objects.writing import ObjectTarget
+
+        return ObjectTarget(location, digest, field=field, on_wait=on_wait, has_answered=has_answered)
     from deepsynth_store.hub.writing import HubTarget
 
     return HubTarget(location, digest, private=private, field=field, on_wait=on_wait, has_answered=has_answered)

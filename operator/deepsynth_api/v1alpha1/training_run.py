@@ -12,6 +12,9 @@ from deepsynth_api.v1alpha1.shared.patterns import (
     FOLDER,
     HUB_DATASET,
     HUB_MODEL,
+    NO_CREDENTIALS,
+    OBJECT_FORMS,
+    OBJECTS,
     RANDOM_MODEL,
     Image,
     ObjectName,
@@ -35,12 +38,12 @@ class Dataset(DatasetSplits):
     uri: Annotated[
         str | None,
         matching(
-            f"{HUB_DATASET}|{FOLDER}",
-            "must be hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
+            f"{HUB_DATASET}|{OBJECTS}|{FOLDER}",
+            f"must be hf://datasets/OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH, {NO_CREDENTIALS}",
             max_length=1024,
             description=(
-                "Where the dataset is: hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH. Set this or "
-                "datasetGenerationRef."
+                f"Where the dataset is: hf://datasets/OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH. "
+                "Set this or datasetGenerationRef."
             ),
         ),
     ] = None
@@ -49,7 +52,8 @@ class Dataset(DatasetSplits):
         Field(description="Branch, tag or commit of a Hub dataset. It is resolved once and pinned in status.datasets."),
     ] = None
     secret_ref: Annotated[
-        SecretReference | None, Field(description="Secret with the key HF_TOKEN, for a private dataset.")
+        SecretReference | None,
+        Field(description="Secret with the key HF_TOKEN, or those of an object store, for a private dataset."),
     ] = None
 
 
@@ -128,11 +132,12 @@ class RunModelSettings(ModelSettings):
     uri: Annotated[
         str,
         matching(
-            f"|{HUB_MODEL}|{FOLDER}|{RANDOM_MODEL}",
+            f"|{HUB_MODEL}|{OBJECTS}|{FOLDER}|{RANDOM_MODEL}",
             MODEL_REMEDY,
             max_length=1024,
             description=(
-                "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
+                f"Where the model is: hf://OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH, file:///PATH, or "
+                "config://NAME for a "
                 "model with random weights: deepseek-ocr2-tiny, vit-gpt2-tiny and page-reader-small are small, "
                 "deepseek-ocr2 has the published size. Set this or trainingRunRef."
             ),

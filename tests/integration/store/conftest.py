@@ -5,6 +5,8 @@ import pytest
 from huggingface_hub import constants
 
 from support.store.hub_server.server import HubServer
+from support.store.object_servers.fault_proxy import FaultProxy
+from support.store.object_servers.moto_server import make_bucket, start_moto
 
 
 @pytest.fixture
@@ -28,3 +30,19 @@ def hub(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[HubSer
         monkeypatch.setenv("HF_ENDPOINT", server.url)
         monkeypatch.setenv("HF_TOKEN", server.token)
         yield server
+
+
+@pytest.fixture
+def s3(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultProxy]:
+    """An S3 behind a proxy that fails when asked to."""
+    with FaultProxy(start_moto()) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "correct-horse")
+        yield proxy
+
+
+@pytest.fixture
+def s3_uri(s3: FaultProxy) -> Iterator[str]:
+    with make_bucket() as bucket:
+        yield f"s3://{bucket}/sets/pages"

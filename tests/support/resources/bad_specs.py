@@ -214,6 +214,34 @@ _URIS: Final = (
         "checkpoints on the Hub", {"checkpoint": {"uri": "hf://a/b"}}, "spec.checkpoint.uri", "must be pvc://CLAIM/PATH"
     ),
     a_run(
+        "checkpoints in a bucket", {"checkpoint": {"uri": "s3://a-b/c"}}, "spec.checkpoint.uri", "object stores cannot"
+    ),
+    a_run(
+        "event files in a bucket",
+        {"tracking": [{"tensorboard": {"uri": "s3://a-b/c"}}]},
+        "spec.tracking[0].tensorboard.uri",
+        "object stores cannot hold event files",
+    ),
+    a_run(
+        "a key in a URI",
+        {"model": {"uri": "s3://key:secret@models/ocr"}},
+        "spec.model.uri",
+        "credentials, which belong in the Secret of secretRef",
+    ),
+    a_generation(
+        "a signature in a URI",
+        {"output": {"uri": "az://pages/x?sv=2024&sig=secret"}},
+        "spec.output.uri",
+        "credentials, which belong in the Secret of secretRef",
+    ),
+    a_generation("a bucket in capitals", {"output": {"uri": "s3://Pages/x"}}, "spec.output.uri", "s3://BUCKET/PATH"),
+    a_dataset(
+        "a way out of a prefix",
+        {"name": "a", "uri": "gs://pages/../x"},
+        "spec.datasets[0].uri",
+        "without '..'",
+    ),
+    a_run(
         "a claim in capitals",
         {"checkpoint": {"uri": "pvc://Data/x"}},
         "spec.checkpoint.uri",

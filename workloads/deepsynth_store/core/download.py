@@ -18,7 +18,7 @@ from deepsynth_store.core.interface import OnBytes, StoredFile
 
 
 def write_download(
-    chunks: Iterable[bytes], expected: StoredFile, local_path: Path, uri: str, on_bytes: OnBytes | None
+    chunks: Iterable[bytes | memoryview], expected: StoredFile, local_path: Path, uri: str, on_bytes: OnBytes | None
 ) -> StoredFile:
     """Write the content to local_path, which appears only if the size and (where known) the sha256 are right."""
     _check_free_space(expected, local_path)
@@ -35,7 +35,7 @@ def write_download(
     return found
 
 
-def _write(chunks: Iterable[bytes], path: str, target: Path, on_bytes: OnBytes | None) -> StoredFile:
+def _write(chunks: Iterable[bytes | memoryview], path: str, target: Path, on_bytes: OnBytes | None) -> StoredFile:
     digest, size = hashlib.sha256(), 0
     with target.open("wb") as file:
         for chunk in chunks:

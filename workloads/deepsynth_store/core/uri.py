@@ -6,6 +6,7 @@ hf://datasets/OWNER/NAME    HubLocation("dataset")
 hf://OWNER/NAME             HubLocation("model")
 pvc://CLAIM/PATH            FolderLocation($DEEPSYNTH_VOLUMES/CLAIM/PATH)
 file:///ABSOLUTE/PATH       FolderLocation(/ABSOLUTE/PATH)
+s3://BUCKET/PATH            ObjectLocation("s3", "BUCKET", "PATH"), also gs:// and az://CONTAINER/PATH
 """
 
 import os
@@ -17,10 +18,14 @@ from typing import Final, Literal
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.workload import VOLUMES_VARIABLE
 
-SUPPORTED: Final = "hf://datasets/OWNER/NAME, hf://OWNER/NAME, pvc://CLAIM/PATH and file:///ABSOLUTE/PATH"
+SUPPORTED: Final = (
+    "hf://datasets/OWNER/NAME, hf://OWNER/NAME, s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH, "
+    "pvc://CLAIM/PATH and file:///ABSOLUTE/PATH"
+)
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
 _HUB_DATASET = re.compile(rf"datasets/({_NAME}(?:/{_NAME})?)")
+_BUCKET = re.compile(r"[a-z0-9][a-z0-9._-]{1,220}[a-z0-9]")
 _HUB_MODEL = re.compile(rf"({_NAME}/{_NAME})")
 
 
@@ -41,7 +46,20 @@ class FolderLocation:
     path: Path
 
 
-def parse_uri(uri: str, field: str = "uri") -> HubLocation | FolderLocation:
+@dataclass(frozen=True)
+class ObjectLocation:
+    """A prefix in a bucket, or a container of Azure. path: without slashes at its ends, empty for the whole bucket."""
+
+    uri: str
+    scheme: str
+    bucket: str
+    path: str
+
+
+Location = HubLocation | FolderLocation | ObjectLocation
+
+
+def parse_uri(uri: str, field: str = "uri") -> Location:
     """Raises ConfigurationError that names `field` when the scheme is unknown or the rest does not match it."""
     scheme, separator, rest = uri.partition("://")
     if separator and scheme == "hf":
@@ -50,8 +68,8 @@ def parse_uri(uri: str, field: str = "uri") -> HubLocation | FolderLocation:
         return FolderLocation(uri, _volumes_folder(field) / _parse_claim_path(uri, rest, field))
     if separator and scheme == "file" and rest.startswith("/") and ".." not in rest.split("/"):
         return FolderLocation(uri, Path(rest))
-    if scheme in {"s3", "gs", "az"}:
-        raise ConfigurationError(f"{field}: {scheme}:// is not supported yet; use {SUPPORTED}")
+    if separator and scheme in {"s3", "gs", "az"}:
+        return _parse_object(uri, scheme, rest, field)
     raise ConfigurationError(f"{field}: must be one of {SUPPORTED}, got {uri!r}")
 
 
@@ -60,14 +78,46 @@ def is_commit(revision: str | None) -> bool:
     return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
+def is_remote(uri: str) -> bool:
+    """Whether its files must be fetched, and can be pinned: the Hub and object stores."""
+    return uri.startswith(("hf://", "s3://", "gs://", "az://"))
+
+
+def is_pinned(revision: str | None) -> bool:
+    """Whether it names what never changes: a commit of the Hub, or the digest of what an object store holds."""
+    return is_commit(revision) or (revision is not None and re.fullmatch(r"[0-9a-f]{64}", revision) is not None)
+
+
 def _parse_hub(uri: str, rest: str, field: str) -> HubLocation:
     if match := _HUB_DATASET.fullmatch(rest):
         return HubLocation(uri, "dataset", match.group(1))
     if (match := _HUB_MODEL.fullmatch(rest)) and not rest.startswith(("datasets/", "spaces/", "buckets/")):
         return HubLocation(uri, "model", match.group(1))
+    if rest.startswith("buckets/"):
+        raise ConfigurationError(
+            f"{field}: hf://buckets/ is not supported; the Hub also serves its buckets as S3: use s3://BUCKET/PATH, "
+            "and the keys and the endpoint of docs/stores.md in the Secret that secretRef names"
+        )
     raise ConfigurationError(
         f"{field}: must be hf://datasets/OWNER/NAME or hf://OWNER/NAME, got {uri!r}; a revision has its own field"
     )
+
+
+def _parse_object(uri: str, scheme: str, rest: str, field: str) -> ObjectLocation:
+    bucket, _, path = rest.partition("/")
+    if not _BUCKET.fullmatch(bucket):
+        # Without the URI: what is before an @ or behind a ? may be a key.
+        raise ConfigurationError(
+            f"{field}: must be {scheme}://BUCKET/PATH with the name of a bucket and without credentials; those belong "
+            "in the Secret that secretRef names"
+        )
+    parts = path.strip("/").split("/")
+    if ".." in parts or (len(parts) > 1 and "" in parts) or re.search(r"[?#\x00-\x1f\x7f]", path):
+        raise ConfigurationError(
+            f"{field}: must be {scheme}://BUCKET/PATH without '..', empty parts, '?' and '#'; credentials belong in "
+            "the Secret that secretRef names"
+        )
+    return ObjectLocation(uri, scheme, bucket, "/".join(parts))
 
 
 def _parse_claim_path(uri: str, rest: str, field: str) -> Path:

@@ -1,11 +1,10 @@
 """The bytes of one file of a repository: any part by range requests, or all of it by one request that is resumed."""
 
 import contextlib
-import io
 import re
 from collections.abc import Iterator
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, BinaryIO, Self, cast
+from typing import Any, BinaryIO, Self
 
 from huggingface_hub import get_session, hf_hub_url
 from huggingface_hub.utils._headers import build_hf_headers
@@ -14,19 +13,20 @@ from huggingface_hub.utils._http import hf_raise_for_status
 from deepsynth_api.errors import DataError
 from deepsynth_store.core.calls import OddAnswerError
 from deepsynth_store.core.interface import StoredFile
+from deepsynth_store.core.ranged_file import open_ranged
 from deepsynth_store.hub.calls import HubCalls
 
-if TYPE_CHECKING:
-    from _typeshed import WriteableBuffer
-
-_MAX_REQUEST_BYTES = 32 * 2**20
-_BUFFER_BYTES = 64 * 2**10
 _CHUNK_BYTES = 2**20
 
 
 def open_hub_file(calls: HubCalls, revision: str, file: StoredFile) -> BinaryIO:
     """Random access: a read larger than the small buffer is one range request."""
-    return cast("BinaryIO", io.BufferedReader(_HubFile(calls, revision, file), _BUFFER_BYTES))
+    url = _build_url(calls, revision, file)
+
+    def fetch(start: int, length: int) -> bytes:
+        return calls.call(f"read {file.path} of", lambda: _fetch(url, file.size, start, length))
+
+    return open_ranged(file.size, fetch)
 
 
 class HubStream:
@@ -73,46 +73,16 @@ class HubStream:
         return chunks
 
 
-class _HubFile(io.RawIOBase):
-    def __init__(self, calls: HubCalls, revision: str, file: StoredFile) -> None:
-        self._calls = calls
-        self._file = file
-        self._position = 0
-        self._url = _build_url(calls, revision, file)
-
-    def readable(self) -> bool:
-        return True
-
-    def seekable(self) -> bool:
-        return True
-
-    def seek(self, offset: int, whence: int = io.SEEK_SET) -> int:
-        base = {io.SEEK_SET: 0, io.SEEK_CUR: self._position, io.SEEK_END: self._file.size}[whence]
-        self._position = max(0, base + offset)
-        return self._position
-
-    def tell(self) -> int:
-        return self._position
-
-    def readinto(self, buffer: "WriteableBuffer") -> int:
-        view = memoryview(buffer).cast("B")
-        wanted = min(len(view), self._file.size - self._position, _MAX_REQUEST_BYTES)
-        if wanted <= 0:
-            return 0
-        view[:wanted] = self._calls.call(f"read {self._file.path} of", lambda: self._fetch(self._position, wanted))
-        self._position += wanted
-        return wanted
-
-    def _fetch(self, start: int, length: int) -> bytes:
-        response = get_session().get(self._url, headers=_build_headers(f"bytes={start}-{start + length - 1}"))
-        hf_raise_for_status(response)
-        content: bytes = response.content
-        _check_part(response, start, self._file.size)
-        if response.status_code != 206:
-            content = content[start : start + length]
-        if len(content) != length:
-            raise OddAnswerError(f"expected {length:,} bytes at {start:,}, got {len(content):,}")
-        return content
+def _fetch(url: str, size: int, start: int, length: int) -> bytes:
+    response = get_session().get(url, headers=_build_headers(f"bytes={start}-{start + length - 1}"))
+    hf_raise_for_status(response)
+    content: bytes = response.content
+    _check_part(response, start, size)
+    if response.status_code != 206:
+        content = content[start : start + length]
+    if len(content) != length:
+        raise OddAnswerError(f"expected {length:,} bytes at {start:,}, got {len(content):,}")
+    return content
 
 
 def _check_part(response: Any, start: int, size: int) -> None:

@@ -8,7 +8,7 @@ from deepsynth_api.errors import DataError
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store import OnWait, open_dataset
-from deepsynth_store.core.uri import is_commit
+from deepsynth_store.core.uri import is_pinned, is_remote
 from deepsynth_train.checkpoint.layout import resolve_folder
 from deepsynth_train.checkpoint.pins import (
     pin_model,
@@ -28,7 +28,7 @@ from deepsynth_train.models.loading import fetch_model
 def pin_model_commit(
     workload: TrainWorkload, world: World, progress: Progress, fetch: Callable[..., object] = fetch_model
 ) -> TrainWorkload:
-    """The document with the commit of spec.model that all attempts load.
+    """The document with the commit or digest of spec.model that all attempts load.
 
     Its files are then on each node: the first process of a node calls `fetch`, and the others wait.
     """
@@ -40,9 +40,9 @@ def pin_model_commit(
     world.wait_for_all(progress.beat)
     workload = pin_model(workload, world.share(found))
     model = workload.model
-    if not model.uri.startswith("hf://"):
+    if not is_remote(model.uri):
         return workload
-    if model.revision and is_commit(model.revision):
+    if model.revision and is_pinned(model.revision):
         progress.model(model.uri, model.revision)
     if world.is_first_on_node:
         fetch(model, on_wait=on_wait, on_progress=progress.beat)

@@ -57,12 +57,12 @@ def _names(folder: Path) -> list[str]:
 def resolve_folder(uri: str) -> Path:
     """Local path of a checkpoint URI (file:///path or pvc://CLAIM/path).
 
-    Raises ConfigurationError for the Hub: a commit here is a rename, which a repository does not have.
+    Raises ConfigurationError for the Hub and object stores: a commit here is a rename, which they do not have.
     """
     location = parse_uri(uri, "spec.checkpoint.uri")
     if isinstance(location, FolderLocation):
         return location.path
     raise ConfigurationError(
         f"spec.checkpoint.uri: {uri} cannot hold checkpoints; use pvc://CLAIM/PATH or file:///PATH "
-        "(a repository on the Hub is for spec.publish.uri)"
+        "(the Hub and object stores are for spec.publish.uri)"
     )

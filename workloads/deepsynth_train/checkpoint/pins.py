@@ -20,14 +20,15 @@ from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
 from deepsynth_store.core.atomic import write_file_atomically
-from deepsynth_store.core.uri import is_commit
+from deepsynth_store.core.uri import is_pinned, is_remote
 from deepsynth_train.checkpoint.layout import PINS_FILE, list_steps
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
 
 
 @dataclass(frozen=True)
 class Pins:
-    """datasets: revisions by name. model: the commit of a model on the Hub; None for others.
+    """datasets: revisions by name. model: the commit of a model on the Hub, or its digest in an object store; None for
+    others.
 
     holdout_percent: of the documents of datasets without a validation split. micro_batch_size: the one that
     spec.microBatchSize `auto` chose; None if it is a number.
@@ -60,18 +61,20 @@ def apply_pins(workload: TrainWorkload, pinned: Sequence[PinnedDataset]) -> Trai
 def resolve_model(
     workload: TrainWorkload, checkpoints: Path, *, open_at: Callable[..., DatasetFolder] = open_dataset
 ) -> str | None:
-    """The commit of spec.model to load: the one that `checkpoints` were trained on, else the present one.
+    """The commit of spec.model to load: the one that `checkpoints` were trained on, else the present one. For an object
+    store, the digest of its files.
 
-    The revision as it is for a model that is not on the Hub, or while HF_HUB_OFFLINE is set: then the cache decides,
+    The revision as it is for a model in a folder, or while HF_HUB_OFFLINE is set: then the cache decides,
     and the hash in the checkpoints still shows a change.
     """
     revision = read_pins(checkpoints, Owner.of(workload)).model or workload.model.revision
-    if not workload.model.uri.startswith("hf://") or is_commit(revision):
+    if not is_remote(workload.model.uri) or is_pinned(revision):
         return revision
-    from huggingface_hub import constants  # takes half a second to import
+    if workload.model.uri.startswith("hf://"):
+        from huggingface_hub import constants  # takes half a second to import
 
-    if constants.HF_HUB_OFFLINE:
-        return revision
+        if constants.HF_HUB_OFFLINE:
+            return revision
     return open_at(workload.model.uri, revision, field="spec.model.uri").revision
 
 

@@ -16,7 +16,7 @@ from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_store import README, OnWait, publish_folder
 from deepsynth_store.core.atomic import explain_full_disk, fsync_file, fsync_folder
-from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, parse_uri
 from deepsynth_train.models.adapters import merge_adapters, merge_into_stored_base
 from deepsynth_train.models.files.adapter_file import complete_adapters
 from deepsynth_train.models.files.model_folder import RUN_FILE
@@ -121,7 +121,7 @@ def export_model(
     """Write the final model to the folder `output_uri` and publish it to spec.publish.uri. Called on rank 0.
 
     tensors: the full state of the model on the CPU. documents: text files, by name. on_wait: see OnWait. Raises
-    ConfigurationError (URI, token) and TemporaryError (disk, Hub).
+    ConfigurationError (URI, token) and TemporaryError (disk, Hub, object store).
     """
     final = _merge(model, tensors, settings)
     weights = tensors if final is model else None
@@ -129,7 +129,7 @@ def export_model(
     if settings.publish is None:
         return ModelOutput(uri=output_uri)
     location = parse_uri(settings.publish.uri, "spec.publish.uri")
-    if isinstance(location, HubLocation):
+    if not isinstance(location, FolderLocation):
         private = settings.publish.private
         uri, field = settings.publish.uri, "spec.publish.uri"
         revision = publish_folder(target, uri, private=private, field=field, on_wait=on_wait)
@@ -153,7 +153,7 @@ def _replace_folder(
 ) -> Path:
     """Write to a staging folder and rename it, so that readers see the old model or the new one."""
     location = parse_uri(uri, field)
-    if isinstance(location, HubLocation):
+    if not isinstance(location, FolderLocation):
         raise ConfigurationError(f"{field}: must be a folder (file:// or pvc://), got {uri}")
     target = location.path.resolve()  # a rename would not follow a link
     with explain_full_disk(target):

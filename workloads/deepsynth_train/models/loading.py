@@ -17,7 +17,7 @@ import torch
 from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import OnWait, fetch_folder
-from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, HubLocation, is_remote, parse_uri
 from deepsynth_train.models.base_weights import (
     build_loading_arguments,
     forget_quantization,
@@ -66,12 +66,13 @@ def load_module(
 
 
 def name_source(module: Any, uri: str, folder: Path) -> None:
-    """Name a model of the Hub by its repository and commit, not by its folder in the cache, so that what is made from
-    it can say so: adapters, cards.
+    """Name a remote model by its repository or URI and its commit, not by its folder in the cache, so that what is made
+    from it can say so: adapters, cards.
     """
     location = parse_uri(uri, FIELD)
-    if isinstance(location, HubLocation):
-        module.name_or_path = module.config.name_or_path = location.repo_id
+    if not isinstance(location, FolderLocation):
+        name = location.repo_id if isinstance(location, HubLocation) else uri
+        module.name_or_path = module.config.name_or_path = name
         module.config._commit_hash = folder.name  # noqa: SLF001 - the library's name for it
 
 
@@ -163,8 +164,7 @@ def pin_commit(settings: ModelSettings, folder: Path) -> ModelSettings:
     """The settings with the commit that was fetched to `folder`, so that all that is read is of one commit, also while
     somebody pushes another.
     """
-    is_on_hub = isinstance(parse_uri(settings.uri, FIELD), HubLocation)
-    return settings.updated(revision=folder.name) if is_on_hub else settings
+    return settings.updated(revision=folder.name) if is_remote(settings.uri) else settings
 
 
 def _load_folder(folder: ModelFolder, uri: str, device: torch.device, quantised: Collection[str]) -> tuple[Any, Any]:

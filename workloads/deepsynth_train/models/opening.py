@@ -14,6 +14,7 @@ import torch
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import OnWait, fetch_folder
+from deepsynth_store.core.uri import is_remote
 from deepsynth_train.models.files.adapter_file import ADAPTER_CONFIG, ADAPTER_FILE
 from deepsynth_train.models.files.model_folder import CONFIG, FILES, GENERATION, PROCESSORS, RUN_FILE, read_trained
 from deepsynth_train.models.loading import (
@@ -111,5 +112,6 @@ def _find_base(folder: Path, uri: str) -> ModelSettings:
             f"{FIELD}: {uri} holds adapters of a model that its {ADAPTER_CONFIG} does not name; the random weights of "
             "a config:// model are not kept, so name a merged model instead"
         )
-    base = f"file://{Path(name).absolute()}" if Path(name).is_dir() or Path(name).is_absolute() else f"hf://{name}"
+    is_folder = Path(name).is_dir() or Path(name).is_absolute()
+    base = name if is_remote(name) else f"file://{Path(name).absolute()}" if is_folder else f"hf://{name}"
     return ModelSettings(uri=base, revision=revision)

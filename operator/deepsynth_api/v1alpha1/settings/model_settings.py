@@ -5,11 +5,21 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.shared.base import SET, ApiModel, SecretReference, max_characters
-from deepsynth_api.v1alpha1.shared.patterns import FOLDER, HUB_MODEL, RANDOM_MODEL, Fraction, Revision, matching
+from deepsynth_api.v1alpha1.shared.patterns import (
+    FOLDER,
+    HUB_MODEL,
+    NO_CREDENTIALS,
+    OBJECT_FORMS,
+    OBJECTS,
+    RANDOM_MODEL,
+    Fraction,
+    Revision,
+    matching,
+)
 
 MODEL_REMEDY = (
-    "must be hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny, config://vit-gpt2-tiny, "
-    "config://page-reader-small or config://deepseek-ocr2"
+    f"must be hf://OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH, file:///PATH, config://deepseek-ocr2-tiny, "
+    f"config://vit-gpt2-tiny, config://page-reader-small or config://deepseek-ocr2, {NO_CREDENTIALS}"
 )
 
 
@@ -72,11 +82,12 @@ class ModelSettings(ApiModel):
     uri: Annotated[
         str,
         matching(
-            f"{HUB_MODEL}|{FOLDER}|{RANDOM_MODEL}",
+            f"{HUB_MODEL}|{OBJECTS}|{FOLDER}|{RANDOM_MODEL}",
             MODEL_REMEDY,
             max_length=1024,
             description=(
-                "Where the model is: hf://OWNER/NAME, pvc://CLAIM/PATH, file:///PATH, or config://NAME for a "
+                f"Where the model is: hf://OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH, file:///PATH, or "
+                "config://NAME for a "
                 "model with random weights: deepseek-ocr2-tiny, vit-gpt2-tiny and page-reader-small are small, "
                 "deepseek-ocr2 has the published size."
             ),
@@ -84,7 +95,8 @@ class ModelSettings(ApiModel):
     ]
     revision: Annotated[Revision | None, Field(description="Branch, tag or commit of a model on the Hub.")] = None
     secret_ref: Annotated[
-        SecretReference | None, Field(description="Secret with the key HF_TOKEN, for a private model.")
+        SecretReference | None,
+        Field(description="Secret with the key HF_TOKEN, or those of an object store, for a private model."),
     ] = None
     freeze: Annotated[
         list[Literal["vision", "language"]],

@@ -11,6 +11,9 @@ from deepsynth_api.v1alpha1.shared.patterns import (
     FOLDER,
     HUB_DATASET,
     HUB_SOURCE,
+    NO_CREDENTIALS,
+    OBJECT_FORMS,
+    OBJECTS,
     Decimal,
     Revision,
     SplitName,
@@ -47,13 +50,14 @@ class Source(ApiModel):
     uri: Annotated[
         str,
         matching(
-            f"{HUB_SOURCE}|{FOLDER}|docstrings://",
-            "must be hf://datasets/OWNER/NAME, pvc://CLAIM/PATH, file:///PATH or docstrings://, without '..'",
+            f"{HUB_SOURCE}|{OBJECTS}|{FOLDER}|docstrings://",
+            f"must be hf://datasets/OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH, file:///PATH or docstrings://, "
+            f"{NO_CREDENTIALS}",
             max_length=1024,
             description=(
-                "Where the text is: hf://datasets/OWNER/NAME, file:///FOLDER-OR-FILE or pvc://CLAIM/PATH "
-                "(parquet, jsonl, json, csv or tsv, all but parquet also as .gz, .zst or .bz2), or docstrings:// for "
-                "the docstrings of Python's standard library."
+                f"Where the text is: hf://datasets/OWNER/NAME, {OBJECT_FORMS}, file:///FOLDER-OR-FILE or "
+                "pvc://CLAIM/PATH (parquet, jsonl, json, csv or tsv, all but parquet also as .gz, .zst or .bz2), or "
+                "docstrings:// for the docstrings of Python's standard library."
             ),
         ),
     ]
@@ -107,7 +111,8 @@ class Source(ApiModel):
         ),
     ] = Field(default_factory=list)
     secret_ref: Annotated[
-        SecretReference | None, Field(description="Secret with the key HF_TOKEN, for a private source.")
+        SecretReference | None,
+        Field(description="Secret with the key HF_TOKEN, or those of an object store, for a private source."),
     ] = None
 
 
@@ -253,15 +258,19 @@ class OutputSettings(ApiModel):
     uri: Annotated[
         str,
         matching(
-            f"{HUB_DATASET}|{FOLDER}",
-            "must be hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
+            f"{HUB_DATASET}|{OBJECTS}|{FOLDER}",
+            f"must be hf://datasets/OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH, {NO_CREDENTIALS}",
             max_length=1024,
-            description="Where to publish the dataset: hf://datasets/OWNER/NAME, pvc://CLAIM/PATH or file:///PATH.",
+            description=(
+                f"Where to publish the dataset: hf://datasets/OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH or "
+                "file:///PATH."
+            ),
         ),
     ]
     private: Annotated[bool, Field(description="Whether a new Hub repository is private.")] = True
     secret_ref: Annotated[
-        SecretReference | None, Field(description="Secret with the key HF_TOKEN, with write access to the repository.")
+        SecretReference | None,
+        Field(description="Secret with the key HF_TOKEN, or those of an object store, with write access."),
     ] = None
     compression: Annotated[
         Literal["small", "fast"],

@@ -5,7 +5,16 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.shared.base import SET, ApiModel, SecretReference, max_characters
-from deepsynth_api.v1alpha1.shared.patterns import FOLDER, HUB_MODEL, WEB_ADDRESS, Decimal, matching
+from deepsynth_api.v1alpha1.shared.patterns import (
+    FOLDER,
+    HUB_MODEL,
+    NO_CREDENTIALS,
+    OBJECT_FORMS,
+    OBJECTS,
+    WEB_ADDRESS,
+    Decimal,
+    matching,
+)
 
 Metric = Literal["loss", "rouge", "cer", "wer", "exactMatch"]
 
@@ -17,7 +26,7 @@ class CheckpointSettings(ApiModel):
         str,
         matching(
             FOLDER,
-            "must be pvc://CLAIM/PATH or file:///PATH, without '..'; the Hub cannot hold checkpoints",
+            "must be pvc://CLAIM/PATH or file:///PATH, without '..'; the Hub and object stores cannot hold checkpoints",
             max_length=1024,
             description=(
                 "Folder for the checkpoints: pvc://CLAIM/PATH or file:///PATH. With numNodes above 1, the claim "
@@ -144,12 +153,12 @@ class PublishSettings(ApiModel):
     uri: Annotated[
         str,
         matching(
-            f"{HUB_MODEL}|{FOLDER}",
-            "must be hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH, without '..'",
+            f"{HUB_MODEL}|{OBJECTS}|{FOLDER}",
+            f"must be hf://OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH, {NO_CREDENTIALS}",
             max_length=1024,
             description=(
-                "Where to publish the final model: hf://OWNER/NAME, pvc://CLAIM/PATH or file:///PATH. A folder must be "
-                "new, empty, or hold a model that was published before."
+                f"Where to publish the final model: hf://OWNER/NAME, {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH. "
+                "A folder must be new, empty, or hold a model that was published before."
             ),
         ),
     ]
@@ -159,7 +168,8 @@ class PublishSettings(ApiModel):
         Field(description="With LoRA: publish the adapter alone, or the weights with the adapter merged into them."),
     ] = "merged"
     secret_ref: Annotated[
-        SecretReference | None, Field(description="Secret with the key HF_TOKEN, with write access to the repository.")
+        SecretReference | None,
+        Field(description="Secret with the key HF_TOKEN, or those of an object store, with write access."),
     ] = None
 
 
@@ -168,7 +178,7 @@ class TensorBoardTracking(ApiModel):
         str,
         matching(
             FOLDER,
-            "must be pvc://CLAIM/PATH or file:///PATH, without '..'",
+            "must be pvc://CLAIM/PATH or file:///PATH, without '..'; object stores cannot hold event files",
             max_length=1024,
             description="Folder for the event files: pvc://CLAIM/PATH or file:///PATH.",
         ),

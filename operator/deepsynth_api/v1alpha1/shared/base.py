@@ -128,7 +128,9 @@ class SecretReference(ApiModel):
         Field(
             description=(
                 "Name of the Secret. Its keys become environment variables of the pods: HF_TOKEN for access to "
-                "the Hub, HF_ENDPOINT for a Hub server of your own."
+                "the Hub, HF_ENDPOINT for a Hub server of your own, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
+                "AWS_REGION and AWS_ENDPOINT_URL for s3://, GOOGLE_SERVICE_ACCOUNT_KEY for gs://, "
+                "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY for az://."
             ),
         ),
     ]

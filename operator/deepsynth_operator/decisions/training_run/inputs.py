@@ -21,7 +21,7 @@ from deepsynth_operator.decisions.shared.status_budget import measure_status
 
 MAX_PINNED_BYTES: Final = 24_576
 """Of the datasets in the status. 32 of them may have URIs of 700 characters each, or of 110 that take six bytes."""
-_COMMIT: Final = re.compile(r"[0-9a-f]{40}")
+_COMMIT: Final = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
 FAILED_WAITS: Final = frozenset({Reason.DATASET_FAILED, Reason.DATASETS_TOO_LONG, Reason.MODEL_FAILED})
 """The run waits until a user fixes something."""
 WAITS: Final = FAILED_WAITS | {
@@ -71,7 +71,9 @@ def pin_reported(status: TrainingRunStatus, spec: TrainingRunSpec, pods: Iterabl
 
 
 def _find_reported_model(uri: str | None, reports: Iterable[TrainReport]) -> ModelOutput | None:
-    """The commit of the model at `uri`. Reports are untrusted input, so nothing else is taken from them."""
+    """The commit of the model at `uri`, or its digest in an object store. Reports are untrusted input, so nothing else
+    is taken from them.
+    """
     found = (report.model for report in reports if report.model is not None and report.model.uri == uri)
     commits = (model.revision for model in found if model.revision and _COMMIT.fullmatch(model.revision))
     return next((ModelOutput(uri=uri, revision=commit) for commit in commits if uri), None)

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, HubLocation, ObjectLocation, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -32,6 +32,20 @@ def test_a_file_uri_is_an_absolute_path() -> None:
     assert parse_uri("file:///srv/xsum") == FolderLocation("file:///srv/xsum", Path("/srv/xsum"))
 
 
+@pytest.mark.parametrize("scheme", ["s3", "gs", "az"])
+def test_an_object_store_uri_names_a_prefix_in_a_bucket(scheme: str) -> None:
+    uri = f"{scheme}://team-data/sets/pages/"
+    assert parse_uri(uri) == ObjectLocation(uri, scheme, "team-data", "sets/pages")
+    assert parse_uri(f"{scheme}://team-data") == ObjectLocation(f"{scheme}://team-data", scheme, "team-data", "")
+
+
+@pytest.mark.parametrize("uri", ["s3://key:hush@bucket/pages", "az://pages/x?sv=2024&sig=hush", "gs://a b@hush/pages"])
+def test_credentials_in_a_uri_are_refused_with_their_place_and_never_repeated(uri: str) -> None:
+    with pytest.raises(ConfigurationError, match="belong in the Secret that secretRef names") as caught:
+        parse_uri(uri)
+    assert "hush" not in str(caught.value)
+
+
 @pytest.mark.parametrize(
     "uri",
     [
@@ -48,7 +62,13 @@ def test_a_file_uri_is_an_absolute_path() -> None:
         "pvc://data/../other",
         "pvc:///data",
         "pvc://Data_Set/x",
-        "s3://bucket/pages",
+        "s3:///pages",
+        "s3://Bucket/pages",
+        "s3://key:secret@bucket/pages",
+        "s3://bucket/../pages",
+        "s3://bucket/a//pages",
+        "az://container/pages?sv=2024&sig=secret",
+        "hf://buckets/someone/pages",
     ],
 )
 def test_an_unusable_uri_is_refused_with_its_field(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:

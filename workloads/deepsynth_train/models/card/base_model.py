@@ -9,7 +9,7 @@ from huggingface_hub import ModelCard, hf_hub_download
 
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import README
-from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, HubLocation, ObjectLocation, parse_uri
 from deepsynth_train.models.card.markdown import code
 
 HUB: Final = "https://huggingface.co"
@@ -19,7 +19,7 @@ HUB: Final = "https://huggingface.co"
 class BaseModel:
     """where: for readers, in Markdown. name: OWNER/NAME on the Hub; None if it is not there.
 
-    revision: the commit on the Hub that was loaded, else what the settings name. card: empty if there is none.
+    revision: the commit or digest that was loaded, else what the settings name. card: empty if there is none.
     is_random: there is no such model, its weights were drawn.
     """
 
@@ -37,6 +37,8 @@ def find_base_model(settings: ModelSettings, module: Any) -> BaseModel:
     location = parse_uri(settings.uri, "spec.model.uri")
     if isinstance(location, FolderLocation):
         return BaseModel(code(settings.uri), card=_read_card(location, None))
+    if isinstance(location, ObjectLocation):
+        return BaseModel(code(settings.uri), revision=settings.revision)
     revision = getattr(module.config, "_commit_hash", None) or settings.revision
     link = f"[{location.repo_id}]({HUB}/{location.repo_id})"
     return BaseModel(link, location.repo_id, revision, _read_card(location, revision))

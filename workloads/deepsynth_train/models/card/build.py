@@ -15,7 +15,7 @@ from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store import README
-from deepsynth_store.core.uri import HubLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, HubLocation, parse_uri
 from deepsynth_train.coordination.progress import WrittenSample
 from deepsynth_train.models.card.base_model import HUB, BaseModel, find_base_model
 from deepsynth_train.models.card.markdown import code, escape, fence
@@ -165,7 +165,8 @@ A vision-language model that {what}: fine-tuned {how}, from {base.where}{at}, in
 
 def _build_how_to_use(workload: TrainWorkload, model: PageModel, base: BaseModel) -> str:
     location = parse_uri(workload.publish.uri if workload.publish else workload.output_uri)
-    name = location.repo_id if isinstance(location, HubLocation) else str(location.path)
+    name = location.repo_id if isinstance(location, HubLocation) else location.uri
+    name = str(location.path) if isinstance(location, FolderLocation) else name
     needed = base if publishes_adapters(workload) else None
     return f"## How to use\n\n{build_usage(name, _find_prompt(workload, model), needed)}"
 
