@@ -7,6 +7,9 @@
     idle         N runs that run, whose reports change from poll to poll
     restart      a new operator process, with all that the scenarios before have left
 
+`--peer` then gives creation, burst and paced to Kubeflow Trainer with JobSet, on the same control plane after our
+resources were deleted and our operator has stopped, and prints both next to each other.
+
 It needs root, as the development cluster does. Processor times and numbers of requests hardly depend on what else the
 machine does; latencies do.
 """
@@ -17,15 +20,22 @@ import os
 import signal
 import sys
 import tempfile
+import time
+from collections.abc import Sequence
+from contextlib import AbstractContextManager
+from functools import partial
 from pathlib import Path
 
 from benchmarks.scale.api_client import ApiClient
-from benchmarks.scale.control_plane import NAMESPACE, run_control_plane
+from benchmarks.scale.control_plane import ControlPlane, run_control_plane
 from benchmarks.scale.fake_kubelet import FakeKubelet
 from benchmarks.scale.observer import Observer
-from benchmarks.scale.scenarios import SCENARIOS, Options
+from benchmarks.scale.scenarios import SCENARIOS, WITH_PEERS, Options
 from benchmarks.scale.stage import Stage
-from benchmarks.scale.table import format_measurement
+from benchmarks.scale.subjects import NAMESPACE, Subject, build_deepsynth, build_trainer
+from benchmarks.scale.table import Measurement, format_comparison, format_measurement
+
+from e2e.support.operator_process import OperatorProcess, run_operator
 
 
 def parse_arguments() -> argparse.Namespace:
@@ -50,6 +60,7 @@ def parse_arguments() -> argparse.Namespace:
     parser.add_argument(
         "--idle-seconds", type=float, default=60.0, help="how long idle measures (default: %(default)s)"
     )
+    parser.add_argument("--peer", action="store_true", help="measure Kubeflow Trainer with JobSet too")
     parser.add_argument("--workers", type=int, help="DEEPSYNTH_WORKERS (default: the operator's)")
     parser.add_argument("--logs", type=Path, help="folder of the operator's log (default: a temporary one)")
     arguments = parser.parse_args()
@@ -61,6 +72,39 @@ def parse_arguments() -> argparse.Namespace:
 async def run(arguments: argparse.Namespace) -> None:
     if (task := asyncio.current_task()) is not None:  # SIGTERM too leaves nothing behind
         asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, task.cancel)
+    logs = arguments.logs or Path(tempfile.mkdtemp(prefix="benchmark-operator-"))
+    logs.mkdir(parents=True, exist_ok=True)
+    print(f"the operator's log is in {logs}; load of the machine: {os.getloadavg()[0]:.1f}", flush=True)
+    wanted = arguments.scenarios or list(SCENARIOS)
+    with run_control_plane("benchmark-operator") as control_plane:
+        async with ApiClient(control_plane.cluster) as api:
+            ours = build_deepsynth(partial(run_deepsynth, control_plane, logs, arguments))
+            found = await measure(build_stage(ours, control_plane, api, arguments), arguments, wanted)
+            if arguments.peer:
+                peer = build_trainer(control_plane.cluster)
+                stage = build_stage(peer, control_plane, api, arguments)
+                peers = await measure(stage, arguments, [name for name in wanted if name in WITH_PEERS])
+                for name, measured in peers.items():
+                    print(format_comparison((ours.name, peer.name), found[name], measured))
+    print(f"\nload of the machine: {os.getloadavg()[0]:.1f}")
+
+
+def run_deepsynth(
+    control_plane: ControlPlane, logs: Path, arguments: argparse.Namespace
+) -> AbstractContextManager[OperatorProcess]:
+    variables = {"DEEPSYNTH_POLL_SECONDS": str(arguments.poll)}
+    if arguments.workers:
+        variables["DEEPSYNTH_WORKERS"] = str(arguments.workers)
+    return run_operator(control_plane.kubeconfig, logs / f"operator-{int(time.time())}.log", variables)
+
+
+def build_stage(subject: Subject, control_plane: ControlPlane, api: ApiClient, arguments: argparse.Namespace) -> Stage:
+    kubelet, observer = FakeKubelet(api, subject.namespace), Observer(api, subject)
+    return Stage(subject, control_plane.audit_log, api, kubelet, observer, arguments.poll, arguments.nodes)
+
+
+async def measure(stage: Stage, arguments: argparse.Namespace, wanted: Sequence[str]) -> dict[str, Measurement]:
+    """These scenarios by name. What they leave behind is deleted before a peer is measured."""
     options = Options(
         arguments.runs,
         arguments.paced_runs,
@@ -70,25 +114,24 @@ async def run(arguments: argparse.Namespace) -> None:
         arguments.life,
         arguments.idle_seconds,
     )
-    logs = arguments.logs or Path(tempfile.mkdtemp(prefix="benchmark-operator-"))
-    logs.mkdir(parents=True, exist_ok=True)
-    print(f"the operator's log is in {logs}; load of the machine: {os.getloadavg()[0]:.1f}", flush=True)
-    variables = {"DEEPSYNTH_WORKERS": str(arguments.workers)} if arguments.workers else {}
-    with run_control_plane("benchmark-operator") as control_plane:
-        async with ApiClient(control_plane.cluster) as api:
-            kubelet, observer = FakeKubelet(api, NAMESPACE), Observer(api, NAMESPACE)
-            stage = Stage(control_plane, api, kubelet, observer, logs, arguments.poll, arguments.nodes, variables)
-            async with kubelet.work(), observer.watch():
-                await stage.create_finished(arguments.finished)
-                await stage.start_operator()
-                try:
-                    for name, measure in SCENARIOS.items():
-                        if not arguments.scenarios or name in arguments.scenarios:
-                            await stage.wait_for_empty_queue()
-                            print(format_measurement(await measure(stage, options)), flush=True)
-                finally:
-                    await stage.stop_operator()
-    print(f"\nload of the machine: {os.getloadavg()[0]:.1f}")
+    found: dict[str, Measurement] = {}
+    is_first = stage.subject.namespace == NAMESPACE
+    print(f"\n{stage.subject.name}")
+    async with stage.kubelet.work(), stage.observer.watch():
+        if is_first:
+            await stage.create_finished(arguments.finished)
+        await stage.start()
+        try:
+            for name, scenario in SCENARIOS.items():
+                if name in wanted:
+                    await stage.wait_for_empty_queue()
+                    found[name] = await scenario(stage, options)
+                    print(format_measurement(found[name]), flush=True)
+            if arguments.peer and is_first:
+                await stage.delete_all()
+        finally:
+            await stage.stop()
+    return found
 
 
 if __name__ == "__main__":

@@ -50,9 +50,9 @@ class ApiClient:
     async def delete(self, path: str, options: Manifest | None = None) -> Manifest:
         return await self._request("DELETE", path, options or {})
 
-    async def watch(self, path: str, selector: str = "") -> AsyncIterator[tuple[str, Manifest]]:
+    async def watch(self, path: str) -> AsyncIterator[tuple[str, Manifest]]:
         """(ADDED, MODIFIED or DELETED, object), starting with what there is. Lost connections are opened again."""
-        query = {"watch": "1", "labelSelector": selector, "timeoutSeconds": str(WATCH_SECONDS)}
+        query = {"watch": "1", "timeoutSeconds": str(WATCH_SECONDS)}
         while True:
             try:
                 async with self._session.get(path, params=query) as answer:

@@ -1,7 +1,7 @@
-"""A control plane for the benchmark: only the controllers that Jobs need, and an audit log of the operator's requests.
+"""A control plane for the benchmark: only the controllers that Jobs need, and an audit log of what is measured.
 
-etcd, API server          as in the development cluster; the operator has an account of its own, whose requests are
-                          logged and which priority and fairness treats as any account
+etcd, API server          as in the development cluster; the operator and a peer have accounts of their own, whose
+                          requests are logged and which priority and fairness treats as any account
 controller manager        Jobs, garbage collection, namespaces and accounts, with as many requests as it wants: the
                           default of 20 a second would be what is measured
 scheduler, nodes          none; see fake_kubelet
@@ -14,14 +14,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from benchmarks.scale.subjects import NAMESPACE
+
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.selection import temporary_cluster
+from deepsynth_cluster.clusters.trainer import GROUP
 from deepsynth_cluster.kubernetes.credentials import write_kubeconfig
 from deepsynth_demo.chart import create_restricted_namespace
 from deepsynth_images.recipe import ROOT
 
 ACCOUNT: Final = "deepsynth-operator"
-NAMESPACE: Final = "ml"
 CONTROLLERS: Final = (
     "job-controller",
     "garbage-collector-controller",
@@ -34,7 +36,11 @@ POLICY: Final = {
     "apiVersion": "audit.k8s.io/v1",
     "kind": "Policy",
     "omitStages": ["RequestReceived", "ResponseStarted"],
-    "rules": [{"level": "Metadata", "users": [ACCOUNT]}, {"level": "None"}],
+    "rules": [
+        {"level": "Metadata", "users": [ACCOUNT]},
+        {"level": "Metadata", "userGroups": [GROUP]},
+        {"level": "None"},
+    ],
 }
 
 

@@ -1,6 +1,7 @@
-"""What the operator has cost between two moments: requests, reconciles, processor time, memory.
+"""What a controller has cost between two moments: requests, reconciles, processor time, memory.
 
 Requests are counted twice, independent of each other: by the operator's own metrics and by the API server's audit log.
+Only one controller runs at a time.
 """
 
 import json
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from e2e.support.operator_process import OperatorProcess
+from benchmarks.scale.subjects import Controller
 
 _RECONCILES: Final = re.compile(r'^deepsynth_reconciles_total\{kind="(\w+)",result="(\w+)"\} (\S+)$', re.MULTILINE)
 _DEPTH: Final = re.compile(r"^deepsynth_queue_depth (\S+)$", re.MULTILINE)
@@ -32,17 +33,17 @@ class Moment:
     audit_offset: int
 
     @classmethod
-    def read(cls, operator: OperatorProcess, audit_log: Path) -> "Moment":
-        """Blocks for as long as the operator takes to answer."""
-        text = operator.read_metrics()
+    def read(cls, controller: Controller, audit_log: Path) -> "Moment":
+        """Blocks for as long as the controller takes to answer."""
+        text = controller.read_metrics()
         reconciles: Counter[str] = Counter()
         for kind, result, count in _RECONCILES.findall(text):
             reconciles[f"{kind} {result}"] = int(float(count))
         waits = {name: float(value) for name, value in _WAIT.findall(text)}
         return cls(
             time.monotonic(),
-            read_cpu_seconds(operator.process.pid),
-            operator.count_requests(),
+            sum(map(read_cpu_seconds, controller.pids)),
+            controller.count_requests(),
             reconciles,
             waits.get("sum", 0.0),
             waits.get("count", 0.0),
@@ -52,14 +53,14 @@ class Moment:
 
 @dataclass(frozen=True)
 class Costs:
-    """Between two moments of one operator process."""
+    """Between two moments of one controller."""
 
     seconds: float
     cpu: float
     requests: Counter[str]
     """From the audit log, such as `get jobs` and `patch trainingruns/status`."""
     own_requests: Counter[str]
-    """From the operator's metrics."""
+    """From the operator's metrics; a peer has none."""
     failed_requests: Counter[str]
     """Those of `requests` that were not answered with 2xx, with their code."""
     reconciles: Counter[str]
@@ -67,11 +68,11 @@ class Costs:
     """Seconds that resources waited for a worker."""
     memory: float
     peak_memory: float
-    """MiB of the process now, and its maximum so far."""
+    """MiB of its processes now, and their maximum so far."""
 
     @classmethod
-    def compute(cls, before: Moment, operator: OperatorProcess, audit_log: Path) -> "Costs":
-        after = Moment.read(operator, audit_log)
+    def compute(cls, before: Moment, controller: Controller, audit_log: Path) -> "Costs":
+        after = Moment.read(controller, audit_log)
         requests, failed = count_audited(audit_log, before.audit_offset, after.audit_offset)
         waits = after.waits - before.waits
         return cls(
@@ -82,8 +83,8 @@ class Costs:
             failed,
             after.reconciles - before.reconciles,
             (after.wait_seconds - before.wait_seconds) / waits if waits else 0.0,
-            read_mebibytes(operator.process.pid, "VmRSS"),
-            read_mebibytes(operator.process.pid, "VmHWM"),
+            sum(read_mebibytes(pid, "VmRSS") for pid in controller.pids),
+            sum(read_mebibytes(pid, "VmHWM") for pid in controller.pids),
         )
 
 

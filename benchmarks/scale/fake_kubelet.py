@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import ipaddress
 import itertools
+import os
 import resource
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -16,16 +17,17 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
-from typing import Final
+from typing import ClassVar, Final
 
 from benchmarks.scale.api_client import ApiClient, Manifest
 from benchmarks.scale.pod_reports import build_final_report, build_live_report
 
-from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, STEP
+from deepsynth_api.labels import STEP
 from deepsynth_api.workload import REPORT_PORT
 
 NODE: Final = "benchmark-node"
-FIRST_ADDRESS: Final = ipaddress.IPv4Address("127.1.0.1")
+FIRST_ADDRESS: Final = ipaddress.IPv4Address(f"127.{1 + os.getpid() % 32}.0.1")
+"""Of this process: all pods have the same port, and tests with pods of their own may run at the same time."""
 INDEX: Final = "batch.kubernetes.io/job-completion-index"
 FOREVER: Final = 10**6
 """Seconds of a pod that starts, or ends, after the benchmark."""
@@ -36,7 +38,9 @@ class PodTimes:
     """What happened to a pod, in seconds of time.monotonic()."""
 
     job: str
+    container: str
     step: str
+    """Empty for a pod that reports nothing."""
     index: int
     started: float = 0.0
     ended: float = 0.0
@@ -53,7 +57,7 @@ class FakeKubelet:
     pods: dict[str, PodTimes] = field(default_factory=dict)
     """By uid."""
     polls: int = 0
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
+    _numbers: ClassVar[Iterator[int]] = itertools.count()
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
 
     def find_starts(self) -> dict[str, float]:
@@ -80,18 +84,14 @@ class FakeKubelet:
 
     async def _watch(self) -> None:
         pods = f"/api/v1/namespaces/{self.namespace}/pods"
-        async for kind, pod in self.api.watch(pods, f"{MANAGED_BY}={OPERATOR_NAME}"):
+        async for kind, pod in self.api.watch(pods):
             uid, path = pod["metadata"]["uid"], f"{pods}/{pod['metadata']['name']}"
             if kind == "DELETED" or "deletionTimestamp" in pod["metadata"]:
                 if kind != "DELETED" and uid in self.pods:
                     self._do(uid, self._remove(path))
                 self.pods.pop(uid, None)
             elif uid not in self.pods and pod["status"].get("phase", "Pending") == "Pending":
-                meta = pod["metadata"]
-                times = PodTimes(
-                    meta["labels"]["job-name"], meta["labels"][STEP], int(meta["annotations"].get(INDEX, 0))
-                )
-                self.pods[uid] = times
+                times = self.pods[uid] = _build_times(pod)
                 self._do(uid, self._run(path, times))
 
     def _do(self, uid: str, work: "asyncio._CoroutineLike[None]") -> None:
@@ -126,7 +126,7 @@ class FakeKubelet:
         times = {"lastTransitionTime": _now(), "lastProbeTime": None}
         conditions = [{"type": kind, "status": ready, **times} for kind in ("Ready", "ContainersReady")]
         conditions.append({"type": "PodScheduled", "status": "True", **times})
-        container = {"name": pod.step, "image": "none", "imageID": "none", "restartCount": 0}
+        container = {"name": pod.container, "image": "none", "imageID": "none", "restartCount": 0}
         statuses = [{**container, "ready": phase == "Running", "state": state}]
         body = {"phase": phase, "conditions": conditions, "containerStatuses": statuses, **status}
         await self.api.patch(f"{path}/status", {"status": body})
@@ -140,6 +140,12 @@ class FakeKubelet:
                 writer.write(f"HTTP/1.1 {status}\r\nContent-Length: {len(body)}\r\n\r\n".encode() + body)
                 await writer.drain()
                 self.polls += 1
+
+
+def _build_times(pod: Manifest) -> PodTimes:
+    labels, annotations = pod["metadata"]["labels"], pod["metadata"].get("annotations", {})
+    container = pod["spec"]["containers"][0]["name"]
+    return PodTimes(labels["job-name"], container, labels.get(STEP, ""), int(annotations.get(INDEX, 0)))
 
 
 def _now() -> str:

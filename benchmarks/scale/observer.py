@@ -8,10 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
-from benchmarks.scale.api_client import ApiClient, Manifest, build_path
-
-from deepsynth_api.kinds import KINDS
-from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_NAME_ANNOTATION
+from benchmarks.scale.api_client import ApiClient, Manifest
+from benchmarks.scale.subjects import Subject
 
 END_SECONDS: Final = 3600.0
 
@@ -45,14 +43,14 @@ class Life:
 @dataclass
 class Observer:
     api: ApiClient
-    namespace: str
+    subject: Subject
     lives: dict[str, Life] = field(default_factory=dict)
-    """By the resource's name, which is unique here over both kinds and all scenarios."""
+    """By the resource's name, which is unique here over all kinds and scenarios."""
     jobs: dict[str, JobTimes] = field(default_factory=dict)
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._watch_resources(kind)) for kind in KINDS]
+        tasks = [asyncio.create_task(self._watch_resources(path)) for path in self.subject.watched]
         tasks.append(asyncio.create_task(self._watch_jobs()))
         try:
             yield
@@ -81,26 +79,26 @@ class Observer:
                 raise TimeoutError(f"{what}: not within {seconds:.0f} s; states: {dict(states)}")
             await asyncio.sleep(0.1)
 
-    async def _watch_resources(self, kind: str) -> None:
-        async for event, item in self.api.watch(build_path(kind, self.namespace)):
+    async def _watch_resources(self, path: str) -> None:
+        async for event, item in self.api.watch(path):
             name, now = item["metadata"]["name"], time.monotonic()
             if event == "DELETED":
                 self.lives.pop(name, None)
                 continue
             life = self.lives.setdefault(name, Life())
-            state = item.get("status", {}).get("state", "")
+            state = self.subject.read_state(item)
             life.changed = now
             if state and state != life.state:
                 life.states.append((state, now))
 
     async def _watch_jobs(self) -> None:
-        path = f"/apis/batch/v1/namespaces/{self.namespace}/jobs"
-        async for event, job in self.api.watch(path, f"{MANAGED_BY}={OPERATOR_NAME}"):
+        path = f"/apis/batch/v1/namespaces/{self.subject.namespace}/jobs"
+        async for event, job in self.api.watch(path):
             name, now = job["metadata"]["name"], time.monotonic()
             if event == "DELETED":
                 self.jobs.pop(name, None)
                 continue
-            times = self.jobs.setdefault(name, JobTimes(job["metadata"]["annotations"][OWNER_NAME_ANNOTATION], now))
+            times = self.jobs.setdefault(name, JobTimes(self.subject.read_owner(job), now))
             if not times.ended and _has_ended(job):
                 times.ended = now
 

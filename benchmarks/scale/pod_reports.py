@@ -34,6 +34,8 @@ def build_live_report(step: str, index: int, seconds: float) -> str:
 
 def build_final_report(step: str, index: int, seconds: float) -> str:
     """The termination message of a pod that succeeds after this long."""
+    if not step:
+        return ""
     report = build_report(step, index)
     if step == "train" and report.train is not None:
         done = int(seconds * STEPS_PER_SECOND)

@@ -83,9 +83,9 @@ async def measure_restart(stage: Stage, options: Options) -> Measurement:  # noq
     """
     live = {name for name, life in stage.observer.lives.items() if life.state == "Running"}
     finished = sum(1 for life in stage.observer.lives.values() if life.state == "Complete")
-    await stage.stop_operator()
+    await stage.stop()
     begin = time.monotonic()
-    before = await stage.start_operator()
+    before = await stage.start()
     ready = time.monotonic() - begin
     lives = stage.observer.lives
     with contextlib.suppress(TimeoutError):
@@ -129,6 +129,8 @@ SCENARIOS: Mapping[str, Scenario] = {
     "restart": measure_restart,
 }
 """In the order in which they run."""
+WITH_PEERS = ("creation", "burst", "paced")
+"""Those that a peer can do: it has runs, and they report nothing while they run."""
 
 
 async def _measure_lives(stage: Stage, options: Options, prefix: str, count: int, rate: float | None) -> Measurement:
@@ -140,8 +142,7 @@ async def _measure_lives(stage: Stage, options: Options, prefix: str, count: int
     lives = stage.observer.select(prefix)
     jumps = sum(count_jumps(stage, name) > 0 for name in lives)
     title = "whole life, at once" if rate is None else f"whole life, {rate:g} a second"
-    notes = (f"runs that jumped over a state of a second or more: {jumps} of {count}",)
-    return Measurement(title, count, costs, measure_latencies(stage, prefix), count_histories(lives), notes)
+    return Measurement(title, count, costs, measure_latencies(stage, prefix), count_histories(lives), jumps=jumps)
 
 
 def measure_latencies(stage: Stage, prefix: str) -> dict[str, list[float]]:

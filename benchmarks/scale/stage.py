@@ -1,4 +1,4 @@
-"""The parts of the benchmark together: the operator's process, the fake kubelet, the observer."""
+"""The parts of the benchmark together: the controller, the fake kubelet, the observer."""
 
 import asyncio
 import time
@@ -11,13 +11,12 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 
 from benchmarks.scale.api_client import ApiClient, build_path
-from benchmarks.scale.control_plane import NAMESPACE, ControlPlane
 from benchmarks.scale.costs import Costs, Moment, read_queue_depth
 from benchmarks.scale.fake_kubelet import FakeKubelet
 from benchmarks.scale.observer import Observer
+from benchmarks.scale.subjects import Controller, Subject
 
-from e2e.support.operator_process import OperatorProcess, run_operator
-from e2e.support.resources import build_generation, build_run
+from e2e.support.resources import build_generation
 
 CONCURRENCY: Final = 16
 T = TypeVar("T")
@@ -26,85 +25,86 @@ QUEUE_SECONDS: Final = 60.0
 
 @dataclass
 class Stage:
-    """nodes: spec.numNodes of each run. variables: more of the operator's environment."""
+    """nodes: of each run. poll_seconds: between two reads of a pod's report."""
 
-    control_plane: ControlPlane
+    subject: Subject
+    audit_log: Path
     api: ApiClient
     kubelet: FakeKubelet
     observer: Observer
-    logs: Path
     poll_seconds: int
     nodes: int = 1
-    variables: dict[str, str] = field(default_factory=dict)
-    _operator: OperatorProcess | None = None
+    _controller: Controller | None = None
     _running: ExitStack = field(default_factory=ExitStack)
-    _created: int = 0
 
     @property
-    def operator(self) -> OperatorProcess:
-        if self._operator is None:
-            raise RuntimeError("the operator is not running")
-        return self._operator
+    def controller(self) -> Controller:
+        if self._controller is None:
+            raise RuntimeError(f"{self.subject.name} is not running")
+        return self._controller
 
-    async def start_operator(self) -> Moment:
-        """Returns once it is ready. The moment is that of its start, when it had cost nothing yet."""
-        offset, begin = self.control_plane.audit_log.stat().st_size, time.monotonic()
-        variables = {"DEEPSYNTH_POLL_SECONDS": str(self.poll_seconds), **self.variables}
-        log = self.logs / f"operator-{int(time.time())}.log"
-        running = run_operator(self.control_plane.kubeconfig, log, variables)
-        self._operator = await asyncio.to_thread(self._running.enter_context, running)
+    async def start(self) -> Moment:
+        """Returns once the controller is ready. The moment is that of its start, when it had cost nothing yet."""
+        offset, begin = self.audit_log.stat().st_size, time.monotonic()
+        self._controller = await asyncio.to_thread(self._running.enter_context, self.subject.run())
         return Moment(begin, 0.0, Counter(), Counter(), 0.0, 0.0, offset)
 
-    async def stop_operator(self) -> None:
-        self._operator = None
+    async def stop(self) -> None:
+        self._controller = None
         await asyncio.to_thread(self._running.close)
 
     async def read_moment(self) -> Moment:
-        return await asyncio.to_thread(Moment.read, self.operator, self.control_plane.audit_log)
+        return await asyncio.to_thread(Moment.read, self.controller, self.audit_log)
 
     async def compute_costs(self, before: Moment) -> Costs:
-        return await asyncio.to_thread(Costs.compute, before, self.operator, self.control_plane.audit_log)
+        return await asyncio.to_thread(Costs.compute, before, self.controller, self.audit_log)
 
     async def wait_for_empty_queue(self) -> None:
         """Wait until no resource waits for a worker, twice in a row; for a while at most."""
         empty, end = 0, time.monotonic() + QUEUE_SECONDS
         while empty < 2 and time.monotonic() < end:
             await asyncio.sleep(1.0)
-            depth = read_queue_depth(await asyncio.to_thread(self.operator.read_metrics))
+            depth = read_queue_depth(await asyncio.to_thread(self.controller.read_metrics))
             empty = 0 if depth else empty + 1
 
     async def create_runs(self, prefix: str, count: int, rate: float | None = None) -> Sequence[str]:
         """rate: how many a second; None for all at once."""
         names = [f"{prefix}-{number:05}" for number in range(count)]
-        manifests = [build_run(name, numNodes=self.nodes) for name in names]
-        await self._create("TrainingRun", manifests, rate)
+        await self._create(self.subject.runs, [self.subject.build_run(name, self.nodes) for name in names], rate)
         return names
 
     async def create_finished(self, count: int) -> None:
-        """Runs that are Complete already, without Jobs. The operator must not run meanwhile."""
+        """Runs that are Complete already, without Jobs. The controller must not run meanwhile."""
         names = [f"finished-{number:05}" for number in range(count)]
-        await self._create("TrainingRun", [build_run(name) for name in names], None)
+        await self._create(self.subject.runs, [self.subject.build_run(name, self.nodes) for name in names], None)
         status = {"status": build_finished_status()}
-        await self._for_each(names, lambda name: self.api.patch(f"{_build_run_path(name)}/status", status))
+        await self._for_each(names, lambda name: self.api.patch(f"{self.subject.runs}/{name}/status", status))
 
     async def create_generations(self, prefix: str, count: int) -> Sequence[str]:
         names = [f"{prefix}-{number:05}" for number in range(count)]
-        await self._create("DatasetGeneration", [build_generation(name, f"pvc://c/{name}") for name in names], None)
+        path = build_path("DatasetGeneration", self.subject.namespace)
+        await self._create(path, [build_generation(name, f"pvc://c/{name}") for name in names], None)
         return names
 
     async def delete_runs(self, names: Sequence[str]) -> None:
         """Delete them, and wait until their pods are gone too."""
-        await self._for_each(names, lambda name: self.api.delete(_build_run_path(name)))
+        await self._for_each(names, lambda name: self.api.delete(f"{self.subject.runs}/{name}"))
+        await self.observer.wait_until("the pods to be gone", lambda: not self.kubelet.pods)
+
+    async def delete_all(self) -> None:
+        """Delete all that the scenarios have left, and wait until the pods are gone too."""
+        for path in self.subject.watched:
+            await self.api.delete(path)
         await self.observer.wait_until("the pods to be gone", lambda: not self.kubelet.pods)
 
     def count(self, prefix: str, state: str) -> int:
         """How many of the resources with this prefix show this state."""
         return sum(life.state == state for life in self.observer.select(prefix).values())
 
-    async def _create(self, kind: str, manifests: Sequence[dict[str, Any]], rate: float | None) -> None:
+    async def _create(self, path: str, manifests: Sequence[dict[str, Any]], rate: float | None) -> None:
         async def create(manifest: dict[str, Any]) -> None:
             self.observer.note_creation(manifest["metadata"]["name"])
-            await self.api.create(build_path(kind, NAMESPACE), manifest)
+            await self.api.create(path, manifest)
 
         await self._for_each(manifests, create, rate)
 
@@ -136,7 +136,3 @@ def build_finished_status() -> dict[str, Any]:
         "completionTime": end,
         "attempts": [attempt],
     }
-
-
-def _build_run_path(name: str) -> str:
-    return build_path("TrainingRun", NAMESPACE, name)

@@ -22,6 +22,10 @@ class OperatorProcess:
     process: subprocess.Popen[bytes]
     port: int
 
+    @property
+    def pids(self) -> tuple[int, ...]:
+        return (self.process.pid,)
+
     def read_metrics(self) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/metrics", timeout=ANSWER_SECONDS) as answer:
             text: str = answer.read().decode()

@@ -8,7 +8,6 @@ The chart comes from the module that the manager is built from, in Go's module c
 
 import base64
 import json
-import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +15,8 @@ import yaml
 
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.commands import wait_until
-from deepsynth_cluster.errors import ClusterError
 from deepsynth_cluster.machine import network
-from deepsynth_cluster.programs.build import program
-from deepsynth_cluster.programs.pins import find_upstream
+from deepsynth_cluster.programs.build import find_source, program
 
 NAMESPACE = "kueue-system"
 ACCOUNT = f"system:serviceaccount:{NAMESPACE}:kueue-controller-manager"
@@ -64,7 +61,7 @@ class Kueue:
             self._cluster.kubectl("delete", f"{kind}webhookconfiguration", name, "--ignore-not-found")
 
     def _render_chart(self) -> list[dict[str, Any]]:
-        chart = find_module() / "charts" / "kueue"
+        chart = find_source("kueue", "sigs.k8s.io/kueue") / "charts" / "kueue"
         rendered = self._cluster.helm("template", "kueue", str(chart), "--namespace", NAMESPACE).stdout
         return [item for item in yaml.safe_load_all(rendered) if item and item["kind"] not in NOT_INSTALLED]
 
@@ -115,16 +112,6 @@ class Kueue:
         arguments = ("create", "-f", "-", "--dry-run=server", "-o", "json", "--request-timeout=5s")
         created = self._cluster.kubectl(*arguments, input=json.dumps(job), check=False)
         return created.returncode == 0 and bool(json.loads(created.stdout)["spec"].get("suspend"))
-
-
-def find_module() -> Path:
-    """The folder of Kueue's source in Go's module cache, downloaded first where it is missing."""
-    folder = find_upstream("kueue").folder
-    command = ["go", "mod", "download", "-json", "sigs.k8s.io/kueue"]
-    done = subprocess.run(command, cwd=folder, capture_output=True, check=False, text=True)
-    if done.returncode:
-        raise ClusterError(f"go mod download in {folder} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
-    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _build_slice() -> dict[str, Any]:

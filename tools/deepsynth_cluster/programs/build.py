@@ -1,5 +1,6 @@
 """Programs of a cluster, built with Go when they are first needed and kept in the cache."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -26,6 +27,16 @@ def program(command: str) -> Path:
             if not folder.exists():
                 _build(upstream, folder)
     return folder / command
+
+
+def find_source(command: str, module: str) -> Path:
+    """A module that a program is built from, as a folder in Go's module cache. Downloads it where it is missing."""
+    folder = find_upstream(command).folder
+    argv = ["go", "mod", "download", "-json", module]
+    done = subprocess.run(argv, cwd=folder, capture_output=True, check=False, text=True)
+    if done.returncode:
+        raise ClusterError(f"go mod download in {folder} failed:\n{(done.stderr or done.stdout).strip()[-2000:]}")
+    return Path(json.loads(done.stdout)["Dir"])
 
 
 def _build(upstream: Upstream, folder: Path) -> None:

@@ -55,6 +55,8 @@ UPSTREAMS = (
     Upstream("kueue", ("kueue",)),
 )
 """All but Kubernetes, whose version can be chosen."""
+PEERS = (Upstream("trainer", ("trainer-controller-manager", "jobset")),)
+"""Only a benchmark compares itself with them, so they are built when it first asks for them."""
 
 
 def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
@@ -70,14 +72,14 @@ def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
 
 def find_upstream(command: str, environment: Mapping[str, str] = os.environ) -> Upstream:
     """The module that has a program of this name. Raises ClusterError."""
-    for upstream in (*UPSTREAMS, kubernetes(environment)):
+    for upstream in (*UPSTREAMS, *PEERS, kubernetes(environment)):
         if command in upstream.commands:
             return upstream
     raise ClusterError(f"no module in {MODULES} has the program {command}")
 
 
 def list_commands() -> list[str]:
-    """The name of every program."""
+    """The name of every program that tests need."""
     return [command for upstream in (*UPSTREAMS, kubernetes()) for command in upstream.commands]
 
 
