@@ -134,15 +134,21 @@ def _draw(face: freetype.Face, glyph: int, matrix: freetype.Matrix, phase: int, 
 def _quantise(bitmap: freetype.Bitmap, levels: int) -> NDArray[np.uint8]:
     """(height, width) uint8: coverage 0 to 255 as ink 0 to FULL_INK, rounded. (0, width) if there is no ink."""
     # FreeType's rows are `pitch` bytes long, of which `width` are pixels. The property `buffer` would make a list.
-    pixels = ctypes.string_at(bitmap._FT_Bitmap.buffer, bitmap.rows * bitmap.pitch)  # noqa: SLF001
-    coverage = np.frombuffer(pixels, np.uint8).reshape(bitmap.rows, bitmap.pitch)[:, : bitmap.width].astype(np.uint16)
-    ink = _round(coverage, FULL_INK)
+    coverage = ctypes.string_at(bitmap._FT_Bitmap.buffer, bitmap.rows * bitmap.pitch)  # noqa: SLF001
+    shape = bitmap.rows, bitmap.pitch
+
+    def look_up(table: bytes) -> NDArray[np.uint8]:
+        return np.frombuffer(coverage.translate(table), np.uint8).reshape(shape)[:, : bitmap.width]
+
+    ink = look_up(_build_table(FULL_INK))
     if levels < FULL_INK and ink.any():
-        coarse = _round(coverage, levels)
+        coarse = look_up(_build_table(levels))
         # A thin mark, such as a point of Hebrew, must not disappear.
-        ink = (coarse if coarse.any() else ink.clip(max=1)) * np.uint8(FULL_INK // levels)
+        ink = coarse if coarse.any() else ink.clip(max=1) * np.uint8(FULL_INK // levels)
     return ink if ink.any() else ink[:0]
 
 
-def _round(coverage: NDArray[np.uint16], levels: int) -> NDArray[np.uint8]:
-    return ((coverage * levels + 127) // 255).astype(np.uint8)
+@cache
+def _build_table(levels: int) -> bytes:
+    """Coverage -> ink. For bytes.translate, which takes a tenth of the time of arithmetic on small arrays."""
+    return bytes((coverage * levels + 127) // 255 * (FULL_INK // levels) for coverage in range(256))

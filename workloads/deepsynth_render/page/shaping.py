@@ -4,6 +4,7 @@ A cluster is a letter with its combining marks. HarfBuzz may also merge letters 
 of letters closer together (kerning) and reorders them, so the advance of a word is not the sum of those of its letters.
 """
 
+import re
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import groupby
@@ -13,7 +14,7 @@ from typing import Any, NamedTuple
 import uharfbuzz
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.fallback import INVISIBLE, OWN_FAMILY, list_families
+from deepsynth_render.page.fallback import CJK_SCRIPTS, INVISIBLE, OWN_FAMILY, list_families
 from deepsynth_render.page.fonts import FALLBACK, FILES, FONTS, UPRIGHT, FontStyle, list_used, load_font
 from deepsynth_render.page.glyphs import GlyphAtlas
 from deepsynth_render.page.scripts.han import Han
@@ -125,7 +126,11 @@ class Shaper:
         """
         if style.script == "Latn" and self.is_plain(text):
             return self._first, find_run_script(text)
-        own = None if self._has_used else _find_own(find_script(text[0]))
+        if self._has_used:
+            return None
+        if style.script == "Hani" and _PLAIN_CJK.fullmatch(text):
+            return _find_cjk_run(text, style)
+        own = _find_own(find_script(text[0]))
         return (own.font, own.script) if own and own.letters.issuperset(text) else None
 
     def _split(self, text: str, style: Style) -> Iterator[_Run]:
@@ -170,6 +175,19 @@ class Shaper:
         if missing:
             raise RefusedDocument(Reason.MISSING_GLYPH, f"no font has {describe(text[missing.cluster])}")
         return buffer.glyph_infos, buffer.glyph_positions
+
+
+_PLAIN_CJK = re.compile(
+    "[\u3001-\u3029\u3041-\u3096\u30a1-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7a3\uff01-\uff60]+"
+)
+"""Characters that are clusters of their own, so no combining marks."""
+
+
+def _find_cjk_run(text: str, style: Style) -> tuple[int, str] | None:
+    script, *others = set(_resolve_scripts(text, style.script))
+    family = f"Noto Sans CJK {style.han}"
+    is_whole = not others and script in CJK_SCRIPTS and load_font(family).codepoints.issuperset(map(ord, text))
+    return (FONTS.index(family), script) if is_whole else None
 
 
 def is_fallback(font: int) -> bool:

@@ -28,11 +28,12 @@ USUAL = "\x21-\x7e\u00a0-\u00ac\u00ae-\u024f\u2010-\u2026\u2030-\u203a\u20ac"
 
 
 class Batch(NamedTuple):
-    """What words that are shaped together have in common. font: index in FONTS."""
+    """What words that are shaped together have in common. font: index in FONTS. is_cjk: a gap follows each piece."""
 
     font: int
     script: str
-    right_to_left: bool
+    right_to_left: bool = False
+    is_cjk: bool = False
 
 
 class Words(NamedTuple):
@@ -164,7 +165,7 @@ class WordGrouper:
         """The words that may be shaped together; others are skipped. keys: without repetitions."""
         usual = self._find_usual("\n".join(keys))
         if usual.keys and self._first:
-            yield Batch(*self._first, right_to_left=False), usual
+            yield Batch(*self._first), usual
         if len(usual.keys) < len(keys):
             found = set(usual.keys)
             yield from self._group_others(key for key in keys if key not in found)
@@ -181,10 +182,10 @@ class WordGrouper:
         groups: dict[Batch, Words] = defaultdict(lambda: Words([], [], [], []))
         for key in keys:
             word, style, has_space = self._read_key(key)
-            if not 0 < len(word) <= _MAX_CHARACTERS or style.script != PLAIN.script:
+            if not 0 < len(word) <= _MAX_CHARACTERS:
                 continue
             pieces = self._split(word)
             run, *others = {self._shaper.find_single_run(piece, style) for piece in pieces}
             if run is not None and not others:
-                groups[Batch(*run, right_to_left=style.right_to_left)].add(key, pieces, has_space=has_space)
+                groups[Batch(*run, style.right_to_left, style.script == "Hani")].add(key, pieces, has_space=has_space)
         yield from groups.items()

@@ -205,7 +205,8 @@ class WordCache:
         pieces[:, FIRST_GLYPH] = self.glyphs.extend_array(shaped.glyphs) + np.cumsum(shaped.counts) - shaped.counts
         last = np.cumsum(counts) - 1  # (words,) the piece that the space follows, if any
         has_space = np.array(words.spaces, np.int64)  # (words,)
-        pieces[last, SPACE], pieces[last, GAP] = self._space * has_space, has_space
+        pieces[:, GAP] = batch.is_cjk
+        pieces[last, SPACE], pieces[last, GAP] = self._space * has_space, has_space | batch.is_cjk
         pieces[last, CHARS] += has_space
         first = self.pieces.extend_array(pieces)
         self._add_extents(shaped.extents, len(pieces))
