@@ -1,5 +1,6 @@
 """Resources in the queues of a real Kueue, on a control plane alone: what they lose, and what they show."""
 
+import itertools
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,17 +15,21 @@ from deepsynth_cluster.clusters.kueue import Kueue
 from deepsynth_cluster.clusters.selection import temporary_cluster
 from deepsynth_demo.chart import create_restricted_namespace
 from e2e.support.api import Api, wait_until
-from e2e.support.fake_pods import SHARDS, hold_pods
+from e2e.support.fake_pods import SHARDS, add_node, hold_pods
 from e2e.support.installation import USER_NAMESPACE
 from e2e.support.operator_process import run_operator
-from e2e.support.queues import CPUS, QueuedGeneration, QueuedRun, Queues, build_queue
+from e2e.support.queues import CPUS, RACK, QueuedGeneration, QueuedRun, Queues, build_queue, build_racks
 
 CRDS = Path(__file__).parents[3] / "crds"
+HOSTNAME = "kubernetes.io/hostname"
 
 
 @pytest.fixture(scope="module")
 def kueue_cluster() -> Iterator[BareCluster]:
     with temporary_cluster("kueue", nodes=0) as cluster:
+        cluster.control_plane.machine.kill("kube-controller-manager")
+        # No kubelet keeps a node Ready here, so nobody may miss it.
+        cluster.control_plane.start_controller_manager("--controllers=*,-node-lifecycle-controller")
         Kueue(cluster).install()
         cluster.kubectl("apply", "--server-side", "-f", str(CRDS))
         create_restricted_namespace(cluster, USER_NAMESPACE)
@@ -120,6 +125,46 @@ def test_a_changed_parallelism_stops_no_pod_of_a_queued_generation(queues: Queue
             wait_until("its Workload to follow", lambda: count_pods(queues, waiting) == 1, 60)
             assert {pod["metadata"]["uid"] for pod in wide.list_pods("render")} == before
             assert wide.get().status.state == "Rendering"
+
+
+@pytest.fixture
+def racks(queues: Queues) -> Iterator[Queues]:
+    """Two nodes in each of two racks, with room for one pod each: four pods fit, but not into one rack."""
+    names = [rack + number for rack, number in itertools.product("ab", "12")]
+    for name in names:
+        add_node(queues.api, name, CPUS // 2, {"pool": "racks", RACK: name[0], HOSTNAME: name})
+    queues.create(*build_racks())
+    yield queues
+    for name in names:
+        queues.delete("Node", name)
+
+
+@pytest.mark.slow
+def test_all_pods_of_a_generation_go_to_the_rack_that_kueue_has_chosen(racks: Queues) -> None:
+    resources = {"requests": {"cpu": str(CPUS // 2), "memory": "128Mi"}}
+    template = {"resources": resources, "annotations": {"kueue.x-k8s.io/podset-required-topology": RACK}}
+    with racks.generation("placed", queue="racks", template=template) as placed:
+        placed.end("plan", 1)
+        places = [wait_for_places(placed, "render")]
+        placed.end("render", SHARDS // 2)
+        places.append(wait_for_places(placed, "render"))
+        placed.end("render", SHARDS // 2)
+        placed.end("publish", 1)
+        placed.wait_for("Complete")
+    with racks.generation("too-wide", queue="racks", parallelism=3, template=template) as wide:
+        assert "topology" in wide.wait_for("Queued").status.conditions[0].message
+    assert all(len(found) == 2 and len({name[0] for name in found}) == 1 for found in places), places
+
+
+def wait_for_places(generation: QueuedGeneration, step: str) -> set[str]:
+    """The nodes of its two pods of this step, once Kueue has placed both."""
+
+    def find() -> set[str]:
+        specs = [pod["spec"] for pod in generation.list_pods(step) if "schedulingGates" not in pod["spec"]]
+        return {spec["nodeSelector"][HOSTNAME] for spec in specs}
+
+    wait_until("Kueue to place both pods", lambda: len(find()) == 2, 60, find)
+    return find()
 
 
 def read_status(queues: Queues, generation: QueuedGeneration) -> dict[str, Any]:

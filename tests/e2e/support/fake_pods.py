@@ -1,7 +1,7 @@
 """Nodes and pods without a kubelet: a test writes into their status what a kubelet would, or a thread does."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -36,13 +36,14 @@ def play_pods(api: Api, *, on_nodes: bool = False) -> Iterator[None]:
         thread.join(timeout=10)
 
 
-def add_node(api: Api, name: str) -> None:
-    """A node with room for one pod. Nothing runs there."""
-    room = {"cpu": "1", "memory": "8Gi", "ephemeral-storage": "200Gi", "pods": "9", "nvidia.com/gpu": "1"}
+def add_node(api: Api, name: str, cpus: int = 1, labels: Mapping[str, str] | None = None) -> None:
+    """A node with room for one pod with a GPU, or for pods with as many CPUs. Nothing runs there."""
+    room = {"cpu": str(cpus), "memory": "8Gi", "ephemeral-storage": "200Gi", "pods": "9", "nvidia.com/gpu": "1"}
     ready = {"type": "Ready", "status": "True", "reason": "Test"}
     status = {"capacity": room, "allocatable": room, "conditions": [ready]}
-    api.core.create_node(client.V1Node(metadata=client.V1ObjectMeta(name=name)))
+    api.core.create_node(client.V1Node(metadata=client.V1ObjectMeta(name=name, labels=dict(labels or {}))))
     api.core.patch_node_status(name, {"status": status})
+    api.core.patch_node(name, {"spec": {"taints": None}})  # not-ready, of every new node
 
 
 def start_pod(api: Api, pod: Manifest) -> None:

@@ -18,6 +18,7 @@ QUEUE = "team"
 GPUS = 2
 CPUS = 8
 SECONDS = 60
+RACK = "example.com/rack"
 
 
 def build_queues() -> list[Manifest]:
@@ -38,9 +39,23 @@ def build_queues() -> list[Manifest]:
     ]
 
 
-def build_queue(name: str) -> Manifest:
+def build_queue(name: str, of: str = "gpus") -> Manifest:
     """A LocalQueue of the ClusterQueue."""
-    return _build("LocalQueue", name, {"clusterQueue": "gpus"})
+    return _build("LocalQueue", name, {"clusterQueue": of})
+
+
+def build_racks() -> list[Manifest]:
+    """A queue whose pods Kueue places on nodes by their label RACK."""
+    quota = [{"name": name, "nominalQuota": amount} for name, amount in (("cpu", "16"), ("memory", "64Gi"))]
+    flavors = [{"name": "racks", "resources": quota}]
+    groups = [{"coveredResources": [resource["name"] for resource in quota], "flavors": flavors}]
+    levels = [{"nodeLabel": RACK}, {"nodeLabel": "kubernetes.io/hostname"}]
+    return [
+        _build("Topology", "racks", {"levels": levels}),
+        _build("ResourceFlavor", "racks", {"nodeLabels": {"pool": "racks"}, "topologyName": "racks"}),
+        _build("ClusterQueue", "racks", {"namespaceSelector": {}, "resourceGroups": groups}),
+        build_queue("racks", of="racks"),
+    ]
 
 
 def _build(kind: str, name: str, spec: Any = None, **fields: Any) -> Manifest:
