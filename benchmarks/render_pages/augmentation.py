@@ -8,10 +8,12 @@ CPU time and bytes of a page of prose at 18 px on 1024 px, as ratios to a clean 
 import io
 import time
 from collections.abc import Callable
+from functools import partial
 from statistics import median
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image
 
 from deepsynth_api.v1alpha1 import PageSettings
@@ -35,8 +37,8 @@ def main() -> None:
     for name, settings in LOOKS.items():
         renderer = PageRenderer(PageSettings.model_validate(settings), "small")
         (page,) = renderer.render(TEXT, "warm")
-        cost = measure(lambda number, renderer=renderer: renderer.render(TEXT, f"a {number}"))
-        decode = measure(lambda _, image=page.png: load(image))
+        cost = measure(partial(draw, renderer))
+        decode = measure(partial(load, page.png))
         if not clean_cost:
             clean_cost, clean_size, clean_decode = cost, len(page.png), decode
             clean = page.png
@@ -45,12 +47,16 @@ def main() -> None:
             f"({len(page.png) / clean_size:.1f}x) | {decode:.1f} ({decode / clean_decode:.1f}x) |"
         )
     augmenter = Augmenter(AugmentationSettings(), 0, "fast")
-    cost = measure(lambda number: augmenter.augment(load(clean), f"a {number}"))
+    cost = measure(lambda number: augmenter.augment(load(clean, number), f"a {number}"))
     loading = f"{cost:.1f} ({cost / clean_decode:.1f}x)"
     print(f"| clean, changed in training | - | {clean_size / 1000:.0f} (1.0x) | {loading} |")
 
 
-def load(image: bytes) -> np.ndarray[Any, np.dtype[np.uint8]]:
+def draw(renderer: PageRenderer, number: int) -> None:
+    renderer.render(TEXT, f"a {number}")
+
+
+def load(image: bytes, _number: int) -> NDArray[np.uint8]:
     return np.asarray(Image.open(io.BytesIO(image)))
 
 

@@ -1,4 +1,4 @@
-"""docs/pages.png: one text, clean and as scans of several strengths, drawn by the renderer."""
+"""docs/pages.png: one text, clean and as scans of several strengths, with boxes, drawn by the renderer."""
 
 import argparse
 import io
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from PIL import Image
+from PIL import Image, ImageDraw
 
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page import PageRenderer
@@ -22,8 +22,10 @@ TEXT: Final = (
 PAGE: Final = {"size": "440x160", "fontSizesPx": [15], "marginPx": 18}
 LOOKS: Final[tuple[dict[str, Any], ...]] = (
     {},
+    {"boxes": "words"},
     {"augmentation": {}},
     {"fontFamilies": ["Noto Serif"], "augmentation": {"skewDegrees": "2", "noise": 20, "paper": 40}},
+    {"fontFamilies": ["Noto Serif"], "boxes": "lines", "augmentation": {"skewDegrees": "3", "percent": 100}},
     {
         "fontFamilies": ["Noto Sans Mono"],
         "augmentation": {
@@ -58,7 +60,12 @@ def draw_sheet() -> Image.Image:
 
 def _draw(look: dict[str, Any]) -> Image.Image:
     renderer = PageRenderer(PageSettings.model_validate({**PAGE, **look}), "small")
-    return Image.open(io.BytesIO(renderer.render(TEXT, "sheet")[0].png))
+    page = renderer.render(TEXT, "sheet")[0]
+    image = Image.open(io.BytesIO(page.png)).convert("L")
+    pen = ImageDraw.Draw(image)
+    for box in page.boxes:
+        pen.rectangle((box.left - 1, box.top - 1, box.right, box.bottom), outline=128)
+    return image
 
 
 if __name__ == "__main__":

@@ -39,6 +39,12 @@ DATASET_GENERATION_RULES: Final = (
         ".whitespace",
     ),
     Rule(
+        "spec.page",
+        "self.boxes == 'none' || self.format != 'markdown'",
+        "boxes must be none with format markdown, whose pages do not show all of the text",
+        ".boxes",
+    ),
+    Rule(
         "spec.page.augmentation",
         "double(self.skewDegrees) <= 3.0",
         "skewDegrees must be at most 3, so that lines stay apart",

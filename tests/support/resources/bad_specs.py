@@ -471,6 +471,12 @@ _RULES: Final = (
         "at least minTextChars",
     ),
     a_generation(
+        "boxes of marks that are not drawn",
+        {"page": {"boxes": "words", "format": "markdown"}},
+        "spec.page.boxes",
+        "none with format markdown",
+    ),
+    a_generation(
         "pages that stand on their side",
         {"page": {"augmentation": {"skewDegrees": "90"}}},
         "spec.page.augmentation.skewDegrees",

@@ -49,9 +49,27 @@ of columns on a page, style the index among the styles of the dataset, and seed 
 """
 
 
+BOX_FIELDS: Final[dict[str, str]] = {
+    "text": "string",
+    "left": "int32",
+    "top": "int32",
+    "right": "int32",
+    "bottom": "int32",
+}
+"""Name -> type of each field of a box: pixels from the top left corner. right, bottom: the first ones behind it."""
+
+
 def list_columns(page: PageSettings) -> dict[str, str]:
-    """PAGE_COLUMNS and those that some settings add: whether a page was changed to look like a scan."""
-    return {**PAGE_COLUMNS, **({"augmented": "bool"} if page.augmentation else {})}
+    """PAGE_COLUMNS and those that some settings add.
+
+    augmented: whether a page was changed to look like a scan. boxes: a list of BOX_FIELDS, its lines or words.
+    """
+    columns = dict(PAGE_COLUMNS)
+    if page.augmentation:
+        columns["augmented"] = "bool"
+    if page.boxes != "none":
+        columns["boxes"] = "boxes"
+    return columns
 
 
 class ManifestFile(ApiModel):

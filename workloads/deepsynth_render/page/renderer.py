@@ -10,6 +10,7 @@ import numpy as np
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
+from deepsynth_render.page.boxes import Box, find_boxes, rotate_boxes
 from deepsynth_render.page.characters import collapse_blanks, is_aligned, normalise
 from deepsynth_render.page.faces import Faces
 from deepsynth_render.page.fallback import check_drawable
@@ -49,7 +50,7 @@ class Page:
     """One page. text is normalised_text[char_start:char_end]; the texts of all pages, joined, are the whole text.
 
     png: the image; a JPEG with spec.page.augmentation.jpegQuality. width, height: in pixels. augmented: whether it was
-    changed to look like a scan.
+    changed to look like a scan. boxes: of its lines or words, as spec.page.boxes says.
     """
 
     png: bytes
@@ -60,6 +61,7 @@ class Page:
     char_end: int
     style: PageStyle
     augmented: bool = False
+    boxes: Sequence[Box] = ()
 
 
 class PageRenderer:
@@ -115,6 +117,7 @@ class _Style:
         self._font = load_font(style.font_family)
         self._depth = page.bit_depth
         self._augmentation = page.augmentation
+        self._boxes = page.boxes
         self._compression = compression
         self._max_glyphs = max_glyphs
         self._geometry = build_geometry(page, self._font, style.font_size_px)
@@ -145,12 +148,28 @@ class _Style:
                 Reason.TOO_MANY_PAGES, f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
             )
         ends = [*starts[1:], len(text)]
-        files = self._draw_pages(laid, key)
+        bitmaps = place_bitmaps(laid.layout, laid.rows, laid.words, laid.layout.geometry)
+        boxes = self._find_boxes(text, laid, bitmaps)
+        files = self._draw_pages(laid, bitmaps, key)
         size = laid.layout.geometry.width, laid.layout.geometry.height
         return [
-            Page(file.image, *size, text[start:end], start, end, self._style, file.augmented)
-            for file, start, end in zip(files, starts, ends, strict=True)
+            Page(
+                file.image,
+                *size,
+                text[start:end],
+                start,
+                end,
+                self._style,
+                augmented=file.angle is not None,
+                boxes=rotate_boxes(found, file.angle or 0, *size),
+            )
+            for file, found, start, end in zip(files, boxes, starts, ends, strict=True)
         ]
+
+    def _find_boxes(self, text: str, laid: "_LaidOut", bitmaps: Sequence[Ints]) -> Sequence[Sequence[Box]]:
+        if self._boxes == "none":
+            return [()] * len(bitmaps)
+        return find_boxes(self._boxes, text, laid.words.pieces.take(laid.rows), laid.layout, bitmaps)
 
     def _lay_out(self, text: str) -> "_LaidOut":
         words = self._words
@@ -177,9 +196,9 @@ class _Style:
         """Used for all pages, because memory that the system has just given to the process is slow."""
         return build_paper(self._geometry.width, self._geometry.height, self._depth)
 
-    def _draw_pages(self, laid: "_LaidOut", key: str) -> Iterator["_File"]:
+    def _draw_pages(self, laid: "_LaidOut", placed: Sequence[Ints], key: str) -> Iterator["_File"]:
         atlas = laid.words.atlas.read_ink()
-        for number, glyphs in enumerate(place_bitmaps(laid.layout, laid.rows, laid.words, laid.layout.geometry)):
+        for number, glyphs in enumerate(placed):
             bitmaps = np.concatenate([laid.bars[number], glyphs]) if laid.bars else glyphs
             draw_page(self._paper, atlas, bitmaps, self._depth)
             yield self._encode(f"{key} {number}")
@@ -187,13 +206,15 @@ class _Style:
     def _encode(self, key: str) -> "_File":
         width = self._geometry.width
         if self._augmenter and (page := self._augmenter.augment(read_levels(self._paper, width, self._depth), key)):
-            return _File(page.image, augmented=True)
-        return _File(encode_png(self._paper, width, self._depth, self._compression), augmented=False)
+            return _File(page.image, page.angle)
+        return _File(encode_png(self._paper, width, self._depth, self._compression), None)
 
 
 class _File(NamedTuple):
+    """angle: by which a page is rotated that was changed to look like a scan."""
+
     image: bytes
-    augmented: bool
+    angle: float | None
 
 
 class _LaidOut(NamedTuple):

@@ -5,7 +5,7 @@ from typing import Any
 
 import yaml
 
-from deepsynth_render.documents.dataset_manifest import DatasetManifest, list_columns
+from deepsynth_render.documents.dataset_manifest import BOX_FIELDS, DatasetManifest, list_columns
 from deepsynth_render.publish.card_pages import (
     build_fonts,
     build_styles,
@@ -32,7 +32,7 @@ def _build_front_matter(manifest: DatasetManifest) -> dict[str, Any]:
             {"config_name": "default", "data_files": [_build_pattern(split.name) for split in manifest.splits]}
         ],
         "dataset_info": {
-            "features": [{"name": name, "dtype": kind} for name, kind in list_columns(manifest.look.page).items()],
+            "features": [_describe(name, kind) for name, kind in list_columns(manifest.look.page).items()],
             "splits": [
                 {"name": split.name, "num_bytes": split.size, "num_examples": split.pages} for split in manifest.splits
             ],
@@ -40,6 +40,12 @@ def _build_front_matter(manifest: DatasetManifest) -> dict[str, Any]:
             "dataset_size": manifest.size,
         },
     }
+
+
+def _describe(name: str, kind: str) -> dict[str, Any]:
+    if kind == "boxes":
+        return {"name": name, "list": [_describe(*field) for field in BOX_FIELDS.items()]}
+    return {"name": name, "dtype": kind}
 
 
 def _build_pattern(split: str) -> dict[str, str]:

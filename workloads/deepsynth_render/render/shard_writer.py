@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO, Final, Self
 
-from deepsynth_render.documents.dataset_manifest import PAGE_COLUMNS
+from deepsynth_render.documents.dataset_manifest import BOX_FIELDS, PAGE_COLUMNS
 from deepsynth_render.page import Page
 
 _GROUP_PAGES: Final = 100
@@ -112,6 +112,7 @@ def build_row(document: Document, page: Page, number: int, num_pages: int) -> di
         "style": page.style.index,
         "seed": page.style.seed,
         "augmented": page.augmented,
+        "boxes": [box._asdict() for box in page.boxes],
     }
 
 
@@ -201,17 +202,37 @@ class _HashingFile:
 
 
 def build_schema(columns: Mapping[str, str]) -> Any:
-    """The Arrow schema, with the metadata from which the library `datasets` learns that the column is an Image."""
+    """The Arrow schema, with the metadata from which the library `datasets` learns the types of its columns."""
     import pyarrow as pa
 
-    image = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
-    fields = [(name, image if kind == "image" else pa.type_for_alias(kind)) for name, kind in columns.items()]
-    features = {
-        name: {"_type": "Image"} if kind == "image" else {"dtype": kind, "_type": "Value"}
-        for name, kind in columns.items()
-    }
+    fields = [(name, _build_type(kind)) for name, kind in columns.items()]
+    features = {name: _build_feature(kind) for name, kind in columns.items()}
     return pa.schema(fields, metadata={"huggingface": json.dumps({"info": {"features": features}})})
 
 
+def _build_type(kind: str) -> Any:
+    import pyarrow as pa
+
+    if kind == "image":
+        return pa.struct([("bytes", pa.binary()), ("path", pa.string())])
+    if kind == "boxes":
+        return pa.list_(pa.struct([(name, pa.type_for_alias(inner)) for name, inner in BOX_FIELDS.items()]))
+    return pa.type_for_alias(kind)
+
+
+def _build_feature(kind: str) -> Any:
+    """A list of one feature is a list of such, to all versions of `datasets`."""
+    if kind == "image":
+        return {"_type": "Image"}
+    if kind == "boxes":
+        return [{name: _build_feature(inner) for name, inner in BOX_FIELDS.items()}]
+    return {"dtype": kind, "_type": "Value"}
+
+
 def _list_leaves(columns: Mapping[str, str]) -> list[str]:
-    return ["image.bytes", "image.path", *(name for name in columns if name != "image")]
+    """Paths of the parquet columns."""
+    leaves: dict[str, list[str]] = {
+        "image": ["image.bytes", "image.path"],
+        "boxes": [f"boxes.list.element.{name}" for name in BOX_FIELDS],
+    }
+    return [leaf for name, kind in columns.items() for leaf in leaves.get(kind, [name])]

@@ -237,6 +237,15 @@ class PageSettings(ApiModel):
             "and edges of letters rougher."
         ),
     ] = 4
+    boxes: Annotated[
+        Literal["none", "lines", "words"],
+        Field(
+            description=(
+                "Column boxes, for models that point at what they read: the text and the rectangle in pixels of each "
+                "line or word of the page, in reading order."
+            )
+        ),
+    ] = "none"
     augmentation: Annotated[
         AugmentationSettings | None,
         Field(description="Make pages look like scans. Default: pages are clean. {} sets moderate limits."),
