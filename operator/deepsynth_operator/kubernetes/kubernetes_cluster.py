@@ -127,29 +127,42 @@ class KubernetesCluster:
     async def create(self, manifest: Manifest) -> None:
         kind, namespace, name = _get_key(manifest)
         try:
-            created = await self._api.request("create", kind, namespace, query=_FIELD_MANAGER, body=manifest)
-            if kind == "Job":
-                self._cache.put(kind, created)
+            if await self._create_new(manifest):
+                return
         except ApiRefusal as error:
-            if error.reason != "AlreadyExists":
-                raise _explain_refused(error, kind, namespace, name) from error
-            found = await self._read(kind, namespace, name)
-            if found is None:
-                raise Conflict(f"{kind} {namespace}/{name} was deleted while it was created") from error
-            _require_ours(found, manifest)
+            raise _explain_refused(error, kind, namespace, name) from error
+        found = await self._read(kind, namespace, name)
+        if found is None:
+            raise Conflict(f"{kind} {namespace}/{name} was deleted while it was created")
+        _require_ours(found, manifest)
 
     async def apply(self, manifest: Manifest) -> None:
         kind, namespace, name = _get_key(manifest)
-        # A forced apply would take over any object of this name.
-        if (found := await self._read(kind, namespace, name)) is not None:
-            _require_ours(found, manifest)
         query = {**_FIELD_MANAGER, "force": True}
         try:
+            if await self._create_new(manifest):
+                return
+            # A forced apply would take over any object of this name.
+            if (found := await self._read(kind, namespace, name)) is not None:
+                _require_ours(found, manifest)
             await self._api.request(
                 "patch", kind, namespace, name, query=query, body=manifest, content_type="application/apply-patch+yaml"
             )
         except ApiRefusal as error:
             raise _explain_refused(error, kind, namespace, name) from error
+
+    async def _create_new(self, manifest: Manifest) -> bool:
+        """Whether it did not exist and was created. Raises ApiRefusal."""
+        kind, namespace, _ = _get_key(manifest)
+        try:
+            created = await self._api.request("create", kind, namespace, query=_FIELD_MANAGER, body=manifest)
+        except ApiRefusal as error:
+            if error.reason == "AlreadyExists":
+                return False
+            raise
+        if kind == "Job":
+            self._cache.put(kind, created)
+        return True
 
     async def keep(self, kind: AppliedKind, namespace: str, name: str, build: Callable[[], Manifest]) -> None:
         key, now = (kind, namespace, name), self._clock()

@@ -111,8 +111,11 @@ def test_a_child_that_disappears_while_it_is_created_is_a_conflict() -> None:
 @pytest.mark.parametrize("status", [400, 403, 413, 422])
 def test_a_manifest_that_the_api_server_rejects_is_refused_with_its_message(status: int) -> None:
     async def script(stage: Stage) -> None:
+        stage.server.put(build_policy())
+        faults = ((status, "POST", ""), (409, "POST", "AlreadyExists"), (status, "PATCH", ""))
         stage.server.faults = [
-            Fault(status, method=method, body={"message": "exceeded quota: gpus"}) for method in ("POST", "PATCH")
+            Fault(code, method=method, body={"message": "exceeded quota: gpus", "reason": reason})
+            for code, method, reason in faults
         ]
         with pytest.raises(Refused, match="Job run-train-1: exceeded quota: gpus"):
             await stage.cluster.create(build_job())
@@ -137,7 +140,7 @@ def test_a_namespace_that_is_being_deleted_is_not_a_refusal() -> None:
         stage.server.faults = [
             Fault(403, method="POST", body=terminating),
             Fault(404, method="POST"),
-            Fault(403, method="PATCH", body=terminating),
+            Fault(403, method="POST", body=terminating),
         ]
         for _ in range(2):
             with pytest.raises(NamespaceGoing):
@@ -148,9 +151,10 @@ def test_a_namespace_that_is_being_deleted_is_not_a_refusal() -> None:
     on_a_cluster(script)
 
 
-def test_a_network_policy_is_applied_with_our_field_manager() -> None:
+def test_a_network_policy_is_created_in_one_request_and_later_applied_with_our_field_manager() -> None:
     async def script(stage: Stage) -> None:
         await stage.cluster.apply(build_policy())
+        assert [request.method for request in stage.server.requests] == ["POST"]
         await stage.cluster.apply(build_policy())
         request = stage.server.requests[-1]
         assert request.headers["Content-Type"] == "application/apply-patch+yaml"
@@ -369,7 +373,7 @@ def test_a_kept_child_is_looked_at_now_and_then_and_applied_again_only_if_it_is_
         stage.server.delete("NetworkPolicy", "run")
         assert await look() == []
         stage.time += KEEP_SECONDS
-        assert "PATCH" in await look()
+        assert await look() == ["GET", "POST"]
         assert stage.server.get("NetworkPolicy", "run") is not None
 
     on_a_cluster(script)

@@ -232,7 +232,7 @@ def test_a_network_policy_is_applied_with_the_rights_for_policies() -> None:
         life.now += timedelta(minutes=1)
         await life.reconcile()
         needed = {find_right(seen) for seen in life.stage.server.requests}
-        assert {verb for _, plural, verb in needed if plural == "networkpolicies"} == {"get", "patch"}
+        assert {verb for _, plural, verb in needed if plural == "networkpolicies"} == {"get", "create", "patch"}
         assert needed <= list_rights(*POLICY_RULES)
 
     live(script)
