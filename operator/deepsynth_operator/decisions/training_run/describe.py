@@ -33,6 +33,10 @@ _WAITING: Final = frozenset({"Queued", "Restarting", "Suspended"})
 _LATE: Final = 1.25
 """When a running run is looked at although no pod has reported anything new, as a part of progress_seconds."""
 _REFUSED_SECONDS: Final = 30.0
+_LATE_START: Final = 0.25
+_MAX_START_SECONDS: Final = 60.0
+"""How late the end of a start may be seen, as a part of what it took, and in seconds. What happens to its pods is seen
+at once; but thousands of runs may wait for a node, for days."""
 _SHOWN: Final = timedelta(seconds=1)
 """How long a state must have lasted to be shown when it is over. Kubelets write whole seconds."""
 _FIRST_REPORT: Final = timedelta(seconds=60)
@@ -68,10 +72,17 @@ def describe_live(
     if _is_starting(status, attempt, now):
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING
-        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=soon)
+        check_after = soon if any(pod.is_at_work for pod in pods) else _wait_longer(attempt, job, soon, now)
+        return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=check_after)
     # Until then it is looked at when its pods report something new, a little sooner than that.
     check_after = _LATE * settings.progress_seconds
     return Situation("Running", Reason.RUNNING, f"{name}{also}", check_after=check_after)
+
+
+def _wait_longer(attempt: Attempt, job: ObservedJob, soon: float, now: datetime) -> float:
+    """Seconds until the next look at pods that all wait to start."""
+    waited = now - (job.could_start or attempt.start_time)
+    return max(min(waited.total_seconds() * _LATE_START, _MAX_START_SECONDS), soon)
 
 
 def has_worked_unseen(before: TrainingRunStatus, shown: RunSituation, pods: Sequence[ObservedPod]) -> bool:

@@ -1,11 +1,14 @@
 """When the next attempt may start."""
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
 
 from deepsynth_operator.decisions.training_run.starts import compute_due_time
 from support.clocks.manual_clock import START
+from support.control.seen import JOB, RUNNING_JOB, a_pod, decide
+from support.resources.builders import a_training_run
 from unit.deepsynth_operator.decisions.attempt_histories import with_attempts
 
 
@@ -36,3 +39,13 @@ def test_two_gangs_that_block_each_other_do_not_retry_at_the_same_time() -> None
     due = [compute_due_time(run, run.status) for run in runs]
     assert len(set(due)) == 3
     assert all(START + timedelta(seconds=10) <= time <= START + timedelta(seconds=130) for time in due)
+
+
+@pytest.mark.parametrize(("waited", "next_look"), [(10, 15), (30, 15), (100, 25), (240, 60), (86_400, 60)], ids=str)
+def test_the_longer_a_run_waits_for_a_node_the_less_often_it_is_looked_at(waited: int, next_look: float) -> None:
+    attempt = {"number": 1, "startTime": START, "job": JOB, "image": "example/gpu:1"}
+    run = a_training_run().with_spec(startTimeoutSeconds=604_800).with_status(startTime=START, attempts=[attempt])
+    job = replace(RUNNING_JOB, started=START + timedelta(seconds=9))
+    pod = a_pod(phase="Pending", started=None, scheduled=None, node=None, unschedulable="0/1 nodes are available")
+    assert decide(run.build(), job, [pod], after=9 + waited).requeue_after == next_look
+    assert decide(run.build(), job, [pod, a_pod(1)], after=9 + waited).requeue_after == 15, "one of them reports"
