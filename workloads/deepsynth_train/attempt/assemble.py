@@ -4,11 +4,14 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import torch
+
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.publish import build_writer
 from deepsynth_train.checkpoint.folder import CheckpointFolder
+from deepsynth_train.checkpoint.load import Loaded
 from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StartReport
 from deepsynth_train.coordination.world import World
@@ -44,25 +47,12 @@ def build_loop(
     micro_batch_size: int,
 ) -> Loop:
     optimizer = build_optimizer(model.module, workload.optimizer)
-    loaded = checkpoints.load_latest(
-        Trained(model.module, optimizer), base_uri=workload.model.uri, base_revision=workload.model.revision
-    )
-    if loaded is None and workload.needs_checkpoint:
-        raise ConfigurationError(
-            f"spec.checkpoint.uri: {checkpoints.path} holds no checkpoint anymore, so the finished run cannot "
-            "continue; restore the folder, or create a new TrainingRun that starts from the final model",
-            reason=Reason.CHECKPOINT_MISSING,
-        )
-    if loaded is None and world.is_first:  # samples of a run that was deleted before its first checkpoint
-        shutil.rmtree(checkpoints.path / SAMPLES, ignore_errors=True)
-    loss_scale = LossScale.build(workload.precision)
-    if loaded:
-        loss_scale = LossScale(**loaded.state["loss_scale"], dynamic=loss_scale.dynamic)
+    loaded = _load_latest(workload, world, Trained(model.module, optimizer), checkpoints)
     missing = count_missing(loaded.state if loaded else {}, workload.global_batch_size)
     sampler = _build_sampler(workload, data, missing)
     total_steps = compute_total_steps(workload, sampler.epoch_length, missing)
     compute_warmup_steps(workload.optimizer, total_steps)  # fail before the first step if a field is wrong
-    reduction = build_reduction(model.module, workload, world)
+    stepper = _build_stepper(workload, world, model, optimizer, loaded)
     model.module.train()
     progress.start(
         StartReport(
@@ -76,15 +66,7 @@ def build_loop(
     return Loop(
         settings=workload,
         micro_batch_size=micro_batch_size,
-        stepper=Stepper(
-            model=model,
-            optimizer=optimizer,
-            reduction=reduction,
-            world=world,
-            autocast=build_autocast(workload.precision, world.device),
-            loss_scale=loss_scale,
-            max_grad_norm=float(workload.optimizer.max_grad_norm),
-        ),
+        stepper=stepper,
         sampler=sampler,
         maker=BatchMaker(data.train, model, pin=world.device.type == "cuda"),
         cadence=_build_cadence(workload, total_steps, sampler),
@@ -96,7 +78,7 @@ def build_loop(
             model=model,
             data=data,
             micro_batch_size=micro_batch_size,
-            equal_batches=reduction.needs_equal_batches,
+            equal_batches=stepper.reduction.needs_equal_batches,
             folder=checkpoints.path / SAMPLES,
         ),
         progress=progress,
@@ -106,6 +88,39 @@ def build_loop(
         tracking=tracking,
         step=loaded.step if loaded else 0,
         metrics=loaded.metrics if loaded else [],
+    )
+
+
+def _load_latest(
+    workload: TrainWorkload, world: World, trained: Trained, checkpoints: CheckpointFolder
+) -> Loaded | None:
+    """Fill `trained` from the newest checkpoint. Raises ConfigurationError if the run needs one and there is none."""
+    loaded = checkpoints.load_latest(trained, base_uri=workload.model.uri, base_revision=workload.model.revision)
+    if loaded is None and workload.needs_checkpoint:
+        raise ConfigurationError(
+            f"spec.checkpoint.uri: {checkpoints.path} holds no checkpoint anymore, so the finished run cannot "
+            "continue; restore the folder, or create a new TrainingRun that starts from the final model",
+            reason=Reason.CHECKPOINT_MISSING,
+        )
+    if loaded is None and world.is_first:  # samples of a run that was deleted before its first checkpoint
+        shutil.rmtree(checkpoints.path / SAMPLES, ignore_errors=True)
+    return loaded
+
+
+def _build_stepper(
+    workload: TrainWorkload, world: World, model: PageModel, optimizer: torch.optim.Optimizer, loaded: Loaded | None
+) -> Stepper:
+    loss_scale = LossScale.build(workload.precision)
+    if loaded:
+        loss_scale = LossScale(**loaded.state["loss_scale"], dynamic=loss_scale.dynamic)
+    return Stepper(
+        model=model,
+        optimizer=optimizer,
+        reduction=build_reduction(model.module, workload, world),
+        world=world,
+        autocast=build_autocast(workload.precision, world.device),
+        loss_scale=loss_scale,
+        max_grad_norm=float(workload.optimizer.max_grad_norm),
     )
 
 
