@@ -2,34 +2,28 @@
 
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from deepsynth_api.conditions import ConditionType, is_true
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_operator.core.errors import Conflict
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
-from integration.control.crashing_cluster import Crash, CrashingCluster
+from integration.control.machines.control_machine import LIVES, NODES, ControlMachine
 from integration.control.machines.drawn_lives import check_is_drawn
 from support.cluster.cluster_faults import (
-    LaggingView,
     disrupt,
-    find_pods,
     lose_node,
     restore_node,
     set_suspended,
     taint_node,
 )
-from support.control.controller import Controller
 from support.resources.builders import a_dataset_generation
 
 NAME = "xsum"
 QUEUE_JOB = "xsum-queue"
-KINDS = ("DatasetGeneration", "Job", "Pod")
-NODES = ("node-a", "node-b")
 SHARDS = 3
 STATES = ("Starting", "Planning", "Rendering", "Publishing")
 ORDER = ("plan", "render", "publish")
@@ -90,13 +84,14 @@ class Watcher:
         self.jobs[name] = last.step
 
 
-class GenerationMachine(RuleBasedStateMachine):
+class GenerationMachine(ControlMachine):
     """Three shards, two at a time, one failure each."""
+
+    kind: ResourceKind = "DatasetGeneration"
+    name = NAME
 
     def __init__(self) -> None:
         super().__init__()
-        self.control = Controller(CrashingCluster, nodes=NODES, view=LaggingView)
-        self.cluster: Any = self.control.cluster
         self.watcher = Watcher()
         self.cluster.store.subscribe(self.watcher.receive)
         self.has_failed = self.queued = False
@@ -109,73 +104,31 @@ class GenerationMachine(RuleBasedStateMachine):
         generation = a_dataset_generation(NAME).with_spec(parallelism=2, backoffLimitPerIndex=1)
         self.cluster.apply_resource((generation.labelled({QUEUE_NAME: "team"}) if queued else generation).to_manifest())
 
-    def teardown(self) -> None:
-        try:
-            self._live_to_the_end()
-        finally:
-            self.control.close()
-
-    # The controller and its cache.
-
-    @rule(crash=st.one_of(st.none(), st.integers(0, 4)))
-    def reconcile(self, crash: int | None) -> None:
-        self.cluster.crash_before = crash
-        try:
-            self.control.reconcile("DatasetGeneration", NAME)
-        except (Crash, Conflict):
-            pass
-        finally:
-            self.cluster.crash_before = None
-
-    @rule(times=st.integers(1, 4))
-    def interfere(self, times: int) -> None:
-        self.cluster.interferences = times
-        self.reconcile(None)
-        self.cluster.interferences = 0
-
     @rule(seconds=st.sampled_from(SECONDS))
     def watch(self, seconds: int) -> None:
         self.control.clock.advance(seconds)
         self.control.settle()
 
-    @rule()
-    def lag(self) -> None:
-        self.cluster.view.lags = True
-
-    @precondition(lambda self: self.cluster.view.waiting)
-    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next"]), kind=st.sampled_from(KINDS))
-    def hear(self, how: str, kind: str) -> None:
-        getattr(self.cluster.view, how)(kind)
-
-    @rule()
-    def list_again(self) -> None:
-        self.cluster.view.catch_up()
-
-    @rule(hidden=st.sampled_from([None, "Job"]))
-    def restart(self, hidden: str | None) -> None:
-        """Another process, which knows no pod that was deleted before; the last Job may not be in its list yet."""
-        self.cluster.view.restart(hidden)
-
     # The pods.
 
-    @precondition(lambda self: self._find_running())
+    @precondition(lambda self: self.find_running())
     @rule(data=st.data(), code=st.sampled_from([0, 0, 0, 0, 1, 65, 75, 137, 143]))
     def end_pod(self, data: st.DataObject, code: int) -> None:
-        self._end(data.draw(st.sampled_from(self._find_running())), code)
+        self._end(data.draw(st.sampled_from(self.find_running())), code)
 
-    @precondition(lambda self: self._find_running())
+    @precondition(lambda self: self.find_running())
     @rule(documents=st.integers(0, 9))
     def report(self, documents: int) -> None:
-        for pod in self._find_running():
+        for pod in self.find_running():
             if "-render-" in pod:
                 self.control.report(pod, self._build_report(pod, documents))
 
     # The world.
 
-    @precondition(lambda self: self._find_disruptable())
+    @precondition(lambda self: self.find_disruptable())
     @rule(data=st.data(), evicts=st.booleans())
     def take_away(self, data: st.DataObject, evicts: bool) -> None:
-        pod = data.draw(st.sampled_from(self._find_disruptable()))
+        pod = data.draw(st.sampled_from(self.find_disruptable()))
         if evicts:
             disrupt(self.cluster, pod)
         else:
@@ -224,7 +177,7 @@ class GenerationMachine(RuleBasedStateMachine):
 
     # How it ends.
 
-    def _live_to_the_end(self) -> None:
+    def live_to_the_end(self) -> None:
         """Everything calms down: the resource becomes Complete, unless a shard really failed too often."""
         if self.cluster.store.get("DatasetGeneration", "default", NAME) is None:
             return
@@ -239,7 +192,7 @@ class GenerationMachine(RuleBasedStateMachine):
             self.control.settle()
             if self.watcher.status.completion_time is not None:
                 break
-            for pod in self._find_running():
+            for pod in self.find_running():
                 self._end(pod, 0)
             self.control.advance(400, step=400)
         assert self.watcher.status.completion_time is not None, "every generation ends"
@@ -269,29 +222,6 @@ class GenerationMachine(RuleBasedStateMachine):
         key = ObjectKey("DatasetGeneration", "default", NAME)
         self.cluster.store.update(key, lambda item: item["spec"].update(fields))
 
-    def _find_running(self) -> list[str]:
-        """Pods whose containers run on a node that answers."""
-        living = set(self.control.runner.get_living())
-        ready = {name for name, node in self.cluster.kubelet.nodes.items() if node.ready}
-        return [
-            pod["metadata"]["name"]
-            for pod in find_pods(self.cluster)
-            if pod["metadata"]["name"] in living and pod["spec"]["nodeName"] in ready
-        ]
-
-    def _find_disruptable(self) -> list[str]:
-        return [
-            pod["metadata"]["name"]
-            for pod in find_pods(self.cluster)
-            if pod["status"]["phase"] in {"Pending", "Running"} and "deletionTimestamp" not in pod["metadata"]
-        ]
-
 
 TestDatasetGenerationMachine = GenerationMachine.TestCase
-TestDatasetGenerationMachine.settings = settings(
-    max_examples=50,
-    stateful_step_count=40,
-    # Shrinking takes minutes; a failing life of forty events is readable as it is.
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+TestDatasetGenerationMachine.settings = LIVES

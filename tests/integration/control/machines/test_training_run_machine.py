@@ -4,38 +4,32 @@ from collections.abc import Callable
 from datetime import timedelta
 from typing import Any
 
-from hypothesis import HealthCheck, Phase, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import initialize, invariant, precondition, rule
 
+from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import Failure, Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_operator.core.errors import Conflict
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt, wants_more
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
-from integration.control.crashing_cluster import Crash, CrashingCluster
+from integration.control.machines.control_machine import LIVES, NODES, ControlMachine
 from integration.control.machines.drawn_lives import check_is_drawn
 from support.cluster.cluster_faults import (
     EVICTED,
-    LaggingView,
     disrupt,
-    find_pods,
     lose_node,
     restore_node,
     set_suspended,
     taint_node,
 )
 from support.control.checkpoint_folder import ModelledFolder
-from support.control.controller import Controller
 from support.resources.builders import a_training_run
 
 NAME = "read-xsum"
-KINDS = ("TrainingRun", "Job", "Pod")
-NODES = ("node-a", "node-b")
 NUM_NODES = 2
 FAILURES = (1, 75, 79, 137)
 MAX_STOP = timedelta(seconds=330)
@@ -138,13 +132,14 @@ class Watcher:
         assert all(pod.startswith(f"{job}-") for pod in machine.find_running()), "earlier pods are still at work"
 
 
-class RunMachine(RuleBasedStateMachine):
+class RunMachine(ControlMachine):
     """Two nodes, two pods, at most two failures; with or without a queue, with or without spec.elastic."""
+
+    kind: ResourceKind = "TrainingRun"
+    name = NAME
 
     def __init__(self) -> None:
         super().__init__()
-        self.control = Controller(CrashingCluster, nodes=NODES, view=LaggingView)
-        self.cluster: Any = self.control.cluster
         self.failed_jobs: set[str] = set()
         self.watcher = Watcher(self)
         self.cluster.store.subscribe(self.watcher.receive)
@@ -171,30 +166,6 @@ class RunMachine(RuleBasedStateMachine):
         self.cluster.apply_resource((run.labelled({QUEUE_NAME: "team"}) if queued else run).to_manifest())
         self.ending, self.extends = ending, extends
 
-    def teardown(self) -> None:
-        try:
-            self._live_to_the_end()
-        finally:
-            self.control.close()
-
-    # The controller.
-
-    @rule(crash=st.one_of(st.none(), st.integers(0, 5)))
-    def reconcile(self, crash: int | None) -> None:
-        self.cluster.crash_before = crash
-        try:
-            self.control.reconcile("TrainingRun", NAME)
-        except (Crash, Conflict):
-            pass
-        finally:
-            self.cluster.crash_before = None
-
-    @rule(times=st.integers(1, 4))
-    def interfere(self, times: int) -> None:
-        self.cluster.interferences = times
-        self.reconcile(None)
-        self.cluster.interferences = 0
-
     @rule(seconds=st.sampled_from(SECONDS), watches=st.booleans())
     def wait(self, seconds: int, watches: bool) -> None:
         """Time passes, with the controller at work or not."""
@@ -205,26 +176,6 @@ class RunMachine(RuleBasedStateMachine):
     @rule(seconds=st.sampled_from(SECONDS))
     def watch(self, seconds: int) -> None:
         self.wait(seconds, watches=True)
-
-    # Its cache.
-
-    @rule()
-    def lag(self) -> None:
-        self.cluster.view.lags = True
-
-    @precondition(lambda self: self.cluster.view.waiting)
-    @rule(how=st.sampled_from(["deliver_next", "lose_next", "repeat_next"]), kind=st.sampled_from(KINDS))
-    def hear(self, how: str, kind: str) -> None:
-        getattr(self.cluster.view, how)(kind)
-
-    @rule()
-    def list_again(self) -> None:
-        self.cluster.view.catch_up()
-
-    @rule(hidden=st.sampled_from([None, "Job"]))
-    def restart(self, hidden: str | None) -> None:
-        """Another process, which knows no pod that was deleted before; the last Job may not be in its list yet."""
-        self.cluster.view.restart(hidden)
 
     # The pods.
 
@@ -256,15 +207,15 @@ class RunMachine(RuleBasedStateMachine):
 
     # The world.
 
-    @precondition(lambda self: self._find_disruptable())
+    @precondition(lambda self: self.find_disruptable())
     @rule(data=st.data())
     def evict(self, data: st.DataObject) -> None:
-        disrupt(self.cluster, data.draw(st.sampled_from(self._find_disruptable())), EVICTED)
+        disrupt(self.cluster, data.draw(st.sampled_from(self.find_disruptable())), EVICTED)
 
-    @precondition(lambda self: self._find_disruptable())
+    @precondition(lambda self: self.find_disruptable())
     @rule(data=st.data())
     def delete_pod(self, data: st.DataObject) -> None:
-        self.cluster.delete_object("Pod", "default", data.draw(st.sampled_from(self._find_disruptable())))
+        self.cluster.delete_object("Pod", "default", data.draw(st.sampled_from(self.find_disruptable())))
 
     @precondition(lambda self: self.control.list_jobs())
     @rule(data=st.data())
@@ -325,7 +276,7 @@ class RunMachine(RuleBasedStateMachine):
 
     # How it ends.
 
-    def _live_to_the_end(self) -> None:
+    def live_to_the_end(self) -> None:
         """Disruptions stop, or never stop and no checkpoint is saved: the run ends either way."""
         view: Any = self.cluster.view
         view.catch_up()
@@ -376,7 +327,7 @@ class RunMachine(RuleBasedStateMachine):
                 self._end(pod, code)
 
     def _evict_first(self) -> None:
-        for pod in self._find_disruptable()[:1]:
+        for pod in self.find_disruptable()[:1]:
             disrupt(self.cluster, pod, EVICTED)
 
     def _end(self, pod: str, code: int) -> None:
@@ -400,27 +351,8 @@ class RunMachine(RuleBasedStateMachine):
         run = self.cluster.store.get("TrainingRun", "default", NAME)
         return run is not None and QUEUE_NAME in run["metadata"].get("labels", {})
 
-    def find_running(self) -> list[str]:
-        """Pods whose containers run on a node that answers."""
-        living = set(self.control.runner.get_living())
-        ready = {name for name, node in self.cluster.kubelet.nodes.items() if node.ready}
-        pods = find_pods(self.cluster)
-        return [pod["metadata"]["name"] for pod in pods if _name(pod) in living and pod["spec"]["nodeName"] in ready]
-
-    def _find_disruptable(self) -> list[str]:
-        return [
-            _name(pod)
-            for pod in find_pods(self.cluster)
-            if pod["status"]["phase"] in {"Pending", "Running"} and "deletionTimestamp" not in pod["metadata"]
-        ]
-
     def _find_stopping(self) -> list[str]:
         return [name for name in self.control.runner.get_living() if self.control.runner.pods[name].grace_seconds]
-
-
-def _name(pod: Manifest) -> str:
-    name: str = pod["metadata"]["name"]
-    return name
 
 
 _ENDINGS: dict[str, Callable[[RunMachine], None]] = {
@@ -430,10 +362,4 @@ _ENDINGS: dict[str, Callable[[RunMachine], None]] = {
 }
 
 TestTrainingRunMachine = RunMachine.TestCase
-TestTrainingRunMachine.settings = settings(
-    max_examples=50,
-    stateful_step_count=40,
-    # Shrinking takes minutes; a failing life of forty events is readable as it is.
-    phases=[Phase.generate],
-    suppress_health_check=list(HealthCheck),
-)
+TestTrainingRunMachine.settings = LIVES
