@@ -9,7 +9,6 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from deepsynth_api.report import Report
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
 
@@ -23,44 +22,35 @@ class ReportBudget:
 
     def __init__(self, limit: int = MAX_NAMESPACE_BYTES) -> None:
         self._limit = limit
-        self._sizes: dict[ResourceKey, dict[str, int]] = {}
-        """Bytes of each report that is kept, by the pod's uid."""
+        self._sizes: dict[ResourceKey, int] = {}
+        """Bytes of the reports that are kept of each resource."""
         self._used: Counter[str] = Counter()
         self._exceeded: set[str] = set()
 
-    def fit(
-        self, owner: ResourceKey, pods: Sequence[Manifest], kept: Mapping[str, Report], new: Mapping[str, Report]
-    ) -> dict[str, Report]:
-        """The part of `new` to keep instead of `kept`, both by uid. The first pods of the resource come first."""
-        before = self._sizes.get(owner, {})
-        left = self._limit - self._used[owner.namespace] + sum(before.values())
-        reports, sizes = dict[str, Report](), dict[str, int]()
+    def fit(self, owner: ResourceKey, pods: Sequence[Manifest], new: Mapping[str, bytes]) -> dict[str, bytes]:
+        """The part of `new` to keep from now on, by uid. The first pods of the resource come first."""
+        left = self._limit - self._used[owner.namespace] + self._sizes.get(owner, 0)
+        reports = dict[str, bytes]()
         for uid in (pod["metadata"]["uid"] for pod in sorted(pods, key=_get_index)):
-            if (report := new.get(uid)) is None:
-                continue
-            old = kept.get(uid)
-            if old is not None and old == report:
-                report, size = old, before[uid]
-            else:
-                size = len(report.model_dump_json(by_alias=True, exclude_none=True))
-            if size <= left:
-                reports[uid], sizes[uid] = report, size
-                left -= size
-        self._note(owner, sizes)
+            report = new.get(uid)
+            if report is not None and len(report) <= left:
+                reports[uid] = report
+                left -= len(report)
+        self._note(owner, sum(map(len, reports.values())))
         self._warn(owner.namespace, exceeds=len(reports) < len(new))
         return reports
 
     def forget(self, owner: ResourceKey) -> None:
         """The resource is not polled any more."""
-        self._note(owner, {})
+        self._note(owner, 0)
 
     def get_used(self, namespace: str) -> int:
         return self._used[namespace]
 
-    def _note(self, owner: ResourceKey, sizes: dict[str, int]) -> None:
-        self._used[owner.namespace] += sum(sizes.values()) - sum(self._sizes.pop(owner, {}).values())
-        if sizes:
-            self._sizes[owner] = sizes
+    def _note(self, owner: ResourceKey, size: int) -> None:
+        self._used[owner.namespace] += size - self._sizes.pop(owner, 0)
+        if size:
+            self._sizes[owner] = size
         if not self._used[owner.namespace]:
             del self._used[owner.namespace]
             self._exceeded.discard(owner.namespace)

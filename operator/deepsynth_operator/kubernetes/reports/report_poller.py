@@ -43,7 +43,10 @@ class _Poll:
     pods: Sequence[Manifest]
     asked: float
     task: asyncio.Task[None] | None = None
-    reports: dict[str, Report] = field(default_factory=dict)
+    reports: dict[str, bytes] = field(default_factory=dict)
+    """As JSON: as objects they take five times as much memory, and thousands are kept."""
+    starts: bool = True
+    """Whether no pod has reported that it works, or one reports that it does not yet."""
     pause: float = _FIRST_PAUSE_SECONDS
     notified: float = float("-inf")
     has_progress: bool = False
@@ -90,7 +93,7 @@ class ReportPoller:
         if owner is None:
             return {}
         uids = _get_uids(pods)
-        return {uid: report for uid, report in self._ask(owner, pods).reports.items() if uid in uids}
+        return {uid: _load(report) for uid, report in self._ask(owner, pods).reports.items() if uid in uids}
 
     def _ask(self, owner: ResourceKey, pods: Sequence[Manifest]) -> _Poll:
         """Follow these pods from now on."""
@@ -121,7 +124,7 @@ class ReportPoller:
 
     def _choose_pause(self, owner: ResourceKey, poll: _Poll) -> float:
         pause = self._pace.get_poll_seconds(owner.namespace)
-        if poll.reports and not any(map(self._starts, poll.reports.values())):
+        if not poll.starts:
             return pause
         sooner, poll.pause = poll.pause, 2 * poll.pause
         return min(pause, sooner)
@@ -133,16 +136,24 @@ class ReportPoller:
         except Exception:
             _logger.exception("the pods of %s could not be polled", owner)
             return
-        reports = self._budget.fit(owner, pods, poll.reports, read)
-        new = {uid: report for uid, report in reports.items() if poll.reports.get(uid) != report}
-        is_progress = all(uid in poll.reports and self._is_progress(poll.reports[uid], new[uid]) for uid in new)
-        poll.reports = reports
+        before, reports = poll.reports, self._budget.fit(owner, pods, {uid: _dump(read[uid]) for uid in read})
+        new = [uid for uid in reports if before.get(uid) != reports[uid]]
+        is_progress = all(uid in before and self._is_progress(_load(before[uid]), read[uid]) for uid in new)
+        poll.reports, poll.starts = reports, not reports or any(self._starts(read[uid]) for uid in reports)
         poll.has_progress = bool(new or poll.has_progress)
         hold = compute_hold(self._pace.get_progress_seconds(owner.namespace))
         now = asyncio.get_running_loop().time()
         if not is_progress or (poll.has_progress and now >= poll.notified + hold):
             poll.has_progress, poll.notified = False, now
             self._notify(owner)
+
+
+def _dump(report: Report) -> bytes:
+    return report.model_dump_json(by_alias=True, exclude_none=True).encode()
+
+
+def _load(report: bytes) -> Report:
+    return Report.model_validate_json(report)
 
 
 def _get_uids(pods: Sequence[Manifest]) -> set[str]:

@@ -152,6 +152,15 @@ def test_an_error_does_not_end_the_polls() -> None:
     poll(script)
 
 
+def test_what_a_pod_has_reported_is_kept_as_it_was() -> None:
+    async def script(pods: Pods) -> None:
+        await pods.ask()
+        await asyncio.sleep(1)
+        assert await pods.poller.read_all([build_pod()]) == {"u": a_report(1)}
+
+    poll(script)
+
+
 def test_pods_without_an_owner_are_not_polled() -> None:
     async def script(pods: Pods) -> None:
         bare: Any = {"metadata": {"name": "p", "uid": "p", "namespace": "default"}}
