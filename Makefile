@@ -117,7 +117,7 @@ script-sheet: $(READY) ## Draw docs/scripts.png: a paragraph in each script
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.script_sheet --write
 
 .PHONY: layout-sheet
-layout-sheet: $(READY) ## Draw docs/layout.png: Markdown, fit and tab stops
+layout-sheet: $(READY) ## Draw docs/layout.png: Markdown, tab stops, hyphens
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.layout_sheet --write
 
 .PHONY: lifecycle

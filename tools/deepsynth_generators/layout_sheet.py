@@ -25,13 +25,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+LINES = """\
+item\tvalue\tunit
+font size\t15\tpixels per em
+tab stop\t8\tems
+
+- The lines of a list item hang below its text, so that its bullet can be seen at once.
+  2. Nested ones do, too, where the text has blanks before them.
+
+Justified text has wide gaps between words where long ones are not hyphenated: incomprehensibility, internationalization,
+responsibilities, characteristically, extraordinarily, misunderstandings.
+"""
+
+
 def draw_sheet() -> Image.Image:
-    """The tour as it is written and as Markdown, side by side, in 16 gray levels."""
+    """In 16 gray levels, in pairs: the tour as it is written and as Markdown; plain lines and fine ones."""
     text = TOUR.read_text(encoding="utf-8")
-    pages = [
-        _draw(text, PageSettings(size="600x940", font_sizes_px=[15], format=name)) for name in ("plain", "markdown")
-    ]
-    return reduce_levels(_join(pages))
+    tour = PageSettings(size="600x940", font_sizes_px=[15])
+    tours = [_draw(text, tour), _draw(text, tour.model_copy(update={"format": "markdown"}))]
+    plain = PageSettings(size="600x330", font_sizes_px=[15], align="justify")
+    fine = plain.model_copy(update={"tab_stop_ems": 8, "hanging_indent": True, "hyphenation": "en"})
+    rows = [_join(tours), _join([_draw(LINES, plain), _draw(LINES, fine)])]
+    sheet = Image.new("L", (rows[0].width, sum(row.height for row in rows) - 1), FRAME)
+    for top, row in zip((0, rows[0].height - 1), rows, strict=True):
+        sheet.paste(row, (0, top))
+    return reduce_levels(sheet)
 
 
 def _draw(text: str, page: PageSettings) -> Image.Image:

@@ -58,6 +58,37 @@ DATASET_GENERATION_RULES: Final = (
         ".augmentation.blurPx",
     ),
     Rule(
+        "spec.page",
+        "!has(self.tabStopEms) || (self.format == 'plain' && self.whitespace == 'keep')",
+        "tabStopEms requires format plain and whitespace keep",
+        ".tabStopEms",
+    ),
+    Rule(
+        "spec.page",
+        "self.format == 'plain' || !(self.hangingIndent || has(self.hyphenation))",
+        "hangingIndent and hyphenation are for format plain; remove them",
+        ".format",
+    ),
+    Rule(
+        "spec.page.fit",
+        "(self.mode == 'shrink') == has(self.maxShrinkPercent)",
+        "set maxShrinkPercent with mode shrink, and with no other mode",
+        ".maxShrinkPercent",
+    ),
+    Rule(
+        "spec.page.fit",
+        "(self.mode == 'compression') == has(self.textTokensPerImageToken)",
+        "set textTokensPerImageToken with mode compression, and with no other mode",
+        ".textTokensPerImageToken",
+    ),
+    Rule(
+        "spec.page.fit",
+        "!has(self.textTokensPerImageToken) || "
+        "(double(self.textTokensPerImageToken) >= 0.1 && double(self.textTokensPerImageToken) <= 50.0)",
+        "textTokensPerImageToken must be between 0.1 and 50",
+        ".textTokensPerImageToken",
+    ),
+    Rule(
         "spec",
         f"!has(self.page) || self.page.fontFamilies.all(family, family in {list(BUNDLED_FAMILIES)} || "
         "(has(self.fonts) && self.fonts.exists(font, font.name == family)))",

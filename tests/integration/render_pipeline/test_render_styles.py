@@ -17,7 +17,7 @@ from integration.render_pipeline.render_steps import Steps, build_rows, read_pag
 
 Build = Callable[..., Steps]
 
-STYLE_COLUMNS = ("font_family", "font_size_px", "text_columns", "style", "seed")
+STYLE_COLUMNS = ("font_family", "font_size_px", "text_columns", "style", "fit", "seed")
 PAGE = {
     "size": "320x200",
     "fontFamilies": ["DejaVu Sans", "DejaVu Serif"],
@@ -55,10 +55,10 @@ def test_each_row_says_how_its_page_is_set(build_steps: Build, source: Path, tmp
     build_steps(source, page=PAGE).run_all()
     rows = read_pages(tmp_path / "out")
     expected = [
-        ("DejaVu Sans", 9, 2, 0, 5),
-        ("DejaVu Sans", 12, 2, 1, 5),
-        ("DejaVu Serif", 9, 2, 2, 5),
-        ("DejaVu Serif", 12, 2, 3, 5),
+        ("DejaVu Sans", 9, 2, 0, "fixed", 5),
+        ("DejaVu Sans", 12, 2, 1, "fixed", 5),
+        ("DejaVu Serif", 9, 2, 2, "fixed", 5),
+        ("DejaVu Serif", 12, 2, 3, "fixed", 5),
     ]
     found = {tuple(row[name] for name in STYLE_COLUMNS) for row in rows if row["document_id"] != "train-39"}
     assert found == set(expected)
@@ -104,6 +104,7 @@ def test_the_library_datasets_filters_pages_by_style(
         "font_size_px": "int32",
         "text_columns": "int32",
         "style": "int32",
+        "fit": "string",
         "seed": "int64",
     }
     assert types.items() <= found["types"].items()

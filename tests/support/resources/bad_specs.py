@@ -508,6 +508,45 @@ _RULES: Final = (
     ),
     a_generation("lines that overlap", {"page": {"lineHeight": "0.5"}}, "spec.page.lineHeight", "between 0.8 and 4.0"),
     a_generation(
+        "tab stops in collapsed blanks",
+        {"page": {"tabStopEms": 4, "whitespace": "collapse"}},
+        "spec.page.tabStopEms",
+        "requires format plain and whitespace keep",
+    ),
+    a_generation(
+        "Markdown with hyphens",
+        {"page": {"format": "markdown", "hyphenation": "en"}},
+        "spec.page.format",
+        "hyphenation are for format plain",
+    ),
+    a_generation(
+        "a language that is a sentence", {"page": {"hyphenation": "all of them"}}, "spec.page.hyphenation", "such as en"
+    ),
+    a_generation(
+        "shrinking without a limit",
+        {"page": {"fit": {"mode": "shrink"}}},
+        "spec.page.fit.maxShrinkPercent",
+        "set maxShrinkPercent with mode shrink",
+    ),
+    a_generation(
+        "a limit of shrinking for balanced pages",
+        {"page": {"fit": {"mode": "balance", "maxShrinkPercent": 10}}},
+        "spec.page.fit.maxShrinkPercent",
+        "set maxShrinkPercent with mode shrink",
+    ),
+    a_generation(
+        "compression without a target",
+        {"page": {"fit": {"mode": "compression"}}},
+        "spec.page.fit.textTokensPerImageToken",
+        "set textTokensPerImageToken with mode compression",
+    ),
+    a_generation(
+        "compression to nothing",
+        {"page": {"fit": {"mode": "compression", "textTokensPerImageToken": "0"}}},
+        "spec.page.fit.textTokensPerImageToken",
+        "between 0.1 and 50",
+    ),
+    a_generation(
         "blanks that Markdown needs",
         {"page": {"format": "markdown", "whitespace": "collapse"}},
         "spec.page.whitespace",

@@ -39,13 +39,15 @@ PAGE_COLUMNS: Final[dict[str, str]] = {
     "font_size_px": "int32",
     "text_columns": "int32",
     "style": "int32",
+    "fit": "string",
     "seed": "int64",
 }
 """Name -> type (as the library `datasets` names it) of each column, in order. A row is a page.
 
 page counts from 0. text is what the page shows: characters char_start to char_end of the document's text. summary is
 that of the whole document. font_family and the columns after it say how the document is set: text_columns is the number
-of columns on a page, style the index among the styles of the dataset, and seed chose one of these for each document.
+of columns on a page, style the index among the styles of the dataset, of which seed chose one for each document, and
+fit is spec.page.fit.mode.
 """
 
 

@@ -10,11 +10,11 @@ _TAB = " " * 4
 _BLANKS = re.compile("  +|^ ", re.MULTILINE)
 _ALIGNED = re.compile(r"\S {3,}\S")
 _LINE_ENDS = ("\r\n", "\r", "\v", "\f", "\x85", "\u2028", "\u2029")
-_ASCII_CONTROLS = re.compile("[\x00-\x09\x0b-\x1f\x7f]")
+_ASCII_CONTROLS = re.compile("[\x00-\x08\x0b-\x1f\x7f]")
 # Control characters and Unicode's default ignorables (soft hyphens, zero-width spaces, fillers, deprecated formats)
 # draw nothing, so a page cannot show whether the text contains them. Some others do so in some texts: CONTEXTUAL.
 _INVISIBLE = (
-    "\x00-\x09\x0e-\x1f\x7f-\x9f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f"
+    "\x00-\x08\x0e-\x1f\x7f-\x9f\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u2060-\u2065\u206a-\u206f"
     "\u3164\ufeff\uffa0\ufff9-\ufffc\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
     "\U000e0000-\U000e001f\U000e0080-\U000e00ff\U000e01f0-\U000e0fff"
 )
@@ -22,23 +22,24 @@ _ALWAYS_DROPPED = re.compile(f"[{_INVISIBLE}]")
 _SUSPICIOUS = re.compile(f"[{_INVISIBLE}{CONTEXTUAL}]")
 
 
-def normalise(text: str) -> str:
+def normalise(text: str, *, keep_tabs: bool = False) -> str:
     r"""The text as pages show it and as the plan step compares it. Normalising twice changes nothing more.
 
-    Every line end becomes a line feed, every tab four spaces. Characters that draw nothing and change nothing that is
-    drawn are removed, the rest is composed (NFC). Spaces at the ends of lines and empty lines at both ends of the text
-    are removed. Lone surrogates stay, so hash with errors="surrogatepass".
+    Every line end becomes a line feed, every tab four spaces unless keep_tabs. Characters that draw nothing and change
+    nothing that is drawn are removed, the rest is composed (NFC). Spaces at the ends of lines and empty lines at both
+    ends of the text are removed. Lone surrogates stay, so hash with errors="surrogatepass".
 
     >>> normalise("\n\tcafe\u0301\u200b  \r\nnext")
     '    café\nnext'
     """
     for end in _LINE_ENDS:
         text = text.replace(end, "\n")
-    text = text.replace("\t", _TAB)
+    if not keep_tabs:
+        text = text.replace("\t", _TAB)
     if _ASCII_CONTROLS.search(text) if text.isascii() else _SUSPICIOUS.search("".join(set(text))):
         text = _drop_unseen(_ALWAYS_DROPPED.sub("", text))
     text = unicodedata.normalize("NFC", text)
-    return "\n".join(line.rstrip(" ") for line in text.split("\n")).strip("\n")
+    return "\n".join(line.rstrip(" \t") for line in text.split("\n")).strip("\n")
 
 
 def collapse_blanks(text: str) -> str:

@@ -117,7 +117,7 @@ def replace_undrawable(text: str) -> tuple[str, int]:
 REPLACEMENT = "\ufffd"
 """Drawn as a question mark in a black diamond."""
 
-_DRAWN_AT_FIRST: Final = frozenset({"\n", *map(chr, range(0x20, 0x7F)), *INVISIBLE})
+_DRAWN_AT_FIRST: Final = frozenset({"\n", "\t", *map(chr, range(0x20, 0x7F)), *INVISIBLE})
 """ASCII is there from the start: text in it needs no data of Unicode."""
 _drawable = set(_DRAWN_AT_FIRST)
 """The characters found so far that a font draws."""

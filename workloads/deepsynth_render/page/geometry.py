@@ -27,7 +27,7 @@ GUTTER_EMS = 2
 class Geometry:
     """Where text is drawn. Left edges and the baseline are measured from the page's top left corner.
 
-    text_height: from the upper margin to the lower one. column_lefts: in reading order.
+    text_height: of a column, which begins at text_top. column_lefts: in reading order.
     """
 
     width: int
@@ -38,6 +38,7 @@ class Geometry:
     first_baseline: int
     line_pitch: int
     lines_per_column: int
+    text_top: int = 0
 
     def widen(self, line_pitch: int) -> "Geometry":
         """The same with at least this line pitch, and fewer lines, for letters taller than spec.page expects."""
@@ -59,10 +60,19 @@ class Geometry:
         """The same for a layout whose rows are pixels below the top of the page."""
         return replace(self, first_baseline=0, line_pitch=1)
 
-    @property
-    def text_top(self) -> int:
-        """Height of the upper margin, in pixels."""
-        return (self.height - self.text_height) // 2
+    def limit(self, lines: int) -> "Geometry":
+        """The same with lower columns, of this number of lines at most."""
+        lines = min(lines, self.lines_per_column)
+        return replace(self, text_height=lines * self.line_pitch, lines_per_column=lines)
+
+    def scale(self, own_size: int, size: int) -> "Geometry":
+        """A larger page, on which text of own_size fills lines and columns as text of `size` does on this one."""
+        return replace(
+            self,
+            text_height=self.text_height * own_size // size,
+            column_width=self.column_width * own_size // size,
+            line_pitch=self.line_pitch * own_size // size,
+        )
 
     @property
     def lines_per_page(self) -> int:
@@ -87,7 +97,7 @@ def build_geometry(page: PageSettings, font: Font, size_px: int) -> Geometry:
     leading = pitch - (font.ascender - font.descender) * size_px
     baseline = page.margin_px + round(leading / 2 + font.ascender * size_px)
     lefts = tuple(page.margin_px + column * (column_width + gutter) for column in range(page.columns))
-    return Geometry(width, height, text_height, column_width, lefts, baseline, pitch, lines)
+    return Geometry(width, height, text_height, column_width, lefts, baseline, pitch, lines, page.margin_px)
 
 
 def parse_size(size: str) -> tuple[int, int]:

@@ -41,6 +41,7 @@ def lay_out(
     justify: bool,
     directions: Directions | None = None,
     extents: Ints | None = None,
+    lines: Lines | None = None,
 ) -> Layout:
     """Set a document on pages. At least one of its pieces must have ink.
 
@@ -48,9 +49,10 @@ def lay_out(
     directions: given if some text runs from right to left; the lines of such paragraphs start at the right edge. If
         they are most of the text, the right column is the first one.
     extents: (pieces, 2), the rows of WordCache.extents: the line pitch grows until no line touches the next one.
+    lines: given if they are already broken.
     """
     width = geometry.column_width * 64  # 1/64 px
-    lines = break_lines(pieces, is_line_feed, width, directions and directions.glued)  # arrays (lines,)
+    lines = lines or break_lines(pieces, is_line_feed, width, directions and directions.glued)  # arrays (lines,)
     if extents is not None:
         geometry = geometry.widen(find_pitch(lines, extents))
     if directions and 2 * int(directions.bases.sum()) > len(pieces):
@@ -72,13 +74,25 @@ def lay_out(
 
 def find_lefts(lines: Lines, pieces: Ints, width: int, *, justify: bool, directions: Directions | None) -> Ints:
     """(n,) left edge of each piece on a line, in 1/64 px from the left edge of its column. n: pieces on lines."""
-    stretch = compute_stretch(lines, pieces, width) if justify else None  # (n,)
-    if directions:
-        return place_in_both_directions(lines, pieces, directions, stretch, width)
     counts = lines.ends - lines.starts  # (lines,)
+    widths = width if lines.indents is None else width - lines.indents
+    stretch = compute_stretch(lines, pieces, widths) if justify else None  # (n,)
+    if directions:
+        x = place_in_both_directions(lines, pieces, directions, stretch, widths)
+        if lines.indents is None:
+            return x
+        # Lines from right to left already end before their indent.
+        return np.asarray(x + np.repeat(np.where(_run_left(lines, directions), 0, lines.indents), counts))
     left, _ = compute_edges(pieces)  # (pieces,) as if the document were one line
     x = left[expand_ranges(lines.starts, counts)] - np.repeat(left[lines.starts], counts)
-    return x if stretch is None else x + stretch
+    if stretch is not None:
+        x += stretch
+    return np.asarray(x if lines.indents is None else x + np.repeat(lines.indents, counts))
+
+
+def _run_left(lines: Lines, directions: Directions) -> NDArray[np.bool_]:
+    """(lines,) whether each line is of a paragraph from right to left."""
+    return np.asarray(directions.bases[lines.starts.clip(max=len(directions.bases) - 1)] % 2 == 1)
 
 
 def _find_places(inked: NDArray[np.bool_], lines_per_column: int) -> Ints:

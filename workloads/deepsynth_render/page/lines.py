@@ -23,15 +23,20 @@ from deepsynth_render.page.words import ABOVE, ADVANCE, BELOW, GAP, GLYPHS, INKE
 
 @dataclass(frozen=True)
 class Lines:
-    """The lines of a document. Each array is (lines,): first piece, piece after the last, whether a paragraph ends."""
+    """The lines of a document. Each array is (lines,): first piece, piece after the last, whether a paragraph ends.
+
+    indents: how far each line begins after the edge where reading starts, in 1/64 px; None for 0.
+    """
 
     starts: Ints
     ends: Ints
     closing: NDArray[np.bool_]
+    indents: Ints | None = None
 
     def select(self, mask: NDArray[np.bool_]) -> "Lines":
         """Only the lines where mask is true."""
-        return Lines(self.starts[mask], self.ends[mask], self.closing[mask])
+        indents = None if self.indents is None else self.indents[mask]
+        return Lines(self.starts[mask], self.ends[mask], self.closing[mask], indents)
 
 
 def compute_edges(pieces: Ints) -> tuple[Ints, Ints]:
@@ -116,13 +121,14 @@ def find_pitch(lines: Lines, extents: Ints) -> int:
     return int((low[:-1] + high[1:] + 1).max(initial=0, where=(low[:-1] > 0) | (high[1:] > 0)))
 
 
-def compute_stretch(lines: Lines, pieces: Ints, width: int) -> Ints:
+def compute_stretch(lines: Lines, pieces: Ints, width: int | Ints) -> Ints:
     """(n,) how far each piece on a line moves to the right so that its line ends flush, in 1/64 px.
 
         |  The quick fox      |   slack 6, gaps 2 (between the first and the last inked piece)
         |  The   quick   fox  |   "quick" moves by 3, "fox" by 6; the indentation stays
 
-    The last line of a paragraph is not stretched. lines: with and without ink; n is the number of pieces on them.
+    The last line of a paragraph is not stretched. width: of all lines, or
+    (lines,) of each. lines: with and without ink; n is the number of pieces on them.
     """
     left, right = compute_edges(pieces)  # (pieces,)
     spaces = np.append(0, np.cumsum(pieces[:, GAP]))  # (pieces + 1,) gaps before each piece

@@ -21,10 +21,9 @@ class PlacedBar:
 
 @dataclass
 class Placed:
-    """starts: of the pages' texts in the source. bottoms: where the last strip of each page ends, in pixels."""
+    """starts: of the pages' texts in the source."""
 
     starts: list[int] = field(default_factory=list)
-    bottoms: list[int] = field(default_factory=list)
     rows: list[Ints] = field(default_factory=list)
     x: list[Ints] = field(default_factory=list)
     page: list[int] = field(default_factory=list)  # of each part
@@ -47,7 +46,7 @@ class Placed:
 
 
 def place_strips(strips: Sequence[Strip], geometry: Geometry, text_height: int) -> Placed:
-    """text_height: of a column, in pixels; no strip is taller. Strips without ink never begin a column."""
+    """text_height: of a column, in pixels; a taller strip has one of its own. Strips without ink begin no column."""
     placed = Placed()
     column, y = 0, 0  # index over all pages, pixels below the top of the text
     columns = len(geometry.column_lefts)
@@ -63,7 +62,6 @@ def place_strips(strips: Sequence[Strip], geometry: Geometry, text_height: int) 
         page, left = column // columns, geometry.column_lefts[column % columns]
         if page == len(placed.starts):
             placed.starts.append(strip.start if page else 0)
-            placed.bottoms.append(0)
         for part in strip.parts:
             placed.rows.append(part.rows)
             placed.x.append(part.x + left * 64)
@@ -75,7 +73,6 @@ def place_strips(strips: Sequence[Strip], geometry: Geometry, text_height: int) 
             moved = bar._replace(left=bar.left + left, top=top + first, height=bar.height - (first - bar.top - y))
             placed.bars.append(PlacedBar(page, moved))
         y += strip.height
-        placed.bottoms[page] = max(placed.bottoms[page], top + y)
     return placed
 
 

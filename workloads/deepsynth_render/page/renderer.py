@@ -1,8 +1,8 @@
 """Text to pages: all stages in order, from a document to its PNG files."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, replace
+from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -12,16 +12,20 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page.boxes import Box, find_boxes, rotate_boxes
 from deepsynth_render.page.characters import collapse_blanks, is_aligned, normalise
+from deepsynth_render.page.density import estimate_image_tokens, estimate_text_tokens
+from deepsynth_render.page.documents import Document, LaidOut, MarkdownDocument, PlainDocument
 from deepsynth_render.page.faces import Faces
 from deepsynth_render.page.fallback import check_drawable
+from deepsynth_render.page.fine_breaking import Settings
+from deepsynth_render.page.fitting import crop, find_balanced_lines, find_compressed, find_least_shrunk
 from deepsynth_render.page.fonts import load_font
-from deepsynth_render.page.geometry import build_geometry
+from deepsynth_render.page.geometry import Geometry, build_geometry
+from deepsynth_render.page.glyphs import HEIGHT, TOP
 from deepsynth_render.page.growing import Ints
-from deepsynth_render.page.layout import Layout, lay_out
+from deepsynth_render.page.hyphenation import Hyphenator, check_language
 from deepsynth_render.page.png import Compression, build_paper, encode_png, read_levels
 from deepsynth_render.page.raster import Rows, draw_page, place_bitmaps
-from deepsynth_render.page.structured import PageBars, lay_out_markdown
-from deepsynth_render.page.words import INKED, LINE_FEED, Shapes, WordCache
+from deepsynth_render.page.words import Shapes, WordCache
 from deepsynth_render.reporting.dropped import RefusedDocument
 
 if TYPE_CHECKING:
@@ -33,16 +37,23 @@ MONOSPACE = "DejaVu Sans Mono"
 MAX_GLYPHS = 2_000_000
 """Upper limit for the words that a renderer remembers: 60 MB of prose, at most 100 MB of very short words."""
 
+MAX_SIZES = 8
+"""For each style, the words of at most this number of the sizes that spec.page.fit chooses are remembered."""
+
 
 @dataclass(frozen=True)
 class PageStyle:
-    """How a document is set. index: of the style among those of spec.page. seed: spec.page.seed, which chose it."""
+    """How a document is set. index: of the style among those of spec.page and the sizes that spec.page.fit chooses.
+
+    seed: spec.page.seed, which chose it. fit: spec.page.fit.mode.
+    """
 
     index: int
     font_family: str
     font_size_px: int
     columns: int
     seed: int
+    fit: str = "fixed"
 
 
 @dataclass(frozen=True)
@@ -72,19 +83,20 @@ class PageRenderer:
 
     def __init__(self, page: PageSettings, compression: Compression, *, max_glyphs: int = MAX_GLYPHS) -> None:
         self._seed = page.seed
+        self._fit = page.fit
         self._whitespace = page.whitespace
+        self._keep_tabs = page.tab_stop_ems is not None
         aligned = [MONOSPACE] if page.whitespace == "monospace" else []
-        per_style = max_glyphs // (len(page.font_sizes_px) * len([*page.font_families, *aligned]))
-
-        def build(families: Sequence[str], first: int) -> list[_Style]:
-            styles = [(family, size) for family in families for size in page.font_sizes_px]
-            return [
-                _Style(page, PageStyle(index, *style, page.columns, page.seed), compression, max_glyphs=per_style)
-                for index, style in enumerate(styles, start=first)
-            ]
-
-        self._styles = build(page.font_families, 0)
-        self._aligned_styles = build(aligned, len(self._styles))
+        styles = [(family, size) for family in [*page.font_families, *aligned] for size in page.font_sizes_px]
+        self._all_styles = [
+            PageStyle(index, *style, page.columns, page.seed, page.fit.mode) for index, style in enumerate(styles)
+        ]
+        count = len(styles) if page.fit.mode in {"fixed", "balance"} else MAX_SIZES * len(styles)
+        self._setters = lru_cache(count)(lambda style: _Style(page, style, compression, max_glyphs=max_glyphs // count))
+        for style in self._all_styles:
+            self._setters(style)
+        first_aligned = len(page.font_families) * len(page.font_sizes_px)
+        self._styles, self._aligned_styles = self._all_styles[:first_aligned], self._all_styles[first_aligned:]
 
     def render(self, text: str, seed_key: str, *, is_normalised: bool = False) -> list[Page]:
         """The pages of one document: at least one, and none of them blank.
@@ -94,14 +106,20 @@ class PageRenderer:
         Raises RefusedDocument when a character cannot be drawn or the text does not fit.
         """
         if not is_normalised:
-            text = normalise(text)
+            text = normalise(text, keep_tabs=self._keep_tabs)
         if self._whitespace == "collapse":
             text = collapse_blanks(text)
         check_drawable(text)
         styles = self._aligned_styles if self._aligned_styles and is_aligned(text) else self._styles
-        return self._choose_style(styles, seed_key).render(text, seed_key)
+        setter = self._setters(self._choose_style(styles, seed_key))
+        return self._setters(self._reduce(setter.style, setter.find_size(text))).render(text, seed_key)
 
-    def _choose_style(self, styles: Sequence["_Style"], seed_key: str) -> "_Style":
+    def _reduce(self, style: PageStyle, size_px: int) -> PageStyle:
+        """The same in a smaller size. It has an index of its own, which is the same in all shards."""
+        index = style.index + (style.font_size_px - size_px) * len(self._all_styles)
+        return replace(style, index=index, font_size_px=size_px)
+
+    def _choose_style(self, styles: Sequence[PageStyle], seed_key: str) -> PageStyle:
         digest = blake2b(f"{self._seed} {seed_key}".encode(errors="surrogatepass"), digest_size=8).digest()
         return styles[int.from_bytes(digest) % len(styles)]
 
@@ -110,26 +128,49 @@ class _Style:
     """One font at one size, with its own cache of words."""
 
     def __init__(self, page: PageSettings, style: PageStyle, compression: Compression, *, max_glyphs: int) -> None:
-        self._style = style
-        self._format = page.format
-        self._justify = page.align == "justify"
-        self._max_pages = page.max_pages
+        self.style = style
+        self._page = page
+        self._fit = page.fit
         self._font = load_font(style.font_family)
-        self._depth = page.bit_depth
         self._augmentation = page.augmentation
-        self._boxes = page.boxes
         self._compression = compression
-        self._max_glyphs = max_glyphs
+        self._shapes = Shapes(max_glyphs, page.bit_depth)
         self._geometry = build_geometry(page, self._font, style.font_size_px)
+        if page.hyphenation is not None:
+            check_language(page.hyphenation)
 
     @cached_property
     def _words(self) -> WordCache:
-        shapes = Shapes(self._max_glyphs, self._depth)
-        return WordCache(self._font, self._style.font_size_px, self._geometry.column_width, shapes=shapes)
+        return WordCache(self._font, self.style.font_size_px, self._geometry.column_width, shapes=self._shapes)
+
+    @cached_property
+    def _fine(self) -> Settings | None:
+        page = self._page
+        if page.tab_stop_ems is None and page.hyphenation is None and not page.hanging_indent:
+            return None
+        tab_stop = (page.tab_stop_ems or 0) * self.style.font_size_px * 64
+        hyphenate = None if page.hyphenation is None else Hyphenator(page.hyphenation, self._words)
+        return Settings(tab_stop, page.hanging_indent, hyphenate)
 
     @cached_property
     def _faces(self) -> Faces:
-        return Faces(self._font, self._style.font_size_px, self._geometry, Shapes(self._max_glyphs, self._depth))
+        return Faces(self._font, self.style.font_size_px, self._geometry, self._shapes)
+
+    def find_size(self, text: str) -> int:
+        """The font size that spec.page.fit gives a text whose style is this one.
+
+        Other sizes are tried as a larger page in this size, so that nothing is shaped for them.
+        """
+        own, fit = self.style.font_size_px, self._fit
+        if fit.mode == "shrink" and fit.max_shrink_percent is not None:
+            return find_least_shrunk(own, fit.max_shrink_percent, lambda size: self._try(text, size).pages)
+        if fit.mode == "compression" and fit.text_tokens_per_image_token is not None:
+            return find_compressed(
+                own,
+                float(fit.text_tokens_per_image_token),
+                lambda size: estimate_text_tokens(text) / self._count_image_tokens(self._try(text, size), size),
+            )
+        return own
 
     @cached_property
     def _augmenter(self) -> "Augmenter | None":
@@ -137,90 +178,97 @@ class _Style:
             return None
         from deepsynth_render.page.augmentation import Augmenter  # Pillow takes a while to import
 
-        return Augmenter(self._augmentation, self._style.seed, self._compression)
+        return Augmenter(self._augmentation, self.style.seed, self._compression)
 
     def render(self, text: str, key: str) -> list[Page]:
         """key: of the document, for what is random."""
-        laid = self._lay_out_markdown(text) if self._format == "markdown" else self._lay_out(text)
+        laid = self._lay_out(self._build_document(text, self._geometry))
         starts = laid.layout.page_starts.tolist()
-        if len(starts) > self._max_pages:
+        if len(starts) > self._page.max_pages:
             raise RefusedDocument(
-                Reason.TOO_MANY_PAGES, f"the text needs {len(starts)} pages, spec.page.maxPages is {self._max_pages}"
+                Reason.TOO_MANY_PAGES,
+                f"the text needs {len(starts)} pages, spec.page.maxPages is {self._page.max_pages}",
             )
         ends = [*starts[1:], len(text)]
-        bitmaps = place_bitmaps(laid.layout, laid.rows, laid.words, laid.layout.geometry)
-        boxes = self._find_boxes(text, laid, bitmaps)
-        files = self._draw_pages(laid, bitmaps, key)
-        size = laid.layout.geometry.width, laid.layout.geometry.height
+        placed = place_bitmaps(laid.layout, laid.rows, laid.words, laid.layout.geometry)
+        boxes = self._find_boxes(text, laid, placed)
+        width = self._geometry.width
         return [
             Page(
                 file.image,
-                *size,
+                width,
+                file.height,
                 text[start:end],
                 start,
                 end,
-                self._style,
+                self.style,
                 augmented=file.angle is not None,
-                boxes=rotate_boxes(found, file.angle or 0, *size),
+                boxes=rotate_boxes(found, file.angle or 0, width, file.height),
             )
-            for file, found, start, end in zip(files, boxes, starts, ends, strict=True)
+            for file, found, start, end in zip(self._draw_pages(laid, placed, key), boxes, starts, ends, strict=True)
         ]
 
-    def _find_boxes(self, text: str, laid: "_LaidOut", bitmaps: Sequence[Ints]) -> Sequence[Sequence[Box]]:
-        if self._boxes == "none":
-            return [()] * len(bitmaps)
-        return find_boxes(self._boxes, text, laid.words.pieces.take(laid.rows), laid.layout, bitmaps)
+    def _find_boxes(self, text: str, laid: LaidOut, placed: Sequence[Ints]) -> Sequence[Sequence[Box]]:
+        if self._page.boxes == "none":
+            return [()] * len(placed)
+        return find_boxes(self._page.boxes, text, laid.pieces, laid.layout, placed)
 
-    def _lay_out(self, text: str) -> "_LaidOut":
-        words = self._words
-        rows, directions = words.find_pieces(text)  # rows: (pieces,)
-        pieces = words.pieces.take(rows)  # (pieces, 7)
-        if not pieces[:, INKED].any():
-            raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text has no visible character")
-        layout = lay_out(
-            pieces,
-            rows == LINE_FEED,
-            self._geometry,
-            justify=self._justify,
-            directions=directions,
-            extents=words.find_extents(rows),
-        )
-        return _LaidOut(layout, rows, words)
+    def _build_document(self, text: str, geometry: Geometry) -> Document:
+        page, justify = self._page, self._page.align == "justify"
+        if page.format == "markdown":
+            return MarkdownDocument(text, self._faces, geometry, justify=justify, max_pages=page.max_pages)
+        fine = self._fine
+        if fine and fine.hyphenate is None and not fine.hangs and "\t" not in text:
+            fine = None
+        return PlainDocument(text, self._words, geometry, justify=justify, fine=fine)
 
-    def _lay_out_markdown(self, text: str) -> "_LaidOut":
-        pages = lay_out_markdown(text, self._faces, self._geometry, justify=self._justify, max_pages=self._max_pages)
-        return _LaidOut(pages.layout, pages.rows, self._faces.body, pages.bars)
+    def _lay_out(self, document: Document) -> LaidOut:
+        laid = document.lay_out()
+        if self._fit.mode != "balance":
+            return laid
+        lines = self._geometry.lines_per_column
+        fewer = find_balanced_lines(lines, laid.pages, lambda lines: document.lay_out(lines).pages)
+        return document.lay_out(fewer) if fewer < lines else laid
+
+    def _try(self, text: str, size_px: int) -> LaidOut:
+        geometry = build_geometry(self._page, self._font, size_px).scale(self.style.font_size_px, size_px)
+        return self._build_document(text, geometry).lay_out()
+
+    def _count_image_tokens(self, laid: LaidOut, size_px: int) -> int:
+        """Of the pages in another size than that of the layout."""
+        page = self._geometry
+        bottoms = (laid.find_last_baselines() - page.text_top) * size_px // self.style.font_size_px + page.text_top
+        descent = round(-self._font.descender * size_px)
+        return sum(estimate_image_tokens(page.width, self._crop(bottom + descent)) for bottom in bottoms.tolist())
+
+    def _crop(self, ink_bottom: int) -> int:
+        multiple, height = self._fit.crop_to_multiple_px, self._geometry.height
+        return height if multiple is None else crop(height, ink_bottom, self._page.margin_px, multiple)
 
     @cached_property
     def _paper(self) -> Rows:
         """Used for all pages, because memory that the system has just given to the process is slow."""
-        return build_paper(self._geometry.width, self._geometry.height, self._depth)
+        return build_paper(self._geometry.width, self._geometry.height, self._page.bit_depth)
 
-    def _draw_pages(self, laid: "_LaidOut", placed: Sequence[Ints], key: str) -> Iterator["_File"]:
+    def _draw_pages(self, laid: LaidOut, placed: Sequence[Ints], key: str) -> Iterator["_File"]:
+        bars = laid.build_bars() if laid.build_bars else None
         atlas = laid.words.atlas.read_ink()
         for number, glyphs in enumerate(placed):
-            bitmaps = np.concatenate([laid.bars[number], glyphs]) if laid.bars else glyphs
-            draw_page(self._paper, atlas, bitmaps, self._depth)
-            yield self._encode(f"{key} {number}")
+            bitmaps = np.concatenate([bars[number], glyphs]) if bars else glyphs
+            draw_page(self._paper, atlas, bitmaps, self._page.bit_depth)
+            height = self._crop(int((bitmaps[:, TOP] + bitmaps[:, HEIGHT]).max()))
+            yield self._encode(self._paper[:height], f"{key} {number}")
 
-    def _encode(self, key: str) -> "_File":
-        width = self._geometry.width
-        if self._augmenter and (page := self._augmenter.augment(read_levels(self._paper, width, self._depth), key)):
-            return _File(page.image, page.angle)
-        return _File(encode_png(self._paper, width, self._depth, self._compression), None)
+    def _encode(self, paper: Rows, key: str) -> "_File":
+        width, height, depth = self._geometry.width, len(paper), self._page.bit_depth
+        if self._augmenter and (page := self._augmenter.augment(read_levels(paper, width, depth), key)):
+            return _File(page.image, height, page.angle)
+        return _File(encode_png(paper, width, depth, self._compression), height, None)
 
 
 class _File(NamedTuple):
-    """angle: by which a page is rotated that was changed to look like a scan."""
+    """height: in pixels. angle: by which a page is rotated that was changed to look like a scan."""
 
     image: bytes
+    height: int
     angle: float | None
-
-
-class _LaidOut(NamedTuple):
-    """rows: (pieces,) rows of words.pieces. bars: for each page bitmaps that belong to no glyph."""
-
-    layout: Layout
-    rows: Ints
-    words: WordCache
-    bars: PageBars | None = None

@@ -8,7 +8,7 @@ from deepsynth_render.page.words import ADVANCE, INKED, SPACE, Directions
 
 
 def place_in_both_directions(
-    lines: Lines, pieces: Ints, directions: Directions, stretch: Ints | None, width: int
+    lines: Lines, pieces: Ints, directions: Directions, stretch: Ints | None, width: int | Ints
 ) -> Ints:
     """(n,) left edge of each piece on a line, in 1/64 px from the left edge of its column.
 

@@ -1,7 +1,6 @@
 """A document with a structure: its blocks are set one by one, and placed on pages."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -10,28 +9,20 @@ from deepsynth_render.page.block_setting import BlockSetter
 from deepsynth_render.page.faces import Faces
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.growing import Ints
-from deepsynth_render.page.layout import Layout
 from deepsynth_render.page.markdown.blocks import Block
 from deepsynth_render.page.markdown.parsing import parse
-from deepsynth_render.page.paging import PlacedBar, place_strips
+from deepsynth_render.page.paging import Placed
+from deepsynth_render.page.strips import Strip
 from deepsynth_render.reporting.dropped import RefusedDocument
 
 PageBars = list[Ints]
 """For each page the bitmaps of its bars, (bitmaps, 5), as place_bitmaps gives those of glyphs."""
 
 
-@dataclass(frozen=True)
-class MarkdownPages:
-    """rows: of the shapes, for each piece of the layout. bottoms: where the content of each page ends, in pixels."""
-
-    layout: Layout
-    rows: Ints
-    bars: PageBars
-    bottoms: list[int]
-
-
-def lay_out_markdown(source: str, faces: Faces, geometry: Geometry, *, justify: bool, max_pages: int) -> MarkdownPages:
-    """Set a normalised text on pages.
+def set_markdown(
+    source: str, faces: Faces, geometry: Geometry, *, justify: bool, max_pages: int
+) -> tuple[list[Strip], Geometry]:
+    """A normalised text as strips, and where its columns are.
 
     Raises RefusedDocument if it has no visible character, or needs more pages than max_pages by far.
     """
@@ -45,16 +36,13 @@ def lay_out_markdown(source: str, faces: Faces, geometry: Geometry, *, justify: 
     strips = setter.set_blocks(blocks)
     if not setter.pieces:
         raise RefusedDocument(Reason.EMPTY_DOCUMENT, "the text has no visible character")
-    if 2 * setter.pieces_to_left > setter.pieces:
-        geometry = geometry.mirror()
-    placed = place_strips(strips, geometry, geometry.text_height)
-    layout, rows = placed.build_layout(geometry)
-    return MarkdownPages(layout, rows, _build_bars(placed.bars, len(placed.starts), faces), placed.bottoms)
+    return strips, geometry.mirror() if 2 * setter.pieces_to_left > setter.pieces else geometry
 
 
-def _build_bars(bars: Sequence[PlacedBar], pages: int, faces: Faces) -> PageBars:
-    found: list[list[tuple[int, int, int, int, int]]] = [[] for _ in range(pages)]
-    for page, (left, top, width, height, ink) in ((placed.page, placed.bar) for placed in bars):
+def build_bars(placed: Placed, faces: Faces) -> PageBars:
+    """The bars of placed strips as bitmaps."""
+    found: list[list[tuple[int, int, int, int, int]]] = [[] for _ in placed.starts]
+    for page, (left, top, width, height, ink) in ((bar.page, bar.bar) for bar in placed.bars):
         offset = faces.find_ink(ink)
         if height > width:
             found[page] += [(offset, 1, height, left + x, top) for x in range(width)]

@@ -149,10 +149,11 @@ class WordCache:
         self.shapes.make_room()
         self._follow_shapes()
         if is_split_at_spaces(text):
-            found, unknown = self._words.find(text)
+            spaced = text.replace("\t", " ")
+            found, unknown = self._words.find(spaced)
             if unknown:
                 self._add_words(unknown)
-                found, _ = self._words.find(text)
+                found, _ = self._words.find(spaced)
             return Found(np.frombuffer(found, np.int64), None)
         keys, directions = split_text(text)
         rows, counts = self.find_keys(keys)

@@ -36,16 +36,17 @@ class Examined(NamedTuple):
 
 @dataclass(frozen=True)
 class Examiner:
-    """collapse: runs of blanks, as spec.page.whitespace says."""
+    """collapse: runs of blanks, as spec.page.whitespace says. keep_tabs: for tab stops."""
 
     filters: Filters
     collapse: bool
+    keep_tabs: bool
 
     def __call__(self, rows: Sequence[AskedRow]) -> list[Examined]:
         return [self._examine(row, is_wanted=is_wanted) for row, is_wanted in rows]
 
     def _examine(self, row: Row, *, is_wanted: bool) -> Examined:
-        pair = apply_filters(row, self.filters, collapse=self.collapse)
+        pair = apply_filters(row, self.filters, collapse=self.collapse, keep_tabs=self.keep_tabs)
         if not isinstance(pair, Pair):
             return Examined(dropped=pair)
         undrawable = frozenset(find_undrawable(pair.text))

@@ -16,17 +16,17 @@ class Pair:
     summary: str
 
 
-def apply_filters(row: Row, filters: Filters, *, collapse: bool = False) -> Pair | Reason:
+def apply_filters(row: Row, filters: Filters, *, collapse: bool = False, keep_tabs: bool = False) -> Pair | Reason:
     """The row as a pair, or the first reason to drop it. Lengths are in characters, after normalisation.
 
-    collapse: runs of blanks of the text, as spec.page.whitespace says.
+    collapse: runs of blanks of the text, as spec.page.whitespace says. keep_tabs: for tab stops.
     """
     text, summary = row
     if text is None:
         return Reason.MISSING_TEXT
     if summary is None:
         return Reason.MISSING_SUMMARY
-    text = normalise(text)
+    text = normalise(text, keep_tabs=keep_tabs)
     pair = Pair(collapse_blanks(text) if collapse else text, normalise(summary))
     if not (_is_unicode(pair.text) and _is_unicode(pair.summary)):
         return Reason.INVALID_UNICODE

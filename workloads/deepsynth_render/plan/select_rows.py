@@ -45,11 +45,12 @@ class RowSelector:
         rows_per_shard: int,
         *,
         collapse_blanks: bool = False,
+        keep_tabs: bool = False,
         holdout_percent: int = 0,
         work: SharedWork,
     ) -> None:
         self._filters = filters
-        self._examine = Examiner(filters, collapse_blanks)
+        self._examine = Examiner(filters, collapse_blanks, keep_tabs)
         self._work = work
         self._holdout_percent = holdout_percent
         self._cutter = cutter

@@ -110,6 +110,7 @@ def build_plan(
             cutter,
             workload.rows_per_shard,
             collapse_blanks=collapse,
+            keep_tabs=workload.page.tab_stop_ems is not None,
             holdout_percent=percent,
             work=work,
         )

@@ -110,7 +110,8 @@ class ShardRenderer:
             if group is None:
                 yield from ((row, row.text or "", row.summary or "") for row in rows)
             else:
-                yield from _pick(rows, self._source.read_again(file, group), file)
+                keep_tabs = self._plan.look.page.tab_stop_ems is not None
+                yield from _pick(rows, self._source.read_again(file, group), file, keep_tabs=keep_tabs)
 
     def _load_rows(self) -> Iterator[PlanRow]:
         path, local_path = rows_path(self._shard), self._folder / "rows.parquet"
@@ -191,8 +192,10 @@ def _measure_text(pages: Sequence[Page]) -> PageText:
     )
 
 
-def _pick(wanted: Iterator[PlanRow], rows: Iterator[Row], file: str) -> Iterator[tuple[PlanRow, str, str]]:
-    """The wanted rows of a row group with their texts. Both arguments are in the order of the file."""
+def _pick(
+    wanted: Iterator[PlanRow], rows: Iterator[Row], file: str, *, keep_tabs: bool
+) -> Iterator[tuple[PlanRow, str, str]]:
+    """The wanted rows of a row group with their texts. `wanted` and `rows` are in the order of the file."""
     numbered = enumerate(rows)
     for row in wanted:
         text, summary = next((found for number, found in numbered if number == row.row), (None, None))
@@ -201,4 +204,4 @@ def _pick(wanted: Iterator[PlanRow], rows: Iterator[Row], file: str) -> Iterator
                 f"row {row.row} of row group {row.group} of {file} is missing, but was there when it was planned; "
                 "delete and re-apply the resource"
             )
-        yield row, normalise(text), normalise(summary)
+        yield row, normalise(text, keep_tabs=keep_tabs), normalise(summary)

@@ -110,6 +110,7 @@ def build_row(document: Document, page: Page, number: int, num_pages: int) -> di
         "font_size_px": page.style.font_size_px,
         "text_columns": page.style.columns,
         "style": page.style.index,
+        "fit": page.style.fit,
         "seed": page.style.seed,
         "augmented": page.augmented,
         "boxes": [box._asdict() for box in page.boxes],

@@ -159,6 +159,46 @@ class Filters(ApiModel):
     ] = "refuse"
 
 
+class PageFit(ApiModel):
+    """How the text of a document fits its pages."""
+
+    mode: Annotated[
+        Literal["fixed", "shrink", "balance", "compression"],
+        Field(
+            description=(
+                "fixed: pages are filled one after another, in the size of fontSizesPx. shrink: the font is reduced by "
+                "at most maxShrinkPercent, and no more than needed, so that the document has the fewest pages. "
+                "balance: as many pages as with fixed, and the text is spread evenly over them. compression: the size, "
+                "at most that of fontSizesPx, that comes nearest to textTokensPerImageToken."
+            )
+        ),
+    ] = "fixed"
+    max_shrink_percent: Annotated[
+        int | None, Field(ge=1, le=50, description="With mode shrink: the most by which the font size is reduced.")
+    ] = None
+    text_tokens_per_image_token: Annotated[
+        Decimal | None,
+        Field(
+            description=(
+                "With mode compression: the target, from 0.1 to 50, for the tokens of a document's text for each of "
+                "its pages' image tokens. Both are estimates, as in status.output.density: a text token is 4 bytes of "
+                "UTF-8, an image token a square of 64 pixels."
+            )
+        ),
+    ] = None
+    crop_to_multiple_px: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=512,
+            description=(
+                "Cut the height of each page below its text and the margin, to a multiple of this number of pixels, "
+                "such as the patch size of the model. Goes with each mode. Default: all pages have the full height."
+            ),
+        ),
+    ] = None
+
+
 class PageSettings(ApiModel):
     """Layout of a page. With several font families or sizes, the seed chooses one per document."""
 
@@ -250,6 +290,37 @@ class PageSettings(ApiModel):
         AugmentationSettings | None,
         Field(description="Make pages look like scans. Default: pages are clean. {} sets moderate limits."),
     ] = None
+    tab_stop_ems: Annotated[
+        int | None,
+        Field(
+            ge=1,
+            le=32,
+            description=(
+                "Distance of tab stops, in ems: what follows a tab begins at the next one, and text keeps the tab. "
+                "Default: a tab is four blanks, in text too."
+            ),
+        ),
+    ] = None
+    hanging_indent: Annotated[
+        bool,
+        Field(
+            description="Set all lines of a paragraph below the text of its first one, behind the blanks and the "
+            "bullet or number there."
+        ),
+    ] = False
+    hyphenation: Annotated[
+        str | None,
+        matching(
+            "[a-z]{2,3}([_-][A-Za-z0-9]{2,8})*",
+            "must be a language such as en, en_GB or de",
+            max_length=16,
+            description=(
+                "Language in whose words lines may break, with a hyphen on the page that text does not have, such as "
+                "en, en_GB, fr or de. Default: words are not hyphenated."
+            ),
+        ),
+    ] = None
+    fit: Annotated[PageFit, Field(description="How the text of a document fits its pages.")] = PageFit.defaults()
     max_pages: Annotated[
         int,
         Field(

@@ -40,9 +40,9 @@ def find_inked_columns(page: Page) -> NDArray[np.int64]:
     return np.flatnonzero((decode(page.png) < 255).any(axis=0))
 
 
-def check_pages(text: str, pages: list[Page]) -> None:
+def check_pages(text: str, pages: list[Page], *, keep_tabs: bool = False) -> None:
     """The pages hold all of the normalised text, in order, and none of them is blank."""
-    normalised = normalise(text)
+    normalised = normalise(text, keep_tabs=keep_tabs)
     assert "".join(page.text for page in pages) == normalised
     assert [page.char_start for page in pages] == [0, *(page.char_end for page in pages[:-1])]
     assert all(page.text == normalised[page.char_start : page.char_end] for page in pages)

@@ -50,6 +50,7 @@ def test_what_is_written_is_read_back(tmp_path: Path) -> None:
         "font_size_px": 12,
         "text_columns": 2,
         "style": 3,
+        "fit": "fixed",
         "seed": 7,
     }
     assert [row["document_id"] for row in rows] == ["train-0", "train-0", "train-1"]

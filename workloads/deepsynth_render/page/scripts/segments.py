@@ -62,12 +62,12 @@ def is_split_at_spaces(text: str) -> bool:
 
 
 def split_text(text: str, characters: str = "") -> Segments:
-    """Cut a normalised text.
+    """Cut a normalised text. A tab is a space here, but separates parts of different direction.
 
     characters: the distinct ones of the document, if the text is only a part of it. They decide on the forms of Chinese
     characters.
     """
-    words = text.replace("\n", " \n ").split(" ")
+    words = text.replace("\t", " ").replace("\n", " \n ").split(" ")
     if text.isascii():
         return Segments(words, None)
     own = "".join(set(text))
@@ -128,7 +128,7 @@ def _direct(text: str, parts: dict[str, list[str]]) -> Segments:
             _append(directions, 0, 0, 0, glued=False)
         direction = resolve(paragraph) if DIRECTED.search(paragraph) else Direction(0, "\0" * len(paragraph))
         levels, base = direction.levels + chr(direction.base), direction.base
-        words = paragraph.split(" ")
+        words = paragraph.replace("\t", " ").split(" ")
         if not parts and levels.count(levels[0]) == len(levels):  # the usual case, without a look at each word
             keys.extend([RIGHT_TO_LEFT + word for word in words] if base else words)
             for levels_of_keys in directions[:3]:
