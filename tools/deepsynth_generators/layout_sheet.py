@@ -25,17 +25,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
-LINES = """\
-item\tvalue\tunit
-font size\t15\tpixels per em
-tab stop\t8\tems
-
-- The lines of a list item hang below its text, so that its bullet can be seen at once.
-  2. Nested ones do, too, where the text has blanks before them.
-
-Justified text has wide gaps between words where long ones are not hyphenated: incomprehensibility, internationalization,
-responsibilities, characteristically, extraordinarily, misunderstandings.
-"""
+LINES = (
+    "item\tvalue\tunit\n"
+    "font size\t15\tpixels per em\n"
+    "tab stop\t8\tems\n\n"
+    "- The lines of a list item hang below its text, so that its bullet can be seen at once.\n"
+    "  2. Nested ones do, too, where the text has blanks before them, even if they run over several lines.\n\n"
+    "Justified text has wide gaps between words where long ones are not hyphenated: incomprehensibility and "
+    "internationalization, responsibilities, characteristically, extraordinarily, misunderstandings."
+)
 
 
 def draw_sheet() -> Image.Image:
