@@ -98,7 +98,7 @@ Watched = TypeVar("Watched", bound=WatchedApiServer)
 
 
 @contextmanager
-def serve_in_a_thread(build: Callable[[], Watched] = WatchedApiServer) -> Iterator[Watched]:  # type: ignore[assignment]
+def serve_in_a_thread(build: Callable[[], Watched]) -> Iterator[Watched]:
     """In an event loop of its own, so that it answers while the operator's is blocked."""
     served: Queue[tuple[Watched, Callable[[], object]]] = Queue()
 

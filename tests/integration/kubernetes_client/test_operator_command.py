@@ -39,7 +39,7 @@ def wait_until(process: subprocess.Popen[bytes], log: Path, check: Callable[[], 
 
 def test_the_operator_runs_until_sigterm_and_exits_with_0(tmp_path: Path) -> None:
     log = tmp_path / "log"
-    with serve_in_a_thread() as server:
+    with serve_in_a_thread(WatchedApiServer) as server:
         write_kubeconfig(tmp_path / "config", server, "s3cret")
         variables = {
             "KUBECONFIG": str(tmp_path / "config"),
@@ -78,7 +78,7 @@ def test_a_wrong_setting_prints_one_line_and_exits_with_64(
 def test_a_wrong_default_for_jobs_stops_the_operator_at_its_start_and_names_the_field(tmp_path: Path) -> None:
     path = tmp_path / "defaults.yaml"
     path.write_text("- template: {nodeSelectr: {}}")
-    with serve_in_a_thread() as server:
+    with serve_in_a_thread(WatchedApiServer) as server:
         write_kubeconfig(tmp_path / "config", server, "t")
         variables = {"KUBECONFIG": str(tmp_path / "config"), "DEEPSYNTH_JOB_DEFAULTS": str(path)}
         command = [sys.executable, "-m", "deepsynth_operator"]

@@ -72,7 +72,7 @@ def operate(
             await api.close()
         task.result()
 
-    with serve_in_a_thread() as server:
+    with serve_in_a_thread(WatchedApiServer) as server:
         server.token = token
         prepare(server)
         asyncio.run(main(server))

@@ -136,7 +136,7 @@ class Attack:
 def operate(tmp_path: Path) -> Iterator[tuple[WatchedApiServer, subprocess.Popen[bytes], Path]]:
     """`python -m deepsynth_operator` as a process, with the settings of the chart but for the interval."""
     log, config = tmp_path / "log", tmp_path / "config"
-    with serve_in_a_thread() as server:
+    with serve_in_a_thread(WatchedApiServer) as server:
         clusters = [{"name": "c", "cluster": {"server": f"http://127.0.0.1:{server.port}"}}]
         contexts = [{"name": "c", "context": {"cluster": "c", "user": "u"}}]
         document = {"apiVersion": "v1", "kind": "Config", "current-context": "c", "contexts": contexts}

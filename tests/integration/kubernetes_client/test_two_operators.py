@@ -73,7 +73,7 @@ class Pair:
 @contextmanager
 def run_pair(folder: Path) -> Iterator[Pair]:
     """`first` leads and `second` has a warm cache."""
-    with serve_in_a_thread() as server:
+    with serve_in_a_thread(WatchedApiServer) as server:
         pair = Pair(server, folder)
         try:
             pair.start("first")
