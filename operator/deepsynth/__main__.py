@@ -113,6 +113,23 @@ def report(chosen: Namespace) -> int:
     return CommandExit.DONE
 
 
+def compare(chosen: Namespace) -> int:
+    from deepsynth.verbs.compare import compare as compare_runs
+    from deepsynth.verbs.compare import format_comparison, write_comparison
+
+    resources = _open(chosen)
+    comparison = compare_runs(resources, chosen.words)
+    print(format_comparison(comparison))
+    print(f"curves: {write_comparison(comparison, resources.place, chosen.output)}")
+    return CommandExit.DONE
+
+
+def prune(chosen: Namespace) -> int:
+    from deepsynth.verbs.prune import prune as prune_runs
+
+    return _print(prune_runs(_open(chosen), chosen.words, partial(_ask, is_agreed=chosen.yes)))
+
+
 def list_datasets(_chosen: Namespace) -> int:
     print(format_presets())
     return CommandExit.DONE
@@ -221,6 +238,8 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "resume": suspend,
     "delete": delete,
     "report": report,
+    "compare": compare,
+    "prune": prune,
     "datasets": list_datasets,
     "template": print_template,
     "fit": fit,

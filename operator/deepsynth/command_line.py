@@ -68,6 +68,8 @@ def build_parser(program: str = "deepsynth") -> argparse.ArgumentParser:
     _add_resume(commands.add_parser("resume", parents=[placed], help="continue suspended resources"))
     _add_delete(commands.add_parser("delete", parents=[placed], help="delete resources but keep their data"))
     _add_report(commands.add_parser("report", parents=[placed], help="write an HTML page about resources"))
+    _add_compare(commands.add_parser("compare", parents=[placed], help="show what differs between runs"))
+    _add_prune(commands.add_parser("prune", parents=[placed], help="remove what ended runs left on volumes"))
     commands.add_parser("datasets", parents=[common], help="list the presets of DatasetGeneration")
     _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
     _add_fit(commands.add_parser("fit", parents=[stored], help="estimate the GPU memory that a TrainingRun needs"))
@@ -334,6 +336,26 @@ def _add_report(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s"
     )
+
+
+def _add_compare(parser: argparse.ArgumentParser) -> None:
+    parser.description = "Show which settings and results of TrainingRuns differ, and write a page with their curves."
+    _add_names(parser, "names of at least two TrainingRuns, or KIND/NAME of each")
+    parser.add_argument(
+        "-o", "--output", type=Path, default=Path("comparison.html"), metavar="FILE", help="default: %(default)s"
+    )
+
+
+def _add_prune(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Remove what TrainingRuns that have ended left on volumes: unfinished saves and damaged checkpoints; of "
+        "complete runs also all checkpoints but the newest and the best, and features of pages. Asks first."
+    )
+    action: Any = parser.add_argument(
+        "words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all runs)"
+    )
+    action.completer = complete_names
+    _add_yes(parser)
 
 
 def _add_completion(parser: argparse.ArgumentParser) -> None:

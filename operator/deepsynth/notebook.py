@@ -118,12 +118,12 @@ class Client:
 
     def load_model(self, name: str, **options: Any) -> Any:
         """The model of a TrainingRun, to read pages with: deepsynth_train.load_model, which has the options."""
-        from deepsynth_train import load_model
-
         found = find_one(self._resources, [name])
         output = found.get("status", {}).get("output") or {}
         if found["kind"] != "TrainingRun" or not output:
             raise NotFoundError(f"{format_short_name(found)} has no model yet; it is there when the run is Complete")
+        from deepsynth_train import load_model
+
         if hub := _HUB.match(output["uri"]):
             return load_model(hub[1], **{"revision": output.get("revision"), **options})
         folder = self._resources.open_files(found).find_folder(output["uri"])

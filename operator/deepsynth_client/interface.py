@@ -8,12 +8,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from deepsynth_client.manifest_file import ParsedManifest
 
 Manifest = Mapping[str, Any]
-ChangeType = Literal["ADDED", "MODIFIED", "DELETED"]
+ChangeType = Literal["ADDED", "MODIFIED", "DELETED", "LISTED"]
 Outcome = Literal["created", "configured", "unchanged"]
 
 
@@ -28,10 +28,13 @@ class Selection:
 
 @dataclass(frozen=True)
 class Change:
-    """What happened to a resource. The first changes of a watch are ADDED, for those that exist."""
+    """What happened to a resource. A watch begins with ADDED for all that exist; one LISTED, without any, follows."""
 
     type: ChangeType
     resource: Manifest
+
+
+LISTED: Final = Change("LISTED", {})
 
 
 @dataclass(frozen=True)
@@ -59,7 +62,7 @@ class Files(Protocol):
     """Files of the volumes that a resource names by URI. What is not on a volume (the Hub) has no files here."""
 
     def measure(self, uris: Sequence[str]) -> dict[str, int]:
-        """Bytes below each URI that is a folder here; others are not in the answer."""
+        """Bytes below each URI that is a folder here; others are not in the answer. The last part may be a pattern."""
         ...
 
     def remove(self, uris: Sequence[str]) -> None:

@@ -10,7 +10,7 @@ from typing import Any, Final
 from deepsynth_api.kinds import KINDS
 from deepsynth_client.changes import find_changes
 from deepsynth_client.errors import InvalidError, NotFoundError
-from deepsynth_client.interface import Change, Files, Manifest, Note, Outcome, PodLog, Selection
+from deepsynth_client.interface import LISTED, Change, Files, Manifest, Note, Outcome, PodLog, Selection
 from deepsynth_client.manifest_file import ParsedManifest
 from deepsynth_client.selectors import build_filter
 from deepsynth_local.background import ask
@@ -55,6 +55,8 @@ class LocalResources:
             before, stamp = stamp, self._store.stamp(kind)
             if stamp != before:
                 yield from find_changes(known, self.list_all(kind, selection))
+            if before is None:
+                yield LISTED
             if time.monotonic() >= deadline:
                 return
             self._pause(POLL_SECONDS)
@@ -151,8 +153,15 @@ class LocalFiles:
         self._runs = runs
 
     def measure(self, uris: Sequence[str]) -> dict[str, int]:
-        folders = {uri: folder for uri in uris if (folder := self.find_folder(uri)) is not None}
-        return {uri: _measure(folder) for uri, folder in folders.items()}
+        return {found: _measure(folder) for uri in uris for found, folder in self._expand(uri)}
+
+    def _expand(self, uri: str) -> Iterator[tuple[str, Path]]:
+        """The folders of a URI whose last part may be a pattern, with their own URIs."""
+        parent, _, pattern = uri.rstrip("/").rpartition("/")
+        folder = self._runs.find_folder(f"{parent}/")
+        for found in sorted(folder.glob(pattern)) if folder is not None and pattern else ():
+            if found.is_dir():
+                yield f"{parent}/{found.name}", found
 
     def remove(self, uris: Sequence[str]) -> None:
         for folder in filter(None, map(self.find_folder, uris)):

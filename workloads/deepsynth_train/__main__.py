@@ -1,6 +1,7 @@
 """Entry of a pod: `python -m deepsynth_train --document FILE` starts the launcher."""
 
 import argparse
+import io
 import signal
 import sys
 from datetime import UTC, datetime
@@ -17,6 +18,8 @@ def main(arguments: list[str] | None = None) -> int:
     """Returns the exit code (deepsynth_api.exit_codes)."""
     # PID 1 ignores signals that it has no handler for.
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(ExitCode.STOPPED))
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)  # what the workers print passes through this process
     parser = argparse.ArgumentParser(prog="deepsynth_train", description="Run one attempt of a TrainingRun.")
     parser.add_argument("--document", type=Path, default=Path(DOCUMENT_PATH), help="JSON document of the attempt")
     document: Path = parser.parse_args(arguments).document

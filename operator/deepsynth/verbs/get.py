@@ -47,7 +47,7 @@ def watch_resources(resources: Resources, query: Query) -> Iterator[str]:
     names = {name for _, name in asked} - {None}
     table = _WatchedTable(query)
     for change in resources.watch(next(iter(kinds)), query.selection):
-        if not names or change.resource["metadata"]["name"] in names:
+        if change.type != "LISTED" and (not names or change.resource["metadata"]["name"] in names):
             yield from table.show(change.resource)
 
 

@@ -6,6 +6,7 @@
 Once a pod is gone, the end of each rank's log is next to the checkpoints (deepsynth_train.launcher writes it).
 """
 
+import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,6 +17,8 @@ from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_client.errors import InvalidError, NotFoundError
 from deepsynth_client.interface import Manifest, PodLog, Resources
 
+_OF_A_RANK: Final = re.compile(r"rank \d+: ")
+"""Before each line of a process in the log of its pod; other lines are the launcher's."""
 GPU: Final = "nvidia.com/gpu"
 Say = Callable[[str], None]
 
@@ -63,9 +66,10 @@ def _read_attempt(
     if not logs:
         yield from _read_kept(resources, resource, attempt, rank)
         return
+    prefix = f"rank {rank}: "
     for line in _read_pod(resources, resource, logs, is_followed=query.follow):
-        if per_pod == 1 or not line.startswith("[rank ") or line.startswith(f"[rank {rank}]"):
-            yield line
+        if line.startswith(prefix) or not _OF_A_RANK.match(line):
+            yield line.removeprefix(prefix)
 
 
 def _read_pod(resources: Resources, resource: Manifest, logs: list[PodLog], *, is_followed: bool) -> Iterator[str]:

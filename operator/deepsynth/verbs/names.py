@@ -59,8 +59,8 @@ def find_one(resources: Resources, words: Sequence[str]) -> Manifest:
 
 def find_all(resources: Resources, words: Sequence[str]) -> list[Manifest]:
     """Every resource that is named. Raises InvalidError if none is."""
-    if len(words) == 1 and "/" not in words[0]:
-        return [find_one(resources, words)]
+    if words[0] not in KIND_NAMES and not any("/" in word or "," in word for word in words):
+        return [find_one(resources, [word]) for word in words]
     named = [*parse_words(words)]
     if any(name is None for _, name in named):
         raise InvalidError("must name a resource; write KIND NAME, KIND/NAME or NAME")

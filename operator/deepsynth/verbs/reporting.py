@@ -32,11 +32,11 @@ def report_resources(resources: Resources, words: Sequence[str], file: Path) -> 
 def build_page(resources: Resources, found: Sequence[Manifest]) -> str:
     """The HTML of a page about these resources."""
     models = [KINDS[item["kind"]].resource.model_validate(item) for item in found]
-    folders = {uri: folder for item in found for uri, folder in _fetch(resources, item).items()}
+    folders = {uri: folder for item in found for uri, folder in fetch_folders(resources, item).items()}
     return build_report(models, folders.get, resources.place, datetime.now(UTC))
 
 
-def _fetch(resources: Resources, resource: Manifest) -> dict[str, Path]:
+def fetch_folders(resources: Resources, resource: Manifest) -> dict[str, Path]:
     """Folders on this machine with what the report reads, by URI."""
     field = "checkpoint" if resource["kind"] == "TrainingRun" else "output"
     uri = (resource["spec"].get(field) or {}).get("uri", "")

@@ -117,18 +117,18 @@ def wait_for_deletion(resources: Resources, resource: Manifest, *, seconds: floa
 def follow(resources: Resources, resource: Manifest, *, seconds: float | None = None) -> Iterator[Manifest]:
     """The resource as it is, then after each change. Raises NotFoundError when it is gone."""
     metadata = resource["metadata"]
+    gone = NotFoundError(f"{format_short_name(resource)} was deleted")
     is_there = False
-    for change in resources.watch(
-        resource["kind"], Selection(fields=f"metadata.name={metadata['name']}"), seconds=seconds
-    ):
-        is_same = change.resource["metadata"].get("uid") == metadata.get("uid")
-        if is_same and change.type == "DELETED":
-            raise NotFoundError(f"{format_short_name(resource)} was deleted")
-        if is_same:
+    selection = Selection(fields=f"metadata.name={metadata['name']}")
+    for change in resources.watch(resource["kind"], selection, seconds=seconds):
+        if change.type == "LISTED":
+            if not is_there:
+                raise gone
+        elif change.resource["metadata"].get("uid") == metadata.get("uid"):
+            if change.type == "DELETED":
+                raise gone
             is_there = True
             yield change.resource
-    if not is_there:
-        raise NotFoundError(f"{format_short_name(resource)} was deleted")
 
 
 def conclude(resource: Manifest) -> tuple[str, CommandExit]:

@@ -1,6 +1,6 @@
 """What runs in a short-lived pod, as `python -c SOURCE REQUEST`: it sees the volumes that a user's machine does not.
 
-    {"verb": "measure", "folders": [...]}                   prints {"folder": bytes}, of those that exist
+    {"verb": "measure", "folders": [...]}                   prints {"folder": bytes}; the last part may be a pattern
     {"verb": "fetch", "folder": ..., "patterns": [...]}     prints a tar archive of the files as lines of base64
     {"verb": "remove", "folders": [...]}                    prints {}
 
@@ -23,7 +23,9 @@ _LINE_CHARACTERS = 8000
 
 
 def measure(folders: list[str]) -> dict[str, int]:
-    found = [Path(folder) for folder in folders if Path(folder).is_dir()]
+    found = [
+        path for folder in folders for path in sorted(Path(folder).parent.glob(Path(folder).name)) if path.is_dir()
+    ]
     return {str(folder): sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) for folder in found}
 
 

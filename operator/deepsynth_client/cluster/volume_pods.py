@@ -37,11 +37,11 @@ class VolumePods:
         self._api, self._resource, self._pause = api, resource, pause
 
     def measure(self, uris: Sequence[str]) -> dict[str, int]:
-        folders = {_get_folder(uri): uri for uri in uris if _is_volume(uri)}
-        if not folders:
+        wanted = [uri for uri in uris if _is_volume(uri)]
+        if not wanted:
             return {}
-        sizes = json.loads(self._run({"verb": "measure", "folders": list(folders)}, [*folders.values()]))
-        return {folders[folder]: int(size) for folder, size in sizes.items()}
+        sizes = json.loads(self._run({"verb": "measure", "folders": list(map(_get_folder, wanted))}, wanted))
+        return {f"{_PVC}{folder.removeprefix(f'{VOLUMES_PATH}/')}": int(size) for folder, size in sizes.items()}
 
     def remove(self, uris: Sequence[str]) -> None:
         wanted = [uri for uri in uris if _is_volume(uri)]

@@ -9,7 +9,7 @@ from typing import Any, Final
 from deepsynth_client.changes import find_changes, key_of
 from deepsynth_client.cluster.api import Api, GoneError, Path
 from deepsynth_client.errors import UnreachableError
-from deepsynth_client.interface import Change, Manifest
+from deepsynth_client.interface import LISTED, Change, Manifest
 
 WATCH_SECONDS: Final = 300
 _LATE_SECONDS: Final = 15
@@ -30,7 +30,7 @@ def watch(
 ) -> Iterator[Change]:
     """Those that exist, then every change. Raises ClientError when the API server refuses or stays away."""
     known: dict[str, Manifest] = {}
-    version = ""
+    version, is_listed = "", False
     deadline = time.monotonic() + (math.inf if seconds is None else seconds)
     lost_since: float | None = None
     delay = _FIRST_PAUSE
@@ -39,6 +39,9 @@ def watch(
             if not version:
                 items, version = api.list_all(path, query)
                 yield from find_changes(known, items)
+                if not is_listed:
+                    yield LISTED
+                    is_listed = True
             for event in _read_events(api, path, query, version, _count_seconds(deadline)):
                 lost_since, delay = None, _FIRST_PAUSE
                 version = event["object"]["metadata"]["resourceVersion"]

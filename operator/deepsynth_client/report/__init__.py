@@ -3,6 +3,7 @@
     results.py     reads sample pages and training curves from the volumes
     charts.py      curves -> positions in a drawing
     sections.py    resource + results -> Section: every text that the page shows about one resource
+    comparison.py  runs next to each other
     page.py        sections -> HTML, with templates/*.html (Jinja2, everything escaped)
 
 This package only reads: it runs nothing and decides nothing. HTML is written in the templates and nowhere else.

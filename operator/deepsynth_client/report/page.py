@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
@@ -38,7 +38,12 @@ def write_report(text: str, file: Path) -> Path:
 def build_report(resources: Sequence[Resource], find_folder: FindFolder, place: str, now: datetime) -> str:
     """The HTML of the page. Sample pages and curves are shown where `find_folder` has their files."""
     sections = [_build_section(resource, find_folder) for resource in resources]
-    return _ENVIRONMENT.get_template("report.html").render(sections=sections, place=place, now=now)
+    return render("report.html", sections=sections, place=place, now=now)
+
+
+def render(template: str, **values: Any) -> str:
+    """The HTML of a template of this package."""
+    return _ENVIRONMENT.get_template(template).render(**values)
 
 
 def _build_section(resource: Resource, find_folder: FindFolder) -> Section:

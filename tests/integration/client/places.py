@@ -1,6 +1,5 @@
 """The two places of resources, for tests that run on both: a fake cluster, and a folder whose process is a thread."""
 
-import shutil
 import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -181,14 +180,3 @@ def _build_pod(job: str, index: int) -> dict[str, Any]:
     metadata = {"name": f"{job}-{index}-x", "namespace": "default", "labels": labels, "annotations": annotations}
     status = {"phase": "Running", "containerStatuses": [{"name": "train", "state": {"running": {}}}]}
     return {"apiVersion": "v1", "kind": "Pod", "metadata": metadata, "status": status}
-
-
-def remove_pods(place: Place) -> None:
-    """As the Job controller does when a Job is deleted."""
-    if isinstance(place, ClusterPlace):
-        for pod in place.cluster.list_kind("Pod"):
-            place.cluster.delete("Pod", pod["metadata"]["name"])
-        return
-    assert isinstance(place, FolderPlace)
-    shutil.rmtree(place.runs.path / "logs")
-    (place.runs.path / "logs").mkdir()

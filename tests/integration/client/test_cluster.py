@@ -34,59 +34,38 @@ def put(cluster: FakeCluster, name: str, state: str) -> None:
     cluster.put(a_training_run(name).named(name, uid=f"uid-{name}").with_status(state=state).to_manifest())
 
 
-def wait_for_watch(cluster: FakeCluster) -> None:
-    while cluster.watches == 0:
-        threading.Event().wait(0.01)
-
-
 def test_a_watch_continues_after_a_lost_connection_and_after_410(cluster: FakeCluster, resources: Resources) -> None:
     put(cluster, "a", "Pending")
     put(cluster, "gone", "Pending")
-
-    def disturb() -> None:
-        wait_for_watch(cluster)
-        cluster.break_watches()
-        put(cluster, "a", "Running")
-        wait_for_watch(cluster)
-        put(cluster, "b", "Pending")  # seen by the new watch
-        threading.Event().wait(0.3)
-        cluster.break_watches()
-        cluster.delete("TrainingRun", "gone")
-        put(cluster, "a", "Complete")
-        cluster.forget_history()  # the next watch gets 410 and lists again
-
-    thread = threading.Thread(target=disturb)
-    seen: list[tuple[str, str, Any]] = []
     watching = resources.watch("TrainingRun")
-    thread.start()
-    while not (seen and seen[-1][1:] == ("a", "Complete")):
-        change = next(watching)
-        seen.append((change.type, change.resource["metadata"]["name"], change.resource["status"].get("state")))
-    thread.join()
 
-    assert sorted(seen[:2]) == [("ADDED", "a", "Pending"), ("ADDED", "gone", "Pending")]
-    assert seen[2:] == [
-        ("MODIFIED", "a", "Running"),
-        ("ADDED", "b", "Pending"),
-        ("DELETED", "gone", "Pending"),
-        ("MODIFIED", "a", "Complete"),
-    ]
+    def see(count: int) -> list[tuple[str, str, Any]]:
+        changes = [next(watching) for _ in range(count)]
+        return [(item.type, item.resource["metadata"]["name"], item.resource["status"]["state"]) for item in changes]
+
+    assert see(2) == [("ADDED", "a", "Pending"), ("ADDED", "gone", "Pending")]
+    assert next(watching).type == "LISTED"
+    put(cluster, "a", "Running")
+    assert see(1) == [("MODIFIED", "a", "Running")]
+    cluster.break_watches()
+    put(cluster, "b", "Pending")
+    assert see(1) == [("ADDED", "b", "Pending")]
+    cluster.break_watches()
+    cluster.delete("TrainingRun", "gone")
+    put(cluster, "a", "Complete")
+    cluster.forget_history()  # the next watch gets 410 and lists again
+    assert see(2) == [("DELETED", "gone", "Pending"), ("MODIFIED", "a", "Complete")]
 
 
 def test_an_error_in_a_watch_lists_again(cluster: FakeCluster, resources: Resources) -> None:
     put(cluster, "a", "Pending")
     watching = resources.watch("TrainingRun")
-    assert next(watching).type == "ADDED"
-
-    def disturb() -> None:
-        wait_for_watch(cluster)
-        cluster.fail_watches(410, "too old")
-        put(cluster, "a", "Running")
-
-    thread = threading.Thread(target=disturb)
-    thread.start()
+    assert [next(watching).type, next(watching).type] == ["ADDED", "LISTED"]
+    put(cluster, "a", "Running")
     assert next(watching).resource["status"]["state"] == "Running"
-    thread.join()
+    cluster.fail_watches(410, "too old")
+    put(cluster, "a", "Complete")
+    assert next(watching).resource["status"]["state"] == "Complete"
 
 
 def test_a_followed_log_has_no_gap_and_no_repeated_line_after_lost_connections(
@@ -222,13 +201,22 @@ def test_a_damaged_kubeconfig_is_an_error_and_not_a_bug(tmp_path: Path, monkeypa
 
 
 def test_wait_reports_once_that_no_operator_has_seen_a_new_resource(
-    cluster: FakeCluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("deepsynth.verbs.waiting.SILENCE_SECONDS", 0.5)
-    cluster.put(a_training_run().with_status(observedGeneration=-1).to_manifest())
+    new = a_training_run().with_status(observedGeneration=-1)
+    cluster.put(new.to_manifest())
+    said: list[str] = []
 
-    assert main(["wait", "read-xsum", "--timeout", "3s"]) == 124
-    assert capsys.readouterr().err.count("no operator has seen it; is one running?") == 1
+    def say(line: str = "", **_: Any) -> None:
+        said.append(line)
+        if "no operator has seen it; is one running?" in line:
+            ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+            cluster.put(new.with_status(observedGeneration=1, **ended).to_manifest())
+
+    monkeypatch.setattr("builtins.print", say)
+    assert main(["wait", "read-xsum"]) == 0
+    assert len([line for line in said if "no operator" in line]) == 1
 
 
 def test_the_plugin_of_kubectl_uses_the_cluster_also_where_a_folder_is(

@@ -1,5 +1,6 @@
 """Client on both places."""
 
+import threading
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from deepsynth import Client
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_client.errors import ClientError, NotFoundError, TimedOutError
 from integration.client.places import Place, place, write_files
-from integration.client.test_verbs import ATTEMPT, a_condition, a_running_run, later
+from integration.client.test_verbs import ATTEMPT, a_condition, a_running_run
 from support.resources.builders import a_dataset_generation, a_training_run
 
 __all__ = ["place"]
@@ -44,8 +45,10 @@ def test_resources_are_applied_as_types_dicts_and_files_and_read_as_types(place:
 def test_wait_returns_the_resource_or_raises_why_it_failed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     client = open_client(place)
     place.put(a_running_run())
-    with later(lambda: place.put(a_running_run(state="Complete", **ENDED))):
-        assert client.wait("read-xsum").status.state == "Complete"
+    timer = threading.Timer(0.5, lambda: place.put(a_running_run(state="Complete", **ENDED)))
+    timer.start()
+    assert client.wait("read-xsum").status.state == "Complete"
+    timer.join()
     assert "read-xsum" in capsys.readouterr().out
     failed: dict[str, Any] = {
         "state": "Failed",

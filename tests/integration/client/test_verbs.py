@@ -1,9 +1,7 @@
 """Every verb on both places: a command prints the same, whether the resources are in a cluster or in a folder."""
 
 import json
-import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,8 @@ import pytest
 import yaml
 
 from deepsynth.__main__ import main
-from integration.client.places import Place, place, remove_pods, write_files
+from deepsynth.verbs.names import find_all
+from integration.client.places import Place, place, write_files
 from support.resources.builders import a_dataset_generation, a_training_run
 
 __all__ = ["place"]
@@ -37,19 +36,32 @@ def a_condition(kind: str, reason: str, message: str) -> dict[str, Any]:
     return {"type": kind, "status": "True", "reason": reason, "message": message, "lastTransitionTime": time}
 
 
-@contextmanager
-def later(*steps: Any) -> Iterator[None]:
-    """Do these steps while the command runs, a moment apart."""
+class Screen:
+    """What a command prints, in place of `print`. A line that contains the text of the next step triggers it."""
 
-    def run() -> None:
-        for step in steps:
-            threading.Event().wait(0.7)
-            step()
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+        self._steps: list[tuple[str, Callable[[], None]]] = []
 
-    thread = threading.Thread(target=run)
-    thread.start()
-    yield
-    thread.join()
+    def after(self, text: str, step: Callable[[], None]) -> "Screen":
+        self._steps.append((text, step))
+        return self
+
+    def __call__(self, line: str = "", **_: Any) -> None:
+        self.lines.append(line)
+        if self._steps and self._steps[0][0] in line:
+            self._steps.pop(0)[1]()
+
+
+@pytest.fixture
+def screen(monkeypatch: pytest.MonkeyPatch) -> Screen:
+    screen = Screen()
+    monkeypatch.setattr("builtins.print", screen)
+    return screen
+
+
+def interrupt() -> None:
+    raise KeyboardInterrupt
 
 
 def test_get_shows_the_columns_of_kubectl(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -101,26 +113,14 @@ def test_a_missing_resource_is_an_error_with_code_1(place: Place, capsys: pytest
     assert 'no resource is named "zebra"' in capsys.readouterr().err
 
 
-def test_get_w_shows_a_row_for_each_change_until_it_is_interrupted(
-    place: Place, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_get_w_shows_a_row_for_each_change_until_it_is_interrupted(place: Place, screen: Screen) -> None:
     place.put(a_running_run())
-    shown: list[str] = []
+    screen.after("Running", lambda: place.put(a_running_run(state="Complete"))).after("Complete", interrupt)
 
-    def show(line: str = "", **_: Any) -> None:
-        shown.append(line)
-        if "Complete" in line:
-            raise KeyboardInterrupt
+    assert main(["get", "trun", "-w", *place.options]) == 130
 
-    monkeypatch.setattr("builtins.print", show)
-    with later(lambda: place.put(a_running_run(state="Complete"))):
-        assert main(["get", "trun", "-w", *place.options]) == 130
-
-    assert [line.split()[:2] for line in shown[1:]] == [
-        ["NAME", "STATE"],
-        ["read-xsum", "Running"],
-        ["read-xsum", "Complete"],
-    ]
+    rows = [line.split()[:2] for line in screen.lines[1:]]
+    assert rows == [["NAME", "STATE"], ["read-xsum", "Running"], ["read-xsum", "Complete"]]
 
 
 def write_resources(folder: Path, *resources: Any) -> str:
@@ -202,18 +202,16 @@ def test_the_data_of_a_running_run_is_not_deleted(place: Place, capsys: pytest.C
 
 
 @pytest.mark.parametrize(("state", "code"), [("Complete", 0), ("Failed", 1)])
-def test_wait_returns_how_a_run_ended(place: Place, state: str, code: int, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wait_returns_how_a_run_ended(place: Place, state: str, code: int, screen: Screen) -> None:
     place.put(a_running_run())
-    ended = a_running_run(
-        state=state, completionTime="2026-01-02T04:00:00Z", conditions=[a_condition(state, "X", "because")]
-    )
+    conditions = [a_condition(state, "X", "because")]
+    ended = a_running_run(state=state, completionTime="2026-01-02T04:00:00Z", conditions=conditions)
+    screen.after("Running", lambda: place.put(ended))
 
-    with later(lambda: place.put(ended)):
-        assert main(["wait", "read-xsum", *place.options]) == code
+    assert main(["wait", "read-xsum", *place.options]) == code
 
-    lines = capsys.readouterr().err.splitlines()
-    assert lines[1].startswith("trainingrun/read-xsum: Running, 42%, step 1260/3000")
-    assert lines[-1] == f"trainingrun/read-xsum is {state}: because"
+    assert screen.lines[1].startswith("trainingrun/read-xsum: Running, 42%, step 1260/3000")
+    assert screen.lines[-1] == f"trainingrun/read-xsum is {state}: because"
 
 
 def test_wait_ends_when_its_time_is_over(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -223,19 +221,35 @@ def test_wait_ends_when_its_time_is_over(place: Place, capsys: pytest.CaptureFix
     assert "timed out: Running, 42%" in capsys.readouterr().err
 
 
-def test_wait_can_wait_for_a_state_or_the_deletion(place: Place) -> None:
+def test_wait_can_wait_for_a_state(place: Place, screen: Screen) -> None:
     place.put(a_running_run())
-    with later(lambda: place.put(a_running_run(state="Suspended"))):
-        assert main(["wait", "read-xsum", "--for", "state=suspended", *place.options]) == 0
-    with later(lambda: place.delete("TrainingRun", "read-xsum")):
-        assert main(["wait", "read-xsum", "--for", "delete", *place.options]) == 0
+    screen.after("Running", lambda: place.put(a_running_run(state="Suspended")))
+
+    assert main(["wait", "read-xsum", "--for", "state=suspended", *place.options]) == 0
 
 
-def test_wait_for_a_resource_that_is_deleted_fails(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+def test_wait_for_a_resource_that_is_deleted_fails(place: Place, screen: Screen) -> None:
     place.put(a_running_run())
-    with later(lambda: place.delete("TrainingRun", "read-xsum")):
-        assert main(["wait", "read-xsum", *place.options]) == 1
-    assert "trainingrun/read-xsum was deleted" in capsys.readouterr().err
+    screen.after("Running", lambda: place.delete("TrainingRun", "read-xsum"))
+
+    assert main(["wait", "read-xsum", *place.options]) == 1
+    assert screen.lines[-1] == "error: trainingrun/read-xsum was deleted"
+
+
+@pytest.mark.parametrize(("goal", "code"), [("end", 1), ("delete", 0)])
+def test_a_resource_that_is_deleted_before_the_watch_begins_is_noticed(
+    place: Place, goal: str, code: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.put(a_running_run())
+
+    def find_and_delete(*arguments: Any) -> Any:
+        try:
+            return find_all(*arguments)
+        finally:
+            place.delete("TrainingRun", "read-xsum")
+
+    monkeypatch.setattr("deepsynth.verbs.waiting.find_all", find_and_delete)
+    assert main(["wait", "read-xsum", "--for", goal, *place.options]) == code
 
 
 def test_describe_shows_attempts_checkpoints_events_and_what_to_do(
@@ -283,10 +297,10 @@ def test_logs_show_the_rank_that_failed_first(place: Place, capsys: pytest.Captu
 def test_logs_of_a_pod_with_several_ranks_show_one_of_them(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     run = a_training_run().with_spec(numProcPerNode=2)
     place.put(run.with_status(state="Running", attempts=[ATTEMPT]).to_manifest())
-    place.write_log("read-xsum-1", 1, "launcher: starts", "[rank 2] two", "[rank 3] three")
+    place.write_log("read-xsum-1", 1, "launcher: starts", "rank 2: two", "rank 3: three")
 
     assert main(["logs", "read-xsum", "--rank", "3", *place.options]) == 0
-    assert capsys.readouterr().out == "launcher: starts\n[rank 3] three\n"
+    assert capsys.readouterr().out == "launcher: starts\nthree\n"
 
 
 def test_logs_after_the_pod_is_gone_come_from_the_checkpoint_folder(
@@ -305,25 +319,25 @@ def test_logs_after_the_pod_is_gone_come_from_the_checkpoint_folder(
     assert "has no attempt 7; the status has 1, 2" in capsys.readouterr().err
 
 
-def test_logs_f_follow_into_the_next_attempt_until_the_run_ends(
-    place: Place, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_logs_f_follow_into_the_next_attempt_until_the_run_ends(place: Place, screen: Screen) -> None:
     place.put(a_running_run())
     place.write_log("read-xsum-1", 0, "one")
     second = {**ATTEMPT, "number": 2, "job": "read-xsum-2"}
-    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
-    steps = [
-        lambda: place.write_log("read-xsum-1", 0, "two"),
-        lambda: place.finish_pod("read-xsum-1", 0),
-        lambda: place.write_log("read-xsum-2", 0, "three"),
-        lambda: place.put(a_running_run(attempts=[ATTEMPT, second])),
-        lambda: place.finish_pod("read-xsum-2", 0),
-        lambda: place.put(a_running_run(attempts=[ATTEMPT, second], **ended)),
-    ]
-    with later(*steps):
-        assert main(["logs", "-f", "read-xsum", *place.options]) == 0
 
-    assert capsys.readouterr().out == "one\ntwo\nthree\n"
+    def start_second() -> None:
+        place.finish_pod("read-xsum-1", 0)
+        place.put(a_running_run(attempts=[ATTEMPT, second]))
+        place.write_log("read-xsum-2", 0, "three")
+
+    def end() -> None:
+        place.finish_pod("read-xsum-2", 0)
+        ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+        place.put(a_running_run(attempts=[ATTEMPT, second], **ended))
+
+    screen.after("one", lambda: place.write_log("read-xsum-1", 0, "two")).after("two", start_second).after("three", end)
+
+    assert main(["logs", "-f", "read-xsum", *place.options]) == 0
+    assert [line for line in screen.lines if line in {"one", "two", "three"}] == ["one", "two", "three"]
 
 
 def test_the_report_has_the_curve_of_the_newest_checkpoint(place: Place, tmp_path: Path) -> None:
@@ -337,8 +351,45 @@ def test_the_report_has_the_curve_of_the_newest_checkpoint(place: Place, tmp_pat
     assert "training from 3.5 to" in text
 
 
-def test_remove_pods_removes_logs(place: Place) -> None:
-    place.put(a_running_run())
-    place.write_log("read-xsum-1", 0, "one")
-    remove_pods(place)
-    assert main(["logs", "read-xsum", *place.options]) == 1
+def test_compare_shows_what_differs_and_draws_one_chart(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name, rate, cer in (("first", "1e-4", "0.042"), ("second", "1e-5", "0.034")):
+        metrics = [{"name": "validation_cer", "value": cer, "step": 4}]
+        run = a_training_run(name).named(name, uid=f"uid-{name}").with_spec(optimizer={"learningRate": rate})
+        place.put(run.with_status(state="Complete", metrics=metrics, attempts=[ATTEMPT]).to_manifest())
+        lines = "".join(json.dumps({"step": step, "loss": 3 / step}) + "\n" for step in (1, 2, 3))
+        write_files(place.volumes, {f"checkpoints/{name}/step-3/metrics.jsonl": lines})
+
+    page = tmp_path / "page.html"
+    assert main(["compare", "first", "second", "-o", str(page), *place.options]) == 0
+
+    rows = [line.split() for line in capsys.readouterr().out.splitlines()]
+    assert ["optimizer.learningRate", "1e-4", "1e-5"] in rows
+    assert ["CER", "4.2%", "3.4%"] in rows
+    assert not [row for row in rows if row[:1] == ["model.uri"]]
+    assert page.read_text().count("first from 3 to") == 1
+    assert "second from 3 to" in page.read_text()
+    assert main(["compare", "first", *place.options]) == 64
+
+
+def test_prune_keeps_the_newest_and_the_best_checkpoint(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    best = {**CHECKPOINT, "step": 2, "uri": "pvc://checkpoints/read-xsum/step-2"}
+    ended: dict[str, Any] = {"completionTime": "2026-01-02T04:00:00Z", "bestCheckpoint": best}
+    place.put(a_running_run(state="Complete", **ended))
+    place.put(a_training_run("busy").named("busy", uid="uid-busy").with_status(attempts=[ATTEMPT]).to_manifest())
+    folders = ("step-1", "step-2", "step-3", "step-4.tmp-attempt-1", "step-1.corrupt-attempt-1", "model")
+    write_files(place.volumes, {f"checkpoints/read-xsum/{folder}/a": "x" * 2000 for folder in folders})
+    write_files(place.volumes, {"checkpoints/busy/step-1.tmp-attempt-1/a": "x"})
+
+    assert main(["prune", *place.options]) == 64  # nobody can answer
+    assert main(["prune", "--yes", *place.options]) == 0
+
+    said = capsys.readouterr()
+    assert "6 kB  in all" in said.err
+    assert said.out == "trainingrun/read-xsum: removed 6 kB\n"
+    left = sorted(path.name for path in (place.volumes / "checkpoints/read-xsum").iterdir())
+    assert left == ["model", "step-2", "step-3"]
+    assert (place.volumes / "checkpoints/busy/step-1.tmp-attempt-1").exists()
+    assert main(["prune", "--yes", *place.options]) == 0
+    assert capsys.readouterr().out == "nothing to remove\n"

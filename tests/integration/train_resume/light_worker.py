@@ -104,6 +104,10 @@ def misbehave(mode: str, rank: int, step: int) -> None:
         raise DataError("spec.datasets[0]: is empty")
     elif what == "bug":
         raise ZeroDivisionError("a bug")
+    elif what == "speak":
+        print("speaks", flush=True)
+        print("complains", file=sys.stderr, flush=True)
+        os._exit(3)
     elif what == "exit":
         os._exit(3)
     elif what == "hang":

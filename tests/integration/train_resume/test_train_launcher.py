@@ -71,6 +71,19 @@ def test_a_successful_run_exits_0_and_reports_its_last_step(tmp_path: Path) -> N
     assert (report.train.phase, report.train.step, report.train.total_steps) == ("done", 3, light_worker.STEPS)
 
 
+def test_the_end_of_what_each_rank_printed_is_kept_next_to_the_checkpoints(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    code, _ = launch(tmp_path, "speak-1")
+    assert code == 3
+    shown = capfd.readouterr()
+    assert "rank 1: speaks\n" in shown.out
+    assert "rank 1: complains\n" in shown.err
+    kept = {path.name: path.read_text() for path in (tmp_path / "checkpoints/reports").glob("*.log")}
+    assert kept["attempt-1-rank-1.log"] == "speaks\ncomplains\n"
+    assert "speaks" not in kept["attempt-1-rank-0.log"]
+
+
 @pytest.mark.parametrize("number", range(20))
 def test_the_status_names_the_rank_that_was_killed(tmp_path: Path, number: int) -> None:
     culprit = number % 2

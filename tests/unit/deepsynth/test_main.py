@@ -34,7 +34,7 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("get trun x --local", 1, 'trainingruns.deepsynth.io "x" not found'),
         ("get --local", 0, "No resources found in"),
         ("delete trun x --local", 1, 'trainingruns.deepsynth.io "x" not found'),
-        ("delete --data x y --local", 64, "unknown kind 'x'"),
+        ("delete --data x y --local", 1, 'no resource is named "x"'),
         ("describe trun --local", 1, 'no resource is named "trun"'),
         ("suspend trun/ --local", 64, "'trun/' must be KIND/NAME"),
         ("wait x --for ready --local", 64, "--for: must be end, delete, state=STATE"),

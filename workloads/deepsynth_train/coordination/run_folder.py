@@ -3,6 +3,7 @@
     beat-0.json     last sign of life of local rank 0           written by the worker
     error-0.json    why local rank 0 ended                      written by the worker
     stacks-0.txt    its stacks, after SIGUSR1                   written by faulthandler
+    elastic/        what they print                             written by torch's agent
     report.json     TrainReport of the node's first worker      written by local rank 0
 
 Files, because they outlive the worker that wrote them. Times are CLOCK_MONOTONIC, which all processes of a node share.
@@ -58,6 +59,11 @@ class RunFolder:
     def report(self) -> Path:
         """TrainReport of the node's first worker."""
         return self.path / "report.json"
+
+    @property
+    def logs(self) -> Path:
+        """Where torch's agent writes what the workers print."""
+        return self.path / "elastic"
 
     def write_beat(self, local_rank: int, beat: Beat) -> None:
         replace_text(self.path / f"beat-{local_rank}.json", json.dumps(asdict(beat)))

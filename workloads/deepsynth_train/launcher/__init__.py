@@ -7,6 +7,7 @@
     watchdog.py       kills workers that hang or exceed the grace period
     hangs.py          whether the heartbeats have stopped, and which worker is the cause (pure)
     root_cause.py     which of several failures is the cause (pure)
+    rank_logs.py      what each worker printed
     reports.py        the report while it runs, the termination message at the end
     report_server.py  GET /report, /metrics, /healthz
 

@@ -15,10 +15,11 @@ from typing import Any
 from torch.distributed import DistError, PrefixStore, Store, TCPStore  # type: ignore[attr-defined]  # torch forgot __all__
 from torch.distributed.elastic.agent.server.api import RunResult, WorkerGroup, WorkerSpec
 from torch.distributed.elastic.agent.server.local_elastic_agent import LocalElasticAgent
-from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs
+from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std, SubprocessContext
 from torch.distributed.elastic.rendezvous.api import RendezvousHandler, RendezvousInfo, RendezvousStoreInfo
 
 from deepsynth_api.errors import PeerLostError
+from deepsynth_train.launcher.rank_logs import LINE_PREFIX
 from deepsynth_train.launcher.topology import Topology
 
 RENDEZVOUS_TIMEOUT = 900.0
@@ -98,6 +99,13 @@ class _Agent(LocalElasticAgent):
         self.on_start(pids)
         return pids
 
+    def close_logs(self) -> None:
+        """Torch closes those of workers that it had to stop only."""
+        handlers = self._pcontext.subprocess_handlers.values() if isinstance(self._pcontext, SubprocessContext) else ()
+        for stream in (stream for handler in handlers for stream in (handler._stdout, handler._stderr)):  # noqa: SLF001
+            if stream is not None:
+                stream.close()
+
 
 def run_workers(
     topology: Topology, command: Sequence[str], log_folder: Path, on_start: Callable[[dict[int, int]], None]
@@ -118,9 +126,13 @@ def run_workers(
         max_restarts=0,
         master_addr=topology.master_host,
     )
-    agent = _Agent(spec, DefaultLogsSpecs(log_dir=str(log_folder)))
+    logs = DefaultLogsSpecs(log_dir=str(log_folder), tee=Std.ALL)
+    agent = _Agent(spec, logs, log_line_prefix_template=LINE_PREFIX)
     agent.on_start = on_start
-    result: RunResult = agent.run()
+    try:
+        result: RunResult = agent.run()
+    finally:
+        agent.close_logs()
     return result
 
 

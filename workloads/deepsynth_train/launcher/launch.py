@@ -105,7 +105,7 @@ class Launch:
         from deepsynth_train.launcher.agent import run_workers
 
         with watchdog:
-            result = run_workers(self._topology, self._command, self._folder.path / "elastic", self._workers.watch)
+            result = run_workers(self._topology, self._command, self._folder.logs, self._workers.watch)
         codes = {failure.local_rank: failure.exitcode for failure in result.failures.values()}
         ends = [self._build_end(local_rank, codes) for local_rank in range(self._topology.num_proc_per_node)]
         if watchdog.hang:

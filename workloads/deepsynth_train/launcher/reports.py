@@ -16,6 +16,7 @@ from deepsynth_api.workload import TERMINATION_LOG_PATH, TERMINATION_LOG_VARIABL
 from deepsynth_train.checkpoint.layout import REPORTS
 from deepsynth_train.checkpoint.owner import read_owner
 from deepsynth_train.coordination.run_folder import RunFolder
+from deepsynth_train.launcher.rank_logs import read_ends
 
 
 class Reporter:
@@ -26,6 +27,7 @@ class Reporter:
         self._uid = workload.uid
         self._folder = folder
         self._node_rank = node_rank
+        self._first_rank = node_rank * workload.num_proc_per_node
         self._checkpoints = checkpoints
         self._previous = self._read_previous()
 
@@ -44,7 +46,7 @@ class Reporter:
         return TrainReport(attempt=self._attempt)
 
     def finish(self, failure: Failure | None, stacks: Mapping[int, str]) -> None:
-        """Write the termination message and, next to the checkpoints, its copy and the stacks of a hang."""
+        """Write the termination message and, next to the checkpoints, its copy, the ends of the logs, and stacks."""
         text = fit_report(self.build(failure))
         write_termination_message(text)
         try:
@@ -60,6 +62,8 @@ class Reporter:
         (reports / f"{stem}.json").write_text(text)
         for local_rank, stack in stacks.items():
             (reports / f"{stem}-local-rank-{local_rank}-stacks.txt").write_text(stack)
+        for local_rank, end in read_ends(self._folder.logs).items():
+            (reports / f"attempt-{self._attempt}-rank-{self._first_rank + local_rank}.log").write_text(end)
 
     def _owns_checkpoints(self) -> bool:
         """Whether the checkpoint folder belongs to this run or to none."""

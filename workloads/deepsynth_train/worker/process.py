@@ -59,7 +59,7 @@ def run_worker(
     """Run `train`. Returns the exit code; on a failure, writes an error file for the launcher."""
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     _die_with_launcher()
-    _set_up_log(rank)
+    _set_up_log()
     with folder.stacks(local_rank).open("w") as stacks:
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
         heartbeat = Heartbeat(folder, workload.attempt, rank, local_rank)
@@ -95,10 +95,10 @@ def _fail(
     return record.exit_code
 
 
-def _set_up_log(rank: int) -> None:
-    """Plain lines with a `rank N: ` prefix."""
+def _set_up_log() -> None:
+    """Plain lines. The launcher prints them with `rank N: ` before each."""
     logging.captureWarnings(capture=True)
-    logging.basicConfig(level=logging.INFO, format=f"rank {rank}: %(message)s", stream=sys.stdout, force=True)
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
     # torch logs every step of a checkpoint, as JSON, to this logger.
     logging.getLogger("c10d-NullHandler-dcp_logger").propagate = False
 

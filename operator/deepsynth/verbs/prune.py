@@ -1,0 +1,59 @@
+"""`deepsynth prune`: what TrainingRuns that have ended left on volumes and nobody needs to continue or to use them.
+
+unfinished saves and damaged checkpoints     of every run that has ended
+checkpoints but the newest and the best      of a run that is Complete
+features of pages                            of a run that is Complete, if it has spec.cache.features
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+
+from deepsynth.verbs.names import find_all, format_short_name
+from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.report.sections import format_bytes
+
+LEFTOVERS = ("*.tmp-attempt-*", "*.corrupt-attempt-*")
+
+
+def prune(resources: Resources, words: Sequence[str], ask: Callable[[str], bool]) -> Iterator[str]:
+    """Of the runs that are named, or of all. The user sees each folder with its bytes first, and agrees."""
+    found = find_all(resources, words) if words else resources.list_all("TrainingRun")
+    ended = [run for run in found if run["kind"] == "TrainingRun" and run.get("status", {}).get("completionTime")]
+    sizes = [(run, measure(resources, run)) for run in ended]
+    total = sum(sum(folders.values()) for _, folders in sizes)
+    if not any(folders for _, folders in sizes):
+        yield "nothing to remove"
+        return
+    lines = [f"{format_bytes(size):>9}  {uri}" for _, folders in sizes for uri, size in folders.items()]
+    if not ask("\n".join(["these folders will be removed:", *lines, f"{format_bytes(total):>9}  in all"])):
+        yield "nothing was removed"
+        return
+    for run, folders in sizes:
+        if folders:
+            resources.open_files(run).remove([*folders])
+            yield f"{format_short_name(run)}: removed {format_bytes(sum(folders.values()))}"
+
+
+def measure(resources: Resources, run: Manifest) -> dict[str, int]:
+    """Bytes of what can be removed, by URI."""
+    spec, status = run["spec"], run["status"]
+    base = spec["checkpoint"]["uri"].rstrip("/")
+    patterns = [f"{base}/{name}" for name in LEFTOVERS]
+    if status.get("state") == "Complete":
+        features = ((spec.get("cache") or {}).get("features") or {}).get("uri")
+        patterns += [f"{base}/step-*", *([features] if features else [])]
+    found = resources.open_files(run).measure(patterns)
+    kept = {f"{base}/step-{step}" for step in _list_kept(status)}
+    newest = max((uri for uri in found if _get_step(uri) >= 0), key=_get_step, default="")
+    return {uri: size for uri, size in found.items() if uri not in {*kept, newest}}
+
+
+def _list_kept(status: Manifest) -> set[int]:
+    """Steps of the best checkpoint and of the newest, as the status has them."""
+    named = [status.get("bestCheckpoint"), *(status.get("checkpoints") or [])[:1]]
+    return {checkpoint["step"] for checkpoint in named if checkpoint}
+
+
+def _get_step(uri: str) -> int:
+    """Of the folder of a whole checkpoint; -1 for others."""
+    word, _, number = uri.rpartition("/")[2].partition("-")
+    return int(number) if word == "step" and number.isdigit() else -1
