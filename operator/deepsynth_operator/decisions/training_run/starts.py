@@ -46,7 +46,7 @@ def queued_again(view: RunView) -> RunSituation | None:
     job = view.kept_job
     if job is None or not job.suspended or view.is_held:
         return None
-    wait = describe_wait(job, Reason.REQUEUED_BY_QUEUE)
+    wait = describe_wait(job, Reason.REQUEUED_BY_QUEUE, view.last.obstacle if view.last is not None else "")
     return Situation("Queued", wait.reason, wait.message, check_after=wait.check_after)
 
 
