@@ -62,6 +62,10 @@ benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints 
 benchmark-stores: $(READY) ## Compare clients of object stores: obstore, boto3, s3fs [ARGS="500 256"]
 	@$(BIN)/python benchmarks/stores.py $(ARGS)
 
+.PHONY: benchmark-restart
+benchmark-restart: $(READY) ## Measure from the death of a process to the next step: in place, and with a new Job [ARGS="--nodes 2"]
+	@$(BIN)/python benchmarks/restart.py $(ARGS)
+
 .PHONY: benchmark-operator
 benchmark-operator: $(READY) ## Measure the operator's cost and latency on a control plane with fake pods [ARGS="burst idle --runs 1000"]
 	@PYTHONPATH=.:tests:tools $(BIN)/python -m benchmarks.scale $(ARGS)

@@ -50,6 +50,23 @@ class Failure(ApiModel):
     """Of a hang: the process of the rank cannot run, so it is a cause in any case."""
 
 
+class Restart(ApiModel):
+    """An attempt that failed, and after which the launchers started the workers again in the same pods.
+
+    The attempt after it is the next one of the run: it has a number of its own, and no Job of its own.
+    """
+
+    failure: Failure
+    time: Time
+    """When the attempt failed."""
+    step: int | None = None
+    """The last optimizer step that it did."""
+    resumed_from_step: int | None = None
+    saved_step: int | None = None
+    """Newest step in a complete checkpoint then."""
+    saved_time: Time | None = None
+
+
 class PlanReport(ApiModel):
     revision: str = ""
     digest: str = ""
@@ -140,6 +157,10 @@ class Report(ApiModel):
     train: TrainReport | None = None
     failure: Failure | None = None
     previous: Annotated[Failure | None, Field(description="Root cause of the previous attempt's failure.")] = None
+    restarts: Annotated[
+        list[Restart],
+        Field(description="Attempts that ended while the pods stayed, oldest first: all since the pods started."),
+    ] = Field(default_factory=list)
 
 
 def parse_report(text: str | bytes) -> Report | None:

@@ -34,7 +34,7 @@ MAX_FIELD_BYTES: Final = {
     "character": 128,
 }
 """Where it is not MAX_BYTES."""
-MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "scripts": 10, "characters": 10}
+MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "scripts": 10, "characters": 10, "restarts": 8}
 """Where it is not MAX_ITEMS."""
 MAX_SKIPPED: Final = 16
 MAX_NUMBER: Final = 2**53

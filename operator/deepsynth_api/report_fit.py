@@ -5,6 +5,7 @@ The kubelet cuts a termination message at 4,096 bytes, so it gets 3,500; GET /re
     samples, checkpoints, notes, messages, metrics of a training run    what matters least
     all lists and texts, step by step                                   sums over a list stay what they are
     the best checkpoint, URIs that are very long                        the operator knows them from the spec or earlier
+    what failed attempts said before their workers were restarted       that they were is counted
 """
 
 from collections.abc import Callable, Sequence
@@ -12,8 +13,16 @@ from typing import Any, Final, TypeVar
 
 from pydantic_core import PydanticSerializationError
 
-from deepsynth_api.report import REPORT_BYTES, Failure, Report
-from deepsynth_api.report_bounds import MAX_FIELD_BYTES, cut_text, fold_dropped, fold_skipped, fold_splits, measure_text
+from deepsynth_api.report import REPORT_BYTES, Failure, Report, Restart
+from deepsynth_api.report_bounds import (
+    MAX_FIELD_BYTES,
+    MAX_FIELD_ITEMS,
+    cut_text,
+    fold_dropped,
+    fold_skipped,
+    fold_splits,
+    measure_text,
+)
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, SkippedFiles
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_api.v1alpha1.training_run_status import SampleText
@@ -50,7 +59,7 @@ def fit_report(report: Report, limit: int = TERMINATION_MESSAGE_BYTES) -> str:
         if _size(report) <= limit:
             break
         report = _shrink(whole, items, size)
-    for cut in (_drop_best, _drop_long_uris):
+    for cut in (_drop_best, _drop_long_uris, _bare_restarts):
         if _size(report) <= limit:
             break
         report = cut(report)
@@ -71,15 +80,17 @@ def _shrink_field(name: str, value: Any, items: int, size: int) -> Any:
         case ApiModel():
             return _shrink(value, items, size)
         case list():
-            return [_shrink_field(name, item, items, size) for item in _shorten_list(value, items)]
+            return [_shrink_field(name, item, items, size) for item in _shorten_list(name, value, items)]
         case str() if name != "uri":
             return cut_text(value, _IDENTITY_BYTES if name in _IDENTITIES else size)
     return value
 
 
-def _shorten_list(values: Sequence[Any], items: int) -> Sequence[Any]:
-    """What is counted is folded, so that the sum stays; the rest of another list is dropped."""
+def _shorten_list(name: str, values: Sequence[Any], items: int) -> Sequence[Any]:
+    """What is counted is folded, so that the sum stays; of another list the rest is dropped. Restarts are few."""
     counted = max(items, 1)
+    if name == "restarts":
+        return values[: MAX_FIELD_ITEMS[name]]
     if all(isinstance(value, DroppedRows) for value in values):
         return fold_dropped(values, counted)
     if all(isinstance(value, PlannedSplit) for value in values):
@@ -148,11 +159,23 @@ def _shorten_notes(report: Report) -> Report:
 
 
 def _shorten_messages(report: Report) -> Report:
-    return report.model_copy(update={"failure": _clip(report.failure, 800), "previous": _clip(report.previous, 200)})
+    restarts = [restart.updated(failure=_clip(restart.failure, 200)) for restart in report.restarts]
+    clipped = {"failure": _clip(report.failure, 800), "previous": _clip(report.previous, 200), "restarts": restarts}
+    return report.model_copy(update=clipped)
 
 
 def _drop_metrics(report: Report) -> Report:
     return _update_train(report, metrics=[], dropped=[], datasets=[], model=None)
+
+
+def _bare_restarts(report: Report) -> Report:
+    def strip(restart: Restart) -> Restart:
+        failure = restart.failure
+        bare = Failure(reason=failure.reason, message="", exit_code=failure.exit_code, rank=failure.rank)
+        return Restart(failure=bare, time=restart.time)
+
+    restarts = [strip(restart) for restart in report.restarts]
+    return report.model_copy(update={"restarts": restarts, "previous": None if restarts else report.previous})
 
 
 def _drop_best(report: Report) -> Report:

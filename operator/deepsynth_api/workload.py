@@ -31,6 +31,9 @@ MASTER_ADDRESS_VARIABLE: Final = "DEEPSYNTH_MASTER_ADDRESS"
 NODE_NAME_VARIABLE: Final = "DEEPSYNTH_NODE_NAME"
 JOB_UID_VARIABLE: Final = "DEEPSYNTH_JOB_UID"
 GRACE_PERIOD_VARIABLE: Final = "DEEPSYNTH_GRACE_PERIOD_SECONDS"
+MAX_RESTARTS_VARIABLE: Final = "DEEPSYNTH_MAX_RESTARTS"
+"""How often the launchers may start failed workers again in the same pods. A variable and no field of the document, so
+that an image of before this existed ignores it, and without it, as from an older operator, there is no such restart."""
 COMPLETION_INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"
 
 RESERVED_PREFIXES: Final = ("DEEPSYNTH_", "PET_", "TORCHELASTIC_")
@@ -147,6 +150,10 @@ class TrainWorkload(Workload, TrainingSettings):
         int | None, Field(description="Later attempts may have only as many nodes; null: always numNodes.")
     ] = None
     attempt: Annotated[int, Field(ge=1, description="Number of the attempt, which owns the checkpoint folder.")]
+    restart: Annotated[
+        int | None,
+        Field(ge=1, description="How often the workers were started again in the same pods. The launcher sets it."),
+    ] = None
     fingerprint: Annotated[
         str,
         Field(description="sha256 of all that training depends on. Runs with the same one can share checkpoints."),
@@ -162,6 +169,11 @@ class TrainWorkload(Workload, TrainingSettings):
     feature_cache: Annotated[
         FeatureCache | None, Field(description="Keep the features of pages; null for not at all.")
     ] = None
+
+    @property
+    def number(self) -> int:
+        """Number of the attempt that the workers belong to: `attempt` is that of the first one in these pods."""
+        return self.attempt + (self.restart or 0)
 
 
 HOLDOUT_PERCENT: Final = EvaluationSettings.defaults().holdout_percent

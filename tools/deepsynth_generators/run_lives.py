@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from deepsynth_api.reasons import Reason
-from deepsynth_api.report import Failure, Report, TrainReport
+from deepsynth_api.report import Failure, Report, Restart, TrainReport
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_api.v1alpha1.training_run import ElasticSettings
 from deepsynth_generators.lives import (
@@ -24,7 +24,12 @@ from deepsynth_generators.lives import (
     see_common_ends,
 )
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod, ObservedRun, Refusal
-from deepsynth_operator.decisions.training_run.attempts import get_last, get_live, is_before_continuation
+from deepsynth_operator.decisions.training_run.attempts import (
+    count_in_place,
+    get_last,
+    get_live,
+    is_before_continuation,
+)
 from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.decisions.training_run.failures import MAX_ATTEMPTS_WITHOUT_PROGRESS as _MAX_FRUITLESS
 from deepsynth_operator.decisions.training_run.next_attempt.changes import forget_earlier
@@ -74,6 +79,7 @@ def _key(run: TrainingRun) -> object:
         bool(last.job_uid),
         last.held_time is None,
         last.running_time is None,
+        last.in_place,
     )
     phase = status.progress.phase if status.progress else None
     started = status.start_time is not None
@@ -156,6 +162,7 @@ def _see_live(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[Train
         yield Sight(run, ObservedRun(run, refusal=refusal))
     for seen, pods in [*see_common_ends(job, "train", 2, now), *_see_starts(job, now), *_see_ends(job, now)]:
         yield Sight(run, ObservedRun(run, see_children(seen, pods)))
+    yield _see_restart(run, job, now)
     if run.spec.elastic:
         saved = TrainReport(attempt=1, phase="step", step=5, total_steps=10, saved_step=5)
         pods = (build_pod(job, 0, now, report=Report(step="train", time=now, train=saved)),)
@@ -163,6 +170,15 @@ def _see_live(run: TrainingRun, job: str, now: datetime) -> Iterator[Sight[Train
     for obstacle in ({}, *OBSTACLES):
         pods = (build_pod(job, 0, now), build_pending_pod(job, 1, now, **obstacle))
         yield Sight(run, ObservedRun(run, see_children(build_job(job, "train", 2, now), pods)), seconds=1000)
+
+
+def _see_restart(run: TrainingRun, job: str, now: datetime) -> Sight[TrainingRun]:
+    """A process has failed, and the launchers have started all of them again in the same pods."""
+    failure = Failure(reason="WorkerKilled", message="rank 0 was killed", exit_code=137)
+    restarts = [Restart(failure=failure, time=now)] * (count_in_place(run.status) + 1)
+    report = Report(step="train", time=now, train=TrainReport(attempt=1), restarts=restarts)
+    pods = [build_pod(job, index, now, report=report) for index in range(2)]
+    return Sight(run, ObservedRun(run, see_children(build_job(job, "train", 2, now), pods)))
 
 
 def _see_starts(job: str, now: datetime) -> Iterator[tuple[ObservedJob, tuple[ObservedPod, ...]]]:

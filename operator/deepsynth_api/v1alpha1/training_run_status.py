@@ -141,11 +141,21 @@ class Attempt(ApiModel):
         str,
         Field(
             description=(
-                "Name of the Job of the attempt. Several attempts share a Job that a queue evicted and admitted again."
+                "Name of the Job of the attempt. Several attempts share a Job that a queue evicted and admitted again, "
+                "and those that started in the pods of the one before."
             )
         ),
     ]
     job_uid: Annotated[str, Field(description="uid of the Job, once the operator has seen it.")] = ""
+    in_place: Annotated[
+        bool | None,
+        Field(
+            description=(
+                "The attempt started in the pods of the attempt before it, whose processes had failed. Unset if it has "
+                "pods of its own."
+            )
+        ),
+    ] = None
     image: Annotated[str, Field(description="Container image of the pods of the attempt.")] = ""
     nodes: Annotated[int | None, Field(description="Number of pods of the attempt.")] = None
     gpus_per_node: Annotated[int | None, Field(description="Number of GPUs of each pod of the attempt.")] = None

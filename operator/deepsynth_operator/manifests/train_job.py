@@ -13,6 +13,7 @@ from deepsynth_api.workload import (
     CACHE_VARIABLE,
     JOB_UID_VARIABLE,
     MASTER_ADDRESS_VARIABLE,
+    MAX_RESTARTS_VARIABLE,
     RENDEZVOUS_PORT,
     FeatureCache,
     TrainWorkload,
@@ -34,6 +35,8 @@ from deepsynth_operator.manifests.volumes import (
 
 GPU: Final = "nvidia.com/gpu"
 DEFAULT_GRACE_SECONDS: Final = 300
+MAX_RESTARTS_IN_PLACE: Final = 5
+"""In the pods of one Job. New pods now and then are a remedy too, and a termination message holds few of them."""
 
 _DISRUPTED: Final = {"onPodConditions": [{"type": "DisruptionTarget", "status": "True"}]}
 _PERMANENT: Final = {"onExitCodes": {"operator": "In", "values": [int(code) for code in PERMANENT]}}
@@ -173,6 +176,11 @@ def count_nodes(run: TrainingRun, attempt: Attempt) -> int:
     return attempt.nodes or run.spec.num_nodes
 
 
+def count_restarts(run: TrainingRun) -> int:
+    """How often the launchers of the next Job may start failed processes again: each time is a failure of the run."""
+    return min(max(run.spec.backoff_limit - run.status.failures, 0), MAX_RESTARTS_IN_PLACE)
+
+
 def count_gpus_per_node(run: TrainingRun) -> int:
     """GPUs of each pod. Raises ConfigurationError for a fraction of a GPU."""
     quantity = run.spec.resources_per_node.limits.get(GPU, 0)
@@ -236,6 +244,7 @@ def _build_container(run: TrainingRun, attempt: Attempt) -> Container:
     own = {
         CACHE_VARIABLE: CACHE_PATH,
         MASTER_ADDRESS_VARIABLE: f"{attempt.job}-0.{attempt.job}:{RENDEZVOUS_PORT}",
+        MAX_RESTARTS_VARIABLE: str(count_restarts(run)),
     }
     return Container(
         name="train",

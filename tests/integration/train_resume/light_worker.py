@@ -84,7 +84,7 @@ def train(mode: str, meeting: Path) -> Callable[..., Any]:
                 heartbeat.phase("step")  # the limit of a step, which may be short, holds from here on
             ring.largest(0)  # no rank starts a step before all have reported the previous one
             time.sleep(0.005)
-            if mode == "finish" and step == 3:
+            if step == 3 and (mode == "finish" or mode.count("-") == 2):
                 break
         return SimpleNamespace(saved_step=STEPS, stopped=False, output=None)
 
@@ -92,8 +92,12 @@ def train(mode: str, meeting: Path) -> Callable[..., Any]:
 
 
 def misbehave(mode: str, rank: int, step: int) -> None:
-    """mode: WHAT-RANK, done at step 3; `term` a second later, when the launcher has seen its workers start."""
-    what, _, culprit = mode.partition("-")
+    """mode: WHAT-RANK or WHAT-RANK-STARTS, done at step 3; `term` a second later, when the launcher has seen its
+    workers start. STARTS: only in the first ones of these pods.
+    """
+    what, culprit, starts = (*mode.split("-"), "", "")[:3]
+    if starts and int(os.environ["DEEPSYNTH_RESTART"]) >= int(starts):
+        return
     if step != (200 if what == "term" else 3) or str(rank) != culprit:
         return
     if what == "kill":
@@ -116,7 +120,9 @@ def misbehave(mode: str, rank: int, step: int) -> None:
         os.kill(os.getpid(), signal.SIGSTOP)
     elif what == "lost":
         raise RuntimeError("Connection closed by peer [10.0.0.7]")
-    elif what == "term":
+    elif what == "bugterm" and os.environ["DEEPSYNTH_RESTART"] == "0":
+        raise ZeroDivisionError("a bug")
+    elif what in {"term", "bugterm"}:
         os.kill(os.getppid(), signal.SIGTERM)
 
 

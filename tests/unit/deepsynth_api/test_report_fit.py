@@ -137,6 +137,8 @@ def test_the_largest_report_of_every_step_fits_with_its_digests_and_counts(
 ) -> None:
     schema = Report.model_json_schema(by_alias=True)
     parts = {name: build_largest(schema["properties"][name], schema["$defs"], text) for name in (step, *failures)}
+    restarts = build_largest(schema["properties"]["restarts"], schema["$defs"], text)[:5] if step == "train" else []
+    parts["restarts"] = restarts
     report = Report.model_validate({"step": step, "time": NOW, **parts})
     message = fit_report(report, limit)
     assert len(message.encode()) <= limit
@@ -150,6 +152,8 @@ def test_the_largest_report_of_every_step_fits_with_its_digests_and_counts(
             assert sum(entry.rows for entry in getattr(shown, name)) == 100 * 2**40
         if name == "skipped_files":
             assert sum(entry.files for entry in shown.skipped_files) == 100 * 2**40
+    assert len(parsed.restarts) == len(restarts)
+    assert all(restart.failure.reason == "R" * 64 for restart in parsed.restarts)
     if failures:
         assert parsed.failure is not None
         assert (parsed.failure.reason, parsed.failure.exit_code) == ("R" * 64, 2**40)

@@ -1,5 +1,6 @@
 """What all attempts of a run read: the same commits of model and datasets, and samples in the same order."""
 
+import hashlib
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -18,7 +19,7 @@ from deepsynth_train.checkpoint.pins import (
 )
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.coordination.world import World
-from deepsynth_train.data.dataset import TrainingData, index_data, open_data
+from deepsynth_train.data.dataset import TrainingData, index_data, is_indexed, open_data
 from deepsynth_train.data.files.materialise import find_cache, materialise
 from deepsynth_train.data.selection.limits import Limits
 from deepsynth_train.models.interface.page_model import PageModel
@@ -76,11 +77,14 @@ def pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> t
 def prepare_data(
     workload: TrainWorkload, model: PageModel, holdout: int, world: World, progress: Progress
 ) -> TrainingData:
-    """The first process of the node writes Arrow files and indexes; the others wait and open them."""
+    """The first process of the node writes Arrow files and indexes; the others wait and open them.
+
+    Workers that were started again in the same pod find those of the workers before them.
+    """
     cache = find_cache()
-    folder = cache / f"index-{workload.uid}-{workload.attempt}"
     limits = Limits(workload.max_label_tokens, workload.max_sequence_tokens, workload.max_dropped_percent)
-    if world.is_first_on_node:
+    folder = cache / f"index-{workload.uid}-{workload.attempt}-{_digest_index(workload, holdout)}"
+    if world.is_first_on_node and not (workload.restart and is_indexed(folder)):
         on_wait = build_on_wait(progress)
         local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes, on_wait)
         for old in cache.glob(f"index-{workload.uid}-*"):
@@ -94,3 +98,9 @@ def prepare_data(
     if world.sum([data.compute_digest()]) != [data.compute_digest() * world.size]:
         raise DataError("spec.datasets: the nodes read different data; they must share one volume")
     return data
+
+
+def _digest_index(workload: TrainWorkload, holdout: int) -> str:
+    """Of what differs between two starts in a pod: until the revisions are stored, a branch may move."""
+    text = workload.model_dump_json(by_alias=True, include={"datasets", "model"})
+    return hashlib.sha256(f"{holdout} {text}".encode()).hexdigest()[:16]

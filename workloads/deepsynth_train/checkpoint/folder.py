@@ -96,7 +96,7 @@ class CheckpointFolder:
         """
         self.claim()
         self._base = compute_base(trained.list_frozen(), base_uri, base_revision, self._ranks)
-        attempt = self.target.owner.attempt
+        attempt = self.target.owner.number
         good, notes = find_newest_good(self.path, attempt, self._ranks)
         self.notes += notes
         if self._ranks.is_first:
@@ -122,7 +122,7 @@ class CheckpointFolder:
             if self._ranks.is_first:
                 self._refresh()
             return step
-        read_checkpoint(good, trained, self._base, self._ranks, attempt=self.target.owner.attempt)
+        read_checkpoint(good, trained, self._base, self._ranks, attempt=self.target.owner.number)
         return int(best)
 
     def save(self, step: int, snapshot: Snapshot) -> None:

@@ -20,7 +20,7 @@ SHARDS = "shards"
 MODEL = "model"
 
 _STEP = re.compile(r"step-(\d+)")
-_STAGING = re.compile(r"step-\d+\.tmp-attempt-(\d+)")
+_STAGING = re.compile(r"step-\d+\.tmp-attempt-(\d+)(\.\d+)?")
 _CORRUPT = re.compile(r"step-\d+\.corrupt-attempt-\d+")
 
 
@@ -28,8 +28,9 @@ def step_name(step: int) -> str:
     return f"step-{step}"
 
 
-def staging_name(step: int, attempt: int) -> str:
-    return f"step-{step}.tmp-attempt-{attempt}"
+def staging_name(step: int, attempt: int, restart: int = 0) -> str:
+    """Of an attempt in pods of its own, or of workers that were started again in them."""
+    return f"step-{step}.tmp-attempt-{attempt}" + (f".{restart}" if restart else "")
 
 
 def corrupt_name(step: int, attempt: int) -> str:

@@ -23,17 +23,26 @@ class Owner:
     """run_uid: metadata.uid of the TrainingRun. fingerprint: of what determines the weights. attempt: from 1.
 
     job_uid: metadata.uid of the attempt's Job; empty if it is unknown, as in files and Jobs of earlier versions.
+    restart: how often the workers of the attempt's pods were started before. The processes of one start must not
+    commit after those of a later one have claimed the folder.
     """
 
     run_uid: str
     fingerprint: str
     attempt: int
     job_uid: str = ""
+    restart: int = 0
 
     @classmethod
     def of(cls, workload: TrainWorkload) -> Self:
         """The attempt that works on this document in this process."""
-        return cls(workload.uid, workload.fingerprint, workload.attempt, os.environ.get(JOB_UID_VARIABLE, ""))
+        job_uid = os.environ.get(JOB_UID_VARIABLE, "")
+        return cls(workload.uid, workload.fingerprint, workload.attempt, job_uid, workload.restart or 0)
+
+    @property
+    def number(self) -> int:
+        """Number of the attempt that the workers belong to."""
+        return self.attempt + self.restart
 
     def may_follow(self, other: "Owner") -> bool:
         """Whether it may take the folder from another attempt of the same run, or is the same."""
@@ -47,8 +56,13 @@ def read_owner(folder: Path) -> Owner | None:
     path = folder / OWNER_FILE
     try:
         data = json.loads(path.read_text())
-        number = int(data["attempt"])
-        return Owner(str(data["run_uid"]), str(data["fingerprint"]), number, str(data.get("job_uid", "")))
+        return Owner(
+            run_uid=str(data["run_uid"]),
+            fingerprint=str(data["fingerprint"]),
+            attempt=int(data["attempt"]),
+            job_uid=str(data.get("job_uid", "")),
+            restart=int(data.get("restart", 0)),
+        )
     except FileNotFoundError:
         return None
     except (ValueError, KeyError, TypeError) as error:

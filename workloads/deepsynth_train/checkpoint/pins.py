@@ -105,7 +105,7 @@ def read_pins(checkpoints: Path, owner: Owner) -> Pins:
     earlier attempt of the same run.
     """
     document = _read_document(checkpoints)
-    is_of_earlier_attempt = owner.attempt > 1 and document.get("runUid") == owner.run_uid
+    is_of_earlier_attempt = (owner.attempt, owner.restart) > (1, 0) and document.get("runUid") == owner.run_uid
     # A run may change its number of steps, and with it the fingerprint; what it reads stays.
     if not document or (document["fingerprint"] != owner.fingerprint and not is_of_earlier_attempt):
         return Pins()

@@ -111,7 +111,7 @@ def save_step(target: Target, step: int, content: Content, ranks: Ranks) -> None
 
     Wherever this fails or is killed, earlier checkpoints stay unchanged, and this one is either complete or absent.
     """
-    staging = target.folder / staging_name(step, target.owner.attempt)
+    staging = target.folder / staging_name(step, target.owner.attempt, target.owner.restart)
     _together(ranks, staging, lambda: _prepare(staging) if ranks.is_first else None)
     written = ranks.gather(_together(ranks, staging, lambda: _write_parts(staging, content.parts, ranks.rank)))
     _together(ranks, staging, lambda: _finish(target, staging, step, content, written) if ranks.is_first else None)
@@ -164,7 +164,7 @@ def _finish(target: Target, staging: Path, step: int, content: Content, written:
     manifest = CheckpointManifest(
         step=step,
         time=format_now(),
-        attempt=target.owner.attempt,
+        attempt=target.owner.number,
         world_size=len(written),
         fingerprint=target.owner.fingerprint,
         loss=content.loss,
@@ -244,7 +244,7 @@ def list_records(target: Target) -> list[CheckpointRecord]:
 
 def _delete(target: Target, step: int) -> None:
     """Rename to an unfinished save first, so that a half-deleted checkpoint never looks complete."""
-    doomed = target.folder / staging_name(step, target.owner.attempt)
+    doomed = target.folder / staging_name(step, target.owner.attempt, target.owner.restart)
     (target.folder / step_name(step)).rename(doomed)
     shutil.rmtree(doomed)
 

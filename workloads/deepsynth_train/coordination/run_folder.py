@@ -18,6 +18,9 @@ from deepsynth_api.report import Phase
 
 T = TypeVar("T")
 
+RESTART_VARIABLE = "DEEPSYNTH_RESTART"
+"""Of a worker: how often the workers of its pod were started before."""
+
 
 @dataclass(frozen=True)
 class Beat:

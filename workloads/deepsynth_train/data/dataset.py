@@ -9,6 +9,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from deepsynth_store.core.atomic import write_file_atomically
 from deepsynth_train.data.files.columns import Task
 from deepsynth_train.data.files.materialise import LocalDataset, LocalSplit
 from deepsynth_train.data.files.page_table import PageTable, RowNames
@@ -93,7 +94,12 @@ def index_data(
     train.save(folder / "train")
     if validation.parts:
         validation.save(folder / "validation")
-    (folder / _NOTES).write_text(json.dumps(notes))
+    write_file_atomically(folder / _NOTES, json.dumps(notes).encode())  # the last file: see `is_indexed`
+
+
+def is_indexed(folder: Path) -> bool:
+    """Whether `index_data` has written all of this folder."""
+    return (folder / _NOTES).exists()
 
 
 def _describe_holdout(name: str, train: SampleIndex, held: SampleIndex, table: PageTable, task: Task) -> str:

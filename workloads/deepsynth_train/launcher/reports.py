@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
-from deepsynth_api.report import Failure, Report, TrainReport, parse_report
+from deepsynth_api.report import Failure, Report, Restart, TrainReport, parse_report
 from deepsynth_api.report_fit import fit_report
 from deepsynth_api.workload import TERMINATION_LOG_PATH, TERMINATION_LOG_VARIABLE, TrainWorkload
 from deepsynth_train.checkpoint.layout import REPORTS
@@ -20,9 +20,13 @@ from deepsynth_train.launcher.rank_logs import read_ends
 
 
 class Reporter:
-    """Combines the workers' report, the failure of this attempt and that of the previous one."""
+    """Combines the workers' report, the failure of this attempt and those of earlier ones.
+
+    restarts: the attempts that have ended in these pods, while the launchers started the workers again.
+    """
 
     def __init__(self, workload: TrainWorkload, folder: RunFolder, node_rank: int, checkpoints: Path) -> None:
+        self.restarts: list[Restart] = []
         self._attempt = workload.attempt
         self._uid = workload.uid
         self._folder = folder
@@ -31,24 +35,43 @@ class Reporter:
         self._checkpoints = checkpoints
         self._previous = self._read_previous()
 
+    @property
+    def number(self) -> int:
+        """Number of the attempt that runs."""
+        return self._attempt + len(self.restarts)
+
     def build(self, failure: Failure | None = None) -> Report:
         return Report(
             step="train",
             time=datetime.now(UTC),
-            train=self._read_train(),
+            train=self.read_train(),
             failure=failure,
             previous=self._previous,
+            restarts=list(self.restarts),
         )
 
-    def _read_train(self) -> TrainReport:
+    def read_train(self) -> TrainReport:
+        """What the node's first worker last reported."""
         with suppress(FileNotFoundError, ValidationError):
             return TrainReport.model_validate_json(self._folder.report.read_text())
-        return TrainReport(attempt=self._attempt)
+        return TrainReport(attempt=self.number)
+
+    def finish_attempt(self, restart: Restart) -> None:
+        """The attempt has ended, and the next one starts here. Its report stays next to the checkpoints."""
+        self._copy(fit_report(self.build(restart.failure)), {})
+        self.restarts.append(restart)
+
+    def follow(self, folder: RunFolder) -> None:
+        """Read what the workers report from this folder, which is that of the next attempt."""
+        self._folder = folder
 
     def finish(self, failure: Failure | None, stacks: Mapping[int, str]) -> None:
         """Write the termination message and, next to the checkpoints, its copy, the ends of the logs, and stacks."""
         text = fit_report(self.build(failure))
         write_termination_message(text)
+        self._copy(text, stacks)
+
+    def _copy(self, text: str, stacks: Mapping[int, str]) -> None:
         try:
             if self._owns_checkpoints():
                 self._write_copies(text, stacks)
@@ -58,12 +81,12 @@ class Reporter:
     def _write_copies(self, text: str, stacks: Mapping[int, str]) -> None:
         reports = self._checkpoints / REPORTS
         reports.mkdir(parents=True, exist_ok=True)
-        stem = f"attempt-{self._attempt}-node-{self._node_rank}"
+        stem = f"attempt-{self.number}-node-{self._node_rank}"
         (reports / f"{stem}.json").write_text(text)
         for local_rank, stack in stacks.items():
             (reports / f"{stem}-local-rank-{local_rank}-stacks.txt").write_text(stack)
         for local_rank, end in read_ends(self._folder.logs).items():
-            (reports / f"attempt-{self._attempt}-rank-{self._first_rank + local_rank}.log").write_text(end)
+            (reports / f"attempt-{self.number}-rank-{self._first_rank + local_rank}.log").write_text(end)
 
     def _owns_checkpoints(self) -> bool:
         """Whether the checkpoint folder belongs to this run or to none."""

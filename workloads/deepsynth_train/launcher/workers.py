@@ -5,9 +5,13 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from deepsynth_api.exit_codes import ExitCode
+
+_STOPPED = (ExitCode.STOPPED, -signal.SIGTERM)
 
 
 @dataclass
@@ -15,10 +19,12 @@ class Workers:
     """Thread safe. The elastic agent starts and reaps the processes; this only watches and signals them.
 
     peer_grace: seconds that the others have to end after one has failed, before they are killed. They cannot
-    continue, and may hang in a collective that never completes.
+    continue, and may hang in a collective that never completes. on_failure: called, in any thread, when one fails by
+    itself; the workers of other nodes cannot continue either.
     """
 
     peer_grace: float = 10.0
+    on_failure: Callable[[], None] = lambda: None
     stopping_since: float | None = None
     """When the launcher was asked to stop; seconds, monotonic."""
     _pids: dict[int, int] = field(default_factory=dict)
@@ -43,13 +49,24 @@ class Workers:
             code = _exit_code(status)
         self._ends[local_rank] = (code, time.monotonic())
         if code:
-            timer = threading.Timer(self.peer_grace, self.kill)
-            timer.daemon = True
-            timer.start()
+            self.expect_end()
+        if code and code not in _STOPPED and not self.was_killed(local_rank):
+            self.on_failure()
+
+    def expect_end(self) -> None:
+        """Another worker has failed, here or on another node: kill these unless they end by themselves."""
+        timer = threading.Timer(self.peer_grace, self.kill)
+        timer.daemon = True
+        timer.start()
 
     def get_end(self, local_rank: int) -> tuple[int | None, float]:
         """(exit code, or None if only the agent knows it; when). The process has ended."""
         return self._ends.get(local_rank, (None, time.monotonic()))
+
+    @property
+    def groups(self) -> list[int]:
+        """Their process groups, which outlive them if they have left children."""
+        return list(self._pids.values())
 
     @property
     def have_started(self) -> bool:

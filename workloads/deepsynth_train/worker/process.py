@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_train.coordination.run_folder import ErrorRecord, RunFolder
+from deepsynth_train.coordination.run_folder import RESTART_VARIABLE, ErrorRecord, RunFolder
 from deepsynth_train.worker.heartbeat import Heartbeat
 
 if TYPE_CHECKING:
@@ -58,11 +58,12 @@ def run_worker(
 ) -> int:
     """Run `train`. Returns the exit code; on a failure, writes an error file for the launcher."""
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
+    workload = workload.updated(restart=int(os.environ.get(RESTART_VARIABLE, "0")) or None)
     _die_with_launcher()
     _set_up_log()
     with folder.stacks(local_rank).open("w") as stacks:
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
-        heartbeat = Heartbeat(folder, workload.attempt, rank, local_rank)
+        heartbeat = Heartbeat(folder, workload.number, rank, local_rank)
         should_stop = StopFlag()
         try:
             result = train(workload, heartbeat, should_stop)

@@ -72,7 +72,9 @@ def may_restart(status: TrainingRunStatus, job: ObservedJob) -> bool:
         return False
     if last.outcome not in _RESTARTED or last.reason in _ELSEWHERE or has_failed_again(status.attempts, job.name):
         return False
-    restarts = sum(attempt.job == job.name and attempt.outcome in _RESTARTED for attempt in status.attempts)
+    ours = [attempt for attempt in status.attempts if attempt.job == job.name]
+    # An attempt before one that started in place did not end its pods.
+    restarts = sum((attempt.outcome in _RESTARTED) - bool(attempt.in_place) for attempt in ours)
     managed = job.was_admitted or job.suspended  # a label alone does not mean that there is a queue
     is_same_size = job.is_partial or last.nodes in {None, job.completions}
     usable = is_same_size and job.replaces_pods and managed and not job.deleting and not job.is_finished
@@ -88,14 +90,21 @@ def select_pods(status: TrainingRunStatus, children: Children) -> list[ObservedP
 
     Just before that, the Job controller may have replaced a pod. It was deleted when the Job was suspended.
     """
-    last = get_last(status)
-    if last is None:
+    if not status.attempts:
         return []
+    first = len(status.attempts) - 1 - count_in_place(status)  # the attempt that the pods were made for
+    last = status.attempts[first]
     job = children.find_job(last.job)
     pods = [pod for pod in children.get_pods(last.job) if job is None or not _is_of_earlier_admission(pod, job)]
-    if not any(attempt.job == last.job for attempt in status.attempts[:-1]):
+    if not any(attempt.job == last.job for attempt in status.attempts[:first]):
         return pods
     return [pod for pod in pods if not _is_older(pod, last.start_time)]
+
+
+def count_in_place(status: TrainingRunStatus) -> int:
+    """How many attempts in a row, up to the last one, started in the pods of the one before."""
+    marks = [bool(attempt.in_place) for attempt in reversed(status.attempts[1:])]
+    return [*marks, False].index(False)
 
 
 def _is_of_earlier_admission(pod: ObservedPod, job: ObservedJob) -> bool:

@@ -64,6 +64,7 @@ from deepsynth_operator.decisions.training_run.describe import (
 )
 from deepsynth_operator.decisions.training_run.ends import LiveAttempt
 from deepsynth_operator.decisions.training_run.events import compute_run_events
+from deepsynth_operator.decisions.training_run.in_place import drop_old_reports, take_restarts
 from deepsynth_operator.decisions.training_run.inputs import find_wait, pin_inputs, pin_reported
 from deepsynth_operator.decisions.training_run.next_attempt.changes import (
     continue_run,
@@ -131,6 +132,8 @@ def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
     if is_before_continuation(status):
         return status
     pods = select_pods(status, observed.children)
+    status = take_restarts(observed, pods, now)
+    pods = drop_old_reports(status, pods)
     status = take_previous_failure(take_reports(status, pods, now), pods)
     status = pin_reported(status, run.spec, pods)
     if (live := get_live(status)) is None:

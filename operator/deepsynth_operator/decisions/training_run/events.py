@@ -40,7 +40,8 @@ def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[E
         # Of the first one, the status says the same.
         if before is None and attempt.number > 1:
             avoided = describe_avoided(new, attempt)
-            note = f"attempt {attempt.number}: Job {attempt.job}{avoided and f'; {avoided}'}"
+            where = f"in the pods of Job {attempt.job}" if attempt.in_place else f"Job {attempt.job}"
+            note = f"attempt {attempt.number}: {where}{avoided and f'; {avoided}'}"
             events.append(Event("Normal", Reason.ATTEMPT_STARTED, note))
         has_ended = attempt.end_time is not None and (before is None or before.end_time is None)
         # The run that this attempt completes says so itself.

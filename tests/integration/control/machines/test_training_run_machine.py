@@ -9,11 +9,12 @@ from hypothesis.stateful import initialize, invariant, precondition, rule
 
 from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import QUEUE_NAME
-from deepsynth_api.report import Failure, Report, TrainReport
+from deepsynth_api.report import Failure, Report, Restart, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt, wants_more
+from deepsynth_operator.manifests.train_job import MAX_RESTARTS_IN_PLACE
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.control.machines.control_machine import LIVES, NODES, ControlMachine
@@ -146,6 +147,8 @@ class RunMachine(ControlMachine):
         self.user_deletes = False
         self.step = 0
         self.folder = ModelledFolder()
+        self.restarts: dict[str, list[Restart]] = {}
+        """What the launcher of each pod reports, by the pod's name."""
         self.ending, self.extends = "succeed", False
 
     @initialize(
@@ -191,7 +194,7 @@ class RunMachine(ControlMachine):
         self.step += gain
         for pod in self.find_running():
             may_save = saves and self.folder.save(self.control.runner.find(pod))
-            self.control.report(pod, self._build_report(self.step, self.step if may_save else None))
+            self.control.report(pod, self._build_report(self.step, self.step if may_save else None, pod))
 
     @rule()
     def save(self) -> None:
@@ -199,6 +202,21 @@ class RunMachine(ControlMachine):
         for pod in self.control.runner.started:
             if not pod.has_ended:
                 self.folder.save(pod)
+
+    @precondition(lambda self: self._find_team())
+    @rule(saves=st.booleans(), is_seen=st.booleans())
+    def restart_in_place(self, saves: bool, is_seen: bool) -> None:
+        """A process fails, and the launchers start all of them again. is_seen: it is reported at once."""
+        pods = self._find_team()
+        failure = Failure(reason="TemporaryFailure", message="rank 1 has failed", exit_code=75, rank=1)
+        may_save = saves and all(self.folder.save(self.control.runner.find(pod)) for pod in pods)
+        saved = self.step if may_save else None
+        restart = Restart(failure=failure, time=self.control.clock.now(), step=self.step, saved_step=saved)
+        for pod in pods:
+            self.restarts.setdefault(pod, []).append(restart)
+            self.failed_jobs.add(self._get_job(pod))
+            if is_seen:
+                self.control.report(pod, self._build_report(0, None, pod))
 
     @rule(code=st.sampled_from([143, 143, 75, 137, None]))
     def obey(self, code: int | None) -> None:
@@ -337,15 +355,34 @@ class RunMachine(ControlMachine):
             code = 69
         stopped = found.grace_seconds is not None and code in {75, 137}
         if code in FAILURES and not stopped:
-            self.failed_jobs.add(found.pod["metadata"]["labels"]["batch.kubernetes.io/job-name"])
+            self.failed_jobs.add(self._get_job(pod))
         index = int(found.pod["metadata"]["annotations"][COMPLETION_INDEX_ANNOTATION])
         hang = Failure(reason="Hung", message=f"rank {index} hangs", exit_code=79, rank=index) if code == 79 else None
-        report = self._build_report(self.step, None).updated(failure=hang)
-        self.control.end(pod, code, report if code in {0, 79} else None)
+        report = self._build_report(self.step, None, pod).updated(failure=hang)
+        self.control.end(pod, code, report if code in {0, 79} or pod in self.restarts else None)
 
-    def _build_report(self, step: int, saved: int | None) -> Report:
+    def _build_report(self, step: int, saved: int | None, pod: str) -> Report:
         train = TrainReport(attempt=1, phase="step", step=step, total_steps=1000, saved_step=saved)
-        return Report(step="train", time=self.control.clock.now(), train=train)
+        restarts = list(self.restarts.get(pod, []))
+        return Report(step="train", time=self.control.clock.now(), train=train, restarts=restarts)
+
+    def _get_job(self, pod: str) -> str:
+        job: str = self.control.runner.find(pod).pod["metadata"]["labels"]["batch.kubernetes.io/job-name"]
+        return job
+
+    def _find_team(self) -> list[str]:
+        """All pods of the living Job, if they run and may start their processes again."""
+        pods = self.find_running()
+        if not pods or any(self.control.runner.find(pod).grace_seconds is not None for pod in pods):
+            return []
+        jobs = {self._get_job(pod) for pod in pods}
+        used = max(len(self.restarts.get(pod, [])) for pod in pods)
+        (job, *others), manifests = (
+            sorted(jobs),
+            {item["metadata"]["name"]: item for item in self.cluster.store.select("Job")},
+        )
+        is_whole = not others and job in manifests and manifests[job]["spec"]["completions"] == len(pods)
+        return pods if is_whole and used < MAX_RESTARTS_IN_PLACE else []
 
     def _is_queued(self) -> bool:
         run = self.cluster.store.get("TrainingRun", "default", NAME)

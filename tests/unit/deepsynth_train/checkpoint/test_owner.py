@@ -1,9 +1,11 @@
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError
+from deepsynth_train.checkpoint.layout import list_stale_staging, staging_name
 from deepsynth_train.checkpoint.owner import Owner, check_ownership, claim_folder, read_owner
 from support.training.train_workloads import build_train_workload
 
@@ -106,3 +108,21 @@ def test_an_owner_file_that_cannot_be_parsed_is_a_configuration_error(tmp_path: 
 def test_a_folder_without_an_owner_file_has_no_owner(tmp_path: Path) -> None:
     with pytest.raises(PeerLostError, match="no attempt"):
         check_ownership(tmp_path, FIRST)
+
+
+def test_workers_that_start_again_in_their_pod_fence_off_those_before_them(tmp_path: Path) -> None:
+    restarted = replace(FIRST, restart=1)
+    claim_folder(tmp_path, FIRST)
+    claim_folder(tmp_path, restarted)
+    check_ownership(tmp_path, restarted)
+    with pytest.raises(PeerLostError):
+        check_ownership(tmp_path, FIRST)
+
+
+def test_a_new_job_follows_restarts_that_the_operator_never_saw(tmp_path: Path) -> None:
+    """The Job of attempt 1 was lost after two restarts in place, and the next one is attempt 2 for the operator."""
+    claim_folder(tmp_path, replace(FIRST, restart=2))
+    claim_folder(tmp_path, SECOND)
+    check_ownership(tmp_path, SECOND)
+    (tmp_path / staging_name(5, 1, restart=2)).mkdir()
+    assert [path.name for path in list_stale_staging(tmp_path, 2)] == ["step-5.tmp-attempt-1.2"]

@@ -83,6 +83,12 @@ def wants_more(status: TrainingRunStatus, spec: TrainingRunSpec) -> bool:
     return any(change.field.startswith(_GOALS) for change in changes)
 
 
+def has_new_settings(status: TrainingRunStatus, spec: TrainingRunSpec) -> bool:
+    """Whether an attempt that starts now would be made of other settings than the last one, limits aside."""
+    changes = _find_changes(status, spec) if status.settings else []
+    return any(change.field.split(".")[0] not in _LIMITS for change in changes)
+
+
 def get_first_attempt(status: TrainingRunStatus) -> int:
     """Number of the first attempt since the run was accepted or, if it was finished and continued, since then."""
     return next((entry.attempt for entry in reversed(status.history) if entry.state), 1)
