@@ -107,7 +107,7 @@ def test_a_micro_batch_size_is_a_number_or_auto(size: Any) -> None:
         ("  epochs: 0\n", "spec.epochs: Invalid value: 0: must be greater than or equal to 1"),
         ("  maxDroppedPercent: 101\n", "must be less than or equal to 100"),
         ("  precision: bf17\n", 'Unsupported value: "bf17": supported values: "bf16", "fp16", "fp32"; did you mean bf'),
-        ("  publish: {uri: ftp://x}\n", 'spec.publish.uri: Invalid value: "ftp://x": must be hf://OWNER/NAME, pvc://'),
+        ("  publish: {uri: ftp://x}\n", 'spec.publish.uri: Invalid value: "ftp://x": must be hf://OWNER/NAME, s3://'),
         ("  publish: {}\n", "spec.publish.uri: Required value"),
         ("  compile: [1]\n", 'spec.compile: Invalid value: "array": must be of type boolean'),
         ("  prompt: " + "x" * 5000 + "\n", "spec.prompt: Too long: may not be more than 4096 characters"),
