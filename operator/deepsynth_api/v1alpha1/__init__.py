@@ -8,11 +8,11 @@ from deepsynth_api.v1alpha1.dataset_generation import DatasetGeneration, Dataset
 from deepsynth_api.v1alpha1.dataset_generation_status import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.pod.pod_template import PodTemplate, Volume
 from deepsynth_api.v1alpha1.settings.model_settings import ImageProcessorSettings, LoraSettings, ModelSettings
+from deepsynth_api.v1alpha1.settings.page_settings import PageSettings
 from deepsynth_api.v1alpha1.settings.rendering_settings import (
     Columns,
     Filters,
     OutputSettings,
-    PageSettings,
     RenderingSettings,
     Source,
 )

@@ -1,10 +1,8 @@
 """Workers that fail start again in the same pod: the launcher with its elastic agent, and workers without torch."""
 
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,20 +19,8 @@ from support.training.train_workloads import build_train_workload
 
 
 @pytest.fixture(autouse=True)
-def kept_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The launcher sets signal handlers and environment variables of its process."""
-    monkeypatch.setenv("DEEPSYNTH_TERMINATION_LOG", str(tmp_path / "termination.json"))
-    monkeypatch.setenv("DEEPSYNTH_NODE_NAME", "node-a")
+def _allow_restarts(monkeypatch: pytest.MonkeyPatch, kept_process: None) -> None:
     monkeypatch.setenv("DEEPSYNTH_MAX_RESTARTS", "5")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    environment = dict(os.environ)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    os.environ.clear()
-    os.environ.update(environment)
 
 
 def launch(tmp_path: Path, mode: str, *, meeting: Path | None = None, **changes: Any) -> tuple[int, Report]:

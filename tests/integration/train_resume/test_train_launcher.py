@@ -8,7 +8,6 @@ import sys
 import threading
 import time
 import urllib.request
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -23,21 +22,7 @@ from integration.train_resume import light_worker
 from support.free_port import find_free_port
 from support.training.train_workloads import build_train_workload
 
-
-@pytest.fixture(autouse=True)
-def kept_process(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
-    """The launcher sets signal handlers and environment variables of its process."""
-    monkeypatch.setenv("DEEPSYNTH_TERMINATION_LOG", str(tmp_path / "termination.json"))
-    monkeypatch.setenv("DEEPSYNTH_NODE_NAME", "node-a")
-    monkeypatch.setenv("TMPDIR", str(tmp_path))
-    monkeypatch.setattr("tempfile.tempdir", None)
-    environment = dict(os.environ)
-    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT, signal.SIGUSR2)}
-    yield
-    for number, handler in handlers.items():
-        signal.signal(number, handler)
-    os.environ.clear()
-    os.environ.update(environment)
+pytestmark = pytest.mark.usefixtures("kept_process")
 
 
 def launch(
