@@ -160,7 +160,7 @@ def test_after_delete_a_failed_resource_runs_again(workplace: Workplace, capsys:
     workplace.fake(train="64")
     assert workplace.run() == 1
     assert main(["delete", "trun", "read", "--runs", str(workplace.runs)]) == 0
-    assert "its data in" in capsys.readouterr().out
+    assert "its data is kept: pvc://demo/checkpoints" in capsys.readouterr().out
     workplace.fake()
 
     assert workplace.run() == 0
