@@ -4,10 +4,12 @@ It has the image and the user of the resource's own pods, which are on the nodes
 and delete pods and to read their logs, which `edit` has.
 """
 
+import atexit
 import base64
 import io
 import json
 import secrets
+import shutil
 import tarfile
 import tempfile
 import time
@@ -58,6 +60,7 @@ class VolumePods:
             return None
         packed = self._run({"verb": "fetch", "folder": _get_folder(uri), "patterns": list(patterns)}, [uri])
         folder = tempfile.mkdtemp(prefix="deepsynth-files-")
+        atexit.register(shutil.rmtree, folder, ignore_errors=True)
         with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as archive:
             archive.extractall(folder, filter="data")
         return LocalPath(folder)

@@ -108,12 +108,12 @@ def _is_quoted(text: str, kind: str) -> bool:
     return bool(re.fullmatch({"integer": "[-+]?[0-9]+", "boolean": "true|false"}.get(kind, r"(?!)"), text))
 
 
-def _suggest_value(value: Any, allowed: list[str]) -> str:
-    close = difflib.get_close_matches(str(value), allowed, n=1)
+def _suggest_value(value: Any, allowed: list[Any]) -> str:
+    close = difflib.get_close_matches(str(value), list(map(str, allowed)), n=1)
     return f"; did you mean {close[0]}?" if close else ""
 
 
-def _list(values: list[str]) -> str:
+def _list(values: list[Any]) -> str:
     return ", ".join(json.dumps(value) for value in values)
 
 

@@ -53,8 +53,9 @@ class SharedWork:
 
     def _open(self) -> ProcessPoolExecutor:
         if self._pool is None:
-            # Not by fork: other threads of this process, such as the server of the report, may hold locks.
-            context = multiprocessing.get_context("forkserver")
+            # Not by fork: other threads of this process, such as the server of the report, may hold locks. Not by a
+            # fork server: its socket lies below TMPDIR, whose path may be too long for one (AF_UNIX: 107 bytes).
+            context = multiprocessing.get_context("spawn")
             self._pool = ProcessPoolExecutor(self._processes, mp_context=context)
         return self._pool
 

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Iterator
+from multiprocessing import current_process
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,12 @@ def test_one_process_does_all_itself() -> None:
 def test_a_process_that_is_killed_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(TemporaryError, match=r"resources\.limits\.memory"), SharedWork(2, alone=0) as work:
         list(work.map(die, range(10)))
+
+
+def test_the_path_of_temporary_files_may_be_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(current_process()._config, "tempdir", str(tmp_path / ("long" * 25)))  # type: ignore[attr-defined]
+    with SharedWork(2, alone=0) as work:
+        assert os.getpid() not in {process for _, process in work.map(find_process, range(5))}
 
 
 @pytest.mark.parametrize(
