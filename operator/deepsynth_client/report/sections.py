@@ -12,8 +12,10 @@ from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration,
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PageDensity
 from deepsynth_api.v1alpha1.training_run_status import MetricValue
 from deepsynth_client.report.charts import NARROW, Chart, Series, build_chart, smooth
+from deepsynth_client.report.lives import build_attempt_line, build_job_line
 from deepsynth_client.report.metrics import LABELS, describe_rank, format_metric
 from deepsynth_client.report.results import Curves, SamplePage, WrittenSample
+from deepsynth_client.report.timeline import Timeline
 from deepsynth_client.tables import format_age
 
 _SWAPPED_NOTE: Final = (
@@ -51,6 +53,7 @@ class Section:
     written: Sequence[WrittenSample] = ()
     main_chart: Chart | None = None
     side_charts: Sequence[Chart] = ()
+    timeline: Timeline | None = None
     tables: Sequence[Table] = ()
     notes: Sequence[str] = ()
 
@@ -81,6 +84,7 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
             "Time": _format_span(status.start_time, status.completion_time),
         },
         pages=pages,
+        timeline=build_job_line(status.jobs, progress.updated_time if progress else None),
         tables=[
             Table("Documents by split", ["Split", "Documents"], [[split.name, f"{split.rows:,}"] for split in splits]),
             Table("Dropped rows", ["Reason", "Rows"], _list_dropped(progress.dropped if progress else [])),
@@ -130,6 +134,7 @@ def build_run_section(run: TrainingRun, curves: Curves, written: Sequence[Writte
         written=written,
         main_chart=_build_loss_chart(curves),
         side_charts=_build_side_charts(curves),
+        timeline=build_attempt_line(status, progress.updated_time if progress else None),
         tables=[
             _build_evaluations(curves, best),
             Table("Dropped samples", ["Reason", "Samples"], _list_dropped(progress.dropped if progress else [])),
