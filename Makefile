@@ -66,6 +66,10 @@ benchmark-stores: $(READY) ## Compare clients of object stores: obstore, boto3, 
 benchmark-restart: $(READY) ## Measure from the death of a process to the next step: in place, and with a new Job [ARGS="--nodes 2"]
 	@$(BIN)/python benchmarks/restart.py $(ARGS)
 
+.PHONY: benchmark-local
+benchmark-local: $(READY) ## Measure the CPU seconds of `deepsynth local` for ten documents [ARGS="--repeats 5"]
+	@$(BIN)/python benchmarks/local.py $(ARGS)
+
 .PHONY: benchmark-operator
 benchmark-operator: $(READY) ## Measure the operator's cost and latency on a control plane with fake pods [ARGS="burst idle --runs 1000"]
 	@PYTHONPATH=.:tests:tools $(BIN)/python -m benchmarks.scale $(ARGS)

@@ -1,16 +1,13 @@
 """Evaluate the CEL rules of a CRD (x-kubernetes-validations), as the API server does on create and update.
 
-CEL itself is a library; the functions of Kubernetes that the rules use (quantity, isQuantity, ...) are here.
+CEL itself is Google's library; the functions of Kubernetes that the rules use (quantity, isQuantity, ...) are here.
 """
 
-import functools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
-import celpy
-from celpy import celtypes
-from celpy.adapter import json_to_cel
-from celpy.evaluation import CELEvalError, CELFunction
+from cel_expr_python import cel
 
 from deepsynth_client.manifest_file import FieldPath
 from deepsynth_local.admission.structural import Schema
@@ -35,60 +32,71 @@ def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()
 
 def _holds(rule: str, value: Any, old: Any) -> bool:
     """False also when the rule cannot be evaluated: the API server rejects the resource in both cases."""
-    context = {"self": json_to_cel(value)}
-    if old is not None:
-        context["oldSelf"] = json_to_cel(old)
-    try:
-        return bool(_compile(rule).evaluate(context))
-    except CELEvalError:
-        return False
+    variables = {"self": value} if old is None else {"self": value, "oldSelf": old}
+    return _compile(rule).eval(data=variables).value() is True
 
 
-@functools.cache
-def _compile(rule: str) -> celpy.Runner:
-    environment = celpy.Environment()
-    functions: dict[str, CELFunction] = {
-        "quantity": _quantity,
-        "isQuantity": _is_quantity,
-        "isInteger": _is_integer,
-        "asInteger": _as_integer,
-        "sign": _sign,
-        "compareTo": _compare_to,
-        "sum": _sum,
-    }
-    return environment.program(environment.compile(rule), functions)
+@cache
+def _compile(rule: str) -> cel.Expression:
+    return _build_environment().compile(rule)
 
 
-def _sum(items: celtypes.ListType) -> celtypes.IntType:
-    return celtypes.IntType(sum(int(str(item)) for item in items))
+@cache
+def _build_environment() -> cel.Env:
+    boolean, integer, text, anything = cel.Type.BOOL, cel.Type.INT, cel.Type.STRING, cel.Type.DYN
+    return cel.NewEnv(
+        variables={"self": anything, "oldSelf": anything},
+        functions=[
+            _declare("quantity", _quantity, [text], text),
+            _declare("isQuantity", _is_quantity, [text], boolean),
+            _declare("sign", _sign, [text], integer),
+            _declare("isInteger", _is_integer, [text], boolean, is_method=True),
+            _declare("asInteger", _as_integer, [text], integer, is_method=True),
+            _declare("compareTo", _compare_to, [text, text], integer, is_method=True),
+            _declare("sum", sum, [cel.Type.List(integer)], integer, is_method=True),
+        ],
+    )
 
 
-def _quantity(text: celtypes.StringType) -> celtypes.StringType:
+def _declare(
+    name: str,
+    function: Callable[..., Any],
+    parameters: list[cel.Type],
+    result: cel.Type,
+    *,
+    is_method: bool = False,
+) -> cel.FunctionDecl:
+    """is_method: whether it is called on its first parameter."""
+    overload = cel.Overload(name, return_type=result, parameters=parameters, is_member=is_method, impl=function)
+    return cel.FunctionDecl(name, [overload])
+
+
+def _quantity(text: str) -> str:
     """A quantity in its canonical form, so that equal ones are equal."""
-    return celtypes.StringType(f"{parse_quantity(str(text)).normalize():f}")
+    return f"{parse_quantity(text).normalize():f}"
 
 
-def _is_quantity(text: celtypes.StringType) -> celtypes.BoolType:
+def _is_quantity(text: str) -> bool:
     try:
-        parse_quantity(str(text))
+        parse_quantity(text)
     except ValueError:
-        return celtypes.BoolType(False)
-    return celtypes.BoolType(True)
+        return False
+    return True
 
 
-def _is_integer(quantity: celtypes.StringType) -> celtypes.BoolType:
-    number = parse_quantity(str(quantity))
-    return celtypes.BoolType(number == number.to_integral_value())
+def _is_integer(quantity: str) -> bool:
+    number = parse_quantity(quantity)
+    return number == number.to_integral_value()
 
 
-def _as_integer(quantity: celtypes.StringType) -> celtypes.IntType:
-    return celtypes.IntType(int(parse_quantity(str(quantity))))
+def _as_integer(quantity: str) -> int:
+    return int(parse_quantity(quantity))
 
 
-def _sign(quantity: celtypes.StringType) -> celtypes.IntType:
-    return _compare_to(quantity, celtypes.StringType("0"))
+def _sign(quantity: str) -> int:
+    return _compare_to(quantity, "0")
 
 
-def _compare_to(quantity: celtypes.StringType, other: celtypes.StringType) -> celtypes.IntType:
-    first, second = parse_quantity(str(quantity)), parse_quantity(str(other))
-    return celtypes.IntType((first > second) - (first < second))
+def _compare_to(quantity: str, other: str) -> int:
+    first, second = parse_quantity(quantity), parse_quantity(other)
+    return (first > second) - (first < second)
