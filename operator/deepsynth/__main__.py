@@ -47,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def run_local(chosen: Namespace) -> int:
     from deepsynth_local.local_run import run_files  # slow to import, and the other commands do not need it
 
-    return run_files(chosen.files, RunsFolder.open(chosen.runs))
+    return run_files(chosen.files, RunsFolder.open(chosen.runs), chosen.prices)
 
 
 def apply(chosen: Namespace) -> int:

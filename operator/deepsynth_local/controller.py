@@ -50,11 +50,12 @@ class LocalController:
         display: Display,
         keys: Sequence[ResourceKey],
         *,
+        settings: Settings = LOCAL_SETTINGS,
         reconcile: Callable[..., Awaitable[float | None]] = reconcile,
     ) -> None:
         """Raises TemporaryError when the resources cannot be saved. reconcile: called as the operator's."""
         self._cluster, self._store, self._display, self._keys = cluster, store, display, [*keys]
-        self._reconcile_once = reconcile
+        self._settings, self._reconcile_once = settings, reconcile
         self._queue: WorkQueue[ResourceKey] = WorkQueue(self._reconcile)
         self._error: Exception | None = None
         """Raised by `run`, so that it ends the command."""
@@ -131,7 +132,7 @@ class LocalController:
         kind, namespace, name = key
         now = datetime.now(UTC)
         try:
-            return await self._reconcile_once(self._cluster, LOCAL_SETTINGS, KINDS[kind].name, namespace, name, now=now)
+            return await self._reconcile_once(self._cluster, self._settings, KINDS[kind].name, namespace, name, now=now)
         except ControllerError:
             return _RETRY_SECONDS
         except Exception as error:  # noqa: BLE001 - raised by `run`

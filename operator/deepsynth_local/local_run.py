@@ -5,7 +5,9 @@ import shutil
 import signal
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
+from pathlib import Path
 
 from rich.console import Console
 
@@ -17,7 +19,7 @@ from deepsynth_client.manifest_file import read_manifests
 from deepsynth_client.report.page import build_report, write_report
 from deepsynth_local.admission.local_checks import check_disk, count_gpus
 from deepsynth_local.admission.prepare import AdmittedResources, collect_active, prepare
-from deepsynth_local.controller import LocalController
+from deepsynth_local.controller import LOCAL_SETTINGS, LocalController
 from deepsynth_local.display import build_display
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import kill_processes
@@ -26,34 +28,37 @@ from deepsynth_local.runs.resource_store import ResourceStore, get_key
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.summary import describe_failure, describe_result, shorten_path
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.prices import PriceTable, read_prices
 from deepsynth_simulator.clock import LoopClock
 from deepsynth_simulator.memory_cluster import MemoryCluster
 
 
-def run_files(files: Sequence[str], runs: RunsFolder) -> int:
-    """Run the resources in `files` to their end; returns the command's exit code.
+def run_files(files: Sequence[str], runs: RunsFolder, prices: Path | None = None) -> int:
+    """Run the resources in `files` to their end; returns the command's exit code. prices: file with a price table.
 
     Raises ConfigurationError before anything starts when the files or this machine do not fit.
     """
     parsed = [item for file in files for item in read_manifests(file)]
     if not parsed:
         raise ConfigurationError(f"{', '.join(files)}: must contain at least one resource, found none")
+    table = read_prices(prices)
     store = ResourceStore(runs)
     with runs.lock():
         admitted = prepare(parsed, store, count_gpus())
         check_disk(runs.path)
         _remove_leftovers(runs)
-        return asyncio.run(_run(admitted, store))
+        return asyncio.run(_run(admitted, store, table))
 
 
 def run_stored(runs: RunsFolder) -> int:
     """Run what the folder has and other commands ask for, until all of it is at rest. Raises LockedError."""
+    table = read_prices()
     store = ResourceStore(runs)
     with runs.lock():
         _remove_leftovers(runs)
         earlier = {get_key(resource): resource for resource in store.list_all()}
         active = [key for key, resource in earlier.items() if not _is_stopped(resource)]
-        return asyncio.run(_run(AdmittedResources({}, earlier, tuple(collect_active(active, earlier))), store))
+        return asyncio.run(_run(AdmittedResources({}, earlier, tuple(collect_active(active, earlier))), store, table))
 
 
 def _is_stopped(resource: Manifest) -> bool:
@@ -66,14 +71,15 @@ def _remove_leftovers(runs: RunsFolder) -> None:
     shutil.rmtree(runs.path / "pods", ignore_errors=True)
 
 
-async def _run(admitted: AdmittedResources, store: ResourceStore) -> int:
+async def _run(admitted: AdmittedResources, store: ResourceStore, prices: PriceTable) -> int:
     cluster = MemoryCluster(ProcessRunner(store.runs), LoopClock())
     for resource in admitted.earlier.values():
         cluster.restore_resource(resource)
     for key in admitted.active:
         cluster.apply_resource(admitted.applied.get(key) or _resume(admitted.earlier[key]))
     with build_display(Console()) as display:
-        controller = LocalController(cluster, store, display, admitted.active)
+        settings = replace(LOCAL_SETTINGS, prices=prices)
+        controller = LocalController(cluster, store, display, admitted.active, settings=settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, controller.interrupt)

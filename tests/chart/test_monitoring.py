@@ -125,6 +125,7 @@ def collect_series() -> dict[str, set[str]]:
     cache.put("TrainingRun", {**run, "metadata": {**run["metadata"], "resourceVersion": "1"}})
     metrics.watch(WorkQueue[ResourceKey](cast("Any", None)), cache, lambda: [("jobs", 0.0)])
     metrics.observe_reconcile("TrainingRun", "done", 1.0)
+    metrics.show_currency("USD")
     metrics.count_request("get", "jobs", "200")
     families = text_string_to_metric_families(metrics.render().decode())
     series = {sample.name: set(sample.labels) for family in families for sample in family.samples}

@@ -23,6 +23,7 @@ EVERYTHING_ON: Mapping[str, Any] = {
         "prometheusRule": {"enabled": True},
     },
     "networkPolicy": {"enabled": True},
+    "prices": {"currency": "USD", "entries": [{"perHour": {"cpu": "0.0425"}}]},
     "jobs": {
         "defaults": [{"kinds": ["TrainingRun"], "template": {"runtimeClassName": "nvidia"}}],
         "networkPolicy": {"enabled": True, "reportsFrom": [{"namespaceSelector": {}}]},

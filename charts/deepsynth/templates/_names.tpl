@@ -60,3 +60,8 @@ app.kubernetes.io/managed-by: deepsynth-operator
 {{- $peers = concat $peers .Values.jobs.networkPolicy.reportsFrom }}
 {{- $peers | empty | ternary "[]" (toJson $peers) }}
 {{- end }}
+
+{{/* Whether the operator gets files: a ConfigMap with defaults for Jobs, with prices. */}}
+{{- define "deepsynth.hasFiles" -}}
+{{- if or .Values.jobs.defaults .Values.prices.entries }}true{{ end }}
+{{- end }}

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time, max_characters
+from deepsynth_api.v1alpha1.shared.usage import ContainerUsage, HourlyPrice
 
 GenerationState = Literal[
     "Pending", "Queued", "Starting", "Planning", "Rendering", "Publishing", "Suspended", "Complete", "Failed"
@@ -179,7 +180,15 @@ class GenerationSummary(ApiModel):
     ] = ""
 
 
-class ChildJob(ApiModel):
+class SettledPods(ApiModel):
+    """Time of pods that ended before a moment. They are not counted again, and may be gone."""
+
+    time: Annotated[Time, Field(description="Pods that ended up to this moment are counted.")]
+    pod_seconds: Annotated[int, Field(description="Seconds for which they ran, added up.")] = 0
+    lost_pod_seconds: Annotated[int, Field(description="Part of podSeconds of pods that did not succeed.")] = 0
+
+
+class ChildJob(ContainerUsage):
     """A Job of the resource. Its entry is written before the Job is created."""
 
     step: Annotated[
@@ -208,6 +217,18 @@ class ChildJob(ApiModel):
     shards_done: Annotated[
         int, Field(description="Number of shards done when the Job ended, including those of earlier Jobs.")
     ] = 0
+    cpus_per_pod: Annotated[
+        str | None, Field(description="CPUs that each pod of the Job requested, such as 2 or 500m.")
+    ] = None
+    price: Annotated[HourlyPrice | None, Field(description="Price of each pod, as of when the first one started.")] = (
+        None
+    )
+    pod_seconds: Annotated[int, Field(description="Seconds for which the pods of the Job ran, added up.")] = 0
+    lost_pod_seconds: Annotated[int, Field(description="Part of podSeconds of pods that did not succeed.")] = 0
+    settled: Annotated[
+        SettledPods | None,
+        Field(description="Part of podSeconds of pods that ended some minutes ago. Unset until there are any."),
+    ] = None
 
 
 class DatasetGenerationStatus(ApiModel):
@@ -240,6 +261,9 @@ class DatasetGenerationStatus(ApiModel):
         GenerationProgress | None, Field(description="Progress of the rendering: shards, documents, pages.")
     ] = None
     output: Annotated[OutputStatus | None, Field(description="The published dataset, once it is complete.")] = None
+    usage: Annotated[
+        ContainerUsage, Field(description="CPU time and cost of all pods, and the part of pods that did not succeed.")
+    ] = ContainerUsage.defaults()
     last_failure: Annotated[LastFailure | None, Field(description="The newest failure of a pod.")] = None
     summary: Annotated[GenerationSummary, Field(description="Text of the printer columns.")] = (
         GenerationSummary.defaults()

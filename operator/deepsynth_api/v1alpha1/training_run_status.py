@@ -6,6 +6,7 @@ from pydantic import Field
 
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time, max_characters, max_items
+from deepsynth_api.v1alpha1.shared.usage import ContainerUsage, HourlyPrice, Usage
 
 MAX_AVOIDED_NODES: Final = 8
 
@@ -126,7 +127,7 @@ class HistoryEntry(ApiModel):
     ] = Field(default_factory=list)
 
 
-class Attempt(ApiModel):
+class Attempt(ContainerUsage):
     """One attempt to run all processes together."""
 
     number: Annotated[int, Field(description="Number of the attempt: 1, 2, 3 and so on, never reused.")]
@@ -159,6 +160,12 @@ class Attempt(ApiModel):
     image: Annotated[str, Field(description="Container image of the pods of the attempt.")] = ""
     nodes: Annotated[int | None, Field(description="Number of pods of the attempt.")] = None
     gpus_per_node: Annotated[int | None, Field(description="Number of GPUs of each pod of the attempt.")] = None
+    cpus_per_node: Annotated[
+        str | None, Field(description="CPUs that each pod of the attempt requested, such as 8 or 500m.")
+    ] = None
+    price: Annotated[HourlyPrice | None, Field(description="Price of each pod, as of when the first one started.")] = (
+        None
+    )
     scheduled_nodes: Annotated[
         int | None,
         Field(description="Number of pods that had a node, if the next attempt has as many (spec.elastic)."),
@@ -209,13 +216,6 @@ class Attempt(ApiModel):
     lost_gpu_seconds: Annotated[
         int, Field(description="Part of gpuSeconds that was lost, because no checkpoint held the work.")
     ] = 0
-
-
-class Usage(ApiModel):
-    gpu_seconds: Annotated[
-        int, Field(description="GPU-seconds that all attempts used: number of GPUs times seconds.")
-    ] = 0
-    lost_gpu_seconds: Annotated[int, Field(description="Part of gpuSeconds spent on steps that were lost.")] = 0
 
 
 class ModelOutput(ApiModel):
@@ -368,8 +368,8 @@ class TrainingRunStatus(ApiModel):
         list[HistoryEntry],
         Field(description="The last ten changes of the spec that took effect after the start, oldest first."),
     ] = Field(default_factory=list)
-    usage: Annotated[Usage, Field(description="GPU time of all attempts, and the part of it that was lost.")] = (
-        Usage.defaults()
-    )
+    usage: Annotated[
+        Usage, Field(description="GPU time, CPU time and cost of all attempts, and the part that was lost.")
+    ] = Usage.defaults()
     output: Annotated[ModelOutput | None, Field(description="The final model, once training is complete.")] = None
     summary: Annotated[RunSummary, Field(description="Text of the printer columns.")] = RunSummary.defaults()

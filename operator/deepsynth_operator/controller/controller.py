@@ -14,6 +14,7 @@ from deepsynth_operator.controller.reconcile import reconcile
 from deepsynth_operator.core.cluster import Cluster
 from deepsynth_operator.core.errors import ClusterError, Conflict, ControllerError, NotPermitted, Refused
 from deepsynth_operator.core.job_defaults import JobDefault
+from deepsynth_operator.core.prices import PriceTable
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
 
@@ -62,6 +63,10 @@ class Controller:
     def use_job_defaults(self, defaults: tuple[JobDefault, ...]) -> None:
         """From now on, Jobs are created with these defaults."""
         self._settings = replace(self._settings, job_defaults=defaults)
+
+    def use_prices(self, prices: PriceTable) -> None:
+        """From now on, Jobs start at these prices."""
+        self._settings = replace(self._settings, prices=prices)
 
     async def process(self, key: ResourceKey) -> float | None:
         """Reconcile one resource. Returns after how many seconds to do it again; None means when an event comes."""

@@ -186,6 +186,25 @@ def _find_scheduling_message(status: Manifest) -> str | None:
 
 
 @dataclass(frozen=True, slots=True)
+class PodRequest:
+    """What each pod of a Job asks for: what its price depends on."""
+
+    requests: Mapping[str, int | str] = field(default_factory=dict)
+    """Quantities by resource, of our own container."""
+    node_selector: Mapping[str, str] = field(default_factory=dict)
+    """Labels of the nodes that it may run on: of the spec, of the defaults for Jobs, and of a queue's flavor."""
+
+    @classmethod
+    def parse(cls, job: Manifest) -> Self:
+        spec = job["spec"].get("template", {}).get("spec", {})
+        containers: list[Manifest] = spec.get("containers") or [{}]
+        resources = containers[0].get("resources", {})
+        # As in Kubernetes, a limit without a request is a request.
+        requests = {**resources.get("limits", {}), **resources.get("requests", {})}
+        return cls(requests, spec.get("nodeSelector") or {})
+
+
+@dataclass(frozen=True, slots=True)
 class ObservedJob:
     """One Job of the resource."""
 
@@ -239,6 +258,7 @@ class ObservedJob:
     finished: datetime | None = None
     """When it became Complete or Failed."""
     deleting: bool = False
+    pod: PodRequest = PodRequest()
 
     @property
     def is_finished(self) -> bool:
@@ -298,6 +318,7 @@ class ObservedJob:
             failure_message=failure.get("message", ""),
             finished=parse_time((complete or failed or {}).get("lastTransitionTime")),
             deleting="deletionTimestamp" in metadata,
+            pod=PodRequest.parse(job),
         )
 
 

@@ -10,6 +10,7 @@ from typing import Final, Literal, Self, cast, get_args
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_operator.core.job_defaults import JobDefault
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.prices import NO_PRICES, PriceTable
 
 IMAGE_REPOSITORY = "ghcr.io/deepsynth/deepsynth"
 PROGRESS_POLLS: Final = 2
@@ -27,7 +28,8 @@ class Settings:
     render_image, train_image: used where spec.image is not set.
     report_peers: who may reach the report port of pods, as in a NetworkPolicy's `from`; empty means everyone.
         None: resources get no NetworkPolicy.
-    job_defaults: from an administrator; see `process.defaults_file`.
+    job_defaults: from an administrator; see `core.job_defaults`.
+    prices: from an administrator; see `core.prices`.
     gang_schedulers: how each scheduler, by the schedulerName of pods, learns which pods it must start together.
         None: pods need no scheduler, as on one machine.
     poll_seconds: how often reports of running pods are read. Progress alone is written at most every second time.
@@ -40,6 +42,7 @@ class Settings:
     progress_stretch: float = 1.0
     report_peers: tuple[Manifest, ...] | None = None
     job_defaults: tuple[JobDefault, ...] = ()
+    prices: PriceTable = NO_PRICES
     gang_schedulers: Mapping[str, GangApi] | None = field(default_factory=dict)
 
     @property

@@ -19,11 +19,19 @@ from prometheus_client.exposition import generate_latest
 from prometheus_client.registry import Collector
 
 from deepsynth_api.kinds import KINDS, ResourceKind
-from deepsynth_api.v1alpha1 import Resource, TrainingRun, TrainingRunStatus
+from deepsynth_api.v1alpha1 import (
+    DatasetGeneration,
+    DatasetGenerationStatus,
+    Resource,
+    TrainingRun,
+    TrainingRunStatus,
+)
+from deepsynth_api.v1alpha1.shared.usage import Cost
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.controller.controller import ReconcileResult
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.observed import Manifest, parse_time
+from deepsynth_operator.core.prices import parse_amount
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.reports.report_reader import PollResult
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
@@ -55,6 +63,9 @@ class Metrics:
             "GPU-seconds held by ended attempts: useful, or lost because no checkpoint kept the work.",
             "result",
         )
+        self._cost = counter(
+            "cost", "Cost of ended attempts and Jobs, by the price table.", "kind", "currency", "result"
+        )
         self._requests = counter(
             "api_requests", "Requests to the API server, retries included, by HTTP code.", "verb", "resource", "code"
         )
@@ -73,6 +84,11 @@ class Metrics:
         for result in get_args(PollResult):
             self._polls.labels(result)
 
+    def show_currency(self, currency: str | None) -> None:
+        """Start the series of costs in this currency."""
+        for kind, result in itertools.product(KINDS, ("useful", "lost")) if currency else ():
+            self._cost.labels(kind, currency, result)
+
     def observe_wait(self, seconds: float) -> None:
         self._queue_wait.observe(seconds)
 
@@ -90,15 +106,26 @@ class Metrics:
         self._dropped_events.inc()
 
     def observe_status(self, resource: Resource, status: object) -> None:
-        """Count the attempts that end with this write of the status, and the GPU time that they held."""
-        if not isinstance(resource, TrainingRun) or not isinstance(status, TrainingRunStatus):
-            return
-        ended = {attempt.number for attempt in resource.status.attempts if attempt.end_time is not None}
-        for attempt in status.attempts:
-            if attempt.end_time is not None and attempt.number not in ended:
-                self._attempts.labels(attempt.outcome or "").inc()
-                self._gpu_seconds.labels("lost").inc(attempt.lost_gpu_seconds)
-                self._gpu_seconds.labels("useful").inc(max(attempt.gpu_seconds - attempt.lost_gpu_seconds, 0))
+        """Count the attempts and Jobs that end with this write of the status: their GPU time and their cost."""
+        if isinstance(resource, TrainingRun) and isinstance(status, TrainingRunStatus):
+            ended = {attempt.number for attempt in resource.status.attempts if attempt.end_time is not None}
+            for attempt in status.attempts:
+                if attempt.end_time is not None and attempt.number not in ended:
+                    self._attempts.labels(attempt.outcome or "").inc()
+                    self._gpu_seconds.labels("lost").inc(attempt.lost_gpu_seconds)
+                    self._gpu_seconds.labels("useful").inc(max(attempt.gpu_seconds - attempt.lost_gpu_seconds, 0))
+                    self._count_cost("TrainingRun", attempt.cost)
+        elif isinstance(resource, DatasetGeneration) and isinstance(status, DatasetGenerationStatus):
+            over = {job.name for job in resource.status.jobs if job.end_time is not None}
+            for job in status.jobs:
+                if job.end_time is not None and job.name not in over:
+                    self._count_cost("DatasetGeneration", job.cost)
+
+    def _count_cost(self, kind: ResourceKind, cost: Cost | None) -> None:
+        if cost is not None:
+            amount, lost = float(parse_amount(cost.amount)), float(parse_amount(cost.lost))
+            self._cost.labels(kind, cost.currency, "lost").inc(lost)
+            self._cost.labels(kind, cost.currency, "useful").inc(max(amount - lost, 0))
 
     def watch(
         self,

@@ -26,6 +26,7 @@ class ProcessSettings:
     workers: how many resources are reconciled at the same time.
     reports_through_api_server: read reports through the API server's pod proxy, which needs a right to reach every pod.
     job_defaults: file with defaults for Jobs; see `core.job_defaults`.
+    prices: file with the price table; see `core.prices`.
     http_host, http_port: where /healthz, /readyz and /metrics are served; an empty host means all addresses.
     lease: namespace and name of the Lease whose holder works; None means that this is the only process.
     shutdown_seconds: how long running reconciles may take after SIGTERM.
@@ -35,6 +36,7 @@ class ProcessSettings:
     workers: int = 16
     reports_through_api_server: bool = False
     job_defaults: Path | None = None
+    prices: Path | None = None
     http_host: str = ""
     http_port: int = 8080
     log_format: LogFormat = "text"
@@ -56,6 +58,7 @@ class ProcessSettings:
             workers=parse_positive(environment, "DEEPSYNTH_WORKERS", default.workers),
             reports_through_api_server=_parse_switch(environment, "DEEPSYNTH_REPORTS_THROUGH_API_SERVER"),
             job_defaults=Path(path) if (path := environment.get("DEEPSYNTH_JOB_DEFAULTS")) else None,
+            prices=Path(path) if (path := environment.get("DEEPSYNTH_PRICES")) else None,
             http_host=host,
             http_port=port,
             log_format=_parse_choice(environment, "DEEPSYNTH_LOG_FORMAT", get_args(LogFormat), default.log_format),

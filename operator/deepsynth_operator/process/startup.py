@@ -19,6 +19,7 @@ from deepsynth_operator.controller.controller import Controller
 from deepsynth_operator.controller.pace import Pace
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.prices import PriceTable
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.training_run.progress import is_mere_progress, is_starting
@@ -35,7 +36,7 @@ from deepsynth_operator.kubernetes.watches.kind_watch import KindWatch
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
 from deepsynth_operator.kubernetes.watches.watch_audit import WatchAudit
 from deepsynth_operator.kubernetes.watches.watch_events import WatchEvents
-from deepsynth_operator.process.defaults_file import DefaultsFile
+from deepsynth_operator.process.followed_file import Content, FollowedFile, follow_defaults, follow_prices
 from deepsynth_operator.process.health import Health, build_application, serve
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
@@ -98,9 +99,12 @@ class Operator:
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait, _get_namespace)
         self._watch_events = WatchEvents(self._cache, self._queue, on_start=self._poll)
         self._audit = WatchAudit(api, self._cache, self._namespaces, self._watch_events.note_gone, pause=pause)
-        self._defaults = DefaultsFile(process.job_defaults, pause) if process.job_defaults else None
+        self._defaults = follow_defaults(process.job_defaults, pause) if process.job_defaults else None
         if self._defaults is not None:
             self._controller.use_job_defaults(self._defaults.read())
+        self._prices = follow_prices(process.prices, pause) if process.prices else None
+        if self._prices is not None:
+            self._use_prices(self._prices.read())
         self._health = Health(self._queue, self._audit.get_silence, self._is_leading)
         metrics.watch(self._queue, self._cache, self._audit.get_silence, self._is_leading, self._pace.get_longest)
 
@@ -123,6 +127,10 @@ class Operator:
             await _cancel(stopping)
             await runner.cleanup()
 
+    def _use_prices(self, prices: PriceTable) -> None:
+        self._controller.use_prices(prices)
+        self._metrics.show_currency(prices.currency)
+
     def _add(self, key: ResourceKey) -> None:
         self._queue.add(key)
 
@@ -137,7 +145,10 @@ class Operator:
     async def _work(self, stopping: asyncio.Task[None], listing: asyncio.Task[None]) -> None:
         queue = asyncio.create_task(self._lead(), name="queue")
         audit = asyncio.create_task(self._audit.run(), name="audit")
-        defaults = asyncio.create_task(self._follow_defaults(), name="defaults")
+        files = [
+            asyncio.create_task(_follow(self._defaults, self._controller.use_job_defaults), name="defaults"),
+            asyncio.create_task(_follow(self._prices, self._use_prices), name="prices"),
+        ]
         watches = [
             asyncio.create_task(
                 self._watch(kind, namespace), name=f"watch of {kind} in {namespace or 'all namespaces'}"
@@ -146,12 +157,12 @@ class Operator:
             for kind in WATCHED_KINDS
         ]
         try:
-            await _run_until(stopping, listing, queue, audit, defaults, *watches)
+            await _run_until(stopping, listing, queue, audit, *files, *watches)
         finally:
             await self._finish(queue)
             await self._events.flush()
             await self._polls.close()
-            for task in (audit, defaults, *watches):
+            for task in (audit, *files, *watches):
                 await _cancel(task)
 
     async def _lead(self) -> None:
@@ -177,12 +188,6 @@ class Operator:
     def _is_leading(self) -> bool:
         return self._election is None or self._election.is_leading
 
-    async def _follow_defaults(self) -> None:
-        if self._defaults is None:
-            await asyncio.Event().wait()
-        else:
-            await self._defaults.follow(self._controller.use_job_defaults)
-
     async def _watch(self, kind: WatchedKind, namespace: str | None) -> None:
         await self._listing.wait_for(namespace)
         watch = KindWatch(self._api, self._watch_events, kind, namespace)
@@ -198,6 +203,13 @@ class Operator:
         if pending:
             _logger.warning("reconciles still running after %d s; cancelling them", self._process.shutdown_seconds)
             await _cancel(queue)
+
+
+async def _follow(file: FollowedFile[Content] | None, use: Callable[[Content], None]) -> None:
+    if file is None:
+        await asyncio.Event().wait()
+    else:
+        await file.follow(use)
 
 
 def _get_namespace(key: ResourceKey) -> str:

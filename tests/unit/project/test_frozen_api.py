@@ -78,6 +78,7 @@ def collect_operator_metrics() -> str:
     cache, metrics = ResourceCache(), Metrics()
     cache.put("TrainingRun", a_training_run().with_metadata(resourceVersion="1").to_manifest())
     metrics.observe_reconcile("TrainingRun", "done", 1.0)
+    metrics.show_currency("USD")
     metrics.count_request("list", "pods", "200")
     metrics.watch(WorkQueue(process), cache, lambda: [("pods", 1.0)])
     return metrics.render().decode()

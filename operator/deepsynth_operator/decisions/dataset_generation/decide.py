@@ -48,6 +48,7 @@ from deepsynth_operator.decisions.dataset_generation.queue_job import (
     needs_queue_job,
 )
 from deepsynth_operator.decisions.dataset_generation.starts import GenerationSituation
+from deepsynth_operator.decisions.dataset_generation.usage import account_job, price_job
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.decision import (
@@ -77,7 +78,7 @@ def decide_generation(
         return Decision(generation.status)
     if is_finished(generation.status.conditions):
         return decide_finished(generation, generation.status, observed.children, now)
-    status = _observe(observed, now)
+    status = account_job(observed, _observe(observed, settings, now), now)
     status, situation = _advance(status, observed, settings, now)
     status = fit_generation_status(describe_generation(generation, status, situation, now))
     hold = settings.progress_seconds
@@ -90,7 +91,7 @@ def decide_generation(
     return Decision(status, _compute_actions(status, observed), events, after)
 
 
-def _observe(observed: ObservedGeneration, now: datetime) -> DatasetGenerationStatus:
+def _observe(observed: ObservedGeneration, settings: Settings, now: datetime) -> DatasetGenerationStatus:
     """The status with what the live Job and its pods say, and that Job's entry ended if it is over."""
     generation, status = observed.generation, observed.generation.status
     live = get_live(status)
@@ -102,7 +103,7 @@ def _observe(observed: ObservedGeneration, now: datetime) -> DatasetGenerationSt
         status = status.updated(progress=compute_rendering(status, job, pods, now))
     else:
         status = status.updated(progress=compute_waiting(status.progress, pods, now))
-    live = observe_job(live, job, pods, now)
+    live = price_job(observe_job(live, job, pods, now), job, pods, settings.prices)
     entries = [*generation.status.jobs[-2:-1], live]
     queue_job = find_queue_job(generation, observed.children)
     view = LiveStep(generation, live.name, bool(live.uid or pods), job, pods, observed.refusal, now, entries, queue_job)

@@ -68,7 +68,7 @@ def observe_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[Observe
 
 def drop_start(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
     """`status` without what `observe_job` records of the last Job, and without what describes it."""
-    last = [job.updated(uid="", running_time=None) for job in status.jobs[-1:]]
+    last = [job.updated(uid="", running_time=None, cpus_per_pod=None, price=None) for job in status.jobs[-1:]]
     return status.updated(jobs=[*status.jobs[:-1], *last], conditions=[], summary=GenerationSummary(), progress=None)
 
 

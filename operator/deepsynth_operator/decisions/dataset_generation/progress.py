@@ -19,6 +19,7 @@ from deepsynth_api.v1alpha1.dataset_generation_status import (
 from deepsynth_operator.core.completion_indexes import count_indexes, shorten_indexes
 from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 from deepsynth_operator.decisions.dataset_generation.jobs import drop_start
+from deepsynth_operator.decisions.dataset_generation.usage import drop_usage
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number, sum_counts
 from deepsynth_operator.decisions.shared.throttle import drop_undisturbed
 
@@ -87,7 +88,7 @@ def compute_published(old: GenerationProgress | None, report: PublishReport, now
 
 def drop_progress(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
     """`status` without what changes from page to page, and without what is recorded of a Job that starts."""
-    return drop_start(status).updated(conditions=drop_undisturbed(status.conditions))
+    return drop_usage(drop_start(status)).updated(conditions=drop_undisturbed(status.conditions))
 
 
 def _find_waiting(pods: Iterable[ObservedPod]) -> str:

@@ -11,10 +11,12 @@ from typing import Final
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunSummary, Usage
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunSummary
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
+from deepsynth_operator.core.prices import PriceTable
 from deepsynth_operator.decisions.shared.numbers import sum_counts
 from deepsynth_operator.decisions.shared.obstacles import remember_obstacle
+from deepsynth_operator.decisions.shared.usage import measure_usage, note_price, replace_usage
 from deepsynth_operator.decisions.training_run.next_attempt.changes import get_first_attempt
 from deepsynth_operator.decisions.training_run.next_attempt.elastic import choose_nodes
 from deepsynth_operator.decisions.training_run.next_attempt.nodes import has_failed_again
@@ -215,7 +217,7 @@ def drop_start(status: TrainingRunStatus) -> TrainingRunStatus:
 
 
 def _drop_start(attempt: Attempt) -> Attempt:
-    return attempt.updated(job_uid="", held_time=None, running_time=None)
+    return attempt.updated(job_uid="", held_time=None, running_time=None, cpus_per_node=None, price=None)
 
 
 def end_attempt(status: TrainingRunStatus, attempt: Attempt, end: datetime) -> TrainingRunStatus:
@@ -229,10 +231,19 @@ def end_attempt(status: TrainingRunStatus, attempt: Attempt, end: datetime) -> T
     )
 
 
+def price_last(status: TrainingRunStatus, children: Children, prices: PriceTable) -> TrainingRunStatus:
+    """`status` with what each pod of the live attempt requests and costs, once the first one has started."""
+    live = get_live(status)
+    if live is None or live.cpus_per_node is not None:
+        return status
+    noted = note_price(children.find_job(live.job), select_pods(status, children), prices)
+    return status if noted is None else replace_last(status, live.updated(cpus_per_node=noted[0], price=noted[1]))
+
+
 def account_usage(
     run: TrainingRun, status: TrainingRunStatus, pods: Sequence[ObservedPod], now: datetime
 ) -> TrainingRunStatus:
-    """Count the GPU-seconds that the last attempt has held until now, or until its end, and those of lost steps.
+    """Count what the pods of the last attempt have used until now, or until its end, and the part of lost steps.
 
     Idempotent: the attempt's entry holds its share, so that a checkpoint seen late corrects the loss. As long as not
     all pods have run, only those that have a node count.
@@ -240,20 +251,25 @@ def account_usage(
     last = status.attempts[-1] if status.attempts else None
     if last is None or last.held_time is None:
         return status
-    gpus, end = count_nodes(run, last) * _count_gpus(run, last), last.end_time or now
-    held = max(sum_counts([gpus * _seconds(last.held_time, end)]), last.gpu_seconds)
+    nodes, end = count_nodes(run, last), last.end_time or now
+    seconds = nodes * _seconds(last.held_time, end)
     if last.running_time is None:
         spans = [_seconds(pod.started, min(pod.finished or end, end)) for pod in pods if pod.started is not None]
-        held = max(min(held, sum_counts([_count_gpus(run) * seconds for seconds in spans])), last.gpu_seconds)
+        seconds = min(seconds, sum(spans))
     lost = 0
     if last.end_time is not None and last.outcome != "Succeeded":
-        lost = sum_counts([gpus * _seconds(max(last.saved_time or last.held_time, last.held_time), end)])
-        lost = min(lost, held)
-    usage = Usage(
-        gpu_seconds=sum_counts([status.usage.gpu_seconds, -last.gpu_seconds, held]),
-        lost_gpu_seconds=sum_counts([status.usage.lost_gpu_seconds, -last.lost_gpu_seconds, lost]),
+        lost = min(nodes * _seconds(max(last.saved_time or last.held_time, last.held_time), end), seconds)
+    gpus = _count_gpus(run, last)
+    measured = last.updated(
+        gpu_seconds=max(sum_counts([gpus * seconds]), last.gpu_seconds),
+        lost_gpu_seconds=sum_counts([gpus * lost]),
+        **measure_usage(last.cpus_per_node, last.price, seconds, lost),
     )
-    return replace_last(status, last.updated(gpu_seconds=held, lost_gpu_seconds=lost)).updated(usage=usage)
+    usage = replace_usage(status.usage, last, measured).updated(
+        gpu_seconds=sum_counts([status.usage.gpu_seconds, -last.gpu_seconds, measured.gpu_seconds]),
+        lost_gpu_seconds=sum_counts([status.usage.lost_gpu_seconds, -last.lost_gpu_seconds, measured.lost_gpu_seconds]),
+    )
+    return replace_last(status, measured).updated(usage=usage)
 
 
 def _count_gpus(run: TrainingRun, attempt: Attempt | None = None) -> int:

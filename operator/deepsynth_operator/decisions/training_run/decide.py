@@ -18,6 +18,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_operator.core.observed import ObservedJob, ObservedRun
+from deepsynth_operator.core.prices import PriceTable
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.conditions import is_finished
 from deepsynth_operator.decisions.shared.decision import (
@@ -51,6 +52,7 @@ from deepsynth_operator.decisions.training_run.attempts import (
     is_before_continuation,
     is_requeued,
     observe_start,
+    price_last,
     replace_last,
     resume_job,
     select_pods,
@@ -117,7 +119,7 @@ def _decide_situation(observed: ObservedRun, settings: Settings, now: datetime) 
 
     An attempt that worked and ended between two looks is shown at work first: no state that lasted is skipped.
     """
-    status = _observe(observed, now)
+    status = _observe(observed, settings.prices, now)
     ended = _end(status, observed, now)
     if get_live(status) is not None and get_live(ended) is None:
         shown, situation = _show_live(status, observed, settings, now)
@@ -126,13 +128,13 @@ def _decide_situation(observed: ObservedRun, settings: Settings, now: datetime) 
     return _advance(_account(ended, observed, now), observed, settings, now)
 
 
-def _observe(observed: ObservedRun, now: datetime) -> TrainingRunStatus:
+def _observe(observed: ObservedRun, prices: PriceTable, now: datetime) -> TrainingRunStatus:
     """The run's status with what the children of the last attempt say."""
     run, status = observed.run, observed.run.status
     if is_before_continuation(status):
         return status
     pods = select_pods(status, observed.children)
-    status = take_restarts(observed, pods, now)
+    status = take_restarts(observed, price_last(status, observed.children, prices), pods, now)
     pods = drop_old_reports(status, pods)
     status = take_previous_failure(take_reports(status, pods, now), pods)
     status = pin_reported(status, run.spec, pods)

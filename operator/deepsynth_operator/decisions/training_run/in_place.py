@@ -32,9 +32,11 @@ from deepsynth_operator.decisions.training_run.root_cause import set_cause
 from deepsynth_operator.decisions.training_run.view import RunView
 
 
-def take_restarts(observed: ObservedRun, pods: Sequence[ObservedPod], now: datetime) -> TrainingRunStatus:
-    """The run's status with the attempts that ended in place, and the one that runs now."""
-    run, status = observed.run, observed.run.status
+def take_restarts(
+    observed: ObservedRun, status: TrainingRunStatus, pods: Sequence[ObservedPod], now: datetime
+) -> TrainingRunStatus:
+    """`status` with the attempts that ended in place, and the one that runs now."""
+    run = observed.run
     known = count_in_place(status)
     lists = [pod.report.restarts for pod in pods if pod.report is not None]
     for restart in max(lists, key=len, default=[])[known:]:
@@ -103,5 +105,7 @@ def _continue(ended: Attempt) -> Attempt:
         image=ended.image,
         nodes=ended.nodes,
         gpus_per_node=ended.gpus_per_node,
+        cpus_per_node=ended.cpus_per_node,
+        price=ended.price,
         avoided_nodes=ended.avoided_nodes,
     )

@@ -10,7 +10,8 @@ from typing import Final, TypeVar
 
 from deepsynth_api.report import Report, TrainReport
 from deepsynth_api.v1alpha1 import Attempt, TrainingRunStatus
-from deepsynth_api.v1alpha1.training_run_status import MetricValue, RunSummary, SampleText, TrainingProgress, Usage
+from deepsynth_api.v1alpha1.shared.usage import Usage
+from deepsynth_api.v1alpha1.training_run_status import MetricValue, RunSummary, SampleText, TrainingProgress
 from deepsynth_operator.core.observed import ObservedPod
 from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number
@@ -88,9 +89,13 @@ def drop_progress(status: TrainingRunStatus) -> TrainingRunStatus:
         samples=[],
         usage=Usage(),
         summary=RunSummary(),
-        attempts=[attempt.updated(last_step=None, gpu_seconds=0) for attempt in status.attempts],
+        attempts=[_drop_usage(attempt) for attempt in status.attempts],
         conditions=[condition.updated(message="") for condition in status.conditions],
     )
+
+
+def _drop_usage(attempt: Attempt) -> Attempt:
+    return attempt.updated(last_step=None, gpu_seconds=0, cpu_seconds=0, cost=None)
 
 
 def is_mere_progress(old: Report, new: Report) -> bool:

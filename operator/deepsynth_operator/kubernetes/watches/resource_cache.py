@@ -205,13 +205,21 @@ def _reduce(kind: WatchedKind, body: Manifest) -> Manifest:
         return {**body, "metadata": metadata, "spec": {**spec, **template}}
     metadata["labels"] = _pick(body["metadata"].get("labels", {}), _LABELS)
     metadata["annotations"] = _pick(body["metadata"].get("annotations", {}), _ANNOTATIONS)
-    admitted = _pick(spec.get("template", {}).get("metadata", {}).get("labels", {}), (QUEUE_PODSET,))
+    pods = _reduce_template(spec.get("template", {}))
     return {
         "metadata": metadata,
-        "spec": _pick(spec, _SPEC_FIELDS[kind])
-        | ({"template": {"metadata": {"labels": admitted}}} if admitted else {}),
+        "spec": _pick(spec, _SPEC_FIELDS[kind]) | ({"template": pods} if pods else {}),
         "status": _pick(status, (*_STATUS_FIELDS[kind], *(("ready",) if "managedBy" in spec else ()))),
     }
+
+
+def _reduce_template(template: Manifest) -> Manifest:
+    """Of a Job: whether a queue has admitted it, and what the price of a pod depends on."""
+    labels = _pick(template.get("metadata", {}).get("labels", {}), (QUEUE_PODSET,))
+    spec = template.get("spec", {})
+    resources = [_pick(container, ("resources",)) for container in (spec.get("containers") or [])[:1]]
+    kept = _pick(spec, ("nodeSelector",)) | ({"containers": resources} if any(resources) else {})
+    return ({"metadata": {"labels": labels}} if labels else {}) | ({"spec": kept} if kept else {})
 
 
 def _pick(item: Mapping[str, Any], fields: tuple[str, ...]) -> dict[str, Any]:

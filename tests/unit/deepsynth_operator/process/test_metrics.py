@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable
 
 from deepsynth_api.v1alpha1 import TrainingRunStatus
+from deepsynth_api.v1alpha1.shared.usage import Cost
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
@@ -41,6 +42,22 @@ def test_an_attempt_is_counted_once_when_it_ends() -> None:
     assert 'deepsynth_attempts_total{outcome="Failed"} 0.0' in text
     assert 'deepsynth_gpu_seconds_total{result="lost"} 30.0' in text
     assert 'deepsynth_gpu_seconds_total{result="useful"} 70.0' in text
+
+
+def test_the_cost_of_an_attempt_is_counted_when_it_ends() -> None:
+    metrics = Metrics()
+    metrics.show_currency("USD")
+    after = build_status("Failed")
+    cost = {"currency": "USD", "amount": "2.50", "lost": "1"}
+    after = after.updated(attempts=[after.attempts[0].updated(cost=Cost.model_validate(cost))])
+    assert (
+        'deepsynth_cost_total{currency="USD",kind="DatasetGeneration",result="lost"} 0.0' in metrics.render().decode()
+    )
+    metrics.observe_status(a_training_run().build().updated(status=build_status(None)), after)
+    metrics.observe_status(a_training_run().build().updated(status=after), after)
+    text = metrics.render().decode()
+    assert 'deepsynth_cost_total{currency="USD",kind="TrainingRun",result="lost"} 1.0' in text
+    assert 'deepsynth_cost_total{currency="USD",kind="TrainingRun",result="useful"} 1.5' in text
 
 
 def collect(

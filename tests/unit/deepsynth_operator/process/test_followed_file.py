@@ -1,4 +1,4 @@
-"""The file with defaults for Jobs is read at the start and again when it changes."""
+"""The files of the administrator are read at the start and again when it changes."""
 
 import asyncio
 import logging
@@ -9,8 +9,8 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_operator.core.job_defaults import JobDefault
-from deepsynth_operator.process import defaults_file
-from deepsynth_operator.process.defaults_file import DefaultsFile
+from deepsynth_operator.process import followed_file
+from deepsynth_operator.process.followed_file import follow_defaults, follow_prices
 
 NVIDIA = "- template: {runtimeClassName: nvidia}"
 VOLCANO = "- template: {schedulerName: volcano}"
@@ -26,7 +26,7 @@ def follow(path: Path, *changes: Callable[[], object]) -> list[tuple[JobDefault,
             raise asyncio.CancelledError
         todo.pop(0)()
 
-    file = DefaultsFile(path, pause)
+    file = follow_defaults(path, pause)
     file.read()
     with pytest.raises(asyncio.CancelledError):
         asyncio.run(file.follow(used.append))
@@ -75,7 +75,7 @@ def test_an_unchanged_file_is_not_parsed_again(tmp_path: Path, monkeypatch: pyte
         parsed.append(text)
         return ()
 
-    monkeypatch.setattr(defaults_file, "parse_job_defaults", parse)
+    monkeypatch.setattr(followed_file, "parse_job_defaults", parse)
     follow(path, lambda: None, lambda: path.write_text(VOLCANO), lambda: None)
     assert parsed == [NVIDIA, VOLCANO]
 
@@ -88,4 +88,22 @@ def test_a_file_that_comes_back_is_used(tmp_path: Path) -> None:
 
 def test_a_missing_file_is_an_error_that_names_it(tmp_path: Path) -> None:
     with pytest.raises(ConfigurationError, match=r"DEEPSYNTH_JOB_DEFAULTS: .*none\.yaml cannot be read"):
-        DefaultsFile(tmp_path / "none.yaml").read()
+        follow_defaults(tmp_path / "none.yaml").read()
+
+
+def test_changed_prices_are_used_and_invalid_ones_are_not(tmp_path: Path) -> None:
+    path = tmp_path / "prices.yaml"
+    path.write_text("")
+    changes = iter(["{currency: EUR, entries: [{perHour: {cpu: 1}}]}", "currency: nothing"])
+
+    async def pause(_: float) -> None:
+        if (text := next(changes, None)) is None:
+            raise asyncio.CancelledError
+        path.write_text(text)
+
+    file = follow_prices(path, pause)
+    assert file.read().entries == []
+    used: list[str | None] = []
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(file.follow(lambda prices: used.append(prices.currency)))
+    assert used == ["EUR"]

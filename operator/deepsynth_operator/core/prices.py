@@ -1,0 +1,186 @@
+"""What pods cost: the administrator's price table, and the only place where a price is computed.
+
+    currency: USD
+    entries:
+      - nodeLabels: {node.kubernetes.io/instance-type: p4d.24xlarge}     pods that select nodes by these labels
+        perHour: {nvidia.com/gpu: "4.10"}
+      - perHour: {cpu: "0.0425", memory: "0"}                            all pods; memory per GiB
+
+For each resource that a pod requests, the first entry counts that fits the pod and has a price for it. What has no
+price costs nothing: a price per GPU usually includes the rest of its machine. No price is built in.
+"""
+
+import os
+from collections.abc import Mapping
+from decimal import Context, Decimal, localcontext
+from pathlib import Path
+from typing import Annotated, Any, Final
+
+import yaml
+from pydantic import BeforeValidator, Field, ValidationError
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.v1alpha1.shared.base import ApiModel
+from deepsynth_api.v1alpha1.shared.patterns import LabelKey, LabelValue, matching
+from deepsynth_api.v1alpha1.shared.usage import Cost, HourlyPrice
+from deepsynth_api.workload import find_unknown
+from deepsynth_operator.core.observed import PodRequest
+from deepsynth_operator.core.quantity import parse_quantity
+
+NO_COST: Final = Decimal(0)
+GIB: Final = Decimal(2**30)
+_SECONDS_PER_HOUR: Final = 3600
+_PER_GIB: Final = ("memory", "ephemeral-storage", "hugepages-")
+_SMALLEST_PRICE: Final = Decimal("1e-9")
+_SMALLEST_COST: Final = Decimal("1e-6")
+_CONTEXT: Final = Context(prec=100)
+"""More digits than any price times any quantity times any time has."""
+_MAX_ENTRIES: Final = 1000
+
+
+def _write_number(value: Any) -> Any:
+    """YAML reads 3.06 as a float; its shortest form has the digits of the file."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return f"{Decimal(str(value)):f}" if is_number else value
+
+
+Amount = Annotated[
+    str,
+    BeforeValidator(_write_number),
+    matching(r"[0-9]{1,9}([.][0-9]{1,9})?", "must be a number from 0 with at most nine decimals, such as 3.06"),
+]
+Currency = Annotated[str, matching("[A-Z]{3}", "must be the ISO 4217 code of a currency, such as USD")]
+_REMEDIES: Final = {
+    "string_pattern_mismatch": "must be a label, an amount such as 3.06, or a currency such as USD",
+    "too_short": "must have at least one price",
+}
+
+
+class PriceEntry(ApiModel):
+    node_labels: Annotated[
+        dict[LabelKey, LabelValue], Field(description="Labels by which a pod selects its nodes. Empty: all pods.")
+    ] = Field(default_factory=dict)
+    per_hour: Annotated[
+        dict[LabelKey, Amount], Field(min_length=1, description="Price of one unit of each resource for an hour.")
+    ]
+
+
+class PriceTable(ApiModel):
+    """One price table. Without entries, nothing has a price."""
+
+    currency: Annotated[Currency | None, Field(description="ISO 4217 code, such as USD.")] = None
+    entries: Annotated[list[PriceEntry], Field(max_length=_MAX_ENTRIES)] = Field(default_factory=list)
+
+
+NO_PRICES: Final = PriceTable()
+
+
+def parse_prices(text: str, where: str) -> PriceTable:
+    """Raises ConfigurationError, naming `where` and the field."""
+    try:
+        value = yaml.safe_load(text) or {}
+        table = PriceTable.model_validate(value)
+    except (yaml.YAMLError, RecursionError) as error:
+        raise ConfigurationError(f"{where}: must be YAML: {error}") from error
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ConfigurationError(f"{_join(where, first['loc'])}: {_explain(first)}") from error
+    except ValueError as error:  # a date such as 2026-13-01
+        raise ConfigurationError(f"{where}: must be YAML: {error}") from error
+    if unknown := find_unknown(value, table.model_dump(mode="json", by_alias=True)):
+        raise ConfigurationError(
+            f"{where}.{unknown}: unknown field; possible are currency, entries, nodeLabels, perHour"
+        )
+    if table.entries and table.currency is None:
+        raise ConfigurationError(f"{where}.currency: must be set if there are entries, such as USD")
+    return table
+
+
+def read_prices(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> PriceTable:
+    """The table of `file`, else of the file that DEEPSYNTH_PRICES names, else none. Raises ConfigurationError."""
+    chosen = file or environment.get("DEEPSYNTH_PRICES")
+    if not chosen:
+        return NO_PRICES
+    try:
+        text = Path(chosen).read_text(encoding="utf-8")
+    except (OSError, ValueError) as error:
+        raise ConfigurationError(f"prices: {chosen} cannot be read: {error}") from error
+    return parse_prices(text, str(chosen))
+
+
+def price_pod(table: PriceTable, pod: PodRequest) -> HourlyPrice | None:
+    """The price of one pod for an hour; None if the table has no price for anything that it requests."""
+    prices = {name: price for name in pod.requests if (price := _find_price(table, name, pod)) is not None}
+    if not prices or table.currency is None:
+        return None
+    with localcontext(_CONTEXT):
+        amount = sum((price * _count_units(name, pod.requests[name]) for name, price in prices.items()), NO_COST)
+        return HourlyPrice(currency=table.currency, amount=format_amount(amount.quantize(_SMALLEST_PRICE)))
+
+
+def compute_cost(price: HourlyPrice | None, pod_seconds: int, lost_pod_seconds: int) -> Cost | None:
+    """What pods cost that ran for `pod_seconds`, all together."""
+    if price is None:
+        return None
+    with localcontext(_CONTEXT):
+        per_second = parse_amount(price.amount) / _SECONDS_PER_HOUR
+        amount, lost = _round(per_second * pod_seconds), _round(per_second * lost_pod_seconds)
+    return Cost(currency=price.currency, amount=amount, lost=lost)
+
+
+def replace_cost(total: Cost | None, before: Cost | None, after: Cost | None) -> Cost | None:
+    """`total` with one of its parts changed. A part in another currency than the total's cannot be added to it."""
+    part = after or before
+    if part is None or (total is not None and part.currency != total.currency):
+        return total
+    with localcontext(_CONTEXT):
+        amount, lost = (
+            _round(max(_get(total, field) - _get(before, field) + _get(after, field), NO_COST))
+            for field in ("amount", "lost")
+        )
+    return Cost(currency=part.currency, amount=amount, lost=lost)
+
+
+def _get(cost: Cost | None, field: str) -> Decimal:
+    return NO_COST if cost is None else parse_amount(getattr(cost, field))
+
+
+def parse_amount(text: str) -> Decimal:
+    """The number of an amount in a status. 0 for other text: a user with the right to write a status may do so."""
+    return Decimal(text) if len(text) <= 64 and text.replace(".", "", 1).isdecimal() and text.isascii() else NO_COST
+
+
+def format_amount(amount: Decimal) -> str:
+    """Without an exponent and without zeros at the end, but with at least two places if there are any: 12.50, 3."""
+    text = f"{amount:f}"
+    whole, _, places = text.partition(".")
+    places = places.rstrip("0")
+    return f"{whole}.{places.ljust(2, '0')}" if places else whole
+
+
+def _find_price(table: PriceTable, resource: str, pod: PodRequest) -> Decimal | None:
+    for entry in table.entries:
+        if resource in entry.per_hour and entry.node_labels.items() <= pod.node_selector.items():
+            return Decimal(entry.per_hour[resource])
+    return None
+
+
+def _count_units(resource: str, quantity: int | str) -> Decimal:
+    try:
+        number = parse_quantity(quantity)
+    except ValueError:
+        return NO_COST
+    return number / GIB if resource.startswith(_PER_GIB) else number
+
+
+def _round(amount: Decimal) -> str:
+    return format_amount(amount.quantize(_SMALLEST_COST))
+
+
+def _explain(error: Any) -> str:
+    """Of a pydantic error: what was expected and what was found."""
+    return f"{_REMEDIES.get(error['type'], error['msg'])}, got {str(error['input'])[:60]!r}"
+
+
+def _join(where: str, location: tuple[int | str, ...]) -> str:
+    return where + "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location)
