@@ -1,66 +1,28 @@
 """After any kill, the run ends with the weights of an undisturbed one, and its status says what happened."""
 
-import os
 import random
-import signal
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from deepsynth_api.v1alpha1 import TrainingRun
-from deepsynth_cluster.clusters.interface import Cluster, Faults
-from deepsynth_demo.chart import SYSTEM_NAMESPACE
+from deepsynth_cluster.clusters.interface import Faults
 from e2e.support.installation import Installation
+from e2e.support.kills import (
+    Scene,
+    delete_job,
+    delete_pod,
+    evict_pod,
+    kill_operator,
+    kill_worker,
+    lose_node,
+    suspend_and_resume,
+)
 from e2e.support.lives import RunLife, get_ended
 from e2e.support.resources import build_run
-
-
-@dataclass(frozen=True)
-class Scene:
-    installation: Installation
-    faults: Faults
-    life: RunLife
-
-    @property
-    def cluster(self) -> Cluster:
-        return self.installation.cluster
-
-
-def delete_pod(scene: Scene) -> None:
-    scene.life.api.delete_pod(scene.life.get_pod(1))
-
-
-def evict_pod(scene: Scene) -> None:
-    scene.life.api.evict_pod(scene.life.get_pod(1))
-
-
-def delete_job(scene: Scene) -> None:
-    scene.life.api.delete_job(scene.life.run.status.attempts[-1].job)
-
-
-def suspend_and_resume(scene: Scene) -> None:
-    scene.life.api.patch_spec("TrainingRun", scene.life.name, suspend=True)
-    scene.life.wait_for_state("Suspended")
-    scene.life.wait_for("no pod runs", lambda _: not scene.life.api.list_pods(scene.life.uid))
-    scene.life.api.patch_spec("TrainingRun", scene.life.name, suspend=False)
-
-
-def kill_worker(scene: Scene) -> None:
-    """SIGKILL the training process itself, not the launcher that is the container's first process."""
-    processes = scene.faults.container_pids(scene.life.api.namespace, scene.life.get_pod(1))
-    workers = [pid for pid in processes if b"deepsynth_train.worker" in read_command(pid)]
-    os.kill(min(workers), signal.SIGKILL)  # the others are its children
-
-
-def read_command(pid: int) -> bytes:
-    try:
-        return Path(f"/proc/{pid}/cmdline").read_bytes()
-    except OSError:  # it ended
-        return b""
 
 
 @dataclass(frozen=True)
@@ -117,13 +79,8 @@ def test_a_run_survives_the_loss_of_a_node(begin: Callable[..., Scene], undistur
     """Kubelet and containers stop, the Node object stays. Once the node is back, the run continues."""
     scene = begin("lose-node")
     scene.life.wait_for_saved_step(10)
-    node = scene.life.get_node(1)
-    scene.faults.stop_node(node)
-    try:
-        run = scene.life.wait_for("the attempt to end", lambda run: bool(get_ended(run)))
-    finally:
-        scene.faults.start_node(node)
-    (ended,) = get_ended(run)
+    node = lose_node(scene)
+    (ended,) = get_ended(scene.life.run)
     assert (ended.outcome, ended.reason, ended.node) == ("Disrupted", "NodeLost", node)
     assert scene.life.wait_for_model() == undisturbed
     assert scene.life.run.status.failures == 0
@@ -134,7 +91,7 @@ def test_a_run_survives_kills_of_the_operator_at_random_moments(begin: Callable[
     moments = random.Random(4)
     for _ in range(10):
         time.sleep(moments.uniform(0.5, 4))
-        scene.cluster.kubectl("-n", SYSTEM_NAMESPACE, "delete", "pod", "--all", "--force", "--grace-period=0")
+        kill_operator(scene)
     assert scene.life.wait_for_model() == undisturbed
     assert [attempt.outcome for attempt in scene.life.run.status.attempts] == ["Succeeded"]
     jobs = scene.life.api.list_jobs(scene.life.uid)

@@ -1,0 +1,67 @@
+"""Faults of all kinds hit a run in real containers, in random order and at random moments. Its model stays the same.
+
+DEEPSYNTH_CHAOS_SEED=7 DEEPSYNTH_CHAOS_KILLS=12 gives another campaign; the same seed gives the same faults.
+"""
+
+import os
+import random
+import time
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from deepsynth_cluster.clusters.interface import Faults
+from e2e.support.installation import Installation
+from e2e.support.kills import (
+    Scene,
+    delete_job,
+    delete_pod,
+    evict_pod,
+    kill_operator,
+    kill_worker,
+    lose_node,
+    suspend_and_resume,
+)
+from e2e.support.lives import RunLife, describe
+from e2e.support.resources import build_run
+
+SEED = int(os.environ.get("DEEPSYNTH_CHAOS_SEED", "1"))
+KILLS = int(os.environ.get("DEEPSYNTH_CHAOS_KILLS", "8"))
+MAX_PAUSE = 3.0
+LAST_STEP = 100
+"""Of 120: no fault begins later."""
+FAULTS: Mapping[str, Callable[[Scene], object]] = {
+    "a deleted pod": delete_pod,
+    "an evicted pod": evict_pod,
+    "a killed worker": kill_worker,
+    "a deleted Job": delete_job,
+    "a suspension": suspend_and_resume,
+    "a killed operator": kill_operator,
+    "a lost node": lose_node,
+    "a restarted API server": lambda scene: scene.faults.restart_api_server(),
+    "a restarted controller manager": lambda scene: scene.faults.restart_controller_manager(),
+}
+
+
+@pytest.mark.slow
+def test_after_random_faults_in_a_row_a_run_ends_with_the_weights_of_an_undisturbed_one(
+    installation: Installation, faults: Faults, undisturbed: str
+) -> None:
+    draws, done, saved = random.Random(SEED), list[str](), 0
+    life = RunLife.begin(installation.api, installation.volume, build_run("random-kills", backoffLimit=KILLS))
+    scene = Scene(installation, faults, life)
+    for _ in range(KILLS):
+        saved = life.wait_for_saved_step(saved + 5).status.saved_step
+        if saved > LAST_STEP:  # it may be over before the next fault
+            break
+        time.sleep(draws.uniform(0, MAX_PAUSE))
+        fault = draws.choice(list(FAULTS))
+        print(f"{fault} after step {saved}", flush=True)
+        FAULTS[fault](scene)
+        done.append(fault)
+    assert life.wait_for_model() == undisturbed, done
+    assert len(done) > KILLS / 2, done
+    status = life.run.status
+    assert status.failures == done.count("a killed worker"), (done, describe(life.run))
+    resumed = [attempt.resumed_from_step or 0 for attempt in status.attempts]
+    assert resumed == sorted(resumed), "no attempt begins before the one before it"
