@@ -62,6 +62,10 @@ class Installation:
 
     def _delete(self, kind: str, name: str, uid: str) -> None:
         self.api.delete(kind, name)
+        self.wait_for_no_pods(name, uid)
+
+    def wait_for_no_pods(self, name: str, uid: str) -> None:
+        """Until no pod of this resource exists."""
         wait_until(f"the pods of {name} to be deleted", lambda: not self.api.list_pods(uid), 2 * READY_SECONDS)
 
 
