@@ -28,8 +28,10 @@ from e2e.support.resources import build_run
 SEED = int(os.environ.get("DEEPSYNTH_CHAOS_SEED", "1"))
 KILLS = int(os.environ.get("DEEPSYNTH_CHAOS_KILLS", "8"))
 MAX_PAUSE = 3.0
-LAST_STEP = 100
-"""Of 120: no fault begins later."""
+STEPS = 40 * KILLS
+"""Five pass before each fault, and up to twenty during the pause."""
+LAST_STEP = STEPS - 30
+"""No fault begins later, because the run may end before it."""
 FAULTS: Mapping[str, Callable[[Scene], object]] = {
     "a deleted pod": delete_pod,
     "an evicted pod": evict_pod,
@@ -43,23 +45,29 @@ FAULTS: Mapping[str, Callable[[Scene], object]] = {
 }
 
 
+def begin(installation: Installation, name: str) -> RunLife:
+    run = build_run(name, maxSteps=STEPS, backoffLimit=KILLS)
+    return RunLife.begin(installation.api, installation.volume, run)
+
+
 @pytest.mark.slow
 def test_after_random_faults_in_a_row_a_run_ends_with_the_weights_of_an_undisturbed_one(
-    installation: Installation, faults: Faults, undisturbed: str
+    installation: Installation, faults: Faults
 ) -> None:
+    expected = begin(installation, "no-kills").wait_for_model()
     draws, done, saved = random.Random(SEED), list[str](), 0
-    life = RunLife.begin(installation.api, installation.volume, build_run("random-kills", backoffLimit=KILLS))
+    life = begin(installation, "random-kills")
     scene = Scene(installation, faults, life)
     for _ in range(KILLS):
         saved = life.wait_for_saved_step(saved + 5).status.saved_step
-        if saved > LAST_STEP:  # it may be over before the next fault
+        if saved > LAST_STEP:
             break
         time.sleep(draws.uniform(0, MAX_PAUSE))
         fault = draws.choice(list(FAULTS))
         print(f"{fault} after step {saved}", flush=True)
         FAULTS[fault](scene)
         done.append(fault)
-    assert life.wait_for_model() == undisturbed, done
+    assert life.wait_for_model() == expected, done
     assert len(done) > KILLS / 2, done
     status = life.run.status
     assert status.failures == done.count("a killed worker"), (done, describe(life.run))

@@ -7,8 +7,9 @@ from pathlib import Path
 
 from deepsynth_cluster.clusters.interface import Cluster, Faults
 from deepsynth_demo.chart import SYSTEM_NAMESPACE
+from e2e.support.api import wait_until
 from e2e.support.installation import Installation
-from e2e.support.lives import RunLife, get_ended
+from e2e.support.lives import START_SECONDS, RunLife, get_ended
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,14 @@ def suspend_and_resume(scene: Scene) -> None:
 
 def kill_worker(scene: Scene) -> None:
     """SIGKILL the training process itself, not the launcher that is the container's first process."""
-    processes = scene.faults.container_pids(scene.life.api.namespace, scene.life.get_pod(1))
-    workers = [pid for pid in processes if b"deepsynth_train.worker" in read_command(pid)]
+    pod = scene.life.get_pod(1)
+
+    def find_workers() -> list[int]:
+        processes = scene.faults.container_pids(scene.life.api.namespace, pod)
+        return [pid for pid in processes if b"deepsynth_train.worker" in read_command(pid)]
+
+    workers = wait_until(f"a worker in {pod}", find_workers, START_SECONDS)
+    assert workers
     os.kill(min(workers), signal.SIGKILL)  # the others are its children
 
 

@@ -67,17 +67,24 @@ class RunLife:
         return hash_file(self.volume / self.name / "model/model.safetensors")
 
     def get_pod(self, index: int) -> str:
-        """Name of the running pod of this node rank."""
-        pod = self.api.find_pod(self.uid, index)
-        assert pod is not None, f"no pod {index} of {self.name} runs: {describe(self.run)}"
+        """Name of the pod of this node rank, once it runs: between two attempts there is none."""
+        pod = self._wait_for_pod(index)
         name: str = pod["metadata"]["name"]
         return name
 
     def get_node(self, index: int) -> str:
-        pod = self.api.find_pod(self.uid, index)
-        assert pod is not None
-        node: str = pod["spec"]["nodeName"]
+        node: str = self._wait_for_pod(index)["spec"]["nodeName"]
         return node
+
+    def _wait_for_pod(self, index: int) -> Manifest:
+        pod = wait_until(
+            f"pod {index} of {self.name}",
+            lambda: self.api.find_pod(self.uid, index),
+            START_SECONDS,
+            lambda: describe(self.run),
+        )
+        assert pod is not None
+        return pod
 
     def get_event_reasons(self) -> set[str]:
         return {event["reason"] for event in self.api.list_events(self.name)}
