@@ -4,29 +4,14 @@ import hashlib
 import os
 import signal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from deepsynth_api.report import Report
-from integration.train_resume.test_train_attempts import Attempt
+from integration.train_resume.test_train_attempts import Attempt, build_document
 from support.training.page_dataset import build_documents, write_dataset
-from support.training.train_workloads import build_train_workload
 
 STEPS = 60
-
-
-def build_document(folder: Path, pages: Path, **changes: Any) -> str:
-    return build_train_workload(
-        folder,
-        task="ocr",
-        datasets=[{"name": "d", "uri": f"file://{pages}", "validation_split": ""}],
-        precision="fp32",
-        global_batch_size=2,
-        max_steps=STEPS,
-        checkpoint={"uri": f"file://{folder}/checkpoints", "every_steps": 2},
-        **changes,
-    ).to_json()
 
 
 def hash_weights(folder: Path) -> dict[str, str]:
@@ -38,7 +23,7 @@ def hash_weights(folder: Path) -> dict[str, str]:
 def train(folder: Path, pages: Path, kills: list[tuple[int, int]]) -> Report:
     """A whole run. kills: rank to kill, and the saved step after which it is killed."""
     folder.mkdir()
-    attempt = Attempt(folder, build_document(folder, pages), DEEPSYNTH_MAX_RESTARTS="5")
+    attempt = Attempt(folder, build_document(folder, pages, STEPS), DEEPSYNTH_MAX_RESTARTS="5")
     for number, (rank, step) in enumerate(kills, start=1):
         attempt.wait_for("attempt", number)
         attempt.wait_for("savedStep", step)

@@ -72,14 +72,14 @@ class Attempt:
         return self.process.returncode, report, output
 
 
-def build_document(folder: Path, pages: Path, **changes: Any) -> str:
+def build_document(folder: Path, pages: Path, steps: int = STEPS, **changes: Any) -> str:
     return build_train_workload(
         folder,
         task="ocr",
         datasets=[{"name": "d", "uri": f"file://{pages}", "validation_split": ""}],
         precision="fp32",
         global_batch_size=2,
-        max_steps=STEPS,
+        max_steps=steps,
         checkpoint={"uri": f"file://{folder}/checkpoints", "every_steps": 2},
         **changes,
     ).to_json()
