@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from kubernetes.client.exceptions import ApiException
 
 from deepsynth_api.labels import OWNER_UID, STEP
+from deepsynth_api.report import Report
 from deepsynth_api.report_fit import dump_report, fit_report
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_chaos.cluster_api import UNREACHABLE, ClusterApi, Manifest
@@ -178,7 +179,10 @@ def _container(pod: Manifest, state: dict[str, Any], *, ready: bool) -> Manifest
 def _serve(process: Process, address: str) -> ThreadingHTTPServer:
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            report = process.report
+            with contextlib.suppress(OSError):  # the operator was killed meanwhile
+                self._answer(process.report)
+
+        def _answer(self, report: Report | None) -> None:
             if report is None:
                 self.send_error(503)
                 return
@@ -186,8 +190,7 @@ def _serve(process: Process, address: str) -> ThreadingHTTPServer:
             self.send_response(200)
             self.send_header("Content-Length", str(len(text)))
             self.end_headers()
-            with contextlib.suppress(OSError):  # the operator was killed meanwhile
-                self.wfile.write(text)
+            self.wfile.write(text)
 
         def log_message(self, *_: object) -> None:
             """Silent."""

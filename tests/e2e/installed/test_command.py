@@ -50,16 +50,16 @@ def test_a_run_is_followed_to_its_end_read_after_its_pods_and_deleted_with_its_d
     run = api.get_run(name)
     api.delete_job(run.status.attempts[-1].job)
     installation.wait_for_no_pods(name, run.metadata.uid)
-    kept = deepsynth("logs", name, "--rank", "1")
-    assert "rank 1" not in kept
-    assert kept
+    kept = deepsynth("logs", name, "--rank", "0")
+    assert "step 20/20" in kept
+    assert "rank 0" not in kept
     deepsynth("report", name)
     assert name in (tmp_path / "report.html").read_text(encoding="utf-8")
 
     monkeypatch.setenv("KUBECONFIG", str(installation.cluster.kubeconfig))
     client = Client(namespace=api.namespace)
     assert client.get(name).status.state == "Complete"
-    assert list(client.logs(name, rank=1)) == kept.splitlines()
+    assert list(client.logs(name, rank=0)) == kept.splitlines()
 
     assert (folder / "model/model.safetensors").is_file()
     deepsynth("delete", name, "--data", "--yes")
