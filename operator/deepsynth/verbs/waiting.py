@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from deepsynth.verbs.names import find_all, format_short_name
-from deepsynth_client.errors import CommandExit, InvalidError, NotFoundError, TimedOutError
+from deepsynth_client.errors import ClientError, CommandExit, InvalidError, NotFoundError, TimedOutError
 from deepsynth_client.interface import Manifest, Resources, Selection
 from deepsynth_client.progress import describe_progress, get_percentage
 
@@ -82,7 +82,7 @@ def wait_for(
     on_change: OnChange = lambda _: None,
     on_silence: Callable[[str], None] = lambda _: None,
 ) -> Manifest:
-    """The resource once `goal` holds. Raises TimedOutError, or NotFoundError when it is deleted meanwhile.
+    """The resource once `goal` holds. Raises TimedOutError, NotFoundError when it is deleted, ClientError when it ends.
 
     on_change: called with each state of the resource. on_silence: called once if nobody works on it.
     """
@@ -96,6 +96,8 @@ def wait_for(
             on_change(resource)
             if goal(resource):
                 return resource
+            if has_ended(resource):
+                raise ClientError(f"{conclude(resource)[0]}; what you wait for does not happen any more")
         if deadline is not None and time.monotonic() >= deadline:
             raise TimedOutError(
                 f"{format_short_name(resource)}: timed out: {describe_progress(resource, datetime.now(UTC))}"

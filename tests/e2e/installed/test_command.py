@@ -69,7 +69,7 @@ def test_a_run_is_followed_to_its_end_read_after_its_pods_and_deleted_with_its_d
 
 def test_a_run_is_suspended_resumed_and_pruned(deepsynth: Command, installation: Installation, tmp_path: Path) -> None:
     name = "suspended-by-command"
-    (tmp_path / "run.yaml").write_text(yaml.safe_dump(build_run(name, maxSteps=60)), encoding="utf-8")
+    (tmp_path / "run.yaml").write_text(yaml.safe_dump(build_run(name, maxSteps=400)), encoding="utf-8")
     deepsynth("apply", "-f", "run.yaml")
     deepsynth("wait", name, "--for", "state=Running", "--timeout", "10m")
     deepsynth("suspend", name)
@@ -81,7 +81,7 @@ def test_a_run_is_suspended_resumed_and_pruned(deepsynth: Command, installation:
     before = {path.name for path in folder.glob("step-*")}
     deepsynth("prune", name, "--yes")
     after = {path.name for path in folder.glob("step-*")}
-    assert len(before) == 3
-    assert "step-60" in after < before
+    assert "step-400" in after
+    assert after < before
     assert (folder / "model/model.safetensors").is_file()
     deepsynth("delete", name)

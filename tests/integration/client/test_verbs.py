@@ -228,6 +228,17 @@ def test_wait_can_wait_for_a_state(place: Place, screen: Screen) -> None:
     assert main(["wait", "read-xsum", "--for", "state=suspended", *place.options]) == 0
 
 
+def test_wait_for_a_state_does_not_wait_for_a_run_that_has_ended(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    conditions = [a_condition("Complete", "Succeeded", "because")]
+    place.put(a_running_run(state="Complete", completionTime="2026-01-02T04:00:00Z", conditions=conditions))
+
+    assert main(["wait", "read-xsum", "--for", "state=suspended", *place.options]) == 1
+    assert "trainingrun/read-xsum is Complete: because; what you wait for" in capsys.readouterr().err
+    assert main(["wait", "read-xsum", "--for", "condition=Complete", *place.options]) == 0
+
+
 def test_wait_for_a_resource_that_is_deleted_fails(place: Place, screen: Screen) -> None:
     place.put(a_running_run())
     screen.after("Running", lambda: place.delete("TrainingRun", "read-xsum"))
