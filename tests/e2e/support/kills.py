@@ -53,7 +53,8 @@ def lose_node(scene: Scene) -> str:
 def suspend_and_resume(scene: Scene) -> None:
     scene.life.api.patch_spec("TrainingRun", scene.life.name, suspend=True)
     scene.life.wait_for_state("Suspended")
-    scene.life.wait_for("no pod runs", lambda _: not scene.life.api.list_pods(scene.life.uid))
+    nodes = range(scene.life.run.spec.num_nodes)
+    scene.life.wait_for("no pod runs", lambda _: not any(scene.life.api.find_pod(scene.life.uid, n) for n in nodes))
     scene.life.api.patch_spec("TrainingRun", scene.life.name, suspend=False)
 
 

@@ -35,7 +35,7 @@ def test_bars_are_as_long_as_what_they_show_and_say_why_it_ended() -> None:
     assert second.left + second.width <= timeline.width
 
 
-def test_an_attempt_that_runs_reaches_to_the_last_report_whatever_the_time_is_now() -> None:
+def test_an_attempt_that_runs_reaches_to_the_last_report_and_not_to_the_present() -> None:
     timeline = build(FAILED, RUNNING, until=at(30))
 
     assert timeline.bars[1].title == "2: Running for 20m"
