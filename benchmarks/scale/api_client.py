@@ -59,7 +59,7 @@ class ApiClient:
                     answer.raise_for_status()
                     async for event in _read_events(answer):
                         yield event
-            except aiohttp.ClientError:
+            except (aiohttp.ClientError, TimeoutError):
                 await asyncio.sleep(0.5)
 
     async def _request(
@@ -73,12 +73,14 @@ class ApiClient:
 
 
 async def _read_events(answer: aiohttp.ClientResponse) -> AsyncIterator[tuple[str, Manifest]]:
-    """One line is one event. A line may be longer than what aiohttp's readline takes."""
+    """Up to an error, such as an expired version. One line is one event; aiohttp's readline takes only short ones."""
     rest = b""
     async for chunk in answer.content.iter_any():
         *lines, rest = (rest + chunk).split(b"\n")
         for line in lines:
             event = json.loads(line)
+            if event["type"] == "ERROR":
+                return
             yield event["type"], event["object"]
 
 

@@ -50,14 +50,13 @@ class Observer:
 
     @asynccontextmanager
     async def watch(self) -> AsyncIterator[None]:
-        tasks = [asyncio.create_task(self._watch_resources(path)) for path in self.subject.watched]
-        tasks.append(asyncio.create_task(self._watch_jobs()))
-        try:
+        # A group, so that a watch that fails ends the benchmark, which would wait an hour for what nobody sees.
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(self._watch_resources(path)) for path in self.subject.watched]
+            tasks.append(group.create_task(self._watch_jobs()))
             yield
-        finally:
             for task in tasks:
                 task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
 
     def note_creation(self, name: str) -> None:
         self.lives.setdefault(name, Life()).created = time.monotonic()

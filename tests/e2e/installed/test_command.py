@@ -74,7 +74,7 @@ def test_a_run_is_suspended_resumed_and_pruned(deepsynth: Command, installation:
     deepsynth("wait", name, "--for", "state=Running", "--timeout", "10m")
     deepsynth("suspend", name)
     deepsynth("wait", name, "--for", "state=Suspended", "--timeout", "10m")
-    assert "Suspended" in deepsynth("get", "truns")
+    assert "Suspended" in deepsynth("get", "trainingruns")
     deepsynth("resume", name)
     deepsynth("wait", name, "--timeout", "15m")
     folder = installation.volume / name
