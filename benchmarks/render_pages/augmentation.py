@@ -46,7 +46,7 @@ def main() -> None:
             f"| {name} | {cost:.1f} ({cost / clean_cost:.1f}x) | {len(page.png) / 1000:.0f} "
             f"({len(page.png) / clean_size:.1f}x) | {decode:.1f} ({decode / clean_decode:.1f}x) |"
         )
-    augmenter = Augmenter(AugmentationSettings(), 0, "fast")
+    augmenter = Augmenter(AugmentationSettings(), 0, "fast", font_size_px=18)
     cost = measure(lambda number: augmenter.augment(load(clean, number), f"a {number}"))
     loading = f"{cost:.1f} ({cost / clean_decode:.1f}x)"
     print(f"| clean, changed in training | - | {clean_size / 1000:.0f} (1.0x) | {loading} |")

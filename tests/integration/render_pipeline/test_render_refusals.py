@@ -52,6 +52,20 @@ def test_an_undrawable_character_is_replaced_and_counted(build_steps: Build, tmp
     assert "4 of them are drawn as U+FFFD." in (tmp_path / "out/README.md").read_text()
 
 
+def test_lone_surrogates_are_replaced_and_counted(build_steps: Build, tmp_path: Path) -> None:
+    rows = [
+        {**row, "text": f"{row['text']} \ud800{ICON}", "summary": f"{row['summary']} \udfff"} for row in build_rows(2)
+    ]
+    write_jsonl(tmp_path / "source/train.jsonl", rows)
+    steps = build_steps(tmp_path / "source", filters={"undrawable": "replace"})
+    assert dropped(steps.plan()) == {}
+    (rendered,) = steps.render_all()
+    assert rendered.render is not None
+    assert (rendered.render.documents, rendered.render.replaced_characters) == (2, 6)
+    steps.succeed("publish")
+    assert all(page["text"].endswith(" \ufffd\ufffd") for page in read_pages(tmp_path / "out"))
+
+
 @pytest.mark.parametrize(
     ("good", "bad", "limit", "code"), [(5, 5, None, 0), (4, 5, None, 65), (9, 1, 9, 65), (1, 9, 90, 0)]
 )

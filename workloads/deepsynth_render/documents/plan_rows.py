@@ -16,7 +16,8 @@ class PlanRow:
         PlanRow("train.csv", None, row=5, index=5, text="...", summary="...")  # cannot be found again, so it is here
 
     group: row group of the file, None if text and summary are here. row: its index in the group or, without one, in
-    the file. index: its index in the split.
+    the file. index: its index in the split. replaced: how many characters of the text and summary became U+FFFD because
+    no file can hold them.
     """
 
     file: str
@@ -25,6 +26,7 @@ class PlanRow:
     index: int
     text: str | None = None
     summary: str | None = None
+    replaced: int = 0
 
 
 class PlanRowWriter:
@@ -60,11 +62,12 @@ class PlanRowWriter:
 
 
 def read_plan_rows(path: Path) -> Iterator[PlanRow]:
-    """The rows of a file in order."""
+    """The rows of a file in order. Plans of earlier versions lack the last columns."""
     import pyarrow.parquet as pq
 
-    names: Sequence[str] = [field.name for field in fields(PlanRow)]
-    for batch in pq.ParquetFile(path).iter_batches(_BATCH_ROWS, use_threads=False):
+    file = pq.ParquetFile(path)
+    names: Sequence[str] = [field.name for field in fields(PlanRow) if field.name in file.schema_arrow.names]
+    for batch in file.iter_batches(_BATCH_ROWS, use_threads=False):
         for row in zip(*(batch.column(name).to_pylist() for name in names), strict=True):
             yield PlanRow(*row)
 
@@ -80,5 +83,6 @@ def _build_schema() -> Any:
             ("index", pa.int64()),
             ("text", pa.string()),
             ("summary", pa.string()),
+            ("replaced", pa.int64()),
         ]
     )

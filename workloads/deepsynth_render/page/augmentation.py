@@ -23,6 +23,8 @@ Levels = NDArray[np.uint8]
 """(height, width), 0 black to 255 white."""
 
 MAX_QUALITY: Final = 95
+_EMS_PER_BLUR: Final = 10
+"""Letters can be read up to this limit, which the CRD has too."""
 _STAIN_PX: Final = 64
 """Distance between points of the paper whose shades are independent."""
 _SUMMANDS: Final = 4
@@ -39,13 +41,16 @@ class Augmented:
 
 
 class Augmenter:
-    """Changes pages as spec.page.augmentation says. seed: spec.page.seed."""
+    """Changes pages as spec.page.augmentation says. seed: spec.page.seed. font_size_px: of the pages."""
 
-    def __init__(self, settings: AugmentationSettings, seed: int, compression: Compression) -> None:
+    def __init__(
+        self, settings: AugmentationSettings, seed: int, compression: Compression, *, font_size_px: int
+    ) -> None:
         self._settings = settings
         self._seed = seed
         self._compression = compression
-        self._blur = float(settings.blur_px)
+        # The spec's sizes are checked at admission, but spec.page.fit may choose a smaller one.
+        self._blur = min(float(settings.blur_px), font_size_px / _EMS_PER_BLUR)
         self._skew = math.radians(float(settings.skew_degrees))
 
     def augment(self, page: Levels, key: str) -> Augmented | None:

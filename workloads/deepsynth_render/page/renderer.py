@@ -178,7 +178,8 @@ class _Style:
             return None
         from deepsynth_render.page.augmentation import Augmenter  # Pillow takes a while to import
 
-        return Augmenter(self._augmentation, self.style.seed, self._compression)
+        size_px = self.style.font_size_px
+        return Augmenter(self._augmentation, self.style.seed, self._compression, font_size_px=size_px)
 
     def render(self, text: str, key: str) -> list[Page]:
         """key: of the document, for what is random."""

@@ -1,19 +1,26 @@
 """Which rows become documents. Pure: a row gives its text and summary, or the reason why it is dropped."""
 
+import re
 from dataclasses import dataclass
+from typing import Final
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Filters
 from deepsynth_render.page.characters import collapse_blanks, normalise
+from deepsynth_render.page.fallback import REPLACEMENT
 from deepsynth_render.sources import Row
+
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""JSON can escape them, but no file can hold them as UTF-8."""
 
 
 @dataclass(frozen=True)
 class Pair:
-    """A document's text and summary, normalised."""
+    """A document's text and summary, normalised. replaced: how many lone surrogates became U+FFFD in both."""
 
     text: str
     summary: str
+    replaced: int = 0
 
 
 def apply_filters(row: Row, filters: Filters, *, collapse: bool = False, keep_tabs: bool = False) -> Pair | Reason:
@@ -26,10 +33,11 @@ def apply_filters(row: Row, filters: Filters, *, collapse: bool = False, keep_ta
         return Reason.MISSING_TEXT
     if summary is None:
         return Reason.MISSING_SUMMARY
-    text = normalise(text, keep_tabs=keep_tabs)
-    pair = Pair(collapse_blanks(text) if collapse else text, normalise(summary))
-    if not (_is_unicode(pair.text) and _is_unicode(pair.summary)):
+    (text, in_text), (summary, in_summary) = map(_replace_surrogates, (text, summary))
+    if in_text + in_summary and filters.undrawable == "refuse":
         return Reason.INVALID_UNICODE
+    text = normalise(text, keep_tabs=keep_tabs)
+    pair = Pair(collapse_blanks(text) if collapse else text, normalise(summary), in_text + in_summary)
     return _check_lengths(pair, filters) or pair
 
 
@@ -45,6 +53,6 @@ def _check_lengths(pair: Pair, filters: Filters) -> Reason | None:
     return None
 
 
-def _is_unicode(text: str) -> bool:
-    """False for lone surrogates, which JSON can escape but no file can hold as UTF-8."""
-    return text.isascii() or not any("\ud800" <= character <= "\udfff" for character in text)
+def _replace_surrogates(text: str) -> tuple[str, int]:
+    """Before the text is normalised, which depends on what is next to a character."""
+    return (text, 0) if text.isascii() else _LONE_SURROGATE.subn(REPLACEMENT, text)

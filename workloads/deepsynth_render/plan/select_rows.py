@@ -122,7 +122,7 @@ class RowSelector:
                 self.dropped[dropped] += 1
                 continue
             pair = examined.pair
-            texts = (pair.text, pair.summary) if pair and has_texts else ()
+            texts = (pair.text, pair.summary, pair.replaced) if pair and has_texts else ()
             held_out = HELD_OUT if is_held_out(examined.digest, self._holdout_percent) else None
             yield PlanRow(*place, *texts), held_out
 

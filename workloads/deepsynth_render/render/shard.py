@@ -84,11 +84,11 @@ class ShardRenderer:
 
     def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
         name = f"{self._planned.split}-{row.index}"
-        replaced = 0
+        undrawable = 0
         if self._plan.filters.undrawable == "replace":
-            text, replaced = replace_undrawable(text)
+            text, undrawable = replace_undrawable(text)
         try:
-            pages = renderer.render(text, name, is_normalised=not replaced)
+            pages = renderer.render(text, name, is_normalised=not undrawable)
         except RefusedDocument as refusal:
             self._refused[refusal.reason] += 1
             if self._refused[refusal.reason] <= _MAX_LOGGED_REFUSALS:
@@ -98,7 +98,7 @@ class ShardRenderer:
         split = self._planned.source_split or self._planned.split
         writer.add(Document(name, summary, source.language, source.name, split, row.index), pages)
         self._documents += 1
-        self._replaced += replaced
+        self._replaced += row.replaced + undrawable
         self._pages += len(pages)
         self._bytes += sum(len(page.png) for page in pages)
         self._page_text += _measure_text(pages)

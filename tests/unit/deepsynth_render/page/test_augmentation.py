@@ -20,8 +20,8 @@ CLEAN: dict[str, object] = {"skewDegrees": "0", "blurPx": "0", "paper": 0, "cont
 STRONGEST: dict[str, object] = {"skewDegrees": "3", "blurPx": "0.8", "paper": 64, "contrastPercent": 60, "noise": 32}
 
 
-def build_augmenter(settings: Mapping[str, object] | None = None, seed: int = 0) -> Augmenter:
-    return Augmenter(AugmentationSettings.model_validate(settings or {}), seed, "fast")
+def build_augmenter(settings: Mapping[str, object] | None = None, seed: int = 0, size: int = 40) -> Augmenter:
+    return Augmenter(AugmentationSettings.model_validate(settings or {}), seed, "fast", font_size_px=size)
 
 
 def draw_square(left: int, top: int, size: int = 20) -> NDArray[np.uint8]:
@@ -115,6 +115,14 @@ def test_pages_of_all_depths_have_the_levels_that_a_reader_sees() -> None:
         levels = read_levels(rows, width, depth)  # type: ignore[arg-type]
         assert (levels == decode(encode_png(rows, width, depth, "fast"))).all()  # type: ignore[arg-type]
         assert (decode(encode_levels(levels, "small")) == levels).all()
+
+
+def test_the_letters_of_a_page_that_fit_has_shrunk_are_blurred_less() -> None:
+    blur = {**CLEAN, "blurPx": "4"}
+    large, small = (build_augmenter(blur, size=size).augment(draw_square(70, 50, 2), "key") for size in (40, 6))
+    assert large is not None
+    assert small is not None
+    assert decode(small.image).min() < decode(large.image).min()
 
 
 @pytest.mark.parametrize("settings", [{"bitDepth": 2}, {"columns": 2}, {"format": "markdown"}, {"align": "justify"}])

@@ -69,6 +69,24 @@ def test_mixed_words_keep_the_order_of_the_text(words: list[str]) -> None:
     check_boxes(build_renderer(boxes="words").render(" ".join(words) + " end", "key"))
 
 
+@settings(max_examples=30)
+@given(
+    st.lists(
+        st.sampled_from(["a", "well-known", "hyphenation", "\u05d0\u05d1", "25", "\u4eba\u751f", "\t", "\n", "- x"])
+    ),
+    st.sampled_from(
+        [{}, {"tabStopEms": 4}, {"hangingIndent": True}, {"hyphenation": "en"}, {"tabStopEms": 3, "hyphenation": "en"}]
+    ),
+    st.sampled_from([{"mode": "fixed"}, {"mode": "balance"}, {"mode": "shrink", "maxShrinkPercent": 40}]),
+    st.sampled_from([{}, {"columns": 2, "size": "300x120"}, {"align": "justify", "bitDepth": 2}]),
+    st.sampled_from(["words", "lines"]),
+)
+def test_options_of_the_layout_keep_boxes_right(
+    words: list[str], fine: dict[str, object], fit: dict[str, object], look: dict[str, object], kind: str
+) -> None:
+    check_boxes(build_renderer(boxes=kind, fit=fit, **fine, **look).render(" ".join([*words, "end"]) * 3, "key"))
+
+
 def test_words_are_the_text_between_blanks() -> None:
     pages = build_renderer(boxes="words").render("The well-known   fox, office.\n\nNext", "key")
     assert read_words(pages) == ["The", "well-known", "fox,", "office.", "Next"]

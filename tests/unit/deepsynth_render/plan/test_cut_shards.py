@@ -1,6 +1,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
@@ -15,6 +17,12 @@ def read_shards(cutter: ShardCutter, folder: Path) -> list[list[PlanRow]]:
 
 def build_groups(sizes: Sequence[int]) -> list[list[PlanRow]]:
     return [[PlanRow("a.parquet", group, row, row) for row in range(size)] for group, size in enumerate(sizes)]
+
+
+def test_rows_of_a_plan_of_an_earlier_version_are_read(tmp_path: Path) -> None:
+    columns = {"file": ["a.csv"], "group": [None], "row": [1], "index": [2], "text": ["text"], "summary": ["summary"]}
+    pq.write_table(pa.table(columns), tmp_path / "rows.parquet")
+    assert list(read_plan_rows(tmp_path / "rows.parquet")) == [PlanRow("a.csv", None, 1, 2, "text", "summary")]
 
 
 @settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])

@@ -26,6 +26,12 @@ def test_a_dropped_row_has_a_reason(text: str | None, summary: str | None, reaso
     assert apply_filters((text, summary), limits) == reason
 
 
+def test_lone_surrogates_are_replaced_and_counted_if_the_spec_wants_it() -> None:
+    replaced = apply_filters((TEXT + "\ud800\u0301\udfff", "\udc00" + SUMMARY), Filters(undrawable="replace"))
+    assert replaced == Pair(TEXT + "\ufffd\u0301\ufffd", "\ufffd" + SUMMARY, 3)
+    assert apply_filters((TEXT, SUMMARY), Filters(undrawable="replace")) == Pair(TEXT, SUMMARY)
+
+
 @pytest.mark.parametrize(("text", "summary"), [("x" * 50, "y" * 10), ("x" * 200, "y" * 100)])
 def test_a_text_of_exactly_the_limit_is_kept(text: str, summary: str) -> None:
     limits = Filters(max_text_chars=200, max_summary_chars=100)

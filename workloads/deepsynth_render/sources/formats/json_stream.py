@@ -8,7 +8,8 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from types import NoneType
 from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 
 from deepsynth_api.errors import DataError
@@ -70,10 +71,17 @@ def read_json(file: BinaryIO, where: str) -> Iterator[Record]:
         yield from _number(_read_sequence(text, where), where)
 
 
+_NAMES: Final[Mapping[type, str]] = {list: "an array", str: "a string", bool: "a boolean", NoneType: "null"}
+"""Of JSON values that are no objects."""
+
+
 def _number(values: Iterator[tuple[Any, int]], where: str) -> Iterator[Record]:
     for number, (value, size) in enumerate(values, start=1):
         if not isinstance(value, dict):
-            _fail(f"value {number} of {where} must be a JSON object, got {type(value).__name__}; write one per row")
+            found = _NAMES.get(type(value), "a number")
+            _fail(
+                f"value {number} of {where} must be a JSON object, got {found}; write one object per row, in one array"
+            )
         yield Record(f"object {number}", size, value)
 
 

@@ -70,8 +70,8 @@ def _is_text(kind: Any) -> bool:
 def _is_chat(kind: Any) -> bool:
     import pyarrow as pa
 
-    is_list = pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    if not is_list or not pa.types.is_struct(kind.value_type):
+    lists = (pa.types.is_list, pa.types.is_large_list, pa.types.is_fixed_size_list)
+    if not any(is_list(kind) for is_list in lists) or not pa.types.is_struct(kind.value_type):
         return False
     return any(all(kind.value_type.get_field_index(name) >= 0 for name in names) for names in KEYS)
 

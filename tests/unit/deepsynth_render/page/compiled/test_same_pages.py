@@ -71,6 +71,7 @@ def test_random_texts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(4 * 3600)  # an hour on a busy machine
 def test_a_million_random_texts_are_the_same(monkeypatch: pytest.MonkeyPatch) -> None:
     for seed in range(1000):
         random_ = random.Random(seed)

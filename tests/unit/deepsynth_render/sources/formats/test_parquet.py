@@ -65,6 +65,16 @@ def test_a_column_of_messages_gives_text_and_summary() -> None:
     assert rows == [("Long.", "Short."), (None, None), (None, None)]
 
 
+@pytest.mark.parametrize("length", [None, 2])
+def test_lists_of_messages_may_have_a_fixed_size(length: int | None) -> None:
+    message = pa.struct([("role", pa.string()), ("content", pa.string())])
+    kind = pa.list_(message) if length is None else pa.list_(message, length)
+    chat = [{"role": "user", "content": "Long."}, {"role": "assistant", "content": "Short."}]
+    table = pa.table({"messages": pa.array([chat, None], kind)})
+    texts = ParquetTexts(to_file(table), ColumnChooser(Columns()), "a.parquet")
+    assert list(texts.read(0)) == [("Long.", "Short."), (None, None)]
+
+
 def test_a_guess_is_a_column_that_holds_text() -> None:
     table = pa.table({"text": [17], "document": ["t"], "summary": [["s"]], "abstract": ["a"]})
     assert list(ParquetTexts(to_file(table), ColumnChooser(Columns()), "a.parquet").read(0)) == [("t", "a")]
