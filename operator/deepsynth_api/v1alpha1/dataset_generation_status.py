@@ -183,7 +183,7 @@ class GenerationSummary(ApiModel):
 class SettledPods(ApiModel):
     """Time of pods that ended before a moment. They are not counted again, and may be gone."""
 
-    time: Annotated[Time, Field(description="Pods that ended up to this moment are counted.")]
+    time: Annotated[Time, Field(description="When pods were last counted: those that had ended by then.")]
     pod_seconds: Annotated[int, Field(description="Seconds for which they ran, added up.")] = 0
     lost_pod_seconds: Annotated[int, Field(description="Part of podSeconds of pods that did not succeed.")] = 0
 
