@@ -123,10 +123,6 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
         "saves the progress and stops; run the same command again to continue."
     )
     _add_files(parser, "resources")
-    _add_prices(parser)
-
-
-def _add_prices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prices", type=Path, metavar="FILE", help="price table, see docs/costs.md (default: $DEEPSYNTH_PRICES)"
     )

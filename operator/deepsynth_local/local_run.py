@@ -19,6 +19,7 @@ from deepsynth_client.manifest_file import read_manifests
 from deepsynth_client.report.page import build_report, write_report
 from deepsynth_local.admission.local_checks import check_disk, count_gpus
 from deepsynth_local.admission.prepare import AdmittedResources, collect_active, prepare
+from deepsynth_local.admission.price_file import read_prices
 from deepsynth_local.controller import LOCAL_SETTINGS, LocalController
 from deepsynth_local.display import build_display
 from deepsynth_local.processes.container import RUNS_MARKER
@@ -28,7 +29,7 @@ from deepsynth_local.runs.resource_store import ResourceStore, get_key
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.summary import describe_failure, describe_result, shorten_path
 from deepsynth_operator.core.observed import Manifest
-from deepsynth_operator.core.prices import PriceTable, read_prices
+from deepsynth_operator.core.prices import PriceTable
 from deepsynth_simulator.clock import LoopClock
 from deepsynth_simulator.memory_cluster import MemoryCluster
 

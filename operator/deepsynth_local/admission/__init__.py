@@ -1,9 +1,9 @@
-"""What happens to a resource file before anything runs: read as kubectl does, checked as the API server does.
+"""What happens to files before anything runs: resources are checked as the API server does, prices are read.
 
-    manifest_file.py    YAML -> ParsedManifest, with the line of each field
     admit.py            ParsedManifest -> resource as stored: defaults, unknown fields, schema, CEL rules
     local_checks.py     what only this machine can check: references, GPUs, free disk space
     prepare.py          all of it for the files of one command
+    price_file.py       the price table of this machine
 
 Running resources belongs elsewhere: this package starts nothing and writes nothing.
 """

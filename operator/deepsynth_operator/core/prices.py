@@ -10,10 +10,7 @@ For each resource that a pod requests, the first entry counts that fits the pod 
 price costs nothing: a price per GPU usually includes the rest of its machine. No price is built in.
 """
 
-import os
-from collections.abc import Mapping
 from decimal import Context, Decimal, localcontext
-from pathlib import Path
 from typing import Annotated, Any, Final
 
 import yaml
@@ -94,18 +91,6 @@ def parse_prices(text: str, where: str) -> PriceTable:
     if table.entries and table.currency is None:
         raise ConfigurationError(f"{where}.currency: must be set if there are entries, such as USD")
     return table
-
-
-def read_prices(file: Path | None = None, environment: Mapping[str, str] = os.environ) -> PriceTable:
-    """The table of `file`, else of the file that DEEPSYNTH_PRICES names, else none. Raises ConfigurationError."""
-    chosen = file or environment.get("DEEPSYNTH_PRICES")
-    if not chosen:
-        return NO_PRICES
-    try:
-        text = Path(chosen).read_text(encoding="utf-8")
-    except (OSError, ValueError) as error:
-        raise ConfigurationError(f"prices: {chosen} cannot be read: {error}") from error
-    return parse_prices(text, str(chosen))
 
 
 def price_pod(table: PriceTable, pod: PodRequest) -> HourlyPrice | None:

@@ -36,6 +36,7 @@ class ControlMachine(RuleBasedStateMachine):
         self.cluster: Any = self.control.cluster
 
     def live_to_the_end(self) -> None:
+        """Without faults. The machine of each kind says what its resource must be then."""
         raise NotImplementedError
 
     def teardown(self) -> None:
