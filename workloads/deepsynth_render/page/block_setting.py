@@ -7,15 +7,8 @@ from deepsynth_api.reasons import Reason
 from deepsynth_render.page.faces import GREY, LIGHT, Faces
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.markdown.blocks import PLAIN, Block, Container, Content
-from deepsynth_render.page.paragraphs import (
-    Pieces,
-    build_part,
-    draw_signs,
-    find_line_starts,
-    set_content,
-    set_lines,
-)
-from deepsynth_render.page.strips import Bar, Strip
+from deepsynth_render.page.paragraphs import build_part, draw_signs, find_line_starts, set_content, set_lines
+from deepsynth_render.page.strips import Bar, Part, Strip
 from deepsynth_render.page.tables import set_table
 from deepsynth_render.page.words import INKED
 from deepsynth_render.reporting.dropped import RefusedDocument
@@ -40,6 +33,7 @@ class BlockSetter:
         self._justify = justify
         self._characters = "".join(set(source))
         self._indents: dict[Container, int] = {}
+        self._set_markers: dict[str, tuple[Part, int]] = {}
         self.pieces = self.pieces_to_left = 0
 
     def set_blocks(self, blocks: Sequence[Block]) -> list[Strip]:
@@ -114,19 +108,23 @@ class BlockSetter:
         """Bullets and numbers hang to the left of the text, or to its right."""
         places = dict(zip(block.containers, lefts, strict=True))
         for marker in block.markers:
-            pieces = self._set_marker(marker.content)
-            lines = set_lines(pieces, self._faces, self._faces.measure(self._size), self._width * 64)
+            part, width = self._set_marker(marker.content)
             place = places[marker.container] - self._gap
-            x = (self._width - place) * 64 if runs_left else place * 64 - pieces.natural_width
-            part = build_part(lines, 0, 0, 0)
+            x = (self._width - place) * 64 if runs_left else place * 64 - width
             baseline = strip.parts[0].baseline if strip.parts else part.baseline
-            strip.parts.insert(0, part._replace(x=part.x - part.x.min() + max(x, 0), baseline=baseline))
+            strip.parts.insert(0, part._replace(x=part.x + max(x, 0), baseline=baseline))
             strip.inked = True
             self.pieces += 1
             self.pieces_to_left += runs_left
 
-    def _set_marker(self, content: Content) -> Pieces:
-        return set_content(content, self._faces, self._size, self._characters, self._width * 64)
+    def _set_marker(self, content: Content) -> tuple[Part, int]:
+        """A bullet or number at the left edge, and its width in 1/64 px. Most are the same as the one before."""
+        if content.text not in self._set_markers:
+            width = self._width * 64
+            pieces = set_content(content, self._faces, self._size, self._characters, width)
+            part = build_part(set_lines(pieces, self._faces, self._faces.measure(self._size), width), 0, 0, 0)
+            self._set_markers[content.text] = part._replace(x=part.x - part.x.min()), pieces.natural_width
+        return self._set_markers[content.text]
 
     def _find_lefts(self, containers: tuple[Container, ...]) -> list[int]:
         """For each container, from the outermost, how far what it holds is indented, in pixels."""
@@ -142,7 +140,7 @@ class BlockSetter:
             ems = _QUOTE_EMS if container.kind == "quote" else _LIST_EMS
             longest = Content()
             longest.add_sign(max(container.markers, key=len, default=""), PLAIN)
-            marker = -(-self._set_marker(longest).natural_width // 64) + 2 * self._gap if longest.text else 0
+            marker = -(-self._set_marker(longest)[1] // 64) + 2 * self._gap if longest.text else 0
             self._indents[container] = max(round(ems * self._size), marker)
         return self._indents[container]
 

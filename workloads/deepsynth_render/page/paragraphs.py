@@ -2,9 +2,11 @@
 
 from collections import defaultdict
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from deepsynth_render.page.faces import BLACK, LIGHT, Faces, Metrics
 from deepsynth_render.page.growing import Ints, expand_ranges
@@ -48,6 +50,11 @@ class Pieces:
     def widest(self) -> int:
         """Of all pieces, in 1/64 px."""
         return int(self.values[:, ADVANCE].max())
+
+    @cached_property
+    def signed(self) -> NDArray[np.bool_]:
+        """(spans,) which of the content's looks draw something behind or through the words."""
+        return np.array([look.code or look.linked or look.struck for _, look in self.content.spans], np.bool_)
 
 
 @dataclass(frozen=True)
@@ -198,8 +205,7 @@ def draw_signs(set_lines: SetLines, line: int, left: int, top: int) -> list[Bar]
     """
     pieces = set_lines.pieces
     spans = pieces.content.spans
-    signs = np.array([look.code or look.linked or look.struck for _, look in spans])
-    if not signs.any():
+    if not pieces.signed.any():
         return []
     on_line = slice(set_lines.bounds[line], set_lines.bounds[line + 1])
     indices = set_lines.on_lines[on_line]
@@ -207,7 +213,7 @@ def draw_signs(set_lines: SetLines, line: int, left: int, top: int) -> list[Bar]
     first = set_lines.x[on_line] + left
     end = first + pieces.values[indices, ADVANCE]
     bars = []
-    for n in np.flatnonzero(signs[looks]).tolist():
+    for n in np.flatnonzero(pieces.signed[looks]).tolist():
         start, stop = int(first[n]), int(end[n])
         if n + 1 < len(looks) and looks[n + 1] == looks[n]:  # with the blank between the two
             neighbour = int(first[n + 1]), int(end[n + 1])

@@ -33,6 +33,8 @@ def set_table(block: Block, faces: Faces, width: int, max_height: int, character
     max_height: in pixels. The first column is the right one if the first cell runs from right to left.
     """
     size = faces.size_px
+    if _compute_room(len(block.rows[0].cells), width, size) < 0:  # before thousands of cells are shaped
+        return None
     cells = [[set_content(cell, faces, size, characters, _ENDLESS) for cell in row.cells] for row in block.rows]
     columns = list(zip(*cells, strict=True))
     frame = _build_frame(columns, width, size, runs_left=cells[0][0].runs_left)
@@ -66,11 +68,11 @@ class _Frame(NamedTuple):
 
 
 def _build_frame(columns: Sequence[Sequence[Pieces]], width: int, size: int, *, runs_left: bool) -> _Frame | None:
-    padding = max(round(_PADDING_EMS * size), 2)
+    padding = _compute_padding(size)
     widths = share_width(
         [max(pieces.natural_width for pieces in column) for column in columns],
         [max(pieces.widest for pieces in column) for column in columns],
-        (width - 1 - len(columns) * (2 * padding + 1)) * 64,
+        _compute_room(len(columns), width, size) * 64,
         _MIN_CELL_EMS * size * 64,
     )
     if widths is None:
@@ -83,6 +85,15 @@ def _build_frame(columns: Sequence[Sequence[Pieces]], width: int, size: int, *, 
     inner = edges[1:] if runs_left else edges
     lefts = [edge + padding + 1 for edge in inner[: len(columns)]]
     return _Frame(lefts, pixels, sorted(edges))
+
+
+def _compute_padding(size: int) -> int:
+    return max(round(_PADDING_EMS * size), 2)
+
+
+def _compute_room(columns: int, width: int, size: int) -> int:
+    """The pixels that the frame of so many columns leaves to their texts."""
+    return width - 1 - columns * (2 * _compute_padding(size) + 1)
 
 
 def share_width(natural: Sequence[int], widest: Sequence[int], available: int, minimum: int) -> list[int] | None:

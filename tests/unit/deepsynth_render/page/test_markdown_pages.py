@@ -1,14 +1,16 @@
 """Markdown documents on pages: all of the source is in the texts, and what its marks say can be seen."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from numpy.typing import NDArray
 
-from deepsynth_render.page import Page, PageRenderer
+from deepsynth_render.page import Page, PageRenderer, block_setting, tables
 from deepsynth_render.page.characters import normalise
+from deepsynth_render.page.paragraphs import set_content
 from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.markdown.sources import sources
 from unit.deepsynth_render.page.page_images import (
@@ -167,6 +169,31 @@ def test_a_table_whose_frame_does_not_fit_is_drawn_as_source(table: str) -> None
     assert not is_framed(pages[0])
     code = LARGE.render("```\n" + normalise(table) + "\n```", "key")
     assert sum(map(measure_ink, pages)) == pytest.approx(sum(map(measure_ink, code)), rel=0.02)
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("|" + "a|" * 5_000 + "\n|" + "-|" * 5_000 + "\n|" + "b|" * 5_000, 1),
+        ("- a\n" * 500, 502),
+        ("1) " * 500, 502),
+    ],
+    ids=["columns", "items", "nested lists"],
+)
+def test_hostile_tables_and_lists_are_shaped_a_bounded_number_of_times(
+    monkeypatch: pytest.MonkeyPatch, source: str, expected: int
+) -> None:
+    calls = 0
+
+    def count(*arguments: Any) -> Any:
+        nonlocal calls
+        calls += 1
+        return set_content(*arguments)
+
+    for module in (block_setting, tables):
+        monkeypatch.setattr(module, "set_content", count)
+    check_pages(source, LARGE.render(source, "key"))
+    assert calls <= expected
 
 
 def test_lists_and_tables_from_right_to_left_start_at_the_right() -> None:

@@ -316,12 +316,12 @@ class _Parser:
 
     def _on_inline(self, name: str, start: int) -> None:
         self._ensure_block(start)
-        self._looks = [*self._looks, self._looks[-1]._replace(**_INLINE[name])]
+        self._looks.append(self._looks[-1]._replace(**_INLINE[name]))
         if name == "Link":
             self._seen = start + 1
 
     def _end_inline(self, name: str, start: int, end: int) -> None:
-        self._looks = self._looks[:-1]
+        self._looks.pop()
         if name == "Link" and self._source[start] == "[":
             tail = _LINK_TAIL.match(self._source, self._seen, end)
             if tail:
