@@ -59,6 +59,7 @@ class FakeKubelet:
     polls: int = 0
     _numbers: ClassVar[Iterator[int]] = itertools.count()
     _tasks: dict[str, asyncio.Task[None]] = field(default_factory=dict)
+    _group: asyncio.TaskGroup = field(init=False)
 
     def find_starts(self) -> dict[str, float]:
         """When all pods of each Job had started, for those that have."""
@@ -69,18 +70,15 @@ class FakeKubelet:
 
     @asynccontextmanager
     async def work(self) -> AsyncIterator[None]:
-        """Run the namespace's pods until the block ends."""
+        """Run the namespace's pods until the block ends. A pod that cannot be run ends the block with its error."""
         await self.api.create("/api/v1/nodes", {"apiVersion": "v1", "kind": "Node", "metadata": {"name": NODE}})
         limits = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (limits[1], limits[1]))
-        watching = asyncio.create_task(self._watch())
-        try:
+        async with asyncio.TaskGroup() as self._group:
+            watching = self._group.create_task(self._watch())
             yield
-        finally:
-            watching.cancel()
-            for task in self._tasks.values():
+            for task in (watching, *self._tasks.values()):
                 task.cancel()
-            await asyncio.gather(watching, *self._tasks.values(), return_exceptions=True)
 
     async def _watch(self) -> None:
         pods = f"/api/v1/namespaces/{self.namespace}/pods"
@@ -98,7 +96,7 @@ class FakeKubelet:
         """Instead of what is being done with the pod."""
         if uid in self._tasks:
             self._tasks.pop(uid).cancel()
-        task = self._tasks[uid] = asyncio.create_task(work)
+        task = self._tasks[uid] = self._group.create_task(work)
         task.add_done_callback(lambda done: self._tasks.pop(uid) if self._tasks.get(uid) is done else None)
 
     async def _remove(self, path: str) -> None:

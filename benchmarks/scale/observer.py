@@ -12,6 +12,8 @@ from benchmarks.scale.api_client import ApiClient, Manifest
 from benchmarks.scale.subjects import Subject
 
 END_SECONDS: Final = 3600.0
+NEWS_SECONDS: Final = 60.0
+"""How often a long wait says what it sees."""
 
 
 @dataclass(slots=True)
@@ -71,12 +73,20 @@ class Observer:
         return {job.owner: (name, job) for name, job in self.jobs.items() if job.owner in wanted}
 
     async def wait_until(self, what: str, check: Callable[[], bool], seconds: float = END_SECONDS) -> None:
-        end = time.monotonic() + seconds
+        begin = time.monotonic()
+        news = begin + NEWS_SECONDS
         while not check():
-            if time.monotonic() > end:
-                states = Counter(life.state for life in self.lives.values())
-                raise TimeoutError(f"{what}: not within {seconds:.0f} s; states: {dict(states)}")
+            now = time.monotonic()
+            if now > begin + seconds:
+                raise TimeoutError(f"{what}: not within {seconds:.0f} s; {self._describe()}")
+            if now > news:
+                news += NEWS_SECONDS
+                print(f"waiting for {what} since {now - begin:.0f} s; {self._describe()}", flush=True)
             await asyncio.sleep(0.1)
+
+    def _describe(self) -> str:
+        states = Counter(life.state or "none" for life in self.lives.values())
+        return f"{len(self.jobs)} Jobs; states: " + ", ".join(f"{state} {count}" for state, count in states.items())
 
     async def _watch_resources(self, path: str) -> None:
         async for event, item in self.api.watch(path):
