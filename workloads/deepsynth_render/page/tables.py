@@ -92,7 +92,7 @@ def _compute_padding(size: int) -> int:
 
 
 def _compute_room(columns: int, width: int, size: int) -> int:
-    """The pixels that the frame of so many columns leaves to their texts."""
+    """The pixels that a frame of `columns` columns leaves to their texts."""
     return width - 1 - columns * (2 * _compute_padding(size) + 1)
 
 
