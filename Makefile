@@ -190,5 +190,9 @@ lock: $(READY) ## Update the lock files in requirements/ (versions and hashes, n
 	@bash requirements/lock.sh $(BIN)/uv
 
 .PHONY: clean
-clean: ## Remove .venv, caches and local runs
-	rm -rf $(VENV) deepsynth-runs .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+clean: ## Remove .venv and caches; local runs stay
+	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+
+.PHONY: clean-data
+clean-data: ## Remove the local runs in deepsynth-runs, with their datasets, checkpoints and models
+	rm -rf deepsynth-runs

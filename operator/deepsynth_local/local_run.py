@@ -1,7 +1,6 @@
 """`deepsynth local`: read the files, run their resources, print the results."""
 
 import asyncio
-import shutil
 import signal
 import sys
 from collections.abc import Sequence
@@ -25,6 +24,7 @@ from deepsynth_local.display import build_display
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import kill_processes
 from deepsynth_local.processes.process_runner import ProcessRunner
+from deepsynth_local.processes.temporary import remove_pod
 from deepsynth_local.runs.resource_store import ResourceStore, get_key
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_local.summary import describe_failure, describe_result, shorten_path
@@ -69,7 +69,8 @@ def _is_stopped(resource: Manifest) -> bool:
 def _remove_leftovers(runs: RunsFolder) -> None:
     """End the pods of a command that was killed: they must not write into the same volumes."""
     kill_processes(RUNS_MARKER, str(runs.path))
-    shutil.rmtree(runs.path / "pods", ignore_errors=True)
+    for pod in (runs.path / "pods").iterdir():
+        remove_pod(pod)
 
 
 async def _run(admitted: AdmittedResources, store: ResourceStore, prices: PriceTable) -> int:

@@ -1,6 +1,6 @@
 """Pods as local processes: what a container runtime does in a cluster.
 
 container.py translates a container into a command, process_runner.py starts and stops it (the simulator's PodRunner),
-leftovers.py finds what a killed command left behind. When a pod starts and whether its exit is a failure is decided by
-the simulator.
+temporary.py removes what it had on disk, leftovers.py finds processes that a killed command left behind. When a pod
+starts and whether its exit is a failure is decided by the simulator.
 """

@@ -5,8 +5,8 @@ In arguments and environment, paths inside a mount become paths in the runs fold
     /etc/deepsynth/workload.json   ->  deepsynth-runs/pods/POD/volumes/workload/workload.json
     /mnt/volumes/CLAIM/pages       ->  deepsynth-runs/volumes/CLAIM/pages
 
-Variables that point into the pod's /tmp (HOME and caches) are dropped: the user's own caches are better. Nothing here
-starts a process.
+Variables that point into the pod's /tmp (HOME and caches) are dropped: the user's own caches are better. TMPDIR is a
+folder of the pod's own, see temporary.py. Nothing here starts a process.
 """
 
 import os
@@ -24,6 +24,7 @@ from deepsynth_api.workload import (
     VOLUMES_PATH,
     VOLUMES_VARIABLE,
 )
+from deepsynth_local.processes.temporary import make_temporary
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_operator.core.quantity import parse_quantity
@@ -55,9 +56,9 @@ class Command:
 def build_command(
     pod: Manifest, config_maps: Mapping[str, Mapping[str, str]], runs: RunsFolder, *, report: str, master: str
 ) -> Command:
-    """Write the pod's files and build its command. report, master: host:port on this machine for the report and the
-    rendezvous of the ranks.
+    """Write the pod's files and build its command; `remove_pod` removes the files.
 
+    report, master: host:port on this machine for the report and the rendezvous of the ranks.
 
     Raises UnsupportedVolumeError.
     """
@@ -82,7 +83,12 @@ def build_command(
     }
     return Command(
         arguments=arguments,
-        environment={**os.environ, **_translate_environment(container, paths), **fixed},
+        environment={
+            **os.environ,
+            "TMPDIR": str(make_temporary(folder)),
+            **_translate_environment(container, paths),
+            **fixed,
+        },
         folder=folder,
         termination_log=termination_log,
         log_file=runs.log_file(name),

@@ -4,7 +4,6 @@ import asyncio
 import contextlib
 import http.client
 import os
-import shutil
 import signal
 import socket
 from collections.abc import Mapping
@@ -14,6 +13,7 @@ from deepsynth_api.labels import STEP
 from deepsynth_api.report import REPORT_BYTES, Report, parse_report
 from deepsynth_local.processes.container import POD_MARKER, Command, UnsupportedVolumeError, build_command
 from deepsynth_local.processes.leftovers import MAX_WAIT_SECONDS, kill_processes
+from deepsynth_local.processes.temporary import remove_pod
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
 from deepsynth_simulator.pod_runner import ContainerExit, PodListener
@@ -47,6 +47,7 @@ class ProcessRunner:
         try:
             command = build_command(pod, config_maps, self._runs, report=report, master=self._rendezvous_of(pod))
         except (UnsupportedVolumeError, OSError) as error:
+            remove_pod(self._runs.pod_folder(metadata["name"]))
             reason, message = "CreateContainerConfigError", str(error)
             asyncio.get_running_loop().call_soon(listener.waiting, reason, message)
             return
@@ -122,7 +123,7 @@ class _Container:
             container_exit = await self._run_process()
         if self._kill_timer is not None:
             self._kill_timer.cancel()
-        shutil.rmtree(self._command.folder, ignore_errors=True)
+        await asyncio.to_thread(remove_pod, self._command.folder)
         self._listener.ended(container_exit)
 
     async def _run_process(self) -> ContainerExit:

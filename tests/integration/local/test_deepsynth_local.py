@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -224,8 +225,12 @@ def test_a_second_ctrl_c_does_not_wait_for_pods_that_do_not_stop(workplace: Work
 
 
 def test_a_second_command_in_the_folder_is_refused_and_continues_when_the_first_was_killed(
-    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+    workplace: Workplace, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    temporary = workplace.folder / "temporary"
+    temporary.mkdir()
+    monkeypatch.setenv("TMPDIR", str(temporary))
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
     workplace.fake(train="wait-once")
     command = workplace.start()
     workplace.wait_for("waiting")
@@ -234,9 +239,11 @@ def test_a_second_command_in_the_folder_is_refused_and_continues_when_the_first_
     assert "another deepsynth command is using this folder" in capsys.readouterr().err
     command.kill()
     command.communicate()
+    assert [folder.name[:14] for folder in temporary.iterdir()] == ["deepsynth-pod-"]
 
     assert workplace.run() == 0
 
+    assert list(temporary.iterdir()) == [], "also of the pods of the killed command"
     attempts = workplace.load("trainingrun", "read")["status"]["attempts"]
     assert [attempt["outcome"] for attempt in attempts] == ["Disrupted", "Succeeded"]
     assert workplace.load("trainingrun", "read")["status"]["failures"] == 0

@@ -3,9 +3,12 @@ import json
 import os
 import signal
 import sys
+import tempfile
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import find_processes, kill_processes
@@ -199,6 +202,36 @@ def test_a_container_that_cannot_start_says_why(tmp_path: Path) -> None:
         assert second.problem[0] == "CreateContainerConfigError"
 
     with_runner(tmp_path, body)
+    assert list((tmp_path / "pods").iterdir()) == []
+
+
+@pytest.mark.parametrize("end", ["", "os.kill(os.getpid(), 9)"])
+def test_temporary_files_of_a_pod_are_gone_when_it_has_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, end: str
+) -> None:
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    code = f"import os, tempfile; print(tempfile.mkdtemp(), flush=True); tempfile.mkstemp(); {end}"
+
+    async def body(runner: ProcessRunner, listener: Listener) -> None:
+        runner.start(build_pod(code), {}, listener)
+        await listener.exit
+
+    with_runner(tmp_path, body)
+    assert Path((tmp_path / "logs/pod.log").read_text()).is_relative_to(temporary)
+    assert list(temporary.iterdir()) == []
+
+
+def test_a_pod_that_names_its_own_folder_for_temporary_files_gets_it(tmp_path: Path) -> None:
+    own = [{"name": "TMPDIR", "value": "/data/scratch"}]
+
+    async def body(runner: ProcessRunner, listener: Listener) -> None:
+        runner.start(build_pod("import os; print(os.environ['TMPDIR'])", env=own), {}, listener)
+        await listener.exit
+
+    with_runner(tmp_path, body)
+    assert (tmp_path / "logs/pod.log").read_text() == "/data/scratch\n"
 
 
 def test_pods_of_a_killed_command_are_found_and_killed(tmp_path: Path) -> None:

@@ -1,4 +1,5 @@
 import sys
+import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,8 @@ def build_pod(**container: Any) -> dict[str, Any]:
 
 
 @pytest.fixture
-def runs(tmp_path: Path) -> RunsFolder:
+def runs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> RunsFolder:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     return RunsFolder.open(tmp_path)
 
 
@@ -92,7 +94,9 @@ def test_a_pod_sees_the_gpus_of_its_limits_and_no_others(runs: RunsFolder) -> No
     pod["metadata"]["labels"] = {"batch.kubernetes.io/job-completion-index": "1"}
 
     assert build(pod, runs).environment["CUDA_VISIBLE_DEVICES"] == "2,3"
-    assert build(build_pod(), runs).environment["CUDA_VISIBLE_DEVICES"] == ""
+    other = build_pod()
+    other["metadata"]["name"] = "train-1-def"
+    assert build(other, runs).environment["CUDA_VISIBLE_DEVICES"] == ""
 
 
 def test_a_volume_that_needs_a_cluster_is_named(runs: RunsFolder) -> None:
