@@ -20,7 +20,7 @@ from deepsynth_api.errors import WorkloadError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_client.errors import ClientError, CommandExit, InvalidError
 from deepsynth_client.interface import Resources, Selection
-from deepsynth_local.runs.runs_folder import RunsFolder
+from deepsynth_local.runs.runs_folder import DEFAULT_RUNS, RunsFolder
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -121,6 +121,26 @@ def compare(chosen: Namespace) -> int:
     comparison = compare_runs(resources, chosen.words)
     print(format_comparison(comparison))
     print(f"curves: {write_comparison(comparison, resources.place, chosen.output)}")
+    return CommandExit.DONE
+
+
+def cost(chosen: Namespace) -> int:
+    if bool(chosen.words) and bool(chosen.files):
+        raise InvalidError("must have names or -f FILE, not both")
+    resources = _open(chosen)
+    if chosen.files:
+        from deepsynth_local.cost_estimate.estimating import Options, estimate_files  # slow to import
+
+        folder = RunsFolder(Path(chosen.runs or DEFAULT_RUNS).resolve())
+        options = Options(chosen.prices, chosen.documents, chosen.calibrate)
+        print(estimate_files(chosen.files, resources, folder, options))
+        return CommandExit.DONE
+    if chosen.prices or chosen.documents or chosen.calibrate:
+        raise InvalidError("--prices, --documents, --calibrate: need -f FILE; resources keep the prices of their start")
+    from deepsynth.verbs.cost import list_costs
+
+    text = list_costs(resources, chosen.words)
+    print(text) if text else _say(f"No resources found in {resources.place}")
     return CommandExit.DONE
 
 
@@ -239,6 +259,7 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "delete": delete,
     "report": report,
     "compare": compare,
+    "cost": cost,
     "prune": prune,
     "datasets": list_datasets,
     "template": print_template,

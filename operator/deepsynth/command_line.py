@@ -23,6 +23,7 @@ examples:
   deepsynth describe read-xsum                show attempts, checkpoints, Events and what to do next
   deepsynth logs -f read-xsum                 show what rank 0 prints
   deepsynth fit -f training-run.yaml          estimate the GPU memory that a run needs
+  deepsynth cost -f training-run.yaml         estimate what it will cost
   deepsynth predict runs/first/model scan.pdf read pages with a trained model
   deepsynth evaluate runs/first/model pages   measure how well a model reads the pages of a dataset
   deepsynth template dataset xsum --max-rows 1000 | deepsynth local -f -
@@ -69,6 +70,7 @@ def build_parser(program: str = "deepsynth") -> argparse.ArgumentParser:
     _add_delete(commands.add_parser("delete", parents=[placed], help="delete resources but keep their data"))
     _add_report(commands.add_parser("report", parents=[placed], help="write an HTML page about resources"))
     _add_compare(commands.add_parser("compare", parents=[placed], help="show what differs between runs"))
+    _add_cost(commands.add_parser("cost", parents=[placed], help="show what resources cost, or estimate it before"))
     _add_prune(commands.add_parser("prune", parents=[placed], help="remove what ended runs left on volumes"))
     commands.add_parser("datasets", parents=[common], help="list the presets of DatasetGeneration")
     _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
@@ -123,19 +125,24 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
         "saves the progress and stops; run the same command again to continue."
     )
     _add_files(parser, "resources")
+    _add_prices(parser)
+
+
+def _add_prices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--prices", type=Path, metavar="FILE", help="price table, see docs/costs.md (default: $DEEPSYNTH_PRICES)"
     )
 
 
-def _add_files(parser: argparse.ArgumentParser, content: str) -> None:
+def _add_files(parser: argparse.ArgumentParser, content: str, *, required: bool = True) -> None:
     parser.add_argument(
         "-f",
         "--filename",
         dest="files",
         action="extend",
         nargs="+",
-        required=True,
+        default=[],
+        required=required,
         metavar="FILE",
         help=f'YAML files with {content}; "-" reads standard input',
     )
@@ -346,6 +353,27 @@ def _add_compare(parser: argparse.ArgumentParser) -> None:
     _add_names(parser, "names of at least two TrainingRuns, or KIND/NAME of each")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("comparison.html"), metavar="FILE", help="default: %(default)s"
+    )
+
+
+def _add_cost(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show what resources have cost, useful and lost apart. With -f: estimate what the resources of files will "
+        "cost, from those that have ended. Nothing is started, unless --calibrate is given."
+    )
+    action: Any = parser.add_argument(
+        "words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)"
+    )
+    action.completer = complete_names
+    _add_files(parser, "resources that are not applied yet", required=False)
+    _add_prices(parser)
+    parser.add_argument(
+        "--documents", type=_parse_count, metavar="N", help="with -f: size of each source, if it is not known"
+    )
+    parser.add_argument(
+        "--calibrate",
+        action="store_true",
+        help="with -f: render the first rows of each source here",
     )
 
 

@@ -19,12 +19,11 @@ from pydantic import BeforeValidator, Field, ValidationError
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_api.v1alpha1.shared.patterns import LabelKey, LabelValue, matching
-from deepsynth_api.v1alpha1.shared.usage import Cost, HourlyPrice
+from deepsynth_api.v1alpha1.shared.usage import NO_COST, Cost, HourlyPrice, format_amount, parse_amount
 from deepsynth_api.workload import find_unknown
 from deepsynth_operator.core.observed import PodRequest
 from deepsynth_operator.core.quantity import parse_quantity
 
-NO_COST: Final = Decimal(0)
 GIB: Final = Decimal(2**30)
 _SECONDS_PER_HOUR: Final = 3600
 _PER_GIB: Final = ("memory", "ephemeral-storage", "hugepages-")
@@ -128,19 +127,6 @@ def replace_cost(total: Cost | None, before: Cost | None, after: Cost | None) ->
 
 def _get(cost: Cost | None, field: str) -> Decimal:
     return NO_COST if cost is None else parse_amount(getattr(cost, field))
-
-
-def parse_amount(text: str) -> Decimal:
-    """The number of an amount in a status. 0 for other text: a user with the right to write a status may do so."""
-    return Decimal(text) if len(text) <= 64 and text.replace(".", "", 1).isdecimal() and text.isascii() else NO_COST
-
-
-def format_amount(amount: Decimal) -> str:
-    """Without an exponent and without zeros at the end, but with at least two places if there are any: 12.50, 3."""
-    text = f"{amount:f}"
-    whole, _, places = text.partition(".")
-    places = places.rstrip("0")
-    return f"{whole}.{places.ljust(2, '0')}" if places else whole
 
 
 def _find_price(table: PriceTable, resource: str, pod: PodRequest) -> Decimal | None:

@@ -26,12 +26,11 @@ from deepsynth_api.v1alpha1 import (
     TrainingRun,
     TrainingRunStatus,
 )
-from deepsynth_api.v1alpha1.shared.usage import Cost
+from deepsynth_api.v1alpha1.shared.usage import Cost, parse_amount
 from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
 from deepsynth_operator.controller.controller import ReconcileResult
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.observed import Manifest, parse_time
-from deepsynth_operator.core.prices import parse_amount
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.reports.report_reader import PollResult
 from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache

@@ -384,6 +384,50 @@ def test_compare_shows_what_differs_and_draws_one_chart(
     assert main(["compare", "first", *place.options]) == 64
 
 
+def test_cost_lists_useful_and_lost_apart_with_a_total_for_each_currency(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    gpus = {"gpuSeconds": 7200, "lostGpuSeconds": 600, "cpuSeconds": 28_800, "lostCpuSeconds": 2400}
+    cost = {"currency": "USD", "amount": "6.12", "lost": "0.51"}
+    place.put(a_running_run(usage={**gpus, "cost": cost}))
+    place.put(a_running_run("other", usage={"cost": {"currency": "USD", "amount": "0.003", "lost": "0"}}))
+    rendered = {"cpuSeconds": 600, "cost": {"currency": "EUR", "amount": "2", "lost": "0"}}
+    place.put(a_dataset_generation().with_status(state="Complete", usage=rendered).to_manifest())
+
+    assert main(["cost", *place.options]) == 0
+
+    rows = {tuple(cells[:2]): cells for cells in map(str.split, capsys.readouterr().out.splitlines())}
+    assert rows["trainingrun/read-xsum", "Running"][2:] == ["5.61", "0.51", "USD", "28,800", "2,400", "7,200", "600"]
+    assert rows["datasetgeneration/xsum", "Complete"][2:] == ["2.00", "0.00", "EUR", "600", "0", "0", "0"]
+    assert rows["total", "5.613"][2:4] == ["0.51", "USD"]
+    assert rows["total", "2.00"][2:4] == ["0.00", "EUR"]
+
+    assert main(["cost", "read-xsum", *place.options]) == 0
+    assert len(capsys.readouterr().out.splitlines()) == 2
+
+
+def test_cost_estimates_a_file_from_what_was_measured_in_the_same_place(
+    place: Place, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    ended = {**ATTEMPT, "heldTime": "2026-01-02T03:01:00Z", "endTime": "2026-01-02T03:02:00Z", "lastStep": 40}
+    price = {"currency": "USD", "amount": "3.6"}
+    place.put(a_running_run(state="Complete", attempts=[{**ended, "nodes": 1, "price": price}]))
+    file = tmp_path / "new.yaml"
+    new = a_training_run("new").with_spec(maxSteps=80).to_manifest()
+    file.write_text(
+        yaml.safe_dump({key: new[key] for key in ("apiVersion", "kind", "spec")} | {"metadata": {"name": "new"}})
+    )
+
+    assert main(["cost", "-f", str(file), *place.options]) == 0
+
+    assert ["trainingrun/new", "0.12", "0.12", "0.12", "USD"] in [
+        line.split()[:5] for line in capsys.readouterr().out.splitlines()
+    ]
+    assert place.get("TrainingRun", "new") is None
+    assert main(["cost", "read-xsum", "-f", str(file), *place.options]) == 64
+    assert main(["cost", "--calibrate", *place.options]) == 64
+
+
 def test_prune_keeps_the_newest_and_the_best_checkpoint(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     best = {**CHECKPOINT, "step": 2, "uri": "pvc://checkpoints/read-xsum/step-2"}
     ended: dict[str, Any] = {"completionTime": "2026-01-02T04:00:00Z", "bestCheckpoint": best}

@@ -3,11 +3,14 @@
 Amounts are decimal strings, because money in floats does not add up.
 """
 
-from typing import Annotated
+from decimal import Decimal
+from typing import Annotated, Final
 
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.shared.base import ApiModel
+
+NO_COST: Final = Decimal(0)
 
 
 class HourlyPrice(ApiModel):
@@ -41,3 +44,16 @@ class Usage(ContainerUsage):
         int, Field(description="GPU-seconds that all attempts used: number of GPUs times seconds.")
     ] = 0
     lost_gpu_seconds: Annotated[int, Field(description="Part of gpuSeconds spent on steps that were lost.")] = 0
+
+
+def parse_amount(text: str) -> Decimal:
+    """The number of an amount in a status. 0 for other text: a user with the right to write a status may do so."""
+    return Decimal(text) if len(text) <= 64 and text.replace(".", "", 1).isdecimal() and text.isascii() else NO_COST
+
+
+def format_amount(amount: Decimal) -> str:
+    """Without an exponent and without zeros at the end, but with at least two places if there are any: 12.50, 3."""
+    text = f"{amount:f}"
+    whole, _, places = text.partition(".")
+    places = places.rstrip("0")
+    return f"{whole}.{places.ljust(2, '0')}" if places else whole

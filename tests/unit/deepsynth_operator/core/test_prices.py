@@ -3,12 +3,10 @@
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_api.v1alpha1.shared.usage import Cost, HourlyPrice
+from deepsynth_api.v1alpha1.shared.usage import Cost, HourlyPrice, format_amount, parse_amount
 from deepsynth_operator.core.observed import PodRequest
 from deepsynth_operator.core.prices import (
     compute_cost,
-    format_amount,
-    parse_amount,
     parse_prices,
     price_pod,
     replace_cost,

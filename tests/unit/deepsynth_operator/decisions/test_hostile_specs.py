@@ -11,6 +11,8 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure, Report, TrainReport
 from deepsynth_api.report_bounds import bound_report
 from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_api.v1alpha1.shared.patterns import MAX_QUANTITY_LENGTH
+from deepsynth_api.v1alpha1.shared.usage import Cost, HourlyPrice
 from deepsynth_operator.core.observed import Children, ObservedPod, ObservedRun
 from deepsynth_operator.decisions.shared.decision import Decision
 from deepsynth_operator.decisions.shared.status_budget import MAX_STATUS_BYTES, measure_status
@@ -71,7 +73,7 @@ def build_pods(character: str) -> list[ObservedPod]:
 
 @pytest.mark.parametrize("character", CHARACTERS)
 @pytest.mark.parametrize("end", ["running", "failed", "complete"])
-def test_a_status_of_the_longest_specs_and_reports_fits(character: str, end: str) -> None:
+def test_a_status_of_the_longest_specs_reports_and_prices_fits(character: str, end: str) -> None:
     image = "x" * int(IMAGE["maxLength"])
     spec: dict[str, Any] = {
         "datasets": build_datasets(character, find_longest_uri(character)),
@@ -82,12 +84,16 @@ def test_a_status_of_the_longest_specs_and_reports_fits(character: str, end: str
     }
     pinned = start(a_training_run().with_spec(**spec).build()).status
     run, long = a_live_run(**spec), character * 5000
-    attempt = {"image": image, "message": long[:1024], "node": "n" * 253, "reason": "x" * 64}
+    amount, cpus = "9" * 64, "9" * MAX_QUANTITY_LENGTH
+    price = HourlyPrice(currency="USD", amount=amount)
+    cost = Cost(currency="USD", amount=amount, lost=amount)
+    priced = {"cpus_per_node": cpus, "price": price, "cost": cost, "cpu_seconds": 2**62, "lost_cpu_seconds": 2**62}
+    attempt = {"image": image, "message": long[:1024], "node": "n" * 253, "reason": "x" * 64, **priced}
     attempts = [
         run.status.attempts[0].updated(**attempt, number=n, outcome="Failed", end_time=START, job="j" * 60)
         for n in range(1, 10)
     ]
-    live = run.status.attempts[0].updated(number=10, image=image)
+    live = run.status.attempts[0].updated(number=10, image=image, **priced)
     model = {"uri": build_uri(character, int(URI["maxLength"]) + 6), "revision": "r" * 64}
     status = run.status.updated(attempts=[*attempts, live], datasets=pinned.datasets)
     run = run.updated(status=type(status).model_validate({**status.to_dict(), "model": model}))
