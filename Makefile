@@ -74,6 +74,10 @@ benchmark-local: $(READY) ## Measure the CPU seconds of `deepsynth local` for te
 benchmark-operator: $(READY) ## Measure the operator's cost and latency on a control plane with fake pods [ARGS="burst idle --runs 1000"]
 	@PYTHONPATH=.:tests:tools $(BIN)/python -m benchmarks.scale $(ARGS)
 
+.PHONY: benchmark-admission
+benchmark-admission: $(READY) ## Measure what the rules of the CRD cost the API server per status write [ARGS="--rounds 5"]
+	@PYTHONPATH=.:tests:tools $(BIN)/python benchmarks/admission.py $(ARGS)
+
 .PHONY: benchmark-gpu
 benchmark-gpu: $(READY) ## Measure a GPU as JSON: speed, memory, compilation, checkpoints, tests [DEVICE=cuda]
 	@$(BIN)/python benchmarks/gpu.py $(if $(DEVICE),--device $(DEVICE))

@@ -33,6 +33,8 @@ class Life:
     states: list[tuple[str, float]] = field(default_factory=list)
     changed: float = 0.0
     """When its status last changed."""
+    first_changed: float = 0.0
+    """When its status first changed since this was last set to 0."""
 
     @property
     def state(self) -> str:
@@ -97,6 +99,7 @@ class Observer:
             life = self.lives.setdefault(name, Life())
             state = self.subject.read_state(item)
             life.changed = now
+            life.first_changed = life.first_changed or now
             if state and state != life.state:
                 life.states.append((state, now))
 

@@ -81,18 +81,19 @@ async def measure_restart(stage: Stage, options: Options) -> Measurement:  # noq
 
     What has finished is there too.
     """
-    live = {name for name, life in stage.observer.lives.items() if life.state == "Running"}
+    live = [life for life in stage.observer.lives.values() if life.state == "Running"]
     finished = sum(1 for life in stage.observer.lives.values() if life.state == "Complete")
     await stage.stop()
     begin = time.monotonic()
+    for life in live:
+        life.first_changed = 0.0
     before = await stage.start()
     ready = time.monotonic() - begin
-    lives = stage.observer.lives
     with contextlib.suppress(TimeoutError):
         await stage.observer.wait_until(
-            "all to change", lambda: all(lives[name].changed > begin for name in live), RESTART_SECONDS
+            "all to change", lambda: all(life.first_changed for life in live), RESTART_SECONDS
         )
-    shown = [lives[name].changed - begin for name in live if lives[name].changed > begin]
+    shown = [life.first_changed - begin for life in live if life.first_changed]
     await stage.wait_for_empty_queue()
     costs = await stage.compute_costs(before)
     title = f"restart with {len(live)} running and {finished} finished"

@@ -18,17 +18,20 @@ class Rule:
     """One CEL rule of a CRD.
 
     path: the schema that holds the rule, dotted, with [] for list items, such as `spec.template.volumes[]`.
-    field: fieldPath below `path`, such as `.mountPath`. message: names the field and what to do.
+    field: fieldPath below `path`, such as `.mountPath`. message: names the field and what to do. message_expression:
+    CEL of a better one.
     """
 
     path: str
     rule: str
     message: str
     field: str = ""
+    message_expression: str = ""
 
     def to_dict(self) -> dict[str, str]:
         entry = {"rule": self.rule, "message": self.message}
-        return {**entry, "fieldPath": self.field} if self.field else entry
+        others = {"fieldPath": self.field, "messageExpression": self.message_expression}
+        return entry | {name: value for name, value in others.items() if value}
 
 
 def _quantities(path: str, field: str) -> tuple[Rule, ...]:

@@ -2,7 +2,6 @@
 
 from typing import Final
 
-from deepsynth_api.crd.change_rules import CONTINUATION_RULES
 from deepsynth_api.crd.pod_rules import TEMPLATE_RULES, Rule, build_resource_rules
 from deepsynth_api.v1alpha1.settings.font_settings import BUNDLED_FAMILIES
 
@@ -233,6 +232,5 @@ TRAINING_RUN_RULES: Final = (
         "[has(self.tensorboard), has(self.wandb), has(self.mlflow)].filter(is_set, is_set).size() == 1",
         "set exactly one of tensorboard, wandb and mlflow",
     ),
-    *CONTINUATION_RULES,
     *TEMPLATE_RULES,
 )

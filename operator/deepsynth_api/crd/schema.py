@@ -122,8 +122,7 @@ def build_schema(kind: str) -> Schema:
     _bound(properties["spec"])
     _explain_patterns(properties["spec"])
     _append_defaults(properties["spec"])
-    changes = (build_change_rule(field, kind) for field in properties["spec"]["properties"])
-    for rule in (*RULES[kind], *SIZE_RULES, *filter(None, changes)):
+    for rule in (*RULES[kind], *SIZE_RULES, build_change_rule(kind, properties["spec"]["properties"])):
         _find(schema, rule.path).setdefault("x-kubernetes-validations", []).append(rule.to_dict())
     return schema
 

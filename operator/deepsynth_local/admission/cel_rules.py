@@ -18,8 +18,11 @@ def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()
     """Path and message of every rule that `value` breaks. `old` is None on create: rules about oldSelf are skipped."""
     for rule in schema.get("x-kubernetes-validations", []):
         transition = "oldSelf" in rule["rule"]
-        if (old is not None or not transition) and not _holds(rule["rule"], value, old if transition else None):
-            yield (*path, *rule.get("fieldPath", "").split(".")[1:]), rule["message"]
+        compared = old if transition else None
+        if (old is not None or not transition) and _evaluate(rule["rule"], value, compared) is not True:
+            message = _evaluate(rule["messageExpression"], value, compared) if "messageExpression" in rule else None
+            found = message.strip() if isinstance(message, str) and message.strip() else rule["message"]
+            yield (*path, *rule.get("fieldPath", "").split(".")[1:]), found
     if isinstance(value, dict):
         before = old if isinstance(old, dict) else {}
         properties, others = schema.get("properties", {}), schema.get("additionalProperties", {})
@@ -30,10 +33,10 @@ def find_broken_rules(value: Any, old: Any, schema: Schema, path: FieldPath = ()
             yield from find_broken_rules(item, None, schema["items"], (*path, index))
 
 
-def _holds(rule: str, value: Any, old: Any) -> bool:
-    """False also when the rule cannot be evaluated: the API server rejects the resource in both cases."""
+def _evaluate(expression: str, value: Any, old: Any) -> object:
+    """An error object where it cannot be evaluated; the API server then rejects the resource."""
     variables = {"self": value} if old is None else {"self": value, "oldSelf": old}
-    return _compile(rule).eval(data=variables).value() is True
+    return _compile(expression).eval(data=variables).value()
 
 
 @cache

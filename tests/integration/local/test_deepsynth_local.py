@@ -176,7 +176,7 @@ def test_a_change_of_a_started_resource_is_refused_with_the_remedy(
     assert workplace.run() == 64
 
     error = capsys.readouterr().err
-    assert "spec.seed is immutable once the TrainingRun has started" in error
+    assert "spec.seed cannot change once the TrainingRun has started" in error
     assert "or start over under this name: deepsynth delete trainingrun read" in error
 
 

@@ -104,7 +104,7 @@ def a_spread(sentence: str, constraint: Patch, path: str, remedy: str) -> BadSpe
 
 def a_change(sentence: str, kind: Kind, spec: Patch, path: str) -> BadSpec:
     """A change of a resource that has started."""
-    remedy = f"is immutable once the {kind} has started; create a new {kind} with another name"
+    remedy = f"cannot change once the {kind} has started; create a new {kind} with another name"
     return BadSpec(sentence, kind, {"spec": spec}, path, remedy, has_started=True)
 
 
@@ -700,7 +700,10 @@ _CHANGES: Final = (
     a_change("another learning rate", "TrainingRun", {"optimizer": {"learningRate": "0.1"}}, "spec.optimizer"),
     a_change("other checkpoints", "TrainingRun", {"checkpoint": {"uri": "pvc://other"}}, "spec.checkpoint.uri"),
     a_wrong_continuation(
-        "other samples held out", {"evaluation": {"holdoutPercent": 5}}, "spec.evaluation.holdoutPercent", "immutable"
+        "other samples held out",
+        {"evaluation": {"holdoutPercent": 5}},
+        "spec.evaluation.holdoutPercent",
+        "cannot change",
     ),
     a_wrong_continuation(
         "another ranking",

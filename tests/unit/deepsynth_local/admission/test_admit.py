@@ -185,8 +185,27 @@ def test_the_work_of_a_started_run_is_fixed_but_its_limits_are_not() -> None:
     assert "spec.resourcesPerNode may only change while the TrainingRun is suspended or finished" in refuse(
         RUN.replace("gpu: 8", "gpu: 4"), old
     )
-    assert "spec.seed is immutable once the TrainingRun has started" in refuse(RUN + "  seed: 4\n", old)
+    assert "spec.seed cannot change once the TrainingRun has started" in refuse(RUN + "  seed: 4\n", old)
     assert old == before
+
+
+def test_all_changes_that_are_refused_are_named_at_once() -> None:
+    changed = RUN.replace("numNodes: 2", "numNodes: 3") + "  seed: 4\n  task: ocr\n  suspend: true\n"
+    message = refuse(changed, started(RUN))
+    assert "spec.task spec.seed cannot change once the TrainingRun has started; create a new TrainingRun" in message
+    assert "spec.numNodes may only change while the TrainingRun is suspended or finished" in message
+    assert "suspend may" not in message
+
+
+def test_a_change_is_refused_also_while_status_lacks_what_says_that_it_is_new() -> None:
+    old = started(RUN)
+    for status in (
+        {"state": "Running"},
+        {"progress": {"step": 1}},
+        {"progress": {"updatedTime": "2026-01-01T00:00:00Z"}},
+    ):
+        old["status"] = {"startTime": "2026-01-01T00:00:00Z", **status}
+        assert "spec.seed cannot change" in refuse(RUN + "  seed: 4\n", old)
 
 
 def test_the_steps_of_a_run_at_rest_may_change_but_not_below_what_is_trained() -> None:

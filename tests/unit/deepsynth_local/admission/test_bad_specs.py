@@ -11,19 +11,22 @@ from deepsynth_local.admission.admit import admit
 from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
 
 
+def store(resource: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
+    return admit(parse_manifests(json.dumps(resource), "x.yaml")[0], old)
+
+
 @pytest.mark.parametrize("bad", BAD_SPECS, ids=lambda bad: bad.sentence)
 def test_a_bad_spec_is_refused_with_the_field_and_the_remedy(bad: BadSpec) -> None:
-    old = {**bad.build_old(), "status": STARTED[bad.kind]} if bad.has_started else None
-    manifest = parse_manifests(json.dumps(bad.build()), "x.yaml")[0]
+    old = {**store(bad.build_old()), "status": STARTED[bad.kind]} if bad.has_started else None
     with pytest.raises(ConfigurationError) as refused:
-        admit(manifest, old)
+        store(bad.build(), old)
     assert bad.field in refused.value.message
     assert bad.remedy in refused.value.message
 
 
 @pytest.mark.parametrize("resource", VALID.values(), ids=VALID)
 def test_the_resources_behind_the_bad_specs_are_valid(resource: dict[str, Any]) -> None:
-    assert admit(parse_manifests(json.dumps(resource), "x.yaml")[0])["spec"]
+    assert store(resource)["spec"]
 
 
 def test_no_two_bad_specs_have_the_same_sentence() -> None:
