@@ -167,11 +167,11 @@ def build_change_rule(kind: str, fields: Iterable[str]) -> Rule:
         rule=f"{_IS_STATUS_WRITE} || self.spec == oldSelf.spec || {_NOT_STARTED} || ({conditions})",
         message=f"spec cannot change in this way once the {kind} has started; {_REMEDIES[kind]}",
         field=".spec",
-        message_expression=" + ".join(_tell(*group) for group in groups if group[0]),
+        message_expression=" + ".join(_describe(*group) for group in groups if group[0]),
     )
 
 
-def _tell(conditions: Mapping[str, str], after: str) -> str:
+def _describe(conditions: Mapping[str, str], after: str) -> str:
     """CEL: the texts whose condition does not hold, and what is said about them; an empty text where all hold.
 
     Only conditions and sums of texts: the API server's estimate of what lists and join() cost exceeds its budget.
