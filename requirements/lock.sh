@@ -13,5 +13,5 @@ pinned=("${options[@]}" --constraints requirements/all.txt)
 "$uv" pip compile "${pinned[@]}" requirements/bootstrap.in --output-file requirements/bootstrap.txt
 # The images. They use only the fonts of matplotlib and justmytype-western-core, so they do not need what these depend on.
 drawing=(--no-emit-package justmytype --no-emit-package contourpy --no-emit-package cycler --no-emit-package kiwisolver --no-emit-package pyparsing)
-"$uv" pip compile "${pinned[@]}" --extra operator --extra render "${drawing[@]}" pyproject.toml --output-file requirements/cpu.txt
+"$uv" pip compile "${pinned[@]}" --extra operator --extra render --extra ui "${drawing[@]}" pyproject.toml --output-file requirements/cpu.txt
 "$uv" pip compile "${pinned[@]}" --extra train --extra quantize pyproject.toml --output-file requirements/gpu.txt

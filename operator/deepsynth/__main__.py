@@ -144,6 +144,13 @@ def cost(chosen: Namespace) -> int:
     return CommandExit.DONE
 
 
+def ui(chosen: Namespace) -> int:
+    from deepsynth_ui.server import serve  # slow to import
+
+    serve(_open(chosen), Selection(all_namespaces=chosen.all_namespaces), chosen.host, chosen.port, _say)
+    return CommandExit.DONE
+
+
 def prune(chosen: Namespace) -> int:
     from deepsynth.verbs.prune import prune as prune_runs
 
@@ -260,6 +267,7 @@ COMMANDS: Final[Mapping[str, Callable[[Namespace], int]]] = {
     "report": report,
     "compare": compare,
     "cost": cost,
+    "ui": ui,
     "prune": prune,
     "datasets": list_datasets,
     "template": print_template,

@@ -13,6 +13,8 @@ from deepsynth.verbs.waiting import parse_duration
 from deepsynth_api.v1alpha1.settings.result_settings import Metric
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS
 
+DEFAULT_HOST: Final = "127.0.0.1"
+DEFAULT_PORT: Final = 8475
 SHELLS: Final = ("bash", "zsh", "fish")
 
 _EXAMPLES: Final = """\
@@ -22,6 +24,7 @@ examples:
   deepsynth get trainingruns -w               list runs as `kubectl get` does, and show changes
   deepsynth describe read-xsum                show attempts, checkpoints, Events and what to do next
   deepsynth logs -f read-xsum                 show what rank 0 prints
+  deepsynth ui                                show pages in a browser, with live progress
   deepsynth fit -f training-run.yaml          estimate the GPU memory that a run needs
   deepsynth cost -f training-run.yaml         estimate what it will cost
   deepsynth predict runs/first/model scan.pdf read pages with a trained model
@@ -71,6 +74,7 @@ def build_parser(program: str = "deepsynth") -> argparse.ArgumentParser:
     _add_report(commands.add_parser("report", parents=[placed], help="write an HTML page about resources"))
     _add_compare(commands.add_parser("compare", parents=[placed], help="show what differs between runs"))
     _add_cost(commands.add_parser("cost", parents=[placed], help="show what resources cost, or estimate it before"))
+    _add_ui(commands.add_parser("ui", parents=[placed], help="show resources as pages in a browser"))
     _add_prune(commands.add_parser("prune", parents=[placed], help="remove what ended runs left on volumes"))
     commands.add_parser("datasets", parents=[common], help="list the presets of DatasetGeneration")
     _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
@@ -377,6 +381,18 @@ def _add_cost(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _add_ui(parser: argparse.ArgumentParser) -> None:
+    parser.description = (
+        "Show generations and runs with their progress, curves, samples and logs as pages in a browser, until Ctrl-C. "
+        "The pages change nothing. By default, only this machine can reach them: they have no login."
+    )
+    parser.add_argument("--host", default=DEFAULT_HOST, metavar="ADDRESS", help="listen here (default: %(default)s)")
+    parser.add_argument(
+        "--port", type=_parse_port, default=DEFAULT_PORT, metavar="N", help="0 for any (default: %(default)s)"
+    )
+    parser.add_argument("-A", "--all-namespaces", action="store_true", help="of all namespaces")
+
+
 def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Remove what TrainingRuns that have ended left on volumes: unfinished saves and damaged checkpoints; of "
@@ -422,6 +438,12 @@ def _parse_count(text: str) -> int:
 def _parse_index(text: str) -> int:
     if not text.isdigit():
         raise argparse.ArgumentTypeError(f"must be an integer of at least 0, got {text!r}")
+    return int(text)
+
+
+def _parse_port(text: str) -> int:
+    if not (text.isdigit() and int(text) < 65536):
+        raise argparse.ArgumentTypeError(f"must be an integer from 0 to 65535, got {text!r}")
     return int(text)
 
 

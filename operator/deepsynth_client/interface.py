@@ -119,8 +119,10 @@ class Resources(Protocol):
         """The logs of its pods that can still be read."""
         ...
 
-    def read_log(self, resource: Manifest, log: PodLog, *, follow: bool = False) -> Iterator[str]:
-        """The lines of a pod's log. follow: until the pod is over; lost connections are not seen."""
+    def read_log(
+        self, resource: Manifest, log: PodLog, *, follow: bool = False, tail: int | None = None
+    ) -> Iterator[str]:
+        """The lines of a pod's log. follow: until the pod is over; lost connections are not seen. tail: the last N."""
         ...
 
     def open_files(self, resource: Manifest) -> Files: ...

@@ -1,6 +1,7 @@
 """Resources in the runs folder of this machine. A process in the background works on them: see background.py."""
 
 import math
+import os
 import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -16,10 +17,11 @@ from deepsynth_client.selectors import build_filter
 from deepsynth_local.background import ask
 from deepsynth_local.runs.event_log import read_events
 from deepsynth_local.runs.requests import Request
-from deepsynth_local.runs.resource_store import ResourceStore, get_key
+from deepsynth_local.runs.resource_store import FileCache, ResourceStore, get_key
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 POLL_SECONDS: Final = 0.25
+_BLOCK: Final = 64 * 1024
 _EVERYTHING: Final = Selection()
 
 
@@ -28,7 +30,7 @@ class LocalResources:
 
     def __init__(self, runs: RunsFolder, namespace: str = "", *, pause: Callable[[float], None] = time.sleep) -> None:
         self.runs, self._namespace, self._pause = runs, namespace, pause
-        self._store = ResourceStore(runs)
+        self._store, self._read = ResourceStore(runs), FileCache()
 
     @property
     def place(self) -> str:
@@ -36,7 +38,11 @@ class LocalResources:
 
     def list_all(self, kind: str, selection: Selection = _EVERYTHING) -> list[Manifest]:
         matches = build_filter(selection)
-        return [item for item in self._store.list_all(kind) if self._is_here(item, selection) and matches(item)]
+        return [
+            item
+            for item in self._store.list_all(kind, cache=self._read)
+            if self._is_here(item, selection) and matches(item)
+        ]
 
     def _is_here(self, resource: Manifest, selection: Selection) -> bool:
         return not self._namespace or selection.all_namespaces or resource["metadata"]["namespace"] == self._namespace
@@ -121,8 +127,11 @@ class LocalResources:
         log: PodLog,
         *,
         follow: bool = False,
+        tail: int | None = None,
     ) -> Iterator[str]:
-        with self.runs.log_file(log.pod).open(encoding="utf-8", errors="replace") as file:
+        path = self.runs.log_file(log.pod)
+        with path.open(encoding="utf-8", errors="replace") as file:
+            file.seek(0 if tail is None else _find_tail(path, tail))
             rest = ""
             while True:
                 is_over = not follow or not self.runs.pod_folder(log.pod).exists()
@@ -204,6 +213,18 @@ def _build_log(file: Path, job: str, runs: RunsFolder) -> PodLog:
     index = file.stem.removeprefix(f"{job}-").partition("-")[0]
     is_over = not runs.pod_folder(file.stem).exists()
     return PodLog(file.stem, job, int(index) if index.isdigit() else 0, is_over)
+
+
+def _find_tail(file: Path, count: int) -> int:
+    """Where the last `count` lines of a file begin, read from its end."""
+    data = b""
+    with file.open("rb") as opened:
+        at = opened.seek(0, os.SEEK_END)
+        while at > 0 and len(data.splitlines()) <= count:
+            start = max(0, at - _BLOCK)
+            opened.seek(start)
+            data, at = opened.read(at - start) + data, start
+    return at + sum(map(len, data.splitlines(keepends=True)[:-count]))
 
 
 def _measure(folder: Path) -> int:

@@ -80,11 +80,16 @@ OTHER_VALUES: Mapping[str, Any] = {
     "networkPolicy.metricsFrom": [PEER],
     "networkPolicy.apiServerCIDRs": ["192.0.2.0/24"],
     "networkPolicy.apiServerPorts": [16443],
+    "dashboard.enabled": True,
+    "dashboard.accessFrom": [PEER],
+    "dashboard.claims": ["checkpoints"],
+    "dashboard.resources": {"limits": {"memory": "1Gi"}},
 }
 
 
 REQUIRED_WITH: Mapping[str, Any] = {
-    "metrics.serviceMonitor.enabled": {"metrics": {"prometheusRule": {"enabled": False}}}
+    "metrics.serviceMonitor.enabled": {"metrics": {"prometheusRule": {"enabled": False}}},
+    **{f"dashboard.{name}": {"dashboard": {"enabled": True}} for name in ("accessFrom", "claims", "resources")},
 }
 """What else must be set with a value above: path -> values."""
 
@@ -217,6 +222,7 @@ def test_every_value_changes_something(path: str) -> None:
         ("jobs.networkPolicy.reportsFrom", {}, "/jobs/networkPolicy/reportsFrom"),
         ("networkPolicy.apiServerPorts", [], "/networkPolicy/apiServerPorts"),
         ("networkPolicy.apiServerPorts", [70000], "/networkPolicy/apiServerPorts/0"),
+        ("dashboard.claims", ["a/b"], "/dashboard/claims/0"),
         ("images", None, "missing property 'images'"),
         ("images.trainer", None, "missing property 'trainer'"),
     ],

@@ -75,7 +75,9 @@ CPU: Final = _build_recipe(
     3,
     (
         "operator/deepsynth_api",
+        "operator/deepsynth_client",
         "operator/deepsynth_operator",
+        "operator/deepsynth_ui",
         "workloads/deepsynth_store",
         "workloads/deepsynth_render",
     ),

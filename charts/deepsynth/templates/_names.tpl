@@ -27,6 +27,21 @@ app.kubernetes.io/version: {{ .Chart.AppVersion | quote }}
 app.kubernetes.io/managed-by: {{ .Release.Service }}
 {{- end }}
 
+{{- define "deepsynth.dashboardName" -}}
+{{- printf "%s-dashboard" (include "deepsynth.fullname" . | trunc 53 | trimSuffix "-") }}
+{{- end }}
+
+{{/* Another name than that of the operator's pods, which the operator's Service and policies select by it. */}}
+{{- define "deepsynth.dashboardSelectorLabels" -}}
+app.kubernetes.io/name: {{ .Chart.Name }}-dashboard
+app.kubernetes.io/instance: {{ .Release.Name }}
+{{- end }}
+
+{{- define "deepsynth.dashboardLabels" -}}
+{{- $own := merge (dict "app.kubernetes.io/component" "dashboard") (include "deepsynth.dashboardSelectorLabels" . | fromYaml) }}
+{{- merge $own (include "deepsynth.labels" . | fromYaml) | toYaml }}
+{{- end }}
+
 {{/* Selects the pods of all Jobs. */}}
 {{- define "deepsynth.workloadLabels" -}}
 app.kubernetes.io/managed-by: deepsynth-operator
@@ -64,4 +79,25 @@ app.kubernetes.io/managed-by: deepsynth-operator
 {{/* Whether the operator gets files: a ConfigMap with defaults for Jobs, with prices. */}}
 {{- define "deepsynth.hasFiles" -}}
 {{- if or .Values.jobs.defaults .Values.prices.entries }}true{{ end }}
+{{- end }}
+
+{{/* Egress of a NetworkPolicy to DNS and to the API server. */}}
+{{- define "deepsynth.apiServerEgress" -}}
+# Some clusters use a name as the API server's address. DNS caches on nodes have no pods to select, so allow all.
+- ports:
+    - port: 53
+      protocol: UDP
+    - port: 53
+      protocol: TCP
+- ports:
+    {{- range .Values.networkPolicy.apiServerPorts }}
+    - port: {{ . }}
+    {{- end }}
+  {{- with .Values.networkPolicy.apiServerCIDRs }}
+  to:
+    {{- range . }}
+    - ipBlock:
+        cidr: {{ . }}
+    {{- end }}
+  {{- end }}
 {{- end }}

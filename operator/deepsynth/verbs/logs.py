@@ -1,25 +1,17 @@
 """`deepsynth logs`: what one process of an attempt printed, while its pod runs and after it is gone.
 
-    attempts    of a run: status.attempts; of a generation: its Jobs, numbered as they came
-    ranks       of a run: processes, several of which may share a pod; of a generation: shards
-
-Once a pod is gone, the end of each rank's log is next to the checkpoints (deepsynth_train.launcher writes it).
+What attempts and ranks are: deepsynth_client/attempt_logs.py.
 """
 
-import re
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any, Final
 
 from deepsynth.verbs.names import format_short_name
 from deepsynth.verbs.waiting import follow
-from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_client.attempt_logs import LoggedAttempt, find_pod_logs, list_attempts, name_kept_log, read_rank
 from deepsynth_client.errors import InvalidError, NotFoundError
-from deepsynth_client.interface import Manifest, PodLog, Resources
+from deepsynth_client.interface import Manifest, Resources
 
-_OF_A_RANK: Final = re.compile(r"rank \d+: ")
-"""Before each line of a process in the log of its pod; other lines are the launcher's."""
-GPU: Final = "nvidia.com/gpu"
 Say = Callable[[str], None]
 
 
@@ -31,14 +23,6 @@ class LogQuery:
     previous: bool = False
     rank: int | None = None
     follow: bool = False
-
-
-@dataclass(frozen=True)
-class _Attempt:
-    number: int
-    job: str
-    culprit: int
-    """The rank that failed first, else 0."""
 
 
 def read_logs(resources: Resources, resource: Manifest, query: LogQuery, say: Say) -> Iterator[str]:
@@ -54,33 +38,23 @@ def read_logs(resources: Resources, resource: Manifest, query: LogQuery, say: Sa
 
 
 def _read_attempt(
-    resources: Resources, resource: Manifest, attempt: _Attempt, query: LogQuery, say: Say
+    resources: Resources, resource: Manifest, attempt: LoggedAttempt, query: LogQuery, say: Say
 ) -> Iterator[str]:
     rank = attempt.culprit if query.rank is None else query.rank
-    per_pod = count_ranks_per_pod(resource)
-    logs = [log for log in resources.list_logs(resource) if log.job == attempt.job and log.index == rank // per_pod]
+    logs = find_pod_logs(resources, resource, attempt, rank)
     say(
         f"{format_short_name(resource)}, attempt {attempt.number}, rank {rank}"
         + (f", pod {logs[-1].pod}" if logs else "")
     )
-    if not logs:
+    if logs:
+        yield from read_rank(resources, resource, logs, rank, follow=query.follow)
+    else:
         yield from _read_kept(resources, resource, attempt, rank)
-        return
-    prefix = f"rank {rank}: "
-    for line in _read_pod(resources, resource, logs, is_followed=query.follow):
-        if line.startswith(prefix) or not _OF_A_RANK.match(line):
-            yield line.removeprefix(prefix)
 
 
-def _read_pod(resources: Resources, resource: Manifest, logs: list[PodLog], *, is_followed: bool) -> Iterator[str]:
-    """All pods that had this index, as after a restart of a shard; the last one is followed."""
-    for log in logs:
-        yield from resources.read_log(resource, log, follow=is_followed and log is logs[-1])
-
-
-def _read_kept(resources: Resources, resource: Manifest, attempt: _Attempt, rank: int) -> Iterator[str]:
+def _read_kept(resources: Resources, resource: Manifest, attempt: LoggedAttempt, rank: int) -> Iterator[str]:
     uri = (resource["spec"].get("checkpoint") or {}).get("uri")
-    name = f"reports/attempt-{attempt.number}-rank-{rank}.log"
+    name = name_kept_log(attempt.number, rank)
     folder = resources.open_files(resource).fetch(uri, [name]) if uri else None
     if folder is None or not (folder / name).is_file():
         where = f" and {uri}/{name} does not exist" if uri else ""
@@ -91,7 +65,7 @@ def _read_kept(resources: Resources, resource: Manifest, attempt: _Attempt, rank
     yield from (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
 
 
-def _choose(resource: Manifest, query: LogQuery) -> _Attempt:
+def _choose(resource: Manifest, query: LogQuery) -> LoggedAttempt:
     attempts = list_attempts(resource)
     name = format_short_name(resource)
     if not attempts:
@@ -109,26 +83,9 @@ def _choose(resource: Manifest, query: LogQuery) -> _Attempt:
     return found
 
 
-def list_attempts(resource: Manifest) -> list[_Attempt]:
-    """Oldest first."""
-    status = resource.get("status", {})
-    if resource["kind"] == "TrainingRun":
-        return [_Attempt(item["number"], item["job"], item.get("rank") or 0) for item in status.get("attempts") or []]
-    failed = (status.get("lastFailure") or {}).get("index") or 0
-    jobs = [*enumerate(status.get("jobs") or [], start=1)]
-    return [_Attempt(number, item["name"], failed if number == len(jobs) else 0) for number, item in jobs]
-
-
-def count_ranks_per_pod(resource: Manifest) -> int:
-    """numProcPerNode, which is the number of GPUs of a node by default."""
-    if resource["kind"] != "TrainingRun":
-        return 1
-    spec = TrainingRun.model_validate(resource).spec
-    limits: Any = spec.resources_per_node.limits if spec.resources_per_node else {}
-    return spec.num_proc_per_node or int(limits.get(GPU, 0)) or 1
-
-
-def _wait_for_next(resources: Resources, resource: Manifest, attempt: _Attempt) -> tuple[Manifest, _Attempt] | None:
+def _wait_for_next(
+    resources: Resources, resource: Manifest, attempt: LoggedAttempt
+) -> tuple[Manifest, LoggedAttempt] | None:
     """The resource with its next attempt, once that has a log; None when there will be none."""
     try:
         for latest in follow(resources, resource):

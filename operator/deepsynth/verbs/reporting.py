@@ -3,22 +3,13 @@
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Final
 
 from deepsynth.verbs.names import find_all
 from deepsynth_api.kinds import KINDS
 from deepsynth_client.errors import NotFoundError
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.page import build_report, write_report
-
-NEEDED: Final = (
-    "reports/*.json",
-    "step-*/metrics.jsonl",
-    "step-*/evaluation.json",
-    "samples/step-*.json",
-    "samples/pages/*.png",
-)
-"""What a report reads of a checkpoint folder, the most important first: in a cluster not all may fit."""
+from deepsynth_client.report.results import NEEDED, find_results, has_files
 
 
 def report_resources(resources: Resources, words: Sequence[str], file: Path) -> Path:
@@ -38,15 +29,8 @@ def build_page(resources: Resources, found: Sequence[Manifest]) -> str:
 
 def fetch_folders(resources: Resources, resource: Manifest) -> dict[str, Path]:
     """Folders on this machine with what the report reads, by URI."""
-    field = "checkpoint" if resource["kind"] == "TrainingRun" else "output"
-    uri = (resource["spec"].get(field) or {}).get("uri", "")
-    if not _has_files(resource):
+    if not has_files(resource):
         return {}
+    uri = find_results(resource)
     folder = resources.open_files(resource).fetch(uri, NEEDED)
     return {} if folder is None else {uri: folder}
-
-
-def _has_files(resource: Manifest) -> bool:
-    """Whether a pod of it has run; and of a generation only what a folder of this machine has can be shown."""
-    status = resource.get("status", {})
-    return bool(status.get("attempts") or status.get("jobs"))

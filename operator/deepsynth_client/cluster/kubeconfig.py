@@ -81,9 +81,13 @@ def _load_service_account(configuration: Any, namespace: str) -> Login:
         load_incluster_config(configuration)
     except ConfigException as error:
         raise NoClusterError(f"the service account of this pod cannot be used: {_shorten(error)}") from error
+    return Login(configuration, IN_CLUSTER, namespace or find_own_namespace() or "default")
+
+
+def find_own_namespace() -> str:
+    """The namespace of the pod in which this runs; empty outside of a pod."""
     file = _SERVICE_ACCOUNT / "namespace"
-    own = file.read_text(encoding="utf-8").strip() if file.is_file() else "default"
-    return Login(configuration, IN_CLUSTER, namespace or own)
+    return file.read_text(encoding="utf-8").strip() if file.is_file() else ""
 
 
 def _list_files() -> list[Path]:

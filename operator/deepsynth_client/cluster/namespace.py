@@ -86,8 +86,10 @@ class ClusterResources:
         items, _ = self._api.list_all(Path("pods", metadata["namespace"]), query)
         return [_build_log(pod) for pod in items if _has_started(pod)]
 
-    def read_log(self, resource: Manifest, log: PodLog, *, follow: bool = False) -> Iterator[str]:
-        return read_log(self._api, resource["metadata"]["namespace"], log.pod, "", follow=follow)
+    def read_log(
+        self, resource: Manifest, log: PodLog, *, follow: bool = False, tail: int | None = None
+    ) -> Iterator[str]:
+        return read_log(self._api, resource["metadata"]["namespace"], log.pod, "", follow=follow, tail=tail)
 
     def open_files(self, resource: Manifest) -> Files:
         return VolumePods(self._api, resource)

@@ -34,14 +34,18 @@ def read_log(
     container: str,
     *,
     follow: bool,
+    tail: int | None = None,
     pause: Callable[[float], None] = time.sleep,
 ) -> Iterator[str]:
-    """The lines. Raises ClientError: NotFoundError when the pod is gone before its first line."""
+    """The lines. tail: of those that exist, only the last.
+
+    Raises ClientError: NotFoundError when the pod is gone before its first line.
+    """
     position = _Position()
     lost_since: float | None = None
     while True:
         try:
-            for line in _read_once(api, namespace, pod, container, position, follow=follow):
+            for line in _read_once(api, namespace, pod, container, position, follow=follow, tail=tail):
                 lost_since = None
                 yield line
             if not follow or _is_over(api, namespace, pod):
@@ -58,13 +62,14 @@ def read_log(
 
 
 def _read_once(
-    api: Api, namespace: str, pod: str, container: str, position: _Position, *, follow: bool
+    api: Api, namespace: str, pod: str, container: str, position: _Position, *, follow: bool, tail: int | None
 ) -> Iterator[str]:
     query = {
         "container": container,
         "timestamps": "true",
         "follow": "true" if follow else "",
         "sinceTime": position.time,
+        "tailLines": "" if tail is None or position.time else str(tail),
     }
     seen: dict[str, int] = {}
     with api.stream(Path("pods", namespace, pod, "log"), query) as lines:

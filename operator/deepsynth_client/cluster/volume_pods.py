@@ -21,6 +21,7 @@ from deepsynth_api.kinds import API_VERSION
 from deepsynth_api.workload import VOLUMES_PATH
 from deepsynth_client.cluster import in_pod
 from deepsynth_client.cluster.api import Api, Path
+from deepsynth_client.cluster.kubeconfig import find_own_namespace
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
 from deepsynth_client.interface import Manifest
@@ -51,9 +52,13 @@ class VolumePods:
             self._run({"verb": "remove", "folders": list(map(_get_folder, wanted))}, wanted, writes=True)
 
     def find_folder(self, uri: str) -> LocalPath | None:
-        """In a pod that mounts the claim where the workloads do."""
-        folder = LocalPath(_get_folder(uri))
-        return folder if _is_volume(uri) and folder.is_dir() else None
+        """In a pod that mounts the claim where the workloads do. A claim is one of the pod's own namespace."""
+        if not _is_volume(uri) or self._resource["metadata"]["namespace"] != find_own_namespace():
+            return None
+        root, folder = LocalPath(VOLUMES_PATH).resolve(), LocalPath(_get_folder(uri))
+        claim = (root / _get_claim(uri)).resolve()
+        is_inside = claim.parent == root and folder.resolve().is_relative_to(claim)
+        return folder if is_inside and folder.is_dir() else None
 
     def fetch(self, uri: str, patterns: Sequence[str]) -> LocalPath | None:
         if not _is_volume(uri):

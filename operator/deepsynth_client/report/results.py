@@ -1,18 +1,33 @@
-"""Read what the report shows and a resource's status does not hold: sample pages, curves and written samples."""
+"""Read what the report shows and a resource's status does not hold: sample pages, curves and written samples.
+
+The files are those of a run, which are untrusted: a link that leads out of the folder is not followed, a file that is
+too large or damaged is skipped.
+"""
 
 import base64
 import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
+from deepsynth_client.interface import Manifest
 from deepsynth_client.report.charts import Point
 
 MAX_SAMPLE_PAGES: Final = 8
 METRICS_FILE: Final = "metrics.jsonl"
 EVALUATION_FILE: Final = "evaluation.json"
+NEEDED: Final = (
+    "reports/*.json",
+    f"step-*/{METRICS_FILE}",
+    f"step-*/{EVALUATION_FILE}",
+    "samples/step-*.json",
+    "samples/pages/*.png",
+)
+"""What a report reads of a checkpoint folder, the most important first: in a cluster not all may fit."""
+MAX_BYTES: Final = 256 * 1024**2
+"""Of a file that is read whole: a curve of two million steps."""
 _READ_ROWS: Final = 256
 
 
@@ -27,8 +42,8 @@ class SamplePage:
     pages: int
 
     @property
-    def base64(self) -> str:
-        return base64.b64encode(self.png).decode()
+    def source(self) -> str:
+        return _embed(self.png)
 
 
 @dataclass(frozen=True)
@@ -43,8 +58,8 @@ class WrittenSample:
     pages: Sequence[bytes]
 
     @property
-    def base64(self) -> list[str]:
-        return [base64.b64encode(page).decode() for page in self.pages]
+    def sources(self) -> list[str]:
+        return [_embed(page) for page in self.pages]
 
 
 @dataclass(frozen=True)
@@ -66,12 +81,32 @@ class Curves:
     validation_exact_match: list[Point] = field(default_factory=list)
 
 
+def find_results(resource: Manifest) -> str:
+    """The URI of the folder with what a report shows of the resource."""
+    field = "checkpoint" if resource["kind"] == "TrainingRun" else "output"
+    return str((resource["spec"].get(field) or {}).get("uri", ""))
+
+
+def has_files(resource: Manifest) -> bool:
+    """Whether a pod of it has run; before that, it has no files."""
+    status = resource.get("status", {})
+    return bool(status.get("attempts") or status.get("jobs"))
+
+
+def stamp_results(folder: Path) -> Hashable:
+    """Differs when what this module reads of a folder was written since."""
+    metrics = _find_metrics(folder)
+    curve = [metrics, metrics.with_name(EVALUATION_FILE)] if metrics else []
+    files = [*curve, *_list_files(folder, "samples/step-*.json"), *_list_shards(folder)[:1]]
+    return tuple((file, file.stat().st_mtime_ns) for file in files if file.is_file())
+
+
 def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[SamplePage]:
     """Pages spread over the first rows of a dataset's folder: of each stretch of rows the page with most text.
 
     Empty for a damaged file: a user may have changed the folder since, and that must not fail the report.
     """
-    files = sorted(dataset.glob("data/*.parquet"))
+    files = _list_shards(dataset)
     try:
         return _choose_pages(_read_rows(files[0]), count) if files else []
     except (OSError, ValueError, KeyError, TypeError):  # pyarrow's errors are ValueErrors, those of columns the others
@@ -110,20 +145,25 @@ def read_written_samples(checkpoints: Path, step: int | None = None) -> list[Wri
     """The samples of the evaluation after `step`, else of the last one, with their pages; empty if their file cannot
     be read.
     """
-    files = {int(file.stem[5:]): file for file in checkpoints.glob("samples/step-*.json") if file.stem[5:].isdigit()}
+    files = {
+        int(file.stem[5:]): file
+        for file in _list_files(checkpoints, "samples/step-*.json")
+        if file.stem[5:].isdecimal()
+    }
     if not files:
         return []
     file = files[step if step in files else max(files)]
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        return [_build_sample(entry, int(document["step"]), file.parent) for entry in document["samples"]]
+        return [_build_sample(entry, int(document["step"]), checkpoints) for entry in document["samples"]]
     except (OSError, ValueError, KeyError, TypeError):
         return []
 
 
-def _build_sample(entry: Mapping[str, Any], step: int, folder: Path) -> WrittenSample:
-    """Pages are read from the folder of pages only, because a file of a run is untrusted."""
-    pages = [(folder / "pages" / Path(str(name)).name).read_bytes() for name in entry["pages"]]
+def _build_sample(entry: Mapping[str, Any], step: int, checkpoints: Path) -> WrittenSample:
+    """Pages are read from the folder of pages only."""
+    known = {file.name: file for file in _list_files(checkpoints, "samples/pages/*.png")}
+    pages = [known[Path(str(name)).name].read_bytes() for name in entry["pages"]]
     return WrittenSample(
         str(entry["name"]), step, str(entry["reference"]), str(entry["written"]), float(entry["cer"]), pages
     )
@@ -140,7 +180,7 @@ def _build_page(record: Mapping[str, Any]) -> SamplePage:
 
 
 def _find_metrics(checkpoints: Path) -> Path | None:
-    files = [file for file in checkpoints.glob(f"step-*/{METRICS_FILE}") if file.parent.name[5:].isdigit()]
+    files = [file for file in _list_files(checkpoints, f"step-*/{METRICS_FILE}") if file.parent.name[5:].isdecimal()]
     return max(files, key=lambda file: int(file.parent.name[5:]), default=None)
 
 
@@ -152,12 +192,34 @@ def _read_records(file: Path | None) -> list[dict[str, Any]]:
     if file is None:
         return []
     found = [_parse(line) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-    evaluation = file.with_name(EVALUATION_FILE)
-    if evaluation.is_file():
+    for evaluation in _list_files(file.parent, EVALUATION_FILE):
         line = (_parse(evaluation.read_text(encoding="utf-8", errors="replace")) or {}).get("line")
         if line not in found:  # a checkpoint that was saved after its evaluation has the line in both files
             found.append(line)
     return [record for record in found if isinstance(record, dict)]
+
+
+def _list_shards(dataset: Path) -> list[Path]:
+    """By name. Of a shard only the first rows are read, so it may be of any size."""
+    return sorted(_list_inside(dataset, "data/*.parquet"))
+
+
+def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files that match and can be read whole."""
+    yield from (file for file in _list_inside(folder, pattern) if file.stat().st_size <= MAX_BYTES)
+
+
+def _list_inside(folder: Path, pattern: str) -> Iterator[Path]:
+    """The files that match. No link leads out of the folder, such as to the credentials of the process that reads."""
+    root = folder.resolve()
+    for file in folder.glob(pattern):
+        if file.is_file() and file.resolve().is_relative_to(root):
+            yield file
+
+
+def _embed(png: bytes) -> str:
+    """The address of an image that is in the page itself."""
+    return f"data:image/png;base64,{base64.b64encode(png).decode()}"
 
 
 def _parse(text: str) -> dict[str, Any] | None:

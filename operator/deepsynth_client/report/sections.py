@@ -9,7 +9,8 @@ import yaml
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PageDensity
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, DroppedRows, PageDensity
+from deepsynth_api.v1alpha1.shared.usage import ContainerUsage
 from deepsynth_api.v1alpha1.training_run_status import MetricValue
 from deepsynth_client.report.charts import NARROW, Chart, Series, build_chart, smooth
 from deepsynth_client.report.lives import build_attempt_line, build_job_line
@@ -80,13 +81,17 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
             "Pages": f"{counts.pages:,}" if counts else "",
             "Size": format_bytes(counts.bytes) if counts else "",
             **_describe_density(output.density if output else None),
+            "Shards": f"{progress.shards_done:,} of {progress.shards_total:,}" if progress else "",
+            "Shards that failed": progress.failed_indexes if progress else "",
             "Pages per second": progress.pages_per_second if progress else "",
+            "Cost": _describe_cost(status.usage),
             "Time": _format_span(status.start_time, status.completion_time),
         },
         pages=pages,
         timeline=build_job_line(status.jobs, progress.updated_time if progress else None),
         tables=[
             Table("Documents by split", ["Split", "Documents"], [[split.name, f"{split.rows:,}"] for split in splits]),
+            _build_jobs(status.jobs),
             Table("Dropped rows", ["Reason", "Rows"], _list_dropped(progress.dropped if progress else [])),
             Table(
                 "Columns that were read",
@@ -129,6 +134,7 @@ def build_run_section(run: TrainingRun, curves: Curves, written: Sequence[Writte
             "Samples per second": progress.samples_per_second if progress else "",
             "Restarts": str(status.restarts),
             "GPU time, seconds": str(status.usage.gpu_seconds or ""),
+            "Cost": _describe_cost(status.usage),
             "Time": _format_span(status.start_time, status.completion_time),
         },
         written=written,
@@ -249,6 +255,22 @@ def _build_attempts(attempts: Sequence[Attempt]) -> Table:
     return Table("Attempts", header, rows, state_column=1)
 
 
+def _build_jobs(jobs: Sequence[ChildJob]) -> Table:
+    header = ["Job", "Outcome", "Reason", "Time", "Shards done", "Message"]
+    rows = [
+        [
+            job.name,
+            job.outcome or "Running",
+            job.reason,
+            _format_span(job.start_time, job.end_time),
+            f"{job.shards_done:,}" if job.step == "render" else "",
+            job.message or job.obstacle,
+        ]
+        for job in jobs
+    ]
+    return Table("Jobs", header, rows, state_column=1)
+
+
 def _build_checkpoints(checkpoints: Sequence[CheckpointStatus], best: CheckpointStatus | None) -> Table:
     header = ["Step", "Validation loss", "Ranked by", "Size", "Saved", "sha256", "Folder"]
     rows = [
@@ -264,6 +286,14 @@ def _build_checkpoints(checkpoints: Sequence[CheckpointStatus], best: Checkpoint
         for checkpoint in checkpoints
     ]
     return Table("Checkpoints", header, rows)
+
+
+def _describe_cost(usage: ContainerUsage) -> str:
+    """12.58 USD, 0.50 lost; empty without prices."""
+    cost = usage.cost
+    if cost is None:
+        return ""
+    return f"{cost.amount} {cost.currency}" + (f", {cost.lost} lost" if cost.lost.strip("0.") else "")
 
 
 def _list_dropped(dropped: Sequence[DroppedRows]) -> list[list[str]]:

@@ -1,7 +1,7 @@
 """Resources on disk with their status, one readable YAML file each: a local run's etcd."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,21 @@ from deepsynth_operator.core.resource_key import ResourceKey
 DEFAULT_NAMESPACE: Final = "default"
 # The C implementation where there is one: every change of a status is written with it.
 _Dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+_Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class FileCache:
+    """What was read of files, until they are written again. Who uses it must not change the resources."""
+
+    _found: dict[Path, tuple[int, Manifest]] = field(default_factory=dict)
+
+    def read(self, file: Path) -> Manifest:
+        stamp = file.stat().st_mtime_ns
+        known = self._found.get(file)
+        if known is None or known[0] != stamp:
+            known = self._found[file] = stamp, _read(file)
+        return known[1]
 
 
 @dataclass(frozen=True)
@@ -28,9 +43,10 @@ class ResourceStore:
         file = self._file(kind, namespace, name)
         return _read(file) if file.exists() else None
 
-    def list_all(self, *kinds: str) -> list[Manifest]:
-        """Every resource of these kinds, or of all, oldest first."""
-        found = [_read(file) for file in self._list_files(kinds) if file.exists()]  # another process may delete it
+    def list_all(self, *kinds: str, cache: FileCache | None = None) -> list[Manifest]:
+        """Every resource of these kinds, or of all, oldest first. cache: reads only the files that were written."""
+        read = cache.read if cache else _read
+        found = [read(file) for file in self._list_files(kinds) if file.exists()]  # another process may delete it
         return sorted(found, key=_get_age_key)
 
     def stamp(self, *kinds: str) -> object:
@@ -90,7 +106,7 @@ def _get_age_key(resource: Manifest) -> tuple[str, str]:
 def _read(file: Path) -> Manifest:
     """Raises ConfigurationError for a file that is not a resource anymore."""
     try:
-        resource: Manifest = yaml.safe_load(file.read_text(encoding="utf-8"))
+        resource: Manifest = yaml.load(file.read_text(encoding="utf-8"), Loader=_Loader)  # noqa: S506 - a SafeLoader
         _check_types(resource)
     except OSError as error:
         raise ConfigurationError(f"{file}: cannot be read: {error.strerror}") from error

@@ -10,7 +10,14 @@ from deepsynth_operator.manifests.pod import DEFAULT_USER
 
 RECIPES = pytest.mark.parametrize("recipe", [CPU, GPU], ids=lambda recipe: recipe.name)
 OWN_PACKAGES = {
-    CPU.name: {"deepsynth_api", "deepsynth_operator", "deepsynth_store", "deepsynth_render"},
+    CPU.name: {
+        "deepsynth_api",
+        "deepsynth_client",
+        "deepsynth_operator",
+        "deepsynth_store",
+        "deepsynth_render",
+        "deepsynth_ui",
+    },
     GPU.name: {"deepsynth_api", "deepsynth_store", "deepsynth_train"},
 }
 

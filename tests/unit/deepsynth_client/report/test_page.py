@@ -1,6 +1,5 @@
 import json
 from datetime import UTC, datetime
-from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from deepsynth_api.errors import TemporaryError
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_client.report.page import build_report, write_report
 from deepsynth_local.runs.runs_folder import RunsFolder
+from support.html_page import HOSTILE, Collector
 
 NOW = datetime(2026, 1, 2, 12, 0, tzinfo=UTC)
 TIME = "2026-01-02T11:00:00Z"
@@ -60,39 +60,6 @@ COMPLETE: dict[str, Any] = {
         {"type": "Complete", "status": "True", "reason": "Done", "message": "all done", "lastTransitionTime": TIME}
     ],
 }
-
-
-VOID_TAGS = {"meta", "img", "line", "circle", "polyline"}
-
-
-class Collector(HTMLParser):
-    """The text of a page, its tags and attributes. Fails when tags are not closed in order."""
-
-    def __init__(self, page: str) -> None:
-        super().__init__()
-        self.open: list[str] = []
-        self.tags: set[str] = set()
-        self.attributes: set[str] = set()
-        self.addresses: list[str] = []
-        """What a browser would load or follow."""
-        self.text = ""
-        self.feed(page)
-        self.close()
-        assert self.open == []
-
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
-        self.tags.add(tag)
-        self.attributes.update(name for name, _ in attrs)
-        self.addresses += [value or "" for name, value in attrs if name in {"src", "href"}]
-        if tag not in VOID_TAGS:
-            self.open.append(tag)
-
-    def handle_endtag(self, tag: str) -> None:
-        if tag not in VOID_TAGS:
-            assert self.open.pop() == tag
-
-    def handle_data(self, data: str) -> None:
-        self.text += data
 
 
 def test_the_report_of_a_dataset_shows_its_pages_inside_the_file(runs: RunsFolder) -> None:
@@ -193,9 +160,6 @@ def test_a_resource_that_has_done_nothing_yet_has_a_section_too(runs: RunsFolder
     Collector(text)
     assert text.count(">Pending<") == 4
     assert path == runs.path / "report.html"
-
-
-HOSTILE = """<script>alert(1)</script>"'><img src=x onerror=alert(2)> {{ 7 * 7 }} {% raw %} javascript:alert(3)"""
 
 
 def spoil(resource: DatasetGeneration | TrainingRun) -> dict[str, Any]:

@@ -1,0 +1,76 @@
+"""The logs of one process of an attempt, while its pod can be read, and what is kept of them afterwards.
+
+    attempts    of a run: status.attempts; of a generation: its Jobs, numbered as they came
+    ranks       of a run: processes, several of which may share a pod; of a generation: shards
+
+Once a pod is gone, the end of each rank's log is next to the checkpoints (deepsynth_train.launcher writes it).
+"""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_client.interface import Manifest, PodLog, Resources
+
+_OF_A_RANK: Final = re.compile(r"rank \d+: ")
+"""Before each line of a process in the log of its pod; other lines are the launcher's."""
+_GPU: Final = "nvidia.com/gpu"
+
+
+@dataclass(frozen=True)
+class LoggedAttempt:
+    number: int
+    job: str
+    culprit: int
+    """The rank that failed first, else 0."""
+
+
+def list_attempts(resource: Manifest) -> list[LoggedAttempt]:
+    """Oldest first."""
+    status = resource.get("status", {})
+    if resource["kind"] == "TrainingRun":
+        return [
+            LoggedAttempt(item["number"], item["job"], item.get("rank") or 0) for item in status.get("attempts") or []
+        ]
+    failed = (status.get("lastFailure") or {}).get("index") or 0
+    jobs = [*enumerate(status.get("jobs") or [], start=1)]
+    return [LoggedAttempt(number, item["name"], failed if number == len(jobs) else 0) for number, item in jobs]
+
+
+def find_pod_logs(resources: Resources, resource: Manifest, attempt: LoggedAttempt, rank: int) -> list[PodLog]:
+    """The pods that had this rank and can still be read: several after a restart of a shard."""
+    index = rank // count_ranks_per_pod(resource)
+    return [log for log in resources.list_logs(resource) if log.job == attempt.job and log.index == index]
+
+
+def read_rank(
+    resources: Resources,
+    resource: Manifest,
+    logs: Sequence[PodLog],
+    rank: int,
+    *,
+    follow: bool = False,
+    tail: int | None = None,
+) -> Iterator[str]:
+    """The lines of a rank in the logs of its pods. follow: the last pod. tail: only the last lines of each pod."""
+    prefix = f"rank {rank}: "
+    for log in logs:
+        for line in resources.read_log(resource, log, follow=follow and log is logs[-1], tail=tail):
+            if line.startswith(prefix) or not _OF_A_RANK.match(line):
+                yield line.removeprefix(prefix)
+
+
+def name_kept_log(attempt: int, rank: int) -> str:
+    """The file of a rank's log in the folder of checkpoints."""
+    return f"reports/attempt-{attempt}-rank-{rank}.log"
+
+
+def count_ranks_per_pod(resource: Manifest) -> int:
+    """numProcPerNode, which is the number of GPUs of a node by default."""
+    if resource["kind"] != "TrainingRun":
+        return 1
+    spec = TrainingRun.model_validate(resource).spec
+    limits: Any = spec.resources_per_node.limits if spec.resources_per_node else {}
+    return spec.num_proc_per_node or int(limits.get(_GPU, 0)) or 1

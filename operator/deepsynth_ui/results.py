@@ -1,0 +1,147 @@
+"""Curves, samples and pages from folders of results, where this machine has them. They are kept until files change."""
+
+import zlib
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from deepsynth_client.errors import InvalidError, NotFoundError
+from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.report.results import (
+    NEEDED,
+    Curves,
+    SamplePage,
+    WrittenSample,
+    find_results,
+    has_files,
+    read_curves,
+    read_sample_pages,
+    read_written_samples,
+    stamp_results,
+)
+from deepsynth_ui.addresses import get_key
+
+_KEPT_LOGS: Final = "reports/*.log"
+_PNG: Final = b"\x89PNG\r\n\x1a\n"
+
+
+@dataclass(frozen=True)
+class LinkedPage:
+    """A sample page whose image has an address of its own, so that browsers load it when it comes into view."""
+
+    source: str
+    text: str
+    summary: str
+    page: int
+    pages: int
+
+
+@dataclass(frozen=True)
+class LinkedSample:
+    """What the model wrote for pages whose images have addresses of their own."""
+
+    name: str
+    step: int
+    reference: str
+    written: str
+    cer: float
+    sources: Sequence[str]
+
+
+class ResultFiles:
+    """may_fetch: whether a user may have files of a volume copied to this machine, which starts a pod in a cluster."""
+
+    def __init__(self, resources: Resources, *, may_fetch: bool) -> None:
+        self._resources, self.may_fetch = resources, may_fetch
+        self._fetched: dict[str, Path] = {}
+
+    def find_folder(self, resource: Manifest) -> Path | None:
+        """The folder of its results, if this machine has it or a copy of what pages show."""
+        if not has_files(resource):
+            return None
+        folder = self._resources.open_files(resource).find_folder(find_results(resource))
+        return folder or self._fetched.get(_identify(resource))
+
+    def can_fetch(self, resource: Manifest) -> bool:
+        """Whether `fetch` would bring something. Datasets are too large for it."""
+        is_on_volume = find_results(resource).startswith("pvc://")
+        return self.may_fetch and resource["kind"] == "TrainingRun" and has_files(resource) and is_on_volume
+
+    def fetch(self, resource: Manifest) -> None:
+        """Copy what pages show of a run to this machine. Raises ClientError."""
+        if not self.can_fetch(resource):
+            raise InvalidError("the files of this resource cannot be copied from here")
+        patterns = (*NEEDED, _KEPT_LOGS)
+        folder = self._resources.open_files(resource).fetch(find_results(resource), patterns)
+        if folder is not None:
+            self._fetched[_identify(resource)] = folder
+
+    def read_curves(self, resource: Manifest) -> Curves:
+        folder = self.find_folder(resource)
+        return _read_curves(folder, stamp_results(folder)) if folder else Curves()
+
+    def read_samples(self, resource: Manifest) -> Sequence[WrittenSample]:
+        """What the model of the run wrote; that of the last evaluation while there is no model."""
+        folder = self.find_folder(resource)
+        output: Mapping[str, int] = resource.get("status", {}).get("output") or {}
+        return _read_samples(folder, output.get("step"), stamp_results(folder)) if folder else ()
+
+    def read_pages(self, resource: Manifest) -> Sequence[SamplePage]:
+        """Of a published dataset."""
+        folder = self.find_folder(resource)
+        is_published = bool(resource.get("status", {}).get("output"))
+        return _read_pages(folder, stamp_results(folder)) if folder and is_published else ()
+
+    def link_samples(self, resource: Manifest, root: str) -> list[LinkedSample]:
+        path = f"{root}{get_key(resource).path}/samples"
+        return [
+            LinkedSample(
+                sample.name,
+                sample.step,
+                sample.reference,
+                sample.written,
+                sample.cer,
+                [_link(f"{path}/{index}/{page}", png) for page, png in enumerate(sample.pages)],
+            )
+            for index, sample in enumerate(self.read_samples(resource))
+        ]
+
+    def link_pages(self, resource: Manifest, root: str) -> list[LinkedPage]:
+        path = f"{root}{get_key(resource).path}/pages"
+        return [
+            LinkedPage(_link(f"{path}/{index}", page.png), page.text, page.summary, page.page, page.pages)
+            for index, page in enumerate(self.read_pages(resource))
+        ]
+
+
+def pick_png(images: Sequence[bytes], index: int) -> bytes:
+    """Raises NotFoundError where there is none, or no PNG file."""
+    if index >= len(images) or not images[index].startswith(_PNG):
+        raise NotFoundError("there is no such page")
+    return images[index]
+
+
+def _link(path: str, png: bytes) -> str:
+    """With a checksum, so that a browser may keep the image."""
+    return f"{path}.png?v={zlib.crc32(png):08x}"
+
+
+def _identify(resource: Manifest) -> str:
+    return str(resource["metadata"].get("uid") or get_key(resource).path)
+
+
+@lru_cache(maxsize=32)
+def _read_curves(folder: Path, _stamp: Hashable) -> Curves:
+    return read_curves(folder)
+
+
+@lru_cache(maxsize=16)
+def _read_samples(folder: Path, step: int | None, _stamp: Hashable) -> Sequence[WrittenSample]:
+    return read_written_samples(folder, step)
+
+
+@lru_cache(maxsize=16)
+def _read_pages(folder: Path, _stamp: Hashable) -> Sequence[SamplePage]:
+    return read_sample_pages(folder)
