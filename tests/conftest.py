@@ -1,12 +1,28 @@
-"""How hypothesis looks for examples, for all tests: however slow the machine is, and the same ones each time.
+"""For all tests: how hypothesis looks for examples, however slow the machine is, and the same ones each time.
 
 The same also means: no matter which other tests run. `pytest --hypothesis-profile=explore` looks for new ones.
 """
 
+import logging
+import sys
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 
 import pytest
+
+
+@pytest.fixture
+def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """For tests that configure the logs of a process."""
+    for name in ("stdout", "stderr", "excepthook"):
+        monkeypatch.setattr(sys, name, getattr(sys, name))
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    yield
+    root.handlers[:] = handlers
+    root.setLevel(level)
+    logging.captureWarnings(capture=False)
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -11,10 +11,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
+from deepsynth_api.logs import parse_record
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_client.interface import Manifest, PodLog, Resources
 
-_OF_A_RANK: Final = re.compile(r"rank \d+: ")
+_OF_A_RANK: Final = re.compile(r"rank (\d+): ")
 """Before each line of a process in the log of its pod; other lines are the launcher's."""
 _GPU: Final = "nvidia.com/gpu"
 
@@ -58,8 +59,17 @@ def read_rank(
     prefix = f"rank {rank}: "
     for log in logs:
         for line in resources.read_log(resource, log, follow=follow and log is logs[-1], tail=tail):
-            if line.startswith(prefix) or not _OF_A_RANK.match(line):
+            if find_rank(line) in {rank, None}:
                 yield line.removeprefix(prefix)
+
+
+def find_rank(line: str) -> int | None:
+    """Which process wrote a line of a pod's log, text or JSON; None: the launcher."""
+    if (record := parse_record(line)) is not None:
+        rank = record.get("rank")
+        return rank if isinstance(rank, int) else None
+    found = _OF_A_RANK.match(line)
+    return int(found[1]) if found else None
 
 
 def name_kept_log(attempt: int, rank: int) -> str:

@@ -1,5 +1,7 @@
-"""What users see while resources run: a live table in a terminal, one line per change in logs and pipes."""
+"""What users see while resources run: a live table in a terminal, one line or JSON record per change elsewhere."""
 
+import logging
+import sys
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Protocol, Self
@@ -10,11 +12,13 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from deepsynth_api.logs import FIELDS, LogFormat, configure_logs, read_log_format
 from deepsynth_client.progress import describe_progress, find_wait, get_percentage
 from deepsynth_client.tables import build_table
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_simulator.memory_cluster import RecordedEvent
 
+_logger = logging.getLogger(__name__)
 _STYLES = {
     "Complete": "bold green",
     "Failed": "bold red",
@@ -39,6 +43,9 @@ class Display(Protocol):
     def show_event(self, event: RecordedEvent) -> None: ...
 
     def show_message(self, text: str) -> None: ...
+
+    def show_end(self, text: str, resource: Manifest | None = None, *, is_error: bool = False) -> None:
+        """After everything else: how a resource ended, or where the report is. `text` may have several lines."""
 
 
 class LiveTable:
@@ -65,13 +72,17 @@ class LiveTable:
     def show_message(self, text: str) -> None:
         self._live.console.print(Text(text, style="bold"), soft_wrap=True)
 
+    def show_end(self, text: str, resource: Manifest | None = None, *, is_error: bool = False) -> None:
+        del resource
+        print(text, file=sys.stderr if is_error else sys.stdout)
+
 
 class PlainLines:
     """For logs and pipes: a line when a state changes, every ten percent of progress, and for each event."""
 
     def __init__(self, console: Console) -> None:
         self._console = console
-        self._shown: dict[str, tuple[Any, ...]] = {}
+        self._changes = _Changes()
 
     def __enter__(self) -> Self:
         return self
@@ -80,13 +91,9 @@ class PlainLines:
         pass
 
     def show(self, resources: Sequence[Manifest], now: datetime) -> None:
-        for resource in resources:
+        for resource in self._changes.find(resources):
             name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
-            status = resource.get("status", {})
-            seen = (status.get("state"), status.get("restarts"), get_percentage(resource) // _LINE_EVERY_PERCENT)
-            if self._shown.get(name) != seen:
-                self._shown[name] = seen
-                self._print(now, f"{name}: {describe_progress(resource, now)}")
+            self._print(now, f"{name}: {describe_progress(resource, now)}")
 
     def show_event(self, event: RecordedEvent) -> None:
         self._print(event.time, format_event(event))
@@ -94,11 +101,65 @@ class PlainLines:
     def show_message(self, text: str) -> None:
         self._console.print(text, markup=False, highlight=False, soft_wrap=True)
 
+    def show_end(self, text: str, resource: Manifest | None = None, *, is_error: bool = False) -> None:
+        del resource
+        print(text, file=sys.stderr if is_error else sys.stdout)
+
     def _print(self, time: datetime, text: str) -> None:
         self._console.print(f"{time:%H:%M:%S} {text}", markup=False, highlight=False, soft_wrap=True)
 
 
-def build_display(console: Console) -> Display:
+def configure_local_logs() -> None:
+    """With JSON, everything that this process prints is a record. Raises ConfigurationError for an unknown format."""
+    if read_log_format() == "json":
+        configure_logs(logging.Formatter(), own="deepsynth_local")
+
+
+class Records:
+    """For DEEPSYNTH_LOG_FORMAT=json: the lines of PlainLines as log records, with the resource in fields."""
+
+    def __init__(self) -> None:
+        self._changes = _Changes()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def show(self, resources: Sequence[Manifest], now: datetime) -> None:
+        for resource in self._changes.find(resources):
+            _logger.info(describe_progress(resource, now), extra={FIELDS: _name_fields(resource)})
+
+    def show_event(self, event: RecordedEvent) -> None:
+        level = logging.WARNING if event.kind == "Warning" else logging.INFO
+        kind, namespace, name = event.resource
+        fields = {"kind": kind, "namespace": namespace, "name": name, "reason": event.reason}
+        _logger.log(level, event.message, extra={FIELDS: fields})
+
+    def show_message(self, text: str) -> None:
+        _logger.info(text)
+
+    def show_end(self, text: str, resource: Manifest | None = None, *, is_error: bool = False) -> None:
+        fields = {} if resource is None else _name_fields(resource)
+        _logger.log(logging.ERROR if is_error else logging.INFO, text, extra={FIELDS: fields})
+
+
+class _Changes:
+    """Which resources have another state than when last asked, or ten more percent of progress."""
+
+    def __init__(self) -> None:
+        self._shown: dict[tuple[str, str], tuple[Any, ...]] = {}
+
+    def find(self, resources: Sequence[Manifest]) -> list[Manifest]:
+        found = [item for item in resources if self._shown.get(_get_key(item)) != _compute_stage(item)]
+        self._shown |= {_get_key(item): _compute_stage(item) for item in found}
+        return found
+
+
+def build_display(console: Console, log_format: LogFormat = "text") -> Display:
+    if log_format == "json":
+        return Records()
     return LiveTable(console) if console.is_terminal else PlainLines(console)
 
 
@@ -116,6 +177,20 @@ def build_tables(resources: Sequence[Manifest], now: datetime, width: int) -> Re
 def format_event(event: RecordedEvent) -> str:
     kind, _, name = event.resource
     return f"{kind.lower()}/{name}: {event.reason}: {event.message}"
+
+
+def _get_key(resource: Manifest) -> tuple[str, str]:
+    return resource["kind"], resource["metadata"]["name"]
+
+
+def _compute_stage(resource: Manifest) -> tuple[Any, ...]:
+    status = resource.get("status", {})
+    return status.get("state"), status.get("restarts"), get_percentage(resource) // _LINE_EVERY_PERCENT
+
+
+def _name_fields(resource: Manifest) -> dict[str, Any]:
+    metadata = resource["metadata"]
+    return {"kind": resource["kind"], "namespace": metadata.get("namespace", ""), "name": metadata["name"]}
 
 
 def _build_kind_table(kind: str, resources: Sequence[Manifest], now: datetime, width: int) -> list[RenderableType]:

@@ -2,7 +2,6 @@
 
 import asyncio
 import signal
-import sys
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +12,7 @@ from rich.console import Console
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.kinds import KINDS
+from deepsynth_api.logs import read_log_format
 from deepsynth_client.errors import CommandExit
 from deepsynth_client.manifest_file import read_manifests
 from deepsynth_client.report.page import build_report, write_report
@@ -20,7 +20,7 @@ from deepsynth_local.admission.local_checks import check_disk, count_gpus
 from deepsynth_local.admission.prepare import AdmittedResources, collect_active, prepare
 from deepsynth_local.admission.price_file import read_prices
 from deepsynth_local.controller import LOCAL_SETTINGS, LocalController
-from deepsynth_local.display import build_display
+from deepsynth_local.display import Display, build_display, configure_local_logs
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import kill_processes
 from deepsynth_local.processes.process_runner import ProcessRunner
@@ -43,6 +43,7 @@ def run_files(files: Sequence[str], runs: RunsFolder, prices: Path | None = None
     if not parsed:
         raise ConfigurationError(f"{', '.join(files)}: must contain at least one resource, found none")
     table = read_prices(prices)
+    configure_local_logs()
     store = ResourceStore(runs)
     with runs.lock():
         admitted = prepare(parsed, store, count_gpus())
@@ -54,6 +55,7 @@ def run_files(files: Sequence[str], runs: RunsFolder, prices: Path | None = None
 def run_stored(runs: RunsFolder) -> int:
     """Run what the folder has and other commands ask for, until all of it is at rest. Raises LockedError."""
     table = read_prices()
+    configure_local_logs()
     store = ResourceStore(runs)
     with runs.lock():
         _remove_leftovers(runs)
@@ -79,14 +81,14 @@ async def _run(admitted: AdmittedResources, store: ResourceStore, prices: PriceT
         cluster.restore_resource(resource)
     for key in admitted.active:
         cluster.apply_resource(admitted.applied.get(key) or _resume(admitted.earlier[key]))
-    with build_display(Console()) as display:
+    with build_display(Console(), read_log_format()) as display:
         settings = replace(LOCAL_SETTINGS, prices=prices)
         controller = LocalController(cluster, store, display, admitted.active, settings=settings)
         loop = asyncio.get_running_loop()
         for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, controller.interrupt)
         await controller.run()
-    return _conclude(controller.list_resources(), store.runs, interrupted=controller.is_interrupted)
+    return _conclude(controller.list_resources(), store.runs, display, interrupted=controller.is_interrupted)
 
 
 def _resume(resource: Manifest) -> Manifest:
@@ -94,20 +96,20 @@ def _resume(resource: Manifest) -> Manifest:
     return {**resource, "spec": {**resource["spec"], "suspend": False}}
 
 
-def _conclude(resources: Sequence[Manifest], runs: RunsFolder, *, interrupted: bool) -> int:
+def _conclude(resources: Sequence[Manifest], runs: RunsFolder, display: Display, *, interrupted: bool) -> int:
     """Print how each resource ended and write the report; returns the exit code."""
     ended_well = [resource for resource in resources if resource["status"]["state"] in {"Complete", "Suspended"}]
     for resource in ended_well:
-        print(describe_result(resource, runs))
+        display.show_end(describe_result(resource, runs), resource)
     for resource in resources:
         if resource not in ended_well:
-            print(describe_failure(resource, runs), file=sys.stderr)
+            display.show_end(describe_failure(resource, runs), resource, is_error=True)
     # Last: if the report cannot be written, the user still sees what failed.
     models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
     text = build_report(models, runs.find_folder, str(runs.path), datetime.now(UTC))
-    print(f"report: {shorten_path(write_report(text, runs.report))}")
+    display.show_end(f"report: {shorten_path(write_report(text, runs.report))}")
     if len(ended_well) < len(resources):
         return CommandExit.FAILED
     if interrupted:
-        print("stopped; run the same command again to continue", file=sys.stderr)
+        display.show_end("stopped; run the same command again to continue", is_error=True)
     return CommandExit.INTERRUPTED if interrupted else ExitCode.DONE

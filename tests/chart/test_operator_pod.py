@@ -151,7 +151,8 @@ def test_the_operator_reads_every_value_from_its_environment() -> None:
         "logging": {"format": "json", "level": "debug"},
     }
     environment = render(values).environment
-    assert Settings.from_environment(environment).poll_seconds == 30
+    settings = Settings.from_environment(environment)
+    assert (settings.poll_seconds, settings.log_format) == (30, "json")
     assert ProcessSettings.from_environment(environment) == ProcessSettings(
         namespaces=("team-a", "team-b"),
         workers=4,

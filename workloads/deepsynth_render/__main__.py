@@ -5,9 +5,9 @@ The exit code is one of deepsynth_api.exit_codes. A user's error is printed as o
 
 import argparse
 import gc
+import logging
 import signal
 import sys
-import traceback
 from collections.abc import Callable
 from importlib.abc import MetaPathFinder
 from pathlib import Path
@@ -18,7 +18,9 @@ from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import DOCUMENT_PATH, RenderWorkload
 from deepsynth_render.reporting.report import Reporter, StepName
+from deepsynth_render.reporting.step_logs import configure_step_logs
 
+_logger = logging.getLogger("deepsynth_render")
 RunStep = Callable[[RenderWorkload, Reporter], None]
 _STEPS: Final[tuple[StepName, ...]] = ("plan", "render", "publish")
 _OBJECTS_PER_COLLECTION: Final = 100_000
@@ -76,6 +78,7 @@ class _WithoutPandas(MetaPathFinder):
 
 def _run_reported(step: StepName, document: Path, reporter: Reporter, find: Callable[[StepName], RunStep]) -> ExitCode:
     try:
+        configure_step_logs(step)
         with reporter.serve():
             run = find(step)
             gc.freeze()  # what was imported stays, and need not be looked at again and again
@@ -84,16 +87,16 @@ def _run_reported(step: StepName, document: Path, reporter: Reporter, find: Call
         return _fail(reporter, error)
     except OSError as error:
         return _fail(reporter, TemporaryError(f"{error}; if it happens again, check the node and its volumes"))
-    except Exception as error:  # noqa: BLE001 - the boundary of the process: a defect is reported, never lost
-        traceback.print_exc()
+    except Exception as error:
         message = f"{type(error).__name__}: {error} (a defect; see the traceback in the log)"
+        _logger.exception(message)
         reporter.fail(Reason.INTERNAL_ERROR, message, ExitCode.INTERNAL, error)
         return ExitCode.INTERNAL
     return ExitCode.DONE
 
 
 def _fail(reporter: Reporter, error: WorkloadError) -> ExitCode:
-    print(f"error: {error.message}", file=sys.stderr, flush=True)
+    _logger.error(error.message)
     reporter.fail(error.reason, error.message, error.exit_code, error)
     return error.exit_code
 

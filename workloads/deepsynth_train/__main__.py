@@ -24,8 +24,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--document", type=Path, default=Path(DOCUMENT_PATH), help="JSON document of the attempt")
     document: Path = parser.parse_args(arguments).document
     from deepsynth_train.launcher.launch import Launch, build_worker_command
+    from deepsynth_train.launcher.launcher_logs import configure_launcher_logs
 
     try:
+        configure_launcher_logs()
         launch = Launch(read_document(document), lambda folder: build_worker_command(document, folder))
     except WorkloadError as error:
         return report_refusal(error)

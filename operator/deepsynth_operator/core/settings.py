@@ -8,6 +8,7 @@ from importlib.metadata import version
 from typing import Final, Literal, Self, cast, get_args
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.logs import LogFormat, read_log_format
 from deepsynth_operator.core.job_defaults import JobDefault
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.prices import NO_PRICES, PriceTable
@@ -33,12 +34,14 @@ class Settings:
     gang_schedulers: how each scheduler, by the schedulerName of pods, learns which pods it must start together.
         None: pods need no scheduler, as on one machine.
     poll_seconds: how often reports of running pods are read. Progress alone is written at most every second time.
+    log_format: of pods.
     progress_stretch: how many times as long progress waits because very many resources are at work.
     """
 
     render_image: str = f"{IMAGE_REPOSITORY}-cpu:{_VERSION}"
     train_image: str = f"{IMAGE_REPOSITORY}-gpu:{_VERSION}"
     poll_seconds: int = 15
+    log_format: LogFormat = "text"
     progress_stretch: float = 1.0
     report_peers: tuple[Manifest, ...] | None = None
     job_defaults: tuple[JobDefault, ...] = ()
@@ -68,6 +71,7 @@ class Settings:
             render_image=environment.get("DEEPSYNTH_RENDER_IMAGE", default.render_image),
             train_image=environment.get("DEEPSYNTH_TRAIN_IMAGE", default.train_image),
             poll_seconds=parse_positive(environment, "DEEPSYNTH_POLL_SECONDS", default.poll_seconds),
+            log_format=read_log_format(environment),
             report_peers=_parse_peers(environment, "DEEPSYNTH_REPORT_PEERS"),
             gang_schedulers=_parse_gang_schedulers(environment, "DEEPSYNTH_GANG_SCHEDULERS"),
         )

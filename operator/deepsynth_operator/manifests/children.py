@@ -7,6 +7,7 @@ from deepsynth_operator.core.cluster import CompanionKind
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.manifests.defaults import apply_defaults
+from deepsynth_operator.manifests.environment import set_log_format
 from deepsynth_operator.manifests.gang import find_pod_group_kind, join_gang
 from deepsynth_operator.manifests.names import build_queue_job_name
 from deepsynth_operator.manifests.network_policy import build_network_policy
@@ -22,7 +23,8 @@ def build_children(
     The status names `job` already, unless it is the queue Job. queue_job: the one whose quota `job` uses, as it is now.
     """
     policies = [] if settings.report_peers is None else [build_policy(resource, settings.report_peers, settings)]
-    return [*policies, *_build_job(apply_defaults(resource, settings.job_defaults), job, settings, queue_job)]
+    children = _build_job(apply_defaults(resource, settings.job_defaults), job, settings, queue_job)
+    return [*policies, *(set_log_format(child, settings.log_format) for child in children)]
 
 
 def build_document(resource: Resource) -> Manifest:

@@ -5,6 +5,7 @@ from types import MappingProxyType
 from typing import Any, Final
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.logs import LOG_FORMAT_VARIABLE, LogFormat
 from deepsynth_api.v1alpha1 import SecretReference
 from deepsynth_api.v1alpha1.pod.pod_template import EnvironmentVariable
 from deepsynth_api.workload import (
@@ -18,6 +19,7 @@ from deepsynth_api.workload import (
     VOLUMES_VARIABLE,
     is_reserved_variable,
 )
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.manifests.volumes import TEMPORARY_FOLDER
 
 WRITABLE_FOLDERS: Final = {
@@ -62,6 +64,18 @@ def build_environment(
         *({"name": name, "value": value} for name, value in folders.items()),
         *(variable.to_dict() for variable in user),
     ]
+
+
+def set_log_format(child: Manifest, log_format: LogFormat) -> Manifest:
+    """A Job whose container logs in this format; any other child, and a Job for text, as it is."""
+    if child["kind"] != "Job" or log_format == "text":
+        return child
+    template = child["spec"]["template"]
+    container, *others = template["spec"]["containers"]
+    variable = {"name": LOG_FORMAT_VARIABLE, "value": log_format}
+    containers = [{**container, "env": [variable, *container["env"]]}, *others]
+    pod = {**template, "spec": {**template["spec"], "containers": containers}}
+    return {**child, "spec": {**child["spec"], "template": pod}}
 
 
 def build_secret_sources(secrets: Iterable[SecretReference | None]) -> list[dict[str, Any]]:

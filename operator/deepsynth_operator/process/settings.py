@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Final, Literal, Self, TypeVar, get_args
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.logs import LogFormat, read_log_format
 from deepsynth_operator.core.settings import parse_positive
 
-LogFormat = Literal["text", "json"]
 LogLevel = Literal["debug", "info", "warning", "error"]
 Choice = TypeVar("Choice", bound=str)
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
@@ -61,7 +61,7 @@ class ProcessSettings:
             prices=Path(path) if (path := environment.get("DEEPSYNTH_PRICES")) else None,
             http_host=host,
             http_port=port,
-            log_format=_parse_choice(environment, "DEEPSYNTH_LOG_FORMAT", get_args(LogFormat), default.log_format),
+            log_format=read_log_format(environment),
             log_level=_parse_choice(environment, "DEEPSYNTH_LOG_LEVEL", get_args(LogLevel), default.log_level),
             shutdown_seconds=parse_positive(environment, "DEEPSYNTH_SHUTDOWN_SECONDS", default.shutdown_seconds),
             lease=_parse_lease(environment, "DEEPSYNTH_LEASE"),

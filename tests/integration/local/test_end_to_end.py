@@ -1,7 +1,10 @@
 """The real workloads once: docstrings become pages, a small model takes two steps on them, the report shows both."""
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +115,30 @@ def test_documents_become_pages_and_a_model_is_trained_on_them(
     assert "validation, pages swapped" in report
     assert main(["get", "trun", "--runs", str(runs)]) == 0
     assert "2/2" in capsys.readouterr().out
+
+
+def test_with_json_all_that_a_local_generation_logs_are_records(tmp_path: Path) -> None:
+    """Of the command and of its pods; nothing reads these lines, so that the generation completes as with text."""
+    (tmp_path / "pages.yaml").write_text(RESOURCES.split("---", maxsplit=1)[0])
+    runs, temporary = tmp_path / "runs", tmp_path / "temporary"
+    temporary.mkdir()
+    done = subprocess.run(
+        [sys.executable, "-m", "deepsynth", "local", "-f", str(tmp_path / "pages.yaml"), "--runs", str(runs)],
+        env={**os.environ, "DEEPSYNTH_LOG_FORMAT": "json", "TMPDIR": str(temporary)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stderr) == (0, "")
+    shown = [json.loads(line) for line in done.stdout.splitlines()]
+    assert {(line["kind"], line["namespace"], line["name"]) for line in shown if "kind" in line} == {
+        ("DatasetGeneration", "default", "docstrings")
+    }
+    (end,) = (line for line in shown if line["message"].startswith("datasetgeneration/docstrings is Complete\n"))
+    assert end["level"] == "info"
+    logs = {file: file.read_text().splitlines() for file in (runs / "logs").iterdir()}
+    assert {json.loads(line)["step"] for lines in logs.values() for line in lines} == {"plan", "render", "publish"}
+    assert list(temporary.iterdir()) == [], "nothing stays in the folder for temporary files"
 
 
 CONSTANT = """\

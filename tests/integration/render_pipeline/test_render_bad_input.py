@@ -25,7 +25,7 @@ Build = Callable[..., Steps]
 @pytest.fixture(autouse=True)
 def no_traceback(capfd: pytest.CaptureFixture[str]) -> object:
     yield
-    assert "Traceback" not in capfd.readouterr().err
+    assert "Traceback" not in "".join(capfd.readouterr())
 
 
 def test_a_missing_column_is_refused_with_a_list_of_those_there_are(build_steps: Build, tmp_path: Path) -> None:
@@ -240,7 +240,7 @@ def test_an_invalid_workload_document_is_refused(
     if text is not None:
         path.write_text(text, encoding="utf-8")
     assert main(["plan", "--document", str(path)]) == 64
-    said = capfd.readouterr().err
+    said = capfd.readouterr().out
     assert said.startswith("error: ")
     assert all(word in said for word in words)
 
@@ -284,7 +284,7 @@ def test_a_defect_of_deepsynth_is_reported_too(
     steps.find = lambda _: partial(run_plan, open_texts=fail)
     message = steps.fail("plan", 70)
     assert "ZeroDivisionError" in message
-    assert "Traceback" in capfd.readouterr().err
+    assert "Traceback" in capfd.readouterr().out
 
 
 def test_an_error_of_the_machine_is_a_temporary_error(build_steps: Build, tmp_path: Path) -> None:

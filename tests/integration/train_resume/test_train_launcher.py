@@ -18,11 +18,12 @@ from deepsynth_api.report import Report, parse_report
 from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.hangs import build_limits
 from deepsynth_train.launcher.launch import Launch
+from deepsynth_train.launcher.launcher_logs import configure_launcher_logs
 from integration.train_resume import light_worker
 from support.free_port import find_free_port
 from support.training.train_workloads import build_train_workload
 
-pytestmark = pytest.mark.usefixtures("kept_process")
+pytestmark = pytest.mark.usefixtures("kept_process", "restored_logging")
 
 
 def launch(
@@ -43,6 +44,7 @@ def launch(
     def command(folder: RunFolder) -> list[str]:
         return [*worker, str(folder.path), str(ring or folder.path / "ring")]
 
+    configure_launcher_logs()
     code = Launch(workload, command, build_limits(hang_timeout), culprit_wait=0.1, stacks_wait=stacks_wait).run()
     report = parse_report((tmp_path / "termination.json").read_text())
     assert report is not None
@@ -67,6 +69,20 @@ def test_the_end_of_what_each_rank_printed_is_kept_next_to_the_checkpoints(
     kept = {path.name: path.read_text() for path in (tmp_path / "checkpoints/reports").glob("*.log")}
     assert kept["attempt-1-rank-1.log"] == "speaks\ncomplains\n"
     assert "speaks" not in kept["attempt-1-rank-0.log"]
+
+
+def test_with_json_every_line_of_launcher_and_workers_is_a_record_with_its_rank(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPSYNTH_LOG_FORMAT", "json")
+    code, _ = launch(tmp_path, "speak-1")
+    assert code == 3
+    shown = capfd.readouterr()
+    out, err = ([json.loads(line) for line in text.splitlines()] for text in (shown.out, shown.err))
+    spoken = [(line["level"], line["rank"], line["message"]) for line in out + err if "rank" in line]
+    assert ("info", 1, "speaks") in spoken
+    assert ("warning", 1, "complains") in spoken
+    assert any(line["logger"] == "deepsynth_train.launcher" for line in out)
 
 
 @pytest.mark.parametrize("number", range(20))

@@ -1,6 +1,7 @@
 """What others see of a step: GET /report while it runs, the termination message at its end, and lines in the log."""
 
 import contextlib
+import logging
 import os
 import threading
 import time
@@ -19,6 +20,7 @@ from deepsynth_store import Waiting
 StepName = Literal["plan", "render", "publish"]
 Part = PlanReport | RenderReport | PublishReport
 
+_logger = logging.getLogger(__name__)
 _METRICS = ("documents", "documents_total", "rows", "pages", "bytes", "pages_per_second")
 
 
@@ -52,7 +54,7 @@ class Reporter:
         self.log(f"waiting {waiting.seconds:.0f} s: {waiting.reason}")
 
     def log(self, line: str) -> None:
-        print(f"{self._step}: {line}", flush=True)
+        _logger.info(line)
 
     def build_report(self) -> Report:
         parts = {} if self._part is None else {self._step: self._add_waiting(self._part)}

@@ -15,7 +15,7 @@ from torch.distributed.elastic.multiprocessing import DefaultLogsSpecs, Std, Sub
 from torch.distributed.elastic.rendezvous.api import RendezvousHandler, RendezvousInfo
 
 from deepsynth_train.launcher.meeting import Meeting
-from deepsynth_train.launcher.rank_logs import LINE_PREFIX
+from deepsynth_train.launcher.rank_logs import LINE_PREFIX, logged_ranks
 from deepsynth_train.launcher.topology import Topology
 
 
@@ -99,10 +99,11 @@ def run_workers(
     logs = DefaultLogsSpecs(log_dir=str(log_folder), tee=Std.ALL)
     agent = _Agent(spec, logs, log_line_prefix_template=LINE_PREFIX)
     agent.on_start = on_start
-    try:
-        result: RunResult = agent.run()
-    finally:
-        agent.close_logs()
+    with logged_ranks():
+        try:
+            result: RunResult = agent.run()
+        finally:
+            agent.close_logs()
     return result
 
 

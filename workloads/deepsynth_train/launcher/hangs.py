@@ -87,11 +87,6 @@ class Hang:
             is_stopped=self.is_stopped,
         )
 
-    def print(self) -> None:
-        for local_rank, stack in self.stacks.items():
-            for line in stack.splitlines():
-                print(f"local rank {local_rank}: {line}", flush=True)
-
 
 def are_silent(
     beats: Mapping[int, Beat], limits: Mapping[Phase, float], now: float, states: Mapping[int, str] | None = None

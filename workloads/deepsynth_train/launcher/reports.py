@@ -1,5 +1,6 @@
 """The launcher's reports: GET /report while it runs, at the end the termination message and its copy, and log lines."""
 
+import logging
 import os
 from collections.abc import Mapping
 from contextlib import suppress
@@ -17,6 +18,8 @@ from deepsynth_train.checkpoint.layout import REPORTS
 from deepsynth_train.checkpoint.owner import read_owner
 from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.rank_logs import read_ends
+
+_logger = logging.getLogger("deepsynth_train.launcher")
 
 
 class Reporter:
@@ -114,5 +117,5 @@ def write_termination_message(text: str) -> None:
 
 
 def say(text: str) -> None:
-    """Print one line of the launcher to the pod's log."""
-    print(f"launcher: {text}", flush=True)
+    """Write one line of the launcher to the pod's log."""
+    _logger.info(text)

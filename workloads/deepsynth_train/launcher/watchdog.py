@@ -18,6 +18,7 @@ from deepsynth_train.launcher.hangs import (
     describe_state,
     find_culprit,
 )
+from deepsynth_train.launcher.launcher_logs import log_stacks
 from deepsynth_train.launcher.reports import say
 from deepsynth_train.launcher.workers import Workers
 
@@ -72,7 +73,7 @@ class Watchdog:
                 return
             self.hang = self._find_hang()
             if self.hang:
-                self.hang.print()
+                log_stacks(self.hang.stacks)
                 self._workers.kill()
                 return
 

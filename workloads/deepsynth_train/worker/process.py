@@ -12,6 +12,7 @@ from types import FrameType
 from typing import TYPE_CHECKING
 
 from deepsynth_api.exit_codes import ExitCode
+from deepsynth_api.logs import configure_logs
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.coordination.run_folder import RESTART_VARIABLE, ErrorRecord, RunFolder
@@ -60,7 +61,7 @@ def run_worker(
     rank, local_rank = int(os.environ["RANK"]), int(os.environ["LOCAL_RANK"])
     workload = workload.updated(restart=int(os.environ.get(RESTART_VARIABLE, "0")) or None)
     _die_with_launcher()
-    _set_up_log()
+    _set_up_log(rank)
     with folder.stacks(local_rank).open("w") as stacks:
         faulthandler.register(signal.SIGUSR1, file=stacks, all_threads=True)
         heartbeat = Heartbeat(folder, workload.number, rank, local_rank)
@@ -91,15 +92,13 @@ def _fail(
     at = time.monotonic()
     record = describe_error(error, rank=rank, step=heartbeat.step_done, at=at, stopping=stopping)
     folder.write_error(local_rank, record)
-    for line in (record.exception or record.message).splitlines():
-        logger.error(line)
+    logger.error(record.exception or record.message)
     return record.exit_code
 
 
-def _set_up_log() -> None:
-    """Plain lines. The launcher prints them with `rank N: ` before each."""
-    logging.captureWarnings(capture=True)
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stdout, force=True)
+def _set_up_log(rank: int) -> None:
+    """Plain lines, which the launcher prints with `rank N: ` before each, or JSON with the rank."""
+    configure_logs(logging.Formatter("%(message)s"), fields=lambda: {"rank": rank})
     # torch logs every step of a checkpoint, as JSON, to this logger.
     logging.getLogger("c10d-NullHandler-dcp_logger").propagate = False
 

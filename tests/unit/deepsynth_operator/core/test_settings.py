@@ -32,6 +32,12 @@ def test_every_variable_is_read() -> None:
     assert Settings.from_environment(variables) == Settings("cpu:1", "gpu:1", 3)
 
 
+def test_pods_log_as_the_operator_does() -> None:
+    assert Settings.from_environment({"DEEPSYNTH_LOG_FORMAT": "json"}).log_format == "json"
+    with pytest.raises(ConfigurationError, match="DEEPSYNTH_LOG_FORMAT: must be one of text, json, got 'xml'"):
+        Settings.from_environment({"DEEPSYNTH_LOG_FORMAT": "xml"})
+
+
 def test_peers_of_the_report_port_are_a_json_list() -> None:
     peer = {"podSelector": {"matchLabels": {"app": "operator"}}}
     read = Settings.from_environment({"DEEPSYNTH_REPORT_PEERS": json.dumps([peer])})

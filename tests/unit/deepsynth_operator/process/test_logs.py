@@ -3,24 +3,15 @@
 import asyncio
 import json
 import logging
-from collections.abc import Iterator
 
 import pytest
 
+from deepsynth_api.logs import JsonFormatter
 from deepsynth_operator.controller.controller import current_resource
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.process.logs import JsonFormatter, TextFormatter, configure_logs
+from deepsynth_operator.process.logs import TextFormatter, configure_logs, find_resource
 
 KEY = ResourceKey("TrainingRun", "team-a", "read-xsum")
-
-
-@pytest.fixture
-def restored_logging() -> Iterator[None]:
-    root = logging.getLogger()
-    handlers, level = list(root.handlers), root.level
-    yield
-    root.handlers[:] = handlers
-    root.setLevel(level)
 
 
 def format_line(formatter: logging.Formatter, *, error: Exception | None = None) -> str:
@@ -45,7 +36,7 @@ def test_a_text_line_names_the_resource() -> None:
 
 
 def test_a_json_line_has_the_resource_in_fields() -> None:
-    line = json.loads(format_line(JsonFormatter(), error=ValueError("no")))
+    line = json.loads(format_line(JsonFormatter(find_resource), error=ValueError("no")))
     assert line["kind"] == "TrainingRun"
     assert (line["namespace"], line["name"]) == ("team-a", "read-xsum")
     assert (line["level"], line["logger"]) == ("warning", "deepsynth_operator.controller.work_queue")
@@ -56,7 +47,7 @@ def test_a_json_line_has_the_resource_in_fields() -> None:
 HOSTILE = "a\nERROR forged\r\x1b[2J\x9b31m\u2028\u202e\x00 \U000e0001 \u00e9\U0001f600"
 
 
-@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter()])
+@pytest.mark.parametrize("formatter", [TextFormatter(), JsonFormatter(find_resource)])
 def test_text_of_a_pod_is_one_line_without_control_characters(formatter: logging.Formatter) -> None:
     line = format_line(formatter, error=ValueError(HOSTILE))
     assert len(line.splitlines()) == 1
@@ -65,7 +56,7 @@ def test_text_of_a_pod_is_one_line_without_control_characters(formatter: logging
 
 
 def test_a_json_line_keeps_every_character() -> None:
-    assert HOSTILE in json.loads(format_line(JsonFormatter(), error=ValueError(HOSTILE)))["message"]
+    assert HOSTILE in json.loads(format_line(JsonFormatter(find_resource), error=ValueError(HOSTILE)))["message"]
 
 
 def test_a_text_line_shows_control_characters_as_escapes() -> None:

@@ -63,28 +63,31 @@ def test_nothing_is_written_to_the_folder_of_another_run(tmp_path: Path, termina
 
 
 def test_a_folder_whose_owner_cannot_be_read_gets_nothing_and_the_log_says_why(
-    tmp_path: Path, termination_log: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, termination_log: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "deepsynth_train")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/owner.json").write_text("{")
     build_reporter(tmp_path).finish(FAILURE, {})
     assert termination_log.exists()
     assert not (tmp_path / "checkpoints/reports").exists()
-    assert "owner.json cannot be parsed" in capsys.readouterr().out
+    assert "owner.json cannot be parsed" in caplog.text
 
 
 def test_a_copy_that_cannot_be_written_is_logged_and_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "deepsynth_train")
     (tmp_path / "checkpoints").mkdir()
     (tmp_path / "checkpoints/reports").write_text("a file in the way")
     build_reporter(tmp_path).finish(FAILURE, {})
-    assert "cannot copy the report next to the checkpoints" in capsys.readouterr().out
+    assert "cannot copy the report next to the checkpoints" in caplog.text
 
 
 def test_a_termination_message_that_cannot_be_written_is_logged(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    caplog.set_level("INFO", "deepsynth_train")
     monkeypatch.setenv("DEEPSYNTH_TERMINATION_LOG", str(tmp_path))
     write_termination_message("{}")
-    assert "cannot write the termination message" in capsys.readouterr().out
+    assert "cannot write the termination message" in caplog.text

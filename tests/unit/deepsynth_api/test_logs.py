@@ -1,0 +1,88 @@
+"""Log lines of workloads and commands: with JSON, all that is printed becomes one object per line."""
+
+import json
+import logging
+import subprocess
+import sys
+from typing import Any
+
+import pytest
+
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.logs import FIELDS, configure_logs, parse_record, read_log_format
+
+HOSTILE = 'a\n{"time": 1} forged\r\x1b[2J\x9b31m\u2028\u202e\x00 \U000e0001 \u00e9'
+
+pytestmark = pytest.mark.usefixtures("restored_logging")
+
+
+def log_json() -> None:
+    configure_logs(logging.Formatter(), log_format="json", own="ours", fields=lambda: {"rank": 3})
+
+
+def read_records(text: str) -> list[dict[str, Any]]:
+    assert all(line.isprintable() for line in text.split("\n"))
+    return [json.loads(line) for line in text.split("\n") if line]
+
+
+def test_a_record_is_one_line_for_any_text(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    logging.getLogger("ours").info(HOSTILE, extra={FIELDS: {"step": "plan"}})
+    [record] = read_records(capsys.readouterr().out)
+    assert record.pop("time").endswith("Z")
+    assert record == {"level": "info", "logger": "ours", "rank": 3, "step": "plan", "message": HOSTILE}
+
+
+def test_an_exception_is_inside_its_record(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    try:
+        int(HOSTILE)
+    except ValueError:
+        logging.getLogger("ours").exception("it failed")
+    [record] = read_records(capsys.readouterr().out)
+    assert record["message"].startswith("it failed\nTraceback (most recent call last):")
+    assert f"ValueError: invalid literal for int() with base 10: {HOSTILE!r}" in record["message"]
+
+
+def test_what_anything_else_prints_becomes_records_line_by_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    print("two\nlines", end=" and")
+    print(" a half")
+    print("an error", file=sys.stderr)
+    print(json.dumps({"time": "t", "message": "a record already\x9b", "rank": 0}))
+    shown = capsys.readouterr()
+    records = read_records(shown.out)
+    assert [record["message"] for record in records] == ["two", "lines and a half", "a record already\x9b"]
+    assert [record["rank"] for record in records] == [3, 3, 0]
+    assert [(record["level"], record["message"]) for record in read_records(shown.err)] == [("warning", "an error")]
+
+
+def test_libraries_are_heard_from_warnings_on(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    logging.getLogger("httpx").info("HTTP Request")
+    logging.getLogger("httpx").warning("careful")
+    assert [record["message"] for record in read_records(capsys.readouterr().out)] == ["careful"]
+
+
+def test_an_error_that_ends_the_process_is_one_record() -> None:
+    program = (
+        "import logging, sys; from deepsynth_api.logs import configure_logs;"
+        "configure_logs(logging.Formatter(), log_format='json'); print('unfinished', end=''); sys.stdout.flush(); 1 / 0"
+    )
+    ended = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    first, second = read_records(ended.stdout)
+    assert (ended.returncode, ended.stderr) == (1, "")
+    assert first["message"] == "unfinished"
+    assert second["level"] == "critical"
+    assert "ZeroDivisionError: division by zero" in second["message"]
+
+
+def test_text_is_the_default_and_an_unknown_format_is_refused() -> None:
+    assert read_log_format({}) == "text"
+    with pytest.raises(ConfigurationError, match="DEEPSYNTH_LOG_FORMAT: must be one of text, json, got 'xml'"):
+        read_log_format({"DEEPSYNTH_LOG_FORMAT": "xml"})
+
+
+@pytest.mark.parametrize("line", ["rank 0: {}", "{", "[1]", '{"rank": 0}', "{" * 100_000])
+def test_only_an_object_with_time_and_message_is_a_record(line: str) -> None:
+    assert parse_record(line) is None
