@@ -5,7 +5,7 @@ import sys
 import traceback
 from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 from importlib.metadata import version
 from pathlib import Path
@@ -153,8 +153,12 @@ def ui(chosen: Namespace) -> int:
 
 def prune(chosen: Namespace) -> int:
     from deepsynth.verbs.prune import prune as prune_runs
+    from deepsynth.verbs.prune_old import prune_old
 
-    return _print(prune_runs(_open(chosen), chosen.words, partial(_ask, is_agreed=chosen.yes)))
+    resources, ask = _open(chosen), partial(_ask, is_agreed=chosen.yes)
+    if chosen.older_than is None:
+        return _print(prune_runs(resources, chosen.words, ask))
+    return _print(prune_old(resources, chosen.words, timedelta(seconds=chosen.older_than), datetime.now(UTC), ask))
 
 
 def list_datasets(_chosen: Namespace) -> int:

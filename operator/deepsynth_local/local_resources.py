@@ -101,12 +101,15 @@ class LocalResources:
     def delete(self, kind: str, name: str) -> None:
         if "/" in name:  # part of a path
             raise NotFoundError(f'{KINDS[kind].full_name} "{name}" not found in {self.runs.path}')
-        key = get_key(self.read(kind, name))
+        found = self.read(kind, name)
+        key = get_key(found)
         if self.runs.is_locked:
             ask(self.runs, Request(delete=[key]))
-            return
-        with self.runs.lock():
-            self._store.delete(*key)
+        else:
+            with self.runs.lock():
+                self._store.delete(*key)
+        for log in self.list_logs(found):  # as in a cluster, where they are gone with the pods
+            self.runs.log_file(log.pod).unlink(missing_ok=True)
 
     def list_notes(self, resource: Manifest) -> list[Note]:
         return [

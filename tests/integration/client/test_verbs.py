@@ -314,6 +314,17 @@ def test_logs_of_a_pod_with_several_ranks_show_one_of_them(place: Place, capsys:
     assert capsys.readouterr().out == "launcher: starts\nthree\n"
 
 
+def test_logs_show_the_chosen_rank_where_logs_are_json(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    run = a_training_run().with_spec(numProcPerNode=2)
+    place.put(run.with_status(state="Running", attempts=[ATTEMPT]).to_manifest())
+    head = '{"time": "2026-01-02T03:04:05.678Z", '
+    lines = [f'{head}"message": "m"}}', f'{head}"rank": 2, "message": "m"}}', f'{head}"rank": 3, "message": "m"}}']
+    place.write_log("read-xsum-1", 1, *lines)
+
+    assert main(["logs", "read-xsum", "--rank", "3", *place.options]) == 0
+    assert capsys.readouterr().out.splitlines() == [lines[0], lines[2]]
+
+
 def test_logs_after_the_pod_is_gone_come_from_the_checkpoint_folder(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -426,6 +437,31 @@ def test_cost_estimates_a_file_from_what_was_measured_in_the_same_place(
     assert place.get("TrainingRun", "new") is None
     assert main(["cost", "read-xsum", "-f", str(file), *place.options]) == 64
     assert main(["cost", "--calibrate", *place.options]) == 64
+
+
+def test_prune_of_old_resources_removes_them_with_their_data(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    ended: dict[str, Any] = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "attempts": [ATTEMPT]}
+    place.put(a_running_run(**ended))
+    shared = a_training_run("shared").named("shared", uid="uid-shared").with_status(**ended).to_manifest()
+    busy = a_training_run("busy").named("busy", uid="uid-busy").with_status(attempts=[ATTEMPT]).to_manifest()
+    shared["spec"]["checkpoint"] = busy["spec"]["checkpoint"]
+    place.put(shared)
+    place.put(busy)
+    write_files(place.volumes, {"checkpoints/read-xsum/step-1/a": "x" * 2000, "checkpoints/busy/step-1/a": "x"})
+
+    assert main(["prune", "--older-than", "36500d", *place.options]) == 0
+    assert capsys.readouterr().out.startswith("nothing ended before 19")
+    assert main(["prune", "--older-than", "1d", *place.options]) == 64  # nobody can answer
+    capsys.readouterr()
+    assert main(["prune", "--older-than", "1d", "--yes", *place.options]) == 0
+
+    said = capsys.readouterr()
+    assert "trainingrun/read-xsum, ended 2026-01-02\n     2 kB  pvc://checkpoints/read-xsum" in said.err
+    assert "trainingrun/read-xsum deleted, with 2 kB of data" in said.out
+    assert "trainingrun/shared deleted, with 0 B of data" in said.out
+    assert place.get("TrainingRun", "read-xsum") is None
+    assert place.get("TrainingRun", "busy") is not None
+    assert sorted(path.name for path in (place.volumes / "checkpoints").iterdir()) == ["busy"]
 
 
 def test_prune_keeps_the_newest_and_the_best_checkpoint(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
