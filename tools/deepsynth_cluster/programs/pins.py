@@ -59,6 +59,10 @@ PEERS = (Upstream("trainer", ("trainer-controller-manager", "jobset")),)
 """Only a benchmark compares itself with them, so they are built when it first asks for them."""
 
 
+LINTERS = (Upstream("actionlint", ("actionlint",)),)
+"""For `make chart-test`."""
+
+
 def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
     """The newest pinned Kubernetes, or the one that `DEEPSYNTH_KUBERNETES` names, such as 1.34."""
     asked = environment.get(KUBERNETES, "")
@@ -72,7 +76,7 @@ def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
 
 def find_upstream(command: str, environment: Mapping[str, str] = os.environ) -> Upstream:
     """The module that has a program of this name. Raises ClusterError."""
-    for upstream in (*UPSTREAMS, *PEERS, kubernetes(environment)):
+    for upstream in (*UPSTREAMS, *PEERS, *LINTERS, kubernetes(environment)):
         if command in upstream.commands:
             return upstream
     raise ClusterError(f"no module in {MODULES} has the program {command}")
