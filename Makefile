@@ -38,6 +38,14 @@ train-cloud: $(READY) ## Train on rendered presets: DATASETS='xsum mlsum_fr' [MO
 	@[ -n "$(DATASETS)" ] || { echo "DATASETS must be set: make train-cloud DATASETS='xsum mlsum_fr'" >&2; exit 64; }
 	@$(BIN)/deepsynth template training $(DATASETS) $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)) | $(BIN)/deepsynth local -f -
 
+.PHONY: train-cloud-all
+train-cloud-all: $(READY) ## Train on all presets, once they are rendered: [MODEL=hf://...] [GPUS=8]
+	@$(BIN)/deepsynth template training all $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)) | $(BIN)/deepsynth local -f -
+
+.PHONY: example-trainer
+example-trainer: $(READY) ## Train a tiny model on a few pages from Python, in seconds (examples/first_training.py)
+	@$(BIN)/python examples/first_training.py
+
 .PHONY: list-datasets
 list-datasets: $(READY) ## List the presets
 	@$(BIN)/deepsynth datasets
@@ -89,6 +97,14 @@ test: $(READY) ## Run the tests with coverage
 	@$(BIN)/coverage report --include='operator/*' --fail-under=90
 	@$(BIN)/coverage report --include='workloads/*' --fail-under=85
 
+.PHONY: test-quick
+test-quick: $(READY) ## Run the unit tests that need no PyTorch, until the first one fails
+	@$(BIN)/pytest -n 2 --dist worksteal --timeout 900 -x -m "not slow" tests/unit --ignore tests/unit/deepsynth_train
+
+.PHONY: test-docs
+test-docs: $(READY) ## Test the guides: their links, names, commands and code
+	@$(BIN)/pytest tests/unit/project tests/integration/train_python/test_first_try.py
+
 .PHONY: test-slow
 test-slow: $(READY) ## Run the tests that take minutes each: the real model's size, every combination of options
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/unit tests/integration
@@ -104,6 +120,10 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports
 	@$(BIN)/codespell
+	@$(MAKE) --no-print-directory check-generated
+
+.PHONY: check-generated
+check-generated: $(READY) ## Check that generated files are up to date; part of `check`
 	@$(BIN)/python -m deepsynth_api.crd.files --check .
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.values_table --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --check
@@ -111,10 +131,19 @@ check: $(READY) ## Lint, types, import contracts, generated files
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_schema --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.field_reference --check
 
+.PHONY: validate
+validate: $(READY) ## Run all checks and tests, and show what they measured: [TESTS=tests/unit/project]
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_scorecard $(TESTS)
+
 .PHONY: format
 format: $(READY) ## Format the code and fix what the linter can fix
 	@$(BIN)/ruff format .
 	@$(BIN)/ruff check --fix-only .
+
+.PHONY: fix-critical
+fix-critical: format ## Format the code, fix what the linter can fix, and list what remains
+	@$(BIN)/ruff check --output-format concise .
+	@$(BIN)/mypy
 
 .PHONY: crds
 crds: $(READY) ## Generate crds/*.yaml and the chart's copy from the types
@@ -157,6 +186,14 @@ cluster-down: $(READY) ## Remove the cluster and its volumes: [NAME=deepsynth]
 chart-test: $(READY) ## Test what the chart renders (builds Helm from its Go module the first time)
 	@$(BIN)/pytest -n 2 --timeout 900 tests/chart
 
+.PHONY: wheel
+wheel: $(READY) ## Build the wheel into dist/
+	@$(BIN)/python -m pip wheel --quiet --no-deps --wheel-dir dist .
+
+.PHONY: chart-package
+chart-package: $(READY) ## Package the chart into dist/
+	@"$$(PYTHONPATH=tools $(BIN)/python -m deepsynth_cluster.programs helm | tail -n 1)" package charts/deepsynth --destination dist
+
 .PHONY: demo-cluster
 demo-cluster: $(READY) ## Run the demo on a real two-node cluster, which this starts first
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_demo
@@ -198,5 +235,5 @@ clean: ## Remove .venv and caches; local runs stay
 	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: clean-data
-clean-data: ## Remove the local runs in deepsynth-runs, with their datasets, checkpoints and models
-	rm -rf deepsynth-runs
+clean-data: ## Remove local runs (deepsynth-runs/, runs/), with their datasets, checkpoints and models
+	rm -rf deepsynth-runs runs

@@ -396,10 +396,15 @@ def _add_ui(parser: argparse.ArgumentParser) -> None:
 def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Remove what TrainingRuns that have ended left on volumes: unfinished saves and damaged checkpoints; of "
-        "complete runs also all checkpoints but the newest and the best, and features of pages. Asks first."
+        "complete runs also all checkpoints but the newest and the best, and features of pages. With --older-than, "
+        "everything of resources that ended longer ago: the resources, their datasets, checkpoints and models on "
+        "volumes, and here their logs. Asks first."
+    )
+    parser.add_argument(
+        "--older-than", type=_parse_seconds, metavar="TIME", help="such as 30d: remove resources that ended before"
     )
     action: Any = parser.add_argument(
-        "words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all runs)"
+        "words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)"
     )
     action.completer = complete_names
     _add_yes(parser)
@@ -420,7 +425,7 @@ def _add_template(parser: argparse.ArgumentParser) -> None:
     )
     dataset.add_argument("--max-rows", type=_parse_count, metavar="N", help="only the first N rows of each split")
     training = kinds.add_parser("training", help="a TrainingRun on datasets from presets")
-    training.add_argument("presets", nargs="+", metavar="PRESET", help="names of presets")
+    training.add_argument("presets", nargs="+", metavar="PRESET", help="names of presets, or all")
     training.add_argument(
         "--model", default=DEFAULT_MODEL, metavar="URI", help="model to start from (default: %(default)s)"
     )

@@ -44,10 +44,14 @@ def build_generation(preset: str, max_rows: int | None, environment: Mapping[str
 
 
 def build_run(presets: Sequence[str], model: str, gpus: int, environment: Mapping[str, str]) -> dict[str, Any]:
-    """A TrainingRun on datasets from these presets. Raises ConfigurationError for an unknown or repeated preset."""
+    """A TrainingRun on datasets from these presets, or from every preset if they are only "all".
+
+    Raises ConfigurationError for an unknown or repeated preset.
+    """
+    presets = list(PRESETS) if list(presets) == [ALL] else presets
     if len(set(presets)) != len(presets):
         raise ConfigurationError(f"{' '.join(presets)}: every preset must be named only once")
-    name = "-".join(["read", *map(_name, presets)])
+    name = "read-all" if len(presets) == len(PRESETS) else "-".join(["read", *map(_name, presets)])
     resources = {"resourcesPerNode": {"limits": {"nvidia.com/gpu": gpus}}} if gpus else {}
     spec = {
         "model": {"uri": model},

@@ -19,6 +19,7 @@ from deepsynth_train.notebook.callbacks import AnyCallback, CallbackReports, Rep
 from deepsynth_train.notebook.config import TrainConfig, build_workload
 from deepsynth_train.notebook.display import Display, DisplayName, build_display
 from deepsynth_train.notebook.errors import name_arguments, write_model_settings
+from deepsynth_train.notebook.first_pages import FIRST_MODEL, draw_first_pages
 from deepsynth_train.notebook.interrupt import StopSwitch
 from deepsynth_train.notebook.output import TrainOutput
 from deepsynth_train.notebook.session import LibraryBars, describe_device, is_first, join
@@ -194,8 +195,8 @@ class Trainer:
 
 
 def create_trainer(
-    model: str | Path | Mapping[str, Any],
-    data: Any,
+    model: str | Path | Mapping[str, Any] | None = None,
+    data: Any = None,
     *,
     checkpoint: str | Path | Mapping[str, Any] | None = None,
     lora: bool | Mapping[str, Any] = False,
@@ -210,6 +211,10 @@ def create_trainer(
     """A Trainer for a first try: 3 epochs in batches of 8 samples, unless `settings` (of TrainConfig) say otherwise.
 
         create_trainer("deepseek-community/DeepSeek-OCR-2", "pages", task="ocr", lora=True).train()
+        create_trainer().train()
+
+    Without model and data it trains a tiny model with random weights for 40 steps, on 20 pages that are drawn for it:
+    to see that everything works, without a GPU, data or a network.
 
     model: a folder, a name on the Hub, or config://vit-gpt2-tiny to try things without a GPU. checkpoint: default: a
     folder in runs/, named after the model, the settings and the data, so that the same call continues and another one
@@ -217,6 +222,12 @@ def create_trainer(
     their settings, such as {"rank": 4}. freeze: parts that are not trained. quantize: "nf4" keeps the frozen weights in
     4 bits, for small GPUs (QLoRA). Other arguments: see Trainer.
     """
+    if model is None and data is None:
+        model, data = FIRST_MODEL, draw_first_pages()
+        settings = {"task": "ocr", "max_steps": 40, "optimizer": {"learning_rate": 0.002}, **settings}
+    if model is None or data is None:
+        missing = "model" if model is None else "data"
+        raise ConfigurationError(f"{missing}: must be given; only without model and data, examples of both are used")
     if not {"epochs", "max_steps", "maxSteps"} & settings.keys():
         settings["epochs"] = 3
     if not {"global_batch_size", "globalBatchSize"} & settings.keys():

@@ -34,6 +34,6 @@ def test_troubleshooting_names_only_reasons_that_exist() -> None:
 
 
 def test_links_between_the_guides_work() -> None:
-    for guide in [*ROOT.glob("*.md"), *ROOT.glob("docs/*.md"), *ROOT.glob("charts/*/README.md")]:
+    for guide in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("charts/*/README.md")]:
         for link in re.findall(r"\]\((?!https?:)([^)#]*)(?:#[^)]*)?\)", guide.read_text()):
             assert (guide.parent / link).exists(), f"{guide.name}: {link}"
