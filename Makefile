@@ -74,6 +74,10 @@ benchmark-stores: $(READY) ## Compare clients of object stores: obstore, boto3, 
 benchmark-restart: $(READY) ## Measure from the death of a process to the next step: in place, and with a new Job [ARGS="--nodes 2"]
 	@$(BIN)/python benchmarks/restart.py $(ARGS)
 
+.PHONY: benchmark-large
+benchmark-large: $(READY) ## Measure memory and time to put a large dataset on a node's disk [ARGS="--gigabytes 20"]
+	@$(BIN)/python benchmarks/large_dataset.py $(ARGS)
+
 .PHONY: benchmark-local
 benchmark-local: $(READY) ## Measure the CPU seconds of `deepsynth local` for ten documents [ARGS="--repeats 5"]
 	@$(BIN)/python benchmarks/local.py $(ARGS)
