@@ -1,7 +1,7 @@
 """Memory and time to put a large dataset on a node's disk and to read pages of it at random: `make benchmark-large`.
 
 The memory must not grow with the dataset: a small and a large one are measured in processes of their own. Anonymous
-memory is what a pod's limit is about; mapped files count as page cache, which the kernel takes back.
+memory is what a pod's limit is about; mapped files count as page cache, which the kernel frees when it has to.
 
     python benchmarks/large_dataset.py [--gigabytes 20]
 
