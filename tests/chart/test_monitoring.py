@@ -1,6 +1,7 @@
 """Monitors, alerts and the network policy match the operator and its Jobs."""
 
 import asyncio
+import json
 import re
 from collections.abc import Iterator
 from types import SimpleNamespace
@@ -10,8 +11,10 @@ import pytest
 import yaml
 from prometheus_client.parser import text_string_to_metric_families
 
+from deepsynth_api.kinds import KINDS
 from deepsynth_api.labels import OWNER_KIND, OWNER_NAME_ANNOTATION
-from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome
+from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
+from deepsynth_api.v1alpha1.training_run_status import AttemptOutcome, RunState
 from deepsynth_api.workload import REPORT_PORT
 from deepsynth_operator.controller.controller import Controller
 from deepsynth_operator.controller.work_queue import WorkQueue
@@ -28,6 +31,7 @@ from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, Render
 from support.resources.builders import a_training_run
 
 MONITORING = CHART.parents[1] / "docs" / "monitoring.md"
+RUNBOOKS = CHART.parents[1] / "docs" / "runbooks.md"
 SCRAPED = {"job", "namespace"}
 """Labels that Prometheus adds."""
 
@@ -155,6 +159,87 @@ def test_an_alert_says_what_happened_and_what_to_check(rule: Manifest) -> None:
     assert {"summary", "description"} <= rule["annotations"].keys()
     labels = re.findall(r"\$labels\.(\w+)", str(rule["annotations"]))
     assert all(f"by (namespace, {label})" in rule["expr"] for label in labels)
+
+
+def test_each_alert_links_to_its_section_of_the_runbooks() -> None:
+    sections = re.findall(r"^## (DeepSynth\w+)$", RUNBOOKS.read_text(), re.MULTILINE)
+    assert sections == [rule["alert"] for rule in list_rules()]
+    for rule in list_rules():
+        assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"
+
+
+def test_the_runbooks_name_only_series_that_exist() -> None:
+    named = set(re.findall(r"deepsynth_\w+", RUNBOOKS.read_text()))
+    assert named <= {re.sub(r"_(bucket|count|sum)$", "", name) for name in collect_series()}
+
+
+def list_boards() -> dict[str, Any]:
+    return {
+        name: json.loads(text)
+        for config in render(EVERYTHING_ON).find_all("ConfigMap")
+        if config["metadata"]["labels"].get("grafana_dashboard") == "1"
+        for name, text in config["data"].items()
+    }
+
+
+def collect_all_series() -> dict[str, set[str]]:
+    """Those of the operator, and those of pods with what their PodMonitor adds: name -> names of its labels."""
+    (endpoint,) = render(EVERYTHING_ON).find("PodMonitor")["spec"]["podMetricsEndpoints"]
+    added = {rule["targetLabel"] for rule in endpoint["relabelings"]}
+    pods = {line.partition("{")[0]: added | {"pod"} for line in read_golden("pod_metrics")}
+    return {name: labels | SCRAPED for name, labels in {**collect_series(), **pods}.items()}
+
+
+def list_queries(board: Any) -> Iterator[tuple[str, str]]:
+    """Each query of a board with its legend."""
+    for panel in board["panels"]:
+        for target in panel["targets"]:
+            yield target["expr"], target["legendFormat"]
+
+
+def test_the_boards_are_those_of_the_guide() -> None:
+    boards = list_boards()
+    titles = {board["title"] for board in boards.values()}
+    assert set(re.findall(r"^\| (DeepSynth / \w+)", MONITORING.read_text(), re.MULTILINE)) == titles
+    assert len({board["uid"] for board in boards.values()}) == len(boards) == 3
+    assert render().find_all("ConfigMap") == []
+
+
+@pytest.mark.parametrize("name", list_boards())
+def test_a_board_queries_series_and_labels_that_are_exported(name: str) -> None:
+    series, board = collect_all_series(), list_boards()[name]
+    queries = list(list_queries(board))
+    assert queries
+    for query, legend in queries:
+        asked = re.findall(r"(deepsynth_\w+)(?:\{([^}]*)\})?", query)
+        assert asked, query
+        for metric, matchers in asked:
+            assert set(re.findall(r"(\w+)[=!]", matchers)) <= series[metric], query
+        grouped = {label for group in re.findall(r"by \(([^)]*)\)", query) for label in re.split(r",\s*", group)}
+        for metric, _ in asked:
+            assert grouped - {"le"} <= series[metric], query
+        assert set(re.findall(r"{{(\w+)}}", legend)) <= grouped, legend
+
+
+@pytest.mark.parametrize("name", list_boards())
+def test_the_variables_of_a_board_are_labels_that_are_exported(name: str) -> None:
+    series, board = collect_all_series(), list_boards()[name]
+    names = {variable["name"] for variable in board["templating"]["list"]}
+    for variable in board["templating"]["list"]:
+        if variable["type"] == "query":
+            metric, label = re.findall(r"label_values\((deepsynth_\w+).*, (\w+)\)", variable["query"]["query"])[0]
+            assert label in series[metric]
+    used = set(re.findall(r"\$(\w+)", " ".join(query for query, _ in list_queries(board))))
+    assert used <= names
+
+
+@pytest.mark.parametrize("name", list_boards())
+def test_values_in_the_queries_of_a_board_occur(name: str) -> None:
+    """States and results are words of the status, which no test of series can know."""
+    words = {*get_args(RunState), *get_args(GenerationState), *KINDS, "useful", "lost"}
+    for query, _ in list_queries(list_boards()[name]):
+        for value in re.findall(r'(?:kind|state|result)!?=~?"([^"$]+)"', query):
+            assert set(value.split("|")) <= words, query
 
 
 def test_alerts_keep_the_namespace_by_which_they_are_routed() -> None:

@@ -21,6 +21,7 @@ EVERYTHING_ON: Mapping[str, Any] = {
         "serviceMonitor": {"enabled": True},
         "podMonitor": {"enabled": True},
         "prometheusRule": {"enabled": True},
+        "dashboards": {"enabled": True},
     },
     "networkPolicy": {"enabled": True},
     "prices": {"currency": "USD", "entries": [{"perHour": {"cpu": "0.0425"}}]},
