@@ -483,6 +483,12 @@ class Reason(StrEnum):
         "Delete that object, or rename the resource.",
     )
 
+    NOTIFICATION_FAILED = (
+        "NotificationFailed",
+        "The administrator's webhook did not accept the news of a resource's end within a day.",
+        "See the operator's log for what the webhook answered.",
+    )
+
     # `deepsynth` on the command line.
 
     NOT_FOUND = "NotFound", "No local run has this name.", "Run `deepsynth get` to see what is there."

@@ -211,6 +211,10 @@ class MemoryCluster:
         self.settle()
         return self._parse(written)
 
+    def deliver(self, resource: Resource, event: Manifest) -> bool:  # noqa: ARG002 - of the interface
+        """Nobody is notified on one machine."""
+        return True
+
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         key = ObjectKey(resource.kind, resource.metadata.namespace, resource.metadata.name)
         self.events.append(RecordedEvent(self._clock.now(), key, kind, reason, message))

@@ -331,6 +331,25 @@ def test_egress_to_the_api_server_can_be_limited_to_its_addresses() -> None:
     assert rule == {"ports": [{"port": 16443}], "to": [{"ipBlock": {"cidr": "192.0.2.7/32"}}]}
 
 
+@pytest.mark.parametrize(
+    ("url", "port"),
+    [("https://events.example.com/x", 443), ("http://events/", 80), ("http://events.example.com:8080/x", 8080)],
+)
+def test_the_webhook_can_be_reached_and_its_token_comes_from_a_secret(url: str, port: int) -> None:
+    policy = get_policy(notifications={"webhook": {"url": url, "secretName": "webhook"}})
+    assert list_ports(policy.egress) == [[53, 53], [443, 6443], [port], [REPORT_PORT]]
+    assert ProcessSettings.from_environment(policy.rendered.environment).webhook_url == url
+    assert Settings.from_environment(policy.rendered.environment).notifies
+    (token,) = [item for item in policy.rendered.container["env"] if item["name"] == "DEEPSYNTH_WEBHOOK_TOKEN"]
+    assert token["valueFrom"] == {"secretKeyRef": {"name": "webhook", "key": "token"}}
+
+
+def test_without_a_webhook_nothing_is_sent() -> None:
+    environment = render().environment
+    assert not Settings.from_environment(environment).notifies
+    assert not [name for name in environment if "WEBHOOK" in name]
+
+
 def get_report_peers(**values: Any) -> tuple[Any, ...]:
     jobs = {"networkPolicy": {"enabled": True, "reportsFrom": values.pop("reportsFrom", [])}}
     peers = Settings.from_environment(render({"jobs": jobs, **values}).environment).report_peers

@@ -80,6 +80,8 @@ OTHER_VALUES: Mapping[str, Any] = {
     "metrics.dashboards.enabled": False,
     "metrics.dashboards.labels": {"grafana": "boards"},
     "metrics.dashboards.annotations": {"grafana_folder": "DeepSynth"},
+    "notifications.webhook.url": "http://events:8080/",
+    "notifications.webhook.secretName": "other",
     "networkPolicy.enabled": False,
     "networkPolicy.metricsFrom": [PEER],
     "networkPolicy.apiServerCIDRs": ["192.0.2.0/24"],

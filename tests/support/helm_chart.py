@@ -23,6 +23,7 @@ EVERYTHING_ON: Mapping[str, Any] = {
         "prometheusRule": {"enabled": True},
         "dashboards": {"enabled": True},
     },
+    "notifications": {"webhook": {"url": "https://events.example.com/deepsynth", "secretName": "webhook"}},
     "networkPolicy": {"enabled": True},
     "prices": {"currency": "USD", "entries": [{"perHour": {"cpu": "0.0425"}}]},
     "jobs": {

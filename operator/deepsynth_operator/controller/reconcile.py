@@ -57,6 +57,7 @@ from deepsynth_operator.decisions.shared.decision import (
     SetQueue,
     WriteDocument,
 )
+from deepsynth_operator.decisions.shared.notifications import build_cloud_event, follow_delivery
 from deepsynth_operator.decisions.training_run import attempts
 from deepsynth_operator.decisions.training_run.decide import decide_run
 from deepsynth_operator.manifests.children import build_children, build_document, build_policy, list_companion_kinds
@@ -128,12 +129,17 @@ async def _pass(
     *,
     refusal: Refusal | None = None,
 ) -> float | None:
-    """Gather, decide, confirm, write, emit, act."""
+    """Gather, decide, confirm, write, emit, act. News of an end are sent meanwhile: see `decisions.notifications`."""
+    news = build_cloud_event(resource) if settings.notifies else None
+    is_delivered = news is not None and cluster.deliver(resource, news)
 
     async def decide(*, confirm: bool) -> tuple[Decision[Any], bool]:
         gathered = await functions.gather(cluster, resource, now, confirm=confirm)
         observed = replace(gathered.found, refusal=refusal)
-        return decide_safely(functions.decide, observed, settings, now), gathered.is_confirmed
+        decided = decide_safely(functions.decide, observed, settings, now)
+        return follow_delivery(
+            resource, decided, is_delivered=is_delivered, notifies=settings.notifies, now=now
+        ), gathered.is_confirmed
 
     decision, is_confirmed = await decide(confirm=False)
     milestones = {functions.get_milestone(status) for status in (resource.status, decision.status)}

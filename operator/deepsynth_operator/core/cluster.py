@@ -125,5 +125,8 @@ class Cluster(Protocol):
         (409) or is gone (404).
         """
 
+    def deliver(self, resource: Resource, event: Manifest) -> bool:
+        """Whether the webhook has accepted this CloudEvent. If not, it is being sent; does not wait."""
+
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         """Record an Event, as `kubectl describe` shows it. It may get lost."""

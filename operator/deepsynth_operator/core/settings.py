@@ -33,6 +33,7 @@ class Settings:
     prices: from an administrator; see `core.prices`.
     gang_schedulers: how each scheduler, by the schedulerName of pods, learns which pods it must start together.
         None: pods need no scheduler, as on one machine.
+    notifies: whether there is a webhook that is notified of the end of resources.
     poll_seconds: how often reports of running pods are read. Progress alone is written at most every second time.
     log_format: of pods.
     progress_stretch: how many times as long progress waits because very many resources are at work.
@@ -47,6 +48,7 @@ class Settings:
     job_defaults: tuple[JobDefault, ...] = ()
     prices: PriceTable = NO_PRICES
     gang_schedulers: Mapping[str, GangApi] | None = field(default_factory=dict)
+    notifies: bool = False
 
     @property
     def has_scheduler(self) -> bool:
@@ -62,7 +64,8 @@ class Settings:
     def from_environment(cls, environment: Mapping[str, str] = os.environ) -> Self:
         """Read DEEPSYNTH_ plus the field's name in capitals.
 
-        DEEPSYNTH_REPORT_PEERS is a JSON list, DEEPSYNTH_GANG_SCHEDULERS is SCHEDULER=API,SCHEDULER=API.
+        DEEPSYNTH_REPORT_PEERS is a JSON list, DEEPSYNTH_GANG_SCHEDULERS is SCHEDULER=API,SCHEDULER=API. `notifies` is
+        whether DEEPSYNTH_WEBHOOK_URL is set.
 
         Raises ConfigurationError, naming the variable, if a value is invalid.
         """
@@ -74,6 +77,7 @@ class Settings:
             log_format=read_log_format(environment),
             report_peers=_parse_peers(environment, "DEEPSYNTH_REPORT_PEERS"),
             gang_schedulers=_parse_gang_schedulers(environment, "DEEPSYNTH_GANG_SCHEDULERS"),
+            notifies=bool(environment.get("DEEPSYNTH_WEBHOOK_URL")),
         )
 
 

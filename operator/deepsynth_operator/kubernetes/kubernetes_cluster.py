@@ -36,6 +36,7 @@ from deepsynth_operator.core.errors import (
     Refused,
 )
 from deepsynth_operator.core.observed import Manifest, find_true_condition, is_owned_by
+from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.kubernetes.api.api_paths import Kind
 from deepsynth_operator.kubernetes.api.api_server import ApiRefusal, ApiServer
 from deepsynth_operator.kubernetes.event_recorder import EventRecorder
@@ -55,7 +56,10 @@ _FIELD_MANAGER: Final = {"fieldManager": OPERATOR_NAME}
 
 
 class KubernetesCluster:
-    """on_status: called after each write of a status, with the resource as it was before and the new status."""
+    """on_status: called after each write of a status, with the resource as it was before and the new status.
+
+    deliver: sends a CloudEvent about a resource in the background; see `process/webhook.py`.
+    """
 
     def __init__(
         self,
@@ -65,8 +69,10 @@ class KubernetesCluster:
         events: EventRecorder,
         on_status: Callable[[Resource, Status], None] = lambda _resource, _status: None,
         *,
+        deliver: Callable[[ResourceKey, Manifest], bool] = lambda _key, _event: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._deliver = deliver
         self._api, self._cache, self._reports, self._events = api, cache, reports, events
         self._on_status, self._clock = on_status, clock
         self._nodes: dict[str, tuple[float, bool | None]] = {}
@@ -244,6 +250,10 @@ class KubernetesCluster:
         self._cache.put_own(kind, written)
         self._on_status(resource, status)
         return parse_resource(kind, written)
+
+    def deliver(self, resource: Resource, event: Manifest) -> bool:
+        metadata = resource.metadata
+        return self._deliver(ResourceKey(resource.kind, metadata.namespace, metadata.name), event)
 
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         if self._events.record(resource, kind, reason, message):

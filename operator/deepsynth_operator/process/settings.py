@@ -3,7 +3,7 @@
 import os
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar, get_args
 
@@ -15,6 +15,7 @@ LogLevel = Literal["debug", "info", "warning", "error"]
 Choice = TypeVar("Choice", bound=str)
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LEASE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
+_URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
 _ADDRESS: Final = re.compile(r"(?P<host>|[0-9.]+|\[[0-9a-fA-F:]+\]|[a-z0-9.-]+):(?P<port>[0-9]{1,5})")
 
 
@@ -27,6 +28,7 @@ class ProcessSettings:
     reports_through_api_server: read reports through the API server's pod proxy, which needs a right to reach every pod.
     job_defaults: file with defaults for Jobs; see `core.job_defaults`.
     prices: file with the price table; see `core.prices`.
+    webhook_url, webhook_token: where CloudEvents about the end of resources go; an empty URL means nowhere.
     http_host, http_port: where /healthz, /readyz and /metrics are served; an empty host means all addresses.
     lease: namespace and name of the Lease whose holder works; None means that this is the only process.
     shutdown_seconds: how long running reconciles may take after SIGTERM.
@@ -37,6 +39,8 @@ class ProcessSettings:
     reports_through_api_server: bool = False
     job_defaults: Path | None = None
     prices: Path | None = None
+    webhook_url: str = ""
+    webhook_token: str = field(default="", repr=False)
     http_host: str = ""
     http_port: int = 8080
     log_format: LogFormat = "text"
@@ -59,6 +63,8 @@ class ProcessSettings:
             reports_through_api_server=_parse_switch(environment, "DEEPSYNTH_REPORTS_THROUGH_API_SERVER"),
             job_defaults=Path(path) if (path := environment.get("DEEPSYNTH_JOB_DEFAULTS")) else None,
             prices=Path(path) if (path := environment.get("DEEPSYNTH_PRICES")) else None,
+            webhook_url=_parse_url(environment, "DEEPSYNTH_WEBHOOK_URL"),
+            webhook_token=environment.get("DEEPSYNTH_WEBHOOK_TOKEN", "").strip(),
             http_host=host,
             http_port=port,
             log_format=read_log_format(environment),
@@ -86,6 +92,13 @@ def _parse_namespaces(environment: Mapping[str, str], name: str) -> tuple[str, .
         if not _NAMESPACE.fullmatch(namespace):
             raise ConfigurationError(f"{name}: must be a comma-separated list of namespaces, got {namespace!r}")
     return tuple(dict.fromkeys(namespaces))
+
+
+def _parse_url(environment: Mapping[str, str], name: str) -> str:
+    text = environment.get(name, "")
+    if text and not _URL.fullmatch(text):
+        raise ConfigurationError(f"{name}: must be a URL such as https://events.example.com/deepsynth")
+    return text
 
 
 def _parse_lease(environment: Mapping[str, str], name: str) -> tuple[str, str] | None:

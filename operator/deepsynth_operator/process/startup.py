@@ -40,6 +40,7 @@ from deepsynth_operator.process.followed_file import Content, FollowedFile, foll
 from deepsynth_operator.process.health import Health, build_application, serve
 from deepsynth_operator.process.metrics import Metrics
 from deepsynth_operator.process.settings import ProcessSettings
+from deepsynth_operator.process.webhook import Webhook
 
 _SIGNALS: Final = (signal.SIGTERM, signal.SIGINT)
 _logger = logging.getLogger(__name__)
@@ -93,7 +94,10 @@ class Operator:
         self._events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
         self._pace = Pace(settings.poll_seconds)
         self._polls = ReportPoller(reports, self._add, self._pace, is_progress=is_mere_progress, starts=is_starting)
-        cluster = KubernetesCluster(api, self._cache, self._polls, self._events, metrics.observe_status)
+        self._webhook = Webhook(process.webhook_url, process.webhook_token, self._add)
+        cluster = KubernetesCluster(
+            api, self._cache, self._polls, self._events, metrics.observe_status, deliver=self._webhook.deliver
+        )
         self._listing = FirstListing(api, self._cache, self._namespaces, pause)
         self._controller = Controller(cluster, settings, metrics.observe_reconcile, get_stretch=self._pace.get_stretch)
         self._queue = WorkQueue(self._process_listed, metrics.observe_wait, _get_namespace)
@@ -162,6 +166,7 @@ class Operator:
             await self._finish(queue)
             await self._events.flush()
             await self._polls.close()
+            await self._webhook.close()
             for task in (audit, *files, *watches):
                 await _cancel(task)
 

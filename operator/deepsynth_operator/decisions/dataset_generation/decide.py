@@ -61,6 +61,7 @@ from deepsynth_operator.decisions.shared.decision import (
 )
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
 from deepsynth_operator.decisions.shared.finished import compute_cleanup_wait, decide_finished
+from deepsynth_operator.decisions.shared.notifications import note_end
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.queues import change_queue, may_resize
 from deepsynth_operator.decisions.shared.status_budget import fit_generation_status
@@ -80,7 +81,8 @@ def decide_generation(
         return decide_finished(generation, generation.status, observed.children, now)
     status = account_job(observed, _observe(observed, settings, now), now)
     status, situation = _advance(status, observed, settings, now)
-    status = fit_generation_status(describe_generation(generation, status, situation, now))
+    status = describe_generation(generation, status, situation, now)
+    status = fit_generation_status(note_end(generation.status, status, notifies=settings.notifies))
     hold = settings.progress_seconds
     status = hold_back_progress(generation.status, status, drop_progress, progress_seconds=hold, now=now)
     wait = min(situation.check_after, compute_deadline_wait(generation, status.start_time, now))

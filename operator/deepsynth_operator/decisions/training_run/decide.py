@@ -36,6 +36,7 @@ from deepsynth_operator.decisions.shared.decision import (
 )
 from deepsynth_operator.decisions.shared.ends import compute_deadline_wait, follow_deadline
 from deepsynth_operator.decisions.shared.finished import compute_cleanup_wait, decide_finished
+from deepsynth_operator.decisions.shared.notifications import note_end
 from deepsynth_operator.decisions.shared.policies import NOT_OVER, first_match
 from deepsynth_operator.decisions.shared.queues import change_queue
 from deepsynth_operator.decisions.shared.status_budget import fit_run_status
@@ -105,7 +106,8 @@ def decide_run(observed: ObservedRun, settings: Settings, now: datetime) -> Deci
         run = run.updated(status=continue_run(run, changes, now))
         observed = replace(observed, run=run)
     status, situation = _decide_situation(observed, settings, now)
-    status = fit_run_status(describe_run(run, status, situation, now))
+    status = note_end(before, describe_run(run, status, situation, now), notifies=settings.notifies)
+    status = fit_run_status(status)
     status = hold_back_progress(before, status, drop_progress, progress_seconds=settings.progress_seconds, now=now)
     wait = min(situation.check_after, compute_deadline_wait(run, status.continued_time or status.start_time, now))
     created = status.attempts[-1].start_time if status.attempts else None

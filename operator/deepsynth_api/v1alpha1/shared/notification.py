@@ -1,0 +1,16 @@
+"""The outbox of a resource, in the status of both kinds."""
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from deepsynth_api.v1alpha1.shared.base import ApiModel, Time
+
+
+class PendingNotification(ApiModel):
+    """The resource has ended, and the administrator's webhook does not know yet."""
+
+    time: Annotated[Time, Field(description="When the resource completed or failed.")]
+    state: Annotated[
+        Literal["Complete", "Failed"], Field(description="State in which the resource ended: Complete or Failed.")
+    ]

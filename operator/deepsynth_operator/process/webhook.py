@@ -1,0 +1,101 @@
+"""Sends CloudEvents to the administrator's webhook in the background, again and again until it accepts them.
+
+Nothing waits for it. What was sent and what was not is in the status of the resources: this forgets everything when the
+process ends, and is offered the rest again by the next one.
+"""
+
+import asyncio
+import json
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Any, Final
+
+import aiohttp
+
+from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.decisions.shared.notifications import CONTENT_TYPE, GIVE_UP_AFTER
+
+FIRST_DELAY: Final = 1.0
+MAX_DELAY: Final = 300.0
+ANSWER_SECONDS: Final = 10.0
+CONNECTIONS: Final = 4
+_MAX_REMEMBERED: Final = 10_000
+_logger = logging.getLogger(__name__)
+
+
+class Webhook:
+    """token: sent as `Authorization: Bearer`; empty for none. on_delivered: called when one was accepted."""
+
+    def __init__(
+        self,
+        url: str,
+        token: str,
+        on_delivered: Callable[[ResourceKey], None],
+        *,
+        pause: Callable[[float], Awaitable[Any]] = asyncio.sleep,
+    ) -> None:
+        self._url, self._token, self._on_delivered, self._pause = url, token, on_delivered, pause
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        """By the id of the event."""
+        self._delivered: dict[str, None] = {}
+        """Ids, oldest first. A cache that is behind may still show their marks."""
+        self._slots = asyncio.Semaphore(CONNECTIONS)
+        self._session: aiohttp.ClientSession | None = None
+
+    def deliver(self, key: ResourceKey, event: Manifest) -> bool:
+        """Whether this event has been accepted. If not, it is being sent when this returns."""
+        name = event["id"]
+        if name in self._delivered:
+            return True
+        if name not in self._tasks:
+            self._tasks[name] = asyncio.create_task(self._send(key, event), name=f"notification {name}")
+        return False
+
+    async def close(self) -> None:
+        for task in [*self._tasks.values()]:
+            task.cancel()
+        await asyncio.gather(*self._tasks.values(), return_exceptions=True)
+        if self._session is not None:
+            await self._session.close()
+
+    async def _send(self, key: ResourceKey, event: Manifest) -> None:
+        """Until it is accepted, or nobody asks for it any more: then its mark is gone."""
+        waited, delay = 0.0, FIRST_DELAY
+        try:
+            while waited <= GIVE_UP_AFTER.total_seconds():
+                problem = await self._try(event)
+                if not problem:
+                    self._remember(event["id"])
+                    self._on_delivered(key)
+                    return
+                _logger.warning("the webhook did not accept %s: %s; next try in %.0f s", event["id"], problem, delay)
+                await self._pause(delay)
+                waited, delay = waited + delay, min(2 * delay, MAX_DELAY)
+        finally:
+            self._tasks.pop(event["id"], None)
+
+    async def _try(self, event: Manifest) -> str:
+        """What went wrong; empty if the event was accepted. The URL is not in it: it may hold a secret."""
+        headers = {"Content-Type": CONTENT_TYPE}
+        if self._token:
+            headers["Authorization"] = f"Bearer {self._token}"
+        if self._session is None:
+            self._session = aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=ANSWER_SECONDS))
+        try:
+            async with (
+                self._slots,
+                self._session.post(
+                    self._url, data=json.dumps(event).encode(), headers=headers, allow_redirects=False
+                ) as answer,
+            ):
+                return "" if 200 <= answer.status < 300 else f"it answered {answer.status}"
+        except TimeoutError:
+            return f"no answer within {ANSWER_SECONDS:.0f} s"
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            return f"it cannot be reached ({type(error).__name__})"
+
+    def _remember(self, name: str) -> None:
+        self._delivered[name] = None
+        if len(self._delivered) > _MAX_REMEMBERED:
+            del self._delivered[next(iter(self._delivered))]

@@ -1,0 +1,135 @@
+"""CloudEvents to a webhook on loopback: accepted once, repeated after an error, sent again after a restart."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from typing import Any
+
+import pytest
+from aiohttp import web
+
+from deepsynth_operator.core.resource_key import ResourceKey
+from deepsynth_operator.process.webhook import FIRST_DELAY, Webhook
+
+KEY = ResourceKey("TrainingRun", "default", "read-xsum")
+EVENT = {"specversion": "1.0", "id": "uid/2026-01-02T03:04:05Z", "type": "io.deepsynth.trainingrun.complete"}
+SOON = 120.0
+"""Long: nothing waits for it unless the test fails."""
+
+
+class Receiver:
+    """Answers with these codes, then with 204. requests: what came, as headers and JSON."""
+
+    def __init__(self, codes: Sequence[int] = ()) -> None:
+        self._codes = [*codes]
+        self.requests: list[tuple[dict[str, str], Any]] = []
+
+    async def answer(self, request: web.Request) -> web.Response:
+        self.requests.append((dict(request.headers), json.loads(await request.read())))
+        return web.Response(status=self._codes.pop(0) if self._codes else 204, headers={"Location": "/elsewhere"})
+
+
+@asynccontextmanager
+async def serve(receiver: Receiver) -> AsyncIterator[str]:
+    application = web.Application()
+    application.router.add_post("/{path:.*}", receiver.answer)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    try:
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/hook"
+    finally:
+        await runner.cleanup()
+
+
+class Sender:
+    """A webhook whose delays pass at once. delays: how long it would have waited."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        self.delays: asyncio.Queue[float] = asyncio.Queue()
+        self.delivered: asyncio.Queue[ResourceKey] = asyncio.Queue()
+        self.webhook = Webhook(url, token, self.delivered.put_nowait, pause=self._pause)
+
+    async def _pause(self, seconds: float) -> None:
+        self.delays.put_nowait(seconds)
+        await asyncio.sleep(0)
+
+    async def collect_delays(self, count: int) -> list[float]:
+        async with asyncio.timeout(SOON):
+            return [await self.delays.get() for _ in range(count)]
+
+    async def wait(self) -> ResourceKey:
+        async with asyncio.timeout(SOON):
+            return await self.delivered.get()
+
+
+def test_an_event_is_delivered_once_however_often_it_is_offered() -> None:
+    async def scenario() -> None:
+        receiver = Receiver()
+        async with serve(receiver) as url:
+            sender = Sender(url, token="secret")
+            assert [sender.webhook.deliver(KEY, EVENT) for _ in range(3)] == [False] * 3
+            assert await sender.wait() == KEY
+            assert sender.webhook.deliver(KEY, EVENT)
+            await sender.webhook.close()
+        ((headers, body),) = receiver.requests
+        assert body == EVENT
+        assert headers["Content-Type"] == "application/cloudevents+json; charset=UTF-8"
+        assert headers["Authorization"] == "Bearer secret"
+
+    asyncio.run(scenario())
+
+
+@pytest.mark.parametrize("code", [500, 429, 302])
+def test_what_is_not_accepted_is_sent_again_after_longer_and_longer_delays(code: int) -> None:
+    async def scenario() -> None:
+        receiver = Receiver([code] * 3)
+        async with serve(receiver) as url:
+            sender = Sender(url)
+            sender.webhook.deliver(KEY, EVENT)
+            await sender.wait()
+            await sender.webhook.close()
+        assert await sender.collect_delays(3) == [FIRST_DELAY, 2 * FIRST_DELAY, 4 * FIRST_DELAY]
+        assert sender.delays.empty()
+        assert {body["id"] for _, body in receiver.requests} == {EVENT["id"]}
+        assert len(receiver.requests) == 4
+
+    asyncio.run(scenario())
+
+
+def test_a_webhook_that_cannot_be_reached_delays_nobody_and_is_not_named_in_the_log(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    async def scenario() -> None:
+        async with serve(Receiver()) as url:
+            pass
+        sender = Sender(f"{url}?key=secret")
+        assert not sender.webhook.deliver(KEY, EVENT)
+        await sender.collect_delays(3)
+        await sender.webhook.close()
+        assert sender.delivered.empty()
+
+    asyncio.run(scenario())
+    assert "cannot be reached" in caplog.text
+    assert "secret" not in caplog.text
+
+
+def test_a_process_that_ends_in_between_forgets_it_and_the_next_one_sends_it() -> None:
+    async def scenario() -> None:
+        receiver = Receiver([500] * 1000)
+        async with serve(receiver) as url:
+            first = Sender(url)
+            first.webhook.deliver(KEY, EVENT)
+            await first.collect_delays(1)
+            await first.webhook.close()
+            receiver._codes.clear()
+            second = Sender(url)
+            assert not second.webhook.deliver(KEY, EVENT)
+            await second.wait()
+            await second.webhook.close()
+        assert first.delivered.empty()
+        assert receiver.requests[-1][1] == receiver.requests[0][1]
+
+    asyncio.run(scenario())
