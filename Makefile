@@ -63,8 +63,8 @@ benchmark-trainer: $(READY) ## Compare training with a naive loop and Hugging Fa
 	@$(BIN)/python benchmarks/trainer.py $(ARGS)
 
 .PHONY: benchmark-checkpoint
-benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints with torch.distributed.checkpoint
-	@$(BIN)/python benchmarks/checkpoint.py
+benchmark-checkpoint: $(READY) ## Compare memory, stall and size of checkpoints with torch.distributed.checkpoint [ARGS=--store]
+	@$(BIN)/python benchmarks/checkpoint.py $(ARGS)
 
 .PHONY: benchmark-stores
 benchmark-stores: $(READY) ## Compare clients of object stores: obstore, boto3, s3fs [ARGS="500 256"]

@@ -2,11 +2,13 @@
 
 Two processes hold the same model, as DDP does, and save and resume it with each. The reference copies the whole
 state on every rank, saves in the background and resumes into a state that an empty step has created, as torch's
-documentation shows.
+documentation shows. Then ours in an object store on loopback: moto, a server in Python that is slower than a real one.
 
     python benchmarks/checkpoint.py [MEGABYTES]     MEGABYTES: weights and optimizer state of one process (500)
+    python benchmarks/checkpoint.py --store         only the last part, of 60 MB
 """
 
+import logging
 import multiprocessing
 import os
 import shutil
@@ -21,6 +23,10 @@ from pathlib import Path
 from typing import Any
 
 RANKS = 2
+BUCKET = "bench"
+STORE_MEGABYTES = 60
+PERIOD = 600
+"""Seconds between two checkpoints by default."""
 WIDTH = 1024
 SAVES = 3
 MB = 1e6
@@ -89,12 +95,20 @@ def train_step(model: Any, optimizer: Any) -> None:
 
 
 def save_ours(model: Any, optimizer: Any, path: Path) -> list[tuple[float, float]]:
+    return save_to(f"file://{path}", model, optimizer)
+
+
+def save_to_store(model: Any, optimizer: Any, path: Path) -> list[tuple[float, float]]:
+    return save_to(f"s3://{BUCKET}{path}", model, optimizer)
+
+
+def save_to(uri: str, model: Any, optimizer: Any) -> list[tuple[float, float]]:
+    from deepsynth_train.checkpoint.content import Snapshot
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.owner import Owner
-    from deepsynth_train.checkpoint.save import Snapshot
     from deepsynth_train.checkpoint.state.trained import Trained
 
-    folder = CheckpointFolder(f"file://{path}", Owner("uid", "fingerprint", 1), keep_last=1)
+    folder = CheckpointFolder(uri, Owner("uid", "fingerprint", 1), keep_last=1)
     folder.claim()
     times = []
     for step in range(1, SAVES + 1):
@@ -107,11 +121,19 @@ def save_ours(model: Any, optimizer: Any, path: Path) -> list[tuple[float, float
 
 
 def resume_ours(model: Any, optimizer: Any, path: Path) -> None:
+    resume_from(f"file://{path}", model, optimizer)
+
+
+def resume_from_store(model: Any, optimizer: Any, path: Path) -> None:
+    resume_from(f"s3://{BUCKET}{path}", model, optimizer)
+
+
+def resume_from(uri: str, model: Any, optimizer: Any) -> None:
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.owner import Owner
     from deepsynth_train.checkpoint.state.trained import Trained
 
-    loaded = CheckpointFolder(f"file://{path}", Owner("uid", "fingerprint", 2)).load_latest(Trained(model, optimizer))
+    loaded = CheckpointFolder(uri, Owner("uid", "fingerprint", 2)).load_latest(Trained(model, optimizer))
     assert loaded is not None  # noqa: S101 - a benchmark
 
 
@@ -205,8 +227,44 @@ def run(megabytes: int, frozen: float, ways: tuple[Save, Resume]) -> tuple[Resul
         shutil.rmtree(path)
 
 
+def start_store() -> None:
+    """In this process, with an empty bucket; the ranks find it in their environment."""
+    import boto3
+    from moto.server import ThreadedMotoServer
+
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)  # it logs each request
+    server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    server.start()
+    host, port = server.get_host_and_port()
+    os.environ.update(AWS_ENDPOINT_URL=f"http://{host}:{port}", AWS_ACCESS_KEY_ID="key")
+    os.environ["AWS_SECRET_ACCESS_KEY"] = "any"  # noqa: S105 - the server takes any
+    boto3.client("s3", region_name="us-east-1").create_bucket(Bucket=BUCKET)
+
+
+def compare_with_store() -> None:
+    start_store()
+    folder, _ = run(STORE_MEGABYTES, 0.0, (save_ours, resume_ours))
+    store, _ = run(STORE_MEGABYTES, 0.0, (save_to_store, resume_from_store))
+    both = (folder, store)
+    rows = {
+        "save: training waits, ms": [1e3 * found.stall for found in both],
+        "save: until committed, ms": [1e3 * found.total for found in both],
+        "save: memory of a rank above its state, MB": [found.save_memory for found in both],
+        "training waits, % of the time if saves follow each other": [100 * found.stall / found.total for found in both],
+        f"training waits, % of the time with a save each {PERIOD} s": [100 * found.stall / PERIOD for found in both],
+        "resume, ms": [1e3 * found.resume for found in both],
+        "resume: memory of a rank above its state, MB": [found.resume_memory for found in both],
+    }
+    print(f"\n{STORE_MEGABYTES} MB, {RANKS} processes{'folder':>47} {'store':>11}")
+    for name, values in rows.items():
+        print(f"  {name:<58} {values[0]:>9.4g} {values[1]:>11.4g}")
+
+
 def main() -> None:
     os.environ["MALLOC_MMAP_THRESHOLD_"] = "65536"  # freed memory is returned at once, so that readings are exact
+    if sys.argv[1:] == ["--store"]:
+        compare_with_store()
+        return
     megabytes = int(sys.argv[1]) if len(sys.argv) > 1 else 500
     for title, frozen in (("all weights trained", 0.0), ("95 % of the weights frozen", 0.95)):
         ours, our_size = run(megabytes, frozen, (save_ours, resume_ours))
@@ -222,6 +280,7 @@ def main() -> None:
         print(f"\n{title}, {RANKS} processes{'torch':>32} {'deepsynth':>11} {'ratio':>7}")
         for name, reference, own in rows:
             print(f"  {name:<58} {reference:>9.1f} {own:>11.1f} {own / max(reference, 0.05):>7.2f}")
+    compare_with_store()
 
 
 if __name__ == "__main__":

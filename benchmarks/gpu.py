@@ -34,9 +34,9 @@ from PIL import Image
 from torch.utils.flop_counter import FlopCounterMode
 
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.checkpoint.content import Snapshot
 from deepsynth_train.checkpoint.folder import CheckpointFolder
 from deepsynth_train.checkpoint.owner import Owner
-from deepsynth_train.checkpoint.save import Snapshot
 from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.world import World
 from deepsynth_train.features.store import FeatureStore

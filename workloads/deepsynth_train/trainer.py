@@ -11,6 +11,7 @@ from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_api.workload import TrainWorkload, compute_fingerprint
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.notebook.arguments import (
+    check_checkpoint_folder,
     check_model_folder,
     expand_path,
     make_checkpoint_folder,
@@ -56,6 +57,7 @@ class Trainer:
     ) -> None:
         check_callbacks(callbacks)
         check_model_folder(config.model.uri)
+        check_checkpoint_folder(config.checkpoint.uri)
         self.config = config
         self._callbacks = callbacks
         self._progress = progress

@@ -283,10 +283,11 @@ def _find_locations(run: TrainingRun) -> list[Location]:
 
 def _find_secrets(run: TrainingRun) -> list[SecretReference | None]:
     spec = run.spec
-    trackers = [tracker for item in spec.tracking for tracker in (item.wandb, item.mlflow) if tracker]
+    trackers = [tracker for item in spec.tracking for tracker in (item.tensorboard, item.wandb, item.mlflow) if tracker]
     return [
         spec.model.secret_ref,
         *(dataset.secret_ref for dataset in spec.datasets),
+        spec.checkpoint.secret_ref,
         spec.publish.secret_ref if spec.publish else None,
         *(tracker.secret_ref for tracker in trackers),
     ]

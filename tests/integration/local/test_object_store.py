@@ -1,4 +1,4 @@
-"""The real workloads with everything but checkpoints in an object store, and no volume for data."""
+"""The real workloads with everything in an object store: source, pages, checkpoints, event files and models."""
 
 import json
 from pathlib import Path
@@ -34,7 +34,7 @@ spec:
   globalBatchSize: 2
   maxSteps: 2
   maxDroppedPercent: 100
-  checkpoint: {uri: pvc://run/NAME}
+  checkpoint: {uri: CHECKPOINT/NAME, everySteps: 1, secretRef: {name: bucket}}
   publish: {uri: PUBLISH, format: FORMAT, secretRef: {name: bucket}}
 """
 
@@ -85,14 +85,27 @@ def test_a_run_with_all_data_in_a_bucket_equals_one_on_a_volume(
 
         base = "{uri: config://deepseek-ocr2-tiny}"
         weights = {}
-        for name, pages_of in (("volume", "uri: pvc://run/pages"), ("bucket", f"uri: {s3}/pages")):
-            apply(fill(RUN, NAME=name, MODEL=base, DATASET=pages_of, PUBLISH=f"{s3}/{name}", FORMAT="merged"))
+        for name, root in (("volume", "pvc://run"), ("bucket", s3)):
+            places = {"DATASET": f"uri: {root}/pages", "CHECKPOINT": f"{root}/runs", "PUBLISH": f"{s3}/{name}"}
+            apply(fill(RUN, NAME=name, MODEL=base, FORMAT="merged", **places))
             weights[name] = read_all(f"{s3}/{name}")["model.safetensors"]
         assert weights["bucket"] == weights["volume"]
 
         lora = f"{{uri: {s3}/bucket, lora: {{rank: 2}}, secretRef: {{name: bucket}}}}"
         reference = "datasetGenerationRef: {name: in-bucket}"
-        apply(in_bucket, fill(RUN, NAME="lora", MODEL=lora, DATASET=reference, PUBLISH=f"{s3}/lora", FORMAT="adapter"))
+        places = {"DATASET": reference, "CHECKPOINT": f"{s3}/runs", "PUBLISH": f"{s3}/lora"}
+        apply(in_bucket, fill(RUN, NAME="lora", MODEL=lora, FORMAT="adapter", **places))
+        checkpoints = load(runs / "trainingruns/bucket.yaml")["status"]["checkpoints"]
+        assert [checkpoint["step"] for checkpoint in checkpoints] == [2, 1]
+        assert all(checkpoint["uri"].startswith(f"{s3}/runs/bucket/step-") for checkpoint in checkpoints)
+
+        start = "{trainingRunRef: {name: bucket, checkpoint: latest}, secretRef: {name: bucket}}"
+        places = {"DATASET": f"uri: {s3}/pages", "CHECKPOINT": f"{s3}/runs", "PUBLISH": f"{s3}/further"}
+        apply(
+            fill(RUN, NAME="bucket", MODEL=base, FORMAT="merged", **places | {"PUBLISH": f"{s3}/bucket"}),
+            fill(RUN, NAME="further", MODEL=start, FORMAT="merged", **places),
+        )
+        assert load(runs / "trainingruns/further.yaml")["status"]["state"] == "Complete"
         adapter = json.loads(read_all(f"{s3}/lora")["adapter_config.json"])
         status = load(runs / "trainingruns/lora.yaml")["status"]
         model = open_dataset(f"{s3}/bucket")

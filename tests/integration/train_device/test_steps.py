@@ -148,9 +148,9 @@ def test_a_checkpoint_holds_the_bits_of_the_device_and_the_run_continues_from_th
 ) -> None:
     import torch
 
+    from deepsynth_train.checkpoint.content import Snapshot
     from deepsynth_train.checkpoint.folder import CheckpointFolder
     from deepsynth_train.checkpoint.owner import Owner
-    from deepsynth_train.checkpoint.save import Snapshot
     from deepsynth_train.checkpoint.state.trained import Trained
 
     uri = f"file://{tmp_path}/checkpoints"

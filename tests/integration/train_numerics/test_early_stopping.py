@@ -35,12 +35,12 @@ def _measured(monkeypatch: pytest.MonkeyPatch) -> None:
     """Evaluations find what CER says; the text of a sample names its step."""
     from deepsynth_train.coordination.progress import WrittenSample
     from deepsynth_train.evaluation.evaluator import Evaluator, Findings
-    from deepsynth_train.evaluation.sample_files import write_samples
+    from deepsynth_train.evaluation.sample_files import build_sample_files
 
     def evaluate(evaluator: Evaluator, step: int, *, black: bool) -> Findings:
         samples = [WrittenSample(0, "row 0", "the page", f"read after step {step}")]
-        if evaluator.folder:
-            write_samples(evaluator.folder, step, samples, lambda _: [])
+        if evaluator.keep_files:
+            evaluator.keep_files(build_sample_files(step, samples, lambda _: []))
         return Findings({"validation_loss": 1.0 - step / 10, "validation_cer": CER[step]}, samples)
 
     monkeypatch.setattr(Evaluator, "evaluate", evaluate)

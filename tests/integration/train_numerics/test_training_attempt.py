@@ -326,7 +326,7 @@ def test_samples_that_cannot_be_written_cost_a_note(pages: Path, tmp_path: Path)
     result = train(build_quick(tmp_path), pages, recorder)
     assert result.step == 3
     assert len(recorder.samples[3]) == 8
-    assert any("the samples of step 3 are not in" in note for note in recorder.notes)
+    assert any("samples/step-3.json was not stored" in note for note in recorder.notes)
 
 
 def test_samples_of_a_run_that_was_deleted_before_its_first_checkpoint_are_removed(pages: Path, tmp_path: Path) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 import signal
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
     from pathlib import Path
 
     import torch
@@ -17,9 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Plan:
-    """kill_rank gets SIGKILL after kill_step. resumed_from: the newest step in the folder, None if empty."""
+    """kill_rank gets SIGKILL after kill_step. resumed_from: the newest step there, None if there is none.
+
+    folder: for the final weights. uri: of the checkpoints; empty: in the same folder. environment: of the store, as
+    processes are forked from a server that was started earlier.
+    """
 
     folder: Path
+    uri: str = ""
+    environment: Mapping[str, str] = field(default_factory=dict)
     attempt: int = 1
     last_step: int = 6
     kill_rank: int | None = None
@@ -27,12 +34,15 @@ class Plan:
     resumed_from: int | None = None
     width: int = 5
 
+    def find_uri(self) -> str:
+        return self.uri or f"file://{self.folder}"
+
 
 def train(plan: Plan) -> int:
     """Train, save every step, write the final weights to weights-ATTEMPT.pt. Returns 0, or 2 for a wrong start."""
     import torch
 
-    from deepsynth_train.checkpoint.save import Snapshot
+    from deepsynth_train.checkpoint.content import Snapshot
     from deepsynth_train.checkpoint.state.trained import Trained
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -59,7 +69,7 @@ def train_sharded(plan: Plan) -> int:
     from torch.distributed.device_mesh import init_device_mesh
     from torch.distributed.fsdp import fully_shard
 
-    from deepsynth_train.checkpoint.save import Snapshot
+    from deepsynth_train.checkpoint.content import Snapshot
     from deepsynth_train.checkpoint.state.trained import Trained
 
     rank, size = int(os.environ["RANK"]), int(os.environ["WORLD_SIZE"])
@@ -95,7 +105,8 @@ def _resume(
     from deepsynth_train.checkpoint.owner import Owner
     from deepsynth_train.checkpoint.state.trained import Trained
 
-    folder = CheckpointFolder(f"file://{plan.folder}", Owner("uid-1", "same", plan.attempt))
+    os.environ.update(plan.environment)
+    folder = CheckpointFolder(plan.find_uri(), Owner("uid-1", "same", plan.attempt))
     loaded = folder.load_latest(Trained(model, optimizer))
     return folder, loaded.step if loaded else None
 

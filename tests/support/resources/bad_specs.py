@@ -210,17 +210,18 @@ _URIS: Final = (
     a_run(
         "a small model of no known name", {"model": {"uri": "config://gpt"}}, "spec.model.uri", "config://vit-gpt2-tiny"
     ),
+    a_run("checkpoints on the Hub", {"checkpoint": {"uri": "hf://a/b"}}, "spec.checkpoint.uri", "the Hub cannot"),
     a_run(
-        "checkpoints on the Hub", {"checkpoint": {"uri": "hf://a/b"}}, "spec.checkpoint.uri", "must be pvc://CLAIM/PATH"
+        "a key in the URI of checkpoints",
+        {"checkpoint": {"uri": "s3://key@a-b/c"}},
+        "spec.checkpoint.uri",
+        "in the Secret of secretRef",
     ),
     a_run(
-        "checkpoints in a bucket", {"checkpoint": {"uri": "s3://a-b/c"}}, "spec.checkpoint.uri", "object stores cannot"
-    ),
-    a_run(
-        "event files in a bucket",
-        {"tracking": [{"tensorboard": {"uri": "s3://a-b/c"}}]},
+        "event files on the Hub",
+        {"tracking": [{"tensorboard": {"uri": "hf://a/b"}}]},
         "spec.tracking[0].tensorboard.uri",
-        "object stores cannot hold event files",
+        "pvc://CLAIM/PATH",
     ),
     a_run(
         "a key in a URI",
@@ -245,9 +246,9 @@ _URIS: Final = (
         "a claim in capitals",
         {"checkpoint": {"uri": "pvc://Data/x"}},
         "spec.checkpoint.uri",
-        "must be pvc://CLAIM/PATH",
+        "pvc://CLAIM/PATH",
     ),
-    a_run("no claim", {"checkpoint": {"uri": "pvc:///x"}}, "spec.checkpoint.uri", "must be pvc://CLAIM/PATH"),
+    a_run("no claim", {"checkpoint": {"uri": "pvc:///x"}}, "spec.checkpoint.uri", "pvc://CLAIM/PATH"),
     a_run(
         "a way out of the volume", {"checkpoint": {"uri": "pvc://a/../../etc"}}, "spec.checkpoint.uri", "without '..'"
     ),

@@ -5,8 +5,9 @@ middle ends a listing early, a page is taken for an object, a condition fails be
 only its answer was lost.
 """
 
+import itertools
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -108,6 +109,10 @@ class ObjectCalls(Calls):
     def write(self, key: str, content: bytes | Path) -> None:
         """Create or replace an object."""
         self.call(f"write {key} to", lambda: self._write_once(key, content))
+
+    def upload(self, key: str, read: Callable[[], Iterator[bytes | bytearray]]) -> None:
+        """Create or replace an object of any size. read: its content in pieces of PART_BYTES; called for each try."""
+        self.call(f"write {key} to", lambda: self._upload_once(key, read))
 
     def replace(self, key: str, content: bytes, expected: Content | None, attributes: Mapping[str, str]) -> bool:
         """Create an object (expected: None) or replace that version of it; False if another writer was faster.
@@ -211,6 +216,21 @@ class ObjectCalls(Calls):
             chunk_size=PART_BYTES,
             max_concurrency=_PARALLEL_PARTS,
         )
+
+    def _upload_once(self, key: str, read: Callable[[], Iterator[bytes | bytearray]]) -> None:
+        """The library reads ahead of its uploads by as many parts as it sends at once."""
+        pieces = read()
+        first = next(pieces, b"")
+        if len(first) < PART_BYTES:
+            obstore.put(self._store, self._name(key), bytes(first))
+        else:
+            obstore.put(
+                self._patient,
+                self._name(key),
+                itertools.chain([first], pieces),
+                chunk_size=PART_BYTES,
+                max_concurrency=_PARALLEL_PARTS,
+            )
 
     def _replace_once(self, key: str, content: bytes, expected: Content | None, attributes: Mapping[str, str]) -> bool:
         mode: PutMode = "create" if expected is None else expected.version

@@ -1,8 +1,6 @@
 """From the workload document to the loop and the evaluator."""
 
-import shutil
 from collections.abc import Callable
-from pathlib import Path
 
 import torch
 
@@ -18,7 +16,7 @@ from deepsynth_train.coordination.world import World
 from deepsynth_train.data.dataset import TrainingData
 from deepsynth_train.data.loader import BatchMaker
 from deepsynth_train.data.sampler import Sampler, build_parts, count_missing
-from deepsynth_train.evaluation.evaluator import Evaluator
+from deepsynth_train.evaluation.evaluator import Evaluator, KeepFiles
 from deepsynth_train.evaluation.ranking import (
     check_ranking,
 )
@@ -79,7 +77,7 @@ def build_loop(
             data=data,
             micro_batch_size=micro_batch_size,
             equal_batches=stepper.reduction.needs_equal_batches,
-            folder=checkpoints.path / SAMPLES,
+            keep_files=checkpoints.keep_files,
         ),
         progress=progress,
         should_stop=should_stop,
@@ -98,12 +96,12 @@ def _load_latest(
     loaded = checkpoints.load_latest(trained, base_uri=workload.model.uri, base_revision=workload.model.revision)
     if loaded is None and workload.needs_checkpoint:
         raise ConfigurationError(
-            f"spec.checkpoint.uri: {checkpoints.path} holds no checkpoint anymore, so the finished run cannot "
+            f"spec.checkpoint.uri: {checkpoints.files.place} holds no checkpoint anymore, so the finished run cannot "
             "continue; restore the folder, or create a new TrainingRun that starts from the final model",
             reason=Reason.CHECKPOINT_MISSING,
         )
     if loaded is None and world.is_first:  # samples of a run that was deleted before its first checkpoint
-        shutil.rmtree(checkpoints.path / SAMPLES, ignore_errors=True)
+        checkpoints.files.delete(SAMPLES)
     return loaded
 
 
@@ -141,9 +139,9 @@ def build_evaluator(
     data: TrainingData,
     micro_batch_size: int,
     equal_batches: bool,
-    folder: Path | None = None,
+    keep_files: KeepFiles | None = None,
 ) -> Evaluator | None:
-    """None without a validation split. folder: where samples are written.
+    """None without a validation split. keep_files: see Evaluator.
 
     Raises ConfigurationError when spec.evaluation asks for what it cannot give.
     """
@@ -162,7 +160,7 @@ def build_evaluator(
         equal_batches=equal_batches,
         threads=world.threads,
         context_tokens=min(workload.max_sequence_tokens or context, context),
-        folder=folder,
+        keep_files=keep_files,
     )
 
 

@@ -10,7 +10,7 @@ from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store import OnWait, open_dataset
 from deepsynth_store.core.uri import is_pinned, is_remote
-from deepsynth_train.checkpoint.layout import resolve_folder
+from deepsynth_train.checkpoint.opening import open_files
 from deepsynth_train.checkpoint.pins import (
     pin_model,
     resolve_datasets,
@@ -37,7 +37,7 @@ def pin_model_commit(
     open_at = partial(open_dataset, on_wait=on_wait)
     found = None
     if world.is_first:
-        found = resolve_model(workload, resolve_folder(workload.checkpoint.uri), open_at=open_at)
+        found = resolve_model(workload, open_files(workload.checkpoint.uri, on_wait), open_at=open_at)
     world.wait_for_all(progress.beat)
     workload = pin_model(workload, world.share(found))
     model = workload.model
@@ -61,13 +61,12 @@ def pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> t
 
     Rank 0 resolves them for all ranks, so that all nodes read the same commit of a branch.
     """
-    folder = resolve_folder(workload.checkpoint.uri)
-    open_at = partial(open_dataset, on_wait=build_on_wait(progress))
-    found = (
-        (resolve_datasets(workload, folder, open_at=open_at), resolve_holdout(workload, folder))
-        if world.is_first
-        else ([], 0)
-    )
+    found: tuple[list[PinnedDataset], int] = ([], 0)
+    if world.is_first:
+        on_wait = build_on_wait(progress)
+        files = open_files(workload.checkpoint.uri, on_wait)
+        open_at = partial(open_dataset, on_wait=on_wait)
+        found = resolve_datasets(workload, files, open_at=open_at), resolve_holdout(workload, files)
     world.wait_for_all(progress.beat)
     pinned, holdout = world.share(found)
     progress.datasets(pinned)

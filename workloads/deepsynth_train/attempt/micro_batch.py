@@ -7,7 +7,7 @@ import torch
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_train.checkpoint.layout import resolve_folder
+from deepsynth_train.checkpoint.opening import open_files
 from deepsynth_train.checkpoint.pins import find_micro_batch_size
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.coordination.world import World
@@ -53,7 +53,7 @@ def _find(
     workload: TrainWorkload, model: PageModel, data: TrainingData, memory: int, *, world: World, progress: Progress
 ) -> tuple[int, str]:
     """The size, and a note for users. memory: bytes of the smallest device."""
-    if pinned := find_micro_batch_size(workload, resolve_folder(workload.checkpoint.uri)):
+    if pinned := find_micro_batch_size(workload, open_files(workload.checkpoint.uri)):
         return pinned, f"{FIELD}: {pinned}, which auto chose in an earlier attempt"
     maker = BatchMaker(data.train, model)
     processes = count_fewest_processes(workload, world)

@@ -8,7 +8,7 @@ import torch
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.inputs import build_on_wait
-from deepsynth_train.checkpoint.save import WriteModel
+from deepsynth_train.checkpoint.content import WriteModel
 from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.coordination.world import World

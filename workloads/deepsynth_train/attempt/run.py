@@ -22,7 +22,6 @@ from deepsynth_train.checkpoint.pins import (
 )
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.coordination.world import World
-from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
 from deepsynth_train.evaluation.sample_files import read_samples
 from deepsynth_train.memory.full_gpu import explain_full_gpu
 from deepsynth_train.models.adapters import describe_adapters
@@ -74,7 +73,7 @@ def run_attempt(
     place_module(model.module, workload, world)
     model, features = cache_features(model, workload, world, progress)
     checkpoints = open_checkpoint_folder(
-        workload, on_change=lambda folder: progress.checkpoints(folder.records, folder.notes)
+        workload, lambda folder: progress.checkpoints(folder.records, folder.notes), progress
     )
     loop = build_loop(
         workload,
@@ -89,8 +88,8 @@ def run_attempt(
     )
     if world.is_first:
         chosen = size if workload.micro_batch_size == AUTO else None
-        owner = checkpoints.target.owner
-        write_pins(checkpoints.path, owner, pinned, workload.model.revision, holdout, micro_batch_size=chosen)
+        owner, model_revision = checkpoints.owner, workload.model.revision
+        write_pins(checkpoints.files, owner, pinned, model_revision, holdout, micro_batch_size=chosen)
     with explain_full_gpu(model.module, loop.stepper.optimizer, workload, world, micro_batch_size=size):
         loop.run()
     report_features(features, world, progress)
@@ -98,7 +97,7 @@ def run_attempt(
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)
     progress.phase("publish")
     step, note = load_best(workload, loop)
-    samples = read_samples(checkpoints.path / SAMPLES, step)
+    samples = read_samples(checkpoints.files, step) if world.is_first else []
     metrics = find_last_evaluation(loop.metrics, step)
     if step != loop.step:
         progress.select(step, metrics, samples)

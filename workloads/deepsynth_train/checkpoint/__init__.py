@@ -18,5 +18,8 @@ Frozen weights are not saved: the manifest refers to the base model, with a hash
 unpickled, so write access to the volume is not enough to run code in a pod.
 
 folder.py is the interface to the trainer. What a tensor means, and when to save, does not belong here.
-layout, manifest, owner, pins and retention are free of torch, because the launcher imports them.
+stores.py is what it needs of a place for checkpoints: folder_store.py, or object_store.py. files.py is the same for
+the small files next to them.
+files, layout, manifest, object_files, object_head, opening, owner, pins and retention are free of torch, because the
+launcher imports them.
 """

@@ -56,14 +56,11 @@ def _names(folder: Path) -> list[str]:
 
 
 def resolve_folder(uri: str) -> Path:
-    """Local path of a checkpoint URI (file:///path or pvc://CLAIM/path).
-
-    Raises ConfigurationError for the Hub and object stores: a commit here is a rename, which they do not have.
-    """
+    """Local path of a checkpoint URI (file:///path or pvc://CLAIM/path). Raises ConfigurationError for others."""
     location = parse_uri(uri, "spec.checkpoint.uri")
     if isinstance(location, FolderLocation):
         return location.path
     raise ConfigurationError(
-        f"spec.checkpoint.uri: {uri} cannot hold checkpoints; use pvc://CLAIM/PATH or file:///PATH "
-        "(the Hub and object stores are for spec.publish.uri)"
+        f"spec.checkpoint.uri: {uri} cannot hold checkpoints; use s3://BUCKET/PATH, gs://BUCKET/PATH, "
+        "az://CONTAINER/PATH, pvc://CLAIM/PATH or file:///PATH (the Hub is for spec.publish.uri)"
     )

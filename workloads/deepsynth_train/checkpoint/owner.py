@@ -7,9 +7,10 @@ them is the later one. So the second one that comes stops, and the next attempt,
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError
 from deepsynth_api.reasons import Reason
@@ -55,21 +56,25 @@ def read_owner(folder: Path) -> Owner | None:
     """The folder's owner, or None. Raises ConfigurationError when owner.json cannot be parsed."""
     path = folder / OWNER_FILE
     try:
-        data = json.loads(path.read_text())
-        return Owner(
-            run_uid=str(data["run_uid"]),
-            fingerprint=str(data["fingerprint"]),
-            attempt=int(data["attempt"]),
-            job_uid=str(data.get("job_uid", "")),
-            restart=int(data.get("restart", 0)),
-        )
+        return parse_owner(json.loads(path.read_text()))
     except FileNotFoundError:
         return None
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise ConfigurationError(
             f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder, or delete this one",
             reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
+
+
+def parse_owner(data: Mapping[str, Any]) -> Owner:
+    """Raises ValueError, KeyError, TypeError or AttributeError for anything else."""
+    return Owner(
+        run_uid=str(data["run_uid"]),
+        fingerprint=str(data["fingerprint"]),
+        attempt=int(data["attempt"]),
+        job_uid=str(data.get("job_uid", "")),
+        restart=int(data.get("restart", 0)),
+    )
 
 
 def claim_folder(folder: Path, owner: Owner) -> str | None:
@@ -79,23 +84,24 @@ def claim_folder(folder: Path, owner: Owner) -> str | None:
     attempt of the same run, or another Job of the same attempt, owns it already.
     """
     make_folder_durably(folder)
-    note = _judge_claim(folder, read_owner(folder), owner)
+    note = judge_claim(str(folder), read_owner(folder), owner, has_steps=bool(list_steps(folder)))
     write_file_atomically(folder / OWNER_FILE, json.dumps(asdict(owner)).encode())
     return note
 
 
-def _judge_claim(folder: Path, current: Owner | None, claimant: Owner) -> str | None:
+def judge_claim(place: str, current: Owner | None, claimant: Owner, *, has_steps: bool) -> str | None:
+    """See claim_folder. has_steps: whether `place` holds checkpoints."""
     if current is None:
-        if list_steps(folder):
-            raise _refusal(folder, "holds checkpoints but no owner.json")
+        if has_steps:
+            raise refuse_folder(place, f"holds checkpoints but no {OWNER_FILE}")
         return None
     if current.run_uid == claimant.run_uid:
         if not claimant.may_follow(current):
-            raise _lost(folder, current)
+            raise describe_loss(place, current)
         return None
     if current.fingerprint != claimant.fingerprint:
-        raise _refusal(folder, f"belongs to another run (uid {current.run_uid}) with different settings")
-    if not list_steps(folder):
+        raise refuse_folder(place, f"belongs to another run (uid {current.run_uid}) with different settings")
+    if not has_steps:
         return None
     return f"adopted the checkpoints of run {current.run_uid}, which has the same settings"
 
@@ -104,19 +110,19 @@ def check_ownership(folder: Path, owner: Owner) -> None:
     """Raise PeerLostError unless `owner` still owns the folder. Called right before every commit."""
     current = read_owner(folder)
     if current != owner:
-        raise _lost(folder, current)
+        raise describe_loss(str(folder), current)
 
 
-def _refusal(folder: Path, why: str) -> ConfigurationError:
+def refuse_folder(place: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"spec.checkpoint.uri: {folder} {why}; choose an empty folder, or empty this one",
+        f"spec.checkpoint.uri: {place} {why}; choose an empty folder, or empty this one",
         reason=Reason.CHECKPOINT_FOLDER_IN_USE,
     )
 
 
-def _lost(folder: Path, current: Owner | None) -> PeerLostError:
-    holder = "no attempt (owner.json is missing)"
+def describe_loss(place: str, current: Owner | None) -> PeerLostError:
+    holder = "no attempt (its owner is not recorded)"
     if current is not None:
         job = f" (Job {current.job_uid})" if current.job_uid else ""
         holder = f"attempt {current.attempt}{job} of run {current.run_uid}"
-    return PeerLostError(f"{folder} is now owned by {holder}; this attempt stops", reason=Reason.CHECKPOINT_OWNER_LOST)
+    return PeerLostError(f"{place} is now owned by {holder}; this attempt stops", reason=Reason.CHECKPOINT_OWNER_LOST)

@@ -11,7 +11,6 @@ user who repairs the data, deletes the resource and applies it again gets the re
 import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from deepsynth_api.errors import ConfigurationError, DataError
@@ -19,10 +18,10 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
-from deepsynth_store.core.atomic import write_file_atomically
 from deepsynth_store.core.uri import is_pinned, is_remote
-from deepsynth_train.checkpoint.layout import PINS_FILE, list_steps
-from deepsynth_train.checkpoint.owner import Owner, check_ownership
+from deepsynth_train.checkpoint.files import RunFiles
+from deepsynth_train.checkpoint.layout import PINS_FILE
+from deepsynth_train.checkpoint.owner import Owner
 
 
 @dataclass(frozen=True)
@@ -41,7 +40,7 @@ class Pins:
 
 
 def resolve_datasets(
-    workload: TrainWorkload, checkpoints: Path, *, open_at: Callable[..., DatasetFolder] = open_dataset
+    workload: TrainWorkload, checkpoints: RunFiles, *, open_at: Callable[..., DatasetFolder] = open_dataset
 ) -> list[PinnedDataset]:
     """Each dataset with the commit or digest to read: the one `checkpoints` were trained on, else the present one.
 
@@ -59,7 +58,7 @@ def apply_pins(workload: TrainWorkload, pinned: Sequence[PinnedDataset]) -> Trai
 
 
 def resolve_model(
-    workload: TrainWorkload, checkpoints: Path, *, open_at: Callable[..., DatasetFolder] = open_dataset
+    workload: TrainWorkload, checkpoints: RunFiles, *, open_at: Callable[..., DatasetFolder] = open_dataset
 ) -> str | None:
     """The commit of spec.model to load: the one that `checkpoints` were trained on, else the present one. For an object
     store, the digest of its files.
@@ -78,17 +77,17 @@ def resolve_model(
     return open_at(workload.model.uri, revision, field="spec.model.uri").revision
 
 
-def resolve_holdout(workload: TrainWorkload, checkpoints: Path) -> int:
+def resolve_holdout(workload: TrainWorkload, checkpoints: RunFiles) -> int:
     """Percentage of the documents to hold out: what `checkpoints` were trained with, else what the spec says.
 
     Runs of before there was a holdout continue without one: their data must not change in the middle.
     """
-    if not list_steps(checkpoints):
+    if not checkpoints.list_steps():
         return workload.evaluation.holdout_percent
     return int(_read_document(checkpoints).get("holdoutPercent", 0))
 
 
-def find_micro_batch_size(workload: TrainWorkload, checkpoints: Path) -> int | None:
+def find_micro_batch_size(workload: TrainWorkload, checkpoints: RunFiles) -> int | None:
     """What spec.microBatchSize `auto` chose in an earlier attempt; None if nothing was chosen yet."""
     return read_pins(checkpoints, Owner.of(workload)).micro_batch_size
 
@@ -98,7 +97,7 @@ def pin_model(workload: TrainWorkload, revision: str | None) -> TrainWorkload:
     return workload.updated(model=workload.model.updated(revision=revision)) if revision else workload
 
 
-def read_pins(checkpoints: Path, owner: Owner) -> Pins:
+def read_pins(checkpoints: RunFiles, owner: Owner) -> Pins:
     """What `owner` must read.
 
     Empty when `checkpoints` belongs to other settings, or when it holds no checkpoint and the pins are not of an
@@ -109,16 +108,18 @@ def read_pins(checkpoints: Path, owner: Owner) -> Pins:
     # A run may change its number of steps, and with it the fingerprint; what it reads stays.
     if not document or (document["fingerprint"] != owner.fingerprint and not is_of_earlier_attempt):
         return Pins()
-    if not is_of_earlier_attempt and not list_steps(checkpoints):
+    if not is_of_earlier_attempt and not checkpoints.list_steps():
         return Pins()
     return Pins(document["revisions"], document["model"], document["holdoutPercent"], document.get("microBatchSize"))
 
 
-def _read_document(checkpoints: Path) -> dict[str, Any]:
+def _read_document(checkpoints: RunFiles) -> dict[str, Any]:
     """datasets.json; empty if there is none."""
-    path = checkpoints / PINS_FILE
     try:
-        document = json.loads(path.read_text())
+        content = checkpoints.read(PINS_FILE)
+        if content is None:
+            return {}
+        document = json.loads(content)
         return {
             "fingerprint": str(document["fingerprint"]),
             "runUid": document.get("runUid"),
@@ -127,16 +128,14 @@ def _read_document(checkpoints: Path) -> dict[str, Any]:
             "holdoutPercent": int(document.get("holdoutPercent", 0)),
             **_read_micro_batch_size(document),
         }
-    except FileNotFoundError:
-        return {}
     except NotADirectoryError as error:
         raise ConfigurationError(
-            f"spec.checkpoint.uri: {checkpoints} must be a folder, but it or a part of its path is a file",
+            f"spec.checkpoint.uri: {checkpoints.place} must be a folder, but it or a part of its path is a file",
             reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
     except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError) as error:
         raise ConfigurationError(
-            f"spec.checkpoint.uri: {path} cannot be parsed ({error}); choose another folder",
+            f"spec.checkpoint.uri: {checkpoints.place}/{PINS_FILE} cannot be parsed ({error}); choose another folder",
             reason=Reason.CHECKPOINT_FOLDER_UNUSABLE,
         ) from error
 
@@ -152,7 +151,7 @@ def _read_micro_batch_size(document: Mapping[str, Any]) -> dict[str, int]:
 
 
 def write_pins(
-    checkpoints: Path,
+    checkpoints: RunFiles,
     owner: Owner,
     pinned: Sequence[PinnedDataset],
     model: str | None = None,
@@ -175,8 +174,8 @@ def write_pins(
         document["microBatchSize"] = micro_batch_size
     if _read_document(checkpoints) == document:
         return
-    check_ownership(checkpoints, owner)
-    write_file_atomically(checkpoints / PINS_FILE, json.dumps(document, indent=1).encode())
+    checkpoints.check_ownership(owner)
+    checkpoints.write(PINS_FILE, json.dumps(document, indent=1).encode())
 
 
 def _resolve(dataset: WorkloadDataset, revision: str | None, open_at: Callable[..., DatasetFolder]) -> PinnedDataset:

@@ -1,9 +1,12 @@
 """Collectives for saving and loading, over a gloo group of their own. Without a process group: one rank."""
 
+from collections.abc import Callable
 from datetime import timedelta
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import torch.distributed as dist
+
+T = TypeVar("T")
 
 CHECKPOINT_TIMEOUT = timedelta(hours=1)
 """How long ranks wait for each other: enough to hash and write many gigabytes on a slow volume."""
@@ -48,6 +51,20 @@ class Ranks:
     def share(self, value: Any) -> Any:
         """Rank 0's value on every rank."""
         return self.gather(value if self.is_first else None)[0]
+
+    def together(self, action: Callable[[], T], explain: Callable[[BaseException], BaseException] | None = None) -> T:
+        """Run `action` on every rank and return this rank's result. An error on any is raised on all.
+
+        explain: what to raise for an error.
+        """
+        result: T | None = None
+        failure: BaseException | None = None
+        try:
+            result = action()
+        except BaseException as error:  # noqa: BLE001 - the other ranks wait for the outcome
+            failure = explain(error) if explain else error
+        self.agree(failure)
+        return result  # type: ignore[return-value]  # None only after an error, which agree has raised
 
     def agree(self, error: BaseException | None) -> None:
         """Raise on every rank when any rank has an error: the rank's own, else that of the lowest failed rank."""

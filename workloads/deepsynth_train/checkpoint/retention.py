@@ -2,8 +2,17 @@
 
 import math
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
+
+
+@dataclass(frozen=True)
+class Retention:
+    """spec.checkpoint.keepLast and keepBest."""
+
+    keep_last: int = 3
+    keep_best: bool = True
 
 
 def find_best(records: Sequence[CheckpointRecord]) -> CheckpointRecord | None:

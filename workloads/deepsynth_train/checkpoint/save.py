@@ -6,20 +6,17 @@ rank 0      checks owner.json, renames to step-120, updates `latest` and `best`,
 rank 0      after the evaluation of step 120: writes evaluation.json, updates `best`, deletes expired steps
 """
 
-import errno
 import json
 import os
 import shutil
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
-import torch
-
-from deepsynth_api.errors import InternalError, TemporaryError, WorkloadError
-from deepsynth_api.reasons import Reason
-from deepsynth_store.core.atomic import free_bytes, fsync_folder, write_file_atomically
+from deepsynth_store.core.atomic import fsync_folder, write_file_atomically
+from deepsynth_train.checkpoint.content import Content, Written, build_manifest
+from deepsynth_train.checkpoint.disk import explain_disk
 from deepsynth_train.checkpoint.layout import (
     BEST,
     LATEST,
@@ -32,67 +29,27 @@ from deepsynth_train.checkpoint.layout import (
     step_name,
 )
 from deepsynth_train.checkpoint.manifest import (
-    BaseReference,
     CheckpointManifest,
     CheckpointRecord,
     Evaluation,
-    FileDigest,
     build_record,
-    format_now,
     sync_and_digest,
     write_evaluation,
     write_manifest,
 )
 from deepsynth_train.checkpoint.owner import Owner, check_ownership
 from deepsynth_train.checkpoint.ranks import Ranks
-from deepsynth_train.checkpoint.retention import find_best, select_expired
+from deepsynth_train.checkpoint.retention import Retention, find_best, select_expired
 from deepsynth_train.checkpoint.state.parts import Part
 from deepsynth_train.checkpoint.state.tensor_files import (
-    StoredTensor,
     describe_parts,
     open_tensors,
     write_index,
     write_tensors,
 )
-from deepsynth_train.checkpoint.state.trained import WEIGHTS, Trained
+from deepsynth_train.checkpoint.state.trained import WEIGHTS
 
 T = TypeVar("T")
-WriteModel = Callable[[Path, dict[str, torch.Tensor]], None]
-_DISK_FULL = f"(os error {errno.ENOSPC})"
-"""How safetensors, which write_model uses, ends the text of its own error."""
-
-
-@dataclass(frozen=True)
-class Snapshot:
-    """Everything to save of one step.
-
-    trained: the module and its optimizer; each rank's part is copied before `save` returns, so training may continue
-        at once.
-    state: the trainer's own counters as JSON, the same on every rank; rank 0 writes it.
-    metrics: the curve so far, one JSON object per step or evaluation; rank 0 writes it.
-    loss: validation loss at this step, None when it was not evaluated yet.
-    write_model: called on rank 0, in a thread, with a folder and the trained weights and buffers by name, mapped from
-        the files just written; writes what `from_pretrained` opens. None: no model folder.
-    """
-
-    trained: Trained
-    state: Mapping[str, Any]
-    metrics: Sequence[Mapping[str, Any]] = ()
-    loss: float | None = None
-    write_model: WriteModel | None = None
-
-
-@dataclass(frozen=True)
-class Content:
-    """A snapshot that training cannot change any more. parts: what this rank writes. values: not tensors, by name."""
-
-    parts: Sequence[Part]
-    values: Mapping[str, Any]
-    state: Mapping[str, Any]
-    metrics: Sequence[Mapping[str, Any]]
-    loss: float | None
-    base: BaseReference | None
-    write_model: WriteModel | None
 
 
 @dataclass(frozen=True)
@@ -102,8 +59,7 @@ class Target:
     folder: Path
     uri: str
     owner: Owner
-    keep_last: int
-    keep_best: bool
+    retention: Retention
 
 
 def save_step(target: Target, step: int, content: Content, ranks: Ranks) -> None:
@@ -119,33 +75,18 @@ def save_step(target: Target, step: int, content: Content, ranks: Ranks) -> None
 
 def _together(ranks: Ranks, staging: Path, action: Callable[[], T]) -> T:
     """Run `action` on every rank; an error on any is raised on all, after the staging folder is removed."""
-    result: T | None = None
-    failure: BaseException | None = None
     try:
-        result = action()
-    except BaseException as error:  # noqa: BLE001 - the other ranks wait for the outcome
-        failure = _explain(error, staging)
-    try:
-        ranks.agree(failure)
+        return ranks.together(action, lambda error: explain_disk(error, staging.parent))
     except BaseException:
         if ranks.is_first:
             shutil.rmtree(staging, ignore_errors=True)
         raise
-    return result  # type: ignore[return-value]  # None only after an error, which agree has raised
 
 
 def _prepare(staging: Path) -> None:
     if staging.exists():
         shutil.rmtree(staging)
     (staging / SHARDS).mkdir(parents=True)
-
-
-@dataclass(frozen=True)
-class Written:
-    """By one rank: its file, none if it has no part, and the tensors in it."""
-
-    files: Sequence[FileDigest] = ()
-    tensors: Mapping[str, StoredTensor] = field(default_factory=dict)
 
 
 def _write_parts(staging: Path, parts: Sequence[Part], rank: int) -> Written:
@@ -161,16 +102,7 @@ def _finish(target: Target, staging: Path, step: int, content: Content, written:
     index = write_index(staging / SHARDS, [rank.tensors for rank in written], content.values)
     others = sync_and_digest(staging, [index, *_write_first_rank_files(staging, content)])
     files = [*others, *(file for rank in written for file in rank.files)]
-    manifest = CheckpointManifest(
-        step=step,
-        time=format_now(),
-        attempt=target.owner.number,
-        world_size=len(written),
-        fingerprint=target.owner.fingerprint,
-        loss=content.loss,
-        files=tuple(sorted(files, key=lambda file: file.path)),
-        base=content.base,
-    )
+    manifest = build_manifest(step, target.owner, content, len(written), files)
     _commit(target, staging, manifest)
 
 
@@ -198,8 +130,8 @@ def _commit(target: Target, staging: Path, manifest: CheckpointManifest) -> None
 
 def publish_pointers(target: Target) -> None:
     """Update `latest` and `best`, then delete expired checkpoints."""
-    records = write_pointers(target)
-    for step in select_expired(records, keep_last=target.keep_last, keep_best=target.keep_best):
+    records, keep = write_pointers(target), target.retention
+    for step in select_expired(records, keep_last=keep.keep_last, keep_best=keep.keep_best):
         _delete(target, step)
 
 
@@ -215,20 +147,13 @@ def write_pointers(target: Target) -> list[CheckpointRecord]:
     return records
 
 
-def save_evaluation(target: Target, step: int, evaluation: Evaluation) -> str | None:
-    """Add the evaluation to a committed checkpoint. Called on rank 0. Returns a note when it cannot be written.
-
-    That is not an error: an attempt that resumes from the checkpoint evaluates it again.
-    """
+def save_evaluation(target: Target, step: int, evaluation: Evaluation) -> None:
+    """Add the evaluation to a committed checkpoint. Called on rank 0."""
     root = target.folder / step_name(step)
-    try:
-        check_ownership(target.folder, target.owner)
-        if root.is_dir():  # else it was deleted or never committed, and must not be created by this file
-            write_evaluation(root, evaluation)
-            publish_pointers(target)
-    except (OSError, WorkloadError) as error:
-        return f"the evaluation of step {step} was not stored: {error}"
-    return None
+    check_ownership(target.folder, target.owner)
+    if root.is_dir():  # else it was deleted or never committed, and must not be created by this file
+        write_evaluation(root, evaluation)
+        publish_pointers(target)
 
 
 def list_records(target: Target) -> list[CheckpointRecord]:
@@ -247,27 +172,3 @@ def _delete(target: Target, step: int) -> None:
     doomed = target.folder / staging_name(step, target.owner.attempt, target.owner.restart)
     (target.folder / step_name(step)).rename(doomed)
     shutil.rmtree(doomed)
-
-
-def _explain(error: BaseException, staging: Path) -> BaseException:
-    """A full or failing disk as an error that says what to do; any other error unchanged."""
-    cause = _find_os_error(error)
-    if isinstance(error, WorkloadError) or cause is None:
-        return error
-    if cause.errno in (errno.ENOTEMPTY, errno.EEXIST):
-        return InternalError(f"{cause.filename2 or cause.filename} exists already: two attempts are saving at once")
-    what = "the disk is full" if cause.errno in (errno.ENOSPC, errno.EDQUOT) else cause.strerror
-    return TemporaryError(
-        f"spec.checkpoint.uri: cannot write to {staging.parent}: {what} ({free_bytes(staging.parent):,} bytes free); "
-        "free some space or lower spec.checkpoint.keepLast; earlier checkpoints are intact",
-        reason=Reason.CHECKPOINT_NOT_SAVED,
-    )
-
-
-def _find_os_error(error: BaseException) -> OSError | None:
-    """The first OSError in the chain of causes."""
-    if isinstance(error, OSError):
-        return error
-    if _DISK_FULL in str(error):
-        return OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
-    return _find_os_error(error.__cause__) if error.__cause__ else None

@@ -2,9 +2,8 @@
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -18,7 +17,7 @@ from deepsynth_train.data.sampler import sort_by_length
 from deepsynth_train.evaluation.choice import choose_samples
 from deepsynth_train.evaluation.generation import Chunk, Generator
 from deepsynth_train.evaluation.ranking import LOSS
-from deepsynth_train.evaluation.sample_files import write_samples
+from deepsynth_train.evaluation.sample_files import build_sample_files
 from deepsynth_train.evaluation.text_metrics import CER, CER_SWAPPED, NAMES, Pair, compute_text_metrics
 from deepsynth_train.models.interface.page_model import Batch
 from deepsynth_train.optimization.loss import compute_loss_sum
@@ -27,6 +26,8 @@ SWAPPED = "validation_loss_swapped"
 BLACK = "validation_loss_black"
 
 MakeBatch = Callable[[Chunk], Batch]
+KeepFiles = Callable[[Mapping[str, bytes]], None]
+"""Takes content by name, relative to spec.checkpoint.uri."""
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Evaluator:
 
     equal_batches: all ranks must run the same number of forward passes (FSDP). threads: number that decode pages.
     context_tokens: upper limit for a sequence; a sample whose swapped pages exceed it is not measured with them.
-    folder: where samples to show are written, None for nowhere.
+    keep_files: takes the files of samples to show, in the background; None for none.
     """
 
     maker: BatchMaker
@@ -55,7 +56,8 @@ class Evaluator:
     equal_batches: bool
     threads: int
     context_tokens: int
-    folder: Path | None = None
+    keep_files: KeepFiles | None = None
+    _kept_pages: set[str] = field(default_factory=set)
 
     @cached_property
     def numbers(self) -> Sequence[int]:
@@ -85,8 +87,11 @@ class Evaluator:
             WrittenSample(number, self.maker.samples.name(number), pairs[number].reference, pairs[number].written)
             for number in self._choose_shown()
         ]
-        if self.folder and self.world.is_first and shown:
-            self._save(self.folder, step, shown)
+        if self.keep_files and self.world.is_first and shown:
+            read_pages = self.maker.samples.read_pages
+            files = build_sample_files(step, shown, read_pages, self._kept_pages)
+            self._kept_pages.update(files)
+            self.keep_files(files)
         return Findings(values, shown)
 
     def _compute_losses(self, *, black: bool) -> dict[str, float]:
@@ -132,13 +137,6 @@ class Evaluator:
         """Numbers of the samples to show, spread over the evaluated ones: the same in every evaluation."""
         count = min(self.settings.samples, len(self.numbers))
         return [self.numbers[index * len(self.numbers) // count] for index in range(count)]
-
-    def _save(self, folder: Path, step: int, shown: Sequence[WrittenSample]) -> None:
-        """A disk that is full costs a note here; the checkpoints will say more."""
-        try:
-            write_samples(folder, step, shown, self.maker.samples.read_pages)
-        except OSError as error:
-            self.progress.note(f"the samples of step {step} are not in {folder}: {error.strerror or error}")
 
     def _compute_loss(self, make: MakeBatch) -> float | None:
         """None if no batch has a label token."""

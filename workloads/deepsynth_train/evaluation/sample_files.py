@@ -6,42 +6,49 @@ samples/pages/17-0.png           the first page of validation sample 17, small; 
 
 import io
 import json
-from collections.abc import Callable, Iterator, Sequence
-from pathlib import Path
+from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
-from deepsynth_store.core.atomic import write_file_atomically
+from deepsynth_train.checkpoint.files import RunFiles
 from deepsynth_train.coordination.progress import WrittenSample
 from deepsynth_train.data.files.images import read_page
 from deepsynth_train.evaluation.text_metrics import Pair, compute_cer, normalise
 
 FOLDER: Final = "samples"
-"""In the folder of spec.checkpoint.uri."""
+"""Relative to spec.checkpoint.uri."""
 MAX_PAGES: Final = 2
 """Of a sample: enough to recognise it."""
 SIDE: Final = 400
 """Pixels of the longer side of a page."""
 
 
-def write_samples(
-    folder: Path, step: int, samples: Sequence[WrittenSample], read_pages: Callable[[int], Sequence[bytes]]
-) -> None:
-    """Write the texts of one evaluation, and the pages that are not there yet. read_pages: encoded, by sample number.
+def build_sample_files(
+    step: int,
+    samples: Sequence[WrittenSample],
+    read_pages: Callable[[int], Sequence[bytes]],
+    known: Collection[str] = (),
+) -> dict[str, bytes]:
+    """The texts of one evaluation, and the pages whose names are not in `known`: content by name.
 
-    Raises OSError.
+    read_pages: encoded, by sample number.
     """
-    (folder / "pages").mkdir(parents=True, exist_ok=True)
-    entries = [_build_entry(sample, list(_write_pages(folder, sample, read_pages))) for sample in samples]
+    pages: dict[str, bytes] = {}
+    entries = []
+    for sample in samples:
+        names = [f"pages/{sample.number}-{index}.png" for index in range(MAX_PAGES)]
+        content = read_pages(sample.number)[:MAX_PAGES]
+        for name, page in zip(names, content, strict=False):
+            if f"{FOLDER}/{name}" not in known:
+                pages[f"{FOLDER}/{name}"] = _shrink(page, sample.name)
+        entries.append(_build_entry(sample, names[: len(content)]))
     text = json.dumps({"step": step, "samples": entries}, ensure_ascii=False, indent=1)
-    write_file_atomically(folder / f"step-{step}.json", text.encode())
+    return {**pages, f"{FOLDER}/step-{step}.json": text.encode()}
 
 
-def read_samples(folder: Path, step: int) -> list[WrittenSample]:
-    """The samples that `write_samples` wrote for this step; empty when there are none."""
-    try:
-        entries = json.loads((folder / f"step-{step}.json").read_text())["samples"]
-    except OSError:
-        return []
+def read_samples(files: RunFiles, step: int) -> list[WrittenSample]:
+    """The samples of this step's evaluation; empty when there are none."""
+    content = files.read(f"{FOLDER}/step-{step}.json")
+    entries = json.loads(content)["samples"] if content else []
     return [
         WrittenSample(number, entry["name"], entry["reference"], entry["written"])
         for number, entry in enumerate(entries)
@@ -58,14 +65,9 @@ def _build_entry(sample: WrittenSample, pages: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _write_pages(folder: Path, sample: WrittenSample, read_pages: Callable[[int], Sequence[bytes]]) -> Iterator[str]:
-    """Paths of the pages below `folder`."""
-    for index, page in enumerate(read_pages(sample.number)[:MAX_PAGES]):
-        path = folder / "pages" / f"{sample.number}-{index}.png"
-        if not path.exists():
-            picture = read_page(page, sample.name)
-            picture.thumbnail((SIDE, SIDE))
-            buffer = io.BytesIO()
-            picture.save(buffer, "PNG", optimize=True)
-            write_file_atomically(path, buffer.getvalue())
-        yield path.relative_to(folder).as_posix()
+def _shrink(page: bytes, name: str) -> bytes:
+    picture = read_page(page, name)
+    picture.thumbnail((SIDE, SIDE))
+    buffer = io.BytesIO()
+    picture.save(buffer, "PNG", optimize=True)
+    return buffer.getvalue()

@@ -27,7 +27,7 @@ from deepsynth_api.workload import (
     REPORT_ADDRESS_VARIABLE,
     TrainWorkload,
 )
-from deepsynth_train.checkpoint.layout import resolve_folder
+from deepsynth_train.checkpoint.opening import open_files
 from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.agreement import Agreement
 from deepsynth_train.launcher.hangs import build_limits
@@ -85,8 +85,8 @@ class Launch:
         self._is_stopping = False
         self._meeting: Meeting | None = None
         self._round = self._build_round(0)
-        checkpoints = resolve_folder(workload.checkpoint.uri)
-        self._reporter = Reporter(workload, self._round.folder, self._topology.node_rank, checkpoints)
+        files = open_files(workload.checkpoint.uri)
+        self._reporter = Reporter(workload, self._round.folder, self._topology.node_rank, files)
 
     def run(self) -> int:
         """Run the workers until they do not start again here, and report. Returns the exit code.

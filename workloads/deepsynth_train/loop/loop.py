@@ -12,9 +12,9 @@ import torch
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import TrainingSettings
+from deepsynth_train.checkpoint.content import Snapshot, WriteModel
 from deepsynth_train.checkpoint.folder import CheckpointFolder
 from deepsynth_train.checkpoint.manifest import Evaluation
-from deepsynth_train.checkpoint.save import Snapshot, WriteModel
 from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StepReport
 from deepsynth_train.data.loader import BatchMaker, prefetch
@@ -89,6 +89,7 @@ class Loop:
         while self.step < self.cadence.total_steps and not self.stopped and not self.is_stale:
             self._do_step(batches)
         self._save()
+        self.progress.phase("save")  # until the last checkpoint is where it belongs
         self.checkpoints.wait()
         self.tracking.finish()
 
@@ -297,6 +298,7 @@ class Loop:
                 write_model=self.write_model,
             ),
         )
+        self.tracking.save()
         self._saved_at = time.monotonic()
         self._enter_steps()
 

@@ -5,6 +5,7 @@ import shutil
 import tempfile
 from collections import defaultdict
 from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -118,22 +119,32 @@ def export_model(
     *,
     on_wait: OnWait | None = None,
 ) -> ModelOutput:
-    """Write the final model to the folder `output_uri` and publish it to spec.publish.uri. Called on rank 0.
+    """Write the final model to `output_uri`, a folder or an object store, and publish it to spec.publish.uri. Called on
+    rank 0.
 
     tensors: the full state of the model on the CPU. documents: text files, by name. on_wait: see OnWait. Raises
     ConfigurationError (URI, token) and TemporaryError (disk, Hub, object store).
     """
     final = _merge(model, tensors, settings)
     weights = tensors if final is model else None
-    target = _replace_folder(final, weights, documents, output_uri, "spec.checkpoint.uri")
-    if settings.publish is None:
-        return ModelOutput(uri=output_uri)
-    location = parse_uri(settings.publish.uri, "spec.publish.uri")
-    if not isinstance(location, FolderLocation):
-        private = settings.publish.private
-        uri, field = settings.publish.uri, "spec.publish.uri"
-        revision = publish_folder(target, uri, private=private, field=field, on_wait=on_wait)
-        return ModelOutput(uri=settings.publish.uri, revision=revision)
+    with ExitStack() as stack:
+        if isinstance(parse_uri(output_uri, "spec.checkpoint.uri"), FolderLocation):
+            target = _replace_folder(final, weights, documents, output_uri, "spec.checkpoint.uri")
+            output = ModelOutput(uri=output_uri)
+        else:
+            target = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deepsynth-model-")))
+            with explain_full_disk(target):
+                write_model(final, target, weights, documents)
+            revision = publish_folder(target, output_uri, field="spec.checkpoint.uri", on_wait=on_wait)
+            output = ModelOutput(uri=output_uri, revision=revision)
+        if settings.publish is None:
+            return output
+        location = parse_uri(settings.publish.uri, "spec.publish.uri")
+        if not isinstance(location, FolderLocation):
+            private = settings.publish.private
+            uri, field = settings.publish.uri, "spec.publish.uri"
+            revision = publish_folder(target, uri, private=private, field=field, on_wait=on_wait)
+            return ModelOutput(uri=settings.publish.uri, revision=revision)
     check_publish_folder(settings)  # again: it may have been filled since the start
     _replace_folder(final, weights, documents, settings.publish.uri, "spec.publish.uri")
     return ModelOutput(uri=settings.publish.uri)

@@ -1,18 +1,24 @@
 """A class per service of spec.tracking. All attempts of a run write to one record, identified by the run's uid."""
 
+import atexit
 import importlib
 import os
+import shutil
 import tempfile
 import time
 from collections.abc import Mapping, Sequence
-from typing import Any, Final, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.settings.result_settings import MlflowTracking, TensorBoardTracking, Tracking, WandbTracking
 from deepsynth_api.workload import TrainWorkload
-from deepsynth_store.core.uri import FolderLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, ObjectLocation, parse_uri
 from deepsynth_train.coordination.progress import WrittenSample
+
+if TYPE_CHECKING:
+    from deepsynth_store.objects.requests import ObjectCalls
 
 RUN_TAG: Final = "deepsynth.io/run-uid"
 EXPERIMENT_VARIABLE: Final = "MLFLOW_EXPERIMENT_NAME"
@@ -30,19 +36,35 @@ class Tracker(Protocol):
     def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
         """Show what the model wrote as text that nothing in it can turn into markup."""
 
+    def save(self) -> None:
+        """A checkpoint is saved: nothing before it may be lost with this process."""
+
     def finish(self) -> None:
         """Close the record; no more values follow."""
 
 
 class TensorBoardTracker:
-    """Event files in a folder NAME-UID below spec.tracking[].tensorboard.uri."""
+    """Event files in a folder NAME-UID below spec.tracking[].tensorboard.uri.
+
+    TensorBoard cannot write to object stores. Their files are written here, and each save copies those of this attempt
+    there as a whole: names of event files are never used twice.
+    """
 
     def __init__(self, settings: TensorBoardTracking, workload: TrainWorkload, field: str) -> None:
         self._module = _import("torch.utils.tensorboard", "tensorboard", field)
         location = parse_uri(settings.uri, f"{field}.tensorboard.uri")
-        if not isinstance(location, FolderLocation):
-            raise ConfigurationError(f"{field}.tensorboard.uri: must be pvc:// or file://, got {settings.uri}")
-        self._folder = location.path / _name(workload)
+        self._bucket: ObjectCalls | None = None
+        if isinstance(location, FolderLocation):
+            self._folder = location.path / _name(workload)
+        elif isinstance(location, ObjectLocation):
+            self._bucket = _open_bucket(location, f"{field}.tensorboard.uri")
+            own = Path(tempfile.mkdtemp(prefix="deepsynth-events-"))
+            atexit.register(shutil.rmtree, own, ignore_errors=True)
+            self._folder = own / _name(workload)
+        else:
+            raise ConfigurationError(
+                f"{field}.tensorboard.uri: must be s3://, gs://, az://, pvc:// or file://, got {settings.uri}"
+            )
 
     def start(self, first_step: int) -> None:
         self._writer: Any = self._module.SummaryWriter(str(self._folder), purge_step=first_step)
@@ -58,8 +80,14 @@ class TensorBoardTracker:
         self._writer.add_text("samples", "\n".join(f"    {line}" for line in lines), step)
         self._writer.flush()
 
+    def save(self) -> None:
+        if self._bucket:
+            for path in sorted(self._folder.iterdir()):
+                self._bucket.write(f"{self._folder.name}/{path.name}", path)
+
     def finish(self) -> None:
         self._writer.close()
+        self.save()
 
 
 class WandbTracker:
@@ -86,6 +114,9 @@ class WandbTracker:
     def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
         rows = [[sample.name, sample.reference, sample.written] for sample in samples]
         self._run.log({"samples": self._module.Table(columns=["sample", "reference", "written"], data=rows)}, step=step)
+
+    def save(self) -> None:
+        """The service has it all."""
 
     def finish(self) -> None:
         self._run.finish()
@@ -127,6 +158,9 @@ class MlflowTracker:
         text = "\n\n".join("\n".join(_describe(sample)) for sample in samples)
         self._client.log_text(self._run_id, text, f"samples/step-{step}.txt")
 
+    def save(self) -> None:
+        """The service has it all."""
+
     def finish(self) -> None:
         self._client.set_terminated(self._run_id, status="FINISHED")
 
@@ -140,6 +174,12 @@ def build_tracker(settings: Tracking, workload: TrainWorkload, field: str) -> Tr
     if settings.mlflow:
         return MlflowTracker(settings.mlflow, workload, field)
     raise ConfigurationError(f"{field}: must have one of tensorboard, wandb and mlflow")
+
+
+def _open_bucket(location: ObjectLocation, field: str) -> "ObjectCalls":
+    from deepsynth_store.objects.requests import ObjectCalls  # the library takes a tenth of a second
+
+    return ObjectCalls(location, field=field, on_wait=None)
 
 
 def _import(module: str, package: str, field: str) -> Any:

@@ -40,6 +40,9 @@ class TrackingThread(threading.Thread):
     def show(self, step: int, samples: Sequence[WrittenSample]) -> None:
         self._put(step, lambda: self._tracker.show(step, samples))
 
+    def save(self) -> None:
+        self._put(self._step, self._tracker.save)
+
     def _put(self, step: int, call: Callable[[], None]) -> None:
         if self.is_alive():
             self._calls.put((step, call))
@@ -99,6 +102,11 @@ class Tracking:
         if samples:
             for thread in self._threads:
                 thread.show(step, samples)
+
+    def save(self) -> None:
+        """A checkpoint is saved."""
+        for thread in self._threads:
+            thread.save()
 
     def finish(self) -> None:
         """Wait for queued values, at most `close_seconds` per service."""

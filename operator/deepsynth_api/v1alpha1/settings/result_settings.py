@@ -25,12 +25,13 @@ class CheckpointSettings(ApiModel):
     uri: Annotated[
         str,
         matching(
-            FOLDER,
-            "must be pvc://CLAIM/PATH or file:///PATH, without '..'; the Hub and object stores cannot hold checkpoints",
+            f"{OBJECTS}|{FOLDER}",
+            f"must be {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH, {NO_CREDENTIALS}; the Hub cannot hold "
+            "checkpoints",
             max_length=1024,
             description=(
-                "Folder for the checkpoints: pvc://CLAIM/PATH or file:///PATH. With numNodes above 1, the claim "
-                "must be ReadWriteMany."
+                f"Where the checkpoints are: {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH. With numNodes above 1, "
+                "a claim must be ReadWriteMany."
             ),
         ),
     ]
@@ -41,6 +42,10 @@ class CheckpointSettings(ApiModel):
     ] = None
     keep_last: Annotated[int, Field(ge=1, le=1000, description="Number of the newest checkpoints to keep.")] = 3
     keep_best: Annotated[bool, Field(description="Also keep the best checkpoint, by evaluation.bestMetric.")] = True
+    secret_ref: Annotated[
+        SecretReference | None,
+        Field(description="Secret with the keys of an object store, with access to read, write, list and delete."),
+    ] = None
 
 
 class EarlyStoppingSettings(ApiModel):
@@ -177,12 +182,18 @@ class TensorBoardTracking(ApiModel):
     uri: Annotated[
         str,
         matching(
-            FOLDER,
-            "must be pvc://CLAIM/PATH or file:///PATH, without '..'; object stores cannot hold event files",
+            f"{OBJECTS}|{FOLDER}",
+            f"must be {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH, {NO_CREDENTIALS}",
             max_length=1024,
-            description="Folder for the event files: pvc://CLAIM/PATH or file:///PATH.",
+            description=(
+                f"Where the event files are: {OBJECT_FORMS}, pvc://CLAIM/PATH or file:///PATH. To an object store they "
+                "are copied with each checkpoint and at the end."
+            ),
         ),
     ]
+    secret_ref: Annotated[
+        SecretReference | None, Field(description="Secret with the keys of an object store, with write access.")
+    ] = None
 
 
 class WandbTracking(ApiModel):

@@ -83,6 +83,19 @@ def test_features_on_a_claim_are_mounted_for_writing_and_leave_the_cache_as_it_i
     assert mount in build_container(run)["volumeMounts"], "not read-only"
 
 
+def test_a_run_with_everything_in_a_bucket_needs_no_volume_and_has_the_keys_of_its_secrets() -> None:
+    tracking = [{"tensorboard": {"uri": "s3://runs/events", "secretRef": {"name": "events"}}}]
+    run = (
+        a_training_run()
+        .with_spec(checkpoint={"uri": "s3://runs/a/", "secretRef": {"name": "bucket"}}, tracking=tracking)
+        .with_status(datasets=[{"name": "pages", "uri": "s3://pages/a"}])
+    )
+    container = build_container(run)
+    assert [mount for mount in container["volumeMounts"] if mount["name"].startswith("claim-")] == []
+    assert container["envFrom"] == [{"secretRef": {"name": "bucket"}}, {"secretRef": {"name": "events"}}]
+    assert build_document(run).output_uri == "s3://runs/a/model"
+
+
 def test_a_feature_size_that_is_not_a_quantity_is_an_error_that_names_the_field() -> None:
     with pytest.raises(ConfigurationError, match=r"^spec\.cache\.features\.sizeLimit: "):
         build_document(a_run(cache={"features": {"sizeLimit": "a lot"}}))

@@ -11,69 +11,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, PeerLostError, TemporaryError
-from deepsynth_train.checkpoint.manifest import Evaluation, find_damage, read_manifest
+from deepsynth_train.checkpoint.manifest import find_damage, read_manifest
 from deepsynth_train.checkpoint.owner import Owner
+from support.training.toy_checkpoints import Toy, evaluate, save_steps
 from unit.deepsynth_train.checkpoint.file_crashes import Died, dying_at_call
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from deepsynth_train.checkpoint.folder import CheckpointFolder
-    from deepsynth_train.checkpoint.save import Snapshot
-    from deepsynth_train.checkpoint.state.trained import Trained
 
 OWNER = Owner("uid-1", "same", 1)
-
-
-class Toy:
-    """A model and its optimizer, some steps of training, and the tensors to save."""
-
-    def __init__(self, width: int = 4) -> None:
-        import torch
-
-        torch.manual_seed(0)
-        self.model = torch.nn.Linear(width, 2)
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=0.1)
-
-    def train(self, steps: int = 1) -> None:
-        import torch
-
-        for _ in range(steps):
-            self.model(torch.ones(1, self.model.in_features)).sum().backward()
-            self.optimizer.step()
-            self.optimizer.zero_grad()
-
-    def snapshot(self, step: int, **changes: Any) -> Snapshot:
-        from deepsynth_train.checkpoint.save import Snapshot
-
-        return Snapshot(**{"trained": self.trained, "state": {"step": step}, "metrics": [{"step": step}], **changes})
-
-    @property
-    def trained(self) -> Trained:
-        from deepsynth_train.checkpoint.state.trained import Trained
-
-        return Trained(self.model, self.optimizer)
-
-    @property
-    def weights(self) -> list[float]:
-        return [value for parameter in self.model.parameters() for value in parameter.flatten().tolist()]
 
 
 def open_folder(path: Path, owner: Owner = OWNER, **changes: Any) -> CheckpointFolder:
     from deepsynth_train.checkpoint.folder import CheckpointFolder
 
     return CheckpointFolder(f"file://{path}", owner, **changes)
-
-
-def save_steps(folder: CheckpointFolder, toy: Toy, *steps: int, **changes: Any) -> None:
-    for step in steps:
-        toy.train()
-        folder.save(step, toy.snapshot(step, **changes))
-    folder.wait()
-
-
-def evaluate(folder: CheckpointFolder, step: int, loss: float) -> None:
-    folder.save_evaluation(step, Evaluation(loss, {"step": step, "validation_loss": loss}))
 
 
 def steps_in(path: Path) -> list[str]:
@@ -108,7 +62,7 @@ def test_state_and_curve_are_loaded(tmp_path: Path) -> None:
     toy = Toy()
     loaded = open_folder(tmp_path).load_latest(toy.trained)
     assert loaded is not None
-    assert (loaded.state, loaded.metrics, loaded.path) == ({"step": 7}, [{"step": 7}], tmp_path / "step-7")
+    assert (loaded.step, loaded.state, loaded.metrics) == (7, {"step": 7}, [{"step": 7}])
 
 
 def test_an_empty_folder_has_nothing_to_load(tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, PeerLostError
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
+from deepsynth_train.checkpoint.files import FolderFiles
 from deepsynth_train.checkpoint.owner import Owner, claim_folder
 from deepsynth_train.checkpoint.pins import (
     Pins,
@@ -50,13 +51,13 @@ def test_a_branch_that_moves_between_attempts_is_read_at_the_first_ones_commit(w
     repository = Repository()
     owner = Owner(workload.uid, workload.fingerprint, 1)
     claim_folder(tmp_path, owner)
-    write_pins(tmp_path, owner, resolve_datasets(workload, tmp_path, open_at=repository.open))
+    write_pins(FolderFiles(tmp_path), owner, resolve_datasets(workload, FolderFiles(tmp_path), open_at=repository.open))
     repository.head = "commit-2"
-    pinned = resolve_datasets(workload, tmp_path, open_at=repository.open)
+    pinned = resolve_datasets(workload, FolderFiles(tmp_path), open_at=repository.open)
     assert [pin.revision for pin in pinned] == ["commit-1"]
     assert [dataset.revision for dataset in apply_pins(workload, pinned).datasets] == ["commit-1"]
     other = workload.updated(uid="other", fingerprint="another training")
-    found = resolve_datasets(other, tmp_path, open_at=repository.open)
+    found = resolve_datasets(other, FolderFiles(tmp_path), open_at=repository.open)
     assert [pin.revision for pin in found] == ["commit-2"]
 
 
@@ -78,17 +79,17 @@ def test_pins_hold_for_checkpoints_and_for_attempts_of_the_same_run(
     repository = Repository()
     owner = Owner("same", workload.fingerprint, 1)
     claim_folder(tmp_path, owner)
-    write_pins(tmp_path, owner, [PinnedDataset(name="d", uri="hf://datasets/a/b", revision="commit-1")])
+    write_pins(FolderFiles(tmp_path), owner, [PinnedDataset(name="d", uri="hf://datasets/a/b", revision="commit-1")])
     repository.head = "commit-2"
     for step in steps:
         (tmp_path / f"step-{step}").mkdir()
-    found = resolve_datasets(workload, tmp_path, open_at=repository.open)
+    found = resolve_datasets(workload, FolderFiles(tmp_path), open_at=repository.open)
     assert [pin.revision for pin in found] == [commit]
     claimant = Owner(uid, workload.fingerprint, attempt)
     claim_folder(tmp_path, claimant)
-    write_pins(tmp_path, claimant, found)
+    write_pins(FolderFiles(tmp_path), claimant, found)
     repository.head = "commit-3"
-    again = resolve_datasets(workload.updated(attempt=attempt + 1), tmp_path, open_at=repository.open)
+    again = resolve_datasets(workload.updated(attempt=attempt + 1), FolderFiles(tmp_path), open_at=repository.open)
     assert [pin.revision for pin in again] == [commit], "the next attempt reads the same"
 
 
@@ -99,11 +100,15 @@ def test_a_run_with_more_steps_reads_what_its_earlier_attempts_read(tmp_path: Pa
     more = build_train_workload(tmp_path, attempt=2, max_steps=4, datasets=datasets).updated(fingerprint="more")
     owner = Owner(first.uid, first.fingerprint, 1)
     claim_folder(tmp_path, owner)
-    write_pins(tmp_path, owner, [PinnedDataset(name="d", uri="hf://datasets/a/b", revision="commit-1")])
+    write_pins(FolderFiles(tmp_path), owner, [PinnedDataset(name="d", uri="hf://datasets/a/b", revision="commit-1")])
     repository = Repository("commit-2")
-    assert [pin.revision for pin in resolve_datasets(more, tmp_path, open_at=repository.open)] == ["commit-1"]
+    assert [pin.revision for pin in resolve_datasets(more, FolderFiles(tmp_path), open_at=repository.open)] == [
+        "commit-1"
+    ]
     stranger = more.updated(uid="other")
-    assert [pin.revision for pin in resolve_datasets(stranger, tmp_path, open_at=repository.open)] == ["commit-2"]
+    assert [pin.revision for pin in resolve_datasets(stranger, FolderFiles(tmp_path), open_at=repository.open)] == [
+        "commit-2"
+    ]
 
 
 def test_every_attempt_loads_the_commit_of_the_model_that_the_first_one_loaded(workload: Any, tmp_path: Path) -> None:
@@ -111,13 +116,13 @@ def test_every_attempt_loads_the_commit_of_the_model_that_the_first_one_loaded(w
     of_branch = workload.updated(model=workload.model.updated(uri="hf://a/base", revision="main"))
     owner = Owner(workload.uid, workload.fingerprint, 1)
     claim_folder(tmp_path, owner)
-    found = resolve_model(of_branch, tmp_path, open_at=repository.open)
-    write_pins(tmp_path, owner, [], found)
+    found = resolve_model(of_branch, FolderFiles(tmp_path), open_at=repository.open)
+    write_pins(FolderFiles(tmp_path), owner, [], found)
     repository.head = "commit-2"
-    pinned = pin_model(of_branch, resolve_model(of_branch, tmp_path, open_at=repository.open))
+    pinned = pin_model(of_branch, resolve_model(of_branch, FolderFiles(tmp_path), open_at=repository.open))
     assert pinned.model.revision == "commit-1"
     stranger = of_branch.updated(uid="other", fingerprint="other")
-    assert resolve_model(stranger, tmp_path, open_at=repository.open) == "commit-2"
+    assert resolve_model(stranger, FolderFiles(tmp_path), open_at=repository.open) == "commit-2"
 
 
 def test_the_hub_is_not_asked_for_a_commit_for_other_models_and_offline(
@@ -130,7 +135,7 @@ def test_the_hub_is_not_asked_for_a_commit_for_other_models_and_offline(
 
     def resolve(uri: str, revision: str | None) -> str | None:
         model = workload.model.updated(uri=uri, revision=revision)
-        return resolve_model(workload.updated(model=model), tmp_path, open_at=refuse)
+        return resolve_model(workload.updated(model=model), FolderFiles(tmp_path), open_at=refuse)
 
     assert resolve("hf://a/base", "c" * 40) == "c" * 40
     assert resolve("config://vit-gpt2-tiny", None) is None
@@ -140,11 +145,11 @@ def test_the_hub_is_not_asked_for_a_commit_for_other_models_and_offline(
 
 
 def test_an_attempt_that_lost_the_folder_cannot_change_the_pins(workload: Any, tmp_path: Path) -> None:
-    found = resolve_datasets(workload, tmp_path, open_at=Repository().open)
+    found = resolve_datasets(workload, FolderFiles(tmp_path), open_at=Repository().open)
     claim_folder(tmp_path, Owner(workload.uid, workload.fingerprint, 2))
     with pytest.raises(PeerLostError, match="attempt 2"):
-        write_pins(tmp_path, Owner(workload.uid, workload.fingerprint, 1), found)
-    assert read_pins(tmp_path, Owner(workload.uid, workload.fingerprint, 2)) == Pins()
+        write_pins(FolderFiles(tmp_path), Owner(workload.uid, workload.fingerprint, 1), found)
+    assert read_pins(FolderFiles(tmp_path), Owner(workload.uid, workload.fingerprint, 2)) == Pins()
 
 
 def test_a_folder_that_was_rewritten_between_attempts_is_refused(tmp_path: Path) -> None:
@@ -152,11 +157,13 @@ def test_a_folder_that_was_rewritten_between_attempts_is_refused(tmp_path: Path)
     workload = build_train_workload(tmp_path, attempt=2, datasets=[{"name": "d", "uri": f"file://{pages}"}])
     owner = Owner(workload.uid, workload.fingerprint, 1)
     claim_folder(tmp_path / "checkpoints", owner)
-    write_pins(tmp_path / "checkpoints", owner, resolve_datasets(workload, tmp_path / "checkpoints"))
+    write_pins(
+        FolderFiles(tmp_path / "checkpoints"), owner, resolve_datasets(workload, FolderFiles(tmp_path / "checkpoints"))
+    )
     write_split(pages, "train", build_documents(1, start=9), number=1)
     (pages / "deepsynth" / "manifest.json").write_text(json.dumps({"files": [], "documents": 1}))
     with pytest.raises(DataError, match=r"has changed: expected revision .*, got "):
-        resolve_datasets(workload, tmp_path / "checkpoints")
+        resolve_datasets(workload, FolderFiles(tmp_path / "checkpoints"))
 
 
 def test_documents_are_counted_if_there_is_a_manifest(tmp_path: Path) -> None:
@@ -164,9 +171,9 @@ def test_documents_are_counted_if_there_is_a_manifest(tmp_path: Path) -> None:
     workload = build_train_workload(tmp_path, datasets=[{"name": "d", "uri": f"file://{pages}"}])
     (pages / "deepsynth").mkdir(exist_ok=True)
     (pages / "deepsynth" / "manifest.json").write_text(json.dumps({"files": [], "documents": 41}))
-    assert [pin.rows for pin in resolve_datasets(workload, tmp_path / "none")] == [41]
+    assert [pin.rows for pin in resolve_datasets(workload, FolderFiles(tmp_path / "none"))] == [41]
     (pages / "deepsynth" / "manifest.json").unlink()
-    assert [pin.rows for pin in resolve_datasets(workload, tmp_path / "none")] == [None]
+    assert [pin.rows for pin in resolve_datasets(workload, FolderFiles(tmp_path / "none"))] == [None]
 
 
 @pytest.mark.parametrize(
@@ -175,20 +182,20 @@ def test_documents_are_counted_if_there_is_a_manifest(tmp_path: Path) -> None:
 def test_pins_that_cannot_be_parsed_are_refused_by_name(text: str, tmp_path: Path) -> None:
     (tmp_path / "datasets.json").write_text(text)
     with pytest.raises(ConfigurationError, match=r"datasets\.json cannot be parsed"):
-        read_pins(tmp_path, Owner("uid", "f", 2))
+        read_pins(FolderFiles(tmp_path), Owner("uid", "f", 2))
 
 
 def test_the_holdout_does_not_change_under_checkpoints(workload: Any, tmp_path: Path) -> None:
     changed = workload.updated(
         evaluation=workload.evaluation.updated(holdout_percent=7), fingerprint="of a new version"
     )
-    assert resolve_holdout(changed, tmp_path) == 7, "a new run does as the spec says"
+    assert resolve_holdout(changed, FolderFiles(tmp_path)) == 7, "a new run does as the spec says"
     owner = Owner(workload.uid, workload.fingerprint, 1)
     claim_folder(tmp_path, owner)
-    write_pins(tmp_path, owner, [], holdout=5)
-    assert resolve_holdout(changed, tmp_path) == 7, "nothing was trained yet"
+    write_pins(FolderFiles(tmp_path), owner, [], holdout=5)
+    assert resolve_holdout(changed, FolderFiles(tmp_path)) == 7, "nothing was trained yet"
     (tmp_path / "step-3").mkdir()
-    assert resolve_holdout(changed, tmp_path) == 5
+    assert resolve_holdout(changed, FolderFiles(tmp_path)) == 5
 
 
 def test_a_run_of_before_there_was_a_holdout_continues_without_one(workload: Any, tmp_path: Path) -> None:
@@ -196,19 +203,19 @@ def test_a_run_of_before_there_was_a_holdout_continues_without_one(workload: Any
     (tmp_path / "datasets.json").write_text(json.dumps(document))
     (tmp_path / "step-3").mkdir()
     assert workload.evaluation.holdout_percent == 2
-    assert resolve_holdout(workload, tmp_path) == 0
+    assert resolve_holdout(workload, FolderFiles(tmp_path)) == 0
 
 
 def test_a_micro_batch_size_is_kept_for_later_attempts_and_checkpoints(workload: Any, tmp_path: Path) -> None:
     first, owner = workload.updated(attempt=1), Owner(workload.uid, workload.fingerprint, 1)
-    assert find_micro_batch_size(workload, tmp_path) is None
+    assert find_micro_batch_size(workload, FolderFiles(tmp_path)) is None
     claim_folder(tmp_path, owner)
-    write_pins(tmp_path, owner, [], micro_batch_size=8)
-    assert find_micro_batch_size(workload, tmp_path) == 8
-    assert find_micro_batch_size(first, tmp_path) is None, "nothing was trained yet"
+    write_pins(FolderFiles(tmp_path), owner, [], micro_batch_size=8)
+    assert find_micro_batch_size(workload, FolderFiles(tmp_path)) == 8
+    assert find_micro_batch_size(first, FolderFiles(tmp_path)) is None, "nothing was trained yet"
     (tmp_path / "step-3").mkdir()
-    assert find_micro_batch_size(first, tmp_path) == 8
-    write_pins(tmp_path, owner, [])
+    assert find_micro_batch_size(first, FolderFiles(tmp_path)) == 8
+    write_pins(FolderFiles(tmp_path), owner, [])
     assert "microBatchSize" not in (tmp_path / "datasets.json").read_text()
 
 
@@ -217,10 +224,10 @@ def test_a_micro_batch_size_that_a_user_wrote_wrongly_is_refused(workload: Any, 
     document = {"fingerprint": workload.fingerprint, "revisions": {}, "microBatchSize": size}
     (tmp_path / "datasets.json").write_text(json.dumps(document))
     with pytest.raises(ConfigurationError, match="microBatchSize must be an integer of at least 1"):
-        find_micro_batch_size(workload, tmp_path)
+        find_micro_batch_size(workload, FolderFiles(tmp_path))
 
 
 def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri: .*file must be a folder"):
-        read_pins(tmp_path / "file", Owner("uid", "f", 1))
+        read_pins(FolderFiles(tmp_path / "file"), Owner("uid", "f", 1))

@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
+from deepsynth_train.checkpoint.files import FolderFiles
 from deepsynth_train.coordination.progress import WrittenSample
-from deepsynth_train.evaluation.sample_files import read_samples, write_samples
+from deepsynth_train.evaluation.sample_files import build_sample_files, read_samples
 from support.training.page_dataset import draw_page
 
 SAMPLES = [
@@ -20,19 +21,13 @@ def read_pages(number: int) -> Sequence[bytes]:
     return [draw_page(f"{number}{page}", (900, 300)) for page in range(3 if number == 7 else 1)]
 
 
-def test_texts_are_written_for_each_evaluation_and_pages_once(tmp_path: Path) -> None:
-    read: list[int] = []
-
-    def note(number: int) -> Sequence[bytes]:
-        read.append(number)
-        return read_pages(number)
-
-    write_samples(tmp_path, 4, SAMPLES, note)
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "pages").iterdir()}
-    write_samples(tmp_path, 8, SAMPLES, note)
-    assert {path: path.stat().st_mtime_ns for path in (tmp_path / "pages").iterdir()} == times
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["pages", "step-4.json", "step-8.json"]
-    document = json.loads((tmp_path / "step-8.json").read_text())
+def test_texts_are_written_for_each_evaluation_and_pages_once() -> None:
+    first = build_sample_files(4, SAMPLES, read_pages)
+    files = build_sample_files(8, SAMPLES, read_pages, first.keys())
+    pages = ["samples/pages/0-0.png", "samples/pages/7-0.png", "samples/pages/7-1.png"]
+    assert sorted(first) == [*pages, "samples/step-4.json"]
+    assert sorted(files) == ["samples/step-8.json"]
+    document = json.loads(files["samples/step-8.json"])
     assert document["step"] == 8
     assert document["samples"] == [
         {
@@ -52,14 +47,16 @@ def test_texts_are_written_for_each_evaluation_and_pages_once(tmp_path: Path) ->
     ]
 
 
-def test_pages_are_small(tmp_path: Path) -> None:
-    write_samples(tmp_path, 0, SAMPLES[:1], read_pages)
-    with Image.open(io.BytesIO((tmp_path / "pages/0-0.png").read_bytes())) as picture:
+def test_pages_are_small() -> None:
+    files = build_sample_files(0, SAMPLES[:1], read_pages)
+    with Image.open(io.BytesIO(files["samples/pages/0-0.png"])) as picture:
         assert picture.size == (400, 133)
 
 
 def test_the_samples_of_a_step_can_be_read_again(tmp_path: Path) -> None:
-    write_samples(tmp_path, 8, SAMPLES, read_pages)
-    read = [(sample.name, sample.reference, sample.written) for sample in read_samples(tmp_path, 8)]
+    folder = FolderFiles(tmp_path)
+    for name, content in build_sample_files(8, SAMPLES, read_pages).items():
+        folder.write(name, content)
+    read = [(sample.name, sample.reference, sample.written) for sample in read_samples(folder, 8)]
     assert read == [(sample.name, sample.reference, sample.written) for sample in SAMPLES]
-    assert read_samples(tmp_path, 9) == []
+    assert read_samples(folder, 9) == []

@@ -5,6 +5,7 @@ import pytest
 
 from deepsynth_api.report import Failure, TrainReport, parse_report
 from deepsynth_api.report_fit import TERMINATION_MESSAGE_BYTES
+from deepsynth_train.checkpoint.files import FolderFiles
 from deepsynth_train.coordination.run_folder import RunFolder
 from deepsynth_train.launcher.reports import Reporter, write_termination_message
 from support.training.train_workloads import build_train_workload
@@ -22,7 +23,7 @@ def termination_log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def build_reporter(tmp_path: Path, attempt: int = 1, node_rank: int = 0, uid: str = "uid-1") -> Reporter:
     workload = build_train_workload(tmp_path, attempt=attempt, uid=uid)
-    return Reporter(workload, RunFolder(tmp_path), node_rank, tmp_path / "checkpoints")
+    return Reporter(workload, RunFolder(tmp_path), node_rank, FolderFiles(tmp_path / "checkpoints"))
 
 
 def test_before_the_workers_report_anything_the_report_shows_the_start(tmp_path: Path) -> None:

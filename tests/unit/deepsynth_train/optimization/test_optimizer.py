@@ -8,14 +8,15 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from support.training.tiny_training import VIT, build_model, build_samples, build_settings, build_stepper
-from unit.deepsynth_train.checkpoint.test_folder import open_folder, save_steps
+from support.training.toy_checkpoints import save_steps
+from unit.deepsynth_train.checkpoint.test_folder import open_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
-    from deepsynth_train.checkpoint.save import Snapshot
+    from deepsynth_train.checkpoint.content import Snapshot
     from deepsynth_train.checkpoint.state.trained import Trained
 
 
@@ -40,7 +41,7 @@ class Run:
         return Trained(self.model.module, self.stepper.optimizer)
 
     def snapshot(self, step: int, **changes: Any) -> Snapshot:
-        from deepsynth_train.checkpoint.save import Snapshot
+        from deepsynth_train.checkpoint.content import Snapshot
 
         return Snapshot(**{"trained": self.trained, "state": {"step": step}, **changes})
 

@@ -14,8 +14,9 @@ tensor.
 
 import json
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
@@ -68,24 +69,32 @@ ReadBlock = Callable[[str, Block, tuple[slice, ...]], torch.Tensor]
 
 @dataclass(frozen=True)
 class Stored:
-    """What a checkpoint holds. values: what is not a tensor, by name. `read` is called for the regions needed."""
+    """What a checkpoint holds. values: what is not a tensor, by name. `read` is called for the regions needed.
+
+    position: where a block is in its file, so that `fill` reads each file once, from its beginning to its end.
+    """
 
     tensors: Mapping[str, StoredTensor]
     values: Mapping[str, Any]
     read: ReadBlock
+    position: Callable[[str, Block], int] = lambda _name, _block: 0
 
-    def fill(self, part: Part) -> None:
-        """Copy the stored tensor into `part.data`. Raises ValueError when there is none of this name and shape."""
+    def fill(self, parts: Iterable[Part]) -> None:
+        """Copy stored tensors into `data` of each part. Raises ValueError when there is none of its name and shape."""
+        found = ((part, block, _find_overlap(block, part)) for part in parts for block in self._find(part))
+        wanted = [(part, block, overlap) for part, block, overlap in found if overlap]
+        wanted.sort(key=lambda entry: entry[1].file)
+        for _, group in groupby(wanted, key=lambda entry: entry[1].file):
+            for part, block, (source, target) in sorted(group, key=lambda e: self.position(e[0].name, e[1])):
+                part.data[target].copy_(self.read(part.name, block, source))
+
+    def _find(self, part: Part) -> tuple[Block, ...]:
         stored = self.tensors.get(part.name)
         if stored is None:
             raise ValueError(f"it has no tensor {part.name}")
         if stored.shape != part.shape:
             raise ValueError(f"{part.name} has the shape {[*stored.shape]}, the model has {[*part.shape]}")
-        for block in stored.blocks:
-            overlap = _find_overlap(block, part)
-            if overlap:
-                source, target = overlap
-                part.data[target].copy_(self.read(part.name, block, source))
+        return stored.blocks
 
     def get(self, name: str) -> torch.Tensor:
         """A whole tensor: mapped from its file if it is in one block, else put together in memory."""
@@ -93,7 +102,7 @@ class Stored:
         if len(stored.blocks) == 1:
             return self.read(name, stored.blocks[0], tuple(slice(0, length) for length in stored.shape))
         whole = torch.empty(stored.shape, dtype=stored.dtype)
-        self.fill(Part(name, stored.shape, (0,) * len(stored.shape), whole))
+        self.fill([Part(name, stored.shape, (0,) * len(stored.shape), whole)])
         return whole
 
 
@@ -111,6 +120,13 @@ def _find_overlap(block: Block, part: Part) -> tuple[tuple[slice, ...], tuple[sl
 
 def write_tensors(path: Path, parts: Sequence[Part]) -> None:
     """Write a safetensors file piece by piece, without a copy of the data in memory. The data is on the CPU."""
+    with path.open("wb") as file:
+        for piece in encode_tensors(parts):
+            file.write(piece)
+
+
+def encode_tensors(parts: Sequence[Part]) -> Iterator[bytes | memoryview]:
+    """The pieces of a safetensors file: its header, then the data of each part as it is in memory, on the CPU."""
     ordered = sorted(parts, key=lambda part: (-part.data.element_size(), part.name))  # so that each is aligned
     header, offset = {}, 0
     for part in ordered:
@@ -119,10 +135,39 @@ def write_tensors(path: Path, parts: Sequence[Part]) -> None:
         offset += part.bytes
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)
-    with path.open("wb") as file:
-        file.write(len(text).to_bytes(8, "little") + text)
-        for part in ordered:
-            file.write(part.data.contiguous().reshape(-1).view(torch.uint8).numpy().data)
+    yield len(text).to_bytes(8, "little") + text
+    for part in ordered:
+        yield part.data.contiguous().reshape(-1).view(torch.uint8).numpy().data
+
+
+@dataclass(frozen=True)
+class Span:
+    """Where a tensor is in a safetensors file. start, end: bytes from the beginning of the file."""
+
+    dtype: torch.dtype
+    shape: tuple[int, ...]
+    start: int
+    end: int
+
+
+def read_header(read: Callable[[int, int], bytes | bytearray], size: int) -> dict[str, Span]:
+    """The tensors of a safetensors file of `size` bytes. read: (start, length) -> these bytes.
+
+    Raises ValueError when it is none.
+    """
+    length = int.from_bytes(read(0, 8), "little")
+    if not 2 <= length <= size - 8:
+        raise ValueError("not a safetensors file")
+    try:
+        header = json.loads(read(8, length))
+        first = 8 + length
+        return {
+            name: Span(_DTYPES[entry["dtype"]], tuple(entry["shape"]), *(first + at for at in entry["data_offsets"]))
+            for name, entry in header.items()
+            if name != "__metadata__"
+        }
+    except (KeyError, TypeError, AttributeError) as error:
+        raise ValueError(f"not a safetensors file: {error!r}") from error
 
 
 def describe_parts(file: str, parts: Iterable[Part]) -> dict[str, StoredTensor]:
@@ -134,6 +179,13 @@ def describe_parts(file: str, parts: Iterable[Part]) -> dict[str, StoredTensor]:
 
 
 def write_index(folder: Path, written: Iterable[Mapping[str, StoredTensor]], values: Mapping[str, Any]) -> Path:
+    """See build_index."""
+    path = folder / INDEX_FILE
+    path.write_text(build_index(written, values))
+    return path
+
+
+def build_index(written: Iterable[Mapping[str, StoredTensor]], values: Mapping[str, Any]) -> str:
     """Join what the ranks wrote. Raises ValueError when a tensor has a gap: the ranks held different tensors."""
     tensors: dict[str, StoredTensor] = {}
     for rank in written:
@@ -149,9 +201,13 @@ def write_index(folder: Path, written: Iterable[Mapping[str, StoredTensor]], val
         },
         "values": dict(values),
     }
-    path = folder / INDEX_FILE
-    path.write_text(json.dumps(document))
-    return path
+    return json.dumps(document)
+
+
+def parse_index(text: str | bytes) -> tuple[dict[str, StoredTensor], dict[str, Any]]:
+    """The tensors, and what is not a tensor. Raises KeyError, TypeError, ValueError or AttributeError."""
+    document = json.loads(text)
+    return {name: _parse_tensor(name, entry) for name, entry in document["tensors"].items()}, dict(document["values"])
 
 
 def open_tensors(folder: Path) -> Stored:
@@ -159,14 +215,13 @@ def open_tensors(folder: Path) -> Stored:
     from safetensors import SafetensorError, safe_open
 
     try:
-        document = json.loads((folder / INDEX_FILE).read_text())
-        tensors = {name: _parse_tensor(name, entry) for name, entry in document["tensors"].items()}
+        tensors, values = parse_index((folder / INDEX_FILE).read_text())
         names = {block.file for stored in tensors.values() for block in stored.blocks}
         files: dict[str, Any] = {name: safe_open(folder / name, framework="pt") for name in names}
         for name, stored in tensors.items():
             for block in stored.blocks:
-                _check_header(name, stored, block, files[block.file].get_slice(name))
-        values = dict(document["values"])
+                found = files[block.file].get_slice(name)
+                check_block(name, stored, block, tuple(found.get_shape()), _DTYPES[found.get_dtype()])
     except (OSError, SafetensorError, KeyError, TypeError, ValueError, AttributeError) as error:
         raise Damage(f"{folder.name}: {error}") from error
 
@@ -197,6 +252,7 @@ def _check_blocks(name: str, stored: StoredTensor) -> None:
         raise ValueError(f"the blocks of {name} do not add up to its shape {[*stored.shape]}")
 
 
-def _check_header(name: str, stored: StoredTensor, block: Block, found: Any) -> None:
-    if (tuple(found.get_shape()), _DTYPES[found.get_dtype()]) != (block.shape, stored.dtype):
+def check_block(name: str, stored: StoredTensor, block: Block, shape: tuple[int, ...], dtype: torch.dtype) -> None:
+    """Raises ValueError when its file has another shape or dtype."""
+    if (shape, dtype) != (block.shape, stored.dtype):
         raise ValueError(f"{name} in {block.file} is not what the index says")

@@ -65,7 +65,7 @@ class Trained:
 
     @torch.no_grad()
     def restore(self, stored: Stored) -> None:
-        """Fill the weights and the optimizer in place, tensor by tensor.
+        """Fill the weights and the optimizer in place.
 
         Raises ValueError when names or shapes differ, and FrozenWeightChangedError.
         """
@@ -73,10 +73,12 @@ class Trained:
         strangers = [name for name in stored.tensors if name.startswith(WEIGHTS) and name[len(WEIGHTS) :] not in known]
         if strangers:
             raise ValueError(f"the model has no tensor {strangers[0]}")
-        for name, weight in self.list_weights().items():
-            stored.fill(locate(WEIGHTS + name, weight))
+        stored.fill(locate(WEIGHTS + name, weight) for name, weight in self.list_weights().items())
         self._check_frozen(stored)
-        self._restore_optimizer(stored)
+        state = self._build_optimizer_state(stored)
+        tensors = {name: value for entries in state.values() for name, value in entries.items()}
+        stored.fill(locate(name, value) for name, value in tensors.items() if isinstance(value, torch.Tensor))
+        self._load_optimizer_state(state)
 
     def _check_frozen(self, stored: Stored) -> None:
         """Checkpoints of format 1 hold frozen weights too. Later ones will not, so they must be those of the base."""
@@ -84,21 +86,29 @@ class Trained:
             if WEIGHTS + name in stored.tensors:
                 part = locate(WEIGHTS + name, weight)
                 saved = torch.empty_like(part.data)
-                stored.fill(Part(part.name, part.shape, part.start, saved))
+                stored.fill([Part(part.name, part.shape, part.start, saved)])
                 if not torch.equal(saved, part.data):
                     raise FrozenWeightChangedError(f"the frozen weight {name} differs from the one in the checkpoint")
 
-    def _restore_optimizer(self, stored: Stored) -> None:
+    def _build_optimizer_state(self, stored: Stored) -> dict[int, dict[str, Any]]:
+        """By number of the weight: what was stored for it, by its name there. Tensors are not filled yet."""
         found = _group_by_weight(stored)
-        state: dict[int, dict[str, Any]] = {}
-        for number, (name, parameter, _) in enumerate(self._list_states()):
-            entries = found.pop(name, None)
-            if entries:
-                state[number] = {key: _load_entry(stored, f"{OPTIMIZER}{name}.{key}", parameter) for key in entries}
+        state = {
+            number: {name: _build_entry(stored, name, parameter) for name in found.pop(weight)}
+            for number, (weight, parameter, _) in enumerate(self._list_states())
+            if weight in found
+        }
         if found:
             raise ValueError(f"the optimizer does not train {next(iter(found))}")
+        return state
+
+    def _load_optimizer_state(self, state: Mapping[int, Mapping[str, Any]]) -> None:
+        by_key = {
+            number: {name.rpartition(".")[2]: value for name, value in entries.items()}
+            for number, entries in state.items()
+        }
         groups = self.optimizer.state_dict()["param_groups"]
-        self.optimizer.load_state_dict({"state": state, "param_groups": groups})
+        self.optimizer.load_state_dict({"state": by_key, "param_groups": groups})
 
     def _list_states(self) -> Iterator[tuple[str, nn.Parameter, Mapping[str, Any]]]:
         """(name, weight, its state) for each weight of the optimizer, in the optimizer's order."""
@@ -115,23 +125,20 @@ def _check_sharding(name: str, parameter: torch.Tensor, key: str, value: torch.T
 
 
 def _group_by_weight(stored: Stored) -> dict[str, list[str]]:
-    """{"encoder.weight": ["step", "exp_avg", "exp_avg_sq"], ...}"""
+    """{"encoder.weight": ["optimizer.state.encoder.weight.step", ...], ...}"""
     groups: dict[str, list[str]] = {}
     for name in (*stored.tensors, *stored.values):
         if name.startswith(OPTIMIZER):
-            weight, _, key = name.removeprefix(OPTIMIZER).rpartition(".")
-            groups.setdefault(weight, []).append(key)
+            weight = name.removeprefix(OPTIMIZER).rpartition(".")[0]
+            groups.setdefault(weight, []).append(name)
     return groups
 
 
-def _load_entry(stored: Stored, name: str, parameter: torch.Tensor) -> Any:
+def _build_entry(stored: Stored, name: str, parameter: torch.Tensor) -> Any:
     """What has the shape of its weight is placed like the weight; the optimizer moves anything else."""
     if name in stored.values:
         return stored.values[name]
     kind = stored.tensors[name]
     if kind.shape == tuple(parameter.shape):
-        value = torch.empty_like(parameter, dtype=kind.dtype, requires_grad=False)
-    else:
-        value = torch.empty(kind.shape, dtype=kind.dtype)
-    stored.fill(locate(name, value))
-    return value
+        return torch.empty_like(parameter, dtype=kind.dtype, requires_grad=False)
+    return torch.empty(kind.shape, dtype=kind.dtype)

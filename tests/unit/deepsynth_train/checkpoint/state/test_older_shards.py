@@ -16,7 +16,8 @@ import pytest
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_train.checkpoint.manifest import compute_digest
-from unit.deepsynth_train.checkpoint.test_folder import Toy, load, open_folder, steps_in
+from support.training.toy_checkpoints import Toy
+from unit.deepsynth_train.checkpoint.test_folder import load, open_folder, steps_in
 
 OLDER = Path(__file__).parents[4] / "fixtures/older_checkpoint/checkpoints/step-2/shards"
 
@@ -143,7 +144,7 @@ def test_a_tensor_that_would_run_code_ends_the_attempt_and_the_next_one_starts_w
     path = tmp_path / "step-5/shards/__0_0.distcp"
     path.write_bytes(content.getvalue().ljust(path.stat().st_size, b"\0"))
     write_manifest(tmp_path / "step-5")
-    with pytest.raises(TemporaryError, match=r"step-5 is damaged .* cannot be read"):
+    with pytest.raises(TemporaryError, match=r"damaged checkpoint step-5: .* cannot be read"):
         load(tmp_path)
     assert not touched.exists()
     assert load(tmp_path, attempt=3)[0] is None

@@ -45,7 +45,7 @@ def test_tensors_cut_in_one_way_are_read_when_cut_in_another(tmp_path: Path) -> 
     assert torch.equal(stored.get("w"), weight)
     for rows in (range(7), range(4), range(4, 7), range(2, 6), range(7, 7)):
         part = cut("w", torch.zeros(7, 5), rows)
-        stored.fill(part)
+        stored.fill([part])
         assert torch.equal(part.data, weight[rows.start : rows.stop])
 
 
@@ -75,9 +75,9 @@ def test_another_shape_or_an_unknown_name_is_a_value_error(tmp_path: Path) -> No
     write(tmp_path, [[locate("w", torch.zeros(2, 3))]])
     stored = open_tensors(tmp_path)
     with pytest.raises(ValueError, match=r"w has the shape \[2, 3\], the model has \[3, 2\]"):
-        stored.fill(locate("w", torch.zeros(3, 2)))
+        stored.fill([locate("w", torch.zeros(3, 2))])
     with pytest.raises(ValueError, match="it has no tensor v"):
-        stored.fill(locate("v", torch.zeros(3, 2)))
+        stored.fill([locate("v", torch.zeros(3, 2))])
 
 
 def test_ranks_that_hold_different_tensors_cannot_save_a_checkpoint_with_a_gap(tmp_path: Path) -> None:

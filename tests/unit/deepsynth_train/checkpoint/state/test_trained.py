@@ -8,15 +8,16 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_train.checkpoint.manifest import read_manifest
+from support.training.toy_checkpoints import save_steps
 from unit.deepsynth_train.checkpoint.state.test_older_shards import write_older_checkpoint
-from unit.deepsynth_train.checkpoint.test_folder import open_folder, save_steps
+from unit.deepsynth_train.checkpoint.test_folder import open_folder
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     import torch
 
-    from deepsynth_train.checkpoint.save import Snapshot
+    from deepsynth_train.checkpoint.content import Snapshot
     from deepsynth_train.checkpoint.state.trained import Trained
 
 
@@ -47,7 +48,7 @@ class Adapted:
         return Trained(self.model, self.optimizer)
 
     def snapshot(self, step: int, **changes: Any) -> Snapshot:
-        from deepsynth_train.checkpoint.save import Snapshot
+        from deepsynth_train.checkpoint.content import Snapshot
 
         return Snapshot(**{"trained": self.trained, "state": {"step": step}, **changes})
 
@@ -122,7 +123,7 @@ def test_a_weight_that_is_trained_now_but_was_frozen_then_does_not_fit(tmp_path:
 def test_the_frozen_weights_in_a_checkpoint_of_format_1_must_be_those_of_the_base(tmp_path: Path) -> None:
     import torch
 
-    from unit.deepsynth_train.checkpoint.test_folder import Toy
+    from support.training.toy_checkpoints import Toy
 
     saved = write_older_checkpoint(tmp_path)
     toy = Toy()
