@@ -5,6 +5,9 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
+from kubernetes.client.exceptions import NotFoundError
+
+from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_cluster.clusters.interface import Cluster, Faults
 from deepsynth_demo.chart import SYSTEM_NAMESPACE
 from e2e.support.api import wait_until
@@ -32,7 +35,16 @@ def evict_pod(scene: Scene) -> None:
 
 
 def delete_job(scene: Scene) -> None:
-    scene.life.api.delete_job(scene.life.run.status.attempts[-1].job)
+    """A Job that was deleted before may still be the last one on status: its pods save while they end."""
+
+    def delete(run: TrainingRun) -> bool:
+        try:
+            scene.life.api.delete_job(run.status.attempts[-1].job)
+        except NotFoundError:
+            return False
+        return True
+
+    scene.life.wait_for("a Job to delete", delete)
 
 
 def kill_operator(scene: Scene) -> None:
