@@ -5,7 +5,7 @@ import signal
 from dataclasses import dataclass
 from pathlib import Path
 
-from kubernetes.client.exceptions import NotFoundError
+from kubernetes.client import ApiException
 
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_cluster.clusters.interface import Cluster, Faults
@@ -40,7 +40,9 @@ def delete_job(scene: Scene) -> None:
     def delete(run: TrainingRun) -> bool:
         try:
             scene.life.api.delete_job(run.status.attempts[-1].job)
-        except NotFoundError:
+        except ApiException as error:
+            if error.status != 404:
+                raise
             return False
         return True
 
