@@ -9,7 +9,12 @@ Patch = Mapping[str, Any]
 
 _START: Final = {"startTime": "2026-01-02T03:04:05Z"}
 STARTED: Final[Mapping[Kind, dict[str, Any]]] = {
-    "TrainingRun": {**_START, "savedStep": 20, "progress": {"step": 20, "totalSteps": 40, "epoch": "1.50"}},
+    "TrainingRun": {
+        **_START,
+        "state": "Running",
+        "savedStep": 20,
+        "progress": {"step": 20, "totalSteps": 40, "epoch": "1.50", "updatedTime": "2026-01-01T00:10:00Z"},
+    },
     "DatasetGeneration": _START,
 }
 
