@@ -135,7 +135,9 @@ def test_the_children_of_a_resource_are_accepted(api_server: BareCluster, path: 
 
 
 def test_every_example_is_admitted(api_server: BareCluster) -> None:
-    output = api_server.kubectl("create", "--dry-run=server", "--recursive", "-f", str(EXAMPLES)).stdout.splitlines()
+    folders = [EXAMPLES, EXAMPLES / "cluster"]
+    arguments = [argument for folder in folders for argument in ("-f", str(folder))]
+    output = api_server.kubectl("create", "--dry-run=server", *arguments).stdout.splitlines()
     assert len([line for line in output if "deepsynth.io/" in line]) >= len(list(EXAMPLES.glob("*.yaml")))
 
 
