@@ -88,7 +88,7 @@ def test_what_a_started_resource_describes_cannot_be_changed(started: Api, bad: 
     assert bad.remedy in message
 
 
-def test_a_change_is_refused_whatever_status_comes_with_it(started: Api) -> None:
+def test_a_change_is_refused_with_any_status_that_comes_with_it(started: Api) -> None:
     """The rule lets writes of status pass, which it knows by another state or time of progress."""
     (bad,) = (bad for bad in CHANGED if bad.sentence == "another seed")
     progress = {"step": 21, "updatedTime": "2026-01-01T00:20:00Z"}
