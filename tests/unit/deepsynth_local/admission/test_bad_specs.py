@@ -1,7 +1,6 @@
 """`deepsynth local` refuses what the API server refuses, in the same words: tests/e2e/api_server asks that one."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,10 +9,6 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_client.manifest_file import parse_manifests
 from deepsynth_local.admission.admit import admit
 from support.resources.bad_specs import BAD_SPECS, STARTED, VALID, BadSpec
-
-ROOT = Path(__file__).parents[4]
-FILES = (path for folder in ("examples", "examples/cluster") for path in ROOT.joinpath(folder).glob("*.yaml"))
-EXAMPLES = sorted(path for path in FILES if path.name != "claim.yaml")
 
 
 def store(resource: dict[str, Any], old: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -32,12 +27,6 @@ def test_a_bad_spec_is_refused_with_the_field_and_the_remedy(bad: BadSpec) -> No
 @pytest.mark.parametrize("resource", VALID.values(), ids=VALID)
 def test_the_resources_behind_the_bad_specs_are_valid(resource: dict[str, Any]) -> None:
     assert store(resource)["spec"]
-
-
-@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: path.name)
-def test_every_example_is_admitted(path: Path) -> None:
-    for manifest in parse_manifests(path.read_text(), path.name):
-        assert admit(manifest)["spec"]
 
 
 def test_no_two_bad_specs_have_the_same_sentence() -> None:
