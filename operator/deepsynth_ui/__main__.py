@@ -2,6 +2,7 @@
 
 DEEPSYNTH_NAMESPACES      namespaces to show, with commas between them; empty for all
 DEEPSYNTH_HTTP_ADDRESS    HOST:PORT; HOST is empty for all addresses
+DEEPSYNTH_HTTP_HOSTS      names under which it answers, with commas between them; empty for all, if not on loopback
 """
 
 import os
@@ -18,10 +19,10 @@ from deepsynth_ui.server import serve
 
 def main(environment: Mapping[str, str] = os.environ) -> int:
     try:
-        namespaces = [name for name in environment.get("DEEPSYNTH_NAMESPACES", "").split(",") if name]
+        namespaces, hosts = (_split(environment, f"DEEPSYNTH_{name}") for name in ("NAMESPACES", "HTTP_HOSTS"))
         host, port = parse_address(environment.get("DEEPSYNTH_HTTP_ADDRESS", ":8475"))
         first, *others = [ClusterResources(Api(log_in(namespace=name))) for name in namespaces or [""]]
-        serve(first, Selection(all_namespaces=not namespaces), host, port, _say, others=others)
+        serve(first, Selection(all_namespaces=not namespaces), host, port, _say, hosts=hosts, others=others)
     except ClientError as error:
         _say(f"error: {error.message}")
         return error.exit_code
@@ -34,6 +35,10 @@ def parse_address(text: str) -> tuple[str, int]:
     if not (colon and port.isascii() and port.isdigit() and int(port) < 65536):
         raise InvalidError(f"DEEPSYNTH_HTTP_ADDRESS must be HOST:PORT, got {text!r}")
     return host.removeprefix("[").removesuffix("]"), int(port)
+
+
+def _split(environment: Mapping[str, str], name: str) -> list[str]:
+    return [part for part in environment.get(name, "").split(",") if part]
 
 
 def _say(line: str) -> None:

@@ -18,6 +18,7 @@ from urllib.parse import urlencode
 
 from pydantic import ValidationError
 from starlette.applications import Starlette
+from starlette.convertors import IntegerConvertor, register_url_convertor
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.gzip import GZipMiddleware
@@ -52,6 +53,15 @@ _STATUS: Final[dict[type[ClientError], HTTPStatus]] = {
 }
 
 
+class ShortInteger(IntegerConvertor):
+    """A part of an address. int() fails for thousands of digits, which must be 404 as for any other wrong address."""
+
+    regex = "[0-9]{1,6}"
+
+
+register_url_convertor("short", ShortInteger())
+
+
 def build_app(
     board: Board,
     *,
@@ -76,8 +86,8 @@ def build_app(
         Route(f"/{word}", pages.show_resource),
         Route(f"/{word}/logs", pages.show_log),
         Route(f"/{word}/files", pages.fetch_files, methods=["POST"]),
-        Route(f"/{word}/pages/{{index:int}}.png", pages.send_page),
-        Route(f"/{word}/samples/{{index:int}}/{{page:int}}.png", pages.send_sample),
+        Route(f"/{word}/pages/{{index:short}}.png", pages.send_page),
+        Route(f"/{word}/samples/{{index:short}}/{{page:short}}.png", pages.send_sample),
     ]
     refuse: Any = pages.show_error
     return Starlette(

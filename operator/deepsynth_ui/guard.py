@@ -21,6 +21,8 @@ HEADERS: Final[Mapping[str, str]] = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Cross-Origin-Opener-Policy": "same-origin",
 }
+_PROBES: Final = frozenset({"/healthz", "/readyz"})
+"""Asked for by the address of the pod, and they show nothing of a resource."""
 LOOPBACK: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
@@ -39,8 +41,9 @@ def get_host(header: str) -> str:
 class Guard:
     """ASGI middleware. hosts: names under which the server answers; empty for all.
 
-    A server on loopback has no login: it is protected by the machine. A web page elsewhere whose name resolves to
-    127.0.0.1 could read it through the user's browser, unless names are checked (DNS rebinding).
+    A server on loopback, or behind `kubectl port-forward`, has no login: it is protected by the machine. A web page
+    elsewhere whose name resolves to 127.0.0.1 could read it through the user's browser, unless names are checked (DNS
+    rebinding).
     """
 
     def __init__(self, app: ASGIApp, hosts: Collection[str] = ()) -> None:
@@ -59,13 +62,13 @@ class Guard:
                 headers.setdefault("Cache-Control", "no-store")
             await send(message)
 
-        refusal = self._refuse(scope["method"], Headers(scope=scope))
+        refusal = self._refuse(scope["method"], scope["path"], Headers(scope=scope))
         app = self._app if refusal is None else refusal
         await app(scope, receive, send_guarded)
 
-    def _refuse(self, method: str, headers: Headers) -> PlainTextResponse | None:
+    def _refuse(self, method: str, path: str, headers: Headers) -> PlainTextResponse | None:
         host = get_host(headers.get("host", ""))
-        if self._hosts and host not in self._hosts:
+        if self._hosts and host not in self._hosts and path not in _PROBES:
             return PlainTextResponse(f"this page is not {host[:100]}\n", status_code=421)
         if method not in {"GET", "HEAD"} and headers.get("sec-fetch-site") != "same-origin":
             return PlainTextResponse("only a form of this page may do this\n", status_code=403)

@@ -72,9 +72,10 @@ def parse_query(parameters: Mapping[str, str]) -> Query:
     """Raises InvalidError for a value that no link or form of the page makes."""
     values: dict[str, Any] = {name: parameters[name] for name in Query.__dataclass_fields__ if parameters.get(name)}
     if "page" in values:
-        if not (values["page"].isascii() and values["page"].isdigit() and 0 < int(values["page"]) < 10**6):
-            raise InvalidError(f"page must be a positive integer, got {values['page'][:40]!r}")
-        values["page"] = int(values["page"])
+        text = values["page"]
+        if not (text.isascii() and text.isdigit() and len(text) < 7 and int(text) > 0):
+            raise InvalidError(f"page must be a positive integer below 1000000, got {text[:40]!r}")
+        values["page"] = int(text)
     query = Query(**values)
     if query.sort not in ORDERS:
         raise InvalidError(f"sort must be one of {', '.join(ORDERS)}, got {query.sort[:40]!r}")

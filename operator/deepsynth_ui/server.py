@@ -2,7 +2,7 @@
 
 import contextlib
 import socket
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Final
 
 import uvicorn
@@ -24,9 +24,11 @@ def serve(
     port: int,
     say: Callable[[str], None],
     *,
+    hosts: Collection[str] = (),
     others: Sequence[Resources] = (),
 ) -> None:
     """Until Ctrl-C or SIGTERM. host: empty for all addresses. port 0: any that is free. others: see Board.
+    hosts: names under which it answers; by default those of loopback if it listens there, else all.
 
     Raises InvalidError where it cannot listen. Beyond loopback the page has no login, so there it starts no pods; see
     docs/ui.md.
@@ -37,7 +39,7 @@ def serve(
         board.start()
         app = build_app(
             board,
-            hosts={*LOOPBACK, host} if is_private else (),
+            hosts=hosts or ({*LOOPBACK, host} if is_private else ()),
             may_fetch=is_private,
             is_ending=lambda: server.should_exit,
         )

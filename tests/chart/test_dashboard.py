@@ -51,6 +51,14 @@ def test_its_pod_shows_the_watched_namespaces_from_a_read_only_file_system() -> 
     assert "volumes" not in pod
 
 
+@pytest.mark.parametrize("hosts", [[], ["pages.example.org"]])
+def test_it_answers_to_the_names_of_a_port_forward_and_those_of_proxies(hosts: list[str]) -> None:
+    pod = find(render({"dashboard": {"enabled": True, "hosts": hosts}}), "Deployment")["spec"]["template"]["spec"]
+
+    values = {item["name"]: item["value"] for item in pod["containers"][0]["env"]}
+    assert values["DEEPSYNTH_HTTP_HOSTS"].split(",") == ["localhost", "127.0.0.1", "::1", *hosts]
+
+
 def test_claims_are_mounted_read_only_where_the_pages_look() -> None:
     pod = find(render({"dashboard": {"enabled": True, "claims": ["runs"]}}), "Deployment")["spec"]["template"]["spec"]
 

@@ -88,6 +88,7 @@ OTHER_VALUES: Mapping[str, Any] = {
     "networkPolicy.apiServerPorts": [16443],
     "dashboard.enabled": True,
     "dashboard.accessFrom": [PEER],
+    "dashboard.hosts": ["pages.example.org"],
     "dashboard.claims": ["checkpoints"],
     "dashboard.resources": {"limits": {"memory": "1Gi"}},
 }
@@ -95,7 +96,7 @@ OTHER_VALUES: Mapping[str, Any] = {
 
 REQUIRED_WITH: Mapping[str, Any] = {
     "metrics.serviceMonitor.enabled": {"metrics": {"prometheusRule": {"enabled": False}}},
-    **{f"dashboard.{name}": {"dashboard": {"enabled": True}} for name in ("accessFrom", "claims", "resources")},
+    **{f"dashboard.{key}": {"dashboard": {"enabled": True}} for key in ("accessFrom", "hosts", "claims", "resources")},
 }
 """What else must be set with a value above: path -> values."""
 
@@ -229,6 +230,7 @@ def test_every_value_changes_something(path: str) -> None:
         ("networkPolicy.apiServerPorts", [], "/networkPolicy/apiServerPorts"),
         ("networkPolicy.apiServerPorts", [70000], "/networkPolicy/apiServerPorts/0"),
         ("dashboard.claims", ["a/b"], "/dashboard/claims/0"),
+        ("dashboard.hosts", ["https://a"], "/dashboard/hosts/0"),
         ("images", None, "missing property 'images'"),
         ("images.trainer", None, "missing property 'trainer'"),
     ],

@@ -314,6 +314,16 @@ def test_a_name_that_leads_to_this_machine_by_a_foreign_domain_is_refused(client
         assert client.get("/", headers={"Host": host}).status_code == 421
     for host in ("localhost:1", "127.0.0.1", "[::1]:8475"):
         assert client.get("/", headers={"Host": host}).status_code == 200
+    for path in ("/healthz", "/readyz"):  # probes ask for the pod's address
+        assert client.get(path, headers={"Host": "10.0.0.7:8475"}).status_code == 200
+
+
+def test_numbers_of_thousands_of_digits_are_wrong_addresses(runs: RunsFolder, client: TestClient) -> None:
+    put_run(runs)
+    many = "1" * 5000
+    assert client.get("/", params={"page": many}).status_code == 400
+    for path in (f"samples/{many}/0.png", f"samples/0/{many}.png", f"pages/{many}.png"):
+        assert client.get(f"/runs/default/read-xsum/{path}").status_code == 404
 
 
 def test_the_pages_change_nothing(runs: RunsFolder, client: TestClient) -> None:
