@@ -22,6 +22,7 @@ from deepsynth_local.runs.runs_folder import RunsFolder
 
 POLL_SECONDS: Final = 0.25
 _BLOCK: Final = 64 * 1024
+_MAX_TAIL_BYTES: Final = 8 * 1024**2
 _EVERYTHING: Final = Selection()
 
 
@@ -219,15 +220,18 @@ def _build_log(file: Path, job: str, runs: RunsFolder) -> PodLog:
 
 
 def _find_tail(file: Path, count: int) -> int:
-    """Where the last `count` lines of a file begin, read from its end."""
-    data = b""
+    """Where the last `count` lines of a file begin, read from its end; not further back than 8 MiB."""
+    blocks: list[bytes] = []  # the last one first
+    found = 0
     with file.open("rb") as opened:
-        at = opened.seek(0, os.SEEK_END)
-        while at > 0 and len(data.splitlines()) <= count:
+        at = end = opened.seek(0, os.SEEK_END)
+        while at > 0 and found <= count and end - at < _MAX_TAIL_BYTES:
             start = max(0, at - _BLOCK)
             opened.seek(start)
-            data, at = opened.read(at - start) + data, start
-    return at + sum(map(len, data.splitlines(keepends=True)[:-count]))
+            blocks.append(opened.read(at - start))
+            found, at = found + blocks[-1].count(b"\n"), start
+    lines = b"".join(reversed(blocks)).splitlines(keepends=True)
+    return at + sum(map(len, lines[:-count]))
 
 
 def _measure(folder: Path) -> int:

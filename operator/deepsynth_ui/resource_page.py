@@ -44,7 +44,9 @@ def build_resource_page(
     resource: Resource = built
     notes, problem = _try(lambda: resources.list_notes(found))
     section = _build_section(resource, found, files)
-    note = _explain_missing(found, files)
+    samples = files.link_samples(found, root) if found["kind"] == "TrainingRun" else ()
+    pages = files.link_pages(found, root) if found["kind"] == "DatasetGeneration" else ()
+    missing = _explain_missing(found, files)
     return ResourcePage(
         key=get_key(found),
         section=section,
@@ -52,12 +54,12 @@ def build_resource_page(
         progress=describe_progress(found, now),
         problem="" if section.message else find_problem(found),
         life=_describe_life(resource, now),
-        samples=files.link_samples(found, root) if found["kind"] == "TrainingRun" else (),
-        pages=files.link_pages(found, root) if found["kind"] == "DatasetGeneration" else (),
+        samples=samples,
+        pages=pages,
         tables=[_build_conditions(resource, now), _build_events(notes or [], now, problem)],
         attempts=list_attempts(found)[::-1],
-        note=note,
-        can_fetch=bool(note) and files.can_fetch(found),
+        note=missing or _explain_unreadable(found, files, has_images=bool(samples or pages)),
+        can_fetch=bool(missing) and files.can_fetch(found),
     )
 
 
@@ -72,6 +74,14 @@ def _explain_missing(found: Manifest, files: ResultFiles) -> str:
         return ""
     what = "Curves and samples are" if found["kind"] == "TrainingRun" else "Pages are"
     return f"{what} in {find_results(found)}, which this page does not have."
+
+
+def _explain_unreadable(found: Manifest, files: ResultFiles, *, has_images: bool) -> str:
+    """For files that are there and not shown."""
+    if has_images or not files.has_images(found):
+        return ""
+    what = "samples" if found["kind"] == "TrainingRun" else "pages"
+    return f"The {what} in {find_results(found)} cannot be read: their file is damaged or too large."
 
 
 def _describe_life(resource: Resource, now: datetime) -> str:

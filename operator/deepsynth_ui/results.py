@@ -11,6 +11,8 @@ from deepsynth_client.errors import InvalidError, NotFoundError
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.results import (
     NEEDED,
+    SAMPLES,
+    SHARDS,
     Curves,
     SamplePage,
     WrittenSample,
@@ -48,6 +50,7 @@ class LinkedSample:
     written: str
     cer: float
     sources: Sequence[str]
+    note: str
 
 
 class ResultFiles:
@@ -94,6 +97,15 @@ class ResultFiles:
         is_published = bool(resource.get("status", {}).get("output"))
         return _read_pages(folder, stamp_results(folder)) if folder and is_published else ()
 
+    def has_images(self, resource: Manifest) -> bool:
+        """Whether there are files of samples or, once it is published, of a dataset."""
+        folder = self.find_folder(resource)
+        if folder is None:
+            return False
+        if resource["kind"] == "TrainingRun":
+            return any(folder.glob(SAMPLES))
+        return bool(resource.get("status", {}).get("output")) and any(folder.glob(SHARDS))
+
     def link_samples(self, resource: Manifest, root: str) -> list[LinkedSample]:
         path = f"{root}{get_key(resource).path}/samples"
         return [
@@ -104,6 +116,7 @@ class ResultFiles:
                 sample.written,
                 sample.cer,
                 [_link(f"{path}/{index}/{page}", png) for page, png in enumerate(sample.pages)],
+                sample.note,
             )
             for index, sample in enumerate(self.read_samples(resource))
         ]
@@ -137,11 +150,11 @@ def _read_curves(folder: Path, _stamp: Hashable) -> Curves:
     return read_curves(folder)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _read_samples(folder: Path, step: int | None, _stamp: Hashable) -> Sequence[WrittenSample]:
     return read_written_samples(folder, step)
 
 
-@lru_cache(maxsize=16)
+@lru_cache(maxsize=4)
 def _read_pages(folder: Path, _stamp: Hashable) -> Sequence[SamplePage]:
     return read_sample_pages(folder)

@@ -9,6 +9,8 @@ from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
 
 _PAUSE_SECONDS: Final = 1.0
 _PATIENCE_SECONDS: Final = 600.0
+_SILENCE_SECONDS: Final = 60.0
+"""Of a log that exists already. One that is followed may be silent for hours."""
 
 
 class _Position:
@@ -72,7 +74,7 @@ def _read_once(
         "tailLines": "" if tail is None or position.time else str(tail),
     }
     seen: dict[str, int] = {}
-    with api.stream(Path("pods", namespace, pod, "log"), query) as lines:
+    with api.stream(Path("pods", namespace, pod, "log"), query, seconds=None if follow else _SILENCE_SECONDS) as lines:
         for line in lines:
             stamp, _, text = line.decode(errors="replace").partition(" ")
             is_new = position.is_new(stamp, seen.get(stamp, 0))

@@ -6,11 +6,10 @@ too large or damaged is skipped.
 
 import base64
 import json
-import math
 from collections.abc import Hashable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeGuard
 
 from deepsynth_client.interface import Manifest
 from deepsynth_client.report.charts import Point
@@ -18,17 +17,28 @@ from deepsynth_client.report.charts import Point
 MAX_SAMPLE_PAGES: Final = 8
 METRICS_FILE: Final = "metrics.jsonl"
 EVALUATION_FILE: Final = "evaluation.json"
+SAMPLES: Final = "samples/step-*.json"
+SHARDS: Final = "data/*.parquet"
 NEEDED: Final = (
     "reports/*.json",
     f"step-*/{METRICS_FILE}",
     f"step-*/{EVALUATION_FILE}",
-    "samples/step-*.json",
+    SAMPLES,
     "samples/pages/*.png",
 )
 """What a report reads of a checkpoint folder, the most important first: in a cluster not all may fit."""
 MAX_BYTES: Final = 256 * 1024**2
 """Of a file that is read whole: a curve of two million steps."""
+MAX_SAMPLES: Final = 64
+MAX_PAGES: Final = 16
+"""Of one written sample."""
+MAX_SAMPLE_BYTES: Final = 64 * 1024**2
+"""Of the texts and images of all written samples together, which pages keep in memory."""
+_MAX_STEP: Final = 2**53
+_MAX_VALUE: Final = 1e300
 _READ_ROWS: Final = 256
+_DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+"""What files raise that are not as this version writes them; pyarrow's errors are among them."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +58,10 @@ class SamplePage:
 
 @dataclass(frozen=True)
 class WrittenSample:
-    """What the model wrote after `step` for a validation sample. pages: PNG files. cer: character error rate."""
+    """What the model wrote after `step` for a validation sample. pages: PNG files. cer: character error rate.
+
+    note: what is not shown, because it exceeds a limit.
+    """
 
     name: str
     step: int
@@ -56,6 +69,7 @@ class WrittenSample:
     written: str
     cer: float
     pages: Sequence[bytes]
+    note: str = ""
 
     @property
     def sources(self) -> list[str]:
@@ -97,7 +111,7 @@ def stamp_results(folder: Path) -> Hashable:
     """Differs when what this module reads of a folder was written since."""
     metrics = _find_metrics(folder)
     curve = [metrics, metrics.with_name(EVALUATION_FILE)] if metrics else []
-    files = [*curve, *_list_files(folder, "samples/step-*.json"), *_list_shards(folder)[:1]]
+    files = [*curve, *_list_files(folder, SAMPLES), *_list_shards(folder)[:1]]
     return tuple((file, file.stat().st_mtime_ns) for file in files if file.is_file())
 
 
@@ -109,18 +123,34 @@ def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[Samp
     files = _list_shards(dataset)
     try:
         return _choose_pages(_read_rows(files[0]), count) if files else []
-    except (OSError, ValueError, KeyError, TypeError):  # pyarrow's errors are ValueErrors, those of columns the others
+    except _DAMAGE:
         return []
 
 
 def _read_rows(file: Path) -> list[dict[str, Any]]:
-    """The first rows of a parquet file."""
+    """The first rows of a parquet file. Raises ValueError where they may not fit into memory."""
     import pyarrow.parquet as pq  # slow to import, and only the report needs it
 
     with pq.ParquetFile(file) as opened:
-        rows = next(opened.iter_batches(batch_size=_READ_ROWS), None)
+        groups = _choose_row_groups(opened.metadata)
+        rows = next(opened.iter_batches(batch_size=_READ_ROWS, row_groups=groups), None)
     records: list[dict[str, Any]] = rows.to_pylist() if rows is not None else []
     return records
+
+
+def _choose_row_groups(metadata: Any) -> list[int]:
+    """The first row groups of a parquet file, until they have the rows that are read or more does not fit."""
+    chosen: list[int] = []
+    rows = size = 0
+    while rows < _READ_ROWS and len(chosen) < metadata.num_row_groups:
+        group = metadata.row_group(len(chosen))
+        rows, size = rows + group.num_rows, size + group.total_byte_size
+        if size > MAX_BYTES:
+            break
+        chosen.append(len(chosen))
+    if size > MAX_BYTES and not chosen:
+        raise ValueError(f"the first row group has {size} bytes, more than {MAX_BYTES}")
+    return chosen
 
 
 def _choose_pages(records: Sequence[Mapping[str, Any]], count: int) -> list[SamplePage]:
@@ -136,44 +166,76 @@ def read_curves(checkpoints: Path) -> Curves:
         step = record.get("step")
         for name in curves.__dataclass_fields__:
             value = record.get(name)
-            if isinstance(step, int) and isinstance(value, int | float) and abs(value) < math.inf:
+            if isinstance(step, int) and abs(step) < _MAX_STEP and _is_measured(value):
                 getattr(curves, name).append((float(step), float(value)))
     return curves
+
+
+def _is_measured(value: object) -> TypeGuard[int | float]:
+    return isinstance(value, int | float) and abs(value) < _MAX_VALUE
 
 
 def read_written_samples(checkpoints: Path, step: int | None = None) -> list[WrittenSample]:
     """The samples of the evaluation after `step`, else of the last one, with their pages; empty if their file cannot
     be read.
     """
-    files = {
-        int(file.stem[5:]): file
-        for file in _list_files(checkpoints, "samples/step-*.json")
-        if file.stem[5:].isdecimal()
-    }
+    files = {int(file.stem[5:]): file for file in _list_files(checkpoints, SAMPLES) if file.stem[5:].isdecimal()}
     if not files:
         return []
     file = files[step if step in files else max(files)]
     try:
         document = json.loads(file.read_text(encoding="utf-8"))
-        return [_build_sample(entry, int(document["step"]), checkpoints) for entry in document["samples"]]
-    except (OSError, ValueError, KeyError, TypeError):
+        return _build_samples(document["samples"], int(document["step"]), checkpoints)
+    except _DAMAGE:
         return []
 
 
-def _build_sample(entry: Mapping[str, Any], step: int, checkpoints: Path) -> WrittenSample:
-    """Pages are read from the folder of pages only."""
+def _build_samples(entries: Sequence[Mapping[str, Any]], step: int, checkpoints: Path) -> list[WrittenSample]:
+    """The first ones that fit. Pages are read from the folder of pages only."""
+    if abs(step) >= _MAX_STEP:
+        raise ValueError("step is too large")
     known = {file.name: file for file in _list_files(checkpoints, "samples/pages/*.png")}
-    pages = [known[Path(str(name)).name].read_bytes() for name in entry["pages"]]
+    samples: list[WrittenSample] = []
+    left = MAX_SAMPLE_BYTES
+    for entry in entries[:MAX_SAMPLES]:
+        sample = _build_sample(entry, step, known, left)
+        left -= len(sample.reference) + len(sample.written) + sum(map(len, sample.pages))
+        if left < 0:
+            break
+        samples.append(sample)
+    if samples and len(samples) < len(entries):
+        note = f"{len(entries) - len(samples)} more samples are not shown"
+        samples[-1] = replace(samples[-1], note="; ".join(filter(None, (samples[-1].note, note))))
+    return samples
+
+
+def _build_sample(entry: Mapping[str, Any], step: int, known: Mapping[str, Path], left: int) -> WrittenSample:
+    """With the first pages that have at most `left` bytes together."""
+    pages: list[bytes] = []
+    for name in entry["pages"][:MAX_PAGES]:
+        file = known[Path(str(name)).name]
+        left -= file.stat().st_size
+        if left < 0:
+            break
+        pages.append(file.read_bytes())
+    cer = entry["cer"]
+    if not _is_measured(cer):
+        raise ValueError("cer must be a finite number")
+    missing = len(entry["pages"]) - len(pages)
+    note = f"{missing} more pages are not shown" if missing else ""
     return WrittenSample(
-        str(entry["name"]), step, str(entry["reference"]), str(entry["written"]), float(entry["cer"]), pages
+        str(entry["name"]), step, str(entry["reference"]), str(entry["written"]), float(cer), pages, note
     )
 
 
 def _build_page(record: Mapping[str, Any]) -> SamplePage:
+    png, text, summary = record["image"]["bytes"], record["text"], record["summary"]
+    if not (isinstance(png, bytes) and isinstance(text, str) and isinstance(summary, str)):
+        raise TypeError("image.bytes must be binary; text and summary must be strings")
     return SamplePage(
-        png=record["image"]["bytes"],
-        text=record["text"],
-        summary=record["summary"],
+        png=png,
+        text=text,
+        summary=summary,
         page=record["page"],
         pages=record["num_pages"],
     )
@@ -201,7 +263,7 @@ def _read_records(file: Path | None) -> list[dict[str, Any]]:
 
 def _list_shards(dataset: Path) -> list[Path]:
     """By name. Of a shard only the first rows are read, so it may be of any size."""
-    return sorted(_list_inside(dataset, "data/*.parquet"))
+    return sorted(_list_inside(dataset, SHARDS))
 
 
 def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
@@ -226,6 +288,6 @@ def _parse(text: str) -> dict[str, Any] | None:
     """None for anything but a JSON object."""
     try:
         record = json.loads(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None

@@ -318,6 +318,16 @@ def test_a_name_that_leads_to_this_machine_by_a_foreign_domain_is_refused(client
         assert client.get(path, headers={"Host": "10.0.0.7:8475"}).status_code == 200
 
 
+def test_samples_that_cannot_be_read_are_reported_on_the_page(runs: RunsFolder, client: TestClient) -> None:
+    put_run(runs, attempts=[ATTEMPT])
+    folder = write_curve(runs)
+    write_sample(folder)
+    assert "cannot be read" not in client.get("/runs/default/read-xsum").text
+    for file in folder.glob("samples/step-*.json"):
+        file.write_text("[" * 100_000)
+    assert "cannot be read: their file is damaged or too large" in client.get("/runs/default/read-xsum").text
+
+
 def test_numbers_of_thousands_of_digits_are_wrong_addresses(runs: RunsFolder, client: TestClient) -> None:
     put_run(runs)
     many = "1" * 5000

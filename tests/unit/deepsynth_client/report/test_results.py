@@ -3,7 +3,15 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth_client.report.results import WrittenSample, read_curves, read_sample_pages, read_written_samples
+from deepsynth_client.report import results
+from deepsynth_client.report.results import (
+    MAX_PAGES,
+    MAX_SAMPLES,
+    WrittenSample,
+    read_curves,
+    read_sample_pages,
+    read_written_samples,
+)
 
 
 def write_metrics(folder: Path, *lines: str) -> None:
@@ -94,3 +102,77 @@ def test_samples_that_cannot_be_read_are_not_shown(tmp_path: Path) -> None:
     assert read_written_samples(tmp_path) == [], "the page is not in the folder of pages"
     (tmp_path / "samples/step-9.json").write_text("[]")
     assert read_written_samples(tmp_path) == []
+
+
+DEEP = "[" * 100_000
+HUGE = "1" * 400
+
+
+def test_hostile_lines_of_metrics_are_skipped(tmp_path: Path) -> None:
+    hostile = (DEEP, f'{{"step": 1, "loss": {HUGE}}}', f'{{"step": {HUGE}, "loss": 1.0}}', '{"step": 1, "loss": 1e301}')
+    write_metrics(tmp_path / "step-2", *hostile, json.dumps({"step": 2, "loss": 3.0}))
+    (tmp_path / "step-2/evaluation.json").write_text(DEEP)
+
+    assert read_curves(tmp_path).loss == [(2.0, 3.0)]
+
+
+@pytest.mark.parametrize("changes", [{"cer": int(HUGE)}, {"cer": "nan"}, {"cer": None}])
+def test_samples_with_a_hostile_error_rate_are_not_shown(tmp_path: Path, changes: dict[str, object]) -> None:
+    write_written(tmp_path, 9, **changes)
+    assert read_written_samples(tmp_path) == []
+
+
+@pytest.mark.parametrize("text", [DEEP, f'{{"step": {HUGE}, "samples": []}}', '{"step": 1e999, "samples": []}'])
+def test_a_hostile_file_of_samples_is_not_shown(tmp_path: Path, text: str) -> None:
+    write_written(tmp_path, 9)
+    (tmp_path / "samples/step-9.json").write_text(text)
+    assert read_written_samples(tmp_path) == []
+
+
+def test_samples_and_pages_beyond_the_limits_are_counted(tmp_path: Path) -> None:
+    write_written(tmp_path, 9, pages=["1-0.png"] * 2000)
+    path = tmp_path / "samples/step-9.json"
+    document = json.loads(path.read_text())
+    path.write_text(json.dumps({**document, "samples": document["samples"] * 100}))
+
+    samples = read_written_samples(tmp_path)
+
+    assert (len(samples), {len(sample.pages) for sample in samples}) == (MAX_SAMPLES, {MAX_PAGES})
+    assert samples[0].note == "1984 more pages are not shown"
+    assert samples[-1].note == "1984 more pages are not shown; 36 more samples are not shown"
+
+
+def test_samples_have_a_limit_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_written(tmp_path, 9, pages=["1-0.png"] * 4)
+    monkeypatch.setattr(results, "MAX_SAMPLE_BYTES", 8)
+
+    (sample,) = read_written_samples(tmp_path)
+
+    assert (sample.pages, sample.note) == ([b"PNG"] * 2, "2 more pages are not shown")
+
+
+def write_dataset(folder: Path, image: object, *, row_group_size: int = 1) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    (folder / "data").mkdir()
+    row = {"text": "a", "summary": "b", "image": {"bytes": image}, "page": 0, "num_pages": 1}
+    pq.write_table(pa.Table.from_pylist([row] * 4), folder / "data/train-0.parquet", row_group_size=row_group_size)
+
+
+def test_only_row_groups_that_fit_are_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow.parquet as pq
+
+    write_dataset(tmp_path, b"PNG" * 1000)
+    size = pq.read_metadata(tmp_path / "data/train-0.parquet").row_group(0).total_byte_size
+    assert len(read_sample_pages(tmp_path)) == 4
+    monkeypatch.setattr(results, "MAX_BYTES", 2 * size)
+    assert len(read_sample_pages(tmp_path)) == 2
+    monkeypatch.setattr(results, "MAX_BYTES", size - 1)
+    assert read_sample_pages(tmp_path) == []
+
+
+@pytest.mark.parametrize("image", [None, "text"])
+def test_a_dataset_whose_images_are_not_bytes_gives_no_pages(tmp_path: Path, image: object) -> None:
+    write_dataset(tmp_path, image)
+    assert read_sample_pages(tmp_path) == []
