@@ -126,7 +126,7 @@ class Cluster(Protocol):
         """
 
     def deliver(self, resource: Resource, event: Manifest) -> bool:
-        """Whether the webhook has accepted this CloudEvent. If not, it is being sent; does not wait."""
+        """Whether the webhook has accepted this CloudEvent. If not, it is being sent, for a day; does not wait."""
 
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         """Record an Event, as `kubectl describe` shows it. It may get lost."""

@@ -8,6 +8,7 @@ import asyncio
 import json
 import logging
 from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
 from typing import Any, Final
 
 import aiohttp
@@ -44,12 +45,14 @@ class Webhook:
         self._session: aiohttp.ClientSession | None = None
 
     def deliver(self, key: ResourceKey, event: Manifest) -> bool:
-        """Whether this event has been accepted. If not, it is being sent when this returns."""
+        """Whether this event has been accepted. If not, it is being sent when this returns, unless it is too old."""
         name = event["id"]
         if name in self._delivered:
             return True
-        if name not in self._tasks:
-            self._tasks[name] = asyncio.create_task(self._send(key, event), name=f"notification {name}")
+        age = datetime.now(UTC) - datetime.fromisoformat(event["time"])
+        if name not in self._tasks and age < GIVE_UP_AFTER:
+            sending = self._send(key, event, (GIVE_UP_AFTER - age).total_seconds())
+            self._tasks[name] = asyncio.create_task(sending, name=f"notification {name}")
         return False
 
     async def close(self) -> None:
@@ -59,19 +62,21 @@ class Webhook:
         if self._session is not None:
             await self._session.close()
 
-    async def _send(self, key: ResourceKey, event: Manifest) -> None:
-        """Until it is accepted, or nobody asks for it any more: then its mark is gone."""
-        waited, delay = 0.0, FIRST_DELAY
+    async def _send(self, key: ResourceKey, event: Manifest, seconds: float) -> None:
+        """Until it is accepted, or these seconds are over, also while it waits for an answer or a slot."""
+        delay = FIRST_DELAY
         try:
-            while waited <= GIVE_UP_AFTER.total_seconds():
-                problem = await self._try(event)
-                if not problem:
-                    self._remember(event["id"])
-                    self._on_delivered(key)
-                    return
-                _logger.warning("the webhook did not accept %s: %s; next try in %.0f s", event["id"], problem, delay)
-                await self._pause(delay)
-                waited, delay = waited + delay, min(2 * delay, MAX_DELAY)
+            async with asyncio.timeout(seconds):
+                while problem := await self._try(event):
+                    _logger.warning(
+                        "the webhook did not accept %s: %s; next try in %.0f s", event["id"], problem, delay
+                    )
+                    await self._pause(delay)
+                    delay = min(2 * delay, MAX_DELAY)
+            self._remember(event["id"])
+            self._on_delivered(key)
+        except TimeoutError:
+            _logger.warning("the webhook has not accepted %s in time: it is not sent any more", event["id"])
         finally:
             self._tasks.pop(event["id"], None)
 

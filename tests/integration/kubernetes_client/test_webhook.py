@@ -4,16 +4,24 @@ import asyncio
 import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 from aiohttp import web
 
+from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
-from deepsynth_operator.process.webhook import FIRST_DELAY, Webhook
+from deepsynth_operator.decisions.shared.notifications import GIVE_UP_AFTER
+from deepsynth_operator.process.webhook import CONNECTIONS, FIRST_DELAY, Webhook
 
 KEY = ResourceKey("TrainingRun", "default", "read-xsum")
-EVENT = {"specversion": "1.0", "id": "uid/2026-01-02T03:04:05Z", "type": "io.deepsynth.trainingrun.complete"}
+EVENT = {
+    "specversion": "1.0",
+    "id": "uid/time",
+    "type": "io.deepsynth.trainingrun.complete",
+    "time": datetime.now(UTC).isoformat(),
+}
 SOON = 120.0
 """Long: nothing waits for it unless the test fails."""
 
@@ -34,7 +42,7 @@ class Receiver:
 async def serve(receiver: Receiver) -> AsyncIterator[str]:
     application = web.Application()
     application.router.add_post("/{path:.*}", receiver.answer)
-    runner = web.AppRunner(application)
+    runner = web.AppRunner(application, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -131,5 +139,49 @@ def test_a_process_that_ends_in_between_forgets_it_and_the_next_one_sends_it() -
             await second.webhook.close()
         assert first.delivered.empty()
         assert receiver.requests[-1][1] == receiver.requests[0][1]
+
+    asyncio.run(scenario())
+
+
+def an_event_that_is_given_up_in(seconds: float, number: int = 0) -> Manifest:
+    time = datetime.now(UTC) - GIVE_UP_AFTER + timedelta(seconds=seconds)
+    return {**EVENT, "id": f"uid-{number}/time", "time": time.isoformat()}
+
+
+def test_an_event_older_than_a_day_is_not_sent_any_more() -> None:
+    async def scenario() -> None:
+        receiver = Receiver()
+        async with serve(receiver) as url:
+            sender = Sender(url)
+            assert not sender.webhook.deliver(KEY, an_event_that_is_given_up_in(-1))
+            sender.webhook.deliver(KEY, EVENT)
+            await sender.wait()
+            await sender.webhook.close()
+        assert [body["id"] for _, body in receiver.requests] == [EVENT["id"]]
+
+    asyncio.run(scenario())
+
+
+def test_sending_ends_after_a_day_also_while_it_waits_for_an_answer_or_for_a_slot() -> None:
+    class Silent(Receiver):
+        async def answer(self, request: web.Request) -> web.Response:
+            self.requests.append((dict(request.headers), json.loads(await request.read())))
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    async def scenario() -> None:
+        receiver = Silent()
+        async with serve(receiver) as url:
+            sender = Sender(url)
+            events = [an_event_that_is_given_up_in(1, number) for number in range(CONNECTIONS + 2)]
+            for event in events:
+                sender.webhook.deliver(KEY, event)
+            async with asyncio.timeout(SOON):
+                await asyncio.gather(*sender.webhook._tasks.values())
+            assert not any(sender.webhook.deliver(KEY, event) for event in events)
+            assert not sender.webhook._tasks
+            await sender.webhook.close()
+        assert sender.delays.empty()
+        assert len(receiver.requests) <= CONNECTIONS
 
     asyncio.run(scenario())
