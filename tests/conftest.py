@@ -5,6 +5,7 @@ The same also means: no matter which other tests run. `pytest --hypothesis-profi
 
 import logging
 import sys
+import threading
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -17,6 +18,7 @@ def restored_logging(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """For tests that configure the logs of a process."""
     for name in ("stdout", "stderr", "excepthook"):
         monkeypatch.setattr(sys, name, getattr(sys, name))
+    monkeypatch.setattr(threading, "excepthook", threading.excepthook)
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     yield

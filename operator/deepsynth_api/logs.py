@@ -9,6 +9,7 @@ forge lines or move the cursor of a terminal, are escaped.
 import io
 import json
 import logging
+import math
 import os
 import re
 import sys
@@ -16,7 +17,7 @@ import threading
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from types import TracebackType
-from typing import Any, Final, Literal, TextIO, cast
+from typing import Any, BinaryIO, Final, Literal, TextIO, cast
 
 from deepsynth_api.errors import ConfigurationError
 
@@ -63,6 +64,7 @@ def configure_logs(
         sys.stdout = cast("TextIO", JsonLines(sys.stdout, "info", fields))
         sys.stderr = cast("TextIO", JsonLines(sys.stderr, "warning", fields))
         sys.excepthook = _log_exception
+        threading.excepthook = _log_thread_exception
 
 
 class JsonFormatter(logging.Formatter):
@@ -83,26 +85,46 @@ class JsonLines(io.TextIOBase):
     def __init__(self, stream: TextIO, level: str, fields: Callable[[], Mapping[str, Any]] = dict) -> None:
         self.stream: TextIO = stream.stream if isinstance(stream, JsonLines) else stream
         self._level, self._fields = level, fields
-        self._unfinished = threading.local()
+        self._unfinished: dict[threading.Thread, str] = {}
+        self._lock = threading.RLock()  # a signal handler may print while its thread holds it
+
+    @property
+    def encoding(self) -> str:  # type: ignore[override]
+        return self.stream.encoding
+
+    @property
+    def buffer(self) -> BinaryIO:
+        """What is written here becomes no record."""
+        return self.stream.buffer
 
     def write(self, text: str) -> int:
-        *lines, rest = _BREAKS.split(getattr(self._unfinished, "text", "") + text)
-        self._unfinished.text = rest
+        thread = threading.current_thread()
+        with self._lock:
+            *lines, rest = _BREAKS.split(self._unfinished.pop(thread, "") + text)
+            if rest:
+                self._unfinished[thread] = rest
         for line in filter(None, lines):
             self._write_line(line)
         return len(text)
 
     def flush(self) -> None:
-        rest, self._unfinished.text = getattr(self._unfinished, "text", ""), ""
-        if rest:
+        """Also what threads that have ended left without a line end."""
+        current = threading.current_thread()
+        with self._lock:
+            over = [thread for thread in self._unfinished if thread is current or not thread.is_alive()]
+            rests = [self._unfinished.pop(thread) for thread in over]
+        for rest in rests:
             self._write_line(rest)
         if not self.stream.closed:  # as when the interpreter ends
             self.stream.flush()
 
     def _write_line(self, line: str) -> None:
         record = parse_record(line)
-        now = datetime.now(UTC).timestamp()
-        text = dump_record(now, self._level, "output", line, self._fields()) if record is None else _dump(record)
+        if record is None:
+            now = datetime.now(UTC).timestamp()
+            text = dump_record(now, self._level, "output", line, self._fields())
+        else:
+            text = _dump(record)
         self.stream.write(f"{text}\n")
         self.stream.flush()
 
@@ -114,20 +136,30 @@ class JsonLines(io.TextIOBase):
 
 
 def parse_record(line: str) -> dict[str, Any] | None:
-    """The object of a JSON record; None for any other line."""
+    """The object of a JSON record; None for any other line, also with NaN or Infinity, which JSON does not have."""
     if not line.startswith("{"):
         return None
     try:
-        record = json.loads(line)
+        record = json.loads(line, parse_float=_parse_finite, parse_constant=_parse_finite)
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) and {"time", "message"} <= record.keys() else None
 
 
+def _parse_finite(text: str) -> float:
+    number = float(text)
+    if not math.isfinite(number):
+        raise ValueError(f"must be finite, got {text}")
+    return number
+
+
 def dump_record(seconds: float, level: str, logger: str, message: str, fields: Mapping[str, Any] | None = None) -> str:
-    """A line of JSON. seconds: since the epoch."""
+    """A line of JSON. seconds: since the epoch. A field with a number that JSON does not have becomes text."""
     head = {"time": format_time(seconds), "level": level, "logger": logger}
-    return _dump({**head, **(fields or {}), "message": message})
+    try:
+        return _dump({**head, **(fields or {}), "message": message})
+    except ValueError:
+        return _dump({**head, **{name: str(value) for name, value in (fields or {}).items()}, "message": message})
 
 
 def format_time(seconds: float) -> str:
@@ -156,11 +188,19 @@ def _escape(character: str, form: str) -> str:
 
 def _dump(record: Mapping[str, Any]) -> str:
     # JSON escapes only the first 32 of the control characters.
-    return escape_controls(json.dumps(record, ensure_ascii=False, default=str), "\\u{:04x}")
+    return escape_controls(json.dumps(record, ensure_ascii=False, allow_nan=False, default=str), "\\u{:04x}")
 
 
 def _log_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:
     logging.getLogger("uncaught").critical("the process ends with an error", exc_info=(kind, error, trace))
+
+
+def _log_thread_exception(ended: threading.ExceptHookArgs) -> None:
+    if ended.exc_type is SystemExit or ended.exc_value is None:  # as Python's own hook
+        return
+    name = ended.thread.name if ended.thread is not None else "unknown"
+    error = (ended.exc_type, ended.exc_value, ended.exc_traceback)
+    logging.getLogger("uncaught").error("thread %s ends with an error", name, exc_info=error)
 
 
 class _Handler(logging.Handler):

@@ -2,8 +2,11 @@
 
 import json
 import logging
+import math
 import subprocess
 import sys
+import threading
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -22,7 +25,7 @@ def log_json() -> None:
 
 def read_records(text: str) -> list[dict[str, Any]]:
     assert all(line.isprintable() for line in text.split("\n"))
-    return [json.loads(line) for line in text.split("\n") if line]
+    return [json.loads(line, parse_constant=pytest.fail) for line in text.split("\n") if line]
 
 
 def test_a_record_is_one_line_for_any_text(capsys: pytest.CaptureFixture[str]) -> None:
@@ -57,6 +60,59 @@ def test_what_anything_else_prints_becomes_records_line_by_line(capsys: pytest.C
     assert [(record["level"], record["message"]) for record in read_records(shown.err)] == [("warning", "an error")]
 
 
+@pytest.mark.parametrize("number", ["NaN", "-Infinity", "1e999"])
+def test_a_number_that_json_does_not_have_leaves_a_printed_line_as_text(
+    number: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    log_json()
+    line = f'{{"time": "t", "message": "step", "loss": {number}}}'
+    print(line)
+    [record] = read_records(capsys.readouterr().out)
+    assert (record["logger"], record["message"]) == ("output", line)
+
+
+def test_a_field_that_json_does_not_have_becomes_text(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    logging.getLogger("ours").info("step", extra={FIELDS: {"loss": math.nan}})
+    [record] = read_records(capsys.readouterr().out)
+    assert (record["message"], record["loss"]) == ("step", "nan")
+
+
+def run_in_a_thread(target: Callable[[], object]) -> None:
+    thread = threading.Thread(target=target, name="loader")
+    thread.start()
+    thread.join()
+
+
+def test_an_error_that_ends_a_thread_is_one_record(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    run_in_a_thread(lambda: 1 // 0)
+    run_in_a_thread(lambda: sys.exit(1))
+    shown = capsys.readouterr()
+    [record] = read_records(shown.out)
+    assert shown.err == ""
+    assert record["message"].startswith("thread loader ends with an error\nTraceback")
+    assert record["message"].endswith("ZeroDivisionError: integer division or modulo by zero")
+
+
+def test_what_a_thread_left_unfinished_is_written_when_it_has_ended(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    print("half", end="")
+    run_in_a_thread(lambda: print("all that it said", end=""))
+    print(" a line")
+    assert [record["message"] for record in read_records(capsys.readouterr().out)] == ["half a line"]
+    sys.stdout.flush()
+    assert [record["message"] for record in read_records(capsys.readouterr().out)] == ["all that it said"]
+
+
+def test_a_library_may_write_bytes(capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    log_json()
+    assert sys.stdout.encoding.lower() == "utf-8"
+    sys.stdout.buffer.write(b"bytes\n")
+    sys.stdout.flush()
+    assert capfdbinary.readouterr().out == b"bytes\n"
+
+
 def test_libraries_are_heard_from_warnings_on(capsys: pytest.CaptureFixture[str]) -> None:
     log_json()
     logging.getLogger("httpx").info("HTTP Request")
@@ -83,6 +139,8 @@ def test_text_is_the_default_and_an_unknown_format_is_refused() -> None:
         read_log_format({"DEEPSYNTH_LOG_FORMAT": "xml"})
 
 
-@pytest.mark.parametrize("line", ["rank 0: {}", "{", "[1]", '{"rank": 0}', "{" * 100_000])
+@pytest.mark.parametrize(
+    "line", ["rank 0: {}", "{", "[1]", '{"rank": 0}', "{" * 100_000, '{"time": "t", "message": "m", "loss": NaN}']
+)
 def test_only_an_object_with_time_and_message_is_a_record(line: str) -> None:
     assert parse_record(line) is None
