@@ -20,6 +20,8 @@ DOCUMENT_PATH: Final = "/etc/deepsynth/workload.json"
 TERMINATION_LOG_PATH: Final = "/dev/termination-log"
 VOLUMES_PATH: Final = "/mnt/volumes"
 CACHE_PATH: Final = "/var/cache/deepsynth"
+FEATURES_FOLDER: Final = "v1"
+"""All that is kept of features of pages, in the folder that spec.cache.features names. It changes with the format."""
 REPORT_PORT: Final = 8470
 RENDEZVOUS_PORT: Final = 29400
 

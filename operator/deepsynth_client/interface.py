@@ -91,6 +91,10 @@ class Resources(Protocol):
         """Oldest first."""
         ...
 
+    def list_neighbours(self, kind: str) -> list[Manifest]:
+        """All that see the same volumes: of the namespace in a cluster, of all namespaces in a folder."""
+        ...
+
     def read(self, kind: str, name: str) -> Manifest:
         """Raises NotFoundError."""
         ...

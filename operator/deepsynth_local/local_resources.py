@@ -45,6 +45,9 @@ class LocalResources:
             if self._is_here(item, selection) and matches(item)
         ]
 
+    def list_neighbours(self, kind: str) -> list[Manifest]:
+        return self._store.list_all(kind, cache=self._read)
+
     def _is_here(self, resource: Manifest, selection: Selection) -> bool:
         return not self._namespace or selection.all_namespaces or resource["metadata"]["namespace"] == self._namespace
 

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
+from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours, list_outputs
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.sections import format_bytes
@@ -18,20 +19,20 @@ def suspend_resources(resources: Resources, words: Sequence[str], *, suspend: bo
 
 
 def delete_resources(resources: Resources, words: Sequence[str], *, with_data: bool, ask: Ask) -> Iterator[str]:
-    """Resources, and with `with_data` what they have written, after the user has seen how much it is and agreed."""
+    """Resources, and with `with_data` what they have written, after the user has seen how much it is and agreed.
+
+    What a resource that is not named writes to as well, or needs and has not ended, stays.
+    """
     found = find_all(resources, words)
+    keys = {get_key(item) for item in found}
+    others = [item for item in list_neighbours(resources) if get_key(item) not in keys] if with_data else []
     for resource in found:
-        yield from _delete(resources, resource, with_data=with_data, ask=ask)
+        yield from _delete(resources, resource, others, with_data=with_data, ask=ask)
 
 
-def list_outputs(resource: Manifest) -> list[str]:
-    """The URIs that the resource writes to."""
-    spec = resource["spec"]
-    fields = ("checkpoint", "publish") if resource["kind"] == "TrainingRun" else ("output",)
-    return [uri for field in fields if (uri := (spec.get(field) or {}).get("uri"))]
-
-
-def _delete(resources: Resources, resource: Manifest, *, with_data: bool, ask: Ask) -> Iterator[str]:
+def _delete(
+    resources: Resources, resource: Manifest, others: Sequence[Manifest], *, with_data: bool, ask: Ask
+) -> Iterator[str]:
     name, outputs = format_short_name(resource), list_outputs(resource)
     if not with_data:
         resources.delete(resource["kind"], resource["metadata"]["name"])
@@ -39,13 +40,16 @@ def _delete(resources: Resources, resource: Manifest, *, with_data: bool, ask: A
         return
     _check_rest(resource)
     files = resources.open_files(resource)
-    sizes = files.measure(outputs)
-    kept = [uri for uri in outputs if uri not in sizes]
+    users = {uri: user for uri in outputs if (user := find_user(uri, others, resource, files))}
+    free = [uri for uri in outputs if uri not in users]
+    sizes = files.measure([*map(escape, free)])
+    kept = [uri for uri in free if uri.rstrip("/") not in sizes]
     question = [
         f"{name} and its data will be deleted:",
         *(f"  {format_bytes(size):>9}  {uri}" for uri, size in sizes.items()),
     ]
     question += [f"  {'is kept':>9}  {uri} (no folder, or not on a volume)" for uri in kept]
+    question += [f"  {'is kept':>9}  {uri} ({user} uses it)" for uri, user in users.items()]
     if not ask("\n".join(question)):
         yield f"{name} is kept"
         return

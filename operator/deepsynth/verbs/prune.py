@@ -3,11 +3,15 @@
 unfinished saves and damaged checkpoints     of every run that has ended
 checkpoints but the newest and the best      of a run that is Complete
 features of pages                            of a run that is Complete, if it has spec.cache.features
+
+What a run that has not ended reads or writes stays: it may continue from a checkpoint, save one now, or share features.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
+from deepsynth.verbs.uses import get_key, has_ended, list_folders, list_neighbours, overlaps
+from deepsynth_api.workload import FEATURES_FOLDER
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.sections import format_bytes
 
@@ -17,8 +21,9 @@ LEFTOVERS = ("*.tmp-attempt-*", "*.corrupt-attempt-*")
 def prune(resources: Resources, words: Sequence[str], ask: Callable[[str], bool]) -> Iterator[str]:
     """Of the runs that are named, or of all. The user sees each folder with its bytes first, and agrees."""
     found = find_all(resources, words) if words else resources.list_all("TrainingRun")
-    ended = [run for run in found if run["kind"] == "TrainingRun" and run.get("status", {}).get("completionTime")]
-    sizes = [(run, measure(resources, run)) for run in ended]
+    ended = [run for run in found if run["kind"] == "TrainingRun" and has_ended(run)]
+    active = [item for item in list_neighbours(resources) if not has_ended(item)]
+    sizes = [(run, measure(resources, run, active)) for run in ended]
     total = sum(sum(folders.values()) for _, folders in sizes)
     if not any(folders for _, folders in sizes):
         yield "nothing to remove"
@@ -33,18 +38,32 @@ def prune(resources: Resources, words: Sequence[str], ask: Callable[[str], bool]
             yield f"{format_short_name(run)}: removed {format_bytes(sum(folders.values()))}"
 
 
-def measure(resources: Resources, run: Manifest) -> dict[str, int]:
-    """Bytes of what can be removed, by URI."""
+def measure(resources: Resources, run: Manifest, active: Sequence[Manifest]) -> dict[str, int]:
+    """Bytes of what can be removed, by URI. active: the resources that have not ended."""
     spec, status = run["spec"], run["status"]
     base = spec["checkpoint"]["uri"].rstrip("/")
     patterns = [f"{base}/{name}" for name in LEFTOVERS]
     if status.get("state") == "Complete":
         features = ((spec.get("cache") or {}).get("features") or {}).get("uri")
-        patterns += [f"{base}/step-*", *([features] if features else [])]
-    found = resources.open_files(run).measure(patterns)
+        patterns += [f"{base}/step-*", *([f"{features.rstrip('/')}/{FEATURES_FOLDER}"] if features else [])]
+    files = resources.open_files(run)
+    used = {uri for item in active for uri in list_folders(item)}
+    used |= {f"{base}/{name}" for name in _list_asked(run, active)}
+    found = files.measure(patterns)
     kept = {f"{base}/step-{step}" for step in _list_kept(status)}
     newest = max((uri for uri in found if _get_step(uri) >= 0), key=_get_step, default="")
-    return {uri: size for uri, size in found.items() if uri not in {*kept, newest}}
+    return {uri: size for uri, size in found.items() if uri not in {*kept, newest} and not overlaps(uri, used, files)}
+
+
+def _list_asked(run: Manifest, active: Sequence[Manifest]) -> set[str]:
+    """The checkpoints of the run that others will start from, but have not looked up yet."""
+    asked = [(item, (item["spec"].get("model") or {}).get("trainingRunRef") or {}) for item in active]
+    return {
+        reference["checkpoint"]
+        for item, reference in asked
+        if reference.get("checkpoint")
+        and ("TrainingRun", item["metadata"]["namespace"], reference["name"]) == get_key(run)
+    }
 
 
 def _list_kept(status: Manifest) -> set[int]:

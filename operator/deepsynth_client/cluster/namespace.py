@@ -37,6 +37,9 @@ class ClusterResources:
         items, _ = self._api.list_all(self._collection(kind, selection), _build_query(selection))
         return sorted(items, key=lambda item: (item["metadata"].get("creationTimestamp", ""), item["metadata"]["name"]))
 
+    def list_neighbours(self, kind: str) -> list[Manifest]:
+        return self.list_all(kind)  # a claim is one of its namespace
+
     def read(self, kind: str, name: str) -> Manifest:
         return self._api.request("GET", self._path(kind, name))
 

@@ -41,7 +41,7 @@ class VolumePods:
 
     def measure(self, uris: Sequence[str]) -> dict[str, int]:
         wanted = [uri for uri in uris if _is_volume(uri)]
-        if not wanted:
+        if not wanted or _find_image(self._resource) is None:  # without a pod, it has written nothing
             return {}
         sizes = json.loads(self._run({"verb": "measure", "folders": list(map(_get_folder, wanted))}, wanted))
         return {f"{_PVC}{folder.removeprefix(f'{VOLUMES_PATH}/')}": int(size) for folder, size in sizes.items()}
@@ -101,7 +101,10 @@ class VolumePods:
 
 def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: bool) -> dict[str, Any]:
     """The pod, which meets the restricted Pod Security Standard and is deleted with its resource."""
-    metadata, template = resource["metadata"], resource["spec"].get("template") or {}
+    metadata, template, image = resource["metadata"], resource["spec"].get("template") or {}, _find_image(resource)
+    if not image:
+        name = f"{resource['kind'].lower()}/{metadata['name']}"
+        raise NotFoundError(f"{name} has had no pod yet, so there are no files of it")
     user = template.get("runAsUser") or DEFAULT_USER
     names = {f"claim-{number}": claim for number, claim in enumerate(sorted(claims))}
     owner = {"apiVersion": API_VERSION, "kind": resource["kind"], "name": metadata["name"], "uid": metadata["uid"]}
@@ -130,7 +133,7 @@ def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: boo
             "containers": [
                 {
                     "name": "files",
-                    "image": _find_image(resource),
+                    "image": image,
                     "command": [
                         "python",
                         "-c",
@@ -158,14 +161,12 @@ def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: boo
     }
 
 
-def _find_image(resource: Manifest) -> str:
+def _find_image(resource: Manifest) -> str | None:
+    """Of its newest pod; None if it has had none."""
     status = resource.get("status", {})
     images = [item.get("image") for item in status.get("attempts") or status.get("jobs") or []]
     image = next(filter(None, reversed(images)), None) or resource["spec"].get("image")
-    if not image:
-        name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
-        raise NotFoundError(f"{name} has had no pod yet, so there are no files of it")
-    return str(image)
+    return str(image) if image else None
 
 
 def _is_volume(uri: str) -> bool:

@@ -1,7 +1,7 @@
 """Every verb on both places: a command prints the same, whether the resources are in a cluster or in a folder."""
 
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +10,8 @@ import yaml
 
 from deepsynth.__main__ import main
 from deepsynth.verbs.names import find_all
-from integration.client.places import Place, place, write_files
+from deepsynth_local.runs.runs_folder import RunsFolder
+from integration.client.places import FolderPlace, Place, place, write_files
 from support.resources.builders import a_dataset_generation, a_training_run
 
 __all__ = ["place"]
@@ -484,3 +485,174 @@ def test_prune_keeps_the_newest_and_the_best_checkpoint(place: Place, capsys: py
     assert (place.volumes / "checkpoints/busy/step-1.tmp-attempt-1").exists()
     assert main(["prune", "--yes", *place.options]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+ENDED: dict[str, Any] = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "attempts": [ATTEMPT]}
+
+
+def put_run(place: Place, name: str, *, namespace: str = "default", status: Any = ENDED, **spec: Any) -> None:
+    run = a_training_run(name).named(name, uid=f"uid-{name}").with_spec(**spec).with_status(**status).to_manifest()
+    place.put({**run, "metadata": {**run["metadata"], "namespace": namespace}})
+
+
+def put_live(place: Place, **spec: Any) -> None:
+    """A run that has not ended, at pvc://ckpt/live."""
+    put_run(place, "live", status={"attempts": [ATTEMPT]}, **{"checkpoint": {"uri": "pvc://ckpt/live"}, **spec})
+
+
+@pytest.mark.parametrize("uri", ["pvc://ckpt", "pvc://ckpt/live/", "pvc://ckpt/*", "pvc://ckpt/live/sub"])
+def test_prune_of_old_resources_keeps_folders_in_and_around_those_of_others(place: Place, uri: str) -> None:
+    put_live(place)
+    put_run(place, "old", checkpoint={"uri": uri})
+    write_files(place.volumes, {"ckpt/live/sub/a": "x"})
+
+    assert main(["prune", "--older-than", "1d", "--yes", *place.options]) == 0
+
+    assert place.get("TrainingRun", "old") is None
+    assert (place.volumes / "ckpt/live/sub/a").exists()
+
+
+def test_prune_of_old_resources_keeps_what_others_read(place: Place) -> None:
+    folders = [f"pvc://pages/{name}" for name in "abcd"]
+    model = {"uri": folders[1]}
+    cache = {"features": {"uri": folders[2]}}
+    put_live(place, datasets=[{"name": "pages", "uri": folders[0]}], model=model, cache=cache)
+    reader = {**ENDED, "completionTime": "2999-01-02T04:00:00Z", "datasets": [{"name": "pages", "uri": folders[3]}]}
+    put_run(place, "young", status=reader)
+    for folder in [*folders, "pvc://pages/free"]:
+        generation = a_dataset_generation().with_spec(output={"uri": folder})
+        name = f"old-{folder[-1]}"
+        jobs = [{"name": f"{name}-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
+        ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+        place.put(generation.named(name, uid=f"uid-{name}").with_status(**ended).to_manifest())
+    write_files(place.volumes, {f"pages/{name}/a": "x" for name in (*"abcd", "free")})
+
+    assert main(["prune", "--older-than", "1d", "--yes", *place.options]) == 0
+
+    assert sorted(folder.name for folder in (place.volumes / "pages").iterdir()) == [*"abcd"]
+
+
+def test_a_glob_in_a_uri_is_the_name_of_one_folder(place: Place) -> None:
+    put_run(place, "old", checkpoint={"uri": "pvc://ckpt/*"})
+    put_run(place, "older", checkpoint={"uri": "pvc://ckpt/[a]"})
+    write_files(place.volumes, {"ckpt/other/a": "x", "ckpt/*/a": "x", "ckpt/[a]/a": "x", "ckpt/a/a": "x"})
+
+    assert main(["delete", "old", "--data", "--yes", *place.options]) == 0
+    assert main(["prune", "--older-than", "1d", "--yes", *place.options]) == 0
+
+    assert sorted(folder.name for folder in (place.volumes / "ckpt").iterdir()) == ["a", "other"]
+
+
+def test_delete_with_data_keeps_and_names_what_others_use(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    put_live(place)
+    put_run(place, "old", checkpoint={"uri": "pvc://ckpt"})
+    write_files(place.volumes, {"ckpt/live/a": "x"})
+
+    assert main(["delete", "old", "--data", "--yes", *place.options]) == 0
+
+    assert "is kept  pvc://ckpt (trainingrun/live uses it)" in capsys.readouterr().err
+    assert place.get("TrainingRun", "old") is None
+    assert (place.volumes / "ckpt/live/a").exists()
+
+
+def test_delete_with_data_keeps_a_dataset_that_a_run_waits_for(place: Place) -> None:
+    put_live(place, datasets=[{"name": "pages", "datasetGenerationRef": {"name": "xsum"}}])
+    jobs = [{"name": "xsum-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
+    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+    place.put(a_dataset_generation().with_status(**ended).to_manifest())
+    write_files(place.volumes, {"data/xsum/a": "x"})
+
+    assert main(["delete", "dsg/xsum", "--data", "--yes", *place.options]) == 0
+
+    assert (place.volumes / "data/xsum/a").exists()
+
+
+def test_prune_removes_only_the_feature_store_of_the_folder_of_features(place: Place) -> None:
+    put_run(place, "ended", cache={"features": {"uri": "pvc://ckpt/features/"}})
+    write_files(place.volumes, {"ckpt/features/v1/model/a": "x", "ckpt/features/own/a": "x"})
+
+    assert main(["prune", "--yes", *place.options]) == 0
+
+    assert [folder.name for folder in (place.volumes / "ckpt/features").iterdir()] == ["own"]
+
+
+def test_prune_keeps_features_that_a_run_that_has_not_ended_shares(place: Place) -> None:
+    put_run(place, "ended", cache={"features": {"uri": "pvc://ckpt/features"}})
+    put_live(place, cache={"features": {"uri": "pvc://ckpt/features/"}})
+    write_files(place.volumes, {"ckpt/features/v1/model/a": "x"})
+
+    assert main(["prune", "--yes", *place.options]) == 0
+
+    assert (place.volumes / "ckpt/features/v1/model/a").exists()
+
+
+def test_prune_keeps_checkpoints_that_a_run_that_has_not_ended_starts_from(place: Place) -> None:
+    put_run(place, "base")
+    put_live(place, model={"trainingRunRef": {"name": "base", "checkpoint": "step-2"}})
+    pinned = {"attempts": [ATTEMPT], "model": {"uri": "pvc://checkpoints/base/step-1/model", "step": 1}}
+    put_run(place, "pinned", status=pinned, model={"trainingRunRef": {"name": "base", "checkpoint": "best"}})
+    write_files(place.volumes, {f"checkpoints/base/step-{step}/model/a": "x" for step in (1, 2, 3, 4)})
+
+    assert main(["prune", "--yes", *place.options]) == 0
+
+    left = sorted(folder.name for folder in (place.volumes / "checkpoints/base").iterdir())
+    assert left == ["step-1", "step-2", "step-4"]
+
+
+def test_prune_leaves_a_folder_in_which_a_run_that_has_not_ended_may_save(place: Place) -> None:
+    put_run(place, "ended", checkpoint={"uri": "pvc://ckpt/live"})
+    put_live(place)
+    write_files(place.volumes, {"ckpt/live/step-4.tmp-attempt-1/a": "x"})
+
+    assert main(["prune", "--yes", *place.options]) == 0
+
+    assert (place.volumes / "ckpt/live/step-4.tmp-attempt-1/a").exists()
+
+
+@pytest.mark.parametrize("options", [[], ["--older-than", "1d"]])
+def test_prune_skips_a_run_that_never_had_a_pod(
+    place: Place, options: list[str], capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_run(place, "refused", status={"state": "Failed", "completionTime": "2026-01-02T04:00:00Z"})
+    put_run(place, "ended")
+    write_files(place.volumes, {"checkpoints/ended/step-1.tmp-attempt-1/a": "x"})
+
+    assert main(["prune", *options, "--yes", *place.options]) == 0
+
+    assert "trainingrun/ended" in capsys.readouterr().out
+    assert not (place.volumes / "checkpoints/ended/step-1.tmp-attempt-1").exists()
+
+
+@pytest.fixture
+def folder_place(tmp_path: Path) -> Iterator[FolderPlace]:
+    folder = FolderPlace(RunsFolder.open(tmp_path / "runs"))
+    with folder.run():
+        yield folder
+
+
+def test_namespaces_of_a_folder_share_its_volumes(folder_place: FolderPlace) -> None:
+    place = folder_place
+    put_live(place)
+    put_run(place, "old", namespace="team", checkpoint={"uri": "pvc://ckpt/live"})
+    put_run(place, "same", namespace="team", checkpoint={"uri": f"file://{place.volumes}/ckpt"})
+    write_files(place.volumes, {"ckpt/live/step-1.tmp-attempt-1/a": "x"})
+    team = ["--namespace", "team", "--yes", *place.options]
+
+    assert main(["prune", *team]) == 0
+    assert main(["prune", "--older-than", "1d", *team]) == 0
+
+    assert place.store.load("TrainingRun", "team", "old") is None
+    assert place.store.load("TrainingRun", "team", "same") is None
+    assert (place.volumes / "ckpt/live/step-1.tmp-attempt-1/a").exists()
+
+
+def test_prune_of_old_resources_refuses_a_name_of_several_namespaces(
+    folder_place: FolderPlace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_live(folder_place)
+    put_run(folder_place, "live", namespace="team")
+
+    assert main(["prune", "--older-than", "1d", "--yes", *folder_place.options]) == 64
+
+    assert "trainingrun/live: is in several namespaces; choose one with --namespace" in capsys.readouterr().err
+    assert folder_place.get("TrainingRun", "live") is not None

@@ -24,7 +24,8 @@ from uuid import uuid4
 
 import torch
 
-_VERSION: Final = "v1"
+from deepsynth_api.workload import FEATURES_FOLDER
+
 _USED: Final = "used"
 _PARTIAL: Final = ".partial"
 _DIGEST_BYTES: Final = 32
@@ -51,7 +52,7 @@ class FeatureStore:
         `folder`. note: called at most once, when entries cannot be written.
         """
         self.counts: Counter[str] = Counter()
-        self._root = folder / _VERSION
+        self._root = folder / FEATURES_FOLDER
         self._folder = self._root / model
         self._limit = limit
         self._note = note
