@@ -189,6 +189,32 @@ def test_a_damaged_byte_in_the_newest_checkpoint_is_named_and_the_one_before_it_
     assert place.load(attempt=3)[0] == 2
 
 
+def test_damaged_checkpoints_are_kept_until_a_new_one_is_saved(place: Place) -> None:
+    folder = place.open(keep_last=9)
+    save_steps(folder, Toy(), 1, 2, 3, 4)
+    for step in (2, 3, 4):
+        place.damage(step, "state.json")
+    step, resumed, after = place.load()
+    assert step == 1
+    assert len(after.notes) == 3
+    evaluate(after, 1, 2.5)
+    after.wait()
+    assert [name[:6] for name in place.list_folders()] == ["step-1", "step-2", "step-3", "step-4"]
+    save_steps(after, resumed, 2)
+    assert [name[:6] for name in place.list_folders()] == ["step-1", "step-2", "step-4"]
+    assert [record.step for record in after.records] == [2, 1]
+
+
+def test_a_step_can_be_found_damaged_twice_in_one_attempt(place: Place) -> None:
+    save_steps(place.open(), Toy(), 1, 2)
+    for _ in range(2):
+        place.damage(2, "state.json")
+        step, resumed, folder = place.load()
+        assert step == 1
+        save_steps(folder, resumed, 2)
+    assert place.load()[0] == 2
+
+
 def test_a_damaged_tensor_without_an_older_checkpoint_ends_the_attempt_and_the_next_starts_again(place: Place) -> None:
     save_steps(place.open(), Toy(), 1)
     place.damage(1, SHARD)

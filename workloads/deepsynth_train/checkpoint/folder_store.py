@@ -9,7 +9,6 @@ from deepsynth_train.checkpoint.files import FolderFiles
 from deepsynth_train.checkpoint.layout import (
     SHARDS,
     corrupt_name,
-    list_corrupt,
     list_stale_staging,
     step_name,
 )
@@ -73,10 +72,11 @@ class FolderStore:
         return Good(step, str(root), manifest, stored, lambda name: (root / name).read_bytes())
 
     def quarantine(self, step: int) -> None:
-        """One damaged checkpoint is enough evidence, and they take up space."""
-        for older in list_corrupt(self._path):
-            shutil.rmtree(older)
-        (self._path / step_name(step)).rename(self._path / corrupt_name(step, self.owner.number))
+        """Perhaps only this node reads it wrongly, so nothing is deleted before the next save; see save.py."""
+        aside = self._path / corrupt_name(step, self.owner.number)
+        if aside.exists():  # the step was saved again since
+            shutil.rmtree(aside)
+        (self._path / step_name(step)).rename(aside)
         fsync_folder(self._path)
 
     def write_pointers(self) -> None:

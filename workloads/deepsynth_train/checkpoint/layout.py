@@ -21,7 +21,7 @@ MODEL = "model"
 
 _STEP = re.compile(r"step-(\d+)")
 _STAGING = re.compile(r"step-\d+\.tmp-attempt-(\d+)(\.\d+)?")
-_CORRUPT = re.compile(r"step-\d+\.corrupt-attempt-\d+")
+_CORRUPT = re.compile(r"step-(\d+)\.corrupt-attempt-(\d+)")
 
 
 def step_name(step: int) -> str:
@@ -48,7 +48,9 @@ def list_stale_staging(folder: Path, attempt: int) -> list[Path]:
 
 
 def list_corrupt(folder: Path) -> list[Path]:
-    return [folder / m[0] for m in map(_CORRUPT.fullmatch, _names(folder)) if m]
+    """Checkpoints that were put aside, newest first."""
+    found = [m for m in map(_CORRUPT.fullmatch, _names(folder)) if m]
+    return [folder / m[0] for m in sorted(found, key=lambda m: (int(m[1]), int(m[2])), reverse=True)]
 
 
 def _names(folder: Path) -> list[str]:

@@ -47,7 +47,7 @@ class Entry:
 
 @dataclass(frozen=True)
 class Head:
-    """entries: newest first. damaged: names of checkpoints that were put aside."""
+    """entries: newest first. damaged: names of checkpoints that were put aside, the last one first."""
 
     owner: Owner | None = None
     entries: tuple[Entry, ...] = ()
@@ -61,19 +61,26 @@ class Head:
         return next((entry for entry in self.entries if entry.step == step), None)
 
     def add(self, entry: Entry, retention: Retention) -> "Head":
-        """With a checkpoint, in the place of one of the same step, and without those that expire."""
+        """With a checkpoint, in the place of one of the same step, and without those that expire.
+
+        A new one shows that the run continues without the damaged ones; of them only the newest is kept, as evidence.
+        """
         others = [other for other in self.entries if other.step != entry.step]
         entries = sorted((*others, entry), key=lambda found: -found.step)
         records = [found.describe("") for found in entries]
         expired = select_expired(records, keep_last=retention.keep_last, keep_best=retention.keep_best)
-        return replace(self, entries=tuple(found for found in entries if found.step not in expired))
+        kept = tuple(found for found in entries if found.step not in expired)
+        is_new = entry.name not in self.names  # else it was evaluated
+        damaged = tuple(sorted(self.damaged, key=_read_step, reverse=True)[:1]) if is_new else self.damaged
+        return replace(self, entries=kept, damaged=damaged)
 
     def put_aside(self, step: int) -> "Head":
-        """Without a damaged checkpoint. Only the last damaged one is kept."""
+        """Without a damaged checkpoint. It is kept aside: perhaps only this node reads it wrongly."""
         entry = self.find(step)
         if entry is None:
             return self
-        return replace(self, entries=tuple(e for e in self.entries if e is not entry), damaged=(entry.name,))
+        entries = tuple(other for other in self.entries if other is not entry)
+        return replace(self, entries=entries, damaged=(entry.name, *self.damaged))
 
     def encode(self) -> bytes:
         best = find_best([entry.describe("") for entry in self.entries])
@@ -96,6 +103,11 @@ class Head:
             tuple(_parse_entry(entry) for entry in document["checkpoints"]),
             tuple(str(name) for name in document["damaged"]),
         )
+
+
+def _read_step(name: str) -> int:
+    """Of the folder's name, step-120-3f2a9c1b7d4e."""
+    return int(name.split("-")[1])
 
 
 def _parse_entry(fields: Mapping[str, Any]) -> Entry:

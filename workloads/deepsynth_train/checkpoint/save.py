@@ -2,7 +2,8 @@
 
 all ranks   write their part of shards/ into step-120.tmp-attempt-3/, fsync and hash it
 rank 0      writes the index of shards/, state.json, metrics.jsonl, model/ and, last, manifest.json
-rank 0      checks owner.json, renames to step-120, updates `latest` and `best`, deletes expired steps
+rank 0      checks owner.json, renames to step-120, updates `latest` and `best`, deletes expired steps and all
+            damaged ones but the newest
 rank 0      after the evaluation of step 120: writes evaluation.json, updates `best`, deletes expired steps
 """
 
@@ -24,6 +25,7 @@ from deepsynth_train.checkpoint.layout import (
     MODEL,
     SHARDS,
     STATE_FILE,
+    list_corrupt,
     list_steps,
     staging_name,
     step_name,
@@ -126,6 +128,8 @@ def _commit(target: Target, staging: Path, manifest: CheckpointManifest) -> None
     staging.rename(target.folder / step_name(manifest.step))
     fsync_folder(target.folder)
     publish_pointers(target)
+    for older in list_corrupt(target.folder)[1:]:  # one is enough evidence, and they take up space
+        shutil.rmtree(older)
 
 
 def publish_pointers(target: Target) -> None:

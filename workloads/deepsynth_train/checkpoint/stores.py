@@ -72,7 +72,7 @@ class CheckpointStore(Protocol):
         """One checkpoint, or what is damaged, the same on all ranks. Called by all ranks."""
 
     def quarantine(self, step: int) -> None:
-        """Put a damaged checkpoint aside, so that nothing loads it, and delete older damaged ones."""
+        """Put a damaged checkpoint aside, so that nothing loads it. The next save deletes all but the newest."""
 
     def write_pointers(self) -> None:
         """Let `latest` and `best` name the newest and the best checkpoint."""
