@@ -455,3 +455,22 @@ def test_what_an_earlier_attempt_left_unfinished_is_deleted_by_the_next(bucket: 
     bucket.load()
     assert [name[:6] for name in bucket.list_folders()] == ["step-1"]
     assert "samples/step-9.json" in bucket.list_keys()
+
+
+@pytest.mark.parametrize(
+    "key",
+    [
+        "step-2-lr3e-4/checkpoints.json",
+        "step-2-lr3e-4/step-5-0123456789ab/manifest.json",
+        "step-1-keep/manifest.json",
+        "step-1-0123456789ab-keep/manifest.json",
+        "step-2-0123456789ab/checkpoints.json",
+    ],
+)
+def test_a_claim_deletes_neither_another_run_below_its_prefix_nor_a_copy_of_a_user(
+    bucket: BucketPlace, key: str
+) -> None:
+    save_steps(bucket.open(), Toy(), 1)
+    bucket.proxy.put(f"{bucket.uri}/{key}", b"{}")
+    bucket.load()
+    assert key in bucket.list_keys()

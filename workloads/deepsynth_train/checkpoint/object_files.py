@@ -12,11 +12,17 @@ from deepsynth_store.core.calls import OddAnswerError
 from deepsynth_store.core.uri import ObjectLocation
 from deepsynth_store.objects.errors import ConflictError
 from deepsynth_store.objects.requests import Content, ObjectCalls
+from deepsynth_train.checkpoint.layout import MANIFEST_FILE, METRICS_FILE, MODEL, SHARDS, STATE_FILE
 from deepsynth_train.checkpoint.object_head import HEAD_FILE, Head
 from deepsynth_train.checkpoint.owner import Owner, describe_loss, judge_claim, refuse_folder
 
 FIELD: Final = "spec.checkpoint.uri"
-_SAVE: Final = re.compile(r"(step-\d+[^/]*)/")
+_LIKE_SAVE: Final = re.compile(r"step-\d+[^/]*/")
+_SAVE: Final = re.compile(
+    r"(step-\d+-[0-9a-f]{12})/"
+    rf"(?:(?:{SHARDS}|{MODEL})/|(?:{'|'.join(map(re.escape, (STATE_FILE, METRICS_FILE, MANIFEST_FILE)))})$)"
+)
+"""What object_store.py writes and nothing else: users' copies and other runs below this one are not ours to delete."""
 
 
 class ObjectFiles:
@@ -114,7 +120,7 @@ class ObjectFiles:
 
     def _check_first_claim(self) -> None:
         """Refuse a store that ignores conditions, and a folder that was copied there."""
-        if any(_SAVE.match(entry.key) for entry in self.calls.list()):
+        if any(_LIKE_SAVE.match(entry.key) for entry in self.calls.list()):
             raise refuse_folder(self.place, f"holds checkpoints but no {HEAD_FILE}")
         probe = f".deepsynth-probe-{uuid.uuid4().hex}"
         self.calls.write(probe, b"first")
