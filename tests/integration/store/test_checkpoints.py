@@ -194,8 +194,8 @@ def test_damaged_checkpoints_are_kept_until_a_new_one_is_saved(place: Place) -> 
     save_steps(folder, Toy(), 1, 2, 3, 4)
     for step in (2, 3, 4):
         place.damage(step, "state.json")
-    step, resumed, after = place.load()
-    assert step == 1
+    found, resumed, after = place.load()
+    assert found == 1
     assert len(after.notes) == 3
     evaluate(after, 1, 2.5)
     after.wait()
