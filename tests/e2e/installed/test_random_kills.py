@@ -28,9 +28,9 @@ from e2e.support.resources import build_run
 SEED = int(os.environ.get("DEEPSYNTH_CHAOS_SEED", "1"))
 KILLS = int(os.environ.get("DEEPSYNTH_CHAOS_KILLS", "8"))
 MAX_PAUSE = 3.0
-STEPS = 40 * KILLS
-"""Five pass before each fault, and up to twenty during the pause."""
-LAST_STEP = STEPS - 30
+STEPS = 120 * KILLS
+"""More than pass before the fault and the pause, and between two looks at status, where no other work slows training."""
+LAST_STEP = STEPS - 120
 """No fault begins later, because the run may end before it."""
 FAULTS: Mapping[str, Callable[[Scene], object]] = {
     "a deleted pod": delete_pod,
