@@ -29,7 +29,7 @@ SEED = int(os.environ.get("DEEPSYNTH_CHAOS_SEED", "1"))
 KILLS = int(os.environ.get("DEEPSYNTH_CHAOS_KILLS", "8"))
 MAX_PAUSE = 3.0
 STEPS = 120 * KILLS
-"""More than pass before the fault and the pause, and between two looks at status, where no other work slows training."""
+"""More than pass before the fault and the pause, and between two looks at status, on a quiet machine."""
 LAST_STEP = STEPS - 120
 """No fault begins later, because the run may end before it."""
 FAULTS: Mapping[str, Callable[[Scene], object]] = {
