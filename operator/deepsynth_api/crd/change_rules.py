@@ -112,35 +112,31 @@ def _epochs(of: str) -> str:
 _TRAINED_EPOCHS: Final = "oldSelf.status.progress.epoch"
 
 _CONTINUATION: Final = {
-    "self.spec.checkpoint.uri == oldSelf.spec.checkpoint.uri": (
-        f"spec.checkpoint.uri cannot change once the TrainingRun has started; {_REMEDIES['TrainingRun']}"
+    f"spec.checkpoint.uri cannot change once the TrainingRun has started; {_REMEDIES['TrainingRun']}": (
+        "self.spec.checkpoint.uri == oldSelf.spec.checkpoint.uri"
     ),
-    f"{_get('self', 'holdoutPercent', '2')} == {_get('oldSelf', 'holdoutPercent', '2')}": (
-        "spec.evaluation.holdoutPercent cannot change once the TrainingRun has started, because the batches depend on "
-        f"it; {_REMEDIES['TrainingRun']}"
+    "spec.evaluation.holdoutPercent cannot change once the TrainingRun has started, because the batches depend on "
+    f"it; {_REMEDIES['TrainingRun']}": (
+        f"{_get('self', 'holdoutPercent', '2')} == {_get('oldSelf', 'holdoutPercent', '2')}"
     ),
-    f"{_best_metric('self')} == {_best_metric('oldSelf')}": (
-        "spec.evaluation.bestMetric (default: earlyStopping.metric, else loss) must stay as it was once the "
-        "TrainingRun has started, because it ranks the checkpoints; set it to its earlier value"
+    "spec.evaluation.bestMetric (default: earlyStopping.metric, else loss) must stay as it was once the "
+    "TrainingRun has started, because it ranks the checkpoints; set it to its earlier value": (
+        f"{_best_metric('self')} == {_best_metric('oldSelf')}"
     ),
-    (
+    "spec.maxSteps must be at least status.savedStep, because those steps are trained already; to start from an "
+    "earlier checkpoint, create a new TrainingRun (model.trainingRunRef)": (
         "!has(self.spec.maxSteps) || !has(oldSelf.status.savedStep) || "
         "(has(oldSelf.spec.maxSteps) && self.spec.maxSteps == oldSelf.spec.maxSteps) || "
         "self.spec.maxSteps >= oldSelf.status.savedStep"
-    ): (
-        "spec.maxSteps must be at least status.savedStep, because those steps are trained already; to start from an "
-        "earlier checkpoint, create a new TrainingRun (model.trainingRunRef)"
     ),
-    (
+    "spec.epochs must be at least status.progress.epoch, because those epochs are trained already; to start from "
+    "an earlier checkpoint, create a new TrainingRun (model.trainingRunRef)": (
         f"has(self.spec.maxSteps) || !has(oldSelf.status.progress) || !has({_TRAINED_EPOCHS}) || "
         f"{_TRAINED_EPOCHS} == '' || (!has(oldSelf.spec.maxSteps) && {_epochs('self')} == {_epochs('oldSelf')}) || "
         f"double({_epochs('self')}) >= double({_TRAINED_EPOCHS})"
-    ): (
-        "spec.epochs must be at least status.progress.epoch, because those epochs are trained already; to start from "
-        "an earlier checkpoint, create a new TrainingRun (model.trainingRunRef)"
     ),
 }
-"""What must hold where a setting of a TrainingRun may change -> what is said where it does not."""
+"""What is said -> the condition that does not hold then, where a setting of a TrainingRun may change."""
 
 
 def build_change_rule(kind: str, fields: Iterable[str]) -> Rule:
@@ -159,7 +155,7 @@ def build_change_rule(kind: str, fields: Iterable[str]) -> Rule:
     groups = (
         (fixed, f"cannot change once the {kind} has started; {_REMEDIES[kind]}. "),
         (resting, f"may only change while the {kind} is suspended or finished; set spec.suspend to true first. "),
-        ({text: condition for condition, text in continuation.items()}, ""),
+        (continuation, ""),
     )
     conditions = " && ".join(f"({condition})" for fields, _ in groups for condition in fields.values())
     return Rule(
