@@ -1,6 +1,7 @@
 """The model that an attempt leaves: in its checkpoints, and at the end."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 import torch
@@ -18,6 +19,7 @@ from deepsynth_train.evaluation.ranking import (
     choose_stopping_metric,
 )
 from deepsynth_train.loop.loop import Loop
+from deepsynth_train.models.adapters import build_empty_copy
 from deepsynth_train.models.card.build import Lineage, build_documents
 from deepsynth_train.models.export import export_model, write_model
 from deepsynth_train.models.interface.page_model import PageModel
@@ -27,7 +29,9 @@ from deepsynth_train.optimization.sharding import gather_full_state, is_sharded
 def build_writer(workload: TrainWorkload, model: PageModel, world: World) -> WriteModel | None:
     """Writes the model folder of a checkpoint: the adapters, or the whole model. None if its weights are sharded."""
     if workload.model.lora:
-        return lambda folder, trained: write_model(model, folder, trained)
+        # Adapters of experts change the modules in each forward pass, which may run while a thread writes.
+        still = replace(model, module=build_empty_copy(model.module))
+        return lambda folder, trained: write_model(still, folder, trained)
     if is_sharded(workload, world):
         return None
     return lambda folder, trained: write_model(model, folder, _complete(model.module, trained))

@@ -51,8 +51,12 @@ class FolderFiles:
     def read(self, name: str) -> bytes | None:
         try:
             return (self.path / name).read_bytes()
-        except (FileNotFoundError, NotADirectoryError):
+        except FileNotFoundError:
             return None
+        except NotADirectoryError:
+            if self.path.is_dir():  # a file stands where the folder in `name` would be
+                return None
+            raise
 
     def write(self, name: str, content: bytes) -> None:
         target = self.path / name

@@ -114,7 +114,7 @@ def merge_adapters(adapted: Any, tensors: dict[str, Any]) -> Any:
     tensors: full state of `adapted` on the CPU, taken over and empty afterwards. So next to it only one weight at a
     time exists twice. `adapted` itself is not used or changed: it may be sharded over ranks, or compiled.
     """
-    merged = _build_empty_copy(adapted)
+    merged = build_empty_copy(adapted)
     merged.load_state_dict(tensors, assign=True)
     tensors.clear()
     return merged.merge_and_unload(safe_merge=True)  # safe: the sums are new tensors, the trained ones stay
@@ -147,7 +147,7 @@ def merge_into_stored_base(adapted: Any, tensors: dict[str, Any], settings: Trai
     return merged.merge_and_unload(safe_merge=True)
 
 
-def _build_empty_copy(adapted: Any) -> Any:
+def build_empty_copy(adapted: Any) -> Any:
     """A model with the same adapters, whose weights have shapes but no memory."""
     from peft import PeftModel
 

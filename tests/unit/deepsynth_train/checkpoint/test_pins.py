@@ -231,3 +231,8 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
     with pytest.raises(ConfigurationError, match=r"spec\.checkpoint\.uri: .*file must be a folder"):
         read_pins(FolderFiles(tmp_path / "file"), Owner("uid", "f", 1))
+
+
+def test_samples_are_not_there_when_a_file_is_in_place_of_their_folder(tmp_path: Path) -> None:
+    (tmp_path / "samples").touch()
+    assert FolderFiles(tmp_path).read("samples/step-1.json") is None

@@ -26,12 +26,17 @@ _ADAPTER: Final = "default"
 def complete_adapters(module: Any, folder: Path) -> None:
     """Rename the tensors in the file that peft wrote to `folder`, so that it reads all of them, and add to its
     configuration the commit of a base from the Hub. module: peft's wrapper of the model.
+
+    Layers are named in order, not in that of a set, so that each process writes the same bytes.
     """
     from safetensors.torch import load_file, save_file
 
+    document = json.loads((folder / ADAPTER_CONFIG).read_text())
+    if isinstance(document["target_modules"], list):
+        document["target_modules"].sort()
     if commit := getattr(module.config, "_commit_hash", None):
-        document = json.loads((folder / ADAPTER_CONFIG).read_text())
-        (folder / ADAPTER_CONFIG).write_text(json.dumps({**document, "revision": commit}, indent=2) + "\n")
+        document["revision"] = commit
+    (folder / ADAPTER_CONFIG).write_text(json.dumps(document, indent=2) + "\n")
     written = load_file(folder / ADAPTER_FILE)
     named = choose_names(module, written)
     if named.keys() != written.keys():
