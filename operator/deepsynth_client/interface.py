@@ -70,13 +70,13 @@ class Files(Protocol):
         ...
 
     def find_folder(self, uri: str) -> Path | None:
-        """The folder itself, if this machine has it."""
+        """The folder itself, if this machine has it. No part of its path is a link."""
         ...
 
     def fetch(self, uri: str, patterns: Sequence[str]) -> Path | None:
         """A folder on this machine with the files of `uri` that match (such as reports/*.log); None if there is none.
 
-        It may have other files too. The caller must not change it.
+        No part of its path is a link. It may have other files too. The caller must not change it.
         """
         ...
 

@@ -180,7 +180,8 @@ class LocalFiles:
                 yield f"{parent}/{found.name}", found
 
     def remove(self, uris: Sequence[str]) -> None:
-        for folder in filter(None, map(self.find_folder, uris)):
+        folders = [folder for folder in map(self._runs.find_folder, uris) if folder is not None and folder.is_dir()]
+        for folder in folders:
             if folder.resolve() in {Path.home(), Path("/")}:
                 raise InvalidError(f"{folder} is not a folder of data; remove it yourself")
             shutil.rmtree(folder)
@@ -189,8 +190,7 @@ class LocalFiles:
         return self.find_folder(uri)
 
     def find_folder(self, uri: str) -> Path | None:
-        folder = self._runs.find_folder(uri)
-        return folder if folder is not None and folder.is_dir() else None
+        return self._runs.find_real_folder(uri)
 
 
 def _compare(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Outcome:

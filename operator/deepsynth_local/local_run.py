@@ -106,7 +106,7 @@ def _conclude(resources: Sequence[Manifest], runs: RunsFolder, display: Display,
             display.show_end(describe_failure(resource, runs), resource, is_error=True)
     # Last: if the report cannot be written, the user still sees what failed.
     models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
-    text = build_report(models, runs.find_folder, str(runs.path), datetime.now(UTC))
+    text = build_report(models, runs.find_real_folder, str(runs.path), datetime.now(UTC))
     display.show_end(f"report: {shorten_path(write_report(text, runs.report))}")
     if len(ended_well) < len(resources):
         return CommandExit.FAILED

@@ -1,5 +1,6 @@
 """The end of what one process printed: from its pod, else from the file that is kept next to the checkpoints."""
 
+import os
 from collections import deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from deepsynth_client.attempt_logs import (
 )
 from deepsynth_client.errors import ClientError, InvalidError, NotFoundError
 from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.untrusted_files import open_inside
 from deepsynth_ui.addresses import Key, get_key
 from deepsynth_ui.results import ResultFiles
 
@@ -73,24 +75,19 @@ def _read(
         problem = "the pod is gone"
     except ClientError as error:
         problem = error.message
-    kept = _find_kept(files.find_folder(found), name_kept_log(attempt.number, rank))
-    if kept is not None:
-        return f"{kept.name}, kept by the run", _read_end(kept)
+    folder, name = files.find_folder(found), name_kept_log(attempt.number, rank)
+    try:
+        if folder is not None:
+            return f"{Path(name).name}, kept by the run", _read_end(folder, name)
+    except OSError:
+        pass  # there is none, or a link in its place: files of runs are untrusted
     return f"{problem}, and no log of it is kept here", ()
 
 
-def _find_kept(folder: Path | None, name: str) -> Path | None:
-    """The file, unless a link leads out of the folder: files of runs are untrusted."""
-    if folder is None:
-        return None
-    file = folder / name
-    return file if file.is_file() and file.resolve().is_relative_to(folder.resolve()) else None
-
-
-def _read_end(file: Path) -> list[str]:
-    """Its last lines. The file of a hostile run may be of any size."""
-    with file.open("rb") as opened:
-        opened.seek(max(0, file.stat().st_size - MAX_CHARACTERS))
+def _read_end(folder: Path, name: str) -> list[str]:
+    """Its last lines. The file of a hostile run may be of any size. Raises OSError."""
+    with open_inside(folder, name) as opened:
+        opened.seek(max(0, opened.seek(0, os.SEEK_END) - MAX_CHARACTERS))
         text = opened.read(MAX_CHARACTERS).decode("utf-8", errors="replace")
     return text.splitlines()[-TAIL_LINES:]
 

@@ -55,9 +55,9 @@ class VolumePods:
         """In a pod that mounts the claim where the workloads do. A claim is one of the pod's own namespace."""
         if not _is_volume(uri) or self._resource["metadata"]["namespace"] != find_own_namespace():
             return None
-        root, folder = LocalPath(VOLUMES_PATH).resolve(), LocalPath(_get_folder(uri))
+        root, folder = LocalPath(VOLUMES_PATH).resolve(), LocalPath(_get_folder(uri)).resolve()
         claim = (root / _get_claim(uri)).resolve()
-        is_inside = claim.parent == root and folder.resolve().is_relative_to(claim)
+        is_inside = claim.parent == root and folder.is_relative_to(claim)
         return folder if is_inside and folder.is_dir() else None
 
     def fetch(self, uri: str, patterns: Sequence[str]) -> LocalPath | None:
@@ -68,7 +68,7 @@ class VolumePods:
         atexit.register(shutil.rmtree, folder, ignore_errors=True)
         with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as archive:
             archive.extractall(folder, filter="data")
-        return LocalPath(folder)
+        return LocalPath(folder).resolve()
 
     def _run(self, request: Any, uris: Sequence[str], *, writes: bool = False) -> str:
         """What the pod prints. Raises ClientError with what it said if it fails."""

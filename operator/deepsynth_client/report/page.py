@@ -23,7 +23,7 @@ _ENVIRONMENT: Final = Environment(
 
 
 FindFolder = Callable[[str], Path | None]
-"""From a URI of a resource to a folder on this machine with its files, or None."""
+"""From a URI of a resource to a folder on this machine with its files, or None. No part of its path is a link."""
 
 
 def write_report(text: str, file: Path) -> Path:

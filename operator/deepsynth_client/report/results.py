@@ -1,18 +1,20 @@
 """Read what the report shows and a resource's status does not hold: sample pages, curves and written samples.
 
-The files are those of a run, which are untrusted: a link that leads out of the folder is not followed, a file that is
-too large or damaged is skipped.
+The files are those of a run, which are untrusted: no link is followed, a file that is too large or damaged is skipped.
+The path of a folder has no link either (`Path.resolve`), see deepsynth_client.untrusted_files.
 """
 
 import base64
 import json
-from collections.abc import Hashable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Final, TypeGuard
+from typing import Any, BinaryIO, Final, TypeGuard
 
 from deepsynth_client.interface import Manifest
 from deepsynth_client.report.charts import Point
+from deepsynth_client.untrusted_files import open_inside, read_inside
 
 MAX_SAMPLE_PAGES: Final = 8
 METRICS_FILE: Final = "metrics.jsonl"
@@ -110,9 +112,10 @@ def has_files(resource: Manifest) -> bool:
 def stamp_results(folder: Path) -> Hashable:
     """Differs when what this module reads of a folder was written since."""
     metrics = _find_metrics(folder)
-    curve = [metrics, metrics.with_name(EVALUATION_FILE)] if metrics else []
-    files = [*curve, *_list_files(folder, SAMPLES), *_list_shards(folder)[:1]]
-    return tuple((file, file.stat().st_mtime_ns) for file in files if file.is_file())
+    curve = [metrics, _name_evaluation(metrics)] if metrics else []
+    shard = _find_shard(folder)
+    names = [*curve, *_list_files(folder, SAMPLES), *([shard] if shard else [])]
+    return tuple((name, found.st_mtime_ns) for name in names if (found := _stat(folder, name)))
 
 
 def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[SamplePage]:
@@ -120,14 +123,17 @@ def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[Samp
 
     Empty for a damaged file: a user may have changed the folder since, and that must not fail the report.
     """
-    files = _list_shards(dataset)
+    name = _find_shard(dataset)
+    if name is None:
+        return []
     try:
-        return _choose_pages(_read_rows(files[0]), count) if files else []
+        with open_inside(dataset, name) as file:
+            return _choose_pages(_read_rows(file), count)
     except _DAMAGE:
         return []
 
 
-def _read_rows(file: Path) -> list[dict[str, Any]]:
+def _read_rows(file: BinaryIO) -> list[dict[str, Any]]:
     """The first rows of a parquet file. Raises ValueError where they may not fit into memory."""
     import pyarrow.parquet as pq  # slow to import, and only the report needs it
 
@@ -162,7 +168,7 @@ def _choose_pages(records: Sequence[Mapping[str, Any]], count: int) -> list[Samp
 def read_curves(checkpoints: Path) -> Curves:
     """The curves of the newest checkpoint: each checkpoint holds the whole curve up to its step."""
     curves = Curves()
-    for record in _read_records(_find_metrics(checkpoints)):
+    for record in _read_records(checkpoints):
         step = record.get("step")
         for name in curves.__dataclass_fields__:
             value = record.get(name)
@@ -179,12 +185,13 @@ def read_written_samples(checkpoints: Path, step: int | None = None) -> list[Wri
     """The samples of the evaluation after `step`, else of the last one, with their pages; empty if their file cannot
     be read.
     """
-    files = {int(file.stem[5:]): file for file in _list_files(checkpoints, SAMPLES) if file.stem[5:].isdecimal()}
+    names = _list_files(checkpoints, SAMPLES)
+    files = {number: name for name in names if (number := _parse_step(Path(name).stem)) is not None}
     if not files:
         return []
-    file = files[step if step in files else max(files)]
+    name = files[step if step in files else max(files)]
     try:
-        document = json.loads(file.read_text(encoding="utf-8"))
+        document = json.loads(read_inside(checkpoints, name, MAX_BYTES))
         return _build_samples(document["samples"], int(document["step"]), checkpoints)
     except _DAMAGE:
         return []
@@ -194,11 +201,10 @@ def _build_samples(entries: Sequence[Mapping[str, Any]], step: int, checkpoints:
     """The first ones that fit. Pages are read from the folder of pages only."""
     if abs(step) >= _MAX_STEP:
         raise ValueError("step is too large")
-    known = {file.name: file for file in _list_files(checkpoints, "samples/pages/*.png")}
     samples: list[WrittenSample] = []
     left = MAX_SAMPLE_BYTES
     for entry in entries[:MAX_SAMPLES]:
-        sample = _build_sample(entry, step, known, left)
+        sample = _build_sample(entry, step, checkpoints, left)
         left -= len(sample.reference) + len(sample.written) + sum(map(len, sample.pages))
         if left < 0:
             break
@@ -209,15 +215,16 @@ def _build_samples(entries: Sequence[Mapping[str, Any]], step: int, checkpoints:
     return samples
 
 
-def _build_sample(entry: Mapping[str, Any], step: int, known: Mapping[str, Path], left: int) -> WrittenSample:
+def _build_sample(entry: Mapping[str, Any], step: int, checkpoints: Path, left: int) -> WrittenSample:
     """With the first pages that have at most `left` bytes together."""
     pages: list[bytes] = []
     for name in entry["pages"][:MAX_PAGES]:
-        file = known[Path(str(name)).name]
-        left -= file.stat().st_size
+        with open_inside(checkpoints, f"samples/pages/{Path(str(name)).name}") as file:
+            page = file.read(left + 1)
+        left -= len(page)
         if left < 0:
             break
-        pages.append(file.read_bytes())
+        pages.append(page)
     cer = entry["cer"]
     if not _is_measured(cer):
         raise ValueError("cer must be a finite number")
@@ -241,42 +248,68 @@ def _build_page(record: Mapping[str, Any]) -> SamplePage:
     )
 
 
-def _find_metrics(checkpoints: Path) -> Path | None:
-    files = [file for file in _list_files(checkpoints, f"step-*/{METRICS_FILE}") if file.parent.name[5:].isdecimal()]
-    return max(files, key=lambda file: int(file.parent.name[5:]), default=None)
+def _find_metrics(checkpoints: Path) -> str | None:
+    """The file of the newest checkpoint."""
+    names = _list_files(checkpoints, f"step-*/{METRICS_FILE}")
+    steps = {step: name for name in names if (step := _parse_step(Path(name).parent.name)) is not None}
+    return steps[max(steps)] if steps else None
 
 
-def _read_records(file: Path | None) -> list[dict[str, Any]]:
+def _name_evaluation(metrics: str) -> str:
+    return str(Path(metrics).with_name(EVALUATION_FILE))
+
+
+def _read_records(checkpoints: Path) -> list[dict[str, Any]]:
     """The JSON objects of a file, one a line, and the evaluation of the checkpoint itself, which was saved before it.
 
     Other lines are skipped: a broken one must not fail the report.
     """
-    if file is None:
+    metrics = _find_metrics(checkpoints)
+    if metrics is None:
         return []
-    found = [_parse(line) for line in file.read_text(encoding="utf-8", errors="replace").splitlines()]
-    for evaluation in _list_files(file.parent, EVALUATION_FILE):
-        line = (_parse(evaluation.read_text(encoding="utf-8", errors="replace")) or {}).get("line")
-        if line not in found:  # a checkpoint that was saved after its evaluation has the line in both files
-            found.append(line)
+    found = [_parse(line) for line in _read_text(checkpoints, metrics).splitlines()]
+    line = (_parse(_read_text(checkpoints, _name_evaluation(metrics))) or {}).get("line")
+    if line not in found:  # a checkpoint that was saved after its evaluation has the line in both files
+        found.append(line)
     return [record for record in found if isinstance(record, dict)]
 
 
-def _list_shards(dataset: Path) -> list[Path]:
-    """By name. Of a shard only the first rows are read, so it may be of any size."""
-    return sorted(_list_inside(dataset, SHARDS))
+def _read_text(folder: Path, name: str) -> str:
+    """Empty if the file cannot be read."""
+    try:
+        return read_inside(folder, name, MAX_BYTES).decode("utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
-def _list_files(folder: Path, pattern: str) -> Iterator[Path]:
-    """The files that match and can be read whole."""
-    yield from (file for file in _list_inside(folder, pattern) if file.stat().st_size <= MAX_BYTES)
+def _find_shard(dataset: Path) -> str | None:
+    """The first by name. Only its first rows are read, so it may be of any size."""
+    return next((name for name in _list(dataset, SHARDS) if _stat(dataset, name)), None)
 
 
-def _list_inside(folder: Path, pattern: str) -> Iterator[Path]:
-    """The files that match. No link leads out of the folder, such as to the credentials of the process that reads."""
-    root = folder.resolve()
-    for file in folder.glob(pattern):
-        if file.is_file() and file.resolve().is_relative_to(root):
-            yield file
+def _list_files(folder: Path, pattern: str) -> list[str]:
+    """The names of the files that match and can be read whole."""
+    names = _list(folder, pattern)
+    return [name for name in names if (found := _stat(folder, name)) and found.st_size <= MAX_BYTES]
+
+
+def _list(folder: Path, pattern: str) -> list[str]:
+    return sorted(str(path.relative_to(folder)) for path in folder.glob(pattern))
+
+
+def _stat(folder: Path, name: str) -> os.stat_result | None:
+    """None unless it can be read."""
+    try:
+        with open_inside(folder, name) as file:
+            return os.fstat(file.fileno())
+    except OSError:
+        return None
+
+
+def _parse_step(name: str) -> int | None:
+    """step-10 -> 10; None for anything else, such as step-10.tmp-attempt-1."""
+    number = name.removeprefix("step-")
+    return int(number) if number.isdecimal() else None
 
 
 def _embed(png: bytes) -> str:

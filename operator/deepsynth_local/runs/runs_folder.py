@@ -66,6 +66,11 @@ class RunsFolder:
             return self.volumes / rest
         return Path(rest) if scheme == "file" else None
 
+    def find_real_folder(self, uri: str) -> Path | None:
+        """The same, with links in its path resolved; None too if there is no such folder."""
+        folder = self.find_folder(uri)
+        return folder.resolve() if folder is not None and folder.is_dir() else None
+
     def localize(self, name: str) -> str:
         """A pvc:// URI as the file:// URI of its folder on this machine; any other name as it is."""
         return f"file://{self.find_folder(name)}" if name.startswith("pvc://") else name

@@ -122,6 +122,19 @@ def test_a_uri_does_not_lead_out_of_its_claim(tmp_path: Path, monkeypatch: pytes
     assert volume_pods.VolumePods(api, a_run()).find_folder(uri) is None
 
 
+def test_a_folder_of_a_claim_is_found_under_its_real_path(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Readers follow no link in it, so a tenant that replaces a part of it by a link later gains nothing."""
+    monkeypatch.setattr(volume_pods, "find_own_namespace", lambda: "default")
+    monkeypatch.setattr(volume_pods, "VOLUMES_PATH", str(tmp_path / "volumes"))
+    (tmp_path / "volumes/checkpoints/run").mkdir(parents=True)
+    (tmp_path / "volumes/checkpoints/link").symlink_to("run")
+    api: Any = None
+
+    found = volume_pods.VolumePods(api, a_run()).find_folder("pvc://checkpoints/link")
+
+    assert found == tmp_path / "volumes/checkpoints/run"
+
+
 def test_only_the_chosen_namespaces_are_shown(cluster: FakeCluster) -> None:
     for namespace in ("team-a", "team-b", "team-c"):
         cluster.put(a_run(namespace))

@@ -17,9 +17,12 @@ from deepsynth_local.runs.resource_store import ResourceStore
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_simulator.memory_cluster import RecordedEvent
 from deepsynth_simulator.object_store import ObjectKey
+from deepsynth_ui.log_page import build_log_page
+from deepsynth_ui.results import ResultFiles
 from integration.ui.served_pages import serve_pages
 from support.html_page import HOSTILE, Collector
 from support.resources.builders import a_dataset_generation, a_training_run
+from support.tenants.swapped_files import swap_before_open
 
 PNG = b"\x89PNG\r\n\x1a\n"
 TIME = "2026-01-02T03:05:00Z"
@@ -307,6 +310,32 @@ def test_a_link_in_a_run_s_folder_does_not_lead_out_of_it(runs: RunsFolder, clie
     assert client.get("/runs/default/read-xsum/samples/0/0.png").status_code == 404
     assert "secret" not in client.get("/runs/default/read-xsum/logs?rank=1").text
     assert "secret" not in client.get("/runs/default/read-xsum").text
+
+
+def test_a_log_that_becomes_a_link_while_it_is_read_does_not_lead_out(runs: RunsFolder, tmp_path: Path) -> None:
+    put_run(runs, attempts=[{**ATTEMPT, **FAILED}])
+    (tmp_path / "secrets").mkdir()
+    (tmp_path / "secrets/attempt-1-rank-1.log").write_text("secret")
+    reports = write_curve(runs) / "reports"
+    reports.mkdir()
+    (reports / "attempt-1-rank-1.log").write_text("own line")
+    resources = LocalResources(runs)
+    found = resources.read("TrainingRun", "read-xsum")
+    shown: set[tuple[str, ...]] = set()
+
+    def swap() -> None:
+        reports.rename(reports.with_name("moved"))
+        reports.symlink_to(tmp_path / "secrets")
+
+    for number in range(30):
+        with swap_before_open(number, swap) as swapped:
+            page = build_log_page(resources, found, ResultFiles(resources, may_fetch=False), {})
+        shown.add(tuple(page.lines))
+        if swapped.is_done:
+            reports.unlink()
+            reports.with_name("moved").rename(reports)
+
+    assert shown == {("own line",), ()}
 
 
 def test_a_name_that_leads_to_this_machine_by_a_foreign_domain_is_refused(client: TestClient) -> None:

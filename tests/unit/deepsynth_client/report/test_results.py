@@ -12,6 +12,7 @@ from deepsynth_client.report.results import (
     read_sample_pages,
     read_written_samples,
 )
+from support.tenants.swapped_files import swap_before_open
 
 
 def write_metrics(folder: Path, *lines: str) -> None:
@@ -176,3 +177,21 @@ def test_only_row_groups_that_fit_are_read(tmp_path: Path, monkeypatch: pytest.M
 def test_a_dataset_whose_images_are_not_bytes_gives_no_pages(tmp_path: Path, image: object) -> None:
     write_dataset(tmp_path, image)
     assert read_sample_pages(tmp_path) == []
+
+
+@pytest.mark.parametrize("number", range(0, 90, 3))
+@pytest.mark.parametrize("part", ["samples", "samples/pages", "samples/pages/1-0.png"])
+def test_a_page_that_becomes_a_link_while_it_is_read_shows_nothing_else(tmp_path: Path, part: str, number: int) -> None:
+    folder, secret = tmp_path / "run", tmp_path / "secret"
+    write_written(folder, 9)
+    write_written(secret, 9)
+    (secret / "samples/pages/1-0.png").write_bytes(b"secret")
+
+    def swap() -> None:
+        (folder / part).rename(folder / "moved")
+        (folder / part).symlink_to(secret / part)
+
+    with swap_before_open(number, swap):
+        samples = read_written_samples(folder)
+
+    assert all(sample.pages == [b"PNG"] for sample in samples)

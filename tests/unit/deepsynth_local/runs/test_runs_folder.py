@@ -39,3 +39,12 @@ def test_uris_of_volumes_and_files_have_a_folder_here_and_the_hub_has_none(tmp_p
     assert runs.find_folder("file:///data/a%20b") == Path("/data/a%20b"), "a URI is not decoded, nor is it in the pods"
     assert runs.find_folder("pvc://claim/%2e%2e/a") == runs.volumes / "claim/%2e%2e/a"
     assert runs.find_folder("hf://datasets/a/b") is None
+
+
+def test_a_real_folder_has_no_link_in_its_path(tmp_path: Path) -> None:
+    runs = RunsFolder.open(tmp_path / "runs")
+    (tmp_path / "large-disk/a").mkdir(parents=True)
+    (runs.volumes / "claim").symlink_to(tmp_path / "large-disk")
+    assert runs.find_real_folder("pvc://claim/a") == tmp_path / "large-disk/a"
+    assert runs.find_real_folder("pvc://claim/b") is None
+    assert runs.find_real_folder("hf://datasets/a/b") is None
