@@ -121,10 +121,16 @@ test-gpu: $(READY) ## Run the tests that need a GPU; without one they are skippe
 check: $(READY) ## Lint, types, import contracts, generated files
 	@$(BIN)/ruff format --check .
 	@$(BIN)/ruff check .
-	@$(BIN)/mypy
-	@$(BIN)/lint-imports
 	@$(BIN)/codespell
-	@$(MAKE) --no-print-directory check-generated
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync check-types check-imports check-generated
+
+.PHONY: check-types
+check-types: $(READY)
+	@$(BIN)/mypy
+
+.PHONY: check-imports
+check-imports: $(READY)
+	@$(BIN)/lint-imports
 
 .PHONY: check-generated
 check-generated: $(READY) ## Check that generated files are up to date; part of `check`

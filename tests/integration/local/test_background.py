@@ -66,6 +66,7 @@ def test_a_running_run_is_suspended_and_resumed_by_other_commands(
     assert capsys.readouterr().out.endswith("train of read: wait-once\n")
 
 
+@pytest.mark.slow
 def test_a_running_run_that_is_deleted_takes_its_process_with_it(
     run: Run, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -63,7 +63,10 @@ def assert_equal_bits(found: dict[str, torch.Tensor], expected: dict[str, torch.
     assert [name for name in found if not torch.equal(found[name], expected[name])] == []
 
 
-@pytest.mark.parametrize(("size", "uri", "sharding"), [(2, VIT, "none"), (4, OCR2, "none"), (2, OCR2, "full")])
+@pytest.mark.parametrize(
+    ("size", "uri", "sharding"),
+    [(2, VIT, "none"), pytest.param(4, OCR2, "none", marks=pytest.mark.slow), (2, OCR2, "full")],
+)
 def test_a_rank_killed_between_saves_costs_steps_but_does_not_change_a_bit(
     size: int, uri: str, sharding: str, pages: Path, tmp_path: Path
 ) -> None:

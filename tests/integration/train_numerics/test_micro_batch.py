@@ -90,6 +90,7 @@ def test_a_model_whose_memory_cannot_be_estimated_needs_a_number(
         attempt(build_workload(tmp_path, pages), LARGE)
 
 
+@pytest.mark.slow
 def test_two_ranks_agree_on_the_size_for_the_smaller_device(pages: Path, tmp_path: Path) -> None:
     workload = build_workload(tmp_path, pages, num_proc_per_node=2, max_steps=1)
     assert run_ranks(2, tmp_path, train_on_rank, workload.to_dict(), tmp_path) == [0, 0]

@@ -66,6 +66,7 @@ def read_adapters(folder: Path) -> dict[str, torch.Tensor]:
     return load_file(folder / "adapter_model.safetensors")
 
 
+@pytest.mark.slow
 def test_a_run_learns_like_one_with_the_base_in_bf16() -> None:
     losses = read_losses(train("nf4"))
     assert losses[-1] < losses[0] - 0.2

@@ -33,9 +33,11 @@ def write_texts(size: int, folder: Path, uri: str, samples: int, **changes: Any)
     ("uri", "changes"),
     [
         (OCR2, {}),
-        (OCR2, {"sharding": "full"}),
+        pytest.param(OCR2, {"sharding": "full"}, marks=pytest.mark.slow),
         (VIT, {"sharding": "full"}),
-        (OCR2, {"sharding": "full", "model": {"uri": OCR2, "lora": {"rank": 2, "alpha": 4}}}),
+        pytest.param(
+            OCR2, {"sharding": "full", "model": {"uri": OCR2, "lora": {"rank": 2, "alpha": 4}}}, marks=pytest.mark.slow
+        ),
     ],
     ids=["replicas", "shards", "shards of an encoder-decoder", "shards with adapters"],
 )

@@ -92,6 +92,7 @@ def test_a_trained_model_is_published_in_the_dtype_of_its_base(stored_in_bf16: s
     assert next(model.module.parameters()).dtype == torch.float32, "writing must not change the model in training"
 
 
+@pytest.mark.slow
 def test_a_run_on_a_frozen_base_in_bf16_trains_its_adapters_and_resumes(
     stored_in_bf16: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

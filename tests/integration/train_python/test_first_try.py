@@ -36,6 +36,7 @@ def test_the_french_guide_begins_as_the_notebook_does() -> None:
     assert first.rstrip("\n") == read_notebook()[0]
 
 
+@pytest.mark.slow
 def test_the_cells_of_the_notebook_train_a_model_without_a_network(tmp_path: Path) -> None:
     """The cells run one after the other in one process, as a kernel runs them."""
     cells = read_notebook()
