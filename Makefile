@@ -95,7 +95,11 @@ benchmark-gpu: $(READY) ## Measure a GPU as JSON: speed, memory, compilation, ch
 	@$(BIN)/python benchmarks/gpu.py $(if $(DEVICE),--device $(DEVICE))
 
 .PHONY: test
-test: $(READY) ## Run the tests with coverage
+test: $(READY) ## Run the tests
+	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 900 -m "not slow"
+
+.PHONY: test-coverage
+test-coverage: $(READY) ## Run the tests, and show the share of lines that they run: takes half as long again
 	@$(BIN)/coverage erase
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -n 2 --dist worksteal --timeout 900 -m "not slow" --cov --cov-report=
 	@$(BIN)/coverage report --include='operator/*' --fail-under=90
