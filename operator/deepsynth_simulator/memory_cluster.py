@@ -23,6 +23,7 @@ from deepsynth_api.v1alpha1 import DatasetGenerationStatus, Resource, TrainingRu
 from deepsynth_operator.core.cluster import AppliedKind, CompanionKind, EventType, JobSubresource
 from deepsynth_operator.core.errors import Conflict, ForeignChild
 from deepsynth_operator.core.observed import Manifest, is_owned_by
+from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_simulator.clock import Clock
 from deepsynth_simulator.cluster_view import ClusterView
 from deepsynth_simulator.garbage_collector import GarbageCollector
@@ -211,7 +212,7 @@ class MemoryCluster:
         self.settle()
         return self._parse(written)
 
-    def deliver(self, resource: Resource, event: Manifest) -> bool:  # noqa: ARG002 - of the interface
+    def deliver(self, key: ResourceKey, event: Manifest | None) -> bool:  # noqa: ARG002 - of the interface
         """Nobody is notified on one machine."""
         return True
 

@@ -39,6 +39,7 @@ from deepsynth_operator.controller.safe_decision import decide_safely
 from deepsynth_operator.core.cluster import APPLIED_KINDS, Cluster
 from deepsynth_operator.core.errors import Conflict, ForeignChild, KindMissing, NamespaceGoing, Refused
 from deepsynth_operator.core.observed import Manifest, ObservedGeneration, ObservedRun, Refusal, is_owned_by
+from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.dataset_generation import jobs
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
@@ -100,6 +101,7 @@ async def reconcile(
     resource: Resource | None = await cluster.get(kind, namespace, name)
     for _ in range(_TRIES):
         if resource is None:
+            cluster.deliver(ResourceKey(kind, namespace, name), None)
             return None
         try:
             return await _reconcile_once(cluster, settings, now, resource, _FUNCTIONS[kind])
@@ -130,8 +132,8 @@ async def _pass(
     refusal: Refusal | None = None,
 ) -> float | None:
     """Gather, decide, confirm, write, emit, act. News of an end are sent meanwhile: see `decisions.notifications`."""
-    news = build_cloud_event(resource) if settings.notifies else None
-    is_delivered = news is not None and cluster.deliver(resource, news)
+    key = ResourceKey(resource.kind, resource.metadata.namespace, resource.metadata.name)
+    is_delivered = cluster.deliver(key, build_cloud_event(resource) if settings.notifies else None)
 
     async def decide(*, confirm: bool) -> tuple[Decision[Any], bool]:
         gathered = await functions.gather(cluster, resource, now, confirm=confirm)

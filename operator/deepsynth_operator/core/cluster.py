@@ -14,6 +14,7 @@ from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.report import Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus, Resource, TrainingRun, TrainingRunStatus
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
 
 PodGroupKind = Literal[
     "PodGroup.v1beta1.scheduling.volcano.sh",
@@ -125,8 +126,11 @@ class Cluster(Protocol):
         (409) or is gone (404).
         """
 
-    def deliver(self, resource: Resource, event: Manifest) -> bool:
-        """Whether the webhook has accepted this CloudEvent. If not, it is being sent, for a day; does not wait."""
+    def deliver(self, key: ResourceKey, event: Manifest | None) -> bool:
+        """Whether the webhook has accepted this CloudEvent. If not, it is being sent, for a day; does not wait.
+
+        Any other event about this resource is not tried again; None: nothing is to be sent about it.
+        """
 
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         """Record an Event, as `kubectl describe` shows it. It may get lost."""

@@ -69,7 +69,7 @@ class KubernetesCluster:
         events: EventRecorder,
         on_status: Callable[[Resource, Status], None] = lambda _resource, _status: None,
         *,
-        deliver: Callable[[ResourceKey, Manifest], bool] = lambda _key, _event: True,
+        deliver: Callable[[ResourceKey, Manifest | None], bool] = lambda _key, _event: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._deliver = deliver
@@ -251,9 +251,8 @@ class KubernetesCluster:
         self._on_status(resource, status)
         return parse_resource(kind, written)
 
-    def deliver(self, resource: Resource, event: Manifest) -> bool:
-        metadata = resource.metadata
-        return self._deliver(ResourceKey(resource.kind, metadata.namespace, metadata.name), event)
+    def deliver(self, key: ResourceKey, event: Manifest | None) -> bool:
+        return self._deliver(key, event)
 
     async def emit_event(self, resource: Resource, kind: EventType, reason: str, message: str) -> None:
         if self._events.record(resource, kind, reason, message):

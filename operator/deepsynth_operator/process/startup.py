@@ -94,7 +94,7 @@ class Operator:
         self._events = EventRecorder(api, socket.gethostname(), metrics.count_dropped_event)
         self._pace = Pace(settings.poll_seconds)
         self._polls = ReportPoller(reports, self._add, self._pace, is_progress=is_mere_progress, starts=is_starting)
-        self._webhook = Webhook(process.webhook_url, process.webhook_token, self._add)
+        self._webhook = Webhook(process.webhook_url, process.webhook_token, self._add, is_leading=self._is_leading)
         cluster = KubernetesCluster(
             api, self._cache, self._polls, self._events, metrics.observe_status, deliver=self._webhook.deliver
         )

@@ -7,29 +7,36 @@ from typing import Any
 import pytest
 
 from deepsynth_api.report import Report, TrainReport
-from deepsynth_api.v1alpha1 import Resource
 from deepsynth_operator.core.observed import Manifest
+from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.decisions.shared.notifications import GIVE_UP_AFTER
+from deepsynth_simulator.object_store import ObjectKey
 from support.cluster.cluster_faults import QueueingCluster
 from support.control.controller import SETTINGS, Controller
 from support.resources.builders import a_training_run
 
 NAME = "read-xsum"
+KEY = ResourceKey("TrainingRun", "default", NAME)
 
 
 class NotifyingCluster(QueueingCluster):
-    """offered: each look at an event that is not accepted yet. is_accepted: whether the webhook has accepted it."""
+    """offered: each look at an event that is not accepted yet. is_accepted: whether the webhook has accepted it.
+
+    latest: what is to be sent about each resource.
+    """
 
     offered: list[Manifest]
+    latest: dict[ResourceKey, Manifest | None]
     is_accepted = False
 
     def __init__(self, *arguments: Any, **options: Any) -> None:
         super().__init__(*arguments, **options)
-        self.offered = []
+        self.offered, self.latest = [], {}
 
-    def deliver(self, resource: Resource, event: Manifest) -> bool:
-        self.offered.append(event)
-        return self.is_accepted
+    def deliver(self, key: ResourceKey, event: Manifest | None) -> bool:
+        self.latest[key] = event
+        self.offered.extend([event] if event is not None else [])
+        return event is not None and self.is_accepted
 
 
 @pytest.fixture
@@ -73,6 +80,19 @@ def test_a_resource_that_has_ended_before_is_not_sent(control: Controller) -> No
     control.settings = replace(control.settings, notifies=True)
     control.advance(600, step=60)
     assert get_cluster(control).offered == []
+
+
+@pytest.mark.parametrize("end", ["delivered", "given up", "deleted"])
+def test_a_mark_that_is_gone_is_withdrawn_from_what_is_being_sent(control: Controller, end: str) -> None:
+    finish_run(control)
+    assert get_cluster(control).latest[KEY] is not None
+    if end == "deleted":
+        control.cluster.store.delete(ObjectKey(*KEY))
+        control.reconcile("TrainingRun", NAME)
+    else:
+        get_cluster(control).is_accepted = end == "delivered"
+        control.advance(int(GIVE_UP_AFTER.total_seconds()) + 7200, step=3600)
+    assert get_cluster(control).latest[KEY] is None
 
 
 def test_after_a_day_the_operator_gives_up_with_an_event(control: Controller) -> None:

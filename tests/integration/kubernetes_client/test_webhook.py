@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -58,7 +58,10 @@ class Sender:
     def __init__(self, url: str, token: str = "") -> None:
         self.delays: asyncio.Queue[float] = asyncio.Queue()
         self.delivered: asyncio.Queue[ResourceKey] = asyncio.Queue()
-        self.webhook = Webhook(url, token, self.delivered.put_nowait, pause=self._pause)
+        self.is_leading = True
+        self.webhook = Webhook(
+            url, token, self.delivered.put_nowait, is_leading=lambda: self.is_leading, pause=self._pause
+        )
 
     async def _pause(self, seconds: float) -> None:
         self.delays.put_nowait(seconds)
@@ -67,6 +70,10 @@ class Sender:
     async def collect_delays(self, count: int) -> list[float]:
         async with asyncio.timeout(SOON):
             return [await self.delays.get() for _ in range(count)]
+
+    async def wait_until_idle(self) -> None:
+        async with asyncio.timeout(SOON):
+            await asyncio.gather(*self.webhook._tasks.values())
 
     async def wait(self) -> ResourceKey:
         async with asyncio.timeout(SOON):
@@ -173,15 +180,86 @@ def test_sending_ends_after_a_day_also_while_it_waits_for_an_answer_or_for_a_slo
         receiver = Silent()
         async with serve(receiver) as url:
             sender = Sender(url)
-            events = [an_event_that_is_given_up_in(1, number) for number in range(CONNECTIONS + 2)]
-            for event in events:
-                sender.webhook.deliver(KEY, event)
-            async with asyncio.timeout(SOON):
-                await asyncio.gather(*sender.webhook._tasks.values())
-            assert not any(sender.webhook.deliver(KEY, event) for event in events)
+            events = {
+                KEY._replace(name=f"run-{number}"): an_event_that_is_given_up_in(seconds, number)
+                for number, seconds in enumerate([1.5] * CONNECTIONS + [0.5] * 2)
+            }
+            for key, event in events.items():
+                sender.webhook.deliver(key, event)
+            await sender.wait_until_idle()
+            assert not any(sender.webhook.deliver(key, event) for key, event in events.items())
             assert not sender.webhook._tasks
             await sender.webhook.close()
         assert sender.delays.empty()
         assert len(receiver.requests) <= CONNECTIONS
+
+    asyncio.run(scenario())
+
+
+def withdraw(sender: Sender) -> None:
+    sender.webhook.deliver(KEY, None)
+
+
+def end_again(sender: Sender) -> None:
+    sender.webhook.deliver(KEY, {**EVENT, "id": "uid/later"})
+
+
+def lose_the_lease(sender: Sender) -> None:
+    sender.is_leading = False
+
+
+@pytest.mark.parametrize("change", [withdraw, end_again, lose_the_lease])
+def test_an_event_whose_mark_is_gone_is_not_tried_again(change: Callable[[Sender], None]) -> None:
+    """Another process may have delivered it, and the Event of a second end says that the first is sent no more."""
+
+    async def scenario() -> None:
+        receiver = Receiver([500] * 3)
+        async with serve(receiver) as url:
+            sender = Sender(url)
+            sender.webhook.deliver(KEY, EVENT)
+            await sender.collect_delays(3)
+            change(sender)
+            await sender.wait_until_idle()
+            await sender.webhook.close()
+        assert [body["id"] for _, body in receiver.requests].count(EVENT["id"]) == 3
+        assert sender.delivered.qsize() == (1 if change is end_again else 0)
+
+    asyncio.run(scenario())
+
+
+def test_a_try_under_way_ends_also_when_its_resource_is_deleted() -> None:
+    class Slow(Receiver):
+        async def answer(self, request: web.Request) -> web.Response:
+            answer = await super().answer(request)
+            withdraw(senders[0])
+            return answer
+
+    async def scenario() -> None:
+        receiver = Slow()
+        async with serve(receiver) as url:
+            sender = Sender(url)
+            senders.append(sender)
+            sender.webhook.deliver(KEY, EVENT)
+            assert await sender.wait() == KEY
+            await sender.webhook.close()
+
+    senders: list[Sender] = []
+    asyncio.run(scenario())
+
+
+def test_what_was_withdrawn_by_mistake_is_sent_when_it_is_offered_again() -> None:
+    """A cache that is behind may show a resource without its mark for a moment."""
+
+    async def scenario() -> None:
+        receiver = Receiver([500])
+        async with serve(receiver) as url:
+            sender = Sender(url)
+            sender.webhook.deliver(KEY, EVENT)
+            await sender.collect_delays(1)
+            withdraw(sender)
+            await sender.wait_until_idle()
+            assert not sender.webhook.deliver(KEY, EVENT)
+            assert await sender.wait() == KEY
+            await sender.webhook.close()
 
     asyncio.run(scenario())

@@ -44,12 +44,14 @@ def follow_delivery(
     if old is None:
         return decision if mark is None else replace(decision, requeue_after=AT_ONCE)
     if mark != old:  # a run that continued has ended again
-        return decision if is_delivered else replace(decision, events=(*decision.events, _give_up(old)))
+        event = _give_up(old, "it has ended again")
+        return decision if is_delivered else replace(decision, events=(*decision.events, event))
     cleared = decision.status.updated(pending_notification=None)
     if is_delivered or not notifies:
         return replace(decision, status=cleared)
     if now >= old.time + GIVE_UP_AFTER:
-        return replace(decision, status=cleared, events=(*decision.events, _give_up(old)))
+        event = _give_up(old, f"limit: {GIVE_UP_AFTER.total_seconds() / 3600:.0f} h")
+        return replace(decision, status=cleared, events=(*decision.events, event))
     wait = RESYNC_SECONDS if decision.requeue_after is None else min(decision.requeue_after, RESYNC_SECONDS)
     return replace(decision, requeue_after=wait)
 
@@ -83,7 +85,6 @@ def build_cloud_event(resource: Resource) -> Manifest | None:
     }
 
 
-def _give_up(mark: PendingNotification) -> Event:
-    hours = int(GIVE_UP_AFTER.total_seconds() // 3600)
+def _give_up(mark: PendingNotification, why: str) -> Event:
     text = f"the webhook has not accepted that the resource is {mark.state} since {mark.time:%Y-%m-%d %H:%M} UTC"
-    return Event("Warning", Reason.NOTIFICATION_FAILED, f"{text}; it is not sent any more (limit: {hours} h)")
+    return Event("Warning", Reason.NOTIFICATION_FAILED, f"{text}; it is not sent any more ({why})")

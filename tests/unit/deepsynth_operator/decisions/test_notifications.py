@@ -123,3 +123,4 @@ def test_a_second_end_replaces_the_mark_of_the_first(is_delivered: bool) -> None
     decision = follow_delivery(run, Decision(again), is_delivered=is_delivered, notifies=True, now=START)
     assert decision.status.pending_notification == again.pending_notification != run.status.pending_notification
     assert [event.reason for event in decision.events] == ([] if is_delivered else [Reason.NOTIFICATION_FAILED])
+    assert all("it has ended again" in event.message and "24 h" not in event.message for event in decision.events)
