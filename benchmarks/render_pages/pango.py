@@ -4,20 +4,17 @@ It needs libpangoft2-1.0.so.0 (Debian: libpangoft2-1.0-0), and is skipped where 
 """
 
 import ctypes
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from ctypes import POINTER, Structure, byref, c_char_p, c_double, c_int, c_ubyte, c_uint, c_ushort, c_void_p
 from importlib.metadata import distribution
-from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
-import pyarrow as pa
-import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
 from deepsynth_render.page.fonts import FILES
 from deepsynth_render.page.geometry import Geometry
-from deepsynth_render.page.png import build_paper, encode_png
+from deepsynth_render.page.png import build_paper
 
 _UNITS: Final = 1024  # per pixel
 _GRAY: Final = 2
@@ -47,24 +44,9 @@ def is_installed() -> bool:
     return True
 
 
-def render_with_pango(documents: Sequence[str], path: Path, *, family: str, size_px: int, geometry: Geometry) -> int:
-    """Returns the number of pages."""
-    pango = _Pango(family, size_px, geometry.column_width)
-    schema = pa.schema(
-        [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("document_id", pa.int64())]
-    )
-    pages = 0
-    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
-        for index, text in enumerate(documents):
-            files = [encode_png(page, geometry.width, 4, "fast") for page in pango.draw(text, geometry)]
-            rows = [{"image": {"bytes": file, "path": None}, "document_id": index} for file in files]
-            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
-            pages += len(files)
-    return pages
-
-
-class _Pango:
-    def __init__(self, family: str, size_px: int, width: int) -> None:
+class Pango:
+    def __init__(self, family: str, size_px: int, geometry: Geometry) -> None:
+        self._geometry = geometry
         self._pango = ctypes.CDLL("libpango-1.0.so.0")
         self._pangoft2 = ctypes.CDLL("libpangoft2-1.0.so.0")
         fontconfig = ctypes.CDLL("libfontconfig.so.1")
@@ -81,11 +63,12 @@ class _Pango:
         _call(self._pango.pango_font_description_set_absolute_size, None, description, size)
         self._layout = c_void_p(_call(self._pango.pango_layout_new, c_void_p, context))
         _call(self._pango.pango_layout_set_font_description, None, self._layout, description)
-        _call(self._pango.pango_layout_set_width, None, self._layout, c_int(width * _UNITS))
+        _call(self._pango.pango_layout_set_width, None, self._layout, c_int(geometry.column_width * _UNITS))
         _call(self._pango.pango_layout_set_wrap, None, self._layout, c_int(_WORD_OR_CHARACTER))
 
-    def draw(self, text: str, geometry: Geometry) -> Iterator[NDArray[np.uint8]]:
+    def draw(self, text: str) -> Iterator[NDArray[np.uint8]]:
         """Pages as encode_png takes them; the next page overwrites the one before."""
+        geometry = self._geometry
         encoded = text.encode()
         _call(self._pango.pango_layout_set_text, None, self._layout, c_char_p(encoded), c_int(len(encoded)))
         lines = _call(self._pango.pango_layout_get_line_count, c_int, self._layout)

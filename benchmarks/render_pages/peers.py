@@ -14,12 +14,13 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from benchmarks.render_pages import pango
+from benchmarks.render_pages import pango, skia
 from benchmarks.render_pages.shards import PAGE, Result, Usage, run_process
 
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import build_geometry
+from deepsynth_render.page.png import encode_png
 
 SETTINGS = PageSettings.model_validate(PAGE)
 FONT = load_font(SETTINGS.font_families[0])
@@ -74,6 +75,25 @@ def render_with_pillow(documents: Sequence[str], path: Path, mode: str, *, remem
         return len(dataset)
 
 
+def render_with(library: type[pango.Pango] | type[skia.Skia], documents: Sequence[str], path: Path) -> int:
+    """Returns the number of pages."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    drawer = library(SETTINGS.font_families[0], SIZE_PX, GEOMETRY)
+    schema = pa.schema(
+        [("image", pa.struct([("bytes", pa.binary()), ("path", pa.string())])), ("document_id", pa.int64())]
+    )
+    pages = 0
+    with pq.ParquetWriter(path, schema, compression="none", use_dictionary=False) as writer:
+        for index, text in enumerate(documents):
+            files = [encode_png(page, GEOMETRY.width, 4, "fast") for page in drawer.draw(text)]
+            rows = [{"image": {"bytes": file, "path": None}, "document_id": index} for file in files]
+            writer.write_batch(pa.RecordBatch.from_pylist(rows, schema=schema))
+            pages += len(files)
+    return pages
+
+
 def wrap(paragraph: str, measure_text: Callable[[str], float], add_widths: bool) -> Iterator[str]:
     """Lines that fit a column. Measures the whole line for each word, or (add_widths) adds the widths of its words."""
     line, width = "", 0.0
@@ -101,13 +121,15 @@ def draw(lines: list[str], font: Any, mode: str) -> Any:
 PEERS: Final[dict[str, Callable[[Sequence[str], Path], int]]] = {
     "Pillow as usual": partial(render_with_pillow, mode="RGB", remember_widths=False),
     "Pillow grey, tuned": partial(render_with_pillow, mode="L", remember_widths=True),
-    "Pango": partial(pango.render_with_pango, family=SETTINGS.font_families[0], size_px=SIZE_PX, geometry=GEOMETRY),
+    "Pango": partial(render_with, pango.Pango),
+    "Skia": partial(render_with, skia.Skia),
 }
+INSTALLED: Final = {"Pango": pango.is_installed, "Skia": skia.is_installed}
 
 
 def list_peers() -> list[str]:
     """Those that are installed."""
-    return [name for name in PEERS if name != "Pango" or pango.is_installed()]
+    return [name for name in PEERS if name not in INSTALLED or INSTALLED[name]()]
 
 
 def main() -> None:
