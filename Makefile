@@ -6,6 +6,8 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 READY := $(VENV)/.ready
+SITE_VENV := .venv-docs
+SITE_READY := $(SITE_VENV)/.ready
 # Bytecode is kept even where a container says otherwise: one step of a run or of a test would compile all of torch.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -19,6 +21,11 @@ $(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh 
 
 .PHONY: setup
 setup: $(READY) ## Create .venv from the locked, hashed requirements
+
+$(SITE_READY): requirements/docs.txt
+	@$(PYTHON) -m venv --clear $(SITE_VENV)
+	@$(SITE_VENV)/bin/pip install --quiet --disable-pip-version-check --require-hashes --requirement $<
+	@touch $@
 
 .PHONY: demo
 demo: $(READY) ## Render real documents and train a small model on them, without a cluster
@@ -113,6 +120,14 @@ test-quick: $(READY) ## Run the unit tests that need no PyTorch, until the first
 test-docs: $(READY) ## Test the guides: their links, names, commands and code
 	@$(BIN)/pytest tests/unit/project tests/integration/train_python/test_first_try.py
 
+.PHONY: docs
+docs: $(SITE_READY) ## Build the documentation site into site/, and check links, headings and pages; needs no `make setup`
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=tools $(SITE_VENV)/bin/mkdocs --quiet build
+
+.PHONY: docs-serve
+docs-serve: $(SITE_READY) ## Show the documentation site on http://127.0.0.1:8000, again after each change
+	@NO_MKDOCS_2_WARNING=1 PYTHONPATH=tools $(SITE_VENV)/bin/mkdocs serve --dev-addr 127.0.0.1:8000
+
 .PHONY: test-slow
 test-slow: $(READY) ## Run the tests that take minutes each: the real model's size, every combination of options
 	@OMP_NUM_THREADS=1 $(BIN)/pytest -m slow tests/unit tests/integration
@@ -164,19 +179,19 @@ crds: $(READY) ## Generate crds/*.yaml and the chart's copy from the types
 	@$(BIN)/python -m deepsynth_api.crd.files --write .
 
 .PHONY: fields
-fields: $(READY) ## Write docs/fields.md from the types
+fields: $(READY) ## Write docs/reference/fields.md from the types
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.field_reference --write
 
 .PHONY: script-sheet
-script-sheet: $(READY) ## Draw docs/scripts.png: a paragraph in each script
+script-sheet: $(READY) ## Draw docs/reference/scripts.png: a paragraph in each script
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.script_sheet --write
 
 .PHONY: layout-sheet
-layout-sheet: $(READY) ## Draw docs/layout.png: Markdown, tab stops, hyphens
+layout-sheet: $(READY) ## Draw docs/tasks/layout.png: Markdown, tab stops, hyphens
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.layout_sheet --write
 
 .PHONY: lifecycle
-lifecycle: $(READY) ## Draw the lives of the resources into docs/lifecycle.md
+lifecycle: $(READY) ## Draw the lives of the resources into docs/concepts/lifecycle.md
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --write
 
 .PHONY: images
@@ -246,7 +261,7 @@ lock: $(READY) ## Update the lock files in requirements/ (versions and hashes, n
 
 .PHONY: clean
 clean: ## Remove .venv and caches; local runs stay
-	rm -rf $(VENV) .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	rm -rf $(VENV) $(SITE_VENV) site .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
 
 .PHONY: clean-data
 clean-data: ## Remove local runs (deepsynth-runs/, runs/), with their datasets, checkpoints and models

@@ -1,7 +1,7 @@
 """A first training: a tiny model with random weights, on pages that are drawn for it. No GPU, data or network.
 
 `make example-trainer`; examples/first_training.ipynb is the same as a notebook. The model is too small to read. For one
-that reads: `make demo`; for your own pages: docs/python.md.
+that reads: `make demo`; for your own pages: docs/tasks/python.md.
 """
 
 from deepsynth_train import create_trainer

@@ -15,3 +15,5 @@ pinned=("${options[@]}" --constraints requirements/all.txt)
 drawing=(--no-emit-package justmytype --no-emit-package contourpy --no-emit-package cycler --no-emit-package kiwisolver --no-emit-package pyparsing)
 "$uv" pip compile "${pinned[@]}" --extra operator --extra render --extra ui "${drawing[@]}" pyproject.toml --output-file requirements/cpu.txt
 "$uv" pip compile "${pinned[@]}" --extra train --extra quantize pyproject.toml --output-file requirements/gpu.txt
+# The tools of `make docs`, in a virtual environment of their own.
+"$uv" pip compile "${pinned[@]}" requirements/docs.in --output-file requirements/docs.txt

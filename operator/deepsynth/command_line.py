@@ -134,7 +134,7 @@ def _add_local(parser: argparse.ArgumentParser) -> None:
 
 def _add_prices(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
-        "--prices", type=Path, metavar="FILE", help="price table, see docs/costs.md (default: $DEEPSYNTH_PRICES)"
+        "--prices", type=Path, metavar="FILE", help="price table, see docs/tasks/costs.md (default: $DEEPSYNTH_PRICES)"
     )
 
 

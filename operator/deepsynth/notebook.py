@@ -50,7 +50,7 @@ class Page:
 
 
 class Client:
-    """Without arguments, the place that the `deepsynth` command would choose: docs/cli.md.
+    """Without arguments, the place that the `deepsynth` command would choose: docs/reference/cli.md.
 
     NAME of its methods is a name, or KIND/NAME if both kinds have a resource of this name. Errors are ClientErrors.
     """

@@ -7,7 +7,8 @@ from typing import Self
 class Reason(StrEnum):
     """One CamelCase word: a condition's or an Event's `reason`, why an attempt or a Job ended, why a row was dropped.
 
-    The words are API: monitoring and scripts compare them, so a word is never renamed. `docs/reasons.md` lists them.
+    The words are API: monitoring and scripts compare them, so a word is never renamed.
+    `docs/reference/reasons.md` lists them.
 
         >>> Reason("NodeLost").meaning
         'The node of a pod does not answer.'

@@ -31,7 +31,7 @@ def serve(
     hosts: names under which it answers; by default those of loopback if it listens there, else all.
 
     Raises InvalidError where it cannot listen. Beyond loopback the page has no login, so there it starts no pods; see
-    docs/ui.md.
+    docs/tasks/ui.md.
     """
     is_private = is_loopback(host)
     with _listen(host, port) as listener:

@@ -30,8 +30,8 @@ from support.golden_files import FOLDER
 from support.helm_chart import CHART, EVERYTHING_ON, NAMESPACE, Manifest, RenderError, merge, render
 from support.resources.builders import a_training_run
 
-MONITORING = CHART.parents[1] / "docs" / "monitoring.md"
-RUNBOOKS = CHART.parents[1] / "docs" / "runbooks.md"
+MONITORING = CHART.parents[1] / "docs" / "operations/monitoring.md"
+RUNBOOKS = CHART.parents[1] / "docs" / "operations/runbooks.md"
 SCRAPED = {"job", "namespace"}
 """Labels that Prometheus adds."""
 
@@ -165,7 +165,7 @@ def test_each_alert_links_to_its_section_of_the_runbooks() -> None:
     sections = re.findall(r"^## (DeepSynth\w+)$", RUNBOOKS.read_text(), re.MULTILINE)
     assert sections == [rule["alert"] for rule in list_rules()]
     for rule in list_rules():
-        assert rule["annotations"]["runbook_url"] == f"docs/runbooks.md#{rule['alert'].lower()}"
+        assert rule["annotations"]["runbook_url"] == f"docs/operations/runbooks.md#{rule['alert'].lower()}"
 
 
 def test_the_runbooks_name_only_series_that_exist() -> None:

@@ -141,7 +141,7 @@ def test_a_readme_without_the_marks_is_an_error_that_shows_them() -> None:
 
 
 def test_the_guide_uses_values_that_exist() -> None:
-    text = (CHART.parents[1] / "docs" / "install.md").read_text()
+    text = (CHART.parents[1] / "docs" / "operations/install.md").read_text()
     named = {*re.findall(r"--set '?([\w.]+)=", text), *re.findall(r"`([\w.]+)(?:=\w+)?`", text)}
     values = {name for name in named if name.split(".")[0] in DEFAULTS}
     assert len(values) > 10

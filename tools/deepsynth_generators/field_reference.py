@@ -1,4 +1,4 @@
-"""Write docs/fields.md: every field of both kinds, with its values, its default and what it does or says.
+"""Write docs/reference/fields.md: every field of both kinds, with its values, its default and what it does or says.
 
 PYTHONPATH=tools python -m deepsynth_generators.field_reference --write     write it
 PYTHONPATH=tools python -m deepsynth_generators.field_reference --check     fail when it is out of date
@@ -16,7 +16,7 @@ from deepsynth_api.crd.size_rules import QUANTITY_RULE
 from deepsynth_api.v1alpha1.shared.base import AUTO
 from deepsynth_generators.generated_file import write_or_check
 
-PAGE: Final = Path(__file__).parents[2] / "docs/fields.md"
+PAGE: Final = Path(__file__).parents[2] / "docs/reference/fields.md"
 
 TOPICS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "TrainingRun": {
@@ -206,7 +206,7 @@ def _format_default(node: Mapping[str, Any]) -> str:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     fault = "the fields are out of date; run `make fields`"
-    return write_or_check(arguments, PAGE, render_page(), what="docs/fields.md", fault=fault)
+    return write_or_check(arguments, PAGE, render_page(), what="docs/reference/fields.md", fault=fault)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/layout.png: what the settings of docs/layout.md do, drawn by the renderer. For eyes, as script_sheet.py."""
+"""docs/tasks/layout.png: what the settings of layout.md do, drawn by the renderer. For eyes, as script_sheet.py."""
 
 import argparse
 import io
@@ -12,7 +12,7 @@ from deepsynth_generators.script_sheet import reduce_levels
 from deepsynth_render.page import PageRenderer
 
 TOUR = Path("tests/fixtures/markdown/tour.md")
-SHEET = Path("docs/layout.png")
+SHEET = Path("docs/tasks/layout.png")
 FRAME = 190
 """Gray level of the line around each page."""
 

@@ -1,4 +1,4 @@
-"""Draw the lives of both kinds into docs/lifecycle.md: states, transitions with their reasons, and the policy tables.
+"""Draw the lives of both kinds into docs/concepts/lifecycle.md: states, transitions with reasons, and policy tables.
 
     PYTHONPATH=tools python -m deepsynth_generators.lifecycle --write     write them
     PYTHONPATH=tools python -m deepsynth_generators.lifecycle --check     fail when they are out of date
@@ -20,7 +20,7 @@ from deepsynth_operator.decisions.dataset_generation import policies as generati
 from deepsynth_operator.decisions.shared.policies import Policy
 from deepsynth_operator.decisions.training_run import policies as run
 
-GUIDE: Final = Path(__file__).parents[2] / "docs/lifecycle.md"
+GUIDE: Final = Path(__file__).parents[2] / "docs/concepts/lifecycle.md"
 BEGIN: Final = "<!-- {kind}: written by `make lifecycle` -->\n"
 END: Final = "<!-- end of {kind} -->\n"
 
@@ -128,7 +128,9 @@ def read_transitions(text: str, kind: str) -> Transitions:
 def main(arguments: Sequence[str] | None = None) -> int:
     expected = render_guide(GUIDE.read_text(encoding="utf-8"), render_lives())
     fault = "the drawings are out of date; run `make lifecycle`"
-    return write_or_check(arguments, GUIDE, expected, what="the drawings of lives in docs/lifecycle.md", fault=fault)
+    return write_or_check(
+        arguments, GUIDE, expected, what="the drawings of lives in docs/concepts/lifecycle.md", fault=fault
+    )
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""docs/pages.png: one text, clean and as scans of several strengths, with boxes, drawn by the renderer."""
+"""docs/tasks/pages.png: one text, clean and as scans of several strengths, with boxes, drawn by the renderer."""
 
 import argparse
 import io
@@ -11,7 +11,7 @@ from PIL import Image, ImageDraw
 from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page import PageRenderer
 
-SHEET: Final = Path("docs/pages.png")
+SHEET: Final = Path("docs/tasks/pages.png")
 COLUMNS: Final = 2
 TEXT: Final = (
     "All human beings are born free and equal in dignity and rights. They are endowed with reason and conscience and "

@@ -1,4 +1,4 @@
-"""docs/scripts.png: a paragraph in each of many scripts, drawn by the renderer. For eyes, after a change of fonts."""
+"""docs/reference/scripts.png: a paragraph in each of many scripts, drawn by the renderer. For eyes."""
 
 import argparse
 import io
@@ -11,7 +11,7 @@ from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_render.page import PageRenderer
 
 TEXTS = Path("tests/fixtures/scripts/article_1.tsv")
-SHEET = Path("docs/scripts.png")
+SHEET = Path("docs/reference/scripts.png")
 COLUMNS = 3
 PAGE = PageSettings(size="440x140", font_families=["DejaVu Sans"], font_sizes_px=[15], margin_px=14, align="left")
 

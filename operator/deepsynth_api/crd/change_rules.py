@@ -143,7 +143,7 @@ def build_change_rule(kind: str, fields: Iterable[str]) -> Rule:
     """What may change of these fields of spec once status.startTime is set: nothing, some at rest, or all of it.
 
     One rule for all of them, which asks first what is cheap to know: the API server evaluates each rule at each write
-    of status, and a rule for each field made such a write cost three times as much (docs/scale.md).
+    of status, and a rule for each field made such a write cost three times as much (docs/operations/scale.md).
     """
     at_rest = SETTINGS_THAT_MAY_CHANGE if kind == "TrainingRun" else ()
     kept = {

@@ -147,7 +147,7 @@ def format_estimates(estimates: Sequence[Estimate], *, has_prices: bool) -> str:
     rows = [_HEADER, *map(_format_row, estimates), *_list_totals(estimates)]
     notes = [f"{item.name}: {'; '.join(item.notes)}" for item in estimates]
     if not has_prices and not all(item.price for item in estimates):
-        notes.append("no prices: give --prices FILE (docs/costs.md)")
+        notes.append("no prices: give --prices FILE (docs/tasks/costs.md)")
     return "\n".join([format_table(rows), "", *notes, UNKNOWN])
 
 

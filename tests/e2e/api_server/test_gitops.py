@@ -152,7 +152,7 @@ def test_runs_are_listed_by_their_state(api_server: Clients, namespace: str) -> 
 def test_the_health_script_joins_what_argo_cds_settings_hold(
     api_server: Clients, namespace: str, tmp_path: Path
 ) -> None:
-    """The commands of docs/gitops.md."""
+    """The commands of docs/tasks/gitops.md."""
     api_server.kubectl(
         "create", "configmap", "argocd-cm", "-n", namespace, "--from-literal=url=https://argo.example.com"
     )

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 ROOT = Path(__file__).parents[3]
 README = ROOT / "README.md"
 EXAMPLE = ROOT / "examples/lora.yaml"
-GUIDE = ROOT / "docs/python.md"
+GUIDE = ROOT / "docs/tasks/python.md"
 
 
 @pytest.fixture(autouse=True)

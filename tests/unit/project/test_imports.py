@@ -1,4 +1,4 @@
-"""Imports between files and between folders run one way: the way that docs/architecture.md draws."""
+"""Imports between files and between folders run one way: the way that docs/concepts/architecture.md draws."""
 
 import tomllib
 from collections import defaultdict
@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[3]
-DRAWING = (ROOT / "docs" / "architecture.md").read_text()
+DRAWING = (ROOT / "docs" / "concepts/architecture.md").read_text()
 PACKAGES = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]["root_packages"]
 
 Imports = Mapping[str, set[str]]

@@ -25,7 +25,7 @@ def test_images_install_the_versions_that_the_tests_use(lock: str) -> None:
     assert pins <= read_pins("all.txt")
 
 
-@pytest.mark.parametrize("lock", ["all.txt", "bootstrap.txt", "cpu.txt", "gpu.txt"])
+@pytest.mark.parametrize("lock", ["all.txt", "bootstrap.txt", "cpu.txt", "docs.txt", "gpu.txt"])
 def test_every_locked_package_has_a_hash_and_no_address(lock: str) -> None:
     text = (REQUIREMENTS / lock).read_text()
     assert "://" not in text

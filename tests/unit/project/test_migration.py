@@ -10,7 +10,7 @@ import deepsynth_train
 from deepsynth.__main__ import COMMANDS, main
 
 ROOT = Path(__file__).parents[3]
-GUIDES = (ROOT / "docs/migration.md", ROOT / "docs/fr/guide.md")
+GUIDES = (ROOT / "docs/tasks/migration.md", ROOT / "docs/fr/guide.md")
 BEFORE = [
     *("help", "setup", "test", "test-quick", "test-coverage", "test-trainer", "test-utils", "validate", "fix-critical"),
     *("migrate", "benchmark", "benchmark-trainer", "pipeline", "pipeline-parallel", "pipeline-global"),
@@ -76,7 +76,7 @@ def test_names_of_python_can_be_imported() -> None:
 
 
 def test_settings_of_the_guide_are_fields_of_a_resource() -> None:
-    fields = (ROOT / "docs/fields.md").read_text()
+    fields = (ROOT / "docs/reference/fields.md").read_text()
     for row in read_rows("Settings of a training"):
         for name in re.findall(r"([A-Za-z]+):", row[1].replace("hf:", "").replace("pvc:", "")):
             assert re.search(rf"\| `[\w.\[\]]*\b{name}` \|", fields), name

@@ -1,7 +1,7 @@
 """How much text a page holds, compared with what a vision-language model makes of it: two estimates.
 
-They need no model and no tokenizer, so that all datasets are measured with the same unit. docs/pages.md says how far
-real tokenizers and models are from them.
+They need no model and no tokenizer, so that all datasets are measured with the same unit. docs/tasks/pages.md
+says how far real tokenizers and models are from them.
 """
 
 import numpy as np

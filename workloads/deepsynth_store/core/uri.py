@@ -96,7 +96,7 @@ def _parse_hub(uri: str, rest: str, field: str) -> HubLocation:
     if rest.startswith("buckets/"):
         raise ConfigurationError(
             f"{field}: hf://buckets/ is not supported; the Hub also serves its buckets as S3: use s3://BUCKET/PATH, "
-            "and the keys and the endpoint of docs/stores.md in the Secret that secretRef names"
+            "and the keys and the endpoint of docs/tasks/stores.md in the Secret that secretRef names"
         )
     raise ConfigurationError(
         f"{field}: must be hf://datasets/OWNER/NAME or hf://OWNER/NAME, got {uri!r}; a revision has its own field"

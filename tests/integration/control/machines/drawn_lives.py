@@ -1,4 +1,4 @@
-"""The drawing of lives in docs/lifecycle.md, as something that random lives must not leave."""
+"""The drawing of lives in docs/concepts/lifecycle.md, as something that random lives must not leave."""
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus, TrainingRunStatus
@@ -10,7 +10,7 @@ _DRAWN = {kind: read_transitions(GUIDE.read_text(), kind) for kind in ("Training
 
 
 def check_is_drawn(kind: str, old: Status, new: Status) -> None:
-    """Fail for a change of state, or a reason of it, that docs/lifecycle.md does not show."""
+    """Fail for a change of state, or a reason of it, that docs/concepts/lifecycle.md does not show."""
     if old.state == new.state:
         return
     condition = find_condition(new.conditions, ConditionType.COMPLETE)

@@ -167,7 +167,7 @@ def test_what_was_not_measured_is_said(runs: RunsFolder) -> None:
     assert "a wide default range" in " ".join(rows["datasetgeneration/preset:"])
     assert rows["trainingrun/new"][1:] == ["-"] * 7
     assert "train it with maxSteps: 50 first" in " ".join(rows["trainingrun/new:"])
-    assert rows["no"] == ["no", "prices:", "give", "--prices", "FILE", "(docs/costs.md)"]
+    assert rows["no"] == ["no", "prices:", "give", "--prices", "FILE", "(docs/tasks/costs.md)"]
     assert rows["not"] == UNKNOWN.split()
 
 

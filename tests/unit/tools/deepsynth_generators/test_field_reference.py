@@ -1,4 +1,4 @@
-"""docs/fields.md lists every field of both specs and of both statuses, as the CRDs have them."""
+"""docs/reference/fields.md lists every field of both specs and of both statuses, as the CRDs have them."""
 
 from collections.abc import Iterator, Mapping
 from typing import Any
