@@ -51,9 +51,11 @@ def configure_logs(
 
     log_format: that of the environment by default. own: name of the logger whose records are shown from `level` on;
     others then only from warnings on. Default: all. With JSON, what anything else prints becomes records as well, line
-    by line. Raises ConfigurationError for an unknown format; what is logged afterwards is text.
+    by line. Raises ConfigurationError for an unknown format; what is logged afterwards is text. Characters that the
+    encoding of the streams lacks are escaped; JSON is always UTF-8.
     """
     handler = _Handler(stream)
+    _set_encoding(errors="backslashreplace")
     handler.setFormatter(text)
     logging.basicConfig(level=logging.WARNING if own else level, handlers=[handler], force=True)
     if own:
@@ -61,6 +63,7 @@ def configure_logs(
     logging.captureWarnings(capture=True)
     if (log_format or read_log_format()) == "json":
         handler.setFormatter(JsonFormatter(fields))
+        _set_encoding(encoding="utf-8", errors="backslashreplace")
         sys.stdout = cast("TextIO", JsonLines(sys.stdout, "info", fields))
         sys.stderr = cast("TextIO", JsonLines(sys.stderr, "warning", fields))
         sys.excepthook = _log_exception
@@ -96,6 +99,11 @@ class JsonLines(io.TextIOBase):
     def buffer(self) -> BinaryIO:
         """What is written here becomes no record."""
         return self.stream.buffer
+
+    def reconfigure(self, **options: Any) -> None:
+        """As that of the stream, for libraries that expect it; the encoding stays that of JSON."""
+        if isinstance(self.stream, io.TextIOWrapper):
+            self.stream.reconfigure(**{name: options[name] for name in options.keys() - {"encoding", "errors"}})
 
     def write(self, text: str) -> int:
         thread = threading.current_thread()
@@ -189,6 +197,12 @@ def _escape(character: str, form: str) -> str:
 def _dump(record: Mapping[str, Any]) -> str:
     # JSON escapes only the first 32 of the control characters.
     return escape_controls(json.dumps(record, ensure_ascii=False, allow_nan=False, default=str), "\\u{:04x}")
+
+
+def _set_encoding(*, errors: str, encoding: str | None = None) -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding=encoding, errors=errors)
 
 
 def _log_exception(kind: type[BaseException], error: BaseException, trace: TracebackType | None) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import math
+import os
 import subprocess
 import sys
 import threading
@@ -111,6 +112,41 @@ def test_a_library_may_write_bytes(capfdbinary: pytest.CaptureFixture[bytes]) ->
     sys.stdout.buffer.write(b"bytes\n")
     sys.stdout.flush()
     assert capfdbinary.readouterr().out == b"bytes\n"
+
+
+def test_a_library_may_change_the_buffering_and_not_the_encoding(capsys: pytest.CaptureFixture[str]) -> None:
+    log_json()
+    stdout: Any = sys.stdout
+    stdout.reconfigure(line_buffering=True, encoding="ascii", errors="strict")
+    assert (stdout.stream.line_buffering, stdout.encoding) == (True, "utf-8")
+    print("\u00e9")
+    assert [record["message"] for record in read_records(capsys.readouterr().out)] == ["\u00e9"]
+
+
+UNUSUAL = "\u00e9 \u65e5 \U0001f600 \udc80"
+"""The last is half of a character: a byte of a file name that is no UTF-8."""
+
+
+def run_in_ascii(log_format: str) -> subprocess.CompletedProcess[bytes]:
+    program = (
+        "import logging, sys; from deepsynth_api.logs import configure_logs;"
+        f"configure_logs(logging.Formatter(), log_format={log_format!r});"
+        f"print({UNUSUAL!a}); logging.info({UNUSUAL!a}); print({UNUSUAL!a}, file=sys.stderr)"
+    )
+    environment = {**os.environ, "PYTHONIOENCODING": "ascii"}
+    return subprocess.run([sys.executable, "-c", program], capture_output=True, check=True, env=environment)
+
+
+def test_json_is_utf_8_in_any_locale() -> None:
+    ended = run_in_ascii("json")
+    shown = read_records(ended.stdout.decode()) + read_records(ended.stderr.decode())
+    assert [record["message"] for record in shown] == [UNUSUAL] * 3
+
+
+def test_text_that_the_locale_lacks_is_escaped() -> None:
+    ended = run_in_ascii("text")
+    escaped = r"\xe9 \u65e5 \U0001f600 \udc80"
+    assert (ended.stdout + ended.stderr).decode("ascii").splitlines() == [escaped] * 3
 
 
 def test_libraries_are_heard_from_warnings_on(capsys: pytest.CaptureFixture[str]) -> None:
