@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 
@@ -20,6 +20,8 @@ class ApiKind:
     name: ResourceKind
     short_name: str
     resource: type[Resource]
+    outputs: tuple[str, ...]
+    """The fields of its spec whose `uri` it writes to."""
 
     @property
     def singular(self) -> str:
@@ -43,8 +45,14 @@ class ApiKind:
 KINDS: Final[Mapping[str, ApiKind]] = {
     kind.name: kind
     for kind in (
-        ApiKind("DatasetGeneration", "dsg", DatasetGeneration),
-        ApiKind("TrainingRun", "trun", TrainingRun),
+        ApiKind("DatasetGeneration", "dsg", DatasetGeneration, ("output",)),
+        ApiKind("TrainingRun", "trun", TrainingRun, ("checkpoint", "publish")),
     )
 }
 """By the word in a resource's `kind`."""
+
+
+def list_outputs(resource: Mapping[str, Any]) -> list[str]:
+    """The URIs that the resource, as a manifest, writes to; others may read what is below them."""
+    fields = [resource["spec"].get(name) or {} for name in KINDS[resource["kind"]].outputs]
+    return [field["uri"] for field in fields if field.get("uri")]

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
-from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours, list_outputs
+from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours
+from deepsynth_api.kinds import list_outputs
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.sections import format_bytes

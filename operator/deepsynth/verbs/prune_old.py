@@ -15,11 +15,10 @@ from deepsynth.verbs.uses import (
     has_ended,
     list_folders,
     list_neighbours,
-    list_outputs,
     list_references,
     overlaps,
 )
-from deepsynth_api.kinds import KINDS
+from deepsynth_api.kinds import KINDS, list_outputs
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.sections import format_bytes

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
 from deepsynth.verbs.names import format_short_name
-from deepsynth_api.kinds import KINDS
+from deepsynth_api.kinds import KINDS, list_outputs
 from deepsynth_client.interface import Files, Manifest, Resources
 
 Key = tuple[str, str, str]
@@ -20,13 +20,6 @@ def list_neighbours(resources: Resources) -> list[Manifest]:
 
 def has_ended(resource: Manifest) -> bool:
     return bool(resource.get("status", {}).get("completionTime"))
-
-
-def list_outputs(resource: Manifest) -> list[str]:
-    """The URIs that the resource writes to."""
-    spec = resource["spec"]
-    fields = ("checkpoint", "publish") if resource["kind"] == "TrainingRun" else ("output",)
-    return [uri for field in fields if (uri := (spec.get(field) or {}).get("uri"))]
 
 
 def list_folders(resource: Manifest) -> set[str]:

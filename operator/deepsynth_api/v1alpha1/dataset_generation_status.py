@@ -5,7 +5,7 @@ from typing import Annotated, Final, Literal
 from pydantic import Field
 
 from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time, max_characters
-from deepsynth_api.v1alpha1.shared.notification import PendingNotification
+from deepsynth_api.v1alpha1.shared.notification import Outbox
 from deepsynth_api.v1alpha1.shared.usage import ContainerUsage, HourlyPrice
 
 GenerationState = Literal[
@@ -262,15 +262,7 @@ class DatasetGenerationStatus(ApiModel):
         GenerationProgress | None, Field(description="Progress of the rendering: shards, documents, pages.")
     ] = None
     output: Annotated[OutputStatus | None, Field(description="The published dataset, once it is complete.")] = None
-    pending_notification: Annotated[
-        PendingNotification | None,
-        Field(
-            description=(
-                "The end of the resource, until the administrator's webhook has accepted the news of it. Unset without "
-                "a webhook."
-            )
-        ),
-    ] = None
+    pending_notification: Outbox = None
     usage: Annotated[
         ContainerUsage, Field(description="CPU time and cost of all pods, and the part of pods that did not succeed.")
     ] = ContainerUsage.defaults()

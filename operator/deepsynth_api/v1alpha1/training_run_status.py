@@ -6,7 +6,7 @@ from pydantic import Field
 
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_api.v1alpha1.shared.base import ApiModel, Condition, Time, max_characters, max_items
-from deepsynth_api.v1alpha1.shared.notification import PendingNotification
+from deepsynth_api.v1alpha1.shared.notification import Outbox
 from deepsynth_api.v1alpha1.shared.usage import ContainerUsage, HourlyPrice, Usage
 
 MAX_AVOIDED_NODES: Final = 8
@@ -369,15 +369,7 @@ class TrainingRunStatus(ApiModel):
         list[HistoryEntry],
         Field(description="The last ten changes of the spec that took effect after the start, oldest first."),
     ] = Field(default_factory=list)
-    pending_notification: Annotated[
-        PendingNotification | None,
-        Field(
-            description=(
-                "The end of the resource, until the administrator's webhook has accepted the news of it. Unset without "
-                "a webhook."
-            )
-        ),
-    ] = None
+    pending_notification: Outbox = None
     usage: Annotated[
         Usage, Field(description="GPU time, CPU time and cost of all attempts, and the part that was lost.")
     ] = Usage.defaults()

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.kinds import list_outputs
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.controller.references import find_references
 from deepsynth_operator.core.observed import Manifest
@@ -34,7 +35,7 @@ def check_folders(resources: Iterable[Manifest]) -> None:
     A run would find it only after its process has started, and most fields can no longer be changed then.
     """
     resources = list(resources)
-    written = tuple(uri for resource in resources for uri in _list_outputs(resource))
+    written = tuple(uri for resource in resources for uri in list_outputs(resource))
     problems = []
     for resource in resources:
         if resource["kind"] != "TrainingRun" or resource.get("status", {}).get("completionTime"):
@@ -49,12 +50,6 @@ def check_folders(resources: Iterable[Manifest]) -> None:
                 problems.append(f'TrainingRun "{run.metadata.name}": {field}: no folder {path}; {remedy}')
     if problems:
         raise ConfigurationError("\n".join(problems))
-
-
-def _list_outputs(resource: Manifest) -> list[str]:
-    """The URIs below which a resource writes what others may read."""
-    fields = (resource["spec"].get(name) or {} for name in ("output", "publish", "checkpoint"))
-    return [field["uri"] for field in fields if field.get("uri")]
 
 
 def _list_folders(parent: Path) -> list[str]:

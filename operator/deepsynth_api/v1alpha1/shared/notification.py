@@ -14,3 +14,15 @@ class PendingNotification(ApiModel):
     state: Annotated[
         Literal["Complete", "Failed"], Field(description="State in which the resource ended: Complete or Failed.")
     ]
+
+
+Outbox = Annotated[
+    PendingNotification | None,
+    Field(
+        description=(
+            "The end of the resource, until the administrator's webhook has accepted the news of it. Unset without a "
+            "webhook."
+        )
+    ),
+]
+"""status.pendingNotification."""
