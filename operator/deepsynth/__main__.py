@@ -108,7 +108,7 @@ def delete(chosen: Namespace) -> int:
 def report(chosen: Namespace) -> int:
     from deepsynth.verbs.reporting import report_resources
 
-    path: Path = report_resources(_open(chosen), chosen.words, chosen.output)
+    path: Path = report_resources(_open(chosen), chosen.words, chosen.output, _say)
     print(f"report: {path}")
     return CommandExit.DONE
 
@@ -118,7 +118,7 @@ def compare(chosen: Namespace) -> int:
     from deepsynth.verbs.compare import format_comparison, write_comparison
 
     resources = _open(chosen)
-    comparison = compare_runs(resources, chosen.words)
+    comparison = compare_runs(resources, chosen.words, _say)
     print(format_comparison(comparison))
     print(f"curves: {write_comparison(comparison, resources.place, chosen.output)}")
     return CommandExit.DONE

@@ -75,7 +75,9 @@ def build_parser(program: str = "deepsynth") -> argparse.ArgumentParser:
     _add_compare(commands.add_parser("compare", parents=[placed], help="show what differs between runs"))
     _add_cost(commands.add_parser("cost", parents=[placed], help="show what resources cost, or estimate it before"))
     _add_ui(commands.add_parser("ui", parents=[placed], help="show resources as pages in a browser"))
-    _add_prune(commands.add_parser("prune", parents=[placed], help="remove what ended runs left on volumes"))
+    _add_prune(
+        commands.add_parser("prune", parents=[placed], help="remove what ended runs left on volumes and in stores")
+    )
     commands.add_parser("datasets", parents=[common], help="list the presets of DatasetGeneration")
     _add_template(commands.add_parser("template", parents=[common], help="print a resource as YAML, to run or to edit"))
     _add_fit(commands.add_parser("fit", parents=[stored], help="estimate the GPU memory that a TrainingRun needs"))
@@ -333,7 +335,7 @@ def _add_delete(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--data",
         action="store_true",
-        help="also delete what they wrote to volumes, after a question that shows its size",
+        help="also delete what they wrote to volumes and object stores, after a question that shows its size",
     )
     _add_yes(parser)
 
@@ -395,10 +397,10 @@ def _add_ui(parser: argparse.ArgumentParser) -> None:
 
 def _add_prune(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Remove what TrainingRuns that have ended left on volumes: unfinished saves and damaged checkpoints; of "
-        "complete runs also all checkpoints but the newest and the best, and features of pages. With --older-than, "
-        "everything of resources that ended longer ago: the resources, their datasets, checkpoints and models on "
-        "volumes, and here their logs. Asks first."
+        "Remove what TrainingRuns that have ended left on volumes and in object stores: unfinished saves and damaged "
+        "checkpoints; of complete runs also all checkpoints but the newest and the best, and features of pages. With "
+        "--older-than, everything of resources that ended longer ago: the resources, their datasets, checkpoints and "
+        "models, and here their logs. Asks first."
     )
     parser.add_argument(
         "--older-than", type=_parse_seconds, metavar="TIME", help="such as 30d: remove resources that ended before"

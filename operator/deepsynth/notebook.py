@@ -13,6 +13,7 @@ texts = client.load_model("read-xsum").read(["page.png"])
 
 import html
 import re
+import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,7 +31,7 @@ from deepsynth.verbs.waiting import OnChange, conclude, has_ended, wait_for
 from deepsynth_api.kinds import KINDS
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_client.errors import ClientError, CommandExit, NotFoundError
-from deepsynth_client.interface import Manifest, Selection
+from deepsynth_client.interface import Manifest, Selection, is_object
 from deepsynth_client.manifest_file import ParsedManifest
 from deepsynth_client.progress import get_percentage
 
@@ -108,13 +109,13 @@ class Client:
         self._set_suspend(name, suspend=False)
 
     def delete(self, name: str, *, data: bool = False) -> None:
-        """data: also what it wrote to volumes, without a question."""
+        """data: also what it wrote to volumes and object stores, without a question."""
         for _ in delete_resources(self._resources, [name], with_data=data, ask=lambda _: True):
             pass
 
     def report(self, *names: str) -> Page:
         """A page with curves, samples, attempts and checkpoints."""
-        return Page(build_page(self._resources, [find_one(self._resources, [name]) for name in names]))
+        return Page(build_page(self._resources, [find_one(self._resources, [name]) for name in names], warnings.warn))
 
     def load_model(self, name: str, **options: Any) -> Any:
         """The model of a TrainingRun, to read pages with: deepsynth_train.load_model, which has the options."""
@@ -126,6 +127,8 @@ class Client:
 
         if hub := _HUB.match(output["uri"]):
             return load_model(hub[1], **{"revision": output.get("revision"), **options})
+        if is_object(output["uri"]):  # with the keys of this process's environment
+            return load_model(output["uri"], **options)
         folder = self._resources.open_files(found).find_folder(output["uri"])
         if folder is None:
             raise NotFoundError(

@@ -58,8 +58,16 @@ class PodLog:
     is_over: bool
 
 
+def is_object(uri: str) -> bool:
+    """Whether it is in an object store."""
+    return uri.startswith(("s3://", "gs://", "az://"))
+
+
 class Files(Protocol):
-    """Files of the volumes that a resource names by URI. What is not on a volume (the Hub) has no files here."""
+    """Files that a resource names by URI, of volumes and object stores. What is on the Hub has no files here.
+
+    Checkpoints in an object store have the names that they would have in a folder: step-120.
+    """
 
     def measure(self, uris: Sequence[str]) -> dict[str, int]:
         """Bytes below each URI that is a folder here; others are not in the answer. The last part may be a pattern."""
@@ -70,7 +78,7 @@ class Files(Protocol):
         ...
 
     def find_folder(self, uri: str) -> Path | None:
-        """The folder itself, if this machine has it. No part of its path is a link."""
+        """The folder itself, if this machine has it; none of an object store. No part of its path is a link."""
         ...
 
     def fetch(self, uri: str, patterns: Sequence[str]) -> Path | None:

@@ -2,7 +2,6 @@
 
 import math
 import os
-import shutil
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -10,11 +9,12 @@ from typing import Any, Final
 
 from deepsynth_api.kinds import KINDS
 from deepsynth_client.changes import find_changes
-from deepsynth_client.errors import InvalidError, NotFoundError
+from deepsynth_client.errors import NotFoundError
 from deepsynth_client.interface import LISTED, Change, Files, Manifest, Note, Outcome, PodLog, Selection
 from deepsynth_client.manifest_file import ParsedManifest
 from deepsynth_client.selectors import build_filter
 from deepsynth_local.background import ask
+from deepsynth_local.local_files import LocalFiles
 from deepsynth_local.runs.event_log import read_events
 from deepsynth_local.runs.requests import Request
 from deepsynth_local.runs.resource_store import FileCache, ResourceStore, get_key
@@ -162,37 +162,6 @@ class LocalResources:
         return f"no process runs {self.runs.path}; `deepsynth resume KIND NAME` or `deepsynth local -f FILE` starts one"
 
 
-class LocalFiles:
-    """Implements Files: volumes are folders of this machine."""
-
-    def __init__(self, runs: RunsFolder) -> None:
-        self._runs = runs
-
-    def measure(self, uris: Sequence[str]) -> dict[str, int]:
-        return {found: _measure(folder) for uri in uris for found, folder in self._expand(uri)}
-
-    def _expand(self, uri: str) -> Iterator[tuple[str, Path]]:
-        """The folders of a URI whose last part may be a pattern, with their own URIs."""
-        parent, _, pattern = uri.rstrip("/").rpartition("/")
-        folder = self._runs.find_folder(f"{parent}/")
-        for found in sorted(folder.glob(pattern)) if folder is not None and pattern else ():
-            if found.is_dir():
-                yield f"{parent}/{found.name}", found
-
-    def remove(self, uris: Sequence[str]) -> None:
-        folders = [folder for folder in map(self._runs.find_folder, uris) if folder is not None and folder.is_dir()]
-        for folder in folders:
-            if folder.resolve() in {Path.home(), Path("/")}:
-                raise InvalidError(f"{folder} is not a folder of data; remove it yourself")
-            shutil.rmtree(folder)
-
-    def fetch(self, uri: str, patterns: Sequence[str]) -> Path | None:  # noqa: ARG002 - of the interface
-        return self.find_folder(uri)
-
-    def find_folder(self, uri: str) -> Path | None:
-        return self._runs.find_real_folder(uri)
-
-
 def _compare(old: Mapping[str, Any] | None, new: Mapping[str, Any]) -> Outcome:
     if old is None:
         return "created"
@@ -235,7 +204,3 @@ def _find_tail(file: Path, count: int) -> int:
             found, at = found + blocks[-1].count(b"\n"), start
     lines = b"".join(reversed(blocks)).splitlines(keepends=True)
     return at + sum(map(len, lines[:-count]))
-
-
-def _measure(folder: Path) -> int:
-    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

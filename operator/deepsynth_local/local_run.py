@@ -9,18 +9,20 @@ from pathlib import Path
 
 from rich.console import Console
 
-from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_api.kinds import KINDS
 from deepsynth_api.logs import read_log_format
 from deepsynth_client.errors import CommandExit
 from deepsynth_client.manifest_file import read_manifests
 from deepsynth_client.report.page import build_report, write_report
+from deepsynth_client.report.results import NEEDED
 from deepsynth_local.admission.local_checks import check_disk, count_gpus
 from deepsynth_local.admission.prepare import AdmittedResources, collect_active, prepare
 from deepsynth_local.admission.price_file import read_prices
 from deepsynth_local.controller import LOCAL_SETTINGS, LocalController
 from deepsynth_local.display import Display, build_display, configure_local_logs
+from deepsynth_local.local_files import LocalFiles
 from deepsynth_local.processes.container import RUNS_MARKER
 from deepsynth_local.processes.leftovers import kill_processes
 from deepsynth_local.processes.process_runner import ProcessRunner
@@ -96,6 +98,15 @@ def _resume(resource: Manifest) -> Manifest:
     return {**resource, "spec": {**resource["spec"], "suspend": False}}
 
 
+def _fetch(uri: str, runs: RunsFolder, display: Display) -> Path | None:
+    """The folder with what the report shows; None, after a line about it, where a store cannot be read."""
+    try:
+        return LocalFiles(runs).fetch(uri, NEEDED)
+    except WorkloadError as error:
+        display.show_end(f"the report is without curves and samples of {uri}: {error.message}", is_error=True)
+        return None
+
+
 def _conclude(resources: Sequence[Manifest], runs: RunsFolder, display: Display, *, interrupted: bool) -> int:
     """Print how each resource ended and write the report; returns the exit code."""
     ended_well = [resource for resource in resources if resource["status"]["state"] in {"Complete", "Suspended"}]
@@ -106,7 +117,7 @@ def _conclude(resources: Sequence[Manifest], runs: RunsFolder, display: Display,
             display.show_end(describe_failure(resource, runs), resource, is_error=True)
     # Last: if the report cannot be written, the user still sees what failed.
     models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
-    text = build_report(models, runs.find_real_folder, str(runs.path), datetime.now(UTC))
+    text = build_report(models, lambda uri: _fetch(uri, runs, display), str(runs.path), datetime.now(UTC))
     display.show_end(f"report: {shorten_path(write_report(text, runs.report))}")
     if len(ended_well) < len(resources):
         return CommandExit.FAILED

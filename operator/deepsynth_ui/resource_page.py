@@ -73,7 +73,10 @@ def _explain_missing(found: Manifest, files: ResultFiles) -> str:
     if not has_files(found) or files.find_folder(found) is not None:
         return ""
     what = "Curves and samples are" if found["kind"] == "TrainingRun" else "Pages are"
-    return f"{what} in {find_results(found)}, which this page does not have."
+    remedy = ""
+    if found["kind"] == "TrainingRun" and not files.may_fetch:
+        remedy = f" `deepsynth report {found['metadata']['name']}` on your machine shows them."
+    return f"{what} in {find_results(found)}, which this page does not have.{remedy}"
 
 
 def _explain_unreadable(found: Manifest, files: ResultFiles, *, has_images: bool) -> str:

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Final
 
 from deepsynth_client.errors import InvalidError, NotFoundError
-from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.interface import Manifest, Resources, is_object
 from deepsynth_client.report.results import (
     NEEDED,
     SAMPLES,
@@ -54,7 +54,7 @@ class LinkedSample:
 
 
 class ResultFiles:
-    """may_fetch: whether a user may have files of a volume copied to this machine, which starts a pod in a cluster."""
+    """may_fetch: whether a user may have files of volumes and stores copied to this machine; in a cluster by a pod."""
 
     def __init__(self, resources: Resources, *, may_fetch: bool) -> None:
         self._resources, self.may_fetch = resources, may_fetch
@@ -69,8 +69,9 @@ class ResultFiles:
 
     def can_fetch(self, resource: Manifest) -> bool:
         """Whether `fetch` would bring something. Datasets are too large for it."""
-        is_on_volume = find_results(resource).startswith("pvc://")
-        return self.may_fetch and resource["kind"] == "TrainingRun" and has_files(resource) and is_on_volume
+        uri = find_results(resource)
+        can_read = uri.startswith("pvc://") or is_object(uri)
+        return self.may_fetch and resource["kind"] == "TrainingRun" and has_files(resource) and can_read
 
     def fetch(self, resource: Manifest) -> None:
         """Copy what pages show of a run to this machine. Raises ClientError."""

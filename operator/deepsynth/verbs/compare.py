@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from deepsynth.verbs.names import find_all
-from deepsynth.verbs.reporting import fetch_folders
+from deepsynth.verbs.reporting import Say, fetch_folders
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.comparison import Comparison, build_comparison, build_comparison_page
@@ -14,12 +14,12 @@ from deepsynth_client.report.results import Curves, read_curves
 from deepsynth_client.tables import format_table
 
 
-def compare(resources: Resources, words: Sequence[str]) -> Comparison:
-    """Raises InvalidError unless at least two TrainingRuns are named."""
+def compare(resources: Resources, words: Sequence[str], say: Say) -> Comparison:
+    """say: see fetch_folders. Raises InvalidError unless at least two TrainingRuns are named."""
     found = find_all(resources, words)
     if len(found) < 2 or any(item["kind"] != "TrainingRun" for item in found):
         raise InvalidError("must name at least two TrainingRuns: `deepsynth compare trun first second`")
-    return build_comparison(found, [_read_curves(resources, item) for item in found])
+    return build_comparison(found, [_read_curves(resources, item, say) for item in found])
 
 
 def format_comparison(comparison: Comparison) -> str:
@@ -34,6 +34,6 @@ def write_comparison(comparison: Comparison, place: str, file: Path) -> Path:
     return write_report(build_comparison_page(comparison, place, datetime.now(UTC)), file)
 
 
-def _read_curves(resources: Resources, resource: Manifest) -> Curves:
-    folder = next(iter(fetch_folders(resources, resource).values()), None)
+def _read_curves(resources: Resources, resource: Manifest, say: Say) -> Curves:
+    folder = next(iter(fetch_folders(resources, resource, say).values()), None)
     return read_curves(folder) if folder else Curves()

@@ -49,7 +49,7 @@ def _delete(
         f"{name} and its data will be deleted:",
         *(f"  {format_bytes(size):>9}  {uri}" for uri, size in sizes.items()),
     ]
-    question += [f"  {'is kept':>9}  {uri} (no folder, or not on a volume)" for uri in kept]
+    question += [f"  {'is kept':>9}  {uri} (no such folder, or on the Hub)" for uri in kept]
     question += [f"  {'is kept':>9}  {uri} ({user} uses it)" for uri, user in users.items()]
     if not ask("\n".join(question)):
         yield f"{name} is kept"

@@ -1,4 +1,4 @@
-"""`deepsynth prune`: what TrainingRuns that have ended left on volumes and nobody needs to continue or to use them.
+"""`deepsynth prune`: what TrainingRuns that have ended left on volumes and in object stores, and nobody needs.
 
 unfinished saves and damaged checkpoints     of every run that has ended
 checkpoints but the newest and the best      of a run that is Complete

@@ -1,6 +1,7 @@
 """`deepsynth prune --older-than TIME`: everything of resources that ended longer ago than that.
 
-The resources, what they wrote to volumes (datasets, checkpoints, models), and on this machine the logs of their pods.
+The resources, what they wrote to volumes and object stores (datasets, checkpoints, models), and on this machine the
+logs of their pods.
 What a resource that stays writes or reads stays too, and so does what a run which has not ended refers to.
 """
 

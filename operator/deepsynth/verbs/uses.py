@@ -1,7 +1,11 @@
-"""Which folders of volumes resources write, read and refer to: what must stay when the data of another is deleted."""
+"""Which folders of volumes and object stores resources write, read and refer to.
+
+They must stay when the data of another resource is deleted.
+"""
 
 import glob
 import posixpath
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Any, Final
 
@@ -10,11 +14,13 @@ from deepsynth_api.kinds import KINDS, list_outputs
 from deepsynth_client.interface import Files, Manifest, Resources
 
 Key = tuple[str, str, str]
-_FOLDERS: Final = ("pvc://", "file://")
+_FOLDERS: Final = ("pvc://", "file://", "s3://", "gs://", "az://")
+_SAVE: Final = re.compile(r"(step-\d+)-[0-9a-f]{12}")
+"""A checkpoint in an object store. Its name in a folder is the first part; see Files."""
 
 
 def list_neighbours(resources: Resources) -> list[Manifest]:
-    """Every resource that sees the same volumes."""
+    """Every resource that sees the same volumes, and may use the same object stores."""
     return [item for kind in KINDS for item in resources.list_neighbours(kind)]
 
 
@@ -81,4 +87,5 @@ def _list_paths(uri: str, files: Files) -> list[list[str]]:
     scheme, _, rest = uri.partition("://")
     folder = files.find_folder(uri)
     real = [["file", *folder.resolve().parts[1:]]] if folder else []
-    return [[scheme, *filter(None, posixpath.normpath(rest).split("/"))], *real]
+    parts = [_SAVE.sub(r"\1", part) for part in posixpath.normpath(rest).split("/") if part]
+    return [[scheme, *parts], *real]

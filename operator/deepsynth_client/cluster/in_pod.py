@@ -1,28 +1,50 @@
-"""What runs in a short-lived pod, as `python -c SOURCE REQUEST`: it sees the volumes that a user's machine does not.
+"""What runs in a short-lived pod, as `python -c SOURCE REQUEST`: it sees the volumes that a user's machine does not,
+and the object stores that only pods have the credentials of.
 
     {"verb": "measure", "folders": [...]}                   prints {"folder": bytes}; the last part may be a pattern
     {"verb": "fetch", "folder": ..., "patterns": [...]}     prints a tar archive of the files as lines of base64
     {"verb": "remove", "folders": [...]}                    prints {}
 
-Standard library only, because this source is sent to images of any version. Lines are short, because container
+A folder is a path, or a URI of an object store. Standard library only, because this source is sent to images of any
+version; for object stores, images of this version on have the functions. Lines are short, because container
 runtimes cut long ones. The last line is `end`: without it, the answer is not whole.
 """
 
 import base64
 import contextlib
+import importlib
+import importlib.util
 import io
 import json
 import shutil
 import sys
 import tarfile
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 MAX_BYTES = 6_000_000
 """Of the files of one answer: container logs are rotated at 10 MiB. Those that do not fit are skipped."""
 _LINE_CHARACTERS = 8000
+_STORES = ("deepsynth_train.checkpoint.store_folders", "deepsynth_store.objects.folders")
+"""Modules with the same functions, the one that knows checkpoints first. Images for CPUs have only the second one."""
+
+
+def find_stores() -> Any:
+    for name in _STORES:
+        if importlib.util.find_spec(name.partition(".")[0]):
+            with contextlib.suppress(ModuleNotFoundError):
+                return importlib.import_module(name)
+    raise SystemExit("the image is of a version that cannot look into object stores; use the store's own tools")
 
 
 def measure(folders: list[str]) -> dict[str, int]:
+    uris = [folder for folder in folders if _is_uri(folder)]
+    sizes = _measure_paths([folder for folder in folders if not _is_uri(folder)])
+    return {**sizes, **find_stores().measure(uris)} if uris else sizes
+
+
+def _measure_paths(folders: list[str]) -> dict[str, int]:
     found = [
         path for folder in folders for path in sorted(Path(folder).parent.glob(Path(folder).name)) if path.is_dir()
     ]
@@ -30,8 +52,10 @@ def measure(folders: list[str]) -> dict[str, int]:
 
 
 def remove(folders: list[str]) -> dict[str, int]:
-    """Remove folders with their files. One that is the root of a volume stays, empty."""
-    for folder in filter(Path.is_dir, map(Path, folders)):
+    """Remove folders with their files. A folder that is the root of a volume stays, empty."""
+    if uris := [folder for folder in folders if _is_uri(folder)]:
+        find_stores().remove(uris)
+    for folder in filter(Path.is_dir, (Path(folder) for folder in folders if not _is_uri(folder))):
         for child in folder.iterdir():
             shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
         with contextlib.suppress(OSError):
@@ -41,14 +65,28 @@ def remove(folders: list[str]) -> dict[str, int]:
 
 def pack(folder: str, patterns: list[str]) -> bytes:
     """A tar archive of the files that match, in the order of the patterns, while they fit."""
-    buffer, left = io.BytesIO(), MAX_BYTES
+    buffer = io.BytesIO()
+    files = find_stores().read_files(folder, patterns, MAX_BYTES) if _is_uri(folder) else _read_paths(folder, patterns)
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
-        for pattern in patterns:
-            for file in sorted(Path(folder).glob(pattern)):
-                if file.is_file() and not file.is_symlink() and file.stat().st_size <= left:
-                    left -= file.stat().st_size
-                    archive.add(file, str(file.relative_to(folder)), recursive=False)
+        for name, content in files:
+            entry = tarfile.TarInfo(name)
+            entry.size = len(content)
+            archive.addfile(entry, io.BytesIO(content))
     return buffer.getvalue()
+
+
+def _read_paths(folder: str, patterns: list[str]) -> Iterator[tuple[str, bytes]]:
+    left = MAX_BYTES
+    for pattern in patterns:
+        for file in sorted(Path(folder).glob(pattern)):
+            if file.is_file() and not file.is_symlink() and file.stat().st_size <= left:
+                content = file.read_bytes()
+                left -= len(content)
+                yield str(file.relative_to(folder)), content
+
+
+def _is_uri(folder: str) -> bool:
+    return "://" in folder
 
 
 def answer(request: dict[str, object]) -> list[str]:

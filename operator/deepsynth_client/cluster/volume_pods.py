@@ -1,6 +1,7 @@
-"""Files of volumes in a cluster: a pod that mounts the claim, does one thing, prints the answer, and is deleted.
+"""Files of volumes and object stores in a cluster: a pod does one thing, prints the answer, and is deleted.
 
-It has the image and the user of the resource's own pods, which are on the nodes already. It needs the rights to create
+It mounts the claim, or has the Secret of the URI and the service account of the resource's own pods. It also has their
+image and user, which are on the nodes already. It needs the rights to create
 and delete pods and to read their logs, which `edit` has.
 """
 
@@ -24,7 +25,7 @@ from deepsynth_client.cluster.api import Api, Path
 from deepsynth_client.cluster.kubeconfig import find_own_namespace
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
-from deepsynth_client.interface import Manifest
+from deepsynth_client.interface import Manifest, is_object
 
 DEFAULT_USER: Final = 65532
 DEADLINE_SECONDS: Final = 300
@@ -40,14 +41,14 @@ class VolumePods:
         self._api, self._resource, self._pause = api, resource, pause
 
     def measure(self, uris: Sequence[str]) -> dict[str, int]:
-        wanted = [uri for uri in uris if _is_volume(uri)]
+        wanted = [uri for uri in uris if _is_readable(uri)]
         if not wanted or _find_image(self._resource) is None:  # without a pod, it has written nothing
             return {}
         sizes = json.loads(self._run({"verb": "measure", "folders": list(map(_get_folder, wanted))}, wanted))
-        return {f"{_PVC}{folder.removeprefix(f'{VOLUMES_PATH}/')}": int(size) for folder, size in sizes.items()}
+        return {_get_uri(folder): int(size) for folder, size in sizes.items()}
 
     def remove(self, uris: Sequence[str]) -> None:
-        wanted = [uri for uri in uris if _is_volume(uri)]
+        wanted = [uri for uri in uris if _is_readable(uri)]
         if wanted:
             self._run({"verb": "remove", "folders": list(map(_get_folder, wanted))}, wanted, writes=True)
 
@@ -61,7 +62,7 @@ class VolumePods:
         return folder if is_inside and folder.is_dir() else None
 
     def fetch(self, uri: str, patterns: Sequence[str]) -> LocalPath | None:
-        if not _is_volume(uri):
+        if not _is_readable(uri):
             return None
         packed = self._run({"verb": "fetch", "folder": _get_folder(uri), "patterns": list(patterns)}, [uri])
         folder = tempfile.mkdtemp(prefix="deepsynth-files-")
@@ -73,7 +74,7 @@ class VolumePods:
     def _run(self, request: Any, uris: Sequence[str], *, writes: bool = False) -> str:
         """What the pod prints. Raises ClientError with what it said if it fails."""
         namespace = self._resource["metadata"]["namespace"]
-        body = build_pod(self._resource, request, {_get_claim(uri) for uri in uris}, writes=writes)
+        body = build_pod(self._resource, request, uris, writes=writes)
         name = body["metadata"]["name"]
         self._api.request("POST", Path("pods", namespace), body=body)
         try:
@@ -99,14 +100,16 @@ class VolumePods:
         raise UnreachableError(f"pod {name} did not start in {DEADLINE_SECONDS} s: {obstacle or 'no node has room'}")
 
 
-def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: bool) -> dict[str, Any]:
-    """The pod, which meets the restricted Pod Security Standard and is deleted with its resource."""
+def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: bool) -> dict[str, Any]:
+    """The pod for these URIs, which meets the restricted Pod Security Standard and is deleted with its resource."""
     metadata, template, image = resource["metadata"], resource["spec"].get("template") or {}, _find_image(resource)
     if not image:
         name = f"{resource['kind'].lower()}/{metadata['name']}"
         raise NotFoundError(f"{name} has had no pod yet, so there are no files of it")
     user = template.get("runAsUser") or DEFAULT_USER
+    claims = {_get_claim(uri) for uri in uris if _is_volume(uri)}
     names = {f"claim-{number}": claim for number, claim in enumerate(sorted(claims))}
+    objects = [uri for uri in uris if is_object(uri)]
     owner = {"apiVersion": API_VERSION, "kind": resource["kind"], "name": metadata["name"], "uid": metadata["uid"]}
     return {
         "apiVersion": "v1",
@@ -114,7 +117,10 @@ def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: boo
         "metadata": {
             "name": f"deepsynth-files-{secrets.token_hex(4)}",
             "namespace": metadata["namespace"],
-            "labels": {"app.kubernetes.io/managed-by": MANAGED_BY},
+            "labels": {
+                **((template.get("labels") or {}) if objects else {}),
+                "app.kubernetes.io/managed-by": MANAGED_BY,
+            },
             "ownerReferences": [owner],
         },
         "spec": {
@@ -140,6 +146,7 @@ def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: boo
                         LocalPath(in_pod.__file__).read_text(encoding="utf-8"),
                         json.dumps(request),
                     ],
+                    **(_build_environment(resource, objects) if objects else {}),
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "readOnlyRootFilesystem": True,
@@ -154,10 +161,28 @@ def build_pod(resource: Manifest, request: Any, claims: set[str], *, writes: boo
             "volumes": [{"name": name, "persistentVolumeClaim": {"claimName": claim}} for name, claim in names.items()],
             **{
                 field: template[field]
-                for field in ("imagePullSecrets", "nodeSelector", "runtimeClassName", "tolerations")
+                for field in (
+                    *("imagePullSecrets", "nodeSelector", "runtimeClassName", "tolerations"),
+                    *(("serviceAccountName",) if objects else ()),
+                )
                 if template.get(field)
             },
         },
+    }
+
+
+def _build_environment(resource: Manifest, uris: Sequence[str]) -> dict[str, Any]:
+    """As the resource's own pods have it, with the Secrets of these URIs only."""
+    spec = resource["spec"]
+    places = [spec.get(field) or {} for field in ("output", "checkpoint", "publish")]
+    secrets = [
+        place["secretRef"]["name"]
+        for place in places
+        if place.get("secretRef") and any(uri.startswith(place["uri"].rstrip("/")) for uri in uris)
+    ]
+    return {
+        "env": [*((spec.get("template") or {}).get("env") or [])],
+        "envFrom": [{"secretRef": {"name": name}} for name in dict.fromkeys(secrets)],
     }
 
 
@@ -169,6 +194,10 @@ def _find_image(resource: Manifest) -> str | None:
     return str(image) if image else None
 
 
+def _is_readable(uri: str) -> bool:
+    return _is_volume(uri) or is_object(uri)
+
+
 def _is_volume(uri: str) -> bool:
     return uri.startswith(_PVC)
 
@@ -177,7 +206,15 @@ def _get_claim(uri: str) -> str:
     return uri.removeprefix(_PVC).partition("/")[0]
 
 
+def _get_uri(folder: str) -> str:
+    """The reverse of _get_folder."""
+    return f"{_PVC}{folder.removeprefix(f'{VOLUMES_PATH}/')}" if folder.startswith(f"{VOLUMES_PATH}/") else folder
+
+
 def _get_folder(uri: str) -> str:
+    """Where the pod finds it: a path, or an object store's URI itself."""
+    if is_object(uri):
+        return uri.rstrip("/")
     return f"{VOLUMES_PATH}/{uri.removeprefix(_PVC).rstrip('/')}"
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -23,11 +24,14 @@ _START = datetime(2026, 1, 2, 3, 0, tzinfo=UTC)
 
 
 class FakeCluster(WatchedApiServer):
-    """volumes: a folder with one folder per claim, for the pods that read files. logs: lines and times, by pod."""
+    """volumes: a folder with one folder per claim, for the pods that read files. secrets: variables of these pods, by
+    the name of the Secret. logs: lines and times, by pod.
+    """
 
     def __init__(self, volumes: Path) -> None:
         super().__init__()
         self.volumes = volumes
+        self.secrets: dict[str, dict[str, str]] = {}
         self.has_crds = True
         self.log_cuts = 0
         """How many of the next log streams break after one line."""
@@ -113,7 +117,12 @@ class FakeCluster(WatchedApiServer):
         """Run the command of a pod on the folders of its claims."""
         _, _, source, request = pod["spec"]["containers"][0]["command"]
         request = request.replace(VOLUMES_PATH, str(self.volumes))
-        done = subprocess.run([sys.executable, "-c", source, request], capture_output=True, text=True, check=False)
+        environment = dict(os.environ)
+        for reference in pod["spec"]["containers"][0].get("envFrom", ()):
+            environment |= self.secrets[reference["secretRef"]["name"]]
+        done = subprocess.run(
+            [sys.executable, "-c", source, request], capture_output=True, text=True, check=False, env=environment
+        )
         name = pod["metadata"]["name"]
         self.write_log(name, *(done.stdout or done.stderr).replace(str(self.volumes), VOLUMES_PATH).splitlines())
         self.put({**pod, "status": {"phase": "Failed" if done.returncode else "Succeeded"}})

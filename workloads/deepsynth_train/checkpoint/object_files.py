@@ -2,7 +2,7 @@
 
 import re
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
@@ -88,6 +88,12 @@ class ObjectFiles:
         for name in sorted(before - after.names):  # no other save ever has these names
             self.delete(name)
         return after
+
+    def forget(self, names: Collection[str]) -> None:
+        """Delete checkpoints of a run that has ended."""
+        self._replace_head(lambda head: head.drop(names))
+        for name in sorted(names):
+            self.delete(name)
 
     def _replace_head(self, update: Callable[[Head], Head]) -> Head:
         def once() -> Head:

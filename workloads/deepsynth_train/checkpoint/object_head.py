@@ -1,7 +1,7 @@
 """checkpoints.json: who owns the checkpoints under a prefix, and which there are. Pure."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Self
@@ -81,6 +81,11 @@ class Head:
             return self
         entries = tuple(other for other in self.entries if other is not entry)
         return replace(self, entries=entries, damaged=(entry.name, *self.damaged))
+
+    def drop(self, names: Collection[str]) -> "Head":
+        """Without the checkpoints in these folders."""
+        entries = tuple(entry for entry in self.entries if entry.name not in names)
+        return replace(self, entries=entries, damaged=tuple(name for name in self.damaged if name not in names))
 
     def encode(self) -> bytes:
         best = find_best([entry.describe("") for entry in self.entries])
