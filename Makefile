@@ -8,6 +8,8 @@ BIN := $(VENV)/bin
 READY := $(VENV)/.ready
 SITE_VENV := .venv-docs
 SITE_READY := $(SITE_VENV)/.ready
+# The generators of docs/reference.
+REFERENCE := field_reference reason_reference metric_reference exit_code_reference command_reference python_reference
 # Bytecode is kept even where a container says otherwise: one step of a run or of a test would compile all of torch.
 export PYTHONDONTWRITEBYTECODE :=
 
@@ -158,7 +160,7 @@ check-generated: $(READY) ## Check that generated files are up to date; part of 
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --check
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_schema --check
-	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.field_reference --check
+	@for page in $(REFERENCE); do PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.$$page --check || exit 1; done
 
 .PHONY: validate
 validate: $(READY) ## Run all checks and tests, and show what they measured: [TESTS=tests/unit/project]
@@ -177,6 +179,10 @@ fix-critical: format ## Format the code, fix what the linter can fix, and list w
 .PHONY: crds
 crds: $(READY) ## Generate crds/*.yaml and the chart's copy from the types
 	@$(BIN)/python -m deepsynth_api.crd.files --write .
+
+.PHONY: reference
+reference: $(READY) ## Write the pages of docs/reference that follow from the code
+	@for page in $(REFERENCE); do PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.$$page --write || exit 1; done
 
 .PHONY: fields
 fields: $(READY) ## Write docs/reference/fields.md from the types

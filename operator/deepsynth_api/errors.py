@@ -39,25 +39,35 @@ def _rebuild(kind: type[WorkloadError], message: str, reason: str) -> WorkloadEr
 
 
 class ConfigurationError(WorkloadError):
+    """A wrong argument, field or setting."""
+
     exit_code = ExitCode.BAD_CONFIGURATION
     default_reason = Reason.BAD_CONFIGURATION
 
 
 class DataError(WorkloadError):
+    """The dataset cannot be used."""
+
     exit_code = ExitCode.BAD_DATA
     default_reason = Reason.BAD_DATA
 
 
 class PeerLostError(WorkloadError):
+    """Another node or another attempt is the cause."""
+
     exit_code = ExitCode.PEER_LOST
     default_reason = Reason.PEER_LOST
 
 
 class InternalError(WorkloadError):
+    """An internal check failed: a defect."""
+
     exit_code = ExitCode.INTERNAL
     default_reason = Reason.INTERNAL_ERROR
 
 
 class TemporaryError(WorkloadError):
+    """The Hub, the network or a disk did not answer: another try may succeed."""
+
     exit_code = ExitCode.TRY_AGAIN
     default_reason = Reason.TEMPORARY_FAILURE

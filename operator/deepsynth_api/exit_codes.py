@@ -9,6 +9,7 @@ from typing import Final
 
 class ExitCode(IntEnum):
     DONE = 0
+    """All work is done and saved."""
     BAD_CONFIGURATION = 64
     """A wrong field or URI, or a missing key of a Secret. Never retried, because it would fail again."""
     BAD_DATA = 65

@@ -11,19 +11,21 @@ class CommandExit(IntEnum):
     """The values are those of sysexits.h where it has one for the case; 124 is that of `timeout`."""
 
     DONE = 0
+    """Done; with `wait` and `local`: all resources are complete."""
     FAILED = 1
-    """A resource failed or was not found."""
+    """A resource failed or was not found, or another manager owns a field."""
     INVALID = 64
     """A file, an argument or a resource is invalid."""
     UNREACHABLE = 69
     """The API server does not answer."""
     FORBIDDEN = 77
-    """The user may not do this."""
+    """You are not logged in, or may not do this; the message names the verb, the resource and the role to ask for."""
     NO_CLUSTER = 78
-    """No usable kubeconfig or context, or DeepSynth is not installed there."""
+    """No usable kubeconfig or context, or DeepSynth's CRDs are not installed in the cluster."""
     TIMED_OUT = 124
+    """`wait` timed out."""
     INTERRUPTED = 130
-    """128 + SIGINT, as a shell shows Ctrl-C."""
+    """Stopped by Ctrl-C: 128 + SIGINT."""
 
 
 class ClientError(Exception):
@@ -45,20 +47,30 @@ class RefusedError(ClientError):
 
 
 class InvalidError(ClientError):
+    """A file, an argument or a resource is invalid."""
+
     exit_code = CommandExit.INVALID
 
 
 class UnreachableError(ClientError):
+    """The API server does not answer."""
+
     exit_code = CommandExit.UNREACHABLE
 
 
 class ForbiddenError(ClientError):
+    """You are not logged in, or may not do this."""
+
     exit_code = CommandExit.FORBIDDEN
 
 
 class NoClusterError(ClientError):
+    """No usable kubeconfig or context, or DeepSynth is not installed in the cluster."""
+
     exit_code = CommandExit.NO_CLUSTER
 
 
 class TimedOutError(ClientError):
+    """The time that was given is over."""
+
     exit_code = CommandExit.TIMED_OUT

@@ -146,11 +146,9 @@ def test_an_alert_queries_series_that_the_operator_exports(rule: Manifest) -> No
     assert set(re.findall(r"deepsynth_\w+", rule["expr"])) == {name for name, _ in asked} - {"up"}
 
 
-def test_the_guide_lists_every_series_and_every_alert() -> None:
+def test_the_guide_lists_every_alert() -> None:
     guide = MONITORING.read_text()
     assert re.findall(r"^\| `(DeepSynth\w+)`", guide, re.MULTILINE) == [rule["alert"] for rule in list_rules()]
-    families = {re.sub(r"_(bucket|count|sum)$", "", name) for name in collect_series() if name.startswith("deepsynth_")}
-    assert set(re.findall(r"^\| `(deepsynth_\w+)`", guide, re.MULTILINE)) == families
 
 
 @pytest.mark.parametrize("rule", list_rules(), ids=lambda rule: rule["alert"])

@@ -21,7 +21,7 @@ _TITLE: Final = re.compile(r"^# (.+)$", re.MULTILINE)
 
 
 def to_site(path: str) -> str:
-    """Where a file of the repository is on the site: docs/tasks/lora.md -> tasks/lora.md."""
+    """Where a file of the repository is on the site: docs/tasks/stores.md -> tasks/stores.md."""
     return README_PAGE if path == README else path.removeprefix(DOCS)
 
 

@@ -54,22 +54,43 @@ class Metrics:
             return Histogram(f"deepsynth_{name}", text, labels, buckets=_SECONDS, registry=self._registry)
 
         self._queue_wait = histogram("queue_wait_seconds", "Seconds that resources waited for a worker.")
-        self._reconciles = counter("reconciles", "Reconciles by result.", "kind", "result")
+        self._reconciles = counter(
+            "reconciles",
+            "Reconciles by result: done, conflict (the resource still changed at the third try), unreachable, refused "
+            "(a permission is missing), unreadable (written by another version), timeout, defect (a bug). All but done "
+            "are tried again, after 0.5 s and then longer.",
+            "kind",
+            "result",
+        )
         self._reconcile_seconds = histogram("reconcile_seconds", "Seconds that a reconcile took.", "kind")
-        self._attempts = counter("attempts", "Ended attempts of TrainingRuns by outcome.", "outcome")
+        self._attempts = counter(
+            "attempts",
+            "Ended attempts of TrainingRuns by outcome: Succeeded, Failed, Hung, Disrupted, Suspended.",
+            "outcome",
+        )
         self._gpu_seconds = counter(
             "gpu_seconds",
             "GPU-seconds held by ended attempts: useful, or lost because no checkpoint kept the work.",
             "result",
         )
         self._cost = counter(
-            "cost", "Cost of ended attempts and Jobs, by the price table.", "kind", "currency", "result"
+            "cost", "Cost of ended attempts and Jobs by the price table: useful or lost.", "kind", "currency", "result"
         )
         self._requests = counter(
-            "api_requests", "Requests to the API server, retries included, by HTTP code.", "verb", "resource", "code"
+            "api_requests",
+            "Requests to the API server, each try counted, by HTTP code; unreachable if there was no answer.",
+            "verb",
+            "resource",
+            "code",
         )
-        self._polls = counter("report_polls", "Reads of pod reports by result.", "result")
-        self._dropped_events = counter("events_dropped", "Events dropped because a resource exceeded its limit.")
+        self._polls = counter(
+            "report_polls",
+            "Reads of pod reports by result: read, unreachable, silent (no answer in 2 s), refused, invalid.",
+            "result",
+        )
+        self._dropped_events = counter(
+            "events_dropped", "Events that were not written because of the limit per resource."
+        )
         self._show_zeros()
 
     def _show_zeros(self) -> None:
@@ -158,7 +179,11 @@ class ObservedState(Collector):
 
     def collect(self) -> Iterator[GaugeMetricFamily]:
         is_leading = self._is_leading()
-        yield _gauge("leader", "Whether this process works (1) or waits to take over (0).", float(is_leading))
+        yield _gauge(
+            "leader",
+            "1 if this process works, 0 if it waits to take over. Only the leader has series of resources and queue.",
+            float(is_leading),
+        )
         if is_leading:
             yield from self._collect_work()
         silence = GaugeMetricFamily(
@@ -178,14 +203,17 @@ class ObservedState(Collector):
         )
         yield _gauge(
             "progress_interval_seconds",
-            "Seconds between two writes of a running resource's progress, in the namespace where they are the longest.",
+            "Seconds between two writes of a running resource's progress, in the namespace where they are the longest: "
+            "twice pollSeconds, and more with very many running resources.",
             self._get_progress_seconds(),
         )
         yield self._count_resources()
         yield self._measure_checkpoints()
 
     def _count_resources(self) -> GaugeMetricFamily:
-        family = GaugeMetricFamily("deepsynth_resources", "Resources by state.", labels=["kind", "state"])
+        family = GaugeMetricFamily(
+            "deepsynth_resources", "Resources by state, as in kubectl get.", labels=["kind", "state"]
+        )
         for kind in (known.name for known in KINDS.values()):
             states = Tally(str(item.get("status", {}).get("state") or "Pending") for item in self._cache.iterate(kind))
             for state, count in sorted(states.items()):

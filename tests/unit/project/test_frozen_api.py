@@ -62,26 +62,9 @@ def list_parsers(parser: argparse.ArgumentParser) -> Iterator[argparse.ArgumentP
 
 
 def test_the_metrics_of_the_operator_stay() -> None:
+    from deepsynth_generators.metric_reference import collect_operator_metrics
+
     assert_frozen("operator_metrics", list_series(collect_operator_metrics()))
-
-
-def collect_operator_metrics() -> str:
-    """The operator's metrics after each of them was counted once."""
-    from deepsynth_operator.controller.work_queue import WorkQueue
-    from deepsynth_operator.core.resource_key import ResourceKey
-    from deepsynth_operator.kubernetes.watches.resource_cache import ResourceCache
-    from deepsynth_operator.process.metrics import Metrics
-    from support.resources.builders import a_training_run
-
-    async def process(_: ResourceKey) -> None: ...
-
-    cache, metrics = ResourceCache(), Metrics()
-    cache.put("TrainingRun", a_training_run().with_metadata(resourceVersion="1").to_manifest())
-    metrics.observe_reconcile("TrainingRun", "done", 1.0)
-    metrics.show_currency("USD")
-    metrics.count_request("list", "pods", "200")
-    metrics.watch(WorkQueue(process), cache, lambda: [("pods", 1.0)])
-    return metrics.render().decode()
 
 
 def test_the_metrics_of_the_pods_stay() -> None:

@@ -21,7 +21,15 @@ StepName = Literal["plan", "render", "publish"]
 Part = PlanReport | RenderReport | PublishReport
 
 _logger = logging.getLogger(__name__)
-_METRICS = ("documents", "documents_total", "rows", "pages", "bytes", "pages_per_second")
+METRICS = {
+    "documents": "Documents rendered.",
+    "documents_total": "Documents to render.",
+    "rows": "Rows published.",
+    "pages": "Pages rendered or published.",
+    "bytes": "Bytes of pages written or published.",
+    "pages_per_second": "Pages per second since the start of this process.",
+}
+"""Fields of RenderReport and PublishReport that are exported as metrics, with their help texts."""
 
 
 class Reporter:
@@ -119,8 +127,9 @@ def _answer(path: str, reporter: Reporter) -> tuple[str, str] | None:
 def format_metrics(report: Report) -> str:
     """The numbers of the running step as Prometheus gauges."""
     part = report.render or report.publish
-    values = {name: getattr(part, name) for name in _METRICS if hasattr(part, name)}
+    values = {name: getattr(part, name) for name in METRICS if hasattr(part, name)}
+    prefix = f"deepsynth_{report.step}_"
     return "".join(
-        f"# TYPE deepsynth_{report.step}_{name} gauge\ndeepsynth_{report.step}_{name} {value}\n"
+        f"# HELP {prefix}{name} {METRICS[name]}\n# TYPE {prefix}{name} gauge\n{prefix}{name} {value}\n"
         for name, value in values.items()
     )

@@ -21,10 +21,10 @@ RUN_GAUGES = {
     "loss": "Training loss per label token.",
     "grad_norm": "Gradient norm before clipping.",
     "learning_rate": "Learning rate of the last step.",
-    "samples_per_second": "Over all processes.",
-    "pages_per_second": "Over all processes.",
-    "label_tokens_per_second": "Over all processes.",
-    "remaining_seconds": "Estimated time to the end of training.",
+    "samples_per_second": "Samples per second, over all processes.",
+    "pages_per_second": "Pages per second, over all processes.",
+    "label_tokens_per_second": "Tokens of labels per second, over all processes.",
+    "remaining_seconds": "Estimated seconds to the end of training.",
     "saved_step": "Newest step in a complete checkpoint.",
 }
 """Fields of TrainReport that are exported as metrics, with their help texts.
