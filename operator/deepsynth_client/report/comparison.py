@@ -34,7 +34,7 @@ def build_comparison(found: Sequence[Manifest], curves: Sequence[Curves]) -> Com
     return Comparison(
         names=[run.metadata.name for run in runs],
         settings=[*find_differences([run.to_dict()["spec"] for run in runs])],
-        results=[*_list_results(runs)],
+        results=[*_list_results(runs, curves)],
         curves=curves,
     )
 
@@ -98,7 +98,7 @@ def _flatten(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
         yield path, value
 
 
-def _list_results(runs: Sequence[TrainingRun]) -> Iterator[list[str]]:
+def _list_results(runs: Sequence[TrainingRun], curves: Sequence[Curves]) -> Iterator[list[str]]:
     rows: dict[str, list[str]] = {
         "state": [run.status.state or "Pending" for run in runs],
         "steps": [
@@ -112,6 +112,8 @@ def _list_results(runs: Sequence[TrainingRun]) -> Iterator[list[str]]:
         "restarts": [str(run.status.restarts) for run in runs],
         "GPU seconds": [str(run.status.usage.gpu_seconds or "") for run in runs],
         "time": [_format_time(run) for run in runs],
+        "values not in the curves": [str(sum(item.skipped.values()) or "") for item in curves],
+        "damaged lines of metrics": [str(item.damaged or "") for item in curves],
     }
     for name, cells in rows.items():
         if any(cells):

@@ -7,8 +7,9 @@ The path of a folder has no link either (`Path.resolve`), see deepsynth_client.u
 import base64
 import json
 import os
+from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeGuard
 
@@ -80,7 +81,11 @@ class WrittenSample:
 
 @dataclass(frozen=True)
 class Curves:
-    """Points (step, value) of one training run; the fields have the names of the lines in metrics.jsonl."""
+    """Points (step, value) of one training run; the fields have the names of the lines in metrics.jsonl.
+
+    skipped: how many of its values are not points, because they or their steps are not finite or too large; by name.
+    damaged: how many lines are not JSON objects.
+    """
 
     loss: list[Point] = field(default_factory=list)
     learning_rate: list[Point] = field(default_factory=list)
@@ -95,6 +100,20 @@ class Curves:
     validation_rouge1: list[Point] = field(default_factory=list)
     validation_rougeL: list[Point] = field(default_factory=list)  # noqa: N815 - the metric's name
     validation_exact_match: list[Point] = field(default_factory=list)
+    skipped: Mapping[str, int] = field(default_factory=dict)
+    damaged: int = 0
+
+    def describe_skipped(self) -> list[str]:
+        """A sentence for each kind of what is not shown."""
+        notes = [
+            f"{METRICS_FILE}: {count} values of {name} are not shown: the value or its step is not finite or too large"
+            for name, count in self.skipped.items()
+        ]
+        damaged = f"{METRICS_FILE}: {self.damaged} damaged lines are not shown"
+        return [*notes, damaged] if self.damaged else notes
+
+
+_NAMES: Final = tuple(item.name for item in fields(Curves) if item.name not in {"skipped", "damaged"})
 
 
 def find_results(resource: Manifest) -> str:
@@ -167,14 +186,19 @@ def _choose_pages(records: Sequence[Mapping[str, Any]], count: int) -> list[Samp
 
 def read_curves(checkpoints: Path) -> Curves:
     """The curves of the newest checkpoint: each checkpoint holds the whole curve up to its step."""
-    curves = Curves()
-    for record in _read_records(checkpoints):
+    points: dict[str, list[Point]] = {name: [] for name in _NAMES}
+    skipped: Counter[str] = Counter()
+    records = _read_records(checkpoints)
+    for record in filter(None, records):
         step = record.get("step")
-        for name in curves.__dataclass_fields__:
+        x = float(step) if isinstance(step, int) and abs(step) < _MAX_STEP else None
+        for name in _NAMES:
             value = record.get(name)
-            if isinstance(step, int) and abs(step) < _MAX_STEP and _is_measured(value):
-                getattr(curves, name).append((float(step), float(value)))
-    return curves
+            if x is not None and _is_measured(value):
+                points[name].append((x, float(value)))
+            elif value is not None:
+                skipped[name] += 1
+    return Curves(**points, skipped=skipped, damaged=records.count(None))
 
 
 def _is_measured(value: object) -> TypeGuard[int | float]:
@@ -259,19 +283,22 @@ def _name_evaluation(metrics: str) -> str:
     return str(Path(metrics).with_name(EVALUATION_FILE))
 
 
-def _read_records(checkpoints: Path) -> list[dict[str, Any]]:
+def _read_records(checkpoints: Path) -> list[dict[str, Any] | None]:
     """The JSON objects of a file, one a line, and the evaluation of the checkpoint itself, which was saved before it.
 
-    Other lines are skipped: a broken one must not fail the report.
+    None for any other line: a broken one must not fail the report.
     """
     metrics = _find_metrics(checkpoints)
     if metrics is None:
         return []
-    found = [_parse(line) for line in _read_text(checkpoints, metrics).splitlines()]
-    line = (_parse(_read_text(checkpoints, _name_evaluation(metrics))) or {}).get("line")
+    found = [_parse(line) for line in _read_text(checkpoints, metrics).splitlines() if line.strip()]
+    text = _read_text(checkpoints, _name_evaluation(metrics))
+    line = (_parse(text) or {}).get("line")
+    if not isinstance(line, dict):
+        return [*found, None] if text.strip() else found
     if line not in found:  # a checkpoint that was saved after its evaluation has the line in both files
         found.append(line)
-    return [record for record in found if isinstance(record, dict)]
+    return found
 
 
 def _read_text(folder: Path, name: str) -> str:

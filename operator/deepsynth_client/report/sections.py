@@ -147,7 +147,7 @@ def build_run_section(run: TrainingRun, curves: Curves, written: Sequence[Writte
             _build_attempts(status.attempts),
             _build_checkpoints(status.checkpoints, best),
         ],
-        notes=status.notes,
+        notes=[*status.notes, *curves.describe_skipped()],
     )
 
 

@@ -211,6 +211,21 @@ def test_runs_are_compared_next_to_each_other(runs: RunsFolder, client: TestClie
     assert client.get("/compare?run=first&run=a/b/c").status_code == 400
 
 
+def test_values_that_no_curve_can_show_are_counted_on_the_pages(runs: RunsFolder, client: TestClient) -> None:
+    for name in ("first", "second"):
+        put_run(runs, name)
+        metrics = write_curve(runs, name) / "step-1200/metrics.jsonl"
+    with metrics.open("a") as file:
+        file.write('\n{"step": 1300, "loss": NaN}\n{"step": 1400, "loss": 1e301}\nhalf of a li')
+
+    assert "2 values of loss are not shown" in read(client, "/runs/default/second").text
+    assert "1 damaged lines are not shown" in read(client, "/runs/default/second").text
+    assert "not shown" not in read(client, "/runs/default/first").text
+    compared = read(client, "/compare?run=default/first&run=second").text
+    assert "values not in the curves" in compared
+    assert "damaged lines of metrics" in compared
+
+
 def test_a_log_is_read_from_its_pod_and_later_from_the_file_that_is_kept(runs: RunsFolder, client: TestClient) -> None:
     put_run(runs, attempts=[{**ATTEMPT, **FAILED}])
     runs.log_file("read-xsum-1-1-x").write_text("".join(f"rank 1: line {number}\n" for number in range(2000)))

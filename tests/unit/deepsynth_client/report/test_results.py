@@ -32,9 +32,10 @@ def test_lines_that_are_not_measurements_are_skipped(tmp_path: Path) -> None:
     write_metrics(tmp_path / "step-2", "not json", "[1]", not_finite, json.dumps({"step": 2, "loss": 3.0}))
 
     with (tmp_path / "step-2/metrics.jsonl").open("ab") as file:
-        file.write(b"\n\xff not text")
+        file.write(b"\n\xff not text\n\n")
 
-    assert read_curves(tmp_path).loss == [(2.0, 3.0)]
+    curves = read_curves(tmp_path)
+    assert (curves.loss, curves.skipped, curves.damaged) == ([(2.0, 3.0)], {"loss": 1}, 3)
 
 
 def test_the_evaluation_of_the_newest_checkpoint_is_part_of_its_curves(tmp_path: Path) -> None:
@@ -114,7 +115,18 @@ def test_hostile_lines_of_metrics_are_skipped(tmp_path: Path) -> None:
     write_metrics(tmp_path / "step-2", *hostile, json.dumps({"step": 2, "loss": 3.0}))
     (tmp_path / "step-2/evaluation.json").write_text(DEEP)
 
-    assert read_curves(tmp_path).loss == [(2.0, 3.0)]
+    curves = read_curves(tmp_path)
+
+    assert curves.loss == [(2.0, 3.0)]
+    assert curves.describe_skipped() == [
+        "metrics.jsonl: 3 values of loss are not shown: the value or its step is not finite or too large",
+        "metrics.jsonl: 2 damaged lines are not shown",
+    ]
+
+
+def test_nothing_is_reported_as_skipped_where_all_is_shown(tmp_path: Path) -> None:
+    write_metrics(tmp_path / "step-2", json.dumps({"step": 1, "loss": 3.0, "learning_rate": None}), "")
+    assert read_curves(tmp_path).describe_skipped() == []
 
 
 @pytest.mark.parametrize("changes", [{"cer": int(HUGE)}, {"cer": "nan"}, {"cer": None}])
