@@ -1,6 +1,6 @@
 """The `deepsynth` command, and the Client of notebooks: one set of verbs for a cluster and for this machine.
 
-    command_line.py    the arguments
+    command_line/      the arguments of each verb
     place.py           where the resources are: a namespace of a cluster, or a folder; the only file that asks
     verbs/             what each command does, on the interface of deepsynth_client
     templates.py       resources for common cases

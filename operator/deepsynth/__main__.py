@@ -11,7 +11,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from deepsynth.command_line import build_parser
+from deepsynth.command_line.parser import build_parser
 from deepsynth.completing import build_choice, build_script, complete
 from deepsynth.place import PLUGIN, open_resources
 from deepsynth.templates import build_generations, build_run, format_presets, format_resource

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
-from deepsynth.command_line import build_parser
+from deepsynth.command_line.parser import build_parser
 from deepsynth_generators.generated_file import write_or_check
 
 PAGE: Final = Path(__file__).parents[2] / "docs/reference/cli.md"

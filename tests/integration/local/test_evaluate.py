@@ -127,7 +127,7 @@ def test_without_a_validation_split_it_evaluates_on_the_part_that_a_training_hol
 
 
 def test_a_model_generates_as_many_tokens_as_its_own_settings_say(tmp_path: Path) -> None:
-    from deepsynth.command_line import build_parser
+    from deepsynth.command_line.parser import build_parser
     from deepsynth_local.model_evaluation import build_workload
 
     pages = write_dataset(tmp_path / "pages", {"validation": build_documents(1)})
@@ -143,7 +143,7 @@ def test_a_model_generates_as_many_tokens_as_its_own_settings_say(tmp_path: Path
 
 
 def test_the_percentage_held_out_is_that_of_the_models_training(tmp_path: Path) -> None:
-    from deepsynth.command_line import build_parser
+    from deepsynth.command_line.parser import build_parser
     from deepsynth_local.model_evaluation import build_workload
 
     pages = write_dataset(tmp_path / "pages", {"train": build_documents(1)})
@@ -164,7 +164,7 @@ def test_a_folder_of_images_for_another_task_is_refused_with_the_option_to_set(
 
 
 def test_model_and_dataset_on_volumes_are_in_the_runs_folder(tmp_path: Path) -> None:
-    from deepsynth.command_line import build_parser
+    from deepsynth.command_line.parser import build_parser
     from deepsynth_local.model_evaluation import build_workload
 
     volumes = tmp_path / "runs/volumes"

@@ -45,7 +45,7 @@ def _describe(column: dict[str, Any]) -> str:
 
 @pytest.mark.skipif(sys.version_info >= (3, 13), reason="argparse prints options differently since Python 3.13")
 def test_the_help_of_the_commands_stays(monkeypatch: pytest.MonkeyPatch) -> None:
-    from deepsynth.command_line import build_parser
+    from deepsynth.command_line.parser import build_parser
 
     monkeypatch.setenv("COLUMNS", "100")
     helps = [f"$ {parser.prog} --help\n{parser.format_help()}" for parser in list_parsers(build_parser())]
