@@ -22,6 +22,8 @@ VOLUMES_PATH: Final = "/mnt/volumes"
 CACHE_PATH: Final = "/var/cache/deepsynth"
 FEATURES_FOLDER: Final = "v1"
 """All that is kept of features of pages, in the folder that spec.cache.features names. It changes with the format."""
+INPUTS_FOLDER: Final = "inputs-v1"
+"""The same for datasets and models, in the folder that spec.cache.uri names."""
 REPORT_PORT: Final = 8470
 RENDEZVOUS_PORT: Final = 29400
 
@@ -141,6 +143,13 @@ class FeatureCache(ApiModel):
     size_bytes: Annotated[int, Field(ge=1, description="Upper limit for the size of the folder.")] = 20 * 2**30
 
 
+class InputCache(ApiModel):
+    """Where datasets and models are kept for other attempts, runs and nodes."""
+
+    uri: Annotated[str, Field(description="Folder of the files, which runs share.")]
+    size_bytes: Annotated[int, Field(ge=1, description="Upper limit for the size of the folder.")]
+
+
 class TrainWorkload(Workload, TrainingSettings):
     """Document of one attempt of a TrainingRun."""
 
@@ -168,6 +177,9 @@ class TrainWorkload(Workload, TrainingSettings):
         ),
     ] = None
     cache_bytes: Annotated[int | None, Field(description="Size of the dataset cache, in bytes.")] = None
+    input_cache: Annotated[InputCache | None, Field(description="Keep datasets and models; null for not at all.")] = (
+        None
+    )
     feature_cache: Annotated[
         FeatureCache | None, Field(description="Keep the features of pages; null for not at all.")
     ] = None

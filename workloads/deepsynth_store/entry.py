@@ -5,9 +5,11 @@ import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from deepsynth_store.cache.files import FileCache
+from deepsynth_store.cache.links import find_linked, link_folder
 from deepsynth_store.core.atomic import compute_sha256
 from deepsynth_store.core.interface import MANIFEST, DatasetFolder, DatasetTarget, OnWait
-from deepsynth_store.core.uri import FolderLocation, ObjectLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, ObjectLocation, is_pinned, parse_uri
 from deepsynth_store.folder.reading import FolderDataset
 from deepsynth_store.folder.writing import FolderTarget
 
@@ -41,6 +43,7 @@ def fetch_folder(
     field: str = "uri",
     on_wait: OnWait | None = None,
     on_progress: Callable[[], None] | None = None,
+    cache: FileCache | None = None,
 ) -> Path:
     """A folder on this machine with the files of a model: `uri` itself, or the remote files that match `patterns`.
 
@@ -48,10 +51,18 @@ def fetch_folder(
     while it is down, files that are cached already are used. Files of a commit that are all cached are used without
     asking the Hub. A fetched folder has the name of its commit or revision: pass it on to read more of the same one.
     on_progress: called now and then while files arrive, from any thread. Whether the folder exists is not checked.
+    cache: where the files of a pinned revision are shared; other processes of the pod then find them here too.
     """
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return location.path
+    if linked := find_linked(uri, revision, patterns):
+        if cache:
+            cache.hold(path.resolve() for path in linked.rglob("*"))
+        return linked
+    if cache and is_pinned(revision):
+        dataset = open_dataset(uri, revision, field=field, on_wait=on_wait)
+        return link_folder(cache, dataset, patterns, on_progress or (lambda: None))
     if isinstance(location, ObjectLocation):
         from deepsynth_store.objects.snapshot import fetch_objects
 

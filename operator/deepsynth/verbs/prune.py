@@ -3,15 +3,16 @@
 unfinished saves and damaged checkpoints     of every run that has ended
 checkpoints but the newest and the best      of a run that is Complete
 features of pages                            of a run that is Complete, if it has spec.cache.features
+datasets and models                          of a run that is Complete, if it has spec.cache.uri
 
-What a run that has not ended reads or writes stays: it may continue from a checkpoint, save one now, or share features.
+What a run that has not ended reads or writes stays: it may continue from a checkpoint, save one now, or share the rest.
 """
 
 from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
 from deepsynth.verbs.uses import get_key, has_ended, list_folders, list_neighbours, overlaps
-from deepsynth_api.workload import FEATURES_FOLDER
+from deepsynth_api.workload import FEATURES_FOLDER, INPUTS_FOLDER
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.sections import format_bytes
 
@@ -44,8 +45,9 @@ def measure(resources: Resources, run: Manifest, active: Sequence[Manifest]) -> 
     base = spec["checkpoint"]["uri"].rstrip("/")
     patterns = [f"{base}/{name}" for name in LEFTOVERS]
     if status.get("state") == "Complete":
-        features = ((spec.get("cache") or {}).get("features") or {}).get("uri")
-        patterns += [f"{base}/step-*", *([f"{features.rstrip('/')}/{FEATURES_FOLDER}"] if features else [])]
+        cache = spec.get("cache") or {}
+        shared = {FEATURES_FOLDER: (cache.get("features") or {}).get("uri"), INPUTS_FOLDER: cache.get("uri")}
+        patterns += [f"{base}/step-*", *(f"{uri.rstrip('/')}/{name}" for name, uri in shared.items() if uri)]
     files = resources.open_files(run)
     used = {uri for item in active for uri in list_folders(item)}
     used |= {f"{base}/{name}" for name in _list_asked(run, active)}

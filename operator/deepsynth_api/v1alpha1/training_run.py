@@ -85,13 +85,28 @@ class FeatureCacheSettings(ApiModel):
 
 
 class CacheSettings(ApiModel):
-    """Node-local cache of the datasets in Arrow format, and features of their pages."""
+    """Cache of datasets in Arrow format, files of the model, and features of pages."""
 
+    uri: Annotated[
+        str | None,
+        matching(
+            FOLDER,
+            "must be pvc://CLAIM/PATH or file:///PATH, without '..'",
+            max_length=1024,
+            description=(
+                "Folder that outlives the attempts, which nodes and runs share: each file of a dataset or of a remote "
+                "model is fetched once, and verified when it is used. Default: datasets and models are fetched to each "
+                "node by each attempt, and deleted with the pod."
+            ),
+        ),
+    ] = None
     size_limit: Annotated[
         Quantity,
         Field(
             description=(
-                "Size of the cache volume. If the datasets do not fit, the run fails and its message names the "
+                "Upper limit for what the datasets take on a node. With uri also for the size of that folder: when it "
+                "is full, files that no run uses are deleted, the least recently used first, and what still does not "
+                "fit is kept on the node. If the datasets do not fit there, the run fails and its message names the "
                 "size needed."
             )
         ),
@@ -254,7 +269,7 @@ class TrainingRunSpec(TrainingSettings):
     )
     cache: Annotated[
         CacheSettings,
-        Field(description="Node-local cache of the datasets in Arrow format, and features of their pages."),
+        Field(description="Cache of datasets in Arrow format, files of the model, and features of pages."),
     ] = CacheSettings.defaults()
     backoff_limit: Annotated[
         int,

@@ -16,6 +16,7 @@ from deepsynth_api.workload import (
     MAX_RESTARTS_VARIABLE,
     RENDEZVOUS_PORT,
     FeatureCache,
+    InputCache,
     TrainWorkload,
     WorkloadDataset,
     compute_fingerprint,
@@ -147,6 +148,7 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
         output_uri=build_output_uri(run),
         needs_checkpoint=True if run.status.continued_time is not None and run.status.saved_step else None,
         cache_bytes=_parse_bytes(run.spec.cache.size_limit, "spec.cache.sizeLimit"),
+        input_cache=_resolve_input_cache(run),
         feature_cache=_resolve_feature_cache(run),
     )
 
@@ -216,6 +218,13 @@ def _build_model(run: TrainingRun, uri: str, revision: str | None) -> ModelSetti
     return ModelSettings(**settings | {"uri": uri, "revision": revision})
 
 
+def _resolve_input_cache(run: TrainingRun) -> InputCache | None:
+    cache = run.spec.cache
+    if cache.uri is None:
+        return None
+    return InputCache(uri=cache.uri, size_bytes=_parse_bytes(cache.size_limit, "spec.cache.sizeLimit"))
+
+
 def _resolve_feature_cache(run: TrainingRun) -> FeatureCache | None:
     features = run.spec.cache.features
     if features is None:
@@ -272,6 +281,7 @@ def _find_locations(run: TrainingRun) -> list[Location]:
         Location("spec.model.uri", status.model.uri if status.model else spec.model.uri),
         *(Location(f"spec.datasets[{index}].uri", item.uri) for index, item in enumerate(status.datasets)),
         Location("spec.checkpoint.uri", spec.checkpoint.uri, is_written=True),
+        Location("spec.cache.uri", spec.cache.uri, is_written=True),
         Location("spec.cache.features.uri", features.uri if features else None, is_written=True),
         Location("spec.publish.uri", spec.publish.uri if spec.publish else None, is_written=True),
         *(

@@ -576,6 +576,20 @@ def test_prune_removes_only_the_feature_store_of_the_folder_of_features(place: P
     assert [folder.name for folder in (place.volumes / "ckpt/features").iterdir()] == ["own"]
 
 
+def test_prune_removes_datasets_and_models_that_no_run_shares(place: Place) -> None:
+    put_run(place, "ended", cache={"uri": "pvc://ckpt/inputs"})
+    put_run(place, "other", cache={"uri": "pvc://ckpt/shared"})
+    put_live(place, cache={"uri": "pvc://ckpt/shared/"})
+    write_files(
+        place.volumes, {"ckpt/inputs/inputs-v1/a": "x", "ckpt/inputs/own/a": "x", "ckpt/shared/inputs-v1/a": "x"}
+    )
+
+    assert main(["prune", "--yes", *place.options]) == 0
+
+    assert [folder.name for folder in (place.volumes / "ckpt/inputs").iterdir()] == ["own"]
+    assert (place.volumes / "ckpt/shared/inputs-v1/a").exists()
+
+
 def test_prune_keeps_features_that_a_run_that_has_not_ended_shares(place: Place) -> None:
     put_run(place, "ended", cache={"features": {"uri": "pvc://ckpt/features"}})
     put_live(place, cache={"features": {"uri": "pvc://ckpt/features/"}})

@@ -9,7 +9,8 @@ from huggingface_hub import constants
 from deepsynth_api.errors import ConfigurationError, TemporaryError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import ModelSettings
-from deepsynth_store import Waiting, fetch_folder
+from deepsynth_store import Waiting, fetch_folder, open_dataset
+from deepsynth_store.cache.files import FileCache
 from support.store.hub_server.faults import FaultKind
 from support.store.hub_server.repository import Blob
 from support.store.hub_server.server import HubServer
@@ -46,6 +47,29 @@ def assert_whole(folder: Path) -> None:
 def test_a_fault_of_the_hub_is_waited_out(hub: HubServer, route: str, kind: FaultKind) -> None:
     hub.fail_next(route, kind, times=3)
     assert_whole(fetch())
+
+
+def test_a_shared_folder_serves_a_new_pod_without_the_users_cache(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    commit = open_dataset(URI).revision
+    sent = []
+    for pod in ("one", "two"):
+        monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / pod))
+        cache = FileCache(tmp_path / "shared", 10**9, pytest.fail)
+        before = hub.bytes_sent
+        folder = fetch_folder(URI, commit, PATTERNS, field=FIELD, cache=cache)
+        cache.close()
+        sent.append(hub.bytes_sent - before)
+        assert folder.name == commit
+        assert {path.name: path.read_bytes() for path in folder.glob("[!.]*")} == {
+            "config.json": b"{}",
+            "a.safetensors": WEIGHTS,
+        }
+        hub.fail_next("*", "unavailable", times=1000)
+        assert fetch_folder(URI, commit, ["*.json"], field=FIELD) == folder  # another process of the pod
+        hub.faults.clear()
+    assert sent[0] > len(WEIGHTS) > sent[1]
 
 
 def test_files_in_the_cache_are_not_fetched_again(hub: HubServer) -> None:

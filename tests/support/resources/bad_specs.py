@@ -380,6 +380,7 @@ _QUANTITIES: Final = (
         "such as 20Gi",
     ),
     a_run("features on the Hub", {"cache": {"features": {"uri": "hf://a/b"}}}, "spec.cache.features.uri", "pvc://"),
+    a_run("a cache on the Hub", {"cache": {"uri": "hf://a/b"}}, "spec.cache.uri", "pvc://"),
     a_run("a cache of nothing", {"cache": {"sizeLimit": 0}}, "spec.cache.sizeLimit", "such as 50Gi"),
     a_template("a unit nobody knows", {"resources": {"limits": {"memory": "2Gb"}}}, "resources.limits", "40Gi"),
 )

@@ -9,6 +9,7 @@ from deepsynth_api.errors import DataError
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store import OnWait, open_dataset
+from deepsynth_store.cache.files import FileCache
 from deepsynth_store.core.uri import is_pinned, is_remote
 from deepsynth_train.checkpoint.opening import open_files
 from deepsynth_train.checkpoint.pins import (
@@ -19,7 +20,7 @@ from deepsynth_train.checkpoint.pins import (
 )
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.coordination.world import World
-from deepsynth_train.data.dataset import TrainingData, index_data, is_indexed, open_data
+from deepsynth_train.data.dataset import TrainingData, index_data, is_indexed, list_files, open_data
 from deepsynth_train.data.files.materialise import find_cache, materialise
 from deepsynth_train.data.selection.limits import Limits
 from deepsynth_train.models.interface.page_model import PageModel
@@ -27,11 +28,16 @@ from deepsynth_train.models.loading import fetch_model
 
 
 def pin_model_commit(
-    workload: TrainWorkload, world: World, progress: Progress, fetch: Callable[..., object] = fetch_model
+    workload: TrainWorkload,
+    world: World,
+    progress: Progress,
+    fetch: Callable[..., object] = fetch_model,
+    cache: FileCache | None = None,
 ) -> TrainWorkload:
     """The document with the commit or digest of spec.model that all attempts load.
 
-    Its files are then on each node: the first process of a node calls `fetch`, and the others wait.
+    Its files are then on each node: the first process of a node calls `fetch`, with `cache` if there is one, and the
+    others wait.
     """
     on_wait = build_on_wait(progress)
     open_at = partial(open_dataset, on_wait=on_wait)
@@ -46,7 +52,8 @@ def pin_model_commit(
     if model.revision and is_pinned(model.revision):
         progress.model(model.uri, model.revision)
     if world.is_first_on_node:
-        fetch(model, on_wait=on_wait, on_progress=progress.beat)
+        shared = {"cache": cache} if cache else {}
+        fetch(model, on_wait=on_wait, on_progress=progress.beat, **shared)
     world.wait_for_all(progress.beat)
     return workload
 
@@ -74,18 +81,27 @@ def pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> t
 
 
 def prepare_data(
-    workload: TrainWorkload, model: PageModel, holdout: int, world: World, progress: Progress
+    workload: TrainWorkload,
+    model: PageModel,
+    holdout: int,
+    world: World,
+    progress: Progress,
+    *,
+    shared: FileCache | None = None,
 ) -> TrainingData:
     """The first process of the node writes Arrow files and indexes; the others wait and open them.
 
-    Workers that were started again in the same pod find those of the workers before them.
+    Workers that were started again in the same pod find those of the workers before them. shared: of `open_cache`.
     """
     cache = find_cache()
     limits = Limits(workload.max_label_tokens, workload.max_sequence_tokens, workload.max_dropped_percent)
     folder = cache / f"index-{workload.uid}-{workload.attempt}-{_digest_index(workload, holdout)}"
-    if world.is_first_on_node and not (workload.restart and is_indexed(folder)):
+    if world.is_first_on_node and workload.restart and is_indexed(folder):
+        if shared:
+            shared.hold(list_files(folder))
+    elif world.is_first_on_node:
         on_wait = build_on_wait(progress)
-        local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes, on_wait)
+        local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes, on_wait, shared=shared)
         for old in cache.glob(f"index-{workload.uid}-*"):
             shutil.rmtree(old)
         shares = {dataset.name: holdout for dataset in workload.datasets if dataset.validation_split is None}

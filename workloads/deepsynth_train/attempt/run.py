@@ -10,7 +10,9 @@ from typing import Any
 from deepsynth_api.v1alpha1.shared.base import AUTO
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput
 from deepsynth_api.workload import TrainWorkload
+from deepsynth_store.cache.files import FileCache
 from deepsynth_train.attempt.assemble import build_loop
+from deepsynth_train.attempt.cache import open_cache, report_cache
 from deepsynth_train.attempt.features import cache_features, report_features
 from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
 from deepsynth_train.attempt.micro_batch import resolve_micro_batch_size
@@ -56,18 +58,30 @@ def run_attempt(
     should_stop: polled once per step, such as a flag that SIGTERM sets. If it is true on any rank, all save and stop.
     Raises the errors of deepsynth_api.errors.
     """
+    with open_cache(workload, world, progress) as cache:
+        return _run_attempt(workload, world, progress, should_stop, cache)
+
+
+def _run_attempt(
+    workload: TrainWorkload,
+    world: World,
+    progress: Progress,
+    should_stop: Callable[[], bool],
+    cache: FileCache | None,
+) -> TrainResult:
     progress.phase("download")
     check_optimizer(workload, world.device)
     if world.is_first:
         check_publish_format(workload)
         check_publish_folder(workload)
-    workload = pin_model_commit(workload, world, progress)
+    workload = pin_model_commit(workload, world, progress, cache=cache)
     tracking = Tracking(workload, progress.note, is_first=world.is_first)
     model = build_page_model(workload, world.device)
     for note in describe_adapters(model, workload.model):
         progress.note(note)
     pinned, holdout = pin_datasets(workload, world, progress)
-    data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress)
+    data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress, shared=cache)
+    report_cache(cache, workload, world, progress)
     progress.phase("start")
     size = resolve_micro_batch_size(workload, model, data, world, progress)
     place_module(model.module, workload, world)

@@ -102,6 +102,12 @@ def is_indexed(folder: Path) -> bool:
     return (folder / _NOTES).exists()
 
 
+def list_files(folder: Path) -> list[Path]:
+    """The Arrow files that the index in this folder is about."""
+    documents = [json.loads(path.read_text()) for path in folder.glob(f"*/{_TABLE}")]
+    return [Path(path) for document in documents for path in document["files"]]
+
+
 def _describe_holdout(name: str, train: SampleIndex, held: SampleIndex, table: PageTable, task: Task) -> str:
     field = f"spec.datasets[{name}]: there is no validation split"
     left, taken = (count_documents(index, table, task) for index in (train, held))

@@ -17,6 +17,7 @@ import torch
 from deepsynth_api.errors import ConfigurationError, WorkloadError
 from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_store import OnWait, fetch_folder
+from deepsynth_store.cache.files import FileCache
 from deepsynth_store.core.uri import FolderLocation, HubLocation, is_remote, parse_uri
 from deepsynth_train.models.base_weights import (
     build_loading_arguments,
@@ -139,16 +140,23 @@ def fetch_model(
     with_weights: bool = True,
     on_wait: OnWait | None = None,
     on_progress: Callable[[], None] | None = None,
+    cache: FileCache | None = None,
 ) -> ModelFolder:
     """The model's files on this machine. config.json comes first: most mistakes show before gigabytes are fetched.
 
-    on_wait, on_progress: as for fetch_folder. Not for a config:// model, which has no files.
+    on_wait, on_progress, cache: as for fetch_folder. Not for a config:// model, which has no files.
     """
     from transformers import CONFIG_MAPPING
 
     for patterns in ((CONFIG, "adapter_config.json"), FILES if with_weights else SMALL_FILES):
         path = fetch_folder(
-            settings.uri, settings.revision, patterns, field=FIELD, on_wait=on_wait, on_progress=on_progress
+            settings.uri,
+            settings.revision,
+            patterns,
+            field=FIELD,
+            on_wait=on_wait,
+            on_progress=on_progress,
+            cache=cache,
         )
         settings = pin_commit(settings, path)
         folder = ModelFolder(path, settings.uri)

@@ -81,7 +81,7 @@ def test_a_micro_batch_size_is_a_number_or_auto(size: Any) -> None:
         ("  lr: '1e-4'\n", "spec.lr: unknown field; did you mean spec.optimizer.learningRate?"),
         (
             "  uri: x\n",
-            "did you mean spec.model.uri or spec.checkpoint.uri or spec.publish.uri or spec.datasets[].uri?",
+            "spec.model.uri or spec.checkpoint.uri or spec.publish.uri or spec.datasets[].uri or spec.cache.uri?",
         ),
         ("  zebra: 1\n", "x.yaml:11: spec.zebra: unknown field"),
         (

@@ -75,7 +75,11 @@ def a_full_run() -> ResourceBuilder[TrainingRun]:
             resourcesPerNode={"limits": {"nvidia.com/gpu": 8, "rdma/hca": 1, "memory": "800Gi"}},
             publish={"uri": "hf://acme/reader", "secretRef": {"name": "hub-write"}},
             tracking=tracking,
-            cache={"sizeLimit": "200Gi", "features": {"uri": "pvc://features/pages", "sizeLimit": "500Gi"}},
+            cache={
+                "uri": "pvc://inputs",
+                "sizeLimit": "200Gi",
+                "features": {"uri": "pvc://features/pages", "sizeLimit": "500Gi"},
+            },
             template=template,
         )
         .with_status(datasets=pinned)

@@ -6,7 +6,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
-from deepsynth_api.workload import FeatureCache, TrainWorkload
+from deepsynth_api.workload import FeatureCache, InputCache, TrainWorkload
 from deepsynth_operator.manifests.train_job import build_train_children, build_train_document
 from support.resources.builders import ResourceBuilder, a_training_run
 
@@ -81,6 +81,13 @@ def test_features_on_a_claim_are_mounted_for_writing_and_leave_the_cache_as_it_i
     assert read_cache_volume(run)["sizeLimit"] == "1Gi"
     mount = {"name": "claim-shared", "mountPath": "/mnt/volumes/shared"}
     assert mount in build_container(run)["volumeMounts"], "not read-only"
+
+
+def test_a_cache_on_a_claim_is_mounted_for_writing_and_the_node_has_room_for_what_does_not_fit() -> None:
+    run = a_run(cache={"uri": "pvc://shared/inputs", "sizeLimit": "1Gi"})
+    assert build_document(run).input_cache == InputCache(uri="pvc://shared/inputs", size_bytes=2**30)
+    assert read_cache_volume(run)["sizeLimit"] == "1Gi"
+    assert {"name": "claim-shared", "mountPath": "/mnt/volumes/shared"} in build_container(run)["volumeMounts"]
 
 
 def test_a_run_with_everything_in_a_bucket_needs_no_volume_and_has_the_keys_of_its_secrets() -> None:

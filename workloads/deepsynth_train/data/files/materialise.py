@@ -4,7 +4,9 @@ Training needs random access. Reading one page from a parquet row group costs me
 memory-mapped Arrow file 0.04 ms.
 
     cache/NAME-DIGEST/SPLIT/00000.arrow     one per parquet file, uncompressed
-    cache/NAME-DIGEST/complete.json         written last
+
+With spec.cache.uri the files are in a folder that outlives this pod (deepsynth_store.cache), and here are only those
+that it has no room for.
 """
 
 import hashlib
@@ -12,18 +14,19 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import CACHE_VARIABLE, WorkloadDataset
-from deepsynth_store import DatasetFolder, OnWait, open_dataset
+from deepsynth_store import DatasetFolder, OnWait, StoredFile, open_dataset
+from deepsynth_store.cache.files import FileCache, Item, build_key
 from deepsynth_train.data.files.convert import convert_parquet
 from deepsynth_train.data.files.splits import choose_validation_split, list_split_files
 
-_COMPLETE = "complete.json"
 _VERSION = 2
 """Changes with what is made of the same parquet files."""
 _GROWTH = 1.1
@@ -49,12 +52,51 @@ class LocalDataset:
 
 
 @dataclass(frozen=True)
-class _Job:
-    dataset: WorkloadDataset
+class _File:
+    """A parquet file of a dataset, and where its Arrow file is if no other attempt has it."""
+
     folder: DatasetFolder
+    stored: StoredFile
     target: Path
-    files: dict[str, list[str]]
-    sizes: dict[str, int]
+
+    @property
+    def key(self) -> str:
+        return build_key(f"arrow-{_VERSION}", self.stored, self.folder.uri, self.folder.revision)
+
+    def fetch(self, target: Path) -> None:
+        """Download it, check it against the manifest and convert it to Arrow."""
+        target.parent.mkdir(parents=True, exist_ok=True)
+        parquet = target.with_suffix(".parquet")
+        self.folder.download(self.stored.path, parquet)
+        try:
+            convert_parquet(parquet, target, f"{self.stored.path} of {self.folder.uri}")
+        finally:
+            parquet.unlink()
+
+
+@dataclass(frozen=True)
+class _Plan:
+    """A dataset and its files by split. validation: the name of that split, empty for none."""
+
+    dataset: WorkloadDataset
+    validation: str
+    files: Mapping[str, Sequence[_File]]
+
+    def list_files(self) -> list[_File]:
+        return [file for files in self.files.values() for file in files]
+
+    def build(self, places: Mapping[Path, Path]) -> LocalDataset:
+        """places: where the files are, by their targets."""
+        train, validation = (
+            LocalSplit(self.dataset.name, split, tuple(places[file.target] for file in self.files[split]))
+            if split
+            else None
+            for split in (self.dataset.train_split, self.validation)
+        )
+        if train is None:
+            name = self.dataset.name
+            raise ConfigurationError(f"spec.datasets[{name}].trainSplit: is empty; name the split to train on")
+        return LocalDataset(train, validation)
 
 
 def materialise(
@@ -63,28 +105,31 @@ def materialise(
     on_download: OnDownload,
     cache_bytes: int | None = None,
     on_wait: OnWait | None = None,
+    *,
+    shared: FileCache | None = None,
 ) -> list[LocalDataset]:
     """Copy all datasets to this node, except files that are there already. One process per node calls it.
 
-    cache_bytes: size of the cache volume; None if only the free disk space limits it. on_wait: see OnWait.
+    cache_bytes: size of the cache volume; None if only the free disk space limits it. on_wait: see OnWait. shared:
+    keeps the files for other attempts, runs and nodes.
 
     Raises ConfigurationError (not enough space, unknown URI), DataError (unknown split, damaged file, missing column),
     TemporaryError.
     """
-    jobs = [_plan(dataset, cache, on_wait) for dataset in datasets]
-    missing = [job for job in jobs if not (job.target / _COMPLETE).exists()]
+    plans = [_plan(dataset, cache, on_wait) for dataset in datasets]
+    files = [file for plan in plans for file in plan.list_files()]
+    places = {file.target: file.target for file in files if file.target.exists()}
+    meter = _Meter(on_download, total=sum(file.stored.size for file in files))
+    meter.add(sum(file.stored.size for file in files if file.target in places))
+    if shared:
+        places |= _share([file for file in files if file.target not in places], shared, meter)
+    missing = [file for file in files if file.target not in places]
     _check_room(missing, cache, cache_bytes)
-    total = sum(size for job in jobs for size in job.sizes.values())
-    done = total - sum(size for job in missing for size in job.sizes.values())
-    on_download(done, total)
-    for job in missing:
-        for split, paths in job.files.items():
-            for number, path in enumerate(paths):
-                _fetch(job, path, job.target / split / f"{number:05d}.arrow")
-                done += job.sizes[path]
-                on_download(done, total)
-        (job.target / _COMPLETE).write_text(json.dumps({split: len(paths) for split, paths in job.files.items()}))
-    return [_find_local(job.dataset, job.target) for job in jobs]
+    for file in missing:
+        file.fetch(file.target)
+        places[file.target] = file.target
+        meter.add(file.stored.size)
+    return [plan.build(places) for plan in plans]
 
 
 def find_cache() -> Path:
@@ -92,14 +137,31 @@ def find_cache() -> Path:
     return Path(os.environ.get(CACHE_VARIABLE) or Path(tempfile.gettempdir()) / "deepsynth-cache")
 
 
-def _find_local(dataset: WorkloadDataset, folder: Path) -> LocalDataset:
-    train, validation = (
-        LocalSplit(dataset.name, split, tuple(sorted((folder / split).glob("*.arrow")))) if split else None
-        for split in (dataset.train_split, dataset.validation_split)
-    )
-    if train is None:
-        raise ConfigurationError(f"spec.datasets[{dataset.name}].trainSplit: is empty; name the split to train on")
-    return LocalDataset(train, validation)
+class _Meter:
+    """Reports bytes done, of all."""
+
+    def __init__(self, on_download: OnDownload, total: int) -> None:
+        self._on_download = on_download
+        self._total = total
+        self._done = 0
+
+    def add(self, size: int) -> None:
+        self._done += size
+        self._on_download(self._done, self._total)
+
+
+def _share(files: Sequence[_File], shared: FileCache, meter: _Meter) -> dict[Path, Path]:
+    """The files that the shared folder has or takes, by their targets."""
+    same = defaultdict[str, list[_File]](list)
+    for file in files:
+        same[file.key].append(file)
+    items = [Item(key, _estimate_room(found[0]), found[0].fetch) for key, found in same.items()]
+    places: dict[Path, Path] = {}
+    for item, path in shared.fetch(items, lambda: meter.add(0)):
+        if path:
+            places |= {file.target: path for file in same[item.key]}
+            meter.add(sum(file.stored.size for file in same[item.key]))
+    return places
 
 
 def _target(dataset: WorkloadDataset, revision: str, cache: Path) -> Path:
@@ -107,20 +169,32 @@ def _target(dataset: WorkloadDataset, revision: str, cache: Path) -> Path:
     return cache / f"{dataset.name}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}"
 
 
-def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> _Job:
+def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> _Plan:
     field = f"spec.datasets[{dataset.name}]"
     folder = open_dataset(dataset.uri, dataset.revision, field=f"{field}.uri", on_wait=on_wait)
     validation = choose_validation_split(folder, dataset.validation_split)
     dataset = dataset.model_copy(update={"validation_split": validation})
-    splits = {"trainSplit": dataset.train_split, "validationSplit": dataset.validation_split}
-    files = {split: list_split_files(folder, split, f"{field}.{name}") for name, split in splits.items() if split}
-    sizes = {file.path: file.size for file in folder.list_files()}
-    wanted = {path: sizes.get(path, 0) for paths in files.values() for path in paths}
-    return _Job(dataset, folder, _target(dataset, folder.revision, cache), files, wanted)
+    splits = {"trainSplit": dataset.train_split, "validationSplit": validation}
+    paths = {split: list_split_files(folder, split, f"{field}.{name}") for name, split in splits.items() if split}
+    stored = {file.path: file for file in folder.list_files()}
+    target = _target(dataset, folder.revision, cache)
+    files = {
+        split: [
+            _File(folder, stored.get(path, StoredFile(path, 0, None)), target / split / f"{number:05d}.arrow")
+            for number, path in enumerate(found)
+        ]
+        for split, found in paths.items()
+    }
+    return _Plan(dataset, validation, files)
 
 
-def _check_room(jobs: Sequence[_Job], cache: Path, cache_bytes: int | None) -> None:
-    sizes = [size for job in jobs for size in job.sizes.values()]
+def _estimate_room(file: _File) -> int:
+    """Bytes on the disk while a file is made: Arrow and parquet."""
+    return int(file.stored.size * (1 + _GROWTH))
+
+
+def _check_room(files: Sequence[_File], cache: Path, cache_bytes: int | None) -> None:
+    sizes = [file.stored.size for file in files]
     if not sizes:
         return
     cache.mkdir(parents=True, exist_ok=True)
@@ -132,16 +206,3 @@ def _check_room(jobs: Sequence[_Job], cache: Path, cache_bytes: int | None) -> N
             f"spec.cache.sizeLimit: the datasets need {needed:,} bytes on each node, {cache} has {room:,}; raise it",
             reason=Reason.CACHE_TOO_SMALL,
         )
-
-
-def _fetch(job: _Job, path: str, target: Path) -> None:
-    """Download one parquet file, check it against the manifest and convert it to Arrow."""
-    if target.exists():
-        return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    parquet = target.with_suffix(".parquet")
-    job.folder.download(path, parquet)
-    try:
-        convert_parquet(parquet, target, f"{path} of {job.folder.uri}")
-    finally:
-        parquet.unlink()

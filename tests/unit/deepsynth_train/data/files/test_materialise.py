@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
+from deepsynth_store.cache.files import FileCache
 from deepsynth_train.data.files.materialise import materialise
 from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
 from unit.deepsynth_train.data.page_loading import describe
@@ -137,3 +138,53 @@ def test_a_row_without_an_image_is_left_to_its_sample(tmp_path: Path, cache: Pat
     """It may be dropped for another reason."""
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, image=None)])
     assert len(read_column(materialise([describe(tmp_path)], cache, lambda *_: None)[0], "image")) == 2
+
+
+def materialise_shared(
+    folder: Path, cache: Path, shared: Path, *, limit: int = 10**9
+) -> tuple["LocalDataset", FileCache]:
+    """As a new pod does it, with a shared folder. cache: of the pod."""
+    opened = FileCache(shared, limit, lambda _: None)
+    local = materialise([describe(folder, "validation")], cache, lambda *_: None, shared=opened)[0]
+    opened.close()
+    return local, opened
+
+
+def test_a_new_pod_finds_the_arrow_files_of_an_earlier_one(tmp_path: Path) -> None:
+    pages = write_dataset(tmp_path / "pages", {"train": build_documents(3), "validation": build_documents(1, start=9)})
+    first, filled = materialise_shared(pages, tmp_path / "one", tmp_path / "shared")
+    second, found = materialise_shared(pages, tmp_path / "two", tmp_path / "shared")
+    assert second == first
+    assert (filled.reused, found.fetched) == (0, 0)
+    assert found.reused == filled.fetched > 0
+    plain = materialise([describe(pages, "validation")], tmp_path / "plain", lambda *_: None)[0]
+    assert [path.read_bytes() for path in first.train.files] == [path.read_bytes() for path in plain.train.files]
+    assert not (tmp_path / "one").exists()
+
+
+def test_another_revision_is_fetched_and_equal_files_are_stored_once(tmp_path: Path) -> None:
+    pages, shared = tmp_path / "pages", tmp_path / "shared"
+    write_dataset(pages, {"train": build_documents(2), "validation": build_documents(2)})
+    _, first = materialise_shared(pages, tmp_path / "one", shared)
+    assert len(list(shared.glob("inputs-v1/*.json"))) == 1, "both splits are the same file"
+    write_dataset(pages, {"train": build_documents(3), "validation": build_documents(2)})
+    local, second = materialise_shared(pages, tmp_path / "two", shared)
+    assert (first.reused, second.reused) == (0, first.fetched)
+    assert len(read_column(local, "text")) == len(build_documents(3))
+
+
+def test_what_the_shared_folder_has_no_room_for_is_kept_on_the_node(tmp_path: Path) -> None:
+    pages = write_dataset(tmp_path / "pages", {"train": build_documents(3), "validation": build_documents(1)})
+    local, found = materialise_shared(pages, tmp_path / "node", tmp_path / "shared", limit=10)
+    assert found.fetched == 0
+    assert [path.is_relative_to(tmp_path / "node") for path in local.train.files] == [True]
+    assert len(read_column(local, "text")) == len(build_documents(3))
+
+
+def test_a_damaged_shard_is_the_same_error_with_a_shared_folder(tmp_path: Path) -> None:
+    pages = write_dataset(tmp_path / "pages", {"train": build_documents(2), "validation": build_documents(1)})
+    path = pages / "data" / "train-00000.parquet"
+    path.write_bytes(path.read_bytes()[:-1] + b"x")
+    with pytest.raises(DataError, match=r"data/train-00000.parquet of .* is damaged"):
+        materialise_shared(pages, tmp_path / "node", tmp_path / "shared")
+    assert not list((tmp_path / "shared" / "inputs-v1" / "filling").iterdir())

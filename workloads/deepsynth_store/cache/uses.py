@@ -1,0 +1,76 @@
+"""Which keys living processes need, as files that they touch: a lock would need a server that knows who has died.
+
+    FOLDER/ID.json      ["KEY", ...]; counts while it was touched within the last hour
+
+All times are those of the file system, so clocks of nodes need not agree.
+"""
+
+import contextlib
+import json
+import os
+import threading
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+from uuid import uuid4
+
+from deepsynth_store.core.atomic import write_file_atomically
+
+_TOUCH_SECONDS: Final = 300.0
+_VALID_SECONDS: Final = 3600.0
+"""Many times longer than the pause between two touches: a process may be slow, or its volume away for a while."""
+
+
+class Uses:
+    """The keys that this process needs, from `add` to `close`. A thread touches the file."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._path = folder / f"{uuid4().hex}.json"
+        self._keys: set[str] = set()
+        self._lock = threading.Lock()
+        self._is_closed = threading.Event()
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write()
+        threading.Thread(target=self._keep_touching, name="uses", daemon=True).start()
+
+    def add(self, keys: Iterable[str]) -> None:
+        with self._lock:
+            self._keys.update(keys)
+            self._write()
+
+    def close(self) -> None:
+        self._is_closed.set()
+        with self._lock, contextlib.suppress(OSError):
+            self._path.unlink()
+
+    def read_clock(self) -> float:
+        """What time it is for the file system, in seconds."""
+        os.utime(self._path)
+        return self._path.stat().st_mtime
+
+    def list_all(self) -> set[str]:
+        """The keys that this and other processes need. Deletes what dead processes have left."""
+        now, found = self.read_clock(), set[str]()
+        for path in self._folder.glob("*.json"):
+            with contextlib.suppress(OSError, ValueError):  # it was closed at this moment
+                with path.open() as file:  # on a network volume, only opening asks for the present state
+                    is_valid = now - os.fstat(file.fileno()).st_mtime < _VALID_SECONDS
+                    keys = json.load(file)
+                if is_valid:
+                    found.update(keys)
+                else:
+                    path.unlink()
+        return found
+
+    def _write(self) -> None:
+        write_file_atomically(self._path, json.dumps(sorted(self._keys)).encode())
+
+    def _keep_touching(self) -> None:
+        touched = time.monotonic()
+        while not self._is_closed.wait(_TOUCH_SECONDS - (time.monotonic() - touched)):
+            touched = time.monotonic()
+            with self._lock, contextlib.suppress(OSError):
+                if not self._is_closed.is_set():
+                    self._write()
