@@ -140,8 +140,8 @@ def test_a_readme_without_the_marks_is_an_error_that_shows_them() -> None:
         values_table.render_readme("# DeepSynth\n", VALUES)
 
 
-def test_the_guide_uses_values_that_exist() -> None:
-    text = (CHART.parents[1] / "docs" / "operations/install.md").read_text()
+def test_the_guides_use_values_that_exist() -> None:
+    text = "".join((CHART.parents[1] / f"docs/operations/{name}.md").read_text() for name in ("install", "security"))
     named = {*re.findall(r"--set '?([\w.]+)=", text), *re.findall(r"`([\w.]+)(?:=\w+)?`", text)}
     values = {name for name in named if name.split(".")[0] in DEFAULTS}
     assert len(values) > 10

@@ -97,7 +97,8 @@ def _is_public_field(node: ast.stmt) -> bool:
 
 
 def _show(lines: Sequence[str]) -> str:
-    return "\n```python\n" + "\n".join(lines) + "\n```\n"
+    """As `py`, not `python`: signatures are no programs, which tests would run."""
+    return "\n```py\n" + "\n".join(lines) + "\n```\n"
 
 
 def _format_docstring(text: str | None) -> str:

@@ -28,15 +28,18 @@ class _Page(HTMLParser):
         self.faults: list[str] = []
         self._text: list[str] | None = None
         self._code = 0
+        self._navigation = 0
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.faults += _find_loads(tag, {name: value or "" for name, value in attrs})
-        if tag in {"p", "li"}:
+        self._navigation += tag == "nav"
+        if tag in {"p", "li"} and not self._navigation:
             self._text = []
         self._code += tag in {"code", "pre"}
 
     def handle_endtag(self, tag: str) -> None:
         self._code -= tag in {"code", "pre"}
+        self._navigation -= tag == "nav"
         if tag in {"p", "li"} and self._text is not None:
             if found := _MARKDOWN.search(text := "".join(self._text)):
                 self.faults.append(f"Markdown that was not rendered: {text[found.start() :][:80]!r}")

@@ -64,7 +64,7 @@ def test_every_public_name_has_a_section_with_its_arguments() -> None:
     page = (REFERENCE / "python-api.md").read_text()
     assert {*deepsynth_train.__all__, "Client"} == set(re.findall(r"^### (\w+)", page, re.MULTILINE))
     assert "load_model(\n    model: str | Path,\n    *,\n    revision: str | None = None,\n" in page
-    assert "#### Trainer.folder\n\n```python\nfolder: Path\n```\n\nWhere checkpoints" in page
+    assert "#### Trainer.folder\n\n```py\nfolder: Path\n```\n\nWhere checkpoints" in page
 
 
 def test_a_public_name_without_a_section_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

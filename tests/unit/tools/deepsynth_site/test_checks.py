@@ -26,6 +26,7 @@ def test_a_fault_is_found(html: str, fault: str) -> None:
     [
         '<script src="../assets/a.js"></script><a href="https://example.com">elsewhere</a>',
         '<link rel="canonical" href="https://docs.example.com/a.html">',
+        "<nav><ul><li>1. Install</li></ul></nav>",
         "<p>from 1 - 2, <code>- a list</code>, 3. and 4.</p>",
     ],
 )
