@@ -19,6 +19,8 @@ from deepsynth_cluster.clusters.clients import Clients
 from deepsynth_local.admission.admit import admit
 from support.resources.bad_specs import VALID, Kind
 
+pytestmark = pytest.mark.slow
+
 VALUES: tuple[Any, ...] = (
     0,
     -1,
