@@ -22,6 +22,11 @@ from deepsynth_client.errors import ClientError, CommandExit, InvalidError
 from deepsynth_client.interface import Resources, Selection
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS, RunsFolder
 
+_EXTRAS: Final = (
+    "run pip install 'deepsynth-operator[client]' to use a cluster, 'deepsynth-operator[train,local,render]' to run "
+    "resources and models on this machine"
+)
+
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
@@ -221,6 +226,10 @@ def report_error(error: Exception, *, debug: bool) -> int:
     if isinstance(error, WorkloadError | ClientError):
         _say(f"error: {error.message}")
         return error.exit_code
+    package = str(error.name).partition(".")[0] if isinstance(error, ModuleNotFoundError) else "deepsynth"
+    if not package.startswith("deepsynth"):
+        _say(f"error: the package {package} is not installed; {_EXTRAS}")
+        return ExitCode.BAD_CONFIGURATION
     defect = f"{type(error).__name__}: {error}; this is a bug, run again with --debug to see the traceback"
     _say(f"error: {defect}")
     return ExitCode.INTERNAL

@@ -71,6 +71,14 @@ def test_a_bug_is_printed_with_a_traceback_only_with_debug(capsys: pytest.Captur
     assert "Traceback" in capsys.readouterr().err
 
 
+def test_a_package_that_is_not_installed_is_named_with_the_remedy(capsys: pytest.CaptureFixture[str]) -> None:
+    """The wheel alone brings what `template` needs; the rest comes with its extras."""
+    assert report_error(ModuleNotFoundError("No module named 'torch.x'", name="torch.x"), debug=False) == 64
+    error = capsys.readouterr().err
+    assert "error: the package torch is not installed; run pip install 'deepsynth-operator[client]'" in error
+    assert report_error(ModuleNotFoundError(name="deepsynth_local.x"), debug=False) == 70
+
+
 @pytest.mark.usefixtures("in_empty_folder")
 def test_with_debug_an_error_is_printed_with_its_traceback(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["get", "trun", "x", "--debug", "--local"]) == 1
