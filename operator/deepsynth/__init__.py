@@ -3,7 +3,6 @@
     command_line/      the arguments of each verb
     place.py           where the resources are: a namespace of a cluster, or a folder; the only file that asks
     verbs/             what each command does, on the interface of deepsynth_client
-    templates.py       resources for common cases
     notebook.py        Client
 
 How resources run belongs to the operator or to deepsynth_local; how they are read and written to deepsynth_client.

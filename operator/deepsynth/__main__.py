@@ -14,8 +14,8 @@ from typing import Final
 from deepsynth.command_line.parser import build_parser
 from deepsynth.completing import build_choice, build_script, complete
 from deepsynth.place import PLUGIN, open_resources
-from deepsynth.templates import build_generations, build_run, format_presets, format_resource
 from deepsynth.verbs.names import find_one
+from deepsynth.verbs.templates import build_generations, build_run, format_presets, format_resource
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_client.errors import ClientError, CommandExit, InvalidError

@@ -1,6 +1,7 @@
 """Completion in a shell: kinds, and the names of the resources that exist. argcomplete does the rest."""
 
-from argparse import ArgumentParser, Namespace
+from argparse import ArgumentParser, Namespace, _SubParsersAction
+from collections.abc import Iterator
 from typing import Any, Final
 
 from deepsynth.place import Choice, open_resources
@@ -8,6 +9,8 @@ from deepsynth.verbs.names import KIND_NAMES, format_short_name
 from deepsynth_api.kinds import KINDS
 from deepsynth_client.errors import ClientError
 
+NAMES: Final = "words"
+"""The argument of every verb that names resources."""
 PROGRAMS: Final = ("deepsynth", "kubectl-deepsynth")
 
 
@@ -35,7 +38,18 @@ def complete(parser: ArgumentParser) -> None:
     """Answer the shell, if it asks, and exit."""
     import argcomplete
 
+    for action in _list_actions(parser):
+        if action.dest == NAMES:
+            action.completer = complete_names
     argcomplete.autocomplete(parser)
+
+
+def _list_actions(parser: ArgumentParser) -> Iterator[Any]:
+    """Of the command and its verbs."""
+    for action in parser._actions:  # noqa: SLF001  # as argcomplete does; argparse has no other way
+        yield action
+        for verb in (action.choices or {}).values() if isinstance(action, _SubParsersAction) else ():
+            yield from _list_actions(verb)
 
 
 def build_script(shell: str) -> str:

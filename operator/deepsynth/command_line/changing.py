@@ -1,10 +1,8 @@
 """Options of the verbs that run, change or remove resources."""
 
 import argparse
-from typing import Any
 
 from deepsynth.command_line.shared import add_files, add_names, add_prices, add_yes, parse_seconds
-from deepsynth.completing import complete_names
 
 
 def add_local(parser: argparse.ArgumentParser) -> None:
@@ -59,8 +57,5 @@ def add_prune(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--older-than", type=parse_seconds, metavar="TIME", help="such as 30d: remove resources that ended before"
     )
-    action: Any = parser.add_argument(
-        "words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)"
-    )
-    action.completer = complete_names
+    parser.add_argument("words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)")
     add_yes(parser)

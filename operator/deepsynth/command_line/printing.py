@@ -4,7 +4,7 @@ import argparse
 from typing import Final
 
 from deepsynth.command_line.shared import parse_count
-from deepsynth.templates import DEFAULT_MODEL
+from deepsynth.verbs.templates import DEFAULT_MODEL
 
 SHELLS: Final = ("bash", "zsh", "fish")
 

@@ -2,9 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any
 
-from deepsynth.completing import complete_names
 from deepsynth.verbs.waiting import parse_duration
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS
 
@@ -31,8 +29,7 @@ def add_place(parser: argparse.ArgumentParser) -> None:
 
 
 def add_names(parser: argparse.ArgumentParser, text: str) -> None:
-    action: Any = parser.add_argument("words", nargs="+", metavar="NAME", help=text)
-    action.completer = complete_names
+    parser.add_argument("words", nargs="+", metavar="NAME", help=text)
 
 
 def add_selectors(parser: argparse.ArgumentParser) -> None:

@@ -2,7 +2,7 @@
 
 import argparse
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from deepsynth.command_line.shared import (
     add_files,
@@ -14,20 +14,18 @@ from deepsynth.command_line.shared import (
     parse_port,
     parse_seconds,
 )
-from deepsynth.completing import complete_names
 
 DEFAULT_HOST: Final = "127.0.0.1"
 DEFAULT_PORT: Final = 8475
 
 
 def add_get(parser: argparse.ArgumentParser) -> None:
-    kind: Any = parser.add_argument(
+    parser.add_argument(
         "words",
         nargs="*",
         metavar="KIND [NAME]",
         help="trainingruns (trun), datasetgenerations (dsg) or both (all, the default), and names; or KIND/NAME",
     )
-    kind.completer = complete_names
     parser.add_argument(
         "-o",
         "--output",
@@ -73,10 +71,7 @@ def add_wait(parser: argparse.ArgumentParser) -> None:
 
 
 def add_report(parser: argparse.ArgumentParser) -> None:
-    action: Any = parser.add_argument(
-        "words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)"
-    )
-    action.completer = complete_names
+    parser.add_argument("words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)")
     parser.add_argument(
         "-o", "--output", type=Path, default=Path("report.html"), metavar="FILE", help="default: %(default)s"
     )
@@ -95,10 +90,7 @@ def add_cost(parser: argparse.ArgumentParser) -> None:
         "Show what resources have cost, useful and lost apart. With -f: estimate what the resources of files will "
         "cost, from those that have ended. Nothing is started, unless --calibrate is given."
     )
-    action: Any = parser.add_argument(
-        "words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)"
-    )
-    action.completer = complete_names
+    parser.add_argument("words", nargs="*", metavar="NAME", help="KIND NAME, KIND/NAME or NAME (default: all)")
     add_files(parser, "resources that are not applied yet", required=False)
     add_prices(parser)
     parser.add_argument(

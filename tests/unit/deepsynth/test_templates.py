@@ -2,7 +2,7 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth.templates import build_generation, build_generations, build_run, format_resource
+from deepsynth.verbs.templates import build_generation, build_generations, build_run, format_resource
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.presets import PRESETS
 from deepsynth_client.manifest_file import parse_manifests, read_manifests

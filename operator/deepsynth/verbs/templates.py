@@ -13,8 +13,8 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import API_VERSION
 from deepsynth_api.presets import PRESETS
 from deepsynth_api.v1alpha1.dataset_generation import PresetName
+from deepsynth_client.interface import Manifest
 from deepsynth_client.tables import format_table
-from deepsynth_operator.core.observed import Manifest
 
 DEFAULT_MODEL: Final = "hf://deepseek-community/DeepSeek-OCR-2"
 ALL: Final = "all"
