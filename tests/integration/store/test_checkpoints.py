@@ -442,6 +442,27 @@ def test_checkpoints_that_were_copied_from_a_folder_are_refused_with_the_remedy(
         bucket.open().claim()
 
 
+@pytest.mark.parametrize("inner", ["step-2", "step-2-0123456789ab", "model/other", "samples"])
+def test_a_run_in_what_another_run_deletes_is_refused_whichever_comes_first(place: Place, inner: str) -> None:
+    other = Place(f"{place.uri}/{inner}").open(Owner("uid-2", "same", 1))
+    save_steps(place.open(), Toy(), 1)
+    with pytest.raises(ConfigurationError, match=f"{inner} would be replaced or deleted by the run with the checkp"):
+        other.claim()
+
+    outer, nested = Place(f"{place.uri}/second"), Place(f"{place.uri}/second/{inner}")
+    nested.open().claim()
+    with pytest.raises(ConfigurationError, match="choose paths that are not in each other"):
+        outer.open(Owner("uid-2", "same", 1)).claim()
+
+
+def test_runs_may_be_in_folders_of_other_runs_that_these_leave_alone(place: Place) -> None:
+    save_steps(place.open(), Toy(), 1)
+    inner = Place(f"{place.uri}/step-2-lr3e-4")
+    save_steps(inner.open(Owner("uid-2", "same", 1)), Toy(), 1)
+    assert place.load()[0] == 1
+    assert inner.load()[0] == 1
+
+
 def test_a_list_of_checkpoints_that_cannot_be_parsed_is_refused(bucket: BucketPlace) -> None:
     bucket.proxy.put(f"{bucket.uri}/checkpoints.json", b"[]")
     with pytest.raises(ConfigurationError, match=r"checkpoints\.json cannot be parsed"):

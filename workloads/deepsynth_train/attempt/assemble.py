@@ -9,6 +9,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.publish import build_writer
 from deepsynth_train.checkpoint.folder import CheckpointFolder
+from deepsynth_train.checkpoint.layout import SAMPLES
 from deepsynth_train.checkpoint.load import Loaded
 from deepsynth_train.checkpoint.state.trained import Trained
 from deepsynth_train.coordination.progress import Progress, StartReport
@@ -20,7 +21,6 @@ from deepsynth_train.evaluation.evaluator import Evaluator, KeepFiles
 from deepsynth_train.evaluation.ranking import (
     check_ranking,
 )
-from deepsynth_train.evaluation.sample_files import FOLDER as SAMPLES
 from deepsynth_train.loop.cadence import Cadence, compute_total_steps
 from deepsynth_train.loop.loop import Loop
 from deepsynth_train.models.interface.page_model import PageModel

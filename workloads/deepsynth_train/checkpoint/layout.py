@@ -1,7 +1,7 @@
 """Names inside a checkpoint folder (drawn in the package's docstring), and where the folder is."""
 
 import re
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_store.core.uri import FolderLocation, parse_uri
@@ -18,10 +18,13 @@ STATE_FILE = "state.json"
 METRICS_FILE = "metrics.jsonl"
 SHARDS = "shards"
 MODEL = "model"
+SAMPLES = "samples"
 
 _STEP = re.compile(r"step-(\d+)")
 _STAGING = re.compile(r"step-\d+\.tmp-attempt-(\d+)(\.\d+)?")
 _CORRUPT = re.compile(r"step-(\d+)\.corrupt-attempt-(\d+)")
+_DELETED = re.compile(rf"step-\d+(-[0-9a-f]{{12}}|\.(tmp|corrupt)-attempt-.+)?|{MODEL}|{SAMPLES}")
+"""Folders that a run replaces or deletes, in a folder and in an object store."""
 
 
 def step_name(step: int) -> str:
@@ -35,6 +38,11 @@ def staging_name(step: int, attempt: int, restart: int = 0) -> str:
 
 def corrupt_name(step: int, attempt: int) -> str:
     return f"step-{step}.corrupt-attempt-{attempt}"
+
+
+def list_enclosing(path: PurePath) -> list[PurePath]:
+    """Where a run would have its checkpoints that deletes `path` with its own: the run of /exp deletes /exp/step-2."""
+    return [folder.parent for folder in (path, *path.parents) if _DELETED.fullmatch(folder.name)]
 
 
 def list_steps(folder: Path) -> list[int]:

@@ -3,6 +3,7 @@
 import re
 import uuid
 from collections.abc import Callable, Collection
+from pathlib import PurePosixPath
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
@@ -12,9 +13,16 @@ from deepsynth_store.core.calls import OddAnswerError
 from deepsynth_store.core.uri import ObjectLocation
 from deepsynth_store.objects.errors import ConflictError
 from deepsynth_store.objects.requests import Content, ObjectCalls
-from deepsynth_train.checkpoint.layout import MANIFEST_FILE, METRICS_FILE, MODEL, SHARDS, STATE_FILE
+from deepsynth_train.checkpoint.layout import (
+    MANIFEST_FILE,
+    METRICS_FILE,
+    MODEL,
+    SHARDS,
+    STATE_FILE,
+    list_enclosing,
+)
 from deepsynth_train.checkpoint.object_head import HEAD_FILE, Head
-from deepsynth_train.checkpoint.owner import Owner, describe_loss, judge_claim, refuse_folder
+from deepsynth_train.checkpoint.owner import Owner, describe_loss, judge_claim, refuse_folder, refuse_nested
 
 FIELD: Final = "spec.checkpoint.uri"
 _LIKE_SAVE: Final = re.compile(r"step-\d+[^/]*/")
@@ -66,6 +74,7 @@ class ObjectFiles:
             note = judge_claim(self.place, head.owner, owner, has_steps=bool(head.entries))
             return Head(owner, head.entries, head.damaged)
 
+        self._check_enclosing()
         if self.calls.find(HEAD_FILE) is None:
             self._check_first_claim()
         self._replace_head(take)
@@ -124,9 +133,25 @@ class ObjectFiles:
         if head.owner != owner:
             raise describe_loss(self.place, head.owner)
 
+    def _check_enclosing(self) -> None:
+        """Refuse a place in what another run may delete. Credentials for this prefix only cannot see that run."""
+        location = self.calls.location
+        for outer in list_enclosing(PurePosixPath(location.path)):
+            path = "" if outer == PurePosixPath() else str(outer)
+            try:
+                is_claimed = self.calls.move_to(path).find(HEAD_FILE) is not None
+            except ConfigurationError:
+                continue
+            if is_claimed:
+                raise refuse_nested(self.place, f"{location.scheme}://{location.bucket}/{path}")
+
     def _check_first_claim(self) -> None:
-        """Refuse a store that ignores conditions, and a folder that was copied there."""
-        if any(_LIKE_SAVE.match(entry.key) for entry in self.calls.list()):
+        """Refuse a store that ignores conditions, a folder that was copied there, and another run in its way."""
+        keys = [entry.key for entry in self.calls.list()]
+        for inner in (PurePosixPath(key).parent for key in keys if key.endswith(f"/{HEAD_FILE}")):
+            if PurePosixPath() in list_enclosing(inner):
+                raise refuse_nested(f"{self.place.rstrip('/')}/{inner}", self.place)
+        if any(map(_LIKE_SAVE.match, keys)):
             raise refuse_folder(self.place, f"holds checkpoints but no {HEAD_FILE}")
         probe = f".deepsynth-probe-{uuid.uuid4().hex}"
         self.calls.write(probe, b"first")

@@ -16,7 +16,7 @@ from deepsynth_api.errors import ConfigurationError, PeerLostError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import JOB_UID_VARIABLE, TrainWorkload
 from deepsynth_store.core.atomic import make_folder_durably, write_file_atomically
-from deepsynth_train.checkpoint.layout import OWNER_FILE, list_steps
+from deepsynth_train.checkpoint.layout import OWNER_FILE, list_enclosing, list_steps
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,16 @@ def parse_owner(data: Mapping[str, Any]) -> Owner:
 def claim_folder(folder: Path, owner: Owner) -> str | None:
     """Make `owner` the folder's owner. Returns a note when another run's checkpoints were adopted.
 
-    Raises ConfigurationError when the folder belongs to a run with other settings, PeerLostError when a later
+    Raises ConfigurationError when the folder belongs to a run with other settings, or is in a folder that another run
+    may delete, or has one of another run in such a place; PeerLostError when a later
     attempt of the same run, or another Job of the same attempt, owns it already.
     """
+    for outer in list_enclosing(folder):
+        if Path(outer, OWNER_FILE).exists():
+            raise refuse_nested(str(folder), str(outer))
     make_folder_durably(folder)
+    if read_owner(folder) is None and (inner := _find_inner(folder)):
+        raise refuse_nested(str(inner), str(folder))
     note = judge_claim(str(folder), read_owner(folder), owner, has_steps=bool(list_steps(folder)))
     write_file_atomically(folder / OWNER_FILE, json.dumps(asdict(owner)).encode())
     return note
@@ -106,6 +112,12 @@ def judge_claim(place: str, current: Owner | None, claimant: Owner, *, has_steps
     return f"adopted the checkpoints of run {current.run_uid}, which has the same settings"
 
 
+def _find_inner(folder: Path) -> Path | None:
+    """The checkpoints of another run where a run in `folder` would replace or delete them."""
+    inside = (path for path in folder.iterdir() if folder in list_enclosing(path))
+    return next((found.parent for path in inside for found in path.rglob(OWNER_FILE)), None)
+
+
 def check_ownership(folder: Path, owner: Owner) -> None:
     """Raise PeerLostError unless `owner` still owns the folder. Called right before every commit."""
     current = read_owner(folder)
@@ -116,6 +128,14 @@ def check_ownership(folder: Path, owner: Owner) -> None:
 def refuse_folder(place: str, why: str) -> ConfigurationError:
     return ConfigurationError(
         f"spec.checkpoint.uri: {place} {why}; choose an empty folder, or empty this one",
+        reason=Reason.CHECKPOINT_FOLDER_IN_USE,
+    )
+
+
+def refuse_nested(inner: str, outer: str) -> ConfigurationError:
+    return ConfigurationError(
+        f"spec.checkpoint.uri: {inner} would be replaced or deleted by the run with the checkpoints {outer}; choose "
+        "paths that are not in each other",
         reason=Reason.CHECKPOINT_FOLDER_IN_USE,
     )
 

@@ -10,12 +10,11 @@ from collections.abc import Callable, Collection, Sequence
 from typing import Any, Final
 
 from deepsynth_train.checkpoint.files import RunFiles
+from deepsynth_train.checkpoint.layout import SAMPLES
 from deepsynth_train.coordination.progress import WrittenSample
 from deepsynth_train.data.files.images import read_page
 from deepsynth_train.evaluation.text_metrics import Pair, compute_cer, normalise
 
-FOLDER: Final = "samples"
-"""Relative to spec.checkpoint.uri."""
 MAX_PAGES: Final = 2
 """Of a sample: enough to recognise it."""
 SIDE: Final = 400
@@ -38,16 +37,16 @@ def build_sample_files(
         names = [f"pages/{sample.number}-{index}.png" for index in range(MAX_PAGES)]
         content = read_pages(sample.number)[:MAX_PAGES]
         for name, page in zip(names, content, strict=False):
-            if f"{FOLDER}/{name}" not in known:
-                pages[f"{FOLDER}/{name}"] = _shrink(page, sample.name)
+            if f"{SAMPLES}/{name}" not in known:
+                pages[f"{SAMPLES}/{name}"] = _shrink(page, sample.name)
         entries.append(_build_entry(sample, names[: len(content)]))
     text = json.dumps({"step": step, "samples": entries}, ensure_ascii=False, indent=1)
-    return {**pages, f"{FOLDER}/step-{step}.json": text.encode()}
+    return {**pages, f"{SAMPLES}/step-{step}.json": text.encode()}
 
 
 def read_samples(files: RunFiles, step: int) -> list[WrittenSample]:
     """The samples of this step's evaluation; empty when there are none."""
-    content = files.read(f"{FOLDER}/step-{step}.json")
+    content = files.read(f"{SAMPLES}/step-{step}.json")
     entries = json.loads(content)["samples"] if content else []
     return [
         WrittenSample(number, entry["name"], entry["reference"], entry["written"])
