@@ -4,7 +4,9 @@ from collections.abc import Callable, Iterator
 import pytest
 from huggingface_hub import constants
 
+from deepsynth_store.core import calls
 from support.store.hub_server.server import HubServer
+from support.store.object_servers.azurite_server import ACCOUNT, KEY, make_container, start_azurite
 from support.store.object_servers.fault_proxy import FaultProxy
 from support.store.object_servers.moto_server import make_bucket, start_moto
 
@@ -24,6 +26,26 @@ def pauses(monkeypatch: pytest.MonkeyPatch) -> list[float]:
 
 
 @pytest.fixture
+def minute_off(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Callable[[FaultProxy], None]:
+    """Switches a server off until its clients, which are as new processes, have waited for a minute."""
+    sleep_shortly = time.sleep
+
+    def switch_off(proxy: FaultProxy) -> None:
+        proxy.stop()
+        monkeypatch.setattr(calls, "_answered", set())
+        earlier = len(pauses)
+
+        def sleep(seconds: float) -> None:
+            sleep_shortly(seconds)
+            if proxy.is_down and sum(pauses[earlier:]) >= 60:
+                proxy.start()
+
+        monkeypatch.setattr(time, "sleep", sleep)
+
+    return switch_off
+
+
+@pytest.fixture
 def hub(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[HubServer]:
     monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)  # asks the public Hub which programs to report
     with HubServer(page_entries=3) as server:
@@ -40,6 +62,22 @@ def s3(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultPr
         monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAEXAMPLE")
         monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "correct-horse")
         yield proxy
+
+
+@pytest.fixture
+def az(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultProxy]:
+    """An Azure Blob Storage behind such a proxy. The first test that uses it may download the server: mark it slow."""
+    with FaultProxy(start_azurite()) as proxy:
+        monkeypatch.setenv("AZURE_STORAGE_ENDPOINT", f"{proxy.url}/{ACCOUNT}")
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
+        monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
+        yield proxy
+
+
+@pytest.fixture
+def az_uri(az: FaultProxy) -> Iterator[str]:
+    with make_container() as container:
+        yield f"az://{container}/sets/pages"
 
 
 @pytest.fixture

@@ -151,7 +151,7 @@ class ObjectCalls(Calls):
         entries = obstore.list(self._store, prefix or None, offset=last, chunk_size=_PAGE).collect()
         folder = prefix.rstrip("/") + "/" if prefix else ""
         return [
-            StoredObject(entry["path"], entry["size"], entry["e_tag"] or "")
+            StoredObject(entry["path"], entry["size"], _quote(entry["e_tag"]))
             for entry in entries
             if entry["path"].startswith(folder) and (last is None or entry["path"] > last)
         ]
@@ -184,7 +184,7 @@ class ObjectCalls(Calls):
             return None
         if not meta["e_tag"]:
             raise OddAnswerError("expected an object with an ETag, got something else")
-        return StoredObject(key, meta["size"], meta["e_tag"])
+        return StoredObject(key, meta["size"], _quote(meta["e_tag"]))
 
     def _require_bucket(self, error: FileNotFoundError) -> None:
         """Raise for an absent bucket and for a proxy's page; an absent object is an answer."""
@@ -203,8 +203,9 @@ class ObjectCalls(Calls):
                 self._require_bucket(error)
             raise TemporaryError(f"{file.key} of {self._uri} changed while it was read; try again") from error
         data = memoryview(result.bytes())
-        found = (result.meta["e_tag"], result.meta["size"], len(data))
-        if found != (file.tag or result.meta["e_tag"], file.size, length):
+        tag = _quote(result.meta["e_tag"])
+        found = (tag, result.meta["size"], len(data))
+        if found != (file.tag or tag, file.size, length):
             raise OddAnswerError(f"expected {length:,} bytes at {start:,} of {file.size:,}, got {found}")
         return data
 
@@ -248,3 +249,8 @@ class ObjectCalls(Calls):
             obstore.delete(self._store, list(names))
         except FileNotFoundError as error:
             self._require_bucket(error)
+
+
+def _quote(tag: str | None) -> str:
+    """As headers have it: the listings of Azure lack the quotes."""
+    return f'"{tag}"' if tag and not tag.startswith(('"', "W/")) else tag or ""

@@ -69,6 +69,20 @@ class FaultProxy:
         self._server.shutdown()
         self._server.server_close()
 
+    def stop(self) -> None:
+        """Refuse connections, as a server that is off."""
+        self.is_down = True
+        self._server.shutdown()
+        self._server.server_close()
+
+    def start(self) -> None:
+        """On the same port again."""
+        address = self._server.server_address
+        self._server = _Server((str(address[0]), int(address[1])), _Handler)
+        self._server.proxy = self
+        threading.Thread(target=self._server.serve_forever, args=(0.01,), daemon=True).start()
+        self.is_down = False
+
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self._server.server_address[1]}"
@@ -178,7 +192,8 @@ class _Handler(BaseHTTPRequestHandler):
         for name, value in headers.items():
             if name.lower() != "content-length":
                 self.send_header(name, value)
-        length = headers.get("Content-Length") if self.command == "HEAD" else None
+        lengths = [value for name, value in headers.items() if name.lower() == "content-length"]
+        length = next(iter(lengths), None) if self.command == "HEAD" else None
         self.send_header("Content-Length", length or str(len(content)))
         self.end_headers()
         if self.command != "HEAD":
