@@ -99,12 +99,19 @@ def open_target(
 
 
 def publish_folder(
-    folder: Path, uri: str, *, private: bool = True, field: str = "spec.publish.uri", on_wait: OnWait | None = None
+    folder: Path,
+    uri: str,
+    *,
+    private: bool = True,
+    field: str = "spec.publish.uri",
+    on_wait: OnWait | None = None,
+    has_answered: bool = False,
 ) -> str:
     """Publish all files of a finished folder, such as a trained model, in one step and return the revision.
 
     Files that an earlier call published there and that `folder` lacks are deleted in the same step. Publishing the same
-    again changes nothing. A deepsynth/manifest.json with the files' hashes is added. Errors: as for DatasetTarget.
+    again changes nothing. A deepsynth/manifest.json with the files' hashes is added. has_answered: as for open_target.
+    Errors: as for DatasetTarget.
     """
     files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
     files.pop(MANIFEST, None)  # the folder was published before
@@ -112,6 +119,7 @@ def publish_folder(
         {"path": name, "size": path.stat().st_size, "sha256": compute_sha256(path)} for name, path in files.items()
     ]
     manifest = json.dumps({"files": listing}, indent=1).encode()
-    target = open_target(uri, hashlib.sha256(manifest).hexdigest(), private=private, field=field, on_wait=on_wait)
+    digest = hashlib.sha256(manifest).hexdigest()
+    target = open_target(uri, digest, private=private, field=field, on_wait=on_wait, has_answered=has_answered)
     target.prepare()
     return target.publish({}, {**files, MANIFEST: manifest})

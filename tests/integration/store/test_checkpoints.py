@@ -466,7 +466,7 @@ def test_checkpoints_that_were_copied_from_a_folder_are_refused_with_the_remedy(
 
 
 @pytest.mark.parametrize("inner", ["step-2", "step-2-0123456789ab", "model/other", "samples"])
-def test_a_run_in_what_another_run_deletes_is_refused_whichever_comes_first(place: Place, inner: str) -> None:
+def test_a_run_in_what_another_run_deletes_is_refused_before_and_after_it(place: Place, inner: str) -> None:
     other = Place(f"{place.uri}/{inner}").open(Owner("uid-2", "same", 1))
     save_steps(place.open(), Toy(), 1)
     with pytest.raises(ConfigurationError, match=f"{inner} would be replaced or deleted by the run with the checkp"):

@@ -1,6 +1,7 @@
 """Faults between an object store and its client: nothing is lost, doubled, mixed or taken for something else."""
 
 import functools
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
 from deepsynth_api.reasons import Reason
-from deepsynth_store import MANIFEST, Waiting, open_dataset, open_target
+from deepsynth_store import MANIFEST, Waiting, open_dataset, open_target, publish_folder
 from support.store.generations import Generation, build_generation
 from support.store.object_servers.fault_proxy import PASSING, FaultKind, FaultProxy
 
@@ -33,6 +34,16 @@ def test_a_fault_of_each_kind_of_request_changes_nothing(s3: FaultProxy, s3_uri:
     run(s3_uri, LAST)
     s3.fail_next("GET", kind, times=3, skip=1)
     assert read_all(s3_uri) == LAST.expected
+
+
+def test_a_trained_model_waits_for_a_store_that_is_off_for_a_minute(
+    s3: FaultProxy, s3_uri: str, tmp_path: Path, minute_off: Callable[[FaultProxy], None]
+) -> None:
+    (tmp_path / "config.json").write_bytes(b"{}")
+    minute_off(s3)
+    revision = publish_folder(tmp_path, s3_uri, has_answered=True)
+    assert read_all(s3_uri)["config.json"] == b"{}"
+    assert open_dataset(s3_uri).revision == revision
 
 
 @pytest.mark.slow

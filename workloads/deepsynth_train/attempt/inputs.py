@@ -43,7 +43,8 @@ def pin_model_commit(
     open_at = partial(open_dataset, on_wait=on_wait)
     found = None
     if world.is_first:
-        found = resolve_model(workload, open_files(workload.checkpoint.uri, on_wait), open_at=open_at)
+        files = open_files(workload.checkpoint.uri, on_wait, has_answered=workload.number > 1)
+        found = resolve_model(workload, files, open_at=open_at)
     world.wait_for_all(progress.beat)
     workload = pin_model(workload, world.share(found))
     model = workload.model
@@ -71,7 +72,7 @@ def pin_datasets(workload: TrainWorkload, world: World, progress: Progress) -> t
     found: tuple[list[PinnedDataset], int] = ([], 0)
     if world.is_first:
         on_wait = build_on_wait(progress)
-        files = open_files(workload.checkpoint.uri, on_wait)
+        files = open_files(workload.checkpoint.uri, on_wait, has_answered=workload.number > 1)
         open_at = partial(open_dataset, on_wait=on_wait)
         found = resolve_datasets(workload, files, open_at=open_at), resolve_holdout(workload, files)
     world.wait_for_all(progress.beat)

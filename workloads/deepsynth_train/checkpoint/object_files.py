@@ -36,9 +36,10 @@ _SAVE: Final = re.compile(
 class ObjectFiles:
     """See RunFiles."""
 
-    def __init__(self, location: ObjectLocation, on_wait: OnWait | None) -> None:
+    def __init__(self, location: ObjectLocation, on_wait: OnWait | None, *, has_answered: bool = False) -> None:
+        """has_answered: an earlier attempt has reached the store, so that silence is an outage, which is waited for."""
         self.place = location.uri
-        self.calls = ObjectCalls(location, field=FIELD, on_wait=on_wait)
+        self.calls = ObjectCalls(location, field=FIELD, on_wait=on_wait, has_answered=has_answered)
 
     def read(self, name: str) -> bytes | None:
         content = self.calls.read(name)

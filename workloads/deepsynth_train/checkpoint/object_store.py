@@ -60,7 +60,9 @@ class ObjectStore:
     """See CheckpointStore."""
 
     def __init__(self, location: ObjectLocation, owner: Owner, retention: Retention, signs: Signs) -> None:
-        self.files = ObjectFiles(location, lambda waiting: signs.wait(waiting.reason, waiting.seconds))
+        self.files = ObjectFiles(
+            location, lambda waiting: signs.wait(waiting.reason, waiting.seconds), has_answered=owner.number > 1
+        )
         self.owner = owner
         self._calls = self.files.calls
         self._uri = location.uri

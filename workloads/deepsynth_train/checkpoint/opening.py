@@ -6,11 +6,14 @@ from deepsynth_train.checkpoint.files import FolderFiles, RunFiles
 from deepsynth_train.checkpoint.layout import resolve_folder
 
 
-def open_files(uri: str, on_wait: OnWait | None = None) -> RunFiles:
-    """on_wait: see OnWait. Raises ConfigurationError for what cannot hold checkpoints, such as the Hub."""
+def open_files(uri: str, on_wait: OnWait | None = None, *, has_answered: bool = False) -> RunFiles:
+    """on_wait: see OnWait. has_answered: see ObjectFiles.
+
+    Raises ConfigurationError for what cannot hold checkpoints, such as the Hub.
+    """
     location = parse_uri(uri, "spec.checkpoint.uri")
     if isinstance(location, ObjectLocation):
         from deepsynth_train.checkpoint.object_files import ObjectFiles  # the library takes a tenth of a second
 
-        return ObjectFiles(location, on_wait)
+        return ObjectFiles(location, on_wait, has_answered=has_answered)
     return FolderFiles(resolve_folder(uri))

@@ -122,7 +122,8 @@ def export_model(
     """Write the final model to `output_uri`, a folder or an object store, and publish it to spec.publish.uri. Called on
     rank 0.
 
-    tensors: the full state of the model on the CPU. documents: text files, by name. on_wait: see OnWait. Raises
+    tensors: the full state of the model on the CPU. documents: text files, by name. on_wait: see OnWait. A store that
+    does not answer is waited for as in an outage: the model is all that the training has left. Raises
     ConfigurationError (URI, token) and TemporaryError (disk, Hub, object store).
     """
     final = _merge(model, tensors, settings)
@@ -135,7 +136,9 @@ def export_model(
             target = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="deepsynth-model-")))
             with explain_full_disk(target):
                 write_model(final, target, weights, documents)
-            revision = publish_folder(target, output_uri, field="spec.checkpoint.uri", on_wait=on_wait)
+            revision = publish_folder(
+                target, output_uri, field="spec.checkpoint.uri", on_wait=on_wait, has_answered=True
+            )
             output = ModelOutput(uri=output_uri, revision=revision)
         if settings.publish is None:
             return output
@@ -143,7 +146,7 @@ def export_model(
         if not isinstance(location, FolderLocation):
             private = settings.publish.private
             uri, field = settings.publish.uri, "spec.publish.uri"
-            revision = publish_folder(target, uri, private=private, field=field, on_wait=on_wait)
+            revision = publish_folder(target, uri, private=private, field=field, on_wait=on_wait, has_answered=True)
             return ModelOutput(uri=settings.publish.uri, revision=revision)
     check_publish_folder(settings)  # again: it may have been filled since the start
     _replace_folder(final, weights, documents, settings.publish.uri, "spec.publish.uri")
