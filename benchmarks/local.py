@@ -2,9 +2,9 @@
 
     python benchmarks/local.py [--repeats 5]
 
-Four processes start: the command, and the steps plan, render and publish. User and system time of all of them is
-counted, and the least of the repeats is shown. The last column compares with a process that only imports numpy,
-measured in turn, because the CPU seconds of a busy machine are longer.
+Two processes start: the command, and one that is forked for the steps plan, render and publish. User and system time
+of all of them is counted, and the least of the repeats is shown. The last column compares with a process that only
+imports numpy, measured in turn, because the CPU seconds of a busy machine are longer.
 """
 
 import argparse

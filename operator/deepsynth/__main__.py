@@ -1,5 +1,7 @@
 """The `deepsynth` command: one function per subcommand, and the one place that turns errors into exit codes."""
 
+import atexit
+import gc
 import os
 import sys
 import traceback
@@ -26,10 +28,14 @@ _EXTRAS: Final = (
     "run pip install 'deepsynth-operator[client]' to use a cluster, 'deepsynth-operator[train,local,render]' to run "
     "resources and models on this machine"
 )
+_OBJECTS_PER_COLLECTION: Final = 100_000
+"""Cycles of garbage are rare in a command, and looking for them after 700 new objects takes a tenth of its time."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit code."""
+    gc.set_threshold(_OBJECTS_PER_COLLECTION)
+    atexit.register(_skip_last_collection)
     parser = build_parser(PLUGIN if _is_plugin() else "deepsynth")
     if "_ARGCOMPLETE" in os.environ:
         complete(parser)
@@ -47,6 +53,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return CommandExit.DONE
     except Exception as error:  # noqa: BLE001 - users see a traceback only with --debug
         return report_error(error, debug=chosen.debug)
+
+
+def _skip_last_collection() -> None:
+    """Python would look at all objects once more before it frees them. Torch reports those that are not freed."""
+    if "torch" not in sys.modules:
+        gc.freeze()
 
 
 def run_local(chosen: Namespace) -> int:

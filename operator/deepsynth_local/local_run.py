@@ -23,8 +23,7 @@ from deepsynth_local.admission.price_file import read_prices
 from deepsynth_local.controller import LOCAL_SETTINGS, LocalController
 from deepsynth_local.display import Display, build_display, configure_local_logs
 from deepsynth_local.local_files import LocalFiles
-from deepsynth_local.processes.container import RUNS_MARKER
-from deepsynth_local.processes.leftovers import kill_processes
+from deepsynth_local.processes.leftovers import RUNS_MARKER, kill_processes
 from deepsynth_local.processes.process_runner import ProcessRunner
 from deepsynth_local.processes.temporary import remove_pod
 from deepsynth_local.runs.resource_store import ResourceStore, get_key

@@ -24,16 +24,15 @@ from deepsynth_api.workload import (
     VOLUMES_PATH,
     VOLUMES_VARIABLE,
 )
+from deepsynth_local.processes.leftovers import POD_MARKER, RUNS_MARKER
 from deepsynth_local.processes.temporary import make_temporary
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Manifest
 from deepsynth_operator.core.quantity import parse_quantity
 from deepsynth_operator.manifests.train_job import GPU
 
-RUNS_MARKER: Final = "DEEPSYNTH_LOCAL_RUNS"
-"""Environment variable with the runs folder, in every process of every pod: leftovers are found by it."""
-POD_MARKER: Final = "DEEPSYNTH_LOCAL_POD"
-"""As above, with the uid of the pod."""
+GPUS_VARIABLE: Final = "CUDA_VISIBLE_DEVICES"
+TEMPORARY_VARIABLE: Final = "TMPDIR"
 _OWN_TMP: Final = "/tmp"  # noqa: S108 - the mount path inside the container
 _HOST_MOUNTS: Final = (_OWN_TMP, "/dev/shm")  # noqa: S108 - as above
 
@@ -85,7 +84,7 @@ def build_command(
         arguments=arguments,
         environment={
             **os.environ,
-            "TMPDIR": str(make_temporary(folder)),
+            TEMPORARY_VARIABLE: str(make_temporary(folder)),
             **_translate_environment(container, paths),
             **fixed,
         },
@@ -108,7 +107,7 @@ def _assign_gpus(pod: Manifest) -> dict[str, str]:
     limits = pod["spec"]["containers"][0].get("resources", {}).get("limits", {})
     count = int(parse_quantity(limits.get(GPU, 0)))
     first = int(pod["metadata"].get("labels", {}).get(COMPLETION_INDEX_ANNOTATION, "0")) * count
-    return {"CUDA_VISIBLE_DEVICES": ",".join(str(device) for device in range(first, first + count))}
+    return {GPUS_VARIABLE: ",".join(str(device) for device in range(first, first + count))}
 
 
 def _translate_environment(container: Manifest, paths: Mapping[str, Path]) -> dict[str, str]:

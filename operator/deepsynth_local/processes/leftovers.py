@@ -11,6 +11,12 @@ import time
 from pathlib import Path
 from typing import Final
 
+RUNS_MARKER: Final = "DEEPSYNTH_LOCAL_RUNS"
+"""Environment variable with the runs folder, in every process of every pod: leftovers are found by it."""
+POD_MARKER: Final = "DEEPSYNTH_LOCAL_POD"
+"""As above, with the uid of the pod."""
+MAX_POD_MARKER_LENGTH: Final = 64
+"""Longer uids cannot be shown by a process that was forked."""
 _PROC: Final = Path("/proc")
 MAX_WAIT_SECONDS: Final = 5.0
 _PAUSE_SECONDS: Final = 0.005

@@ -11,8 +11,9 @@ from typing import Any, Final
 
 from deepsynth_api.labels import STEP
 from deepsynth_api.report import REPORT_BYTES, Report, parse_report
-from deepsynth_local.processes.container import POD_MARKER, Command, UnsupportedVolumeError, build_command
-from deepsynth_local.processes.leftovers import MAX_WAIT_SECONDS, kill_processes
+from deepsynth_local.processes.container import Command, UnsupportedVolumeError, build_command
+from deepsynth_local.processes.forking import Forks, PodProcess
+from deepsynth_local.processes.leftovers import MAX_WAIT_SECONDS, POD_MARKER, kill_processes
 from deepsynth_local.processes.temporary import remove_pod
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
@@ -40,6 +41,7 @@ class ProcessRunner:
         self._containers: dict[str, _Container] = {}
         self._render_slots = asyncio.Semaphore(cores or os.cpu_count() or 1)
         self._rendezvous: dict[str, str] = {}
+        self._forks = Forks(runs)
 
     def start(self, pod: Manifest, config_maps: Mapping[str, Mapping[str, str]], listener: PodListener) -> None:
         metadata = pod["metadata"]
@@ -53,7 +55,7 @@ class ProcessRunner:
             return
         slots = self._render_slots if metadata.get("labels", {}).get(STEP) == "render" else None
         self._containers[metadata["uid"]] = _Container(
-            metadata["uid"], command, report, listener, slots=slots, max_kill_wait=self._max_kill_wait
+            metadata["uid"], command, report, listener, self._forks, slots=slots, max_kill_wait=self._max_kill_wait
         )
 
     def stop(self, pod: Manifest, grace_seconds: int) -> None:
@@ -71,6 +73,7 @@ class ProcessRunner:
         for container in self._containers.values():
             container.stop(0)
         await asyncio.gather(*(container.task for container in self._containers.values()))
+        await self._forks.close()
 
     def _rendezvous_of(self, pod: Manifest) -> str:
         """The address at which the pods of one Job meet."""
@@ -87,6 +90,7 @@ class _Container:
         command: Command,
         report_address: str,
         listener: PodListener,
+        forks: Forks,
         *,
         slots: asyncio.Semaphore | None,
         max_kill_wait: float,
@@ -96,8 +100,9 @@ class _Container:
         self._max_kill_wait = max_kill_wait
         self._command = command
         self._listener = listener
+        self._forks = forks
         self._slots = slots
-        self._process: asyncio.subprocess.Process | None = None
+        self._process: PodProcess | None = None
         self._stopping = asyncio.Event()
         self._kill_timer: asyncio.TimerHandle | None = None
         self.task = asyncio.create_task(self._run())
@@ -142,10 +147,12 @@ class _Container:
         await asyncio.to_thread(kill_processes, POD_MARKER, self._uid, self._max_kill_wait)
         return ContainerExit(128 - code if code < 0 else code, message=self._read_message(code))
 
-    async def _spawn(self) -> asyncio.subprocess.Process:
+    async def _spawn(self) -> PodProcess:
         command = self._command
         command.log_file.parent.mkdir(parents=True, exist_ok=True)
         with command.log_file.open("ab") as log:
+            if self._forks.can_start(command):
+                return await self._forks.start(command)
             return await asyncio.create_subprocess_exec(
                 *command.arguments,
                 env=command.environment,

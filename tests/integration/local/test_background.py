@@ -7,8 +7,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth.__main__ import main
-from deepsynth_local.processes.container import RUNS_MARKER
-from deepsynth_local.processes.leftovers import find_processes
+from deepsynth_local.processes.leftovers import RUNS_MARKER, find_processes
 from deepsynth_local.runs.runs_folder import RunsFolder
 from integration.local import fake_workloads
 from integration.local.test_deepsynth_local import GENERATION, RUN

@@ -15,8 +15,7 @@ import yaml
 
 from deepsynth.__main__ import main
 from deepsynth_api.errors import TemporaryError
-from deepsynth_local.processes.container import RUNS_MARKER
-from deepsynth_local.processes.leftovers import find_processes
+from deepsynth_local.processes.leftovers import RUNS_MARKER, find_processes
 from deepsynth_local.runs.resource_store import ResourceStore
 from integration.local import fake_workloads
 

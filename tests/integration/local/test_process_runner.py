@@ -10,8 +10,7 @@ from typing import Any
 
 import pytest
 
-from deepsynth_local.processes.container import RUNS_MARKER
-from deepsynth_local.processes.leftovers import find_processes, kill_processes
+from deepsynth_local.processes.leftovers import RUNS_MARKER, find_processes, kill_processes
 from deepsynth_local.processes.process_runner import ProcessRunner
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_simulator.pod_runner import ContainerExit
