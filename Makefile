@@ -196,6 +196,10 @@ script-sheet: $(READY) ## Draw docs/reference/scripts.png: a paragraph in each s
 layout-sheet: $(READY) ## Draw docs/tasks/layout.png: Markdown, tab stops, hyphens
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.layout_sheet --write
 
+.PHONY: recording
+recording: $(READY) ## Record commands as docs/get-started/terminal.svg; needs the results of `make demo`
+	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.recording --write
+
 .PHONY: lifecycle
 lifecycle: $(READY) ## Draw the lives of the resources into docs/concepts/lifecycle.md
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.lifecycle --write
