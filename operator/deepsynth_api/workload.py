@@ -180,6 +180,7 @@ class TrainWorkload(Workload, TrainingSettings):
     input_cache: Annotated[InputCache | None, Field(description="Keep datasets and models; null for not at all.")] = (
         None
     )
+    stream: Annotated[bool | None, Field(description="Train before the datasets are on the node; null for not.")] = None
     feature_cache: Annotated[
         FeatureCache | None, Field(description="Keep the features of pages; null for not at all.")
     ] = None

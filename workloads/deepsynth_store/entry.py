@@ -58,7 +58,7 @@ def fetch_folder(
         return location.path
     if linked := find_linked(uri, revision, patterns):
         if cache:
-            cache.hold(path.resolve() for path in linked.rglob("*"))
+            cache.hold(linked.rglob("*"))
         return linked
     if cache and is_pinned(revision):
         dataset = open_dataset(uri, revision, field=field, on_wait=on_wait)

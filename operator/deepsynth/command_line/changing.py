@@ -50,9 +50,9 @@ def add_delete(parser: argparse.ArgumentParser) -> None:
 def add_prune(parser: argparse.ArgumentParser) -> None:
     parser.description = (
         "Remove what TrainingRuns that have ended left on volumes and in object stores: unfinished saves and damaged "
-        "checkpoints; of complete runs also all checkpoints but the newest and the best, and features of pages. With "
-        "--older-than, everything of resources that ended longer ago: the resources, their datasets, checkpoints and "
-        "models, and here their logs. Asks first."
+        "checkpoints; of complete runs also all checkpoints but the newest and the best, and what spec.cache keeps. "
+        "With --older-than, everything of resources that ended longer ago: the resources, their datasets, checkpoints "
+        "and models, and here their logs. Asks first."
     )
     parser.add_argument(
         "--older-than", type=parse_seconds, metavar="TIME", help="such as 30d: remove resources that ended before"

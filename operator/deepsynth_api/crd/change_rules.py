@@ -68,7 +68,7 @@ QUANTITY_RULES: Final[Mapping[str, str]] = {
     "cache": (
         "has(self.spec.cache) == has(oldSelf.spec.cache) && (!has(self.spec.cache) || "
         "(quantity(string(self.spec.cache.sizeLimit)) == quantity(string(oldSelf.spec.cache.sizeLimit)) && "
-        f"({_same('cache.uri')}) && ({_same('cache.features')})))"
+        f"({_same('cache.uri')}) && ({_same('cache.stream')}) && ({_same('cache.features')})))"
     ),
 }
 

@@ -111,6 +111,18 @@ class CacheSettings(ApiModel):
             )
         ),
     ] = "50Gi"
+    stream: Annotated[
+        bool,
+        Field(
+            description=(
+                "Begin to train before the datasets are on the node: texts and the validation split are fetched first, "
+                "pages are read from the store as the steps need them, and files arrive in the background, as far as "
+                "sizeLimit allows. The samples of a step are the same. For models with a fixed number of positions per "
+                "page, and datasets with a validation split or without evaluation; otherwise it has no effect, and a "
+                "note says why."
+            )
+        ),
+    ] = False
     features: Annotated[
         FeatureCacheSettings | None,
         Field(

@@ -149,6 +149,7 @@ def build_train_document(run: TrainingRun, attempt: Attempt) -> TrainWorkload:
         needs_checkpoint=True if run.status.continued_time is not None and run.status.saved_step else None,
         cache_bytes=_parse_bytes(run.spec.cache.size_limit, "spec.cache.sizeLimit"),
         input_cache=_resolve_input_cache(run),
+        stream=run.spec.cache.stream or None,
         feature_cache=_resolve_feature_cache(run),
     )
 

@@ -25,7 +25,7 @@ import shutil
 import stat
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -92,8 +92,16 @@ class FileCache:
         self._uses.close()
 
     def hold(self, paths: Iterable[Path]) -> None:
-        """Files that an earlier process of this pod has found are still needed. Others are ignored."""
-        self._use(path.name.partition(".")[0] for path in paths if path.parent == self._root)
+        """Files, or links to them, that an earlier process of this pod found are still needed. Others are ignored."""
+        root, found = self._root.resolve(), [path.resolve() for path in paths]
+        self._use(path.name.partition(".")[0] for path in found if path.parent == root)
+
+    def find(self, keys: Collection[str]) -> dict[str, Path]:
+        """The files that are there, by their keys."""
+        found = {key: self._find(key) for key in keys} if self._use(keys) else {}
+        there = {key: path for key, path in found.items() if path}
+        self.reused += sum(path.stat().st_size for path in there.values())
+        return there
 
     def fetch(self, items: Sequence[Item], on_wait: Callable[[], None]) -> Iterator[tuple[Item, Path | None]]:
         """Each item with its file, in the order in which they are there; None where it cannot be kept.

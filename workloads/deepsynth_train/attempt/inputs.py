@@ -11,6 +11,7 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_store import OnWait, open_dataset
 from deepsynth_store.cache.files import FileCache
 from deepsynth_store.core.uri import is_pinned, is_remote
+from deepsynth_train.attempt.stream import choose_streamed
 from deepsynth_train.checkpoint.opening import open_files
 from deepsynth_train.checkpoint.pins import (
     pin_model,
@@ -96,19 +97,27 @@ def prepare_data(
     """
     cache = find_cache()
     limits = Limits(workload.max_label_tokens, workload.max_sequence_tokens, workload.max_dropped_percent)
+    on_wait = build_on_wait(progress)
     folder = cache / f"index-{workload.uid}-{workload.attempt}-{_digest_index(workload, holdout)}"
     if world.is_first_on_node and workload.restart and is_indexed(folder):
         if shared:
             shared.hold(list_files(folder))
     elif world.is_first_on_node:
-        on_wait = build_on_wait(progress)
-        local = materialise(workload.datasets, cache, progress.download, workload.cache_bytes, on_wait, shared=shared)
+        shares = {dataset.name: holdout for dataset in workload.datasets if dataset.validation_split is None}
+        local = materialise(
+            workload.datasets,
+            cache,
+            progress.download,
+            workload.cache_bytes,
+            on_wait,
+            shared=shared,
+            may_stream=choose_streamed(workload, model, shares, progress),
+        )
         for old in cache.glob(f"index-{workload.uid}-*"):
             shutil.rmtree(old)
-        shares = {dataset.name: holdout for dataset in workload.datasets if dataset.validation_split is None}
         index_data(local, workload.task, model, limits, holdout=shares, folder=folder, on_rows=progress.beat)
     world.wait_for_all(progress.beat)
-    data = open_data(folder, workload.task)
+    data = open_data(folder, workload.task, on_wait)
     for note in data.notes:
         progress.note(note)
     if world.sum([data.compute_digest()]) != [data.compute_digest() * world.size]:

@@ -17,6 +17,7 @@ from deepsynth_train.attempt.features import cache_features, report_features
 from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
 from deepsynth_train.attempt.micro_batch import resolve_micro_batch_size
 from deepsynth_train.attempt.publish import export, find_last_evaluation, load_best
+from deepsynth_train.attempt.stream import fill_in_background
 from deepsynth_train.checkpoint.folder import open_checkpoint_folder
 from deepsynth_train.checkpoint.pins import (
     apply_pins,
@@ -81,7 +82,8 @@ def _run_attempt(
         progress.note(note)
     pinned, holdout = pin_datasets(workload, world, progress)
     data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress, shared=cache)
-    report_cache(cache, workload, world, progress)
+    if not data.streams:
+        report_cache(cache, workload, world, progress)
     progress.phase("start")
     size = resolve_micro_batch_size(workload, model, data, world, progress)
     place_module(model.module, workload, world)
@@ -104,8 +106,13 @@ def _run_attempt(
         chosen = size if workload.micro_batch_size == AUTO else None
         owner, model_revision = checkpoints.owner, workload.model.revision
         write_pins(checkpoints.files, owner, pinned, model_revision, holdout, micro_batch_size=chosen)
-    with explain_full_gpu(model.module, loop.stepper.optimizer, workload, world, micro_batch_size=size):
+    with (
+        explain_full_gpu(model.module, loop.stepper.optimizer, workload, world, micro_batch_size=size),
+        fill_in_background(data, workload, world, progress, should_stop, shared=cache) as loop.should_stop,
+    ):
         loop.run()
+    if data.streams:
+        report_cache(cache, workload, world, progress)
     report_features(features, world, progress)
     if loop.stopped:
         return TrainResult(loop.step, loop.step or None, stopped=True, output=None, history=loop.metrics)

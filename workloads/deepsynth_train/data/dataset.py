@@ -6,13 +6,16 @@ A dataset without a validation split gives a part of its train split to validati
 import json
 import zlib
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
+from deepsynth_store import OnWait
 from deepsynth_store.core.atomic import write_file_atomically
 from deepsynth_train.data.files.columns import Task
 from deepsynth_train.data.files.materialise import LocalDataset, LocalSplit
 from deepsynth_train.data.files.page_table import PageTable, RowNames
+from deepsynth_train.data.files.streamed import Stream, StreamedTable
 from deepsynth_train.data.samples import SampleSet
 from deepsynth_train.data.selection.build import build_index
 from deepsynth_train.data.selection.holdout import MIN_DOCUMENTS, count_documents, hold_out
@@ -27,11 +30,14 @@ _NOTES = "notes.json"
 
 @dataclass(frozen=True)
 class TrainingData:
-    """validation: None if there is nothing to evaluate on. notes: what was held out of which dataset, for users."""
+    """validation: None if there is nothing to evaluate on. notes: what was held out of which dataset, for users.
+    streams: the files to train on that are read from their store until they have arrived.
+    """
 
     train: SampleSet
     validation: SampleSet | None
     notes: Sequence[str] = ()
+    streams: Sequence[Stream] = ()
 
     def compute_digest(self) -> int:
         """CRC-32 over the rows of all training samples; the same on all nodes that hold the same data."""
@@ -51,10 +57,16 @@ class _Split:
         self.indexes.append(index)
 
     def save(self, folder: Path) -> None:
-        rows = {part.name: len(PageTable(part.files)) for part in self.parts}
+        rows = {part.name: len(part.open()) for part in self.parts}
         concatenate(self.indexes, list(rows.values())).save(folder)
         files = [str(path) for part in self.parts for path in part.files]
-        document = {"files": files, "rows": rows, "splits": {part.name: part.split for part in self.parts}}
+        streams = [stream for part in self.parts for stream in part.streams or [None] * len(part.files)]
+        document = {
+            "files": files,
+            "streams": [stream and asdict(stream) for stream in streams],
+            "rows": rows,
+            "splits": {part.name: part.split for part in self.parts},
+        }
         (folder / _TABLE).write_text(json.dumps(document))
 
 
@@ -76,7 +88,7 @@ def index_data(
 
     def build(part: LocalSplit) -> SampleIndex:
         where = f"spec.datasets[{part.name}] ({part.split} split)"
-        return build_index(PageTable(part.files), task, model, limits, where=where, on_rows=on_rows)
+        return build_index(part.open(), task, model, limits, where=where, on_rows=on_rows)
 
     train, validation, notes = _Split(), _Split(), list[str]()
     for dataset in datasets:
@@ -85,7 +97,7 @@ def index_data(
         if dataset.validation:
             validation.add(dataset.validation, build(dataset.validation))
         elif percent:
-            table = PageTable(dataset.train.files)
+            table = dataset.train.open()
             index, held = hold_out(index, table, task, percent, on_rows)
             notes.append(_describe_holdout(dataset.train.name, index, held, table, task))
             if len(held):
@@ -120,17 +132,28 @@ def _describe_holdout(name: str, train: SampleIndex, held: SampleIndex, table: P
     return f"{field}, and its {left:,} documents are {why}, so none is used for evaluation"
 
 
-def open_data(folder: Path, task: Task) -> TrainingData:
-    """Open what `index_data` wrote. Pages stay in memory-mapped files."""
+def open_data(folder: Path, task: Task, on_wait: OnWait | None = None) -> TrainingData:
+    """Open what `index_data` wrote. Pages stay in memory-mapped files, or in their store. on_wait: of the store."""
     return TrainingData(
-        _open_split(folder, "train", task),
-        _open_split(folder, "validation", task) if (folder / "validation").exists() else None,
+        _open_split(folder, "train", task, on_wait),
+        _open_split(folder, "validation", task, on_wait) if (folder / "validation").exists() else None,
         json.loads((folder / _NOTES).read_text()),
+        [stream for stream in _list_streams(_read_table(folder, "train")) if stream],
     )
 
 
-def _open_split(folder: Path, split: str, task: Task) -> SampleSet:
-    document = json.loads((folder / split / _TABLE).read_text())
-    table = PageTable([Path(path) for path in document["files"]])
+def _read_table(folder: Path, split: str) -> dict[str, Any]:
+    document: dict[str, Any] = json.loads((folder / split / _TABLE).read_text())
+    return document
+
+
+def _list_streams(document: Mapping[str, Any]) -> list[Stream | None]:
+    return [Stream(**stream) if stream else None for stream in document["streams"]]
+
+
+def _open_split(folder: Path, split: str, task: Task, on_wait: OnWait | None) -> SampleSet:
+    document = _read_table(folder, split)
+    files, streams = [Path(path) for path in document["files"]], _list_streams(document)
+    table = StreamedTable(files, streams, on_wait) if any(streams) else PageTable(files)
     names = RowNames(document["rows"], document["splits"])
     return SampleSet(table, task, SampleIndex.load(folder / split), names)

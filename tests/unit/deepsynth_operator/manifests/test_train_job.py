@@ -90,6 +90,11 @@ def test_a_cache_on_a_claim_is_mounted_for_writing_and_the_node_has_room_for_wha
     assert {"name": "claim-shared", "mountPath": "/mnt/volumes/shared"} in build_container(run)["volumeMounts"]
 
 
+def test_only_a_run_that_streams_says_so_to_its_pods() -> None:
+    assert build_document(a_run(cache={"stream": True})).stream is True
+    assert "stream" not in build_document(a_run()).to_json()
+
+
 def test_a_run_with_everything_in_a_bucket_needs_no_volume_and_has_the_keys_of_its_secrets() -> None:
     tracking = [{"tensorboard": {"uri": "s3://runs/events", "secretRef": {"name": "events"}}}]
     run = (

@@ -204,11 +204,12 @@ def test_a_file_that_a_process_begins_to_use_meanwhile_is_not_evicted(
     assert opened.made == [name_key(1)]
 
 
-def test_files_of_a_restarted_process_are_held(opened: Opened) -> None:
+def test_files_that_a_restarted_process_has_links_to_are_held(opened: Opened) -> None:
     first = opened.open()
     paths = opened.fetch(first, 1)
-    second = opened.open()
-    second.hold([path for path in paths.values() if path])
+    second, link = opened.open(), opened.folder / "link"
+    link.symlink_to(next(path for path in paths.values() if path))
+    second.hold([link, opened.folder])
     first.close()
     opened.age(0.9 * HOUR)
     assert opened.fetch(opened.open(limit=2 * SIZE), 2)[name_key(2)] is None

@@ -1,6 +1,7 @@
 """One parquet file of pages -> an uncompressed Arrow file: checked, decoded, and with its pages in their order."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from itertools import chain
 from pathlib import Path
 from typing import Any, Final
@@ -19,16 +20,12 @@ _BATCH_ROWS: Final = 64
 
 def convert_parquet(parquet: Path, target: Path, where: str) -> None:
     """Parquet -> an uncompressed Arrow file with the page columns. Raises DataError, naming `where`."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
-    try:
+    with explain_unreadable(where):
         file = pq.ParquetFile(parquet)
-        columns = [name for name in PAGE_COLUMNS if name in file.schema_arrow.names]
-        if "image" not in columns:
-            raise DataError(f"{where}: no column 'image'; the columns are {', '.join(file.schema_arrow.names)}")
-        _check_image_type(file.schema_arrow.field("image").type, where)
-        schema = pa.schema([_decode_field(file.schema_arrow.field(name)) for name in columns])
+        columns = find_columns(file.schema_arrow, where)
+        schema = build_schema(file.schema_arrow, columns)
         # By row group: pyarrow cannot read a batch of two row groups whose dictionaries differ.
         groups = (
             file.iter_batches(_BATCH_ROWS, row_groups=[n], columns=columns) for n in range(file.metadata.num_row_groups)
@@ -36,6 +33,31 @@ def convert_parquet(parquet: Path, target: Path, where: str) -> None:
         unsorted = target.with_suffix(".unsorted")
         write_arrow(_check_images(chain.from_iterable(groups), where), schema, unsorted)
         _sort_pages(unsorted, target)
+
+
+def find_columns(schema: Any, where: str) -> list[str]:
+    """The page columns that a parquet file has. Raises DataError if it has no images."""
+    columns = [name for name in PAGE_COLUMNS if name in schema.names]
+    if "image" not in columns:
+        raise DataError(f"{where}: no column 'image'; the columns are {', '.join(schema.names)}")
+    _check_image_type(schema.field("image").type, where)
+    return columns
+
+
+def build_schema(schema: Any, columns: Sequence[str]) -> Any:
+    """Of the Arrow file. Without dictionary encoding: it allows one dictionary per column, each row group has one."""
+    import pyarrow as pa
+
+    return pa.schema([_decode_field(schema.field(name)) for name in columns])
+
+
+@contextmanager
+def explain_unreadable(where: str) -> Iterator[None]:
+    """Turn errors of the parquet library into DataError. Errors of the disk stay what they are."""
+    import pyarrow as pa
+
+    try:
+        yield
     except (pa.ArrowException, OSError) as error:
         if isinstance(error, OSError) and error.errno is not None:
             raise
@@ -98,7 +120,6 @@ def _check_image_type(kind: Any, where: str) -> None:
 
 
 def _decode_field(field: Any) -> Any:
-    """Without dictionary encoding: an Arrow file allows one dictionary per column, each row group has its own."""
     import pyarrow as pa
 
     return field.with_type(field.type.value_type) if pa.types.is_dictionary(field.type) else field

@@ -15,9 +15,11 @@ import os
 import shutil
 import tempfile
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
@@ -25,24 +27,37 @@ from deepsynth_api.workload import CACHE_VARIABLE, WorkloadDataset
 from deepsynth_store import DatasetFolder, OnWait, StoredFile, open_dataset
 from deepsynth_store.cache.files import FileCache, Item, build_key
 from deepsynth_train.data.files.convert import convert_parquet
+from deepsynth_train.data.files.page_table import PageTable
 from deepsynth_train.data.files.splits import choose_validation_split, list_split_files
+from deepsynth_train.data.files.streamed import Stream, StreamedTable, copy_text
 
 _VERSION = 2
 """Changes with what is made of the same parquet files."""
 _GROWTH = 1.1
 """Size of Arrow compared with parquet: images are compressed in both, text only in parquet."""
 
+_TEXTS_AT_ONCE: Final = 16
+"""Files whose texts are copied at the same time: each is many small requests."""
+
+MayStream = Callable[[str, str], bool]
+"""Called with the name of a dataset and of its validation split, empty for none."""
 OnDownload = Callable[[int, int], None]
 """Called with (bytes done, bytes in total)."""
 
 
 @dataclass(frozen=True)
 class LocalSplit:
-    """Arrow files of one split, in order. name: the dataset's name in the run. split: such as train."""
+    """Arrow files of one split, in order. name: the dataset's name in the run. split: such as train. streams: one for
+    each file that has not arrived, None for others; empty if all have.
+    """
 
     name: str
     split: str
     files: tuple[Path, ...]
+    streams: tuple[Stream | None, ...] = ()
+
+    def open(self) -> PageTable:
+        return StreamedTable(self.files, self.streams) if self.streams else PageTable(self.files)
 
 
 @dataclass(frozen=True)
@@ -52,7 +67,7 @@ class LocalDataset:
 
 
 @dataclass(frozen=True)
-class _File:
+class SourceFile:
     """A parquet file of a dataset, and where its Arrow file is if no other attempt has it."""
 
     folder: DatasetFolder
@@ -80,19 +95,24 @@ class _Plan:
 
     dataset: WorkloadDataset
     validation: str
-    files: Mapping[str, Sequence[_File]]
+    files: Mapping[str, Sequence[SourceFile]]
 
-    def list_files(self) -> list[_File]:
+    def list_train(self) -> Sequence[SourceFile]:
+        return self.files[self.dataset.train_split]
+
+    def list_files(self) -> list[SourceFile]:
         return [file for files in self.files.values() for file in files]
 
-    def build(self, places: Mapping[Path, Path]) -> LocalDataset:
-        """places: where the files are, by their targets."""
-        train, validation = (
-            LocalSplit(self.dataset.name, split, tuple(places[file.target] for file in self.files[split]))
-            if split
-            else None
-            for split in (self.dataset.train_split, self.validation)
-        )
+    def build(self, places: Mapping[Path, Path], streams: Mapping[Path, Stream]) -> LocalDataset:
+        """places, streams: where the files are, and those that have not arrived, by their targets."""
+
+        def build(split: str) -> LocalSplit:
+            targets = [file.target for file in self.files[split]]
+            missing = tuple(streams.get(target) for target in targets)
+            files = tuple(places.get(target, target) for target in targets)
+            return LocalSplit(self.dataset.name, split, files, missing if any(missing) else ())
+
+        train, validation = (build(split) if split else None for split in (self.dataset.train_split, self.validation))
         if train is None:
             name = self.dataset.name
             raise ConfigurationError(f"spec.datasets[{name}].trainSplit: is empty; name the split to train on")
@@ -107,29 +127,41 @@ def materialise(
     on_wait: OnWait | None = None,
     *,
     shared: FileCache | None = None,
+    may_stream: MayStream | None = None,
 ) -> list[LocalDataset]:
     """Copy all datasets to this node, except files that are there already. One process per node calls it.
 
     cache_bytes: size of the cache volume; None if only the free disk space limits it. on_wait: see OnWait. shared:
-    keeps the files for other attempts, runs and nodes.
+    keeps the files for other attempts, runs and nodes. may_stream: says of which datasets only the texts must be there
+    now; None for none.
 
     Raises ConfigurationError (not enough space, unknown URI), DataError (unknown split, damaged file, missing column),
     TemporaryError.
     """
     plans = [_plan(dataset, cache, on_wait) for dataset in datasets]
     files = [file for plan in plans for file in plan.list_files()]
-    places = {file.target: file.target for file in files if file.target.exists()}
+    places = {file.target: file.target for file in files if file.target.exists() and not file.target.is_symlink()}
     meter = _Meter(on_download, total=sum(file.stored.size for file in files))
     meter.add(sum(file.stored.size for file in files if file.target in places))
+    streams: dict[Path, Stream] = {}
+    if may_stream:
+        wanted = [
+            file for plan in plans if may_stream(plan.dataset.name, plan.validation) for file in plan.list_train()
+        ]
+        places |= _find_shared([file for file in wanted if file.target not in places], shared)
+        streams = _copy_texts([file for file in wanted if file.target not in places], lambda: meter.add(0))
+    missing = [file for file in files if file.target not in places and file.target not in streams]
     if shared:
-        places |= _share([file for file in files if file.target not in places], shared, meter)
-    missing = [file for file in files if file.target not in places]
+        for file, path in share(missing, shared, lambda: meter.add(0)):
+            places[file.target] = path
+            meter.add(file.stored.size)
+        missing = [file for file in missing if file.target not in places]
     _check_room(missing, cache, cache_bytes)
     for file in missing:
         file.fetch(file.target)
         places[file.target] = file.target
         meter.add(file.stored.size)
-    return [plan.build(places) for plan in plans]
+    return [plan.build(places, streams) for plan in plans]
 
 
 def find_cache() -> Path:
@@ -150,18 +182,38 @@ class _Meter:
         self._on_download(self._done, self._total)
 
 
-def _share(files: Sequence[_File], shared: FileCache, meter: _Meter) -> dict[Path, Path]:
-    """The files that the shared folder has or takes, by their targets."""
-    same = defaultdict[str, list[_File]](list)
+def share(
+    files: Sequence[SourceFile], shared: FileCache, on_wait: Callable[[], None]
+) -> Iterator[tuple[SourceFile, Path]]:
+    """The files that the shared folder has or takes, as they arrive. on_wait: see `FileCache.fetch`."""
+    same = defaultdict[str, list[SourceFile]](list)
     for file in files:
         same[file.key].append(file)
-    items = [Item(key, _estimate_room(found[0]), found[0].fetch) for key, found in same.items()]
-    places: dict[Path, Path] = {}
-    for item, path in shared.fetch(items, lambda: meter.add(0)):
+    items = [Item(key, estimate_room(found[0]), found[0].fetch) for key, found in same.items()]
+    for item, path in shared.fetch(items, on_wait):
         if path:
-            places |= {file.target: path for file in same[item.key]}
-            meter.add(sum(file.stored.size for file in same[item.key]))
-    return places
+            yield from ((file, path) for file in same[item.key])
+
+
+def _find_shared(files: Sequence[SourceFile], shared: FileCache | None) -> dict[Path, Path]:
+    """Those files that the shared folder has, by their targets."""
+    found = shared.find({file.key for file in files}) if shared else {}
+    return {file.target: found[file.key] for file in files if file.key in found}
+
+
+def _copy_texts(files: Sequence[SourceFile], beat: Callable[[], None]) -> dict[Path, Stream]:
+    """The files that can be streamed, by their targets."""
+    streams = {}
+    with ThreadPoolExecutor(_TEXTS_AT_ONCE, thread_name_prefix="texts") as pool:
+        copies = [pool.submit(copy_text, file.folder, file.stored.path, file.target) for file in files]
+        try:
+            for file, copy in zip(files, copies, strict=True):
+                beat()
+                if stream := copy.result():
+                    streams[file.target] = stream
+        finally:
+            pool.shutdown(cancel_futures=True)
+    return streams
 
 
 def _target(dataset: WorkloadDataset, revision: str, cache: Path) -> Path:
@@ -180,7 +232,7 @@ def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> _Pla
     target = _target(dataset, folder.revision, cache)
     files = {
         split: [
-            _File(folder, stored.get(path, StoredFile(path, 0, None)), target / split / f"{number:05d}.arrow")
+            SourceFile(folder, stored.get(path, StoredFile(path, 0, None)), target / split / f"{number:05d}.arrow")
             for number, path in enumerate(found)
         ]
         for split, found in paths.items()
@@ -188,12 +240,12 @@ def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> _Pla
     return _Plan(dataset, validation, files)
 
 
-def _estimate_room(file: _File) -> int:
+def estimate_room(file: SourceFile) -> int:
     """Bytes on the disk while a file is made: Arrow and parquet."""
     return int(file.stored.size * (1 + _GROWTH))
 
 
-def _check_room(files: Sequence[_File], cache: Path, cache_bytes: int | None) -> None:
+def _check_room(files: Sequence[SourceFile], cache: Path, cache_bytes: int | None) -> None:
     sizes = [file.stored.size for file in files]
     if not sizes:
         return

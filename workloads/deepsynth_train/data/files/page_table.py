@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -15,12 +16,15 @@ from deepsynth_api.errors import DataError
 class PageTable:
     """Pages of several files under consecutive numbers. Holds only file maps and one number per record batch.
 
-    With two files of 300 and 100 rows, row 299 is the last of the first file and row 300 the first of the second.
+    With two files of 300 and 100 rows, row 299 is the last of the first file and row 300 the first of the second:
+    `file_starts` is [0, 300, 400].
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
         readers = [pa.ipc.open_file(pa.memory_map(str(path))) for path in files]
-        self._batches = [reader.get_batch(n) for reader in readers for n in range(reader.num_record_batches)]
+        batches = [[reader.get_batch(n) for n in range(reader.num_record_batches)] for reader in readers]
+        self.file_starts = np.cumsum([0, *(sum(batch.num_rows for batch in own) for own in batches)])
+        self._batches = list(chain.from_iterable(batches))
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
         self.columns = set.intersection(*(set(reader.schema.names) for reader in readers)) if readers else set()
 
