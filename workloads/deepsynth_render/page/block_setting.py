@@ -1,5 +1,6 @@
 """Blocks to strips: indents of lists and quotes, sizes of headings, the space between blocks."""
 
+from collections import defaultdict
 from collections.abc import Sequence
 from typing import Final
 
@@ -7,12 +8,24 @@ from deepsynth_api.reasons import Reason
 from deepsynth_render.page.faces import GREY, LIGHT, Faces
 from deepsynth_render.page.geometry import Geometry
 from deepsynth_render.page.markdown.blocks import PLAIN, Block, Container, Content
-from deepsynth_render.page.paragraphs import build_part, draw_signs, find_line_starts, set_content, set_lines
+from deepsynth_render.page.paragraphs import (
+    SetLines,
+    build_part,
+    draw_signs,
+    find_line_starts,
+    set_content,
+    set_lines,
+    set_together,
+)
+from deepsynth_render.page.scripts.segments import DIRECTED
 from deepsynth_render.page.strips import Bar, Part, Strip
 from deepsynth_render.page.tables import set_table
 from deepsynth_render.page.words import INKED
 from deepsynth_render.reporting.dropped import RefusedDocument
 
+_TEXTS: Final = frozenset({"paragraph", "heading", "code"})
+_ON_GREY: Final = frozenset({"code", "table"})
+"""A table is drawn as code if it is too wide for a frame."""
 _QUOTE_EMS: Final = 1.0
 _LIST_EMS: Final = 1.5
 _GAP_EMS: Final = 0.4
@@ -39,9 +52,10 @@ class BlockSetter:
     def set_blocks(self, blocks: Sequence[Block]) -> list[Strip]:
         strips: list[Strip] = []
         before: Block | None = None
-        for block in blocks:
-            lefts = self._find_lefts(block.containers)
-            found = self._set_block(block, lefts)
+        all_lefts = [self._find_lefts(block.containers) for block in blocks]
+        together = self._set_together(blocks, all_lefts)
+        for block, lefts in zip(blocks, all_lefts, strict=True):
+            found = self._set_block(block, lefts, together.get(block))
             found[0].start = block.start
             found[0].space = self._find_space(before, block)
             for index, strip in enumerate(found):
@@ -52,12 +66,35 @@ class BlockSetter:
             before = block
         return strips
 
-    def _set_block(self, block: Block, lefts: list[int]) -> list[Strip]:
+    def _set_together(self, blocks: Sequence[Block], all_lefts: Sequence[list[int]]) -> dict[Block, SetLines]:
+        """The lines of most blocks: those of one width and size, in one look or in several, are set in one go."""
+        groups = defaultdict(list)
+        for block, lefts in zip(blocks, all_lefts, strict=True):
+            if block.kind in _TEXTS and not DIRECTED.search(block.content.text):
+                spans = block.content.spans
+                look = spans[0][1] if len(spans) == 1 else None
+                groups[self._find_measures(block, lefts), block.kind == "paragraph", look].append(block)
+        found: dict[Block, SetLines] = {}
+        for ((size, width), is_paragraph, _), members in groups.items():
+            justify = self._justify and is_paragraph
+            contents = [block.content for block in members]
+            lines = set_together(contents, self._faces, size, self._characters, width * 64, justify=justify)
+            found |= {block: own for block, own in zip(members, lines, strict=True) if own is not None}
+        return found
+
+    def _find_measures(self, block: Block, lefts: list[int]) -> tuple[int, int]:
+        """Size of the letters and width of the lines, in pixels."""
+        size = self._faces.find_heading_size(block.level) if block.level else self._size
+        padding = self._gap if block.kind in _ON_GREY else 0
+        return size, self._width - (lefts[-1] if lefts else 0) - 2 * padding
+
+    def _set_block(self, block: Block, lefts: list[int], lines: SetLines | None) -> list[Strip]:
+        """lines: of a block of text, if they are set already."""
         left = lefts[-1] if lefts else 0
         if block.kind == "table":
             strips = set_table(block, self._faces, self._width - left, self._max_height, self._characters)
             if strips is None or not strips:
-                return self._set_text(block, left, lefts)
+                return self._set_text(block, lefts, None)
             for strip in strips:
                 strip.move(left)
                 self._count_parts(strip)
@@ -69,24 +106,18 @@ class BlockSetter:
             strip = Strip(block.start, pitch, bars=[bar])
             self._draw_markers(block, strip, lefts, runs_left=False)
             return [strip]
-        return self._set_text(block, left, lefts)
+        return self._set_text(block, lefts, lines)
 
-    def _set_text(self, block: Block, left: int, lefts: list[int]) -> list[Strip]:
+    def _set_text(self, block: Block, lefts: list[int], lines: SetLines | None) -> list[Strip]:
         """A paragraph, a heading, or lines of code on grey."""
-        size = self._faces.find_heading_size(block.level) if block.level else self._size
-        is_code = block.kind in {"code", "table"}
+        left = lefts[-1] if lefts else 0
+        lines = lines or self._set_alone(block, lefts)
+        pieces = lines.pieces
+        is_code = block.kind in _ON_GREY
         padding = self._gap if is_code else 0
-        width = self._width - left - 2 * padding
-        pieces = set_content(block.content, self._faces, size, self._characters, width * 64)
-        lines = set_lines(
-            pieces,
-            self._faces,
-            self._faces.measure(size),
-            width * 64,
-            justify=self._justify and block.kind == "paragraph" and bool(pieces.values[:, INKED].any()),
-        )
-        self.pieces += int(pieces.values[:, INKED].sum())
-        self.pieces_to_left += int(pieces.values[:, INKED].sum()) if pieces.runs_left else 0
+        inked = int(pieces.values[:, INKED].sum())
+        self.pieces += inked
+        self.pieces_to_left += inked if pieces.runs_left else 0
         starts = find_line_starts(lines, self._source)
         box = 0 if pieces.runs_left else left
         strips = []
@@ -103,6 +134,12 @@ class BlockSetter:
             strips.append(strip)
         self._draw_markers(block, strips[0], lefts, runs_left=pieces.runs_left)
         return strips
+
+    def _set_alone(self, block: Block, lefts: list[int]) -> SetLines:
+        size, width = self._find_measures(block, lefts)
+        pieces = set_content(block.content, self._faces, size, self._characters, width * 64)
+        justify = self._justify and block.kind == "paragraph" and bool(pieces.values[:, INKED].any())
+        return set_lines(pieces, self._faces, self._faces.measure(size), width * 64, justify=justify)
 
     def _draw_markers(self, block: Block, strip: Strip, lefts: list[int], *, runs_left: bool) -> None:
         """Bullets and numbers hang to the left of the text, or to its right."""

@@ -1,5 +1,6 @@
 """Markdown documents on pages: all of the source is in the texts, and what its marks say can be seen."""
 
+import random
 from pathlib import Path
 from typing import Any
 
@@ -246,3 +247,54 @@ def test_a_document_with_more_lines_than_the_pages_hold_is_refused_before_it_is_
     with pytest.raises(RefusedDocument, match="too many for 2 pages") as caught:
         build_markdown(maxPages=2).render("```\n" + "x\n" * 5_000 + "```", "key")
     assert caught.value.reason == "TooManyPages"
+
+
+WORDS = [
+    "word",
+    "a",
+    "well-known",
+    "averyveryveryveryverylongword",
+    "\u6587\u5b57\u3002",
+    "\u0e01\u0e33",
+    "\u0915\u094d\u0937",
+    "\u05d0\u05d1",
+    "\U0001f600",
+    "\\",
+]
+STARTS = ["", "", "- ", "  - ", "1. ", "10. ", "> ", "# ", "### ", "    ", "- > "]
+MARKS = ["", "", "", "**", "*", "`", "~~"]
+
+
+def build_source(random_: random.Random) -> str:
+    """Blocks of all kinds, with words of several scripts and looks."""
+    words = random_.sample(WORDS, random_.choice([2, 3, 9]))
+
+    def build_line() -> str:
+        marks = random_.choices(MARKS, k=random_.choice([0, 1, 5, 20]))
+        return random_.choice(STARTS) + " ".join(mark + random_.choice(words) + mark for mark in marks)
+
+    return "".join(build_line() + random_.choice(["\n", "\n", "\n\n", "  \n"]) for _ in range(random_.choice([3, 40])))
+
+
+@pytest.mark.parametrize("align", ["left", "justify"])
+def test_blocks_that_are_set_together_have_the_pages_of_blocks_set_one_by_one(
+    monkeypatch: pytest.MonkeyPatch, align: str
+) -> None:
+    random_ = random.Random(7)
+    texts = [build_source(random_) for _ in range(60)]
+
+    def render_all() -> list[object]:
+        renderer = build_markdown(align=align, size="200x150")
+        return [render_or_refuse(renderer, text) for text in texts]
+
+    together = render_all()
+    monkeypatch.setattr(block_setting, "set_together", lambda contents, *_, **__: [None] * len(contents))
+    assert render_all() == together
+    assert sum(isinstance(found, list) for found in together) > 40
+
+
+def render_or_refuse(renderer: PageRenderer, text: str) -> object:
+    try:
+        return renderer.render(text, "")
+    except RefusedDocument as refusal:
+        return refusal.reason, refusal.message

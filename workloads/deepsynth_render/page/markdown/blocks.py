@@ -7,6 +7,7 @@ The source "> a **bold**\n> word" is one block in one container:
     spans     (0, plain) (2, bold) (6, plain)
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -53,6 +54,22 @@ class Content:
     def add_sign(self, text: str, look: Look, origin: int = NOWHERE) -> None:
         """Append characters that stand for what is at origin."""
         self._add(text, [origin] * len(text), look)
+
+    @classmethod
+    def join(cls, contents: Iterable["Content"]) -> "Content":
+        """Several contents, each in a paragraph or paragraphs of its own."""
+        joined = cls()
+        for index, content in enumerate(contents):
+            if index:
+                joined._chunks.append("\n")
+                joined.origins.append(NOWHERE)
+            first = len(joined.origins)
+            for start, look in content.spans or [(0, PLAIN)]:
+                if not joined.spans or joined.spans[-1][1] != look:
+                    joined.spans.append((first + start, look))
+            joined._chunks.append(content.text)
+            joined.origins += content.origins
+        return joined
 
     def cut(self, length: int) -> None:
         """Keep only the first characters."""
