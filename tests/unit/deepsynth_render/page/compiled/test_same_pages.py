@@ -79,3 +79,20 @@ def test_ten_thousand_random_texts_are_the_same(monkeypatch: pytest.MonkeyPatch,
     random_ = random.Random(seed)
     drawn = compare(monkeypatch, [build_text(random_) for _ in range(10_000 // len(SETTINGS) + 1)])
     assert drawn > 1000
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(1800)
+@pytest.mark.parametrize("seed", range(100))  # a million pairs of text and settings
+def test_ten_thousand_random_texts_lose_nothing(seed: int) -> None:
+    """By the compiled core alone, which takes a third of the time."""
+    random_ = random.Random(1000 + seed)
+    renderers = [PageRenderer(build_page(**settings), "fast", max_glyphs=20_000) for settings in SETTINGS]
+    drawn = 0
+    for text in (build_text(random_) for _ in range(10_000 // len(SETTINGS) + 1)):
+        for renderer in renderers:
+            pages = render(renderer, text)
+            if isinstance(pages, list):
+                check_pages(text, pages)
+                drawn += 1
+    assert drawn > 1000
