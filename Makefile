@@ -17,7 +17,7 @@ export PYTHONDONTWRITEBYTECODE :=
 help: ## Show this list
 	@grep -hE '^[a-z0-9-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  %-20s %s\n", $$1, $$2}'
 
-$(READY): requirements/all.txt requirements/bootstrap.txt requirements/setup.sh $(wildcard workloads/deepsynth_render/page/compiled/*.[ch])
+$(READY): pyproject.toml requirements/all.txt requirements/bootstrap.txt requirements/setup.sh $(wildcard workloads/deepsynth_render/page/compiled/*.[ch])
 	@PYTHON=$(PYTHON) bash requirements/setup.sh $(VENV)
 	@touch $@
 
@@ -264,6 +264,10 @@ chart-readme: $(READY) ## Generate the table of values in the chart's README
 chart-rules: $(READY) ## Write the chart's copy of the operator's permissions, resources and defaults for Jobs
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_rules --write
 	@PYTHONPATH=tools $(BIN)/python -m deepsynth_generators.chart_schema --write
+
+.PHONY: changelog
+changelog: $(READY) ## Show the changes since the last release; with VERSION=X.Y.Z move them into CHANGELOG.md
+	@$(BIN)/towncrier build $(if $(VERSION),--yes --version $(VERSION),--draft --version unreleased)
 
 .PHONY: lock
 lock: $(READY) ## Update the lock files in requirements/ (versions and hashes, no addresses)
