@@ -8,13 +8,14 @@ A page costs a read of its row group, 6 MB in datasets that DeepSynth has render
 others need the room, so the pages of a document are read at once.
 """
 
+import io
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, BinaryIO, Final, cast
 
 import numpy as np
 import pyarrow as pa
@@ -64,7 +65,7 @@ def copy_text(folder: DatasetFolder, path: str, arrow: Path) -> Stream | None:
         arrow=str(arrow),
     )
     with explain_unreadable(stream.name), folder.open(path) as source:
-        file = pq.ParquetFile(source, pre_buffer=True)
+        file = pq.ParquetFile(_Requests(source), pre_buffer=True)
         columns = [name for name in find_columns(file.schema_arrow, stream.name) if name != "image"]
         if not columns or _find_largest_group(file.metadata) > _MAX_GROUP_BYTES:
             return None
@@ -146,7 +147,7 @@ class _RowGroups:
 
     def _load(self, stream: Stream, number: int) -> Any:
         with explain_unreadable(stream.name), self._open(stream).open(stream.path) as source:
-            file = pq.ParquetFile(source, metadata=pq.read_metadata(stream.footer))
+            file = pq.ParquetFile(_Requests(source), metadata=pq.read_metadata(stream.footer), pre_buffer=True)
             return file.read_row_group(number, columns=["image"], use_threads=False).column("image").combine_chunks()
 
     def _open(self, stream: Stream) -> DatasetFolder:
@@ -171,6 +172,36 @@ class _RowGroups:
             while sum(self._sizes.values()) > _MAX_KEPT_BYTES and len(self._sizes) > 1:
                 oldest = next(each for each in self._images if each in self._sizes)
                 del self._images[oldest], self._sizes[oldest]
+
+
+class _Requests(io.RawIOBase):
+    """A file of a store for pyarrow: each read is one request. A buffered reader makes two, for what fills its buffer
+    and for the rest, and the Hub limits the number of requests.
+    """
+
+    def __init__(self, source: BinaryIO) -> None:
+        self._source = cast("io.BufferedReader", source)
+
+    def read(self, size: int = -1, /) -> bytes:
+        if size < 0:
+            return self._source.read()
+        parts = []
+        while size > 0 and (part := self._source.read1(size)):
+            parts.append(part)
+            size -= len(part)
+        return b"".join(parts)
+
+    def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        return self._source.seek(offset, whence)
+
+    def tell(self) -> int:
+        return self._source.tell()
+
+    def readable(self) -> bool:
+        return True
+
+    def seekable(self) -> bool:
+        return True
 
 
 def _find_largest_group(footer: Any) -> int:

@@ -4,14 +4,18 @@ import json
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 import pytest
 
 from deepsynth_api.errors import DataError
+from deepsynth_store import open_dataset
 from deepsynth_store.cache.files import FileCache
+from deepsynth_store.core.ranged_file import open_ranged
+from deepsynth_store.folder.reading import FolderDataset
 from deepsynth_train.data.files.filling import Filling
 from deepsynth_train.data.files.materialise import materialise
+from deepsynth_train.data.files.streamed import copy_text
 from support.training.page_dataset import build_document, build_documents, write_dataset
 from unit.deepsynth_train.data.page_loading import describe
 
@@ -83,6 +87,33 @@ def test_an_arrived_file_is_read_instead_of_the_store(pages: Path, tmp_path: Pat
     for path in (pages / "data").iterdir():
         path.unlink()
     assert read_all(local) == read_expected()
+
+
+def test_a_row_group_costs_one_request_for_its_texts_and_one_for_its_images(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The Hub limits how many there are."""
+    requests: list[int] = []
+
+    def open_counting(self: FolderDataset, path: str) -> BinaryIO:
+        content = (pages / path).read_bytes()
+
+        def fetch(start: int, length: int) -> bytes:
+            requests.append(length)
+            return content[start : start + length]
+
+        return open_ranged(len(content), fetch)
+
+    local = stream(pages, tmp_path / "first")
+    monkeypatch.setattr(FolderDataset, "open", open_counting)
+    first = list_streams(local)[0]
+    groups = -(-len(ROWS[0]) // 3)
+    assert copy_text(open_dataset(first.uri, first.revision), first.path, tmp_path / "again" / "0.arrow")
+    assert len(requests) <= groups + 1, "one for the footer"
+    requests.clear()
+    table = local.train.open()
+    assert [table.read(row, "image") for row in range(len(ROWS[0]))] == [row["image"] for row in ROWS[0]]
+    assert len(requests) == groups
 
 
 def test_threads_may_read_at_the_same_time(pages: Path, tmp_path: Path) -> None:
