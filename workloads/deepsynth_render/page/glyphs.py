@@ -3,7 +3,7 @@
 import ctypes
 from collections.abc import Sequence
 from functools import cache
-from typing import Literal, NamedTuple
+from typing import Final, Literal, NamedTuple
 
 import freetype
 import numpy as np
@@ -48,6 +48,14 @@ _UPRIGHT = freetype.Matrix(0x10000, 0, 0, 0x10000)
 _SLANTED = freetype.Matrix(0x10000, 0x3333, 0, 0x10000)
 
 
+MAX_INK: Final = 2**28
+"""Pixels of the glyphs of one document: 20,000 different Chinese characters in 58 px have as many."""
+
+
+class TooManyGlyphsError(RefusedDocument):
+    """There is no room for another glyph, unless others are forgotten."""
+
+
 class Bitmaps:
     """Bitmaps that may belong to glyphs of several sizes, so that one page can show them.
 
@@ -57,8 +65,10 @@ class Bitmaps:
     levels: of ink other than none; with fewer than FULL_INK, only multiples of FULL_INK / levels are used.
     """
 
-    def __init__(self, depth: BitDepth = 4) -> None:
+    def __init__(self, depth: BitDepth = 4, max_ink: int = MAX_INK) -> None:
+        """max_ink: pixels, of which each takes two bytes, after which no glyph is drawn any more."""
         self.levels = 2**depth - 1
+        self._max_ink = max_ink
         self._ink = bytearray()  # one byte per pixel, 0 to FULL_INK
         self._read_ink = np.zeros(0, np.uint8)
         self.boxes = GrowingRows(5)
@@ -69,6 +79,18 @@ class Bitmaps:
         if len(self._read_ink) < len(self._ink):
             self._read_ink = np.frombuffer(self._ink, np.uint8).copy()
         return self._read_ink
+
+    def count_bytes(self) -> int:
+        """Memory that the bitmaps take."""
+        return 2 * len(self._ink) + 4 * self.boxes.columns * len(self.boxes)
+
+    def require_room(self) -> None:
+        """Raise TooManyGlyphsError if there is none for another glyph."""
+        if len(self._ink) >= self._max_ink:
+            raise TooManyGlyphsError(
+                Reason.OVERFLOW,
+                f"its different letters have more than {self._max_ink} pixels; split it, or use a smaller font",
+            )
 
     def append(self, ink: NDArray[np.uint8], left: int, top: int) -> int:
         """Add a bitmap, (height, width) uint8, and return its row in boxes."""
@@ -108,6 +130,7 @@ class GlyphAtlas:
         key = font, glyph
         slot = self._slots.get(key)
         if slot is None:
+            self.bitmaps.require_room()
             matrix = _SLANTED if self._load_font(font).is_slanted else _UPRIGHT
             face, levels = self._open_face(font), self.bitmaps.levels
             bitmaps = [_draw(face, glyph, matrix, phase, levels) for phase in range(PHASES)]

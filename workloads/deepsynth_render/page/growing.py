@@ -13,6 +13,7 @@ class GrowingRows:
     """An array (rows, columns) of int32 with a cheap append: new rows are copied into it when it is next read."""
 
     def __init__(self, columns: int) -> None:
+        self.columns = columns
         self._rows = np.zeros((256, columns), np.int32)  # (capacity, columns), of which the first _count are in use
         self._count = 0
         self._added: list[Sequence[int]] = []  # not copied yet

@@ -1,10 +1,12 @@
 """Text to pages: all stages in order, from a document to its PNG files."""
 
+import gc
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property, lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakSet
 
 import numpy as np
 
@@ -20,7 +22,7 @@ from deepsynth_render.page.fine_breaking import Settings
 from deepsynth_render.page.fitting import crop, find_balanced_lines, find_compressed, find_least_shrunk
 from deepsynth_render.page.fonts import load_font
 from deepsynth_render.page.geometry import Geometry, build_geometry
-from deepsynth_render.page.glyphs import HEIGHT, TOP
+from deepsynth_render.page.glyphs import HEIGHT, MAX_INK, TOP, TooManyGlyphsError
 from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.hyphenation import Hyphenator, check_language
 from deepsynth_render.page.png import Compression, build_paper, encode_png, read_levels
@@ -36,6 +38,9 @@ MONOSPACE = "DejaVu Sans Mono"
 
 MAX_GLYPHS = 2_000_000
 """Upper limit for the words that a renderer remembers: 60 MB of prose, at most 100 MB of very short words."""
+
+MAX_BYTES = 2**28
+"""Upper limit for words and bitmaps of glyphs of all styles before a document; it may add what it needs itself."""
 
 MAX_SIZES = 8
 """For each style, the words of at most this number of the sizes that spec.page.fit chooses are remembered."""
@@ -81,7 +86,16 @@ class PageRenderer:
     Raises ConfigurationError when no text fits the page.
     """
 
-    def __init__(self, page: PageSettings, compression: Compression, *, max_glyphs: int = MAX_GLYPHS) -> None:
+    def __init__(
+        self,
+        page: PageSettings,
+        compression: Compression,
+        *,
+        max_glyphs: int = MAX_GLYPHS,
+        max_bytes: int = MAX_BYTES,
+        max_ink: int = MAX_INK,
+    ) -> None:
+        """max_ink: pixels of the glyphs of one document."""
         self._seed = page.seed
         self._fit = page.fit
         self._whitespace = page.whitespace
@@ -92,7 +106,15 @@ class PageRenderer:
             PageStyle(index, *style, page.columns, page.seed, page.fit.mode) for index, style in enumerate(styles)
         ]
         count = len(styles) if page.fit.mode in {"fixed", "balance"} else MAX_SIZES * len(styles)
-        self._setters = lru_cache(count)(lambda style: _Style(page, style, compression, max_glyphs=max_glyphs // count))
+        self._max_bytes = max_bytes
+        self._shapes: WeakSet[Shapes] = WeakSet()  # of the styles that are remembered
+
+        def build_style(style: PageStyle) -> _Style:
+            shapes = Shapes(max_glyphs // count, page.bit_depth, max_ink)
+            self._shapes.add(shapes)
+            return _Style(page, style, compression, shapes)
+
+        self._setters = lru_cache(count)(build_style)
         for style in self._all_styles:
             self._setters(style)
         first_aligned = len(page.font_families) * len(page.font_sizes_px)
@@ -110,9 +132,22 @@ class PageRenderer:
         if self._whitespace == "collapse":
             text = collapse_blanks(text)
         check_drawable(text)
+        if sum(shapes.count_bytes() for shapes in self._shapes) > self._max_bytes:
+            self._forget()
+        try:
+            return self._render(text, seed_key)
+        except TooManyGlyphsError:  # together with those of other documents
+            self._forget()
+            return self._render(text, seed_key)
+
+    def _render(self, text: str, seed_key: str) -> list[Page]:
         styles = self._aligned_styles if self._aligned_styles and is_aligned(text) else self._styles
         setter = self._setters(self._choose_style(styles, seed_key))
         return self._setters(self._reduce(setter.style, setter.find_size(text))).render(text, seed_key)
+
+    def _forget(self) -> None:
+        self._setters.cache_clear()
+        gc.collect()  # styles refer to themselves
 
     def _reduce(self, style: PageStyle, size_px: int) -> PageStyle:
         """The same in a smaller size. It has an index of its own, which is the same in all shards."""
@@ -127,14 +162,14 @@ class PageRenderer:
 class _Style:
     """One font at one size, with its own cache of words."""
 
-    def __init__(self, page: PageSettings, style: PageStyle, compression: Compression, *, max_glyphs: int) -> None:
+    def __init__(self, page: PageSettings, style: PageStyle, compression: Compression, shapes: Shapes) -> None:
         self.style = style
         self._page = page
         self._fit = page.fit
         self._font = load_font(style.font_family)
         self._augmentation = page.augmentation
         self._compression = compression
-        self._shapes = Shapes(max_glyphs, page.bit_depth)
+        self._shapes = shapes
         self._geometry = build_geometry(page, self._font, style.font_size_px)
         if page.hyphenation is not None:
             check_language(page.hyphenation)

@@ -29,7 +29,7 @@ from deepsynth_render.reporting.dropped import RefusedDocument
 
 _FIRST_FALLBACK = len(FILES) - len(FALLBACK)
 
-_MAX_CLUSTERS = 20_000
+_MAX_CLUSTERS = 8_000
 """Whose fonts are remembered: with marks there are more clusters than characters, without end."""
 
 _SHAPED_TOGETHER = frozenset({"Latn", "Grek", "Cyrl"})

@@ -20,7 +20,6 @@ from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
 from deepsynth_render.page.growing import Ints
 from deepsynth_render.page.shaping import PLAIN, Shaper, Style, is_fallback
 
-_MAX_GLYPH_ID = 0xFFFF
 _MAX_CHARACTERS = 1000
 _DASHES = "-\u2010\u2013\u2014"
 USUAL = "\x21-\x7e\u00a0-\u00ac\u00ae-\u024f\u2010-\u2026\u2030-\u203a\u20ac"
@@ -100,8 +99,8 @@ class _FontShaper:
         self._shaper = core.Shaper(library, font.data, font.face, size_px * 64, variations)
         self._font = index
         self._atlas = atlas
-        self._slots = np.full(_MAX_GLYPH_ID + 1, -1, np.int32)  # (glyphs of the font,), -1: not drawn yet
-        self._inked = np.zeros(_MAX_GLYPH_ID + 1, bool)  # (glyphs of the font,)
+        self._slots = np.zeros(0, np.int32)  # (glyphs of the font up to the last one in use,), -1: not drawn yet
+        self._inked = np.zeros(0, bool)  # the same
 
     def shape(self, pieces: list[str], batch: Batch) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
         """glyphs, counts, advances, inked; see ShapedPieces."""
@@ -115,6 +114,10 @@ class _FontShaper:
 
     def _find_slots(self, ids: Ints) -> Ints:
         """(glyphs,) int64; new glyphs are drawn."""
+        missing = int(ids.max(initial=-1)) + 1 - len(self._slots)
+        if missing > 0:
+            self._slots = np.append(self._slots, np.full(missing, -1, np.int32))
+            self._inked = np.append(self._inked, np.zeros(missing, bool))
         slots = self._slots[ids]
         if slots.size and slots.min() < 0:
             for glyph in np.unique(ids[slots < 0]).tolist():

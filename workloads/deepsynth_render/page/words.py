@@ -18,7 +18,7 @@ import numpy as np
 
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import FONTS, Font
-from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, BitDepth, Bitmaps, GlyphAtlas
+from deepsynth_render.page.glyphs import HEIGHT, MAX_INK, PHASES, TOP, BitDepth, Bitmaps, GlyphAtlas
 from deepsynth_render.page.growing import GrowingRows, Ints
 from deepsynth_render.page.scripts.properties import is_extending
 from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, is_split_at_spaces, split_text
@@ -55,6 +55,8 @@ MAX_SHAPED_CHARACTERS = 4096
 """Upper limit for one call of HarfBuzz, which fails on some words of 600,000 characters. A line holds far fewer."""
 
 
+BYTES_PER_GLYPH = 50
+"""Of a word that is remembered, at most."""
 GLYPHS_PER_PIECE = 5
 """What a piece counts for in max_glyphs at least: it takes memory of its own, however short it is."""
 
@@ -86,20 +88,28 @@ class Shapes:
     """What words are drawn with. The caches of several fonts and sizes may share it, for pages that show all of them.
 
     pieces: (pieces, 7) int32. glyphs: (glyphs, 3) int32. extents: (pieces, 2) int32, all 0 unless has_extents.
-    max_glyphs: with the compiled core, a glyph takes at most 50 bytes. generation: counts how often all was forgotten.
+    max_glyphs: of words. generation: counts how often all of them were forgotten.
     """
 
-    def __init__(self, max_glyphs: int, depth: BitDepth = 4) -> None:
+    def __init__(self, max_glyphs: int, depth: BitDepth = 4, max_ink: int = MAX_INK) -> None:
+        """max_ink: as in Bitmaps, which are not forgotten."""
         self._max_glyphs = max_glyphs
-        self.bitmaps = Bitmaps(depth)
+        self.bitmaps = Bitmaps(depth, max_ink)
         self.generation = 0
         self._clear()
 
     def make_room(self) -> None:
         """Forget all words if they have more than max_glyphs. Rows found before are invalid then."""
-        if max(len(self.glyphs), GLYPHS_PER_PIECE * len(self.pieces)) > self._max_glyphs:
+        if self._count_glyphs() > self._max_glyphs:
             self.generation += 1
             self._clear()
+
+    def count_bytes(self) -> int:
+        """Upper limit for the memory that words and bitmaps take, with the compiled core."""
+        return BYTES_PER_GLYPH * self._count_glyphs() + self.bitmaps.count_bytes()
+
+    def _count_glyphs(self) -> int:
+        return max(len(self.glyphs), GLYPHS_PER_PIECE * len(self.pieces))
 
     def _clear(self) -> None:
         self.pieces = GrowingRows(7)

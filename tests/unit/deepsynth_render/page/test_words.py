@@ -73,6 +73,35 @@ def test_a_full_word_cache_is_emptied_and_draws_the_same() -> None:
         assert [page.png for page in forgetful.render(PROSE, "key")] == expected
 
 
+def test_words_and_glyphs_of_all_styles_take_a_bounded_memory_and_are_drawn_the_same() -> None:
+    """Documents whose glyphs, sizes and looks are all different."""
+    texts = [
+        "".join(
+            f"{'#' * level} {chr(0x4E00 + 60 * number + level)}**{chr(0x6000 + number)}**\n\n" for level in range(7)
+        )
+        for number in range(30)
+    ]
+    page = build_page(format="markdown", fontSizesPx=[8, 9, 10, 11, 12], size="300x300")
+    renderer, free = PageRenderer(page, "fast", max_bytes=20_000), PageRenderer(page, "fast")
+    most = 0
+    for number, text in enumerate(texts):
+        taken = sum(shapes.count_bytes() for shapes in renderer._shapes)
+        pages = renderer.render(text, str(number))
+        most = max(most, sum(shapes.count_bytes() for shapes in renderer._shapes) - min(taken, 20_000))
+        assert [page.png for page in pages] == [page.png for page in free.render(text, str(number))]
+    kept = sum(shapes.count_bytes() for shapes in renderer._shapes)
+    assert kept < 20_000 + most < sum(shapes.count_bytes() for shapes in free._shapes)
+
+
+def test_a_document_with_too_many_different_glyphs_is_refused_and_the_next_one_is_drawn() -> None:
+    renderer = PageRenderer(build_page(size="400x400", maxPages=9), "fast", max_ink=20_000)
+    with pytest.raises(RefusedDocument, match="its different letters have more than 20000 pixels"):
+        renderer.render("".join(map(chr, range(0x4E00, 0x5000))), "key")
+    assert renderer.render(PROSE, "key") == PageRenderer(build_page(size="400x400", maxPages=9), "fast").render(
+        PROSE, "key"
+    )
+
+
 def test_usual_characters_are_of_the_latin_script_or_of_none() -> None:
     letters = re.findall(f"[{USUAL}]", "".join(map(chr, range(0x10000))))
     assert len(letters) > 500
