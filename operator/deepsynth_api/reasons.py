@@ -435,6 +435,11 @@ class Reason(StrEnum):
         "Put the name of its split into its name, if it holds data.",
     )
     NOT_IN_CARD = "NotInCard", "The card of the dataset names its files, and not this one."
+    LINKED_FOLDER = (
+        "LinkedFolder",
+        "A link to a folder, which is not followed: it may lead out of the source, or in a circle. Counts as one file.",
+        "Copy or mount the folder there, if it holds data.",
+    )
     BEHIND_ROW_LIMIT = "BehindRowLimit", "The files before it hold as many rows as spec.source.maxRowsPerSplit."
 
     # Samples that do not fit the model, by `status.progress.dropped` of a TrainingRun. Nothing is cut to fit.

@@ -9,7 +9,7 @@ from deepsynth_api.v1alpha1 import Source
 from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns, SkippedFiles
 from deepsynth_render.sources.card import find_language, parse_card
 from deepsynth_render.sources.docstrings import LICENSE, SPLITS, DocstringSource
-from deepsynth_render.sources.files import SourceFiles, open_files
+from deepsynth_render.sources.files import SourceFiles, find_linked_folders, open_files
 from deepsynth_render.sources.formats import read_rows
 from deepsynth_render.sources.formats.columns import ColumnChooser
 from deepsynth_render.sources.formats.parquet import ParquetTexts
@@ -50,6 +50,12 @@ class FileSource:
         self._chooser = ColumnChooser(source.columns)
         self._opened: set[str] = set()
         paths = [file.path for file in files.list_files()]
+        self._linked = find_linked_folders(files.uri)
+        if self._linked and not paths:
+            raise DataError(
+                f"spec.source.uri: {files.uri} has no files, only links to folders (such as {self._linked[0]}), which "
+                "are not followed; copy the folders into it, or name one of them"
+            )
         card = parse_card(files.read(README).decode(errors="replace") if README in paths else "")
         require_license(card.licenses, source.require_license, files.uri)
         self._selection = select_files(paths, card.configs, source.config, source.splits)
@@ -71,7 +77,8 @@ class FileSource:
     def skipped(self) -> Sequence[SkippedFiles]:
         files = [path for found in self._selection.files.values() for path in found]
         behind = {path: Reason.BEHIND_ROW_LIMIT for path in files if path not in self._opened}
-        return list_skipped({**self._selection.skipped, **behind})
+        linked = dict.fromkeys(self._linked, Reason.LINKED_FOLDER)
+        return list_skipped({**self._selection.skipped, **behind, **linked})
 
     @property
     def columns(self) -> Sequence[ReadColumns]:

@@ -118,16 +118,28 @@ def walk_files(root: Path) -> list[tuple[str, int, int]]:
     missing without notice.
     """
     found = []
-    for folder, folders, names in os.walk(root, onerror=_refuse_unlisted):
-        # lost+found is at the root of volumes and belongs to the system.
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
+    for folder, _, names in _walk(root):
         for name in names:
             if not name.startswith("."):
-                path = Path(folder, name)
+                path = folder / name
                 status = _find_status(path)
                 if status is not None and stat.S_ISREG(status.st_mode):
                     found.append((path.relative_to(root).as_posix(), status.st_size, status.st_mtime_ns))
     return sorted(found)
+
+
+def list_linked_folders(root: Path) -> list[str]:
+    """Relative paths of links to folders, sorted. They are not followed: they may lead out of root, or in a circle."""
+    links = (folder / name for folder, folders, _ in _walk(root) for name in folders if (folder / name).is_symlink())
+    return sorted(link.relative_to(root).as_posix() for link in links)
+
+
+def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder, with the names of its folders and files, without hidden folders."""
+    for folder, folders, names in os.walk(root, onerror=_refuse_unlisted):
+        # lost+found is at the root of volumes and belongs to the system.
+        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
+        yield Path(folder), folders, names
 
 
 def _find_status(path: Path) -> os.stat_result | None:

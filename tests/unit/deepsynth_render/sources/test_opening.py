@@ -26,6 +26,22 @@ def test_a_file_whose_name_is_not_utf_8_is_refused_before_it_is_read(tmp_path: P
         open_source(Source(uri=f"file://{tmp_path}"))
 
 
+def test_links_to_folders_are_noted_and_not_followed(tmp_path: Path) -> None:
+    (tmp_path / "source/more").mkdir(parents=True)
+    (tmp_path / "source/train.jsonl").write_bytes(b"{}\n")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "elsewhere/train.jsonl").write_bytes(b"{}\n")
+    (tmp_path / "source/more/linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "source/circle").symlink_to(tmp_path / "source")
+    source = open_source(Source(uri=f"file://{tmp_path}/source"))
+    list(source.read("train"))
+    [skipped] = source.skipped
+    assert (skipped.reason, skipped.files, skipped.examples) == ("LinkedFolder", 2, ["circle", "more/linked"])
+    (tmp_path / "source/train.jsonl").unlink()
+    with pytest.raises(DataError, match=r"only links to folders \(such as circle\), which are not followed; copy"):
+        open_source(Source(uri=f"file://{tmp_path}/source"))
+
+
 def test_docstrings_are_read_from_the_standard_library() -> None:
     source = open_source(Source(uri="docstrings://", splits=["validation"]))
     assert isinstance(source, DocstringSource)
