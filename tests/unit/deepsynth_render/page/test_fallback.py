@@ -2,12 +2,23 @@
 
 import unicodedata
 from collections import Counter
+from itertools import accumulate
+from random import Random
 
 import pytest
 
-from deepsynth_render.page.fallback import OWN_FAMILY, check_drawable, find_undrawable, is_supported, list_families
-from deepsynth_render.page.fonts import FALLBACK, FAMILIES, FILES, load_font
-from deepsynth_render.page.scripts.properties import find_script
+from deepsynth_render.page.fallback import (
+    INVISIBLE,
+    OWN_FAMILY,
+    check_drawable,
+    find_undrawable,
+    is_supported,
+    list_families,
+)
+from deepsynth_render.page.fonts import FALLBACK, FAMILIES, FILES, FONTS, load_font
+from deepsynth_render.page.scripts.properties import find_script, split_clusters
+from deepsynth_render.page.shaping import Style
+from deepsynth_render.page.words import WordCache
 from deepsynth_render.reporting.dropped import RefusedDocument
 
 
@@ -82,3 +93,41 @@ def test_families_that_came_later_only_draw_what_no_other_one_has() -> None:
 def find_family(character: str, script: str) -> str:
     families = list_families("DejaVu Sans", script, "JP")
     return next(family for family in families if ord(character) in load_font(family).codepoints)
+
+
+CLUSTERS = [
+    *("a", "e\u0301", "q\u0329\u0301", "a\u20dd", "\u6587", "\u304b\u3099", "\u6587\u0301", "\uac00", "\u1100\u1161"),
+    *(
+        "\U0001f600",
+        "\U0001f468\u200d\U0001f469",
+        "\u2764\ufe0f",
+        "1\ufe0f\u20e3",
+        "\U0001f44d\U0001f3fd",
+        "\U0001f600\u0301",
+    ),
+    *("\u0915\u094d\u0937", "\u0e01\u0e33", "\u0e01\u0301", "a\u0e31", "\u05d0\u05b8", "\u0627\u064e", "\u05d0\u064e"),
+]
+"""Letters with marks, joined emoji, and letters with marks that only fonts of other scripts have."""
+
+
+def test_a_word_that_mixes_fonts_is_cut_within_a_cluster_only_where_no_font_has_all_of_it() -> None:
+    shaper = WordCache(load_font("DejaVu Sans"), 18, 400, max_glyphs=10**5)._shaper
+    random_ = Random(3)
+    words = ["".join(random_.choices(CLUSTERS, k=random_.randint(2, 6))) for _ in range(300)]
+    cut = 0
+    for word in words:
+        runs = list(shaper._split(word, Style()))
+        assert "".join(run.text for run in runs) == word
+        for run in runs:
+            assert find_drawn(run.text) <= load_font(FONTS[run.font]).codepoints
+        starts = {run.start for run in runs}
+        clusters = split_clusters(word)
+        for cluster, end in zip(clusters, accumulate(map(len, clusters)), strict=True):
+            if starts.intersection(range(end - len(cluster) + 1, end)):
+                cut += 1
+                assert not any(find_drawn(cluster) <= load_font(font).codepoints for font in FONTS), ascii(cluster)
+    assert cut > 10
+
+
+def find_drawn(text: str) -> set[int]:
+    return {ord(character) for character in text if character not in INVISIBLE}
