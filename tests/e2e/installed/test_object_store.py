@@ -13,6 +13,8 @@ from e2e.support.lives import RunLife, describe, get_ended, hash_file
 from e2e.support.resources import build_generation, build_run
 from e2e.support.s3_on_machine import S3, SECRET, install_s3
 
+pytestmark = pytest.mark.slow
+
 OUTAGE_SECONDS = 60
 STEPS = 120
 KEYS = {"secretRef": {"name": SECRET}}
