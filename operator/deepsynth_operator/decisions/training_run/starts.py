@@ -23,7 +23,11 @@ _BLOCKED_SECONDS: Final = 5.0
 
 
 def suspended(view: RunView) -> RunSituation | None:
-    return Situation("Suspended", Reason.SUSPENDED_BY_USER, "spec.suspend is true") if view.run.spec.suspend else None
+    if not view.run.spec.suspend:
+        return None
+    is_saving = any(pod.is_at_work for pod in view.observed.children.pods)
+    message = "spec.suspend is true" + ("; its pods still save and end" if is_saving else "")
+    return Situation("Suspended", Reason.SUSPENDED_BY_USER, message)
 
 
 def waits_for_inputs(view: RunView) -> RunSituation | None:

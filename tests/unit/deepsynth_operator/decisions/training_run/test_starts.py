@@ -7,7 +7,7 @@ import pytest
 
 from deepsynth_operator.decisions.training_run.starts import compute_due_time
 from support.clocks.manual_clock import START
-from support.control.seen import JOB, RUNNING_JOB, a_pod, decide
+from support.control.seen import JOB, RUNNING_JOB, a_live_run, a_pod, an_ended_pod, decide, follow
 from support.resources.builders import a_training_run
 from unit.deepsynth_operator.decisions.attempt_histories import with_attempts
 
@@ -49,3 +49,12 @@ def test_the_longer_a_run_waits_for_a_node_the_less_often_it_is_looked_at(waited
     pod = a_pod(phase="Pending", started=None, scheduled=None, node=None, unschedulable="0/1 nodes are available")
     assert decide(run.build(), job, [pod], after=9 + waited).requeue_after == next_look
     assert decide(run.build(), job, [pod, a_pod(1)], after=9 + waited).requeue_after == 15, "one of them reports"
+
+
+def test_a_suspended_run_says_whether_pods_still_save() -> None:
+    run = a_live_run(suspend=True)
+    saving = decide(run, RUNNING_JOB, [a_pod(0), a_pod(1)], after=100)
+    assert saving.status.conditions[0].message == "spec.suspend is true; its pods still save and end"
+    ended = [an_ended_pod(index, 0, after=130) for index in (0, 1)]
+    saved = decide(follow(run, saving), RUNNING_JOB, ended, after=131)
+    assert saved.status.conditions[0].message == "spec.suspend is true"
