@@ -21,6 +21,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -40,6 +41,7 @@ from deepsynth_store.core.interface import StoredFile
 
 _RECORD: Final = ".json"
 _FILLING: Final = "filling"
+_FILLER: Final = re.compile(r"\w+\.([0-9]{1,18})\.\w+")
 _USES: Final = "uses"
 _EVICTED: Final = ".evicted"
 _VERIFIED_SECONDS: Final = 7 * 24 * 3600.0
@@ -177,9 +179,11 @@ class FileCache:
             if self._list_fillers(item.key):
                 return None
             folder.mkdir(parents=True)
-            if min(self._list_fillers(item.key)) == folder:
+            if (
+                min(self._list_fillers(item.key), default=folder) == folder
+            ):  # none: this process was suspended meanwhile
                 return folder
-            folder.rmdir()  # two have begun at the same time
+            shutil.rmtree(folder, ignore_errors=True)  # two have begun at the same time
         except OSError as error:
             self._stop(f"it cannot be written ({error.strerror or error})")
         return None
@@ -228,7 +232,7 @@ class FileCache:
 
     def _measure_silence(self, folder: Path) -> float:
         """Seconds since something in a folder of `filling` has changed."""
-        return self._uses.read_clock() - max((path.stat().st_mtime for path in _walk(folder)), default=0.0)
+        return self._uses.read_clock() - max((found.st_mtime for found in _walk(folder)), default=0.0)
 
     def _make_room(self, room: int) -> bool:
         """Evict what was not used for the longest time, if that helps. `room` is already reserved."""
@@ -287,10 +291,12 @@ class FileCache:
         """Bytes of all files on their way. Deletes what killed processes have left."""
         total = 0
         for folder in (self._root / _FILLING).iterdir():
+            if not (named := _FILLER.fullmatch(folder.name)):
+                continue  # of another program, such as lost+found
             if self._measure_silence(folder) > _DEAD_SECONDS:
                 shutil.rmtree(folder, ignore_errors=True)
             else:
-                total += int(folder.name.split(".")[1])
+                total += int(named[1])
         return total
 
 
@@ -302,11 +308,10 @@ class _Entry:
     used: int
 
 
-def _walk(folder: Path) -> Iterator[Path]:
-    """The folder and what is in it, without what vanishes meanwhile."""
+def _walk(folder: Path) -> Iterator[os.stat_result]:
+    """Of the folder and what is in it, without what vanishes meanwhile."""
     with contextlib.suppress(OSError):
-        folder.stat()
-        yield folder
+        yield folder.stat()
         for path in folder.iterdir():
-            if path.exists():
-                yield path
+            with contextlib.suppress(OSError):
+                yield path.stat()

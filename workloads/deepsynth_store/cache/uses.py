@@ -15,9 +15,12 @@ from pathlib import Path
 from typing import Final
 from uuid import uuid4
 
+from deepsynth_api.errors import WorkloadError
 from deepsynth_store.core.atomic import write_file_atomically
 
 _TOUCH_SECONDS: Final = 300.0
+_LOOK_SECONDS: Final = 5.0
+"""How soon after a sleep of the machine, in which timeouts do not pass, the file is touched again."""
 _VALID_SECONDS: Final = 3600.0
 """Many times longer than the pause between two touches: a process may be slow, or its volume away for a while."""
 
@@ -47,30 +50,42 @@ class Uses:
 
     def read_clock(self) -> float:
         """What time it is for the file system, in seconds."""
-        os.utime(self._path)
-        return self._path.stat().st_mtime
+        with self._lock:
+            self._touch()
+            return self._path.stat().st_mtime
 
     def list_all(self) -> set[str]:
         """The keys that this and other processes need. Deletes what dead processes have left."""
         now, found = self.read_clock(), set[str]()
         for path in self._folder.glob("*.json"):
-            with contextlib.suppress(OSError, ValueError):  # it was closed at this moment
+            with contextlib.suppress(
+                OSError, ValueError, RecursionError
+            ):  # it was closed at this moment, or is damaged
                 with path.open() as file:  # on a network volume, only opening asks for the present state
                     is_valid = now - os.fstat(file.fileno()).st_mtime < _VALID_SECONDS
-                    keys = json.load(file)
-                if is_valid:
-                    found.update(keys)
-                else:
+                    keys = json.load(file) if is_valid else []
+                if not is_valid:
                     path.unlink()
+                elif isinstance(keys, list):
+                    found.update(key for key in keys if isinstance(key, str))
         return found
+
+    def _touch(self) -> None:
+        """Needs no room on the disk, unless another process took this one for dead."""
+        try:
+            os.utime(self._path)
+        except FileNotFoundError:
+            self._write()
 
     def _write(self) -> None:
         write_file_atomically(self._path, json.dumps(sorted(self._keys)).encode())
 
     def _keep_touching(self) -> None:
-        touched = time.monotonic()
-        while not self._is_closed.wait(_TOUCH_SECONDS - (time.monotonic() - touched)):
-            touched = time.monotonic()
-            with self._lock, contextlib.suppress(OSError):
+        touched = time.time()
+        while not self._is_closed.wait(min(_LOOK_SECONDS, _TOUCH_SECONDS)):
+            if abs(time.time() - touched) < _TOUCH_SECONDS:
+                continue
+            touched = time.time()
+            with self._lock, contextlib.suppress(OSError, WorkloadError):
                 if not self._is_closed.is_set():
-                    self._write()
+                    self._touch()

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -358,3 +359,87 @@ def test_uses_of_a_living_process_are_touched(tmp_path: Path, monkeypatch: pytes
     mine.close()
     assert other.list_all() == set()
     other.close()
+
+
+def test_uses_are_touched_on_a_full_disk_and_after_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uses, "_TOUCH_SECONDS", 0.05)
+    mine = uses.Uses(tmp_path)
+    monkeypatch.setattr(uses, "write_file_atomically", fail_full)
+    wait_until_touched(mine)
+    mine._path.unlink()
+    time.sleep(0.2)  # it cannot be written now
+    monkeypatch.undo()
+    monkeypatch.setattr(uses, "_TOUCH_SECONDS", 0.05)
+    mine.add(["a"])
+    wait_until_touched(mine)
+    mine.close()
+
+
+def wait_until_touched(mine: uses.Uses) -> None:
+    os.utime(mine._path, (1, 1))
+    deadline = time.monotonic() + 10
+    while mine._path.stat().st_mtime < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_uses_are_touched_at_once_after_a_sleep_of_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uses, "_LOOK_SECONDS", 0.05)
+    mine = uses.Uses(tmp_path)
+    awake = time.time
+    monkeypatch.setattr(time, "time", lambda: awake() + HOUR)
+    wait_until_touched(mine)
+    mine.close()
+
+
+@pytest.mark.parametrize("content", ["5", "[[1]]", "[" * 100_000, "[", '{"a": 1}'])
+def test_damaged_uses_of_another_process_are_ignored(opened: Opened, content: str) -> None:
+    first = opened.open()
+    opened.fetch(first, 1)
+    first.close()
+    opened.age(HOUR)
+    cache = opened.open(limit=SIZE)
+    (opened.root / "uses" / "other.json").write_text(content)
+    assert opened.fetch(cache, 2)[name_key(2)]
+
+
+def test_a_file_that_ends_while_another_process_looks_at_it_is_not_a_fault(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    cache = opened.open()
+    other = opened.root / "filling" / f"{name_key(1)}.{SIZE}.other"
+    other.mkdir()
+    (other / "content").write_bytes(b"x")
+    look = Path.iterdir
+
+    def end_after(folder: Path) -> Iterator[Path]:
+        found = list(look(folder))
+        if folder == other:
+            shutil.rmtree(other)
+        return iter(found)
+
+    monkeypatch.setattr(Path, "iterdir", end_after)
+    monkeypatch.setattr(time, "sleep", lambda _: None)
+    assert opened.fetch(cache, 1)[name_key(1)]
+    assert not opened.notes
+
+
+@pytest.mark.parametrize("name", [".DS_Store", ".nfs0001", "lost+found", "a.b.c"])
+def test_files_of_other_programs_are_ignored(opened: Opened, name: str) -> None:
+    cache = opened.open()
+    (opened.root / "filling" / name).touch()
+    assert opened.fetch(cache, 1)[name_key(1)]
+
+
+def test_a_process_that_is_suspended_before_it_fills_continues(opened: Opened, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache = opened.open()
+    make = Path.mkdir
+
+    def suspend(folder: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
+        make(folder, mode, parents, exist_ok)
+        if folder.parent.name == "filling":
+            then = time.time() - files._SILENT_SECONDS - 1
+            os.utime(folder, (then, then))
+
+    monkeypatch.setattr(Path, "mkdir", suspend)
+    assert opened.fetch(cache, 1)[name_key(1)]
