@@ -6,9 +6,12 @@ features of pages                            of a run that is Complete, if it ha
 datasets and models                          of a run that is Complete, if it has spec.cache.uri
 
 What a run that has not ended reads or writes stays: it may continue from a checkpoint, save one now, or share the rest.
+So does every folder whose name the trainer does not give: step-2-copy and step-1.bak are a user's.
 """
 
+import re
 from collections.abc import Callable, Iterator, Sequence
+from typing import Final
 
 from deepsynth.verbs.names import find_all, format_short_name
 from deepsynth.verbs.uses import get_key, has_ended, list_folders, list_neighbours, overlaps
@@ -16,7 +19,14 @@ from deepsynth_api.workload import FEATURES_FOLDER, INPUTS_FOLDER
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.report.sections import format_bytes
 
-LEFTOVERS = ("*.tmp-attempt-*", "*.corrupt-attempt-*")
+LEFTOVERS: Final = ("step-*.tmp-attempt-*", "step-*.corrupt-attempt-*")
+"""What may match; _MADE_NAME decides."""
+_MADE_NAME: Final = re.compile(
+    r"""step-(?P<step>0|[1-9][0-9]{0,17})
+    (?P<leftover>\.tmp-attempt-[0-9]+(\.[0-9]+)? | \.(tmp|corrupt)-attempt-([0-9]+|[0-9a-f]{12}))?""",
+    re.VERBOSE,
+)
+"""The names that the trainer gives, in a folder (by number) and in an object store (by twelve hex digits)."""
 
 
 def prune(resources: Resources, words: Sequence[str], ask: Callable[[str], bool]) -> Iterator[str]:
@@ -51,7 +61,7 @@ def measure(resources: Resources, run: Manifest, active: Sequence[Manifest]) -> 
     files = resources.open_files(run)
     used = {uri for item in active for uri in list_folders(item)}
     used |= {f"{base}/{name}" for name in _list_asked(run, active)}
-    found = files.measure(patterns)
+    found = {uri: size for uri, size in files.measure(patterns).items() if _is_made(uri)}
     kept = {f"{base}/step-{step}" for step in _list_kept(status)}
     newest = max((uri for uri in found if _get_step(uri) >= 0), key=_get_step, default="")
     return {uri: size for uri, size in found.items() if uri not in {*kept, newest} and not overlaps(uri, used, files)}
@@ -74,7 +84,13 @@ def _list_kept(status: Manifest) -> set[int]:
     return {checkpoint["step"] for checkpoint in named if checkpoint}
 
 
+def _is_made(uri: str) -> bool:
+    """Whether the trainer gives folders this name, exactly."""
+    name = uri.rpartition("/")[2]
+    return name in {FEATURES_FOLDER, INPUTS_FOLDER} or _MADE_NAME.fullmatch(name) is not None
+
+
 def _get_step(uri: str) -> int:
     """Of the folder of a whole checkpoint; -1 for others."""
-    word, _, number = uri.rpartition("/")[2].partition("-")
-    return int(number) if word == "step" and number.isdigit() else -1
+    made = _MADE_NAME.fullmatch(uri.rpartition("/")[2])
+    return int(made["step"]) if made and not made["leftover"] else -1

@@ -163,6 +163,17 @@ def test_prune_keeps_the_newest_and_the_best_checkpoint_of_a_store(
     assert capsys.readouterr().out == "nothing to remove\n"
 
 
+def test_prune_keeps_folders_of_a_store_with_names_that_the_trainer_does_not_give(store: Store) -> None:
+    store.put_run()
+    store.save(3, 2)
+    own = {"step-2-copy", "step-1.bak", "step-by-step-notes"}
+    for folder in own:
+        store.write(f"{RUN}/{folder}/a", "x")
+
+    assert main(["prune", "--yes", *store.place.options]) == 0
+    assert store.list_folders() == {"checkpoints.json", name(3), *own}
+
+
 def test_prune_keeps_checkpoints_of_a_store_that_others_start_from(store: Store) -> None:
     store.put_run()
     store.save(4, 3, 2, 1)

@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 import yaml
@@ -485,6 +485,23 @@ def test_prune_keeps_the_newest_and_the_best_checkpoint(place: Place, capsys: py
     assert (place.volumes / "checkpoints/busy/step-1.tmp-attempt-1").exists()
     assert main(["prune", "--yes", *place.options]) == 0
     assert capsys.readouterr().out == "nothing to remove\n"
+
+
+OWN_FOLDERS: Final = (
+    *("step-2-copy", "step-1.bak", "step-by-step-notes", "step-007", "step-²", "step-" + "9" * 30, "a.tmp-attempt-1"),
+    *("step-1.tmp-attempt-1-keep", "step-1.corrupt-attempt-mine", "step-1.tmp-attempt-1.bak"),
+)
+
+
+def test_prune_keeps_folders_with_names_that_the_trainer_does_not_give(place: Place) -> None:
+    put_run(place, "ended")
+    made = ("step-1", "step-9", "step-4.tmp-attempt-1.2", "step-4.tmp-attempt-0123456789ab", "step-3.corrupt-attempt-2")
+    write_files(place.volumes, {f"checkpoints/ended/{folder}/a": "x" for folder in (*made, *OWN_FOLDERS)})
+
+    assert main(["prune", "--yes", *place.options]) == 0
+
+    left = {folder.name for folder in (place.volumes / "checkpoints/ended").iterdir()}
+    assert left == {"step-9", *OWN_FOLDERS}
 
 
 ENDED: dict[str, Any] = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "attempts": [ATTEMPT]}
