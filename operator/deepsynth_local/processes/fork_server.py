@@ -9,6 +9,7 @@ with a JSON object per line:
     {"request": 1, "signal": 15}
                                         {"request": 1, "exit": 0}         as of Popen: negative for a signal
 
+If the system refuses a new process, the log says so, and the answer is exit code 75: another attempt may succeed.
 It has one thread, so that forks are safe, and ends when the other end of the socket is closed; pods that run then
 keep running, as they do when a command is killed that has started them itself.
 """
@@ -27,8 +28,10 @@ import socket
 import sys
 import time
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any, Final
 
+from deepsynth_api.exit_codes import ExitCode
 from deepsynth_local.processes.leftovers import MAX_POD_MARKER_LENGTH, POD_MARKER
 
 _IMPORTED: Final = (
@@ -80,7 +83,13 @@ class ForkServer:
 
     def _fork(self, message: Message) -> bool:
         """Whether this is the new process."""
-        pid = os.fork()
+        try:
+            pid = os.fork()
+        except OSError as error:  # too many processes, or no memory: the pods that run must not end with this one
+            with contextlib.suppress(OSError), Path(message["log"]).open("a", encoding="utf-8") as log:
+                print(f"the pod's process could not be started: {error.strerror}", file=log)
+            self._answer(message["request"], ExitCode.TRY_AGAIN)
+            return False
         if pid:
             self._pids[message["request"]] = pid
             return False
@@ -100,16 +109,18 @@ class ForkServer:
             ended, status = os.waitpid(pid, os.WNOHANG)
             if ended:
                 del self._pids[request]
-                answer = {"request": request, "exit": os.waitstatus_to_exitcode(status)}
-                with contextlib.suppress(BrokenPipeError):  # the other end was killed
-                    self._connection.sendall(json.dumps(answer).encode() + b"\n")
+                self._answer(request, os.waitstatus_to_exitcode(status))
+
+    def _answer(self, request: int, code: int) -> None:
+        with contextlib.suppress(BrokenPipeError):  # the other end was killed
+            self._connection.sendall(json.dumps({"request": request, "exit": int(code)}).encode() + b"\n")
 
 
 def run_pod(request: Message) -> None:
     """Be what a new interpreter with this command would be, and run its module."""
+    _redirect_output(request["log"])  # first: what fails after it is said in the pod's log
     os.setsid()
     os.chdir(request["folder"])
-    _redirect_output(request["log"])
     environment: dict[str, str] = request["environment"]
     _mark(environment[POD_MARKER])
     os.environ.clear()

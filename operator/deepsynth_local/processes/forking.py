@@ -8,6 +8,7 @@ import signal
 import socket
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final, Protocol
 
 from deepsynth_api.workload import COMPLETION_INDEX_VARIABLE
@@ -18,6 +19,7 @@ from deepsynth_local.runs.runs_folder import RunsFolder
 _SERVER: Final = "deepsynth_local.processes.fork_server"
 _MODULE: Final = "deepsynth_render"
 _READ_LATE: Final = frozenset({COMPLETION_INDEX_VARIABLE, GPUS_VARIABLE, TEMPORARY_VARIABLE})
+_LOG_TAIL_BYTES: Final = 1024
 _OWN_PREFIX: Final = "DEEPSYNTH_"
 _ONE_THREAD: Final = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "background_thread:false"}
 """Else numpy and pyarrow start threads when they are imported, and a fork would copy the locks that those hold."""
@@ -64,7 +66,7 @@ class Forks:
             if self._writer is None:
                 self._writer = await self._open()
         self._started += 1
-        process = self._processes[self._started] = _ForkedProcess(self._started, self._writer)
+        process = self._processes[self._started] = _ForkedProcess(self._started, self._writer, command.log_file)
         process.send(
             module=_MODULE,
             arguments=command.arguments[3:],
@@ -86,13 +88,14 @@ class Forks:
     async def _open(self) -> asyncio.StreamWriter:
         ours, theirs = socket.socketpair()
         marked = {RUNS_MARKER: str(self._runs.path), POD_MARKER: " " * MAX_POD_MARKER_LENGTH}
-        with theirs:
+        with theirs, self._runs.fork_server_log.open("wb") as log:
             self._server = await asyncio.create_subprocess_exec(
                 *(sys.executable, "-P", "-m", _SERVER, str(theirs.fileno())),
                 env={**self._environment, **marked, **_ONE_THREAD},
                 cwd=self._runs.path,
                 stdin=asyncio.subprocess.DEVNULL,
                 stdout=asyncio.subprocess.DEVNULL,
+                stderr=log,
                 pass_fds=[theirs.fileno()],
                 start_new_session=True,
             )
@@ -101,7 +104,10 @@ class Forks:
         return writer
 
     async def _read(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """Pass on exit codes. If the server was killed, nothing is known of its processes: they count as killed."""
+        """Pass on exit codes. If the server ended, nothing is known of its processes: they count as killed.
+
+        Their logs get the end of its log, so that the user sees why.
+        """
         with contextlib.suppress(ConnectionError):
             while line := await reader.readline():
                 answer = json.loads(line)
@@ -110,13 +116,17 @@ class Forks:
         writer.close()
         with contextlib.suppress(ConnectionError):
             await writer.wait_closed()
+        with contextlib.suppress(OSError):
+            said = self._runs.fork_server_log.read_bytes()[-_LOG_TAIL_BYTES:]
+            for process in self._processes.values():
+                process.log(b"the process that starts pods has ended\n" + said)
         while self._processes:
             self._processes.popitem()[1].end(-signal.SIGKILL)
 
 
 class _ForkedProcess:
-    def __init__(self, request: int, writer: asyncio.StreamWriter) -> None:
-        self._request, self._writer = request, writer
+    def __init__(self, request: int, writer: asyncio.StreamWriter, log_file: Path) -> None:
+        self._request, self._writer, self._log_file = request, writer, log_file
         self._exit: asyncio.Future[int] = asyncio.get_running_loop().create_future()
 
     @property
@@ -131,6 +141,10 @@ class _ForkedProcess:
 
     def send(self, **fields: Any) -> None:
         self._writer.write(json.dumps({"request": self._request, **fields}).encode() + b"\n")
+
+    def log(self, text: bytes) -> None:
+        with self._log_file.open("ab") as log:
+            log.write(text)
 
     def end(self, code: int) -> None:
         self._exit.set_result(code)

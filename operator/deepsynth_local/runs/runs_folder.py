@@ -6,6 +6,7 @@ deepsynth-runs/
   volumes/CLAIM/                 the data of pvc://CLAIM/
   logs/POD.log                   output of each pod
   logs/controller.log            output of the process that runs resources in the background
+  logs/fork-server.log           errors of the process that starts pods
   pods/POD/                      ConfigMaps, scratch volumes and the termination log while a pod runs
   events.jsonl                   Events about resources
   requests/                      what other commands ask of the process that runs the resources
@@ -58,6 +59,10 @@ class RunsFolder:
     @property
     def controller_log(self) -> Path:
         return self.path / "logs" / "controller.log"
+
+    @property
+    def fork_server_log(self) -> Path:
+        return self.path / "logs" / "fork-server.log"
 
     def find_folder(self, uri: str) -> Path | None:
         """The folder of a file:// or pvc:// URI on this machine, as the pods see it; None for the Hub."""

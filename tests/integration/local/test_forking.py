@@ -10,6 +10,9 @@ from typing import Any
 
 import pytest
 
+from deepsynth_api.exit_codes import ExitCode
+from deepsynth_local.processes.container import Command
+from deepsynth_local.processes.forking import Forks
 from deepsynth_local.processes.leftovers import (
     MAX_POD_MARKER_LENGTH,
     POD_MARKER,
@@ -18,6 +21,7 @@ from deepsynth_local.processes.leftovers import (
     kill_processes,
 )
 from deepsynth_local.processes.process_runner import ProcessRunner
+from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_simulator.pod_runner import ContainerExit
 from integration.local.test_process_runner import PATIENCE_SECONDS, Listener, build_pod, wait_for, with_runner
 
@@ -166,6 +170,85 @@ def test_when_the_server_is_killed_its_pods_are_killed_and_the_next_pod_starts(t
         assert await second.exit == ContainerExit(0)
 
     with_runner(tmp_path, body)
+
+
+def break_fork(module: Path, error: str) -> None:
+    """Let the second fork of the server raise this."""
+    (module.parent.parent / "sitecustomize.py").write_text(
+        "import os\n"
+        "fork, calls = os.fork, []\n"
+        "def fail_at_second():\n"
+        "    calls.append(1)\n"
+        f"    if len(calls) == 2: raise {error}\n"
+        "    return fork()\n"
+        "os.fork = fail_at_second\n"
+    )
+
+
+def test_a_process_that_the_system_refuses_fails_its_pod_only(
+    tmp_path: Path, module: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    break_fork(module, "BlockingIOError(11, 'Resource temporarily unavailable')")
+    module.write_text(
+        "import pathlib, os, sys, time\n"
+        "folder = pathlib.Path(os.environ['DEEPSYNTH_VOLUMES'])\n"
+        "(folder / sys.argv[1]).touch()\n"
+        "while not (folder / 'c').exists(): time.sleep(0.01)\n"
+    )
+
+    async def body(runner: ProcessRunner, first: Listener) -> None:
+        second, third = Listener(), Listener()
+        runner.start(build_step("a", "a"), {}, first)
+        await wait_for((tmp_path / "volumes/a").exists)
+        runner.start(build_step("b", "b"), {}, second)
+        refused = await second.exit
+        assert refused.exit_code == ExitCode.TRY_AGAIN
+        assert refused.message == "the pod's process could not be started: Resource temporarily unavailable\n"
+        runner.start(build_step("c", "c"), {}, third)
+        assert await third.exit == ContainerExit(0)
+        assert await first.exit == ContainerExit(0)
+
+    with_runner(tmp_path, body)
+    assert capfd.readouterr().err == ""
+
+
+def test_the_pods_of_a_server_that_ended_say_why(
+    tmp_path: Path, module: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    break_fork(module, "ValueError('broken')")
+    module.write_text(
+        "import pathlib, os, time; pathlib.Path(os.environ['DEEPSYNTH_VOLUMES'], 'ready').touch()\ntime.sleep(600)"
+    )
+
+    async def body(runner: ProcessRunner, listener: Listener) -> None:
+        runner.start(build_step("a"), {}, listener)
+        await wait_for((tmp_path / "volumes/ready").exists)
+        runner.start(build_step("b"), {}, Listener())
+        ended = await listener.exit
+        assert ended.exit_code == 137
+        assert "the process that starts pods has ended" in ended.message
+        assert ended.message.endswith("ValueError: broken\n")
+
+    with_runner(tmp_path, body)
+    assert capfd.readouterr().err == ""
+
+
+def test_what_fails_before_a_pod_runs_is_in_its_log(
+    tmp_path: Path, module: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    log, marked = tmp_path / "pod.log", {POD_MARKER: "uid"}
+    arguments = [sys.executable, "-m", "deepsynth_render"]
+    command = Command(arguments, marked, folder=tmp_path / "absent", termination_log=tmp_path / "end", log_file=log)
+
+    async def main() -> int:
+        forks = Forks(RunsFolder.open(tmp_path))
+        code = await (await forks.start(command)).wait()
+        await forks.close()
+        return code
+
+    assert asyncio.run(main()) == 1
+    assert "FileNotFoundError" in log.read_text()
+    assert capfd.readouterr().err == ""
 
 
 def test_pods_of_a_killed_command_run_on_and_are_found(tmp_path: Path, module: Path) -> None:
