@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from deepsynth_cluster.commands import run_command
+from deepsynth_cluster.commands import run_command, wait_until
 from deepsynth_cluster.errors import ClusterError
 from deepsynth_cluster.machine.cgroups import ControlGroup
 from deepsynth_cluster.programs.build import program
@@ -94,6 +94,8 @@ class Machine:
             "PAUSE": str(program("pause")),
         }
         run_command(["sh", "-euc", BOOT], environment=self._environment(variables))
+        # On a busy machine the last command may end before the first one has begun.
+        wait_until(lambda: self.is_on, f"machine {self.name} has its first process", seconds=30, every=0.02)
 
     def power_off(self) -> None:
         """End all its processes; its folder stays."""
