@@ -36,23 +36,23 @@ demo: $(READY) ## Render real documents and train a small model on them, without
 .PHONY: generate-dataset
 generate-dataset: $(READY) ## Render a preset: DATASET=xsum [MAX_SAMPLES=1000]
 	@[ -n "$(DATASET)" ] || { echo "DATASET must be set: make generate-dataset DATASET=xsum (make list-datasets lists them)" >&2; exit 64; }
-	@$(BIN)/deepsynth template dataset $(DATASET) $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)) | $(BIN)/deepsynth local -f -
+	@resources="$$($(BIN)/deepsynth template dataset $(DATASET) $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)))" && $(BIN)/deepsynth local -f - <<< "$$resources"
 
 .PHONY: generate-all-datasets
 generate-all-datasets: $(READY) ## Render all presets: [MAX_SAMPLES=1000]
-	@$(BIN)/deepsynth template dataset all $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)) | $(BIN)/deepsynth local -f -
+	@resources="$$($(BIN)/deepsynth template dataset all $(if $(MAX_SAMPLES),--max-rows $(MAX_SAMPLES)))" && $(BIN)/deepsynth local -f - <<< "$$resources"
 
 .PHONY: train-cloud
 train-cloud: $(READY) ## Train on rendered presets: DATASETS='xsum mlsum_fr' [MODEL=hf://...] [GPUS=8]
 	@[ -n "$(DATASETS)" ] || { echo "DATASETS must be set: make train-cloud DATASETS='xsum mlsum_fr'" >&2; exit 64; }
-	@$(BIN)/deepsynth template training $(DATASETS) $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)) | $(BIN)/deepsynth local -f -
+	@resources="$$($(BIN)/deepsynth template training $(DATASETS) $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)))" && $(BIN)/deepsynth local -f - <<< "$$resources"
 
 .PHONY: train-cloud-all
 train-cloud-all: $(READY) ## Train on all presets, once they are rendered: [MODEL=hf://...] [GPUS=8]
-	@$(BIN)/deepsynth template training all $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)) | $(BIN)/deepsynth local -f -
+	@resources="$$($(BIN)/deepsynth template training all $(if $(MODEL),--model $(MODEL)) $(if $(GPUS),--gpus $(GPUS)))" && $(BIN)/deepsynth local -f - <<< "$$resources"
 
 .PHONY: example-trainer
-example-trainer: $(READY) ## Train a tiny model on a few pages from Python, in seconds (examples/first_training.py)
+example-trainer: $(READY) ## Train a tiny model on a few pages from Python, in about a minute (examples/first_training.py)
 	@$(BIN)/python examples/first_training.py
 
 .PHONY: list-datasets

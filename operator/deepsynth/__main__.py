@@ -64,7 +64,7 @@ def _skip_last_collection() -> None:
 def run_local(chosen: Namespace) -> int:
     from deepsynth_local.local_run import run_files  # slow to import, and the other commands do not need it
 
-    return run_files(chosen.files, RunsFolder.open(chosen.runs), chosen.prices)
+    return run_files(chosen.files, RunsFolder(chosen.runs.resolve()), chosen.prices)
 
 
 def apply(chosen: Namespace) -> int:
@@ -90,7 +90,8 @@ def describe(chosen: Namespace) -> int:
     from deepsynth.verbs.describe import describe as describe_resource
 
     resources = _open(chosen)
-    print(describe_resource(resources, find_one(resources, chosen.words), datetime.now(UTC)))
+    found = find_one(resources, chosen.words)
+    print(describe_resource(resources, found, datetime.now(UTC), build_choice(chosen).options))
     return CommandExit.DONE
 
 

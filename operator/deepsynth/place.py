@@ -7,6 +7,7 @@ neither                         the folder, if the current one has deepsynth-run
 kubectl deepsynth               the cluster, unless --local
 """
 
+import shlex
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -28,6 +29,13 @@ class Choice:
     runs: str = ""
     context: str = ""
     namespace: str = ""
+
+    @property
+    def options(self) -> str:
+        """The same as words for another command, with a space before them."""
+        given = {"--runs": self.runs, "--context": self.context, "--namespace": self.namespace}
+        words = [" --local"] if self.local else []
+        return "".join([*words, *(f" {option} {shlex.quote(value)}" for option, value in given.items() if value)])
 
 
 def choose(choice: Choice, *, is_plugin: bool, has_runs: bool, has_cluster: bool) -> Place:

@@ -81,8 +81,8 @@ class LocalResources:
         from deepsynth_local.admission.local_checks import check_disk, count_gpus
         from deepsynth_local.admission.prepare import prepare  # slow to import: the CEL rules
 
+        admitted = prepare(map(self._place, manifests), self._store, count_gpus(), are_running=self.runs.is_locked)
         runs = RunsFolder.open(self.runs.path)
-        admitted = prepare(map(self._place, manifests), self._store, count_gpus(), are_running=runs.is_locked)
         check_disk(runs.path)
         outcomes = {key: _compare(admitted.earlier.get(key), new) for key, new in admitted.applied.items()}
         ask(runs, Request(list(admitted.applied.values())))

@@ -28,7 +28,7 @@ from deepsynth_local.processes.process_runner import ProcessRunner
 from deepsynth_local.processes.temporary import remove_pod
 from deepsynth_local.runs.resource_store import ResourceStore, get_key
 from deepsynth_local.runs.runs_folder import RunsFolder
-from deepsynth_local.summary import describe_failure, describe_result, shorten_path
+from deepsynth_local.summary import describe_failure, describe_result
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.prices import PriceTable
 from deepsynth_simulator.clock import LoopClock
@@ -38,6 +38,7 @@ from deepsynth_simulator.memory_cluster import MemoryCluster
 def run_files(files: Sequence[str], runs: RunsFolder, prices: Path | None = None) -> int:
     """Run the resources in `files` to their end; returns the command's exit code. prices: file with a price table.
 
+    The folder is created once the files are admitted: where it exists, later commands take it for their place.
     Raises ConfigurationError before anything starts when the files or this machine do not fit.
     """
     parsed = [item for file in files for item in read_manifests(file)]
@@ -46,7 +47,9 @@ def run_files(files: Sequence[str], runs: RunsFolder, prices: Path | None = None
     table = read_prices(prices)
     configure_local_logs()
     store = ResourceStore(runs)
-    with runs.lock():
+    if not runs.path.exists():
+        prepare(parsed, store, count_gpus())
+    with RunsFolder.open(runs.path).lock():
         admitted = prepare(parsed, store, count_gpus())
         check_disk(runs.path)
         _remove_leftovers(runs)
@@ -117,7 +120,7 @@ def _conclude(resources: Sequence[Manifest], runs: RunsFolder, display: Display,
     # Last: if the report cannot be written, the user still sees what failed.
     models = [KINDS[resource["kind"]].resource.model_validate(resource) for resource in resources]
     text = build_report(models, lambda uri: _fetch(uri, runs, display), str(runs.path), datetime.now(UTC))
-    display.show_end(f"report: {shorten_path(write_report(text, runs.report))}")
+    display.show_end(f"report: {runs.shorten(write_report(text, runs.report))}")
     if len(ended_well) < len(resources):
         return CommandExit.FAILED
     if interrupted:

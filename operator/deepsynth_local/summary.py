@@ -50,7 +50,8 @@ def describe_failure(resource: Manifest, runs: RunsFolder) -> str:
     log = find_log(status, runs)
     if log is not None:
         lines += [f"  log: {log}", *(f"  | {line}" for line in read_tail(log))]
-    remedy = f"{'raise spec.backoffLimit or ' if kind == 'trainingrun' else ''}run `deepsynth delete {kind} {name}`"
+    delete = f"run `deepsynth delete {kind} {name}{runs.option}`"
+    remedy = f"raise spec.backoffLimit or {delete}" if kind == "trainingrun" else delete
     lines.append(f"  a failed resource is not retried; fix the cause, {remedy}, then start it again")
     return "\n".join(lines)
 
@@ -125,12 +126,7 @@ def _describe_next(resource: Manifest, runs: RunsFolder) -> Iterator[str]:
 def _resolve(uri: str, runs: RunsFolder) -> str:
     """The folder of a URI, relative to the current one if it is inside; a URI on the Hub as it is."""
     folder = runs.find_folder(uri)
-    return uri if folder is None else shorten_path(folder)
-
-
-def shorten_path(path: Path) -> str:
-    """Relative to the current folder, if it is inside."""
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
+    return uri if folder is None else runs.shorten(folder)
 
 
 def _find_message(status: Mapping[str, Any], kind: str) -> str:

@@ -36,7 +36,8 @@ def add_resume(parser: argparse.ArgumentParser) -> None:
 
 def add_delete(parser: argparse.ArgumentParser) -> None:
     parser.description = (
-        "Delete resources and their pods. Checkpoints, models and datasets stay, unless --data is given."
+        "Delete resources and their pods. Checkpoints, models and datasets stay, unless --data is given. The list that "
+        "is shown before names the complete runs that were trained on a dataset and cannot continue without it."
     )
     add_names(parser, "KIND NAME, KIND/NAME or NAME")
     parser.add_argument(

@@ -19,7 +19,8 @@ _WIDTH: Final = 118
 _LABEL_WIDTH: Final = 20
 
 
-def describe(resources: Resources, found: Manifest, now: datetime) -> str:
+def describe(resources: Resources, found: Manifest, now: datetime, options: str = "") -> str:
+    """The text to print. options: what chooses the place of the resource in a command, with a space before it."""
     resource = KINDS[found["kind"]].resource.model_validate(found)
     section = _build_section(resource)
     notes = resources.list_notes(found)
@@ -29,25 +30,27 @@ def describe(resources: Resources, found: Manifest, now: datetime) -> str:
         *([f"{table.caption}:", _indent(_format(table))] for table in section.tables if table.rows),
         ["Notes:", *(f"  {note}" for note in section.notes)] if section.notes else [],
         ["Events:", _indent(_format_notes(notes, now)) if notes else "  none are kept"],
-        ["Next:", *(_wrap(f"- {line}") for line in advise(found, resources.explain_silence, now))],
+        ["Next:", *(_wrap(f"- {line}") for line in advise(found, resources.explain_silence, now, options))],
     ]
     return "\n\n".join("\n".join(part) for part in parts if part)
 
 
-def advise(resource: Manifest, explain_silence: Callable[[], str], now: datetime) -> Iterator[str]:
+def advise(resource: Manifest, explain_silence: Callable[[], str], now: datetime, options: str = "") -> Iterator[str]:
     """What the user can do now. Commands are those of `deepsynth`."""
-    name, status = format_short_name(resource), resource.get("status", {})
+    name, status = format_short_name(resource) + options, resource.get("status", {})
     state = status.get("state")
     if _is_unseen(resource, now):
         yield explain_silence()
     elif state == "Failed":
         yield from _find_remedy(resource, "Failed")
         yield f"`deepsynth logs {name}` shows the process that failed first"
-        yield f"fix the cause and apply the file again (`deepsynth delete {name}` starts over)"
+        again = f"delete it (`deepsynth delete {name}`), then apply the corrected file"
+        is_run = resource["kind"] == "TrainingRun"
+        yield f"fix the cause, then raise spec.backoffLimit, or {again}" if is_run else f"fix the cause, {again}"
     elif state == "Suspended":
         yield f"`deepsynth resume {name}` continues it"
     elif state == "Complete":
-        yield from _advise_use(resource)
+        yield from _advise_use(resource, options)
     elif state in {"Running", "Rendering", "Starting"}:
         yield f"`deepsynth wait {name}` waits for its end, `deepsynth logs -f {name}` shows what it prints"
     else:
@@ -55,8 +58,8 @@ def advise(resource: Manifest, explain_silence: Callable[[], str], now: datetime
         yield f"`deepsynth wait {name}` waits for its end"
 
 
-def _advise_use(resource: Manifest) -> Iterator[str]:
-    name, status = format_short_name(resource), resource["status"]
+def _advise_use(resource: Manifest, options: str) -> Iterator[str]:
+    name, status = format_short_name(resource) + options, resource["status"]
     uri = (status.get("output") or {}).get("uri", "")
     if resource["kind"] == "TrainingRun" and uri:
         yield f"`deepsynth predict {uri} FILE...` reads pages with the model"

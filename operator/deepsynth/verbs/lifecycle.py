@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
-from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours
+from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours, list_trained
 from deepsynth_api.kinds import list_outputs
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Manifest, Resources
@@ -22,7 +22,8 @@ def suspend_resources(resources: Resources, words: Sequence[str], *, suspend: bo
 def delete_resources(resources: Resources, words: Sequence[str], *, with_data: bool, ask: Ask) -> Iterator[str]:
     """Resources, and with `with_data` what they have written, after the user has seen how much it is and agreed.
 
-    What a resource that is not named writes to as well, or needs and has not ended, stays.
+    What a resource that is not named writes to as well, or needs and has not ended, stays. Complete runs that were
+    trained on the data are named.
     """
     found = find_all(resources, words)
     keys = {get_key(item) for item in found}
@@ -51,12 +52,15 @@ def _delete(
     ]
     question += [f"  {'is kept':>9}  {uri} (no such folder, or on the Hub)" for uri in kept]
     question += [f"  {'is kept':>9}  {uri} ({user} uses it)" for uri, user in users.items()]
-    if not ask("\n".join(question)):
+    trained = list_trained(resource, sizes, others, files) if sizes else []
+    warnings = [f"{run} (Complete) was trained on it, and cannot continue without it" for run in trained]
+    if not ask("\n".join([*question, *(f"  {line}" for line in warnings)])):
         yield f"{name} is kept"
         return
     files.remove([*sizes])  # first: in a cluster, the pod that does it belongs to the resource
     resources.delete(resource["kind"], resource["metadata"]["name"])
     yield f"{name} deleted, with {format_bytes(sum(sizes.values()))} of data"
+    yield from warnings
 
 
 def _check_rest(resource: Manifest) -> None:

@@ -74,6 +74,21 @@ def find_user(uri: str, others: Sequence[Manifest], owner: Manifest, files: File
     return None
 
 
+def list_trained(owner: Manifest, uris: Collection[str], others: Sequence[Manifest], files: Files) -> list[str]:
+    """The names of complete runs that read this data of `owner`: with more steps they would read it again."""
+    return [
+        format_short_name(other)
+        for other in others
+        if other.get("status", {}).get("state") == "Complete" and _reads(other, owner, uris, files)
+    ]
+
+
+def _reads(run: Manifest, owner: Manifest, uris: Collection[str], files: Files) -> bool:
+    named = [dataset["uri"] for dataset in run["spec"].get("datasets") or () if dataset.get("uri")]
+    is_dataset = owner["kind"] == "DatasetGeneration" and get_key(owner) in list_references(run)
+    return is_dataset or any(overlaps(uri, named, files) for uri in uris)
+
+
 def _find_folders(value: Any) -> Iterator[str]:
     if isinstance(value, str) and value.startswith(_FOLDERS):
         yield value

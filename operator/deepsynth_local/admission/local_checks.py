@@ -8,6 +8,7 @@ from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import list_outputs
+from deepsynth_api.presets import PRESETS
 from deepsynth_api.v1alpha1 import TrainingRun
 from deepsynth_operator.controller.references import find_references
 from deepsynth_operator.core.observed import Manifest
@@ -25,8 +26,19 @@ def check_references(resources: Iterable[Manifest], known: Mapping[ResourceKey, 
             if key not in known:
                 raise ConfigurationError(
                     f'{resource["kind"]} "{resource["metadata"]["name"]}": {field}: {key.kind} "{key.name}" not found '
-                    "in these files or in the runs folder; add its file with -f"
+                    f"in these files or in the runs folder; add its file with -f{_name_preset(key)}"
                 )
+
+
+def _name_preset(key: ResourceKey) -> str:
+    """For a dataset that `deepsynth template` names after a preset: how to render it."""
+    preset = next((name for name in PRESETS if name.replace("_", "-") == key.name), None)
+    if key.kind != "DatasetGeneration" or preset is None:
+        return ""
+    return (
+        f", or render the preset first: make generate-dataset DATASET={preset} (which is: deepsynth template dataset "
+        f"{preset} | deepsynth local -f -)"
+    )
 
 
 def check_folders(resources: Iterable[Manifest]) -> None:

@@ -8,6 +8,7 @@ from deepsynth_client.manifest_file import ParsedManifest
 from deepsynth_local.admission.admit import admit
 from deepsynth_local.admission.local_checks import check_folders, check_gpus, check_references
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE, ResourceStore, get_key
+from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.controller.references import find_references
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
@@ -40,7 +41,7 @@ def prepare(
     problems: list[str] = []
     for item in parsed:
         try:
-            resource = _admit(item, earlier, are_running=are_running)
+            resource = _admit(item, earlier, store.runs, are_running=are_running)
             check_gpus(resource, gpus)
         except ConfigurationError as error:
             problems.append(error.message)
@@ -58,7 +59,9 @@ def prepare(
     return AdmittedResources(applied, earlier, tuple(active))
 
 
-def _admit(parsed: ParsedManifest, earlier: Mapping[ResourceKey, Manifest], *, are_running: bool) -> Manifest:
+def _admit(
+    parsed: ParsedManifest, earlier: Mapping[ResourceKey, Manifest], runs: RunsFolder, *, are_running: bool
+) -> Manifest:
     """The resource as stored, checked against the earlier one of its name. One that does not run is as if suspended."""
     old = _find_earlier(parsed.value, earlier)
     try:
@@ -67,7 +70,7 @@ def _admit(parsed: ParsedManifest, earlier: Mapping[ResourceKey, Manifest], *, a
         if old is None:
             raise
         key = get_key(old)
-        remedy = f"or start over under this name: deepsynth delete {key.kind.lower()} {key.name}"
+        remedy = f"or start over under this name: deepsynth delete {key.kind.lower()} {key.name}{runs.option}"
         raise ConfigurationError(f"{error.message}\n  {remedy}") from error
 
 

@@ -16,6 +16,7 @@ deepsynth-runs/
 import contextlib
 import fcntl
 import os
+import shlex
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -28,6 +29,7 @@ from deepsynth_api.errors import ConfigurationError
 DEFAULT_RUNS: Final = "deepsynth-runs"
 _TRIES: Final = 6
 _TRY_SECONDS: Final = 0.02
+_PID_BYTES: Final = 20
 
 
 class LockedError(ConfigurationError):
@@ -39,6 +41,20 @@ class RunsFolder:
     """Paths in one folder; `path` is absolute."""
 
     path: Path
+
+    @property
+    def option(self) -> str:
+        """What chooses this folder in a command, with a space before it; empty where it is chosen by default."""
+        is_default = self.path == Path(DEFAULT_RUNS).resolve()
+        return "" if is_default else f" --runs {shlex.quote(self.shorten(self.path))}"
+
+    def shorten(self, path: Path) -> str:
+        """Relative to the current folder, if it is inside.
+
+        The process in the background works in this folder, and its users do not: for them the path is absolute.
+        """
+        here = Path.cwd()
+        return str(path.relative_to(here) if path.is_relative_to(here) and here != self.path else path)
 
     @property
     def volumes(self) -> Path:
@@ -105,6 +121,8 @@ class RunsFolder:
     @property
     def is_locked(self) -> bool:
         """Whether a process runs the folder's resources."""
+        if not self.path.is_dir():
+            return False
         try:
             with self.lock():
                 return False
@@ -124,11 +142,16 @@ class RunsFolder:
         try:
             _lock(handle)
         except BlockingIOError as error:
+            owner = os.pread(handle, _PID_BYTES, 0).decode(errors="replace")
             os.close(handle)
             raise LockedError(
-                f"{self.path}: another deepsynth command is using this folder; wait for it, stop it, "
-                "or choose another folder with --runs"
+                f"{self.path}: another deepsynth command is using this folder (process {owner or 'unknown'}); wait "
+                f"for it (`deepsynth wait NAME{self.option}`), have it save and stop (`deepsynth suspend "
+                f"NAME{self.option}`, or `kill {owner or 'PID'}`), or choose another folder with --runs"
             ) from error
+        with contextlib.suppress(OSError):  # of a full disk: the number is only for that message
+            os.truncate(handle, 0)
+            os.pwrite(handle, str(os.getpid()).encode(), 0)
         try:
             yield
         finally:

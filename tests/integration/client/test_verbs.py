@@ -282,7 +282,10 @@ def test_describe_shows_attempts_checkpoints_events_and_what_to_do(
     text = capsys.readouterr().out
     for part in (f"Failed: {message}", "WorkerKilled", "137", "1200", "3 MB", "AttemptFailed", "attempt 1 failed"):
         assert part in text
-    assert "`deepsynth logs trainingrun/read-xsum` shows the process that failed first" in text
+    options = " ".join(place.options)
+    assert f"`deepsynth logs trainingrun/read-xsum {options}` shows the process that failed first" in " ".join(
+        text.split()
+    )
 
 
 def test_a_resource_that_nobody_has_seen_is_explained(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
@@ -582,6 +585,27 @@ def test_delete_with_data_keeps_a_dataset_that_a_run_waits_for(place: Place) -> 
     assert main(["delete", "dsg/xsum", "--data", "--yes", *place.options]) == 0
 
     assert (place.volumes / "data/xsum/a").exists()
+
+
+def test_delete_with_data_names_the_complete_runs_that_were_trained_on_it(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_run(place, "old", datasets=[{"name": "pages", "datasetGenerationRef": {"name": "xsum"}}])
+    put_run(place, "older", datasets=[{"name": "pages", "uri": "pvc://data/xsum"}])
+    put_run(place, "other", datasets=[{"name": "pages", "uri": "pvc://data/other"}])
+    jobs = [{"name": "xsum-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
+    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+    place.put(a_dataset_generation().with_status(**ended).to_manifest())
+    write_files(place.volumes, {"data/xsum/a": "x"})
+
+    assert main(["delete", "dsg/xsum", "--data", "--yes", *place.options]) == 0
+
+    shown = capsys.readouterr()
+    for name in ("old", "older"):
+        line = f"trainingrun/{name} (Complete) was trained on it, and cannot continue without it"
+        assert line in shown.out
+        assert line in shown.err
+    assert "trainingrun/other" not in shown.out
 
 
 def test_prune_removes_only_the_feature_store_of_the_folder_of_features(place: Place) -> None:

@@ -274,7 +274,7 @@ def test_an_invalid_file_starts_nothing_and_prints_what_to_do(
     error = capsys.readouterr().err
     assert message in error
     assert "Traceback" not in error
-    assert list((workplace.runs / "logs").iterdir()) == []
+    assert not workplace.runs.exists()
 
 
 def test_a_missing_file_and_missing_arguments_are_exit_code_64(
@@ -317,3 +317,34 @@ def test_templates_can_be_run_from_a_pipe(workplace: Workplace, capsys: pytest.C
 
     assert ended.returncode == 0, ended.stderr
     assert workplace.load("datasetgeneration", "mlsum-fr")["spec"]["source"]["maxRowsPerSplit"] == 10
+
+
+@pytest.mark.parametrize("command", [["local"], ["apply", "--local"]])
+def test_a_refused_file_leaves_no_runs_folder(workplace: Workplace, command: list[str]) -> None:
+    workplace.file.write_text(GENERATION.replace("docstrings://", "nowhere"))
+
+    assert main([*command, "--runs", str(workplace.runs), "-f", str(workplace.file)]) == 64
+
+    assert not workplace.runs.exists()
+
+
+def test_a_training_on_a_preset_that_is_not_rendered_names_the_command(
+    workplace: Workplace, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workplace.file.write_text(RUN.replace("name: pages}}", "name: mlsum-fr}}"))
+
+    assert workplace.run() == 64
+
+    assert "make generate-dataset DATASET=mlsum_fr" in capsys.readouterr().err
+
+
+def test_what_to_do_names_the_folder(workplace: Workplace, capsys: pytest.CaptureFixture[str]) -> None:
+    workplace.fake(plan="64")
+    workplace.file.write_text(GENERATION)
+    workplace.run()
+    option = f"--runs {workplace.runs}"
+
+    assert f"`deepsynth delete datasetgeneration pages {option}`" in capsys.readouterr().err
+    main(["describe", "pages", "--runs", str(workplace.runs)])
+    shown = " ".join(capsys.readouterr().out.split())
+    assert f"delete it (`deepsynth delete datasetgeneration/pages {option}`), then apply the corrected file" in shown

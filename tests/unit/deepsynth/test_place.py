@@ -37,3 +37,9 @@ def test_the_plugin_of_kubectl_uses_the_cluster_unless_local_is_given() -> None:
 def test_options_that_contradict_each_other_are_refused() -> None:
     with pytest.raises(InvalidError, match="--context: cannot be used with --local or --runs"):
         choose(Choice(runs="a", context="b"), is_plugin=False, has_runs=True, has_cluster=True)
+
+
+def test_the_options_of_a_place_are_those_that_were_given() -> None:
+    assert NOTHING.options == ""
+    assert Choice(local=True, runs="my runs").options == " --local --runs 'my runs'"
+    assert Choice(context="prod", namespace="team").options == " --context prod --namespace team"

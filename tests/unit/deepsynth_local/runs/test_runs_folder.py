@@ -1,3 +1,4 @@
+import os
 from pathlib import Path
 
 import pytest
@@ -10,7 +11,9 @@ def test_a_runs_folder_belongs_to_one_command_at_a_time(tmp_path: Path) -> None:
     runs = RunsFolder.open(tmp_path)
     with (
         runs.lock(),
-        pytest.raises(ConfigurationError, match="another deepsynth command is using this folder"),
+        pytest.raises(
+            ConfigurationError, match=rf"is using this folder \(process {os.getpid()}\).*`kill {os.getpid()}`"
+        ),
         runs.lock(),
     ):
         pass
@@ -48,3 +51,22 @@ def test_a_real_folder_has_no_link_in_its_path(tmp_path: Path) -> None:
     assert runs.find_real_folder("pvc://claim/a") == tmp_path / "large-disk/a"
     assert runs.find_real_folder("pvc://claim/b") is None
     assert runs.find_real_folder("hf://datasets/a/b") is None
+
+
+def test_the_option_of_a_runs_folder_is_for_commands_from_where_the_user_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    other = RunsFolder.open(tmp_path / "my runs")
+
+    assert RunsFolder(tmp_path / "deepsynth-runs").option == ""
+    assert other.option == " --runs 'my runs'"
+    assert other.shorten(other.report) == "my runs/report.html"
+
+    monkeypatch.chdir(other.path)  # as the process in the background, whose log is read from elsewhere
+    assert other.shorten(other.report) == str(other.report)
+
+
+def test_a_folder_that_does_not_exist_is_not_locked(tmp_path: Path) -> None:
+    assert not RunsFolder(tmp_path / "runs").is_locked
+    assert not (tmp_path / "runs").exists()
