@@ -15,6 +15,7 @@ from typing import Final, Literal
 from deepsynth_client.cluster.kubeconfig import find_current_context
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Resources
+from deepsynth_client.manifest_file import ParsedManifest
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS, RunsFolder
 
 PLUGIN: Final = "kubectl deepsynth"
@@ -60,4 +61,10 @@ def open_resources(choice: Choice, *, is_plugin: bool = False) -> Resources:
     from deepsynth_client.cluster.kubeconfig import log_in
     from deepsynth_client.cluster.namespace import ClusterResources
 
-    return ClusterResources(Api(log_in(choice.context, choice.namespace)))
+    return ClusterResources(Api(log_in(choice.context, choice.namespace)), _check_fields)
+
+
+def _check_fields(parsed: ParsedManifest) -> None:
+    from deepsynth_local.admission.admit import check_fields  # slow to import: the CEL rules
+
+    check_fields(parsed)

@@ -29,7 +29,13 @@ FIELD_MANAGER: Final = "deepsynth"
 PAGE_SIZE: Final = 500
 _CONNECT_SECONDS: Final = 10.0
 _ANSWER_SECONDS: Final = 60.0
+_BAD_FIELDS: Final = "failed to create typed patch object"
+"""Server-side apply reads the types of fields before anything checks them: it answers 500 for a mistake of the user."""
 _VERBS: Final[Mapping[str, str]] = {"GET": "get", "POST": "create", "PATCH": "patch", "DELETE": "delete"}
+
+
+class BadFieldsError(InvalidError):
+    """Fields of what was applied are unknown or have another type."""
 
 
 class GoneError(ClientError):
@@ -170,6 +176,8 @@ class Api:
         build = _BUILDERS.get(status)
         if build is not None:
             return build(self.login, answer, message, method, path)
+        if status == 500 and _BAD_FIELDS in message:
+            return BadFieldsError(message)
         if status == 429 or status >= 500:
             return UnreachableError(f"{self._server} cannot answer now (HTTP {status}): {message}; try again")
         return RefusedError(message)

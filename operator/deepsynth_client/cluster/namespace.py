@@ -1,16 +1,16 @@
 """Resources in a namespace of a cluster."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
 from typing import Any, Final
 
 from deepsynth_api.kinds import KINDS
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
-from deepsynth_client.cluster.api import APPLY, FIELD_MANAGER, MERGE, Api, Path
+from deepsynth_client.cluster.api import APPLY, FIELD_MANAGER, MERGE, Api, BadFieldsError, Path
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.cluster.volume_pods import VolumePods
 from deepsynth_client.cluster.watching import watch
-from deepsynth_client.errors import NotFoundError
+from deepsynth_client.errors import InvalidError, NotFoundError
 from deepsynth_client.interface import Change, Files, Manifest, Note, Outcome, PodLog, Selection
 from deepsynth_client.manifest_file import ParsedManifest
 
@@ -20,10 +20,13 @@ _EVERYTHING: Final = Selection()
 
 
 class ClusterResources:
-    """Implements Resources."""
+    """Implements Resources.
 
-    def __init__(self, api: Api) -> None:
-        self._api = api
+    check_fields: raises an error that names the lines, for a file of which the API server has refused fields.
+    """
+
+    def __init__(self, api: Api, check_fields: Callable[[ParsedManifest], None] = lambda _: None) -> None:
+        self._api, self._check_fields = api, check_fields
 
     @property
     def namespace(self) -> str:
@@ -48,9 +51,10 @@ class ClusterResources:
 
     def apply(self, manifests: Iterable[ParsedManifest], *, force: bool = False) -> list[tuple[Manifest, Outcome]]:
         """Server-side, with strict validation: the API server decides, and answers with every problem at once."""
-        return [self._apply(manifest.value, force=force) for manifest in manifests]
+        return [self._apply(manifest, force=force) for manifest in manifests]
 
-    def _apply(self, manifest: Manifest, *, force: bool) -> tuple[Manifest, Outcome]:
+    def _apply(self, parsed: ParsedManifest, *, force: bool) -> tuple[Manifest, Outcome]:
+        manifest = parsed.value
         metadata = {key: value for key, value in manifest["metadata"].items() if key not in _SERVER_FIELDS}
         namespace = metadata.get("namespace") or self.namespace
         path = Path(KINDS[manifest["kind"]].plural, namespace, metadata["name"])
@@ -58,7 +62,11 @@ class ClusterResources:
         body = {**manifest, "metadata": metadata}
         body.pop("status", None)
         query = {"fieldManager": FIELD_MANAGER, "fieldValidation": "Strict", "force": "true" if force else ""}
-        stored = self._api.request("PATCH", path, query=query, body=body, content_type=APPLY)
+        try:
+            stored = self._api.request("PATCH", path, query=query, body=body, content_type=APPLY)
+        except BadFieldsError as error:
+            self._check_fields(parsed)
+            raise InvalidError(f"{parsed.file}: {error.message}") from error  # the cluster has other fields than we
         if before is None:
             return stored, "created"
         return stored, "unchanged" if stored["metadata"]["resourceVersion"] == before else "configured"

@@ -18,7 +18,7 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import API_VERSION, KINDS
 from deepsynth_client.manifest_file import FieldPath, ParsedManifest
 from deepsynth_local.admission.cel_rules import find_broken_rules
-from deepsynth_local.admission.schema_check import find_schema_errors, format_value
+from deepsynth_local.admission.schema_check import MISSING, find_schema_errors, format_value
 from deepsynth_local.admission.structural import Schema, apply_defaults, find_unknown_fields, suggest_field
 from deepsynth_local.runs.resource_store import DEFAULT_NAMESPACE
 
@@ -63,6 +63,15 @@ def admit(parsed: ParsedManifest, old: Mapping[str, Any] | None = None) -> dict[
     if broken := list(find_broken_rules(after, before, schema)):
         raise ConfigurationError(_describe(parsed, [_explain_rule(after, *rule) for rule in broken]))
     return stored
+
+
+def check_fields(parsed: ParsedManifest) -> None:
+    """Raise ConfigurationError if written fields are unknown or have wrong values. Others may set what is missing."""
+    problems = [
+        problem for problem in _find_problems(parsed.value, load_schema(parsed.value["kind"])) if problem[1] != MISSING
+    ]
+    if problems:
+        raise ConfigurationError(_describe(parsed, problems))
 
 
 @functools.cache

@@ -4,13 +4,15 @@ import difflib
 import json
 import re
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, Final
 
 import jsonschema
 from jsonschema.exceptions import ValidationError
 
 from deepsynth_client.manifest_file import FieldPath
 from deepsynth_local.admission.structural import Schema
+
+MISSING: Final = "Required value"
 
 
 def find_schema_errors(value: Any, schema: Schema) -> Iterator[tuple[FieldPath, str]]:
@@ -58,7 +60,7 @@ def _explain(error: ValidationError) -> str:
     limit: Any = error.validator_value
     match error.validator:
         case "required":
-            return "Required value"
+            return MISSING
         case "type":
             return f"Invalid value: {shown}: must be of type {_name_type(limit)}{_suggest_form(error)}"
         case "enum":

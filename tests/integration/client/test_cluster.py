@@ -161,6 +161,42 @@ def test_a_conflict_names_the_manager_and_the_option(
     assert request.query == {"fieldManager": "deepsynth", "fieldValidation": "Strict", "force": "true"}
 
 
+TYPED = "failed to create typed patch object (default/a; deepsynth.io/v1alpha1, Kind=TrainingRun): "
+
+
+@pytest.mark.parametrize(
+    ("field", "refusal", "expected"),
+    [
+        (
+            "globalBatchsize: 8",
+            ".spec.globalBatchsize: field not declared in schema",
+            "run.yaml:5: spec.globalBatchsize: unknown field; did you mean globalBatchSize?",
+        ),
+        (
+            'maxSteps: "40"',
+            '.spec.maxSteps: expected numeric (int or float), got string "40"',
+            'run.yaml:5: spec.maxSteps: Invalid value: "40": must be of type integer; write it without quotes',
+        ),
+        # The cluster has the CRDs of another version.
+        ("maxSteps: 40", ".spec.maxSteps: field not declared in schema", f"run.yaml: {TYPED}.spec.maxSteps: field not"),
+    ],
+)
+def test_a_field_that_server_side_apply_does_not_know_is_invalid_and_has_its_line(
+    cluster: FakeCluster, field: str, refusal: str, expected: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    body = {"kind": "Status", "reason": "InternalError", "message": f"{TYPED}{refusal}"}
+    cluster.faults.append(Fault(status=500, method="PATCH", body=body))
+    head = "apiVersion: deepsynth.io/v1alpha1\nkind: TrainingRun\nmetadata: {name: a}\nspec:\n"
+    Path("run.yaml").write_text(f"{head}  {field}\n")
+
+    assert main(["apply", "-f", "run.yaml"]) == 64
+
+    error = capsys.readouterr().err
+    assert expected in error
+    assert "Required value" not in error
+    assert "try again" not in error
+
+
 def test_an_unreachable_server_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
