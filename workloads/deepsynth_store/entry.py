@@ -56,9 +56,7 @@ def fetch_folder(
     location = parse_uri(uri, field)
     if isinstance(location, FolderLocation):
         return location.path
-    if linked := find_linked(uri, revision, patterns):
-        if cache:
-            cache.hold(linked.rglob("*"))
+    if linked := find_linked(uri, revision, patterns, cache):
         return linked
     if cache and is_pinned(revision):
         dataset = open_dataset(uri, revision, field=field, on_wait=on_wait)

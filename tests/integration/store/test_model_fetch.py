@@ -72,6 +72,20 @@ def test_a_shared_folder_serves_a_new_pod_without_the_users_cache(
     assert sent[0] > len(WEIGHTS) > sent[1]
 
 
+def test_links_of_a_killed_process_to_files_that_were_evicted_are_made_again(
+    hub: HubServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "pod"))
+    commit = open_dataset(URI).revision
+    cache = FileCache(tmp_path / "shared", 10**9, pytest.fail)
+    linked = fetch_folder(URI, commit, PATTERNS, field=FIELD, cache=cache)
+    for path in (tmp_path / "shared" / "inputs-v1").glob("*.*"):
+        path.unlink()
+    assert fetch_folder(URI, commit, PATTERNS, field=FIELD, cache=cache) == linked
+    cache.close()
+    assert (linked / "a.safetensors").read_bytes() == WEIGHTS
+
+
 def test_files_in_the_cache_are_not_fetched_again(hub: HubServer) -> None:
     assert_whole(fetch())
     before = hub.bytes_sent

@@ -1,7 +1,7 @@
 """The files of a model under their own names, as links to a cache that outlives this pod.
 
 CACHE/models/URI-DIGEST/REVISION/       in the node-local cache (DEEPSYNTH_CACHE)
-    config.json -> FOLDER/inputs-v1/KEY.SHA256
+    config.json -> FOLDER/inputs-v1/KEY.ID
     .linked.json                        which patterns of files are there
 """
 
@@ -22,10 +22,15 @@ from deepsynth_store.core.interface import DatasetFolder, StoredFile
 _LINKED: Final = ".linked.json"
 
 
-def find_linked(uri: str, revision: str | None, patterns: Sequence[str]) -> Path | None:
-    """The folder, if all files of that revision that match the patterns are in it."""
+def find_linked(uri: str, revision: str | None, patterns: Sequence[str], cache: FileCache | None = None) -> Path | None:
+    """The folder, if all files of that revision that match the patterns are in it. cache: from now on it holds them."""
     folder = _locate(uri, revision) if revision else None
-    return folder if folder and {*patterns} <= _read_linked(folder) else None
+    if folder is None or not {*patterns} <= _read_linked(folder):
+        return None
+    links = list(folder.rglob("*"))
+    if cache:
+        cache.hold(links)
+    return folder if all(link.exists() for link in links) else None  # those of a killed process may be evicted
 
 
 def link_folder(

@@ -62,11 +62,14 @@ class Uses:
                 OSError, ValueError, RecursionError
             ):  # it was closed at this moment, or is damaged
                 with path.open() as file:  # on a network volume, only opening asks for the present state
-                    is_valid = now - os.fstat(file.fileno()).st_mtime < _VALID_SECONDS
+                    touched = os.fstat(file.fileno()).st_mtime
+                    is_valid = now - touched < _VALID_SECONDS
                     keys = json.load(file) if is_valid else []
                 if not is_valid:
                     path.unlink()
-                elif isinstance(keys, list):
+                elif touched - now > _TOUCH_SECONDS:
+                    os.utime(path)  # the clock was set back: if its process lives, it touches it within the hour
+                if is_valid and isinstance(keys, list):
                     found.update(key for key in keys if isinstance(key, str))
         return found
 

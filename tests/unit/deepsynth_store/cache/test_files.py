@@ -14,8 +14,9 @@ import pytest
 from deepsynth_api.errors import DataError, TemporaryError
 from deepsynth_api.reasons import Reason
 from deepsynth_store import StoredFile
-from deepsynth_store.cache import files, uses
+from deepsynth_store.cache import files, filling, uses
 from deepsynth_store.cache.files import FileCache, Item, build_key
+from deepsynth_store.core.atomic import compute_sha256
 
 Process = subprocess.Popen[bytes]
 
@@ -100,18 +101,41 @@ def test_a_damaged_file_is_fetched_again_and_noted(opened: Opened, change: str) 
         path.write_bytes(content[:-1])
     elif change == "pipe":
         os.mkfifo(path)
-    assert opened.fetch(opened.open(), 1)[name_key(1)] == path
+    (path,) = opened.fetch(opened.open(), 1).values()
+    assert path
     assert path.read_bytes() == b"\1" * SIZE
     assert opened.made == [name_key(1)] * 2
     assert len(opened.notes) == (change != "delete")
 
 
-@pytest.mark.parametrize("record", [b"", b"[]", b"{}", b'{"sha256": "..", "size": 1, "mtimeNs": 1, "verified": 1}'])
+@pytest.mark.parametrize(
+    "record",
+    [
+        b"",
+        b"[]",
+        b"{}",
+        b"[" * 100_000,
+        b'{"sha256": "../../other", "size": 1, "mtimeNs": 1, "verified": 1}',
+        b'{"sha256": {}, "size": 1, "mtimeNs": 1, "verified": 1}',
+        b'{"sha256": "a\\u0000b", "size": 1, "mtimeNs": 1, "verified": 1}',
+    ],
+)
 def test_a_damaged_record_costs_one_more_fetch(opened: Opened, record: bytes) -> None:
-    (path,) = opened.fetch(opened.open(), 1).values()
+    opened.fetch(opened.open(), 1)
     (opened.root / f"{name_key(1)}.json").write_bytes(record)
-    assert opened.fetch(opened.open(), 1)[name_key(1)] == path
+    assert opened.fetch(opened.open(), 1)[name_key(1)]
     assert len(opened.made) == 2
+
+
+def test_files_of_version_0_2_are_used(opened: Opened) -> None:
+    (path,) = opened.fetch(opened.open(), 1).values()
+    assert path
+    record = opened.root / f"{name_key(1)}.json"
+    known = json.loads(record.read_text())
+    old = path.rename(path.with_name(f"{name_key(1)}.{known['sha256']}"))
+    del known["id"]
+    record.write_text(json.dumps(known))
+    assert opened.fetch(opened.open(), 1)[name_key(1)] == old
 
 
 def test_a_file_that_changed_without_trace_is_found_after_a_week(opened: Opened) -> None:
@@ -124,8 +148,9 @@ def test_a_file_that_changed_without_trace_is_found_after_a_week(opened: Opened)
     assert len(opened.made) == 1
     record = opened.root / f"{name_key(1)}.json"
     record.write_text(json.dumps({**json.loads(record.read_text()), "verified": time.time() - 8 * 24 * HOUR}))
-    opened.fetch(opened.open(), 1)
+    (path,) = opened.fetch(opened.open(), 1).values()
     assert len(opened.made) == 2
+    assert path
     assert path.read_bytes() == b"\1" * SIZE
 
 
@@ -162,7 +187,7 @@ def test_files_that_a_living_process_needs_are_not_evicted(opened: Opened) -> No
     second = opened.open(limit=3 * SIZE)
     assert opened.fetch(second, 3) == {name_key(3): None}
     assert all(path and path.exists() for path in paths.values())
-    assert "takes no more files: it is full of what runs use now" in opened.notes[0]
+    assert "takes no more files: it is full: runs use 2," in opened.notes[0]
     user.close()
     assert opened.fetch(opened.open(limit=3 * SIZE), 3)[name_key(3)]
 
@@ -315,7 +340,7 @@ def test_what_a_killed_process_left_half_is_not_used(opened: Opened, tmp_path: P
     assert opened.made == [name_key(1)]
     assert len(list((opened.root / "filling").iterdir())) == 1
     opened.age(HOUR)
-    opened.fetch(cache, 2)
+    opened.fetch(opened.open(), 2)
     assert not list((opened.root / "filling").iterdir())
 
 
@@ -334,16 +359,17 @@ def test_a_file_on_its_way_is_waited_for_as_long_as_it_grows(opened: Opened, mon
     other = opened.root / "filling" / f"{name_key(1)}.{SIZE}.other"
     other.mkdir()
     waits: list[int] = []
+    passed = time.monotonic
 
     def wait(_: float) -> None:
         waits.append(1)
-        if len(waits) == 2:
-            then = time.time() - files._SILENT_SECONDS - 1
-            os.utime(other, (then, then))
+        if len(waits) == 1:
+            (other / "content").write_bytes(b"x")
+        monkeypatch.setattr(time, "monotonic", lambda: passed() + len(waits) * 0.7 * filling._SILENT_SECONDS)
 
     monkeypatch.setattr(time, "sleep", wait)
     assert list(opened.fetch(cache, 1, 2)) == [name_key(2), name_key(1)]
-    assert len(waits) == 2
+    assert len(waits) == 3
 
 
 def test_uses_of_a_living_process_are_touched(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -410,15 +436,16 @@ def test_a_file_that_ends_while_another_process_looks_at_it_is_not_a_fault(
     other = opened.root / "filling" / f"{name_key(1)}.{SIZE}.other"
     other.mkdir()
     (other / "content").write_bytes(b"x")
-    look = Path.iterdir
+    look = Path.stat
 
-    def end_after(folder: Path) -> Iterator[Path]:
-        found = list(look(folder))
-        if folder == other:
+    def end_after(path: Path, *, follow_symlinks: bool = True) -> os.stat_result:
+        found = look(path, follow_symlinks=follow_symlinks)
+        if path == other:
+            monkeypatch.setattr(Path, "stat", look)
             shutil.rmtree(other)
-        return iter(found)
+        return found
 
-    monkeypatch.setattr(Path, "iterdir", end_after)
+    monkeypatch.setattr(Path, "stat", end_after)
     monkeypatch.setattr(time, "sleep", lambda _: None)
     assert opened.fetch(cache, 1)[name_key(1)]
     assert not opened.notes
@@ -438,8 +465,142 @@ def test_a_process_that_is_suspended_before_it_fills_continues(opened: Opened, m
     def suspend(folder: Path, mode: int = 0o777, parents: bool = False, exist_ok: bool = False) -> None:
         make(folder, mode, parents, exist_ok)
         if folder.parent.name == "filling":
-            then = time.time() - files._SILENT_SECONDS - 1
+            then = time.time() - filling._SILENT_SECONDS - 1
             os.utime(folder, (then, then))
 
     monkeypatch.setattr(Path, "mkdir", suspend)
     assert opened.fetch(cache, 1)[name_key(1)]
+
+
+def test_what_a_process_makes_while_another_one_evicts_it_is_kept(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = opened.open()
+    opened.fetch(first, 1)
+    first.close()
+    opened.age(HOUR)
+    evicting, user = opened.open(limit=2 * SIZE), opened.open()
+    look, looks, used = evicting._uses.list_all, list[int](), dict[str, Path | None]()
+
+    def use_after() -> set[str]:
+        found = look()
+        looks.append(1)
+        if len(looks) == 2:  # the record is hidden, and nobody needs it
+            used.update(opened.fetch(user, 1))
+        return found
+
+    monkeypatch.setattr(evicting._uses, "list_all", use_after)
+    assert opened.fetch(evicting, 2)[name_key(2)]
+    path = used[name_key(1)]
+    assert path
+    assert path.exists()
+    assert opened.fetch(user, 1)[name_key(1)] == path
+
+
+def test_what_another_process_has_fetched_again_is_not_taken_for_the_damaged_file(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (damaged,) = opened.fetch(opened.open(), 1).values()
+    assert damaged
+    damaged.write_bytes(b"x" * SIZE)
+    quick, slow = opened.open(), opened.open()
+    repaired: list[Path | None] = []
+
+    def repair_after(path: Path) -> str:
+        monkeypatch.setattr(files, "compute_sha256", compute_sha256)
+        found = compute_sha256(path)
+        repaired.extend(opened.fetch(quick, 1).values())
+        return found
+
+    monkeypatch.setattr(files, "compute_sha256", repair_after)
+    opened.fetch(slow, 1)
+    assert repaired[0]
+    assert repaired[0].exists()
+
+
+@pytest.mark.parametrize("fault", [RuntimeError("x"), ValueError("x"), PermissionError(1, "not permitted")])
+@pytest.mark.parametrize("place", ["_list_entries", "_write_record"])
+def test_a_fault_of_the_folder_costs_no_more_than_the_folder(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, place: str, fault: Exception
+) -> None:
+    cache = opened.open()
+
+    def fail(*_: object) -> None:
+        raise fault
+
+    monkeypatch.setattr(cache, place, fail)
+    assert opened.fetch(cache, 1, 2) == {name_key(1): None, name_key(2): None}
+    assert len(opened.notes) == 1
+    assert "takes no more files" in opened.notes[0]
+
+
+@pytest.mark.parametrize("ahead", [2 * HOUR, 30 * 24 * HOUR])
+def test_a_killed_process_is_not_waited_for_after_the_clock_was_set_back(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch, ahead: float
+) -> None:
+    cache = opened.open()
+    other = opened.root / "filling" / f"{name_key(1)}.{SIZE}.other"
+    other.mkdir()
+    os.utime(other, (time.time() + ahead,) * 2)
+    waits: list[int] = []
+    passed = time.monotonic
+
+    def wait(_: float) -> None:
+        waits.append(1)
+        monkeypatch.setattr(time, "monotonic", lambda: passed() + len(waits) * filling._SILENT_SECONDS / 2)
+        assert len(waits) < 5
+
+    monkeypatch.setattr(time, "sleep", wait)
+    assert opened.fetch(cache, 1)[name_key(1)]
+
+
+def test_files_and_uses_of_before_the_clock_was_set_back_are_evicted(opened: Opened) -> None:
+    opened.fetch(opened.open(), 1)  # never closed
+    opened.age(-30 * 24 * HOUR)
+    assert opened.fetch(opened.open(limit=SIZE), 2)[name_key(2)] is None
+    for path in (opened.root / "uses").iterdir():
+        os.utime(path, (path.stat().st_mtime - HOUR,) * 2)
+    assert opened.fetch(opened.open(limit=SIZE), 2)[name_key(2)]
+
+
+def test_what_killed_processes_have_reserved_does_not_fill_the_folder(opened: Opened) -> None:
+    cache = opened.open(limit=5 * SIZE)
+    for number in range(1, 5):
+        folder = opened.root / "filling" / f"{name_key(number)}.{3 * SIZE}.other"
+        folder.mkdir()
+        (folder / "content").write_bytes(b"x" * (SIZE + SIZE // 2))
+    opened.age(600)
+    assert opened.fetch(cache, 5)[name_key(5)]
+    assert len(list((opened.root / "filling").iterdir())) == 2  # of 6,000 bytes, 4,000 may stay
+    assert not opened.notes
+
+
+def test_a_note_says_that_files_on_their_way_fill_the_folder(opened: Opened) -> None:
+    cache = opened.open(limit=5 * SIZE)
+    (opened.root / "filling" / f"{name_key(1)}.{5 * SIZE}.other").mkdir()
+    assert opened.fetch(cache, 2)[name_key(2)] is None
+    assert "runs use 0 bytes now, and 6,000 bytes are for files on their way" in opened.notes[0]
+
+
+def test_a_file_that_becomes_larger_than_its_room_is_not_kept_above_the_limit(opened: Opened) -> None:
+    cache = opened.open(limit=2 * SIZE)
+    small = Item(name_key(1), 1, lambda path: path.write_bytes(b"x" * 2 * SIZE))
+    large = Item(name_key(1), 1, lambda path: path.write_bytes(b"x" * 2 * SIZE + b"x"))
+    assert [path for _, path in cache.fetch([large], lambda: None)] == [None]
+    assert "sizeLimit" in opened.notes[0]
+    assert all(path for _, path in opened.open(limit=2 * SIZE).fetch([small], lambda: None))
+
+
+def test_links_of_a_restarted_process_are_held_behind_a_symlink(opened: Opened, tmp_path: Path) -> None:
+    place = tmp_path / "place"
+    place.symlink_to(opened.folder, target_is_directory=True)
+    cache = FileCache(place, 10**9, opened.notes.append)
+    opened.caches.append(cache)
+    paths = opened.fetch(cache, 1)
+    cache.hold(path for path in paths.values() if path)
+    second = FileCache(place, 10**9, opened.notes.append)
+    opened.caches.append(second)
+    second.hold(path for path in paths.values() if path)
+    cache.close()
+    opened.age(0.9 * HOUR)
+    assert opened.fetch(opened.open(limit=2 * SIZE), 2)[name_key(2)] is None
