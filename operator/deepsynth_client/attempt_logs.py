@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from deepsynth_api.logs import parse_record
 from deepsynth_api.v1alpha1 import TrainingRun
-from deepsynth_client.interface import Manifest, PodLog, Resources
+from deepsynth_client.interface import Manifest, PodLog, Resources, WaitingPod
 
 _OF_A_RANK: Final = re.compile(r"rank (\d+): ")
 """Before each line of a process in the log of its pod; other lines are the launcher's."""
@@ -44,6 +44,13 @@ def find_pod_logs(resources: Resources, resource: Manifest, attempt: LoggedAttem
     """The pods that had this rank and can still be read: several after a restart of a shard."""
     index = rank // count_ranks_per_pod(resource)
     return [log for log in resources.list_logs(resource) if log.job == attempt.job and log.index == index]
+
+
+def find_waiting_pod(resources: Resources, resource: Manifest, attempt: LoggedAttempt, rank: int) -> WaitingPod | None:
+    """The pod that will have this rank, while it has not started."""
+    index = rank // count_ranks_per_pod(resource)
+    pods = resources.list_waiting(resource)
+    return next((pod for pod in pods if pod.job == attempt.job and pod.index == index), None)
 
 
 def read_rank(

@@ -58,6 +58,16 @@ class PodLog:
     is_over: bool
 
 
+@dataclass(frozen=True)
+class WaitingPod:
+    """A pod that has not started, so that it has no log. index: node rank or shard. obstacle: may be empty."""
+
+    pod: str
+    job: str
+    index: int
+    obstacle: str
+
+
 def is_object(uri: str) -> bool:
     """Whether it is in an object store."""
     return uri.startswith(("s3://", "gs://", "az://"))
@@ -129,6 +139,10 @@ class Resources(Protocol):
 
     def list_logs(self, resource: Manifest) -> list[PodLog]:
         """The logs of its pods that can still be read."""
+        ...
+
+    def list_waiting(self, resource: Manifest) -> list[WaitingPod]:
+        """Its pods that have not started. A folder has none: there, a pod is a process."""
         ...
 
     def read_log(

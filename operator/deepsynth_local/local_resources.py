@@ -10,7 +10,7 @@ from typing import Any, Final
 from deepsynth_api.kinds import KINDS
 from deepsynth_client.changes import find_changes
 from deepsynth_client.errors import NotFoundError
-from deepsynth_client.interface import LISTED, Change, Files, Manifest, Note, Outcome, PodLog, Selection
+from deepsynth_client.interface import LISTED, Change, Files, Manifest, Note, Outcome, PodLog, Selection, WaitingPod
 from deepsynth_client.manifest_file import ParsedManifest
 from deepsynth_client.selectors import build_filter
 from deepsynth_local.background import ask
@@ -127,6 +127,9 @@ class LocalResources:
         return sorted(
             logs, key=lambda log: (jobs.index(log.job), log.index, self.runs.log_file(log.pod).stat().st_mtime_ns)
         )
+
+    def list_waiting(self, resource: Manifest) -> list[WaitingPod]:  # noqa: ARG002 - of the interface
+        return []
 
     def read_log(
         self,

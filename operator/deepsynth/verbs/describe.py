@@ -52,6 +52,7 @@ def advise(resource: Manifest, explain_silence: Callable[[], str], now: datetime
     elif state == "Complete":
         yield from _advise_use(resource, options)
     elif state in {"Running", "Rendering", "Starting"}:
+        yield from _find_remedy(resource, "Complete")
         yield f"`deepsynth wait {name}` waits for its end, `deepsynth logs -f {name}` shows what it prints"
     else:
         yield from _find_remedy(resource, "Complete")

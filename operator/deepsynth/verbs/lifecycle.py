@@ -4,9 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
 from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours, list_trained
+from deepsynth.verbs.waiting import has_ended
 from deepsynth_api.kinds import list_outputs
-from deepsynth_client.errors import InvalidError
-from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.errors import ClientError, InvalidError
+from deepsynth_client.interface import Files, Manifest, Resources
 from deepsynth_client.report.sections import format_bytes
 
 Ask = Callable[[str], bool]
@@ -16,7 +17,14 @@ Ask = Callable[[str], bool]
 def suspend_resources(resources: Resources, words: Sequence[str], *, suspend: bool) -> Iterator[str]:
     for resource in find_all(resources, words):
         resources.suspend(resource["kind"], resource["metadata"]["name"], suspend=suspend)
-        yield f"{format_short_name(resource)} {'suspended: its pods save and stop' if suspend else 'resumed'}"
+        yield f"{format_short_name(resource)} {_describe_suspension(resource, suspend=suspend)}"
+
+
+def _describe_suspension(resource: Manifest, *, suspend: bool) -> str:
+    if has_ended(resource):
+        effect = "only holds it if it is continued later" if suspend else "does not continue it, and holds it no longer"
+        return f"has ended ({resource['status'].get('state')}): this {effect}"
+    return "suspended: its pods save and stop" if suspend else "resumed"
 
 
 def delete_resources(resources: Resources, words: Sequence[str], *, with_data: bool, ask: Ask) -> Iterator[str]:
@@ -44,7 +52,7 @@ def _delete(
     files = resources.open_files(resource)
     users = {uri: user for uri in outputs if (user := find_user(uri, others, resource, files))}
     free = [uri for uri in outputs if uri not in users]
-    sizes = files.measure([*map(escape, free)])
+    sizes = _measure(files, name, free)
     kept = [uri for uri in free if uri.rstrip("/") not in sizes]
     question = [
         f"{name} and its data will be deleted:",
@@ -61,6 +69,16 @@ def _delete(
     resources.delete(resource["kind"], resource["metadata"]["name"])
     yield f"{name} deleted, with {format_bytes(sum(sizes.values()))} of data"
     yield from warnings
+
+
+def _measure(files: Files, name: str, uris: Sequence[str]) -> dict[str, int]:
+    try:
+        return files.measure([*map(escape, uris)])
+    except ClientError as error:
+        raise type(error)(
+            f"{name}: nothing is deleted, because its data cannot be reached: {error.message}; `deepsynth delete "
+            f"{name}` without --data deletes it and leaves the data"
+        ) from error
 
 
 def _check_rest(resource: Manifest) -> None:

@@ -3,16 +3,26 @@
 What attempts and ranks are: deepsynth_client/attempt_logs.py.
 """
 
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from typing import Final
 
 from deepsynth.verbs.names import format_short_name
 from deepsynth.verbs.waiting import follow
-from deepsynth_client.attempt_logs import LoggedAttempt, find_pod_logs, list_attempts, name_kept_log, read_rank
+from deepsynth_client.attempt_logs import (
+    LoggedAttempt,
+    find_pod_logs,
+    find_waiting_pod,
+    list_attempts,
+    name_kept_log,
+    read_rank,
+)
 from deepsynth_client.errors import InvalidError, NotFoundError
-from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.interface import Manifest, Resources, WaitingPod
 
 Say = Callable[[str], None]
+POLL_SECONDS: Final = 1.0
 
 
 @dataclass(frozen=True)
@@ -41,15 +51,34 @@ def _read_attempt(
     resources: Resources, resource: Manifest, attempt: LoggedAttempt, query: LogQuery, say: Say
 ) -> Iterator[str]:
     rank = attempt.culprit if query.rank is None else query.rank
+    head = f"{format_short_name(resource)}, attempt {attempt.number}, rank {rank}"
     logs = find_pod_logs(resources, resource, attempt, rank)
-    say(
-        f"{format_short_name(resource)}, attempt {attempt.number}, rank {rank}"
-        + (f", pod {logs[-1].pod}" if logs else "")
-    )
+    if not logs:
+        has_waited = _wait_for_start(
+            lambda: find_waiting_pod(resources, resource, attempt, rank), head, say, follows=query.follow
+        )
+        logs = find_pod_logs(resources, resource, attempt, rank) if has_waited else []
+        if has_waited and not logs:  # it has gone away before it started
+            return
+    say(head + (f", pod {logs[-1].pod}" if logs else ""))
     if logs:
         yield from read_rank(resources, resource, logs, rank, follow=query.follow)
     else:
         yield from _read_kept(resources, resource, attempt, rank)
+
+
+def _wait_for_start(find: Callable[[], WaitingPod | None], head: str, say: Say, *, follows: bool) -> bool:
+    """Wait while `find` has a pod that has not started; whether it had one. Raises NotFoundError if nobody follows."""
+    said = ""
+    while (pod := find()) is not None:
+        line = f"{head}: pod {pod.pod} has not started: {pod.obstacle or 'no node has taken it yet'}"
+        if not follows:
+            raise NotFoundError(line)
+        if line != said:
+            say(f"{line}; waiting for it")
+            said = line
+        time.sleep(POLL_SECONDS)
+    return bool(said)
 
 
 def _read_kept(resources: Resources, resource: Manifest, attempt: LoggedAttempt, rank: int) -> Iterator[str]:

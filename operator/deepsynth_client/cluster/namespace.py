@@ -7,11 +7,12 @@ from typing import Any, Final
 from deepsynth_api.kinds import KINDS
 from deepsynth_api.labels import MANAGED_BY, OPERATOR_NAME, OWNER_UID
 from deepsynth_client.cluster.api import APPLY, FIELD_MANAGER, MERGE, Api, BadFieldsError, Path
+from deepsynth_client.cluster.obstacles import find_obstacle
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.cluster.volume_pods import VolumePods
 from deepsynth_client.cluster.watching import watch
 from deepsynth_client.errors import InvalidError, NotFoundError
-from deepsynth_client.interface import Change, Files, Manifest, Note, Outcome, PodLog, Selection
+from deepsynth_client.interface import Change, Files, Manifest, Note, Outcome, PodLog, Selection, WaitingPod
 from deepsynth_client.manifest_file import ParsedManifest
 
 _JOB_NAME: Final = "batch.kubernetes.io/job-name"
@@ -92,10 +93,29 @@ class ClusterResources:
         return sorted(filter(None, map(_parse_event, items)), key=lambda note: note.time)
 
     def list_logs(self, resource: Manifest) -> list[PodLog]:
+        return [_build_log(pod) for pod in self._list_pods(resource) if _has_started(pod)]
+
+    def list_waiting(self, resource: Manifest) -> list[WaitingPod]:
+        pods = [pod for pod in self._list_pods(resource) if not _has_started(pod)]
+        return [
+            WaitingPod(log.pod, log.job, log.index, self._find_obstacle(pod))
+            for pod, log in zip(pods, map(_build_log, pods), strict=True)
+            if not log.is_over
+        ]
+
+    def _list_pods(self, resource: Manifest) -> list[dict[str, Any]]:
         metadata = resource["metadata"]
         query = {"labelSelector": f"{MANAGED_BY}={OPERATOR_NAME},{OWNER_UID}={metadata['uid']}"}
         items, _ = self._api.list_all(Path("pods", metadata["namespace"]), query)
-        return [_build_log(pod) for pod in items if _has_started(pod)]
+        return items
+
+    def _find_obstacle(self, pod: Manifest) -> str:
+        """What the pod's status says, and while that only says that it is being prepared, its last warning."""
+        obstacle = find_obstacle(pod["status"])
+        if obstacle not in _PREPARING:
+            return obstacle
+        warnings = [note.message for note in self.list_notes(pod) if note.kind == "Warning"]
+        return ": ".join(filter(None, (obstacle, *warnings[-1:])))
 
     def read_log(
         self, resource: Manifest, log: PodLog, *, follow: bool = False, tail: int | None = None
@@ -120,6 +140,9 @@ class ClusterResources:
 
 _SERVER_FIELDS: Final = frozenset({"uid", "resourceVersion", "generation", "creationTimestamp", "managedFields"})
 """What `get -o yaml` prints and a file that is applied must not set."""
+
+
+_PREPARING: Final = frozenset({"", "ContainerCreating", "PodInitializing"})
 
 
 def _build_query(selection: Selection) -> dict[str, str]:

@@ -9,6 +9,7 @@ import atexit
 import base64
 import io
 import json
+import re
 import secrets
 import shutil
 import tarfile
@@ -23,6 +24,7 @@ from deepsynth_api.workload import VOLUMES_PATH
 from deepsynth_client.cluster import in_pod
 from deepsynth_client.cluster.api import Api, Path
 from deepsynth_client.cluster.kubeconfig import find_own_namespace
+from deepsynth_client.cluster.obstacles import find_obstacle
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
 from deepsynth_client.interface import Manifest, is_object
@@ -32,6 +34,8 @@ DEADLINE_SECONDS: Final = 300
 MANAGED_BY: Final = "deepsynth-client"
 _POLL_SECONDS: Final = 0.5
 _PVC: Final = "pvc://"
+_EXCEPTION: Final = re.compile(r"^[\w.]*(Error|Exception): (?=.)")
+"""The class that Python prints before the message of an error."""
 
 
 class VolumePods:
@@ -83,9 +87,8 @@ class VolumePods:
         finally:
             self._api.request("DELETE", Path("pods", namespace, name), body={"gracePeriodSeconds": 0})
         if not lines or lines[-1] != "end":
-            raise ClientError(
-                f"pod {name}: could not {request['verb']} the files: {lines[-1] if lines else 'no answer'}"
-            )
+            words = _EXCEPTION.sub("", lines[-1]) if lines else "no answer"
+            raise ClientError(f"pod {name}: could not {request['verb']} the files: {words}")
         return "".join(lines[:-1])
 
     def _wait_for_start(self, namespace: str, name: str) -> None:
@@ -95,7 +98,7 @@ class VolumePods:
             status = self._api.request("GET", Path("pods", namespace, name)).get("status", {})
             if status.get("phase") in {"Running", "Succeeded", "Failed"}:
                 return
-            obstacle = _find_obstacle(status)
+            obstacle = find_obstacle(status)
             self._pause(_POLL_SECONDS)
         raise UnreachableError(f"pod {name} did not start in {DEADLINE_SECONDS} s: {obstacle or 'no node has room'}")
 
@@ -216,10 +219,3 @@ def _get_folder(uri: str) -> str:
     if is_object(uri):
         return uri.rstrip("/")
     return f"{VOLUMES_PATH}/{uri.removeprefix(_PVC).rstrip('/')}"
-
-
-def _find_obstacle(status: Manifest) -> str:
-    waits = [item.get("state", {}).get("waiting") or {} for item in status.get("containerStatuses") or []]
-    reasons = [f"{wait['reason']}: {wait.get('message', '')}" for wait in waits if wait.get("reason")]
-    conditions = [item.get("message", "") for item in status.get("conditions") or [] if item.get("status") == "False"]
-    return "; ".join(filter(None, [*reasons, *conditions]))

@@ -67,7 +67,7 @@ class ClusterPlace:
     def write_log(self, job: str, index: int, *lines: str) -> None:
         self.cluster.write_log(f"{job}-{index}-x", *lines)
         if self.cluster.get("Pod", f"{job}-{index}-x") is None:
-            self.cluster.put(_build_pod(job, index))
+            self.cluster.put(build_pod(job, index))
 
     def finish_pod(self, job: str, index: int) -> None:
         self.cluster.finish(f"{job}-{index}-x")
@@ -174,7 +174,7 @@ def write_files(volumes: Path, files: Mapping[str, str]) -> None:
         (volumes / name).write_text(text)
 
 
-def _build_pod(job: str, index: int) -> dict[str, Any]:
+def build_pod(job: str, index: int) -> dict[str, Any]:
     labels = {MANAGED_BY: OPERATOR_NAME, OWNER_UID: UID, "batch.kubernetes.io/job-name": job}
     annotations = {"batch.kubernetes.io/job-completion-index": str(index)}
     metadata = {"name": f"{job}-{index}-x", "namespace": "default", "labels": labels, "annotations": annotations}

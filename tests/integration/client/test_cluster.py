@@ -12,10 +12,10 @@ from deepsynth.place import Choice, open_resources
 from deepsynth_client.errors import NoClusterError
 from deepsynth_client.interface import PodLog, Resources, Selection
 from integration.client.fake_cluster import FakeCluster, write_kubeconfig
-from integration.client.places import ClusterPlace, serve_cluster
+from integration.client.places import ClusterPlace, build_pod, serve_cluster
 from support.cluster.fake_api_server import Fault
 from support.free_port import find_free_port
-from support.resources.builders import a_training_run
+from support.resources.builders import a_dataset_generation, a_training_run
 
 
 @pytest.fixture
@@ -195,6 +195,100 @@ def test_a_field_that_server_side_apply_does_not_know_is_invalid_and_has_its_lin
     assert expected in error
     assert "Required value" not in error
     assert "try again" not in error
+
+
+NO_CLAIM = '0/3 nodes are available: persistentvolumeclaim "checkpoints" not found'
+NO_SECRET = 'secret "hub" not found'
+UNSCHEDULED = {"conditions": [{"type": "PodScheduled", "status": "False", "message": NO_CLAIM}]}
+
+
+def put_waiting_pod(cluster: FakeCluster, **status: Any) -> None:
+    pod = build_pod("job", 0)
+    pod["metadata"]["uid"] = "uid-pod"
+    cluster.put({**pod, "status": {"phase": "Pending", **status}})
+
+
+def build_wait(reason: str, **message: str) -> dict[str, Any]:
+    statuses = [{"name": "train", "state": {"waiting": {"reason": reason, **message}}}]
+    not_ready = [{"type": "Ready", "status": "False", "message": "containers with unready status: [train]"}]
+    return {"containerStatuses": statuses, "conditions": not_ready}
+
+
+@pytest.mark.parametrize(
+    ("status", "obstacle"),
+    [
+        (UNSCHEDULED, NO_CLAIM),
+        (
+            build_wait("CreateContainerConfigError", message=NO_SECRET),
+            f"CreateContainerConfigError: {NO_SECRET}\n",
+        ),
+        (build_wait("ContainerCreating"), "ContainerCreating: MountVolume failed\n"),
+        ({}, "MountVolume failed\n"),
+    ],
+)
+@pytest.mark.parametrize("kind", ["trun", "dsg"])
+def test_logs_of_a_pod_that_has_not_started_say_what_it_waits_for(
+    cluster: FakeCluster, kind: str, status: dict[str, Any], obstacle: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
+    job = {"name": "job", "step": "Render", "startTime": "2026-01-02T03:01:00Z"}
+    run, generation = a_training_run().with_status(attempts=[attempt]), a_dataset_generation().with_status(jobs=[job])
+    resource = (run if kind == "trun" else generation).to_manifest()
+    cluster.put(resource)
+    put_waiting_pod(cluster, **status)
+    event = {"type": "Warning", "message": "MountVolume failed", "lastTimestamp": "2026-01-02T03:10:00Z"}
+    involved = {"kind": "Pod", "name": "job-0-x", "uid": "uid-pod"}
+    cluster.put(
+        {"kind": "Event", "metadata": {"name": "e", "namespace": "default"}, "involvedObject": involved, **event}
+    )
+
+    assert main(["logs", f"{kind}/{resource['metadata']['name']}"]) == 1
+
+    assert f"attempt 1, rank 0: pod job-0-x has not started: {obstacle}" in capsys.readouterr().err
+    assert not [item for item in cluster.requests if item.method == "POST"]
+
+
+def test_logs_f_wait_for_a_pod_that_has_not_started(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("deepsynth.verbs.logs.POLL_SECONDS", 0.01)
+    attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
+    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+    cluster.put(a_training_run().with_status(attempts=[attempt], **ended).to_manifest())
+    put_waiting_pod(cluster, **UNSCHEDULED)
+    lines: list[str] = []
+
+    def say(line: str = "", **_: Any) -> None:
+        lines.append(line)
+        if line.endswith("; waiting for it"):
+            cluster.delete("Pod", "job-0-x")
+            ClusterPlace(cluster).write_log("job", 0, "step 1")
+            cluster.finish("job-0-x")
+
+    monkeypatch.setattr("builtins.print", say)
+    assert main(["logs", "-f", "read-xsum"]) == 0
+
+    assert lines[1:] == [
+        f"trainingrun/read-xsum, attempt 1, rank 0: pod job-0-x has not started: {NO_CLAIM}; waiting for it",
+        "trainingrun/read-xsum, attempt 1, rank 0, pod job-0-x",
+        "step 1",
+    ]
+
+
+def test_delete_with_data_that_cannot_be_reached_deletes_nothing_and_says_so(
+    cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
+    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+    cluster.put(a_training_run().with_status(attempts=[attempt], **ended).to_manifest())
+    source = "raise SystemExit('deepsynth_api.errors.TemporaryError: s3.example.com does not answer')"
+    Path("source.py").write_text(source)
+    monkeypatch.setattr("deepsynth_client.cluster.in_pod.__file__", "source.py")
+
+    assert main(["delete", "read-xsum", "--data", "--yes"]) == 1
+
+    error = capsys.readouterr().err
+    assert "nothing is deleted, because its data cannot be reached: pod deepsynth-files-" in error
+    assert "could not measure the files: s3.example.com does not answer; `deepsynth delete" in error
+    assert cluster.get("TrainingRun", "read-xsum") is not None
 
 
 def test_an_unreachable_server_is_named(

@@ -167,6 +167,14 @@ def test_suspend_and_resume_change_the_spec(place: Place, capsys: pytest.Capture
     assert "trainingrun/read-xsum resumed" in capsys.readouterr().out
 
 
+def test_suspend_and_resume_say_that_a_run_has_ended(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
+    ended = a_running_run(state="Complete", completionTime="2026-01-02T04:00:00Z")
+    for verb, effect in (("suspend", "only holds it if"), ("resume", "does not continue it")):
+        place.put(ended)
+        assert main([verb, "trun/read-xsum", *place.options]) == 0
+        assert f"trainingrun/read-xsum has ended (Complete): this {effect}" in capsys.readouterr().out
+
+
 def test_delete_keeps_the_data(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     place.put(a_running_run())
     write_files(place.volumes, {"checkpoints/read-xsum/step-1/state.json": "{}"})
@@ -286,6 +294,18 @@ def test_describe_shows_attempts_checkpoints_events_and_what_to_do(
     assert f"`deepsynth logs trainingrun/read-xsum {options}` shows the process that failed first" in " ".join(
         text.split()
     )
+
+
+def test_describe_proposes_the_remedy_of_what_keeps_pods_from_starting_first(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    condition = {**a_condition("Complete", "ImagePullBackOff", "pod a: not found"), "status": "False"}
+    place.put(a_running_run(state="Starting", conditions=[condition]))
+
+    assert main(["describe", "trun/read-xsum", *place.options]) == 0
+
+    proposals = capsys.readouterr().out.partition("Next:\n")[2]
+    assert proposals.startswith("  - ImagePullBackOff: Push the image, or fix its name or the pull Secret.\n")
 
 
 def test_a_resource_that_nobody_has_seen_is_explained(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
