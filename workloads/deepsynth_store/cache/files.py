@@ -22,6 +22,7 @@ import contextlib
 import hashlib
 import json
 import os
+import re
 import shutil
 import stat
 import time
@@ -40,6 +41,8 @@ from deepsynth_store.cache.uses import Uses
 from deepsynth_store.core.atomic import compute_sha256, free_bytes, fsync_file, rename_durably, write_file_atomically
 from deepsynth_store.core.interface import StoredFile
 
+_NAME: Final = re.compile(r"([0-9a-f]{64})\.\w+")
+"""Of content and its record. Other names are of other programs, and are let alone."""
 _RECORD: Final = ".json"
 _CONTENT: Final = "content"
 _FILLING: Final = "filling"
@@ -226,9 +229,10 @@ class FileCache:
     def _keep(self, item: Item, folder: Path) -> "_Content | None":
         """None if it has become larger than its room, and there is no more."""
         content = folder / _CONTENT
-        size, sha256 = content.stat().st_size, compute_sha256(content)
+        size = content.stat().st_size
         if size > item.room and not self._has_room(0):
             return None
+        sha256 = compute_sha256(content)
         if found := self._find(item.key):
             return found  # another process was first
         path = self._root / f"{item.key}.{uuid4().hex}"
@@ -310,8 +314,8 @@ class FileCache:
                 found = path.stat()
                 if path.name.endswith(_EVICTED) and self._uses.read_clock() - found.st_ctime > _DEAD_SECONDS:
                     path.unlink()
-                elif stat.S_ISREG(found.st_mode) and not path.name.startswith("."):
-                    key = path.name.partition(".")[0]
+                elif stat.S_ISREG(found.st_mode) and (named := _NAME.fullmatch(path.name)):
+                    key = named[1]
                     entry = entries.get(key, _Entry(0, 0, 0))
                     recorded = found.st_mtime_ns if path.suffix == _RECORD else entry.recorded
                     made = max(entry.made, found.st_mtime_ns)

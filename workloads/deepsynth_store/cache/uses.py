@@ -32,6 +32,7 @@ class Uses:
         self._folder = folder
         self._path = folder / f"{uuid4().hex}.json"
         self._keys: set[str] = set()
+        self._known_dead: set[Path] = set()
         self._lock = threading.Lock()
         self._is_closed = threading.Event()
         folder.mkdir(parents=True, exist_ok=True)
@@ -56,22 +57,34 @@ class Uses:
 
     def list_all(self) -> set[str]:
         """The keys that this and other processes need. Deletes what dead processes have left."""
-        now, found = self.read_clock(), set[str]()
+        if self._find_dead() - self._known_dead:
+            time.sleep(2 * _LOOK_SECONDS)  # the machine may have slept, and its processes are about to touch theirs
+        self._known_dead = self._find_dead()
+        for path in self._known_dead:
+            with contextlib.suppress(OSError):  # it belongs to another user
+                path.unlink()
+        return {key for path in self._folder.glob("*.json") for key in self._read(path)}
+
+    def _find_dead(self) -> set[Path]:
+        """The files that were not touched for so long that their processes must have died."""
+        now, dead = self.read_clock(), set[Path]()
         for path in self._folder.glob("*.json"):
-            with contextlib.suppress(
-                OSError, ValueError, RecursionError
-            ):  # it was closed at this moment, or is damaged
+            with contextlib.suppress(OSError):
                 with path.open() as file:  # on a network volume, only opening asks for the present state
                     touched = os.fstat(file.fileno()).st_mtime
-                    is_valid = now - touched < _VALID_SECONDS
-                    keys = json.load(file) if is_valid else []
-                if not is_valid:
-                    path.unlink()
+                if now - touched >= _VALID_SECONDS:
+                    dead.add(path)
                 elif touched - now > _TOUCH_SECONDS:
                     os.utime(path)  # the clock was set back: if its process lives, it touches it within the hour
-                if is_valid and isinstance(keys, list):
-                    found.update(key for key in keys if isinstance(key, str))
-        return found
+        return dead
+
+    def _read(self, path: Path) -> set[str]:
+        """The keys that another process needs."""
+        keys = None
+        if path not in self._known_dead:
+            with contextlib.suppress(OSError, ValueError, RecursionError):  # it was closed just now, or is damaged
+                keys = json.loads(path.read_bytes())
+        return {key for key in keys if isinstance(key, str)} if isinstance(keys, list) else set()
 
     def _touch(self) -> None:
         """Needs no room on the disk, unless another process took this one for dead."""

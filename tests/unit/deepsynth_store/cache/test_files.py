@@ -29,7 +29,8 @@ def name_key(number: int) -> str:
 
 
 @pytest.fixture
-def opened(tmp_path: Path) -> Iterator["Opened"]:
+def opened(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator["Opened"]:
+    monkeypatch.setattr(uses, "_LOOK_SECONDS", 0.05)
     found = Opened(tmp_path)
     yield found
     for cache in found.caches:
@@ -604,3 +605,29 @@ def test_links_of_a_restarted_process_are_held_behind_a_symlink(opened: Opened, 
     cache.close()
     opened.age(0.9 * HOUR)
     assert opened.fetch(opened.open(limit=2 * SIZE), 2)[name_key(2)] is None
+
+
+def test_files_of_a_process_that_slept_with_its_machine_are_not_evicted(
+    opened: Opened, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user = opened.open()
+    (path,) = opened.fetch(user, 1).values()
+    opened.age(1.1 * HOUR)
+    evicting = opened.open(limit=SIZE)
+    monkeypatch.setattr(time, "sleep", lambda _: os.utime(user._uses._path))  # it wakes up
+    assert opened.fetch(evicting, 2)[name_key(2)] is None
+    assert path
+    assert path.exists()
+
+
+def test_files_of_other_programs_are_neither_counted_nor_deleted(opened: Opened) -> None:
+    cache = opened.open(limit=SIZE)
+    others = [opened.root / name for name in ("*.x", "README", "notes.txt", "lost+found.old")]
+    for other in others:
+        other.write_bytes(b"x" * 2 * SIZE)
+        os.utime(other, (1, 1))
+    assert opened.fetch(cache, 1)[name_key(1)]
+    opened.age(HOUR)
+    cache.close()
+    assert opened.fetch(opened.open(limit=SIZE), 2)[name_key(2)]
+    assert all(other.exists() for other in others)
