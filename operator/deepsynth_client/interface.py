@@ -94,7 +94,8 @@ class Files(Protocol):
     def fetch(self, uri: str, patterns: Sequence[str]) -> Path | None:
         """A folder on this machine with the files of `uri` that match (such as reports/*.log); None if there is none.
 
-        No part of its path is a link. It may have other files too. The caller must not change it.
+        No part of its path is a link. It may have other files too. The caller must not change it. Objects of a store
+        with names that this machine does not take are not in it; a warning is logged.
         """
         ...
 

@@ -1,13 +1,12 @@
 """The files of local resources: volumes are folders of this machine; object stores are asked with its environment."""
 
-import atexit
 import shutil
-import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from deepsynth_client.errors import InvalidError
+from deepsynth_client.file_copies import copy_files
 from deepsynth_client.interface import is_object
 from deepsynth_local.runs.runs_folder import RunsFolder
 
@@ -56,15 +55,9 @@ class LocalFiles:
 
 
 def _fetch_objects(uri: str, patterns: Sequence[str]) -> Path:
-    """A folder that is removed with this process."""
     from deepsynth_train.checkpoint import store_folders
 
-    folder = Path(tempfile.mkdtemp(prefix="deepsynth-files-")).resolve()
-    atexit.register(shutil.rmtree, folder, ignore_errors=True)
-    for name, content in store_folders.read_files(uri, patterns, _MAX_FETCHED_BYTES):
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_bytes(content)
-    return folder
+    return copy_files(uri, store_folders.read_files(uri, patterns, _MAX_FETCHED_BYTES))
 
 
 def _measure(folder: Path) -> int:

@@ -5,17 +5,14 @@ image and user, which are on the nodes already. It needs the rights to create
 and delete pods and to read their logs, which `edit` has.
 """
 
-import atexit
 import base64
 import io
 import json
 import re
 import secrets
-import shutil
 import tarfile
-import tempfile
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path as LocalPath
 from typing import Any, Final
 
@@ -27,6 +24,7 @@ from deepsynth_client.cluster.kubeconfig import find_own_namespace
 from deepsynth_client.cluster.obstacles import find_obstacle
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
+from deepsynth_client.file_copies import copy_files
 from deepsynth_client.interface import Manifest, is_object
 
 DEFAULT_USER: Final = 65532
@@ -69,11 +67,7 @@ class VolumePods:
         if not _is_readable(uri):
             return None
         packed = self._run({"verb": "fetch", "folder": _get_folder(uri), "patterns": list(patterns)}, [uri])
-        folder = tempfile.mkdtemp(prefix="deepsynth-files-")
-        atexit.register(shutil.rmtree, folder, ignore_errors=True)
-        with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as archive:
-            archive.extractall(folder, filter="data")
-        return LocalPath(folder).resolve()
+        return copy_files(uri, _unpack(packed))
 
     def _run(self, request: Any, uris: Sequence[str], *, writes: bool = False) -> str:
         """What the pod prints. Raises ClientError with what it said if it fails."""
@@ -101,6 +95,14 @@ class VolumePods:
             obstacle = find_obstacle(status)
             self._pause(_POLL_SECONDS)
         raise UnreachableError(f"pod {name} did not start in {DEADLINE_SECONDS} s: {obstacle or 'no node has room'}")
+
+
+def _unpack(packed: str) -> Iterator[tuple[str, bytes]]:
+    """The files of an archive of in_pod.pack."""
+    with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as archive:
+        for member in archive:
+            if member.isfile() and member.size <= in_pod.MAX_BYTES and (file := archive.extractfile(member)):
+                yield member.name, file.read()
 
 
 def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: bool) -> dict[str, Any]:

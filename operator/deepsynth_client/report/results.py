@@ -7,6 +7,7 @@ The path of a folder has no link either (`Path.resolve`), see deepsynth_client.u
 import base64
 import json
 import os
+import re
 from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
@@ -37,6 +38,8 @@ MAX_PAGES: Final = 16
 """Of one written sample."""
 MAX_SAMPLE_BYTES: Final = 64 * 1024**2
 """Of the texts and images of all written samples together, which pages keep in memory."""
+_LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
+"""JSON can hold them as \\ud800; UTF-8, and so a page, cannot."""
 _MAX_STEP: Final = 2**53
 _MAX_VALUE: Final = 1e300
 _READ_ROWS: Final = 256
@@ -254,9 +257,10 @@ def _build_sample(entry: Mapping[str, Any], step: int, checkpoints: Path, left: 
         raise ValueError("cer must be a finite number")
     missing = len(entry["pages"]) - len(pages)
     note = f"{missing} more pages are not shown" if missing else ""
-    return WrittenSample(
-        str(entry["name"]), step, str(entry["reference"]), str(entry["written"]), float(cer), pages, note
+    name, reference, written = (
+        _LONE_SURROGATE.sub("\ufffd", str(entry[key])) for key in ("name", "reference", "written")
     )
+    return WrittenSample(name, step, reference, written, float(cer), pages, note)
 
 
 def _build_page(record: Mapping[str, Any]) -> SamplePage:

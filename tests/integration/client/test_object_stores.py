@@ -117,6 +117,19 @@ def test_the_report_has_curves_and_samples_of_the_store(store: Store, tmp_path: 
     assert "The expected words" in text
 
 
+def test_the_report_skips_objects_that_no_file_can_be_named_like(
+    store: Store, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    store.put_run()
+    store.save(3)
+    store.write(f"{RUN}/reports/{'x' * 300}.json", "{}")
+    store.write(f"{RUN}/step-{'9' * 300}/metrics.jsonl", "{}")
+
+    assert main(["report", "read-xsum", "-o", str(tmp_path / "page.html"), *store.place.options]) == 0
+    assert "training from 3.5 to 2.5" in (tmp_path / "page.html").read_text()
+    assert "2 files are not shown" in caplog.text
+
+
 def test_compare_draws_curves_of_the_store(store: Store, tmp_path: Path) -> None:
     store.put_run()
     store.put_run("second", optimizer={"learningRate": "1e-5"})

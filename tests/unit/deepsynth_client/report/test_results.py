@@ -106,6 +106,14 @@ def test_samples_that_cannot_be_read_are_not_shown(tmp_path: Path) -> None:
     assert read_written_samples(tmp_path) == []
 
 
+@pytest.mark.parametrize(
+    ("text", "shown"), [("\ud800", "\ufffd"), ("\udcff!", "\ufffd!"), ("\U0001f600", "\U0001f600")]
+)
+def test_half_of_a_character_in_a_sample_is_replaced(tmp_path: Path, text: str, shown: str) -> None:
+    write_written(tmp_path, 9, name=text, reference=text, written=text)
+    assert read_written_samples(tmp_path) == [WrittenSample(shown, 9, shown, shown, 1.0, [b"PNG"])]
+
+
 DEEP = "[" * 100_000
 HUGE = "1" * 400
 
