@@ -45,7 +45,7 @@ if ! has_compiler; then
     has_compiler || say "no C compiler or no Python.h found: the renderer will run without its compiled core, several times slower; install them (Debian: apt-get install gcc libc6-dev libpython3-dev) and run 'make setup' again"
 fi
 
-say "installing the locked requirements into $venv (about 5 GiB, once)"
+say "installing the locked requirements into $venv (6.4 GiB, once)"
 "$venv/bin/pip" install --quiet --disable-pip-version-check --require-hashes --requirement "$here/bootstrap.txt"
 export UV_LINK_MODE=hardlink VIRTUAL_ENV=$venv UV_HTTP_TIMEOUT=${UV_HTTP_TIMEOUT:-300} UV_HTTP_RETRIES=${UV_HTTP_RETRIES:-10}
 # The lock is complete: without --no-deps, uv would ask for packages that are omitted on purpose.

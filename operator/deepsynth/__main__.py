@@ -203,6 +203,7 @@ def fit(chosen: Namespace) -> int:
         label_tokens=chosen.label_tokens,
         compare=chosen.compare,
         output=chosen.output,
+        show=_say,
     )
     print(text)
     return CommandExit.DONE
@@ -245,7 +246,7 @@ def report_error(error: Exception, *, debug: bool) -> int:
         return ExitCode.BAD_CONFIGURATION
     defect = f"{type(error).__name__}: {error}; this is a bug, run again with --debug to see the traceback"
     _say(f"error: {defect}")
-    return ExitCode.INTERNAL
+    return CommandExit.DEFECT
 
 
 def _open(chosen: Namespace) -> Resources:

@@ -18,6 +18,10 @@ class CommandExit(IntEnum):
     """A file, an argument or a resource is invalid."""
     UNREACHABLE = 69
     """The API server does not answer."""
+    DEFECT = 70
+    """A bug in DeepSynth; the message says how to see the traceback."""
+    TEMPORARY = 75
+    """The disk is full, or the Hub, a store or the network did not answer; the same command may succeed later."""
     FORBIDDEN = 77
     """You are not logged in, or may not do this; the message names the verb, the resource and the role to ask for."""
     NO_CLUSTER = 78

@@ -1,7 +1,7 @@
 """`deepsynth fit`: how much GPU memory each TrainingRun of a file needs, and which GPUs have that much."""
 
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
@@ -46,11 +46,19 @@ _MOMENTS: Final[Mapping[str, str]] = {
 
 
 def fit_files(
-    files: Sequence[str], runs: RunsFolder, *, pages: int, label_tokens: int | None, compare: bool, output: str
+    files: Sequence[str],
+    runs: RunsFolder,
+    *,
+    pages: int,
+    label_tokens: int | None,
+    compare: bool,
+    output: str,
+    show: Callable[[str], None],
 ) -> str:
     """The text to print. label_tokens: of each sample; None: spec.maxLabelTokens, or 512.
 
-    compare: also with other settings. output: "table" or "json". Raises ConfigurationError for an invalid file, or one
+    compare: also with other settings; `show` gets a line before each, because one takes up to a minute. output: "table"
+    or "json". Raises ConfigurationError for an invalid file, or one
     without a TrainingRun.
     """
     found = [item for file in files for item in read_manifests(file)]
@@ -58,11 +66,13 @@ def fit_files(
     chosen = [_localize(run, runs) for run in admitted]
     if not chosen:
         raise ConfigurationError(f"{', '.join(files)}: must contain a TrainingRun, found none")
-    results = [
-        _Row(run, change, *_try_estimate(spec, count_processes(run), pages, label_tokens, compare=compare))
-        for run in chosen
-        for change, spec in _vary(run.spec, compare=compare)
-    ]
+    results = []
+    for run in chosen:
+        for number, (change, spec) in enumerate(_vary(run.spec, compare=compare), 1):
+            if compare:
+                show(f'TrainingRun "{run.metadata.name}": estimating {change} ({number} of {len(_CHANGES)})')
+            estimate = _try_estimate(spec, count_processes(run), pages, label_tokens, compare=compare)
+            results.append(_Row(run, change, *estimate))
     if output == "json":
         return json.dumps([_to_json(row) for row in results], indent=2)
     if compare:
@@ -211,7 +221,9 @@ def _describe_run(run: TrainingRun, what: str, pages: int, label_tokens: int | N
 
 
 def _format_comparison(run: TrainingRun, rows: Sequence[_Row], pages: int, label_tokens: int | None) -> str:
-    lines = [f"{'setting':<30}{'weights':>9}{'training':>10}{'activations':>13}{'total':>9}   smallest GPU"]
+    lines = [
+        f"{'setting':<30}{'weights':>9}{'training':>10}{'activations':>13}{'reserve':>9}{'total':>9}   smallest GPU"
+    ]
     for row in rows:
         if row.estimate is None:
             lines.append(f"{row.change:<30}impossible: {row.refusal}")
@@ -222,7 +234,13 @@ def _format_comparison(run: TrainingRun, rows: Sequence[_Row], pages: int, label
         passing = estimate.activation_bytes + estimate.gathered_bytes
         sizes = "".join(
             f"{size / GIB:>{width}.2f}"
-            for size, width in ((weights, 9), (training, 10), (passing, 13), (estimate.total_bytes, 9))
+            for size, width in (
+                (weights, 9),
+                (training, 10),
+                (passing, 13),
+                (estimate.reserve_bytes, 9),
+                (estimate.total_bytes, 9),
+            )
         )
         fitting = list_fitting(estimate.total_bytes, run.spec.precision)
         lines.append(f"{row.change:<30}{sizes}   {next(iter(fitting), 'none')}")

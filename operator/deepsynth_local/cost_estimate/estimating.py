@@ -148,7 +148,19 @@ def format_estimates(estimates: Sequence[Estimate], *, has_prices: bool) -> str:
     notes = [f"{item.name}: {'; '.join(item.notes)}" for item in estimates]
     if not has_prices and not all(item.price for item in estimates):
         notes.append("no prices: give --prices FILE (docs/tasks/costs.md)")
+    if has_prices:
+        notes += [_explain_unpriced(item) for item in estimates if item.price is None]
     return "\n".join([format_table(rows), "", *notes, UNKNOWN])
+
+
+def _explain_unpriced(estimate: Estimate) -> str:
+    field = "resourcesPerNode" if estimate.name.startswith("trainingrun/") else "template.resources"
+    if not estimate.pod.requests:
+        return f"{estimate.name}: no cost, because its pods request nothing that has a price; set spec.{field}"
+    requests = ", ".join(sorted(estimate.pod.requests))
+    return (
+        f"{estimate.name}: no cost, because no entry of the price table that fits its pods has a price for {requests}"
+    )
 
 
 def _list_totals(estimates: Sequence[Estimate]) -> Iterator[list[str]]:

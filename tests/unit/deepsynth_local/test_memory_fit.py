@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -25,10 +26,15 @@ spec:
 """
 
 
-def fit(folder: Path, text: str, *, compare: bool = False, output: str = "table") -> str:
+def fit(
+    folder: Path, text: str, *, compare: bool = False, output: str = "table", shown: list[str] | None = None
+) -> str:
     file = folder / "run.yaml"
     file.write_text(text)
-    return fit_files([str(file)], RunsFolder(folder), pages=1, label_tokens=64, compare=compare, output=output)
+    lines: list[str] = [] if shown is None else shown
+    return fit_files(
+        [str(file)], RunsFolder(folder), pages=1, label_tokens=64, compare=compare, output=output, show=lines.append
+    )
 
 
 def test_a_gpu_fits_if_it_has_at_least_that_much_memory() -> None:
@@ -41,6 +47,8 @@ def test_a_gpu_without_bf16_fits_only_in_other_precisions(tmp_path: Path) -> Non
     assert list_fitting(0, "bf16") == [name for name in GPUS if name != "T4 16 GB"]
     compared = fit(tmp_path, RUN, compare=True)
     assert "T4" not in compared
+    *parts, total = map(float, re.findall(r"\d+\.\d\d", compared.splitlines()[2]))
+    assert sum(parts) == pytest.approx(total, abs=0.03), "the columns of a row add up"
     assert compared.startswith(
         'TrainingRun "tiny": GiB on each GPU (1 in all), for micro-batches of 1 sample with 1 page and 64 label '
         "tokens, in bf16\n"
@@ -68,7 +76,9 @@ def test_the_choice_of_auto_is_listed_by_gpu(tmp_path: Path) -> None:
 @pytest.fixture(scope="module")
 def compared(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """By setting."""
-    lines = json.loads(fit(tmp_path_factory.mktemp("compared"), RUN, compare=True, output="json"))
+    shown: list[str] = []
+    lines = json.loads(fit(tmp_path_factory.mktemp("compared"), RUN, compare=True, output="json", shown=shown))
+    assert shown[1] == f'TrainingRun "tiny": estimating {lines[1]["setting"]} (2 of {len(lines)})'
     return {line["setting"]: line for line in lines}
 
 

@@ -239,3 +239,17 @@ def test_a_sample_that_cannot_be_rendered_says_why(runs: RunsFolder, monkeypatch
 
     with pytest.raises(ConfigurationError, match="new cannot be rendered here: pvc://texts/none has no files"):
         estimate(runs, missing, calibrate=True)
+
+
+def test_a_resource_without_a_price_says_why(runs: RunsFolder, tmp_path: Path) -> None:
+    prices = tmp_path / "prices.yaml"
+    prices.write_text("{currency: EUR, entries: [{perHour: {nvidia.com/gpu: 4}}]}")
+    file = tmp_path / "new.yaml"
+    for builder, reason in (
+        (a_dataset_generation("new"), "its pods request nothing that has a price; set spec.template.resources"),
+        (a_dataset_generation("new").with_spec(template=CPU), "that fits its pods has a price for cpu"),
+    ):
+        written = {key: item for key, item in builder.to_manifest().items() if key != "status"}
+        file.write_text(yaml.safe_dump(written))
+        text = estimate_files([str(file)], LocalResources(runs), runs, Options(prices=prices))
+        assert reason in text
