@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
-from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours, list_trained
+from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours, warn_trained
 from deepsynth.verbs.waiting import has_ended
 from deepsynth_api.kinds import list_outputs
 from deepsynth_client.errors import ClientError, InvalidError
@@ -60,8 +60,7 @@ def _delete(
     ]
     question += [f"  {'is kept':>9}  {uri} (no such folder, or on the Hub)" for uri in kept]
     question += [f"  {'is kept':>9}  {uri} ({user} uses it)" for uri, user in users.items()]
-    trained = list_trained(resource, sizes, others, files) if sizes else []
-    warnings = [f"{run} (Complete) was trained on it, and cannot continue without it" for run in trained]
+    warnings = warn_trained(resource, sizes, others, files)
     if not ask("\n".join([*question, *(f"  {line}" for line in warnings)])):
         yield f"{name} is kept"
         return

@@ -18,6 +18,7 @@ from deepsynth.verbs.uses import (
     list_neighbours,
     list_references,
     overlaps,
+    warn_trained,
 )
 from deepsynth_api.kinds import KINDS, list_outputs
 from deepsynth_client.errors import InvalidError
@@ -39,10 +40,15 @@ def prune_old(
         yield f"nothing ended before {now - age:%Y-%m-%d %H:%M}"
         return
     keys = {get_key(item) for item in old}
-    used = {uri for item in everything if get_key(item) not in keys for uri in list_folders(item)}
+    others = [item for item in everything if get_key(item) not in keys]
+    used = {uri for item in others for uri in list_folders(item)}
     sizes = [(item, _measure(resources, item, used)) for item in old]
     total = format_bytes(sum(size for _, folders in sizes for size in folders.values()))
-    lines = [line for item, folders in sizes for line in _describe(item, folders)]
+    lines = [
+        line
+        for item, folders in sizes
+        for line in [*_describe(item, folders), *warn_trained(item, folders, others, resources.open_files(item))]
+    ]
     if not ask("\n".join(["these resources and their data will be deleted:", *lines, f"{total:>9}  in all"])):
         yield "nothing was removed"
         return

@@ -74,10 +74,10 @@ def find_user(uri: str, others: Sequence[Manifest], owner: Manifest, files: File
     return None
 
 
-def list_trained(owner: Manifest, uris: Collection[str], others: Sequence[Manifest], files: Files) -> list[str]:
-    """The names of complete runs that read this data of `owner`: with more steps they would read it again."""
+def warn_trained(owner: Manifest, uris: Collection[str], others: Sequence[Manifest], files: Files) -> list[str]:
+    """A line for each complete run that was trained on this data of `owner`: with more steps it would read it again."""
     return [
-        format_short_name(other)
+        f"{format_short_name(other)} (Complete) was trained on it, and cannot continue without it"
         for other in others
         if other.get("status", {}).get("state") == "Complete" and _reads(other, owner, uris, files)
     ]
@@ -85,7 +85,7 @@ def list_trained(owner: Manifest, uris: Collection[str], others: Sequence[Manife
 
 def _reads(run: Manifest, owner: Manifest, uris: Collection[str], files: Files) -> bool:
     named = [dataset["uri"] for dataset in run["spec"].get("datasets") or () if dataset.get("uri")]
-    is_dataset = owner["kind"] == "DatasetGeneration" and get_key(owner) in list_references(run)
+    is_dataset = bool(uris) and owner["kind"] == "DatasetGeneration" and get_key(owner) in list_references(run)
     return is_dataset or any(overlaps(uri, named, files) for uri in uris)
 
 

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -626,6 +627,21 @@ def test_delete_with_data_names_the_complete_runs_that_were_trained_on_it(
         assert line in shown.out
         assert line in shown.err
     assert "trainingrun/other" not in shown.out
+
+
+def test_prune_of_an_old_dataset_names_the_younger_runs_that_were_trained_on_it(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    younger = {"state": "Complete", "completionTime": datetime.now(UTC).isoformat()}
+    put_run(place, "new", status=younger, datasets=[{"name": "pages", "datasetGenerationRef": {"name": "xsum"}}])
+    jobs = [{"name": "xsum-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
+    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+    place.put(a_dataset_generation().with_status(**ended).to_manifest())
+    write_files(place.volumes, {"data/xsum/a": "x"})
+
+    assert main(["prune", "--older-than", "1d", "--yes", *place.options]) == 0
+
+    assert "trainingrun/new (Complete) was trained on it, and cannot continue" in capsys.readouterr().err
 
 
 def test_prune_removes_only_the_feature_store_of_the_folder_of_features(place: Place) -> None:
