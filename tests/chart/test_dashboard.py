@@ -1,11 +1,13 @@
 """The dashboard: off by default, reads only, and nobody reaches it but through the API server."""
 
+import shutil
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from support.helm_chart import Manifest, Rendered, render
+from support.helm_chart import CHART, NAMESPACE, Manifest, Rendered, render
 
 NAME = "deepsynth-dashboard"
 ON: Mapping[str, Any] = {"dashboard": {"enabled": True}}
@@ -19,6 +21,18 @@ def find(rendered: Rendered, kind: str) -> Manifest:
 
 def test_it_is_off_by_default() -> None:
     assert NAME not in render().text
+
+
+def test_the_notes_say_how_to_reach_it_if_it_is_on(tmp_path: Path) -> None:
+    """Helm prints notes only when it installs, so a copy of the chart has them as an object."""
+    chart = shutil.copytree(CHART, tmp_path / "chart")
+    notes = (chart / "templates" / "NOTES.txt").read_text()
+    shown = '{kind: Notes, metadata: {name: notes}, text: {{ include "notes" . | quote }}}'
+    (chart / "templates" / "notes.yaml").write_text(f'{{{{- define "notes" }}}}{notes}{{{{- end }}}}\n{shown}\n')
+    line = f"kubectl --namespace {NAMESPACE} port-forward service/{NAME} 8475:80\n"
+
+    assert line in render(ON, chart=chart).find("Notes")["text"]
+    assert "port-forward" not in render(chart=chart).find("Notes")["text"]
 
 
 @pytest.mark.parametrize(("namespaces", "kind"), [([], "ClusterRole"), (["team-a"], "Role")])

@@ -33,7 +33,7 @@ def add_get(parser: argparse.ArgumentParser) -> None:
         default="table",
         help="format (default: %(default)s)",
     )
-    parser.add_argument("-w", "--watch", action="store_true", help="then show each change; Ctrl-C ends it")
+    parser.add_argument("-w", "--watch", action="store_true", help="then show each change of one kind; Ctrl-C ends it")
     add_selectors(parser)
 
 

@@ -181,8 +181,15 @@ def _find_scheduling_time(pod: Manifest) -> datetime | None:
 def _find_scheduling_message(status: Manifest) -> str | None:
     for condition in status.get("conditions") or []:
         if condition["type"] == "PodScheduled" and condition["status"] == "False":
-            return str(condition.get("message", ""))
+            return _drop_repetition(str(condition.get("message", "")))
     return None
+
+
+def _drop_repetition(message: str) -> str:
+    """The scheduler ends with the words of its last step, which may repeat: ...claim "a" not found. not found."""
+    text = message.removesuffix(".")
+    head, _, last = text.rpartition(". ")
+    return head if head.endswith(f" {last}") else message
 
 
 @dataclass(frozen=True, slots=True)
