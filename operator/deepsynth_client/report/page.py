@@ -29,7 +29,7 @@ FindFolder = Callable[[str], Path | None]
 def write_report(text: str, file: Path) -> Path:
     """Write the page; returns its path. Raises TemporaryError when it cannot be written."""
     try:
-        file.write_text(text, encoding="utf-8")
+        file.write_text(text, encoding="utf-8", errors="replace")  # paths can have bytes that are not UTF-8
     except OSError as error:
         raise TemporaryError(f"{file}: cannot be written: {error.strerror}; the results are not affected") from error
     return file

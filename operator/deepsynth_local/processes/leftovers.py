@@ -24,7 +24,7 @@ _PAUSE_SECONDS: Final = 0.005
 
 def find_processes(marker: str, value: str) -> list[int]:
     """Ids of this user's processes with marker=value in their environment, without this one."""
-    wanted = f"{marker}={value}".encode()
+    wanted = os.fsencode(f"{marker}={value}")  # as the environment has it: a path need not be UTF-8
     entries = [entry for entry in _PROC.iterdir() if entry.name.isdigit()] if _PROC.is_dir() else []
     found = [int(entry.name) for entry in entries if wanted in _read_environment(entry)]
     return [pid for pid in found if pid != os.getpid()]

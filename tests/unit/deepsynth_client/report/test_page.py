@@ -1,4 +1,5 @@
 import json
+import os
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -229,3 +230,8 @@ def test_the_page_loads_nothing_from_elsewhere(runs: RunsFolder) -> None:
     assert "https:" not in text
     assert "url(" not in text
     assert "@import" not in text
+
+
+def test_a_path_that_is_not_utf_8_is_shown_with_a_question_mark(tmp_path: Path) -> None:
+    place = os.fsdecode(b"/runs/\xff")
+    assert "/runs/?" in write_report(build_report([], lambda _: None, place, NOW), tmp_path / "page.html").read_text()
