@@ -4,6 +4,7 @@ Verbs and notebooks use this Protocol and never ask which implementation they ha
 over the wire, with the status that the operator (or the local controller) wrote.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -11,6 +12,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, Protocol
 
 from deepsynth_client.manifest_file import ParsedManifest
+
+_logger = logging.getLogger(__name__)
 
 Manifest = Mapping[str, Any]
 ChangeType = Literal["ADDED", "MODIFIED", "DELETED", "LISTED"]
@@ -73,6 +76,11 @@ def is_object(uri: str) -> bool:
     return uri.startswith(("s3://", "gs://", "az://"))
 
 
+def warn_of_link(uri: str, target: str) -> None:
+    """Log that `remove` keeps data."""
+    _logger.warning("%s is a link: it is removed, and what it leads to is kept: %s", uri, target)
+
+
 class Files(Protocol):
     """Files that a resource names by URI, of volumes and object stores. What is on the Hub has no files here.
 
@@ -80,11 +88,14 @@ class Files(Protocol):
     """
 
     def measure(self, uris: Sequence[str]) -> dict[str, int]:
-        """Bytes below each URI that is a folder here; others are not in the answer. The last part may be a pattern."""
+        """Bytes below each URI that is a folder here; others are not in the answer. The last part may be a pattern.
+
+        A link to a folder has 0 bytes, see `remove`.
+        """
         ...
 
     def remove(self, uris: Sequence[str]) -> None:
-        """Remove these folders."""
+        """Remove these folders. Of a link only the link itself: what it leads to may be more than the user saw."""
         ...
 
     def find_folder(self, uri: str) -> Path | None:

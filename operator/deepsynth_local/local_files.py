@@ -7,7 +7,7 @@ from typing import Final
 
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.file_copies import copy_files
-from deepsynth_client.interface import is_object
+from deepsynth_client.interface import is_object, warn_of_link
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 _MAX_FETCHED_BYTES: Final = 2**30
@@ -37,8 +37,14 @@ class LocalFiles:
                 yield f"{parent}/{found.name}", found
 
     def remove(self, uris: Sequence[str]) -> None:
-        folders = [folder for folder in map(self._runs.find_folder, uris) if folder is not None and folder.is_dir()]
-        for folder in folders:
+        for uri in uris:
+            folder = self._runs.find_folder(uri)
+            if folder is None or not folder.is_dir():
+                continue
+            if folder.is_symlink():
+                warn_of_link(uri, str(folder.readlink()))
+                folder.unlink()
+                continue
             if folder.resolve() in {Path.home(), Path("/")}:
                 raise InvalidError(f"{folder} is not a folder of data; remove it yourself")
             shutil.rmtree(folder)
@@ -61,4 +67,5 @@ def _fetch_objects(uri: str, patterns: Sequence[str]) -> Path:
 
 
 def _measure(folder: Path) -> int:
-    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+    """What its removal frees: 0 of a link."""
+    return 0 if folder.is_symlink() else sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())

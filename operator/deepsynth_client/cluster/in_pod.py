@@ -3,7 +3,7 @@ and the object stores that only pods have the credentials of.
 
     {"verb": "measure", "folders": [...]}                   prints {"folder": bytes}; the last part may be a pattern
     {"verb": "fetch", "folder": ..., "patterns": [...]}     prints a tar archive of the files as lines of base64
-    {"verb": "remove", "folders": [...]}                    prints {}
+    {"verb": "remove", "folders": [...]}                    prints {"link": target} of links, whose targets are kept
 
 A folder is a path, or a URI of an object store. Standard library only, because this source is sent to images of any
 version; for object stores, images of this version on have the functions. Lines are short, because container
@@ -48,19 +48,28 @@ def _measure_paths(folders: list[str]) -> dict[str, int]:
     found = [
         path for folder in folders for path in sorted(Path(folder).parent.glob(Path(folder).name)) if path.is_dir()
     ]
-    return {str(folder): sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file()) for folder in found}
+    return {str(folder): 0 if folder.is_symlink() else _sum_sizes(folder) for folder in found}
 
 
-def remove(folders: list[str]) -> dict[str, int]:
-    """Remove folders with their files. A folder that is the root of a volume stays, empty."""
+def _sum_sizes(folder: Path) -> int:
+    return sum(file.lstat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def remove(folders: list[str]) -> dict[str, str]:
+    """Remove folders with their files. A folder that is the root of a volume stays, empty. Of links, see Files."""
     if uris := [folder for folder in folders if _is_uri(folder)]:
         find_stores().remove(uris)
+    links = {}
     for folder in filter(Path.is_dir, (Path(folder) for folder in folders if not _is_uri(folder))):
+        if folder.is_symlink():
+            links[str(folder)] = str(folder.readlink())
+            folder.unlink()
+            continue
         for child in folder.iterdir():
             shutil.rmtree(child) if child.is_dir() and not child.is_symlink() else child.unlink()
         with contextlib.suppress(OSError):
             folder.rmdir()
-    return {}
+    return links
 
 
 def pack(folder: str, patterns: list[str]) -> bytes:

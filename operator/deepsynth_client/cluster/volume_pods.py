@@ -25,7 +25,7 @@ from deepsynth_client.cluster.obstacles import find_obstacle
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
 from deepsynth_client.file_copies import copy_files
-from deepsynth_client.interface import Manifest, is_object
+from deepsynth_client.interface import Manifest, is_object, warn_of_link
 
 DEFAULT_USER: Final = 65532
 DEADLINE_SECONDS: Final = 300
@@ -52,7 +52,9 @@ class VolumePods:
     def remove(self, uris: Sequence[str]) -> None:
         wanted = [uri for uri in uris if _is_readable(uri)]
         if wanted:
-            self._run({"verb": "remove", "folders": list(map(_get_folder, wanted))}, wanted, writes=True)
+            answer = self._run({"verb": "remove", "folders": list(map(_get_folder, wanted))}, wanted, writes=True)
+            for folder, target in json.loads(answer).items():
+                warn_of_link(_get_uri(folder), target)
 
     def find_folder(self, uri: str) -> LocalPath | None:
         """In a pod that mounts the claim where the workloads do. A claim is one of the pod's own namespace."""

@@ -596,6 +596,23 @@ def test_delete_with_data_keeps_and_names_what_others_use(place: Place, capsys: 
     assert (place.volumes / "ckpt/live/a").exists()
 
 
+def test_delete_with_data_removes_a_link_and_keeps_what_it_leads_to(
+    place: Place, tmp_path: Path, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    put_run(place, "old", checkpoint={"uri": "pvc://ckpt/old"})
+    write_files(tmp_path, {"disk/own": "x", "disk/step-1/a": "x"})
+    write_files(place.volumes, {"ckpt/other/a": "x"})
+    (place.volumes / "ckpt/old").symlink_to(tmp_path / "disk")
+
+    assert main(["delete", "old", "--data", "--yes", *place.options]) == 0
+
+    assert "0 B  pvc://ckpt/old" in capsys.readouterr().err
+    assert f"pvc://ckpt/old is a link: it is removed, and what it leads to is kept: {tmp_path}/disk" in caplog.text
+    assert [path.name for path in (place.volumes / "ckpt").iterdir()] == ["other"]
+    assert (tmp_path / "disk/own").exists()
+    assert (tmp_path / "disk/step-1/a").exists()
+
+
 def test_delete_with_data_keeps_a_dataset_that_a_run_waits_for(place: Place) -> None:
     put_live(place, datasets=[{"name": "pages", "datasetGenerationRef": {"name": "xsum"}}])
     jobs = [{"name": "xsum-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
