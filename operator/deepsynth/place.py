@@ -65,6 +65,6 @@ def open_resources(choice: Choice, *, is_plugin: bool = False) -> Resources:
 
 
 def _check_fields(parsed: ParsedManifest) -> None:
-    from deepsynth_local.admission.admit import check_fields  # slow to import: the CEL rules
+    from deepsynth_local.admission.problems import check_fields  # slow to import: jsonschema
 
     check_fields(parsed)

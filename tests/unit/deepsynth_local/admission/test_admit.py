@@ -1,4 +1,6 @@
 import copy
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -7,7 +9,8 @@ import pytest
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_client.manifest_file import ParsedManifest, parse_manifests
-from deepsynth_local.admission.admit import admit, format_path
+from deepsynth_local.admission.admit import admit
+from deepsynth_local.admission.problems import format_path
 
 RUN = """\
 apiVersion: deepsynth.io/v1alpha1
@@ -229,3 +232,9 @@ def test_a_run_that_has_not_started_may_change() -> None:
 
 def test_a_path_is_written_as_by_the_api_server() -> None:
     assert format_path(("spec", "datasets", 0, "labels", "a/b")) == "spec.datasets[0].labels[a/b]"
+
+
+def test_fields_are_checked_without_the_package_of_the_cel_rules() -> None:
+    """`pip install '.[client]'` does not install it."""
+    code = "import sys; sys.modules['cel_expr_python'] = None; import deepsynth_local.admission.problems"
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
