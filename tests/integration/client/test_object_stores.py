@@ -1,6 +1,7 @@
 """Verbs that look into what a run has left, where that is in an object store. In a cluster, only pods have its keys."""
 
 import json
+import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
@@ -225,6 +226,22 @@ def test_delete_with_data_keeps_what_others_have_in_the_store(store: Store, caps
 
     assert f"is kept  {store.uri} (trainingrun/below uses it)" in capsys.readouterr().err
     assert store.list_steps() == [3]
+
+
+@pytest.mark.parametrize("place", ["folder"], indirect=True)
+def test_an_object_whose_name_cannot_be_read_blocks_only_folders_around_it(
+    store: Store, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.put_run()
+    store.save(3)
+    store.put_run("odd", checkpoint={"uri": f"s3://{store.bucket}/runs/odd"})
+    for key in ("runs/%01/a", "runs/odd/%01/a"):
+        request = urllib.request.Request(f"{start_moto()}/{store.bucket}/{key}", data=b"x", method="PUT")  # noqa: S310 - loopback
+        urllib.request.urlopen(request).close()  # noqa: S310
+
+    assert main(["delete", "odd", "--data", "--yes", *store.place.options]) == 64
+    assert "or control characters" in capsys.readouterr().err
+    assert main(["delete", "read-xsum", "--data", "--yes", *store.place.options]) == 0
 
 
 def test_the_page_reads_curves_and_kept_logs_when_the_user_asks(store: Store, tmp_path: Path) -> None:

@@ -112,10 +112,10 @@ def _parse_object(uri: str, scheme: str, rest: str, field: str) -> ObjectLocatio
             "in the Secret that secretRef names"
         )
     parts = path.strip("/").split("/")
-    if ".." in parts or (len(parts) > 1 and "" in parts) or re.search(r"[?#\x00-\x1f\x7f]", path):
+    if {".", ".."} & {*parts} or (len(parts) > 1 and "" in parts) or re.search(r"[?#\x00-\x1f\x7f]", path):
         raise ConfigurationError(
-            f"{field}: must be {scheme}://BUCKET/PATH without '..', empty parts, '?' and '#'; credentials belong in "
-            "the Secret that secretRef names"
+            f"{field}: must be {scheme}://BUCKET/PATH without '.', '..', empty parts, '?' and '#'; credentials belong "
+            "in the Secret that secretRef names"
         )
     return ObjectLocation(uri, scheme, bucket, "/".join(parts))
 

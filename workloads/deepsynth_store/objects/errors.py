@@ -97,7 +97,8 @@ def explain(error: BaseException, location: ObjectLocation, field: str) -> Workl
     elif not isinstance(error, BaseError):
         return None
     elif isinstance(error, InvalidPathError):
-        remedy = f"it holds an object whose name has empty parts or '..' ({describe(error)}); rename it"
+        remedy = "it holds an object whose name has empty parts, '.', '..' or control characters "
+        remedy += f"({describe(error)}); rename or delete it with the store's own tools"
     elif _METADATA.search(text):
         remedy = f"no credentials; add the keys {KEYS[location.scheme]} to the Secret that secretRef names"
         remedy += ", or give the pods a service account with access (template.serviceAccountName)"

@@ -100,9 +100,13 @@ def give_up_long_waits(waiting: Waiting) -> None:
 
 
 def _group(uris: Sequence[str]) -> dict[str, list[str]]:
-    """By what they are in: {"s3://runs": ["a", "b"]}. A whole bucket is in itself, with an empty name."""
+    """By what they are in: {"s3://runs": ["a", "b"]}. A whole bucket is in itself, with an empty name.
+
+    Raises ConfigurationError for what is no URI of an object store.
+    """
     groups = defaultdict(list)
     for uri in uris:
+        _locate(_ESCAPED.sub("*", uri))
         parent, _, name = uri.rstrip("/").rpartition("/")
         is_bucket = parent.endswith(":/")
         groups[uri.rstrip("/") if is_bucket else parent].append("" if is_bucket else name)

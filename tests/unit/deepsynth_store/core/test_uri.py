@@ -66,6 +66,8 @@ def test_credentials_in_a_uri_are_refused_with_their_place_and_never_repeated(ur
         "s3://Bucket/pages",
         "s3://key:secret@bucket/pages",
         "s3://bucket/../pages",
+        "s3://bucket/a/./pages",
+        "s3://bucket/pages/.",
         "s3://bucket/a//pages",
         "az://container/pages?sv=2024&sig=secret",
         "hf://buckets/someone/pages",
