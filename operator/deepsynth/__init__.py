@@ -13,6 +13,16 @@ from typing import Any
 __all__ = ["Client"]
 
 
+def run_command() -> int:
+    """The entry point of the command. Ctrl-C ends it quietly also while its modules are being imported."""
+    try:
+        from deepsynth.__main__ import main  # slow to import
+
+        return main()
+    except KeyboardInterrupt:
+        return 130  # CommandExit.INTERRUPTED, which may not be imported yet
+
+
 def __getattr__(name: str) -> Any:
     """Client on its first use: the command does not need what notebooks show."""
     if name == "Client":
