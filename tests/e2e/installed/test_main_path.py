@@ -47,7 +47,7 @@ def test_the_examples_become_pages_and_a_model(installation: Installation, hub: 
     assert history.status_writes <= MAX_STATUS_WRITES
 
 
-@pytest.mark.parametrize("over", ["lfs", "xet"])
+@pytest.mark.parametrize("over", [pytest.param("lfs", marks=pytest.mark.slow), "xet"])
 def test_a_dataset_on_the_hub_is_published_and_trained_on(over: str, installation: Installation, hub: Hub) -> None:
     api, name, repository = installation.api, f"hub-{over}", f"deepsynth/pages-{over}"
     hub.create_secret(api.namespace, name, repository, xet=over == "xet")
