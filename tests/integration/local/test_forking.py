@@ -82,7 +82,7 @@ def test_a_forked_pod_sees_what_a_new_interpreter_sees(tmp_path: Path, module: P
     found = {}
 
     async def body(runner: ProcessRunner, listener: Listener) -> None:
-        for name, variables in {"pod": {}, "new": {"OMP_NUM_THREADS": "1"}}.items():
+        for name, variables in {"pod": {}, "new": {"OF_THE_TEMPLATE": "1"}}.items():
             listener = Listener()
             pod = build_step("pod", "plan", "--document", "/etc/document", DEEPSYNTH_LOG_FORMAT="json", **variables)
             runner.start(pod, {}, listener)
@@ -93,7 +93,7 @@ def test_a_forked_pod_sees_what_a_new_interpreter_sees(tmp_path: Path, module: P
             assert len(find_servers(tmp_path)) == 1
 
     with_runner(tmp_path, body)
-    assert found["new"]["variables"].pop("OMP_NUM_THREADS") == "1"
+    assert found["new"]["variables"].pop("OF_THE_TEMPLATE") == "1"
     assert found["pod"] == found["new"]
     assert found["pod"]["arguments"][1:] == ["plan", "--document", "/etc/document"]
     assert found["pod"]["session"] == [True, True]
