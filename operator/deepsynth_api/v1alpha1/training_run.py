@@ -16,6 +16,7 @@ from deepsynth_api.v1alpha1.shared.patterns import (
     OBJECT_FORMS,
     OBJECTS,
     RANDOM_MODEL,
+    Folder,
     Image,
     ObjectName,
     Revision,
@@ -61,15 +62,12 @@ class FeatureCacheSettings(ApiModel):
     """Features of pages on disk: what the frozen vision part of the model makes of a page is computed once."""
 
     uri: Annotated[
-        str | None,
-        matching(
-            FOLDER,
-            "must be pvc://CLAIM/PATH or file:///PATH, without '..'",
-            max_length=1024,
+        Folder | None,
+        Field(
             description=(
                 "Folder of the features, which runs can share. Default: in the node-local cache, which is deleted with "
                 "the pod."
-            ),
+            )
         ),
     ] = None
     size_limit: Annotated[
@@ -88,16 +86,13 @@ class CacheSettings(ApiModel):
     """Cache of datasets in Arrow format, files of the model, and features of pages."""
 
     uri: Annotated[
-        str | None,
-        matching(
-            FOLDER,
-            "must be pvc://CLAIM/PATH or file:///PATH, without '..'",
-            max_length=1024,
+        Folder | None,
+        Field(
             description=(
                 "Folder that outlives the attempts, which nodes and runs share: each file of a dataset or of a remote "
                 "model is fetched once, and verified when it is used. Default: datasets and models are fetched to each "
                 "node by each attempt, and deleted with the pod."
-            ),
+            )
         ),
     ] = None
     size_limit: Annotated[

@@ -41,6 +41,7 @@ MAX_QUANTITY_LENGTH: Final = 32
 QUANTITY: Final = "^[-+]?([0-9]+[.]?[0-9]*|[.][0-9]+)([KMGTPE]i|[numkMGTPE]|[eE][-+]?[0-9]{1,2})?$"
 """A Kubernetes resource.Quantity whose exponent has at most two digits: others take seconds to compute with."""
 
+Folder = Annotated[str, matching(FOLDER, "must be pvc://CLAIM/PATH or file:///PATH, without '..'", max_length=1024)]
 Decimal = Annotated[
     str,
     matching(

@@ -14,7 +14,7 @@ import pytest
 from deepsynth_api.errors import DataError, TemporaryError
 from deepsynth_api.reasons import Reason
 from deepsynth_store import StoredFile
-from deepsynth_store.cache import files, filling, uses
+from deepsynth_store.cache import entries, filling, uses
 from deepsynth_store.cache.files import FileCache, Item, build_key
 from deepsynth_store.core.atomic import compute_sha256
 
@@ -160,7 +160,7 @@ def test_a_whole_file_with_another_time_is_read_once_and_kept(opened: Opened, mo
     assert path
     os.utime(path, (1, 1))
     opened.fetch(opened.open(), 1)
-    monkeypatch.setattr(files, "compute_sha256", lambda _: pytest.fail("it is read again"))
+    monkeypatch.setattr(entries, "compute_sha256", lambda _: pytest.fail("it is read again"))
     opened.fetch(opened.open(), 1)
     assert len(opened.made) == 1
 
@@ -279,7 +279,7 @@ def test_a_whole_file_is_used_where_nothing_can_be_written(opened: Opened, monke
     (path,) = opened.fetch(cache, 1).values()
     assert path
     os.utime(path, (1, 1))
-    monkeypatch.setattr(files, "write_file_atomically", fail_full)
+    monkeypatch.setattr(entries, "write_file_atomically", fail_full)
     assert opened.fetch(cache, 1)[name_key(1)] == path
 
 
@@ -508,19 +508,19 @@ def test_what_another_process_has_fetched_again_is_not_taken_for_the_damaged_fil
     repaired: list[Path | None] = []
 
     def repair_after(path: Path) -> str:
-        monkeypatch.setattr(files, "compute_sha256", compute_sha256)
+        monkeypatch.setattr(entries, "compute_sha256", compute_sha256)
         found = compute_sha256(path)
         repaired.extend(opened.fetch(quick, 1).values())
         return found
 
-    monkeypatch.setattr(files, "compute_sha256", repair_after)
+    monkeypatch.setattr(entries, "compute_sha256", repair_after)
     opened.fetch(slow, 1)
     assert repaired[0]
     assert repaired[0].exists()
 
 
 @pytest.mark.parametrize("fault", [RuntimeError("x"), ValueError("x"), PermissionError(1, "not permitted")])
-@pytest.mark.parametrize("place", ["_list_entries", "_write_record"])
+@pytest.mark.parametrize("place", ["list", "_write_record"])
 def test_a_fault_of_the_folder_costs_no_more_than_the_folder(
     opened: Opened, monkeypatch: pytest.MonkeyPatch, place: str, fault: Exception
 ) -> None:
@@ -529,7 +529,7 @@ def test_a_fault_of_the_folder_costs_no_more_than_the_folder(
     def fail(*_: object) -> None:
         raise fault
 
-    monkeypatch.setattr(cache, place, fail)
+    monkeypatch.setattr(cache._entries, place, fail)
     assert opened.fetch(cache, 1, 2) == {name_key(1): None, name_key(2): None}
     assert len(opened.notes) == 1
     assert "takes no more files" in opened.notes[0]
