@@ -27,13 +27,13 @@ from deepsynth.verbs.lifecycle import delete_resources
 from deepsynth.verbs.logs import LogQuery, read_logs
 from deepsynth.verbs.names import find_one, format_short_name
 from deepsynth.verbs.reporting import build_page
-from deepsynth.verbs.waiting import OnChange, conclude, has_ended, wait_for
+from deepsynth.verbs.waiting import OnChange, conclude, wait_for
 from deepsynth_api.kinds import KINDS
 from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_client.errors import ClientError, CommandExit, NotFoundError
 from deepsynth_client.interface import Manifest, Selection, is_object
 from deepsynth_client.manifest_file import ParsedManifest
-from deepsynth_client.progress import get_percentage
+from deepsynth_client.progress import get_percentage, has_ended
 
 Resource = DatasetGeneration | TrainingRun
 _HUB = re.compile(r"hf://(?:models/)?([^/@]+/[^/@]+)")

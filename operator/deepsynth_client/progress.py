@@ -1,4 +1,4 @@
-"""How far a resource is, as a number and as a line of text."""
+"""How far a resource is, as a number and as a line of text; and whether it has ended."""
 
 from datetime import datetime
 
@@ -21,6 +21,13 @@ def describe_progress(resource: Manifest, now: datetime) -> str:
 def get_percentage(resource: Manifest) -> int:
     status = resource.get("status", {})
     return 100 if status.get("state") == "Complete" else int(status.get("progress", {}).get("percentage", 0))
+
+
+def has_ended(resource: Manifest) -> bool:
+    """Complete or failed, as of the spec that it has now."""
+    status = resource.get("status", {})
+    is_current = status.get("observedGeneration") == resource["metadata"].get("generation", 1)
+    return is_current and status.get("completionTime") is not None
 
 
 def find_wait(resource: Manifest) -> str:

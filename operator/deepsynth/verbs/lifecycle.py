@@ -4,10 +4,10 @@ from collections.abc import Callable, Iterator, Sequence
 
 from deepsynth.verbs.names import find_all, format_short_name
 from deepsynth.verbs.uses import escape, find_user, get_key, list_neighbours, warn_trained
-from deepsynth.verbs.waiting import has_ended
 from deepsynth_api.kinds import list_outputs
 from deepsynth_client.errors import ClientError, InvalidError
 from deepsynth_client.interface import Files, Manifest, Resources
+from deepsynth_client.progress import has_ended
 from deepsynth_client.report.sections import format_bytes
 
 Ask = Callable[[str], bool]
@@ -83,7 +83,7 @@ def _measure(files: Files, name: str, uris: Sequence[str]) -> dict[str, int]:
 def _check_rest(resource: Manifest) -> None:
     """Raise InvalidError while pods may write."""
     status = resource.get("status", {})
-    if not status.get("completionTime") and status.get("state") not in {"Suspended", "Pending", None}:
+    if not has_ended(resource) and status.get("state") not in {"Suspended", "Pending", None}:
         name = format_short_name(resource)
         raise InvalidError(
             f"{name}: is {status['state']}, so its data is in use; first `deepsynth suspend {name} && deepsynth wait "

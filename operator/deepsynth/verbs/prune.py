@@ -14,9 +14,10 @@ from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from deepsynth.verbs.names import find_all, format_short_name
-from deepsynth.verbs.uses import get_key, has_ended, list_folders, list_neighbours, overlaps
+from deepsynth.verbs.uses import get_key, list_folders, list_neighbours, overlaps
 from deepsynth_api.workload import FEATURES_FOLDER, INPUTS_FOLDER
 from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.progress import has_ended
 from deepsynth_client.report.sections import format_bytes
 
 LEFTOVERS: Final = ("step-*.tmp-attempt-*", "step-*.corrupt-attempt-*")

@@ -13,7 +13,6 @@ from deepsynth.verbs.names import find_all, format_short_name
 from deepsynth.verbs.uses import (
     escape,
     get_key,
-    has_ended,
     list_folders,
     list_neighbours,
     list_references,
@@ -23,6 +22,7 @@ from deepsynth.verbs.uses import (
 from deepsynth_api.kinds import KINDS, list_outputs
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Manifest, Resources
+from deepsynth_client.progress import has_ended
 from deepsynth_client.report.sections import format_bytes
 
 
@@ -59,8 +59,7 @@ def prune_old(
 
 
 def _is_older(resource: Manifest, limit: datetime) -> bool:
-    ended = resource.get("status", {}).get("completionTime")
-    return bool(ended) and datetime.fromisoformat(ended) < limit
+    return has_ended(resource) and datetime.fromisoformat(resource["status"]["completionTime"]) < limit
 
 
 def _check_names(old: Sequence[Manifest], here: Sequence[Manifest]) -> None:

@@ -12,6 +12,7 @@ from typing import Any, Final
 from deepsynth.verbs.names import format_short_name
 from deepsynth_api.kinds import KINDS, list_outputs
 from deepsynth_client.interface import Files, Manifest, Resources
+from deepsynth_client.progress import has_ended
 
 Key = tuple[str, str, str]
 _FOLDERS: Final = ("pvc://", "file://", "s3://", "gs://", "az://")
@@ -22,10 +23,6 @@ _SAVE: Final = re.compile(r"(step-\d+)-[0-9a-f]{12}")
 def list_neighbours(resources: Resources) -> list[Manifest]:
     """Every resource that sees the same volumes, and may use the same object stores."""
     return [item for kind in KINDS for item in resources.list_neighbours(kind)]
-
-
-def has_ended(resource: Manifest) -> bool:
-    return bool(resource.get("status", {}).get("completionTime"))
 
 
 def list_folders(resource: Manifest) -> set[str]:

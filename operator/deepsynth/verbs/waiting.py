@@ -9,7 +9,7 @@ from typing import Final
 from deepsynth.verbs.names import find_all, format_short_name
 from deepsynth_client.errors import ClientError, CommandExit, InvalidError, NotFoundError, TimedOutError
 from deepsynth_client.interface import Manifest, Resources, Selection
-from deepsynth_client.progress import describe_progress, get_percentage
+from deepsynth_client.progress import describe_progress, get_percentage, has_ended
 
 SILENCE_SECONDS: Final = 30.0
 """After which a new resource without a status is reported."""
@@ -47,11 +47,6 @@ def parse_goal(text: str) -> Goal:
     raise InvalidError(
         f"--for: must be end, delete, state=STATE, condition=TYPE or condition=TYPE=STATUS, got {text!r}"
     )
-
-
-def has_ended(resource: Manifest) -> bool:
-    """Complete or failed, as of the spec that it has now."""
-    return _is_current(resource) and resource["status"].get("completionTime") is not None
 
 
 def wait_for_all(
@@ -160,10 +155,6 @@ class ProgressLines:
 
 def _is_seen(resource: Manifest) -> bool:
     return int(resource.get("status", {}).get("observedGeneration", -1)) >= 0
-
-
-def _is_current(resource: Manifest) -> bool:
-    return bool(resource.get("status", {}).get("observedGeneration") == resource["metadata"].get("generation", 1))
 
 
 def _find_status(resource: Manifest, kind: str) -> str:

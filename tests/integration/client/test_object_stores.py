@@ -24,7 +24,12 @@ from support.store.object_servers.moto_server import make_bucket, start_moto
 __all__ = ["place"]
 
 ATTEMPT = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "read-xsum-1", "image": "gpu:1"}
-ENDED: dict[str, Any] = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "attempts": [ATTEMPT]}
+ENDED: dict[str, Any] = {
+    "state": "Complete",
+    "observedGeneration": 1,
+    "completionTime": "2026-01-02T04:00:00Z",
+    "attempts": [ATTEMPT],
+}
 KEYS: Final = {"AWS_ACCESS_KEY_ID": "AKIAEXAMPLE", "AWS_SECRET_ACCESS_KEY": "correct-horse"}
 RUN: Final = "runs/read-xsum"
 

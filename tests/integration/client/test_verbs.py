@@ -378,7 +378,7 @@ def test_logs_f_follow_into_the_next_attempt_until_the_run_ends(place: Place, sc
 
     def end() -> None:
         place.finish_pod("read-xsum-2", 0)
-        ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+        ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
         place.put(a_running_run(attempts=[ATTEMPT, second], **ended))
 
     screen.after("one", lambda: place.write_log("read-xsum-1", 0, "two")).after("two", start_second).after("three", end)
@@ -456,7 +456,7 @@ def test_cost_estimates_a_file_from_what_was_measured_in_the_same_place(
 
     assert main(["cost", "-f", str(file), *place.options]) == 0
 
-    assert ["trainingrun/new", "0.12", "0.12", "0.12", "USD"] in [
+    assert ["trainingrun/new", "0.12", "0.096", "0.144", "USD"] in [
         line.split()[:5] for line in capsys.readouterr().out.splitlines()
     ]
     assert place.get("TrainingRun", "new") is None
@@ -464,8 +464,26 @@ def test_cost_estimates_a_file_from_what_was_measured_in_the_same_place(
     assert main(["cost", "--calibrate", *place.options]) == 64
 
 
+def test_prune_leaves_a_run_that_a_change_of_its_spec_continues(
+    place: Place, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = a_running_run(**ENDED)
+    run["metadata"]["generation"] = 2  # the operator has not seen it yet
+    place.put(run)
+
+    assert main(["prune", "--older-than", "1d", "--yes", *place.options]) == 0
+
+    assert capsys.readouterr().out.startswith("nothing ended before")
+    assert place.get("TrainingRun", "read-xsum") is not None
+
+
 def test_prune_of_old_resources_removes_them_with_their_data(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
-    ended: dict[str, Any] = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "attempts": [ATTEMPT]}
+    ended: dict[str, Any] = {
+        "state": "Complete",
+        "observedGeneration": 1,
+        "completionTime": "2026-01-02T04:00:00Z",
+        "attempts": [ATTEMPT],
+    }
     place.put(a_running_run(**ended))
     shared = a_training_run("shared").named("shared", uid="uid-shared").with_status(**ended).to_manifest()
     busy = a_training_run("busy").named("busy", uid="uid-busy").with_status(attempts=[ATTEMPT]).to_manifest()
@@ -491,7 +509,7 @@ def test_prune_of_old_resources_removes_them_with_their_data(place: Place, capsy
 
 def test_prune_keeps_the_newest_and_the_best_checkpoint(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     best = {**CHECKPOINT, "step": 2, "uri": "pvc://checkpoints/read-xsum/step-2"}
-    ended: dict[str, Any] = {"completionTime": "2026-01-02T04:00:00Z", "bestCheckpoint": best}
+    ended: dict[str, Any] = {"observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z", "bestCheckpoint": best}
     place.put(a_running_run(state="Complete", **ended))
     place.put(a_training_run("busy").named("busy", uid="uid-busy").with_status(attempts=[ATTEMPT]).to_manifest())
     folders = ("step-1", "step-2", "step-3", "step-4.tmp-attempt-1", "step-1.corrupt-attempt-1", "model")
@@ -528,7 +546,12 @@ def test_prune_keeps_folders_with_names_that_the_trainer_does_not_give(place: Pl
     assert left == {"step-9", *OWN_FOLDERS}
 
 
-ENDED: dict[str, Any] = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "attempts": [ATTEMPT]}
+ENDED: dict[str, Any] = {
+    "state": "Complete",
+    "observedGeneration": 1,
+    "completionTime": "2026-01-02T04:00:00Z",
+    "attempts": [ATTEMPT],
+}
 
 
 def put_run(place: Place, name: str, *, namespace: str = "default", status: Any = ENDED, **spec: Any) -> None:
@@ -564,7 +587,7 @@ def test_prune_of_old_resources_keeps_what_others_read(place: Place) -> None:
         generation = a_dataset_generation().with_spec(output={"uri": folder})
         name = f"old-{folder[-1]}"
         jobs = [{"name": f"{name}-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
-        ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+        ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
         place.put(generation.named(name, uid=f"uid-{name}").with_status(**ended).to_manifest())
     write_files(place.volumes, {f"pages/{name}/a": "x" for name in (*"abcd", "free")})
 
@@ -616,7 +639,7 @@ def test_delete_with_data_removes_a_link_and_keeps_what_it_leads_to(
 def test_delete_with_data_keeps_a_dataset_that_a_run_waits_for(place: Place) -> None:
     put_live(place, datasets=[{"name": "pages", "datasetGenerationRef": {"name": "xsum"}}])
     jobs = [{"name": "xsum-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
-    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+    ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
     place.put(a_dataset_generation().with_status(**ended).to_manifest())
     write_files(place.volumes, {"data/xsum/a": "x"})
 
@@ -632,7 +655,7 @@ def test_delete_with_data_names_the_complete_runs_that_were_trained_on_it(
     put_run(place, "older", datasets=[{"name": "pages", "uri": "pvc://data/xsum"}])
     put_run(place, "other", datasets=[{"name": "pages", "uri": "pvc://data/other"}])
     jobs = [{"name": "xsum-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
-    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+    ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
     place.put(a_dataset_generation().with_status(**ended).to_manifest())
     write_files(place.volumes, {"data/xsum/a": "x"})
 
@@ -649,10 +672,10 @@ def test_delete_with_data_names_the_complete_runs_that_were_trained_on_it(
 def test_prune_of_an_old_dataset_names_the_younger_runs_that_were_trained_on_it(
     place: Place, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    younger = {"state": "Complete", "completionTime": datetime.now(UTC).isoformat()}
+    younger = {"state": "Complete", "observedGeneration": 1, "completionTime": datetime.now(UTC).isoformat()}
     put_run(place, "new", status=younger, datasets=[{"name": "pages", "datasetGenerationRef": {"name": "xsum"}}])
     jobs = [{"name": "xsum-plan", "step": "Plan", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z"}]
-    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
+    ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z", "jobs": jobs}
     place.put(a_dataset_generation().with_status(**ended).to_manifest())
     write_files(place.volumes, {"data/xsum/a": "x"})
 
@@ -721,7 +744,9 @@ def test_prune_leaves_a_folder_in_which_a_run_that_has_not_ended_may_save(place:
 def test_prune_skips_a_run_that_never_had_a_pod(
     place: Place, options: list[str], capsys: pytest.CaptureFixture[str]
 ) -> None:
-    put_run(place, "refused", status={"state": "Failed", "completionTime": "2026-01-02T04:00:00Z"})
+    put_run(
+        place, "refused", status={"state": "Failed", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
+    )
     put_run(place, "ended")
     write_files(place.volumes, {"checkpoints/ended/step-1.tmp-attempt-1/a": "x"})
 

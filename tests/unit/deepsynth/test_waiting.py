@@ -2,8 +2,9 @@ from typing import Any
 
 import pytest
 
-from deepsynth.verbs.waiting import has_ended, parse_duration, parse_goal
+from deepsynth.verbs.waiting import parse_duration, parse_goal
 from deepsynth_client.errors import InvalidError
+from deepsynth_client.progress import has_ended
 from support.resources.builders import a_training_run
 
 
