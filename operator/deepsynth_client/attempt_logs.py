@@ -53,6 +53,10 @@ def find_waiting_pod(resources: Resources, resource: Manifest, attempt: LoggedAt
     return next((pod for pod in pods if pod.job == attempt.job and pod.index == index), None)
 
 
+def describe_waiting(pod: WaitingPod) -> str:
+    return f"pod {pod.pod} has not started: {pod.obstacle.strip() or 'no node has taken it yet'}"
+
+
 def read_rank(
     resources: Resources,
     resource: Manifest,

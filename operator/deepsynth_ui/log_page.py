@@ -10,7 +10,9 @@ from typing import Final
 from deepsynth_client.attempt_logs import (
     LoggedAttempt,
     count_ranks_per_pod,
+    describe_waiting,
     find_pod_logs,
+    find_waiting_pod,
     list_attempts,
     name_kept_log,
     read_rank,
@@ -72,6 +74,8 @@ def _read(
         if logs:
             lines = deque(read_rank(resources, found, logs, rank, tail=TAIL_LINES), maxlen=TAIL_LINES)
             return f"pod {logs[-1].pod}, the last {TAIL_LINES} lines", lines
+        if (pod := find_waiting_pod(resources, found, attempt, rank)) is not None:
+            return describe_waiting(pod), ()
         problem = "the pod is gone"
     except ClientError as error:
         problem = error.message

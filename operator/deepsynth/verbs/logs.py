@@ -12,6 +12,7 @@ from deepsynth.verbs.names import format_short_name
 from deepsynth.verbs.waiting import follow
 from deepsynth_client.attempt_logs import (
     LoggedAttempt,
+    describe_waiting,
     find_pod_logs,
     find_waiting_pod,
     list_attempts,
@@ -20,6 +21,7 @@ from deepsynth_client.attempt_logs import (
 )
 from deepsynth_client.errors import InvalidError, NotFoundError
 from deepsynth_client.interface import Manifest, Resources, WaitingPod
+from deepsynth_client.progress import has_ended
 
 Say = Callable[[str], None]
 POLL_SECONDS: Final = 1.0
@@ -71,7 +73,7 @@ def _wait_for_start(find: Callable[[], WaitingPod | None], head: str, say: Say, 
     """Wait while `find` has a pod that has not started; whether it had one. Raises NotFoundError if nobody follows."""
     said = ""
     while (pod := find()) is not None:
-        line = f"{head}: pod {pod.pod} has not started: {pod.obstacle or 'no node has taken it yet'}"
+        line = f"{head}: {describe_waiting(pod)}"
         if not follows:
             raise NotFoundError(line)
         if line != said:
@@ -84,11 +86,15 @@ def _wait_for_start(find: Callable[[], WaitingPod | None], head: str, say: Say, 
 def _read_kept(resources: Resources, resource: Manifest, attempt: LoggedAttempt, rank: int) -> Iterator[str]:
     uri = (resource["spec"].get("checkpoint") or {}).get("uri")
     name = name_kept_log(attempt.number, rank)
-    folder = resources.open_files(resource).fetch(uri, [name]) if uri else None
+    problem = f" and {uri}/{name} does not exist" if uri else ""
+    folder = None
+    try:
+        folder = resources.open_files(resource).fetch(uri, [name]) if uri else None
+    except NotFoundError as error:
+        problem = f" and {error.message}"
     if folder is None or not (folder / name).is_file():
-        where = f" and {uri}/{name} does not exist" if uri else ""
         raise NotFoundError(
-            f"{format_short_name(resource)}: the pod of attempt {attempt.number}, rank {rank} is gone{where}; "
+            f"{format_short_name(resource)}: the pod of attempt {attempt.number}, rank {rank} is gone{problem}; "
             f"`deepsynth describe {format_short_name(resource)}` shows why it ended"
         )
     yield from (folder / name).read_text(encoding="utf-8", errors="replace").splitlines()
@@ -121,7 +127,7 @@ def _wait_for_next(
             newest = list_attempts(latest)[-1]
             if newest.number > attempt.number and any(log.job == newest.job for log in resources.list_logs(latest)):
                 return latest, newest
-            if latest["status"].get("completionTime") or latest["status"].get("state") == "Suspended":
+            if has_ended(latest) or latest["status"].get("state") == "Suspended":
                 return None
     except NotFoundError:
         return None

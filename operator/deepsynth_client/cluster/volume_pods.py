@@ -34,6 +34,7 @@ _POLL_SECONDS: Final = 0.5
 _PVC: Final = "pvc://"
 _EXCEPTION: Final = re.compile(r"^[\w.]*(Error|Exception): (?=.)")
 """The class that Python prints before the message of an error."""
+_MISSING_CLAIM: Final = re.compile(r'persistentvolumeclaim "([^"]+)" not found')
 
 
 class VolumePods:
@@ -95,6 +96,8 @@ class VolumePods:
             if status.get("phase") in {"Running", "Succeeded", "Failed"}:
                 return
             obstacle = find_obstacle(status)
+            if missing := _MISSING_CLAIM.search(obstacle):  # the scheduler's word; the user may not read claims
+                raise NotFoundError(f"claim {missing[1]} does not exist")
             self._pause(_POLL_SECONDS)
         raise UnreachableError(f"pod {name} did not start in {DEADLINE_SECONDS} s: {obstacle or 'no node has room'}")
 

@@ -32,7 +32,7 @@ class FakeCluster(WatchedApiServer):
         super().__init__()
         self.volumes = volumes
         self.secrets: dict[str, dict[str, str]] = {}
-        self.has_crds = True
+        self.has_crds = self.has_claims = True
         self.log_cuts = 0
         """How many of the next log streams break after one line."""
         self.logs: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -114,7 +114,13 @@ class FakeCluster(WatchedApiServer):
             await asyncio.sleep(0.01)
 
     def _run(self, pod: Manifest) -> None:
-        """Run the command of a pod on the folders of its claims."""
+        """Run the command of a pod on the folders of its claims. Without claims, the scheduler finds no node."""
+        if not self.has_claims:
+            claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
+            message = f'0/3 nodes are available: persistentvolumeclaim "{claim}" not found. preemption: 0/3 nodes'
+            unscheduled = {"type": "PodScheduled", "status": "False", "message": message}
+            self.put({**pod, "status": {"phase": "Pending", "conditions": [unscheduled]}})
+            return
         _, _, source, request = pod["spec"]["containers"][0]["command"]
         request = request.replace(VOLUMES_PATH, str(self.volumes))
         environment = dict(os.environ)

@@ -251,7 +251,7 @@ def test_logs_of_a_pod_that_has_not_started_say_what_it_waits_for(
 def test_logs_f_wait_for_a_pod_that_has_not_started(cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("deepsynth.verbs.logs.POLL_SECONDS", 0.01)
     attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
-    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+    ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
     cluster.put(a_training_run().with_status(attempts=[attempt], **ended).to_manifest())
     put_waiting_pod(cluster, **UNSCHEDULED)
     lines: list[str] = []
@@ -273,11 +273,25 @@ def test_logs_f_wait_for_a_pod_that_has_not_started(cluster: FakeCluster, monkey
     ]
 
 
+def test_logs_of_a_pod_that_is_gone_name_a_missing_claim_at_once(
+    cluster: FakeCluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
+    cluster.put(a_training_run().with_status(attempts=[attempt]).to_manifest())
+    cluster.has_claims = False
+
+    assert main(["logs", "read-xsum"]) == 1
+
+    error = capsys.readouterr().err
+    assert "the pod of attempt 1, rank 0 is gone and claim checkpoints does not exist; `deepsynth describe" in error
+    assert not [item for item in cluster.objects.values() if item["kind"] == "Pod"], "the pod that looked for it"
+
+
 def test_delete_with_data_that_cannot_be_reached_deletes_nothing_and_says_so(
     cluster: FakeCluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
-    ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
+    ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
     cluster.put(a_training_run().with_status(attempts=[attempt], **ended).to_manifest())
     source = "raise SystemExit('deepsynth_api.errors.TemporaryError: s3.example.com does not answer')"
     Path("source.py").write_text(source)
@@ -341,8 +355,8 @@ def test_wait_reports_once_that_no_operator_has_seen_a_new_resource(
     def say(line: str = "", **_: Any) -> None:
         said.append(line)
         if "no operator has seen it; is one running?" in line:
-            ended = {"state": "Complete", "completionTime": "2026-01-02T04:00:00Z"}
-            cluster.put(new.with_status(observedGeneration=1, **ended).to_manifest())
+            ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
+            cluster.put(new.with_status(**ended).to_manifest())
 
     monkeypatch.setattr("builtins.print", say)
     assert main(["wait", "read-xsum"]) == 0

@@ -14,7 +14,7 @@ from deepsynth_client.cluster.kubeconfig import log_in
 from deepsynth_client.cluster.namespace import ClusterResources
 from deepsynth_client.interface import Selection
 from integration.client.fake_cluster import FakeCluster
-from integration.client.places import ClusterPlace, serve_cluster, write_files
+from integration.client.places import ClusterPlace, build_pod, serve_cluster, write_files
 from integration.ui.served_pages import run_board, serve_pages
 from support.html_page import Collector
 from support.resources.builders import a_training_run
@@ -62,6 +62,18 @@ def test_a_run_has_its_events_and_the_log_of_its_pod(cluster: FakeCluster) -> No
         log = read(client, "/runs/default/read-xsum/logs")
 
     assert "launcher\nstep 7\n" in log
+
+
+def test_the_log_of_a_pod_that_has_not_started_says_what_it_waits_for(cluster: FakeCluster) -> None:
+    cluster.put(a_run())
+    obstacle = {"type": "PodScheduled", "status": "False", "message": "0/3 nodes have a free GPU"}
+    pod = {**build_pod("read-xsum-1", 0), "status": {"phase": "Pending", "conditions": [obstacle]}}
+    cluster.put(pod)
+
+    with serve_pages(connect()) as client:
+        log = read(client, "/runs/default/read-xsum/logs")
+
+    assert f"pod {pod['metadata']['name']} has not started: 0/3 nodes have a free GPU" in log
 
 
 def test_files_of_a_volume_are_read_when_the_user_asks_and_by_no_link(cluster: FakeCluster) -> None:
