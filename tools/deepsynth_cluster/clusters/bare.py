@@ -45,7 +45,7 @@ class BareCluster(Clients):
         # Two checkouts with caches of their own may use the same name.
         self._group = f"deepsynth/{name}-{hashlib.sha256(str(self.folder).encode()).hexdigest()[:8]}"
         authority = Authority(self.folder / "certificates")
-        self.control_plane = ControlPlane(self._machine("control-plane"), authority, self.kubeconfig)
+        self.control_plane = ControlPlane(self._machine("control-plane"), authority, self.kubeconfig, name)
 
     @property
     def nodes(self) -> tuple[str, ...]:

@@ -49,6 +49,8 @@ class ControlPlane:
     authority: Authority
     admin: Path
     """The kubeconfig for users and tests, through the loopback port."""
+    context: str
+    """Its context there: those of several clusters may be merged."""
 
     @property
     def server(self) -> str:
@@ -164,4 +166,4 @@ class ControlPlane:
             self.machine.start("forwarder", *argv, inherited=[descriptor])
         server = f"https://127.0.0.1:{port}"
         admin = self.authority.pair("admin")
-        write_kubeconfig(self.admin, "deepsynth", server, self.authority.own.certificate, admin)
+        write_kubeconfig(self.admin, self.context, server, self.authority.own.certificate, admin)
