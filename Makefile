@@ -91,6 +91,10 @@ benchmark-large: $(READY) ## Measure memory and time to put a large dataset on a
 benchmark-local: $(READY) ## Measure the CPU seconds of `deepsynth local` for ten documents [ARGS="--repeats 5"]
 	@$(BIN)/python benchmarks/local.py $(ARGS)
 
+.PHONY: benchmark-costs
+benchmark-costs: $(READY) ## Compare what `deepsynth cost -f FILE` estimates with what the demo costs [ARGS="--steps 1600"]
+	@$(BIN)/python benchmarks/cost_estimate.py $(ARGS)
+
 .PHONY: benchmark-operator
 benchmark-operator: $(READY) ## Measure the operator's cost and latency on a control plane with fake pods [ARGS="burst idle --runs 1000"]
 	@PYTHONPATH=.:tests:tools $(BIN)/python -m benchmarks.scale $(ARGS)

@@ -185,6 +185,12 @@ class Attempt(ContainerUsage):
         int | None, Field(description="Step of the checkpoint from which the attempt resumed.")
     ] = None
     last_step: Annotated[int | None, Field(description="Last optimizer step that the pods reported.")] = None
+    step_seconds: Annotated[
+        int | None, Field(description="Seconds that the attempt spent in optimizer steps, as its pods reported.")
+    ] = None
+    evaluation_seconds: Annotated[
+        int | None, Field(description="Seconds that the attempt spent in evaluations, as its pods reported.")
+    ] = None
     saved_step: Annotated[
         int | None, Field(description="Newest step that the attempt saved, if it is beyond all earlier checkpoints.")
     ] = None

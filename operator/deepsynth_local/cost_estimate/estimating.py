@@ -68,7 +68,7 @@ def estimate_files(files: Sequence[str], resources: Resources, folder: RunsFolde
     stored = [DatasetGeneration.model_validate(item) for item in resources.list_all("DatasetGeneration")]
     trained = [TrainingRun.model_validate(item) for item in resources.list_all("TrainingRun")]
     new = [DatasetGeneration.model_validate(item) for item in found if item["kind"] == "DatasetGeneration"]
-    samples = [calibrate(generation, folder) for generation in new] if options.calibrate else []
+    samples = [sample for generation in new for sample in calibrate(generation, folder)] if options.calibrate else []
     rendered, corpora = _estimate_generations(new, [*stored, *samples], table, options.documents)
     corpora = {**_find_stored(stored), **corpora}
     new_runs = [TrainingRun.model_validate(item) for item in found if item["kind"] == "TrainingRun"]

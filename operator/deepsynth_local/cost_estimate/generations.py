@@ -1,14 +1,15 @@
 """Pod-seconds of a DatasetGeneration, from generations that are complete and have the same page settings.
 
-    render          grows with the number of documents
-    plan, publish   start-up, and a part that grows: between unchanged and in proportion
+    measured with one size      render grows with the number of documents; of plan and publish, all to nothing
+    measured with two or more   each step is start-up and a part that grows, as the difference of the sizes shows
 
 Documents of the same source come first: those of another one may be longer or shorter.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from statistics import fmean
+from typing import Final, NamedTuple
 
 from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration
@@ -17,6 +18,8 @@ from deepsynth_local.cost_estimate.span import NOTHING, Span
 
 MAX_MEASURED: Final = 5
 """How many of the newest measured resources count: older ones may have run on other machines."""
+MIN_GROWTH: Final = 2
+"""From a small to a large one: of two sizes closer together, the difference is mostly chance."""
 DEFAULT_SECONDS: Final = Span(0.05, 0.005, 0.5)
 """Pod-seconds per document where nothing was measured: from a page of Latin text in the fast compression to a hundred
 pages, or a few in a script that takes much shaping."""
@@ -40,6 +43,13 @@ class Corpus:
     """Where the number comes from, for users."""
     pages_per_document: float | None = None
     train_share: float | None = None
+
+
+class Point(NamedTuple):
+    """A step took so long for so many documents, pods together."""
+
+    documents: float
+    seconds: float
 
 
 @dataclass(frozen=True)
@@ -91,17 +101,38 @@ def predict_seconds(documents: int, basis: Basis) -> Span:
     """Pod-seconds of all three steps together."""
     if not basis.measured:
         return DEFAULT_SECONDS * documents
-    return Span.join([_predict(measured, documents) for measured in basis.measured])
+    steps = [_predict_step(step, documents, basis.measured) for step in ("plan", "render", "publish")]
+    return sum(steps, NOTHING).widen()
 
 
-def _predict(measured: DatasetGeneration, documents: int) -> Span:
-    ratio = documents / _count_planned(measured)
-    seconds = NOTHING
-    for job in measured.status.jobs:
-        useful = job.pod_seconds - job.lost_pod_seconds
-        grown = Span(ratio, ratio, ratio) if job.step == "render" else Span.between(1, ratio)
-        seconds += grown * useful
-    return seconds
+def _predict_step(step: str, documents: int, measured: Sequence[DatasetGeneration]) -> Span:
+    points = [Point(_count_planned(item), _count_seconds(item, step)) for item in measured]
+    most = max(point.documents for point in points)
+    small = [point for point in points if point.documents <= most / MIN_GROWTH]
+    if small:
+        return _extend(_average(small), _average([point for point in points if point not in small]), documents)
+    return Span.join([_scale(step, point, documents) for point in points])
+
+
+def _scale(step: str, point: Point, documents: int) -> Span:
+    ratio = documents / point.documents
+    return (Span(ratio, ratio, ratio) if step == "render" else Span.between(1, ratio)) * point.seconds
+
+
+def _extend(small: Point, large: Point, documents: int) -> Span:
+    """Along the line through two points. The range goes to where all of it grows: a line may be too flat by chance."""
+    most = large.seconds / large.documents
+    slope = min(max((large.seconds - small.seconds) / (large.documents - small.documents), 0), most)
+    line, steepest = (max(large.seconds + rate * (documents - large.documents), 0) for rate in (slope, most))
+    return Span(line, min(line, steepest), max(line, steepest))
+
+
+def _average(points: Sequence[Point]) -> Point:
+    return Point(fmean(point.documents for point in points), fmean(point.seconds for point in points))
+
+
+def _count_seconds(measured: DatasetGeneration, step: str) -> float:
+    return sum(job.pod_seconds - job.lost_pod_seconds for job in measured.status.jobs if job.step == step)
 
 
 def _is_measured(generation: DatasetGeneration) -> bool:

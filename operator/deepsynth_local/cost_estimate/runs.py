@@ -1,20 +1,20 @@
 """Pod-seconds of a TrainingRun, from attempts of earlier runs of the same model.
 
-    seconds of an attempt = start and end + steps x pace
+    seconds of an attempt = steps x pace + evaluations x seconds of one + the rest: start, saves and end
 
-The pace is that between two checkpoints of the attempt: it includes evaluations and saves. Where there is only one, it
-lies between the rate of the last steps, which includes neither, and the mean over the attempt, which includes the
-start. Work is divided by the number of processes.
+The pace lies between the mean of all steps, with slow first ones, and that of the last twenty. The rest lies between
+what it was and what it is if all of it are saves. If the pods did not report these parts, all may grow with the steps,
+or only steps as fast as the last twenty. Work is divided by the number of processes.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final
 
 from pydantic.alias_generators import to_camel
 
-from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, TrainingRun, TrainingRunSpec
+from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunSpec
 from deepsynth_local.cost_estimate.generations import MAX_MEASURED, Corpus
 from deepsynth_local.cost_estimate.span import Span
 from deepsynth_operator.manifests.train_job import count_gpus_per_node
@@ -32,7 +32,9 @@ _COMPARED: Final = (
     "resources_per_node",
     "evaluation",
 )
-"""Fields of the spec on which the time of a sample depends."""
+"""Fields of the spec on which the time of a sample or of an evaluation depends."""
+_DEFAULT_SAVE_SECONDS: Final = 600
+_MAX_EPOCHS: Final = 1e6
 
 
 @dataclass(frozen=True)
@@ -82,7 +84,7 @@ def count_steps(run: TrainingRun, corpora: Mapping[str, Corpus]) -> int | None:
 
 def predict_seconds(run: TrainingRun, steps: int, basis: RunBasis) -> Span:
     """Pod-seconds of an undisturbed run. basis: not empty."""
-    return Span.join([_predict(run, steps, item) for item in basis.measured])
+    return Span.join([_predict(run, steps, item) for item in basis.measured]).widen()
 
 
 def measure_attempt(run: TrainingRun) -> MeasuredAttempt | None:
@@ -100,44 +102,77 @@ def _predict(run: TrainingRun, steps: int, measured: MeasuredAttempt) -> Span:
     """A run of `steps` steps, as often as large as the measured one in samples, on as many processes."""
     old, new = measured.run, run
     nodes = measured.attempt.nodes or old.spec.num_nodes
-    batches = new.spec.global_batch_size / old.spec.global_batch_size
     speed = (new.spec.num_nodes * count_processes(new)) / (nodes * count_processes(old))
-    ratio = steps * batches / speed / measured.steps
-    mean = measured.seconds * ratio
-    guesses = [mean, *(_grow(measured, pace, ratio) for pace in _find_paces(measured))]
-    expected = guesses[1] if _find_pace(measured) is not None else (min(guesses) + max(guesses)) / 2
-    return Span(expected, min(guesses), max(guesses)) * new.spec.num_nodes
+    ratio = steps * new.spec.global_batch_size / old.spec.global_batch_size / speed / measured.steps
+    parts = _split(measured)
+    if parts is None:
+        return _predict_whole(measured, ratio) * new.spec.num_nodes
+    stepping = _find_stepping(measured, parts.stepping) * ratio
+    evaluations = _count_evaluations(new.spec, 0, steps, new.spec.epochs or _measure_epochs(measured) * ratio * speed)
+    evaluating = parts.evaluating * (evaluations / _count_done_evaluations(measured) / speed)
+    saves = _count_saves(new.spec, steps, stepping.expected) / _count_saves(old.spec, measured.steps, parts.stepping)
+    rest = Span(parts.rest, parts.rest, parts.rest * max(saves, 1))
+    return (stepping + Span(evaluating, evaluating, evaluating) + rest) * new.spec.num_nodes
 
 
-def _grow(measured: MeasuredAttempt, pace: float, ratio: float) -> float:
-    """Seconds of a run whose steps grow by `ratio`, and whose start and end do not."""
-    stepping = min(measured.steps * pace, measured.seconds)
-    return measured.seconds - stepping + stepping * ratio
+@dataclass(frozen=True)
+class _Parts:
+    """Seconds of an attempt."""
+
+    stepping: float
+    evaluating: float
+    rest: float
 
 
-def _find_paces(measured: MeasuredAttempt) -> list[float]:
-    """Seconds per step: with evaluations and saves first, if that is known, then without."""
-    return [pace for pace in (_find_pace(measured), _find_bare_pace(measured)) if pace is not None]
-
-
-def _find_pace(measured: MeasuredAttempt) -> float | None:
-    """Seconds per step between the first and the last checkpoint that are known of the attempt."""
-    start, end = measured.attempt.held_time, measured.attempt.end_time
-    saved = sorted(
-        (item.step, item.time) for item in _list_checkpoints(measured.run) if _is_within(item.time, start, end)
-    )
-    if len(saved) < 2:
+def _split(measured: MeasuredAttempt) -> _Parts | None:
+    """None if its pods did not report them, or nonsense: they are not trusted."""
+    stepping, evaluating = measured.attempt.step_seconds, measured.attempt.evaluation_seconds or 0
+    if not stepping or stepping + evaluating > measured.seconds:
         return None
-    (first, first_time), (last, last_time) = saved[0], saved[-1]
-    return (last_time - first_time).total_seconds() / (last - first) if last > first else None
+    return _Parts(stepping, evaluating, measured.seconds - stepping - evaluating)
 
 
-def _list_checkpoints(run: TrainingRun) -> list[CheckpointStatus]:
-    return [*run.status.checkpoints, *([run.status.best_checkpoint] if run.status.best_checkpoint else [])]
+def _predict_whole(measured: MeasuredAttempt, ratio: float) -> Span:
+    mean = measured.seconds * ratio
+    bare = _find_bare_pace(measured)
+    if bare is None:
+        return Span(mean, mean, mean)
+    stepping = min(measured.steps * bare, measured.seconds)
+    return Span.between(mean, measured.seconds - stepping + stepping * ratio)
 
 
-def _is_within(time: datetime, start: datetime | None, end: datetime | None) -> bool:
-    return start is not None and end is not None and start <= time <= end
+def _find_stepping(measured: MeasuredAttempt, seconds: float) -> Span:
+    bare = _find_bare_pace(measured)
+    return Span.between(seconds, seconds if bare is None else bare * measured.steps)
+
+
+def _count_evaluations(spec: TrainingRunSpec, first: int, last: int, epochs: float) -> int:
+    """Of all steps after `first`, with that before the first one and that after the last one."""
+    every = spec.evaluation.every_steps
+    between = (last - 1) // every - first // every if every else max(math.ceil(epochs) - 1, 0)
+    return (first == 0) + between + 1
+
+
+def _count_done_evaluations(measured: MeasuredAttempt) -> int:
+    first, last = measured.attempt.resumed_from_step or 0, measured.attempt.last_step or 0
+    return _count_evaluations(measured.run.spec, first, last, _measure_epochs(measured))
+
+
+def _count_saves(spec: TrainingRunSpec, steps: int, seconds: float) -> float:
+    """With the last one."""
+    if spec.checkpoint.every_steps:
+        return (steps - 1) // spec.checkpoint.every_steps + 1
+    return seconds / (spec.checkpoint.every_seconds or _DEFAULT_SAVE_SECONDS) + 1
+
+
+def _measure_epochs(measured: MeasuredAttempt) -> float:
+    """Passes over the data in the steps of the attempt."""
+    progress = measured.run.status.progress
+    try:
+        epochs = float(progress.epoch) * measured.steps / progress.step if progress and progress.step else 0.0
+    except ValueError:  # the report of a pod is untrusted input
+        return 0.0
+    return epochs if 0 <= epochs < _MAX_EPOCHS else 0.0
 
 
 def _find_bare_pace(measured: MeasuredAttempt) -> float | None:
@@ -167,5 +202,6 @@ def _identify_model(spec: TrainingRunSpec) -> object:
 
 
 def _find_differences(first: TrainingRunSpec, second: TrainingRunSpec) -> list[str]:
-    """The compared fields that are not equal, as users write them."""
+    """The compared fields that are not equal, as users write them. How often is evaluated is known."""
+    first, second = (spec.updated(evaluation=spec.evaluation.updated(every_steps=None)) for spec in (first, second))
     return [to_camel(name) for name in _COMPARED if getattr(first, name) != getattr(second, name)]

@@ -3,6 +3,9 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from statistics import median
+from typing import Final
+
+MIN_DEVIATION: Final = 0.2
 
 
 @dataclass(frozen=True)
@@ -16,6 +19,11 @@ class Span:
 
     def __mul__(self, factor: float) -> "Span":
         return Span(self.expected * factor, self.low * factor, self.high * factor)
+
+    def widen(self) -> "Span":
+        """With a range of at least a fifth in each direction: the same work, measured again, differs by as much."""
+        low, high = self.expected * (1 - MIN_DEVIATION), self.expected * (1 + MIN_DEVIATION)
+        return Span(self.expected, min(self.low, low), max(self.high, high))
 
     @classmethod
     def between(cls, first: float, second: float) -> "Span":

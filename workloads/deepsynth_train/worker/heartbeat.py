@@ -4,6 +4,7 @@ import logging
 import math
 import threading
 import time
+from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 
 from deepsynth_api.report import Phase, TrainReport
@@ -51,6 +52,8 @@ class Heartbeat:
         self._local_rank = local_rank
         self._clock = clock
         self._phase: Phase = "start"
+        self._seconds: defaultdict[Phase, float] = defaultdict(float)
+        self._counted = clock()
         self._step = 0
         self._report = TrainReport(attempt=attempt)
         self._own_notes: list[str] = []
@@ -65,7 +68,7 @@ class Heartbeat:
         return self._step
 
     def phase(self, name: Phase) -> None:
-        self._phase = name
+        self._enter(name)
         self._update(phase=name)
 
     def beat(self) -> None:
@@ -130,8 +133,18 @@ class Heartbeat:
 
     def finish(self, output: ModelOutput | None) -> None:
         """Write the last report. output: the final model."""
-        self._phase = "done"
+        self._enter("done")
         self._update(phase="done", output=output)
+
+    def _enter(self, phase: Phase) -> None:
+        with self._lock:
+            self._count_seconds()
+            self._phase = phase
+
+    def _count_seconds(self) -> None:
+        now = self._clock()
+        self._seconds[self._phase] += now - self._counted
+        self._counted = now
 
     def _update(self, *, soon: bool = False, **fields: object) -> None:
         """Beat and write the report. soon: another call follows soon, so skip the report within REPORT_PERIOD."""
@@ -140,7 +153,9 @@ class Heartbeat:
             return
         with self._lock:
             notes = [*self._folder_notes, *self._own_notes]
-            self._report = self._report.model_copy(update={**fields, "notes": notes})
+            self._count_seconds()
+            spent = {"step_seconds": self._seconds["step"], "evaluation_seconds": self._seconds["evaluate"]}
+            self._report = self._report.model_copy(update={**fields, **spent, "notes": notes})
             now = self._clock()
             if soon and now - self._reported < REPORT_PERIOD:
                 return

@@ -42,6 +42,8 @@ _MEASURES: Final = dict.fromkeys(
         "data_wait_share",
         "peak_memory_bytes",
         "remaining_seconds",
+        "step_seconds",
+        "evaluation_seconds",
         "download_bytes",
         "metrics",
         "samples",
@@ -95,7 +97,9 @@ def drop_progress(status: TrainingRunStatus) -> TrainingRunStatus:
 
 
 def _drop_usage(attempt: Attempt) -> Attempt:
-    return attempt.updated(last_step=None, gpu_seconds=0, cpu_seconds=0, cost=None)
+    return attempt.updated(
+        last_step=None, step_seconds=None, evaluation_seconds=None, gpu_seconds=0, cpu_seconds=0, cost=None
+    )
 
 
 def is_mere_progress(old: Report, new: Report) -> bool:
@@ -130,7 +134,16 @@ def take_previous_failure(status: TrainingRunStatus, pods: Iterable[ObservedPod]
 
 def _observe_steps(attempt: Attempt, train: TrainReport) -> Attempt:
     resumed = attempt.resumed_from_step if train.resumed_from_step is None else train.resumed_from_step
-    return attempt.updated(last_step=train.step, resumed_from_step=resumed)
+    return attempt.updated(
+        last_step=train.step,
+        resumed_from_step=resumed,
+        step_seconds=_round(train.step_seconds, attempt.step_seconds),
+        evaluation_seconds=_round(train.evaluation_seconds, attempt.evaluation_seconds),
+    )
+
+
+def _round(seconds: float | None, before: int | None) -> int | None:
+    return before if seconds is None else max(round(seconds), 0)
 
 
 def _take_checkpoints(status: TrainingRunStatus, report: Report, train: TrainReport) -> TrainingRunStatus:

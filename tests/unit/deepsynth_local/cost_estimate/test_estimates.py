@@ -1,7 +1,7 @@
 """What resources will cost, from the status of others: what grows, what does not, and what is not known."""
 
 import subprocess
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -73,19 +73,18 @@ def a_measured_generation(name: str = "old", rows: int = 100, **spec: Any) -> Re
     )
 
 
-def a_measured_run(
-    name: str = "old", checkpoints: Sequence[tuple[int, int]] = ((20, 60), (40, 100)), **spec: Any
-) -> Manifest:
-    """40 steps of 32 samples in 120 seconds: 20 for the start, 2 for a step, 20 for the end; bare steps take 1."""
-    attempt = {"number": 1, "startTime": at(0), "heldTime": at(0), "endTime": at(120), "job": "old-train-1"}
-    saved = [{"step": step, "uri": "u", "time": at(seconds)} for step, seconds in checkpoints]
+PARTS = {"stepSeconds": 40, "evaluationSeconds": 40}
+
+
+def a_measured_run(name: str = "old", parts: Mapping[str, int] = PARTS, **spec: Any) -> Manifest:
+    """40 steps of 32 samples in 120 seconds: 1 for a step, 20 for each of two evaluations, 40 for the rest."""
+    attempt = {"number": 1, "startTime": at(0), "heldTime": at(0), "endTime": at(120), "job": "old-train-1", **parts}
     return (
         a_training_run(name)
         .with_spec(resourcesPerNode={"requests": {"cpu": 4}}, **spec)
         .with_status(
             state="Complete",
             attempts=[{**attempt, "nodes": 1, "lastStep": 40, "outcome": "Succeeded", "price": PRICE}],
-            checkpoints=saved,
             progress={"step": 40, "totalSteps": 40, "samplesPerSecond": "32"},
         )
         .to_manifest()
@@ -100,9 +99,26 @@ def test_rendering_grows_with_the_documents_and_the_rest_may_stay(runs: RunsFold
     )
 
     name, cost, low, high, currency, cpu_seconds, _, _ = rows["datasetgeneration/new"]
-    assert (cost, low, high, currency) == ("0.34", "0.32", "0.36", "USD"), "300 s, and 20 to 60 s around it"
+    assert (cost, low, high, currency) == ("0.34", "0.272", "0.408", "USD"), "300 s, 20 to 60 s, and a fifth around"
     assert cpu_seconds == "680"
     assert rows[f"{name}:"][1:3] == ["300", "documents"]
+
+
+def test_two_sizes_show_what_is_start_up(runs: RunsFolder) -> None:
+    few = a_measured_generation("few", source={**DOCSTRINGS, "maxRowsPerSplit": 100})
+    jobs = [a_job("plan", 20), a_job("render", 420, lost=20), a_job("publish", 10)]
+    plan = {"revision": "r", "digest": "d", "shards": 1, "splits": [{"name": "train", "rows": 400}]}
+    many = a_measured_generation("many", source={**DOCSTRINGS, "maxRowsPerSplit": 400}).with_status(
+        jobs=jobs, plan=plan
+    )
+    save(runs, few.to_manifest(), many.to_manifest())
+
+    rows = estimate(
+        runs, a_dataset_generation("new").with_spec(source={**DOCSTRINGS, "maxRowsPerSplit": 1000}, template=CPU)
+    )
+
+    plan_seconds, render, publish = 40, 1000, 10
+    assert rows["datasetgeneration/new"][1] == f"{(plan_seconds + render + publish) / 1000:.2f}"
 
 
 def test_the_same_again_costs_the_same(runs: RunsFolder) -> None:
@@ -114,26 +130,30 @@ def test_the_same_again_costs_the_same(runs: RunsFolder) -> None:
         a_training_run("new").with_spec(maxSteps=40, resourcesPerNode={"requests": {"cpu": 4}}),
     )
 
-    assert rows["datasetgeneration/new"][1:6] == ["0.12", "0.12", "0.12", "USD", "240"]
-    assert rows["trainingrun/new"][1:6] == ["0.12", "0.12", "0.12", "USD", "480"]
-    assert rows["total"][1:5] == ["0.24", "0.24", "0.24", "USD"]
+    assert rows["datasetgeneration/new"][1:6] == ["0.12", "0.096", "0.144", "USD", "240"]
+    assert rows["trainingrun/new"][1:6] == ["0.12", "0.096", "0.144", "USD", "480"]
+    assert rows["total"][1:5] == ["0.24", "0.192", "0.288", "USD"]
 
 
-def test_a_run_grows_by_the_pace_between_its_checkpoints(runs: RunsFolder) -> None:
+def test_steps_evaluations_and_the_rest_of_a_run_grow_apart(runs: RunsFolder) -> None:
     save(runs, a_measured_run(maxSteps=40))
 
+    often = {"maxSteps": 120, "evaluation": {"everySteps": 40}, "checkpoint": {"uri": "pvc://c/new", "everySteps": 60}}
+    rows = estimate(runs, a_training_run("new").with_spec(**often, resourcesPerNode={"requests": {"cpu": 4}}))
+
+    steps, evaluations, rest = 120, 4 * 20, 40
+    assert float(rows["trainingrun/new"][1]) == (steps + evaluations + rest) / 1000
+    assert float(rows["trainingrun/new"][3]) == pytest.approx((steps + evaluations + 2 * rest) / 1000, abs=0.01)
+    assert " ".join(rows["trainingrun/new:"]).endswith("measured: trainingrun/old attempt 1"), "with other evaluations"
+
+
+def test_of_a_run_without_parts_all_grows_or_only_steps_as_fast_as_the_last_ones(runs: RunsFolder) -> None:
+    save(runs, a_measured_run(parts={}, maxSteps=40))
+
     rows = estimate(runs, a_training_run("new").with_spec(maxSteps=120, resourcesPerNode={"requests": {"cpu": 4}}))
 
-    low, pace, mean = 80 + 120, 40 + 240, 360
-    assert rows["trainingrun/new"][1:4] == [f"{seconds / 1000:.2f}" for seconds in (pace, low, mean)]
-
-
-def test_with_one_checkpoint_the_expectation_is_in_the_middle(runs: RunsFolder) -> None:
-    save(runs, a_measured_run(checkpoints=[(40, 100)], maxSteps=40))
-
-    rows = estimate(runs, a_training_run("new").with_spec(maxSteps=120, resourcesPerNode={"requests": {"cpu": 4}}))
-
-    assert rows["trainingrun/new"][1:4] == ["0.28", "0.20", "0.36"]
+    low, mean = 80 + 120, 360
+    assert rows["trainingrun/new"][1:4] == ["0.28", f"{low / 1000:.2f}", f"{mean / 1000:.2f}"]
 
 
 def test_two_nodes_take_half_the_time_for_the_steps_and_each_its_own_start(runs: RunsFolder) -> None:
@@ -142,7 +162,7 @@ def test_two_nodes_take_half_the_time_for_the_steps_and_each_its_own_start(runs:
     wide = {"maxSteps": 40, "numNodes": 2, "resourcesPerNode": {"requests": {"cpu": 4}}}
     rows = estimate(runs, a_training_run("new").with_spec(**wide))
 
-    assert rows["trainingrun/new"][1] == "0.16", "2 pods of 40 s and 40 steps of 1 s"
+    assert rows["trainingrun/new"][1] == "0.16", "2 pods of 40 s, 20 steps of 1 s and 2 evaluations of 10 s"
 
 
 def test_runs_that_differ_least_count_and_what_differs_is_named(runs: RunsFolder) -> None:
@@ -192,7 +212,7 @@ def test_a_price_table_wins_over_the_prices_of_the_measured_pods(runs: RunsFolde
 
     rows = estimate(runs, a_dataset_generation("new").with_spec(template=CPU), prices=prices)
 
-    assert rows["datasetgeneration/new"][1:5] == ["0.24", "0.24", "0.24", "EUR"]
+    assert rows["datasetgeneration/new"][1:5] == ["0.24", "0.192", "0.288", "EUR"]
 
 
 def test_pods_that_request_something_else_have_no_known_price(runs: RunsFolder) -> None:
@@ -223,7 +243,7 @@ def test_a_sample_renders_the_first_rows_with_the_same_settings(runs: RunsFolder
     fonts = [{"name": "Mine", "uri": "pvc://fonts/mine.ttf"}]
     generation = a_measured_generation(source={"uri": "pvc://texts/a"}, page={"size": "512"}, fonts=fonts).build()
 
-    spec = build_sample(generation, runs)["spec"]
+    spec = build_sample(generation, runs, calibration.SAMPLE_ROWS)["spec"]
 
     assert spec["source"]["uri"] == f"file://{runs.volumes}/texts/a"
     assert spec["source"]["maxRowsPerSplit"] == calibration.SAMPLE_ROWS
@@ -253,3 +273,27 @@ def test_a_resource_without_a_price_says_why(runs: RunsFolder, tmp_path: Path) -
         file.write_text(yaml.safe_dump(written))
         text = estimate_files([str(file)], LocalResources(runs), runs, Options(prices=prices))
         assert reason in text
+
+
+@pytest.mark.parametrize(
+    ("rows", "seconds", "expected"),
+    [(200, 1, [200, 3000]), (200, 5, [200, 600]), (200, 60, [200, 400]), (150, 1, [200])],
+    ids=["fast", "medium", "slow", "small source"],
+)
+def test_a_second_sample_renders_long_enough_to_be_measured(
+    runs: RunsFolder, monkeypatch: pytest.MonkeyPatch, rows: int, seconds: int, expected: list[int]
+) -> None:
+    rendered: list[int] = []
+
+    def render(generation: DatasetGeneration, _: RunsFolder, limit: int) -> DatasetGeneration:
+        rendered.append(limit)
+        plan = {"revision": "r", "digest": "d", "shards": 1, "splits": [{"name": "train", "rows": rows}]}
+        source = {**DOCSTRINGS, "maxRowsPerSplit": limit}
+        sample = a_dataset_generation(generation.metadata.name).with_spec(source=source)
+        return sample.with_status(plan=plan, jobs=[a_job("render", seconds)]).build()
+
+    monkeypatch.setattr(calibration, "_render", render)
+
+    calibration.calibrate(a_dataset_generation("new").build(), runs)
+
+    assert rendered == expected

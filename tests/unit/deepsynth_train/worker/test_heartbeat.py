@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from deepsynth_api.report import TrainReport
+from deepsynth_api.report import Phase, TrainReport
 from deepsynth_api.v1alpha1.training_run_status import ModelOutput, PinnedDataset
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.coordination.progress import DroppedSamples, StartReport, StepReport, WrittenSample
@@ -86,6 +86,18 @@ def test_the_report_holds_what_the_loop_reported(folder: RunFolder) -> None:
     assert [(dropped.reason, dropped.rows) for dropped in report.dropped] == [("LabelTooLong", 3)]
     assert (report.loss, report.remaining_seconds) == (1.25, 7.0)
     assert [pin.revision for pin in report.datasets] == ["c0ffee"]
+
+
+def test_time_in_steps_and_evaluations_is_counted_apart(folder: RunFolder) -> None:
+    clock = [0.0]
+    heartbeat = Heartbeat(folder, attempt=1, rank=0, local_rank=0, clock=lambda: clock[0])
+    phases: list[tuple[Phase, int]] = [("evaluate", 5), ("step", 30), ("save", 2), ("step", 10), ("evaluate", 4)]
+    for phase, seconds in phases:
+        heartbeat.phase(phase)
+        clock[0] += seconds
+    heartbeat.finish(None)
+    report = read_report(folder)
+    assert (report.step_seconds, report.evaluation_seconds) == (40, 9)
 
 
 def test_notes_of_other_threads_and_beats_do_not_conflict(folder: RunFolder) -> None:

@@ -91,10 +91,18 @@ def test_samples_of_the_last_evaluation_are_shown_and_bounded() -> None:
     assert len(run.status.samples) == MAX_SAMPLES, "a report without samples, such as that of a new attempt"
 
 
+def test_an_attempt_shows_its_seconds_in_steps_and_evaluations() -> None:
+    run = a_live_run()
+    report = a_report(4, step_seconds=7.6, evaluation_seconds=-1.0)
+    run = follow(run, decide(run, RUNNING_JOB, [a_pod(0, report=report)], after=20))
+    assert (run.status.attempts[-1].step_seconds, run.status.attempts[-1].evaluation_seconds) == (8, 0)
+
+
 @pytest.mark.parametrize(
     ("fields", "is_progress"),
     [
         ({"loss": 0.5, "remaining_seconds": 9, "epoch": 0.5}, True),
+        ({"step_seconds": 9.0, "evaluation_seconds": 1.0}, True),
         ({"phase": "save"}, False),
         ({"saved_step": 2}, False),
         ({"notes": ["a new note"]}, False),
