@@ -14,7 +14,7 @@ texts = client.load_model("read-xsum").read(["page.png"])
 import html
 import re
 import warnings
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,7 +22,7 @@ from typing import Any
 
 from deepsynth.place import Choice, open_resources
 from deepsynth.verbs.apply import check_manifest, read_files
-from deepsynth.verbs.get import Query, find_resources
+from deepsynth.verbs.get import Query, find_resources, format_tables
 from deepsynth.verbs.lifecycle import delete_resources
 from deepsynth.verbs.logs import LogQuery, read_logs
 from deepsynth.verbs.names import find_one, format_short_name
@@ -50,6 +50,17 @@ class Page:
         return f'<iframe srcdoc="{html.escape(self.html)}" style="width:100%;height:45em;border:0"></iframe>'
 
 
+class Listing(list[Resource]):
+    """Resources that a notebook shows in the columns of `deepsynth get`."""
+
+    def __init__(self, found: Sequence[Manifest]) -> None:
+        super().__init__(map(_build, found))
+        self._text = format_tables(found, Query())
+
+    def __repr__(self) -> str:
+        return self._text or "no resources"
+
+
 class Client:
     """Without arguments, the place that the `deepsynth` command would choose: docs/reference/cli.md.
 
@@ -64,19 +75,19 @@ class Client:
         """Where the resources are."""
         return self._resources.place
 
-    def apply(self, *resources: Resource | Mapping[str, Any] | str | Path, force: bool = False) -> list[Resource]:
+    def apply(self, *resources: Resource | Mapping[str, Any] | str | Path, force: bool = False) -> Listing:
         """Create resources or change their specs: objects of deepsynth_api.v1alpha1, dicts, or files."""
         parsed = [item for resource in resources for item in _parse(resource)]
-        return [_build(stored) for stored, _ in self._resources.apply(parsed, force=force)]
+        return Listing([stored for stored, _ in self._resources.apply(parsed, force=force)])
 
     def get(self, name: str) -> Resource:
         """Raises NotFoundError."""
         return _build(find_one(self._resources, [name]))
 
-    def list(self, kind: str = "all", *, labels: str = "", fields: str = "") -> list[Resource]:
+    def list(self, kind: str = "all", *, labels: str = "", fields: str = "") -> Listing:
         """kind: trun, dsg or all. labels and fields: selectors as kubectl takes them."""
         query = Query([kind], Selection(labels, fields))
-        return [_build(found) for found in find_resources(self._resources, query)]
+        return Listing(find_resources(self._resources, query))
 
     def wait(self, name: str, *, timeout: float | None = None, progress: bool = True) -> Resource:
         """The resource when it is complete. timeout: in seconds. Raises ClientError when it has failed."""

@@ -35,7 +35,7 @@ def get_resources(resources: Resources, query: Query) -> str:
     if query.output in ("yaml", "json"):
         is_single = len(found) == 1 and _has_names(query)
         return _dump(found, is_single=is_single, output=query.output)
-    return _format_tables(found, query)
+    return format_tables(found, query)
 
 
 def watch_resources(resources: Resources, query: Query) -> Iterator[str]:
@@ -91,7 +91,8 @@ def _has_names(query: Query) -> bool:
     return any(name is not None for _, name in parse_words(query.words))
 
 
-def _format_tables(found: Sequence[Manifest], query: Query) -> str:
+def format_tables(found: Sequence[Manifest], query: Query) -> str:
+    """A table for each kind; empty when there are no resources."""
     groups = [[item for item in found if item["kind"] == kind] for kind in KINDS]
     return "\n\n".join(format_table(_build_rows(group, query)) for group in groups if group)
 

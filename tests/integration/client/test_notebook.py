@@ -42,6 +42,17 @@ def test_resources_are_applied_as_types_dicts_and_files_and_read_as_types(place:
     assert stored.spec.checkpoint.uri == "pvc://checkpoints/typed"
 
 
+def test_lists_are_shown_as_the_command_shows_them(place: Place) -> None:
+    client = open_client(place)
+    assert repr(client.list()) == "no resources"
+    place.put(a_running_run())
+    place.put(a_dataset_generation("plain").to_manifest())
+
+    shown = [line.split()[0] for line in repr(client.list()).splitlines() if line]
+
+    assert shown == ["NAME", "plain", "NAME", "read-xsum"]
+
+
 def test_wait_returns_the_resource_or_raises_why_it_failed(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     client = open_client(place)
     place.put(a_running_run())
