@@ -104,6 +104,7 @@ class PublishReport(ApiModel):
     manifest_sha256: str = ""
     density: PageDensity | None = None
     dropped: list[DroppedRows] = Field(default_factory=list)
+    dropped_path: str = ""
     replaced_characters: int = 0
     waiting: str = ""
 
@@ -124,6 +125,9 @@ class TrainReport(ApiModel):
     data_wait_share: float | None = None
     peak_memory_bytes: int | None = None
     remaining_seconds: float | None = None
+    step_seconds: float | None = None
+    """Time in optimizer steps so far, without evaluations and saves."""
+    evaluation_seconds: float | None = None
     download_bytes: int | None = None
     download_bytes_total: int | None = None
     resumed_from_step: int | None = None

@@ -30,7 +30,9 @@ def describe_result(resource: Manifest, runs: RunsFolder) -> str:
     results = [f"  {label}: {_resolve(uri, runs)}" for label, uri in _find_results(status)]
     dropped = (status.get("progress") or {}).get("dropped") or []
     if dropped:
-        results.append("  dropped: " + ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped))
+        path = (status.get("output") or {}).get("droppedPath")
+        counts = ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped)
+        results.append(f"  dropped: {counts}" + (f"; {path} in it lists them" if path else ""))
     results += [f"  note: {note}" for note in status.get("notes") or []]
     results += [*_describe_metrics(status.get("metrics") or []), *_describe_samples(status.get("samples") or [])]
     results += _describe_next(resource, runs)

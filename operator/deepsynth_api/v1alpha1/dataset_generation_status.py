@@ -138,6 +138,15 @@ class OutputStatus(ApiModel):
     pages: Annotated[int, Field(description="Number of pages in the published dataset.")]
     bytes: Annotated[int, Field(description="Size of the published parquet files, in bytes.")]
     manifest_sha256: Annotated[str, Field(description="sha256 of deepsynth/manifest.json.")]
+    dropped_path: Annotated[
+        str,
+        Field(
+            description=(
+                "Path in the dataset of the file that lists the dropped rows: place and reason of each, without texts. "
+                "Empty if there is none."
+            )
+        ),
+    ] = ""
     density: Annotated[
         PageDensity | None,
         Field(description="How much text an average page holds. Unset if an earlier version rendered some of it."),

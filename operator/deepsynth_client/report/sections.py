@@ -9,7 +9,7 @@ import yaml
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.v1alpha1 import Attempt, CheckpointStatus, DatasetGeneration, TrainingRun
-from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, DroppedRows, PageDensity
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, DroppedRows, OutputStatus, PageDensity
 from deepsynth_api.v1alpha1.shared.usage import ContainerUsage
 from deepsynth_api.v1alpha1.training_run_status import MetricValue
 from deepsynth_client.report.charts import NARROW, Chart, Series, build_chart, smooth
@@ -75,7 +75,7 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
         state=status.state or "Pending",
         message=_find_message(generation),
         spec=_format_spec(generation),
-        places={"Dataset": output.uri, "Revision": output.revision[:12]} if output else {},
+        places=_list_places(output) if output else {},
         figures={
             "Documents": f"{counts.rows:,}" if counts else "",
             "Pages": f"{counts.pages:,}" if counts else "",
@@ -294,6 +294,11 @@ def _describe_cost(usage: ContainerUsage) -> str:
     if cost is None:
         return ""
     return f"{cost.amount} {cost.currency}" + (f", {cost.lost} lost" if cost.lost.strip("0.") else "")
+
+
+def _list_places(output: OutputStatus) -> dict[str, str]:
+    dropped = {"List of dropped rows": f"{output.uri}/{output.dropped_path}"} if output.dropped_path else {}
+    return {"Dataset": output.uri, "Revision": output.revision[:12], **dropped}
 
 
 def _list_dropped(dropped: Sequence[DroppedRows]) -> list[list[str]]:

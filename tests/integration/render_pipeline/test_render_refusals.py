@@ -6,7 +6,19 @@ from pathlib import Path
 
 import pytest
 
-from integration.render_pipeline.render_steps import LONG, Steps, build_rows, dropped, read_pages, write_jsonl
+from deepsynth_api.errors import DataError
+from deepsynth_render.documents.dropped_rows import DroppedRow, read_dropped_rows
+from deepsynth_store import open_dataset
+from deepsynth_train.data.files.splits import list_split_files
+from integration.render_pipeline.render_steps import (
+    LONG,
+    Steps,
+    build_rows,
+    dropped,
+    read_pages,
+    write_jsonl,
+    write_parquet,
+)
 
 Build = Callable[..., Steps]
 ICON = "\ue000"
@@ -36,6 +48,72 @@ def test_refusals_are_found_before_anything_is_rendered(build_steps: Build, tmp_
     card = (tmp_path / "out/README.md").read_text()
     assert "| U+E000 (no name) | 4 |" in card
     assert "By script: Zzzz (4 documents)." in card
+
+
+def write_dropped(folder: Path) -> Path:
+    """Of each split, row 2 is a duplicate, row 5 too short, and row 7 too long for a page, which only render sees."""
+    rows = build_rows(12)
+    rows[2] = rows[1]
+    rows[5] = {"text": "a", "summary": "b"}
+    rows[7] = {"text": LONG * 40, "summary": "A fox that runs on and on."}
+    others = [{**row, "text": f"{row['text']} again"} for row in rows]
+    write_jsonl(folder / "source/train.jsonl", rows)
+    write_parquet(folder / "source/validation.parquet", others, group_rows=4)
+    return folder / "source"
+
+
+def test_dropped_rows_are_listed_with_their_places_and_no_text(build_steps: Build, tmp_path: Path) -> None:
+    page = {"size": "160x120", "fontSizesPx": [8], "marginPx": 8, "maxPages": 1}
+    source = write_dropped(tmp_path)
+    for output in ("out", "again"):
+        report = build_steps(source, output, page=page, rowsPerShard=5).run_all().publish
+        assert report is not None
+
+    assert report.dropped_path == "deepsynth/dropped.parquet"
+    path = tmp_path / "out" / report.dropped_path
+    rows = list(read_dropped_rows(path))
+    assert rows == [
+        DroppedRow("validation", 2, "validation.parquet", 0, 2, "Duplicate"),
+        DroppedRow("validation", 5, "validation.parquet", 1, 1, "TextTooShort"),
+        DroppedRow("train", 2, "train.jsonl", None, 2, "Duplicate"),
+        DroppedRow("train", 5, "train.jsonl", None, 5, "TextTooShort"),
+        DroppedRow("validation", 7, "validation.parquet", 1, 3, "TooManyPages"),
+        DroppedRow("train", 7, "train.jsonl", None, 7, "TooManyPages"),
+    ]
+    assert sum(entry.rows for entry in report.dropped) == len(rows)
+    assert path.read_bytes() == (tmp_path / "again" / report.dropped_path).read_bytes()
+    assert b"fox" not in path.read_bytes()
+    assert "`deepsynth/dropped.parquet` lists them" in (tmp_path / "out/README.md").read_text()
+    folder = open_dataset(f"file://{tmp_path}/out", None, field="uri")
+    with pytest.raises(DataError, match="its splits are train, validation"):
+        list_split_files(folder, "dropped", "trainSplit")
+
+
+def test_a_damaged_list_of_dropped_rows_is_made_again(build_steps: Build, tmp_path: Path) -> None:
+    page = {"size": "160x120", "fontSizesPx": [8], "marginPx": 8, "maxPages": 1}
+    steps = build_steps(write_dropped(tmp_path), page=page)
+    steps.plan()
+    steps.render_all()
+    (listed, *_) = (tmp_path / "out").rglob("dropped/00000.parquet")
+    listed.write_bytes(b"damaged")
+
+    assert steps.run("publish") == 65
+    assert steps.report is not None
+    assert steps.report.failure is not None
+    assert "1 shard(s) staged" in steps.report.failure.message
+    steps.render_all()
+    assert steps.succeed("publish").publish is not None
+
+
+def test_a_dataset_without_dropped_rows_has_no_list(build_steps: Build, tmp_path: Path) -> None:
+    for rows in (build_rows(3), [*build_rows(3), *build_rows(1)]):  # the second one replaces the first one
+        write_jsonl(tmp_path / "source/train.jsonl", rows[::-1])
+        report = build_steps(tmp_path / "source").run_all().publish
+        assert report is not None
+        assert (tmp_path / "out/deepsynth/dropped.parquet").exists() == bool(report.dropped_path) == (len(rows) == 4)
+    write_jsonl(tmp_path / "source/train.jsonl", build_rows(3))
+    build_steps(tmp_path / "source").run_all()
+    assert not (tmp_path / "out/deepsynth/dropped.parquet").exists()
 
 
 def test_an_undrawable_character_is_replaced_and_counted(build_steps: Build, tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from deepsynth_api.v1alpha1.dataset_generation_status import (
     Undrawable,
 )
 from deepsynth_api.v1alpha1.shared.base import ApiModel
+from deepsynth_render.documents.dropped_rows import DROPPED_PATH
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.render_plan import Look, PinnedSource
 from deepsynth_store import DatasetTarget
@@ -75,7 +76,7 @@ def list_columns(page: PageSettings) -> dict[str, str]:
 
 
 class ManifestFile(ApiModel):
-    """size: bytes. rows: pages."""
+    """size: bytes. rows: pages. split: empty for the list of dropped rows, which has no pages."""
 
     path: str
     size: int
@@ -138,6 +139,11 @@ class DatasetManifest(ApiModel):
     splits: list[ManifestSplit]
     shards: list[ManifestShard]
     files: list[ManifestFile]
+
+    @property
+    def dropped_path(self) -> str:
+        """Path of the list of dropped rows; empty if there is none."""
+        return next((file.path for file in self.files if file.path == DROPPED_PATH), "")
 
     def to_json(self) -> bytes:
         return self.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode()

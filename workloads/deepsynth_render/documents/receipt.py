@@ -7,6 +7,7 @@ from pydantic import Field, ValidationError
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_render.documents.dataset_manifest import ManifestFile, ManifestStyle
+from deepsynth_render.documents.dropped_rows import shard_dropped_path
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_store import DatasetTarget, StoredFile
 
@@ -14,7 +15,8 @@ from deepsynth_store import DatasetTarget, StoredFile
 class Receipt(ApiModel):
     """plan: the plan's digest. files: by their paths in the dataset, which are their staging paths too.
 
-    page_text, styles: unset in the receipts of earlier versions.
+    dropped_sha256: of the staged file of dropped rows, if there are any. It, page_text and styles are unset in the
+    receipts of earlier versions.
     """
 
     version: Literal[1] = 1
@@ -25,6 +27,7 @@ class Receipt(ApiModel):
     pages: int
     size: int
     dropped: list[DroppedRows] = Field(default_factory=list)
+    dropped_sha256: str | None = None
     replaced_characters: int = 0
     page_text: PageText | None = None
     styles: list[ManifestStyle] = Field(default_factory=list)
@@ -56,7 +59,8 @@ def find_receipt(target: DatasetTarget, digest: str, shard: int) -> Receipt | No
     receipt = parse_receipt(target.get(path), digest, shard)
     if receipt is None or any(not _is_staged(target, file) for file in receipt.files):
         return None
-    return receipt
+    dropped = shard_dropped_path(shard)
+    return receipt if receipt.dropped_sha256 is None or target.list_staged(dropped) else None
 
 
 def parse_receipt(content: bytes, digest: str, shard: int) -> Receipt | None:

@@ -85,6 +85,9 @@ class RenderPlan(ApiModel):
     splits: list[PlannedSplit]
     rows_read: int
     dropped: list[DroppedRows]
+    dropped_sha256: Annotated[
+        str | None, Field(description="sha256 of plan/dropped.parquet, if rows were dropped.")
+    ] = None
     columns: list[ReadColumns] = Field(default_factory=list)
     skipped_files: list[SkippedFiles] = Field(default_factory=list)
     undrawable: Undrawable | None = None

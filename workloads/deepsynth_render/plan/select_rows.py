@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Filters
+from deepsynth_render.documents.dropped_rows import DroppedRow, DroppedRowWriter
 from deepsynth_render.documents.plan_rows import PlanRow
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import SeenTexts
@@ -23,7 +24,7 @@ _BATCH_CHARACTERS: Final = 1_000_000
 
 
 class _Place(NamedTuple):
-    """Where a row is. row: its index in the group, or in a file without groups. position: its index in the split."""
+    """Where a row is. row: its index in the group or, without one, in the file. position: its index in the split."""
 
     file: str
     group: int | None
@@ -32,16 +33,17 @@ class _Place(NamedTuple):
 
 
 class RowSelector:
-    """Judges every row once and hands the good ones to the cutter.
+    """Judges every row once, and hands the good ones to the cutter and the others to `dropped`.
 
-    kept: number of documents, by split. dropped: number of dropped rows, by reason. undrawable: characters that no font
-    has, in the documents that are refused for them or drawn with replacements.
+    kept: number of documents, by split. undrawable: characters that no font has, in the documents that are refused for
+    them or drawn with replacements.
     """
 
     def __init__(
         self,
         filters: Filters,
         cutter: ShardCutter,
+        dropped: DroppedRowWriter,
         rows_per_shard: int,
         *,
         collapse_blanks: bool = False,
@@ -61,7 +63,7 @@ class RowSelector:
         self.undrawable = UndrawableTally()
         self.rows_read = 0
         self.kept: Counter[str] = Counter()
-        self.dropped: Counter[str] = Counter()
+        self._dropped = dropped
 
     def read_split(self, split: str, source: TextSource, limit: int | None) -> None:
         """Read the first `limit` rows of a split; None reads all."""
@@ -74,13 +76,15 @@ class RowSelector:
 
     def _place_rows(self, groups: Iterable[RowGroup], limit: int | None) -> Iterator[tuple[_Place, AskedRow]]:
         """The rows of a split in order. Those of a group that is too large for a shard are placed in no group."""
-        index = 0
+        index, of_file = 0, Counter[str]()
         for group in groups:
             number = None if (group.size or 0) > self._rows_per_shard else group.number
             is_wanted = number is None or self._near is not None
             for position, row in enumerate(group.rows):
-                yield _Place(group.file, number, position, index), AskedRow(row, is_wanted)
+                place = of_file[group.file] if number is None else position
+                yield _Place(group.file, number, place, index), AskedRow(row, is_wanted)
                 index += 1
+                of_file[group.file] += 1
                 if index == limit:
                     return
 
@@ -98,7 +102,7 @@ class RowSelector:
 
     def _add_group(self, split: str, rows: Iterator[tuple[_Place, Examined]], *, has_texts: bool) -> None:
         """has_texts: whether the plan holds them, because no row group can be read again."""
-        selected = self._select(rows, has_texts=has_texts)
+        selected = self._select(split, rows, has_texts=has_texts)
         if has_texts:
             for row, held_out in selected:
                 self._cutter.add(row, held_out)
@@ -112,14 +116,14 @@ class RowSelector:
             self.kept[held_out or split] += len(kept)
 
     def _select(
-        self, rows: Iterator[tuple[_Place, Examined]], *, has_texts: bool
+        self, split: str, rows: Iterator[tuple[_Place, Examined]], *, has_texts: bool
     ) -> Iterator[tuple[PlanRow, str | None]]:
         """The rows that become documents, each with the split that it is moved to, if any."""
         for place, examined in rows:
             self.rows_read += 1
             dropped = examined.dropped or self._compare(examined)
             if dropped:
-                self.dropped[dropped] += 1
+                self._dropped.add(DroppedRow(split, place.position, place.file, place.group, place.row, dropped))
                 continue
             pair = examined.pair
             texts = (pair.text, pair.summary, pair.replaced) if pair and has_texts else ()

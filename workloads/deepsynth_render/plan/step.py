@@ -13,6 +13,7 @@ from deepsynth_api.v1alpha1 import PageSettings
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_render.documents.dataset_manifest import find_published
+from deepsynth_render.documents.dropped_rows import PLAN_DROPPED_PATH, DroppedRowWriter
 from deepsynth_render.documents.render_plan import (
     PLAN_PATH,
     Look,
@@ -70,7 +71,8 @@ def run_plan(
     source = open_texts(workload.source, on_wait=reporter.on_wait)
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}")
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
-        plan, files = build_plan(workload, source, Path(name), [fetched.pinned for fetched in fonts])
+        pinned = [fetched.pinned for fetched in fonts]
+        plan, files = build_plan(workload, source, Path(name), pinned, say=reporter.log)
         digest = plan.compute_digest()
         target = open_staging(workload, digest, reporter.on_wait)
         if find_published(target, digest) is None:
@@ -93,13 +95,21 @@ def run_plan(
 
 
 def build_plan(
-    workload: RenderWorkload, source: TextSource, folder: Path, own_fonts: Sequence[PinnedFont] = ()
+    workload: RenderWorkload,
+    source: TextSource,
+    folder: Path,
+    own_fonts: Sequence[PinnedFont] = (),
+    *,
+    say: Callable[[str], None] = lambda _: None,
 ) -> tuple[RenderPlan, dict[str, Path]]:
-    """The plan and the files of its rows (staging path -> file below folder).
+    """The plan and the files of its rows and of dropped ones (staging path -> file below folder).
+
+    say: gets a line for the first dropped rows of each reason.
 
     Raises DataError when all rows are dropped, or more documents cannot be drawn than the spec allows.
     """
     cutter = ShardCutter(folder, workload.rows_per_shard)
+    dropped = DroppedRowWriter(folder / PLAN_DROPPED_PATH, say)
     collapse = workload.page.whitespace == "collapse"
     percent = workload.source.holdout_percent or 0
     check_holdout(source.splits, percent)
@@ -108,6 +118,7 @@ def build_plan(
         selector = RowSelector(
             workload.filters,
             cutter,
+            dropped,
             workload.rows_per_shard,
             collapse_blanks=collapse,
             keep_tabs=workload.page.tab_stop_ems is not None,
@@ -117,6 +128,7 @@ def build_plan(
         for split in order_splits(source.splits):
             selector.read_split(split, source, workload.source.max_rows_per_split)
     cutter.finish()
+    dropped_sha256 = dropped.close()
     plan = RenderPlan(
         source=_pin(workload, source),
         look=_build_look(workload, own_fonts),
@@ -124,7 +136,8 @@ def build_plan(
         rows_per_shard=workload.rows_per_shard,
         splits=[PlannedSplit(name=split, rows=rows) for split, rows in selector.kept.items()],
         rows_read=selector.rows_read,
-        dropped=list_dropped(selector.dropped),
+        dropped=list_dropped(dropped.counts),
+        dropped_sha256=dropped_sha256,
         columns=list(source.columns),
         skipped_files=list(source.skipped),
         undrawable=selector.undrawable.summarise(),
@@ -134,7 +147,7 @@ def build_plan(
     require_drawn(documents, plan.dropped, workload.max_refused_percent, plan.undrawable)
     if not plan.shards:
         raise DataError(_explain_empty(plan), reason=Reason.EMPTY_DATASET)
-    return plan, cutter.files
+    return plan, cutter.files | ({PLAN_DROPPED_PATH: dropped.path} if dropped_sha256 else {})
 
 
 def _log_reading(plan: RenderPlan, reporter: Reporter) -> None:

@@ -60,6 +60,10 @@ def _build_body(manifest: DatasetManifest) -> str:
         for read in manifest.columns
     )
     dropped = build_table("Dropped rows", "Reason | Rows", [(entry.reason, entry.rows) for entry in manifest.dropped])
+    if manifest.dropped_path:
+        dropped += (
+            f"\n`{manifest.dropped_path}` lists them: where each is in the source, and the reason. It has no texts.\n"
+        )
     undrawable = _describe_undrawable(manifest)
     skipped = build_table(
         "Files of the source that were not read",

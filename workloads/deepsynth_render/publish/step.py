@@ -1,7 +1,9 @@
 """The publish step: check every shard, then publish them with the card and the manifest in one atomic commit."""
 
 import hashlib
+import tempfile
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
@@ -16,14 +18,16 @@ from deepsynth_render.documents.dataset_manifest import (
     PublishedGeneration,
     find_published,
 )
+from deepsynth_render.documents.dropped_rows import shard_dropped_path
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
 from deepsynth_render.documents.render_plan import RenderPlan, load_plan, open_staging, require_digest
 from deepsynth_render.publish.card import build_card
+from deepsynth_render.publish.dropped import describe_file, join_dropped
 from deepsynth_render.reporting.dropped import add_dropped, explain_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_store import MANIFEST, README, DatasetTarget, StoredFile
-from deepsynth_store.core.atomic import read_chunks
+from deepsynth_store.core.atomic import explain_full_disk, read_chunks
 
 
 def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
@@ -39,17 +43,21 @@ def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
     plan = load_plan(workload, target)
     receipts = _gather_receipts(target, digest, len(plan.shards))
     _verify(target, receipts)
-    manifest = build_manifest(plan, digest, receipts)
-    require_drawn(manifest.documents, manifest.dropped, workload.max_refused_percent, manifest.undrawable)
-    _refuse_empty(manifest)
-    content = manifest.to_json()
-    copies = {file.path: file.path for file in manifest.files}
-    revision = target.publish(copies, {README: build_card(manifest).encode(), MANIFEST: content})
+    copies = {file.path: file.path for receipt in receipts for file in receipt.files}
+    with tempfile.TemporaryDirectory(prefix="deepsynth-publish-") as folder, explain_full_disk(Path(folder)):
+        dropped = join_dropped(target, plan, receipts, Path(folder))
+        manifest = build_manifest(plan, digest, receipts, [describe_file(*item) for item in dropped.items()])
+        require_drawn(manifest.documents, manifest.dropped, workload.max_refused_percent, manifest.undrawable)
+        _refuse_empty(manifest)
+        content = manifest.to_json()
+        revision = target.publish(copies, {**dropped, README: build_card(manifest).encode(), MANIFEST: content})
     _report(reporter, workload.output.uri, PublishedGeneration(manifest, content, revision))
 
 
-def build_manifest(plan: RenderPlan, digest: str, receipts: Sequence[Receipt]) -> DatasetManifest:
-    """What is published and what was dropped. receipts: of each shard, in order."""
+def build_manifest(
+    plan: RenderPlan, digest: str, receipts: Sequence[Receipt], others: Sequence[ManifestFile] = ()
+) -> DatasetManifest:
+    """What is published and what was dropped. receipts: of each shard, in order. others: files without pages."""
     splits = [_sum_split(split.name, receipts) for split in plan.splits]
     pages = sum(split.pages for split in splits)
     page_text = _sum_text(receipts)
@@ -80,7 +88,7 @@ def build_manifest(plan: RenderPlan, digest: str, receipts: Sequence[Receipt]) -
             )
             for entry in receipts
         ],
-        files=[file for receipt in receipts for file in receipt.files],
+        files=[*(file for receipt in receipts for file in receipt.files), *others],
     )
 
 
@@ -128,9 +136,12 @@ def _gather_receipts(target: DatasetTarget, digest: str, shards: int) -> list[Re
 
 
 def _verify(target: DatasetTarget, receipts: Sequence[Receipt]) -> None:
-    staged = {file.path: file for file in target.list_staged("data/")}
+    staged = {file.path: file for folder in ("data/", "dropped/") for file in target.list_staged(folder)}
     damaged = [
-        receipt.shard for receipt in receipts if not all(_is_whole(target, staged, file) for file in receipt.files)
+        receipt.shard
+        for receipt in receipts
+        if not all(_is_whole(target, staged, file) for file in receipt.files)
+        or not _lists_dropped(target, staged, receipt)
     ]
     for shard in damaged:
         withdraw_receipt(target, shard)
@@ -149,6 +160,13 @@ def _is_whole(target: DatasetTarget, staged: Mapping[str, StoredFile], file: Man
     return found.sha256 is not None or _compute_sha256(target, file.path) == file.sha256
 
 
+def _lists_dropped(target: DatasetTarget, staged: Mapping[str, StoredFile], receipt: Receipt) -> bool:
+    path, expected = shard_dropped_path(receipt.shard), receipt.dropped_sha256
+    if expected is None or path not in staged:
+        return expected is None
+    return (staged[path].sha256 or _compute_sha256(target, path)) == expected
+
+
 def _compute_sha256(target: DatasetTarget, path: str) -> str:
     digest = hashlib.sha256()
     with target.open_staged(path) as file:
@@ -158,7 +176,7 @@ def _compute_sha256(target: DatasetTarget, path: str) -> str:
 
 
 def _refuse_empty(manifest: DatasetManifest) -> None:
-    if not manifest.files:
+    if not manifest.documents:
         raise DataError(
             f"no document of {manifest.source.uri} could be rendered ({explain_dropped(manifest.dropped)}); "
             "check its script, spec.page.size, spec.page.maxPages and spec.filters",
@@ -178,6 +196,7 @@ def _report(reporter: Reporter, uri: str, published: PublishedGeneration) -> Non
             bytes=manifest.size,
             manifest_sha256=published.sha256,
             dropped=manifest.dropped,
+            dropped_path=manifest.dropped_path,
             replaced_characters=manifest.replaced_characters,
             density=manifest.density,
         )

@@ -1,17 +1,17 @@
 """Rendering the documents of one shard into staged files."""
 
 import time
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
-from typing import Final
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.report import RenderReport
 from deepsynth_api.v1alpha1 import Source
 from deepsynth_render.documents.dataset_manifest import ManifestFile, ManifestStyle, list_columns
+from deepsynth_render.documents.dropped_rows import DroppedRow, DroppedRowWriter, shard_dropped_path
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
 from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
@@ -27,9 +27,6 @@ from deepsynth_render.sources import Row, TextSource, open_source
 from deepsynth_store import DatasetTarget, StoredFile
 from deepsynth_store.core.atomic import read_chunks
 from deepsynth_store.core.download import write_download
-
-_MAX_LOGGED_REFUSALS: Final = 5
-"""For each reason: enough to see what is wrong, without filling the log."""
 
 
 class ShardRenderer:
@@ -65,7 +62,7 @@ class ShardRenderer:
         self._replaced = 0
         self._page_text = PageText()
         self._styles: defaultdict[PageStyle, list[int]] = defaultdict(list)  # style -> pages of each document
-        self._refused: Counter[str] = Counter()
+        self._refused = DroppedRowWriter(folder / "dropped.parquet", reporter.log)
         self._started = time.monotonic()
 
     def run(self) -> None:
@@ -78,24 +75,26 @@ class ShardRenderer:
                 self._render(renderer, writer, row, text, summary)
                 self._show()
         self._bytes = sum(file.size for file in self._files)
-        self._target.put({**self._unstaged, receipt_path(self._shard): self._build_receipt().to_json()})
+        dropped_sha256 = self._refused.close()
+        dropped = {shard_dropped_path(self._shard): self._refused.path} if dropped_sha256 else {}
+        receipt = self._build_receipt(dropped_sha256).to_json()
+        self._target.put({**self._unstaged, **dropped, receipt_path(self._shard): receipt})
         self._show()
         self._reporter.log(f"shard {self._shard}: {self._documents} documents, {self._pages} pages")
 
     def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
         name = f"{self._planned.split}-{row.index}"
+        split = self._planned.source_split or self._planned.split
         undrawable = 0
         if self._plan.filters.undrawable == "replace":
             text, undrawable = replace_undrawable(text)
         try:
             pages = renderer.render(text, name, is_normalised=not undrawable)
         except RefusedDocument as refusal:
-            self._refused[refusal.reason] += 1
-            if self._refused[refusal.reason] <= _MAX_LOGGED_REFUSALS:
-                self._reporter.log(f"dropped {name}: {refusal.reason}: {refusal.message}")
+            place = DroppedRow(split, row.index, row.file, row.group, row.row, refusal.reason)
+            self._refused.add(place, refusal.message)
             return
         source = self._plan.source
-        split = self._planned.source_split or self._planned.split
         writer.add(Document(name, summary, source.language, source.name, split, row.index), pages)
         self._documents += 1
         self._replaced += row.replaced + undrawable
@@ -142,7 +141,7 @@ class ShardRenderer:
             ManifestFile(path=staged, size=file.size, sha256=file.sha256, split=self._planned.split, rows=file.rows)
         )
 
-    def _build_receipt(self) -> Receipt:
+    def _build_receipt(self, dropped_sha256: str | None) -> Receipt:
         return Receipt(
             plan=self._digest,
             shard=self._shard,
@@ -150,7 +149,8 @@ class ShardRenderer:
             documents=self._documents,
             pages=self._pages,
             size=self._bytes,
-            dropped=list_dropped(self._refused),
+            dropped=list_dropped(self._refused.counts),
+            dropped_sha256=dropped_sha256,
             replaced_characters=self._replaced,
             page_text=self._page_text,
             styles=[
@@ -177,7 +177,7 @@ class ShardRenderer:
                 pages=self._pages,
                 bytes=self._bytes,
                 pages_per_second=round(self._pages / seconds, 1) if self._pages else 0.0,
-                dropped=list_dropped(self._refused),
+                dropped=list_dropped(self._refused.counts),
                 replaced_characters=self._replaced,
             )
         )

@@ -15,7 +15,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO, Final, Protocol
 
-MANIFEST: Final = "deepsynth/manifest.json"
+OWN_FOLDER: Final = "deepsynth/"
+"""Of a dataset: what DeepSynth notes about it. No file in it has pages."""
+MANIFEST: Final = f"{OWN_FOLDER}manifest.json"
 README: Final = "README.md"
 
 OnBytes = Callable[[int], None]

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from deepsynth_api.v1alpha1 import Filters
+from deepsynth_render.documents.dropped_rows import DroppedRow, DroppedRowWriter, read_dropped_rows
 from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
 from deepsynth_render.plan import select_rows
 from deepsynth_render.plan.cut_shards import ShardCutter
@@ -47,12 +48,15 @@ def select(folder: Path, work: SharedWork, limit: int | None, **filters: Any) ->
     folder.mkdir()
     cutter = ShardCutter(folder, 60)
     selected = Filters.model_validate({"minTextChars": 1, "minSummaryChars": 1, **filters})
-    selector = RowSelector(selected, cutter, 60, holdout_percent=20, work=work)
+    dropped = DroppedRowWriter(folder / "dropped.parquet")
+    selector = RowSelector(selected, cutter, dropped, 60, holdout_percent=20, work=work)
     source: Any = Source()
     selector.read_split("train", source, limit)
     cutter.finish()
     rows = {name: list(read_plan_rows(path)) for name, path in cutter.files.items()}
-    return rows, selector.kept, selector.dropped, selector.rows_read, selector.undrawable.summarise(), cutter.shards
+    dropped.close()
+    places = list(read_dropped_rows(dropped.path))
+    return rows, selector.kept, places, selector.rows_read, selector.undrawable.summarise(), cutter.shards
 
 
 @pytest.mark.parametrize(
@@ -67,8 +71,14 @@ def test_two_processes_select_the_same_rows_as_one(
     with SharedWork(2, alone=1) as work:
         assert select(tmp_path / "two", work, limit, **filters) == expected
     rows: list[PlanRow] = [row for shard in expected[0].values() for row in shard]
-    assert len(expected[2]) >= 3, "reasons"
+    places: list[DroppedRow] = expected[2]
+    assert len({place.reason for place in places}) >= 3
     assert sum(expected[1].values()) == len(rows) > 10
+    judged = [(row.index, row.file, row.group, row.row) for row in rows]
+    judged += [(place.index, place.file, place.row_group, place.row) for place in places]
+    assert [index for index, *_ in sorted(judged)] == list(range(expected[3])), "each row is one or the other"
+    assert all(index == row for index, file, group, row in judged if (file, group) == ("a.parquet", 0))
+    assert all(index == row + 43 for index, file, _, row in judged if file == "b.parquet"), "no group: of the file"
     assert expected[3] == (183 if limit is None else limit)
     assert all((row.text is None) == (row.file == "a.parquet") for row in rows), "b.parquet has a group above 60 rows"
 
@@ -76,6 +86,7 @@ def test_two_processes_select_the_same_rows_as_one(
 def test_no_file_behind_the_limit_is_opened(tmp_path: Path) -> None:
     source: Any = Source()
     with SharedWork(1) as work:
-        selector = RowSelector(Filters(), ShardCutter(tmp_path, 60), 60, work=work)
+        dropped = DroppedRowWriter(tmp_path / "dropped.parquet")
+        selector = RowSelector(Filters(), ShardCutter(tmp_path, 60), dropped, 60, work=work)
         selector.read_split("train", source, 43)
     assert source.given == 43

@@ -8,6 +8,7 @@ from typing import Final
 from deepsynth_api.errors import DataError
 from deepsynth_store import MANIFEST, DatasetFolder
 from deepsynth_store.core.file_listing import parse_manifest
+from deepsynth_store.core.interface import OWN_FOLDER
 
 VALIDATION: Final = "validation"
 
@@ -54,9 +55,8 @@ def find_splits(paths: Iterable[str]) -> set[str]:
 
 def _list_paths(folder: DatasetFolder) -> list[str]:
     present = [file.path for file in folder.list_files()]
-    if MANIFEST in present:
-        return [*parse_manifest(folder.read(MANIFEST), folder.uri)]
-    return present
+    listed = [*parse_manifest(folder.read(MANIFEST), folder.uri)] if MANIFEST in present else present
+    return [path for path in listed if not path.startswith(OWN_FOLDER)]
 
 
 def _read_split(path: PurePosixPath) -> Sequence[str]:
