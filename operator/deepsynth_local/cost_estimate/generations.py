@@ -46,7 +46,7 @@ class Corpus:
 
 
 class Point(NamedTuple):
-    """A step took so long for so many documents, pods together."""
+    """What a step took for a number of documents. seconds: of all pods together."""
 
     documents: float
     seconds: float
