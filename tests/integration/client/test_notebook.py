@@ -14,7 +14,7 @@ from support.resources.builders import a_dataset_generation, a_training_run
 
 __all__ = ["place"]
 
-ENDED = {"observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
+ENDED: dict[str, Any] = {"observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
 
 
 def open_client(place: Place) -> Client:

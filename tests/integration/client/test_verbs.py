@@ -378,7 +378,7 @@ def test_logs_f_follow_into_the_next_attempt_until_the_run_ends(place: Place, sc
 
     def end() -> None:
         place.finish_pod("read-xsum-2", 0)
-        ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
+        ended: dict[str, Any] = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
         place.put(a_running_run(attempts=[ATTEMPT, second], **ended))
 
     screen.after("one", lambda: place.write_log("read-xsum-1", 0, "two")).after("two", start_second).after("three", end)
