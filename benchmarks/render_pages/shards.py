@@ -43,8 +43,12 @@ class Result(NamedTuple):
 
 
 def run_process(command: Sequence[str], environment: Mapping[str, str]) -> Usage:
-    """Raises CalledProcessError when it fails."""
-    process = subprocess.Popen(command, env={**os.environ, **environment}, stdout=subprocess.DEVNULL)
+    """Raises CalledProcessError when it fails.
+
+    Bytecode is kept, as that of the image is: compiling all modules again would take a second of each process.
+    """
+    environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "", **environment}
+    process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL)
     _, status, usage = os.wait4(process.pid, 0)
     process.returncode = os.waitstatus_to_exitcode(status)
     if process.returncode:

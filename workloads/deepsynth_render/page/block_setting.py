@@ -17,6 +17,7 @@ from deepsynth_render.page.paragraphs import (
     set_lines,
     set_together,
 )
+from deepsynth_render.page.scripts.properties import list_characters
 from deepsynth_render.page.scripts.segments import DIRECTED
 from deepsynth_render.page.strips import Bar, Part, Strip
 from deepsynth_render.page.tables import set_table
@@ -44,7 +45,7 @@ class BlockSetter:
         self._width = geometry.column_width
         self._max_height = geometry.text_height
         self._justify = justify
-        self._characters = "".join(set(source))
+        self._characters = list_characters(source)
         self._indents: dict[Container, int] = {}
         self._set_markers: dict[str, tuple[Part, int]] = {}
         self.pieces = self.pieces_to_left = 0

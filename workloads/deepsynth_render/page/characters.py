@@ -5,6 +5,7 @@ import unicodedata
 
 from deepsynth_render.page.fallback import has_variant
 from deepsynth_render.page.scripts.invisible import CONTEXTUAL, drop_unseen
+from deepsynth_render.page.scripts.properties import list_characters
 
 _TAB = " " * 4
 _BLANKS = re.compile("  +|^ ", re.MULTILINE)
@@ -36,10 +37,12 @@ def normalise(text: str, *, keep_tabs: bool = False) -> str:
         text = text.replace(end, "\n")
     if not keep_tabs:
         text = text.replace("\t", _TAB)
-    if _ASCII_CONTROLS.search(text) if text.isascii() else _SUSPICIOUS.search("".join(set(text))):
+    if _ASCII_CONTROLS.search(text) if text.isascii() else _SUSPICIOUS.search(list_characters(text)):
         text = _drop_unseen(_ALWAYS_DROPPED.sub("", text))
     text = unicodedata.normalize("NFC", text)
-    return "\n".join(line.rstrip(" \t") for line in text.split("\n")).strip("\n")
+    if " \n" in text or "\t\n" in text:
+        text = "\n".join(line.rstrip(" \t") for line in text.split("\n"))
+    return text.rstrip(" \t\n").lstrip("\n")
 
 
 def collapse_blanks(text: str) -> str:

@@ -14,7 +14,7 @@ from typing import Final
 from deepsynth_api.reasons import Reason
 from deepsynth_render.page.fonts import FALLBACK, FAMILIES, Font, list_used, load_font, register_fonts
 from deepsynth_render.page.scripts.han import Han
-from deepsynth_render.page.scripts.properties import describe, find_script
+from deepsynth_render.page.scripts.properties import describe, find_script, list_characters
 from deepsynth_render.reporting.dropped import RefusedDocument
 
 OWN_FAMILY = {
@@ -97,7 +97,7 @@ def find_undrawable(text: str) -> set[str]:
 
     Takes microseconds when their characters were seen before in this process.
     """
-    unknown = set(text) - _drawable
+    unknown = set(list_characters(text)) - _drawable
     if unknown:
         drawable = {character for character in unknown if _is_drawable(character)}
         _drawable.update(drawable)

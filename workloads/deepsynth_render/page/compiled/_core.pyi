@@ -18,6 +18,9 @@ def draw_page(
 ) -> None:
     """As raster.draw_with_numpy. rows: (height, stride), overwritten. Raises ValueError for a bitmap outside."""
 
+def list_characters(text: str, /) -> str:
+    """As properties.list_in_python. Raises UnicodeEncodeError for a lone surrogate."""
+
 def place_bitmaps(
     on_lines: NDArray[np.int64],
     x: NDArray[np.int64],

@@ -168,30 +168,76 @@ static int append(Found *found, int64_t first, Py_ssize_t count) {
     return 1;
 }
 
-static int look_up(const WordTable *table, const char *word, Py_ssize_t length, Found *found) {
-    const Entry *entry = table->capacity ? find_entry(table, word, length, compute_hash(word, length)) : NULL;
+/* A word to look up, as UTF-8. */
+typedef struct {
+    const char *text;
+    Py_ssize_t length;
+    uint64_t hash;
+} Word;
+
+/* Words are looked up together: while one entry comes from memory, others are already on their way. */
+enum { TOGETHER = 32 };
+
+/* counts: where the number of pieces of each word is written, in turn; or none. */
+typedef struct {
+    Word words[TOGETHER];
+    int count;
+    int64_t *counts;
+} Words;
+
+static void fetch_words(const WordTable *table, const Words *words) {
+    uint64_t mask = (uint64_t)table->capacity - 1;
+    for (int i = 0; i < words->count; i++)
+        __builtin_prefetch(&table->entries[words->words[i].hash & mask]);
+    for (int i = 0; i < words->count; i++)
+        __builtin_prefetch(table->bytes + table->entries[words->words[i].hash & mask].start);
+}
+
+static int look_up(const WordTable *table, const Word *word, Found *found) {
+    const Entry *entry = table->capacity ? find_entry(table, word->text, word->length, word->hash) : NULL;
     if (entry != NULL && entry->count)
         return append(found, entry->first, entry->count);
-    PyObject *text = PyUnicode_DecodeUTF8(word, length, NULL);
+    PyObject *text = PyUnicode_DecodeUTF8(word->text, word->length, NULL);
     int done = text != NULL && PyList_Append(found->unknown, text) == 0;
     Py_XDECREF(text);
     return done;
 }
 
+/* Look up the words that were collected, and make room for others. */
+static int look_up_together(const WordTable *table, Words *words, Found *found) {
+    if (table->capacity)
+        fetch_words(table, words);
+    for (int i = 0; i < words->count; i++) {
+        Py_ssize_t before = found->count;
+        if (!look_up(table, &words->words[i], found))
+            return 0;
+        if (words->counts != NULL)
+            *words->counts++ = found->count - before;
+    }
+    words->count = 0;
+    return 1;
+}
+
+static int collect(const WordTable *table, const char *text, Py_ssize_t length, Words *words, Found *found) {
+    if (length > MAX_WORD) {
+        PyErr_SetString(PyExc_ValueError, "a word is too long");
+        return 0;
+    }
+    words->words[words->count++] = (Word){text, length, compute_hash(text, length)};
+    return words->count < TOGETHER || look_up_together(table, words, found);
+}
+
 /* Split as text.replace("\n", " \n ").split(" ") does, and look up each part. */
 static int look_up_all(const WordTable *table, const char *text, Py_ssize_t length, Found *found) {
     const char *at = text, *end = text + length;
+    Words words = {.counts = NULL};
     for (;;) {
         const char *stop = find_end(at, end);
-        if (stop - at > MAX_WORD) {
-            PyErr_SetString(PyExc_ValueError, "a word is too long");
-            return 0;
-        }
-        if (!look_up(table, at, stop - at, found))
+        if (!collect(table, at, stop - at, &words, found))
             return 0;
         if (stop == end)
-            return 1;
-        if (*stop == '\n' && !look_up(table, "\n", 1, found))
+            return look_up_together(table, &words, found);
+        if (*stop == '\n' && !collect(table, "\n", 1, &words, found))
             return 0;
         at = stop + 1;
     }
@@ -215,25 +261,26 @@ static PyObject *find(PyObject *self, PyObject *argument) {
 }
 
 /* As `find`, for words that are split already: their pieces, how many each has (0: unknown), and the unknown ones. */
-static PyObject *find_words(PyObject *self, PyObject *words) {
-    if (!PyList_Check(words)) {
+static PyObject *find_words(PyObject *self, PyObject *list) {
+    if (!PyList_Check(list)) {
         PyErr_SetString(PyExc_TypeError, "words: must be a list");
         return NULL;
     }
-    Py_ssize_t count = PyList_Size(words), length;
+    const WordTable *table = (WordTable *)self;
+    Py_ssize_t count = PyList_Size(list), length;
     PyObject *rows = NULL, *result = NULL;
     PyObject *counts = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(int64_t));
     Found found = {.unknown = PyList_New(0)};
     if (counts == NULL || found.unknown == NULL)
         goto done;
-    int64_t *counted = (int64_t *)(void *)PyBytes_AsString(counts);
+    Words words = {.counts = (int64_t *)(void *)PyBytes_AsString(counts)};
     for (Py_ssize_t i = 0; i < count; i++) {
-        const char *word = PyUnicode_AsUTF8AndSize(PyList_GetItem(words, i), &length);
-        Py_ssize_t before = found.count;
-        if (word == NULL || !look_up((WordTable *)self, word, length, &found))
+        const char *word = PyUnicode_AsUTF8AndSize(PyList_GetItem(list, i), &length);
+        if (word == NULL || !collect(table, word, length, &words, &found))
             goto done;
-        counted[i] = found.count - before;
     }
+    if (!look_up_together(table, &words, &found))
+        goto done;
     rows = PyBytes_FromStringAndSize((const char *)found.rows, found.count * (Py_ssize_t)sizeof *found.rows);
     if (rows != NULL)
         result = PyTuple_Pack(3, rows, counts, found.unknown);

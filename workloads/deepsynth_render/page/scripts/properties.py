@@ -1,7 +1,9 @@
-"""Properties of single characters: script, name, and what belongs to the character before."""
+"""The characters of a text and their properties: script, name, and what belongs to the character before."""
 
 import unicodedata
 from functools import cache
+
+from deepsynth_render.page.compiled.loading import IS_BUILT, core
 
 COMMON = frozenset({"Zyyy", "Zinh"})
 """Characters of these scripts take the script of the text around them: punctuation, digits, combining marks."""
@@ -11,6 +13,25 @@ _JOINERS = frozenset("\u200c\u200d")
 _MODIFIERS = frozenset(map(chr, range(0x1F3FB, 0x1F400)))
 _TAGS = frozenset(map(chr, range(0xE0020, 0xE0080)))
 _FLAG_LETTERS = frozenset(map(chr, range(0x1F1E6, 0x1F200)))
+
+
+def list_characters(text: str) -> str:
+    """The distinct characters of a text, in the order in which they come first.
+
+    >>> list_characters("a banana")
+    'a bn'
+    """
+    if IS_BUILT:
+        try:
+            return core.list_characters(text)
+        except UnicodeEncodeError:  # a lone surrogate
+            pass
+    return list_in_python(text)
+
+
+def list_in_python(text: str) -> str:
+    """The same as list_characters."""
+    return "".join(dict.fromkeys(text))
 
 
 @cache

@@ -15,6 +15,7 @@ from typing import Final, NamedTuple
 from deepsynth_render.page.scripts.bidi import Direction, resolve
 from deepsynth_render.page.scripts.breaking import WITHOUT_SPACES, split_words
 from deepsynth_render.page.scripts.han import Han, find_han
+from deepsynth_render.page.scripts.properties import list_characters
 
 NO_SPACE: Final = "\x00"
 """Last character of a key after which no space follows."""
@@ -57,7 +58,7 @@ def is_split_at_spaces(text: str) -> bool:
     """Whether the keys of a text are its words and line feeds, all from left to right."""
     if text.isascii():
         return True
-    characters = "".join(set(text))
+    characters = list_characters(text)
     return not WITHOUT_SPACES.search(characters) and not DIRECTED.search(characters)
 
 
@@ -70,7 +71,7 @@ def split_text(text: str, characters: str = "") -> Segments:
     words = text.replace("\t", " ").replace("\n", " \n ").split(" ")
     if text.isascii():
         return Segments(words, None)
-    own = "".join(set(text))
+    own = list_characters(text)
     characters = characters or own
     parts = _split_unspaced(words, characters) if WITHOUT_SPACES.search(own) else {}
     if DIRECTED.search(own):

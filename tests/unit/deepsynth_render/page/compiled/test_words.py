@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from deepsynth_render.page.compiled.loading import core
 from deepsynth_render.page.fonts import FAMILIES, FontStyle, load_font
+from deepsynth_render.page.scripts.properties import list_characters, list_in_python
 from deepsynth_render.page.word_table import PythonTable
 
 LIBRARY = str(uharfbuzz._harfbuzz.__file__)
@@ -154,3 +155,25 @@ def test_shapers_and_tables_are_freed() -> None:
         assert tracemalloc.get_traced_memory()[0] < 500_000
     finally:
         tracemalloc.stop()
+
+
+@given(st.text())
+def test_both_list_the_same_characters(text: str) -> None:
+    assert core.list_characters(text) == list_in_python(text)
+    assert core.list_characters(text[::-1]) == list_in_python(text[::-1])  # nothing is left of the call before
+
+
+def test_the_characters_of_a_text_with_a_lone_surrogate_are_listed() -> None:
+    assert list_characters("a\ud800ba") == "a\ud800b"
+
+
+def test_words_are_found_in_texts_of_any_number_of_words() -> None:
+    """Words are looked up 32 at a time."""
+    compiled, reference = core.WordTable(), PythonTable()
+    for table in (compiled, reference):
+        table.add("\n", 0, 1)
+        table.add("a", 1, 2)
+    for count in (0, 1, 31, 32, 33, 64, 65):
+        text = "a " * count + "\nb"
+        assert compiled.find(text) == reference.find(text)
+        assert compiled.find_words(text.split(" ")) == reference.find_words(text.split(" "))
