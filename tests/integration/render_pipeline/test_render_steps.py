@@ -254,7 +254,7 @@ def test_every_dropped_row_is_counted(build_steps: Build, tmp_path: Path) -> Non
         {"text": LONG + "!", "summary": None},
         {"text": LONG + "?", "summary": "short"},
         {"text": build_rows(1)[0]["text"] + "  \r\n", "summary": "The first text again."},
-        {"text": LONG + "\u0f40\u0f41", "summary": "Holds Tibetan."},
+        {"text": LONG + "\U00017000\U00017001", "summary": "Holds Tangut."},
         {"text": "x" * 1_000_000, "summary": "One word of a megabyte."},
     ]
     write_jsonl(tmp_path / "source/train.jsonl", rows)

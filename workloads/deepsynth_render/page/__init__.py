@@ -11,8 +11,7 @@ With spec.page.format: markdown, blocks are set one by one, in several fonts and
             markdown/           paging.py
                       block_setting.py (paragraphs.py, tables.py)
 
-To add a font that a spec may name, see FAMILIES in fonts.py; to draw another script, FALLBACK in fonts.py and
-OWN_FAMILY in fallback.py.
+To add a font that a spec may name, see FAMILIES in fonts.py; to draw another script, noto/.
 """
 
 from deepsynth_render.page.renderer import Page, PageRenderer, PageStyle

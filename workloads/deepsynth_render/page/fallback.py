@@ -12,7 +12,8 @@ from functools import cache
 from typing import Final
 
 from deepsynth_api.reasons import Reason
-from deepsynth_render.page.fonts import FALLBACK, FAMILIES, Font, list_used, load_font, register_fonts
+from deepsynth_render.page import noto
+from deepsynth_render.page.fonts import FALLBACK_ORDER, FAMILIES, Font, list_used, load_font, register_fonts
 from deepsynth_render.page.scripts.han import Han
 from deepsynth_render.page.scripts.properties import describe, find_script, list_characters
 from deepsynth_render.reporting.dropped import RefusedDocument
@@ -35,13 +36,14 @@ OWN_FAMILY = {
     "Taml": "Noto Sans Tamil",
     "Telu": "Noto Sans Telugu",
     "Thai": "Noto Sans Thai",
+    **noto.FAMILIES,
 }
 """The family that comes first for letters of a script (ISO 15924 code)."""
 
-_LAST: Final = ("Noto Serif", "Noto Sans Mono", "Noto Sans Symbols 2")
+_LAST: Final = ("Noto Serif", "Noto Sans Mono", "Noto Sans Symbols 2", *noto.SHARED)
 CHAIN: Final = (
     *(family for family in FAMILIES if family not in _LAST),
-    *(family for family, file in FALLBACK.items() if file.face == 0 and family not in _LAST),
+    *(family for family in FALLBACK_ORDER if family not in _LAST),
     *_LAST,
 )
 """The families that are tried for all characters, in order: DejaVu Sans has the most of them. _LAST came last, and
@@ -52,7 +54,7 @@ CJK_SCRIPTS = frozenset({"Bopo", "Hang", "Hani", "Hira", "Kana"})
 """Scripts drawn in Noto Sans CJK, in the face of one country."""
 
 INVISIBLE = frozenset(
-    map(chr, (0x61C, *range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
+    map(chr, (0x61C, *range(0x180B, 0x1810), *range(0x200C, 0x2010), *range(0x202A, 0x202F), *range(0x2066, 0x206A)))
 ) | frozenset(map(chr, (*range(0xFE00, 0xFE10), *range(0xE0020, 0xE0080), *range(0xE0100, 0xE01F0))))
 """Characters that draw nothing themselves but change their neighbours; normalise keeps them where they do."""
 
@@ -143,7 +145,7 @@ def is_supported(script: str) -> bool:
 
 
 _PLAIN_SCRIPTS = frozenset(
-    {"Armn", "Brai", "Cans", "Cyrl", "Geor", "Grek", "Ital", "Latn", "Lisu", "Nkoo", "Ogam", "Tfng", "Zinh", "Zyyy"}
+    {"Armn", "Brai", "Cans", "Cyrl", "Geor", "Grek", "Ital", "Latn", "Lisu", "Ogam", "Tfng", "Zinh", "Zyyy"}
 )
 """Scripts drawn in the family of the spec or another of DejaVu."""
 

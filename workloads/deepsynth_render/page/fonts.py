@@ -11,6 +11,8 @@ from typing import Any, Final, NamedTuple
 import freetype
 import uharfbuzz
 
+from deepsynth_render.page import noto
+
 REGULAR: Final = 400
 """Weight at which variable fonts are drawn. The default of some is thin."""
 BOLD: Final = 700
@@ -29,12 +31,15 @@ UPRIGHT: Final = FontStyle()
 class FontFile(NamedTuple):
     """A file of an installed distribution, which is located through its metadata and never imported.
 
-    face: index in a collection (.ttc).
+    distribution: "" for a path of this machine, to a file of our own. face: index in a collection (.ttc).
     """
 
     distribution: str
     path: str
     face: int = 0
+
+    def locate(self) -> Path:
+        return Path(str(distribution(self.distribution).locate_file(self.path)) if self.distribution else self.path)
 
 
 def _noto(name: str) -> FontFile:
@@ -48,6 +53,10 @@ def _western(name: str, suffix: str = "[wdth,wght]") -> FontFile:
 
 def _cjk(face: int) -> FontFile:
     return FontFile("manimgx-fonts-cjk", "manimgx_fonts_cjk/NotoSansCJK-VF.otf.ttc", face)
+
+
+def _bundled(family: str) -> FontFile:
+    return FontFile("", str(noto.locate(family)))
 
 
 FAMILIES: Final = {
@@ -85,7 +94,7 @@ _STYLED_FILES: Final = {
     for (family, _, _), styled in STYLED.items()
 }
 
-FALLBACK: Final = {
+_CHAIN: Final = {
     "Noto Sans Symbols": _noto("NotoSansSymbols"),
     "Noto Emoji": _noto("NotoEmoji"),
     "Noto Sans CJK JP": _cjk(0),
@@ -112,11 +121,18 @@ FALLBACK: Final = {
     "Noto Sans Telugu": _noto("NotoSansTelugu"),
     "Noto Sans Thai": _noto("NotoSansThai"),
     "Noto Sans Symbols 2": _western("NotoSansSymbols2", "-Regular"),
+    **{family: _bundled(family) for family in noto.SHARED},
 }
-"""Font file of each family that only draws what the families above lack, in the order of fallback.
+_SINGLE: Final = {family: _bundled(family) for family in noto.FAMILIES.values()}
+
+FALLBACK: Final = _CHAIN | _SINGLE
+"""Font file of each family that only draws what the families above lack.
 
 They are licensed under the SIL Open Font License 1.1.
 """
+
+FALLBACK_ORDER: Final = tuple(family for family, file in _CHAIN.items() if file.face == 0)
+"""Those of FALLBACK that are tried for all characters, in order. The others draw letters of one script only."""
 
 FILES: Final = FAMILIES | _STYLED_FILES | FALLBACK
 
@@ -216,7 +232,7 @@ def load_font(family: str, style: FontStyle = UPRIGHT) -> Font:
 @cache
 def _load_bundled(family: str, style: FontStyle) -> Font:
     file = FILES[family]
-    return build_font(family, _read(file.distribution, file.path), file.face, {}, style)
+    return build_font(family, _read(file.locate()), file.face, {}, style)
 
 
 def build_font(family: str, data: bytes, index: int, axes: Mapping[str, float], style: FontStyle = UPRIGHT) -> Font:
@@ -246,9 +262,9 @@ def _find_value(axis: Any, named: float | None, weight: int) -> float:
 
 
 @cache
-def _read(package: str, path: str) -> bytes:
+def _read(path: Path) -> bytes:
     """A file once, however many faces it has."""
-    return Path(str(distribution(package).locate_file(path))).read_bytes()
+    return path.read_bytes()
 
 
 def _open_with_freetype(data: bytes, face: int) -> freetype.Face:
@@ -259,7 +275,5 @@ def _open_with_freetype(data: bytes, face: int) -> freetype.Face:
 def gather_digests() -> dict[str, str]:
     """sha256 of each font file, in hexadecimal, by family. A collection is listed once, by its first face."""
     return {
-        family: hashlib.sha256(_read(file.distribution, file.path)).hexdigest()
-        for family, file in FILES.items()
-        if file.face == 0
+        family: hashlib.sha256(_read(file.locate())).hexdigest() for family, file in FILES.items() if file.face == 0
     }

@@ -2,7 +2,6 @@
 
 import ctypes
 from ctypes import POINTER, Structure, c_bool, c_char_p, c_int, c_uint, c_uint8, c_uint32, c_void_p
-from importlib.metadata import distribution
 from typing import Any, NamedTuple
 
 from deepsynth_render.page.fonts import FILES
@@ -68,9 +67,9 @@ class Pango:
         self._pango = ctypes.CDLL("libpango-1.0.so.0")
         self._pangoft2 = ctypes.CDLL("libpangoft2-1.0.so.0")
         config = _call(self._fontconfig.FcConfigCreate, c_void_p)
-        for package, path in {(file.distribution, file.path) for file in FILES.values()}:
-            located = str(distribution(package).locate_file(path)).encode()
-            assert _call(self._fontconfig.FcConfigAppFontAddFile, c_int, c_void_p(config), c_char_p(located))
+        for path in {file.locate() for file in FILES.values()}:
+            located = c_char_p(str(path).encode())
+            assert _call(self._fontconfig.FcConfigAppFontAddFile, c_int, c_void_p(config), located)
         fonts = _call(self._pangoft2.pango_ft2_font_map_new, c_void_p)
         _call(self._pangoft2.pango_fc_font_map_set_config, None, c_void_p(fonts), c_void_p(config))
         self._context = _call(self._pango.pango_font_map_create_context, c_void_p, c_void_p(fonts))

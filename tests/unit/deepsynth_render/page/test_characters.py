@@ -59,6 +59,12 @@ def test_normalising_twice_changes_nothing_more(text: str) -> None:
         pytest.param("a\U000e0067\U000e007f", "a", id="tags behind a letter"),
         pytest.param("\u845b\U000e0100", None, id="ideographic variant of the font"),
         pytest.param("\u4e00\U000e0101", "\u4e00", id="ideographic variant that the font lacks"),
+        pytest.param("\u1820\u180b\u182d", None, id="variation selector behind a Mongolian letter"),
+        pytest.param("a\u180bb", "ab", id="Mongolian variation selector behind another letter"),
+        pytest.param("\u1837\u180e\u1821", None, id="vowel separator between Mongolian letters"),
+        pytest.param("\u1837\u180e \u1821", "\u1837 \u1821", id="vowel separator at the end of a word"),
+        pytest.param("\u0712\u200c\u0712", None, id="non-joiner between Syriac letters"),
+        pytest.param("\U0001e922\u200d", None, id="joiner behind a letter of Adlam"),
         pytest.param("a\u200fb\u202c", "ab", id="direction marks in Latin text"),
         pytest.param("a\u202ab\u202c \u2066c\u2069", "ab c", id="embeddings and isolates in Latin text"),
         pytest.param("a \u05d0 \u200e1", None, id="mark that moves the digit"),
@@ -74,7 +80,7 @@ def test_an_invisible_character_stays_where_it_changes_what_is_drawn(source: str
 
 TRICKY = (
     "a1 e\u0301\u200b\u200c\u200d\u200e\u200f\u202b\u202c\u202e\u2067\u2069\ufe0f\u20e3\u2764\U0001f3fd\U0001f468"
-    "\U000e0100\U000e0067\u845b\u0647\u0631\u064e\u05d0\u0915\u094d\u1100\u1161\n"
+    "\U000e0100\U000e0067\u845b\u1820\u180b\u180e\u0647\u0631\u064e\u05d0\u0915\u094d\u1100\u1161\n"
 )
 
 

@@ -26,7 +26,7 @@ ARTICLES = {
 }
 """Language -> script, and article 1 of the Universal Declaration of Human Rights."""
 LARGE = {"size": "400x160", "fontSizesPx": [20]}
-RIGHT_TO_LEFT = {"ar", "fa", "he", "ur"}
+RIGHT_TO_LEFT = {"aii", "ar", "dv", "fa", "ff", "he", "ur"}
 
 
 @pytest.mark.parametrize("language", ARTICLES)

@@ -15,7 +15,7 @@ from deepsynth_render.page.fallback import (
     is_supported,
     list_families,
 )
-from deepsynth_render.page.fonts import FALLBACK, FAMILIES, FILES, FONTS, load_font
+from deepsynth_render.page.fonts import FAMILIES, FILES, FONTS, load_font
 from deepsynth_render.page.scripts.properties import find_script, split_clusters
 from deepsynth_render.page.shaping import Style
 from deepsynth_render.page.words import WordCache
@@ -25,7 +25,8 @@ from deepsynth_render.reporting.dropped import RefusedDocument
 def test_the_font_of_a_script_comes_first_then_the_chosen_family_then_the_rest() -> None:
     families = list(list_families("DejaVu Serif", "Arab", "JP"))
     assert families[:4] == ["Noto Sans Arabic", "DejaVu Serif", "DejaVu Sans", "DejaVu Sans Mono"]
-    assert {FILES[family].path for family in families} == {file.path for file in (FAMILIES | FALLBACK).values()}
+    assert {"Noto Sans Armenian", "Noto Sans Math", "Noto Sans Symbols 2", *FAMILIES} <= set(families)
+    assert "Noto Sans Cherokee" not in families, "a font of one script is not opened for every rare character"
     assert next(list_families("DejaVu Serif", "Latn", "JP")) == "DejaVu Serif"
     assert next(list_families("DejaVu Serif", "Hani", "TC")) == "Noto Sans CJK TC"
 
@@ -33,7 +34,7 @@ def test_the_font_of_a_script_comes_first_then_the_chosen_family_then_the_rest()
 @pytest.mark.parametrize(("script", "family"), OWN_FAMILY.items())
 def test_the_font_of_a_script_has_its_letters(script: str, family: str) -> None:
     scripts = Counter(find_script(chr(codepoint)) for codepoint in load_font(family).codepoints)
-    assert scripts[script] > 50
+    assert scripts[script] >= 18
 
 
 def test_the_faces_of_noto_sans_cjk_have_the_same_characters() -> None:
@@ -51,20 +52,20 @@ def test_the_drawable_characters_of_a_text_are_not_reported() -> None:
 
 def test_the_characters_that_no_font_has_are_reported_with_the_text_seen_before_and_after() -> None:
     for _ in range(2):
-        assert find_undrawable("icon \ue000, Tibetan \u0f40, lone \ud800") == {"\ue000", "\u0f40", "\ud800"}
+        assert find_undrawable("icon \ue000, Tangut \U00017000, lone \ud800") == {"\ue000", "\U00017000", "\ud800"}
 
 
 @pytest.mark.parametrize(
     ("text", "reason", "named"),
     [
         (
-            "plain \u0f40\ue000",
+            "plain \U00017000\ue000",
             "UnsupportedScript",
-            "U+0F40 TIBETAN LETTER KA is of script Tibt, for which there is no font",
+            "U+17000 (no name) is of script Tang, for which there is no font",
         ),
         ("private \ue000", "UnsupportedScript", "U+E000 (no name) is of script Zzzz"),
         ("lone \ud800", "UnsupportedScript", "U+D800"),
-        ("a mark \u16eb", "MissingGlyph", "RUNIC SINGLE PUNCTUATION"),
+        ("a letter \U0001b002", "MissingGlyph", "HENTAIGANA LETTER A-1"),
     ],
 )
 def test_a_document_is_refused_by_its_first_undrawable_character(text: str, reason: str, named: str) -> None:

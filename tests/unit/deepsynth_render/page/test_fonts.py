@@ -11,10 +11,10 @@ from deepsynth_render.page.fonts import BOLD, FAMILIES, FILES, FontStyle, find_s
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, Bitmaps, GlyphAtlas
 
 
-def test_fonts_are_files_of_installed_packages_with_known_digests() -> None:
+def test_fonts_are_files_with_known_digests() -> None:
     digests = gather_digests()
     assert list(digests)[: len(FAMILIES)] == list(FAMILIES)
-    files = {(file.distribution, file.path) for file in FILES.values()}
+    files = {file.locate() for file in FILES.values()}
     assert len(digests) == len(set(digests.values())) == len(files)
     for first, second in itertools.pairwise(FAMILIES):
         assert load_font(first).data != load_font(second).data

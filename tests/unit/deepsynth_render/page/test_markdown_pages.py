@@ -235,7 +235,7 @@ def test_a_document_without_text_is_refused(source: str) -> None:
 
 def test_a_character_that_no_font_draws_is_refused_in_any_block() -> None:
     with pytest.raises(RefusedDocument) as caught:
-        SMALL.render("```\n\U00012000\n```", "key")
+        SMALL.render("```\n\U00017000\n```", "key")
     assert caught.value.reason == "UnsupportedScript"
 
 

@@ -31,6 +31,6 @@ def test_without_such_characters_there_is_nothing_to_show() -> None:
     assert UndrawableTally().summarise() is None
 
 
-@pytest.mark.parametrize(("text", "reason"), [("\ue000", "UnsupportedScript"), ("\U00013000", "UnsupportedScript")])
+@pytest.mark.parametrize(("text", "reason"), [("\ue000", "UnsupportedScript"), ("\U00017000", "UnsupportedScript")])
 def test_the_refusal_is_that_of_the_renderer(text: str, reason: Reason) -> None:
     assert find_refusal(text) == reason

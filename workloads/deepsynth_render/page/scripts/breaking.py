@@ -2,6 +2,8 @@
 
     Chinese, Japanese, Korean     between most characters, but not before closing or after opening punctuation
     Thai, Lao, Khmer, Burmese     between the words of a dictionary
+    Tibetan                       after the dot between syllables
+    Balinese, Javanese, Cham …    between syllables
 
 Words of other scripts break at spaces and hyphens, which words.py does itself.
 """
@@ -13,11 +15,12 @@ _LOCALE = "ja@lb=strict"
 """The strict rules of every script; the language only decides how wide quotation marks and small kana are treated."""
 
 WITHOUT_SPACES = re.compile(
-    "[\u0e00-\u0eff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u19e0-\u19ff\u2e80-\u2fdf\u3000-\u4dbf\u4e00-\ua4cf"
-    "\ua960-\ua97f\ua9e0-\ua9ff\uaa60-\uaa7f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f\uff00-\uffef"
-    "\U0001b000-\U0001b2ff\U00020000-\U0003ffff]"
+    "[\u0e00-\u0fff\u1000-\u109f\u1100-\u11ff\u1780-\u17ff\u19e0-\u19ff\u1b00-\u1b7f\u1bc0-\u1bff\u2e80-\u2fdf"
+    "\u3000-\u4dbf\u4e00-\ua4cf\ua960-\ua9df\ua9e0-\ua9ff\uaa00-\uaa7f\uac00-\ud7ff\uf900-\ufaff\ufe30-\ufe4f"
+    "\uff00-\uffef\U00010380-\U000103df\U00011000-\U0001107f\U0001b000-\U0001b2ff"
+    "\U00020000-\U0003ffff]"
 )
-"""Matches a character of a script that sets no spaces between words."""
+"""Matches a character of a script that sets no spaces between words, or that breaks lines within words."""
 
 
 def split_words(words: Sequence[str], *, before: str = "", after: str = "") -> list[list[str]]:

@@ -2,7 +2,8 @@
 
     zero-width non-joiner, joiner    where Arabic letters would join or would not, behind the virama of Indic scripts,
                                      and in emoji sequences
-    variation selectors              where a font has the variant
+    variation selectors              where a font has the variant, and after Mongolian letters
+    Mongolian vowel separator        between letters
     direction marks and embeddings   in lines where they change the order of what is drawn
 
 The text of a page then holds nothing that the page does not show.
@@ -17,7 +18,9 @@ from deepsynth_render.page.scripts.bidi import resolve
 
 ZWNJ, ZWJ = "\u200c", "\u200d"
 
-CONTEXTUAL = "\u061c\u200c-\u200f\u202a-\u202e\u2066-\u2069\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef"
+CONTEXTUAL = (
+    "\u061c\u180b-\u180f\u200c-\u200f\u202a-\u202e\u2066-\u2069\ufe00-\ufe0f\U000e0020-\U000e007f\U000e0100-\U000e01ef"
+)
 """The characters that stay in some texts, as the inside of a regular expression's set."""
 
 _MARK_SET = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
@@ -26,9 +29,16 @@ _JOINERS = re.compile("[\u200c\u200d]")
 _REPEATED = re.compile("([\u200c\u200d])\\1+")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _STRAY_TAGS = re.compile("(?<!\U0001f3f4)(?<![\U000e0020-\U000e007e])[\U000e0020-\U000e007f]+")
+_STRAY_MONGOLIAN = re.compile(
+    "(?<![\u1820-\u18aa])[\u180b-\u180d\u180f]|(?<![\u1820-\u18aa\u180b-\u180d\u180f])\u180e|\u180e(?![\u1820-\u18aa])"
+)
 _KEYCAP = "\u20e3"
 
-_ARABIC = re.compile("[\u0620-\u06ff\u0750-\u077f\u0870-\u08ff\u07ca-\u07ea\u07fa]")
+_CURSIVE = re.compile(
+    "[\u0620-\u06ff\u0710-\u077f\u07ca-\u07ea\u07fa\u0840-\u0858\u0860-\u086a\u0870-\u08ff\u1820-\u18aa\ua840-\ua871"
+    "\U00010ac0-\U00010ae4\U00010b80-\U00010b91\U00010d00-\U00010d23\U00010f30-\U00010f44\U0001e900-\U0001e943]"
+)
+"""Matches a letter of a script whose letters join: Arabic, N'Ko, Syriac, Mongolian, Adlam and others."""
 _JOINS_NOTHING = re.compile("[\u0621\u0674\u06d4\u06dd\u06de\u06e9\u06f0-\u06f9\u0660-\u066d\u0887\u0888\u08ad\u08e2]")
 _JOINS_BEFORE_ONLY = re.compile(
     "[\u0622-\u0625\u0627\u0629\u062f-\u0632\u0648\u0671-\u0673\u0675-\u0677\u0688-\u0699\u06c0\u06c3-\u06cb\u06cd"
@@ -43,7 +53,7 @@ _VIRAMA = 9  # canonical combining class
 
 def drop_unseen(text: str, has_variant: Callable[[str, str], bool]) -> str:
     """The text without the contextual characters that change nothing. has_variant: (character, selector) -> bool."""
-    text = _REPEATED.sub(r"\1", _STRAY_TAGS.sub("", text))
+    text = _STRAY_MONGOLIAN.sub("", _REPEATED.sub(r"\1", _STRAY_TAGS.sub("", text)))
     text = _SELECTORS.sub(lambda match: match[0] if _selects(text, match.start(), has_variant) else "", text)
     text = _JOINERS.sub(lambda match: match[0] if _joins(text, match.start()) else "", text)
     if _MARKS.search(text):
@@ -91,7 +101,7 @@ def _may_join_previous(character: str) -> bool:
 
 
 def _is_joining(character: str) -> bool:
-    return bool(_ARABIC.match(character)) and not _JOINS_NOTHING.match(character)
+    return bool(_CURSIVE.match(character)) and not _JOINS_NOTHING.match(character)
 
 
 def _is_virama(character: str) -> bool:

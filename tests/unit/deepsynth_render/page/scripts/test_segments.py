@@ -29,6 +29,8 @@ from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT,
             "\u1780\u17be\u178f\u1798\u1780\u1798\u17b6\u1793\u179f\u17c1\u179a\u17b8\u1797\u17b6\u1796",
             "\u1780\u17be\u178f\u1798\u1780|\u1798\u17b6\u1793|\u179f\u17c1\u179a\u17b8\u1797\u17b6\u1796",
         ),
+        ("\u0f56\u0f7c\u0f51\u0f0b\u0f61\u0f72\u0f42\u0f0d", "\u0f56\u0f7c\u0f51\u0f0b|\u0f61\u0f72\u0f42\u0f0d"),
+        ("\ua9b2\ua9a4\ua995\ua9ab\ua98f", "\ua9b2|\ua9a4|\ua995|\ua9ab|\ua98f"),
     ],
 )
 def test_a_line_breaks_between_words_of_a_dictionary_and_not_before_closing_marks(word: str, parts: str) -> None:
