@@ -427,7 +427,7 @@ class Reason(StrEnum):
     OTHER_CONFIGURATION = (
         "OtherConfiguration",
         "The file belongs to another configuration of the dataset.",
-        "Set spec.source.config to read that one.",
+        "Set spec.source.config, or list it in spec.source.configs.",
     )
     NO_SPLIT = (
         "NoSplit",

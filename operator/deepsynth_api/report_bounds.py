@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
 
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, SkippedFiles
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, ReadColumns, SkippedFiles
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 
 Model = TypeVar("Model", bound=ApiModel)
@@ -25,6 +25,7 @@ MAX_FIELD_BYTES: Final = {
     "written": 1024,
     "uri": 2048,
     "reason": 64,
+    "config": 128,
     "name": 128,
     "node": 253,
     "text": 128,
@@ -34,9 +35,10 @@ MAX_FIELD_BYTES: Final = {
     "character": 128,
 }
 """Where it is not MAX_BYTES."""
-MAX_FIELD_ITEMS: Final = {"examples": 3, "columns": 8, "scripts": 10, "characters": 10, "restarts": 8}
+MAX_FIELD_ITEMS: Final = {"examples": 3, "scripts": 10, "characters": 10, "restarts": 8}
 """Where it is not MAX_ITEMS."""
 MAX_SKIPPED: Final = 16
+MAX_COLUMNS: Final = 32
 MAX_NUMBER: Final = 2**53
 """Above any real count of bytes, and exact in every JSON library. The sum of 1,000 such numbers is an int64."""
 _OTHER: Final = "Other"
@@ -94,6 +96,15 @@ def fold_skipped(skipped: Sequence[SkippedFiles], limit: int = MAX_ITEMS) -> lis
     return [*skipped[: limit - 1], SkippedFiles(reason=_OTHER, files=rest)]
 
 
+def fold_columns(columns: Sequence[ReadColumns], limit: int = MAX_COLUMNS) -> list[ReadColumns]:
+    """At most `limit` pairs of columns: if there are more, the first ones, and the rows of the others in one entry."""
+    if len(columns) <= limit:
+        return list(columns)
+    others = columns[limit - 1 :]
+    rest = ReadColumns(config=f"{len(others)} others", text=_OTHER, summary=_OTHER, rows=sum(x.rows for x in others))
+    return [*columns[: limit - 1], rest]
+
+
 def _bound(name: str, value: Any) -> Any:
     match value:
         case ApiModel():
@@ -121,4 +132,6 @@ def _bound_list(name: str, items: list[Any]) -> list[Any]:
         return fold_splits(bounded)
     if all(isinstance(item, SkippedFiles) for item in bounded):
         return fold_skipped(bounded, MAX_SKIPPED)
+    if all(isinstance(item, ReadColumns) for item in bounded):
+        return fold_columns(bounded)
     return bounded[-MAX_ITEMS:] if name == "notes" else bounded[: MAX_FIELD_ITEMS.get(name, MAX_ITEMS)]

@@ -18,12 +18,13 @@ from deepsynth_api.report_bounds import (
     MAX_FIELD_BYTES,
     MAX_FIELD_ITEMS,
     cut_text,
+    fold_columns,
     fold_dropped,
     fold_skipped,
     fold_splits,
     measure_text,
 )
-from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, SkippedFiles
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, PlannedSplit, ReadColumns, SkippedFiles
 from deepsynth_api.v1alpha1.shared.base import ApiModel
 from deepsynth_api.v1alpha1.training_run_status import SampleText
 
@@ -97,6 +98,8 @@ def _shorten_list(name: str, values: Sequence[Any], items: int) -> Sequence[Any]
         return fold_splits(values, counted)
     if all(isinstance(value, SkippedFiles) for value in values):
         return fold_skipped(values, counted)
+    if all(isinstance(value, ReadColumns) for value in values):
+        return fold_columns(values, counted)
     return values[:items]
 
 

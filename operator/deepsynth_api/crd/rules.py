@@ -26,6 +26,24 @@ DATASET_GENERATION_RULES: Final = (
         ".uri",
     ),
     Rule(
+        "spec.source",
+        "!(has(self.config) && has(self.configs) && size(self.configs) > 0)",
+        "set config or configs, not both",
+        ".configs",
+    ),
+    Rule(
+        "spec.source",
+        "!has(self.configs) || !('*' in self.configs) || size(self.configs) == 1",
+        "configs must be ['*'] alone to read all configurations; remove the others",
+        ".configs",
+    ),
+    Rule(
+        "spec.source",
+        "!has(self.configs) || size(self.configs) == 0 || self.uri != 'docstrings://'",
+        "configs must not be set with docstrings://, which has no configurations; remove it",
+        ".configs",
+    ),
+    Rule(
         "spec.page",
         "double(self.lineHeight) >= 0.8 && double(self.lineHeight) <= 4.0",
         "lineHeight must be between 0.8 and 4.0",

@@ -29,6 +29,9 @@ class PlannedSplit(ApiModel):
 class ReadColumns(ApiModel):
     """Which two columns of the source were read. Equal names: a column of messages that holds both."""
 
+    config: Annotated[
+        str | None, Field(description="Configuration of the source, if spec.source.configs lists several.")
+    ] = None
     text: Annotated[str, Field(description="Name of the column of the texts.")]
     summary: Annotated[str, Field(description="Name of the column of the summaries.")]
     rows: Annotated[int, Field(description="Number of rows that were read from these columns.")]

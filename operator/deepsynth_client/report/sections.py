@@ -95,8 +95,11 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
             Table("Dropped rows", ["Reason", "Rows"], _list_dropped(progress.dropped if progress else [])),
             Table(
                 "Columns that were read",
-                ["Text", "Summary", "Rows"],
-                [[read.text, read.summary, f"{read.rows:,}"] for read in (plan.columns if plan else [])],
+                ["Configuration", "Text", "Summary", "Rows"],
+                [
+                    [read.config or "", read.text, read.summary, f"{read.rows:,}"]
+                    for read in (plan.columns if plan else [])
+                ],
             ),
             Table(
                 "Files of the source that were not read",

@@ -148,7 +148,7 @@ def _get_settings(generation: DatasetGeneration) -> tuple[object, ...]:
 
 def _identify_source(generation: DatasetGeneration) -> tuple[object, ...]:
     source = resolve_source(generation.spec.preset, generation.spec.source)
-    return source.uri, source.config, source.columns, frozenset(source.splits)
+    return source.uri, source.config, frozenset(source.configs), source.columns, frozenset(source.splits)
 
 
 def _get_limit(generation: DatasetGeneration) -> int | None:
@@ -165,10 +165,11 @@ def _scale_plan(measured: DatasetGeneration, limit: int | None) -> int | None:
     plan, seen = measured.status.plan, _get_limit(measured)
     if plan is None:
         return None
+    configs = len({read.config for read in plan.columns}) or 1
     if seen is None:
-        return sum(min(split.rows, limit or split.rows) for split in plan.splits)
+        return sum(min(split.rows, limit * configs if limit else split.rows) for split in plan.splits)
     read = sum(split.rows for split in plan.splits) + sum(item.rows for item in plan.dropped)
-    if read < seen * len(plan.splits):  # some split has fewer rows than the limit
+    if read < seen * configs * len(plan.splits):  # some split has fewer rows than the limit
         return _count_planned(measured) if limit is None or limit >= seen else _shrink(measured, limit / seen)
     return None if limit is None else _shrink(measured, limit / seen)
 

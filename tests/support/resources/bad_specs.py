@@ -565,6 +565,24 @@ _RULES: Final = (
         "spec.source.uri",
         "remove it",
     ),
+    a_generation(
+        "one configuration and several",
+        {"preset": None, "source": {"uri": "pvc://a", "config": "de", "configs": ["fr"]}},
+        "spec.source.configs",
+        "not both",
+    ),
+    a_generation(
+        "all configurations and one",
+        {"preset": None, "source": {"uri": "pvc://a", "configs": ["de", "*"]}},
+        "spec.source.configs",
+        "alone",
+    ),
+    a_generation(
+        "configurations of docstrings",
+        {"preset": None, "source": {"uri": "docstrings://", "configs": ["de"]}},
+        "spec.source.configs",
+        "remove it",
+    ),
 )
 
 _TEMPLATES: Final = (

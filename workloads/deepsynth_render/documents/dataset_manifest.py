@@ -62,12 +62,15 @@ BOX_FIELDS: Final[dict[str, str]] = {
 """Name -> type of each field of a box: pixels from the top left corner. right, bottom: the first ones behind it."""
 
 
-def list_columns(page: PageSettings) -> dict[str, str]:
+def list_columns(page: PageSettings, *, has_configs: bool = False) -> dict[str, str]:
     """PAGE_COLUMNS and those that some settings add.
 
-    augmented: whether a page was changed to look like a scan. boxes: a list of BOX_FIELDS, its lines or words.
+    original_config: the configuration that original_split belongs to, if there are several. augmented: whether a page
+    was changed to look like a scan. boxes: a list of BOX_FIELDS, its lines or words.
     """
     columns = dict(PAGE_COLUMNS)
+    if has_configs:
+        columns["original_config"] = "string"
     if page.augmentation:
         columns["augmented"] = "bool"
     if page.boxes != "none":

@@ -27,8 +27,9 @@ class DroppedRow:
 
         DroppedRow("train", 2017, "data/train-0.parquet", row_group=2, row=17, reason="Duplicate")
 
-    split, index: of the source, as in the columns original_split and original_index of pages. row: its index in the row
-    group or, without one, in the file. All indexes count from 0.
+    split, index: of the source, as in the columns original_split and original_index of pages; if several configurations
+    are read, `file` says which one it is. row: its index in the row group or, without one, in the file. All indexes
+    count from 0.
     """
 
     split: str

@@ -26,17 +26,38 @@ from deepsynth_store import DatasetTarget, OnWait, open_target
 PLAN_PATH: Final = "plan/plan.json"
 
 
+class PinnedConfig(ApiModel):
+    """One of several configurations. rows: how many were read, by split.
+
+    The rows of a split are numbered through all configurations, in order.
+    """
+
+    name: str
+    language: str
+    rows: dict[str, int]
+
+
 class PinnedSource(ApiModel):
-    """spec.source with the revision that is read."""
+    """spec.source with the revision that is read. configs: unset if one configuration is read."""
 
     uri: str
     revision: str
     config: str | None = None
+    configs: list[PinnedConfig] | None = None
     columns: Columns
     max_rows_per_split: int | None = None
     name: str
     language: str
     license: str | None = None
+
+    def locate(self, split: str, index: int) -> tuple[PinnedConfig | None, int]:
+        """The configuration of a row of a split and the row's index in its split; None if there are not several."""
+        for config in self.configs or ():
+            rows = config.rows.get(split, 0)
+            if index < rows:
+                return config, index
+            index -= rows
+        return None, index
 
 
 class PinnedFont(ApiModel):

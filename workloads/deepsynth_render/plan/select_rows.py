@@ -3,7 +3,7 @@
 import contextlib
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, islice
 from typing import Final, NamedTuple
 
 from deepsynth_api.reasons import Reason
@@ -24,19 +24,23 @@ _BATCH_CHARACTERS: Final = 1_000_000
 
 
 class _Place(NamedTuple):
-    """Where a row is. row: its index in the group or, without one, in the file. position: its index in the split."""
+    """Where a row is. row: its index in the group or, without one, in the file. position: its index in the split,
+    through all configurations. original: its index in the split of its own configuration.
+    """
 
     file: str
     group: int | None
     row: int
     position: int
+    original: int
 
 
 class RowSelector:
     """Judges every row once, and hands the good ones to the cutter and the others to `dropped`.
 
-    kept: number of documents, by split. undrawable: characters that no font has, in the documents that are refused for
-    them or drawn with replacements.
+    kept: number of documents, by split. read: number of rows by configuration and split, if there are several
+    configurations. undrawable: characters that no font has, in the documents that are refused for them or drawn with
+    replacements.
     """
 
     def __init__(
@@ -62,31 +66,41 @@ class RowSelector:
         self._near = None if percent is None else NearDuplicates(percent)
         self.undrawable = UndrawableTally()
         self.rows_read = 0
+        self.read: defaultdict[str, Counter[str]] = defaultdict(Counter)
         self.kept: Counter[str] = Counter()
         self._dropped = dropped
 
     def read_split(self, split: str, source: TextSource, limit: int | None) -> None:
-        """Read the first `limit` rows of a split; None reads all."""
+        """Read the first `limit` rows of a split, of each configuration; None reads all."""
         self._cutter.start_split(split)
         self.kept[split] = 0
-        with contextlib.closing(source.read(split)) as groups:  # files behind the limit are not even opened
-            rows = self._examine_all(self._place_rows(groups, limit))
-            for (_, group), found in groupby(rows, key=lambda item: item[0][:2]):
-                self._add_group(split, found, has_texts=group is None)
+        rows = self._examine_all(self._place_split(split, source, limit))
+        for (_, group), found in groupby(rows, key=lambda item: item[0][:2]):
+            self._add_group(split, found, has_texts=group is None)
 
-    def _place_rows(self, groups: Iterable[RowGroup], limit: int | None) -> Iterator[tuple[_Place, AskedRow]]:
-        """The rows of a split in order. Those of a group that is too large for a shard are placed in no group."""
-        index, of_file = 0, Counter[str]()
+    def _place_split(self, split: str, source: TextSource, limit: int | None) -> Iterator[tuple[_Place, AskedRow]]:
+        """The rows of a split, numbered through all configurations."""
+        start = 0
+        for config in source.configs or [None]:
+            count = 0
+            with contextlib.closing(source.read(split, config)) as groups:  # files behind the limit are not even opened
+                for count, item in enumerate(islice(self._place_rows(groups, start), limit), 1):  # noqa: B007
+                    yield item
+            start += count
+            if config is not None and count:
+                self.read[config][split] = count
+
+    def _place_rows(self, groups: Iterable[RowGroup], start: int) -> Iterator[tuple[_Place, AskedRow]]:
+        """The rows of groups in order. Those of a group that is too large for a shard are placed in no group."""
+        index, of_file = start, Counter[str]()
         for group in groups:
             number = None if (group.size or 0) > self._rows_per_shard else group.number
             is_wanted = number is None or self._near is not None
             for position, row in enumerate(group.rows):
                 place = of_file[group.file] if number is None else position
-                yield _Place(group.file, number, place, index), AskedRow(row, is_wanted)
+                yield _Place(group.file, number, place, index, index - start), AskedRow(row, is_wanted)
                 index += 1
                 of_file[group.file] += 1
-                if index == limit:
-                    return
 
     def _examine_all(self, rows: Iterator[tuple[_Place, AskedRow]]) -> Iterator[tuple[_Place, Examined]]:
         """The same rows with what is known of each."""
@@ -123,12 +137,12 @@ class RowSelector:
             self.rows_read += 1
             dropped = examined.dropped or self._compare(examined)
             if dropped:
-                self._dropped.add(DroppedRow(split, place.position, place.file, place.group, place.row, dropped))
+                self._dropped.add(DroppedRow(split, place.original, place.file, place.group, place.row, dropped))
                 continue
             pair = examined.pair
             texts = (pair.text, pair.summary, pair.replaced) if pair and has_texts else ()
             held_out = HELD_OUT if is_held_out(examined.digest, self._holdout_percent) else None
-            yield PlanRow(*place, *texts), held_out
+            yield PlanRow(*place[:4], *texts), held_out
 
     def _compare(self, examined: Examined) -> Reason | None:
         """Why a row is dropped that could be a document by itself."""

@@ -17,6 +17,7 @@ from deepsynth_render.documents.dropped_rows import PLAN_DROPPED_PATH, DroppedRo
 from deepsynth_render.documents.render_plan import (
     PLAN_PATH,
     Look,
+    PinnedConfig,
     PinnedFont,
     PinnedSource,
     RenderPlan,
@@ -69,7 +70,8 @@ def run_plan(
     check_families(workload.page)
     PageRenderer(workload.page, workload.output.compression)
     source = open_texts(workload.source, on_wait=reporter.on_wait)
-    reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}")
+    configs = f" of the configurations {', '.join(source.configs)}" if source.configs else ""
+    reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}{configs}")
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
         pinned = [fetched.pinned for fetched in fonts]
         plan, files = build_plan(workload, source, Path(name), pinned, say=reporter.log)
@@ -130,7 +132,7 @@ def build_plan(
     cutter.finish()
     dropped_sha256 = dropped.close()
     plan = RenderPlan(
-        source=_pin(workload, source),
+        source=_pin(workload, source, selector.read),
         look=_build_look(workload, own_fonts),
         filters=workload.filters,
         rows_per_shard=workload.rows_per_shard,
@@ -152,7 +154,8 @@ def build_plan(
 
 def _log_reading(plan: RenderPlan, reporter: Reporter) -> None:
     for read in plan.columns:
-        reporter.log(f"text from column {read.text!r}, summary from column {read.summary!r}: {read.rows} rows")
+        where = f"configuration {read.config}: " if read.config else ""
+        reporter.log(f"{where}text from column {read.text!r}, summary from column {read.summary!r}: {read.rows} rows")
     for skipped in plan.skipped_files:
         examples = ", ".join(skipped.examples)
         reporter.log(f"{skipped.files} file(s) not read, {skipped.reason}: {examples}")
@@ -160,12 +163,18 @@ def _log_reading(plan: RenderPlan, reporter: Reporter) -> None:
         reporter.log(f"no font has {entry.character}, in {entry.documents} document(s)")
 
 
-def _pin(workload: RenderWorkload, source: TextSource) -> PinnedSource:
+def _pin(workload: RenderWorkload, source: TextSource, read: Mapping[str, Mapping[str, int]]) -> PinnedSource:
+    """read: rows by configuration and split."""
     asked = workload.source
+    configs = [
+        PinnedConfig(name=name, language=language, rows=dict(read.get(name, {})))
+        for name, language in source.configs.items()
+    ]
     return PinnedSource(
         uri=asked.uri,
         revision=source.revision,
         config=asked.config,
+        configs=configs or None,
         columns=asked.columns,
         max_rows_per_split=asked.max_rows_per_split,
         name=workload.source_name,

@@ -24,7 +24,8 @@ def build_card(manifest: DatasetManifest) -> str:
 
 def _build_front_matter(manifest: DatasetManifest) -> dict[str, Any]:
     source = manifest.source
-    known = {"license": source.license, "language": [source.language] if source.language else None}
+    languages = [source.language, *(config.language for config in source.configs or ())]
+    known = {"license": source.license, "language": [*dict.fromkeys(filter(None, languages))]}
     return {
         **{key: value for key, value in known.items() if value},
         "task_categories": ["image-to-text", "summarization"],
@@ -32,7 +33,7 @@ def _build_front_matter(manifest: DatasetManifest) -> dict[str, Any]:
             {"config_name": "default", "data_files": [_build_pattern(split.name) for split in manifest.splits]}
         ],
         "dataset_info": {
-            "features": [_describe(name, kind) for name, kind in list_columns(manifest.look.page).items()],
+            "features": [_describe(name, kind) for name, kind in _list_columns(manifest).items()],
             "splits": [
                 {"name": split.name, "num_bytes": split.size, "num_examples": split.pages} for split in manifest.splits
             ],
@@ -40,6 +41,10 @@ def _build_front_matter(manifest: DatasetManifest) -> dict[str, Any]:
             "dataset_size": manifest.size,
         },
     }
+
+
+def _list_columns(manifest: DatasetManifest) -> dict[str, str]:
+    return list_columns(manifest.look.page, has_configs=manifest.source.configs is not None)
 
 
 def _describe(name: str, kind: str) -> dict[str, Any]:
@@ -58,6 +63,15 @@ def _build_body(manifest: DatasetManifest) -> str:
     columns = "".join(
         f"\n{read.rows} rows were read: `text` from the column `{read.text}`, `summary` from `{read.summary}`.\n"
         for read in manifest.columns
+        if read.config is None
+    ) + build_table(
+        "Configurations of the source, in the order in which they were read (column `original_config`)",
+        "Configuration | Rows | Column of the texts | Column of the summaries",
+        [
+            (quote(read.config), read.rows, quote(read.text), quote(read.summary))
+            for read in manifest.columns
+            if read.config
+        ],
     )
     dropped = build_table("Dropped rows", "Reason | Rows", [(entry.reason, entry.rows) for entry in manifest.dropped])
     if manifest.dropped_path:

@@ -69,7 +69,7 @@ class ShardRenderer:
         self._show()
         renderer = self._build_renderer(self._plan.look.page, self._plan.look.compression)
         self._started = time.monotonic()
-        columns = list_columns(self._plan.look.page)
+        columns = list_columns(self._plan.look.page, has_configs=self._plan.source.configs is not None)
         with ShardWriter(self._build_path, self._plan.look.max_shard_bytes, self._take_file, columns) as writer:
             for row, text, summary in self._read_documents():
                 self._render(renderer, writer, row, text, summary)
@@ -84,18 +84,18 @@ class ShardRenderer:
 
     def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
         name = f"{self._planned.split}-{row.index}"
-        split = self._planned.source_split or self._planned.split
-        undrawable = 0
+        source, split, undrawable = self._plan.source, self._source_split, 0
+        config, index = source.locate(split, row.index)
         if self._plan.filters.undrawable == "replace":
             text, undrawable = replace_undrawable(text)
         try:
             pages = renderer.render(text, name, is_normalised=not undrawable)
         except RefusedDocument as refusal:
-            place = DroppedRow(split, row.index, row.file, row.group, row.row, refusal.reason)
+            place = DroppedRow(split, index, row.file, row.group, row.row, refusal.reason)
             self._refused.add(place, refusal.message)
             return
-        source = self._plan.source
-        writer.add(Document(name, summary, source.language, source.name, split, row.index), pages)
+        language, config_name = (config.language, config.name) if config else (source.language, "")
+        writer.add(Document(name, summary, language, source.name, split, index, config_name), pages)
         self._documents += 1
         self._replaced += row.replaced + undrawable
         self._pages += len(pages)
@@ -123,9 +123,19 @@ class ShardRenderer:
     @cached_property
     def _source(self) -> TextSource:
         """Opened only if the plan does not hold the texts."""
-        pinned = self._plan.source
-        asked = Source(uri=pinned.uri, config=pinned.config, columns=pinned.columns)
+        pinned, split = self._plan.source, self._source_split
+        asked = Source(
+            uri=pinned.uri,
+            config=pinned.config,
+            configs=[config.name for config in pinned.configs or () if config.rows.get(split)],
+            splits=[split],
+            columns=pinned.columns,
+        )
         return open_source(asked, pinned.revision, self._reporter.on_wait)
+
+    @property
+    def _source_split(self) -> str:
+        return self._planned.source_split or self._planned.split
 
     def _build_path(self, number: int) -> Path:
         return self._folder / Path(data_path(self._planned.split, self._shard, number)).name

@@ -12,13 +12,23 @@ from typing import Any, BinaryIO, Final, Self
 from deepsynth_render.documents.dataset_manifest import BOX_FIELDS, PAGE_COLUMNS
 from deepsynth_render.page import Page
 
+_REPEATED: Final = (
+    "summary",
+    "document_id",
+    "language",
+    "source_dataset",
+    "original_split",
+    "original_config",
+    "font_family",
+)
+"""Columns of which many rows have the same value."""
 _GROUP_PAGES: Final = 100
 """A row group ends with the document that reaches this number: a reader of one page then fetches about 6 MB."""
 
 
 @dataclass(frozen=True)
 class Document:
-    """What all pages of a document share."""
+    """What all pages of a document share. config: empty if the source has not several."""
 
     id: str
     summary: str
@@ -26,6 +36,7 @@ class Document:
     source_dataset: str
     split: str
     index: int
+    config: str = ""
 
 
 @dataclass(frozen=True)
@@ -104,6 +115,7 @@ def build_row(document: Document, page: Page, number: int, num_pages: int) -> di
         "source_dataset": document.source_dataset,
         "original_split": document.split,
         "original_index": document.index,
+        "original_config": document.config,
         "char_start": page.char_start,
         "char_end": page.char_end,
         "font_family": page.style.font_family,
@@ -170,7 +182,7 @@ def _open_writer(sink: "_HashingFile", schema: Any, columns: Mapping[str, str]) 
         schema,
         # PNG is compressed already, and pyarrow would build a dictionary of the images only to discard it.
         compression={name: "NONE" if name.startswith("image") else "ZSTD" for name in _list_leaves(columns)},
-        use_dictionary=["summary", "document_id", "language", "source_dataset", "original_split", "font_family"],
+        use_dictionary=[name for name in _REPEATED if name in columns],
         write_statistics=False,
     )
 

@@ -6,9 +6,10 @@ A docstring's first paragraph is the summary, the rest is the text. Modules are 
 import ast
 import hashlib
 import sysconfig
-from collections.abc import Generator, Iterator
+from collections.abc import Generator, Iterator, Mapping
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError, InternalError
@@ -27,6 +28,7 @@ class DocstringSource:
     """See TextSource. revision: sha256 of the pairs, which differ from one version of Python to another."""
 
     language = "en"
+    configs: Mapping[str, str] = MappingProxyType({})
     license = LICENSE
     skipped: tuple[SkippedFiles, ...] = ()
     columns: tuple[ReadColumns, ...] = ()
@@ -42,7 +44,7 @@ class DocstringSource:
             digest.update(f"{text}\0{summary}\0".encode(errors="surrogatepass"))
         return digest.hexdigest()
 
-    def read(self, split: str) -> Generator[RowGroup, None, None]:
+    def read(self, split: str, config: str | None = None) -> Generator[RowGroup, None, None]:  # noqa: ARG002
         rows: Iterator[Row] = (pair for pair in self._pairs if choose_split(pair[0]) == split)
         yield RowGroup(file="docstrings", number=None, size=None, rows=rows)
 

@@ -1,6 +1,6 @@
 """What the steps see of a source: splits of rows, in groups of which most can be read again on their own."""
 
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -33,6 +33,10 @@ class TextSource(Protocol):
         """Names of the splits to read, at least one."""
 
     @property
+    def configs(self) -> Mapping[str, str]:
+        """Configurations that are read one after the other -> language. Empty unless spec.source.configs is set."""
+
+    @property
     def skipped(self) -> Sequence[SkippedFiles]:
         """The files that were not read so far, by reason."""
 
@@ -48,8 +52,11 @@ class TextSource(Protocol):
     def license(self) -> str | None:
         """From the source's card."""
 
-    def read(self, split: str) -> Generator[RowGroup, None, None]:
-        """All groups of a split in order. Use a group's rows before asking for the next group."""
+    def read(self, split: str, config: str | None = None) -> Generator[RowGroup, None, None]:
+        """All groups of a split in order. Use a group's rows before asking for the next group.
+
+        config: one of `configs`, if there are any; it may lack the split.
+        """
 
     def read_again(self, file: str, number: int) -> Generator[Row, None, None]:
         """The rows of one group, by the file and number that read() gave."""

@@ -47,7 +47,7 @@ class FileSource:
 
     def __init__(self, files: SourceFiles, source: Source) -> None:
         self._files = files
-        self._chooser = ColumnChooser(source.columns)
+        self._columns = source.columns
         self._opened: set[str] = set()
         paths = [file.path for file in files.list_files()]
         self._linked = find_linked_folders(files.uri)
@@ -58,11 +58,14 @@ class FileSource:
             )
         card = parse_card(files.read(README).decode(errors="replace") if README in paths else "")
         require_license(card.licenses, source.require_license, files.uri)
-        self._selection = select_files(paths, card.configs, source.config, source.splits)
+        self._selection = select_files(paths, card.configs, source.config, source.splits, several=source.configs)
+        self._choosers = {name: ColumnChooser(source.columns) for name in self._selection.configs}
         for found in self._selection.files.values():
             for path in found:
                 _require_utf8(path)
-        self.language = find_language(card, source.config)
+        self.configs = {name: find_language(card, name) for name in self._selection.configs} if source.configs else {}
+        languages = set(self.configs.values())
+        self.language = languages.pop() if len(languages) == 1 else find_language(card, source.config)
         self.license = card.license
 
     @property
@@ -82,34 +85,41 @@ class FileSource:
 
     @property
     def columns(self) -> Sequence[ReadColumns]:
-        return self._chooser.list_read()
+        several = bool(self.configs)
+        return [
+            read.updated(config=name) if several else read
+            for name, chooser in self._choosers.items()
+            for read in chooser.list_read()
+        ]
 
-    def read(self, split: str) -> Generator[RowGroup, None, None]:
-        for path in self._selection.files[split]:
+    def read(self, split: str, config: str | None = None) -> Generator[RowGroup, None, None]:
+        name = next(iter(self._choosers)) if config is None else config
+        chooser = self._choosers[name]
+        for path in self._selection.configs[name].get(split, ()):
             self._opened.add(path)
             known = find_format(path)
             if known is None:
                 raise InternalError(f"{path} was selected, but its format is unknown")
             if known.name == "parquet":
-                yield from self._read_parquet(path)
+                yield from self._read_parquet(path, chooser)
             else:
-                yield from self._read_stream(path, known)
+                yield from self._read_stream(path, known, chooser)
 
     def read_again(self, file: str, number: int) -> Generator[Row, None, None]:
         with self._files.open(file) as opened:
-            yield from ParquetTexts(opened, self._chooser, self._name(file)).read(number)
+            yield from ParquetTexts(opened, ColumnChooser(self._columns), self._name(file)).read(number)
 
-    def _read_parquet(self, path: str) -> Generator[RowGroup, None, None]:
+    def _read_parquet(self, path: str, chooser: ColumnChooser) -> Generator[RowGroup, None, None]:
         with self._files.open(path) as file:
-            texts = ParquetTexts(file, self._chooser, self._name(path))
+            texts = ParquetTexts(file, chooser, self._name(path))
             for number, size in enumerate(texts.list_sizes()):
-                yield RowGroup(path, number, size, self._chooser.count(texts.read(number)))
+                yield RowGroup(path, number, size, chooser.count(texts.read(number)))
 
-    def _read_stream(self, path: str, known: FileFormat) -> Generator[RowGroup, None, None]:
+    def _read_stream(self, path: str, known: FileFormat, chooser: ColumnChooser) -> Generator[RowGroup, None, None]:
         name = self._name(path)
         with self._files.open(path) as file:
-            rows = read_rows(unpack(file, known.compression), known.name, self._chooser, name)
-            yield RowGroup(path, None, None, self._chooser.count(explain_packing(rows, name)))
+            rows = read_rows(unpack(file, known.compression), known.name, chooser, name)
+            yield RowGroup(path, None, None, chooser.count(explain_packing(rows, name)))
 
     def _name(self, path: str) -> str:
         return f"{path} of {self._files.uri}"

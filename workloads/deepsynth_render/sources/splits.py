@@ -7,13 +7,14 @@ Tried in this order, first match wins:
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
+from deepsynth_api.v1alpha1.settings.rendering_settings import ALL_CONFIGS
 from deepsynth_render.sources.card import Config
 from deepsynth_render.sources.formats.suffixes import FORMATS, SUPPORTED, find_format
 from deepsynth_store import README
@@ -36,6 +37,8 @@ _CONVERTED_EARLY = re.compile(
     r"(?P<config>[^/]+)/(?P<name>[^/]+)-(?P<split>train|validation|test)(-\d{5}-of-\d{5})?\.parquet"
 )
 """CONFIG/DATASET-SPLIT.parquet or CONFIG/DATASET-SPLIT-00000-of-00002.parquet."""
+_MAX_NAMED: Final = 100
+"""Configurations or splits that a message lists."""
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
 
 SplitFiles = Mapping[str, Sequence[str]]
@@ -44,27 +47,47 @@ SplitFiles = Mapping[str, Sequence[str]]
 
 @dataclass(frozen=True)
 class FileSelection:
-    """files: what is read, by split. skipped: all other files of the source, with the reason."""
+    """configs: what is read, by configuration and split. skipped: all other files of the source, with the reason."""
 
-    files: SplitFiles
+    configs: Mapping[str, SplitFiles]
     skipped: Mapping[str, Reason]
+
+    @property
+    def files(self) -> SplitFiles:
+        """Of all configurations, by split."""
+        splits = dict.fromkeys(split for split_files in self.configs.values() for split in split_files)
+        return {
+            split: [path for split_files in self.configs.values() for path in split_files.get(split, ())]
+            for split in splits
+        }
 
 
 def select_files(
-    paths: Sequence[str], configs: Sequence[Config], config: str | None, splits: Sequence[str]
+    paths: Sequence[str],
+    configs: Sequence[Config],
+    config: str | None,
+    splits: Sequence[str],
+    *,
+    several: Sequence[str] = (),
 ) -> FileSelection:
     """The files of the splits that the user asks for.
 
-    configs: from the card. config: None for the default one. splits: empty for all. Raises ConfigurationError that
-    lists what there is to choose from, DataError when the source has no file of a known format.
+    configs: from the card. config: None for the default one. several: of spec.source.configs, instead of `config`.
+    splits: empty for all. Raises ConfigurationError that lists what there is to choose from, DataError when the source
+    has no file of a known format.
     """
     known = find_configs(paths, configs)
     if not known:
         raise DataError(_explain_nothing(paths, configs))
-    name = _choose_config(known, configs, config)
-    chosen = _choose_splits(known[name], splits)
-    files = {split: _readable(found) for split, found in chosen.items()}
-    return FileSelection(files, _explain_skipped(paths, known, name, files, has_card=bool(configs)))
+    names = choose_configs(known, several) if several else [_choose_config(known, configs, config)]
+    chosen = _choose_splits({name: known[name] for name in names}, splits)
+    selected = _take_once(
+        {
+            name: {split: _readable(found) for split, found in split_files.items()}
+            for name, split_files in chosen.items()
+        }
+    )
+    return FileSelection(selected, _explain_skipped(paths, known, selected, has_card=bool(configs)))
 
 
 def find_configs(paths: Sequence[str], configs: Sequence[Config]) -> dict[str, SplitFiles]:
@@ -155,12 +178,27 @@ def _readable(paths: Sequence[str]) -> list[str]:
     return by_format[ranked[0]] if ranked else []
 
 
+def _take_once(selected: Mapping[str, SplitFiles]) -> dict[str, SplitFiles]:
+    """Without the files that an earlier configuration has for the same split."""
+    taken: set[tuple[str, str]] = set()
+    once: dict[str, SplitFiles] = {}
+    for name, split_files in selected.items():
+        once[name] = {
+            split: [path for path in found if (split, path) not in taken] for split, found in split_files.items()
+        }
+        taken |= {(split, path) for split, found in split_files.items() for path in found}
+    return once
+
+
 def _explain_skipped(
-    paths: Sequence[str], known: Mapping[str, SplitFiles], config: str, files: SplitFiles, *, has_card: bool
+    paths: Sequence[str], known: Mapping[str, SplitFiles], selected: Mapping[str, SplitFiles], *, has_card: bool
 ) -> dict[str, Reason]:
     """Why each file that is not read is not. The card itself is read."""
-    read = {path for found in files.values() for path in found}
-    in_config = {path: split for split, found in known[config].items() for path in found}
+    read = {path for split_files in selected.values() for found in split_files.values() for path in found}
+    in_config: dict[str, bool] = {}  # path -> whether its split is read
+    for name, split_files in selected.items():
+        for split, found in known[name].items():
+            in_config |= dict.fromkeys(found, split in split_files)
     elsewhere = {path for split_files in known.values() for found in split_files.values() for path in found}
     skipped: dict[str, Reason] = {}
     for path in paths:
@@ -169,7 +207,7 @@ def _explain_skipped(
         if not find_format(path):
             skipped[path] = Reason.UNKNOWN_FORMAT
         elif path in in_config:
-            skipped[path] = Reason.OTHER_FORMAT if in_config[path] in files else Reason.OTHER_SPLIT
+            skipped[path] = Reason.OTHER_FORMAT if in_config[path] else Reason.OTHER_SPLIT
         elif path in elsewhere:
             skipped[path] = Reason.OTHER_CONFIGURATION
         else:
@@ -205,18 +243,64 @@ def _choose_config(known: Mapping[str, SplitFiles], configs: Sequence[Config], c
     )
 
 
-def _choose_splits(split_files: SplitFiles, splits: Sequence[str]) -> SplitFiles:
-    missing = [split for split in splits if split not in split_files]
+def choose_configs(known: Mapping[str, SplitFiles], several: Sequence[str]) -> list[str]:
+    """The configurations of spec.source.configs, in reading order."""
+    if list(several) == [ALL_CONFIGS]:
+        return list(known)
+    if unknown := [name for name in several if name not in known]:
+        raise ConfigurationError(
+            f"spec.source.configs: no configuration {unknown[0]!r}; the source has {_list_names(known)}"
+        )
+    return list(several)
+
+
+def _choose_splits(chosen: Mapping[str, SplitFiles], splits: Sequence[str]) -> Mapping[str, SplitFiles]:
+    """The splits to read of each configuration that is read: those it has of `splits`, or all of them."""
+    known = dict.fromkeys(split for split_files in chosen.values() for split in split_files)
+    missing = [split for split in splits if split not in known]
     if missing:
-        raise ConfigurationError(f"spec.source.splits: no split {missing[0]!r}; there are {', '.join(split_files)}")
-    chosen = {split: split_files[split] for split in splits} if splits else split_files
-    for split in chosen:
+        raise ConfigurationError(f"spec.source.splits: no split {missing[0]!r}; there are {_list_names(known)}")
+    _check_names(splits or list(known))
+    if not splits:
+        _require_common(chosen)
+        return chosen
+    for name, split_files in chosen.items():
+        if not split_files.keys() & set(splits):
+            raise ConfigurationError(
+                f"spec.source.splits: the configuration {name!r} has none of them, but {_list_names(split_files)}; "
+                "list one of these too, or list the other configurations in spec.source.configs"
+            )
+    return {
+        name: {split: split_files[split] for split in splits if split in split_files}
+        for name, split_files in chosen.items()
+    }
+
+
+def _require_common(chosen: Mapping[str, SplitFiles]) -> None:
+    """Configurations without a common split, such as questions and answers, are seldom meant to be one dataset."""
+    if set.intersection(*(set(split_files) for split_files in chosen.values())):
+        return
+    found = "; ".join(f"{name}: {_list_names(split_files)}" for name, split_files in list(chosen.items())[:_MAX_NAMED])
+    raise ConfigurationError(
+        f"spec.source.configs: the configurations have no split in common ({found}); list the splits to read in "
+        "spec.source.splits, or fewer configurations"
+    )
+
+
+def _list_names(names: Iterable[str]) -> str:
+    """The first of them, and how many more there are."""
+    every = list(names)
+    rest = f" and {len(every) - _MAX_NAMED} more" if len(every) > _MAX_NAMED else ""
+    return ", ".join(every[:_MAX_NAMED]) + rest
+
+
+def _check_names(splits: Iterable[str]) -> None:
+    for split in splits:
         if not _SPLIT_NAME.fullmatch(split):
             raise ConfigurationError(
                 f"spec.source.splits: {split!r} cannot be read, split names must match {_SPLIT_NAME.pattern}; "
                 "list the other splits"
             )
-    return chosen
 
 
 def _list_some(paths: Sequence[str]) -> str:

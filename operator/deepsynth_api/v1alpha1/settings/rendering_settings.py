@@ -1,6 +1,6 @@
 """What to render: the part of a DatasetGeneration's spec that the containers get unchanged."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field
 
@@ -18,6 +18,9 @@ from deepsynth_api.v1alpha1.shared.patterns import (
     SplitName,
     matching,
 )
+
+ALL_CONFIGS: Final = "*"
+"""In spec.source.configs. The library `datasets` refuses this character in the name of a configuration."""
 
 
 class Columns(ApiModel):
@@ -67,6 +70,18 @@ class Source(ApiModel):
     config: Annotated[
         str | None, Field(description="Configuration of the dataset, as its card names it, such as 3.0.0 or fr.")
     ] = None
+    configs: Annotated[
+        list[Annotated[str, Field(min_length=1, max_length=128)]],
+        Field(
+            max_length=256,
+            json_schema_extra=SET,
+            description=(
+                "Several configurations instead of config, such as [de, fr], or ['*'] for all. Splits of the same name "
+                "become one: its rows are read in the order of this list. The column original_config of each page "
+                "names the configuration. Default: one configuration."
+            ),
+        ),
+    ] = Field(default_factory=list)
     splits: Annotated[
         list[SplitName],
         Field(
@@ -85,7 +100,12 @@ class Source(ApiModel):
     ] = Columns.defaults()
     max_rows_per_split: Annotated[
         int | None,
-        Field(ge=1, description="Maximum number of rows to read from the start of each split; default: all rows."),
+        Field(
+            ge=1,
+            description=(
+                "Maximum number of rows to read from the start of each split of each configuration; default: all rows."
+            ),
+        ),
     ] = None
     holdout_percent: Annotated[
         int | None,

@@ -8,7 +8,7 @@ the pinned inputs stay.
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeVar
 
-from deepsynth_api.report_bounds import cut_text, fold_dropped, fold_splits
+from deepsynth_api.report_bounds import cut_text, fold_columns, fold_dropped, fold_splits
 from deepsynth_api.v1alpha1 import Condition, DatasetGenerationStatus, TrainingRunStatus
 from deepsynth_operator.decisions.shared.decision import Status
 
@@ -70,7 +70,11 @@ def _fold_plan(status: DatasetGenerationStatus, limit: int) -> DatasetGeneration
     plan = status.plan
     if plan is None:
         return status
-    folded = plan.updated(splits=fold_splits(plan.splits, limit), dropped=fold_dropped(plan.dropped, limit))
+    folded = plan.updated(
+        splits=fold_splits(plan.splits, limit),
+        dropped=fold_dropped(plan.dropped, limit),
+        columns=fold_columns(plan.columns, limit),
+    )
     return status.updated(plan=folded)
 
 

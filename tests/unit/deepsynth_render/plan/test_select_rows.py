@@ -25,6 +25,7 @@ class Source:
     def __init__(self) -> None:
         choose = random.Random(5)
         self.given = 0
+        self.configs: dict[str, str] = {}
         self.groups = [("a.parquet", 0, 40), ("a.parquet", 1, 3), ("b.parquet", 0, 90), ("c.csv", None, 50)]
         self.rows: Any = {
             group: [
@@ -37,7 +38,7 @@ class Source:
             for group in self.groups
         }
 
-    def read(self, _: str) -> Generator[RowGroup, None, None]:
+    def read(self, _: str, config: str | None = None) -> Generator[RowGroup, None, None]:
         for group in self.groups:
             file, number, size = group
             self.given += size

@@ -192,3 +192,12 @@ def test_a_split_with_a_name_that_no_reader_accepts_is_refused() -> None:
 def test_a_source_of_another_format_is_refused_with_a_list_of_known_formats() -> None:
     with pytest.raises(DataError, match=r"\.parquet, \.jsonl, \.csv, \.tsv, \.json.*such as data\.arrow"):
         select_files(["data.arrow"], [], None, [])
+
+
+def test_a_file_of_two_configurations_is_read_once_for_the_first_of_them() -> None:
+    card = parse_card(
+        "---\nconfigs:\n- {config_name: all, data_files: '*.csv'}\n- {config_name: de, data_files: de.csv}\n---\n"
+    )
+    selection = select_files(["de.csv", "fr.csv"], card.configs, None, [], several=["de", "all"])
+    assert selection.configs == {"de": {"train": ["de.csv"]}, "all": {"train": ["fr.csv"]}}
+    assert selection.skipped == {}
