@@ -440,6 +440,13 @@ class Reason(StrEnum):
         "A link to a folder, which is not followed: it may lead out of the source, or in a circle. Counts as one file.",
         "Copy or mount the folder there, if it holds data.",
     )
+    HIDDEN = (
+        "Hidden",
+        "The name of the file or folder begins with a dot. A folder counts as one file.",
+        "Rename it, if it holds data.",
+    )
+    DEAD_LINK = "DeadLink", "A link that leads nowhere.", "Copy or mount what it leads to, if it holds data."
+    SPECIAL_FILE = "SpecialFile", "A pipe, socket or device, which need not end.", "Write its content to a file."
     BEHIND_ROW_LIMIT = "BehindRowLimit", "The files before it hold as many rows as spec.source.maxRowsPerSplit."
 
     # Samples that do not fit the model, by `status.progress.dropped` of a TrainingRun. Nothing is cut to fit.

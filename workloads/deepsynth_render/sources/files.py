@@ -6,9 +6,10 @@ from pathlib import Path
 from typing import BinaryIO, Protocol
 
 from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
 from deepsynth_store import OnWait, StoredFile, open_dataset
 from deepsynth_store.core.uri import FolderLocation, parse_uri
-from deepsynth_store.folder.reading import explain_unreadable, list_linked_folders
+from deepsynth_store.folder.reading import explain_unlisted, explain_unreadable
 
 FIELD = "spec.source.uri"
 
@@ -34,13 +35,13 @@ def open_files(uri: str, revision: str | None, on_wait: OnWait | None, field: st
     return open_dataset(uri, revision, field=field, on_wait=on_wait)
 
 
-def find_linked_folders(uri: str, field: str = FIELD) -> list[str]:
-    """Paths of the links to folders below `uri`, whose files are not listed; none in other places than a folder."""
+def find_unlisted(uri: str, field: str = FIELD) -> dict[str, Reason]:
+    """What is below `uri` and not among its files, with the reason; nothing in other places than a folder."""
     location = parse_uri(uri, field)
     with explain_unreadable(field, uri):
         if isinstance(location, FolderLocation) and location.path.is_dir():
-            return list_linked_folders(location.path)
-    return []
+            return explain_unlisted(location.path)
+    return {}
 
 
 class SingleFile:

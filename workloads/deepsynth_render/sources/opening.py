@@ -9,7 +9,7 @@ from deepsynth_api.v1alpha1 import Source
 from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns, SkippedFiles
 from deepsynth_render.sources.card import find_language, parse_card
 from deepsynth_render.sources.docstrings import LICENSE, SPLITS, DocstringSource
-from deepsynth_render.sources.files import SourceFiles, find_linked_folders, open_files
+from deepsynth_render.sources.files import SourceFiles, find_unlisted, open_files
 from deepsynth_render.sources.formats import read_rows
 from deepsynth_render.sources.formats.columns import ColumnChooser
 from deepsynth_render.sources.formats.parquet import ParquetTexts
@@ -50,12 +50,9 @@ class FileSource:
         self._columns = source.columns
         self._opened: set[str] = set()
         paths = [file.path for file in files.list_files()]
-        self._linked = find_linked_folders(files.uri)
-        if self._linked and not paths:
-            raise DataError(
-                f"spec.source.uri: {files.uri} has no files, only links to folders (such as {self._linked[0]}), which "
-                "are not followed; copy the folders into it, or name one of them"
-            )
+        self._unlisted = find_unlisted(files.uri)
+        if self._unlisted and not paths:
+            raise DataError(_explain_no_files(files.uri, self._unlisted))
         card = parse_card(files.read(README).decode(errors="replace") if README in paths else "")
         require_license(card.licenses, source.require_license, files.uri)
         self._selection = select_files(paths, card.configs, source.config, source.splits, several=source.configs)
@@ -80,8 +77,7 @@ class FileSource:
     def skipped(self) -> Sequence[SkippedFiles]:
         files = [path for found in self._selection.files.values() for path in found]
         behind = {path: Reason.BEHIND_ROW_LIMIT for path in files if path not in self._opened}
-        linked = dict.fromkeys(self._linked, Reason.LINKED_FOLDER)
-        return list_skipped({**self._selection.skipped, **behind, **linked})
+        return list_skipped({**self._selection.skipped, **behind, **self._unlisted})
 
     @property
     def columns(self) -> Sequence[ReadColumns]:
@@ -125,6 +121,14 @@ class FileSource:
         return f"{path} of {self._files.uri}"
 
 
+def _explain_no_files(uri: str, unlisted: Mapping[str, Reason]) -> str:
+    counts = ", ".join(f"{entry.files} {entry.reason} such as {entry.examples[0]}" for entry in list_skipped(unlisted))
+    return (
+        f"spec.source.uri: {uri} has no file that is read ({counts}); links to folders are not followed, and names "
+        "that begin with a dot are skipped: copy or rename the data, or name its folder"
+    )
+
+
 def _require_utf8(path: str) -> None:
     """Plans and datasets name the files they are made from."""
     try:
@@ -147,10 +151,10 @@ def require_license(licenses: Sequence[str], allowed: Sequence[str], uri: str) -
 
 
 def list_skipped(reasons: Mapping[str, Reason]) -> list[SkippedFiles]:
-    """Files by reason, the most frequent one first, with a few of their paths."""
+    """Files by reason, the most frequent one first, with a few of their paths. Bytes that are not UTF-8 are escaped."""
     paths: dict[Reason, list[str]] = {}
     for path, reason in reasons.items():
-        paths.setdefault(reason, []).append(path)
+        paths.setdefault(reason, []).append(path.encode(errors="backslashreplace").decode())
     ordered = sorted(paths.items(), key=lambda item: (-len(item[1]), item[0]))
     return [
         SkippedFiles(reason=reason, files=len(found), examples=sorted(found)[:MAX_EXAMPLES])

@@ -7,14 +7,21 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, Final
 
 from deepsynth_api.errors import ConfigurationError, DataError, TemporaryError
+from deepsynth_api.reasons import Reason
 from deepsynth_store.core.atomic import read_chunks
 from deepsynth_store.core.download import write_download
 from deepsynth_store.core.file_listing import parse_manifest
 from deepsynth_store.core.interface import MANIFEST, OnBytes, StoredFile
 from deepsynth_store.core.uri import FolderLocation
+
+_OF_TOOLS: Final = frozenset(
+    {".DS_Store", ".cache", ".git", ".gitattributes", ".gitignore", ".huggingface", ".ipynb_checkpoints", "lost+found"}
+)
+_OF_TOOLS_PREFIXES: Final = (".deepsynth-", ".nfs", "..")
+"""Staging of datasets next to this one; files that an NFS client deletes later; how Kubernetes mounts a ConfigMap."""
 
 JOURNAL = "deepsynth/publishing"
 """Exists while a publish is running: the folder then holds parts of two generations and must not be read."""
@@ -128,18 +135,43 @@ def walk_files(root: Path) -> list[tuple[str, int, int]]:
     return sorted(found)
 
 
-def list_linked_folders(root: Path) -> list[str]:
-    """Relative paths of links to folders, sorted. They are not followed: they may lead out of root, or in a circle."""
-    links = (folder / name for folder, folders, _ in _walk(root) for name in folders if (folder / name).is_symlink())
-    return sorted(link.relative_to(root).as_posix() for link in links)
+def explain_unlisted(root: Path) -> dict[str, Reason]:
+    """Why `walk_files` does not list what else is there: relative path -> reason, sorted. A folder is one entry.
+
+    Links to folders are not followed: they may lead out of root, or in a circle. Left unsaid is what belongs to tools
+    and not to the data, such as .git.
+    """
+    found = {}
+    for folder, folders, names in _walk(root, hidden=True):
+        for name in (*folders, *names):
+            reason = _explain_name(folder / name)
+            if reason and not _is_of_tool(name):
+                found[(folder / name).relative_to(root).as_posix()] = reason
+    return dict(sorted(found.items()))
 
 
-def _walk(root: Path) -> Iterator[tuple[Path, list[str], list[str]]]:
-    """Each folder, with the names of its folders and files, without hidden folders."""
-    for folder, folders, names in os.walk(root, onerror=_refuse_unlisted):
+def _explain_name(path: Path) -> Reason | None:
+    if path.name.startswith("."):
+        return Reason.HIDDEN
+    status = _find_status(path)
+    if status is None:
+        return Reason.DEAD_LINK if path.is_symlink() else None  # None: deleted since the listing
+    if stat.S_ISDIR(status.st_mode):
+        return Reason.LINKED_FOLDER if path.is_symlink() else None
+    return None if stat.S_ISREG(status.st_mode) else Reason.SPECIAL_FILE
+
+
+def _is_of_tool(name: str) -> bool:
+    return name in _OF_TOOLS or name.startswith(_OF_TOOLS_PREFIXES)
+
+
+def _walk(root: Path, *, hidden: bool = False) -> Iterator[tuple[Path, list[str], list[str]]]:
+    """Each folder that is not hidden, with the names of its folders and files. hidden: with names of hidden folders."""
+    for folder, every, names in os.walk(root, onerror=_refuse_unlisted):
         # lost+found is at the root of volumes and belongs to the system.
-        folders[:] = [name for name in folders if not name.startswith(".") and name != "lost+found"]
-        yield Path(folder), folders, names
+        entered = [name for name in every if not name.startswith(".") and name != "lost+found"]
+        yield Path(folder), every if hidden else entered, names
+        every[:] = entered
 
 
 def _find_status(path: Path) -> os.stat_result | None:

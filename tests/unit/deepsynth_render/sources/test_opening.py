@@ -38,8 +38,29 @@ def test_links_to_folders_are_noted_and_not_followed(tmp_path: Path) -> None:
     [skipped] = source.skipped
     assert (skipped.reason, skipped.files, skipped.examples) == ("LinkedFolder", 2, ["circle", "more/linked"])
     (tmp_path / "source/train.jsonl").unlink()
-    with pytest.raises(DataError, match=r"only links to folders \(such as circle\), which are not followed; copy"):
+    with pytest.raises(
+        DataError, match=r"no file that is read \(2 LinkedFolder such as circle\); links to folders are not"
+    ):
         open_source(Source(uri=f"file://{tmp_path}/source"))
+
+
+def test_what_else_is_in_a_folder_is_noted_with_the_reason(tmp_path: Path) -> None:
+    (tmp_path / "train.jsonl").write_bytes(b"{}\n")
+    (tmp_path / "more/.drafts").mkdir(parents=True)
+    for name in (".part.jsonl", "more/.drafts/train.jsonl", ".gitattributes", ".cache"):
+        (tmp_path / name).write_bytes(b"{}\n")
+    (tmp_path / "more/gone.jsonl").symlink_to(tmp_path / "nowhere")
+    (tmp_path / "self").symlink_to(tmp_path / "self")
+    os.mkfifo(tmp_path / "pipe.jsonl")
+    (tmp_path / os.fsdecode(b"\xe9t\xe9.txt")).write_bytes(b"")
+    source = open_source(Source(uri=f"file://{tmp_path}"))
+    list(source.read("train"))
+    assert {entry.reason: (entry.files, entry.examples) for entry in source.skipped} == {
+        "Hidden": (2, [".part.jsonl", "more/.drafts"]),
+        "DeadLink": (2, ["more/gone.jsonl", "self"]),
+        "SpecialFile": (1, ["pipe.jsonl"]),
+        "UnknownFormat": (1, ["\\udce9t\\udce9.txt"]),
+    }
 
 
 def test_docstrings_are_read_from_the_standard_library() -> None:
