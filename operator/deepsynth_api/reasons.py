@@ -95,6 +95,11 @@ class Reason(StrEnum):
         "Install the CRD of the gang scheduler; the run then starts by itself.",
     )
     STARTING = "Starting", "The pods are starting."
+    PODS_NOT_CREATED = (
+        "PodsNotCreated",
+        "For a minute, Kubernetes has created no pod for the Job: a quota or an admission policy rejects them.",
+        "Run `kubectl describe job`: its Events name the quota or the policy. The pods are created once it allows them.",
+    )
     UNSCHEDULABLE = (
         "Unschedulable",
         "No node has room for a pod; the message holds the scheduler's words.",

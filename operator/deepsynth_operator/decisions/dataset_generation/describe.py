@@ -14,7 +14,7 @@ from deepsynth_operator.decisions.dataset_generation.starts import GenerationSit
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
-from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
+from deepsynth_operator.decisions.shared.obstacles import describe_missing, describe_start, find_obstacle
 from deepsynth_operator.decisions.shared.queues import describe_wait
 
 _WAITING: Final = frozenset({"Queued", "Suspended"})
@@ -40,7 +40,10 @@ def describe_live(
         wait = describe_wait(job, Reason.QUEUED, entry.obstacle)
         return Situation("Queued", wait.reason, wait.message, check_after=wait.check_after)
     obstacle = None if any(pod.is_at_work for pod in pods) else find_obstacle(pods, now)
-    message, check_after = describe_start(pods, now), settings.progress_seconds / PROGRESS_POLLS
+    check_after = settings.progress_seconds / PROGRESS_POLLS
+    if missing := describe_missing(job, pods, now):
+        return Situation(state, Reason.PODS_NOT_CREATED, missing, check_after=check_after)
+    message = describe_start(pods, now)
     return Situation(state, obstacle.reason if obstacle else state, message, check_after=check_after)
 
 

@@ -8,7 +8,7 @@ from typing import Final
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report_bounds import cut_text
-from deepsynth_operator.core.observed import ObservedPod
+from deepsynth_operator.core.observed import ObservedJob, ObservedPod
 
 MAX_OBSTACLE_BYTES: Final = 512
 """Of the obstacle that an entry of the status keeps."""
@@ -17,6 +17,8 @@ _MB: Final = 1e6
 _PROGRESSING: Final = frozenset({Reason.CONTAINER_CREATING, Reason.POD_INITIALIZING})
 """Usually temporary. A missing volume shows up nowhere else but in the pod's Events."""
 _SLOW_START_MINUTES: Final = 5
+_MISSING_AFTER: Final = timedelta(seconds=60)
+"""Kubernetes creates pods within seconds, also those of many Jobs."""
 _PULL_FAILED: Final = Reason.IMAGE_PULL_BACK_OFF
 UNSCHEDULABLE: Final = Reason.UNSCHEDULABLE
 CONFIGURATION_ERRORS: Final = frozenset(
@@ -32,7 +34,7 @@ CONFIGURATION_ERRORS: Final = frozenset(
     }
 )
 """What a container waits for until a user fixes it."""
-OBSTACLES: Final = CONFIGURATION_ERRORS | _PROGRESSING | {UNSCHEDULABLE}
+OBSTACLES: Final = CONFIGURATION_ERRORS | _PROGRESSING | {UNSCHEDULABLE, Reason.PODS_NOT_CREATED}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +76,19 @@ def describe_start(pods: Sequence[ObservedPod], now: datetime) -> str:
             return f"downloading, {done:.1f} of {total:.1f} {name}"
     obstacle = find_obstacle(pods, now)
     return obstacle.message if obstacle else f"running pods: {sum(pod.is_at_work for pod in pods)}"
+
+
+def describe_missing(job: ObservedJob, pods: Sequence[ObservedPod], now: datetime) -> str:
+    """What to do about a Job that should have pods and has none; empty if it has, or if it is still early.
+
+    Only the Job's Events name who rejects them. The operator may not read Events.
+    """
+    if pods or job.could_start is None or now < job.could_start + _MISSING_AFTER:
+        return ""
+    return (
+        f"no pod of Job {job.name} could be created: a ResourceQuota, Pod Security or another admission policy rejects "
+        f"them; `kubectl describe job {job.name}` shows which"
+    )
 
 
 def _find_waiting(pod: ObservedPod) -> Obstacle | None:

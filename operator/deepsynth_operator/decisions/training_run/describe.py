@@ -15,7 +15,7 @@ from deepsynth_operator.core.settings import Settings
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
 from deepsynth_operator.decisions.shared.numbers import format_eta
-from deepsynth_operator.decisions.shared.obstacles import describe_start, find_obstacle
+from deepsynth_operator.decisions.shared.obstacles import describe_missing, describe_start, find_obstacle
 from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.training_run.attempts import get_live
 from deepsynth_operator.decisions.training_run.inputs import describe_pinned
@@ -73,6 +73,8 @@ def describe_live(
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING
         check_after = soon if any(pod.is_at_work for pod in pods) else _wait_longer(attempt, job, soon, now)
+        if missing := describe_missing(job, pods, now):
+            return Situation("Starting", Reason.PODS_NOT_CREATED, f"{name}: {missing}", check_after=check_after)
         return Situation("Starting", reason, f"{name}: {describe_start(pods, now)}{also}", check_after=check_after)
     # Until then it is looked at when its pods report something new, a little sooner than that.
     check_after = _LATE * settings.progress_seconds

@@ -52,6 +52,18 @@ def test_a_pull_that_keeps_failing_is_one_event() -> None:
     assert [event.reason for event in warnings] == ["ImagePullBackOff"]
 
 
+def test_a_job_whose_pods_are_rejected_shows_where_to_look() -> None:
+    early = decide(a_starting_run(), RUNNING_JOB, [], after=50)
+    assert (get_reason(early)[0], get_warnings(early)) == ("Starting", [])
+    for decision in (decide(a_starting_run(), RUNNING_JOB, [], after=61), decide_on(a_live_generation(), [], after=61)):
+        reason, message = get_reason(decision)
+        assert reason == decision.status.summary.reason == "PodsNotCreated"
+        assert "`kubectl describe job" in message
+        assert [event.reason for event in get_warnings(decision)] == ["PodsNotCreated"]
+    there = decide(a_starting_run(), RUNNING_JOB, [a_waiting_pod(0, **FULL), a_waiting_pod(1)], after=61)
+    assert get_reason(there)[0] == "Unschedulable"
+
+
 def test_a_container_that_is_being_created_is_not_an_obstacle() -> None:
     pods = [a_waiting_pod(0, waiting_reason="ContainerCreating"), a_waiting_pod(1)]
     decision = decide(a_starting_run(), RUNNING_JOB, pods, after=2)
