@@ -98,7 +98,7 @@ class Reason(StrEnum):
     PODS_NOT_CREATED = (
         "PodsNotCreated",
         "For a minute, Kubernetes has created no pod for the Job: a quota or an admission policy rejects them.",
-        "Run `kubectl describe job`: its Events name the quota or the policy. The pods are created once it allows them.",
+        "Run `kubectl describe job`: its Events name the quota or the policy. Once it allows the pods, they start.",
     )
     UNSCHEDULABLE = (
         "Unschedulable",

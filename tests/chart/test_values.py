@@ -22,6 +22,7 @@ FREE_FORM = {"podSecurityContext", "securityContext", "resources"}
 
 PEER = {"namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": "monitoring"}}}
 SPREAD = {"maxSkew": 1, "topologyKey": "zone", "whenUnsatisfiable": "ScheduleAnyway"}
+CA_VOLUME = {"name": "ca", "configMap": {"name": "ca-bundle"}}
 DIGEST = f"sha256:{'a' * 64}"
 OTHER_IMAGE = {"registry": "mirror.local:5000", "repository": "ours/other", "tag": "v9", "digest": DIGEST}
 OTHER_VALUES: Mapping[str, Any] = {
@@ -62,6 +63,8 @@ OTHER_VALUES: Mapping[str, Any] = {
     "podLabels": {"team": "vision"},
     "podAnnotations": {"sidecar.istio.io/inject": "false"},
     "extraEnv": [{"name": "HTTPS_PROXY", "value": "http://proxy:3128"}],
+    "extraVolumes": [CA_VOLUME],
+    "extraVolumeMounts": [{"name": "ca", "mountPath": "/etc/ssl/ours", "readOnly": True}],
     "resources": {"limits": {"memory": "1Gi"}},
     "podSecurityContext": {"runAsUser": 1000},
     "securityContext": {"capabilities": {"drop": ["NET_RAW"]}},
@@ -215,6 +218,8 @@ def test_every_value_changes_something(path: str) -> None:
         ("extraEnv", {"HTTPS_PROXY": "http://proxy"}, "/extraEnv"),
         ("extraEnv", [{"value": "http://proxy"}], "/extraEnv/0"),
         ("extraEnv", [{"name": "DEEPSYNTH_WORKERS", "value": "1"}], "/extraEnv/0/name"),
+        ("extraVolumes", [{"configMap": {"name": "ca-bundle"}}], "/extraVolumes/0"),
+        ("extraVolumeMounts", [{"name": "ca"}], "/extraVolumeMounts/0"),
         ("resources.limit", {"memory": "1Gi"}, "'limit' not allowed"),
         ("tolerations", {"operator": "Exists"}, "/tolerations"),
         ("nodeSelector", {"gpu": True}, "/nodeSelector/gpu"),

@@ -15,6 +15,8 @@ class Fault(Enum):
     UNAVAILABLE = "{server} does not answer"
     UNREACHABLE = "{server} cannot be reached"
     """No connection was ever made: more often a wrong address or a closed network than an outage."""
+    UNTRUSTED = "{server}'s certificate is not trusted"
+    """No connection was ever made: a private authority whose certificate is not in SSL_CERT_FILE."""
     UNREADABLE = "{server}'s answer cannot be understood"
     """A proxy or another server answered, or the server's client fails on what it got."""
 
@@ -38,7 +40,14 @@ _LIMITS: Final = {
     Fault.UNAVAILABLE: _Limits(max_tries=12, first_seconds=1.0, max_seconds=60.0),
     Fault.UNREADABLE: _Limits(max_tries=12, first_seconds=1.0, max_seconds=60.0),
     Fault.UNREACHABLE: _Limits(max_tries=4, first_seconds=0.7, max_seconds=3.0),
+    Fault.UNTRUSTED: _Limits(max_tries=4, first_seconds=0.7, max_seconds=3.0),
 }
+NO_CONNECTION: Final = frozenset({Fault.UNREACHABLE, Fault.UNTRUSTED})
+"""Of a server that has never answered, these are given up soon."""
+TRUST_REMEDY: Final = (
+    "; set SSL_CERT_FILE in spec.template.env to a file with the certificate of its authority, mounted by "
+    "spec.template.volumes"
+)
 _MAX_ASKED_SECONDS: Final = 3600.0
 _MAX_UNREACHABLE_SECONDS: Final = 5.0
 
@@ -54,7 +63,7 @@ def compute_pause(
     limits = _LIMITS[fault]
     if tries >= limits.max_tries:
         return None
-    if fault is Fault.UNREACHABLE and spent_seconds >= _MAX_UNREACHABLE_SECONDS:
+    if fault in NO_CONNECTION and spent_seconds >= _MAX_UNREACHABLE_SECONDS:
         return None
     if asked_seconds is not None:
         return asked_seconds + 1 + jitter if asked_seconds <= _MAX_ASKED_SECONDS else None

@@ -12,7 +12,7 @@ from typing import ClassVar, Final, TypeVar
 
 from deepsynth_api.errors import TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.core.backoff import Fault, compute_pause
+from deepsynth_store.core.backoff import NO_CONNECTION, Fault, compute_pause
 from deepsynth_store.core.interface import OnWait, Waiting
 
 T = TypeVar("T")
@@ -48,7 +48,7 @@ class Calls(ABC):
 
     @abstractmethod
     def classify(self, error: BaseException) -> Fault | None:
-        """None when repeating the call would not help. UNREACHABLE: there was no connection this time."""
+        """None when repeating the call would not help. One of NO_CONNECTION: there was no connection this time."""
 
     @abstractmethod
     def is_answer(self, error: BaseException) -> bool:
@@ -105,7 +105,7 @@ class Calls(ABC):
             raise TemporaryError(
                 f"could not {what} {self._uri} at {self._address}, tried {tries[fault]} times: "
                 f"{fault.describe(self.server)} ({self.describe(error)}){wish}{self.remedies.get(fault, '')}",
-                reason=self.unreachable if fault is Fault.UNREACHABLE else self.unavailable,
+                reason=self.unreachable if fault in NO_CONNECTION else self.unavailable,
             ) from error
         self._pause(fault.describe(self.server), pause)
 
@@ -119,4 +119,4 @@ class Calls(ABC):
         fault = self.classify(error)
         if self.is_answer(error):
             _answered.add(self._address)
-        return Fault.UNAVAILABLE if fault is Fault.UNREACHABLE and self._address in _answered else fault
+        return Fault.UNAVAILABLE if fault in NO_CONNECTION and self._address in _answered else fault

@@ -15,7 +15,7 @@ from huggingface_hub.utils.tqdm import disable_progress_bars
 
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.core.backoff import Fault
+from deepsynth_store.core.backoff import TRUST_REMEDY, Fault
 from deepsynth_store.core.calls import Calls, OddAnswerError
 from deepsynth_store.core.interface import OnWait
 from deepsynth_store.core.uri import HubLocation
@@ -50,6 +50,7 @@ class HubCalls(Calls):
     server = "the Hub"
     remedies: ClassVar[Mapping[Fault, str]] = {
         Fault.UNREACHABLE: "; check the network and HF_ENDPOINT",
+        Fault.UNTRUSTED: TRUST_REMEDY,
         Fault.UNREADABLE: "; check HF_ENDPOINT, and proxies on the way to it",
     }
     unreachable = Reason.HUB_UNREACHABLE

@@ -52,7 +52,7 @@ def classify(error: BaseException) -> Fault | None:
     if isinstance(error, OddAnswerError):
         return Fault.UNREADABLE
     if isinstance(error, _NO_CONNECTION):
-        return Fault.UNREACHABLE
+        return Fault.UNTRUSTED if "CERTIFICATE_VERIFY_FAILED" in str(error) else Fault.UNREACHABLE
     # Builtin connection errors come from the Xet library, JSON errors from proxies that answer with an HTML page.
     if isinstance(error, (HTTP_ERROR, json.JSONDecodeError, ConnectionError, TimeoutError)):
         return Fault.UNAVAILABLE

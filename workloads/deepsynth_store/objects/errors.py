@@ -59,6 +59,8 @@ def classify(error: BaseException) -> Fault | None:
         return _classify_status(status, text)
     if _METADATA.search(text):
         return None
+    if "InvalidCertificate(" in text:
+        return Fault.UNTRUSTED
     if "kind: Connect," in text:
         return Fault.UNREACHABLE
     return Fault.UNAVAILABLE if "kind: " in text else Fault.UNREADABLE

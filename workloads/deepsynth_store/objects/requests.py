@@ -17,7 +17,7 @@ from obstore.exceptions import AlreadyExistsError, PreconditionError
 
 from deepsynth_api.errors import TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
-from deepsynth_store.core.backoff import Fault
+from deepsynth_store.core.backoff import TRUST_REMEDY, Fault
 from deepsynth_store.core.calls import Calls, OddAnswerError
 from deepsynth_store.core.interface import OnWait
 from deepsynth_store.core.uri import ObjectLocation
@@ -56,6 +56,7 @@ class ObjectCalls(Calls):
     server = "the object store"
     remedies: ClassVar[Mapping[Fault, str]] = {
         Fault.UNREACHABLE: "; check the network and the endpoint in the Secret that secretRef names",
+        Fault.UNTRUSTED: TRUST_REMEDY,
         Fault.UNREADABLE: "; check the endpoint, and proxies on the way to it",
     }
     unreachable = Reason.STORE_UNREACHABLE
