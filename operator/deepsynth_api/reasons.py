@@ -409,7 +409,7 @@ class Reason(StrEnum):
     DUPLICATE = "Duplicate", "The text is that of an earlier row."
     NEAR_DUPLICATE = (
         "NearDuplicate",
-        "The text is more similar to an earlier row than spec.filters.maxSimilarityPercent allows.",
+        "The text is more similar to an earlier row, or one of an earlier dataset, than maxSimilarityPercent allows.",
     )
     EMPTY_DOCUMENT = "EmptyDocument", "The text holds nothing that can be drawn."
     UNSUPPORTED_SCRIPT = "UnsupportedScript", "The text holds a script for which there is no font."
@@ -472,6 +472,11 @@ class Reason(StrEnum):
         "SequenceTooLong",
         "Pages, prompt and label have more tokens than allowed.",
         "Raise spec.maxSequenceTokens.",
+    )
+
+    SIMILAR_TO_EVALUATION = (
+        "SimilarToEvaluation",
+        "The document is more similar to one that is evaluated on than spec.maxSimilarityPercent allows.",
     )
 
     # Events that are no conditions. (Complete, Failed, Suspended and DatasetReady are conditions.)

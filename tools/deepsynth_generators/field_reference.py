@@ -21,7 +21,15 @@ PAGE: Final = Path(__file__).parents[2] / "docs/reference/fields.md"
 TOPICS: Final[Mapping[str, Mapping[str, tuple[str, ...]]]] = {
     "TrainingRun": {
         "Model": ("model", "imageProcessor"),
-        "Data and task": ("datasets", "task", "prompt", "maxLabelTokens", "maxSequenceTokens", "maxDroppedPercent"),
+        "Data and task": (
+            "datasets",
+            "task",
+            "prompt",
+            "maxLabelTokens",
+            "maxSequenceTokens",
+            "maxDroppedPercent",
+            "maxSimilarityPercent",
+        ),
         "Length and batches": ("epochs", "maxSteps", "globalBatchSize", "microBatchSize", "seed", "onNonFinite"),
         "Optimizer": ("optimizer",),
         "Memory and speed": ("precision", "sharding", "gradientCheckpointing", "compile"),

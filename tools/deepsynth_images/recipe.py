@@ -79,9 +79,17 @@ CPU: Final = _build_recipe(
         "operator/deepsynth_operator",
         "operator/deepsynth_ui",
         "workloads/deepsynth_store",
+        "workloads/deepsynth_text",
         "workloads/deepsynth_render",
     ),
 )
 GPU: Final = _build_recipe(
-    "gpu", 20, ("operator/deepsynth_api", "workloads/deepsynth_store", "workloads/deepsynth_train")
+    "gpu",
+    20,
+    (
+        "operator/deepsynth_api",
+        "workloads/deepsynth_store",
+        "workloads/deepsynth_text",
+        "workloads/deepsynth_train",
+    ),
 )

@@ -15,10 +15,11 @@ OWN_PACKAGES = {
         "deepsynth_client",
         "deepsynth_operator",
         "deepsynth_store",
+        "deepsynth_text",
         "deepsynth_render",
         "deepsynth_ui",
     },
-    GPU.name: {"deepsynth_api", "deepsynth_store", "deepsynth_train"},
+    GPU.name: {"deepsynth_api", "deepsynth_store", "deepsynth_text", "deepsynth_train"},
 }
 
 

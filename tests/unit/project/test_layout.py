@@ -40,6 +40,7 @@ def test_no_module_is_named_utils_or_helpers() -> None:
         ("deepsynth_train", ["kubernetes", "torch"]),
         ("deepsynth_render", ["kubernetes", "torch", "transformers", "datasets"]),
         ("deepsynth_store", ["kubernetes", "torch", "transformers", "datasets"]),
+        ("deepsynth_text", ["kubernetes", "torch", "numpy", "pyarrow"]),
         ("deepsynth_api", ["kubernetes", "torch", "numpy", "huggingface_hub"]),
     ],
 )

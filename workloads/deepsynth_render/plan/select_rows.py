@@ -14,10 +14,10 @@ from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import SeenTexts
 from deepsynth_render.plan.examine import AskedRow, Examined, Examiner
 from deepsynth_render.plan.holdout import HELD_OUT, is_held_out
-from deepsynth_render.plan.near_duplicates import NearDuplicates
 from deepsynth_render.plan.processes import SharedWork
 from deepsynth_render.plan.undrawable import UndrawableTally
 from deepsynth_render.sources import RowGroup, TextSource
+from deepsynth_text.near_duplicates import NearDuplicates, sign
 
 _BATCH_ROWS: Final = 500
 _BATCH_CHARACTERS: Final = 1_000_000
@@ -151,7 +151,7 @@ class RowSelector:
         self.undrawable.add(examined.undrawable)
         if self._filters.undrawable == "refuse" and examined.refusal:
             return examined.refusal
-        if self._near is not None and examined.pair and not self._near.add(examined.pair.text):
+        if self._near is not None and examined.pair and not self._near.add(sign(examined.pair.text), self.rows_read):
             return Reason.NEAR_DUPLICATE
         return None
 

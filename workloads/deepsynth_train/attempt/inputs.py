@@ -115,7 +115,16 @@ def prepare_data(
         )
         for old in cache.glob(f"index-{workload.uid}-*"):
             shutil.rmtree(old)
-        index_data(local, workload.task, model, limits, holdout=shares, folder=folder, on_rows=progress.beat)
+        index_data(
+            local,
+            workload.task,
+            model,
+            limits,
+            holdout=shares,
+            max_similarity_percent=workload.max_similarity_percent,
+            folder=folder,
+            on_rows=progress.beat,
+        )
     world.wait_for_all(progress.beat)
     data = open_data(folder, workload.task, on_wait)
     for note in data.notes:

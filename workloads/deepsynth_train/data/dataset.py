@@ -21,6 +21,7 @@ from deepsynth_train.data.selection.build import build_index
 from deepsynth_train.data.selection.holdout import MIN_DOCUMENTS, count_documents, hold_out
 from deepsynth_train.data.selection.index import SampleIndex, concatenate
 from deepsynth_train.data.selection.limits import Limits
+from deepsynth_train.data.selection.similar import Part, drop_similar
 from deepsynth_train.models.interface.page_model import PageModel
 
 _TABLE = "table.json"
@@ -56,6 +57,10 @@ class _Split:
         self.parts.append(part)
         self.indexes.append(index)
 
+    def list_parts(self) -> list[Part]:
+        pairs = zip(self.parts, self.indexes, strict=True)
+        return [Part(part.name, part.split, part.open(), index) for part, index in pairs]
+
     def save(self, folder: Path) -> None:
         rows = {part.name: len(part.open()) for part in self.parts}
         concatenate(self.indexes, list(rows.values())).save(folder)
@@ -77,13 +82,15 @@ def index_data(
     limits: Limits,
     *,
     holdout: Mapping[str, int],
+    max_similarity_percent: int | None = None,
     folder: Path,
     on_rows: Callable[[], None],
 ) -> None:
     """Select the usable samples and write their index to the new folder `folder`, for all processes of the node.
 
     holdout: percentage of the documents to hold out for evaluation, by the names of the datasets that lack a validation
-    split. on_rows: called now and then, as a heartbeat. Raises DataError for a dataset that cannot be used.
+    split. max_similarity_percent: see `drop_similar`; None compares nothing. on_rows: called now and then, as a
+    heartbeat. Raises DataError for a dataset that cannot be used.
     """
 
     def build(part: LocalSplit) -> SampleIndex:
@@ -103,6 +110,10 @@ def index_data(
             if len(held):
                 validation.add(dataset.train, held)
         train.add(dataset.train, index)
+    if max_similarity_percent is not None:
+        kept, similar = drop_similar(train.list_parts(), validation.list_parts(), task, max_similarity_percent, on_rows)
+        train.indexes[:] = kept
+        notes += similar
     train.save(folder / "train")
     if validation.parts:
         validation.save(folder / "validation")

@@ -115,6 +115,20 @@ class TrainingSettings(ApiModel):
             ),
         ),
     ] = 1
+    max_similarity_percent: Annotated[
+        int | None,
+        Field(
+            ge=50,
+            le=99,
+            description=(
+                "Do not train on documents whose texts have more than this percentage of their groups of five words in "
+                "common with a document that is evaluated on, of any dataset, or with one of an earlier dataset of the "
+                "list. They are counted in status.progress.dropped, apart from maxDroppedPercent. An estimate, which "
+                "takes about 4 KB of memory per document on each node while the data is prepared. Default: nothing is "
+                "compared."
+            ),
+        ),
+    ] = None
     image_processor: Annotated[ImageProcessorSettings, Field(description="How pages are prepared for the model.")] = (
         ImageProcessorSettings.defaults()
     )

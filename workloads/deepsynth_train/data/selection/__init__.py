@@ -5,4 +5,5 @@ build.py    groups rows into samples and measures them
 lengths.py  positions of each sample, from the sizes of its pages
 limits.py   what is too long, and how many may be dropped
 holdout.py  which documents are kept for evaluation
+similar.py  which documents are too similar to those, or to documents of other datasets
 """

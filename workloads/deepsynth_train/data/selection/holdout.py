@@ -43,18 +43,20 @@ def hold_out(
     """
     data = _Documents(index, table, task, on_rows)
     held = np.isin(data.numbers, list(data.choose(percent)))
-    return _select(index, ~held), _select(index, held, is_new=True)
+    train = index.select(~held, dropped=index.dropped, seen=index.seen)
+    # Samples that were dropped before belong to the other part.
+    return train, index.select(held, dropped=(), seen=int(held.sum()))
 
 
 def count_documents(index: SampleIndex, table: PageTable, task: Task) -> int:
-    return len(set(_find_documents(index, table, task).tolist()))
+    return len(set(find_documents(index, table, task).tolist()))
 
 
 class _Documents:
     """The documents of an index. numbers: which document each sample belongs to, (N,)."""
 
     def __init__(self, index: SampleIndex, table: PageTable, task: Task, on_rows: Callable[[], None]) -> None:
-        self.numbers = _find_documents(index, table, task)
+        self.numbers = find_documents(index, table, task)
         self._index = index
         self._table = table
         self._task: Task = task
@@ -113,8 +115,11 @@ class _Documents:
         return [hashes[row] for row in self._index.first.tolist()]
 
 
-def _find_documents(index: SampleIndex, table: PageTable, task: Task) -> NDArray[np.int64]:
-    """With the task ocr, a document is all pages with its id; a page without an id is one of its own."""
+def find_documents(index: SampleIndex, table: PageTable, task: Task) -> NDArray[np.int64]:
+    """The number of each sample's document, (N,).
+
+    With the task ocr, a document is all pages with its id; a page without an id is one of its own.
+    """
     if task == "summarize" or "document_id" not in table.columns:
         return np.arange(len(index))
     numbers: dict[Any, int] = {}
@@ -154,16 +159,3 @@ def _hash(texts: Iterable[str]) -> str:
         digest.update(text.encode())
         digest.update(b"\0")
     return digest.hexdigest()
-
-
-def _select(index: SampleIndex, kept: NDArray[np.bool_], *, is_new: bool = False) -> SampleIndex:
-    """is_new: samples that were dropped before belong to the other part."""
-    count = int(kept.sum())
-    return SampleIndex(
-        index.first[kept],
-        index.pages[kept],
-        index.tokens[kept],
-        np.array([count]),
-        () if is_new else index.dropped,
-        count if is_new else index.seen,
-    )

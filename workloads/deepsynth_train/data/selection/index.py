@@ -32,6 +32,11 @@ class SampleIndex:
     def __len__(self) -> int:
         return len(self.first)
 
+    def select(self, kept: NDArray[np.bool_], *, dropped: tuple[DroppedSamples, ...], seen: int) -> "SampleIndex":
+        """Those samples of one dataset that are `kept`, (N,)."""
+        count = np.array([kept.sum()])
+        return SampleIndex(self.first[kept], self.pages[kept], self.tokens[kept], count, dropped, seen)
+
     def save(self, folder: Path) -> None:
         folder.mkdir(parents=True, exist_ok=True)
         for name in _FIELDS:

@@ -1,6 +1,6 @@
 import pytest
 
-from deepsynth_render.plan.near_duplicates import NearDuplicates, list_groups
+from deepsynth_text.near_duplicates import NearDuplicates, list_groups, sign
 
 
 def build_text(number: int, words: int = 400) -> str:
@@ -13,26 +13,26 @@ def build_text(number: int, words: int = 400) -> str:
 def test_a_text_with_few_other_words_is_dropped(percent: int, changed: int, is_new: bool) -> None:
     """A changed word changes five groups: 4 of 400 words leave 90 % in common, 20 leave 60 %, 40 leave 33 %."""
     near = NearDuplicates(percent)
-    assert near.add(build_text(1))
+    assert near.add(sign(build_text(1)), 1)
     words = build_text(1).split()
     for place in range(changed):
         words[place * len(words) // changed] = f"other{place}"
-    assert near.add(" ".join(words)) == is_new
+    assert near.add(sign(" ".join(words)), 2) == is_new
 
 
 def test_punctuation_and_line_ends_do_not_make_a_text_new() -> None:
     near = NearDuplicates(90)
-    assert near.add(build_text(1))
-    assert not near.add(build_text(1).replace(" ", ",\n"))
-    assert near.add(build_text(2))
+    assert near.add(sign(build_text(1)), 1)
+    assert not near.add(sign(build_text(1).replace(" ", ",\n")), 2)
+    assert near.add(sign(build_text(2)), 3)
 
 
 def test_texts_without_blanks_are_compared_by_characters() -> None:
     near = NearDuplicates(80)
     text = "".join(chr(0x4E00 + number) for number in range(600))
-    assert near.add(text)
-    assert not near.add(text[:300] + "\u9999" + text[300:])
-    assert near.add(text[::-1])
+    assert near.add(sign(text), 1)
+    assert not near.add(sign(text[:300] + "\u9999" + text[300:]), 2)
+    assert near.add(sign(text[::-1]), 3)
 
 
 @pytest.mark.parametrize(

@@ -19,26 +19,36 @@ _MAX_WORD: Final = 12
 _BANDS: Final = ((85, 16), (65, 32), (0, 64))
 """From a percentage on, the number of parts of a signature that are looked up. More parts find smaller similarities."""
 
+Signature = Any
+"""Of a text: 128 numbers. Texts that are similar have many of them in common."""
+
 
 class NearDuplicates:
-    """Remembers every text that is kept, in about 3 KB. A library in Rust compares them."""
+    """Remembers texts by their numbers, in about 3 KB each. A library in Rust compares them."""
 
     def __init__(self, percent: int) -> None:
-        """percent: the similarity above which a text is dropped."""
+        """percent: the similarity above which a text counts as a copy."""
         from rensa import RMinHashDeduplicator
 
         bands = next(bands for least, bands in _BANDS if percent >= least)
         self._seen: Any = RMinHashDeduplicator(percent / 100, _HASHES, True, bands, _SEED)
-        self._count = 0
 
-    def add(self, text: str) -> bool:
-        """Remember a normalised text and return True, or return False if it is too similar to an earlier one."""
-        from rensa import RMinHash
+    def add(self, signature: Signature, number: int) -> bool:
+        """Remember a text and return True, or return False if it is too similar to an earlier one. number: its own."""
+        return bool(self._seen.add(str(number), signature))
 
-        signature = RMinHash(_HASHES, _SEED)
-        signature.update(list_groups(text))
-        self._count += 1
-        return bool(self._seen.add(str(self._count), signature))
+    def find(self, signature: Signature) -> int | None:
+        """The smallest number of a text that is too similar, None if there is none."""
+        return min(map(int, self._seen.get_duplicates(signature)), default=None)
+
+
+def sign(text: str) -> Signature:
+    """The signature of a normalised text; the same on every machine."""
+    from rensa import RMinHash
+
+    signature = RMinHash(_HASHES, _SEED)
+    signature.update(list_groups(text))
+    return signature
 
 
 def list_groups(text: str) -> list[str]:

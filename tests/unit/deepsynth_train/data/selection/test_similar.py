@@ -1,0 +1,152 @@
+"""Documents that are almost the same as an evaluated one, or as one of an earlier dataset, are not trained on."""
+
+import logging
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import pyarrow as pa
+import pytest
+
+from deepsynth_api.errors import DataError
+from deepsynth_train.data.files.convert import write_arrow
+from deepsynth_train.data.files.page_table import PageTable
+from deepsynth_train.data.selection.index import SampleIndex
+from deepsynth_train.data.selection.similar import Part, drop_similar
+from support.training.page_dataset import build_documents, write_split
+
+if TYPE_CHECKING:
+    from deepsynth_train.models.interface.page_model import PageModel
+
+Task = Literal["ocr", "summarize"]
+Pages = tuple[str, ...]
+
+
+def write_text(number: int, changed: int = 0) -> str:
+    """200 words, `changed` of which are others than those of the text without changes."""
+    words = [f"w{number}x{word}" for word in range(200)]
+    for place in range(changed):
+        words[place * 40] = f"other{place}"
+    return " ".join(words)
+
+
+def build_part(folder: Path, name: str, documents: Sequence[Pages], task: Task = "ocr", split: str = "train") -> Part:
+    """documents: the texts of their pages."""
+    rows = [
+        {"image": {"bytes": b"", "path": None}, "text": text, "summary": f"of {name}", "document_id": f"d{number}"}
+        for number, pages in enumerate(documents)
+        for text in pages
+    ]
+    path = folder / f"{name}-{split}.arrow"
+    batch = pa.RecordBatch.from_pylist(rows)
+    write_arrow([batch], batch.schema, path)
+    sizes = [len(pages) for pages in documents]
+    pages = np.array(sizes) if task == "summarize" else np.ones(len(rows), int)
+    first = np.cumsum([0, *sizes[:-1]]) if task == "summarize" else np.arange(len(rows))
+    index = SampleIndex(first, pages, np.full(len(first), 9), np.array([len(first)]), seen=len(first))
+    return Part(name, split, PageTable([path]), index)
+
+
+def drop(train: Sequence[Part], evaluated: Sequence[Part], task: Task = "ocr") -> tuple[list[Any], list[str]]:
+    """For each dataset, the rows of the samples that remain and the dropped ones by reason."""
+    kept, notes = drop_similar(train, evaluated, task, 80, lambda: None)
+    assert [index.sizes.tolist() for index in kept] == [[len(index)] for index in kept]
+    assert [index.seen for index in kept] == [part.index.seen for part in train]
+    return [(index.first.tolist(), {entry.reason: entry.samples for entry in index.dropped}) for index in kept], notes
+
+
+def test_a_copy_of_an_evaluated_document_on_other_pages_is_not_trained_on(tmp_path: Path) -> None:
+    text = write_text(1, changed=3)
+    half = text.index(" w1x100 ")
+    train = build_part(tmp_path, "a", [(write_text(5),), (text[:half], text[half:]), (write_text(6),)])
+    evaluated = build_part(tmp_path, "b", [(write_text(9),), (write_text(1),)], split="validation")
+    (kept,), (note,) = drop([train], [evaluated])
+    assert kept == ([0, 3], {"SimilarToEvaluation": 2})
+    assert "1 of 3 documents of spec.datasets[a]" in note
+    assert "the first is spec.datasets[a]: row 1 of the train split" in note
+    assert "similar to spec.datasets[b]: row 1 of the validation split" in note
+
+
+def test_with_the_task_summarize_documents_are_compared_by_their_texts_and_not_by_their_summaries(
+    tmp_path: Path,
+) -> None:
+    parts = [
+        build_part(tmp_path, name, [(write_text(1),), (write_text(n), "end")], "summarize")
+        for n, name in ((2, "a"), (3, "b"))
+    ]
+    kept, _ = drop(parts, [], "summarize")
+    assert kept == [([0, 1], {}), ([1], {"NearDuplicate": 1})]
+
+
+def test_documents_are_compared_with_earlier_datasets_and_not_within_one(tmp_path: Path) -> None:
+    one, two, three = ((write_text(number),) for number in (1, 2, 3))
+    parts = [
+        build_part(tmp_path, name, texts)
+        for name, texts in (("a", [one, one]), ("b", [two, two, one]), ("c", [two, three]))
+    ]
+    kept, notes = drop(parts, [])
+    assert kept == [([0, 1], {}), ([0, 1], {"NearDuplicate": 1}), ([1], {"NearDuplicate": 1})]
+    assert len(notes) == 2
+    assert "similar to spec.datasets[b]: row 0" in notes[1]
+
+
+def test_a_document_that_is_less_similar_and_one_without_text_are_trained_on(tmp_path: Path) -> None:
+    parts = [
+        build_part(tmp_path, "a", [(write_text(1),), ("",)]),
+        build_part(tmp_path, "b", [(write_text(1).upper(),), ("",)]),
+    ]
+    assert drop(parts, []) == ([([0, 1], {}), ([0, 1], {})], [])
+
+
+def test_every_dropped_document_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    texts = [(write_text(number),) for number in range(4)]
+    parts = [build_part(tmp_path, "a", texts), build_part(tmp_path, "b", [*texts, (write_text(9),)])]
+    with caplog.at_level(logging.INFO):
+        drop(parts, [])
+    names = ["spec.datasets[{}]: row {} of the train split".format(name, "{0}") for name in "ba"]
+    lines = [f"not trained on: {names[0]}, similar to {names[1]}".format(row) for row in range(4)]
+    assert caplog.messages == lines
+
+
+def test_a_dataset_of_which_nothing_would_remain_is_refused_with_the_remedy(tmp_path: Path) -> None:
+    parts = [build_part(tmp_path, name, [(write_text(1),)]) for name in "ab"]
+    with pytest.raises(
+        DataError, match=r"all documents of spec.datasets\[b\] are too similar.*remove the dataset, raise"
+    ):
+        drop(parts, [])
+
+
+def test_a_run_trains_on_no_copy_of_what_it_evaluates_on(tmp_path: Path, model: "PageModel") -> None:
+    from deepsynth_api.workload import WorkloadDataset
+    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.files.materialise import materialise
+    from deepsynth_train.data.selection.limits import Limits
+
+    for name, start in (("a", 0), ("b", 2)):
+        rows = [{**row, "text": write_text(number)} for number, row in enumerate(build_documents(4, start), start)]
+        write_split(
+            tmp_path / name, "train", [{**row, "text": write_text(int(row["document_id"][-1]))} for row in rows]
+        )
+    (evaluated,) = build_documents(1, 90)
+    write_split(tmp_path / "b", "validation", [{**evaluated, "text": f"{write_text(1)}\n{write_text(1)}"}])
+    datasets = [WorkloadDataset(name=name, uri=f"file://{tmp_path / name}") for name in "ab"]
+    local = materialise(datasets, tmp_path / "cache", lambda *_: None)
+    folder = tmp_path / "index"
+    index_data(
+        local,
+        "summarize",
+        model,
+        Limits(None, None, 0),
+        holdout={},
+        max_similarity_percent=80,
+        folder=folder,
+        on_rows=lambda: None,
+    )
+    data = open_data(folder, "summarize")
+    assert data.train.index.sizes.tolist() == [3, 2]
+    assert {entry.reason: entry.samples for entry in data.train.index.dropped} == {
+        "SimilarToEvaluation": 1,
+        "NearDuplicate": 2,
+    }
+    assert len(data.notes) == 2
