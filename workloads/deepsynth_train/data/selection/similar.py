@@ -24,7 +24,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_text.near_duplicates import NearDuplicates, sign
 from deepsynth_train.coordination.progress import DroppedSamples
 from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task
-from deepsynth_train.data.files.page_table import PageTable, RowNames
+from deepsynth_train.data.files.page_table import PageTable, RowNames, is_text
 from deepsynth_train.data.selection.holdout import find_documents
 from deepsynth_train.data.selection.index import SampleIndex
 
@@ -105,7 +105,12 @@ def drop_similar(
 
 def _choose_column(parts: Sequence[Part], task: Task) -> str:
     """The texts of pages, or what is learned if a dataset has summaries only."""
-    return "text" if all("text" in part.table.columns for part in parts) else LABEL_COLUMNS[task]
+    return "text" if all(_has_texts(part.table) for part in parts) else LABEL_COLUMNS[task]
+
+
+def _has_texts(table: PageTable) -> bool:
+    kinds = table.find_types("text")
+    return bool(kinds) and all(map(is_text, kinds))
 
 
 def _read_documents(part: Part, task: Task, column: str, on_rows: Callable[[], None]) -> Iterator[_Document]:
@@ -118,10 +123,18 @@ def _read_documents(part: Part, task: Task, column: str, on_rows: Callable[[], N
         rows = [
             row + page for sample, row in zip(mine, firsts, strict=True) for page in range(part.index.pages[sample])
         ]
-        texts = [part.table.read(row, column) for row in (rows if column == "text" else rows[:1])]
-        if text := "\n".join(filter(None, texts)).strip():
+        texts = [_read_text(part, row, column) for row in (rows if column == "text" else rows[:1])]
+        if text := "\n".join(texts).strip():
             yield _Document(mine, firsts[0], text)
         on_rows()
+
+
+def _read_text(part: Part, row: int, column: str) -> str:
+    """Empty for null."""
+    try:
+        return part.table.read(row, column) or ""
+    except UnicodeDecodeError as error:
+        raise DataError(f"{part.name_row(row)}: column {column!r} is not UTF-8 ({error}); upload it again") from error
 
 
 def _compare(documents: Iterator[_Document], known: Sequence[_Seen], own: _Seen) -> _Found:
@@ -157,7 +170,7 @@ def _drop(part: Part, found: _Found) -> SampleIndex:
 
 def _describe(part: Part, found: _Found, column: str) -> str:
     row, other = found.pairs[0]
-    texts = "" if column == "text" else f" (of their {column}, as a dataset has no column 'text')"
+    texts = "" if column == "text" else f" (of their {column}, as a dataset has no texts in the column 'text')"
     return (
         f"{FIELD}: {len(found.pairs):,} of {found.documents:,} documents of spec.datasets[{part.name}] are not trained "
         f"on, because they are too similar to others{texts}; the first is {part.name_row(row)}, similar to {other}. "

@@ -99,6 +99,28 @@ def test_a_document_that_is_less_similar_and_one_without_text_are_trained_on(tmp
     assert drop(parts, []) == ([([0, 1], {}), ([0, 1], {})], [])
 
 
+def build_odd_part(folder: Path, text: pa.Array) -> Part:
+    """Dataset c: two documents of a page, with the summaries `of a` and `other`."""
+    columns = [pa.array([b"", b""]), text, pa.array(["of a", "other"]), pa.array(["d0", "d1"])]
+    batch = pa.record_batch(columns, ["image", "text", "summary", "document_id"])
+    write_arrow([batch], batch.schema, folder / "c.arrow")
+    index = SampleIndex(np.arange(2), np.ones(2, int), np.full(2, 9), np.array([2]), seen=2)
+    return Part("c", "train", PageTable([folder / "c.arrow"]), index)
+
+
+def test_without_texts_in_every_dataset_summaries_are_compared(tmp_path: Path) -> None:
+    parts = [build_part(tmp_path, "a", [("x",)], "summarize"), build_odd_part(tmp_path, pa.array([1, 2]))]
+    kept, (note,) = drop(parts, [], "summarize")
+    assert kept == [([0], {}), ([1], {"NearDuplicate": 1})]
+    assert "(of their summary, as a dataset has no texts in the column 'text')" in note
+
+
+def test_a_text_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
+    part = build_odd_part(tmp_path, pa.array([b"\xff", b"a"]).view(pa.string()))
+    with pytest.raises(DataError, match=r"spec.datasets\[c\]: row 0 of the train split: column 'text' is not UTF-8"):
+        drop([part], [], "summarize")
+
+
 def test_every_dropped_document_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     texts = [(write_text(number),) for number in range(4)]
     parts = [build_part(tmp_path, "a", texts), build_part(tmp_path, "b", [*texts, (write_text(9),)])]
