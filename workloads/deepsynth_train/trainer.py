@@ -11,10 +11,8 @@ from deepsynth_api.v1alpha1 import ModelSettings
 from deepsynth_api.workload import TrainWorkload, compute_fingerprint
 from deepsynth_train.coordination.progress import Progress
 from deepsynth_train.notebook.arguments import (
-    check_checkpoint_folder,
     check_model_folder,
     expand_path,
-    make_checkpoint_folder,
 )
 from deepsynth_train.notebook.callbacks import AnyCallback, CallbackReports, ReportTo, check_callbacks
 from deepsynth_train.notebook.config import TrainConfig, build_workload
@@ -23,6 +21,7 @@ from deepsynth_train.notebook.errors import name_arguments, write_model_settings
 from deepsynth_train.notebook.first_pages import FIRST_MODEL, draw_first_pages
 from deepsynth_train.notebook.interrupt import StopSwitch
 from deepsynth_train.notebook.output import TrainOutput
+from deepsynth_train.notebook.place import Place
 from deepsynth_train.notebook.session import LibraryBars, describe_device, is_first, join
 from deepsynth_train.notebook.source import VALIDATION, Source
 
@@ -57,7 +56,6 @@ class Trainer:
     ) -> None:
         check_callbacks(callbacks)
         check_model_folder(config.model.uri)
-        check_checkpoint_folder(config.checkpoint.uri)
         self.config = config
         self._callbacks = callbacks
         self._progress = progress
@@ -67,19 +65,26 @@ class Trainer:
 
     @property
     def folder(self) -> Path:
-        """Where checkpoints and the final model are written."""
-        from deepsynth_train.checkpoint.layout import resolve_folder
+        """Where checkpoints and the final model are written. Raises ConfigurationError for an object store."""
+        return self._place.require_folder()
 
-        return resolve_folder(self.config.checkpoint.uri)
+    @property
+    def uri(self) -> str:
+        """The same as a URI: file:///FOLDER, or the prefix in an object store."""
+        return self.config.checkpoint.uri
+
+    @property
+    def _place(self) -> Place:
+        return Place(self.config.checkpoint.uri)
 
     def train(self) -> TrainOutput:
-        """Train to the end. Continues from the newest checkpoint in `folder`, if it has the same settings and data.
+        """Train to the end. Continues from the newest checkpoint in `uri`, if it has the same settings and data.
 
         Ctrl-C saves a checkpoint and returns, with `stopped` set; a second one ends at once.
         """
         callbacks = CallbackReports(self._callbacks if is_first() else ())
         with self._show() as display, StopSwitch(display.say) as self._stop:
-            make_checkpoint_folder(self.folder)
+            self._place.prepare()
             from deepsynth_train.attempt.run import run_attempt
 
             world = self._join(display)
@@ -88,7 +93,7 @@ class Trainer:
                 result = run_attempt(workload, world, self._report_to(display, bars, callbacks), self._stop)
             callbacks.close()
             output = TrainOutput(
-                result.step, result.saved_step, result.stopped, result.output, self.folder, result.history
+                result.step, result.saved_step, result.stopped, result.output, self.uri, result.history
             )
             display.say(_describe_end(output))
         return output
@@ -96,7 +101,7 @@ class Trainer:
     def evaluate(self, data: Any = None, *, split: str = VALIDATION) -> dict[str, float]:
         """The metrics of config.evaluation on the validation split, or on all of other `data`.
 
-        The model is the final one in `folder`, else that of the newest checkpoint, else the one to start from.
+        The model is the final one in `uri`, else that of the newest checkpoint, else the one to start from.
         split: of `data` that has several.
         """
         with self._show() as display:
@@ -129,7 +134,7 @@ class Trainer:
             display.say(f"reading with {model.uri.removeprefix('file://')}")
             with LibraryBars(shown=self._progress != "none"):
                 reader = load_model(model.uri, revision=model.revision)
-            is_final = model.uri == expand_path(self.folder / "model")
+            is_final = model.uri == expand_path(self._place.model)
             if not is_final and not reader.module.config.is_encoder_decoder:
                 reader.prompt = self.config.prompt or PROMPTS[self.config.task]
             return reader.read(pages)
@@ -176,19 +181,9 @@ class Trainer:
         return workload
 
     def _choose_model(self) -> ModelSettings:
-        """The final model, or what was trained so far; both need neither adapters nor a revision.
-
-        Sharded checkpoints hold no folder that opens as a model.
-        """
-        from deepsynth_train.checkpoint.layout import MODEL, list_steps, step_name
-
-        saved = [self.folder / step_name(step) / MODEL for step in list_steps(self.folder)[:1]]
-        found = next((path for path in (self.folder / "model", *saved) if path.is_dir()), None)
-        if found is None and saved:
-            raise ConfigurationError(
-                f"{saved[0].parent} holds a sharded checkpoint, which cannot be opened as a model; finish the training"
-            )
-        return ModelSettings(uri=expand_path(found)) if found else self.config.model
+        """The final model, or what was trained so far; both need neither adapters nor a revision."""
+        found = self._place.find_model()
+        return ModelSettings(uri=found) if found else self.config.model
 
     def _build_workload(self, config: TrainConfig, source: Source) -> TrainWorkload:
         dataset = source.locate()
@@ -256,5 +251,6 @@ def create_trainer(
 
 def _describe_end(output: TrainOutput) -> str:
     if output.stopped:
-        return f"stopped after step {output.step}, saved in {output.folder}; call train() again to continue"
+        place = output.uri.removeprefix("file://")
+        return f"stopped after step {output.step}, saved in {place}; call train() again to continue"
     return f"done: the model is in {output.model}; open it with load_model, or with transformers"

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Protocol
 
 from deepsynth_store.core.atomic import write_file_atomically
-from deepsynth_train.checkpoint.layout import list_steps
+from deepsynth_train.checkpoint.layout import list_steps, step_name
 from deepsynth_train.checkpoint.owner import Owner, check_ownership, read_owner
 
 
@@ -33,6 +33,9 @@ class RunFiles(Protocol):
 
     def list_steps(self) -> list[int]:
         """Steps of committed checkpoints, newest first, verified or not."""
+
+    def find_newest(self) -> str | None:
+        """Name of the newest committed checkpoint's folder, verified or not; None if there is no checkpoint."""
 
     def read_owner(self) -> Owner | None:
         """Raises ConfigurationError when it cannot be parsed."""
@@ -72,6 +75,9 @@ class FolderFiles:
 
     def list_steps(self) -> list[int]:
         return list_steps(self.path)
+
+    def find_newest(self) -> str | None:
+        return next(map(step_name, self.list_steps()), None)
 
     def read_owner(self) -> Owner | None:
         return read_owner(self.path)

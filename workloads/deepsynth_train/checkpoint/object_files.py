@@ -57,6 +57,9 @@ class ObjectFiles:
     def list_steps(self) -> list[int]:
         return [entry.step for entry in self.read_head().entries]
 
+    def find_newest(self) -> str | None:
+        return next((entry.name for entry in self.read_head().entries), None)
+
     def read_owner(self) -> Owner | None:
         return self.read_head().owner
 

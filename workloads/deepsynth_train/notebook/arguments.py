@@ -63,14 +63,6 @@ def check_model_folder(uri: str) -> None:
     raise ConfigurationError(f"model: no folder {folder}; {hint}")
 
 
-def check_checkpoint_folder(uri: str) -> None:
-    """Raise ConfigurationError for an object store: results in Python are folders."""
-    if not uri.startswith(("file://", "pvc://")):
-        raise ConfigurationError(
-            f"checkpoint: must be a folder in Python, got {uri}; `deepsynth local` and clusters also take object stores"
-        )
-
-
 def make_checkpoint_folder(folder: Path) -> None:
     """Raise ConfigurationError if the folder cannot be created or written to, before anything is loaded."""
     try:

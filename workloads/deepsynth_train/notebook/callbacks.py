@@ -1,15 +1,14 @@
 """Callbacks: a user's code that is called during training."""
 
 from collections.abc import Callable, Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.report import Phase
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
-from deepsynth_store.core.uri import FolderLocation, parse_uri
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.coordination.progress import NoProgress, Progress, StartReport, StepReport, WrittenSample
+from deepsynth_train.notebook.place import Place
 
 
 class Callback:
@@ -30,8 +29,11 @@ class Callback:
     def on_samples(self, step: int, samples: Sequence[WrittenSample]) -> None:
         """After each evaluation: what the model wrote for evaluation.samples pages, next to their text."""
 
-    def on_save(self, step: int, folder: Path) -> None:
-        """A checkpoint is complete. Saving runs in the background, so this comes some steps later."""
+    def on_save(self, step: int, folder: Any) -> None:
+        """A checkpoint is complete. Saving runs in the background, so this comes some steps later.
+
+        folder: a Path, or a URI in an object store.
+        """
 
 
 AnyCallback = Callback | Callable[[StepReport], Any]
@@ -76,11 +78,10 @@ class CallbackReports(NoProgress):
         if self._saved is None:
             return
         for record in sorted(self._records, key=lambda record: record.step):
-            location = parse_uri(record.uri)
-            if record.step not in self._saved and isinstance(location, FolderLocation):
+            if record.step not in self._saved:
                 self._saved.add(record.step)
                 for callback in self._callbacks:
-                    callback.on_save(record.step, location.path)
+                    callback.on_save(record.step, Place(record.uri).folder or record.uri)
 
 
 class _Function(Callback):

@@ -20,6 +20,7 @@ _PLACES: Final = {
     r"spec\.cache\.features(\.uri)?": "feature_cache",
     r"spec\.model\.secretRef": "the token in HF_TOKEN",
     r"spec\.(checkpoint|publish)\.uri": r"\1",
+    "the Secret that secretRef names": "your environment",
     r"spec\.model\.uri": "model",
     "or delete and re-apply the resource": "or choose another folder for checkpoint",
     r"\bspec\.": "",
