@@ -6,8 +6,8 @@ ocr               0    1    2    3    4    5       6 samples
 summarize         0    1--------  2------------    3 samples: first = [0, 1, 3], pages = [1, 2, 3]
 """
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Callable, Iterator
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -20,6 +20,9 @@ from deepsynth_train.data.selection.index import SampleIndex
 from deepsynth_train.data.selection.lengths import count_tokens
 from deepsynth_train.data.selection.limits import Limits, apply_reasons, check_enough, find_too_long
 from deepsynth_train.models.interface.page_model import PageModel
+
+_BATCH_LABELS: Final = 4096
+_BATCH_CHARACTERS: Final = 8_000_000
 
 
 def build_index(
@@ -93,15 +96,30 @@ def _measure_labels(
     lengths = np.zeros(len(table), dtype=np.int64)
     wanted = np.zeros(len(table), dtype=bool)
     wanted[first] = True
-    row = 0
-    for column in table.iter_column(LABEL_COLUMNS[task]):
-        rows = [row + n for n in range(len(column)) if wanted[row + n]]
-        texts = [_read_text(column, n - row, f"{where}: row {n}") for n in rows]
-        if texts:
-            lengths[rows] = [len(ids) for ids in model.encode_labels(texts)]
-        row += len(column)
+    for rows, texts in _batch_labels(table, task, wanted, where):
+        lengths[rows] = model.count_label_tokens(texts)
         on_rows()
     return lengths[first]
+
+
+def _batch_labels(
+    table: PageTable, task: Task, wanted: NDArray[np.bool_], where: str
+) -> Iterator[tuple[list[int], list[str]]]:
+    """The labels of the wanted rows, in batches that are large enough for all cores. Those of a file are smaller."""
+    rows: list[int] = []
+    texts: list[str] = []
+    size = start = 0
+    for column in table.iter_column(LABEL_COLUMNS[task]):
+        for row in (start + np.flatnonzero(wanted[start : start + len(column)])).tolist():
+            texts.append(_read_text(column, row - start, f"{where}: row {row}"))
+            rows.append(row)
+            size += len(texts[-1])
+            if len(rows) == _BATCH_LABELS or size >= _BATCH_CHARACTERS:
+                yield rows, texts
+                rows, texts, size = [], [], 0
+        start += len(column)
+    if rows:
+        yield rows, texts
 
 
 def _read_text(column: Any, row: int, where: str) -> str:

@@ -21,7 +21,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 
-from deepsynth_train.models.interface.text import encode_texts, find_special_ids
+from deepsynth_train.models.interface.text import count_tokens, encode_text, find_special_ids
 
 Inputs = dict[str, torch.Tensor]
 """Arguments of the model's forward pass, by name."""
@@ -238,11 +238,11 @@ class PageModel:
 
     def encode_label(self, text: str) -> list[int]:
         """Token ids of a label, without BOS and EOS. The name of a special token in it is text."""
-        return self.encode_labels([text])[0]
+        return encode_text(self.tokenizer, self._special_ids, text)
 
-    def encode_labels(self, texts: Sequence[str]) -> list[list[int]]:
-        """The same for many labels at once, which is faster."""
-        return encode_texts(self.tokenizer, self._special_ids, texts)
+    def count_label_tokens(self, texts: Sequence[str]) -> list[int]:
+        """Lengths of many labels, on all cores of the node."""
+        return count_tokens(self.tokenizer, self._special_ids, texts)
 
     @cached_property
     def _special_ids(self) -> frozenset[int]:

@@ -6,13 +6,17 @@ A special token made by a label would end the text early, or promise the model a
 their special tokens as ids, and encode all text with `encode_texts`.
 """
 
+import os
 import re
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Final
 
 _LOCK: Final = threading.Lock()
 """Fast tokenizers change a setting of their backend for this, which fails while another thread uses them."""
+_PARALLELISM: Final = "TOKENIZERS_PARALLELISM"
+"""The library reads it at each call."""
 _PREFIXES: Final = ("0", ".", "\n")
 """Characters that few tokens begin with and continue."""
 
@@ -40,13 +44,37 @@ def encode_texts(tokenizer: Any, special: frozenset[int], texts: Sequence[str]) 
     ]
 
 
+def count_tokens(tokenizer: Any, special: frozenset[int], texts: Sequence[str]) -> list[int]:
+    """How many ids `encode_texts` returns for each text. Uses all cores, so the other processes of the node must wait.
+
+    A core takes a millisecond for a page of text, and there may be millions of pages before the first step.
+    """
+    with _on_all_cores():
+        return [len(ids) for ids in encode_texts(tokenizer, special, texts)]
+
+
 def encode_text(tokenizer: Any, special: frozenset[int], text: str) -> list[int]:
     return encode_texts(tokenizer, special, [text])[0]
 
 
+@contextmanager
+def _on_all_cores() -> Iterator[None]:
+    """Workers have one thread each by default (launcher/topology.py)."""
+    before = os.environ.get(_PARALLELISM)
+    os.environ[_PARALLELISM] = "true"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[_PARALLELISM]
+        else:
+            os.environ[_PARALLELISM] = before
+
+
 def _encode(tokenizer: Any, texts: list[str]) -> list[list[int]]:
-    # mistral-common never makes special tokens from text, and refuses the argument.
-    options = {} if "MistralCommon" in type(tokenizer).__name__ else {"split_special_tokens": True}
+    options = {"return_attention_mask": False, "return_token_type_ids": False, "split_special_tokens": True}
+    if "MistralCommon" in type(tokenizer).__name__:  # never makes special tokens from text, and refuses arguments
+        options = {}
     with _LOCK:
         return [list(ids) for ids in tokenizer(texts, add_special_tokens=False, **options)["input_ids"]]
 

@@ -8,6 +8,7 @@ import pytest
 
 from deepsynth_api.errors import DataError
 from deepsynth_train.coordination.progress import DroppedSamples
+from deepsynth_train.data.selection import build
 from support.training.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
 from support.training.tiny_training import build_model
 from support.training.train_workloads import VIT
@@ -179,6 +180,17 @@ def test_samples_that_do_not_fit_are_dropped_as_a_whole_and_counted_by_reason(tm
         DroppedSamples("LabelTooLong", 1),
         DroppedSamples("SequenceTooLong", 1),
     )
+
+
+@pytest.mark.parametrize(("name", "limit"), [("_BATCH_LABELS", 3), ("_BATCH_CHARACTERS", 25)])
+def test_labels_are_counted_in_batches_over_files(
+    name: str, limit: int, tmp_path: Path, model: PageModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(4):
+        write_split(tmp_path, "train", build_documents(2, start=2 * number), number)
+    whole = load(tmp_path, model).train.index.tokens.tolist()
+    monkeypatch.setattr(build, name, limit)
+    assert load(tmp_path, model).train.index.tokens.tolist() == whole
 
 
 def test_a_model_of_one_page_drops_longer_documents(tmp_path: Path) -> None:

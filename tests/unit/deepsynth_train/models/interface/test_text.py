@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
@@ -13,7 +14,7 @@ from tokenizers import AddedToken, Tokenizer, decoders, normalizers, pre_tokeniz
 from tokenizers import models as backends
 from transformers import ByT5Tokenizer, PreTrainedTokenizerFast
 
-from deepsynth_train.models.interface.text import encode_text, encode_texts, find_special_ids
+from deepsynth_train.models.interface.text import count_tokens, encode_text, encode_texts, find_special_ids
 from deepsynth_train.models.random.tiny import build_byte_tokenizer
 
 if TYPE_CHECKING:
@@ -142,6 +143,32 @@ def test_many_texts_are_encoded_as_one_by_one(kind: str) -> None:
     special = find_special_ids(tokenizer, build_config(tokenizer))
     assert encode_texts(tokenizer, special, HARD) == [encode(tokenizer, text) for text in HARD]
     assert encode_texts(tokenizer, special, []) == []
+
+
+@KINDS
+def test_tokens_are_counted_as_they_are_encoded(kind: str) -> None:
+    tokenizer = TOKENIZERS[kind]
+    special = find_special_ids(tokenizer, build_config(tokenizer))
+    assert count_tokens(tokenizer, special, HARD) == [len(ids) for ids in encode_texts(tokenizer, special, HARD)]
+
+
+@pytest.mark.parametrize("before", ["false", None])
+def test_tokens_are_counted_on_all_cores_and_nothing_else_is(
+    before: str | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def tokenize(texts: list[str], **_: Any) -> dict[str, list[list[int]]]:
+        seen.append(os.environ.get("TOKENIZERS_PARALLELISM"))
+        return {"input_ids": [[7] for _ in texts]}
+
+    if before is None:
+        monkeypatch.delenv("TOKENIZERS_PARALLELISM", raising=False)
+    else:
+        monkeypatch.setenv("TOKENIZERS_PARALLELISM", before)
+    assert count_tokens(tokenize, frozenset(), ["a", "b"]) == [1, 1]
+    encode_texts(tokenize, frozenset(), ["a"])
+    assert seen == ["true", before]
 
 
 def test_an_unknown_character_stays_an_unknown_token() -> None:
