@@ -25,7 +25,11 @@ def choose_streamed(
     if not workload.stream:
         return None
     if model.family.reads_sizes:
-        progress.note(f"{FIELD} has no effect: this model needs the size of all pages before the first step")
+        progress.note(
+            f"{FIELD} has no effect: this model needs the size of all pages before the first step; with "
+            "DeepSeek-OCR-2, set spec.imageProcessor.maxTiles to 0; with others, set spec.cache.uri, so that only the "
+            "first attempt waits"
+        )
         return None
     return partial(_may_stream, {dataset.name: dataset.train_split for dataset in workload.datasets}, shares, progress)
 
