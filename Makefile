@@ -84,8 +84,12 @@ benchmark-restart: $(READY) ## Measure from the death of a process to the next s
 	@$(BIN)/python benchmarks/restart.py $(ARGS)
 
 .PHONY: benchmark-large
-benchmark-large: $(READY) ## Measure memory and time to put a large dataset on a node's disk [ARGS="--gigabytes 20"]
-	@$(BIN)/python benchmarks/large_dataset.py $(ARGS)
+benchmark-large: $(READY) ## Measure memory and throughput of each step with a large dataset [ARGS="publish-s3 --gigabytes 20"]
+	@PYTHONPATH=.:tests $(BIN)/python -m benchmarks.large $(ARGS)
+
+.PHONY: benchmark-first-step
+benchmark-first-step: $(READY) ## Measure from the start of an attempt to its first step: fetched, cached, streamed [ARGS="--only streamed"]
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.large.first_step $(ARGS)
 
 .PHONY: benchmark-local
 benchmark-local: $(READY) ## Measure the CPU seconds of `deepsynth local` for ten documents [ARGS="--repeats 5"]

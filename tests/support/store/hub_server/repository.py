@@ -21,12 +21,15 @@ class RefusedError(Exception):
 
 @dataclass(frozen=True)
 class Blob:
+    """oid: sha256 that its upload had."""
+
     content: bytes
     is_lfs: bool
+    oid: str = ""
 
     @property
     def sha256(self) -> str:
-        return hashlib.sha256(self.content).hexdigest()
+        return self.oid or hashlib.sha256(self.content).hexdigest()
 
     @property
     def pointer(self) -> bytes:
@@ -149,7 +152,7 @@ def _apply(tree: dict[str, Blob], key: str, value: dict[str, Any], objects: dict
     elif key == "lfsFile":
         if value["oid"] not in objects:
             raise RefusedError(400, f"LFS object {value['oid']} of {path} was never uploaded")
-        tree[path] = Blob(objects[value["oid"]], is_lfs=True)
+        tree[path] = Blob(objects[value["oid"]], is_lfs=True, oid=value["oid"])
     elif key == "deletedFile":
         if tree.pop(path, None) is None:
             raise RefusedError(404, "A file with this name doesn't exist", "EntryNotFound")
