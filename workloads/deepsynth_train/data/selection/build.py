@@ -21,8 +21,9 @@ from deepsynth_train.data.selection.lengths import count_tokens
 from deepsynth_train.data.selection.limits import Limits, apply_reasons, check_enough, find_too_long
 from deepsynth_train.models.interface.page_model import PageModel
 
-_BATCH_LABELS: Final = 4096
-_BATCH_CHARACTERS: Final = 8_000_000
+_BATCH_LABELS: Final = 512
+_BATCH_CHARACTERS: Final = 500_000
+"""Of labels that are encoded at once: tokenizers take up to 200 bytes for each token meanwhile."""
 
 
 def build_index(
