@@ -51,7 +51,8 @@ def replace_usage(total: Total, before: ContainerUsage, after: ContainerUsage) -
 
 
 def _count_cpu_seconds(cpus: str | None, seconds: int) -> int:
-    return sum_counts([int(_parse_cpus(cpus or _NO_CPUS) * seconds)])
+    """Rounded to whole seconds: cut, requests of a few millicores would count for nothing."""
+    return sum_counts([round(_parse_cpus(cpus or _NO_CPUS) * seconds)])
 
 
 def _parse_cpus(cpus: str) -> Any:
