@@ -6,9 +6,8 @@ order of the plan, so that the same plan gives the same bytes.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import astuple, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from deepsynth_store.core.atomic import compute_sha256
 
@@ -16,13 +15,12 @@ DROPPED_PATH: Final = "deepsynth/dropped.parquet"
 """In the dataset."""
 PLAN_DROPPED_PATH: Final = "plan/dropped.parquet"
 """In staging: what the plan step drops."""
-_BATCH_ROWS: Final = 1000
+_BATCH_ROWS: Final = 10_000
 _MAX_LOGGED: Final = 5
 """For each reason: enough to see what is wrong, without filling the log."""
 
 
-@dataclass(frozen=True)
-class DroppedRow:
+class DroppedRow(NamedTuple):
     """A row of the source that is no document.
 
         DroppedRow("train", 2017, "data/train-0.parquet", row_group=2, row=17, reason="Duplicate")
@@ -80,7 +78,7 @@ class DroppedRowWriter:
 
         if self._writer is None:
             self._writer = _open_writer(self.path)
-        columns = zip(*map(astuple, self._pending), strict=True)
+        columns = zip(*self._pending, strict=True)
         schema = _build_schema()
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
         self._writer.write_batch(pa.record_batch(arrays, schema=schema))
