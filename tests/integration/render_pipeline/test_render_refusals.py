@@ -1,5 +1,6 @@
 """Documents that cannot be drawn: found by plan, refused or replaced, counted, and never too many without a word."""
 
+import hashlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -104,15 +105,16 @@ def test_a_damaged_list_of_dropped_rows_is_made_again(build_steps: Build, tmp_pa
     assert steps.succeed("publish").publish is not None
 
 
-def test_a_dataset_without_dropped_rows_has_no_list(build_steps: Build, tmp_path: Path) -> None:
-    for rows in (build_rows(3), [*build_rows(3), *build_rows(1)]):  # the second one replaces the first one
-        write_jsonl(tmp_path / "source/train.jsonl", rows[::-1])
+def test_the_list_is_that_of_the_dataset_that_is_there(build_steps: Build, tmp_path: Path) -> None:
+    for expected in (0, 1, 0):
+        write_jsonl(tmp_path / "source/train.jsonl", [*build_rows(3), *build_rows(expected)])
         report = build_steps(tmp_path / "source").run_all().publish
         assert report is not None
-        assert (tmp_path / "out/deepsynth/dropped.parquet").exists() == bool(report.dropped_path) == (len(rows) == 4)
-    write_jsonl(tmp_path / "source/train.jsonl", build_rows(3))
-    build_steps(tmp_path / "source").run_all()
-    assert not (tmp_path / "out/deepsynth/dropped.parquet").exists()
+        assert len(list(read_dropped_rows(tmp_path / "out/deepsynth/dropped.parquet"))) == expected
+        assert report.dropped_path == ("deepsynth/dropped.parquet" if expected else "")
+        manifest = json.loads((tmp_path / "out/deepsynth/manifest.json").read_bytes())
+        content = (tmp_path / "out/deepsynth/dropped.parquet").read_bytes()
+        assert manifest["droppedSha256"] == hashlib.sha256(content).hexdigest()
 
 
 def test_an_undrawable_character_is_replaced_and_counted(build_steps: Build, tmp_path: Path) -> None:

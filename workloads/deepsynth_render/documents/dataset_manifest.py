@@ -79,7 +79,7 @@ def list_columns(page: PageSettings, *, has_configs: bool = False) -> dict[str, 
 
 
 class ManifestFile(ApiModel):
-    """size: bytes. rows: pages. split: empty for the list of dropped rows, which has no pages."""
+    """size: bytes. rows: pages."""
 
     path: str
     size: int
@@ -128,6 +128,9 @@ class DatasetManifest(ApiModel):
     size: int
     rows_read: int
     dropped: Annotated[list[DroppedRows], Field(description="Rows dropped by the plan and render steps.")]
+    dropped_sha256: Annotated[
+        str | None, Field(description="sha256 of deepsynth/dropped.parquet, which lists them.")
+    ] = None
     columns: Annotated[list[ReadColumns], Field(description="Columns of the source that were read.")] = Field(
         default_factory=list
     )
@@ -145,8 +148,8 @@ class DatasetManifest(ApiModel):
 
     @property
     def dropped_path(self) -> str:
-        """Path of the list of dropped rows; empty if there is none."""
-        return next((file.path for file in self.files if file.path == DROPPED_PATH), "")
+        """Path of the list of dropped rows; empty if there are none, or an earlier version dropped some."""
+        return DROPPED_PATH if self.dropped and self.dropped_sha256 else ""
 
     def to_json(self) -> bytes:
         return self.model_dump_json(by_alias=True, exclude_none=True, indent=1).encode()

@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from deepsynth_render.documents.dataset_manifest import ManifestFile
 from deepsynth_render.documents.dropped_rows import (
     DROPPED_PATH,
     PLAN_DROPPED_PATH,
@@ -13,27 +12,25 @@ from deepsynth_render.documents.dropped_rows import (
 from deepsynth_render.documents.receipt import Receipt
 from deepsynth_render.documents.render_plan import RenderPlan
 from deepsynth_store import DatasetTarget, StoredFile
-from deepsynth_store.core.atomic import compute_sha256, read_chunks
+from deepsynth_store.core.atomic import read_chunks
 from deepsynth_store.core.download import write_download
 
 
 def join_dropped(target: DatasetTarget, plan: RenderPlan, receipts: Sequence[Receipt], folder: Path) -> dict[str, Path]:
-    """Path in the dataset -> file below folder. Empty if no row was dropped, or an earlier version listed none."""
+    """Path in the dataset -> file below folder. Without rows it replaces the one of an earlier generation.
+
+    Empty if an earlier version dropped rows and did not list them.
+    """
     parts = [
         (PLAN_DROPPED_PATH, plan.dropped, plan.dropped_sha256),
         *((shard_dropped_path(entry.shard), entry.dropped, entry.dropped_sha256) for entry in receipts),
     ]
     listed = {path: sha256 for path, _, sha256 in parts if sha256 is not None}
-    if not listed or any(dropped for path, dropped, _ in parts if path not in listed):
+    if any(dropped for path, dropped, _ in parts if path not in listed):
         return {}
     joined = folder / "dropped.parquet"
     join_dropped_rows(_fetch(target, listed, folder / "part.parquet"), joined)
     return {DROPPED_PATH: joined}
-
-
-def describe_file(path: str, file: Path) -> ManifestFile:
-    """A file without pages, as the manifest lists it."""
-    return ManifestFile(path=path, size=file.stat().st_size, sha256=compute_sha256(file), split="", rows=0)
 
 
 def _fetch(target: DatasetTarget, listed: dict[str, str], local_path: Path) -> Iterator[Path]:

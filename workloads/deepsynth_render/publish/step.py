@@ -18,16 +18,16 @@ from deepsynth_render.documents.dataset_manifest import (
     PublishedGeneration,
     find_published,
 )
-from deepsynth_render.documents.dropped_rows import shard_dropped_path
+from deepsynth_render.documents.dropped_rows import DROPPED_PATH, shard_dropped_path
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
 from deepsynth_render.documents.render_plan import RenderPlan, load_plan, open_staging, require_digest
 from deepsynth_render.publish.card import build_card
-from deepsynth_render.publish.dropped import describe_file, join_dropped
+from deepsynth_render.publish.dropped import join_dropped
 from deepsynth_render.reporting.dropped import add_dropped, explain_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_store import MANIFEST, README, DatasetTarget, StoredFile
-from deepsynth_store.core.atomic import explain_full_disk, read_chunks
+from deepsynth_store.core.atomic import compute_sha256, explain_full_disk, read_chunks
 
 
 def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
@@ -46,7 +46,8 @@ def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
     copies = {file.path: file.path for receipt in receipts for file in receipt.files}
     with tempfile.TemporaryDirectory(prefix="deepsynth-publish-") as folder, explain_full_disk(Path(folder)):
         dropped = join_dropped(target, plan, receipts, Path(folder))
-        manifest = build_manifest(plan, digest, receipts, [describe_file(*item) for item in dropped.items()])
+        dropped_sha256 = compute_sha256(dropped[DROPPED_PATH]) if dropped else None
+        manifest = build_manifest(plan, digest, receipts, dropped_sha256)
         require_drawn(manifest.documents, manifest.dropped, workload.max_refused_percent, manifest.undrawable)
         _refuse_empty(manifest)
         content = manifest.to_json()
@@ -55,9 +56,9 @@ def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
 
 
 def build_manifest(
-    plan: RenderPlan, digest: str, receipts: Sequence[Receipt], others: Sequence[ManifestFile] = ()
+    plan: RenderPlan, digest: str, receipts: Sequence[Receipt], dropped_sha256: str | None = None
 ) -> DatasetManifest:
-    """What is published and what was dropped. receipts: of each shard, in order. others: files without pages."""
+    """What is published and what was dropped. receipts: of each shard, in order. dropped_sha256: of their list."""
     splits = [_sum_split(split.name, receipts) for split in plan.splits]
     pages = sum(split.pages for split in splits)
     page_text = _sum_text(receipts)
@@ -70,6 +71,7 @@ def build_manifest(
         size=sum(split.size for split in splits),
         rows_read=plan.rows_read,
         dropped=add_dropped([plan.dropped, *(receipt.dropped for receipt in receipts)]),
+        dropped_sha256=dropped_sha256,
         columns=plan.columns,
         skipped_files=plan.skipped_files,
         undrawable=plan.undrawable,
@@ -88,7 +90,7 @@ def build_manifest(
             )
             for entry in receipts
         ],
-        files=[*(file for receipt in receipts for file in receipt.files), *others],
+        files=[file for receipt in receipts for file in receipt.files],
     )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 from deepsynth_api.errors import ConfigurationError, DataError, InternalError
-from deepsynth_store.core.interface import MANIFEST, README, StoredFile
+from deepsynth_store.core.interface import MANIFEST, OWN_FOLDER, README, StoredFile
 
 DATA_FOLDER = "data/"
 
@@ -50,10 +50,13 @@ def refuse_foreign_files(previous: bytes | None, present: Iterable[str], where: 
 
 
 def require_agreement(copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> None:
-    """InternalError unless the new manifest lists exactly the given files. README.md and itself need not be listed."""
-    given = {*copies, *files}
+    """InternalError unless the new manifest lists exactly the given files; not README.md and those about the dataset.
+
+    These have the same path in each generation, so they are replaced one by one and not together with the manifest.
+    """
+    given = {path for path in (*copies, *files) if path != README and not path.startswith(OWN_FOLDER)}
     listed = set(parse_manifest(read_content(files[MANIFEST]), "the new dataset"))
-    if disagreeing := sorted((listed - given) | (given - listed - {MANIFEST, README})):
+    if disagreeing := sorted(listed ^ given):
         raise InternalError(f"the manifest and the files to publish disagree about {', '.join(disagreeing[:5])}")
 
 
