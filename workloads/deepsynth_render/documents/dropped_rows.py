@@ -6,8 +6,10 @@ order of the plan, so that the same plan gives the same bytes.
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from deepsynth_store.core.atomic import compute_sha256
 
@@ -20,7 +22,8 @@ _MAX_LOGGED: Final = 5
 """For each reason: enough to see what is wrong, without filling the log."""
 
 
-class DroppedRow(NamedTuple):
+@dataclass(frozen=True)
+class DroppedRow:
     """A row of the source that is no document.
 
         DroppedRow("train", 2017, "data/train-0.parquet", row_group=2, row=17, reason="Duplicate")
@@ -36,6 +39,9 @@ class DroppedRow(NamedTuple):
     row_group: int | None
     row: int
     reason: str
+
+
+_get_values: Final = attrgetter(*(field.name for field in fields(DroppedRow)))
 
 
 def shard_dropped_path(shard: int) -> str:
@@ -78,7 +84,7 @@ class DroppedRowWriter:
 
         if self._writer is None:
             self._writer = _open_writer(self.path)
-        columns = zip(*self._pending, strict=True)
+        columns = zip(*map(_get_values, self._pending), strict=True)
         schema = _build_schema()
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
         self._writer.write_batch(pa.record_batch(arrays, schema=schema))
