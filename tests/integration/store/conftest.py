@@ -8,6 +8,7 @@ from deepsynth_store.core import calls
 from support.store.hub_server.server import HubServer
 from support.store.object_servers.azurite_server import ACCOUNT, KEY, make_container, start_azurite
 from support.store.object_servers.fault_proxy import FaultProxy
+from support.store.object_servers.gcs_server import build_service_account_key, make_gcs_bucket, start_gcs
 from support.store.object_servers.moto_server import make_bucket, start_moto
 
 
@@ -72,6 +73,21 @@ def az(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultPr
         monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_NAME", ACCOUNT)
         monkeypatch.setenv("AZURE_STORAGE_ACCOUNT_KEY", KEY)
         yield proxy
+
+
+@pytest.fixture
+def gs(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultProxy]:
+    """A Google Cloud Storage behind such a proxy. The first test that uses it may build the server: mark it slow."""
+    with FaultProxy(start_gcs()) as proxy:
+        monkeypatch.setenv("GOOGLE_BASE_URL", proxy.url)
+        monkeypatch.setenv("GOOGLE_SERVICE_ACCOUNT_KEY", build_service_account_key())
+        yield proxy
+
+
+@pytest.fixture
+def gs_uri(gs: FaultProxy) -> Iterator[str]:
+    with make_gcs_bucket() as bucket:
+        yield f"gs://{bucket}/sets/pages"
 
 
 @pytest.fixture

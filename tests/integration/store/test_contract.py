@@ -15,7 +15,13 @@ from deepsynth_store import MANIFEST, DatasetFolder, open_dataset, open_target, 
 from support.store.generations import Generation, build_generation
 
 ONE, TWO, THREE = (build_generation(name, shards) for name, shards in [("one", 2), ("two", 3), ("three", 1)])
-STORES: Final = ("folder", "hub", "s3", pytest.param("az", marks=pytest.mark.slow))
+STORES: Final = (
+    "folder",
+    "hub",
+    "s3",
+    pytest.param("az", marks=pytest.mark.slow),
+    pytest.param("gs", marks=pytest.mark.slow),
+)
 
 
 @pytest.fixture(params=STORES)

@@ -62,6 +62,9 @@ PEERS = (Upstream("trainer", ("trainer-controller-manager", "jobset")),)
 LINTERS = (Upstream("actionlint", ("actionlint",)),)
 """For `make chart-test`."""
 
+STORES = (Upstream("fake-gcs-server", ("fake-gcs-server",)),)
+"""For the slow tests of gs://."""
+
 
 def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
     """The newest pinned Kubernetes, or the one that `DEEPSYNTH_KUBERNETES` names, such as 1.34."""
@@ -76,7 +79,7 @@ def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
 
 def find_upstream(command: str, environment: Mapping[str, str] = os.environ) -> Upstream:
     """The module that has a program of this name. Raises ClusterError."""
-    for upstream in (*UPSTREAMS, *PEERS, *LINTERS, kubernetes(environment)):
+    for upstream in (*UPSTREAMS, *PEERS, *LINTERS, *STORES, kubernetes(environment)):
         if command in upstream.commands:
             return upstream
     raise ClusterError(f"no module in {MODULES} has the program {command}")

@@ -1,5 +1,6 @@
 """How long to wait before a call to a server is repeated, and when to give up. Pure."""
 
+import math
 from dataclasses import dataclass
 from enum import Enum
 from typing import Final
@@ -17,6 +18,8 @@ class Fault(Enum):
     """No connection was ever made: more often a wrong address or a closed network than an outage."""
     UNTRUSTED = "{server}'s certificate is not trusted"
     """No connection was ever made: a private authority whose certificate is not in SSL_CERT_FILE."""
+    CREDENTIALS = "the credentials for {server} cannot be fetched"
+    """The server that hands them out may start a moment later than this process, and may be missing for good."""
     UNREADABLE = "{server}'s answer cannot be understood"
     """A proxy or another server answered, or the server's client fails on what it got."""
 
@@ -41,15 +44,16 @@ _LIMITS: Final = {
     Fault.UNREADABLE: _Limits(max_tries=12, first_seconds=1.0, max_seconds=60.0),
     Fault.UNREACHABLE: _Limits(max_tries=4, first_seconds=0.7, max_seconds=3.0),
     Fault.UNTRUSTED: _Limits(max_tries=4, first_seconds=0.7, max_seconds=3.0),
+    Fault.CREDENTIALS: _Limits(max_tries=6, first_seconds=1.0, max_seconds=4.0),
 }
-NO_CONNECTION: Final = frozenset({Fault.UNREACHABLE, Fault.UNTRUSTED})
+NO_CONNECTION: Final = frozenset({Fault.UNREACHABLE, Fault.UNTRUSTED, Fault.CREDENTIALS})
 """Of a server that has never answered, these are given up soon."""
 TRUST_REMEDY: Final = (
     "; set SSL_CERT_FILE in spec.template.env to a file with the certificate of its authority, mounted by "
     "spec.template.volumes"
 )
 _MAX_ASKED_SECONDS: Final = 3600.0
-_MAX_UNREACHABLE_SECONDS: Final = 5.0
+_MAX_SPENT_SECONDS: Final = {Fault.UNREACHABLE: 5.0, Fault.UNTRUSTED: 5.0, Fault.CREDENTIALS: 20.0}
 
 
 def compute_pause(
@@ -63,7 +67,7 @@ def compute_pause(
     limits = _LIMITS[fault]
     if tries >= limits.max_tries:
         return None
-    if fault in NO_CONNECTION and spent_seconds >= _MAX_UNREACHABLE_SECONDS:
+    if spent_seconds >= _MAX_SPENT_SECONDS.get(fault, math.inf):
         return None
     if asked_seconds is not None:
         return asked_seconds + 1 + jitter if asked_seconds <= _MAX_ASKED_SECONDS else None

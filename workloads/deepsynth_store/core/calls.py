@@ -8,7 +8,7 @@ import time
 from abc import ABC, abstractmethod
 from collections import Counter
 from collections.abc import Callable, Mapping
-from typing import ClassVar, Final, TypeVar
+from typing import ClassVar, Final, NoReturn, TypeVar
 
 from deepsynth_api.errors import TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
@@ -19,8 +19,15 @@ T = TypeVar("T")
 
 _MAX_SILENT_SECONDS: Final = 60.0
 """A longer pause is reported again and again: callers count a report as a sign of life."""
+_MAX_WATCHED_SECONDS: Final = 10.0
 _answered: set[str] = set()
 """Addresses that have answered this process or an earlier one. Others may not exist, so they are given up sooner."""
+
+
+def give_up_long_waits(waiting: Waiting) -> None:
+    """See OnWait: for a user who waits for the answer."""
+    if waiting.seconds > _MAX_WATCHED_SECONDS:
+        raise TemporaryError(f"{waiting.reason}; try again later", reason=Reason.STORE_UNAVAILABLE)
 
 
 class OddAnswerError(Exception):
@@ -48,7 +55,10 @@ class Calls(ABC):
 
     @abstractmethod
     def classify(self, error: BaseException) -> Fault | None:
-        """None when repeating the call would not help. One of NO_CONNECTION: there was no connection this time."""
+        """None when repeating the call would not help. One of NO_CONNECTION: there was no connection this time.
+
+        CREDENTIALS is explained, as None is, after a few tries.
+        """
 
     @abstractmethod
     def is_answer(self, error: BaseException) -> bool:
@@ -93,13 +103,13 @@ class Calls(ABC):
         error = self.find_cause(caught)
         fault = self._find_fault(error)
         if fault is None:
-            if explained := self.explain(error):
-                raise explained from error
-            raise caught
+            self._give_up(caught, error)
         tries[fault] += 1
         jitter, spent = random.random(), time.monotonic() - started  # noqa: S311 - jitter need not be secret
         asked = self.find_asked_seconds(error)
         pause = compute_pause(fault, tries[fault], asked, jitter, spent)
+        if pause is None and fault is Fault.CREDENTIALS:
+            self._give_up(caught, error)
         if pause is None:
             wish = "" if asked is None else f"; it asks to wait {asked:,.0f} s"
             raise TemporaryError(
@@ -108,6 +118,11 @@ class Calls(ABC):
                 reason=self.unreachable if fault in NO_CONNECTION else self.unavailable,
             ) from error
         self._pause(fault.describe(self.server), pause)
+
+    def _give_up(self, caught: Exception, error: BaseException) -> NoReturn:
+        if explained := self.explain(error):
+            raise explained from error
+        raise caught
 
     def _pause(self, reason: str, seconds: float) -> None:
         while seconds > 0:

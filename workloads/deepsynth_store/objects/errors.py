@@ -26,9 +26,7 @@ _NO_BUCKET: Final = re.compile("NoSuchBucket|ContainerNotFound|specified bucket 
 _THROTTLED: Final = re.compile("SlowDown|ServerBusy|TooManyRequests|RequestLimitExceeded|rateLimitExceeded")
 _PASSING: Final = re.compile("RequestTimeout|OperationAborted|ConditionalRequestConflict")
 _REDIRECT: Final = re.compile("redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed")
-_METADATA: Final = re.compile(
-    r"169\.254\.169\.254|/latest/(api/token|meta-data)|metadata\.google\.internal|ImdsManagedIdentity"
-)
+_METADATA: Final = re.compile(r"169\.254\.169\.254|/latest/(api/token|meta-data)|/computeMetadata/|ImdsManagedIdentity")
 """Where the library looks for the credentials of a machine when the environment has none."""
 
 KEYS: Final = {
@@ -58,7 +56,7 @@ def classify(error: BaseException) -> Fault | None:
     if status is not None:
         return _classify_status(status, text)
     if _METADATA.search(text):
-        return None
+        return Fault.CREDENTIALS
     if "InvalidCertificate(" in text:
         return Fault.UNTRUSTED
     if "kind: Connect," in text:

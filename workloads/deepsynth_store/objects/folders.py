@@ -16,13 +16,11 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Final
 
-from deepsynth_api.errors import ConfigurationError, TemporaryError
-from deepsynth_api.reasons import Reason
-from deepsynth_store.core.interface import Waiting
+from deepsynth_api.errors import ConfigurationError
+from deepsynth_store.core.calls import give_up_long_waits
 from deepsynth_store.core.uri import ObjectLocation, parse_uri
 from deepsynth_store.objects.requests import ObjectCalls, StoredObject
 
-_MAX_PAUSE_SECONDS: Final = 10.0
 _READS_AT_ONCE: Final = 8
 _ESCAPED: Final = re.compile(r"\[([*?[])\]")
 
@@ -91,12 +89,6 @@ def remove(uris: Sequence[str], open_folder: OpenFolder = PrefixFolder) -> None:
     """Everything below these URIs, which `measure` has found."""
     for parent, names in _group(uris).items():
         open_folder(_locate(parent)).remove(names)
-
-
-def give_up_long_waits(waiting: Waiting) -> None:
-    """See OnWait."""
-    if waiting.seconds > _MAX_PAUSE_SECONDS:
-        raise TemporaryError(f"{waiting.reason}; try again later", reason=Reason.STORE_UNAVAILABLE)
 
 
 def _group(uris: Sequence[str]) -> dict[str, list[str]]:

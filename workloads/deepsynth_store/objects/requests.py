@@ -8,6 +8,7 @@ only its answer was lost.
 import itertools
 import uuid
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Final
@@ -21,7 +22,7 @@ from deepsynth_store.core.backoff import TRUST_REMEDY, Fault
 from deepsynth_store.core.calls import Calls, OddAnswerError
 from deepsynth_store.core.interface import OnWait
 from deepsynth_store.core.uri import ObjectLocation
-from deepsynth_store.objects.client import PART_BYTES, open_client
+from deepsynth_store.objects.client import PART_BYTES, Store, open_client
 from deepsynth_store.objects.errors import classify, describe, explain, find_status
 from deepsynth_store.objects.retry_after import ask_retry_after
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
     from obstore import PutMode, UpdateVersion
 
 _PARALLEL_PARTS: Final = 4
+_PARALLEL_DELETIONS: Final = 8
 _PAGE: Final = 1000
 
 
@@ -211,28 +213,26 @@ class ObjectCalls(Calls):
         return data
 
     def _write_once(self, key: str, content: bytes | Path) -> None:
-        obstore.put(
-            self._patient if isinstance(content, Path) else self._store,
-            self._name(key),
-            content,
-            chunk_size=PART_BYTES,
-            max_concurrency=_PARALLEL_PARTS,
-        )
+        self._put(self._patient if isinstance(content, Path) else self._store, key, content)
 
     def _upload_once(self, key: str, read: Callable[[], Iterator[bytes | bytearray]]) -> None:
         """The library reads ahead of its uploads by as many parts as it sends at once."""
         pieces = read()
         first = next(pieces, b"")
         if len(first) < PART_BYTES:
-            obstore.put(self._store, self._name(key), bytes(first))
+            self._put(self._store, key, bytes(first))
         else:
-            obstore.put(
-                self._patient,
-                self._name(key),
-                itertools.chain([first], pieces),
-                chunk_size=PART_BYTES,
-                max_concurrency=_PARALLEL_PARTS,
-            )
+            self._put(self._patient, key, itertools.chain([first], pieces))
+
+    def _put(self, store: Store, key: str, content: bytes | Path | Iterator[bytes | bytearray]) -> None:
+        """If the answer to its completion is lost, an upload in parts is not known any more when that is repeated."""
+        try:
+            obstore.put(store, self._name(key), content, chunk_size=PART_BYTES, max_concurrency=_PARALLEL_PARTS)
+        except FileNotFoundError as error:
+            self._require_bucket(error)
+            if find_status(error) is None:  # a file on this machine
+                raise
+            raise OddAnswerError(f"the upload in parts is gone ({describe(error)})") from error
 
     def _replace_once(self, key: str, content: bytes, expected: Content | None, attributes: Mapping[str, str]) -> bool:
         mode: PutMode = "create" if expected is None else expected.version
@@ -246,10 +246,14 @@ class ObjectCalls(Calls):
         return True
 
     def _delete_once(self, names: Sequence[str]) -> None:
+        """Where it deletes one by one (Google Cloud Storage), the library stops at the first one that is absent."""
         try:
             obstore.delete(self._store, list(names))
         except FileNotFoundError as error:
             self._require_bucket(error)
+            if len(names) > 1:
+                with ThreadPoolExecutor(_PARALLEL_DELETIONS) as pool:
+                    list(pool.map(lambda name: self._delete_once([name]), names))
 
 
 def _quote(tag: str | None) -> str:

@@ -16,6 +16,7 @@ from typing import Final
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
+from deepsynth_store.core.calls import give_up_long_waits
 from deepsynth_store.core.uri import ObjectLocation
 from deepsynth_store.objects import folders
 from deepsynth_store.objects.requests import StoredObject
@@ -43,7 +44,7 @@ class RunFolder(folders.PrefixFolder):
 
     def __init__(self, location: ObjectLocation) -> None:
         super().__init__(location)
-        self._files = ObjectFiles(location, folders.give_up_long_waits)
+        self._files = ObjectFiles(location, give_up_long_waits)
 
     def list(self, name: str = "") -> Mapping[str, StoredObject]:
         head = self._read_head()

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from types import TracebackType
 from typing import Any, Final, Literal, Self
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 FaultKind = Literal["500", "503", "429", "cut", "lost", "truncated", "short", "duplicated", "html", "html 404", "slow"]
 """cut: no answer, and no effect. lost: no answer, but the effect. truncated: half of the body, then a cut. short: half
@@ -96,7 +96,7 @@ class FaultProxy:
         self.interruptions[target] = action
 
     def interrupt(self, method: str, target: str) -> None:
-        for pattern in [found for found in self.interruptions if method == "PUT" and re.search(found, target)]:
+        for pattern in [found for found in self.interruptions if method == "PUT" and re.search(found, unquote(target))]:
             self.interruptions.pop(pattern)()
 
     def put(self, uri: str, content: bytes) -> None:
@@ -124,7 +124,7 @@ class FaultProxy:
             connection.close()
 
     def count(self, method: str, target: str = "") -> int:
-        return sum(1 for found, path in self.requests if found == method and re.search(target, path))
+        return sum(1 for found, path in self.requests if found == method and re.search(target, unquote(path)))
 
     def take(self, method: str, target: str) -> FaultKind | None:
         """The fault of a request that has arrived."""
@@ -133,7 +133,7 @@ class FaultProxy:
             if self.is_down or (self.down_from is not None and len(self.requests) > self.down_from):
                 return "cut"
             for fault in self._faults:
-                if fault.times and fault.method in {method, "*"} and re.search(fault.target, target):
+                if fault.times and fault.method in {method, "*"} and re.search(fault.target, unquote(target)):
                     if fault.skip:
                         fault.skip -= 1
                     else:
