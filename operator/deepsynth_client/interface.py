@@ -76,6 +76,11 @@ def is_object(uri: str) -> bool:
     return uri.startswith(("s3://", "gs://", "az://"))
 
 
+def is_remote(uri: str) -> bool:
+    """Whether it is in an object store or on the Hub."""
+    return is_object(uri) or uri.startswith("hf://")
+
+
 def warn_of_link(uri: str, target: str) -> None:
     """Log that `remove` keeps data."""
     _logger.warning("%s is a link: it is removed, and what it leads to is kept: %s", uri, target)
@@ -107,6 +112,12 @@ class Files(Protocol):
 
         No part of its path is a link. It may have other files too. The caller must not change it. Objects of a store
         with names that this machine does not take are not in it; a warning is logged.
+        """
+        ...
+
+    def fetch_pages(self, uri: str) -> Path | None:
+        """A folder on this machine with the dataset of `uri`, or with a few of its pages as data/*.parquet; None if
+        there is none. Also of the Hub. Waits for a minute at most. No part of its path is a link.
         """
         ...
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.file_copies import copy_files
-from deepsynth_client.interface import is_object, warn_of_link
+from deepsynth_client.interface import is_object, is_remote, warn_of_link
 from deepsynth_local.runs.runs_folder import RunsFolder
 
 _MAX_FETCHED_BYTES: Final = 2**30
@@ -55,6 +55,13 @@ class LocalFiles:
 
     def fetch(self, uri: str, patterns: Sequence[str]) -> Path | None:
         return _fetch_objects(uri, patterns) if is_object(uri) else self.find_folder(uri)
+
+    def fetch_pages(self, uri: str) -> Path | None:
+        if not is_remote(uri):
+            return self.find_folder(uri)
+        from deepsynth_render.documents.sample_pages import fetch_sample_pages
+
+        return copy_files(uri, fetch_sample_pages(uri, _MAX_FETCHED_BYTES))
 
     def find_folder(self, uri: str) -> Path | None:
         return self._runs.find_real_folder(uri)

@@ -11,7 +11,7 @@ from deepsynth_client.attempt_logs import LoggedAttempt, list_attempts
 from deepsynth_client.errors import ClientError
 from deepsynth_client.interface import Manifest, Note, Resources
 from deepsynth_client.progress import describe_progress, get_percentage
-from deepsynth_client.report.results import find_results, has_files
+from deepsynth_client.report.results import find_results, has_results
 from deepsynth_client.report.sections import Section, Table, build_generation_section, build_run_section
 from deepsynth_client.tables import format_age
 from deepsynth_ui.addresses import Key, get_key
@@ -70,11 +70,11 @@ def _build_section(resource: Resource, found: Manifest, files: ResultFiles) -> S
 
 
 def _explain_missing(found: Manifest, files: ResultFiles) -> str:
-    if not has_files(found) or files.find_folder(found) is not None:
+    if not has_results(found) or files.find_folder(found) is not None:
         return ""
     what = "Curves and samples are" if found["kind"] == "TrainingRun" else "Pages are"
     remedy = ""
-    if found["kind"] == "TrainingRun" and not files.may_fetch:
+    if not files.may_fetch:
         remedy = f" `deepsynth report {found['metadata']['name']}` on your machine shows them."
     return f"{what} in {find_results(found)}, which this page does not have.{remedy}"
 

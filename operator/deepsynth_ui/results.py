@@ -7,8 +7,9 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
-from deepsynth_client.errors import InvalidError, NotFoundError
-from deepsynth_client.interface import Manifest, Resources, is_object
+from deepsynth_api.errors import WorkloadError
+from deepsynth_client.errors import InvalidError, NotFoundError, UnreachableError
+from deepsynth_client.interface import Manifest, Resources, is_object, is_remote
 from deepsynth_client.report.results import (
     NEEDED,
     SAMPLES,
@@ -18,6 +19,7 @@ from deepsynth_client.report.results import (
     WrittenSample,
     find_results,
     has_files,
+    has_results,
     read_curves,
     read_sample_pages,
     read_written_samples,
@@ -68,17 +70,22 @@ class ResultFiles:
         return folder or self._fetched.get(_identify(resource))
 
     def can_fetch(self, resource: Manifest) -> bool:
-        """Whether `fetch` would bring something. Datasets are too large for it."""
+        """Whether `fetch` would bring something."""
         uri = find_results(resource)
-        can_read = uri.startswith("pvc://") or is_object(uri)
-        return self.may_fetch and resource["kind"] == "TrainingRun" and has_files(resource) and can_read
+        is_run = resource["kind"] == "TrainingRun"
+        can_read = uri.startswith("pvc://") or (is_object(uri) if is_run else is_remote(uri))
+        return self.may_fetch and has_results(resource) and can_read
 
     def fetch(self, resource: Manifest) -> None:
-        """Copy what pages show of a run to this machine. Raises ClientError."""
+        """Copy what pages show to this machine: of a dataset a few pages. Raises ClientError."""
         if not self.can_fetch(resource):
             raise InvalidError("the files of this resource cannot be copied from here")
-        patterns = (*NEEDED, _KEPT_LOGS)
-        folder = self._resources.open_files(resource).fetch(find_results(resource), patterns)
+        files, uri = self._resources.open_files(resource), find_results(resource)
+        is_run = resource["kind"] == "TrainingRun"
+        try:
+            folder = files.fetch(uri, (*NEEDED, _KEPT_LOGS)) if is_run else files.fetch_pages(uri)
+        except WorkloadError as error:
+            raise UnreachableError(f"{uri} could not be read: {error.message}") from error
         if folder is not None:
             self._fetched[_identify(resource)] = folder
 

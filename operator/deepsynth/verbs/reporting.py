@@ -10,7 +10,7 @@ from deepsynth_api.kinds import KINDS
 from deepsynth_client.errors import ClientError, NotFoundError
 from deepsynth_client.interface import Manifest, Resources, is_object
 from deepsynth_client.report.page import build_report, write_report
-from deepsynth_client.report.results import NEEDED, find_results, has_files
+from deepsynth_client.report.results import NEEDED, find_results, has_results
 
 Say = Callable[[str], None]
 
@@ -32,14 +32,16 @@ def build_page(resources: Resources, found: Sequence[Manifest], say: Say) -> str
 
 def fetch_folders(resources: Resources, resource: Manifest, say: Say) -> dict[str, Path]:
     """Folders on this machine with what the report reads, by URI. say: gets a line if a store cannot be read."""
-    if not has_files(resource):
+    if not has_results(resource):
         return {}
-    uri = find_results(resource)
+    uri, files = find_results(resource), resources.open_files(resource)
+    is_run = resource["kind"] == "TrainingRun"
     try:
-        folder = resources.open_files(resource).fetch(uri, NEEDED)
+        folder = files.fetch(uri, NEEDED) if is_run else files.fetch_pages(uri)
     except (ClientError, WorkloadError) as error:
-        if not is_object(uri):
+        if is_run and not is_object(uri):
             raise
-        say(f"{format_short_name(resource)} is shown without curves and samples: {uri}: {error.message}")
+        what = "curves and samples" if is_run else "sample pages"
+        say(f"{format_short_name(resource)} is shown without {what}: {uri} could not be read: {error.message}")
         return {}
     return {} if folder is None else {uri: folder}

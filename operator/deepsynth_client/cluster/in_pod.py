@@ -3,6 +3,7 @@ and the object stores that only pods have the credentials of.
 
     {"verb": "measure", "folders": [...]}                   prints {"folder": bytes}; the last part may be a pattern
     {"verb": "fetch", "folder": ..., "patterns": [...]}     prints a tar archive of the files as lines of base64
+    {"verb": "show", "uri": ...}                            the same with a few pages of a dataset
     {"verb": "remove", "folders": [...]}                    prints {"link": target} of links, whose targets are kept
 
 A folder is a path, or a URI of an object store. Standard library only, because this source is sent to images of any
@@ -19,13 +20,14 @@ import json
 import shutil
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 MAX_BYTES = 6_000_000
 """Of the files of one answer: container logs are rotated at 10 MiB. Those that do not fit are skipped."""
 _LINE_CHARACTERS = 8000
+_PAGES = "deepsynth_render.documents.sample_pages"
 _STORES = ("deepsynth_train.checkpoint.store_folders", "deepsynth_store.objects.folders")
 """Modules with the same functions, the one that knows checkpoints first. Images for CPUs have only the second one."""
 
@@ -72,16 +74,28 @@ def remove(folders: list[str]) -> dict[str, str]:
     return links
 
 
-def pack(folder: str, patterns: list[str]) -> bytes:
-    """A tar archive of the files that match, in the order of the patterns, while they fit."""
+def fetch(folder: str, patterns: list[str]) -> str:
+    """The files that match, in the order of the patterns, while they fit."""
+    if _is_uri(folder):
+        return _pack(find_stores().read_files(folder, patterns, MAX_BYTES))
+    return _pack(_read_paths(folder, patterns))
+
+
+def show(uri: str) -> str:
+    if not importlib.util.find_spec(_PAGES):
+        raise SystemExit("the image is of a version that cannot read sample pages")
+    return _pack(importlib.import_module(_PAGES).fetch_sample_pages(uri, MAX_BYTES))
+
+
+def _pack(files: Iterable[tuple[str, bytes]]) -> str:
+    """A tar archive as base64."""
     buffer = io.BytesIO()
-    files = find_stores().read_files(folder, patterns, MAX_BYTES) if _is_uri(folder) else _read_paths(folder, patterns)
     with tarfile.open(fileobj=buffer, mode="w:gz") as archive:
         for name, content in files:
             entry = tarfile.TarInfo(name)
             entry.size = len(content)
             archive.addfile(entry, io.BytesIO(content))
-    return buffer.getvalue()
+    return base64.b64encode(buffer.getvalue()).decode()
 
 
 def _read_paths(folder: str, patterns: list[str]) -> Iterator[tuple[str, bytes]]:
@@ -101,7 +115,9 @@ def _is_uri(folder: str) -> bool:
 def answer(request: dict[str, object]) -> list[str]:
     """The lines to print."""
     if request["verb"] == "fetch":
-        text = base64.b64encode(pack(str(request["folder"]), list(request["patterns"]))).decode()  # type: ignore[call-overload]
+        text = fetch(str(request["folder"]), list(request["patterns"]))  # type: ignore[call-overload]
+    elif request["verb"] == "show":
+        text = show(str(request["uri"]))
     else:
         verb = {"measure": measure, "remove": remove}[str(request["verb"])]
         text = json.dumps(verb(list(request["folders"])))  # type: ignore[call-overload]

@@ -25,7 +25,7 @@ from deepsynth_client.cluster.obstacles import find_obstacle
 from deepsynth_client.cluster.pod_logs import read_log
 from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
 from deepsynth_client.file_copies import copy_files
-from deepsynth_client.interface import Manifest, is_object, warn_of_link
+from deepsynth_client.interface import Manifest, is_object, is_remote, warn_of_link
 
 DEFAULT_USER: Final = 65532
 DEADLINE_SECONDS: Final = 300
@@ -72,6 +72,12 @@ class VolumePods:
         packed = self._run({"verb": "fetch", "folder": _get_folder(uri), "patterns": list(patterns)}, [uri])
         return copy_files(uri, _unpack(packed))
 
+    def fetch_pages(self, uri: str) -> LocalPath | None:
+        if not (_is_volume(uri) or is_remote(uri)):
+            return None
+        place = uri if is_remote(uri) else f"file://{_get_folder(uri)}"
+        return copy_files(uri, _unpack(self._run({"verb": "show", "uri": place}, [uri])))
+
     def _run(self, request: Any, uris: Sequence[str], *, writes: bool = False) -> str:
         """What the pod prints. Raises ClientError with what it said if it fails."""
         namespace = self._resource["metadata"]["namespace"]
@@ -103,7 +109,7 @@ class VolumePods:
 
 
 def _unpack(packed: str) -> Iterator[tuple[str, bytes]]:
-    """The files of an archive of in_pod.pack."""
+    """The files of an archive of in_pod.fetch or show."""
     with tarfile.open(fileobj=io.BytesIO(base64.b64decode(packed)), mode="r:gz") as archive:
         for member in archive:
             if member.isfile() and member.size <= in_pod.MAX_BYTES and (file := archive.extractfile(member)):
@@ -119,7 +125,7 @@ def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: 
     user = template.get("runAsUser") or DEFAULT_USER
     claims = {_get_claim(uri) for uri in uris if _is_volume(uri)}
     names = {f"claim-{number}": claim for number, claim in enumerate(sorted(claims))}
-    objects = [uri for uri in uris if is_object(uri)]
+    remote = [uri for uri in uris if is_remote(uri)]
     owner = {"apiVersion": API_VERSION, "kind": resource["kind"], "name": metadata["name"], "uid": metadata["uid"]}
     return {
         "apiVersion": "v1",
@@ -128,7 +134,7 @@ def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: 
             "name": f"deepsynth-files-{secrets.token_hex(4)}",
             "namespace": metadata["namespace"],
             "labels": {
-                **((template.get("labels") or {}) if objects else {}),
+                **((template.get("labels") or {}) if remote else {}),
                 "app.kubernetes.io/managed-by": MANAGED_BY,
             },
             "ownerReferences": [owner],
@@ -156,7 +162,7 @@ def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: 
                         LocalPath(in_pod.__file__).read_text(encoding="utf-8"),
                         json.dumps(request),
                     ],
-                    **(_build_environment(resource, objects) if objects else {}),
+                    **(_build_environment(resource, remote) if remote else {}),
                     "securityContext": {
                         "allowPrivilegeEscalation": False,
                         "readOnlyRootFilesystem": True,
@@ -173,7 +179,7 @@ def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: 
                 field: template[field]
                 for field in (
                     *("imagePullSecrets", "nodeSelector", "runtimeClassName", "tolerations"),
-                    *(("serviceAccountName",) if objects else ()),
+                    *(("serviceAccountName",) if remote else ()),
                 )
                 if template.get(field)
             },

@@ -131,6 +131,13 @@ def has_files(resource: Manifest) -> bool:
     return bool(status.get("attempts") or status.get("jobs"))
 
 
+def has_results(resource: Manifest) -> bool:
+    """Whether it has what a report shows: a run files of its pods, a generation a published dataset."""
+    if resource["kind"] == "TrainingRun":
+        return has_files(resource)
+    return has_files(resource) and bool(resource["status"].get("output"))
+
+
 def stamp_results(folder: Path) -> Hashable:
     """Differs when what this module reads of a folder was written since."""
     metrics = _find_metrics(folder)

@@ -18,8 +18,9 @@ from deepsynth_train.checkpoint.owner import Owner
 from integration.client.places import ClusterPlace, Place, place
 from integration.ui.served_pages import serve_pages
 from support.free_port import find_free_port
-from support.resources.builders import a_training_run
+from support.resources.builders import a_dataset_generation, a_training_run
 from support.store.object_servers.moto_server import make_bucket, start_moto
+from support.store.pages import build_page_rows, build_page_shard
 
 __all__ = ["place"]
 
@@ -80,6 +81,16 @@ class Store:
             self.write(f"{RUN}/{name(step)}/shards/a", "x" * (2000 - len(curve)))
         head = Head(Owner("uid-1", "same", 1), tuple(entries), tuple(map(name, damaged)))
         self.write(f"{RUN}/checkpoints.json", head.encode().decode())
+
+    def put_pages(self, state: str = "Complete") -> None:
+        """A published generation with its pages, or one that has not published yet."""
+        output = {"uri": f"s3://{self.bucket}/pages", "secretRef": {"name": "bucket"}}
+        job = {"name": "xsum-publish", "image": "cpu:1", "startTime": "2026-01-02T03:01:00Z", "step": "publish"}
+        figures = {"rows": 40, "pages": 40, "bytes": 50_000, "manifestSha256": "abc"}
+        published = {"uri": output["uri"], "revision": "abc", **figures} if state == "Complete" else None
+        status = {"state": state, "jobs": [job], **({"output": published} if published else {})}
+        self.place.put(a_dataset_generation().with_spec(output=output).with_status(**status).to_manifest())
+        obstore.put(self.objects, "pages/data/train-00000.parquet", build_page_shard(build_page_rows(40)))
 
     def put_run(self, run: str = "read-xsum", status: dict[str, Any] = ENDED, **spec: Any) -> None:
         checkpoint = {"uri": self.uri, "secretRef": {"name": "bucket"}}
@@ -262,6 +273,56 @@ def test_the_page_reads_curves_and_kept_logs_when_the_user_asks(store: Store, tm
         assert "step 7\nkilled" in client.get("/runs/default/read-xsum/logs").text
     with serve_pages(open_resources(choice), may_fetch=False) as client:
         assert "`deepsynth report read-xsum` on your machine" in client.get("/runs/default/read-xsum").text
+
+
+def test_the_report_has_sample_pages_of_the_store(store: Store, tmp_path: Path) -> None:
+    store.put_pages()
+    page = tmp_path / "page.html"
+    assert main(["report", "xsum", "-o", str(page), *store.place.options]) == 0
+    assert "page 2 words words" in page.read_text()
+    assert page.read_text().count("data:image/png") == 8
+
+
+def test_a_store_that_does_not_answer_costs_the_report_its_sample_pages_only(
+    store: Store, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    store.put_pages()
+    store.use(f"http://127.0.0.1:{find_free_port()}")
+    assert main(["report", "-o", str(tmp_path / "page.html"), *store.place.options]) == 0
+    said = capsys.readouterr().err
+    assert f"datasetgeneration/xsum is shown without sample pages: s3://{store.bucket}/pages could not be read" in said
+    assert "cannot be reached" in said
+
+
+def test_the_page_shows_sample_pages_of_a_store_when_the_user_asks(store: Store, tmp_path: Path) -> None:
+    store.put_pages()
+    choice = Choice(context="fake") if isinstance(store.place, ClusterPlace) else Choice(runs=str(tmp_path / "runs"))
+    with serve_pages(open_resources(choice)) as client:
+        assert "Read them" in client.get("/generations/default/xsum").text
+        client.post("/generations/default/xsum/files", headers={"Sec-Fetch-Site": "same-origin"})
+        assert "page 2 words words" in client.get("/generations/default/xsum").text
+        assert client.get("/generations/default/xsum/pages/7.png").content.startswith(b"\x89PNG")
+    with serve_pages(open_resources(choice), may_fetch=False) as client:
+        text = client.get("/generations/default/xsum").text
+        assert "`deepsynth report xsum` on your machine" in text
+        assert "Read them" not in text
+
+
+def test_the_page_says_why_sample_pages_could_not_be_read(store: Store, tmp_path: Path) -> None:
+    store.put_pages()
+    store.use(f"http://127.0.0.1:{find_free_port()}")
+    choice = Choice(context="fake") if isinstance(store.place, ClusterPlace) else Choice(runs=str(tmp_path / "runs"))
+    with serve_pages(open_resources(choice)) as client:
+        answer = client.post("/generations/default/xsum/files", headers={"Sec-Fetch-Site": "same-origin"})
+        assert "cannot be reached" in answer.text
+        assert client.get("/generations/default/xsum").status_code == 200
+
+
+def test_a_dataset_that_is_not_published_has_no_sample_pages(store: Store, tmp_path: Path) -> None:
+    store.put_pages("Rendering")
+    choice = Choice(context="fake") if isinstance(store.place, ClusterPlace) else Choice(runs=str(tmp_path / "runs"))
+    with serve_pages(open_resources(choice)) as client:
+        assert "Read them" not in client.get("/generations/default/xsum").text
 
 
 @pytest.mark.parametrize("place", ["cluster"], indirect=True)

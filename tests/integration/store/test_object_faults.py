@@ -275,8 +275,9 @@ def test_data_files_of_another_writer_are_refused(store: FaultProxy, uri: str) -
 @pytest.mark.slow
 def test_a_listing_of_a_thousand_files_is_whole(store: FaultProxy, uri: str) -> None:
     """The store answers in pages; the second one is a proxy's page at first."""
+    calls = open_calls(uri)
     with ThreadPoolExecutor(8) as pool:
-        list(pool.map(lambda number: put(f"{uri}/{number:04}.jsonl", b"{}"), range(1001)))
+        list(pool.map(lambda number: calls.write(f"{number:04}.jsonl", b"{}"), range(1001)))
     store.fail_next("GET", "html", target="continuation-token")
     assert len(open_dataset(uri).list_files()) == 1001
 

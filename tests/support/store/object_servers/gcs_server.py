@@ -63,7 +63,7 @@ def _start_emulator() -> str:
     server = subprocess.Popen([program("fake-gcs-server"), *options])
     atexit.register(server.kill)
     url = f"http://127.0.0.1:{port}"
-    for _ in range(600):
+    for _ in range(2400):
         with contextlib.suppress(OSError):
             urllib.request.urlopen(f"{url}/_internal/healthcheck", timeout=5).close()  # noqa: S310
             return url
@@ -83,7 +83,7 @@ def _accepts(token: str) -> bool:
     signed, _, signature = token.rpartition(".")
     with contextlib.suppress(InvalidSignature, ValueError):
         _make_key().public_key().verify(_decode(signature), signed.encode(), PKCS1v15(), SHA256())
-        return json.loads(_decode(signed.partition(".")[2]))["iss"] == _EMAIL
+        return bool(json.loads(_decode(signed.partition(".")[2]))["iss"] == _EMAIL)
     return False
 
 
