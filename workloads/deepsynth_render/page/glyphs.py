@@ -3,10 +3,11 @@
 import ctypes
 from collections.abc import Sequence
 from functools import cache
-from typing import Final, Literal, NamedTuple
+from typing import Any, Final, Literal, NamedTuple
 
 import freetype
 import numpy as np
+from freetype import raw
 from numpy.typing import NDArray
 
 from deepsynth_api.reasons import Reason
@@ -44,8 +45,11 @@ class _Bitmap(NamedTuple):
     top: int
 
 
-_UPRIGHT = freetype.Matrix(0x10000, 0, 0, 0x10000)
-_SLANTED = freetype.Matrix(0x10000, 0x3333, 0, 0x10000)
+_UPRIGHT = raw.FT_Matrix(0x10000, 0, 0, 0x10000)
+_SLANTED = raw.FT_Matrix(0x10000, 0x3333, 0, 0x10000)
+_SHIFTS = [raw.FT_Vector(phase * 64 // PHASES, 0) for phase in range(PHASES)]
+# Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
+_LOAD = freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
 
 
 MAX_INK: Final = 2**28
@@ -66,27 +70,25 @@ class Bitmaps:
     """
 
     def __init__(self, depth: BitDepth = 4, max_ink: int = MAX_INK) -> None:
-        """max_ink: pixels, of which each takes two bytes, after which no glyph is drawn any more."""
+        """max_ink: pixels, of which each takes up to two bytes, after which no glyph is drawn any more."""
         self.levels = 2**depth - 1
         self._max_ink = max_ink
-        self._ink = bytearray()  # one byte per pixel, 0 to FULL_INK
-        self._read_ink = np.zeros(0, np.uint8)
+        self._ink = np.zeros(1 << 16, np.uint8)  # (capacity,), of which the first _pixels are in use
+        self._pixels = 0
         self.boxes = GrowingRows(5)
         self.blank: set[int] = set()
 
     def read_ink(self) -> NDArray[np.uint8]:
-        """(pixels,) uint8, 0 to FULL_INK: all bitmaps, one after another, row by row. Stale after append."""
-        if len(self._read_ink) < len(self._ink):
-            self._read_ink = np.frombuffer(self._ink, np.uint8).copy()
-        return self._read_ink
+        """(pixels,) uint8, 0 to FULL_INK: all bitmaps, one after another, row by row. A view; stale after append."""
+        return self._ink[: self._pixels]
 
     def count_bytes(self) -> int:
-        """Memory that the bitmaps take."""
-        return 2 * len(self._ink) + 4 * self.boxes.columns * len(self.boxes)
+        """Upper limit for the memory that the bitmaps take."""
+        return 2 * self._pixels + 4 * self.boxes.columns * len(self.boxes)
 
     def require_room(self) -> None:
         """Raise TooManyGlyphsError if there is none for another glyph."""
-        if len(self._ink) >= self._max_ink:
+        if self._pixels >= self._max_ink:
             raise TooManyGlyphsError(
                 Reason.OVERFLOW,
                 f"its different letters have more than {self._max_ink} pixels; split it, or use a smaller font",
@@ -99,8 +101,12 @@ class Bitmaps:
 
     def add_ink(self, ink: NDArray[np.uint8]) -> int:
         """Add pixels that are no glyph, and return the index of the first."""
-        offset = len(self._ink)
-        self._ink += ink.tobytes()
+        offset, self._pixels = self._pixels, self._pixels + ink.size
+        if self._pixels > len(self._ink):
+            larger = np.zeros(2 * self._pixels, np.uint8)
+            larger[:offset] = self._ink[:offset]
+            self._ink = larger
+        self._ink[offset : self._pixels] = ink.ravel()
         return offset
 
 
@@ -142,33 +148,33 @@ class GlyphAtlas:
         return slot
 
 
-def _draw(face: freetype.Face, glyph: int, matrix: freetype.Matrix, phase: int, levels: int) -> _Bitmap:
-    face.set_transform(matrix, freetype.Vector(phase * 64 // PHASES, 0))
-    try:
-        # Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
-        face.load_glyph(glyph, freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP)
-    except freetype.FT_Exception as error:  # a font of a user, of which other glyphs are whole
-        raise RefusedDocument(Reason.MISSING_GLYPH, f"glyph {glyph} of a font is damaged ({error})") from error
-    drawn = face.glyph
+def _draw(face: freetype.Face, glyph: int, matrix: raw.FT_Matrix, phase: int, levels: int) -> _Bitmap:
+    # FreeType's own functions and fields: the methods of freetype.Face would take eight times as long as the drawing.
+    handle = face._FT_Face  # noqa: SLF001
+    raw.FT_Set_Transform(handle, ctypes.byref(matrix), ctypes.byref(_SHIFTS[phase]))
+    if error := raw.FT_Load_Glyph(handle, glyph, _LOAD):  # a font of a user, of which other glyphs are whole
+        found = freetype.FT_Exception(error)
+        raise RefusedDocument(Reason.MISSING_GLYPH, f"glyph {glyph} of a font is damaged ({found})")
+    drawn = handle.contents.glyph.contents
     ink = _quantise(drawn.bitmap, levels)
     return _Bitmap(ink, drawn.bitmap_left, drawn.bitmap_top) if len(ink) else _Bitmap(ink, 0, 0)
 
 
-def _quantise(bitmap: freetype.Bitmap, levels: int) -> NDArray[np.uint8]:
+def _quantise(bitmap: Any, levels: int) -> NDArray[np.uint8]:
     """(height, width) uint8: coverage 0 to 255 as ink 0 to FULL_INK, rounded. (0, width) if there is no ink."""
-    # FreeType's rows are `pitch` bytes long, of which `width` are pixels. The property `buffer` would make a list.
-    coverage = ctypes.string_at(bitmap._FT_Bitmap.buffer, bitmap.rows * bitmap.pitch)  # noqa: SLF001
-    shape = bitmap.rows, bitmap.pitch
+    height, width, pitch = bitmap.rows, bitmap.width, bitmap.pitch  # rows are pitch bytes long
+    coverage = ctypes.string_at(bitmap.buffer, height * pitch)
 
     def look_up(table: bytes) -> NDArray[np.uint8]:
-        return np.frombuffer(coverage.translate(table), np.uint8).reshape(shape)[:, : bitmap.width]
+        return np.frombuffer(coverage.translate(table), np.uint8).reshape(height, pitch)[:, :width]
 
     ink = look_up(_build_table(FULL_INK))
-    if levels < FULL_INK and ink.any():
+    has_ink = bool(ink.any())
+    if levels < FULL_INK and has_ink:
         coarse = look_up(_build_table(levels))
         # A thin mark, such as a point of Hebrew, must not disappear.
         ink = coarse if coarse.any() else ink.clip(max=1) * np.uint8(FULL_INK // levels)
-    return ink if ink.any() else ink[:0]
+    return ink if has_ink else ink[:0]
 
 
 @cache

@@ -18,7 +18,7 @@ from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
 from deepsynth_render.documents.render_plan import RenderPlan, rows_path
 from deepsynth_render.page import Page, PageRenderer, PageStyle
 from deepsynth_render.page.characters import normalise
-from deepsynth_render.page.density import count_words, estimate_image_tokens, estimate_text_tokens
+from deepsynth_render.page.density import estimate_image_tokens, estimate_tokens, measure_text
 from deepsynth_render.page.fallback import replace_undrawable
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
 from deepsynth_render.reporting.dropped import RefusedDocument, list_dropped
@@ -194,10 +194,11 @@ class ShardRenderer:
 
 
 def _measure_text(pages: Sequence[Page]) -> PageText:
+    measured = [measure_text(page.text) for page in pages]
     return PageText(
-        words=sum(count_words(page.text) for page in pages),
+        words=sum(words for words, _ in measured),
         characters=sum(len(page.text) for page in pages),
-        text_tokens=sum(estimate_text_tokens(page.text) for page in pages),
+        text_tokens=sum(estimate_tokens(size) for _, size in measured),
         image_tokens=sum(estimate_image_tokens(page.width, page.height) for page in pages),
     )
 

@@ -11,6 +11,7 @@ from typing import Any, BinaryIO, Final, Self
 
 from deepsynth_render.documents.dataset_manifest import BOX_FIELDS, PAGE_COLUMNS
 from deepsynth_render.page import Page
+from deepsynth_render.page.density import measure_text
 
 _REPEATED: Final = (
     "summary",
@@ -88,7 +89,7 @@ class ShardWriter:
             self._file.abandon()
 
     def add(self, document: Document, pages: list[Page]) -> None:
-        size = sum(len(page.png) + len(page.text.encode()) for page in pages)
+        size = sum(len(page.png) + measure_text(page.text)[1] for page in pages)
         if self._file and self._file.size + size > self._max_bytes:
             self._finish()
         if self._file is None:

@@ -3,12 +3,14 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_render.page.density import count_words, estimate_image_tokens, estimate_text_tokens
+from deepsynth_render.page.density import estimate_image_tokens, estimate_text_tokens, measure_in_python, measure_text
 
 
 @given(st.text(st.sampled_from("ab\u00e9\u4eba\ud83d \n")))
 def test_words_are_counted_as_python_splits_them(text: str) -> None:
-    assert count_words(text) == len(text.split())
+    assert (
+        measure_text(text) == measure_in_python(text) == (len(text.split()), len(text.encode(errors="surrogatepass")))
+    )
 
 
 def test_a_text_token_is_four_bytes() -> None:

@@ -21,6 +21,9 @@ def draw_page(
 def list_characters(text: str, /) -> str:
     """As properties.list_in_python. Raises UnicodeEncodeError for a lone surrogate."""
 
+def measure_text(text: str, /) -> tuple[int, int]:
+    """As density.measure_in_python. Raises UnicodeEncodeError for a lone surrogate."""
+
 def place_bitmaps(
     on_lines: NDArray[np.int64],
     x: NDArray[np.int64],

@@ -1,4 +1,4 @@
-/* The distinct characters of a text: the same as list_in_python in scripts/properties.py. */
+/* The characters of a text: the same as list_in_python in scripts/properties.py, and measure_in_python in density.py. */
 
 #include "core.h"
 
@@ -65,4 +65,19 @@ PyObject *list_characters(PyObject *module, PyObject *argument) {
     PyObject *result = PyUnicode_DecodeUTF8(found, length, NULL);
     free(found);
     return result;
+}
+
+/* measure_text(text): see _core.pyi. */
+PyObject *measure_text(PyObject *module, PyObject *argument) {
+    (void)module;
+    Py_ssize_t size, words = 0;
+    const char *text = PyUnicode_AsUTF8AndSize(argument, &size);
+    if (text == NULL)
+        return NULL;
+    for (Py_ssize_t i = 0, after_blank = 1; i < size; i++) {
+        Py_ssize_t blank = (unsigned char)text[i] <= ' ';
+        words += after_blank & !blank;
+        after_blank = blank;
+    }
+    return Py_BuildValue("nn", words, size);
 }

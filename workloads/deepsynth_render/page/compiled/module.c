@@ -6,6 +6,7 @@ static PyMethodDef methods[] = {
     {"break_lines", break_lines, METH_VARARGS, "The lines of a document."},
     {"draw_page", draw_page, METH_VARARGS, "Draw bitmaps onto a page."},
     {"list_characters", list_characters, METH_O, "The distinct characters of a text."},
+    {"measure_text", measure_text, METH_O, "The words and bytes of a text."},
     {"place_bitmaps", place_bitmaps, METH_VARARGS, "The bitmaps of all pages of a document."},
     {NULL, NULL, 0, NULL},
 };

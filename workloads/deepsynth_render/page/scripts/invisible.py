@@ -11,8 +11,8 @@ The text of a page then holds nothing that the page does not show.
 
 import re
 import unicodedata
-from collections.abc import Callable
-from itertools import compress, groupby
+from collections.abc import Callable, Sequence
+from itertools import groupby, pairwise
 
 from deepsynth_render.page.scripts.bidi import resolve
 
@@ -23,8 +23,7 @@ CONTEXTUAL = (
 )
 """The characters that stay in some texts, as the inside of a regular expression's set."""
 
-_MARK_SET = frozenset("\u061c\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
-_MARKS = re.compile(f"[{''.join(_MARK_SET)}]")
+_MARKS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _JOINERS = re.compile("[\u200c\u200d]")
 _REPEATED = re.compile("([\u200c\u200d])\\1+")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
@@ -114,23 +113,42 @@ def _is_pictograph(character: str) -> bool:
 
 def _reorders(line: str) -> bool:
     """Whether the direction marks of a line change where, or in which direction, anything is drawn."""
-    with_marks = resolve(line)
-    seen = [character not in _MARK_SET for character in line]
-    without = resolve("".join(compress(line, seen)))
-    shown = "".join(compress(with_marks.levels, seen))
+    marks = [match.start() for match in _MARKS.finditer(line)]
+    if not marks:
+        return False
+    with_marks, without = resolve(line), resolve(_remove(line, marks))
+    shown = _remove(with_marks.levels, marks)
     return with_marks.base != without.base or (
         shown != without.levels and _draw_order(shown) != _draw_order(without.levels)
     )
 
 
-def _draw_order(levels: str) -> list[tuple[int, bool]]:
-    """The characters of a line from left to right, and whether each is set from right to left (rule L2)."""
-    order = list(range(len(levels)))
-    for level in range(ord(max(levels, default="\0")), 0, -1):
-        start = 0
-        for is_high, run in groupby(order[:], lambda index: ord(levels[index]) >= level):  # noqa: B023 - used at once
-            indices = list(run)
-            if is_high:
-                order[start : start + len(indices)] = reversed(indices)
-            start += len(indices)
-    return [(index, ord(levels[index]) % 2 == 1) for index in order]
+def _remove(text: str, places: Sequence[int]) -> str:
+    return "".join(text[start + 1 : end] for start, end in pairwise([-1, *places, len(text)]))
+
+
+def _draw_order(levels: str) -> list[tuple[int, int, bool]]:
+    r"""The parts of a line from left to right (rule L2): start, end, and whether it is set from right to left.
+
+    Two lines of equal length are drawn in the same order if their parts are equal.
+
+    >>> _draw_order("\x00\x00\x01\x02\x02\x01")
+    [(0, 2, False), (5, 6, True), (3, 5, False), (2, 3, True)]
+    """
+    runs = [(match.start(), match.end(), ord(match[1])) for match in _EQUAL.finditer(levels)]
+    for level in range(max((level for _, _, level in runs), default=0), 0, -1):
+        parts = [list(part) for _, part in groupby(runs, lambda run: run[2] >= level)]  # noqa: B023 - used at once
+        runs = [run for part in parts for run in (reversed(part) if part[0][2] >= level else part)]
+    order: list[tuple[int, int, bool]] = []
+    for start, end, level in runs:
+        is_odd = level % 2 == 1
+        if order and order[-1] == (order[-1][0], start, False) and not is_odd:
+            order[-1] = order[-1][0], end, False
+        elif order and order[-1] == (end, order[-1][1], True) and is_odd:
+            order[-1] = start, order[-1][1], True
+        else:
+            order.append((start, end, is_odd))
+    return order
+
+
+_EQUAL = re.compile(r"(.)\1*", re.DOTALL)
