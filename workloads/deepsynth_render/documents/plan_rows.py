@@ -1,7 +1,8 @@
 """The planned rows of one shard (plan/rows-NNNNN.parquet): the plan step writes them, the render step reads them."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import dataclass, fields
+from operator import attrgetter
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +30,9 @@ class PlanRow:
     replaced: int = 0
 
 
+_read_values = attrgetter(*(field.name for field in fields(PlanRow)))
+
+
 class PlanRowWriter:
     """Writes one file in batches, so that the texts of a large shard are never in memory together."""
 
@@ -54,7 +58,7 @@ class PlanRowWriter:
     def _flush(self) -> None:
         import pyarrow as pa
 
-        columns = zip(*map(astuple, self._pending), strict=True)
+        columns = zip(*map(_read_values, self._pending), strict=True)  # astuple would copy each text
         schema = _build_schema()
         arrays = [pa.array(column, field.type) for column, field in zip(columns, schema, strict=True)]
         self._writer.write_batch(pa.record_batch(arrays, schema=schema))
