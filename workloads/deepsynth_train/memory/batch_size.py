@@ -6,12 +6,11 @@ from typing import Final, NamedTuple
 
 import torch
 
+from deepsynth_train.coordination.container import read_memory_limit
 from deepsynth_train.coordination.world import World
 
 FILLED: Final = 0.9
 """Share of the memory to fill. The rest is for what an estimate cannot know, such as gaps between tensors."""
-_CGROUPS: Final = Path("/sys/fs/cgroup")
-_OWN_CGROUP: Final = Path("/proc/self/cgroup")
 _MEMORY: Final = Path("/proc/meminfo")
 
 
@@ -52,31 +51,11 @@ def read_memory(world: World) -> int:
     if world.device.type == "cuda":
         return int(torch.cuda.get_device_properties(world.device).total_memory)
     available = _read_available(_MEMORY)
-    limit = read_container_limit(_CGROUPS, _OWN_CGROUP)
+    limit = read_memory_limit()
     return min(available, limit or available) // world.local_size
-
-
-def read_container_limit(root: Path, own: Path) -> int | None:
-    """The lowest limit of the control groups that this process is in; None without one.
-
-    root: where control groups are mounted. own: lists those of this process, as `0::/kubepods/pod1`.
-    """
-    group = next((line[3:] for line in _read(own).splitlines() if line.startswith("0::")), "/").strip("/")
-    folders = [root / group, *(root / group).parents]
-    files = [folder / "memory.max" for folder in folders if folder.is_relative_to(root)]
-    texts = [_read(file).strip() for file in (*files, root / "memory/memory.limit_in_bytes")]  # the latter: version 1
-    return min((int(text) for text in texts if text.isdigit()), default=None)
 
 
 def _read_available(meminfo: Path) -> int:
     """MemAvailable is in units of 1,024 bytes."""
     lines = dict(line.split(":", 1) for line in meminfo.read_text().splitlines() if ":" in line)
     return int(lines["MemAvailable"].split()[0]) * 1024
-
-
-def _read(path: Path) -> str:
-    """Empty if it cannot be read."""
-    try:
-        return path.read_text()
-    except OSError:
-        return ""

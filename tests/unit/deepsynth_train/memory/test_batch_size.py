@@ -2,18 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
-
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from deepsynth_train.data.selection.index import SampleIndex
-from deepsynth_train.memory.batch_size import choose_size, read_container_limit
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from deepsynth_train.memory.batch_size import choose_size
 
 
 @given(base=st.integers(0, 1000), slope=st.integers(1, 100), limit=st.integers(0, 10_000), highest=st.integers(1, 1000))
@@ -61,22 +56,3 @@ def test_the_largest_samples_are_the_longest_and_the_one_with_most_pages(
 
     first = np.zeros(len(pages), dtype=np.int64)
     assert find_largest(SampleIndex(first, np.array(pages), np.array(tokens), np.array([len(pages)]))) == expected
-
-
-def test_the_limit_of_a_container_is_the_lowest_of_its_groups(tmp_path: Path) -> None:
-    root, own = tmp_path / "cgroup", tmp_path / "own"
-    (root / "pods/pod1").mkdir(parents=True)
-    own.write_text("0::/pods/pod1\n")
-    assert read_container_limit(root, own) is None
-    (root / "pods/pod1/memory.max").write_text("max\n")
-    (root / "pods/memory.max").write_text("8000\n")
-    assert read_container_limit(root, own) == 8000
-    (root / "pods/pod1/memory.max").write_text("5000\n")
-    assert read_container_limit(root, own) == 5000
-    assert read_container_limit(tmp_path / "none", tmp_path / "none") is None
-
-
-def test_the_limit_of_version_1_is_read(tmp_path: Path) -> None:
-    (tmp_path / "memory").mkdir()
-    (tmp_path / "memory/memory.limit_in_bytes").write_text("7000\n")
-    assert read_container_limit(tmp_path, tmp_path / "none") == 7000

@@ -23,7 +23,8 @@ def convert_parquet(parquet: Path, target: Path, where: str) -> None:
     import pyarrow.parquet as pq
 
     with explain_unreadable(where):
-        file = pq.ParquetFile(parquet)
+        # Mapped: else pyarrow copies a whole column of a row group into memory, and a file may be a single row group.
+        file = pq.ParquetFile(parquet, memory_map=True)
         columns = find_columns(file.schema_arrow, where)
         schema = build_schema(file.schema_arrow, columns)
         # By row group: pyarrow cannot read a batch of two row groups whose dictionaries differ.

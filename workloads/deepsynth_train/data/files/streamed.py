@@ -9,6 +9,7 @@ others need the room, so the pages of a document are read at once.
 """
 
 import io
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from numpy.typing import NDArray
 
 from deepsynth_api.errors import DataError
 from deepsynth_store import DatasetFolder, OnWait, open_dataset
+from deepsynth_train.coordination.container import read_memory_limit
 from deepsynth_train.data.files.convert import build_schema, explain_unreadable, find_columns, write_arrow
 from deepsynth_train.data.files.page_order import find_page_order
 from deepsynth_train.data.files.page_table import PageTable
@@ -31,6 +33,8 @@ from deepsynth_train.data.files.page_table import PageTable
 _MAX_GROUP_BYTES: Final = 64 * 2**20
 """A file with larger row groups is fetched as a whole before the first step."""
 _MAX_KEPT_BYTES: Final = 512 * 2**20
+_KEPT_SHARE: Final = 8
+"""At most this part of the container's memory, in all of its workers together, is for row groups."""
 _BATCH_ROWS: Final = 1024
 
 
@@ -119,6 +123,7 @@ class _RowGroups:
 
     def __init__(self, on_wait: OnWait | None) -> None:
         self._on_wait = on_wait
+        self._room = _choose_room()
         self._lock = threading.Lock()
         self._folders: dict[tuple[str, str], DatasetFolder] = {}
         self._starts: dict[Stream, NDArray[np.int64]] = {}
@@ -169,9 +174,15 @@ class _RowGroups:
         with self._lock:
             if key in self._images:
                 self._sizes[key] = int(self._images[key].result().nbytes)
-            while sum(self._sizes.values()) > _MAX_KEPT_BYTES and len(self._sizes) > 1:
+            while sum(self._sizes.values()) > self._room and len(self._sizes) > 1:
                 oldest = next(each for each in self._images if each in self._sizes)
                 del self._images[oldest], self._sizes[oldest]
+
+
+def _choose_room() -> int:
+    """Bytes of row groups that this process may keep."""
+    limit, workers = read_memory_limit(), int(os.environ.get("LOCAL_WORLD_SIZE", "1"))
+    return _MAX_KEPT_BYTES if limit is None else min(_MAX_KEPT_BYTES, limit // (_KEPT_SHARE * workers))
 
 
 class _Requests(io.RawIOBase):

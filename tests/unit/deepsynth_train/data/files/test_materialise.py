@@ -5,8 +5,9 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.cache.files import FileCache
+from deepsynth_train.data.files.convert import convert_parquet
 from deepsynth_train.data.files.materialise import materialise
-from support.training.page_dataset import build_document, build_documents, write_dataset, write_split
+from support.training.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
 from unit.deepsynth_train.data.page_loading import describe
 
 if TYPE_CHECKING:
@@ -105,6 +106,28 @@ def read_column(dataset: "LocalDataset", name: str) -> list[Any]:
     from deepsynth_train.data.files.page_table import PageTable
 
     return [value for column in PageTable(dataset.train.files).iter_column(name) for value in column.to_pylist()]
+
+
+def test_memory_does_not_depend_on_the_size_of_row_groups(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    images = [draw_noise(seed, (32, 32)) for seed in range(10)] * 600
+    parquet, pool = tmp_path / "0.parquet", pa.default_memory_pool()
+    table = pa.table({"image": images, "text": ["x"] * len(images)})
+    pq.write_table(table, parquet, compression="none", use_dictionary=False)
+    assert pq.read_metadata(parquet).num_row_groups == 1
+    seen = []
+
+    def watch(batches: Any, _: str) -> Any:
+        for batch in batches:
+            seen.append(pool.bytes_allocated())
+            yield batch
+
+    monkeypatch.setattr("deepsynth_train.data.files.convert._check_images", watch)
+    before = pool.bytes_allocated()
+    convert_parquet(parquet, tmp_path / "0.arrow", "a file")
+    assert max(seen) - before < parquet.stat().st_size / 2
 
 
 def test_pages_are_sorted_by_their_numbers(tmp_path: Path, cache: Path) -> None:

@@ -131,6 +131,21 @@ def test_memory_is_bounded(pages: Path, tmp_path: Path, monkeypatch: pytest.Monk
     assert len(table._groups._images) == 1  # type: ignore[attr-defined]  # of a streamed table
 
 
+def test_row_groups_take_an_eighth_of_the_memory_of_the_container(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [row for group in ROWS for row in group]
+    size = sum(len(row["image"]["bytes"]) for row in rows)
+    monkeypatch.setattr("deepsynth_train.data.files.streamed.read_memory_limit", lambda: 8 * size)
+    counts = []
+    for workers in ("1", str(2 * size)):
+        monkeypatch.setenv("LOCAL_WORLD_SIZE", workers)
+        table = stream(pages, tmp_path / "cache").train.open()
+        assert [table.read(row, "image") for row in range(len(table))] == [row[0] for row in read_expected()]
+        counts.append(len(table._groups._images))  # type: ignore[attr-defined]  # of a streamed table
+    assert counts[0] > counts[1] == 1
+
+
 @pytest.mark.parametrize("reason", ["unsorted", "large row groups"])
 def test_a_file_that_cannot_be_streamed_is_fetched_before_the_first_step(
     reason: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
