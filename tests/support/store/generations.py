@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from deepsynth_store import MANIFEST, README, DatasetTarget
+from deepsynth_store.core.interface import OWN_FOLDER
 
 CARD = """---
 configs:
@@ -17,6 +18,10 @@ configs:
 ---
 Pages.
 """
+
+
+NOTE = f"{OWN_FOLDER}note.txt"
+"""A file about the dataset, which no manifest lists."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +74,8 @@ def build_generation(name: str, shards: int = 2, rows: int = 20, *, as_parquet: 
     ]
     manifest = json.dumps({"name": name, "files": listing}).encode()
     digest = hashlib.sha256(manifest).hexdigest()
-    return Generation(digest, staged, copies, {README: CARD.encode(), MANIFEST: manifest})
+    about = {README: CARD.encode(), NOTE: f"about {name}".encode(), MANIFEST: manifest}
+    return Generation(digest, staged, copies, about)
 
 
 def build_parquet(texts: list[str], row_group_size: int = 10) -> bytes:

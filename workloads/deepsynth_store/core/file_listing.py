@@ -50,13 +50,13 @@ def refuse_foreign_files(previous: bytes | None, present: Iterable[str], where: 
 
 
 def require_agreement(copies: Mapping[str, str], files: Mapping[str, bytes | Path]) -> None:
-    """InternalError unless the new manifest lists exactly the given files; not README.md and those about the dataset.
-
-    These have the same path in each generation, so they are replaced one by one and not together with the manifest.
+    """InternalError unless the new manifest lists exactly the given files. README.md and those about the dataset need
+    not be listed: they have the same path in each generation, so they are replaced one by one.
     """
-    given = {path for path in (*copies, *files) if path != README and not path.startswith(OWN_FOLDER)}
+    given = {*copies, *files}
     listed = set(parse_manifest(read_content(files[MANIFEST]), "the new dataset"))
-    if disagreeing := sorted(listed ^ given):
+    unlisted = {path for path in given - listed if path != README and not path.startswith(OWN_FOLDER)}
+    if disagreeing := sorted((listed - given) | unlisted):
         raise InternalError(f"the manifest and the files to publish disagree about {', '.join(disagreeing[:5])}")
 
 
