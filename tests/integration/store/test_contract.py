@@ -11,7 +11,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
-from deepsynth_store import MANIFEST, DatasetFolder, open_dataset, open_target, publish_folder
+from deepsynth_api.workload import CACHE_VARIABLE
+from deepsynth_store import MANIFEST, DatasetFolder, fetch_folder, open_dataset, open_target, publish_folder
+from deepsynth_store.cache.files import FileCache
 from support.store.generations import Generation, build_generation
 
 ONE, TWO, THREE = (build_generation(name, shards) for name, shards in [("one", 2), ("two", 3), ("three", 1)])
@@ -141,6 +143,25 @@ def test_a_published_folder_loses_the_files_that_the_next_one_lacks(
         "tokenizer/vocab.json": b"tokenizer/vocab.json",
         "model-1.safetensors": b"model-1.safetensors",
     }
+
+
+def test_a_shared_cache_fetches_a_model_once_for_all_attempts(
+    place: Callable[[str], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    uri, model = place(""), tmp_path / "model"
+    model.mkdir()
+    for name in ("config.json", "model.safetensors", "README.txt"):
+        (model / name).write_bytes(name.encode() * 1000)
+    revision, fetched = publish_folder(model, uri), list[int]()
+    for attempt in ("first", "second"):
+        monkeypatch.setenv(CACHE_VARIABLE, str(tmp_path / attempt))  # of the node, which is new
+        cache = FileCache(tmp_path / "shared", 10**9, pytest.fail)
+        folder = fetch_folder(uri, revision, ["config.json", "*.safetensors"], cache=cache)
+        assert (folder / "model.safetensors").read_bytes() == b"model.safetensors" * 1000
+        fetched.append(cache.fetched)
+        cache.close()
+    is_remote = not uri.startswith("file://")
+    assert fetched == [len("config.json" + "model.safetensors") * 1000 * is_remote, 0]
 
 
 def test_a_place_without_a_dataset_is_a_configuration_error(uri: str) -> None:
