@@ -292,7 +292,9 @@ class _Style:
         for number, glyphs in enumerate(placed):
             bitmaps = np.concatenate([bars[number], glyphs]) if bars else glyphs
             draw_page(self._paper, atlas, bitmaps, self._page.bit_depth)
-            height = self._crop(int((bitmaps[:, TOP] + bitmaps[:, HEIGHT]).max()))
+            height = self._geometry.height
+            if self._fit.crop_to_multiple_px is not None:
+                height = self._crop(int((bitmaps[:, TOP] + bitmaps[:, HEIGHT]).max()))
             yield self._encode(self._paper[:height], f"{key} {number}")
 
     def _encode(self, paper: Rows, key: str) -> "_File":

@@ -5,6 +5,7 @@ of letters closer together (kerning) and reorders them, so the advance of a word
 """
 
 import re
+import unicodedata
 from collections.abc import Iterator, Sequence
 from functools import cache, lru_cache
 from itertools import groupby
@@ -126,6 +127,8 @@ class Shaper:
         """
         if style.script == "Latn" and self.is_plain(text):
             return self._first, find_run_script(text)
+        if text.isascii() and self.is_plain(text):
+            return self._first, "Latn" if _ASCII_LETTER.search(text) else style.script
         if self._has_used:
             return None
         if style.script == "Hani" and _PLAIN_CJK.fullmatch(text):
@@ -196,7 +199,7 @@ def is_fallback(font: int) -> bool:
 
 
 class _Own(NamedTuple):
-    """The font of a script and the letters and marks that it has of this script."""
+    """The font of a script, and the letters, marks and punctuation that it has of this script or of none."""
 
     font: int
     script: str
@@ -210,10 +213,24 @@ def _find_own(script: str) -> _Own | None:
         return None
     family = OWN_FAMILY[script]
     characters = map(chr, load_font(family).codepoints)
-    letters = frozenset(character for character in characters if find_script(character) == script)
+    letters = frozenset(
+        character
+        for character in characters
+        if find_script(character) == script or _is_shared_punctuation(character, script)
+    )
     return _Own(FONTS.index(family), script, letters | _ARABIC_MARKS if script == "Arab" else letters)
 
 
+def _is_shared_punctuation(character: str, script: str) -> bool:
+    """Whether it is drawn in the font of a script next to its letters. ASCII is drawn in the font of the page."""
+    return (
+        not character.isascii()
+        and unicodedata.category(character).startswith("P")
+        and _find_cluster_script(character) in {script, *COMMON}
+    )
+
+
+_ASCII_LETTER = re.compile("[A-Za-z]")
 _ARABIC_MARKS = frozenset("\u064b\u064c\u064d\u064e\u064f\u0650\u0651\u0652\u0670\u200c\u200d")
 """Vowels, which several scripts share, and joiners."""
 

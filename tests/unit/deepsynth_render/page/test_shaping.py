@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 
 from deepsynth_render.page.fallback import find_undrawable
-from deepsynth_render.page.fonts import FAMILIES, load_font
+from deepsynth_render.page.fonts import FAMILIES, FONTS, load_font
+from deepsynth_render.page.glyphs import GlyphAtlas
+from deepsynth_render.page.shaping import PLAIN, Shaper, Style
 from deepsynth_render.reporting.dropped import RefusedDocument
 from unit.deepsynth_render.page.page_images import build_renderer, decode, find_inked_columns
 
@@ -59,3 +61,26 @@ def test_a_mark_that_the_font_of_its_letter_lacks_is_drawn_in_another_font() -> 
     page = build_renderer(**LARGE).render("\u0bb1\u108a", "key")[0]
     assert page.text == "\u0bb1\u108a"
     assert find_undrawable(page.text) == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "style"),
+    [
+        ("word", PLAIN),
+        ("\u043d\u0435\u0442!", PLAIN),
+        ("\u0627\u0644\u0642\u0631\u0635\u060c", Style(right_to_left=True)),
+        ("\u0633\u0627\u0628\u0642\u0627\u064b\u060c", Style(right_to_left=True)),
+        ("\u0915\u0930\u0947\u0902\u0964", PLAIN),
+        ("RAID", Style(script="Hani")),
+        ("(RAID-1)", Style(script="Hani")),
+        ("11.8.", Style(script="Hani")),
+    ],
+)
+def test_the_short_way_to_the_run_of_a_word_finds_that_of_the_long_way(
+    text: str, style: Style, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shaper = Shaper("DejaVu Sans", 18, GlyphAtlas(FONTS, 18))
+    found = shaper.find_single_run(text, style)
+    with monkeypatch.context() as patched:
+        patched.setattr(shaper, "find_single_run", lambda *_: None)
+        assert [(run.font, run.script) for run in shaper._split(text, style)] == [found]

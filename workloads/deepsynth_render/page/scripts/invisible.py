@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from itertools import groupby, pairwise
 
 from deepsynth_render.page.scripts.bidi import resolve
+from deepsynth_render.page.scripts.properties import list_characters
 
 ZWNJ, ZWJ = "\u200c", "\u200d"
 
@@ -27,7 +28,9 @@ _MARKS = re.compile("[\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _JOINERS = re.compile("[\u200c\u200d]")
 _REPEATED = re.compile("([\u200c\u200d])\\1+")
 _SELECTORS = re.compile("[\ufe00-\ufe0f\U000e0100-\U000e01ef]")
+_TAGS = re.compile("[\U000e0020-\U000e007f]")
 _STRAY_TAGS = re.compile("(?<!\U0001f3f4)(?<![\U000e0020-\U000e007e])[\U000e0020-\U000e007f]+")
+_MONGOLIAN = re.compile("[\u180b-\u180f]")
 _STRAY_MONGOLIAN = re.compile(
     "(?<![\u1820-\u18aa])[\u180b-\u180d\u180f]|(?<![\u1820-\u18aa\u180b-\u180d\u180f])\u180e|\u180e(?![\u1820-\u18aa])"
 )
@@ -52,10 +55,18 @@ _VIRAMA = 9  # canonical combining class
 
 def drop_unseen(text: str, has_variant: Callable[[str, str], bool]) -> str:
     """The text without the contextual characters that change nothing. has_variant: (character, selector) -> bool."""
-    text = _STRAY_MONGOLIAN.sub("", _REPEATED.sub(r"\1", _STRAY_TAGS.sub("", text)))
-    text = _SELECTORS.sub(lambda match: match[0] if _selects(text, match.start(), has_variant) else "", text)
-    text = _JOINERS.sub(lambda match: match[0] if _joins(text, match.start()) else "", text)
-    if _MARKS.search(text):
+    characters = list_characters(text)  # so that most of what follows needs no look at the whole text
+    if _TAGS.search(characters):
+        text = _STRAY_TAGS.sub("", text)
+    if ZWNJ + ZWNJ in text or ZWJ + ZWJ in text:
+        text = _REPEATED.sub(r"\1", text)
+    if _MONGOLIAN.search(characters):
+        text = _STRAY_MONGOLIAN.sub("", text)
+    if _SELECTORS.search(characters):
+        text = _SELECTORS.sub(lambda match: match[0] if _selects(text, match.start(), has_variant) else "", text)
+    if _JOINERS.search(characters):
+        text = _JOINERS.sub(lambda match: match[0] if _joins(text, match.start()) else "", text)
+    if _MARKS.search(characters):
         text = "\n".join(line if _reorders(line) else _MARKS.sub("", line) for line in text.split("\n"))
     return text
 
