@@ -117,7 +117,7 @@ class Files(Protocol):
 
     def fetch_pages(self, uri: str) -> Path | None:
         """A folder on this machine with the dataset of `uri`, or with a few of its pages as data/*.parquet; None if
-        there is none. Also of the Hub. Waits for a minute at most. No part of its path is a link.
+        there is none. Also of the Hub. Gives up after a minute; a pod after two. No part of its path is a link.
         """
         ...
 

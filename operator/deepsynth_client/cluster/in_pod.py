@@ -27,6 +27,8 @@ from typing import Any
 MAX_BYTES = 6_000_000
 """Of the files of one answer: container logs are rotated at 10 MiB. Those that do not fit are skipped."""
 _LINE_CHARACTERS = 8000
+_SHOW_SECONDS = 120.0
+"""A store that does not answer is given up while the pod can still say so; a small pod may be slow to start."""
 _PAGES = "deepsynth_render.documents.sample_pages"
 _STORES = ("deepsynth_train.checkpoint.store_folders", "deepsynth_store.objects.folders")
 """Modules with the same functions, the one that knows checkpoints first. Images for CPUs have only the second one."""
@@ -84,7 +86,7 @@ def fetch(folder: str, patterns: list[str]) -> str:
 def show(uri: str) -> str:
     if not importlib.util.find_spec(_PAGES):
         raise SystemExit("the image is of a version that cannot read sample pages")
-    return _pack(importlib.import_module(_PAGES).fetch_sample_pages(uri, MAX_BYTES))
+    return _pack(importlib.import_module(_PAGES).fetch_sample_pages(uri, MAX_BYTES, _SHOW_SECONDS))
 
 
 def _pack(files: Iterable[tuple[str, bytes]]) -> str:
