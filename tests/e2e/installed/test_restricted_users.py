@@ -1,0 +1,70 @@
+"""As on OpenShift: a namespace chooses the users of its pods, which have no name or home, and rejects all others."""
+
+import json
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from deepsynth_cluster.clusters.interface import Cluster
+from deepsynth_demo.chart import CLAIM, SYSTEM_NAMESPACE, apply_all, forget_users, upgrade
+from e2e.support.api import wait_until
+from e2e.support.installation import Installation
+from e2e.support.lives import RunLife
+from e2e.support.openshift import FIRST_USER, LABELS, build_policies
+from e2e.support.resources import SMALL, build_generation, build_run
+
+pytestmark = pytest.mark.slow
+TEAM = "openshift"
+CHOSEN = {f"podSecurityContext.{name}": None for name in ("runAsUser", "runAsGroup", "fsGroup")}
+
+
+@pytest.fixture
+def team(installation: Installation, values: dict[str, Any]) -> Iterator[Installation]:
+    """A namespace whose volume belongs to the group of its range, and an operator whose namespace has a range too."""
+    cluster = installation.cluster
+    forget_users(cluster, TEAM)
+    team = Installation.prepare(cluster, TEAM)
+    os.chown(team.volume, 0, FIRST_USER)
+    team.volume.chmod(0o2770)
+    apply_all(cluster, None, *build_policies())
+    label(cluster, SYSTEM_NAMESPACE, LABELS)
+    label(cluster, TEAM, LABELS)
+    upgrade(cluster, {**values, **CHOSEN, "dashboard.enabled": True})
+    yield team
+    label(cluster, SYSTEM_NAMESPACE, dict.fromkeys(LABELS.keys() - {"pod-security.kubernetes.io/enforce"}))
+    upgrade(cluster, values)
+    forget_users(cluster, TEAM)
+    for policy in build_policies():
+        cluster.kubectl("delete", policy["kind"], policy["metadata"]["name"])
+
+
+def label(cluster: Cluster, namespace: str, labels: dict[str, str] | dict[str, None]) -> None:
+    """None removes a label."""
+    body = json.dumps({"metadata": {"labels": labels}})
+    cluster.kubectl("patch", "namespace", namespace, "--type=merge", "-p", body)
+
+
+def test_users_without_a_name_install_render_and_train(team: Installation) -> None:
+    api = team.api
+    pods = json.loads(team.cluster.kubectl("-n", SYSTEM_NAMESPACE, "get", "pods", "-o", "json").stdout)["items"]
+    assert {pod["spec"]["securityContext"]["runAsUser"] for pod in pods} == {FIRST_USER}
+    assert len(pods) == 2
+
+    api.create(build_generation("rejected", f"pvc://{CLAIM}/rejected"))
+    reason = "PodsNotCreated"
+    api.create(
+        build_generation("pages", f"pvc://{CLAIM}/pages", template={"resources": SMALL, "runAsUser": FIRST_USER})
+    )
+    template = {"terminationGracePeriodSeconds": 60, "runAsUser": FIRST_USER}
+    team.wait_for_generation("pages", lambda item: item.status.state == "Complete", 300)
+    life = RunLife.begin(api, team.volume, build_run("trained", maxSteps=10, template=template))
+    life.wait_for_model()
+    assert list_owners(team.volume) == {FIRST_USER}
+    wait_until("a hint at the policy", lambda: api.get_generation("rejected").status.summary.reason == reason, 180)
+
+
+def list_owners(folder: Path) -> set[int]:
+    return {path.stat().st_uid for path in folder.rglob("*")}
