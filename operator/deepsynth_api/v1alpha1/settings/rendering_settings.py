@@ -71,7 +71,7 @@ class Source(ApiModel):
         str | None, Field(description="Configuration of the dataset, as its card names it, such as 3.0.0 or fr.")
     ] = None
     configs: Annotated[
-        list[Annotated[str, Field(min_length=1, max_length=128)]],
+        list[Annotated[str, Field(min_length=1, max_length=64)]],
         Field(
             max_length=256,
             json_schema_extra=SET,
