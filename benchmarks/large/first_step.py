@@ -106,13 +106,10 @@ def measure(folder: Path, store: EndlessStore, document: Mapping[str, Any]) -> d
 
 
 def _list_reached(train: Mapping[str, Any]) -> list[str]:
-    if not train:
-        return []
-    return [
-        "imported",
-        *(["ready"] if train["phase"] not in {"download", "start"} else []),
-        *(["step"] if train["step"] else []),
-    ]
+    """Stages that a report shows to be done. The phase is `start` before the workers have reported, and once more."""
+    phase = train.get("phase", "start")
+    is_ready = phase in {"step", "evaluate", "save"}
+    return [stage for stage, done in zip(STAGES, (phase != "start", is_ready, train.get("step")), strict=True) if done]
 
 
 def _read_report(port: int) -> Mapping[str, Any]:
