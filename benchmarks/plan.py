@@ -26,10 +26,13 @@ from deepsynth_render.plan.processes import MAX_PROCESSES
 _ROW_GROUP: Final = 1000
 _RENDERED: Final = 1000
 _STEP: Final = """
-import json, resource, sys, time
-from deepsynth_render.__main__ import main
+import json, resource, runpy, sys, time
 started = time.monotonic()
-code = main(["plan", "--document", sys.argv[1]])
+sys.argv[1:] = ["plan", "--document", sys.argv[1]]
+try:
+    runpy.run_module("deepsynth_render", run_name="__main__", alter_sys=True)
+except SystemExit as end:
+    code = end.code
 used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
 print(json.dumps([time.monotonic() - started, *(usage.ru_utime + usage.ru_stime for usage in used)]))
 sys.exit(code)
