@@ -24,22 +24,51 @@ Signature = Any
 
 
 class NearDuplicates:
-    """Remembers texts by their numbers, in about 3 KB each. A library in Rust compares them."""
+    """Remembers texts of which no two are similar, in about 3 KB each. A library in Rust compares them."""
 
     def __init__(self, percent: int) -> None:
         """percent: the similarity above which a text counts as a copy."""
         from rensa import RMinHashDeduplicator
 
-        bands = next(bands for least, bands in _BANDS if percent >= least)
-        self._seen: Any = RMinHashDeduplicator(percent / 100, _HASHES, True, bands, _SEED)
+        self._seen: Any = RMinHashDeduplicator(percent / 100, _HASHES, True, _choose_bands(percent), _SEED)
 
     def add(self, signature: Signature, number: int) -> bool:
         """Remember a text and return True, or return False if it is too similar to an earlier one. number: its own."""
         return bool(self._seen.add(str(number), signature))
 
+
+class SimilarTexts:
+    """Remembers texts by their numbers, in about 4 KB each, also those that are similar to each other.
+
+    With a and b remembered, a text that is similar to b alone is found: NearDuplicates would not have kept b.
+
+        a ~ b ~ text, but not a ~ text
+    """
+
+    def __init__(self, percent: int) -> None:
+        """percent: the similarity above which a text is found."""
+        from rensa import RMinHashLSH
+
+        self._index: Any = RMinHashLSH(percent / 100, _HASHES, _choose_bands(percent))
+        self._signatures: dict[int, Signature] = {}
+        self._copies: set[int] = set()
+
+    def add(self, signature: Signature, number: int) -> None:
+        """number: its own, 0 or more. A text with the signature of an earlier one is found by that one's number."""
+        copy = hash(tuple(signature.digest()))
+        if copy not in self._copies:
+            self._copies.add(copy)
+            self._signatures[number] = signature
+            self._index.insert(number, signature)
+
     def find(self, signature: Signature) -> int | None:
         """The smallest number of a text that is too similar, None if there is none."""
-        return min(map(int, self._seen.get_duplicates(signature)), default=None)
+        candidates = sorted(self._index.query(signature))
+        return next((n for n in candidates if self._index.is_similar(self._signatures[n], signature)), None)
+
+
+def _choose_bands(percent: int) -> int:
+    return next(bands for least, bands in _BANDS if percent >= least)
 
 
 def sign(text: str) -> Signature:

@@ -21,7 +21,7 @@ import numpy as np
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_text.near_duplicates import NearDuplicates, sign
+from deepsynth_text.near_duplicates import SimilarTexts, sign
 from deepsynth_train.coordination.progress import DroppedSamples
 from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task
 from deepsynth_train.data.files.page_table import PageTable, RowNames, is_text
@@ -74,7 +74,7 @@ class _Seen:
     def __init__(self, part: Part, percent: int, reason: Reason) -> None:
         self.part = part
         self.reason = reason
-        self.texts = NearDuplicates(percent)
+        self.texts = SimilarTexts(percent)
 
 
 def drop_similar(

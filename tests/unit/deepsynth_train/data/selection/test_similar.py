@@ -91,6 +91,21 @@ def test_documents_are_compared_with_earlier_datasets_and_not_within_one(tmp_pat
     assert "similar to spec.datasets[b]: row 0" in notes[1]
 
 
+@pytest.mark.parametrize("is_evaluated", [True, False])
+def test_a_document_that_is_similar_only_to_the_second_of_two_similar_ones_is_dropped(
+    tmp_path: Path, *, is_evaluated: bool
+) -> None:
+    words = [f"w{word}" for word in range(600)]
+    texts = []
+    for start in (0, 40, 80):  # each has 87 % of its groups in common with the next, the first and the last 76 %
+        words[start : start + 40] = [f"new{start}x{word}" for word in range(40)]
+        texts.append(" ".join(words))
+    first = build_part(tmp_path, "a", [(texts[0],), (texts[1],)])
+    last = build_part(tmp_path, "b", [(write_text(1),), (texts[2],)])
+    kept, _ = drop([last], [first]) if is_evaluated else drop([first, last], [])
+    assert kept[-1] == ([0], {"SimilarToEvaluation" if is_evaluated else "NearDuplicate": 1})
+
+
 def test_a_document_that_is_less_similar_and_one_without_text_are_trained_on(tmp_path: Path) -> None:
     parts = [
         build_part(tmp_path, "a", [(write_text(1),), ("",)]),
