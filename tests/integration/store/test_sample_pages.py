@@ -4,7 +4,9 @@ import io
 import socket
 import time
 from pathlib import Path
+from typing import Any
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
@@ -25,6 +27,28 @@ def publish(uri: str, folder: Path, shard: bytes) -> None:
     for number in range(2):
         (folder / f"data/train-0000{number}.parquet").write_bytes(shard)
     publish_folder(folder, uri)
+
+
+def damage(shard: bytes, *, from_end: bool = False) -> bytes:
+    """With other bytes in the first page header, or in the footer."""
+    start = len(shard) - 200 if from_end else 4
+    return shard[:start] + b"\xff" * 150 + shard[start + 150 :]
+
+
+def build_empty_group(rows: list[dict[str, Any]]) -> bytes:
+    """A shard whose first row group is empty."""
+    table, sink = pa.Table.from_pylist(rows[:3]), io.BytesIO()
+    with pq.ParquetWriter(sink, table.schema) as writer:
+        writer.write_table(table.slice(0, 0))
+        writer.write_table(table)
+    return sink.getvalue()
+
+
+def replace_column(name: str, values: pa.Array) -> bytes:
+    """A shard of one page."""
+    table, sink = pa.Table.from_pylist(ROWS[:1]), io.BytesIO()
+    pq.write_table(table.set_column(table.column_names.index(name), name, values), sink)
+    return sink.getvalue()
 
 
 def show(uri: str, max_bytes: int = MAX_BYTES) -> list[str]:
@@ -53,6 +77,14 @@ def test_pages_with_text_of_all_stretches_of_the_first_rows_are_shown(uri: str, 
 def test_pages_that_do_not_fit_are_skipped(uri: str, tmp_path: Path) -> None:
     publish(uri, tmp_path, build_page_shard(ROWS))
     assert len(show(uri, max_bytes=170_000)) == 3
+
+
+def test_a_page_that_does_not_fit_leaves_the_room_to_smaller_ones(tmp_path: Path) -> None:
+    rows = [*build_page_rows(1, image_bytes=200_000), *build_page_rows(3)[1:]]
+    publish(f"file://{tmp_path}/stored", tmp_path, build_page_shard(rows))
+    [(_, content)] = fetch_sample_pages(f"file://{tmp_path}/stored", 100_000)
+    shown = pq.read_table(io.BytesIO(content)).column("summary").to_pylist()
+    assert shown == ["summary 1", "summary 2"]
 
 
 def test_few_ranges_are_read_and_not_the_whole_file(
@@ -101,6 +133,13 @@ def test_a_refusal_is_an_error_with_the_remedy(s3: FaultProxy, s3_uri: str) -> N
         (b"no parquet", "cannot be shown"),
         (build_parquet(["text"]), "it has no column image"),
         (build_page_shard(ROWS)[:-9] + b"damaged!!", "cannot be shown"),
+        (damage(build_page_shard(ROWS), from_end=True), "cannot be shown"),
+        (damage(build_page_shard(ROWS)), "cannot be shown"),
+        (build_empty_group(ROWS), "cannot be shown: its first row group has no rows"),
+        (replace_column("text", pa.array([b"\xff"]).view(pa.string())), "cannot be shown: 'utf-8' codec"),
+        (replace_column("text", pa.array([1])), "cannot be shown"),
+        (replace_column("image", pa.array(["page.png"])), "cannot be shown"),
+        (replace_column("image", pa.array([{"bytes": bytes(MAX_BYTES + 1)}])), "each of its first pages has more than"),
     ],
 )
 def test_a_dataset_without_pages_names_what_is_wrong(s3_uri: str, tmp_path: Path, shard: bytes, says: str) -> None:

@@ -26,6 +26,8 @@ _READ_ROWS: Final = 64
 _REQUEST_BYTES: Final = 4 * 2**20
 _MAX_GROUP_BYTES: Final = 256 * 2**20
 _MAX_SECONDS: Final = 60.0
+_DAMAGE: Final = (OSError, ValueError, TypeError, AttributeError, StopIteration)
+"""What damaged files, and columns of other types, raise besides errors of pyarrow."""
 
 
 def fetch_sample_pages(uri: str, max_bytes: int, max_seconds: float = _MAX_SECONDS) -> list[tuple[str, bytes]]:
@@ -71,7 +73,7 @@ def _read(uri: str, max_bytes: int) -> bytes:
             batches = opened.iter_batches(_READ_ROWS, row_groups=[0], columns=list(_COLUMNS))
             rows = pa.Table.from_batches([next(batches)])
             table = rows.take(_choose(rows.to_pylist(), max_bytes))
-    except (pa.ArrowException, DataError) as error:
+    except (pa.ArrowException, DataError, *_DAMAGE) as error:
         raise DataError(f"{name} of {uri} cannot be shown: {error}") from error
     sink = io.BytesIO()
     pq.write_table(table, sink, compression="none")
@@ -83,19 +85,25 @@ def _require_pages(opened: Any) -> None:
         raise DataError(f"it has no column {missing[0]}")
     if not opened.metadata.num_rows:
         raise DataError("it has no rows")
-    size = opened.metadata.row_group(0).total_byte_size
-    if size > _MAX_GROUP_BYTES:
-        raise DataError(f"its first row group has {size:,} bytes, more than {_MAX_GROUP_BYTES:,}")
+    group = opened.metadata.row_group(0)
+    if not group.num_rows:
+        raise DataError("its first row group has no rows")
+    if group.total_byte_size > _MAX_GROUP_BYTES:
+        raise DataError(f"its first row group has {group.total_byte_size:,} bytes, more than {_MAX_GROUP_BYTES:,}")
 
 
 def _choose(rows: Sequence[dict[str, Any]], max_bytes: int) -> list[int]:
-    """The indices of the pages to show: of each stretch of rows the one with most text, while they fit."""
+    """The indices of the pages to show: of each stretch of rows the one with most text, if it still fits."""
     stride = max(1, len(rows) // _PAGES)
-    chosen = []
+    chosen: list[int] = []
+    left = max_bytes
     for start in list(range(0, len(rows), stride))[:_PAGES]:
         stretch = range(start, min(start + stride, len(rows)))
         index = max(stretch, key=lambda number: len(rows[number]["text"] or ""))
-        max_bytes -= len((rows[index]["image"] or {}).get("bytes") or b"")
-        if max_bytes >= 0:
+        size = len((rows[index]["image"] or {}).get("bytes") or b"")
+        if size <= left:
+            left -= size
             chosen.append(index)
+    if not chosen:
+        raise DataError(f"each of its first pages has more than {max_bytes:,} bytes")
     return chosen
