@@ -35,8 +35,9 @@ def join_dropped(target: DatasetTarget, plan: RenderPlan, receipts: Sequence[Rec
 
 def _fetch(target: DatasetTarget, listed: dict[str, str], local_path: Path) -> Iterator[Path]:
     """One file at a time. Raises DataError if one is damaged."""
+    sizes = {file.path: file.size for file in target.list_staged()}  # once: some stores list all of staging each time
     for path, sha256 in listed.items():
-        size = next((file.size for file in target.list_staged(path)), 0)
         with target.open_staged(path) as file:
-            write_download(read_chunks(file), StoredFile(path, size, sha256), local_path, target.uri, None)
+            expected = StoredFile(path, sizes.get(path, 0), sha256)
+            write_download(read_chunks(file), expected, local_path, target.uri, None)
         yield local_path
