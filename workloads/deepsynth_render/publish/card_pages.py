@@ -62,7 +62,7 @@ def build_fonts(manifest: DatasetManifest) -> str:
 
 def quote(text: str | None) -> str:
     """Text of others in a cell of a table, as code, which has no markup."""
-    return f"`{text.replace('|', '/').replace('`', '_')}`" if text else ""
+    return f"`{' '.join(text.splitlines()).replace('|', '/').replace('`', '_')}`" if text else ""
 
 
 def build_table(title: str, header: str, rows: Sequence[Sequence[object]]) -> str:

@@ -79,7 +79,7 @@ def select_files(
     known = find_configs(paths, configs)
     if not known:
         raise DataError(_explain_nothing(paths, configs))
-    names = choose_configs(known, several) if several else [_choose_config(known, configs, config)]
+    names = _choose_configs(known, several) if several else [_choose_config(known, configs, config)]
     chosen = _choose_splits({name: known[name] for name in names}, splits)
     selected = _take_once(
         {
@@ -243,15 +243,27 @@ def _choose_config(known: Mapping[str, SplitFiles], configs: Sequence[Config], c
     )
 
 
-def choose_configs(known: Mapping[str, SplitFiles], several: Sequence[str]) -> list[str]:
+def _choose_configs(known: Mapping[str, SplitFiles], several: Sequence[str]) -> list[str]:
     """The configurations of spec.source.configs, in reading order."""
     if list(several) == [ALL_CONFIGS]:
+        for name in known:
+            _require_utf8(name)
         return list(known)
     if unknown := [name for name in several if name not in known]:
         raise ConfigurationError(
             f"spec.source.configs: no configuration {unknown[0]!r}; the source has {_list_names(known)}"
         )
     return list(several)
+
+
+def _require_utf8(config: str) -> None:
+    """Plans and datasets name the configurations they are made from. YAML can hold lone surrogates."""
+    try:
+        config.encode()
+    except UnicodeEncodeError as error:
+        raise ConfigurationError(
+            f"spec.source.configs: the name of the configuration {config!a} is not UTF-8; list the others"
+        ) from error
 
 
 def _choose_splits(chosen: Mapping[str, SplitFiles], splits: Sequence[str]) -> Mapping[str, SplitFiles]:

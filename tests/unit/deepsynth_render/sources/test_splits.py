@@ -201,3 +201,9 @@ def test_a_file_of_two_configurations_is_read_once_for_the_first_of_them() -> No
     selection = select_files(["de.csv", "fr.csv"], card.configs, None, [], several=["de", "all"])
     assert selection.configs == {"de": {"train": ["de.csv"]}, "all": {"train": ["fr.csv"]}}
     assert selection.skipped == {}
+
+
+def test_a_configuration_whose_name_cannot_be_written_is_refused() -> None:
+    card = parse_card('---\nconfigs: [{config_name: "\\ud800", data_files: a.csv}]\n---\n')
+    with pytest.raises(ConfigurationError, match=r"spec.source.configs: .* '\\ud800' is not UTF-8; list the others"):
+        select_files(["a.csv"], card.configs, None, [], several=["*"])
