@@ -111,7 +111,8 @@ def _guess(usual: Sequence[str], names: Sequence[str]) -> str | None:
 
 def _missing(field: str, asked: str | None, names: Sequence[str], where: str) -> ConfigurationError:
     problem = f"no column with a usual name for the {field}" if asked is None else f"no column {asked!r}"
+    remedy = f"name one of its columns: {', '.join(names)}" if names else "it has no columns"
     return ConfigurationError(
-        f"spec.source.columns.{field}: {problem} in {where}; its columns are {', '.join(names) or '(none)'}",
+        f"spec.source.columns.{field}: {problem} in {where}; {remedy}",
         reason=Reason.MISSING_COLUMN,
     )
