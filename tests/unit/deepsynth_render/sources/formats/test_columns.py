@@ -35,7 +35,7 @@ def test_columns_that_the_user_names_win_over_detection() -> None:
         ),
         (["text", "b"], Columns(), ["source.columns.summary", "text, b"]),
         (["text", "summary"], Columns(text="body"), ["source.columns.text", "'body'", "text, summary", "data.csv"]),
-        ([], Columns(), ["(none)"]),
+        ([], Columns(), ["it has no columns"]),
         (["text"], Columns(text="text", summary="text"), ["must be two columns, both are 'text'"]),
     ],
 )
