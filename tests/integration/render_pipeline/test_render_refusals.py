@@ -105,6 +105,21 @@ def test_a_damaged_list_of_dropped_rows_is_made_again(build_steps: Build, tmp_pa
     assert steps.succeed("publish").publish is not None
 
 
+def test_a_damaged_list_of_the_plan_is_planned_again(build_steps: Build, tmp_path: Path) -> None:
+    write_jsonl(tmp_path / "source/train.jsonl", [*build_rows(3), *build_rows(1)])
+    steps = build_steps(tmp_path / "source")
+    steps.plan()
+    steps.render_all()
+    (listed,) = (tmp_path / "out").rglob("plan/dropped.parquet")
+    listed.write_bytes(b"damaged")
+    assert steps.run("publish") == 65
+    assert steps.report is not None
+    assert steps.report.failure is not None
+    assert "re-apply the resource to plan again" in steps.report.failure.message
+    steps.plan()
+    assert steps.succeed("publish").publish is not None
+
+
 def test_the_list_is_that_of_the_dataset_that_is_there(build_steps: Build, tmp_path: Path) -> None:
     for expected in (0, 1, 0):
         write_jsonl(tmp_path / "source/train.jsonl", [*build_rows(3), *build_rows(expected)])

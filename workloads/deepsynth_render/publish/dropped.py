@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from deepsynth_api.errors import DataError
 from deepsynth_render.documents.dropped_rows import (
     DROPPED_PATH,
     PLAN_DROPPED_PATH,
@@ -34,10 +35,16 @@ def join_dropped(target: DatasetTarget, plan: RenderPlan, receipts: Sequence[Rec
 
 
 def _fetch(target: DatasetTarget, listed: dict[str, str], local_path: Path) -> Iterator[Path]:
-    """One file at a time. Raises DataError if one is damaged."""
+    """One file at a time. Raises DataError if one is damaged: that of the plan step, those of shards were checked."""
     sizes = {file.path: file.size for file in target.list_staged()}  # once: some stores list all of staging each time
     for path, sha256 in listed.items():
-        with target.open_staged(path) as file:
-            expected = StoredFile(path, sizes.get(path, 0), sha256)
-            write_download(read_chunks(file), expected, local_path, target.uri, None)
+        expected = StoredFile(path, sizes.get(path, 0), sha256)
+        try:
+            with target.open_staged(path) as file:
+                write_download(read_chunks(file), expected, local_path, target.uri, None)
+        except DataError as error:
+            raise DataError(
+                f"{path} is not staged in {target.uri} as the plan step wrote it, so nothing was published; delete and "
+                "re-apply the resource to plan again, finished shards are kept"
+            ) from error
         yield local_path
