@@ -5,7 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
+from pyarrow import csv
 
 from deepsynth_render.__main__ import find_step
 from deepsynth_render.page.characters import normalise
@@ -274,6 +277,27 @@ def test_every_dropped_row_is_counted(build_steps: Build, tmp_path: Path) -> Non
     assert published is not None
     assert published.rows + sum(entry.rows for entry in published.dropped) == len(rows)
     assert published.rows == 3
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "csv", "parquet"])
+def test_texts_without_summaries_are_rendered_if_the_spec_says_so(
+    build_steps: Build, tmp_path: Path, suffix: str
+) -> None:
+    texts = [row["text"] for row in build_rows(3)]
+    (tmp_path / "source").mkdir()
+    path = tmp_path / f"source/train.{suffix}"
+    if suffix == "jsonl":
+        write_jsonl(path, [{"body": text} for text in texts])
+    else:
+        table = pa.table({"body": texts})
+        pq.write_table(table, path) if suffix == "parquet" else csv.write_csv(table, path)
+    columns = {"text": "body", "summary": ""}
+    steps = build_steps({"uri": f"file://{tmp_path}/source", "columns": columns})
+    steps.run_all()
+    rows = read_pages(tmp_path / "out")
+    assert {row["summary"] for row in rows} == {""}
+    assert len({row["document_id"] for row in rows}) == 3
+    assert "no summaries" in (tmp_path / "out/README.md").read_text()
 
 
 def test_docstrings_are_rendered_without_any_file(build_steps: Build, tmp_path: Path) -> None:

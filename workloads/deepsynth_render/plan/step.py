@@ -35,7 +35,7 @@ from deepsynth_render.plan.processes import SharedWork
 from deepsynth_render.plan.select_rows import RowSelector
 from deepsynth_render.reporting.dropped import explain_dropped, list_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
-from deepsynth_render.sources import TextSource, open_source
+from deepsynth_render.sources import NO_SUMMARY, TextSource, open_source
 from deepsynth_store import DatasetTarget
 from deepsynth_store.core.atomic import explain_full_disk
 
@@ -115,10 +115,11 @@ def build_plan(
     collapse = workload.page.whitespace == "collapse"
     percent = workload.source.holdout_percent or 0
     check_holdout(source.splits, percent)
+    has_summaries = workload.source.columns.summary != NO_SUMMARY
     # Other processes would not know the fonts that this one has fetched.
     with SharedWork(1 if own_fonts else None) as work:
         selector = RowSelector(
-            workload.filters,
+            workload.filters if has_summaries else workload.filters.updated(min_summary_chars=0),
             cutter,
             dropped,
             workload.rows_per_shard,
@@ -155,7 +156,8 @@ def build_plan(
 def _log_reading(plan: RenderPlan, reporter: Reporter) -> None:
     for read in plan.columns:
         where = f"configuration {read.config}: " if read.config else ""
-        reporter.log(f"{where}text from column {read.text!r}, summary from column {read.summary!r}: {read.rows} rows")
+        summaries = f"summary from column {read.summary!r}" if read.summary != NO_SUMMARY else "no summaries"
+        reporter.log(f"{where}text from column {read.text!r}, {summaries}: {read.rows} rows")
     for skipped in plan.skipped_files:
         examples = ", ".join(skipped.examples)
         reporter.log(f"{skipped.files} file(s) not read, {skipped.reason}: {examples}")

@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns
 from deepsynth_render.documents.dataset_manifest import BOX_FIELDS, DatasetManifest, list_columns
 from deepsynth_render.publish.card_pages import (
     build_fonts,
@@ -57,11 +58,15 @@ def _build_pattern(split: str) -> dict[str, str]:
     return {"split": split, "path": f"data/{split}-*.parquet"}
 
 
+def _describe_summary(read: ReadColumns) -> str:
+    return f"`summary` from `{read.summary}`" if read.summary else "and no summaries, so `summary` is empty"
+
+
 def _build_body(manifest: DatasetManifest) -> str:
     source = manifest.source
     splits = "\n".join(f"| {split.name} | {split.documents} | {split.pages} |" for split in manifest.splits)
     columns = "".join(
-        f"\n{read.rows} rows were read: `text` from the column `{read.text}`, `summary` from `{read.summary}`.\n"
+        f"\n{read.rows} rows were read: `text` from the column `{read.text}`, {_describe_summary(read)}.\n"
         for read in manifest.columns
         if read.config is None
     ) + build_table(

@@ -40,7 +40,8 @@ class Columns(ApiModel):
         Field(
             description=(
                 "Name of the column with the summary, such as highlights. Default for a column of messages: the last "
-                "message of the assistant in it. With a summary column of its own, the text is the whole chat."
+                "message of the assistant in it. With a summary column of its own, the text is the whole chat. "
+                "'' reads no summaries: for datasets that are only read by task ocr."
             )
         ),
     ] = None

@@ -15,6 +15,8 @@ TEXT_NAMES: Final = ("text", "article", "document", "dialogue", "content", "body
 SUMMARY_NAMES: Final = ("summary", "highlights", "abstract", "target", "output", "tldr", "headline", "title")
 
 Pair = tuple[str, str]
+"""The columns of text and summary; NO_SUMMARY is none."""
+NO_SUMMARY: Final = ""
 
 
 class ColumnChooser:
@@ -84,11 +86,12 @@ def choose_columns(
     text = asked.text or (
         _guess(TEXT_NAMES, likely) or _guess(CHAT_NAMES, [*chats]) or _guess(TEXT_NAMES, names)  # the last: no text
     )
-    is_chat = text in chats and asked.summary is None
-    summary = text if is_chat else asked.summary or _guess(SUMMARY_NAMES, likely) or _guess(SUMMARY_NAMES, names)
     if text is None or text not in names:
         raise _missing("text", asked.text, names, where)
-    if summary is None or summary not in names:
+    summary = asked.summary
+    if summary is None:
+        summary = text if text in chats else _guess(SUMMARY_NAMES, likely) or _guess(SUMMARY_NAMES, names)
+    if summary is None or summary not in (*names, NO_SUMMARY):
         raise _missing("summary", asked.summary, names, where)
     if text == summary and text not in chats:
         raise ConfigurationError(
@@ -112,6 +115,8 @@ def _guess(usual: Sequence[str], names: Sequence[str]) -> str | None:
 def _missing(field: str, asked: str | None, names: Sequence[str], where: str) -> ConfigurationError:
     problem = f"no column with a usual name for the {field}" if asked is None else f"no column {asked!r}"
     remedy = f"name one of its columns: {', '.join(names)}" if names else "it has no columns"
+    if field == "summary" and names:
+        remedy += "; '' reads no summaries, for task ocr"
     return ConfigurationError(
         f"spec.source.columns.{field}: {problem} in {where}; {remedy}",
         reason=Reason.MISSING_COLUMN,

@@ -6,7 +6,7 @@ from typing import BinaryIO, Final
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_render.sources.formats.columns import ColumnChooser
+from deepsynth_render.sources.formats.columns import NO_SUMMARY, ColumnChooser
 from deepsynth_render.sources.formats.json_stream import read_lines
 from deepsynth_render.sources.formats.row import Row
 
@@ -23,11 +23,12 @@ def read_csv(file: BinaryIO, chooser: ColumnChooser, where: str, *, delimiter: s
     reader = csv.reader((line for _, line in read_lines(file, where)), strict=True, delimiter=delimiter)
     try:
         header = next(filter(None, reader), [])  # empty lines may come first
-        text, summary = (header.index(name) for name in chooser.choose(header, where))
+        text, summary = chooser.choose(header, where)
+        text_place, summary_place = header.index(text), None if summary == NO_SUMMARY else header.index(summary)
         for fields in reader:
             if fields:
                 _check_width(fields, header, reader.line_num, where)
-                yield fields[text], fields[summary]
+                yield fields[text_place], "" if summary_place is None else fields[summary_place]
     except csv.Error as error:
         raise DataError(
             f"line {reader.line_num} of {where} is not CSV ({error})", reason=Reason.DAMAGED_FILE

@@ -6,7 +6,7 @@ from typing import Any, BinaryIO
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_render.sources.formats.columns import ColumnChooser
+from deepsynth_render.sources.formats.columns import NO_SUMMARY, ColumnChooser
 from deepsynth_render.sources.formats.messages import KEYS, compose_pair, compose_text
 from deepsynth_render.sources.formats.row import Row
 
@@ -32,8 +32,9 @@ class ParquetTexts:
         kinds = [(name, schema.field(index).type) for index, name in enumerate(schema.names)]
         self._chats = {name for name, kind in kinds if _is_chat(kind)}
         texts = {name for name, kind in kinds if _is_text(kind)}
-        self._columns = chooser.choose(schema.names, where, texts=texts, chats=self._chats)
-        for name in self._columns:
+        self._text, self._summary = chooser.choose(schema.names, where, texts=texts, chats=self._chats)
+        self._names = [name for name in dict.fromkeys((self._text, self._summary)) if name != NO_SUMMARY]
+        for name in self._names:
             if name not in texts | self._chats:
                 raise _wrong_type(schema.field(name), where)
 
@@ -44,19 +45,21 @@ class ParquetTexts:
 
     def read(self, number: int) -> Iterator[Row]:
         with explain_damage(self._where):
-            names = list(dict.fromkeys(self._columns))
-            batches = self._parquet.iter_batches(_BATCH_ROWS, row_groups=[number], columns=names, use_threads=False)
+            batches = self._parquet.iter_batches(
+                _BATCH_ROWS, row_groups=[number], columns=self._names, use_threads=False
+            )
             for batch in batches:
                 yield from self._read_batch(batch)
 
     def _read_batch(self, batch: Any) -> Iterator[Row]:
-        text, summary = self._columns
-        texts = batch.column(text).to_pylist()
-        if text == summary:
+        texts = batch.column(self._text).to_pylist()
+        if self._text == self._summary:
             return map(compose_pair, texts)
-        if text in self._chats:
+        if self._text in self._chats:
             texts = map(compose_text, texts)
-        return zip(texts, batch.column(summary).to_pylist(), strict=True)
+        if self._summary == NO_SUMMARY:
+            return ((text, "") for text in texts)
+        return zip(texts, batch.column(self._summary).to_pylist(), strict=True)
 
 
 def _is_text(kind: Any) -> bool:

@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_render.sources.formats.columns import ColumnChooser, Pair
+from deepsynth_render.sources.formats.columns import NO_SUMMARY, ColumnChooser, Pair
 from deepsynth_render.sources.formats.json_stream import Record
 from deepsynth_render.sources.formats.messages import compose_pair, compose_text, is_chat
 from deepsynth_render.sources.formats.row import Row
@@ -60,7 +60,8 @@ def _add_names(record: Record, names: dict[str, None], chats: set[str]) -> None:
 
 
 def _read_row(record: Record, pair: Pair, where: str) -> Row:
-    text, summary = (record.content.get(name) for name in pair)
+    text = record.content.get(pair[0])
+    summary = record.content.get(pair[1]) if pair[1] != NO_SUMMARY else ""
     if pair[0] == pair[1]:
         _check_chat(text, pair[0], record, where)
         return compose_pair(text)

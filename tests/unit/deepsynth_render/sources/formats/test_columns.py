@@ -2,7 +2,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import Columns
-from deepsynth_render.sources.formats.columns import ColumnChooser, choose_columns
+from deepsynth_render.sources.formats.columns import NO_SUMMARY, ColumnChooser, choose_columns
 
 
 @pytest.mark.parametrize(
@@ -92,3 +92,13 @@ def test_a_column_of_messages_is_both_unless_the_summary_is_named(
 ) -> None:
     chats = [name for name in names if name in {"messages", "conversations"}]
     assert choose_columns(names, asked, "a.jsonl", chats=chats) == expected
+
+
+def test_no_column_of_summaries_is_read_if_the_user_says_so() -> None:
+    assert choose_columns(["body", "title"], Columns(text="body", summary=""), "train.csv") == ("body", NO_SUMMARY)
+    assert choose_columns(["chat"], Columns(text="chat", summary=""), "x", chats=["chat"]) == ("chat", NO_SUMMARY)
+
+
+def test_a_missing_column_of_summaries_is_refused_with_the_way_to_go_without() -> None:
+    with pytest.raises(ConfigurationError, match="'' reads no summaries, for task ocr"):
+        choose_columns(["body"], Columns(text="body"), "train.csv")
