@@ -33,12 +33,15 @@ def _format_row(resource: Manifest, usage: Usage) -> list[str]:
 
 
 def _list_totals(usages: Sequence[Usage]) -> Iterator[list[str]]:
-    """One row for each currency, and one for what has no price. Amounts in two currencies cannot be added."""
+    """One row for each currency, whose amounts cannot be added, and one for what was used and has no price."""
     for currency in dict.fromkeys(usage.cost.currency if usage.cost else "" for usage in usages):
         of_currency = [usage for usage in usages if (usage.cost.currency if usage.cost else "") == currency]
         costs = [usage.cost for usage in of_currency if usage.cost]
         total = Cost(currency=currency, amount=_sum(cost.amount for cost in costs), lost=_sum(c.lost for c in costs))
-        yield ["total", "", *_format_cost(total if currency else None), *_format_seconds(of_currency)]
+        if currency:
+            yield ["total", "", *_format_cost(total), *_format_seconds(of_currency)]
+        elif any(usage.cpu_seconds or usage.gpu_seconds for usage in of_currency):
+            yield ["total without a price", "", *_format_cost(None), *_format_seconds(of_currency)]
 
 
 def _sum(amounts: Iterator[str]) -> str:

@@ -438,6 +438,13 @@ def test_cost_lists_useful_and_lost_apart_with_a_total_for_each_currency(
     assert rows["total", "5.613"][2:4] == ["0.51", "USD"]
     assert rows["total", "2.00"][2:4] == ["0.00", "EUR"]
 
+    place.put(a_running_run("waiting", usage={}))
+    assert main(["cost", *place.options]) == 0
+    assert "without a price" not in capsys.readouterr().out
+    place.put(a_running_run("unpriced", usage={"cpuSeconds": 60}))
+    assert main(["cost", *place.options]) == 0
+    assert "total without a price" in capsys.readouterr().out
+
     assert main(["cost", "read-xsum", *place.options]) == 0
     assert len(capsys.readouterr().out.splitlines()) == 2
 

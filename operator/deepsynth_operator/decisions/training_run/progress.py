@@ -27,7 +27,7 @@ MAX_METRIC_CHARACTERS: Final = 128
 MAX_KEPT_NOTES: Final = 10
 MAX_SAMPLES: Final = 3
 MAX_SAMPLE_CHARACTERS: Final = 200
-MAX_NOTE_CHARACTERS: Final = 256
+MAX_NOTE_CHARACTERS: Final = 512
 _MEASURES: Final = dict.fromkeys(
     (
         "step",

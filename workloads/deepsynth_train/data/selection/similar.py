@@ -172,9 +172,9 @@ def _describe(part: Part, found: _Found, column: str) -> str:
     row, other = found.pairs[0]
     texts = "" if column == "text" else f" (of their {column}, as a dataset has no texts in the column 'text')"
     return (
-        f"{FIELD}: {len(found.pairs):,} of {found.documents:,} documents of spec.datasets[{part.name}] are not trained "
-        f"on, because they are too similar to others{texts}; the first is {part.name_row(row)}, similar to {other}. "
-        "The log of the first process of a node lists them"
+        f"{FIELD}: {len(found.pairs):,} of {found.documents:,} documents of spec.datasets[{part.name}] are too similar "
+        f"to others{texts} and not trained on; the log of the first process of a node lists them. The first is "
+        f"{part.name_row(row)}, similar to {other}"
     )
 
 
