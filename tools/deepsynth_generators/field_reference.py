@@ -87,7 +87,7 @@ their [pods](#pods); and every field of the `status` that the operator writes, f
 - In Python, `help(TrainConfig)` lists those for training. Names are in snake_case there (`global_batch_size`), and
   numbers need no quotes.
 
-A *number* is written in quotes, such as `"0.0002"`, because the Kubernetes API allows no decimal fractions in a spec.
+A *quoted number* is written such as `"0.0002"`, because the Kubernetes API allows no decimal fractions in a spec.
 A *quantity* is written as in pods, such as `8` or `40Gi`. `datasets[].name` is the field `name` of each dataset.
 """
 FOOTER: Final = """
@@ -179,7 +179,7 @@ def name_values(node: Mapping[str, Any]) -> str:
         case "string" if node.get("format") == "date-time":
             return "time"
         case "string":
-            return "number" if _is_decimal(node) else "string"
+            return "quoted number" if _is_decimal(node) else "string"
         case "array" if "enum" in node["items"]:
             return f"list of {name_values(node['items'])}"
         case "array":

@@ -24,7 +24,7 @@ def test_a_changed_page_is_reported(monkeypatch: pytest.MonkeyPatch, capsys: pyt
 def test_a_row_has_values_default_and_meaning() -> None:
     rows = dict(row.split(" | ", 1) for row in render_page().splitlines() if row.startswith("| `"))
     assert rows["| `model.lora.rank`"].startswith("integer, 1 to 1,024 | `16` | Rank of the adapters.")
-    assert rows["| `optimizer.betas`"].startswith("list of numbers | `0.9`, `0.999` |")
+    assert rows["| `optimizer.betas`"].startswith("list of quoted numbers | `0.9`, `0.999` |")
     assert rows["| `evaluation.earlyStopping.patience`"].startswith("integer, 1 or more | required |")
     assert rows["| `datasets[].datasetGenerationRef.name`"].startswith("string |  | Wait for this DatasetGeneration")
     assert "Default:" not in PAGE.read_text()
