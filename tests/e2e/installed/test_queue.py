@@ -1,10 +1,11 @@
 """Resources in the queue of a real Kueue, which holds, evicts and admits them again, end Complete."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
-from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_api.labels import QUEUE_NAME, QUEUE_PRIORITY_CLASS
 from deepsynth_cluster.clusters.bare import BareCluster
 from deepsynth_cluster.clusters.kueue import Kueue
 from deepsynth_demo.chart import CLAIM
@@ -48,6 +49,26 @@ def test_a_run_waits_for_its_queue_and_continues_when_it_is_admitted_again(
     assert (first.outcome, first.reason, second.outcome) == ("Suspended", "RequeuedByQueue", "Succeeded")
     assert (second.job, second.number) == (first.job, 2), "the same Job, another attempt"
     assert (life.run.status.failures, life.run.status.restarts) == (0, 0)
+
+
+@pytest.mark.slow
+def test_a_run_that_an_urgent_one_preempts_saves_and_continues(
+    installation: Installation, queues: Queues, undisturbed: str
+) -> None:
+    def begin(name: str, priority: str, **spec: Any) -> RunLife:
+        manifest = build_run(name, **spec)
+        manifest["metadata"]["labels"] = {QUEUE_NAME: QUEUE, QUEUE_PRIORITY_CLASS: priority}
+        return RunLife.begin(installation.api, installation.volume, manifest)
+
+    cheap = begin("cheap", "low", checkpoint={"uri": f"pvc://{CLAIM}/cheap", "everySteps": 1000})
+    cheap.wait_for("some steps", lambda run: run.status.progress is not None and run.status.progress.step >= 3)
+    begin("urgent", "high", maxSteps=5).wait_for_model()
+    assert cheap.wait_for_model() == undisturbed
+    status = cheap.run.status
+    first, second = status.attempts
+    assert (first.outcome, first.reason, second.outcome) == ("Suspended", "RequeuedByQueue", "Succeeded")
+    assert second.resumed_from_step == first.last_step, "it saved when it was preempted"
+    assert (status.failures, status.restarts) == (0, 0)
 
 
 def list_living_pods(api: Api, uid: str) -> list[str]:
