@@ -29,9 +29,9 @@ UPRIGHT: Final = FontStyle()
 
 
 class FontFile(NamedTuple):
-    """A file of an installed distribution, which is located through its metadata and never imported.
+    """A file of an installed distribution, which is located through its metadata and never imported, or one of ours.
 
-    distribution: "" for a path of this machine, to a file of our own. face: index in a collection (.ttc).
+    path: below the distribution's root; whole if distribution is "". face: index in a collection (.ttc).
     """
 
     distribution: str
