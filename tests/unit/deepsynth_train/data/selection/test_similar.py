@@ -64,7 +64,7 @@ def test_a_copy_of_an_evaluated_document_on_other_pages_is_not_trained_on(tmp_pa
     (kept,), (note,) = drop([train], [evaluated])
     assert kept == ([0, 3], {"SimilarToEvaluation": 2})
     assert "1 of 3 documents of spec.datasets[a]" in note
-    assert "the first is spec.datasets[a]: row 1 of the train split" in note
+    assert "The first is spec.datasets[a]: row 1 of the train split" in note
     assert "similar to spec.datasets[b]: row 1 of the validation split" in note
 
 
