@@ -9,9 +9,11 @@ from argparse import Namespace
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from functools import partial
-from importlib.metadata import version
 from pathlib import Path
 from typing import Final
+
+# Else pydantic reads the entry points of each installed package, which takes as long as importing pydantic.
+os.environ.setdefault("PYDANTIC_DISABLE_PLUGINS", "__all__")
 
 from deepsynth.command_line.parser import build_parser
 from deepsynth.completing import build_choice, build_script, complete
@@ -229,6 +231,8 @@ def print_completion(chosen: Namespace) -> int:
 
 
 def print_version(_chosen: Namespace) -> int:
+    from importlib.metadata import version  # slow to import
+
     print(version("deepsynth-operator"))
     return CommandExit.DONE
 

@@ -38,8 +38,15 @@ _IMPORTED: Final = (
     "deepsynth_render.plan.step",
     "deepsynth_render.render.step",
     "deepsynth_render.publish.step",
+    "deepsynth_render.__main__",
     "pyarrow.parquet",
 )
+_VALIDATED: Final = (
+    ("deepsynth_api.workload", "RenderWorkload"),
+    ("deepsynth_api.report", "Report"),
+    ("deepsynth_render.documents.render_plan", "RenderPlan"),
+)
+"""Module and name of the types that several steps read or write. Pydantic builds a validator on its first use."""
 _READ_BYTES: Final = 65536
 
 Message = dict[str, Any]
@@ -172,6 +179,8 @@ def main() -> None:
     with contextlib.suppress(ImportError):  # the pod says what is missing
         for module in _IMPORTED:
             importlib.import_module(module)
+        for module, model in _VALIDATED:
+            getattr(importlib.import_module(module), model).model_rebuild()
     gc.freeze()  # collections in a new process would copy all of it
     request = ForkServer(socket.socket(fileno=int(sys.argv[1]))).serve()
     if request is None:

@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from importlib.metadata import version
+from functools import cache
 from typing import Final, Literal, Self, cast, get_args
 
 from deepsynth_api.errors import ConfigurationError
@@ -19,7 +19,13 @@ PROGRESS_POLLS: Final = 2
 _PEER_FIELDS: Final = frozenset({"ipBlock", "namespaceSelector", "podSelector"})
 GangApi = Literal["volcano", "coscheduling", "kai", "kubernetes-v1alpha2", "kubernetes-v1beta1"]
 """How a scheduler learns which pods belong together; after the dash, the version of scheduling.k8s.io."""
-_VERSION: Final = version("deepsynth-operator")
+
+
+@cache
+def _name_image(processor: str) -> str:
+    from importlib.metadata import version  # slow to import, and `deepsynth local` needs no image
+
+    return f"{IMAGE_REPOSITORY}-{processor}:{version('deepsynth-operator')}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,8 +45,8 @@ class Settings:
     progress_stretch: how many times as long progress waits because very many resources are at work.
     """
 
-    render_image: str = f"{IMAGE_REPOSITORY}-cpu:{_VERSION}"
-    train_image: str = f"{IMAGE_REPOSITORY}-gpu:{_VERSION}"
+    render_image: str = field(default_factory=lambda: _name_image("cpu"))
+    train_image: str = field(default_factory=lambda: _name_image("gpu"))
     poll_seconds: int = 15
     log_format: LogFormat = "text"
     progress_stretch: float = 1.0
