@@ -259,3 +259,26 @@ def test_a_service_account_is_created_or_an_existing_one_is_used(
     assert [found["metadata"]["name"] for found in rendered.find_all("ServiceAccount")] == ([name] if made else [])
     (subject,) = rendered.find("ClusterRoleBinding")["subjects"]
     assert subject["name"] == name
+
+
+@pytest.mark.parametrize(
+    ("openshift", "apis", "is_chosen"),
+    [
+        ("auto", (), False),
+        ("auto", ("security.openshift.io/v1",), True),
+        (True, (), True),
+        (False, ("security.openshift.io/v1",), False),
+    ],
+)
+def test_on_openshift_the_namespace_chooses_the_users_of_all_pods(
+    openshift: str | bool, apis: tuple[str, ...], is_chosen: bool
+) -> None:
+    rendered = render({"openshift": openshift, "dashboard": {"enabled": True}}, apis=apis)
+    contexts = [item["spec"]["template"]["spec"]["securityContext"] for item in rendered.find_all("Deployment")]
+    assert len(contexts) == 2
+    for context in contexts:
+        assert context["runAsNonRoot"]
+        assert ("runAsUser" in context, "runAsGroup" in context, "fsGroup" in context) == (not is_chosen,) * 3
+    operator = next(item for item in rendered.find_all("Deployment") if item["metadata"]["name"] == "deepsynth")
+    (container,) = operator["spec"]["template"]["spec"]["containers"]
+    assert Settings.from_environment({v["name"]: v.get("value", "") for v in container["env"]}).openshift is is_chosen

@@ -47,6 +47,7 @@ OTHER_VALUES: Mapping[str, Any] = {
     "jobs.networkPolicy.enabled": False,
     "jobs.networkPolicy.reportsFrom": [PEER, {"ipBlock": {"cidr": "192.0.2.0/24"}}],
     "shutdownSeconds": 40,
+    "openshift": True,
     "prices.currency": "EUR",
     "prices.entries": [{"nodeLabels": {"pool": "gpu"}, "perHour": {"nvidia.com/gpu": 3.06}}],
     "logging.format": "json",

@@ -87,22 +87,38 @@ def run_helm(*arguments: str, values: Values | None = None) -> subprocess.Comple
 
 
 def render(
-    values: Values | None = None, *, release: str = RELEASE, namespace: str = NAMESPACE, chart: Path = CHART
+    values: Values | None = None,
+    *,
+    release: str = RELEASE,
+    namespace: str = NAMESPACE,
+    chart: Path = CHART,
+    apis: Sequence[str] = (),
 ) -> Rendered:
-    """What `helm install` would send. Raises RenderError when Helm refuses."""
-    return _render(json.dumps(values or {}), release, namespace, chart)
+    """What `helm install` would send. apis: versions that the cluster has besides Kubernetes' own.
+
+    Raises RenderError when Helm refuses.
+    """
+    return _render(json.dumps(values or {}), release, namespace, chart, tuple(apis))
 
 
 @cache
-def _render(values: str, release: str, namespace: str, chart: Path) -> Rendered:
-    text = render_text(json.loads(values), release=release, namespace=namespace, chart=chart)
+def _render(values: str, release: str, namespace: str, chart: Path, apis: tuple[str, ...]) -> Rendered:
+    text = render_text(json.loads(values), release=release, namespace=namespace, chart=chart, apis=apis)
     documents = yaml.load_all(text, Loader=yaml.CSafeLoader)
     return Rendered(text, tuple(document for document in documents if document))
 
 
-def render_text(values: Values, *, release: str = RELEASE, namespace: str = NAMESPACE, chart: Path = CHART) -> str:
-    """The text that Helm prints. Not cached."""
-    done = run_helm("template", release, str(chart), "--namespace", namespace, values=values)
+def render_text(
+    values: Values,
+    *,
+    release: str = RELEASE,
+    namespace: str = NAMESPACE,
+    chart: Path = CHART,
+    apis: Sequence[str] = (),
+) -> str:
+    """The text that Helm prints. Not cached. apis: see render."""
+    versions = [argument for api in apis for argument in ("--api-versions", api)]
+    done = run_helm("template", release, str(chart), "--namespace", namespace, *versions, values=values)
     if done.returncode:
         raise RenderError(done.stderr)
     return done.stdout

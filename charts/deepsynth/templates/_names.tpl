@@ -101,3 +101,19 @@ app.kubernetes.io/managed-by: deepsynth-operator
     {{- end }}
   {{- end }}
 {{- end }}
+
+{{/* Whether the cluster chooses the users of pods. */}}
+{{- define "deepsynth.isOpenShift" -}}
+{{- if eq (toString .Values.openshift) "auto" }}
+{{- if .Capabilities.APIVersions.Has "security.openshift.io/v1" }}true{{ end }}
+{{- else if .Values.openshift }}true{{ end }}
+{{- end }}
+
+{{/* Security context of the pods of the operator and the dashboard. */}}
+{{- define "deepsynth.podSecurityContext" -}}
+{{- if include "deepsynth.isOpenShift" . }}
+{{- toYaml (omit .Values.podSecurityContext "runAsUser" "runAsGroup" "fsGroup") }}
+{{- else }}
+{{- toYaml .Values.podSecurityContext }}
+{{- end }}
+{{- end }}

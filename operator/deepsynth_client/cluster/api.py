@@ -102,6 +102,12 @@ class Api:
             if not token:
                 return items, page["metadata"]["resourceVersion"]
 
+    def has_group(self, group: str) -> bool:
+        """Whether the server has a group of APIs, such as security.openshift.io. Anyone who is logged in may ask."""
+        response = self._send("GET", f"/apis/{group}", None, seconds=_ANSWER_SECONDS)
+        self._read(response)
+        return bool(response.status == 200)
+
     @contextmanager
     def stream(
         self, path: Path, query: Mapping[str, str], *, seconds: float | None = None
@@ -133,7 +139,7 @@ class Api:
     def _send(
         self,
         method: Method,
-        path: Path,
+        path: Path | str,
         query: Mapping[str, str] | None,
         *,
         body: Any = None,

@@ -30,6 +30,8 @@ from deepsynth_client.interface import Manifest, is_object, is_remote, warn_of_l
 DEFAULT_USER: Final = 65532
 DEADLINE_SECONDS: Final = 300
 MANAGED_BY: Final = "deepsynth-client"
+_OPENSHIFT: Final = "security.openshift.io"
+"""Clusters that have this group of APIs choose the users of pods, for each namespace."""
 _POLL_SECONDS: Final = 0.5
 _PVC: Final = "pvc://"
 _EXCEPTION: Final = re.compile(r"^[\w.]*(Error|Exception): (?=.)")
@@ -81,7 +83,8 @@ class VolumePods:
     def _run(self, request: Any, uris: Sequence[str], *, writes: bool = False) -> str:
         """What the pod prints. Raises ClientError with what it said if it fails."""
         namespace = self._resource["metadata"]["namespace"]
-        body = build_pod(self._resource, request, uris, writes=writes)
+        user = None if self._api.has_group(_OPENSHIFT) else DEFAULT_USER
+        body = build_pod(self._resource, request, uris, writes=writes, user=user)
         name = body["metadata"]["name"]
         self._api.request("POST", Path("pods", namespace), body=body)
         try:
@@ -116,13 +119,18 @@ def _unpack(packed: str) -> Iterator[tuple[str, bytes]]:
                 yield member.name, file.read()
 
 
-def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: bool) -> dict[str, Any]:
-    """The pod for these URIs, which meets the restricted Pod Security Standard and is deleted with its resource."""
+def build_pod(
+    resource: Manifest, request: Any, uris: Sequence[str], *, writes: bool, user: int | None = DEFAULT_USER
+) -> dict[str, Any]:
+    """The pod for these URIs, which meets the restricted Pod Security Standard and is deleted with its resource.
+
+    user: unless the resource names one; None: the cluster chooses it.
+    """
     metadata, template, image = resource["metadata"], resource["spec"].get("template") or {}, _find_image(resource)
     if not image:
         name = f"{resource['kind'].lower()}/{metadata['name']}"
         raise NotFoundError(f"{name} has had no pod yet, so there are no files of it")
-    user = template.get("runAsUser") or DEFAULT_USER
+    user = template.get("runAsUser") or user
     claims = {_get_claim(uri) for uri in uris if _is_volume(uri)}
     names = {f"claim-{number}": claim for number, claim in enumerate(sorted(claims))}
     remote = [uri for uri in uris if is_remote(uri)]
@@ -146,9 +154,7 @@ def build_pod(resource: Manifest, request: Any, uris: Sequence[str], *, writes: 
             "enableServiceLinks": False,
             "securityContext": {
                 "runAsNonRoot": True,
-                "runAsUser": user,
-                "runAsGroup": user,
-                "fsGroup": user,
+                **({} if user is None else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), user)),
                 "fsGroupChangePolicy": "OnRootMismatch",
                 "seccompProfile": {"type": "RuntimeDefault"},
             },

@@ -5,7 +5,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cache
-from typing import Final, Literal, Self, cast, get_args
+from typing import Final, Literal, Self, TypeVar, cast, get_args
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.logs import LogFormat, read_log_format
@@ -19,6 +19,7 @@ PROGRESS_POLLS: Final = 2
 _PEER_FIELDS: Final = frozenset({"ipBlock", "namespaceSelector", "podSelector"})
 GangApi = Literal["volcano", "coscheduling", "kai", "kubernetes-v1alpha2", "kubernetes-v1beta1"]
 """How a scheduler learns which pods belong together; after the dash, the version of scheduling.k8s.io."""
+Choice = TypeVar("Choice", bound=str)
 
 
 @cache
@@ -40,6 +41,7 @@ class Settings:
     gang_schedulers: how each scheduler, by the schedulerName of pods, learns which pods it must start together.
         None: pods need no scheduler, as on one machine.
     notifies: whether there is a webhook that is notified of the end of resources.
+    openshift: whether the cluster chooses the users of pods that name none; else they run as user 65532.
     poll_seconds: how often reports of running pods are read. Progress alone is written at most every second time.
     log_format: of pods.
     progress_stretch: how many times as long progress waits because very many resources are at work.
@@ -55,6 +57,7 @@ class Settings:
     prices: PriceTable = NO_PRICES
     gang_schedulers: Mapping[str, GangApi] | None = field(default_factory=dict)
     notifies: bool = False
+    openshift: bool = False
 
     @property
     def has_scheduler(self) -> bool:
@@ -84,6 +87,7 @@ class Settings:
             report_peers=_parse_peers(environment, "DEEPSYNTH_REPORT_PEERS"),
             gang_schedulers=_parse_gang_schedulers(environment, "DEEPSYNTH_GANG_SCHEDULERS"),
             notifies=bool(environment.get("DEEPSYNTH_WEBHOOK_URL")),
+            openshift=parse_switch(environment, "DEEPSYNTH_OPENSHIFT"),
         )
 
 
@@ -117,3 +121,17 @@ def parse_positive(environment: Mapping[str, str], name: str, default: int) -> i
     if not text.isdecimal() or int(text) < 1:
         raise ConfigurationError(f"{name}: must be a positive integer, got {text!r}")
     return int(text)
+
+
+def parse_switch(environment: Mapping[str, str], name: str) -> bool:
+    """A variable that is true or false, by default false. Raises ConfigurationError, naming the variable."""
+    return parse_choice(environment, name, ("true", "false"), "false") == "true"
+
+
+def parse_choice(environment: Mapping[str, str], name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
+    """A variable that is one of `choices`. Raises ConfigurationError, naming the variable."""
+    text = environment.get(name, default)
+    for choice in choices:
+        if text == choice:
+            return choice
+    raise ConfigurationError(f"{name}: must be one of {', '.join(choices)}, got {text!r}")

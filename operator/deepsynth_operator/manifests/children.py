@@ -11,6 +11,7 @@ from deepsynth_operator.manifests.environment import set_log_format
 from deepsynth_operator.manifests.gang import find_pod_group_kind, join_gang
 from deepsynth_operator.manifests.names import build_queue_job_name
 from deepsynth_operator.manifests.network_policy import build_network_policy
+from deepsynth_operator.manifests.pod import leave_user_open
 from deepsynth_operator.manifests.render_job import build_queue_job, build_render_children
 from deepsynth_operator.manifests.train_job import build_late_document, build_train_children
 
@@ -23,8 +24,11 @@ def build_children(
     The status names `job` already, unless it is the queue Job. queue_job: the one whose quota `job` uses, as it is now.
     """
     policies = [] if settings.report_peers is None else [build_policy(resource, settings.report_peers, settings)]
-    children = _build_job(apply_defaults(resource, settings.job_defaults), job, settings, queue_job)
-    return [*policies, *(set_log_format(child, settings.log_format) for child in children)]
+    resource = apply_defaults(resource, settings.job_defaults)
+    children = [set_log_format(child, settings.log_format) for child in _build_job(resource, job, settings, queue_job)]
+    if settings.openshift and resource.spec.template.run_as_user is None:
+        children = list(map(leave_user_open, children))
+    return [*policies, *children]
 
 
 def build_document(resource: Resource) -> Manifest:

@@ -20,6 +20,7 @@ AUTOSCALER_ANNOTATIONS: Final = {
 }
 """Ask autoscalers not to evict a pod just to pack nodes more tightly. Users may override them."""
 
+_USER: Final = frozenset({"runAsUser", "runAsGroup", "fsGroup"})
 _REQUIRED: Final = "requiredDuringSchedulingIgnoredDuringExecution"
 _PREFERRED: Final = "preferredDuringSchedulingIgnoredDuringExecution"
 
@@ -86,6 +87,18 @@ def build_pod_spec(template: PodTemplate, job: str, container: Container) -> dic
         "volumes": [item.volume for item in volumes],
         **_build_scheduling(template, job),
     }
+
+
+def leave_user_open(child: Manifest) -> Manifest:
+    """A Job whose pods run as the user that the cluster chooses, such as OpenShift for each namespace; any other child
+    as it is.
+    """
+    if child["kind"] != "Job":
+        return child
+    template = child["spec"]["template"]
+    context = {key: value for key, value in template["spec"]["securityContext"].items() if key not in _USER}
+    pod = {**template, "spec": {**template["spec"], "securityContext": context}}
+    return {**child, "spec": {**child["spec"], "template": pod}}
 
 
 def avoid_nodes(template: Manifest, names: Sequence[str], *, if_possible: bool) -> Manifest:

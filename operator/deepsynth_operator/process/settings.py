@@ -5,14 +5,13 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal, Self, TypeVar, get_args
+from typing import Final, Literal, Self, get_args
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.logs import LogFormat, read_log_format
-from deepsynth_operator.core.settings import parse_positive
+from deepsynth_operator.core.settings import parse_choice, parse_positive, parse_switch
 
 LogLevel = Literal["debug", "info", "warning", "error"]
-Choice = TypeVar("Choice", bound=str)
 _NAMESPACE: Final = re.compile(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?")
 _LEASE_NAME: Final = re.compile(r"[a-z0-9]([-a-z0-9.]{0,251}[a-z0-9])?")
 _URL: Final = re.compile(r"https?://[^\s/]+(/\S*)?")
@@ -60,7 +59,7 @@ class ProcessSettings:
         return cls(
             namespaces=_parse_namespaces(environment, "DEEPSYNTH_NAMESPACES"),
             workers=parse_positive(environment, "DEEPSYNTH_WORKERS", default.workers),
-            reports_through_api_server=_parse_switch(environment, "DEEPSYNTH_REPORTS_THROUGH_API_SERVER"),
+            reports_through_api_server=parse_switch(environment, "DEEPSYNTH_REPORTS_THROUGH_API_SERVER"),
             job_defaults=Path(path) if (path := environment.get("DEEPSYNTH_JOB_DEFAULTS")) else None,
             prices=Path(path) if (path := environment.get("DEEPSYNTH_PRICES")) else None,
             webhook_url=_parse_url(environment, "DEEPSYNTH_WEBHOOK_URL"),
@@ -68,22 +67,10 @@ class ProcessSettings:
             http_host=host,
             http_port=port,
             log_format=read_log_format(environment),
-            log_level=_parse_choice(environment, "DEEPSYNTH_LOG_LEVEL", get_args(LogLevel), default.log_level),
+            log_level=parse_choice(environment, "DEEPSYNTH_LOG_LEVEL", get_args(LogLevel), default.log_level),
             shutdown_seconds=parse_positive(environment, "DEEPSYNTH_SHUTDOWN_SECONDS", default.shutdown_seconds),
             lease=_parse_lease(environment, "DEEPSYNTH_LEASE"),
         )
-
-
-def _parse_switch(environment: Mapping[str, str], name: str) -> bool:
-    return _parse_choice(environment, name, ("true", "false"), "false") == "true"
-
-
-def _parse_choice(environment: Mapping[str, str], name: str, choices: tuple[Choice, ...], default: Choice) -> Choice:
-    text = environment.get(name, default)
-    for choice in choices:
-        if text == choice:
-            return choice
-    raise ConfigurationError(f"{name}: must be one of {', '.join(choices)}, got {text!r}")
 
 
 def _parse_namespaces(environment: Mapping[str, str], name: str) -> tuple[str, ...]:

@@ -13,12 +13,11 @@ from deepsynth_demo.chart import CLAIM, SYSTEM_NAMESPACE, apply_all, forget_user
 from e2e.support.api import wait_until
 from e2e.support.installation import Installation
 from e2e.support.lives import RunLife
-from e2e.support.openshift import FIRST_USER, LABELS, build_policies
+from e2e.support.openshift import FIRST_USER, LABELS, build_api, build_policies
 from e2e.support.resources import SMALL, build_generation, build_run
 
 pytestmark = pytest.mark.slow
 TEAM = "openshift"
-CHOSEN = {f"podSecurityContext.{name}": None for name in ("runAsUser", "runAsGroup", "fsGroup")}
 
 
 @pytest.fixture
@@ -29,16 +28,18 @@ def team(installation: Installation, values: dict[str, Any]) -> Iterator[Install
     team = Installation.prepare(cluster, TEAM)
     os.chown(team.volume, 0, FIRST_USER)
     team.volume.chmod(0o2770)
-    apply_all(cluster, None, *build_policies())
+    objects = [build_api(), *build_policies()]
+    apply_all(cluster, None, *objects)
+    cluster.kubectl("wait", "--for=condition=Established", f"crd/{objects[0]['metadata']['name']}", "--timeout=30s")
     label(cluster, SYSTEM_NAMESPACE, LABELS)
     label(cluster, TEAM, LABELS)
-    upgrade(cluster, {**values, **CHOSEN, "dashboard.enabled": True})
+    upgrade(cluster, {**values, "dashboard.enabled": True})
     yield team
     label(cluster, SYSTEM_NAMESPACE, dict.fromkeys(LABELS.keys() - {"pod-security.kubernetes.io/enforce"}))
+    for item in objects:
+        cluster.kubectl("delete", item["kind"], item["metadata"]["name"])
     upgrade(cluster, values)
     forget_users(cluster, TEAM)
-    for policy in build_policies():
-        cluster.kubectl("delete", policy["kind"], policy["metadata"]["name"])
 
 
 def label(cluster: Cluster, namespace: str, labels: dict[str, str] | dict[str, None]) -> None:
@@ -53,12 +54,11 @@ def test_users_without_a_name_install_render_and_train(team: Installation) -> No
     assert {pod["spec"]["securityContext"]["runAsUser"] for pod in pods} == {FIRST_USER}
     assert len(pods) == 2
 
-    api.create(build_generation("rejected", f"pvc://{CLAIM}/rejected"))
+    other = {"resources": SMALL, "runAsUser": 1000}
+    api.create(build_generation("rejected", f"pvc://{CLAIM}/rejected", template=other))
     reason = "PodsNotCreated"
-    api.create(
-        build_generation("pages", f"pvc://{CLAIM}/pages", template={"resources": SMALL, "runAsUser": FIRST_USER})
-    )
-    template = {"terminationGracePeriodSeconds": 60, "runAsUser": FIRST_USER}
+    api.create(build_generation("pages", f"pvc://{CLAIM}/pages", template={"resources": SMALL}))
+    template = {"terminationGracePeriodSeconds": 60}
     team.wait_for_generation("pages", lambda item: item.status.state == "Complete", 300)
     life = RunLife.begin(api, team.volume, build_run("trained", maxSteps=10, template=template))
     life.wait_for_model()

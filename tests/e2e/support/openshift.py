@@ -1,4 +1,4 @@
-"""OpenShift's constraint `restricted-v2` as policies of any cluster: what it sets in pods, and what it rejects."""
+"""OpenShift's constraint `restricted-v2` on any cluster: its API, what it sets in pods, and what it rejects."""
 
 from typing import Any, Final
 
@@ -23,6 +23,23 @@ _IN_RANGE: Final = f"""
 [object.spec.?securityContext.?runAsUser, object.spec.containers[0].?securityContext.?runAsUser].all(user,
   user.orValue({FIRST_USER}) >= {FIRST_USER} && user.orValue({FIRST_USER}) < {FIRST_USER + _SIZE})
 """
+
+
+def build_api() -> Manifest:
+    """By this API, programs see that they are on OpenShift."""
+    names = {"kind": "SecurityContextConstraints", "plural": "securitycontextconstraints"}
+    schema = {"openAPIV3Schema": {"type": "object"}}
+    return {
+        "apiVersion": "apiextensions.k8s.io/v1",
+        "kind": "CustomResourceDefinition",
+        "metadata": {"name": "securitycontextconstraints.security.openshift.io"},
+        "spec": {
+            "group": "security.openshift.io",
+            "scope": "Cluster",
+            "names": names,
+            "versions": [{"name": "v1", "served": True, "storage": True, "schema": schema}],
+        },
+    }
 
 
 def build_policies() -> list[Manifest]:

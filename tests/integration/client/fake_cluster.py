@@ -33,6 +33,9 @@ class FakeCluster(WatchedApiServer):
         self.volumes = volumes
         self.secrets: dict[str, dict[str, str]] = {}
         self.has_crds = self.has_claims = True
+        self.is_openshift = False
+        self.users: list[int | None] = []
+        """runAsUser of the pods that read files."""
         self.log_cuts = 0
         """How many of the next log streams break after one line."""
         self.logs: dict[str, list[tuple[str, str]]] = defaultdict(list)
@@ -50,6 +53,8 @@ class FakeCluster(WatchedApiServer):
     async def respond(self, request: web.Request, body: Any) -> web.StreamResponse:
         if not self.has_crds and request.path.startswith("/apis/deepsynth.io/"):
             return web.Response(status=404, text="404 page not found")
+        if request.path == "/apis/security.openshift.io":
+            return web.json_response({"kind": "APIGroup"}, status=200 if self.is_openshift else 404)
         if request.path.endswith("/log"):
             return await self._stream_log(request)
         if request.query.get("watch") == "true":
@@ -115,6 +120,7 @@ class FakeCluster(WatchedApiServer):
 
     def _run(self, pod: Manifest) -> None:
         """Run the command of a pod on the folders of its claims. Without claims, the scheduler finds no node."""
+        self.users.append(pod["spec"]["securityContext"].get("runAsUser"))
         if not self.has_claims:
             claim = pod["spec"]["volumes"][0]["persistentVolumeClaim"]["claimName"]
             message = f'0/3 nodes are available: persistentvolumeclaim "{claim}" not found. preemption: 0/3 nodes'

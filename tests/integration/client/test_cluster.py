@@ -305,6 +305,25 @@ def test_delete_with_data_that_cannot_be_reached_deletes_nothing_and_says_so(
     assert cluster.get("TrainingRun", "read-xsum") is not None
 
 
+@pytest.mark.parametrize(
+    ("is_openshift", "template", "user"),
+    [(False, {}, 65532), (True, {}, None), (True, {"runAsUser": 1000}, 1000)],
+)
+def test_pods_that_read_files_have_the_user_of_the_pods_that_wrote_them(
+    cluster: FakeCluster, *, is_openshift: bool, template: dict[str, Any], user: int | None
+) -> None:
+    cluster.is_openshift = is_openshift
+    attempt = {"number": 1, "startTime": "2026-01-02T03:01:00Z", "job": "job", "image": "gpu:1"}
+    ended = {"state": "Complete", "observedGeneration": 1, "completionTime": "2026-01-02T04:00:00Z"}
+    run = a_training_run().with_spec(checkpoint={"uri": "pvc://checkpoints/read-xsum"}, template=template)
+    cluster.put(run.with_status(attempts=[attempt], **ended).to_manifest())
+    (cluster.volumes / "checkpoints/read-xsum").mkdir(parents=True)
+
+    assert main(["delete", "read-xsum", "--data", "--yes"]) == 0
+
+    assert set(cluster.users) == {user}
+
+
 def test_an_unreachable_server_is_named(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -198,9 +198,12 @@ class PodTemplate(ApiModel):
             json_schema_extra={"x-kubernetes-list-type": "map", "x-kubernetes-list-map-keys": ["name"]},
         ),
     ] = Field(default_factory=list)
-    run_as_user: Annotated[int | None, Field(ge=1, description="uid, gid and fsGroup of the pods; default: 65532.")] = (
-        None
-    )
+    run_as_user: Annotated[
+        int | None,
+        Field(
+            ge=1, description="uid, gid and fsGroup of the pods; default: 65532, on OpenShift what the namespace gives."
+        ),
+    ] = None
     termination_grace_period_seconds: Annotated[
         int | None,
         Field(

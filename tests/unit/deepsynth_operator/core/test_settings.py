@@ -32,6 +32,13 @@ def test_every_variable_is_read() -> None:
     assert Settings.from_environment(variables) == Settings("cpu:1", "gpu:1", 3)
 
 
+def test_a_switch_is_true_or_false() -> None:
+    assert Settings.from_environment({"DEEPSYNTH_OPENSHIFT": "true"}).openshift
+    assert not Settings.from_environment({"DEEPSYNTH_OPENSHIFT": "false"}).openshift
+    with pytest.raises(ConfigurationError, match="DEEPSYNTH_OPENSHIFT: must be one of true, false, got 'yes'"):
+        Settings.from_environment({"DEEPSYNTH_OPENSHIFT": "yes"})
+
+
 def test_pods_log_as_the_operator_does() -> None:
     assert Settings.from_environment({"DEEPSYNTH_LOG_FORMAT": "json"}).log_format == "json"
     with pytest.raises(ConfigurationError, match="DEEPSYNTH_LOG_FORMAT: must be one of text, json, got 'xml'"):
