@@ -2,7 +2,7 @@
 
     json_stream.py  JSON Lines, JSON arrays -> numbered objects     records.py  objects -> rows
     csv_table.py    CSV, TSV -> rows                                parquet.py  row groups -> rows
-    unpack.py       gzip, zstd and bzip2 around any of them but parquet
+    unpack.py       gzip, zstd and bzip2 around any of them but parquet; signatures.py for files named otherwise
     suffixes.py     which of these a file is, by its name
     columns.py      which columns are text and summary; messages.py for columns of chats
 
@@ -24,5 +24,5 @@ def read_rows(file: BinaryIO, name: FormatName, chooser: ColumnChooser, where: s
     """The rows of a file that is not parquet."""
     if name in DELIMITERS:
         return read_csv(file, chooser, where, delimiter=DELIMITERS[name])
-    read = read_json if name == "json" else read_json_lines
-    return read_records(read(file, where), chooser, where)
+    records = read_json(file, where, chooser.is_row) if name == "json" else read_json_lines(file, where)
+    return read_records(records, chooser, where)

@@ -4,9 +4,9 @@ import csv
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
-from deepsynth_api.errors import DataError
+from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
-from deepsynth_render.sources.formats.columns import NO_SUMMARY, ColumnChooser
+from deepsynth_render.sources.formats.columns import NO_SUMMARY, ColumnChooser, Pair, shorten
 from deepsynth_render.sources.formats.json_stream import read_lines
 from deepsynth_render.sources.formats.row import Row
 
@@ -15,6 +15,7 @@ MAX_FIELD_CHARACTERS: Final = 2**26
 128 KiB is too small for a long document.
 """
 DELIMITERS: Final = {"csv": ",", "tsv": "\t"}
+_MARKS: Final = {",": "commas", "\t": "tabs", ";": "semicolons", "|": "bars"}
 
 
 def read_csv(file: BinaryIO, chooser: ColumnChooser, where: str, *, delimiter: str = ",") -> Iterator[Row]:
@@ -23,11 +24,11 @@ def read_csv(file: BinaryIO, chooser: ColumnChooser, where: str, *, delimiter: s
     reader = csv.reader((line for _, line in read_lines(file, where)), strict=True, delimiter=delimiter)
     try:
         header = next(filter(None, reader), [])  # empty lines may come first
-        text, summary = chooser.choose(header, where)
+        text, summary = _choose(chooser, header, delimiter, where)
         text_place, summary_place = header.index(text), None if summary == NO_SUMMARY else header.index(summary)
         for fields in reader:
             if fields:
-                _check_width(fields, header, reader.line_num, where)
+                _check_width(fields, header, delimiter, f"line {reader.line_num} of {where}")
                 yield fields[text_place], "" if summary_place is None else fields[summary_place]
     except csv.Error as error:
         raise DataError(
@@ -35,10 +36,24 @@ def read_csv(file: BinaryIO, chooser: ColumnChooser, where: str, *, delimiter: s
         ) from error
 
 
-def _check_width(fields: list[str], header: list[str], number: int, where: str) -> None:
+def _choose(chooser: ColumnChooser, header: list[str], delimiter: str, where: str) -> Pair:
+    """The columns. Raises DataError where other marks than the delimiter seem to separate them."""
+    try:
+        return chooser.choose(header, where)
+    except ConfigurationError as error:
+        marks = [mark for mark in _MARKS if mark != delimiter and len(header) == 1 and mark in header[0]]
+        if not marks:
+            raise
+        raise DataError(
+            f"{where} has one column {shorten(header[0])!r}, as if {_MARKS[marks[0]]} separated columns; write "
+            f"{_MARKS[delimiter]} between them, or convert the file to JSON Lines",
+            reason=Reason.DAMAGED_FILE,
+        ) from error
+
+
+def _check_width(fields: list[str], header: list[str], delimiter: str, place: str) -> None:
     if len(fields) != len(header):
         raise DataError(
-            f"line {number} of {where} has {len(fields)} fields, its header {len(header)}; "
-            "quote fields that hold commas",
+            f"{place} has {len(fields)} fields, its header {len(header)}; quote fields that hold {_MARKS[delimiter]}",
             reason=Reason.DAMAGED_FILE,
         )

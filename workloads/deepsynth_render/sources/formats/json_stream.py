@@ -8,13 +8,14 @@ import codecs
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from types import NoneType
 from typing import Any, BinaryIO, Final, NamedTuple, NoReturn
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_render.sources.formats.messages import is_chat
+from deepsynth_render.sources.formats.signatures import explain_bytes
 
 MAX_CHARACTERS: Final = 2**28
 """Upper limit for one line or one value: a file without line ends or with one huge object must not fill the memory."""
@@ -24,6 +25,30 @@ _CHUNK_BYTES: Final = 2**20
 _MAX_CUT: Final = 12
 """A literal, number or escape that the end of the buffer has cut is an error this close to the end."""
 _BLANK: Final = re.compile("[ \t\r\n]+")
+
+
+class Repeating(dict[str, Any]):
+    """An object that names keys twice, and has the last of their values. repeated: these keys."""
+
+    repeated: frozenset[str] = frozenset()
+
+
+def _build_object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    content = dict(pairs)
+    if len(content) == len(pairs):
+        return content
+    keys = [key for key, _ in pairs]
+    repeating = Repeating(content)
+    repeating.repeated = frozenset(key for key in content if keys.count(key) > 1)
+    return repeating
+
+
+def _read_constant(name: str) -> float | None:
+    """NaN is how pandas writes a missing value."""
+    return None if name == "NaN" else float(name)
+
+
+_DECODER: Final = json.JSONDecoder(object_pairs_hook=_build_object, parse_constant=_read_constant)
 
 
 class Record(NamedTuple):
@@ -46,7 +71,7 @@ def read_lines(file: BinaryIO, where: str) -> Iterator[tuple[int, str]]:
                 yield number, line
     except UnicodeDecodeError as error:
         raise DataError(
-            f"{where} is not UTF-8 ({error.reason} after line {number}); convert it to UTF-8",
+            f"{where} is not UTF-8 ({error.reason} after line {number}); {explain_bytes(error.object)}",
             reason=Reason.DAMAGED_FILE,
         ) from error
 
@@ -58,17 +83,21 @@ def read_json_lines(file: BinaryIO, where: str) -> Iterator[Record]:
             yield Record(f"line {number}", len(line), _parse_line(line, f"line {number} of {where}"))
 
 
-def read_json(file: BinaryIO, where: str) -> Iterator[Record]:
+def read_json(
+    file: BinaryIO, where: str, is_row: Callable[[Mapping[str, Any]], bool] = lambda _: False
+) -> Iterator[Record]:
     """The objects of an array, of a sequence of objects, or of the one list of objects in a single object.
 
     [{...}, {...}]      {...} {...}      {"version": 1, "data": [{...}, {...}]}
+
+    is_row: whether an object has the columns of a row. A single one that has them is a row itself.
     """
     text = _Buffer(file, where)
     if text.peek() == "[":
         text.skip()
         yield from _number(_read_array(text), where)
     else:
-        yield from _number(_read_sequence(text, where), where)
+        yield from _number(_read_sequence(text, where, is_row), where)
 
 
 _NAMES: Final[Mapping[type, str]] = {list: "an array", str: "a string", bool: "a boolean", NoneType: "null"}
@@ -101,7 +130,9 @@ def _read_array(text: "_Buffer") -> Iterator[tuple[Any, int]]:
         text.fail("expected nothing after the array")
 
 
-def _read_sequence(text: "_Buffer", where: str) -> Iterator[tuple[Any, int]]:
+def _read_sequence(
+    text: "_Buffer", where: str, is_row: Callable[[Mapping[str, Any]], bool]
+) -> Iterator[tuple[Any, int]]:
     if not text.peek():
         return
     first, size = text.read_value()
@@ -110,10 +141,10 @@ def _read_sequence(text: "_Buffer", where: str) -> Iterator[tuple[Any, int]]:
         while text.peek():
             yield text.read_value()
     else:
-        yield from ((row, size) for row in _find_rows(first, where))
+        yield from ((row, size) for row in _find_rows(first, where, is_row))
 
 
-def _find_rows(content: Any, where: str) -> list[Any]:
+def _find_rows(content: Any, where: str, is_row: Callable[[Mapping[str, Any]], bool]) -> list[Any]:
     """The rows of a file that is a single value: those of its only list of objects, or the value itself."""
     if not isinstance(content, dict):
         return [content]
@@ -122,6 +153,11 @@ def _find_rows(content: Any, where: str) -> list[Any]:
         for key, value in content.items()
         if isinstance(value, list) and value and isinstance(value[0], dict) and not is_chat(value)
     }
+    if lists and is_row(content):
+        inner = next((key for key, value in lists.items() if is_row(value[0])), None)
+        if inner is None:
+            return [content]
+        _fail(f"{where} may be one row, or hold rows in {inner!r}; write one array of objects, an object per row")
     if len(lists) > 1:
         _fail(f"{where} holds several lists of objects ({', '.join(lists)}); write one array of objects per file")
     return next(iter(lists.values()), [content])
@@ -134,7 +170,6 @@ class _Buffer:
         self._file = file
         self._where = where
         self._decode = codecs.getincrementaldecoder("utf-8-sig")().decode
-        self._decoder = json.JSONDecoder()
         self._text = ""
         self._position = 0
         self._passed = 0
@@ -161,7 +196,7 @@ class _Buffer:
             if _has_many_containers(self._text):
                 self.fail(f"a value has more than {MAX_CONTAINERS} arrays and objects")
             try:
-                value, end = self._decoder.raw_decode(self._text, self._position)
+                value, end = _DECODER.raw_decode(self._text, self._position)
             except json.JSONDecodeError as error:
                 if self._is_whole or not self._may_be_cut(error):
                     self.fail(error.msg, error.pos)
@@ -192,8 +227,8 @@ class _Buffer:
             self._text = rest + self._decode(content, final=self._is_whole)
         except UnicodeDecodeError as error:
             raise DataError(
-                f"{self._where} is not UTF-8 ({error.reason} after character {self._passed + self._position}); convert "
-                "it to UTF-8",
+                f"{self._where} is not UTF-8 ({error.reason} after character {self._passed + self._position}); "
+                f"{explain_bytes(error.object)}",
                 reason=Reason.DAMAGED_FILE,
             ) from error
         self._passed += self._position
@@ -209,7 +244,7 @@ def _parse_line(line: str, where: str) -> dict[str, Any]:
     if _has_many_containers(line):
         _fail(f"{where} has more than {MAX_CONTAINERS} arrays and objects; write one row per line")
     try:
-        content = json.loads(line)
+        content = _DECODER.decode(line)
     except (ValueError, RecursionError) as error:
         raise DataError(
             f"{where} is not JSON ({error}); write one object per line", reason=Reason.DAMAGED_FILE

@@ -7,7 +7,7 @@ from typing import Any, Final
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_render.sources.formats.columns import NO_SUMMARY, ColumnChooser, Pair
-from deepsynth_render.sources.formats.json_stream import Record
+from deepsynth_render.sources.formats.json_stream import Record, Repeating
 from deepsynth_render.sources.formats.messages import compose_pair, compose_text, is_chat
 from deepsynth_render.sources.formats.row import Row
 
@@ -60,6 +60,11 @@ def _add_names(record: Record, names: dict[str, None], chats: set[str]) -> None:
 
 
 def _read_row(record: Record, pair: Pair, where: str) -> Row:
+    if isinstance(record.content, Repeating) and (repeated := record.content.repeated & {*pair}):
+        raise DataError(
+            f"{record.place} of {where} has the key {min(repeated)!r} twice; keep one of its values",
+            reason=Reason.DUPLICATE_COLUMN,
+        )
     text = record.content.get(pair[0])
     summary = record.content.get(pair[1]) if pair[1] != NO_SUMMARY else ""
     if pair[0] == pair[1]:
@@ -82,6 +87,7 @@ def _check_chat(value: Any, name: str, record: Record, where: str) -> None:
 def _wrong_type(name: str, value: Any, record: Record, where: str) -> DataError:
     return DataError(
         f"{name!r} in {record.place} of {where} must be text or a list of messages (role, content), got "
-        f"{type(value).__name__}; name another column in spec.source.columns",
+        f"{type(value).__name__}; name another column in spec.source.columns"
+        + (", or write one object per row" if isinstance(value, list | dict) else ""),
         reason=Reason.WRONG_COLUMN_TYPE,
     )
