@@ -163,7 +163,7 @@ class Filters(ApiModel):
             le=99,
             description=(
                 "Drop texts that have more than this percentage of their groups of five words in common with an "
-                "earlier text of any split, in the order of deduplicate. An estimate, which takes about 3 KB of memory "
+                "earlier text of any split, in the order of deduplicate. An estimate, which takes about 2 KB of memory "
                 "per document in the plan step. Default: only equal texts are dropped."
             ),
         ),

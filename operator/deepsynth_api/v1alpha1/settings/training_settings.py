@@ -124,7 +124,7 @@ class TrainingSettings(ApiModel):
                 "Do not train on documents whose texts have more than this percentage of their groups of five words in "
                 "common with a document that is evaluated on, of any dataset, or with one of an earlier dataset of the "
                 "list. They are counted in status.progress.dropped, apart from maxDroppedPercent. An estimate, which "
-                "takes about 4 KB of memory per document on each node while the data is prepared. Default: nothing is "
+                "takes about 2 KB of memory per document on each node while the data is prepared. Default: nothing is "
                 "compared."
             ),
         ),
