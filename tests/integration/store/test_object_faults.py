@@ -186,6 +186,26 @@ def test_a_page_of_a_listing_that_a_proxy_swallows_is_asked_for_again(store: Fau
     assert read_all(uri) == FAST.expected
 
 
+@pytest.mark.parametrize("kind", ["html", "html 404"])
+def test_a_single_page_of_a_proxy_is_taken_for_no_answer(store: FaultProxy, uri: str, kind: FaultKind) -> None:
+    """Neither for an empty listing, nor for a write, a deletion or an absent object."""
+    calls = open_calls(uri)
+    every = functools.partial(store.fail_next, "*", kind)
+    every()
+    calls.write("a", b"1")
+    every()
+    assert [entry.key for entry in calls.list()] == ["a"]
+    every()
+    assert calls.find("a") is not None
+    every()
+    assert calls.read("b") is None
+    every()
+    assert calls.replace("b", b"2", None, {})
+    every()
+    calls.delete(["a", "b"])
+    assert calls.list() == []
+
+
 def test_a_rate_limit_is_waited_out_as_the_store_asks(store: FaultProxy, uri: str, pauses: list[float]) -> None:
     waits: list[Waiting] = []
     run(uri, LAST)

@@ -1,8 +1,9 @@
 """The requests to an object store, each repeated by the rules of core.calls, and each answer checked.
 
-Traps of obstore and of servers that are caught here: a proxy's page is taken for an empty listing, an empty page in the
-middle ends a listing early, a page is taken for an object, a condition fails because the first try had succeeded and
-only its answer was lost.
+Traps of obstore and of servers that are caught here: a proxy's page is taken for an empty listing, for an object, or on
+Google Cloud Storage for a deletion; its 404 is taken for an absent object; an empty page in the middle ends a listing
+early; a condition fails because the first try had succeeded and only its answer was lost. Writes need no check: without
+an ETag in the answer, obstore itself fails.
 """
 
 import itertools
@@ -144,7 +145,7 @@ class ObjectCalls(Calls):
         while page := self._list_after(prefix, max(found, default=None)):
             found.update({entry.key: entry for entry in page})
         if not found:
-            self._require_absence(f"{folder}/.deepsynth-absent-{uuid.uuid4().hex}".lstrip("/"))
+            self._require_empty(prefix, folder)
         start = len(self._prefix)
         relative = [StoredObject(key[start:], entry.size, entry.tag) for key, entry in found.items()]
         return sorted(relative, key=lambda entry: entry.key)
@@ -159,9 +160,22 @@ class ObjectCalls(Calls):
             if entry["path"].startswith(folder) and (last is None or entry["path"] > last)
         ]
 
+    def _require_empty(self, prefix: str, folder: str) -> None:
+        """A page that a proxy sends now and then is an empty listing too: ask again, with a question whose answer is
+        known in between.
+        """
+        self._require_absence(f"{folder}/.deepsynth-absent-{uuid.uuid4().hex}".lstrip("/"))
+        if self._list_after(prefix, None):
+            raise OddAnswerError("a listing was empty, and is not; a proxy answers for the store")
+
     def _require_absence(self, key: str) -> None:
-        if self._find_once(key) is not None:
-            raise OddAnswerError("an object that cannot exist was found; a proxy answers for the store")
+        """The body of the answer shows whether the store sent it."""
+        try:
+            obstore.get(self._store, self._name(key))
+        except FileNotFoundError as error:
+            self._require_bucket(error)
+        else:
+            raise OddAnswerError(f"expected no object {key}, found one; a proxy answers for the store")
 
     def _read_once(self, key: str) -> Content | None:
         try:
@@ -182,8 +196,8 @@ class ObjectCalls(Calls):
     def _find_once(self, key: str) -> StoredObject | None:
         try:
             meta = obstore.head(self._store, self._name(key))
-        except FileNotFoundError as error:
-            self._require_bucket(error)
+        except FileNotFoundError:
+            self._require_absence(key)
             return None
         if not meta["e_tag"]:
             raise OddAnswerError("expected an object with an ETag, got something else")
@@ -246,14 +260,28 @@ class ObjectCalls(Calls):
         return True
 
     def _delete_once(self, names: Sequence[str]) -> None:
-        """Where it deletes one by one (Google Cloud Storage), the library stops at the first one that is absent."""
+        """The library stops at the first object that is absent, where the store says so (Azure, Google)."""
+        if self.location.scheme != "gs":
+            try:
+                obstore.delete(self._store, list(names))
+            except FileNotFoundError as error:
+                self._require_bucket(error)
+            else:
+                return
+        with ThreadPoolExecutor(_PARALLEL_DELETIONS) as pool:
+            list(pool.map(self._delete_single, names))
+
+    def _delete_single(self, name: str) -> None:
+        """On Google Cloud Storage, the library takes any answer for success. So an object counts as deleted when
+        another request finds nothing to delete.
+        """
         try:
-            obstore.delete(self._store, list(names))
+            for _ in range(2):
+                obstore.delete(self._store, [name])
         except FileNotFoundError as error:
             self._require_bucket(error)
-            if len(names) > 1:
-                with ThreadPoolExecutor(_PARALLEL_DELETIONS) as pool:
-                    list(pool.map(lambda name: self._delete_once([name]), names))
+        else:
+            raise OddAnswerError("an object is still there after its deletion, or a proxy answered for the store")
 
 
 def _quote(tag: str | None) -> str:
