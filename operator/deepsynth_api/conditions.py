@@ -34,14 +34,14 @@ def is_false(conditions: Iterable[Condition], kind: ConditionType) -> bool:
     return condition is not None and condition.status == "False"
 
 
-def set_condition(conditions: list[Condition], new: Condition) -> list[Condition]:
-    """`conditions` with `new` added, or in place of the old one. lastTransitionTime changes only with the status."""
-    old = find_condition(conditions, ConditionType(new.type))
-    if old is None:
-        return [*conditions, new]
-    if old.status == new.status:
-        new = new.model_copy(update={"last_transition_time": old.last_transition_time})
-    return [new if condition.type == new.type else condition for condition in conditions]
+def set_conditions(conditions: Iterable[Condition], new: Iterable[Condition]) -> list[Condition]:
+    """`conditions` with `new` added, or in place of the old ones. lastTransitionTime changes only with the status."""
+    known = {condition.type: condition for condition in conditions}
+    for condition in new:
+        old = known.get(condition.type)
+        since = (old if old and old.status == condition.status else condition).last_transition_time
+        known[condition.type] = condition.updated(last_transition_time=since)
+    return list(known.values())
 
 
 def build_condition(

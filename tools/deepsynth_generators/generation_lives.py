@@ -1,14 +1,17 @@
 """Everything that may be seen of a DatasetGeneration, for `lives.walk`."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from datetime import datetime, timedelta
+from itertools import islice, takewhile
 from typing import Any, Final
 
 from deepsynth_api.labels import QUEUE_NAME
+from deepsynth_api.reasons import Reason
 from deepsynth_api.report import Failure, PlanReport, PublishReport, Report
 from deepsynth_api.v1alpha1 import DatasetGeneration
 from deepsynth_generators.lives import (
+    BEGIN,
     OBSTACLES,
     Sight,
     World,
@@ -23,6 +26,8 @@ from deepsynth_generators.lives import (
 )
 from deepsynth_operator.core.observed import ObservedGeneration, ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
+from deepsynth_operator.decisions.dataset_generation.failures import MAX_LOST_REPORTS
+from deepsynth_operator.decisions.dataset_generation.jobs import MAX_JOBS_WITHOUT_PROGRESS as _MAX_FRUITLESS
 from deepsynth_operator.decisions.dataset_generation.jobs import get_last, get_live
 
 _DEADLINE_SECONDS: Final = 10**6
@@ -31,7 +36,7 @@ _QUEUE_JOB: Final = "pages-queue"
 
 
 def build_generation_world() -> World[DatasetGeneration]:
-    """A generation of two shards."""
+    """A generation of two shards: without a queue, with one, and after nine Jobs that made no progress."""
     spec = {
         "source": {"uri": "docstrings://"},
         "output": {"uri": "pvc://data/pages"},
@@ -40,41 +45,66 @@ def build_generation_world() -> World[DatasetGeneration]:
     metadata = {"name": "pages", "uid": "uid-pages", "generation": 1}
     fresh = DatasetGeneration.model_validate({"metadata": metadata, "spec": spec})
     queued = fresh.updated(metadata=fresh.metadata.updated(labels={QUEUE_NAME: "team"}))
-    return World((fresh, queued), _look, decide_generation, _key)
+    disrupted = [
+        {
+            "step": "plan",
+            "name": f"pages-plan-{number}",
+            "number": number,
+            "startTime": BEGIN,
+            "runningTime": BEGIN,
+            "endTime": BEGIN,
+            "outcome": "Disrupted",
+            "reason": Reason.NODE_LOST,
+        }
+        for number in range(1, _MAX_FRUITLESS)
+    ]
+    status = {"state": "Planning", "startTime": BEGIN, "jobs": disrupted}
+    failing = DatasetGeneration.model_validate({"metadata": metadata, "spec": spec, "status": status})
+    return World((fresh, queued, failing), _look, decide_generation, _key)
 
 
 def _key(generation: DatasetGeneration) -> object:
     status, last = generation.status, get_last(generation.status)
-    job = last and (last.step, last.outcome, last.reason, bool(last.uid), last.running_time is None)
-    row = 0
-    for entry in reversed(status.jobs):
-        if entry.outcome != "Disrupted":
-            break
-        row += 1
-    lost = tuple(entry.reason == "ReportLost" for entry in status.jobs[-3:])
+    job = last and (last.step, last.outcome, last.reason, bool(last.uid))
+    have_run = [entry.running_time is not None for entry in status.jobs]
+    ran = any(have_run), *have_run[-2:]
+    ended = status.jobs[:-1] if get_live(status) else status.jobs
+    lost = min(_count_last(entry.reason == Reason.REPORT_LOST for entry in ended), MAX_LOST_REPORTS)
+    fruitless = _count_last(entry.outcome == "Disrupted" for entry in ended)
+    row = fruitless if fruitless >= _MAX_FRUITLESS - 1 else min(fruitless, 1)
     shards = status.plan.shards if status.plan else None
     is_queued = QUEUE_NAME in generation.metadata.labels
-    return generation.spec.suspend, is_queued, status.state, group_reason(status), job, row, lost, shards
+    return generation.spec.suspend, is_queued, status.state, group_reason(status), job, ran, row, lost, shards
+
+
+def _count_last(holds: Iterable[bool]) -> int:
+    """For how many of the last ones it holds, without a gap."""
+    return sum(1 for _ in takewhile(bool, reversed([*holds])))
 
 
 def _look(generation: DatasetGeneration, now: datetime) -> Iterator[Sight[DatasetGeneration]]:
-    """What is seen of a generation in a queue, next to a queue Job that is missing, waits, or is admitted."""
+    """What is seen of a generation in a queue, next to a queue Job that is missing, waits, or is admitted.
+
+    Without a Job of the step it waits for each reason, else for one: what follows does not depend on the reason.
+    """
     for sight in _look_at_steps(generation, now):
         if QUEUE_NAME not in generation.metadata.labels:
             yield sight
             continue
-        for queue_job in _see_queue_jobs(generation, now):
-            children = sight.observed.children
+        children = sight.observed.children
+        for queue_job in _see_queue_jobs(generation, 1 if children.jobs else None, now):
             jobs = tuple(replace(job, queue_job=_QUEUE_JOB) for job in children.jobs)
             seen = replace(children, jobs=(*jobs, *queue_job))
             yield replace(sight, observed=replace(sight.observed, children=seen))
 
 
-def _see_queue_jobs(generation: DatasetGeneration, now: datetime) -> Iterator[tuple[ObservedJob, ...]]:
+def _see_queue_jobs(
+    generation: DatasetGeneration, reasons: int | None, now: datetime
+) -> Iterator[tuple[ObservedJob, ...]]:
     job = build_job(_QUEUE_JOB, "queue", generation.spec.parallelism, now, queue_labels=generation.metadata.labels)
     yield ()
     yield (job,)
-    for wait in see_waits():
+    for wait in islice(see_waits(), reasons):
         yield (replace(job, suspended=True, started=None, wait=wait),)
 
 

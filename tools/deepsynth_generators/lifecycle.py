@@ -91,7 +91,7 @@ def render_guide(text: str, lives: Mapping[str, str]) -> str:
 
 
 def render_lives() -> dict[str, str]:
-    """Both kinds. Walking takes some ten seconds."""
+    """Both kinds. Walking takes most of a minute."""
     return {
         "TrainingRun": render_life(
             "TrainingRun",

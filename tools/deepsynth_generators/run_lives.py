@@ -81,13 +81,14 @@ def _key(run: TrainingRun) -> object:
         last.running_time is None,
         last.in_place,
     )
-    phase = status.progress.phase if status.progress else None
+    live = get_live(status)
+    # Asked of an attempt that may be at work, and of no other: the next one begins without it.
+    phase = status.progress.phase if status.progress and live and live.outcome is None else None
     started = status.start_time is not None
     nan = any(item.reason == Reason.NON_FINITE_LOSS for item in forget_earlier(status).attempts[:-1])
     fruitless = status.attempts_without_progress
     counts = min(status.failures, 2), fruitless if fruitless >= _MAX_FRUITLESS - 1 else min(fruitless, 1), nan
     earlier = is_before_continuation(status)
-    live = get_live(status)
     size = run.spec.elastic is not None, live and live.nodes
     return run.spec.suspend, status.state, group_reason(status), attempt, phase, started, counts, earlier, size
 

@@ -1,6 +1,6 @@
 from datetime import UTC, datetime, timedelta
 
-from deepsynth_api.conditions import ConditionType, build_condition, find_condition, is_true, set_condition
+from deepsynth_api.conditions import ConditionType, build_condition, find_condition, is_true, set_conditions
 from deepsynth_api.v1alpha1 import Condition
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=UTC)
@@ -12,12 +12,12 @@ def complete(status: bool | None, minutes: int, reason: str = "Because") -> Cond
 
 
 def test_the_transition_time_stays_while_the_status_stays() -> None:
-    conditions = set_condition([complete(False, 0)], complete(False, 5, "Later"))
+    conditions = set_conditions([complete(False, 0)], [complete(False, 5, "Later")])
     assert [(c.reason, c.last_transition_time) for c in conditions] == [("Later", NOW)]
 
 
 def test_the_transition_time_moves_with_the_status() -> None:
-    conditions = set_condition([complete(None, 0)], complete(True, 5))
+    conditions = set_conditions([complete(None, 0)], [complete(True, 5)])
     assert conditions[0].last_transition_time == NOW + timedelta(minutes=5)
     assert is_true(conditions, ConditionType.COMPLETE)
 

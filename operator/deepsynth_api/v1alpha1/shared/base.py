@@ -43,7 +43,8 @@ class ApiModel(BaseModel):
 
 def _format_time(value: datetime) -> str:
     """Such as 2026-01-02T03:04:05Z. isoformat takes a third of strftime's time, and a status holds many times."""
-    return f"{value.astimezone(UTC).isoformat(timespec='seconds').removesuffix('+00:00')}Z"
+    utc = value if value.tzinfo is UTC else value.astimezone(UTC)
+    return f"{utc.isoformat(timespec='seconds').removesuffix('+00:00')}Z"
 
 
 Time = Annotated[datetime, PlainSerializer(_format_time, when_used="json")]

@@ -33,7 +33,9 @@ def hold_back_progress(
     written = old.progress.updated_time if old.progress is not None else None
     hold = timedelta(seconds=compute_hold(progress_seconds))
     recent = written is not None and now - hold < written < now + hold
-    return old if recent and without_progress(old) == without_progress(new) else new
+    if not recent or old.state != new.state:
+        return new
+    return old if without_progress(old) == without_progress(new) else new
 
 
 def compute_hold(progress_seconds: float) -> float:

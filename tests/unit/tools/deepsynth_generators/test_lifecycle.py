@@ -22,6 +22,12 @@ def test_every_state_is_drawn_and_only_a_finished_generation_is_a_dead_end(kind:
     assert ends == DEAD_ENDS[kind]
 
 
+@pytest.mark.parametrize("kind", STATES)
+def test_every_active_state_may_fail_after_ten_disruptions_in_a_row(kind: str) -> None:
+    drawn = read_transitions(GUIDE.read_text(), kind)
+    assert all("NoProgress" in drawn[state, "Failed"] for state in ACTIVE[kind])
+
+
 def test_an_arrow_that_all_active_states_have_is_drawn_once() -> None:
     active = ACTIVE["TrainingRun"]
     arrows = [Arrow(state, "Failed", f"Because{state}") for state in active] + [Arrow("Running", "Queued", "Moved")]
