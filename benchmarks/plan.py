@@ -3,7 +3,7 @@
 Documents of prose as parquet and as JSON lines are planned with one processor and with two, and a part of them is
 rendered. One process reads the source, drops duplicates and writes the rows of the shards; others normalise, check and
 hash the texts. So the plan takes at least the reader's time, however many processors there are, while rendering is
-shared by all. The last columns say which part of a generation on 4 and 8 cores the plan is, from these figures.
+shared by all. The last columns say which part of a generation on 4, 8 and 32 cores the plan is, from these figures.
 """
 
 import argparse
@@ -25,6 +25,7 @@ from deepsynth_render.plan.processes import MAX_PROCESSES
 
 _ROW_GROUP: Final = 1000
 _RENDERED: Final = 1000
+_CORES: Final = (4, 8, 32)
 _STEP: Final = """
 import json, resource, runpy, sys, time
 started = time.monotonic()
@@ -59,7 +60,7 @@ def main() -> None:
     render = rendered.usage.seconds / (sum(len(text.encode()) for text in texts[:_RENDERED]) / 1e9)
     print(f"{len(texts):,} documents, {gigabytes:.2f} GB of text; to render a GB takes {render:,.0f} CPU s\n")
     print(f"{'per GB of text':16}{'processors':>12}{'wall s':>9}{'reader CPU s':>14}{'other CPU s':>13}", end="")
-    print(f"{'4 cores':>10}{'8 cores':>10}")
+    print(*(f"{f'{cores} cores':>10}" for cores in _CORES), sep="")
     with tempfile.TemporaryDirectory() as name:
         for suffix in ("parquet", "jsonl"):
             folder = Path(name, suffix)
@@ -67,7 +68,7 @@ def main() -> None:
             alone = plan(folder, {0})
             for processors in (1, 2):
                 found = alone if processors == 1 else plan(folder, {0, 1})
-                shares = [f"{estimate_share(found, render * gigabytes, cores):10.1%}" for cores in (4, 8)]
+                shares = [f"{estimate_share(found, render * gigabytes, cores):10.1%}" for cores in _CORES]
                 wall, reader, others = (seconds / gigabytes for seconds in found)
                 print(f"{suffix:16}{processors:12}{wall:9.0f}{reader:14.0f}{others:13.0f}", end="")
                 print(*([] if processors == 1 else shares), sep="", flush=True)
