@@ -73,7 +73,7 @@ class WaitingPod:
 
 def is_object(uri: str) -> bool:
     """Whether it is in an object store."""
-    return uri.startswith(("s3://", "gs://", "az://"))
+    return uri.startswith(("s3://", "gs://", "az://", "hf://buckets/"))
 
 
 def is_remote(uri: str) -> bool:

@@ -122,7 +122,11 @@ def _choose_split(dataset: str) -> tuple[str, bool]:
             names = list_folders(folder)
             is_held_out = _TRAIN in names and VALIDATION not in names and not _is_undivided(folder, VALIDATION)
             return (_TRAIN, True) if is_held_out else (VALIDATION, False)
-    uri = f"hf://datasets/{match[1]}" if (match := re.fullmatch(r"hf://(?:datasets/)?(.+)", dataset)) else dataset
+    uri = (
+        f"hf://datasets/{match[1]}"
+        if (match := re.fullmatch(r"hf://(?!buckets/)(?:datasets/)?(.+)", dataset))
+        else dataset
+    )
     found = open_dataset(expand_path(uri), field="data")
     is_held_out = has_split(found, _TRAIN) and not has_split(found, VALIDATION)
     return (_TRAIN, True) if is_held_out else (VALIDATION, False)

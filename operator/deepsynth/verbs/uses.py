@@ -15,7 +15,7 @@ from deepsynth_client.interface import Files, Manifest, Resources
 from deepsynth_client.progress import has_ended
 
 Key = tuple[str, str, str]
-_FOLDERS: Final = ("pvc://", "file://", "s3://", "gs://", "az://")
+_FOLDERS: Final = ("pvc://", "file://", "s3://", "gs://", "az://", "hf://buckets/")
 _SAVE: Final = re.compile(r"(step-\d+)-[0-9a-f]{12}")
 """A checkpoint in an object store. Its name in a folder is the first part; see Files."""
 

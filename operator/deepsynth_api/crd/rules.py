@@ -21,7 +21,7 @@ DATASET_GENERATION_RULES: Final = (
     ),
     Rule(
         "spec.source",
-        "self.uri.startsWith('hf://') || !has(self.revision)",
+        "self.uri.startsWith('hf://datasets/') || !has(self.revision)",
         "revision is only for a source on the Hub (hf://datasets/OWNER/NAME); remove it",
         ".uri",
     ),

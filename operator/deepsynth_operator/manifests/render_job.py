@@ -194,7 +194,7 @@ def _name_source(source: Source) -> str:
     hf://datasets/acme/texts -> acme/texts, pvc://data/raw/letters.jsonl -> letters.jsonl, docstrings:// -> docstrings
     """
     scheme, _, path = source.uri.partition("://")
-    if scheme == "hf":
+    if scheme == "hf" and not path.startswith("buckets/"):
         return path.removeprefix("datasets/")
     return path.rstrip("/").rpartition("/")[2] or scheme
 

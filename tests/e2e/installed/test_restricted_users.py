@@ -36,10 +36,10 @@ def team(installation: Installation, values: dict[str, Any]) -> Iterator[Install
     upgrade(cluster, {**values, "dashboard.enabled": True})
     yield team
     label(cluster, SYSTEM_NAMESPACE, dict.fromkeys(LABELS.keys() - {"pod-security.kubernetes.io/enforce"}))
+    forget_users(cluster, TEAM)
     for item in objects:
         cluster.kubectl("delete", item["kind"], item["metadata"]["name"])
     upgrade(cluster, values)
-    forget_users(cluster, TEAM)
 
 
 def label(cluster: Cluster, namespace: str, labels: dict[str, str] | dict[str, None]) -> None:

@@ -9,6 +9,7 @@ from support.store.hub_server.server import HubServer
 from support.store.object_servers.azurite_server import ACCOUNT, KEY, make_container, start_azurite
 from support.store.object_servers.fault_proxy import FaultProxy
 from support.store.object_servers.gcs_server import build_service_account_key, make_gcs_bucket, start_gcs
+from support.store.object_servers.hub_buckets import OWNER, HubBuckets
 from support.store.object_servers.moto_server import make_bucket, start_moto
 
 
@@ -66,6 +67,27 @@ def s3(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultPr
 
 
 @pytest.fixture
+def hf(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultProxy]:
+    """The Hub's buckets, where another S3 has variables too."""
+    with HubBuckets(start_moto()) as proxy:
+        for name, value in {
+            "HF_S3_ENDPOINT": proxy.url,
+            "HF_S3_ACCESS_KEY_ID": "HFAKEXAMPLE",
+            "HF_S3_SECRET_ACCESS_KEY": "correct-horse",
+            "AWS_ENDPOINT_URL": "http://127.0.0.1:9",
+            "AWS_ENDPOINT_URL_S3": "http://127.0.0.1:9",
+            "AWS_ACCESS_KEY_ID": "AKIAOTHER",
+            "AWS_SECRET_ACCESS_KEY": "other",
+            "AWS_SESSION_TOKEN": "other",
+            "AWS_REGION": "eu-central-1",
+            "AWS_SKIP_SIGNATURE": "true",
+            "AWS_VIRTUAL_HOSTED_STYLE_REQUEST": "true",
+        }.items():
+            monkeypatch.setenv(name, value)
+        yield proxy
+
+
+@pytest.fixture
 def az(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultProxy]:
     """An Azure Blob Storage behind such a proxy. The first test that uses it may download the server: mark it slow."""
     with FaultProxy(start_azurite()) as proxy:
@@ -100,3 +122,9 @@ def az_uri(az: FaultProxy) -> Iterator[str]:
 def s3_uri(s3: FaultProxy) -> Iterator[str]:
     with make_bucket() as bucket:
         yield f"s3://{bucket}/sets/pages"
+
+
+@pytest.fixture
+def hf_uri(hf: FaultProxy) -> Iterator[str]:
+    with make_bucket() as bucket:
+        yield f"hf://buckets/{OWNER}/{bucket}/sets/pages"

@@ -93,7 +93,10 @@ def flip(content: bytes) -> bytes:
     return bytes(changed)
 
 
-OBJECT_STORES = ("s3", pytest.param("az", marks=pytest.mark.slow), pytest.param("gs", marks=pytest.mark.slow))
+OBJECT_STORES = (
+    "s3",
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("hf", "az", "gs")),
+)
 
 
 @pytest.fixture(params=OBJECT_STORES)

@@ -21,6 +21,7 @@ STORES: Final = (
     "folder",
     "hub",
     "s3",
+    "hf",
     pytest.param("az", marks=pytest.mark.slow),
     pytest.param("gs", marks=pytest.mark.slow),
 )

@@ -240,6 +240,18 @@ _URIS: Final = (
         "spec.output.uri",
         "credentials, which belong in the Secret of secretRef",
     ),
+    a_run(
+        "a bucket on the Hub without its owner",
+        {"checkpoint": {"uri": "hf://buckets/runs"}},
+        "spec.checkpoint.uri",
+        "hf://buckets/OWNER/NAME/PATH",
+    ),
+    a_generation(
+        "a commit of a bucket on the Hub",
+        {"preset": None, "source": {"uri": "hf://buckets/me/texts/a.jsonl", "revision": "main"}},
+        "spec.source.uri",
+        "revision is only for a source on the Hub (hf://datasets/OWNER/NAME)",
+    ),
     a_generation("a bucket in capitals", {"output": {"uri": "s3://Pages/x"}}, "spec.output.uri", "s3://BUCKET/PATH"),
     a_dataset(
         "a way out of a prefix",

@@ -7,6 +7,7 @@ hf://OWNER/NAME             HubLocation("model")
 pvc://CLAIM/PATH            FolderLocation($DEEPSYNTH_VOLUMES/CLAIM/PATH)
 file:///ABSOLUTE/PATH       FolderLocation(/ABSOLUTE/PATH)
 s3://BUCKET/PATH            ObjectLocation("s3", "BUCKET", "PATH"), also gs:// and az://CONTAINER/PATH
+hf://buckets/OWNER/NAME/PATH    ObjectLocation("hf", "NAME", "PATH", owner="OWNER")
 """
 
 import os
@@ -19,8 +20,8 @@ from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.workload import VOLUMES_VARIABLE
 
 SUPPORTED: Final = (
-    "hf://datasets/OWNER/NAME, hf://OWNER/NAME, s3://BUCKET/PATH, gs://BUCKET/PATH, az://CONTAINER/PATH, "
-    "pvc://CLAIM/PATH and file:///ABSOLUTE/PATH"
+    "hf://datasets/OWNER/NAME, hf://OWNER/NAME, hf://buckets/OWNER/NAME/PATH, s3://BUCKET/PATH, gs://BUCKET/PATH, "
+    "az://CONTAINER/PATH, pvc://CLAIM/PATH and file:///ABSOLUTE/PATH"
 )
 
 _NAME = r"[A-Za-z0-9][A-Za-z0-9._-]{0,95}"
@@ -48,12 +49,15 @@ class FolderLocation:
 
 @dataclass(frozen=True)
 class ObjectLocation:
-    """A prefix in a bucket, or a container of Azure. path: without slashes at its ends, empty for the whole bucket."""
+    """A prefix in a bucket, or a container of Azure. path: without slashes at its ends, empty for the whole bucket.
+    owner: of a bucket on the Hub, whose scheme is hf.
+    """
 
     uri: str
     scheme: str
     bucket: str
     path: str
+    owner: str = ""
 
 
 Location = HubLocation | FolderLocation | ObjectLocation
@@ -62,6 +66,8 @@ Location = HubLocation | FolderLocation | ObjectLocation
 def parse_uri(uri: str, field: str = "uri") -> Location:
     """Raises ConfigurationError that names `field` when the scheme is unknown or the rest does not match it."""
     scheme, separator, rest = uri.partition("://")
+    if separator and scheme == "hf" and rest.startswith("buckets/"):
+        return _parse_hub_bucket(uri, rest.removeprefix("buckets/"), field)
     if separator and scheme == "hf":
         return _parse_hub(uri, rest, field)
     if separator and scheme == "pvc":
@@ -78,6 +84,11 @@ def is_commit(revision: str | None) -> bool:
     return revision is not None and re.fullmatch(r"[0-9a-f]{40}", revision) is not None
 
 
+def is_repository(uri: str) -> bool:
+    """Whether it is a repository on the Hub, whose files have revisions."""
+    return uri.startswith("hf://") and not uri.startswith("hf://buckets/")
+
+
 def is_remote(uri: str) -> bool:
     """Whether its files must be fetched, and can be pinned: the Hub and object stores."""
     return uri.startswith(("hf://", "s3://", "gs://", "az://"))
@@ -91,13 +102,8 @@ def is_pinned(revision: str | None) -> bool:
 def _parse_hub(uri: str, rest: str, field: str) -> HubLocation:
     if match := _HUB_DATASET.fullmatch(rest):
         return HubLocation(uri, "dataset", match.group(1))
-    if (match := _HUB_MODEL.fullmatch(rest)) and not rest.startswith(("datasets/", "spaces/", "buckets/")):
+    if (match := _HUB_MODEL.fullmatch(rest)) and not rest.startswith(("datasets/", "spaces/")):
         return HubLocation(uri, "model", match.group(1))
-    if rest.startswith("buckets/"):
-        raise ConfigurationError(
-            f"{field}: hf://buckets/ is not supported; the Hub also serves its buckets as S3: use s3://BUCKET/PATH, "
-            "and the keys and the endpoint of docs/tasks/stores.md in the Secret that secretRef names"
-        )
     raise ConfigurationError(
         f"{field}: must be hf://datasets/OWNER/NAME or hf://OWNER/NAME, got {uri!r}; a revision has its own field"
     )
@@ -111,13 +117,29 @@ def _parse_object(uri: str, scheme: str, rest: str, field: str) -> ObjectLocatio
             f"{field}: must be {scheme}://BUCKET/PATH with the name of a bucket and without credentials; those belong "
             "in the Secret that secretRef names"
         )
+    return ObjectLocation(uri, scheme, bucket, _clean_path(path, f"{scheme}://BUCKET/PATH", field))
+
+
+def _parse_hub_bucket(uri: str, rest: str, field: str) -> ObjectLocation:
+    owner, _, rest = rest.partition("/")
+    bucket, _, path = rest.partition("/")
+    form = "hf://buckets/OWNER/NAME/PATH"
+    if not re.fullmatch(f"{_NAME}/{_NAME}", f"{owner}/{bucket}"):
+        raise ConfigurationError(
+            f"{field}: must be {form} with the names of an owner and a bucket and without credentials; those belong in "
+            "the Secret that secretRef names"
+        )
+    return ObjectLocation(uri, "hf", bucket, _clean_path(path, form, field), owner)
+
+
+def _clean_path(path: str, form: str, field: str) -> str:
     parts = path.strip("/").split("/")
     if {".", ".."} & {*parts} or (len(parts) > 1 and "" in parts) or re.search(r"[?#\x00-\x1f\x7f]", path):
         raise ConfigurationError(
-            f"{field}: must be {scheme}://BUCKET/PATH without '.', '..', empty parts, '?' and '#'; credentials belong "
-            "in the Secret that secretRef names"
+            f"{field}: must be {form} without '.', '..', empty parts, '?' and '#'; credentials belong in the Secret "
+            "that secretRef names"
         )
-    return ObjectLocation(uri, scheme, bucket, "/".join(parts))
+    return "/".join(parts)
 
 
 def _parse_claim_path(uri: str, rest: str, field: str) -> Path:

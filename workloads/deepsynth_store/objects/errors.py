@@ -33,6 +33,7 @@ KEYS: Final = {
     "s3": "AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY",
     "gs": "GOOGLE_SERVICE_ACCOUNT_KEY",
     "az": "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY",
+    "hf": "HF_S3_ACCESS_KEY_ID and HF_S3_SECRET_ACCESS_KEY",
 }
 """The keys of a Secret that most users need."""
 

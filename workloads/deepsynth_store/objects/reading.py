@@ -15,7 +15,7 @@ from deepsynth_store.core.interface import MANIFEST, OnBytes, OnWait, StoredFile
 from deepsynth_store.core.ranged_file import open_ranged
 from deepsynth_store.core.uri import ObjectLocation
 from deepsynth_store.objects.client import PART_BYTES
-from deepsynth_store.objects.keys import build_key, is_hidden
+from deepsynth_store.objects.keys import build_key, derive_generation, find_generation, is_hidden
 from deepsynth_store.objects.requests import Content, ObjectCalls, StoredObject
 
 GENERATION: Final = "generation"
@@ -35,10 +35,15 @@ class Head:
     def manifest(self) -> bytes | None:
         return None if self.content is None else self.content.data
 
-    @property
-    def generation(self) -> str:
-        """Empty for files that were not published to the store by DeepSynth."""
-        return "" if self.content is None else self.content.attributes.get(GENERATION, "")
+    def find_generation(self, listing: Mapping[str, StoredObject], uri: str) -> str:
+        """Empty for files that were not published to the store by DeepSynth. listing: all objects, by key.
+
+        Some stores keep no attributes, such as the Hub's buckets. There it is the one of which all files are listed.
+        """
+        if self.content is None or GENERATION in self.content.attributes:
+            return "" if self.content is None else self.content.attributes[GENERATION]
+        known = parse_manifest(self.content.data, uri)
+        return infer_generation(self.content.data, {path: file.size for path, file in known.items()}, listing)
 
 
 def read_head(calls: ObjectCalls) -> Head:
@@ -105,7 +110,7 @@ class ObjectDataset:
             if head.manifest is None:
                 return head, {key: entry for key, entry in listing.items() if not is_hidden(key)}, {}
             known = parse_manifest(head.manifest, self.uri)
-            objects = select_published(listing, known, head.generation)
+            objects = select_published(listing, known, head.find_generation(listing, self.uri))
             wrong = [path for path, file in known.items() if path not in objects or objects[path].size != file.size]
             if not wrong:
                 return head, objects, known
@@ -132,6 +137,27 @@ def select_published(
     objects = {key: entry for key, entry in listing.items() if not is_hidden(key) and not key.startswith(DATA_FOLDER)}
     keys = {path: build_key(path, generation) for path in known}
     return {**objects, **{path: listing[key] for path, key in keys.items() if key in listing}}
+
+
+def infer_generation(manifest: bytes, sizes: Mapping[str, int], listing: Mapping[str, StoredObject]) -> str:
+    """The generation of a manifest from the names that are there. sizes: of the files that it lists.
+
+    Empty if no generation has all files, and for a folder that another program has copied, whose files have plain
+    names. If several have all of them in the right sizes, a publish was interrupted after its commit: the last one is
+    derived from another. What is read is verified by its hash in any case.
+    """
+    data = {path: size for path, size in sizes.items() if path.startswith(DATA_FOLDER)}
+
+    def is_complete(generation: str) -> bool:
+        keys = {build_key(path, generation): size for path, size in data.items()}
+        return all(key in listing and listing[key].size == size for key, size in keys.items())
+
+    marks = sorted({mark for key in listing if (mark := find_generation(key)) is not None})
+    if not data or is_complete(""):
+        return ""
+    complete = [mark for mark in marks if is_complete(mark)]
+    derived = {derive_generation(previous, manifest) for previous in ("", *marks)}
+    return next(iter([mark for mark in complete if mark in derived] or complete), "")
 
 
 def compute_revision(manifest: bytes) -> str:

@@ -126,7 +126,8 @@ class ObjectTarget:
         present = {entry.key: entry for entry in self._calls.list()}
         self._refuse_foreign_files(head, list(present))
         require_staged(copies, files, self._select_staged(list(present.values())), self.uri)
-        generation = derive_generation(head.generation, manifest)
+        previous = head.find_generation(present, self.uri)
+        generation = derive_generation(previous, manifest)
         expected = {build_key(file.path, generation): file for file in list_expected(files) if file.path != MANIFEST}
         missing = {
             path: staged
@@ -138,7 +139,7 @@ class ObjectTarget:
             if path != MANIFEST:
                 self._calls.write(build_key(path, generation), content)
         written = self._check_arrived(expected)
-        attributes = {GENERATION: generation, _PREVIOUS: head.generation}
+        attributes = {GENERATION: generation, _PREVIOUS: previous}
         if not self._calls.replace(MANIFEST, manifest, head.content, attributes):
             self._delete_generation(generation)
             raise ConflictError("another publish was committed first")

@@ -18,7 +18,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload, WorkloadDataset
 from deepsynth_store import MANIFEST, DatasetFolder, open_dataset
-from deepsynth_store.core.uri import is_pinned, is_remote
+from deepsynth_store.core.uri import is_pinned, is_remote, is_repository
 from deepsynth_train.checkpoint.files import RunFiles
 from deepsynth_train.checkpoint.layout import PINS_FILE
 from deepsynth_train.checkpoint.owner import Owner
@@ -69,7 +69,7 @@ def resolve_model(
     revision = read_pins(checkpoints, Owner.of(workload)).model or workload.model.revision
     if not is_remote(workload.model.uri) or is_pinned(revision):
         return revision
-    if workload.model.uri.startswith("hf://"):
+    if is_repository(workload.model.uri):
         from huggingface_hub import constants  # takes half a second to import
 
         if constants.HF_HUB_OFFLINE:

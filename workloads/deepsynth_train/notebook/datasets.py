@@ -68,7 +68,7 @@ def _find_validation(names: Sequence[str], validation: str) -> str | None:
 
 def _read_place(data: str | Path, task: Task, splits: Sequence[str]) -> str | Splits:
     text = str(data)
-    if match := re.fullmatch(r"hf://(?:datasets/)?(.+)", text):
+    if match := re.fullmatch(r"hf://(?!buckets/)(?:datasets/)?(.+)", text):
         return f"hf://datasets/{match[1]}"
     uri = expand_path(data)
     folder = Path(uri.removeprefix("file://"))

@@ -63,7 +63,8 @@ class TensorBoardTracker:
             self._folder = own / _name(workload)
         else:
             raise ConfigurationError(
-                f"{field}.tensorboard.uri: must be s3://, gs://, az://, pvc:// or file://, got {settings.uri}"
+                f"{field}.tensorboard.uri: must be s3://, gs://, az://, hf://buckets/, pvc:// or file://, got "
+                f"{settings.uri}"
             )
 
     def start(self, first_step: int) -> None:

@@ -131,7 +131,8 @@ class SecretReference(ApiModel):
                 "Name of the Secret. Its keys become environment variables of the pods: HF_TOKEN for access to "
                 "the Hub, HF_ENDPOINT for a Hub server of your own, AWS_ACCESS_KEY_ID, AWS_SECRET_ACCESS_KEY, "
                 "AWS_REGION and AWS_ENDPOINT_URL for s3://, GOOGLE_SERVICE_ACCOUNT_KEY for gs://, "
-                "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY for az://."
+                "AZURE_STORAGE_ACCOUNT_NAME and AZURE_STORAGE_ACCOUNT_KEY for az://, HF_S3_ACCESS_KEY_ID and "
+                "HF_S3_SECRET_ACCESS_KEY for hf://buckets/."
             ),
         ),
     ]

@@ -64,6 +64,7 @@ def test_too_many_shards_for_a_job_are_an_error_that_says_what_to_set() -> None:
     ("uri", "name"),
     [
         ("hf://datasets/acme/texts", "acme/texts"),
+        ("hf://buckets/me/raw/letters.jsonl", "letters.jsonl"),
         ("docstrings://", "docstrings"),
         ("pvc://data/raw/letters.jsonl", "letters.jsonl"),
         ("file:///data/letters/", "letters"),

@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from deepsynth_api.errors import ConfigurationError
-from deepsynth_store.core.uri import FolderLocation, HubLocation, ObjectLocation, parse_uri
+from deepsynth_store.core.uri import FolderLocation, HubLocation, ObjectLocation, is_repository, parse_uri
 
 
 @pytest.mark.parametrize(
@@ -39,6 +39,25 @@ def test_an_object_store_uri_names_a_prefix_in_a_bucket(scheme: str) -> None:
     assert parse_uri(f"{scheme}://team-data") == ObjectLocation(f"{scheme}://team-data", scheme, "team-data", "")
 
 
+def test_a_bucket_on_the_hub_has_an_owner() -> None:
+    uri = "hf://buckets/Some-One/pages.v1/sets/letters/"
+    assert parse_uri(uri) == ObjectLocation(uri, "hf", "pages.v1", "sets/letters", "Some-One")
+    assert parse_uri("hf://buckets/me/pages") == ObjectLocation("hf://buckets/me/pages", "hf", "pages", "", "me")
+
+
+@pytest.mark.parametrize(
+    ("uri", "expected"),
+    [
+        ("hf://datasets/me/pages", True),
+        ("hf://me/model", True),
+        ("hf://buckets/me/pages", False),
+        ("s3://me/pages", False),
+    ],
+)
+def test_only_repositories_on_the_hub_have_commits(uri: str, *, expected: bool) -> None:
+    assert is_repository(uri) is expected
+
+
 @pytest.mark.parametrize("uri", ["s3://key:hush@bucket/pages", "az://pages/x?sv=2024&sig=hush", "gs://a b@hush/pages"])
 def test_credentials_in_a_uri_are_refused_with_their_place_and_never_repeated(uri: str) -> None:
     with pytest.raises(ConfigurationError, match="belong in the Secret that secretRef names") as caught:
@@ -70,7 +89,9 @@ def test_credentials_in_a_uri_are_refused_with_their_place_and_never_repeated(ur
         "s3://bucket/pages/.",
         "s3://bucket/a//pages",
         "az://container/pages?sv=2024&sig=secret",
-        "hf://buckets/someone/pages",
+        "hf://buckets/someone",
+        "hf://buckets/someone/pages/../other",
+        "hf://buckets/key:secret@someone/pages",
     ],
 )
 def test_an_unusable_uri_is_refused_with_its_field(uri: str, monkeypatch: pytest.MonkeyPatch) -> None:
