@@ -378,8 +378,8 @@ class Reason(StrEnum):
     )
     TOO_MANY_ROWS_REFUSED = (
         "TooManyRowsRefused",
-        "More documents cannot be drawn than spec.maxRefusedPercent allows.",
-        "Set spec.filters.undrawable to replace, change the page as the message says, or raise the limit.",
+        "More documents cannot be drawn, or more rows have no text or summary, than spec.maxRefusedPercent allows.",
+        "Set spec.filters.undrawable to replace, change the page or the column as the message says, or raise it.",
     )
     PLAN_MISSING = (
         "PlanMissing",
@@ -482,6 +482,11 @@ class Reason(StrEnum):
     # Events that are no conditions. (Complete, Failed, Suspended and DatasetReady are conditions.)
 
     STEP_STARTED = "StepStarted", "A DatasetGeneration began to plan, render or publish."
+    MANY_ROWS_DROPPED = (
+        "ManyRowsDropped",
+        "A DatasetGeneration is complete with less than half of the rows of its source.",
+        "Look at status.progress.dropped; change spec.filters or spec.source.columns if that is not what you want.",
+    )
     SETTINGS_CHANGED = (
         "SettingsChanged",
         "The next attempt of a TrainingRun uses a changed spec; a finished run continues.",

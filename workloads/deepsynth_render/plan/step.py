@@ -30,6 +30,7 @@ from deepsynth_render.page.fonts import gather_digests
 from deepsynth_render.plan.cut_shards import ShardCutter
 from deepsynth_render.plan.deduplicate import order_splits
 from deepsynth_render.plan.holdout import check_holdout
+from deepsynth_render.plan.missing_texts import require_texts
 from deepsynth_render.plan.own_fonts import check_families, fetch_fonts
 from deepsynth_render.plan.processes import SharedWork
 from deepsynth_render.plan.select_rows import RowSelector
@@ -108,7 +109,7 @@ def build_plan(
 
     say: gets a line for the first dropped rows of each reason.
 
-    Raises DataError when all rows are dropped, or more documents cannot be drawn than the spec allows.
+    Raises DataError when all rows are dropped, or more have no text, or cannot be drawn, than the spec allows.
     """
     cutter = ShardCutter(folder, workload.rows_per_shard)
     dropped = DroppedRowWriter(folder / PLAN_DROPPED_PATH, say)
@@ -146,6 +147,7 @@ def build_plan(
         undrawable=selector.undrawable.summarise(),
         shards=cutter.shards,
     )
+    require_texts(plan.rows_read, plan.dropped, workload.max_refused_percent, plan.columns)
     documents = sum(split.rows for split in plan.splits)
     require_drawn(documents, plan.dropped, workload.max_refused_percent, plan.undrawable)
     if not plan.shards:

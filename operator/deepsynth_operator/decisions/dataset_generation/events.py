@@ -2,6 +2,7 @@
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
+from deepsynth_operator.decisions.dataset_generation.describe import describe_dropped
 from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
 
@@ -15,6 +16,7 @@ def compute_generation_events(old: DatasetGenerationStatus, new: DatasetGenerati
         *_describe_failure(old, new),
         *describe_obstacle(old.conditions, new.conditions),
         *describe_transitions(old.conditions, new.conditions),
+        *_describe_dropped(old, new),
     )
 
 
@@ -24,3 +26,17 @@ def _describe_failure(old: DatasetGenerationStatus, new: DatasetGenerationStatus
         return []
     where = failure.step if failure.index is None else f"{failure.step}, shard {failure.index}"
     return [Event("Warning", failure.reason, f"{where}: {failure.message}")]
+
+
+def _describe_dropped(old: DatasetGenerationStatus, new: DatasetGenerationStatus) -> list[Event]:
+    """Limits of length and duplicates may drop nearly all rows: a user who named a wrong column should notice."""
+    if new.output is None or old.output is not None or new.progress is None:
+        return []
+    dropped = sum(entry.rows for entry in new.progress.dropped)
+    if dropped <= new.output.rows:
+        return []
+    message = (
+        f"only {new.output.rows} of {new.output.rows + dropped} rows became documents"
+        f"{describe_dropped(new.progress)}; see spec.filters and spec.source.columns"
+    )
+    return [Event("Warning", Reason.MANY_ROWS_DROPPED, message)]

@@ -1,0 +1,35 @@
+"""Whether the columns of texts and summaries are the right ones: a wrong one may exist and be empty in most rows."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final
+
+from deepsynth_api.errors import DataError
+from deepsynth_api.reasons import Reason
+from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, ReadColumns
+from deepsynth_render.sources import NO_SUMMARY
+
+_MISSING: Final[Mapping[str, tuple[str, str]]] = {
+    Reason.MISSING_TEXT: ("text", "name the column of the texts"),
+    Reason.MISSING_SUMMARY: ("summary", f"name the column of the summaries, {NO_SUMMARY!r} if there are none"),
+}
+"""Field of spec.source.columns and what to do, by the reason of the rows that it drops."""
+
+
+def require_texts(rows: int, dropped: Iterable[DroppedRows], limit: int, columns: Sequence[ReadColumns]) -> None:
+    """Raise DataError if too many rows lack a text or a summary.
+
+    rows: all that were read. limit: spec.maxRefusedPercent. columns: for the message.
+    """
+    missing = Counter({entry.reason: entry.rows for entry in dropped if entry.reason in _MISSING})
+    if 100 * missing.total() <= limit * rows:
+        return
+    (reason, count), *_ = missing.most_common()
+    field, remedy = _MISSING[reason]
+    names = " or ".join(dict.fromkeys(repr(getattr(read, field)) for read in columns))
+    raise DataError(
+        f"spec.source.columns.{field}: {count} of {rows} rows have nothing in the column {names}; more than "
+        f"spec.maxRefusedPercent {limit} of the rows lack a text or a summary; {remedy}, or raise "
+        "spec.maxRefusedPercent to do without these rows",
+        reason=Reason.TOO_MANY_ROWS_REFUSED,
+    )
