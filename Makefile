@@ -92,7 +92,7 @@ benchmark-large: $(READY) ## Measure memory and throughput of each step with a l
 	@PYTHONPATH=.:tests $(BIN)/python -m benchmarks.large $(ARGS)
 
 .PHONY: benchmark-first-step
-benchmark-first-step: $(READY) ## Measure from the start of an attempt to its first step: fetched, cached, streamed [ARGS="--only streamed"]
+benchmark-first-step: $(READY) ## Measure from the start of an attempt to its first step: fetched, cached, streamed [ARGS="streamed again"]
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.large.first_step $(ARGS)
 
 .PHONY: benchmark-local

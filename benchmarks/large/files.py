@@ -15,17 +15,16 @@ _DRAWN_PAGES: Final = 200
 _PAGES_PER_GROUP: Final = 100
 """As our renderer writes them."""
 _TEXT: Final = "The committee met in the old town hall and read the report of the year before it voted. " * 110
-_PAGE_TEXT: Final = _TEXT[:1500]
 _ROWS_PER_GROUP: Final = 1000
 
 
-def write_pages(path: Path, size: int) -> int:
-    """A parquet file with pages of random dots, about 60 KB each with 1.5 KB of text. Returns their number."""
+def write_pages(path: Path, size: int, page_bytes: int = PAGE_BYTES, characters: int = 1500) -> int:
+    """A parquet file with pages of random dots, and `characters` of text for each. Returns their number."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    rows = size // PAGE_BYTES
-    drawn = list(_draw_pages())
+    rows = size // page_bytes
+    drawn = list(_draw_pages(page_bytes))
     schema = pa.schema(
         {
             "document_id": pa.string(),
@@ -40,7 +39,7 @@ def write_pages(path: Path, size: int) -> int:
             numbers = range(start, min(start + _PAGES_PER_GROUP, rows))
             images = [{"bytes": drawn[number % len(drawn)], "path": None} for number in numbers]
             columns: list[Any] = [[f"row-{number}" for number in numbers], [0] * len(images), images]
-            texts = [[f"Page {number}. {_PAGE_TEXT}" for number in numbers], ["A summary."] * len(images)]
+            texts = [[f"Page {number}. {_TEXT[:characters]}" for number in numbers], ["A summary."] * len(images)]
             writer.write_batch(pa.record_batch([*columns, *texts], schema=schema))
     return rows
 
@@ -75,8 +74,8 @@ def _write_title(number: int) -> str:
     return f"Report {number:07} of file {MARK.decode()}."
 
 
-def _draw_pages() -> Iterator[bytes]:
-    dots, side = np.random.default_rng(1), int(PAGE_BYTES**0.5)
+def _draw_pages(page_bytes: int) -> Iterator[bytes]:
+    dots, side = np.random.default_rng(1), int(page_bytes**0.5)
     for _ in range(_DRAWN_PAGES):
         content = io.BytesIO()
         Image.fromarray(dots.integers(0, 256, (side, side), np.uint8)).save(content, "png", compress_level=0)

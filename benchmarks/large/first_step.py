@@ -1,19 +1,23 @@
 """Seconds and bytes from the start of an attempt to its first optimizer step: `make benchmark-first-step`.
 
-    python -m benchmarks.large.first_step [--gigabytes 4] [--streamed-gigabytes 145] [--latency-ms 20] [--only WAY...]
+    python -m benchmarks.large.first_step [WAY...] [--gigabytes 4] [--streamed-gigabytes 145] [--latency-ms 20]
 
-Real attempts of a TrainingRun with a tiny model on the CPU, which are ended after their first step. The dataset is in
-an object store on loopback that has one file of 500 MB under many names, and answers after `--latency-ms`.
+Real attempts of a TrainingRun with a tiny model on the CPU, which are ended after their first step, in a control group
+with a limit of memory as that of a pod. The dataset is in an object store on loopback that has one file of 500 MB under
+many names, and answers after `--latency-ms`.
 
     fetched     the dataset is copied to the node first
     cold, warm  with spec.cache.uri: the first attempt with an empty folder, and the next one
     streamed    with spec.cache.stream
-    streamed    the same with a dataset that the disk cannot hold
+    again       the next attempt of that run, on a node that has nothing of it
+    large, large-again     the same two with a dataset that the disk cannot hold
 
-Seconds since the start of the container's process:
+Until the first optimizer step, in seconds since the start of the container's process:
 
     imported  libraries are imported, the ranks are connected     ready  model and data are ready
-    step      the first optimizer step is done                    MB     that the store has sent until then
+    step      the first optimizer step is done
+    CPU       seconds of all processes                            MiB    memory that the kernel cannot free, at most
+    MB        that the store has sent                             requests    that it has answered
 """
 
 import argparse
@@ -30,7 +34,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
-from benchmarks.large.files import write_pages
+from benchmarks.large.files import PAGE_BYTES, write_pages
+from benchmarks.large.limited import make_group
 from benchmarks.large.store import BUCKET, EndlessStore, Template
 
 FILE_BYTES: Final = 500_000_000
@@ -38,6 +43,7 @@ PATIENCE: Final = 3 * 3600.0
 _PAUSE: Final = 0.05
 _READY: Final = frozenset({"start", "step", "evaluate", "save", "publish"})
 STAGES: Final = ("imported", "ready", "step")
+FIGURES: Final = (*STAGES, "CPU", "MiB", "MB", "requests")
 
 
 def publish(store: EndlessStore, template: Template, gigabytes: int) -> str:
@@ -55,7 +61,7 @@ def build_document(folder: Path, uri: str, **settings: Any) -> dict[str, Any]:
         "kind": "Train",
         "name": "large",
         "namespace": "default",
-        "uid": f"large-{time.monotonic_ns()}",
+        "uid": "large",
         "datasets": [{"name": "large", "uri": uri}],
         "task": "ocr",
         "model": {"uri": "config://vit-gpt2-tiny"},
@@ -73,11 +79,13 @@ def build_document(folder: Path, uri: str, **settings: Any) -> dict[str, Any]:
     }
 
 
-def measure(folder: Path, store: EndlessStore, document: Mapping[str, Any]) -> dict[str, float]:
-    """Seconds until each stage, and the megabytes that the store has sent."""
-    for name in ("checkpoints", "cache"):
+def measure(
+    folder: Path, store: EndlessStore, document: Mapping[str, Any], limit: int, log: Path | None
+) -> dict[str, float]:
+    """The figures by name. limit: bytes of memory. log: is given what the attempt prints, at its end."""
+    for name in ("cache", *(["checkpoints"] if document["attempt"] == 1 else [])):
         shutil.rmtree(folder / name, ignore_errors=True)
-    path, port = folder / "workload.json", _find_free_port()
+    path, port, printed = folder / "workload.json", _find_free_port(), folder / "log"
     path.write_text(json.dumps(document))
     environment = {
         **os.environ,
@@ -86,23 +94,34 @@ def measure(folder: Path, store: EndlessStore, document: Mapping[str, Any]) -> d
         "DEEPSYNTH_CACHE": str(folder / "cache"),
         "TMPDIR": str(folder),
     }
-    sent, began, times = store.sent, time.monotonic(), dict[str, float]()
+    sent, requests, began, most, times = store.sent, store.requests, time.monotonic(), 0, dict[str, float]()
     command = [sys.executable, "-m", "deepsynth_train", "--document", str(path)]
     with (
-        (folder / "log").open("w") as log,
-        subprocess.Popen(command, env=environment, stdout=log, stderr=log) as process,
+        make_group(limit) as group,
+        printed.open("w") as output,
+        subprocess.Popen(group.join(command), env=environment, stdout=output, stderr=output) as process,
     ):
         try:
             while "step" not in times:
                 if process.poll() is not None or time.monotonic() - began > PATIENCE:
-                    sys.exit("the attempt ended before its first step:\n" + (folder / "log").read_text()[-3000:])
+                    sys.exit("the attempt ended before its first step:\n" + printed.read_text()[-3000:])
+                most = max(most, group.read_anonymous())
                 for stage in _list_reached(_read_report(port)):
                     times.setdefault(stage, time.monotonic() - began)
                 time.sleep(_PAUSE)
-            return {**times, "MB": (store.sent - sent) / 1e6}
+            return {
+                **times,
+                "CPU": group.read_cpu_seconds(),
+                "MiB": most / 2**20,
+                "MB": (store.sent - sent) / 1e6,
+                "requests": store.requests - requests,
+            }
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait()
+            group.kill()
+            if log:
+                shutil.copyfile(printed, log)
 
 
 def _list_reached(train: Mapping[str, Any]) -> list[str]:
@@ -130,32 +149,47 @@ def _find_free_port() -> int:
     return port
 
 
+def list_runs(options: argparse.Namespace, folder: Path) -> list[tuple[str, int, dict[str, Any]]]:
+    """Name, size in GB, and settings of each attempt."""
+    small, large = options.gigabytes, options.streamed_gigabytes
+    kept = {"inputCache": {"uri": (folder / "inputs").as_uri(), "sizeBytes": 10**12}}
+    limited = {"stream": True, "cacheBytes": FILE_BYTES}
+    ways: dict[str, tuple[int, dict[str, Any]]] = {
+        "fetched": (small, {}),
+        "cold": (small, {**kept, "uid": "cold"}),
+        "warm": (small, {**kept, "uid": "warm"}),
+        "streamed": (small, {"stream": True}),
+        "again": (small, {"stream": True, "attempt": 2}),
+        "large": (large, limited),
+        "large-again": (large, {**limited, "attempt": 2}),
+    }
+    return [(way, *ways[way]) for way in options.ways or ways]
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("ways", nargs="*", metavar="WAY", help="default: all")
     parser.add_argument("--gigabytes", type=int, default=4, help="that the disk can hold twice (default: %(default)s)")
     parser.add_argument("--streamed-gigabytes", type=int, default=145, help="default: %(default)s")
     parser.add_argument("--latency-ms", type=float, default=20, help="of each request (default: %(default)s)")
-    parser.add_argument("--only", nargs="*", default=["fetched", "cold", "warm", "streamed"], metavar="WAY")
+    parser.add_argument("--page-bytes", type=int, default=PAGE_BYTES, help="default: %(default)s")
+    parser.add_argument("--characters", type=int, default=1500, help="of text of a page (default: %(default)s)")
+    parser.add_argument("--memory-mib", type=int, default=4096, help="limit (default: %(default)s)")
+    parser.add_argument("--log", type=Path, help="file for what the last attempt prints")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that the folder is deleted
-    print(f"{'':10}{'GB':>5}" + "".join(f"{stage:>10}" for stage in (*STAGES, "MB")))
+    print(f"{'':12}{'GB':>5}" + "".join(f"{name:>10}" for name in FIGURES))
     with tempfile.TemporaryDirectory(prefix="benchmark-large-") as name:
         folder = Path(name).resolve()
         pages = folder / "pages.parquet"
-        write_pages(pages, FILE_BYTES)
+        write_pages(pages, FILE_BYTES, options.page_bytes, options.characters)
         with EndlessStore(latency=options.latency_ms / 1000) as store:
             template = Template(pages)
-            kept = {"inputCache": {"uri": (folder / "inputs").as_uri(), "sizeBytes": 10**12}}
-            small: dict[str, dict[str, Any]] = {"cold": kept, "warm": kept, "fetched": {}, "streamed": {"stream": True}}
-            runs = [(way, options.gigabytes, small[way]) for way in options.only]
-            if "streamed" in options.only:
-                limit = {"stream": True, "cacheBytes": FILE_BYTES}
-                runs.append(("streamed", options.streamed_gigabytes, limit))
-            for way, gigabytes, settings in runs:
-                uri = publish(store, template, gigabytes)
-                took = measure(folder, store, build_document(folder, uri, **settings))
-                figures = "".join(f"{took[stage]:10.1f}" for stage in (*STAGES, "MB"))
-                print(f"{way:10}{gigabytes:5}{figures}", flush=True)
+            for way, gigabytes, settings in list_runs(options, folder):
+                document = build_document(folder, publish(store, template, gigabytes), **settings)
+                took = measure(folder, store, document, options.memory_mib * 2**20, options.log)
+                figures = "".join(f"{took[figure]:10,.1f}" for figure in FIGURES)
+                print(f"{way:12}{gigabytes:5}{figures}", flush=True)
 
 
 if __name__ == "__main__":

@@ -28,18 +28,53 @@ class Measured:
     printed: Sequence[str]
 
 
+class Group:
+    """A control group with a memory limit, of page cache too, as that of a pod."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def join(self, command: Sequence[str]) -> list[str]:
+        """The command, which runs in the group."""
+        return ["sh", "-c", _JOIN, "sh", str(self._path), *command]
+
+    def read_anonymous(self) -> int:
+        """Bytes that the kernel cannot free."""
+        lines = dict(line.split(maxsplit=1) for line in (self._path / "memory.stat").read_text().splitlines())
+        return int(lines["total_rss"] if "total_rss" in lines else lines["anon"])
+
+    def read_cpu_seconds(self) -> float:
+        """Of the processes that are alive."""
+        ticks = 0
+        for pid in self._list_processes():
+            with contextlib.suppress(OSError):
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+                ticks += int(fields[11]) + int(fields[12])
+        return ticks / os.sysconf("SC_CLK_TCK")
+
+    def kill(self) -> None:
+        """What is left of it, such as children of a process that was killed."""
+        while pids := self._list_processes():
+            for pid in pids:
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGKILL)
+            time.sleep(_SAMPLE_SECONDS)
+
+    def _list_processes(self) -> list[int]:
+        return [int(pid) for pid in (self._path / "cgroup.procs").read_text().split()]
+
+
 def measure(command: Sequence[str], environment: Mapping[str, str], limit: int = LIMIT_BYTES) -> Measured:
-    """Run it in a control group with this limit, of page cache too, as in a pod. Exits where the command fails."""
-    with _make_group(limit) as group:
+    """Run it in a control group with this limit. Exits where the command fails."""
+    with make_group(limit) as group:
         began, most = time.monotonic(), 0
-        joined = ["sh", "-c", _JOIN, "sh", str(group), *command]
-        with subprocess.Popen(joined, stdout=subprocess.PIPE, text=True, env=dict(environment)) as process:
+        with subprocess.Popen(group.join(command), stdout=subprocess.PIPE, text=True, env=dict(environment)) as process:
             try:
                 while process.poll() is None:
-                    most = max(most, _read_anonymous(group))
+                    most = max(most, group.read_anonymous())
                     time.sleep(_SAMPLE_SECONDS)
             finally:
-                _kill(group)
+                group.kill()
             printed = process.stdout.read() if process.stdout else ""
     if process.returncode:
         killed = " (killed: it needed more memory than the limit)" if process.returncode in {-9, 137} else ""
@@ -48,7 +83,7 @@ def measure(command: Sequence[str], environment: Mapping[str, str], limit: int =
 
 
 @contextmanager
-def _make_group(limit: int) -> Iterator[Path]:
+def make_group(limit: int) -> Iterator[Group]:
     """Version 1 has a folder for memory, version 2 one for all. Needs root."""
     version_1 = (_ROOT / "memory").is_dir()
     group = (_ROOT / "memory" if version_1 else _ROOT) / f"benchmark-large-{uuid.uuid4().hex[:8]}"
@@ -58,20 +93,6 @@ def _make_group(limit: int) -> Iterator[Path]:
     except OSError as error:
         sys.exit(f"cannot limit memory by a control group ({error}): run this as root, on Linux")
     try:
-        yield group
+        yield Group(group)
     finally:
         group.rmdir()
-
-
-def _kill(group: Path) -> None:
-    """What is left of it, such as children of a process that was killed."""
-    while pids := (group / "cgroup.procs").read_text().split():
-        for pid in map(int, pids):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
-        time.sleep(_SAMPLE_SECONDS)
-
-
-def _read_anonymous(group: Path) -> int:
-    lines = dict(line.split(maxsplit=1) for line in (group / "memory.stat").read_text().splitlines())
-    return int(lines["total_rss"] if "total_rss" in lines else lines["anon"])

@@ -66,7 +66,7 @@ def stage(document: Path, pages: Path, files: int, rows: int) -> None:
 
 def read_pages(uri: str, cache: Path, *, streamed: bool) -> None:
     """What a node does before and while it trains. Prints the seconds until it may begin, and milliseconds per page."""
-    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
     from deepsynth_train.data.files.materialise import materialise
     from deepsynth_train.data.selection.limits import Limits
     from deepsynth_train.models.build import build_page_model
@@ -75,7 +75,8 @@ def read_pages(uri: str, cache: Path, *, streamed: bool) -> None:
     dataset = WorkloadDataset(name="large", uri=uri, train_split="train")
     local = materialise([dataset], cache, lambda *_: None, may_stream=(lambda *_: True) if streamed else None)
     model = build_page_model(_build_settings())
-    index_data(local, "ocr", model, Limits(None, None, 0), holdout={}, folder=cache / "index", on_rows=lambda: None)
+    chosen = choose_samples(local, "ocr", model, Limits(None, None, 0), holdout={}, on_rows=lambda: None)
+    save_samples(chosen, local, cache / "index")
     table = open_data(cache / "index", "ocr").train._table  # noqa: SLF001 - pages without a model
     ready = time.monotonic() - began
     rows = random.Random(1).choices(range(len(table)), k=READS)

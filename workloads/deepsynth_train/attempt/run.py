@@ -14,7 +14,7 @@ from deepsynth_store.cache.files import FileCache
 from deepsynth_train.attempt.assemble import build_loop
 from deepsynth_train.attempt.cache import open_cache, report_cache
 from deepsynth_train.attempt.features import cache_features, report_features
-from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
+from deepsynth_train.attempt.inputs import open_kept_samples, pin_datasets, pin_model_commit, prepare_data
 from deepsynth_train.attempt.micro_batch import resolve_micro_batch_size
 from deepsynth_train.attempt.publish import export, find_last_evaluation, load_best
 from deepsynth_train.attempt.stream import fill_in_background
@@ -81,7 +81,8 @@ def _run_attempt(
     for note in describe_adapters(model, workload.model):
         progress.note(note)
     pinned, holdout = pin_datasets(workload, world, progress)
-    data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress, shared=cache)
+    kept = open_kept_samples(workload, progress, cache) if world.is_first else None
+    data = prepare_data(apply_pins(workload, pinned), model, holdout, world, progress, shared=cache, kept=kept)
     if not data.streams:
         report_cache(cache, workload, world, progress)
     progress.phase("start")
@@ -106,6 +107,8 @@ def _run_attempt(
         chosen = size if workload.micro_batch_size == AUTO else None
         owner, model_revision = checkpoints.owner, workload.model.revision
         write_pins(checkpoints.files, owner, pinned, model_revision, holdout, micro_batch_size=chosen)
+    if kept:
+        kept.write(checkpoints.owner)
     with (
         explain_full_gpu(model.module, loop.stepper.optimizer, workload, world, micro_batch_size=size),
         fill_in_background(data, workload, world, progress, should_stop, shared=cache) as loop.should_stop,

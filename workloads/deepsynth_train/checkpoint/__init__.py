@@ -3,6 +3,7 @@
     folder/                         who writes it
       owner.json                    rank 0, at the start: the run, its fingerprint and the attempt that may commit
       datasets.json                 rank 0, before the first step: the revisions of datasets and model that it reads
+      sample-index.bin              rank 0, before the first step: which samples there are, for later attempts
       step-120/                     a committed checkpoint
         shards/                     every rank its share of trained weights and optimizer, as safetensors; rank 0: index
         model/                      rank 0: what `from_pretrained` opens, or adapters, which peft opens

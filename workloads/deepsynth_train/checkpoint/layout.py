@@ -8,6 +8,7 @@ from deepsynth_store.core.uri import FolderLocation, parse_uri
 
 OWNER_FILE = "owner.json"
 PINS_FILE = "datasets.json"
+INDEX_FILE = "sample-index.bin"
 REPORTS = "reports"
 LATEST = "latest"
 BEST = "best"

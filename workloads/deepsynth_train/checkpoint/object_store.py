@@ -5,7 +5,7 @@
       step-120-3f2a9c1b7d4e/          as in a folder, without evaluation.json, which is in checkpoints.json
         shards/ model/ state.json metrics.jsonl manifest.json
         shards/parts.json             sha256 of each 16 MiB of the other shards, so that ranges can be verified
-      datasets.json  reports/  samples/  model/     as in a folder
+      datasets.json  sample-index.bin  reports/  samples/  model/     as in a folder
 
 A checkpoint counts from the moment that checkpoints.json names it. Each change of that object is conditional on the
 version that was read: after a later attempt has claimed the prefix, an earlier one can neither commit nor delete. Names

@@ -4,12 +4,12 @@ A dataset without a validation split gives a part of its train split to validati
 """
 
 import json
-import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deepsynth_api.errors import DataError
 from deepsynth_store import OnWait
 from deepsynth_store.core.atomic import write_file_atomically
 from deepsynth_train.data.files.columns import Task
@@ -18,6 +18,7 @@ from deepsynth_train.data.files.page_table import PageTable, RowNames
 from deepsynth_train.data.files.streamed import Stream, StreamedTable
 from deepsynth_train.data.samples import SampleSet
 from deepsynth_train.data.selection.build import build_index
+from deepsynth_train.data.selection.chosen import ChosenSamples, ChosenSplit
 from deepsynth_train.data.selection.holdout import MIN_DOCUMENTS, count_documents, hold_out
 from deepsynth_train.data.selection.index import SampleIndex, concatenate
 from deepsynth_train.data.selection.limits import Limits
@@ -40,11 +41,6 @@ class TrainingData:
     notes: Sequence[str] = ()
     streams: Sequence[Stream] = ()
 
-    def compute_digest(self) -> int:
-        """CRC-32 over the rows of all training samples; the same on all nodes that hold the same data."""
-        index = self.train.index
-        return zlib.crc32(index.first.tobytes(), zlib.crc32(index.tokens.tobytes()))
-
 
 @dataclass
 class _Split:
@@ -61,21 +57,13 @@ class _Split:
         pairs = zip(self.parts, self.indexes, strict=True)
         return [Part(part.name, part.split, part.open(), index) for part, index in pairs]
 
-    def save(self, folder: Path) -> None:
-        rows = {part.name: len(part.open()) for part in self.parts}
-        concatenate(self.indexes, list(rows.values())).save(folder)
-        files = [str(path) for part in self.parts for path in part.files]
-        streams = [stream for part in self.parts for stream in part.streams or [None] * len(part.files)]
-        document = {
-            "files": files,
-            "streams": [stream and asdict(stream) for stream in streams],
-            "rows": rows,
-            "splits": {part.name: part.split for part in self.parts},
-        }
-        (folder / _TABLE).write_text(json.dumps(document))
+    def build(self) -> ChosenSplit:
+        rows = _count_rows(self.parts)
+        splits = {part.name: part.split for part in self.parts}
+        return ChosenSplit(concatenate(self.indexes, list(rows.values())), rows, splits)
 
 
-def index_data(
+def choose_samples(
     datasets: Sequence[LocalDataset],
     task: Task,
     model: PageModel,
@@ -83,10 +71,9 @@ def index_data(
     *,
     holdout: Mapping[str, int],
     max_similarity_percent: int | None = None,
-    folder: Path,
     on_rows: Callable[[], None],
-) -> None:
-    """Select the usable samples and write their index to the new folder `folder`, for all processes of the node.
+) -> ChosenSamples:
+    """The usable samples of all datasets.
 
     holdout: percentage of the documents to hold out for evaluation, by the names of the datasets that lack a validation
     split. max_similarity_percent: see `drop_similar`; None compares nothing. on_rows: called now and then, as a
@@ -97,7 +84,7 @@ def index_data(
         where = f"spec.datasets[{part.name}] ({part.split} split)"
         return build_index(part.open(), task, model, limits, where=where, on_rows=on_rows)
 
-    train, validation, notes = _Split(), _Split(), list[str]()
+    train, validation, notes, log = _Split(), _Split(), list[str](), list[str]()
     for dataset in datasets:
         index = build(dataset.train)
         percent = holdout.get(dataset.train.name, 0)
@@ -111,24 +98,62 @@ def index_data(
                 validation.add(dataset.train, held)
         train.add(dataset.train, index)
     if max_similarity_percent is not None:
-        kept, similar = drop_similar(train.list_parts(), validation.list_parts(), task, max_similarity_percent, on_rows)
-        train.indexes[:] = kept
+        parts = train.list_parts(), validation.list_parts()
+        train.indexes[:], similar, log = drop_similar(*parts, task, max_similarity_percent, on_rows)
         notes += similar
-    train.save(folder / "train")
-    if validation.parts:
-        validation.save(folder / "validation")
-    write_file_atomically(folder / _NOTES, json.dumps(notes).encode())  # the last file: see `is_indexed`
+    return ChosenSamples(train.build(), validation.build() if validation.parts else None, notes, log)
 
 
-def is_indexed(folder: Path) -> bool:
-    """Whether `index_data` has written all of this folder."""
+def is_of(chosen: ChosenSamples, datasets: Sequence[LocalDataset]) -> bool:
+    """Whether the samples may be of these files: these have as many rows."""
+    return all(split.rows == _count_rows(parts) for _, split, parts in _list_splits(chosen, datasets))
+
+
+def save_samples(chosen: ChosenSamples, datasets: Sequence[LocalDataset], folder: Path) -> None:
+    """Write the samples, and where their pages are, to the new folder `folder`, for all processes of the node.
+
+    Raises DataError when they are of other files.
+    """
+    if not is_of(chosen, datasets):
+        raise DataError("spec.datasets: the nodes read different data; they must share one volume")
+    for name, split, parts in _list_splits(chosen, datasets):
+        split.index.save(folder / name)
+        streams = [stream for part in parts for stream in part.streams or [None] * len(part.files)]
+        document = {
+            "files": [str(path) for part in parts for path in part.files],
+            "streams": [stream and asdict(stream) for stream in streams],
+            "rows": split.rows,
+            "splits": split.splits,
+        }
+        (folder / name / _TABLE).write_text(json.dumps(document))
+    write_file_atomically(folder / _NOTES, json.dumps(chosen.notes).encode())  # the last file: see `is_saved`
+
+
+def is_saved(folder: Path) -> bool:
+    """Whether `save_samples` has written all of this folder."""
     return (folder / _NOTES).exists()
 
 
 def list_files(folder: Path) -> list[Path]:
-    """The Arrow files that the index in this folder is about."""
+    """The Arrow files that the samples in this folder are in."""
     documents = [json.loads(path.read_text()) for path in folder.glob(f"*/{_TABLE}")]
     return [Path(path) for document in documents for path in document["files"]]
+
+
+def _list_splits(
+    chosen: ChosenSamples, datasets: Sequence[LocalDataset]
+) -> list[tuple[str, ChosenSplit, list[LocalSplit]]]:
+    """Name, samples, and the splits of the datasets that they are in, in order."""
+    found = [("train", chosen.train, [dataset.train for dataset in datasets])]
+    if chosen.validation:
+        parts = [dataset.validation or dataset.train for dataset in datasets]
+        used = [part for part in parts if part.name in chosen.validation.rows]
+        found.append(("validation", chosen.validation, used))
+    return found
+
+
+def _count_rows(parts: Sequence[LocalSplit]) -> dict[str, int]:
+    return {part.name: len(part.open()) for part in parts}
 
 
 def _describe_holdout(name: str, train: SampleIndex, held: SampleIndex, table: PageTable, task: Task) -> str:
@@ -144,7 +169,7 @@ def _describe_holdout(name: str, train: SampleIndex, held: SampleIndex, table: P
 
 
 def open_data(folder: Path, task: Task, on_wait: OnWait | None = None) -> TrainingData:
-    """Open what `index_data` wrote. Pages stay in memory-mapped files, or in their store. on_wait: of the store."""
+    """Open what `save_samples` wrote. Pages stay in memory-mapped files, or in their store. on_wait: of the store."""
     return TrainingData(
         _open_split(folder, "train", task, on_wait),
         _open_split(folder, "validation", task, on_wait) if (folder / "validation").exists() else None,

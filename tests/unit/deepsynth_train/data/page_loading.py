@@ -33,12 +33,13 @@ def load(
 
     holdout: percentage of the documents to hold out.
     """
-    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
     from deepsynth_train.data.files.materialise import materialise
     from deepsynth_train.data.selection import limits as selection_limits
 
     cache = folder.with_name(f"{folder.name}-cache")
     local = materialise([describe(folder, **changes)], cache, lambda *_: None)
     chosen = selection_limits.Limits(*limits)
-    index_data(local, task, model, chosen, holdout={"d": holdout}, folder=cache / "index", on_rows=lambda: None)
+    samples = choose_samples(local, task, model, chosen, holdout={"d": holdout}, on_rows=lambda: None)
+    save_samples(samples, local, cache / "index")
     return open_data(cache / "index", task)

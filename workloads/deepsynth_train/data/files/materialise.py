@@ -47,13 +47,15 @@ OnDownload = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class LocalSplit:
-    """Arrow files of one split, in order. name: the dataset's name in the run. split: such as train. streams: one for
-    each file that has not arrived, None for others; empty if all have.
+    """Arrow files of one split, in order. name: the dataset's name in the run. split: such as train. keys: one for each
+    file; the same for the same content. streams: one for each file that has not arrived, None for others; empty if all
+    have.
     """
 
     name: str
     split: str
     files: tuple[Path, ...]
+    keys: tuple[str, ...]
     streams: tuple[Stream | None, ...] = ()
 
     def open(self) -> PageTable:
@@ -110,7 +112,8 @@ class _Plan:
             targets = [file.target for file in self.files[split]]
             missing = tuple(streams.get(target) for target in targets)
             files = tuple(places.get(target, target) for target in targets)
-            return LocalSplit(self.dataset.name, split, files, missing if any(missing) else ())
+            keys = tuple(file.key for file in self.files[split])
+            return LocalSplit(self.dataset.name, split, files, keys, missing if any(missing) else ())
 
         train, validation = (build(split) if split else None for split in (self.dataset.train_split, self.validation))
         if train is None:

@@ -11,7 +11,6 @@ Within a dataset nothing is compared: spec.filters of a DatasetGeneration does t
 alone, so it is the same on every node and in every attempt.
 """
 
-import logging
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -27,8 +26,6 @@ from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task
 from deepsynth_train.data.files.page_table import PageTable, RowNames, is_text
 from deepsynth_train.data.selection.holdout import find_documents
 from deepsynth_train.data.selection.index import SampleIndex
-
-logger = logging.getLogger(__name__)
 
 FIELD: Final = "spec.maxSimilarityPercent"
 _MAX_LOGGED: Final = 1000
@@ -79,8 +76,9 @@ class _Seen:
 
 def drop_similar(
     train: Sequence[Part], evaluated: Sequence[Part], task: Task, percent: int, on_rows: Callable[[], None]
-) -> tuple[list[SampleIndex], list[str]]:
-    """The samples of each part of `train` that remain, with the dropped ones counted, and notes for users.
+) -> tuple[list[SampleIndex], list[str], list[str]]:
+    """The samples of each part of `train` that remain, with the dropped ones counted; notes for users; and lines that
+    name dropped documents, for the log.
 
     on_rows: called now and then, as a heartbeat. Raises DataError when nothing remains of a dataset.
     """
@@ -91,16 +89,16 @@ def drop_similar(
         for document in _read_documents(part, task, column, on_rows):
             seen.texts.add(sign(document.text), document.row)
         known.append(seen)
-    kept, notes = list[SampleIndex](), list[str]()
+    kept, notes, log = list[SampleIndex](), list[str](), list[str]()
     for part in train:
         own = _Seen(part, percent, Reason.NEAR_DUPLICATE)
         found = _compare(_read_documents(part, task, column, on_rows), known, own)
         known.append(own)
         if found.pairs:
             notes.append(_describe(part, found, column))
-            _log(part, found)
+            log += _list_dropped(part, found)
         kept.append(_drop(part, found))
-    return kept, notes
+    return kept, notes, log
 
 
 def _choose_column(parts: Sequence[Part], task: Task) -> str:
@@ -173,13 +171,14 @@ def _describe(part: Part, found: _Found, column: str) -> str:
     texts = "" if column == "text" else f" (of their {column}, as a dataset has no texts in the column 'text')"
     return (
         f"{FIELD}: {len(found.pairs):,} of {found.documents:,} documents of spec.datasets[{part.name}] are too similar "
-        f"to others{texts} and not trained on; the log of the first process of a node lists them. The first is "
+        f"to others{texts} and not trained on; the log of the first process lists them. The first is "
         f"{part.name_row(row)}, similar to {other}"
     )
 
 
-def _log(part: Part, found: _Found) -> None:
-    for row, other in found.pairs[:_MAX_LOGGED]:
-        logger.info("not trained on: %s, similar to %s", part.name_row(row), other)
-    if len(found.pairs) > _MAX_LOGGED:
-        logger.info("and %d more documents of spec.datasets[%s]", len(found.pairs) - _MAX_LOGGED, part.name)
+def _list_dropped(part: Part, found: _Found) -> list[str]:
+    rows = found.pairs[:_MAX_LOGGED]
+    lines = [f"not trained on: {part.name_row(row)}, similar to {other}" for row, other in rows]
+    if more := len(found.pairs) - len(rows):
+        lines.append(f"and {more} more documents of spec.datasets[{part.name}]")
+    return lines

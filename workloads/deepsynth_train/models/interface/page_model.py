@@ -238,12 +238,13 @@ class PageModel:
 
     def encode_label(self, text: str) -> list[int]:
         """Token ids of a label, without BOS and EOS. The name of a special token in it is text."""
-        return encode_text(self.tokenizer, self._special_ids, text)
+        return encode_text(self.tokenizer, self.special_ids, text)
 
     def count_label_tokens(self, texts: Sequence[str]) -> list[int]:
         """Lengths of many labels, on all cores of the node."""
-        return count_tokens(self.tokenizer, self._special_ids, texts)
+        return count_tokens(self.tokenizer, self.special_ids, texts)
 
     @cached_property
-    def _special_ids(self) -> frozenset[int]:
+    def special_ids(self) -> frozenset[int]:
+        """Ids that no label has."""
         return find_special_ids(self.tokenizer, self.module.config)

@@ -130,7 +130,7 @@ def test_datasets_with_weights_are_trained_on_without_what_is_held_out_of_them(
 ) -> None:
     """Of three, one has a validation split, one gives documents, one is too small. Every sample is evaluated once."""
     from deepsynth_api.workload import WorkloadDataset
-    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
     from deepsynth_train.data.files.materialise import materialise
     from deepsynth_train.data.sampler import Sampler, build_parts
     from deepsynth_train.data.selection.limits import Limits
@@ -144,7 +144,8 @@ def test_datasets_with_weights_are_trained_on_without_what_is_held_out_of_them(
     local = materialise(datasets, tmp_path / "cache", lambda *_: None)
     limits = Limits(None, None, 0)
     holdout = dict.fromkeys(weights, 10)
-    index_data(local, "summarize", model, limits, holdout=holdout, folder=tmp_path / "index", on_rows=lambda: None)
+    chosen = choose_samples(local, "summarize", model, limits, holdout=holdout, on_rows=lambda: None)
+    save_samples(chosen, local, tmp_path / "index")
     data = open_data(tmp_path / "index", "summarize")
 
     assert data.train.index.sizes.tolist() == [10, 18, 4]

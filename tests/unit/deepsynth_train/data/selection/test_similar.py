@@ -1,6 +1,5 @@
 """Documents that are almost the same as an evaluated one, or as one of an earlier dataset, are not trained on."""
 
-import logging
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -50,7 +49,7 @@ def build_part(folder: Path, name: str, documents: Sequence[Pages], task: Task =
 
 def drop(train: Sequence[Part], evaluated: Sequence[Part], task: Task = "ocr") -> tuple[list[Any], list[str]]:
     """For each dataset, the rows of the samples that remain and the dropped ones by reason."""
-    kept, notes = drop_similar(train, evaluated, task, 80, lambda: None)
+    kept, notes, _ = drop_similar(train, evaluated, task, 80, lambda: None)
     assert [index.sizes.tolist() for index in kept] == [[len(index)] for index in kept]
     assert [index.seen for index in kept] == [part.index.seen for part in train]
     return [(index.first.tolist(), {entry.reason: entry.samples for entry in index.dropped}) for index in kept], notes
@@ -136,14 +135,13 @@ def test_a_text_that_is_not_utf_8_is_named(tmp_path: Path) -> None:
         drop([part], [], "summarize")
 
 
-def test_every_dropped_document_is_in_the_log(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_every_dropped_document_is_in_the_log(tmp_path: Path) -> None:
     texts = [(write_text(number),) for number in range(4)]
     parts = [build_part(tmp_path, "a", texts), build_part(tmp_path, "b", [*texts, (write_text(9),)])]
-    with caplog.at_level(logging.INFO):
-        drop(parts, [])
+    _, _, log = drop_similar(parts, [], "ocr", 80, lambda: None)
     names = ["spec.datasets[{}]: row {} of the train split".format(name, "{0}") for name in "ba"]
     lines = [f"not trained on: {names[0]}, similar to {names[1]}".format(row) for row in range(4)]
-    assert caplog.messages == lines
+    assert log == lines
 
 
 def test_a_dataset_of_which_nothing_would_remain_is_refused_with_the_remedy(tmp_path: Path) -> None:
@@ -156,7 +154,7 @@ def test_a_dataset_of_which_nothing_would_remain_is_refused_with_the_remedy(tmp_
 
 def test_a_run_trains_on_no_copy_of_what_it_evaluates_on(tmp_path: Path, model: "PageModel") -> None:
     from deepsynth_api.workload import WorkloadDataset
-    from deepsynth_train.data.dataset import index_data, open_data
+    from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
     from deepsynth_train.data.files.materialise import materialise
     from deepsynth_train.data.selection.limits import Limits
 
@@ -170,16 +168,11 @@ def test_a_run_trains_on_no_copy_of_what_it_evaluates_on(tmp_path: Path, model: 
     datasets = [WorkloadDataset(name=name, uri=f"file://{tmp_path / name}") for name in "ab"]
     local = materialise(datasets, tmp_path / "cache", lambda *_: None)
     folder = tmp_path / "index"
-    index_data(
-        local,
-        "summarize",
-        model,
-        Limits(None, None, 0),
-        holdout={},
-        max_similarity_percent=80,
-        folder=folder,
-        on_rows=lambda: None,
+    limits = Limits(None, None, 0)
+    chosen = choose_samples(
+        local, "summarize", model, limits, holdout={}, max_similarity_percent=80, on_rows=lambda: None
     )
+    save_samples(chosen, local, folder)
     data = open_data(folder, "summarize")
     assert data.train.index.sizes.tolist() == [3, 2]
     assert {entry.reason: entry.samples for entry in data.train.index.dropped} == {
