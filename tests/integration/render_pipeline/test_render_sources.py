@@ -3,6 +3,7 @@
 import bz2
 import gzip
 import json
+import lzma
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -59,10 +60,15 @@ def test_files_of_all_formats_hold_the_same_rows(build_steps: Build, tmp_path: P
     assert [(read.text, read.summary, read.rows) for read in report.columns] == [("text", "summary", 300)]
 
 
-@pytest.mark.parametrize("suffix", ["gz", "zst", "bz2"])
+@pytest.mark.parametrize("suffix", ["gz", "zst", "bz2", "xz"])
 @pytest.mark.parametrize("damage", ["cut", "other", "flipped"])
 def test_a_damaged_compressed_file_is_named(build_steps: Build, tmp_path: Path, suffix: str, damage: str) -> None:
-    packs: dict[str, Callable[[bytes], bytes]] = {"gz": pack_gzip, "zst": pack_zstd, "bz2": bz2.compress}
+    packs: dict[str, Callable[[bytes], bytes]] = {
+        "gz": pack_gzip,
+        "zst": pack_zstd,
+        "bz2": bz2.compress,
+        "xz": lzma.compress,
+    }
     content = packs[suffix](to_lines(build_rows(500)))
     half = len(content) // 2
     flipped = content[:half] + bytes([content[half] ^ 255]) + content[half + 1 :]

@@ -80,6 +80,7 @@ def select_files(
     if not known:
         raise DataError(_explain_nothing(paths, configs))
     names = _choose_configs(known, several) if several else [_choose_config(known, configs, config)]
+    _require_files(paths, [entry for entry in configs if entry.name in names], splits)
     chosen = _choose_splits({name: known[name] for name in names}, splits)
     selected = _take_once(
         {
@@ -120,10 +121,32 @@ def _match_patterns(paths: Sequence[str], config: Config) -> SplitFiles:
     return {split: found for split, found in matched.items() if found}
 
 
+def _require_files(paths: Sequence[str], configs: Sequence[Config], splits: Sequence[str]) -> None:
+    """A file that the card names and that is not there would be missing without a word."""
+    for entry in configs:
+        for split, patterns in entry.patterns.items():
+            for pattern in patterns if not splits or split in splits else ():
+                if not any(_matches(path, pattern) for path in paths):
+                    raise DataError(
+                        f"spec.source.uri: no file matches {pattern!r}, which the README.md names for the split "
+                        f"{split!r}; add the file, fix the README.md, or list the other splits in spec.source.splits"
+                    )
+
+
 def _matches(path: str, pattern: str) -> bool:
-    """A pattern may name a folder; a double star also matches no folder at all: `**/*.csv` matches `a.csv`."""
+    """As on the Hub: a star matches within a folder, a double star any number of folders. A pattern may name a folder.
+
+    `data/*.csv` matches `data/a.csv`, `**/*.csv` also `a.csv`, and `data` all of its files.
+    """
     pattern = pattern.removeprefix("./").rstrip("/")
-    return fnmatchcase(path, pattern) or fnmatchcase(path, pattern.replace("**/", "")) or path.startswith(f"{pattern}/")
+    names = path.split("/")
+    count = len(names)
+    reached = {0}  # how many of the names the parts so far may match
+    for part in pattern.split("/"):
+        fewest, most = (0 if part == "**" else 1), (count if "**" in part else 1)
+        spans = [(start, stop) for start in reached for stop in range(start + fewest, min(start + most, count) + 1)]
+        reached = {stop for start, stop in spans if fnmatchcase("/".join(names[start:stop]), part)}
+    return count in reached or path.startswith(f"{pattern}/")
 
 
 def _find_converted(paths: Sequence[str]) -> dict[str, SplitFiles]:
@@ -169,8 +192,10 @@ def _readable(paths: Sequence[str]) -> list[str]:
     """Files of one format, the first that is found: a split that is stored in two formats is read once."""
     by_format: dict[str, list[str]] = {}
     packed = set(FORMATS)
+    plain = {*paths}
     for path in paths:
-        if found := find_format(path):
+        found = find_format(path)
+        if found and not (found.compression and path.rpartition(".")[0] in plain):  # the same file, compressed
             by_format.setdefault(found.name, []).append(path)
             if not found.compression:
                 packed.discard(found.name)
@@ -225,9 +250,14 @@ def guess_split(path: str) -> str:
 
 
 def find_keyword(path: str) -> str | None:
-    """The split that a path names; None if it names none."""
-    words = re.split(r"[^a-z]+", path.rpartition(".")[0].lower())
-    return next((_KEYWORDS[word] for word in reversed(words) if word in _KEYWORDS), None)
+    """The split that a path names; None if it names none.
+
+    >>> find_keyword("testData.csv"), find_keyword("dev_set.csv"), find_keyword("contest.csv")
+    ('test', 'validation', None)
+    """
+    words = re.split(r"[^A-Za-z]+|(?<=[a-z])(?=[A-Z])", path.rpartition(".")[0])
+    names = [word.lower().removesuffix("set") for word in reversed(words)]
+    return next((_KEYWORDS[name] for name in names if name in _KEYWORDS), None)
 
 
 def _choose_config(known: Mapping[str, SplitFiles], configs: Sequence[Config], config: str | None) -> str:

@@ -59,8 +59,8 @@ class Source(ApiModel):
             max_length=1024,
             description=(
                 f"Where the text is: hf://datasets/OWNER/NAME, {OBJECT_FORMS}, file:///FOLDER-OR-FILE or "
-                "pvc://CLAIM/PATH (parquet, jsonl, json, csv or tsv, all but parquet also as .gz, .zst or .bz2), or "
-                "docstrings:// for the docstrings of Python's standard library."
+                "pvc://CLAIM/PATH (parquet, jsonl, json, csv or tsv, all but parquet also as .gz, .zst, .bz2 or .xz), "
+                "or docstrings:// for the docstrings of Python's standard library."
             ),
         ),
     ]

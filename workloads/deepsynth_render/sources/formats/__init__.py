@@ -2,7 +2,7 @@
 
     json_stream.py  JSON Lines, JSON arrays -> numbered objects     records.py  objects -> rows
     csv_table.py    CSV, TSV -> rows                                parquet.py  row groups -> rows
-    unpack.py       gzip, zstd and bzip2 around any of them but parquet; signatures.py for files named otherwise
+    unpack.py       gzip, zstd, bzip2 and xz around any of them but parquet; signatures.py for files named otherwise
     suffixes.py     which of these a file is, by its name
     columns.py      which columns are text and summary; messages.py for columns of chats
 

@@ -6,7 +6,7 @@ _SIGNATURES: Final = (
     (b"\x1f\x8b", "it is compressed by gzip: decompress it, or let its name end in .gz"),
     (b"\x28\xb5\x2f\xfd", "it is compressed by zstd: decompress it, or let its name end in .zst"),
     (b"BZh", "it is compressed by bzip2: decompress it, or let its name end in .bz2"),
-    (b"\xfd7zXZ", "it is compressed by xz: decompress it"),
+    (b"\xfd7zXZ", "it is compressed by xz: decompress it, or let its name end in .xz"),
     (b"PK\x03\x04", "it is a zip archive or a spreadsheet: unpack it, or export it as CSV"),
     (b"PAR1", "it is parquet: let its name end in .parquet"),
     (b"\xff\xfe", "it is UTF-16: convert it to UTF-8"),

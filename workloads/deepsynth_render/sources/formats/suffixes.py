@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from typing import Final, Literal
 
 FormatName = Literal["parquet", "jsonl", "json", "csv", "tsv"]
-Compression = Literal["gzip", "zstd", "bz2"]
+Compression = Literal["gzip", "zstd", "bz2", "xz"]
 
 FORMATS: Final[tuple[FormatName, ...]] = ("parquet", "jsonl", "csv", "tsv", "json")
 """Best first: a split that is stored in several formats is read in the first of them. JSON may also be metadata."""
-SUPPORTED: Final = ".parquet, .jsonl, .csv, .tsv, .json or one of the last four with .gz, .zst or .bz2"
+SUPPORTED: Final = ".parquet, .jsonl, .csv, .tsv, .json or one of the last four with .gz, .zst, .bz2 or .xz"
 _FORMATS: Final[dict[str, FormatName]] = {**{name: name for name in FORMATS}, "ndjson": "jsonl", "jsonlines": "jsonl"}
-_COMPRESSIONS: Final[dict[str, Compression]] = {"gz": "gzip", "zst": "zstd", "bz2": "bz2"}
+_COMPRESSIONS: Final[dict[str, Compression]] = {"gz": "gzip", "zst": "zstd", "bz2": "bz2", "xz": "xz"}
 _METADATA: Final = frozenset(
     {"dataset_infos.json", "dataset_info.json", "dataset_dict.json", "state.json", "manifest.json"}
 )

@@ -28,6 +28,10 @@ def unpack(file: BinaryIO, compression: Compression | None) -> BinaryIO:
         import bz2
 
         return cast("BinaryIO", io.BufferedReader(bz2.BZ2File(packed), _UNPACKED_BYTES))
+    if compression == "xz":
+        import lzma
+
+        return cast("BinaryIO", io.BufferedReader(lzma.LZMAFile(packed), _UNPACKED_BYTES))
     return cast("BinaryIO", io.BufferedReader(_ZstdStream(packed), _UNPACKED_BYTES))
 
 
@@ -83,11 +87,12 @@ class _ZstdStream(io.RawIOBase):
 
 def explain_packing(rows: Iterator[Row], where: str) -> Iterator[Row]:
     """`rows`, with errors of damaged compressed bytes as a DataError. Errors of the store pass through."""
+    import lzma
     import zlib
 
     try:
         yield from rows
-    except (EOFError, zlib.error) as error:
+    except (EOFError, zlib.error, lzma.LZMAError) as error:
         raise _damaged(where, error) from error
     except OSError as error:
         if error.errno is not None:  # from the disk or the network: those of decompressors have no number

@@ -37,11 +37,15 @@ def convert_parquet(parquet: Path, target: Path, where: str) -> None:
 
 
 def find_columns(schema: Any, where: str) -> list[str]:
-    """The page columns that a parquet file has. Raises DataError if it has no images."""
+    """The page columns that a parquet file has. Raises DataError if it has no images, or a column that is unusable."""
     columns = [name for name in PAGE_COLUMNS if name in schema.names]
+    if repeated := [name for name in columns if schema.names.count(name) > 1]:
+        raise DataError(f"{where}: has several columns named {repeated[0]!r}; rename or remove all but one")
     if "image" not in columns:
         raise DataError(f"{where}: no column 'image'; the columns are {', '.join(schema.names)}")
     _check_image_type(schema.field("image").type, where)
+    if "document_id" in columns:
+        _check_id_type(schema.field("document_id").type, where)
     return columns
 
 
@@ -115,9 +119,17 @@ def _gather(table: Any, rows: Sequence[int]) -> Any:
 def _check_image_type(kind: Any, where: str) -> None:
     import pyarrow as pa
 
-    inner = kind.field("bytes").type if pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0 else kind
+    inner = kind.value_type if pa.types.is_dictionary(kind) else kind
+    inner = inner.field("bytes").type if pa.types.is_struct(inner) and inner.get_field_index("bytes") >= 0 else inner
     if not (pa.types.is_binary(inner) or pa.types.is_large_binary(inner) or pa.types.is_binary_view(inner)):
         raise DataError(f"{where}: column 'image' must hold the bytes of an image, got {kind}; upload the pages again")
+
+
+def _check_id_type(kind: Any, where: str) -> None:
+    import pyarrow as pa
+
+    if pa.types.is_nested(kind):
+        raise DataError(f"{where}: column 'document_id' must hold text or numbers, got {kind}; convert or remove it")
 
 
 def _decode_field(field: Any) -> Any:

@@ -31,7 +31,7 @@ from deepsynth_train.data.files.page_table import PageTable
 from deepsynth_train.data.files.splits import choose_validation_split, list_split_files
 from deepsynth_train.data.files.streamed import Stream, StreamedTable, copy_text
 
-_VERSION = 2
+_VERSION = 3
 """Changes with what is made of the same parquet files."""
 _GROWTH = 1.1
 """Size of Arrow compared with parquet: images are compressed in both, text only in parquet."""

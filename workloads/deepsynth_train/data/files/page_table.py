@@ -17,7 +17,7 @@ class PageTable:
     """Pages of several files under consecutive numbers. Holds only file maps and one number per record batch.
 
     With two files of 300 and 100 rows, row 299 is the last of the first file and row 300 the first of the second:
-    `file_starts` is [0, 300, 400].
+    `file_starts` is [0, 300, 400]. A column that only some of the files have is null in the others.
     """
 
     def __init__(self, files: Sequence[Path]) -> None:
@@ -26,7 +26,7 @@ class PageTable:
         self.file_starts = np.cumsum([0, *(sum(batch.num_rows for batch in own) for own in batches)])
         self._batches = list(chain.from_iterable(batches))
         self._starts = np.cumsum([0, *(batch.num_rows for batch in self._batches)])
-        self.columns = set.intersection(*(set(reader.schema.names) for reader in readers)) if readers else set()
+        self.columns = {name for reader in readers for name in reader.schema.names}
 
     def __len__(self) -> int:
         return int(self._starts[-1])
@@ -34,7 +34,8 @@ class PageTable:
     def read(self, row: int, column: str) -> Any:
         """One cell as a Python value."""
         batch = int(np.searchsorted(self._starts, row, side="right")) - 1
-        return self._batches[batch].column(column)[row - int(self._starts[batch])].as_py()
+        place = self._batches[batch].schema.get_field_index(column)
+        return None if place < 0 else self._batches[batch].column(place)[row - int(self._starts[batch])].as_py()
 
     def read_image(self, row: int, where: str) -> bytes:
         """The encoded image. Raises DataError, naming `where`, when the cell has no bytes."""
@@ -45,15 +46,15 @@ class PageTable:
         return content
 
     def find_types(self, column: str) -> list[pa.DataType]:
-        """The Arrow types that the column has in the files, each once; empty if a file lacks it."""
-        if column not in self.columns:
-            return []
-        return list(dict.fromkeys(batch.schema.field(column).type for batch in self._batches))
+        """The Arrow types that the column has in the files, each once."""
+        places = [(batch.schema, batch.schema.get_field_index(column)) for batch in self._batches]
+        return list(dict.fromkeys(schema.field(place).type for schema, place in places if place >= 0))
 
     def iter_column(self, column: str) -> Iterator[Any]:
         """The column of each record batch, in order."""
         for batch in self._batches:
-            yield batch.column(column)
+            place = batch.schema.get_field_index(column)
+            yield batch.column(place) if place >= 0 else pa.nulls(batch.num_rows)
 
 
 def _explain_missing(value: Any) -> str:

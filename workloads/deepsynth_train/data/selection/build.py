@@ -10,11 +10,13 @@ from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import numpy as np
+import pyarrow as pa
 from numpy.typing import NDArray
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_train.data.files.columns import LABEL_COLUMNS, Task, find_other_task
+from deepsynth_train.data.files.page_order import ORDER_COLUMNS, read_page_numbers
 from deepsynth_train.data.files.page_table import PageTable, is_number, is_text
 from deepsynth_train.data.selection.index import SampleIndex
 from deepsynth_train.data.selection.lengths import count_tokens
@@ -40,7 +42,7 @@ def build_index(
     tokens = count_tokens(table, first, pages, labels, model.family, where=where, on_rows=on_rows)
     reasons = {
         Reason.NO_LABEL: labels == 0,
-        Reason.PAGES_MISSING: _find_incomplete(table, task, first, pages),
+        Reason.PAGES_MISSING: _find_incomplete(table, task, first, pages) | _find_disordered(table, task, first, pages),
         **find_too_long(pages, labels, tokens, model, limits),
     }
     kept, dropped = apply_reasons(reasons, len(first))
@@ -124,9 +126,10 @@ def _batch_labels(
 
 
 def _read_text(column: Any, row: int, where: str) -> str:
-    """Text of a cell, "" for null."""
+    """Text of a cell, "" for null and for nothing but blanks."""
     try:
-        return column[row].as_py() or ""
+        text: str = column[row].as_py() or ""
+        return "" if text.isspace() else text
     except UnicodeDecodeError as error:
         raise DataError(f"{where}: the label is not UTF-8 ({error}); upload it again") from error
 
@@ -140,3 +143,18 @@ def _find_incomplete(
     columns = [np.asarray(column, dtype=np.float64) for column in table.iter_column("num_pages")]
     expected = np.concatenate(columns)[first]  # (samples,), NaN for null
     return np.asarray((expected != pages) & ~np.isnan(expected))
+
+
+def _find_disordered(
+    table: PageTable, task: Task, first: NDArray[np.int64], pages: NDArray[np.int64]
+) -> NDArray[np.bool_]:
+    """Which documents lie in two files, and their pages are not in order there: rows are sorted within each file."""
+    found = np.zeros(len(first), dtype=bool)
+    if task == "ocr" or not len(first) or not table.columns >= ORDER_COLUMNS:
+        return found
+    for row in table.file_starts[1:-1].tolist():
+        sample = int(np.searchsorted(first, row, side="right")) - 1
+        if first[sample] < row < first[sample] + pages[sample]:
+            numbers = read_page_numbers(pa.array([table.read(row - 1, "page"), table.read(row, "page")]))
+            found[sample] |= numbers is not None and bool(numbers[1] < numbers[0] < np.inf)
+    return found

@@ -14,6 +14,7 @@ from deepsynth_render.sources.formats.suffixes import FileFormat, find_format
         ("a.tsv", FileFormat("tsv")),
         ("a.jsonl.gz", FileFormat("jsonl", "gzip")),
         ("a.JSON.ZST", FileFormat("json", "zstd")),
+        ("a.csv.xz", FileFormat("csv", "xz")),
         ("a.csv.bz2", FileFormat("csv", "bz2")),
         ("a.parquet.gz", None),
         ("a.gz", None),
