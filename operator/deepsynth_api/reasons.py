@@ -378,7 +378,7 @@ class Reason(StrEnum):
     )
     TOO_MANY_ROWS_REFUSED = (
         "TooManyRowsRefused",
-        "More documents cannot be drawn, or more rows have no text or summary, than spec.maxRefusedPercent allows.",
+        "More documents cannot be drawn than spec.maxRefusedPercent allows, or nearly all rows lack a text or summary.",
         "Set spec.filters.undrawable to replace, change the page or the column as the message says, or raise it.",
     )
     PLAN_MISSING = (

@@ -14,13 +14,16 @@ _MISSING: Final[Mapping[str, tuple[str, str]]] = {
     Reason.MISSING_SUMMARY: ("summary", f"name the column of the summaries, {NO_SUMMARY!r} if there are none"),
 }
 """Field of spec.source.columns and what to do, by the reason of the rows that it drops."""
+_MIN_LIMIT: Final = 90
+"""Per cent. Data of which only a part has summaries is usual; a wrong column is empty in nearly all rows."""
 
 
 def require_texts(rows: int, dropped: Iterable[DroppedRows], limit: int, columns: Sequence[ReadColumns]) -> None:
-    """Raise DataError if too many rows lack a text or a summary.
+    """Raise DataError if nearly all rows lack a text or a summary.
 
-    rows: all that were read. limit: spec.maxRefusedPercent. columns: for the message.
+    rows: all that were read. limit: spec.maxRefusedPercent, which counts above 90. columns: for the message.
     """
+    limit = max(limit, _MIN_LIMIT)
     missing = Counter({entry.reason: entry.rows for entry in dropped if entry.reason in _MISSING})
     if 100 * missing.total() <= limit * rows:
         return
@@ -28,8 +31,7 @@ def require_texts(rows: int, dropped: Iterable[DroppedRows], limit: int, columns
     field, remedy = _MISSING[reason]
     names = " or ".join(dict.fromkeys(repr(getattr(read, field)) for read in columns))
     raise DataError(
-        f"spec.source.columns.{field}: {count} of {rows} rows have nothing in the column {names}; more than "
-        f"spec.maxRefusedPercent {limit} of the rows lack a text or a summary; {remedy}, or raise "
-        "spec.maxRefusedPercent to do without these rows",
+        f"spec.source.columns.{field}: {count} of {rows} rows have nothing in the column {names}; more than {limit} % "
+        f"of the rows lack a text or a summary; {remedy}, or set spec.maxRefusedPercent: 100 to do without these rows",
         reason=Reason.TOO_MANY_ROWS_REFUSED,
     )

@@ -250,8 +250,8 @@ class RenderingSettings(ApiModel):
             le=100,
             description=(
                 "Maximum percentage of the documents that may be refused because they cannot be drawn: by a character "
-                "without a font, a word wider than a column, or too many pages; and of the rows that may lack a text "
-                "or a summary. Beyond it the resource fails."
+                "without a font, a word wider than a column, or too many pages. Beyond it the resource fails, as it "
+                "does if more than 90 % of the rows have no text or no summary, unless this is higher."
             ),
         ),
     ] = 50
