@@ -34,28 +34,29 @@ def is_false(conditions: Iterable[Condition], kind: ConditionType) -> bool:
     return condition is not None and condition.status == "False"
 
 
-def set_conditions(conditions: Iterable[Condition], new: Iterable[Condition]) -> list[Condition]:
-    """`conditions` with `new` added, or in place of the old ones. lastTransitionTime changes only with the status."""
-    known = {condition.type: condition for condition in conditions}
-    for condition in new:
-        old = known.get(condition.type)
-        since = (old if old and old.status == condition.status else condition).last_transition_time
-        known[condition.type] = condition.updated(last_transition_time=since)
-    return list(known.values())
-
-
 def build_condition(
-    kind: ConditionType, status: bool | None, reason: str, message: str, *, now: datetime, generation: int
+    kind: ConditionType,
+    status: bool | None,
+    reason: str,
+    message: str,
+    before: Condition | None = None,
+    *,
+    now: datetime,
+    generation: int,
 ) -> Condition:
-    """A condition whose status changed at `now`. A status of None means Unknown."""
+    """A condition. A status of None means Unknown.
+
+    before: the same condition until now; lastTransitionTime stays while the status does, else it is `now`.
+    """
     word = {True: "True", False: "False", None: "Unknown"}[status]
+    since = before.last_transition_time if before is not None and before.status == word else now
     return Condition.model_validate(
         {
             "type": kind.value,
             "status": word,
             "reason": reason,
             "message": message,
-            "lastTransitionTime": now,
+            "lastTransitionTime": since,
             "observedGeneration": generation,
         }
     )

@@ -1,25 +1,24 @@
 from datetime import UTC, datetime, timedelta
 
-from deepsynth_api.conditions import ConditionType, build_condition, find_condition, is_true, set_conditions
+from deepsynth_api.conditions import ConditionType, build_condition, find_condition, is_true
 from deepsynth_api.v1alpha1 import Condition
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, 600000, tzinfo=UTC)
 
 
-def complete(status: bool | None, minutes: int, reason: str = "Because") -> Condition:
+def complete(status: bool | None, minutes: int, before: Condition | None = None) -> Condition:
     when = NOW + timedelta(minutes=minutes)
-    return build_condition(ConditionType.COMPLETE, status, reason, "", now=when, generation=3)
+    return build_condition(ConditionType.COMPLETE, status, "Because", "", before, now=when, generation=3)
 
 
 def test_the_transition_time_stays_while_the_status_stays() -> None:
-    conditions = set_conditions([complete(False, 0)], [complete(False, 5, "Later")])
-    assert [(c.reason, c.last_transition_time) for c in conditions] == [("Later", NOW)]
+    assert complete(False, 5, before=complete(False, 0)).last_transition_time == NOW
 
 
 def test_the_transition_time_moves_with_the_status() -> None:
-    conditions = set_conditions([complete(None, 0)], [complete(True, 5)])
-    assert conditions[0].last_transition_time == NOW + timedelta(minutes=5)
-    assert is_true(conditions, ConditionType.COMPLETE)
+    condition = complete(True, 5, before=complete(None, 0))
+    assert condition.last_transition_time == NOW + timedelta(minutes=5)
+    assert is_true([condition], ConditionType.COMPLETE)
 
 
 def test_a_condition_that_was_never_set_is_not_true() -> None:

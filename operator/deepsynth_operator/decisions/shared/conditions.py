@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from datetime import datetime
 
-from deepsynth_api.conditions import ConditionType, build_condition, is_false, is_true, set_conditions
+from deepsynth_api.conditions import ConditionType, build_condition, is_false, is_true
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Condition
 from deepsynth_operator.decisions.shared.decision import MAX_CONDITION_MESSAGE, Situation, State
@@ -37,8 +37,8 @@ def update_conditions(
         ConditionType.RECONCILING: (not accepted, reason, "" if accepted else message),
         ConditionType.STALLED: (failed, reason if failed else Reason.NOT_STALLED, message if failed else ""),
     }
-    new = (
-        build_condition(kind, holds, word, text[:MAX_CONDITION_MESSAGE], now=now, generation=generation)
-        for kind, (holds, word, text) in wanted.items()
-    )
-    return set_conditions(old, new)
+    conditions = {condition.type: condition for condition in old}
+    for kind, (holds, word, text) in wanted.items():
+        shown, before = text[:MAX_CONDITION_MESSAGE], conditions.get(kind)
+        conditions[kind] = build_condition(kind, holds, word, shown, before, now=now, generation=generation)
+    return list(conditions.values())

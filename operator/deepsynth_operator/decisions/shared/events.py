@@ -26,7 +26,8 @@ def describe_transitions(old: list[Condition], new: list[Condition]) -> list[Eve
     events = []
     for kind in _TRANSITIONS:
         condition = find_condition(new, kind)
-        is_expected = kind == ConditionType.DATASET_READY and not is_false(old, kind)
-        if condition is not None and is_true(new, kind) and not is_true(old, kind) and not is_expected:
+        if condition is None or condition.status != "True" or is_true(old, kind):
+            continue
+        if kind != ConditionType.DATASET_READY or is_false(old, kind):
             events.append(Event("Warning" if kind == ConditionType.FAILED else "Normal", kind.value, condition.message))
     return events
