@@ -67,13 +67,15 @@ def stage(document: Path, pages: Path, files: int, rows: int) -> None:
 def read_pages(uri: str, cache: Path, *, streamed: bool) -> None:
     """What a node does before and while it trains. Prints the seconds until it may begin, and milliseconds per page."""
     from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
-    from deepsynth_train.data.files.materialise import materialise
+    from deepsynth_train.data.files.materialise import materialise, plan_datasets
     from deepsynth_train.data.selection.limits import Limits
     from deepsynth_train.models.build import build_page_model
 
     began = time.monotonic()
     dataset = WorkloadDataset(name="large", uri=uri, train_split="train")
-    local = materialise([dataset], cache, lambda *_: None, may_stream=(lambda *_: True) if streamed else None)
+    local = materialise(
+        plan_datasets([dataset], cache), cache, lambda *_: None, may_stream=(lambda *_: True) if streamed else None
+    )
     model = build_page_model(_build_settings())
     chosen = choose_samples(local, "ocr", model, Limits(None, None, 0), holdout={}, on_rows=lambda: None)
     save_samples(chosen, local, cache / "index")

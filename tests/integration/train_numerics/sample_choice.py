@@ -23,8 +23,10 @@ HOLDOUT = 20
 def prepare(
     folder: Path, uri: str, model: PageModel, world: World, *, shared: FileCache | None = None, **changes: Any
 ) -> dict[str, Any]:
-    """Prepare the data of an attempt with its checkpoints in `folder`. `chosen`: whether it had to choose samples."""
-    from deepsynth_train.attempt.inputs import prepare_data
+    """Prepare the data of an attempt with its checkpoints in `folder`. `chosen`: whether it had to choose samples.
+    `streams`: files that were left in their store.
+    """
+    from deepsynth_train.attempt.data import prepare_data
     from deepsynth_train.attempt.kept_samples import KeptSamples
     from deepsynth_train.checkpoint.files import FolderFiles
     from deepsynth_train.checkpoint.owner import Owner, claim_folder
@@ -36,7 +38,7 @@ def prepare(
     )
     kept = KeptSamples(FolderFiles(folder / "checkpoints"), shared) if world.is_first else None
     recorder = Recorder()
-    with mock.patch("deepsynth_train.attempt.inputs.choose_samples", wraps=choose_samples) as choose:
+    with mock.patch("deepsynth_train.attempt.data.choose_samples", wraps=choose_samples) as choose:
         data = prepare_data(workload, model, HOLDOUT, world, recorder, shared=shared, kept=kept)
     if kept:
         claim_folder(folder / "checkpoints", Owner.of(workload))
@@ -44,6 +46,7 @@ def prepare(
     samples = [data.train, *([data.validation] if data.validation else [])]
     return {
         "chosen": choose.called,
+        "streams": len(data.streams),
         "notes": recorder.notes,
         "samples": [
             {

@@ -10,7 +10,7 @@ import pytest
 from integration.train_numerics.sample_choice import prepare, prepare_on_a_node
 from support.training.page_dataset import build_documents, write_dataset
 from support.training.rank_processes import CONTEXT, run_ranks
-from support.training.tiny_training import MODULES, VIT, build_model, build_world
+from support.training.tiny_training import MODULES, OCR2, VIT, build_model, build_world
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -110,6 +110,25 @@ def test_what_they_depend_on_makes_them_be_chosen_again(pages: str, model: PageM
     for changes in changed:
         assert is_chosen(**changes), changes
         assert not is_chosen(**changes), changes
+
+
+@pytest.mark.parametrize(
+    "why", ["this model needs the size of all pages", "what to evaluate on is chosen by its pages"]
+)
+def test_what_only_whole_pages_decide_is_streamed_by_the_next_attempt(
+    why: str, pages: str, model: PageModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    changes: dict[str, Any] = {"datasets": [{"name": "a", "uri": pages}], "stream": True}
+    if "size" in why:
+        tiles = {"size": 64, "max_tiles": 2}
+        model, changes = build_model(OCR2, image_processor=tiles), {**changes, "image_processor": tiles}
+    first = prepare(tmp_path, pages, model, build_world(), **changes)
+    monkeypatch.setenv("DEEPSYNTH_CACHE", str(tmp_path / "other-node"))
+    second = prepare(tmp_path, pages, model, build_world(), **changes, attempt=2)
+    assert why in "".join(first["notes"])
+    assert (first["streams"], second["streams"]) == (0, 1)
+    assert second["samples"] == first["samples"]
+    assert len(first["samples"]) == 2, "some documents are held out"
 
 
 @pytest.mark.parametrize("damage", ["a bit", "its end", "all of it", "another format"])

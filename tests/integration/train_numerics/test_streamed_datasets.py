@@ -82,7 +82,7 @@ def test_a_streamed_run_that_was_stopped_ends_with_the_bits_of_one_that_copied_f
     first = train(tmp_path / "streamed", bucket, stop_after=3)
     assert len(first.steps) == 3
     assert any("1 files are read from their store" in note for note in first.notes)
-    monkeypatch.setattr("deepsynth_train.attempt.inputs.choose_samples", pytest.fail)  # the first one has kept them
+    monkeypatch.setattr("deepsynth_train.attempt.data.choose_samples", pytest.fail)  # the first one has kept them
     second = train(tmp_path / "streamed", bucket, attempt=2)
     assert len(second.steps) == 3
     assert not list((tmp_path / "node").rglob("train/00000.arrow"))[1:], "only that of the copied run"

@@ -1,7 +1,8 @@
 """One attempt of a training run, on every rank: what it reads, what it builds, what it leaves.
 
     run.py       the attempt from start to end
-    inputs.py    commits that all attempts share; parquet -> samples
+    inputs.py    commits that all attempts share
+    data.py      parquet -> files on each node, and samples; stream.py, cache.py, kept_samples.py: where from
     micro_batch.py  spec.microBatchSize: auto
     assemble.py  from the workload document to the loop
     publish.py   the model folder of a checkpoint, and the final model

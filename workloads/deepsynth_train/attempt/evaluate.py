@@ -3,8 +3,9 @@
 from deepsynth_api.errors import DataError
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.attempt.assemble import build_evaluator
+from deepsynth_train.attempt.data import prepare_data
 from deepsynth_train.attempt.features import cache_features
-from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit, prepare_data
+from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit
 from deepsynth_train.checkpoint.pins import (
     apply_pins,
 )

@@ -1,7 +1,7 @@
 """The samples that a run has chosen, for its later attempts and, in the folder of spec.cache.uri, for other runs."""
 
 import logging
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from pathlib import Path
 
 from deepsynth_api.errors import WorkloadError
@@ -9,8 +9,6 @@ from deepsynth_store.cache.files import FileCache, Item
 from deepsynth_train.checkpoint.files import RunFiles
 from deepsynth_train.checkpoint.layout import INDEX_FILE
 from deepsynth_train.checkpoint.owner import Owner
-from deepsynth_train.data.dataset import is_of
-from deepsynth_train.data.files.materialise import LocalDataset
 from deepsynth_train.data.selection.chosen import ChosenSamples
 
 logger = logging.getLogger(__name__)
@@ -25,18 +23,16 @@ class KeptSamples:
         self._shared = shared
         self._unwritten: bytes | None = None
 
-    def find(self, key: str, datasets: Sequence[LocalDataset]) -> ChosenSamples | None:
-        """key: see `compute_key`. datasets: which the samples are of."""
+    def find(self, key: str) -> ChosenSamples | None:
+        """key: see `compute_key`."""
         for place, content in self._read(key):
             try:
                 chosen = ChosenSamples.decode(content, key)
             except ValueError as error:
                 logger.warning("the samples in %s are not used: %s", place, error)
                 continue
-            if is_of(chosen, datasets):
-                logger.info("the samples are those in %s", place)
-                return chosen
-            logger.warning("the samples in %s are not used: they are of other files", place)
+            logger.info("the samples are those in %s", place)
+            return chosen
         return None
 
     def keep(self, key: str, chosen: ChosenSamples) -> None:

@@ -13,8 +13,9 @@ from deepsynth_api.workload import TrainWorkload
 from deepsynth_store.cache.files import FileCache
 from deepsynth_train.attempt.assemble import build_loop
 from deepsynth_train.attempt.cache import open_cache, report_cache
+from deepsynth_train.attempt.data import open_kept_samples, prepare_data
 from deepsynth_train.attempt.features import cache_features, report_features
-from deepsynth_train.attempt.inputs import open_kept_samples, pin_datasets, pin_model_commit, prepare_data
+from deepsynth_train.attempt.inputs import pin_datasets, pin_model_commit
 from deepsynth_train.attempt.micro_batch import resolve_micro_batch_size
 from deepsynth_train.attempt.publish import export, find_last_evaluation, load_best
 from deepsynth_train.attempt.stream import fill_in_background

@@ -19,16 +19,22 @@ FIELD: Final = "spec.cache.stream"
 
 
 def choose_streamed(
-    workload: TrainWorkload, model: PageModel, shares: Mapping[str, int], progress: Progress
+    workload: TrainWorkload, model: PageModel, shares: Mapping[str, int], progress: Progress, *, is_chosen: bool
 ) -> MayStream | None:
-    """None if nothing is streamed, with a note if the settings ask for it. shares: see `holdout` of `index_data`."""
+    """None if nothing is streamed, with a note if the settings ask for it.
+
+    shares: see `holdout` of `choose_samples`. is_chosen: the samples are known from before, so no page is needed for
+    that.
+    """
     if not workload.stream:
         return None
+    if is_chosen:
+        return lambda *_: True
     if model.family.reads_sizes:
         progress.note(
             f"{FIELD} has no effect: this model needs the size of all pages before the first step; with "
-            "DeepSeek-OCR-2, set spec.imageProcessor.maxTiles to 0; with others, set spec.cache.uri, so that only the "
-            "first attempt waits"
+            "DeepSeek-OCR-2, set spec.imageProcessor.maxTiles to 0; with others, only the first attempt waits, and "
+            "with spec.cache.uri only the first run"
         )
         return None
     return partial(_may_stream, {dataset.name: dataset.train_split for dataset in workload.datasets}, shares, progress)

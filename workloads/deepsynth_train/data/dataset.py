@@ -104,19 +104,17 @@ def choose_samples(
     return ChosenSamples(train.build(), validation.build() if validation.parts else None, notes, log)
 
 
-def is_of(chosen: ChosenSamples, datasets: Sequence[LocalDataset]) -> bool:
-    """Whether the samples may be of these files: these have as many rows."""
-    return all(split.rows == _count_rows(parts) for _, split, parts in _list_splits(chosen, datasets))
-
-
 def save_samples(chosen: ChosenSamples, datasets: Sequence[LocalDataset], folder: Path) -> None:
     """Write the samples, and where their pages are, to the new folder `folder`, for all processes of the node.
 
     Raises DataError when they are of other files.
     """
-    if not is_of(chosen, datasets):
-        raise DataError("spec.datasets: the nodes read different data; they must share one volume")
     for name, split, parts in _list_splits(chosen, datasets):
+        if split.rows != _count_rows(parts):
+            raise DataError(
+                "spec.datasets: on this node are other rows than those that samples were chosen of, at the same "
+                "revision; all nodes must read one volume, and its files must not change"
+            )
         split.index.save(folder / name)
         streams = [stream for part in parts for stream in part.streams or [None] * len(part.files)]
         document = {

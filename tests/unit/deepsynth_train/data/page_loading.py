@@ -34,11 +34,11 @@ def load(
     holdout: percentage of the documents to hold out.
     """
     from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
-    from deepsynth_train.data.files.materialise import materialise
+    from deepsynth_train.data.files.materialise import materialise, plan_datasets
     from deepsynth_train.data.selection import limits as selection_limits
 
     cache = folder.with_name(f"{folder.name}-cache")
-    local = materialise([describe(folder, **changes)], cache, lambda *_: None)
+    local = materialise(plan_datasets([describe(folder, **changes)], cache), cache, lambda *_: None)
     chosen = selection_limits.Limits(*limits)
     samples = choose_samples(local, task, model, chosen, holdout={"d": holdout}, on_rows=lambda: None)
     save_samples(samples, local, cache / "index")

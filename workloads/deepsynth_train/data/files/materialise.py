@@ -47,15 +47,13 @@ OnDownload = Callable[[int, int], None]
 
 @dataclass(frozen=True)
 class LocalSplit:
-    """Arrow files of one split, in order. name: the dataset's name in the run. split: such as train. keys: one for each
-    file; the same for the same content. streams: one for each file that has not arrived, None for others; empty if all
-    have.
+    """Arrow files of one split, in order. name: the dataset's name in the run. split: such as train. streams: one for
+    each file that has not arrived, None for others; empty if all have.
     """
 
     name: str
     split: str
     files: tuple[Path, ...]
-    keys: tuple[str, ...]
     streams: tuple[Stream | None, ...] = ()
 
     def open(self) -> PageTable:
@@ -92,12 +90,16 @@ class SourceFile:
 
 
 @dataclass(frozen=True)
-class _Plan:
+class DatasetPlan:
     """A dataset and its files by split. validation: the name of that split, empty for none."""
 
     dataset: WorkloadDataset
     validation: str
     files: Mapping[str, Sequence[SourceFile]]
+
+    def list_keys(self, split: str) -> list[str]:
+        """Of the files of a split, in order: the same for the same content."""
+        return [file.key for file in self.files[split]]
 
     def list_train(self) -> Sequence[SourceFile]:
         return self.files[self.dataset.train_split]
@@ -112,8 +114,7 @@ class _Plan:
             targets = [file.target for file in self.files[split]]
             missing = tuple(streams.get(target) for target in targets)
             files = tuple(places.get(target, target) for target in targets)
-            keys = tuple(file.key for file in self.files[split])
-            return LocalSplit(self.dataset.name, split, files, keys, missing if any(missing) else ())
+            return LocalSplit(self.dataset.name, split, files, missing if any(missing) else ())
 
         train, validation = (build(split) if split else None for split in (self.dataset.train_split, self.validation))
         if train is None:
@@ -122,26 +123,30 @@ class _Plan:
         return LocalDataset(train, validation)
 
 
+def plan_datasets(datasets: Sequence[WorkloadDataset], cache: Path, on_wait: OnWait | None = None) -> list[DatasetPlan]:
+    """Which files all datasets have. on_wait: see OnWait.
+
+    Raises ConfigurationError (unknown URI), DataError (unknown split), TemporaryError.
+    """
+    return [_plan(dataset, cache, on_wait) for dataset in datasets]
+
+
 def materialise(
-    datasets: Sequence[WorkloadDataset],
+    plans: Sequence[DatasetPlan],
     cache: Path,
     on_download: OnDownload,
     cache_bytes: int | None = None,
-    on_wait: OnWait | None = None,
     *,
     shared: FileCache | None = None,
     may_stream: MayStream | None = None,
 ) -> list[LocalDataset]:
     """Copy all datasets to this node, except files that are there already. One process per node calls it.
 
-    cache_bytes: size of the cache volume; None if only the free disk space limits it. on_wait: see OnWait. shared:
-    keeps the files for other attempts, runs and nodes. may_stream: says of which datasets only the texts must be there
-    now; None for none.
+    cache_bytes: size of the cache volume; None if only the free disk space limits it. shared: keeps the files for other
+    attempts, runs and nodes. may_stream: says of which datasets only the texts must be there now; None for none.
 
-    Raises ConfigurationError (not enough space, unknown URI), DataError (unknown split, damaged file, missing column),
-    TemporaryError.
+    Raises ConfigurationError (not enough space), DataError (damaged file, missing column), TemporaryError.
     """
-    plans = [_plan(dataset, cache, on_wait) for dataset in datasets]
     files = [file for plan in plans for file in plan.list_files()]
     places = {file.target: file.target for file in files if file.target.exists() and not file.target.is_symlink()}
     meter = _Meter(on_download, total=sum(file.stored.size for file in files))
@@ -224,7 +229,7 @@ def _target(dataset: WorkloadDataset, revision: str, cache: Path) -> Path:
     return cache / f"{dataset.name}-{hashlib.sha256(json.dumps(identity).encode()).hexdigest()[:16]}"
 
 
-def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> _Plan:
+def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> DatasetPlan:
     field = f"spec.datasets[{dataset.name}]"
     folder = open_dataset(dataset.uri, dataset.revision, field=f"{field}.uri", on_wait=on_wait)
     validation = choose_validation_split(folder, dataset.validation_split)
@@ -240,7 +245,7 @@ def _plan(dataset: WorkloadDataset, cache: Path, on_wait: OnWait | None) -> _Pla
         ]
         for split, found in paths.items()
     }
-    return _Plan(dataset, validation, files)
+    return DatasetPlan(dataset, validation, files)
 
 
 def estimate_room(file: SourceFile) -> int:

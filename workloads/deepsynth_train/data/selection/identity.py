@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from deepsynth_train.data.files.columns import Task
-from deepsynth_train.data.files.materialise import LocalDataset, LocalSplit
+from deepsynth_train.data.files.materialise import DatasetPlan
 from deepsynth_train.data.selection.limits import Limits
 from deepsynth_train.models.interface.page_model import Family, PageModel
 
@@ -24,7 +24,7 @@ _LIBRARIES: Final = ("deepsynth-operator", "numpy", "pillow", "pyarrow", "tokeni
 
 
 def compute_key(
-    datasets: Sequence[LocalDataset],
+    datasets: Sequence[DatasetPlan],
     task: Task,
     model: PageModel,
     limits: Limits,
@@ -40,7 +40,7 @@ def compute_key(
     document = {
         "version": _VERSION,
         "libraries": {name: version(name) for name in _LIBRARIES},
-        "datasets": [_describe_dataset(dataset, holdout.get(dataset.train.name, 0)) for dataset in datasets],
+        "datasets": [_describe_dataset(plan, holdout.get(plan.dataset.name, 0)) for plan in datasets],
         "task": task,
         "limits": dataclasses.asdict(limits),
         "maxSimilarityPercent": max_similarity_percent,
@@ -51,18 +51,15 @@ def compute_key(
     return hashlib.sha256(json.dumps(document, sort_keys=True).encode()).hexdigest()
 
 
-def _describe_dataset(dataset: LocalDataset, holdout: int) -> dict[str, Any]:
-    train, validation = dataset.train, dataset.validation
+def _describe_dataset(plan: DatasetPlan, holdout: int) -> dict[str, Any]:
+    """Names are in the notes, and in the names of samples."""
+    train = plan.dataset.train_split
     return {
-        "train": _describe_split(train),
-        "validation": _describe_split(validation) if validation else None,
+        "name": plan.dataset.name,
+        "train": [train, *plan.list_keys(train)],
+        "validation": [plan.validation, *plan.list_keys(plan.validation)] if plan.validation else None,
         "holdout": holdout,
     }
-
-
-def _describe_split(split: LocalSplit) -> list[Any]:
-    """Names are in the notes, and in the names of samples."""
-    return [split.name, split.split, *split.keys]
 
 
 def _describe_tokenizer(model: PageModel) -> list[Any]:

@@ -6,7 +6,7 @@ import pytest
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_store.cache.files import FileCache
 from deepsynth_train.data.files.convert import convert_parquet
-from deepsynth_train.data.files.materialise import materialise
+from deepsynth_train.data.files.materialise import materialise, plan_datasets
 from support.training.page_dataset import build_document, build_documents, draw_noise, write_dataset, write_split
 from unit.deepsynth_train.data.page_loading import describe
 
@@ -23,21 +23,24 @@ def cache(tmp_path: Path) -> Path:
 def test_a_materialised_dataset_is_not_fetched_again(tmp_path: Path, cache: Path) -> None:
     write_dataset(tmp_path / "pages", {"train": build_documents(2)})
     calls: list[tuple[int, int]] = []
-    first = materialise([describe(tmp_path / "pages")], cache, lambda *call: calls.append(call))
+    first = materialise(plan_datasets([describe(tmp_path / "pages")], cache), cache, lambda *call: calls.append(call))
     assert calls[0][0] == 0
     assert calls[-1][0] == calls[-1][1] > 0
     written = [path.stat().st_mtime_ns for path in first[0].train.files]
     again: list[tuple[int, int]] = []
-    assert materialise([describe(tmp_path / "pages")], cache, lambda *call: again.append(call)) == first
+    assert (
+        materialise(plan_datasets([describe(tmp_path / "pages")], cache), cache, lambda *call: again.append(call))
+        == first
+    )
     assert again == calls[-1:]
     assert [path.stat().st_mtime_ns for path in first[0].train.files] == written
 
 
 def test_changed_content_at_the_same_uri_is_fetched_again(tmp_path: Path, cache: Path) -> None:
     write_dataset(tmp_path / "pages", {"train": build_documents(2)})
-    first = materialise([describe(tmp_path / "pages")], cache, lambda *_: None)
+    first = materialise(plan_datasets([describe(tmp_path / "pages")], cache), cache, lambda *_: None)
     write_dataset(tmp_path / "pages", {"train": build_documents(3)})
-    assert materialise([describe(tmp_path / "pages")], cache, lambda *_: None) != first
+    assert materialise(plan_datasets([describe(tmp_path / "pages")], cache), cache, lambda *_: None) != first
 
 
 def test_a_flipped_byte_in_a_shard_is_found_by_the_manifest(tmp_path: Path, cache: Path) -> None:
@@ -47,39 +50,39 @@ def test_a_flipped_byte_in_a_shard_is_found_by_the_manifest(tmp_path: Path, cach
     content[len(content) // 2] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError, match=r"data/train-00000.parquet of .* is damaged"):
-        materialise([describe(tmp_path)], cache, lambda *_: None)
+        materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)
 
 
 def test_a_shard_that_is_in_the_manifest_but_not_in_the_folder_is_an_error(tmp_path: Path, cache: Path) -> None:
     write_dataset(tmp_path, {"train": build_documents(2), "validation": build_documents(1)})
     (tmp_path / "data" / "train-00000.parquet").unlink()
     with pytest.raises(DataError, match=r"data/train-00000.parquet"):
-        materialise([describe(tmp_path)], cache, lambda *_: None)
+        materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)
 
 
 def test_a_file_that_is_not_parquet_is_named(tmp_path: Path, cache: Path) -> None:
     write_split(tmp_path, "train", build_documents(1)).write_bytes(b"PAR1 no")
     with pytest.raises(DataError, match=r"data/train-00000.parquet of file://.*: not a readable parquet file"):
-        materialise([describe(tmp_path)], cache, lambda *_: None)
+        materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)
 
 
 def test_a_cache_that_is_too_small_is_reported_with_both_sizes(tmp_path: Path, cache: Path) -> None:
     write_dataset(tmp_path, {"train": build_documents(2)})
     with pytest.raises(ConfigurationError, match=r"spec.cache.sizeLimit: the datasets need [\d,]+ bytes .* has 10"):
-        materialise([describe(tmp_path)], cache, lambda *_: None, cache_bytes=10)
+        materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None, cache_bytes=10)
 
 
 def test_a_missing_split_is_named_with_the_existing_ones(tmp_path: Path, cache: Path) -> None:
     write_dataset(tmp_path, {"train": build_documents(1), "test": build_documents(1)})
     with pytest.raises(DataError, match=r"validationSplit: .* has no split 'validation'; its splits are test, train"):
-        materialise([describe(tmp_path, "validation")], cache, lambda *_: None)
+        materialise(plan_datasets([describe(tmp_path, "validation")], cache), cache, lambda *_: None)
 
 
 @pytest.mark.parametrize("image", ["page.png", 3, [1, 2], {"path": "page.png"}])
 def test_an_image_column_without_bytes_is_refused(image: object, tmp_path: Path, cache: Path) -> None:
     write_split(tmp_path, "train", build_document(1, image=image))
     with pytest.raises(DataError, match=r"data/train-00000.parquet of .*: column 'image' must hold the bytes of an im"):
-        materialise([describe(tmp_path)], cache, lambda *_: None)
+        materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)
 
 
 def test_columns_whose_dictionaries_differ_between_row_groups_are_read(tmp_path: Path, cache: Path) -> None:
@@ -97,7 +100,7 @@ def test_columns_whose_dictionaries_differ_between_row_groups_are_read(tmp_path:
     with pq.ParquetWriter(path, table.schema) as writer:
         for start in range(0, len(table), 2):
             writer.write_table(table.slice(start, 2))
-    local = materialise([describe(tmp_path)], cache, lambda *_: None)
+    local = materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)
     columns = PageTable(local[0].train.files).iter_column("summary")
     assert [value for column in columns for value in column.to_pylist()] == expected
 
@@ -135,7 +138,7 @@ def test_pages_are_sorted_by_their_numbers(tmp_path: Path, cache: Path) -> None:
     rows = [row for number in range(5) for row in build_document(number, pages=30)]
     shuffled = [rows[30 * number + (7 * page + 3) % 30] for number in range(5) for page in range(30)]
     write_split(tmp_path, "train", shuffled)
-    local = materialise([describe(tmp_path)], cache, lambda *_: None)[0]
+    local = materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)[0]
     assert read_column(local, "text") == [row["text"] for row in rows]
     assert read_column(local, "image") == [row["image"] for row in rows]
 
@@ -154,13 +157,16 @@ def test_damaged_images_are_named_before_training(damage: str, tmp_path: Path, c
         r"data/train-00000.parquet of .*: the images of 22 row\(s\) are damaged \(3, 17, 30, .* and 12 more\); row 3: "
     )
     with pytest.raises(DataError, match=named):
-        materialise([describe(tmp_path)], cache, lambda *_: None)
+        materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)
 
 
 def test_a_row_without_an_image_is_left_to_its_sample(tmp_path: Path, cache: Path) -> None:
     """It may be dropped for another reason."""
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, image=None)])
-    assert len(read_column(materialise([describe(tmp_path)], cache, lambda *_: None)[0], "image")) == 2
+    assert (
+        len(read_column(materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)[0], "image"))
+        == 2
+    )
 
 
 def materialise_shared(
@@ -168,7 +174,9 @@ def materialise_shared(
 ) -> tuple["LocalDataset", FileCache]:
     """As a new pod does it, with a shared folder. cache: of the pod."""
     opened = FileCache(shared, limit, lambda _: None)
-    local = materialise([describe(folder, "validation")], cache, lambda *_: None, shared=opened)[0]
+    local = materialise(plan_datasets([describe(folder, "validation")], cache), cache, lambda *_: None, shared=opened)[
+        0
+    ]
     opened.close()
     return local, opened
 
@@ -180,7 +188,9 @@ def test_a_new_pod_finds_the_arrow_files_of_an_earlier_one(tmp_path: Path) -> No
     assert second == first
     assert (filled.reused, found.fetched) == (0, 0)
     assert found.reused == filled.fetched > 0
-    plain = materialise([describe(pages, "validation")], tmp_path / "plain", lambda *_: None)[0]
+    plain = materialise(
+        plan_datasets([describe(pages, "validation")], tmp_path / "plain"), tmp_path / "plain", lambda *_: None
+    )[0]
     assert [path.read_bytes() for path in first.train.files] == [path.read_bytes() for path in plain.train.files]
     assert not (tmp_path / "one").exists()
 

@@ -14,7 +14,7 @@ from deepsynth_store.cache.files import FileCache
 from deepsynth_store.core.ranged_file import open_ranged
 from deepsynth_store.folder.reading import FolderDataset
 from deepsynth_train.data.files.filling import Filling
-from deepsynth_train.data.files.materialise import materialise
+from deepsynth_train.data.files.materialise import materialise, plan_datasets
 from deepsynth_train.data.files.streamed import copy_text
 from support.training.page_dataset import build_document, build_documents, write_dataset
 from unit.deepsynth_train.data.page_loading import describe
@@ -48,7 +48,9 @@ def pages(tmp_path: Path) -> Path:
 
 def stream(pages: Path, cache: Path, **changes: Any) -> "LocalDataset":
     dataset = describe(pages, "validation")
-    return materialise([dataset], cache, lambda *_: None, may_stream=lambda *_: True, **changes)[0]
+    return materialise(plan_datasets([dataset], cache), cache, lambda *_: None, may_stream=lambda *_: True, **changes)[
+        0
+    ]
 
 
 def list_streams(local: "LocalDataset") -> "list[Stream]":
@@ -189,7 +191,9 @@ def test_a_file_with_another_hash_is_the_error_of_a_local_copy(pages: Path, tmp_
     content[content.index(ROWS[1][4]["image"]["bytes"]) + 60] ^= 1
     path.write_bytes(content)
     with pytest.raises(DataError) as copied:
-        materialise([describe(pages, "validation")], tmp_path / "copy", lambda *_: None)
+        materialise(
+            plan_datasets([describe(pages, "validation")], tmp_path / "copy"), tmp_path / "copy", lambda *_: None
+        )
     filling = fill(stream(pages, tmp_path / "cache"), tmp_path / "cache", [])
     with pytest.raises(DataError) as streamed:
         filling.check()

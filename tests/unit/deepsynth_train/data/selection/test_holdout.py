@@ -131,7 +131,7 @@ def test_datasets_with_weights_are_trained_on_without_what_is_held_out_of_them(
     """Of three, one has a validation split, one gives documents, one is too small. Every sample is evaluated once."""
     from deepsynth_api.workload import WorkloadDataset
     from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
-    from deepsynth_train.data.files.materialise import materialise
+    from deepsynth_train.data.files.materialise import materialise, plan_datasets
     from deepsynth_train.data.sampler import Sampler, build_parts
     from deepsynth_train.data.selection.limits import Limits
 
@@ -141,7 +141,7 @@ def test_datasets_with_weights_are_trained_on_without_what_is_held_out_of_them(
     write_split(tmp_path / "c", "train", build_documents(4, start=200))
     weights = {"a": 0.5, "b": 1.5, "c": 2.0}
     datasets = [WorkloadDataset(name=name, uri=f"file://{tmp_path / name}") for name in weights]
-    local = materialise(datasets, tmp_path / "cache", lambda *_: None)
+    local = materialise(plan_datasets(datasets, tmp_path / "cache"), tmp_path / "cache", lambda *_: None)
     limits = Limits(None, None, 0)
     holdout = dict.fromkeys(weights, 10)
     chosen = choose_samples(local, "summarize", model, limits, holdout=holdout, on_rows=lambda: None)

@@ -155,7 +155,7 @@ def test_a_dataset_of_which_nothing_would_remain_is_refused_with_the_remedy(tmp_
 def test_a_run_trains_on_no_copy_of_what_it_evaluates_on(tmp_path: Path, model: "PageModel") -> None:
     from deepsynth_api.workload import WorkloadDataset
     from deepsynth_train.data.dataset import choose_samples, open_data, save_samples
-    from deepsynth_train.data.files.materialise import materialise
+    from deepsynth_train.data.files.materialise import materialise, plan_datasets
     from deepsynth_train.data.selection.limits import Limits
 
     for name, start in (("a", 0), ("b", 2)):
@@ -166,7 +166,7 @@ def test_a_run_trains_on_no_copy_of_what_it_evaluates_on(tmp_path: Path, model: 
     (evaluated,) = build_documents(1, 90)
     write_split(tmp_path / "b", "validation", [{**evaluated, "text": f"{write_text(1)}\n{write_text(1)}"}])
     datasets = [WorkloadDataset(name=name, uri=f"file://{tmp_path / name}") for name in "ab"]
-    local = materialise(datasets, tmp_path / "cache", lambda *_: None)
+    local = materialise(plan_datasets(datasets, tmp_path / "cache"), tmp_path / "cache", lambda *_: None)
     folder = tmp_path / "index"
     limits = Limits(None, None, 0)
     chosen = choose_samples(
