@@ -13,8 +13,8 @@ from deepsynth_render.documents.dropped_rows import (
 from deepsynth_render.documents.receipt import Receipt
 from deepsynth_render.documents.render_plan import RenderPlan
 from deepsynth_store import DatasetTarget, StoredFile
-from deepsynth_store.core.atomic import read_chunks
 from deepsynth_store.core.download import write_download
+from deepsynth_store.core.ranged_file import read_parts
 
 
 def join_dropped(target: DatasetTarget, plan: RenderPlan, receipts: Sequence[Receipt], folder: Path) -> dict[str, Path]:
@@ -41,7 +41,7 @@ def _fetch(target: DatasetTarget, listed: dict[str, str], local_path: Path) -> I
         expected = StoredFile(path, sizes.get(path, 0), sha256)
         try:
             with target.open_staged(path) as file:
-                write_download(read_chunks(file), expected, local_path, target.uri, None)
+                write_download(read_parts(file), expected, local_path, target.uri, None)
         except DataError as error:
             raise DataError(
                 f"{path} is not staged in {target.uri} as the plan step wrote it, so nothing was published; delete and "

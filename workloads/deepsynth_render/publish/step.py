@@ -27,7 +27,8 @@ from deepsynth_render.publish.dropped import join_dropped
 from deepsynth_render.reporting.dropped import add_dropped, explain_dropped, require_drawn
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_store import MANIFEST, README, DatasetTarget, StoredFile
-from deepsynth_store.core.atomic import compute_sha256, explain_full_disk, read_chunks
+from deepsynth_store.core.atomic import compute_sha256, explain_full_disk
+from deepsynth_store.core.ranged_file import read_parts
 
 
 def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
@@ -172,7 +173,7 @@ def _lists_dropped(target: DatasetTarget, staged: Mapping[str, StoredFile], rece
 def _compute_sha256(target: DatasetTarget, path: str) -> str:
     digest = hashlib.sha256()
     with target.open_staged(path) as file:
-        for chunk in read_chunks(file):
+        for chunk in read_parts(file):
             digest.update(chunk)
     return digest.hexdigest()
 

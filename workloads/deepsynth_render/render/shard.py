@@ -25,8 +25,8 @@ from deepsynth_render.reporting.dropped import RefusedDocument, list_dropped
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_render.sources import Row, TextSource, open_source
 from deepsynth_store import DatasetTarget, StoredFile
-from deepsynth_store.core.atomic import read_chunks
 from deepsynth_store.core.download import write_download
+from deepsynth_store.core.ranged_file import read_parts
 
 
 class ShardRenderer:
@@ -117,7 +117,7 @@ class ShardRenderer:
         size = next((file.size for file in self._target.list_staged(path)), 0)
         with self._target.open_staged(path) as file:
             expected = StoredFile(path, size, self._planned.rows_sha256)
-            write_download(read_chunks(file), expected, local_path, self._target.uri, None)
+            write_download(read_parts(file), expected, local_path, self._target.uri, None)
         return read_plan_rows(local_path)
 
     @cached_property
