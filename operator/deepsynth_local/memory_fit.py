@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import LoraSettings, TrainingRun, TrainingRunSpec
 from deepsynth_api.v1alpha1.shared.base import AUTO
@@ -215,7 +216,7 @@ def _describe_run(run: TrainingRun, what: str, pages: int, label_tokens: int | N
     spec = run.spec
     return (
         f'TrainingRun "{run.metadata.name}": {what} each GPU ({count_processes(run)} in all), for micro-batches of '
-        f"{_count(_count_samples(spec), 'sample')} with {_count(pages, 'page')} and "
+        f"{counted(_count_samples(spec), 'sample')} with {counted(pages, 'page')} and "
         f"{_choose_label_tokens(spec, label_tokens)} label tokens, in {spec.precision}"
     )
 
@@ -254,7 +255,3 @@ def _to_json(row: _Row) -> dict[str, Any]:
         return {**named, "refusal": row.refusal}
     total = row.estimate.total_bytes
     return {**named, **asdict(row.estimate), "total_bytes": total, "fits": list_fitting(total, row.run.spec.precision)}
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

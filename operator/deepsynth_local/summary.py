@@ -7,6 +7,7 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any, Final
 
+from deepsynth_api.counted import counted
 from deepsynth_client.report.metrics import LABELS, describe_rank, format_metric
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import Manifest
@@ -82,7 +83,7 @@ def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
     if newest and newest["step"] != (best or {}).get("step"):
         yield f"newest checkpoint (step {newest['step']})", newest["uri"]
     if output and "rows" in output:
-        yield f"dataset of {output['rows']:,} documents on {output['pages']:,} pages", output["uri"]
+        yield f"dataset of {counted(output['rows'], 'document')} on {counted(output['pages'], 'page')}", output["uri"]
     elif output:
         yield f"model (step {output['step']})" if output.get("step") else "model", output["uri"]
 

@@ -141,7 +141,7 @@ def _build_row(resource: Manifest, now: datetime) -> Row:
 def _describe(resource: Manifest) -> str:
     """Such as: step 1260/3000, loss 1.83, 2h5m left."""
     summary = (resource.get("status") or {}).get("summary") or {}
-    names = {"step": "step {}", "loss": "loss {}", "best": "best {}", "shards": "shards {}", "pages": "{} pages"}
+    names = {"step": "step {}", "loss": "loss {}", "best": "best {}", "shards": "shards {}", "pages": "pages {}"}
     parts = [text.format(summary[name]) for name, text in names.items() if summary.get(name)]
     left = [f"{summary['eta']} left"] if summary.get("eta") and get_state(resource) not in _ENDED else []
     return ", ".join([*parts, *left]) or find_wait(resource)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any, BinaryIO, Final, TypeGuard
 
+from deepsynth_api.counted import counted
 from deepsynth_client.interface import Manifest
 from deepsynth_client.report.charts import Point
 from deepsynth_client.untrusted_files import open_inside, read_inside
@@ -109,10 +110,10 @@ class Curves:
     def describe_skipped(self) -> list[str]:
         """A sentence for each kind of what is not shown."""
         notes = [
-            f"{METRICS_FILE}: {count} values of {name} are not shown: the value or its step is not finite or too large"
+            f"{METRICS_FILE}: {counted(count, 'value')} of {name} not shown: it or its step is not finite or too large"
             for name, count in self.skipped.items()
         ]
-        damaged = f"{METRICS_FILE}: {self.damaged} damaged lines are not shown"
+        damaged = f"{METRICS_FILE}: {counted(self.damaged, 'damaged line')} not shown"
         return [*notes, damaged] if self.damaged else notes
 
 
@@ -244,7 +245,7 @@ def _build_samples(entries: Sequence[Mapping[str, Any]], step: int, checkpoints:
             break
         samples.append(sample)
     if samples and len(samples) < len(entries):
-        note = f"{len(entries) - len(samples)} more samples are not shown"
+        note = f"{counted(len(entries) - len(samples), 'more sample')} not shown"
         samples[-1] = replace(samples[-1], note="; ".join(filter(None, (samples[-1].note, note))))
     return samples
 
@@ -263,7 +264,7 @@ def _build_sample(entry: Mapping[str, Any], step: int, checkpoints: Path, left: 
     if not _is_measured(cer):
         raise ValueError("cer must be a finite number")
     missing = len(entry["pages"]) - len(pages)
-    note = f"{missing} more pages are not shown" if missing else ""
+    note = f"{counted(missing, 'more page')} not shown" if missing else ""
     name, reference, written = (
         _LONE_SURROGATE.sub("\ufffd", str(entry[key])) for key in ("name", "reference", "written")
     )

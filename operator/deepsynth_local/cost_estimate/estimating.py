@@ -6,6 +6,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
 from deepsynth_api.v1alpha1.pod.pod_template import ResourceRequirements
@@ -93,7 +94,7 @@ def _estimate_generations(
             continue
         corpora[generation.metadata.name] = corpus
         seconds = generations.predict_seconds(corpus.documents, basis)
-        notes = [f"{corpus.documents:,} documents ({corpus.source})", basis.note]
+        notes = [f"{counted(corpus.documents, 'document')} ({corpus.source})", basis.note]
         estimates.append(Estimate(name, seconds, price, pod, notes))
     return estimates, corpora
 
@@ -112,7 +113,7 @@ def _estimate_run(
     price = price_pod(table, pod) or _find_price(run, [item.run for item in basis.measured])
     size = "number of steps unknown: neither spec.maxSteps nor the size of all datasets is known"
     if steps is not None:
-        size = f"{steps:,} steps of {run.spec.global_batch_size:,} samples"
+        size = f"{counted(steps, 'step')} of {counted(run.spec.global_batch_size, 'sample')}"
     seconds = runs.predict_seconds(run, steps, basis) if steps is not None and basis.measured else None
     return Estimate(f"trainingrun/{run.metadata.name}", seconds, price, pod, [size, basis.note])
 

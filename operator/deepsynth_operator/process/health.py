@@ -5,6 +5,7 @@ from typing import Final
 
 from aiohttp import web
 
+from deepsynth_api.counted import counted
 from deepsynth_operator.controller.work_queue import WorkQueue
 from deepsynth_operator.core.resource_key import ResourceKey
 from deepsynth_operator.process.metrics import Metrics
@@ -35,7 +36,8 @@ class Health:
         """Why this process should be restarted; None if it is healthy."""
         stalled = self._queue.stalled_seconds if self._is_leading() else 0.0
         if stalled > STALLED_SECONDS:
-            return f"the queue is stuck: {self._queue.depth} resources waiting, no reconcile ended for {stalled:.0f} s"
+            waiting = counted(self._queue.depth, "resource")
+            return f"the queue is stuck: {waiting} waiting, no reconcile ended for {stalled:.0f} s"
         for plural, seconds in self._get_silence():
             if seconds > SILENT_SECONDS:
                 return f"the watch of {plural} has been silent for {seconds:.0f} s"

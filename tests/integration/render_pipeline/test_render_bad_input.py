@@ -76,7 +76,7 @@ def test_a_dataset_without_a_document_that_can_be_drawn_is_refused(build_steps: 
     write_jsonl(tmp_path / "source/train.jsonl", [{"text": "\U00017000\U00017001" * 40, "summary": "In Tangut."}])
     assert "1 UnsupportedScript" in build_steps(tmp_path / "source").fail("plan", 65)
     message = build_steps(tmp_path / "source", maxRefusedPercent=100).fail("plan", 65)
-    assert "all 1 rows of" in message
+    assert "all rows of" in message
     assert "1 UnsupportedScript" in message
 
 

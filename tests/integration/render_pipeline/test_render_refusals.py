@@ -100,7 +100,7 @@ def test_a_damaged_list_of_dropped_rows_is_made_again(build_steps: Build, tmp_pa
     assert steps.run("publish") == 65
     assert steps.report is not None
     assert steps.report.failure is not None
-    assert "1 shard(s) staged" in steps.report.failure.message
+    assert "1 damaged shard staged" in steps.report.failure.message
     steps.render_all()
     assert steps.succeed("publish").publish is not None
 

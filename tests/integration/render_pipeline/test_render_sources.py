@@ -126,7 +126,7 @@ def test_columns_and_files_that_were_not_read_are_in_the_report_the_manifest_and
     assert manifest["columns"] == [{"text": "article", "summary": "abstract", "rows": 2}]
     assert [entry["reason"] for entry in manifest["skippedFiles"]] == list(skipped)
     card = (tmp_path / "out/README.md").read_text()
-    assert "2 rows were read: `text` from the column `article`, `summary` from `abstract`" in card
+    assert "Read from 2 rows: `text` from the column `article`, `summary` from `abstract`" in card
     assert "| OtherFormat | 1 | `train.csv` |" in card
 
 

@@ -177,7 +177,7 @@ def test_a_flipped_byte_stops_publishing_and_only_that_shard_is_rendered_again(
     content = bytearray(shard.read_bytes())
     content[1000] ^= 1
     shard.write_bytes(content)
-    assert "1 shard(s) staged" in steps.fail("publish", 65)
+    assert "1 damaged shard staged" in steps.fail("publish", 65)
     assert not (tmp_path / "out/deepsynth/manifest.json").exists()
     others = {path: path.stat().st_mtime_ns for path in shard.parent.iterdir() if path != shard}
     steps.render_all()

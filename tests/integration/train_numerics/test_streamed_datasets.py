@@ -81,7 +81,7 @@ def test_a_streamed_run_that_was_stopped_ends_with_the_bits_of_one_that_copied_f
     train(tmp_path / "copied", f"file://{pages}", stream=None)
     first = train(tmp_path / "streamed", bucket, stop_after=3)
     assert len(first.steps) == 3
-    assert any("1 files are read from their store" in note for note in first.notes)
+    assert any("reading 1 file from the store" in note for note in first.notes)
     monkeypatch.setattr("deepsynth_train.attempt.data.choose_samples", pytest.fail)  # the first one has kept them
     second = train(tmp_path / "streamed", bucket, attempt=2)
     assert len(second.steps) == 3

@@ -9,6 +9,7 @@ from typing import Annotated, Final, Literal, Self
 
 from pydantic import Field, ValidationError
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Columns, Filters, PageSettings
@@ -131,7 +132,7 @@ class RenderPlan(ApiModel):
             return cls.model_validate_json(content)
         except ValidationError as error:
             raise ConfigurationError(
-                f"{PLAN_PATH} was written by another version ({error.error_count()} fields differ); "
+                f"{PLAN_PATH} was written by another version ({counted(error.error_count(), 'other field')}); "
                 "use the image that wrote it, or delete and re-apply the resource"
             ) from error
 

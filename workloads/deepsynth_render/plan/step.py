@@ -6,6 +6,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import PlanReport
@@ -159,12 +160,12 @@ def _log_reading(plan: RenderPlan, reporter: Reporter) -> None:
     for read in plan.columns:
         where = f"configuration {read.config}: " if read.config else ""
         summaries = f"summary from column {read.summary!r}" if read.summary != NO_SUMMARY else "no summaries"
-        reporter.log(f"{where}text from column {read.text!r}, {summaries}: {read.rows} rows")
+        reporter.log(f"{where}text from column {read.text!r}, {summaries}: {counted(read.rows, 'row')}")
     for skipped in plan.skipped_files:
         examples = ", ".join(skipped.examples)
-        reporter.log(f"{skipped.files} file(s) not read, {skipped.reason}: {examples}")
+        reporter.log(f"{counted(skipped.files, 'file')} not read, {skipped.reason}: {examples}")
     for entry in plan.undrawable.characters if plan.undrawable else []:
-        reporter.log(f"no font has {entry.character}, in {entry.documents} document(s)")
+        reporter.log(f"no font has {entry.character}, in {counted(entry.documents, 'document')}")
 
 
 def _pin(workload: RenderWorkload, source: TextSource, read: Mapping[str, Mapping[str, int]]) -> PinnedSource:
@@ -206,7 +207,7 @@ def _explain_empty(plan: RenderPlan) -> str:
     if plan.rows_read == 0:
         return f"{plan.source.uri} holds no rows in {', '.join(split.name for split in plan.splits)}"
     return (
-        f"all {plan.rows_read} rows of {plan.source.uri} were dropped ({explain_dropped(plan.dropped)}); "
+        f"all rows of {plan.source.uri} were dropped ({explain_dropped(plan.dropped)}); "
         "check spec.source.columns and the limits in spec.filters"
     )
 

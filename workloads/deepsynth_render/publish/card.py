@@ -5,6 +5,7 @@ from typing import Any
 
 import yaml
 
+from deepsynth_api.counted import counted
 from deepsynth_api.v1alpha1.dataset_generation_status import ReadColumns
 from deepsynth_render.documents.dataset_manifest import BOX_FIELDS, DatasetManifest, list_columns
 from deepsynth_render.publish.card_pages import (
@@ -66,7 +67,7 @@ def _build_body(manifest: DatasetManifest) -> str:
     source = manifest.source
     splits = "\n".join(f"| {split.name} | {split.documents} | {split.pages} |" for split in manifest.splits)
     columns = "".join(
-        f"\n{read.rows} rows were read: `text` from the column `{read.text}`, {_describe_summary(read)}.\n"
+        f"\nRead from {counted(read.rows, 'row')}: `text` from the column `{read.text}`, {_describe_summary(read)}.\n"
         for read in manifest.columns
         if read.config is None
     ) + build_table(
@@ -91,8 +92,8 @@ def _build_body(manifest: DatasetManifest) -> str:
     )
     return f"""# Pages of {source.name}
 
-Text and summary pairs of `{source.uri}` (revision `{source.revision}`), drawn as page images: {manifest.documents}
-documents on {manifest.pages} pages.
+Text and summary pairs of `{source.uri}` (revision `{source.revision}`), drawn as page images:
+{counted(manifest.documents, "document")} on {counted(manifest.pages, "page")}.
 
 | Split | Documents | Pages |
 |---|---|---|
@@ -111,7 +112,7 @@ def _describe_undrawable(manifest: DatasetManifest) -> str:
     found = manifest.undrawable
     if found is None:
         return ""
-    scripts = ", ".join(f"{entry.script} ({entry.documents} documents)" for entry in found.scripts)
+    scripts = ", ".join(f"{entry.script} ({counted(entry.documents, 'document')})" for entry in found.scripts)
     replaced = f" {manifest.replaced_characters} of them are drawn as U+FFFD." if manifest.replaced_characters else ""
     table = build_table(
         "Characters that no font draws",

@@ -5,6 +5,7 @@ import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.report import PublishReport
@@ -150,8 +151,8 @@ def _verify(target: DatasetTarget, receipts: Sequence[Receipt]) -> None:
         withdraw_receipt(target, shard)
     if damaged:
         raise DataError(
-            f"{len(damaged)} shard(s) staged in {target.uri} are damaged (first: {damaged[0]}), nothing was published; "
-            "delete and re-apply the resource, only these are rendered again",
+            f"{counted(len(damaged), 'damaged shard')} staged in {target.uri} (first: {damaged[0]}), nothing was "
+            "published; delete and re-apply the resource, only these are rendered again",
             reason=Reason.SHARD_DAMAGED,
         )
 
@@ -189,7 +190,8 @@ def _refuse_empty(manifest: DatasetManifest) -> None:
 
 def _report(reporter: Reporter, uri: str, published: PublishedGeneration) -> None:
     manifest = published.manifest
-    reporter.log(f"{manifest.documents} documents, {manifest.pages} pages at {uri}, revision {published.revision}")
+    counts = f"{counted(manifest.documents, 'document')}, {counted(manifest.pages, 'page')}"
+    reporter.log(f"{counts} at {uri}, revision {published.revision}")
     reporter.show(
         PublishReport(
             uri=uri,

@@ -7,6 +7,7 @@ from functools import cached_property
 from itertools import groupby
 from pathlib import Path
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
 from deepsynth_api.report import RenderReport
 from deepsynth_api.v1alpha1 import Source
@@ -80,7 +81,9 @@ class ShardRenderer:
         receipt = self._build_receipt(dropped_sha256).to_json()
         self._target.put({**self._unstaged, **dropped, receipt_path(self._shard): receipt})
         self._show()
-        self._reporter.log(f"shard {self._shard}: {self._documents} documents, {self._pages} pages")
+        self._reporter.log(
+            f"shard {self._shard}: {counted(self._documents, 'document')}, {counted(self._pages, 'page')}"
+        )
 
     def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
         name = f"{self._planned.split}-{row.index}"

@@ -4,6 +4,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, Undrawable, UndrawableCharacter
@@ -48,7 +49,7 @@ def require_drawn(documents: int, dropped: Iterable[DroppedRows], limit: int, un
     if 100 * count > limit * (documents + count):
         characters = ", ".join(f"{entry.character} ({entry.documents})" for entry in _list_characters(undrawable))
         raise DataError(
-            f"{100 * count / (documents + count):.1f} % of {documents + count} documents cannot be drawn "
+            f"{100 * count / (documents + count):.1f} % of {counted(documents + count, 'document')} cannot be drawn "
             f"({explain_dropped(refused)}), more than spec.maxRefusedPercent {limit}"
             + (f"; characters that no font has: {characters}" if characters else "")
             + f"; {', '.join(_find_remedies(refused))}, or raise spec.maxRefusedPercent",

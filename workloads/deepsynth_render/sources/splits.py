@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.settings.rendering_settings import ALL_CONFIGS
@@ -106,7 +107,7 @@ def _explain_nothing(paths: Sequence[str], configs: Sequence[Config]) -> str:
             "the patterns, or remove them to have the files found by their names"
         )
     return (
-        f"spec.source.uri: no {SUPPORTED} file among its {len(paths)} file(s){_list_some(paths)}; "
+        f"spec.source.uri: no {SUPPORTED} file among its {counted(len(paths), 'file')}{_list_some(paths)}; "
         "convert the data to one of these formats"
     )
 

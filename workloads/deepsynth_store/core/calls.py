@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from typing import ClassVar, Final, NoReturn, TypeVar
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import TemporaryError, WorkloadError
 from deepsynth_api.reasons import Reason
 from deepsynth_store.core.backoff import NO_CONNECTION, Fault, compute_pause
@@ -113,7 +114,7 @@ class Calls(ABC):
         if pause is None:
             wish = "" if asked is None else f"; it asks to wait {asked:,.0f} s"
             raise TemporaryError(
-                f"could not {what} {self._uri} at {self._address}, tried {tries[fault]} times: "
+                f"could not {what} {self._uri} at {self._address}, tried {counted(tries[fault], 'time')}: "
                 f"{fault.describe(self.server)} ({self.describe(error)}){wish}{self.remedies.get(fault, '')}",
                 reason=self.unreachable if fault in NO_CONNECTION else self.unavailable,
             ) from error

@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError, DataError, InternalError
 from deepsynth_store.core.interface import MANIFEST, OWN_FOLDER, README, StoredFile
 
@@ -44,7 +45,7 @@ def refuse_foreign_files(previous: bytes | None, present: Iterable[str], where: 
     foreign = sorted(path for path in present if path.startswith(DATA_FOLDER) and path not in known)
     if foreign:
         raise ConfigurationError(
-            f"{field}: {where} holds {len(foreign)} file(s) under data/ that no DatasetGeneration wrote "
+            f"{field}: {where} holds {counted(len(foreign), 'file')} under data/ that no DatasetGeneration wrote "
             f"(first: {foreign[0]}), and readers would mix them with the new ones; delete them or choose another place"
         )
 

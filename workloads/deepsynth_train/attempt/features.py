@@ -4,6 +4,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.workload import FeatureCache, TrainWorkload
 from deepsynth_store.core.uri import FolderLocation, parse_uri
@@ -57,8 +58,8 @@ def report_features(store: FeatureStore | None, world: World, progress: Progress
     rest += [f"{dropped:,} were not kept (the cache is full or the disk too slow)"] * bool(dropped)
     rest += [f"{failed:,} were not kept (they could not be written)"] * bool(failed)
     progress.note(
-        f"{FIELD}: features were read {hits:,} times and computed {misses:,} times, {stored:,} were stored"
-        + "".join(f", {text}" for text in rest)
+        f"{FIELD}: features were read {counted(hits, 'time')} and computed {counted(misses, 'time')}, "
+        f"{stored:,} were stored" + "".join(f", {text}" for text in rest)
     )
 
 

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store import Waiting
 from deepsynth_store.cache.files import FileCache
@@ -70,7 +71,7 @@ def fill_in_background(
     if not data.streams:
         yield should_stop
         return
-    progress.note(f"{FIELD}: {len(data.streams):,} files are read from their store until they have arrived")
+    progress.note(f"{FIELD}: reading {counted(len(data.streams), 'file')} from the store until all have arrived")
     if not world.is_first_on_node:
         yield should_stop
         return

@@ -9,6 +9,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
 from deepsynth_store import OnWait
 from deepsynth_store.core.atomic import write_file_atomically
@@ -162,8 +163,8 @@ def _describe_holdout(name: str, train: SampleIndex, held: SampleIndex, table: P
             f"{field}, so {taken:,} of {left + taken:,} documents are used for evaluation and not for training; "
             "spec.evaluation.holdoutPercent changes that"
         )
-    why = f"fewer than {MIN_DOCUMENTS}" if left < MIN_DOCUMENTS else "with too many copies of each other"
-    return f"{field}, and its {left:,} documents are {why}, so none is used for evaluation"
+    why = f"fewer than {MIN_DOCUMENTS}" if left < MIN_DOCUMENTS else "too many are copies of each other"
+    return f"{field}, and of its {counted(left, 'document')} ({why}) none is used for evaluation"
 
 
 def open_data(folder: Path, task: Task, on_wait: OnWait | None = None) -> TrainingData:

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.delays import compute_delay
 from deepsynth_api.exit_codes import PERMANENT, ExitCode
 from deepsynth_api.reasons import Reason
@@ -114,9 +115,9 @@ def _find_refusal(ends: Sequence[NodeEnd], num_nodes: int) -> str:
 
 def _find_limit(budget: Budget, *, saved: bool) -> str:
     if budget.used >= budget.allowed:
-        return f"the workers were restarted {budget.used} times in these pods"
+        return f"the workers were restarted {counted(budget.used, 'time')} in these pods"
     if budget.in_vain >= MAX_IN_VAIN and not saved:
-        return f"{budget.in_vain} restarts in a row brought no new checkpoint"
+        return f"{counted(budget.in_vain, 'restart')} in a row brought no new checkpoint"
     return ""
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import torch
 from torch.distributed.fsdp import FSDPModule
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.v1alpha1 import ModelSettings, TrainingSettings
 from deepsynth_train.checkpoint.base import compute_checksum
@@ -88,7 +89,7 @@ def describe_adapters(model: PageModel, settings: ModelSettings) -> Iterator[str
     if float(settings.lora.dropout) and any(isinstance(part, ParamWrapper) for part in base.modules()):
         yield "spec.model.lora.dropout: applies to all adapters but those of routed experts, which have none"
     empty = [part for part in parts if not weights[part] and part not in settings.freeze]
-    counts = [f"{part} {weights[part]:,} in {_count_layers(len(layers[part]))}" for part in layers]
+    counts = [f"{part} {weights[part]:,} in {counted(len(layers[part]), 'layer')}" for part in layers]
     counts += [f"{part} none" for part in empty]
     yield f"adapters have {weights.total():,} weights to train: {', '.join(counts)}"
     if "language" in empty:
@@ -102,10 +103,6 @@ def describe_adapters(model: PageModel, settings: ModelSettings) -> Iterator[str
             "spec.model.lora.targetModules: the language part gets no adapters, so it is not trained; to train it, add "
             f"some of its layers: {', '.join(sorted(names))}"
         )
-
-
-def _count_layers(number: int) -> str:
-    return f"{number} layer" + ("s" if number != 1 else "")
 
 
 def merge_adapters(adapted: Any, tensors: dict[str, Any]) -> Any:

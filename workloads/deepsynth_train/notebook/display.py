@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from typing import Any, Final, Literal
 
+from deepsynth_api.counted import counted
 from deepsynth_api.report import Phase
 from deepsynth_train.checkpoint.manifest import CheckpointRecord
 from deepsynth_train.coordination.progress import NoProgress, StartReport, StepReport, WrittenSample
@@ -154,7 +155,7 @@ def build_display(name: DisplayName, *, is_first: bool) -> Display:
 
 def describe_start(report: StartReport) -> str:
     """Such as `200 steps over 1,384 samples, continuing after step 40; dropped 3 LabelTooLong`."""
-    text = f"{report.total_steps:,} steps over {report.samples:,} samples"
+    text = f"{counted(report.total_steps, 'step')} over {counted(report.samples, 'sample')}"
     if report.resumed_from_step == report.total_steps:
         text += ", all done by an earlier call; to train again, change a setting or delete the folder"
     elif report.resumed_from_step is not None:

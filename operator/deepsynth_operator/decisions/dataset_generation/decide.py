@@ -11,6 +11,7 @@ shards stay staged for the next try.
 
 from datetime import datetime
 
+from deepsynth_api.counted import counted
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, OutputStatus, PlanStatus
@@ -152,7 +153,9 @@ def _advance(
     if get_live(status) is not None:
         return _show_live(status, observed, settings, now)
     if status.output is not None:
-        counts = f"{status.output.rows} documents, {status.output.pages} pages at {status.output.uri}"
+        counts = (
+            f"{counted(status.output.rows, 'document')}, {counted(status.output.pages, 'page')} at {status.output.uri}"
+        )
         message = f"{counts}{describe_dropped(status.progress)}"
         return status.updated(completion_time=now), Situation("Complete", Reason.PUBLISHED, message)
     view = GenerationView(observed, status, now)

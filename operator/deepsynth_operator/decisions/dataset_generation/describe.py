@@ -5,6 +5,7 @@ from datetime import datetime
 from typing import Final
 
 from deepsynth_api.conditions import ConditionType
+from deepsynth_api.counted import counted
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import GenerationProgress, GenerationSummary
@@ -54,7 +55,7 @@ def describe_dropped(progress: GenerationProgress | None) -> str:
         return ""
     reasons = [f"{entry.rows} {entry.reason}" for entry in dropped[:_MAX_REASONS]]
     more = ", and others" if len(dropped) > _MAX_REASONS else ""
-    return f"; {sum(entry.rows for entry in dropped)} rows dropped: {', '.join(reasons)}{more}"
+    return f"; {counted(sum(entry.rows for entry in dropped), 'row')} dropped: {', '.join(reasons)}{more}"
 
 
 def describe_generation(

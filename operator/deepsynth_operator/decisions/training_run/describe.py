@@ -6,6 +6,7 @@ from datetime import datetime, timedelta
 from typing import Final, get_args
 
 from deepsynth_api.conditions import ConditionType, find_condition
+from deepsynth_api.counted import counted
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.settings.result_settings import Metric
@@ -68,7 +69,9 @@ def describe_live(
     if attempt.outcome is not None:
         return Situation("Restarting", attempt.reason, f"{name} is ending: {attempt.message}", check_after=soon)
     if job.could_start is None and job.started is not None:
-        return Situation("Starting", Reason.STARTING, f"{name}: the queue has admitted {job.completions} pods{also}")
+        return Situation(
+            "Starting", Reason.STARTING, f"{name}: the queue has admitted {counted(job.completions or 0, 'pod')}{also}"
+        )
     if _is_starting(status, attempt, now):
         obstacle = find_obstacle(pods, now)
         reason = obstacle.reason if obstacle else Reason.STARTING

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun
 from deepsynth_operator.core.observed import ObservedPod
@@ -55,7 +56,9 @@ def admitted_again(live: LiveAttempt) -> Cause | None:
     job = live.job
     if job is None or not job.is_partial or job.suspended or job.document_nodes in {None, job.completions}:
         return None
-    message = f"the queue admitted the Job again, with {job.completions} pods instead of {job.document_nodes}"
+    message = (
+        f"the queue admitted the Job again, with {counted(job.completions, 'pod')} instead of {job.document_nodes}"
+    )
     return Cause("Disrupted", Reason.REQUEUED_BY_QUEUE, message)
 
 
@@ -119,9 +122,8 @@ def found_no_room(live: LiveAttempt) -> Cause | None:
     if not pods or live.now < job.started + NO_ROOM_AFTER:
         return None
     names = ", ".join(attempt.avoided_nodes)
-    message = (
-        f"{len(pods)} pods found no node within {NO_ROOM_AFTER.seconds} s; avoided: {names}; {pods[0].unschedulable}"
-    )
+    found = f"{counted(len(pods), 'pod')} found no node within {NO_ROOM_AFTER.seconds} s"
+    message = f"{found}; avoided: {names}; {pods[0].unschedulable}"
     return Cause("Disrupted", Reason.NOT_STARTED, message)
 
 

@@ -2,6 +2,7 @@
 
 from typing import Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.exit_codes import PERMANENT, ExitCode
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt
@@ -67,7 +68,9 @@ def _ran_out_of_memory(attempt: Attempt) -> bool:
 def too_many_failures(view: RunView) -> Verdict | None:
     if view.last is None or view.status.failures <= view.run.spec.backoff_limit:
         return None
-    return Verdict(Reason.BACKOFF_LIMIT_EXCEEDED, f"{view.status.failures} failures; {describe_attempt(view.last)}")
+    return Verdict(
+        Reason.BACKOFF_LIMIT_EXCEEDED, f"{counted(view.status.failures, 'failure')}; {describe_attempt(view.last)}"
+    )
 
 
 def no_progress(view: RunView) -> Verdict | None:

@@ -127,8 +127,8 @@ def test_hostile_lines_of_metrics_are_skipped(tmp_path: Path) -> None:
 
     assert curves.loss == [(2.0, 3.0)]
     assert curves.describe_skipped() == [
-        "metrics.jsonl: 3 values of loss are not shown: the value or its step is not finite or too large",
-        "metrics.jsonl: 2 damaged lines are not shown",
+        "metrics.jsonl: 3 values of loss not shown: it or its step is not finite or too large",
+        "metrics.jsonl: 2 damaged lines not shown",
     ]
 
 
@@ -159,8 +159,8 @@ def test_samples_and_pages_beyond_the_limits_are_counted(tmp_path: Path) -> None
     samples = read_written_samples(tmp_path)
 
     assert (len(samples), {len(sample.pages) for sample in samples}) == (MAX_SAMPLES, {MAX_PAGES})
-    assert samples[0].note == "1984 more pages are not shown"
-    assert samples[-1].note == "1984 more pages are not shown; 36 more samples are not shown"
+    assert samples[0].note == "1,984 more pages not shown"
+    assert samples[-1].note == "1,984 more pages not shown; 36 more samples not shown"
 
 
 def test_samples_have_a_limit_of_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,7 +169,7 @@ def test_samples_have_a_limit_of_bytes(tmp_path: Path, monkeypatch: pytest.Monke
 
     (sample,) = read_written_samples(tmp_path)
 
-    assert (sample.pages, sample.note) == ([b"PNG"] * 2, "2 more pages are not shown")
+    assert (sample.pages, sample.note) == ([b"PNG"] * 2, "2 more pages not shown")
 
 
 def write_dataset(folder: Path, image: object, *, row_group_size: int = 1) -> None:

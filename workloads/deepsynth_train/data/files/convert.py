@@ -6,6 +6,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any, Final
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
 from deepsynth_train.data.files.columns import PAGE_COLUMNS
 from deepsynth_train.data.files.images import check_page
@@ -89,7 +90,8 @@ def _check_images(batches: Iterable[Any], where: str) -> Iterator[Any]:
         rows = ", ".join(str(number) for number, _ in damaged[:_MAX_NAMED])
         more = f" and {len(damaged) - _MAX_NAMED} more" if len(damaged) > _MAX_NAMED else ""
         raise DataError(
-            f"{where}: the images of {len(damaged)} row(s) are damaged ({rows}{more}); {damaged[0][1]}, or remove it"
+            f"{where}: the images of {counted(len(damaged), 'row')} are damaged ({rows}{more}); {damaged[0][1]}, or "
+            "remove it"
         )
 
 

@@ -7,6 +7,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_train.coordination.progress import DroppedSamples
@@ -71,7 +72,7 @@ def check_enough(index: SampleIndex, limits: Limits, where: str, *, first_droppe
     if percent > limits.max_dropped_percent:
         remedies = ", ".join(_REMEDIES[drop.reason] for drop in index.dropped)
         raise DataError(
-            f"{where}: {percent:.1f} % of {index.seen} samples are dropped ({counts}{example}), more than "
+            f"{where}: {percent:.1f} % of {counted(index.seen, 'sample')} dropped ({counts}{example}), more than "
             f"spec.maxDroppedPercent {limits.max_dropped_percent}; {remedies}, or raise that limit",
             reason=Reason.TOO_MANY_SAMPLES_DROPPED,
         )

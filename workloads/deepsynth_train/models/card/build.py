@@ -11,6 +11,7 @@ from typing import Any, Final
 import yaml
 from huggingface_hub import EvalResult, ModelCardData
 
+from deepsynth_api.counted import counted
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_api.workload import TrainWorkload
@@ -156,10 +157,11 @@ def _build_summary(workload: TrainWorkload, base: BaseModel, lineage: Lineage) -
     )
     how = "with low-rank adapters (LoRA)" if workload.model.lora else "by training its weights"
     at = f" at revision {code(base.revision)}" if base.revision else ""
+    steps = counted(lineage.step, "step")
     return f"""\
 # {escape(workload.name)}
 
-A vision-language model that {what}: fine-tuned {how}, from {base.where}{at}, in {lineage.step:,} steps by DeepSynth.
+A vision-language model that {what}: fine-tuned {how}, from {base.where}{at}, in {steps} by DeepSynth.
 """
 
 
@@ -178,7 +180,7 @@ def _build_metrics(lineage: Lineage) -> str:
     return f"""\
 ## Metrics
 
-On the validation split, after {lineage.step:,} steps.
+On the validation split, after {counted(lineage.step, "step")}.
 
 | Metric | Value |
 |---|---|

@@ -153,9 +153,7 @@ def test_damaged_images_are_named_before_training(damage: str, tmp_path: Path, c
     for row in (3, 17, *range(30, 50)):
         rows[row]["image"] = {"bytes": bad, "path": None}
     write_split(tmp_path, "train", rows)
-    named = (
-        r"data/train-00000.parquet of .*: the images of 22 row\(s\) are damaged \(3, 17, 30, .* and 12 more\); row 3: "
-    )
+    named = r"data/train-00000.parquet of .*: the images of 22 rows are damaged \(3, 17, 30, .* and 12 more\); row 3: "
     with pytest.raises(DataError, match=named):
         materialise(plan_datasets([describe(tmp_path)], cache), cache, lambda *_: None)
 

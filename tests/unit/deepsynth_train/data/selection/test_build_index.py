@@ -227,6 +227,6 @@ def test_each_reason_to_drop_a_sample_has_its_remedy(
 def test_more_dropped_than_allowed_ends_the_run_with_the_counts(tmp_path: Path, model: PageModel) -> None:
     write_split(tmp_path, "train", [*build_document(0), *build_document(1, summary="x" * 100)])
     with pytest.raises(
-        DataError, match=r"50.0 % of 2 samples are dropped \(1 LabelTooLong; the first is row 1\).*maxDroppedPercent 49"
+        DataError, match=r"50.0 % of 2 samples dropped \(1 LabelTooLong; the first is row 1\).*maxDroppedPercent 49"
     ):
         load(tmp_path, model, limits=(20, None, 49))

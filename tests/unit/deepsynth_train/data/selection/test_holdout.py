@@ -178,4 +178,4 @@ def test_too_small_a_dataset_is_not_evaluated_and_the_note_says_why(tmp_path: Pa
     write_split(tmp_path / "pages", "train", build_documents(4))
     data = load(tmp_path / "pages", model, holdout=10)
     assert data.validation is None
-    assert "its 4 documents are fewer than 10" in data.notes[0]
+    assert "of its 4 documents (fewer than 10) none is used" in data.notes[0]
