@@ -19,7 +19,7 @@ from typing import Final, NamedTuple
 import pyarrow as pa
 import pyarrow.parquet as pq
 from benchmarks.render_pages.corpus import build_documents
-from benchmarks.render_pages.shards import measure_shard
+from benchmarks.render_pages.shards import Shard
 
 from deepsynth_render.plan.processes import MAX_PROCESSES
 
@@ -56,7 +56,8 @@ def main() -> None:
     _, prose = build_documents(arguments.cache, 2150)
     texts = repeat(prose, arguments.megabytes * 10**6)
     gigabytes = sum(len(text.encode()) for text in texts) / 1e9
-    rendered = measure_shard(texts[:_RENDERED], {}, "fast", 1)
+    with tempfile.TemporaryDirectory() as name:
+        rendered = Shard(Path(name), texts[:_RENDERED], {}, "fast").render()
     render = rendered.usage.seconds / (sum(len(text.encode()) for text in texts[:_RENDERED]) / 1e9)
     print(f"{len(texts):,} documents, {gigabytes:.2f} GB of text; to render a GB takes {render:,.0f} CPU s\n")
     print(f"{'per GB of text':16}{'processors':>12}{'wall s':>9}{'reader CPU s':>14}{'other CPU s':>13}", end="")

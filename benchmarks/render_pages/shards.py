@@ -4,9 +4,9 @@ import json
 import os
 import subprocess
 import sys
-import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from statistics import median
 from typing import Any, NamedTuple
 
 import pyarrow as pa
@@ -103,8 +103,23 @@ class Shard:
         return report
 
 
-def measure_shard(documents: Sequence[str], page: Mapping[str, Any], compression: str, repeats: int) -> Result:
+def measure_in_turn(shards: Mapping[str, Shard], repeats: int) -> dict[str, list[Result]]:
+    """All runs of each shard. The shards take turns, so that a busy machine slows all of them."""
+    runs: dict[str, list[Result]] = {name: [] for name in shards}
+    for _ in range(repeats):
+        for name, shard in shards.items():
+            runs[name].append(shard.render())
+    return runs
+
+
+def find_median(runs: Sequence[Result]) -> Result:
     """The run of median CPU time."""
-    with tempfile.TemporaryDirectory() as folder:
-        shard = Shard(Path(folder), documents, page, compression)
-        return sorted((shard.render() for _ in range(repeats)), key=lambda result: result.usage.seconds)[repeats // 2]
+    return sorted(runs, key=lambda run: run.usage.seconds)[len(runs) // 2]
+
+
+def compare_pages(runs: Sequence[Result], others: Sequence[Result]) -> float:
+    """How many times as long a page takes as in the others: the median over the turns."""
+    return median(
+        (run.usage.seconds / run.pages) / (other.usage.seconds / other.pages)
+        for run, other in zip(runs, others, strict=True)
+    )
