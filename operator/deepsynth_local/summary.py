@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deepsynth_api.counted import counted
 from deepsynth_client.report.metrics import LABELS, describe_rank, format_metric
+from deepsynth_client.report.publication import explain_foreign_files
 from deepsynth_local.runs.runs_folder import RunsFolder
 from deepsynth_operator.core.observed import Manifest
 
@@ -30,11 +31,12 @@ def describe_result(resource: Manifest, runs: RunsFolder) -> str:
     status = resource.get("status", {})
     results = [f"  {label}: {_resolve(uri, runs)}" for label, uri in _find_results(status)]
     dropped = (status.get("progress") or {}).get("dropped") or []
+    output = status.get("output") or {}
     if dropped:
-        path = (status.get("output") or {}).get("droppedPath")
+        path = output.get("droppedPath")
         counts = ", ".join(f"{item['rows']:,} {item['reason']}" for item in dropped)
         results.append(f"  dropped: {counts}" + (f"; {path} in it lists them" if path else ""))
-    results += [f"  note: {note}" for note in status.get("notes") or []]
+    results += [f"  note: {note}" for note in [*(status.get("notes") or []), *_explain_foreign_files(output, runs)]]
     results += [*_describe_metrics(status.get("metrics") or []), *_describe_samples(status.get("samples") or [])]
     results += _describe_next(resource, runs)
     wait = "" if status.get("state") == "Complete" else _find_message(status, "Complete")
@@ -86,6 +88,13 @@ def _find_results(status: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield f"dataset of {counted(output['rows'], 'document')} on {counted(output['pages'], 'page')}", output["uri"]
     elif output:
         yield f"model (step {output['step']})" if output.get("step") else "model", output["uri"]
+
+
+def _explain_foreign_files(output: Mapping[str, Any], runs: RunsFolder) -> list[str]:
+    """Of a published dataset in a folder of this machine."""
+    folder = runs.find_real_folder(output["uri"]) if "manifestSha256" in output else None
+    foreign = explain_foreign_files(folder, output["manifestSha256"]) if folder else ""
+    return [foreign] if foreign else []
 
 
 def _describe_metrics(metrics: Sequence[Mapping[str, Any]]) -> Iterator[str]:

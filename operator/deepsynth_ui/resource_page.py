@@ -65,7 +65,7 @@ def build_resource_page(
 
 def _build_section(resource: Resource, found: Manifest, files: ResultFiles) -> Section:
     if isinstance(resource, DatasetGeneration):
-        return build_generation_section(resource, [])
+        return build_generation_section(resource, [], files.find_notes(found))
     return build_run_section(resource, files.read_curves(found))
 
 

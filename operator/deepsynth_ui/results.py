@@ -10,6 +10,7 @@ from typing import Final
 from deepsynth_api.errors import WorkloadError
 from deepsynth_client.errors import InvalidError, NotFoundError, UnreachableError
 from deepsynth_client.interface import Manifest, Resources, is_object, is_remote
+from deepsynth_client.report.publication import explain_foreign_files, stamp_publication
 from deepsynth_client.report.results import (
     NEEDED,
     SAMPLES,
@@ -105,6 +106,14 @@ class ResultFiles:
         is_published = bool(resource.get("status", {}).get("output"))
         return _read_pages(folder, stamp_results(folder)) if folder and is_published else ()
 
+    def find_notes(self, resource: Manifest) -> list[str]:
+        """About files of a published dataset that are of another publication."""
+        folder, output = self.find_folder(resource), resource.get("status", {}).get("output")
+        if folder is None or not output:
+            return []
+        foreign = _explain_foreign_files(folder, output["manifestSha256"], stamp_publication(folder))
+        return [foreign] if foreign else []
+
     def has_images(self, resource: Manifest) -> bool:
         """Whether there are files of samples or, once it is published, of a dataset."""
         folder = self.find_folder(resource)
@@ -156,6 +165,11 @@ def _identify(resource: Manifest) -> str:
 @lru_cache(maxsize=32)
 def _read_curves(folder: Path, _stamp: Hashable) -> Curves:
     return read_curves(folder)
+
+
+@lru_cache(maxsize=32)
+def _explain_foreign_files(folder: Path, manifest_sha256: str, _stamp: Hashable) -> str:
+    return explain_foreign_files(folder, manifest_sha256)
 
 
 @lru_cache(maxsize=4)

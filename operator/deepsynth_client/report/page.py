@@ -9,6 +9,7 @@ from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from deepsynth_api.errors import TemporaryError
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource
+from deepsynth_client.report.publication import explain_foreign_files
 from deepsynth_client.report.results import Curves, read_curves, read_sample_pages, read_written_samples
 from deepsynth_client.report.sections import Section, build_generation_section, build_run_section
 
@@ -49,8 +50,11 @@ def render(template: str, **values: Any) -> str:
 def _build_section(resource: Resource, find_folder: FindFolder) -> Section:
     if isinstance(resource, DatasetGeneration):
         folder = find_folder(resource.spec.output.uri)
-        is_published = resource.status.output is not None
-        return build_generation_section(resource, read_sample_pages(folder) if folder and is_published else [])
+        published = resource.status.output
+        if folder is None or published is None:
+            return build_generation_section(resource, [])
+        foreign = explain_foreign_files(folder, published.manifest_sha256)
+        return build_generation_section(resource, read_sample_pages(folder), [foreign] if foreign else [])
     folder = find_folder(resource.spec.checkpoint.uri)
     if folder is None:
         return build_run_section(resource, Curves())

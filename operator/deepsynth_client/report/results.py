@@ -44,7 +44,7 @@ _LONE_SURROGATE: Final = re.compile("[\ud800-\udfff]")
 _MAX_STEP: Final = 2**53
 _MAX_VALUE: Final = 1e300
 _READ_ROWS: Final = 256
-_DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
+DAMAGE: Final = (OSError, ValueError, KeyError, TypeError, OverflowError, RecursionError)
 """What files raise that are not as this version writes them; pyarrow's errors are among them."""
 
 
@@ -145,6 +145,11 @@ def stamp_results(folder: Path) -> Hashable:
     curve = [metrics, _name_evaluation(metrics)] if metrics else []
     shard = _find_shard(folder)
     names = [*curve, *_list_files(folder, SAMPLES), *([shard] if shard else [])]
+    return stamp_files(folder, names)
+
+
+def stamp_files(folder: Path, names: Sequence[str]) -> Hashable:
+    """Differs when one of these files was written since."""
     return tuple((name, found.st_mtime_ns) for name in names if (found := _stat(folder, name)))
 
 
@@ -159,7 +164,7 @@ def read_sample_pages(dataset: Path, count: int = MAX_SAMPLE_PAGES) -> list[Samp
     try:
         with open_inside(dataset, name) as file:
             return _choose_pages(_read_rows(file), count)
-    except _DAMAGE:
+    except DAMAGE:
         return []
 
 
@@ -228,7 +233,7 @@ def read_written_samples(checkpoints: Path, step: int | None = None) -> list[Wri
     try:
         document = json.loads(read_inside(checkpoints, name, MAX_BYTES))
         return _build_samples(document["samples"], int(document["step"]), checkpoints)
-    except _DAMAGE:
+    except DAMAGE:
         return []
 
 

@@ -63,7 +63,10 @@ class Section:
         return f"{self.kind.lower()}-{self.name}"
 
 
-def build_generation_section(generation: DatasetGeneration, pages: Sequence[SamplePage]) -> Section:
+def build_generation_section(
+    generation: DatasetGeneration, pages: Sequence[SamplePage], notes: Sequence[str] = ()
+) -> Section:
+    """notes: about the files of the dataset."""
     status, progress, output = generation.status, generation.status.progress, generation.status.output
     counts = output or progress
     plan = status.plan
@@ -88,6 +91,7 @@ def build_generation_section(generation: DatasetGeneration, pages: Sequence[Samp
             "Time": _format_span(status.start_time, status.completion_time),
         },
         pages=pages,
+        notes=notes,
         timeline=build_job_line(status.jobs, progress.updated_time if progress else None),
         tables=[
             Table("Documents by split", ["Split", "Documents"], [[split.name, f"{split.rows:,}"] for split in splits]),

@@ -194,6 +194,10 @@ def test_a_generation_has_shards_dropped_rows_and_pages_that_load_when_they_are_
     assert len(images) == 8
     assert client.get("/generations/default/xsum/pages/7.png").content == PNG + b"page"
     assert client.get("/generations/default/xsum/pages/8.png").status_code == 404
+    assert "another publication" not in read(client, "/generations/default/xsum").text
+    (runs.volumes / "data/xsum/deepsynth").mkdir()
+    (runs.volumes / "data/xsum/deepsynth/manifest.json").write_text("{}")
+    assert "another publication by now" in read(client, "/generations/default/xsum").text
 
 
 def test_runs_are_compared_next_to_each_other(runs: RunsFolder, client: TestClient) -> None:

@@ -24,6 +24,15 @@ def test_dropped_rows_are_listed_by_reason(tmp_path: Path) -> None:
     ]
 
 
+def test_another_publication_in_the_folder_of_the_dataset_is_named(tmp_path: Path) -> None:
+    manifest = tmp_path / "pages/deepsynth/manifest.json"
+    manifest.parent.mkdir(parents=True)
+    manifest.write_text("{}")
+    output = {"rows": 10, "pages": 12, "uri": f"file://{tmp_path}/pages", "manifestSha256": "0" * 64}
+    (*_, line) = describe(tmp_path, "DatasetGeneration", output=output)
+    assert line.startswith("  note: the dataset there is of another publication by now")
+
+
 def test_the_newest_checkpoint_is_printed_next_to_a_better_older_one(tmp_path: Path) -> None:
     newest, best = {"step": 58, "uri": "pvc://c/step-58"}, {"step": 30, "uri": "pvc://c/step-30", "loss": "2.5"}
     lines = describe(tmp_path, "TrainingRun", checkpoints=[newest, best], bestCheckpoint=best)

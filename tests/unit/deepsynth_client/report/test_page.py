@@ -178,6 +178,16 @@ def test_a_report_that_cannot_be_written_is_named(runs: RunsFolder) -> None:
         write_report("", runs.report)
 
 
+def test_the_report_says_that_the_folder_of_a_dataset_has_another_publication(runs: RunsFolder) -> None:
+    folder = runs.path / "volumes/demo/pages"
+    write_pages(folder, 1)
+    (folder / "deepsynth").mkdir()
+    (folder / "deepsynth/manifest.json").write_text("{}")
+    output = {"uri": "pvc://demo/pages", "revision": "1", "rows": 1, "pages": 1, "bytes": 1, "manifestSha256": "0" * 64}
+    page = build_report([build_generation(**COMPLETE, output=output)], runs.find_real_folder, "here", NOW)
+    assert "the dataset there is of another publication by now" in page
+
+
 def test_untrusted_text_stays_text_everywhere_on_the_page(runs: RunsFolder) -> None:
     """Names, messages, URIs, pages and notes are untrusted: none of them makes a tag, an attribute or a link."""
     write_pages(runs.volumes / "demo/pages", 1, text=HOSTILE, summary=HOSTILE)
