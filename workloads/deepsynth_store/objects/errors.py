@@ -25,8 +25,13 @@ _MESSAGE: Final = re.compile(r"<Message>([^<]{1,500})</Message>")
 _NO_BUCKET: Final = re.compile("NoSuchBucket|ContainerNotFound|specified bucket does not exist")
 _THROTTLED: Final = re.compile("SlowDown|ServerBusy|TooManyRequests|RequestLimitExceeded|rateLimitExceeded")
 _PASSING: Final = re.compile("RequestTimeout|OperationAborted|ConditionalRequestConflict")
+_LOST_PARTS: Final = re.compile("InvalidBlockList|InvalidPart")
+"""An upload in parts was completed before, and that answer was lost; or a proxy has swallowed a part."""
 _REDIRECT: Final = re.compile("redirect without LOCATION|PermanentRedirect|AuthorizationHeaderMalformed")
-_METADATA: Final = re.compile(r"169\.254\.169\.254|/latest/(api/token|meta-data)|/computeMetadata/|ImdsManagedIdentity")
+_METADATA: Final = re.compile(
+    r"169\.254\.169\.254|/latest/(api/token|meta-data)|/computeMetadata/|ImdsManagedIdentity"
+    r"|api-version=[\d-]+&resource=https%3A%2F%2Fstorage\.azure\.com"
+)
 """Where the library looks for the credentials of a machine when the environment has none."""
 
 KEYS: Final = {
@@ -70,7 +75,7 @@ def _classify_status(status: int, text: str) -> Fault | None:
         return Fault.THROTTLED
     if status in {408, 409} or (status >= 500 and status != 501) or _PASSING.search(text):
         return Fault.UNAVAILABLE
-    return Fault.UNREADABLE if status < 400 else None
+    return Fault.UNREADABLE if status < 400 or _LOST_PARTS.search(text) else None
 
 
 def find_status(error: BaseException) -> int | None:
