@@ -11,6 +11,7 @@ from support.store.object_servers.fault_proxy import FaultProxy
 from support.store.object_servers.gcs_server import build_service_account_key, make_gcs_bucket, start_gcs
 from support.store.object_servers.hub_buckets import OWNER, HubBuckets
 from support.store.object_servers.moto_server import make_bucket, start_moto
+from support.store.object_servers.versity_server import ACCESS_KEY, SECRET_KEY, make_versity_bucket, start_versity
 
 
 @pytest.fixture
@@ -88,6 +89,16 @@ def hf(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultPr
 
 
 @pytest.fixture
+def versity(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultProxy]:
+    """Another S3 behind such a proxy. The first test that uses it may build the server: mark it slow."""
+    with FaultProxy(start_versity()) as proxy:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", proxy.url)
+        monkeypatch.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY)
+        monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", SECRET_KEY)
+        yield proxy
+
+
+@pytest.fixture
 def az(monkeypatch: pytest.MonkeyPatch, pauses: list[float]) -> Iterator[FaultProxy]:
     """An Azure Blob Storage behind such a proxy. The first test that uses it may download the server: mark it slow."""
     with FaultProxy(start_azurite()) as proxy:
@@ -128,3 +139,9 @@ def s3_uri(s3: FaultProxy) -> Iterator[str]:
 def hf_uri(hf: FaultProxy) -> Iterator[str]:
     with make_bucket() as bucket:
         yield f"hf://buckets/{OWNER}/{bucket}/sets/pages"
+
+
+@pytest.fixture
+def versity_uri(versity: FaultProxy) -> Iterator[str]:
+    with make_versity_bucket() as bucket:
+        yield f"s3://{bucket}/sets/pages"

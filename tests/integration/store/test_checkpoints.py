@@ -95,7 +95,7 @@ def flip(content: bytes) -> bytes:
 
 OBJECT_STORES = (
     "s3",
-    *(pytest.param(name, marks=pytest.mark.slow) for name in ("hf", "az", "gs")),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("versity", "hf", "az", "gs")),
 )
 
 

@@ -22,8 +22,7 @@ STORES: Final = (
     "hub",
     "s3",
     "hf",
-    pytest.param("az", marks=pytest.mark.slow),
-    pytest.param("gs", marks=pytest.mark.slow),
+    *(pytest.param(name, marks=pytest.mark.slow) for name in ("versity", "az", "gs")),
 )
 
 

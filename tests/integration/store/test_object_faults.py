@@ -19,40 +19,55 @@ from support.store.generations import NOTE, Generation, build_generation
 from support.store.object_servers.fault_proxy import PASSING, FaultKind, FaultProxy
 
 LAST, FAST = build_generation("last", shards=1), build_generation("fast", shards=3)
-
-
+UPLOAD: Final = [("POST", "uploads"), ("PUT", "partNumber=2"), ("POST", "uploadId")]
 OWN: Final[dict[str, dict[str, Any]]] = {
     "s3": {
         "endpoint": "AWS_ENDPOINT_URL",
         "keys": ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"),
-        "machine": ("AWS_METADATA_ENDPOINT",),
+        "machine": {"AWS_METADATA_ENDPOINT": "http://127.0.0.1:9"},
         "deletion": "POST",
+        "upload": UPLOAD,
     },
     "gs": {
         "endpoint": "GOOGLE_BASE_URL",
         "keys": ("GOOGLE_SERVICE_ACCOUNT_KEY",),
-        "machine": ("GCE_METADATA_HOST", "GCE_METADATA_IP"),
+        "machine": {"GCE_METADATA_HOST": "127.0.0.1:9", "GCE_METADATA_IP": "127.0.0.1:9"},
         "deletion": "DELETE",
+        "upload": UPLOAD,
+    },
+    "az": {
+        "endpoint": "AZURE_STORAGE_ENDPOINT",
+        "keys": ("AZURE_STORAGE_ACCOUNT_KEY",),
+        "machine": {"AZURE_MSI_ENDPOINT": "http://127.0.0.1:9"},
+        "deletion": "POST",
+        "upload": [("PUT", "comp=block&"), ("PUT", "comp=blocklist")],
     },
 }
-"""What differs: variables with the endpoint, credentials, and the server with those of the machine; how to delete."""
+"""What differs: variables with the endpoint, credentials, and the server with those of the machine; how to delete; the
+requests of an upload in parts.
+"""
 
 
-@pytest.fixture(params=["s3", pytest.param("gs", marks=pytest.mark.slow)])
-def scheme(request: pytest.FixtureRequest) -> str:
+@pytest.fixture(params=["s3", *(pytest.param(name, marks=pytest.mark.slow) for name in ("versity", "az", "gs"))])
+def server(request: pytest.FixtureRequest) -> str:
     return str(request.param)
 
 
 @pytest.fixture
-def store(request: pytest.FixtureRequest, scheme: str) -> FaultProxy:
-    proxy = request.getfixturevalue(scheme)
+def scheme(server: str) -> str:
+    return "s3" if server == "versity" else server
+
+
+@pytest.fixture
+def store(request: pytest.FixtureRequest, server: str) -> FaultProxy:
+    proxy = request.getfixturevalue(server)
     assert isinstance(proxy, FaultProxy)
     return proxy
 
 
 @pytest.fixture
-def uri(request: pytest.FixtureRequest, scheme: str) -> str:
-    return str(request.getfixturevalue(f"{scheme}_uri"))
+def uri(request: pytest.FixtureRequest, server: str) -> str:
+    return str(request.getfixturevalue(f"{server}_uri"))
 
 
 def put(uri: str, content: bytes) -> None:
@@ -267,15 +282,16 @@ def test_an_environment_without_credentials_names_the_keys(
     names = OWN[scheme]
     for name in names["keys"]:
         monkeypatch.delenv(name)
-    for name in names["machine"]:
-        monkeypatch.setenv(name, "http://127.0.0.1:9" if scheme == "s3" else "127.0.0.1:9")
+    for name, address in names["machine"].items():
+        monkeypatch.setenv(name, address)
     with pytest.raises(
-        ConfigurationError, match=rf"no credentials; add the keys {names['keys'][0]} .*serviceAccountName"
+        ConfigurationError, match=rf"no credentials; add the keys .*{names['keys'][-1]} .*serviceAccountName"
     ):
         open_dataset(uri)
     assert sum(pauses) < 20
 
 
+@pytest.mark.parametrize("server", ["s3", pytest.param("gs", marks=pytest.mark.slow)], indirect=True)  # unsigned there
 def test_a_store_that_ignores_conditions_is_refused_before_anything_is_rendered(store: FaultProxy, uri: str) -> None:
     store.dropped_headers = ("if-none-match", "x-goog-if-generation-match")
     with pytest.raises(ConfigurationError, match=r"spec\.output\.uri: .*ignores If-None-Match"):
@@ -337,13 +353,13 @@ def test_deletion_does_not_stop_at_an_object_that_is_gone(store: FaultProxy, uri
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", PASSING)
 def test_a_fault_of_each_request_of_a_large_upload_changes_nothing(
-    store: FaultProxy, uri: str, kind: FaultKind, tmp_path: Path
+    store: FaultProxy, uri: str, scheme: str, kind: FaultKind, tmp_path: Path
 ) -> None:
     """The upload begins, sends parts, and is completed."""
     content = random.Random(3).randbytes(2 * PART_BYTES + 5)
     (tmp_path / "large").write_bytes(content)
     calls = open_calls(uri)
-    for number, (method, target) in enumerate([("POST", "uploads"), ("PUT", "partNumber=2"), ("POST", "uploadId")]):
+    for number, (method, target) in enumerate(OWN[scheme]["upload"]):
         store.fail_next(method, kind, target=target)
         calls.write(str(number), tmp_path / "large")
         found = calls.find(str(number))

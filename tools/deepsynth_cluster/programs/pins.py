@@ -62,8 +62,8 @@ PEERS = (Upstream("trainer", ("trainer-controller-manager", "jobset")),)
 LINTERS = (Upstream("actionlint", ("actionlint",)),)
 """For `make chart-test`."""
 
-STORES = (Upstream("fake-gcs-server", ("fake-gcs-server",)),)
-"""For the slow tests of gs://."""
+STORES = (Upstream("fake-gcs-server", ("fake-gcs-server",)), Upstream("versitygw", ("versitygw",)))
+"""For the slow tests of gs:// and s3://."""
 
 
 def kubernetes(environment: Mapping[str, str] = os.environ) -> Upstream:
