@@ -19,6 +19,7 @@ from deepsynth_render.sources.formats.unpack import explain_packing, unpack
 from deepsynth_render.sources.interface import RowGroup, TextSource
 from deepsynth_render.sources.splits import select_files
 from deepsynth_store import README, OnWait
+from deepsynth_store.core.file_listing import MAX_POINTER_BYTES, is_lfs_pointer
 
 _DOCSTRINGS: Final = "docstrings://"
 MAX_EXAMPLES: Final = 3
@@ -49,7 +50,8 @@ class FileSource:
         self._files = files
         self._columns = source.columns
         self._opened: set[str] = set()
-        paths = [file.path for file in files.list_files()]
+        self._sizes = {file.path: file.size for file in files.list_files()}
+        paths = [*self._sizes]
         self._unlisted = find_unlisted(files.uri)
         if self._unlisted and not paths:
             raise DataError(_explain_no_files(files.uri, self._unlisted))
@@ -106,6 +108,7 @@ class FileSource:
             yield from ParquetTexts(opened, ColumnChooser(self._columns), self._name(file)).read(number)
 
     def _read_parquet(self, path: str, chooser: ColumnChooser) -> Generator[RowGroup, None, None]:
+        self._require_content(path)
         with self._files.open(path) as file:
             texts = ParquetTexts(file, chooser, self._name(path))
             for number, size in enumerate(texts.list_sizes()):
@@ -113,9 +116,18 @@ class FileSource:
 
     def _read_stream(self, path: str, known: FileFormat, chooser: ColumnChooser) -> Generator[RowGroup, None, None]:
         name = self._name(path)
+        self._require_content(path)
         with self._files.open(path) as file:
             rows = read_rows(unpack(file, known.compression), known.name, chooser, name)
             yield RowGroup(path, None, None, chooser.count(explain_packing(rows, name)))
+
+    def _require_content(self, path: str) -> None:
+        """Only files that are small enough to be a pointer are looked at: on the Hub, each read is a request."""
+        if self._sizes.get(path, 0) <= MAX_POINTER_BYTES and is_lfs_pointer(self._files.read(path)):
+            raise DataError(
+                f"{self._name(path)} is a pointer of Git LFS, not the file; run `git lfs pull` there",
+                reason=Reason.DAMAGED_FILE,
+            )
 
     def _name(self, path: str) -> str:
         return f"{path} of {self._files.uri}"

@@ -41,6 +41,10 @@ _CONVERTED_EARLY = re.compile(
 _MAX_NAMED: Final = 100
 """Configurations or splits that a message lists."""
 _SPLIT_NAME = re.compile(r"\w+(\.\w+)*")
+_MAX_SPLIT_BYTES: Final = 128
+"""Of the name of a split, which begins the names of files: file systems allow 255 bytes."""
+_ALL: Final = "all"
+"""What the library `datasets` calls all splits together: it opens no dataset with a split of this name."""
 
 SplitFiles = Mapping[str, Sequence[str]]
 """Split -> paths in reading order."""
@@ -339,10 +343,11 @@ def _list_names(names: Iterable[str]) -> str:
 
 def _check_names(splits: Iterable[str]) -> None:
     for split in splits:
-        if not _SPLIT_NAME.fullmatch(split):
+        if not _SPLIT_NAME.fullmatch(split) or split == _ALL or len(split.encode()) > _MAX_SPLIT_BYTES:
             raise ConfigurationError(
-                f"spec.source.splits: {split!r} cannot be read, split names must match {_SPLIT_NAME.pattern}; "
-                "list the other splits"
+                f"spec.source.splits: {split[:_MAX_SPLIT_BYTES]!r} cannot be read, split names must match "
+                f"{_SPLIT_NAME.pattern}, have at most {_MAX_SPLIT_BYTES} bytes and not be {_ALL!r}; list the other "
+                "splits, or rename it in the source"
             )
 
 

@@ -9,12 +9,19 @@ are the writer's: see deepsynth_render.documents.dataset_manifest for those of t
 import json
 from collections.abc import Iterable, Mapping
 from pathlib import Path
+from typing import Final
 
 from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError, DataError, InternalError
 from deepsynth_store.core.interface import MANIFEST, OWN_FOLDER, README, StoredFile
 
 DATA_FOLDER = "data/"
+MAX_POINTER_BYTES: Final = 1024
+"""Git LFS says so of its pointers, the small files that a clone without it has in the place of large ones."""
+
+
+def is_lfs_pointer(content: bytes) -> bool:
+    return content.startswith(b"version https://git-lfs")
 
 
 def parse_manifest(content: bytes, where: str) -> dict[str, StoredFile]:

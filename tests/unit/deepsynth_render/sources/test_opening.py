@@ -67,3 +67,13 @@ def test_docstrings_are_read_from_the_standard_library() -> None:
     source = open_source(Source(uri="docstrings://", splits=["validation"]))
     assert isinstance(source, DocstringSource)
     assert source.splits == ("validation",)
+
+
+@pytest.mark.parametrize("name", ["train.parquet", "train.jsonl", "train.csv", "train.json.gz"])
+def test_a_pointer_of_git_lfs_is_named_as_such(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a2146\nsize 12345\n")
+    source = open_source(Source(uri=f"file://{tmp_path}"))
+    with pytest.raises(
+        DataError, match=f"{name} of .* is a pointer of Git LFS, not the file; run `git lfs pull` there"
+    ):
+        next(source.read("train"))

@@ -2,7 +2,7 @@
 
 import pytest
 
-from deepsynth_api.errors import DataError
+from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_render.sources.card import Config
 from deepsynth_render.sources.splits import guess_split, select_files
@@ -71,3 +71,13 @@ def test_a_file_and_its_compressed_copy_are_read_once() -> None:
     found = select_files(paths, [], None, [])
     assert found.files == {"train": ["train-0.jsonl", "train-1.jsonl.gz"]}
     assert found.skipped == {"train-0.jsonl.gz": Reason.OTHER_FORMAT}
+
+
+@pytest.mark.parametrize("split", ["all", "s" * 129, "\u8bad" * 43, "train-clean", "my split", ""])
+def test_a_split_that_no_dataset_can_have_is_refused(split: str) -> None:
+    configs = [Config("default", {split: ["a.csv"], "test": ["b.csv"]})]
+    with pytest.raises(
+        ConfigurationError, match=r"cannot be read, split names must match .*; list the other splits, or"
+    ):
+        select_files(["a.csv", "b.csv"], configs, None, [])
+    assert select_files(["a.csv", "b.csv"], configs, None, ["test"]).files == {"test": ["b.csv"]}

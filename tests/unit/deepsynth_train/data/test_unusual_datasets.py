@@ -139,3 +139,10 @@ def test_ids_that_are_neither_text_nor_numbers_are_refused(tmp_path: Path, model
         DataError, match=r"column 'document_id' must hold text or numbers, got .*; convert or remove it"
     ):
         load(folder, model)
+
+
+def test_a_pointer_of_git_lfs_is_named_as_such(tmp_path: Path, model: "PageModel") -> None:
+    folder = write(tmp_path / "d", build())
+    (folder / "data/train-00000.parquet").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\n")
+    with pytest.raises(DataError, match="is a pointer of Git LFS, not the file; run `git lfs pull` there"):
+        load(folder, model)

@@ -5,7 +5,8 @@
      {role: assistant, content: In short ...}]    the summary: the last message of the assistant
 
 {from: human, value: ...} is read like {role: user, content: ...}. Several messages of a text are paragraphs that begin
-with their roles: "user: ...". If the summary is in a column of its own, the text is the whole chat.
+with their roles: "user: ...". If the summary is in a column of its own, the text is the whole chat, and a summary may
+be messages too, such as `completion` next to `prompt`.
 """
 
 from collections.abc import Mapping, Sequence
@@ -18,6 +19,8 @@ CHAT_NAMES: Final = ("messages", "conversations", "conversation")
 """Usual names of the column, the first that is found."""
 KEYS: Final = (("role", "content"), ("from", "value"))
 _ASSISTANT: Final = frozenset({"assistant", "gpt", "model", "bot", "chatgpt"})
+_TEXTS: Final = frozenset({"text", "input_text", "output_text"})
+"""Types of the parts of a message that are text."""
 _SYSTEM: Final = frozenset({"system", "developer"})
 
 
@@ -69,7 +72,7 @@ def _read_content(content: Any) -> str | None:
         return ""
     if isinstance(content, list):
         parts = [
-            part.get("text") if isinstance(part, dict) and part.get("type") == "text" else None for part in content
+            part.get("text") if isinstance(part, dict) and part.get("type") in _TEXTS else part for part in content
         ]
         texts = [part for part in parts if isinstance(part, str)]
         return "\n".join(texts) if len(texts) == len(parts) else None

@@ -59,7 +59,8 @@ class ParquetTexts:
             texts = map(compose_text, texts)
         if self._summary == NO_SUMMARY:
             return ((text, "") for text in texts)
-        return zip(texts, batch.column(self._summary).to_pylist(), strict=True)
+        summaries = batch.column(self._summary).to_pylist()
+        return zip(texts, map(compose_text, summaries) if self._summary in self._chats else summaries, strict=True)
 
 
 def _is_text(kind: Any) -> bool:
@@ -103,8 +104,9 @@ def explain_damage(where: str) -> Iterator[None]:
 
 
 def _damaged(where: str, error: Exception) -> DataError:
+    remedy = "write it without encryption" if "crypt" in str(error) else "replace it with an undamaged copy"
     return DataError(
         f"{where} is not a readable parquet file ({' '.join(str(error).split())[:200]}); "
-        "replace it with an undamaged copy, or name the other splits in spec.source.splits",
+        f"{remedy}, or name the other splits in spec.source.splits",
         reason=Reason.DAMAGED_FILE,
     )

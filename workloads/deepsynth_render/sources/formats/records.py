@@ -70,13 +70,16 @@ def _read_row(record: Record, pair: Pair, where: str) -> Row:
     if pair[0] == pair[1]:
         _check_chat(text, pair[0], record, where)
         return compose_pair(text)
-    if isinstance(text, list):
-        _check_chat(text, pair[0], record, where)
-        text = compose_text(text)
-    for name, value in zip(pair, (text, summary), strict=True):
-        if value is not None and not isinstance(value, str):
-            raise _wrong_type(name, value, record, where)
-    return text, summary
+    return _read_text(text, pair[0], record, where), _read_text(summary, pair[1], record, where)
+
+
+def _read_text(value: Any, name: str, record: Record, where: str) -> str | None:
+    if isinstance(value, list):
+        _check_chat(value, name, record, where)
+        return compose_text(value)
+    if value is not None and not isinstance(value, str):
+        raise _wrong_type(name, value, record, where)
+    return value
 
 
 def _check_chat(value: Any, name: str, record: Record, where: str) -> None:
@@ -88,6 +91,11 @@ def _wrong_type(name: str, value: Any, record: Record, where: str) -> DataError:
     return DataError(
         f"{name!r} in {record.place} of {where} must be text or a list of messages (role, content), got "
         f"{type(value).__name__}; name another column in spec.source.columns"
-        + (", or write one object per row" if isinstance(value, list | dict) else ""),
+        + (", or write one object per row" if _is_of_columns(value) else ""),
         reason=Reason.WRONG_COLUMN_TYPE,
     )
+
+
+def _is_of_columns(value: Any) -> bool:
+    """Whether it seems to hold a column instead of a cell, as DataFrame.to_json writes it."""
+    return isinstance(value, dict) or (isinstance(value, list) and not any(isinstance(part, dict) for part in value))

@@ -21,11 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.errors import ConfigurationError, DataError
 from deepsynth_api.reasons import Reason
 from deepsynth_api.workload import CACHE_VARIABLE, WorkloadDataset
 from deepsynth_store import DatasetFolder, OnWait, StoredFile, open_dataset
 from deepsynth_store.cache.files import FileCache, Item, build_key
+from deepsynth_store.core.file_listing import MAX_POINTER_BYTES, is_lfs_pointer
 from deepsynth_train.data.files.convert import convert_parquet
 from deepsynth_train.data.files.page_table import PageTable
 from deepsynth_train.data.files.splits import choose_validation_split, list_split_files
@@ -83,8 +84,11 @@ class SourceFile:
         target.parent.mkdir(parents=True, exist_ok=True)
         parquet = target.with_suffix(".parquet")
         self.folder.download(self.stored.path, parquet)
+        where = f"{self.stored.path} of {self.folder.uri}"
         try:
-            convert_parquet(parquet, target, f"{self.stored.path} of {self.folder.uri}")
+            if parquet.stat().st_size <= MAX_POINTER_BYTES and is_lfs_pointer(parquet.read_bytes()):
+                raise DataError(f"{where}: is a pointer of Git LFS, not the file; run `git lfs pull` there")
+            convert_parquet(parquet, target, where)
         finally:
             parquet.unlink()
 

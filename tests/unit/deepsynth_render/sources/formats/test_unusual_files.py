@@ -5,14 +5,17 @@ import gzip
 import io
 import json
 import lzma
-from typing import Any
+from typing import Any, BinaryIO
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from deepsynth_api.errors import ConfigurationError, DataError, WorkloadError
 from deepsynth_api.v1alpha1 import Columns
 from deepsynth_render.sources.formats import read_rows
 from deepsynth_render.sources.formats.columns import ColumnChooser
+from deepsynth_render.sources.formats.parquet import ParquetTexts
 from deepsynth_render.sources.formats.row import Row
 from deepsynth_render.sources.formats.suffixes import FormatName
 
@@ -145,3 +148,42 @@ def test_a_message_about_columns_stays_short(name: FormatName, content: str) -> 
         read(name, content)
     assert "name one of its columns" in caught.value.message
     assert len(caught.value.message) < 1500
+
+
+USER = {"role": "user", "content": "A text."}
+ASSISTANT = {"role": "assistant", "content": "A summary."}
+
+
+@pytest.mark.parametrize(
+    ("user", "assistant"),
+    [
+        ([{"type": "input_text", "text": "A text."}], [{"type": "output_text", "text": "A summary."}]),
+        (["A text."], ["A summary."]),
+    ],
+)
+def test_the_parts_of_a_message_may_be_written_in_any_way(user: Any, assistant: Any) -> None:
+    chat = [{"role": "user", "content": user}, {"role": "assistant", "content": assistant}]
+    assert read("jsonl", json.dumps({"messages": chat})) == [("A text.", "A summary.")]
+
+
+def test_a_summary_may_be_messages_of_its_own() -> None:
+    content = json.dumps({"prompt": [USER], "completion": [ASSISTANT]})
+    assert read("jsonl", content, text="prompt", summary="completion") == [("A text.", "A summary.")]
+    table = pa.table({"prompt": [[USER]], "completion": [[ASSISTANT]]})
+    columns = Columns(text="prompt", summary="completion")
+    texts = ParquetTexts(write(table), ColumnChooser(columns), "a.parquet")
+    assert list(texts.read(0)) == [("A text.", "A summary.")]
+
+
+def write(table: Any) -> BinaryIO:
+    sink = io.BytesIO()
+    pq.write_table(table, sink)
+    sink.seek(0)
+    return sink
+
+
+def test_an_encrypted_parquet_file_is_named_as_such() -> None:
+    # The magic bytes of a file whose footer is encrypted.
+    content = write(pa.table({"text": ["a"], "summary": ["b"]})).read()
+    with pytest.raises(DataError, match="write it without encryption"):
+        ParquetTexts(io.BytesIO(b"PARE" + content[4:-4] + b"PARE"), ColumnChooser(Columns()), "a.parquet")
