@@ -12,8 +12,9 @@ import io
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import Future
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, Final, cast
@@ -35,6 +36,8 @@ _MAX_GROUP_BYTES: Final = 64 * 2**20
 _MAX_KEPT_BYTES: Final = 512 * 2**20
 _KEPT_SHARE: Final = 8
 """At most this part of the container's memory, in all of its workers together, is for row groups."""
+_COPIES: Final = 3
+"""Of a row group while it is read: as the store has sent it, as pyarrow gets it, and its images."""
 _BATCH_ROWS: Final = 1024
 
 
@@ -125,6 +128,8 @@ class _RowGroups:
         self._on_wait = on_wait
         self._room = _choose_room()
         self._lock = threading.Lock()
+        self._reading = 0
+        self._has_room = threading.Condition()
         self._folders: dict[tuple[str, str], DatasetFolder] = {}
         self._starts: dict[Stream, NDArray[np.int64]] = {}
         self._images: OrderedDict[tuple[Stream, int], Future[Any]] = OrderedDict()
@@ -151,9 +156,24 @@ class _RowGroups:
         return images.result()[row - int(starts[number])].as_py()
 
     def _load(self, stream: Stream, number: int) -> Any:
-        with explain_unreadable(stream.name), self._open(stream).open(stream.path) as source:
-            file = pq.ParquetFile(_Requests(source), metadata=pq.read_metadata(stream.footer), pre_buffer=True)
+        footer = pq.read_metadata(stream.footer)
+        size = _COPIES * footer.row_group(number).total_byte_size
+        with self._reserve(size), explain_unreadable(stream.name), self._open(stream).open(stream.path) as source:
+            file = pq.ParquetFile(_Requests(source), metadata=footer, pre_buffer=True)
             return file.read_row_group(number, columns=["image"], use_threads=False).column("image").combine_chunks()
+
+    @contextmanager
+    def _reserve(self, size: int) -> Iterator[None]:
+        """Wait until `size` bytes are free, or nothing else is read: a node with many cores has many threads."""
+        with self._has_room:
+            self._has_room.wait_for(lambda: not self._reading or self._reading + size <= self._room)
+            self._reading += size
+        try:
+            yield
+        finally:
+            with self._has_room:
+                self._reading -= size
+                self._has_room.notify_all()
 
     def _open(self, stream: Stream) -> DatasetFolder:
         key = stream.uri, stream.revision
@@ -174,7 +194,7 @@ class _RowGroups:
         with self._lock:
             if key in self._images:
                 self._sizes[key] = int(self._images[key].result().nbytes)
-            while sum(self._sizes.values()) > self._room and len(self._sizes) > 1:
+            while sum(self._sizes.values()) + self._reading > self._room and len(self._sizes) > 1:
                 oldest = next(each for each in self._images if each in self._sizes)
                 del self._images[oldest], self._sizes[oldest]
 

@@ -1,7 +1,9 @@
 """Datasets that are read from their store until their files have arrived: the same samples, the same errors."""
 
+import contextlib
 import json
-from collections.abc import Sequence
+import time
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
@@ -116,6 +118,30 @@ def test_a_row_group_costs_one_request_for_its_texts_and_one_for_its_images(
     table = local.train.open()
     assert [table.read(row, "image") for row in range(len(ROWS[0]))] == [row["image"] for row in ROWS[0]]
     assert len(requests) == groups
+
+
+def test_threads_that_read_at_the_same_time_wait_for_room(
+    pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A node with many cores has many threads, and each row group takes memory while it is read."""
+    monkeypatch.setattr("deepsynth_train.data.files.streamed._choose_room", lambda: 1)
+    table = stream(pages, tmp_path / "cache").train.open()
+    open_file, reading, most = FolderDataset.open, list[str](), list[int]()
+
+    @contextlib.contextmanager
+    def open_counting(self: FolderDataset, path: str) -> Iterator[BinaryIO]:
+        reading.append(path)
+        time.sleep(0.01)
+        most.append(len(reading))
+        with open_file(self, path) as file:
+            yield file
+        reading.remove(path)
+
+    monkeypatch.setattr(FolderDataset, "open", open_counting)
+    expected = [row["image"] for rows in ROWS for row in rows]
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(lambda row: table.read(row, "image"), range(len(table)))) == expected
+    assert max(most) == 1
 
 
 def test_threads_may_read_at_the_same_time(pages: Path, tmp_path: Path) -> None:
