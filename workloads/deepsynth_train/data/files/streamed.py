@@ -12,7 +12,7 @@ import io
 import os
 import threading
 from collections import OrderedDict
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -83,7 +83,8 @@ def copy_text(folder: DatasetFolder, path: str, arrow: Path) -> Stream | None:
             for number in range(file.metadata.num_row_groups)
             for batch in file.iter_batches(_BATCH_ROWS, row_groups=[number], columns=columns, use_threads=False)
         )
-        write_arrow(batches, build_schema(file.schema_arrow, columns), Path(stream.text))
+        schema = build_schema(file.schema_arrow, columns)
+        write_arrow(_join_small(batches, schema), schema, Path(stream.text))
         file.metadata.write_metadata_file(stream.footer)
     return stream if find_page_order(_read_table(stream.text)) is None else None
 
@@ -233,6 +234,17 @@ class _Requests(io.RawIOBase):
 
     def seekable(self) -> bool:
         return True
+
+
+def _join_small(batches: Iterable[Any], schema: Any) -> Iterator[Any]:
+    """Row groups have about 100 pages, and an open table takes 2 KB of memory for each batch."""
+    waiting: list[Any] = []
+    for batch in batches:
+        waiting.append(batch.select(schema.names).cast(schema))
+        if sum(each.num_rows for each in waiting) >= _BATCH_ROWS:
+            yield from pa.Table.from_batches(waiting).combine_chunks().to_batches()
+            waiting = []
+    yield from pa.Table.from_batches(waiting, schema).combine_chunks().to_batches()
 
 
 def _find_largest_group(footer: Any) -> int:

@@ -120,6 +120,16 @@ def test_a_row_group_costs_one_request_for_its_texts_and_one_for_its_images(
     assert len(requests) == groups
 
 
+def test_texts_of_small_row_groups_are_together_in_a_batch(pages: Path, tmp_path: Path) -> None:
+    """Each takes memory as long as the table is open, and a dataset has tens of thousands of row groups."""
+    import pyarrow as pa
+
+    local = stream(pages, tmp_path / "cache")
+    for found, rows in zip(list_streams(local), ROWS, strict=True):
+        reader = pa.ipc.open_file(found.text)
+        assert (reader.num_record_batches, reader.get_batch(0).num_rows) == (1, len(rows))
+
+
 def test_threads_that_read_at_the_same_time_wait_for_room(
     pages: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
