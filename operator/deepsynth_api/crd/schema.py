@@ -11,6 +11,9 @@ Pydantic's JSON schema is rewritten into a structural schema, which is all that 
 
 from typing import Any, Final
 
+from pydantic import BaseModel
+from pydantic.json_schema import GenerateJsonSchema
+
 from deepsynth_api.crd.change_rules import build_change_rule
 from deepsynth_api.crd.rules import DATASET_GENERATION_RULES, TRAINING_RUN_RULES
 from deepsynth_api.crd.size_rules import KEY_RULE, QUANTITY_RULE, SIZE_RULES
@@ -68,6 +71,14 @@ COLUMNS: Final[dict[str, tuple[Column, ...]]] = {
 }
 
 
+class _SchemaGenerator(GenerateJsonSchema):
+    def encode_default(self, dft: Any) -> Any:
+        """Without a serializer for each default, which takes most of the time. Those that are objects are dropped."""
+        if isinstance(dft, BaseModel):
+            return {}
+        return dft if isinstance(dft, str | int) else super().encode_default(dft)
+
+
 def build_crd(kind: str) -> Schema:
     """The CustomResourceDefinition of a kind, DatasetGeneration or TrainingRun, as a dict."""
     names = KINDS[kind]
@@ -111,7 +122,7 @@ def build_columns(kind: str) -> list[dict[str, Any]]:
 
 def build_schema(kind: str) -> Schema:
     """The structural schema of a kind, with its CEL rules."""
-    raw = KINDS[kind].resource.model_json_schema(by_alias=True, mode="validation")
+    raw = KINDS[kind].resource.model_json_schema(schema_generator=_SchemaGenerator)
     schema = _rewrite(raw, raw.get("$defs", {}))
     properties = schema["properties"]
     properties["apiVersion"] = {"type": "string", "description": f"Version of this schema: {API_VERSION}."}
