@@ -47,9 +47,8 @@ class _Bitmap(NamedTuple):
 
 _UPRIGHT = raw.FT_Matrix(0x10000, 0, 0, 0x10000)
 _SLANTED = raw.FT_Matrix(0x10000, 0x3333, 0, 0x10000)
-_SHIFTS = [raw.FT_Vector(phase * 64 // PHASES, 0) for phase in range(PHASES)]
 # Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
-_LOAD = freetype.FT_LOAD_RENDER | freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
+_LOAD = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
 
 
 MAX_INK: Final = 2**28
@@ -139,7 +138,7 @@ class GlyphAtlas:
             self.bitmaps.require_room()
             matrix = _SLANTED if self._load_font(font).is_slanted else _UPRIGHT
             face, levels = self._open_face(font), self.bitmaps.levels
-            bitmaps = [_draw(face, glyph, matrix, phase, levels) for phase in range(PHASES)]
+            bitmaps = _draw(face, glyph, matrix, levels)
             slot = self._slots[key] = len(self.boxes) // PHASES
             for bitmap in bitmaps:
                 self.bitmaps.append(*bitmap)
@@ -148,16 +147,25 @@ class GlyphAtlas:
         return slot
 
 
-def _draw(face: freetype.Face, glyph: int, matrix: raw.FT_Matrix, phase: int, levels: int) -> _Bitmap:
+def _draw(face: freetype.Face, glyph: int, matrix: raw.FT_Matrix, levels: int) -> list[_Bitmap]:
+    """The glyph in each phase. It is loaded once, because hinting takes as long as drawing."""
     # FreeType's own functions and fields: the methods of freetype.Face would take eight times as long as the drawing.
     handle = face._FT_Face  # noqa: SLF001
-    raw.FT_Set_Transform(handle, ctypes.byref(matrix), ctypes.byref(_SHIFTS[phase]))
-    if error := raw.FT_Load_Glyph(handle, glyph, _LOAD):  # a font of a user, of which other glyphs are whole
+    raw.FT_Set_Transform(handle, ctypes.byref(matrix), None)
+    error = raw.FT_Load_Glyph(handle, glyph, _LOAD)
+    slot, bitmaps = handle.contents.glyph, list[_Bitmap]()
+    for _ in range(0 if error else PHASES):
+        if error := raw.FT_Render_Glyph(slot, freetype.FT_RENDER_MODE_LIGHT):
+            break
+        drawn = slot.contents
+        ink = _quantise(drawn.bitmap, levels)
+        bitmaps.append(_Bitmap(ink, drawn.bitmap_left, drawn.bitmap_top) if len(ink) else _Bitmap(ink, 0, 0))
+        drawn.format = freetype.FT_GLYPH_FORMAT_OUTLINE  # the outline is there still, to be drawn in the next phase
+        raw.FT_Outline_Translate(ctypes.byref(drawn.outline), 64 // PHASES, 0)
+    if error:  # a font of a user, of which other glyphs are whole
         found = freetype.FT_Exception(error)
         raise RefusedDocument(Reason.MISSING_GLYPH, f"glyph {glyph} of a font is damaged ({found})")
-    drawn = handle.contents.glyph.contents
-    ink = _quantise(drawn.bitmap, levels)
-    return _Bitmap(ink, drawn.bitmap_left, drawn.bitmap_top) if len(ink) else _Bitmap(ink, 0, 0)
+    return bitmaps
 
 
 def _quantise(bitmap: Any, levels: int) -> NDArray[np.uint8]:
