@@ -120,7 +120,7 @@ class _FontShaper:
             self._inked = np.append(self._inked, np.zeros(missing, bool))
         slots = self._slots[ids]
         if slots.size and slots.min() < 0:
-            for glyph in np.unique(ids[slots < 0]).tolist():
+            for glyph in sorted(set(ids[slots < 0].tolist())):  # np.unique would import numpy.ma in each pod
                 slot = self._slots[glyph] = self._atlas.find_slot(self._font, glyph)
                 self._inked[glyph] = slot not in self._atlas.blank
             slots = self._slots[ids]
