@@ -8,14 +8,13 @@ import hashlib
 import json
 from collections.abc import Hashable
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 from deepsynth_client.report.results import DAMAGE, MAX_BYTES, stamp_files
-from deepsynth_client.untrusted_files import open_inside, read_inside
+from deepsynth_client.untrusted_files import read_inside
 
 _MANIFEST: Final = "deepsynth/manifest.json"
 _DROPPED: Final = "deepsynth/dropped.parquet"
-_READ_BYTES: Final = 2**20
 
 
 def explain_foreign_files(folder: Path, manifest_sha256: str) -> str:
@@ -33,8 +32,7 @@ def explain_foreign_files(folder: Path, manifest_sha256: str) -> str:
     try:
         manifest = json.loads(content)
         expected = manifest.get("droppedSha256") if isinstance(manifest, dict) else None
-        with open_inside(folder, _DROPPED) as file:
-            found = _hash(file)
+        found = hashlib.sha256(read_inside(folder, _DROPPED, MAX_BYTES)).hexdigest()
     except FileNotFoundError:
         return f"{_DROPPED} is missing: it was deleted after the dataset was published" if expected else ""
     except DAMAGE as error:
@@ -42,13 +40,6 @@ def explain_foreign_files(folder: Path, manifest_sha256: str) -> str:
     if found != expected:
         return f"{_DROPPED} is of another publication or was changed: its sha256 is not that of {_MANIFEST}"
     return ""
-
-
-def _hash(file: BinaryIO) -> str:
-    digest = hashlib.sha256()
-    while content := file.read(_READ_BYTES):
-        digest.update(content)
-    return digest.hexdigest()
 
 
 def stamp_publication(folder: Path) -> Hashable:

@@ -1,5 +1,4 @@
 from datetime import UTC, datetime
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +9,7 @@ from deepsynth_api.report_fit import TERMINATION_MESSAGE_BYTES, fit_report
 from deepsynth_api.v1alpha1 import CheckpointStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit
 from deepsynth_api.v1alpha1.training_run_status import SampleText
+from support.tenants.largest_reports import build_largest_part
 
 NOW = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
 
@@ -95,37 +95,6 @@ def test_a_plan_of_many_splits_keeps_its_counts(splits: int, characters: int, li
 
 
 TEXTS = ["x" * 5000, "\x1b" * 5000, '"' * 5000, "\U0001f600" * 3000]
-IDENTITIES = {"digest", "revision", "sha256", "manifestSha256"}
-
-
-def build_largest(node: dict[str, Any], definitions: dict[str, Any], text: str, name: str = "") -> Any:
-    """Every field of a report with its largest value. URIs are as long as the API allows."""
-    if "$ref" in node:
-        return build_largest(definitions[node["$ref"].rsplit("/", 1)[-1]], definitions, text, name)
-    if "anyOf" in node:
-        return build_largest(node["anyOf"][0], definitions, text, name)
-    if "enum" in node:
-        return max(node["enum"], key=len)
-    match node.get("type"):
-        case "object":
-            return {key: build_largest(child, definitions, text, key) for key, child in node["properties"].items()}
-        case "array":
-            return [build_largest(node["items"], definitions, text, name)] * (5 if name == "examples" else 100)
-        case "integer":
-            return 2**40
-        case "number":
-            return 1.2345678901234567e15
-        case "string" if node.get("format") == "date-time":
-            return "2026-01-02T03:04:05Z"
-        case "string" if name in IDENTITIES:
-            return "0" * 64
-        case "string" if name == "reason":
-            return "R" * 64
-        case "string" if name == "uri":
-            return f"file:///{text}"[:1024]
-        case "string":
-            return text
-    return True
 
 
 @pytest.mark.parametrize("text", TEXTS)
@@ -135,10 +104,8 @@ def build_largest(node: dict[str, Any], definitions: dict[str, Any], text: str, 
 def test_the_largest_report_of_every_step_fits_with_its_digests_and_counts(
     text: str, step: str, failures: tuple[str, ...], limit: int
 ) -> None:
-    schema = Report.model_json_schema(by_alias=True)
-    parts = {name: build_largest(schema["properties"][name], schema["$defs"], text) for name in (step, *failures)}
-    restarts = build_largest(schema["properties"]["restarts"], schema["$defs"], text)[:5] if step == "train" else []
-    parts["restarts"] = restarts
+    restarts = build_largest_part("restarts", text)[:5] if step == "train" else []
+    parts = {name: build_largest_part(name, text) for name in (step, *failures)} | {"restarts": restarts}
     report = Report.model_validate({"step": step, "time": NOW, **parts})
     message = fit_report(report, limit)
     assert len(message.encode()) <= limit

@@ -6,6 +6,7 @@ from typing import Final
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
+from deepsynth_api.report_bounds import cut_text
 from deepsynth_api.v1alpha1.dataset_generation_status import DroppedRows, ReadColumns
 from deepsynth_render.sources import NO_SUMMARY
 
@@ -16,6 +17,9 @@ _MISSING: Final[Mapping[str, tuple[str, str]]] = {
 """Field of spec.source.columns and what to do, by the reason of the rows that it drops."""
 _MIN_LIMIT: Final = 90
 """Per cent. Data of which only a part has summaries is usual; a wrong column is empty in nearly all rows."""
+_MAX_NAMED: Final = 3
+_MAX_NAME_BYTES: Final = 128
+"""The remedy comes after the names, and a report is cut at its end."""
 
 
 def require_texts(rows: int, dropped: Iterable[DroppedRows], limit: int, columns: Sequence[ReadColumns]) -> None:
@@ -29,7 +33,9 @@ def require_texts(rows: int, dropped: Iterable[DroppedRows], limit: int, columns
         return
     (reason, count), *_ = missing.most_common()
     field, remedy = _MISSING[reason]
-    names = " or ".join(dict.fromkeys(repr(getattr(read, field)) for read in columns))
+    found = list(dict.fromkeys(getattr(read, field) for read in columns))
+    more = f" or {len(found) - _MAX_NAMED} others" if len(found) > _MAX_NAMED else ""
+    names = " or ".join(repr(cut_text(name, _MAX_NAME_BYTES)) for name in found[:_MAX_NAMED]) + more
     raise DataError(
         f"spec.source.columns.{field}: {count} of {rows} rows have nothing in the column {names}; more than {limit} % "
         f"of the rows lack a text or a summary; {remedy}, or set spec.maxRefusedPercent: 100 to do without these rows",

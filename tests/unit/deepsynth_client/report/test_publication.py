@@ -44,7 +44,8 @@ def test_a_missing_or_unreadable_list_is_named(tmp_path: Path) -> None:
     sha256 = publish(tmp_path, b"list")
     (tmp_path / "deepsynth/dropped.parquet").unlink()
     assert "is missing" in explain_foreign_files(tmp_path, sha256)
-    (tmp_path / "deepsynth/dropped.parquet").mkdir()
+    with (tmp_path / "deepsynth/dropped.parquet").open("wb") as file:
+        file.truncate(2**40)
     assert "cannot be read" in explain_foreign_files(tmp_path, sha256)
 
 

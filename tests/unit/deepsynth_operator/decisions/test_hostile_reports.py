@@ -1,5 +1,6 @@
 """Any report of any pods, drawn from the schema: decisions do not fail, statuses fit, and the user stays in control."""
 
+import tracemalloc
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,9 +12,11 @@ from hypothesis import strategies as st
 
 from deepsynth_api.crd.schema import build_schema
 from deepsynth_api.reasons import Reason
-from deepsynth_api.report import Failure, Report, TrainReport, parse_report
+from deepsynth_api.report import REPORT_BYTES, Failure, Report, TrainReport, parse_report
 from deepsynth_api.report_bounds import bound_report
+from deepsynth_api.report_fit import fit_report
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource, TrainingRun
+from deepsynth_client.report.page import build_report
 from deepsynth_local.admission.schema_check import find_schema_errors
 from deepsynth_operator.core.observed import Children, ObservedGeneration, ObservedJob, ObservedPod, ObservedRun
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
@@ -24,6 +27,7 @@ from support.clocks.manual_clock import START
 from support.control.seen import SETTINGS, a_live_run, a_pod
 from support.resources.builders import a_dataset_generation
 from support.tenants.hostile_reports import build_hostile_reports
+from support.tenants.largest_reports import build_largest_part
 
 EXIT_CODES = [None, 0, 1, 64, 65, 70, 75, 137, 143]
 STEPS = ["train", "plan", "render", "publish"]
@@ -125,6 +129,36 @@ def test_a_status_of_the_longest_reports_fits_and_keeps_its_counts(character: st
     assert measure_status(decision.status) <= MAX_STATUS_BYTES
     assert decision.status.progress.pages == 50 * 7
     assert sum(item.rows for item in decision.status.progress.dropped) == 50 * 60
+
+
+@pytest.mark.parametrize("character", ["x", "<", "\x00", "\U0001f600"])
+def test_a_generation_with_the_largest_plan_and_publication_fits_and_keeps_its_counts(character: str) -> None:
+    def end(generation: DatasetGeneration, step: str) -> Decision[Any]:
+        report = Report.model_validate({"step": step, "time": START, step: build_largest_part(step, character * 5000)})
+        text, job = fit_report(report, REPORT_BYTES), a_job(generation, "Complete")
+        tracemalloc.start()
+        pod = replace(a_pod(0), job=job.name, report=parse_report(text), exit_code=0, phase="Succeeded", finished=START)
+        decision = decide(generation, job, [pod], 60)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+        return decision
+
+    peaks: list[int] = []
+    planned = end(a_live_generation("plan"), "plan").status
+    published = a_live_generation("publish")
+    jobs = [*planned.jobs[:1], *published.status.jobs]
+    decision = end(published.updated(status=planned.updated(jobs=jobs)), "publish")
+    status = decision.status
+    assert status.state == "Complete"
+    assert measure_status(planned) <= MAX_STATUS_BYTES
+    assert measure_status(status) <= MAX_STATUS_BYTES
+    assert sum(split.rows for split in status.plan.splits) == 100 * 2**40
+    assert sum(read.rows for read in status.plan.columns) == 100 * 2**40
+    assert sum(item.rows for item in status.progress.dropped) == 100 * 2**40
+    assert (status.output.rows, status.output.revision) == (2**40, "0" * 64)
+    assert [event.reason for event in decision.events][-1] == Reason.MANY_ROWS_DROPPED
+    assert len(build_report([published.updated(status=status)], lambda _: None, "here", START)) < 2**20
+    assert max(peaks) < 16 * 2**20
 
 
 @pytest.mark.parametrize("character", ["x", "<", "\x00", "\U0001f600"])
