@@ -18,7 +18,14 @@ from deepsynth_api.errors import DataError
 from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task
 from deepsynth_train.data.files.in_memory import Pages, Row
 from deepsynth_train.notebook.arguments import expand_path
-from deepsynth_train.notebook.image_files import encode_image, fingerprint_image, list_folders, read_image_folder
+from deepsynth_train.notebook.image_files import (
+    NUMBERS,
+    encode_image,
+    fingerprint_image,
+    list_folders,
+    read_image_folder,
+    read_number,
+)
 
 Splits = Mapping[str, Pages]
 
@@ -127,7 +134,7 @@ def _read_dataset(dataset: Any, task: Task, split: str) -> Pages:
         raise DataError("data: a streamed dataset has no fixed rows; load it without streaming=True")
     check_columns(dataset.column_names, task, f"data ({split} split)")
     kind = dataset.features["image"]
-    if isinstance(kind, Value):
+    if isinstance(kind, Value) and kind.dtype not in {"binary", "large_binary"}:
         raise DataError(
             "data: the column 'image' holds text, not images; if these are paths, use "
             'dataset.cast_column("image", datasets.Image())'
@@ -139,15 +146,18 @@ def _read_dataset(dataset: Any, task: Task, split: str) -> Pages:
 
     def read_rows() -> Iterator[Row]:
         for number, row in enumerate(chosen):
-            yield {**_stringify(row), "image": encode_image(row["image"], f"row {number} of {split}")}
+            yield {
+                **_stringify(row, f"row {number} of {split}"),
+                "image": encode_image(row["image"], f"row {number} of {split}"),
+            }
 
     return Pages(str(dataset._fingerprint), columns, read_rows)  # noqa: SLF001 - no public name
 
 
-def _stringify(row: Row) -> dict[str, Any]:
-    """Labels and document ids as text, as training reads them."""
+def _stringify(row: Row, where: str) -> dict[str, Any]:
+    """Labels and document ids as text, numbers of pages as numbers, as training reads them."""
     return {
-        name: value if value is None or name in {"page", "num_pages"} else str(value)
+        name: read_number(value, name, where) if name in NUMBERS else None if value is None else str(value)
         for name, value in row.items()
         if name != "image"
     }

@@ -14,7 +14,7 @@ import io
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TextIO
 
 from deepsynth_api.errors import DataError
 from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task
@@ -22,6 +22,8 @@ from deepsynth_train.data.files.in_memory import Pages, Row
 
 METADATA: Final = ("metadata.csv", "metadata.jsonl")
 FILE_NAME: Final = "file_name"
+NUMBERS: Final = frozenset({"page", "num_pages"})
+"""Columns of whole numbers; all others are text."""
 
 
 def read_image_folder(folder: Path, task: Task, splits: Sequence[str]) -> dict[str, Pages]:
@@ -84,19 +86,45 @@ def _read_lines(metadata: Path) -> list[dict[str, Any]]:
     try:
         with metadata.open(encoding="utf-8-sig", newline="") as file:
             if metadata.suffix == ".csv":
-                return [_convert(dict(row)) for row in csv.DictReader(file)]
-            return [_convert(json.loads(line)) for line in file if line.strip()]
+                found = list(_read_csv(file, metadata))
+            else:
+                found = [json.loads(line) for line in file if line.strip()]
+        return [_convert(row, f"row {number} of {metadata}") for number, row in enumerate(found)]
     except (csv.Error, ValueError, AttributeError) as error:
         raise DataError(f"data: {metadata} cannot be read ({error}); save it as UTF-8") from error
 
 
-def _convert(row: Mapping[str, Any]) -> dict[str, Any]:
-    """Numbers of pages as numbers, everything else as text."""
+def _read_csv(file: TextIO, metadata: Path) -> Iterator[dict[str, Any]]:
+    reader = csv.DictReader(file)
+    for row in reader:
+        if None in row or None in row.values():
+            raise DataError(
+                f"data: line {reader.line_num} of {metadata} has more or fewer fields than its header "
+                f"({len(reader.fieldnames or ())}); quote fields that hold commas"
+            )
+        yield row
+
+
+def _convert(row: Mapping[str, Any], where: str) -> dict[str, Any]:
+    """Numbers of pages as numbers, everything else as text. NaN is a missing value, as pandas writes it."""
+    values = {name: None if value != value else value for name, value in row.items()}  # noqa: PLR0124 - NaN
     return {
-        name: None if value is None else int(value) if name in {"page", "num_pages"} else str(value)
-        for name, value in row.items()
-        if name is not None
+        name: read_number(value, name, where) if name in NUMBERS else None if value is None else str(value)
+        for name, value in values.items()
     }
+
+
+def read_number(value: Any, name: str, where: str) -> int | None:
+    """A cell of NUMBERS. Raises DataError, naming `where`, unless it is empty or a whole number, maybe as text."""
+    if value is None or value == "":
+        return None
+    try:
+        number = float(value)
+        if number == int(number):
+            return int(number)
+    except (TypeError, ValueError, OverflowError):
+        pass
+    raise DataError(f"data: {where}: column {name!r} must hold whole numbers, got {value!r}; correct or remove it")
 
 
 def fingerprint_image(image: Any, where: str) -> str:

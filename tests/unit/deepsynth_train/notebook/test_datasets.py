@@ -266,3 +266,35 @@ def test_an_image_that_disappears_before_training_is_named(tmp_path: Path) -> No
     (tmp_path / "page.png").unlink()
     with pytest.raises(DataError, match=r"item 0 of train: .*page\.png cannot be read"):
         write_and_read(pages, tmp_path)
+
+
+@pytest.mark.parametrize("line", ["0.png,Hello, world,1", "0.png", "0.png,Hello"])
+def test_a_line_with_more_or_fewer_fields_than_the_header_is_refused(tmp_path: Path, line: str) -> None:
+    folder = write_folder(tmp_path)
+    (folder / "metadata.csv").write_text(f'file_name,text,page\n0.png,"Hello, world",1\n{line}\n')
+    assert "line 3 of" in (message := refuse(folder))
+    assert "fields than its header (3); quote fields that hold commas" in message
+
+
+def test_numbers_of_pages_may_be_text_or_missing(tmp_path: Path) -> None:
+    from datasets import Dataset
+
+    folder = write_folder(tmp_path / "pages")
+    (folder / "metadata.csv").write_text("file_name,text,page\n0.png,a,2.0\n1.png,b,\n2.png,c,-1\n")
+    assert [row["page"] for row in write_and_read(read(folder)["train"], tmp_path)] == [2, None, -1]
+    dataset = Dataset.from_dict({"image": [draw_noise(0)] * 2, "text": ["a", "b"], "page": ["10", None]})
+    (tmp_path / "other").mkdir()
+    assert [row["page"] for row in write_and_read(read(dataset)["train"], tmp_path / "other")] == [10, None]
+
+
+@pytest.mark.parametrize("page", ["iv", "1.5", "inf", "1e999"])
+def test_other_numbers_of_pages_are_refused_by_row_and_column(tmp_path: Path, page: str) -> None:
+    folder = write_folder(tmp_path)
+    (folder / "metadata.csv").write_text(f"file_name,text,page\n0.png,a,{page}\n")
+    assert f"metadata.csv: column 'page' must hold whole numbers, got {page!r}; correct or remove" in refuse(folder)
+
+
+def test_the_nan_of_pandas_is_a_missing_label(tmp_path: Path) -> None:
+    folder = write_folder(tmp_path / "pages", name="metadata.jsonl")
+    (folder / "metadata.jsonl").write_text('{"file_name": "0.png", "text": NaN, "page": NaN}\n')
+    assert [row["text"] for row in write_and_read(read(folder)["train"], tmp_path)] == [None]
