@@ -22,8 +22,8 @@ def suspend_resources(resources: Resources, words: Sequence[str], *, suspend: bo
 
 def _describe_suspension(resource: Manifest, *, suspend: bool) -> str:
     if has_ended(resource):
-        effect = "only holds it if it is continued later" if suspend else "does not continue it, and holds it no longer"
-        return f"has ended ({resource['status'].get('state')}): this {effect}"
+        later = "if you continue it, it starts suspended" if suspend else "to continue a run, raise spec.maxSteps"
+        return f"has already ended ({resource['status'].get('state')}); {later}"
     return "suspended: its pods save and stop" if suspend else "resumed"
 
 

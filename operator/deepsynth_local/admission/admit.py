@@ -7,6 +7,7 @@ the schema, and only if all of these hold the CEL rules, with those about oldSel
       run.yaml:8: spec.numNodes: Invalid value: "2": must be of type integer; write it without quotes
 """
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -70,10 +71,18 @@ def _explain_rule(value: Mapping[str, Any], path: FieldPath, message: str) -> Pr
         found = step(part) if step else found[part]
     if found is None or isinstance(found, dict | list):
         return path, message  # the API server says `Invalid value: "object"`
-    return path, f"Invalid value: {format_value(found)}: {message}{_suggest_path(found)}"
+    return path, f"Invalid value: {format_value(found)}: {message}{_suggest_uri(path, found)}"
 
 
-def _suggest_path(value: Any) -> str:
-    """file://my-dataset names a host to most programs, and here nothing; its user means a folder below this one."""
-    relative = value.removeprefix("file://") if isinstance(value, str) and value.startswith("file://") else ""
-    return f"; write the absolute path: {Path(relative).resolve().as_uri()}" if relative[:1] not in {"", "/"} else ""
+def _suggest_uri(path: FieldPath, value: Any) -> str:
+    """file://my-dataset names a host to most programs, and here nothing: its user means a folder below this one, as who
+    writes a path does, unless it is the name of a model on the Hub.
+    """
+    if not isinstance(value, str) or path[-1:] != ("uri",):
+        return ""
+    place = value.removeprefix("file://")
+    if not place or "://" in place or (place != value and place.startswith("/")):
+        return ""
+    if path[-2:-1] == ("model",) and re.fullmatch(r"[\w.-]+/[\w.-]+", place) and not Path(place).exists():
+        return f"; for a model on the Hub, write hf://{place}"
+    return f"; write the absolute path: {Path(place).absolute().as_uri()}"

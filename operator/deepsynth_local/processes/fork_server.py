@@ -134,6 +134,7 @@ def run_pod(request: Message) -> None:
     os.environ.update(environment)
     time.tzset()
     sys.argv[1:] = request["arguments"]
+    sys.modules.pop(f"{request['module']}.__main__", None)  # was only imported for what it imports itself
     runpy.run_module(request["module"], run_name="__main__", alter_sys=True)
 
 

@@ -169,7 +169,10 @@ class _Container:
             return self._command.termination_log.read_text(encoding="utf-8", errors="replace")
         if code == 0:
             return ""
-        return self._command.log_file.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        try:
+            return self._command.log_file.read_bytes()[-LOG_TAIL_BYTES:].decode(errors="replace")
+        except OSError as error:
+            return f"its log {self._command.log_file} cannot be read: {error.strerror}; was the folder deleted?"
 
     def _signal(self, number: signal.Signals) -> None:
         if self._process is not None and self._process.returncode is None:

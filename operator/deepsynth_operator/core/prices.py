@@ -46,8 +46,13 @@ Amount = Annotated[
     matching(r"[0-9]{1,9}([.][0-9]{1,9})?", "must be a number from 0 with at most nine decimals, such as 3.06"),
 ]
 Currency = Annotated[str, matching("[A-Z]{3}", "must be the ISO 4217 code of a currency, such as USD")]
+_FORMS: Final = {
+    "currency": "must be the ISO 4217 code of a currency, such as USD",
+    "nodeLabels": "must be a label of nodes",
+    "perHour": "must be the name of a resource, and its price a number from 0 with at most nine decimals, such as 3.06",
+}
+_NATIVE: Final = ("cpu", "memory", "ephemeral-storage", "hugepages-")
 _REMEDIES: Final = {
-    "string_pattern_mismatch": "must be a label, an amount such as 3.06, or a currency such as USD",
     "too_short": "must have at least one price",
 }
 
@@ -84,12 +89,25 @@ def parse_prices(text: str, where: str) -> PriceTable:
     except ValueError as error:  # a date such as 2026-13-01
         raise ConfigurationError(f"{where}: must be YAML: {error}") from error
     if unknown := find_unknown(value, table.model_dump(mode="json", by_alias=True)):
-        raise ConfigurationError(
-            f"{where}.{unknown}: unknown field; possible are currency, entries, nodeLabels, perHour"
-        )
+        remedy = "possible are currency and entries, and in an entry nodeLabels and perHour"
+        if unknown == "prices":
+            remedy = "it is a value of the chart; write what is below it here"
+        raise ConfigurationError(f"{where}.{unknown}: unknown field; {remedy}")
+    _check_resources(table, where)
     if table.entries and table.currency is None:
         raise ConfigurationError(f"{where}.currency: must be set if there are entries, such as USD")
     return table
+
+
+def _check_resources(table: PriceTable, where: str) -> None:
+    """Raise ConfigurationError for a name that no resource of a pod can have: its price would count for nothing."""
+    for number, entry in enumerate(table.entries):
+        for name in entry.per_hour:
+            if "/" not in name and not name.startswith(_NATIVE):
+                raise ConfigurationError(
+                    f"{where}.entries[{number}].perHour.{name}: must be cpu, memory, ephemeral-storage, or the name of "
+                    "a device with its domain, such as nvidia.com/gpu"
+                )
 
 
 def price_pod(table: PriceTable, pod: PodRequest) -> HourlyPrice | None:
@@ -150,7 +168,9 @@ def _round(amount: Decimal) -> str:
 
 def _explain(error: Any) -> str:
     """Of a pydantic error: what was expected and what was found."""
-    return f"{_REMEDIES.get(error['type'], error['msg'])}, got {str(error['input'])[:60]!r}"
+    form = next((_FORMS[part] for part in error["loc"] if part in _FORMS), error["msg"])
+    expected = form if error["type"] == "string_pattern_mismatch" else _REMEDIES.get(error["type"], error["msg"])
+    return f"{expected}, got {str(error['input'])[:60]!r}"
 
 
 def _join(where: str, location: tuple[int | str, ...]) -> str:

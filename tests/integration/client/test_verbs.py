@@ -170,10 +170,11 @@ def test_suspend_and_resume_change_the_spec(place: Place, capsys: pytest.Capture
 
 def test_suspend_and_resume_say_that_a_run_has_ended(place: Place, capsys: pytest.CaptureFixture[str]) -> None:
     ended = a_running_run(state="Complete", completionTime="2026-01-02T04:00:00Z")
-    for verb, effect in (("suspend", "only holds it if"), ("resume", "does not continue it")):
+    effects = {"suspend": "if you continue it, it starts suspended", "resume": "to continue a run, raise spec.maxSteps"}
+    for verb, effect in effects.items():
         place.put(ended)
         assert main([verb, "trun/read-xsum", *place.options]) == 0
-        assert f"trainingrun/read-xsum has ended (Complete): this {effect}" in capsys.readouterr().out
+        assert f"trainingrun/read-xsum has already ended (Complete); {effect}" in capsys.readouterr().out
 
 
 def test_delete_keeps_the_data(place: Place, capsys: pytest.CaptureFixture[str]) -> None:

@@ -128,6 +128,17 @@ def test_its_exit_code_and_output_are_those_of_an_interpreter(
     assert (tmp_path / "logs/pod.log").read_text().endswith(output)
 
 
+def test_the_log_of_a_step_begins_with_its_own_words(tmp_path: Path) -> None:
+    async def body(runner: ProcessRunner, listener: Listener) -> None:
+        runner.start(build_step("pod", "plan", "--document", "/no/document"), {}, listener)
+        assert (await listener.exit).exit_code != 0
+
+    with_runner(tmp_path, body)
+    log = (tmp_path / "logs/pod.log").read_text()
+    assert "/no/document" in log
+    assert "RuntimeWarning" not in log
+
+
 def test_it_is_stopped_and_killed_with_all_its_processes(tmp_path: Path, module: Path) -> None:
     module.write_text(
         "import pathlib, os, signal, subprocess, sys, time; signal.signal(15, lambda *_: print('asked', flush=True));"

@@ -89,6 +89,18 @@ def test_without_a_termination_message_a_failure_has_the_end_of_its_output(tmp_p
     with_runner(tmp_path, body)
 
 
+def test_a_failure_whose_log_was_deleted_is_reported(tmp_path: Path) -> None:
+    code = f"import shutil, sys; shutil.rmtree({str(tmp_path / 'logs')!r}); sys.exit(3)"
+
+    async def body(runner: ProcessRunner, listener: Listener) -> None:
+        runner.start(build_pod(code), {}, listener)
+        ended = await listener.exit
+        assert ended.exit_code == 3
+        assert "cannot be read: No such file or directory; was the folder deleted?" in ended.message
+
+    with_runner(tmp_path, body)
+
+
 def test_a_stopped_pod_gets_the_time_to_save(tmp_path: Path) -> None:
     code = (
         "import signal, sys, time; signal.signal(15, lambda *a: (time.sleep(0.2), print('saved'), sys.exit(143)));"

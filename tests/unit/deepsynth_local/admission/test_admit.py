@@ -98,6 +98,8 @@ def test_a_micro_batch_size_is_a_number_or_auto(size: Any) -> None:
         ("  quantization: nf4\n", "spec.quantization: unknown field; did you mean spec.model.quantize?"),
         ("  imageProcessor: true\n", "must be of type object; write `imageProcessor: {}` to use its defaults"),
         ("  publish: {uri: file://my-model}\n", f"; write the absolute path: file://{Path.cwd()}/my-model"),
+        ("  publish: {uri: my-model}\n", f"; write the absolute path: file://{Path.cwd()}/my-model"),
+        ("  publish: {uri: /models/mine}\n", "; write the absolute path: file:///models/mine"),
         ("  evaluation: {metrics: cer}\n", 'Invalid value: "cer": must be of type array; write it as a list: [cer]'),
         *(
             (

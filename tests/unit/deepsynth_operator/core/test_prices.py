@@ -95,6 +95,8 @@ def test_a_quantity_that_cannot_be_read_costs_nothing(quantity: str) -> None:
         ("{currency: USD, entries: [{perHour: {cpu: true}}]}", r"^prices.entries\[0\].perHour.cpu: "),
         ("{currency: USD, entries: [{perHour: {}}]}", r"^prices.entries\[0\].perHour: must have at least one price"),
         ("{currency: USD, entries: [{perhour: {cpu: 1}}]}", r"^prices.entries\[0\].perHour: "),
+        ("{currency: USD, entries: [{perHour: {gpu: 3.5}}]}", r"perHour.gpu: must be cpu.* such as nvidia.com/gpu"),
+        ("prices: {currency: USD}", r"^prices.prices: unknown field; .* write what is below it here"),
         ("{currency: USD, entries: [{perHour: {cpu: 1}, zone: a}]}", r"^prices.entries\[0\].zone: unknown field"),
         ("[1, 2]", r"^prices: "),
         ("currency: [", r"^prices: must be YAML"),
