@@ -52,6 +52,7 @@ def predict_files(chosen: Namespace) -> None:
             problem = f"is a folder; name its files, such as {path}/*.png" if path.is_dir() else "no such file"
             raise ConfigurationError(f"{path}: {problem}")
     items = [item for path in paths for item in list_items(path, together=chosen.document)]
+    print(f"loading the model {chosen.model}", file=sys.stderr)
     with _quiet(debug=chosen.debug):
         reader = _load(chosen, model)
     if any(len(item.pages) > 1 for item in items):

@@ -109,7 +109,7 @@ DATASET_GENERATION_RULES: Final = (
         "spec",
         f"!has(self.page) || self.page.fontFamilies.all(family, family in {list(BUNDLED_FAMILIES)} || "
         "(has(self.fonts) && self.fonts.exists(font, font.name == family)))",
-        f"page.fontFamilies must be among {', '.join(BUNDLED_FAMILIES)} and the names of fonts",
+        f"fontFamilies must be among {', '.join(BUNDLED_FAMILIES)} and the names of your own fonts in spec.fonts",
         ".page.fontFamilies",
     ),
     Rule(

@@ -231,6 +231,7 @@ def test_an_error_is_one_line_and_warnings_of_libraries_are_not_shown(
     path = write_image(tmp_path / "a.png")
     assert main(["predict", str(tmp_path / "model"), str(path)]) == ExitCode.BAD_CONFIGURATION
     assert capsys.readouterr().err == (
+        f"loading the model {tmp_path}/model\n"
         "error: model: no folder /nowhere; name one with a model, or a model on the Hub, hf://OWNER/NAME\n"
     )
     assert not caplog.records

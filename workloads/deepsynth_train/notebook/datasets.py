@@ -81,6 +81,11 @@ def _read_place(data: str | Path, task: Task, splits: Sequence[str]) -> str | Sp
     folder = Path(uri.removeprefix("file://"))
     if not uri.startswith("file://"):
         return uri
+    if folder.is_file():
+        raise DataError(
+            f"data: {folder} is a file; give {FORMS}. A DatasetGeneration draws the pages of a file of texts "
+            "(docs/tasks/own-texts.md)"
+        )
     if not folder.is_dir():
         raise DataError(f"data: no folder {folder}; give {FORMS}")
     if next(folder.rglob("*.parquet"), None):

@@ -184,6 +184,11 @@ def test_anything_else_is_refused(data: Any, expected: str) -> None:
     assert expected in refuse(data)
 
 
+def test_a_file_of_texts_is_refused_with_what_draws_its_pages(tmp_path: Path) -> None:
+    (tmp_path / "mails.csv").write_text("subject,body\na,b\n")
+    assert f"data: {tmp_path}/mails.csv is a file; give" in refuse(tmp_path / "mails.csv")
+
+
 def test_a_folder_without_metadata_or_with_other_columns_is_refused(tmp_path: Path) -> None:
     (tmp_path / "0.png").write_bytes(draw_noise(0))
     assert "write one with the columns file_name and text, a line for each image" in refuse(tmp_path)
