@@ -38,7 +38,7 @@ def find_trouble(seconds: float, silence: float = 0.0, *, has_workers: bool = Fa
 
 def test_a_stuck_queue_is_unhealthy_and_one_whose_reconciles_fail_is_not() -> None:
     assert find_trouble(STALLED_SECONDS - 1) is None
-    assert find_trouble(STALLED_SECONDS + 1) == "the queue is stuck: 1 resources waiting, no reconcile ended for 301 s"
+    assert find_trouble(STALLED_SECONDS + 1) == "the queue is stuck: 1 resource waiting, no reconcile ended for 301 s"
     assert find_trouble(STALLED_SECONDS + 1, has_workers=True) is None
 
 
