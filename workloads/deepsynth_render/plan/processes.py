@@ -1,5 +1,6 @@
 """Work on batches in several processes, with results in order and few batches in memory."""
 
+import contextlib
 import multiprocessing
 import os
 from collections import deque
@@ -45,7 +46,8 @@ class SharedWork:
                 self._alone -= 1
                 yield function(batch)
                 continue
-            pending.append(self._open().submit(function, batch))
+            with _explain_kills():
+                pending.append(self._open().submit(function, batch))
             if len(pending) > 2 * self._processes:
                 yield _wait(pending.popleft())
         while pending:
@@ -61,8 +63,15 @@ class SharedWork:
 
 
 def _wait(future: Future[Result]) -> Result:
-    try:
+    with _explain_kills():
         return future.result()
+
+
+@contextlib.contextmanager
+def _explain_kills() -> Iterator[None]:
+    """A pool whose process was killed ends what is under way, and takes nothing any more."""
+    try:
+        yield
     except BrokenProcessPool as error:
         raise TemporaryError(
             "a process of the plan step was killed, probably because memory ran out; raise resources.limits.memory of "

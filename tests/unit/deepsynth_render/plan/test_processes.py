@@ -1,6 +1,7 @@
 """Batches in several processes: results in order, few batches at a time, and clear errors."""
 
 import os
+import time
 from collections.abc import Iterator
 from multiprocessing import current_process
 from pathlib import Path
@@ -39,6 +40,17 @@ def test_one_process_does_all_itself() -> None:
 def test_a_process_that_is_killed_is_an_error_that_says_what_to_do() -> None:
     with pytest.raises(TemporaryError, match=r"resources\.limits\.memory"), SharedWork(2, alone=0) as work:
         list(work.map(die, range(10)))
+
+
+def test_a_process_that_was_killed_before_the_next_batch_is_the_same_error() -> None:
+    def wait_for_death() -> Iterator[int]:
+        yield 3
+        while not work._pool or not work._pool._broken:
+            time.sleep(0.01)
+        yield 4
+
+    with pytest.raises(TemporaryError, match=r"resources\.limits\.memory"), SharedWork(2, alone=0) as work:
+        list(work.map(die, wait_for_death()))
 
 
 def test_the_path_of_temporary_files_may_be_long(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
