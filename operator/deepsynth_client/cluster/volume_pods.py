@@ -152,12 +152,7 @@ def build_pod(
             "activeDeadlineSeconds": DEADLINE_SECONDS,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                **({} if user is None else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), user)),
-                "fsGroupChangePolicy": "OnRootMismatch",
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
+            "securityContext": _build_security_context(user),
             "containers": [
                 {
                     "name": "files",
@@ -190,6 +185,16 @@ def build_pod(
                 if template.get(field)
             },
         },
+    }
+
+
+def _build_security_context(user: int | None) -> dict[str, Any]:
+    """As the resource's own pods have it."""
+    return {
+        "runAsNonRoot": True,
+        **({} if user is None else dict.fromkeys(("runAsUser", "runAsGroup", "fsGroup"), user)),
+        "fsGroupChangePolicy": "OnRootMismatch",
+        "seccompProfile": {"type": "RuntimeDefault"},
     }
 
 

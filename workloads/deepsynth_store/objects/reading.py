@@ -40,8 +40,10 @@ class Head:
 
         Some stores keep no attributes, such as the Hub's buckets. There it is the one of which all files are listed.
         """
-        if self.content is None or GENERATION in self.content.attributes:
-            return "" if self.content is None else self.content.attributes[GENERATION]
+        if self.content is None:
+            return ""
+        if GENERATION in self.content.attributes:
+            return self.content.attributes[GENERATION]
         known = parse_manifest(self.content.data, uri)
         return infer_generation(self.content.data, {path: file.size for path, file in known.items()}, listing)
 
