@@ -71,6 +71,10 @@ class PlanReport(ApiModel):
     revision: str = ""
     digest: str = ""
     """Empty until the plan is made."""
+    staging: str = ""
+    """sha256 that names the staging folder; empty if it is that of the plan."""
+    staged_shards: int = 0
+    """Shards that can be rendered while the plan is being made."""
     splits: list[PlannedSplit] = Field(default_factory=list)
     shards: int = 0
     rows_read: int = 0

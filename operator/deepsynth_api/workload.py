@@ -38,6 +38,9 @@ GRACE_PERIOD_VARIABLE: Final = "DEEPSYNTH_GRACE_PERIOD_SECONDS"
 MAX_RESTARTS_VARIABLE: Final = "DEEPSYNTH_MAX_RESTARTS"
 """How often the launchers may start failed workers again in the same pods. A variable and no field of the document, so
 that an image of before this existed ignores it, and without it, as from an older operator, there is no such restart."""
+RENDER_AHEAD_VARIABLE: Final = "DEEPSYNTH_RENDER_AHEAD"
+"""Set to 1: the plan step stages finished shards while it reads on. A variable for the same reason: without it, the
+staging folder is named by the digest of the plan."""
 COMPLETION_INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"
 
 RESERVED_PREFIXES: Final = ("DEEPSYNTH_", "PET_", "TORCHELASTIC_")
@@ -110,9 +113,15 @@ def find_unknown(given: Any, known: Any, path: str = "") -> str | None:
 class PlanReference(ApiModel):
     """The plan that the steps render and publish work from."""
 
-    digest: str
+    digest: Annotated[str, Field(description="sha256 of the plan. Empty while the plan step still reads.")]
     revision: str
-    shards: int
+    shards: Annotated[int, Field(description="Number of shards, so far while the plan step still reads.")]
+    staging: Annotated[
+        str | None, Field(description="sha256 that names the staging folder. Unset if it is that of the plan.")
+    ] = None
+    first_shard: Annotated[
+        int | None, Field(description="Shard of the pod with completion index 0. Unset if it is 0.")
+    ] = None
 
 
 class RenderWorkload(Workload, RenderingSettings):

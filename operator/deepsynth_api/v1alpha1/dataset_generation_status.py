@@ -71,7 +71,12 @@ class PlanStatus(ApiModel):
     """What the plan step decided."""
 
     revision: Annotated[str, Field(description="Pinned revision of the source.")]
-    digest: Annotated[str, Field(description="sha256 of the plan. It also names the staging folder.")]
+    digest: Annotated[
+        str, Field(description="sha256 of the plan. It also names the staging folder, unless staging is set.")
+    ]
+    staging: Annotated[
+        str, Field(description="sha256 of what was known before the rows were read. It names the staging folder.")
+    ] = ""
     splits: Annotated[list[PlannedSplit], Field(description="Number of documents to render, by split.")]
     shards: Annotated[int, Field(description="Number of shards. Each shard is rendered on its own.")]
     dropped: Annotated[list[DroppedRows], Field(description="Number of rows that the plan dropped, by reason.")] = (
@@ -230,6 +235,10 @@ class ChildJob(ContainerUsage):
     shards_done: Annotated[
         int, Field(description="Number of shards done when the Job ended, including those of earlier Jobs.")
     ] = 0
+    first_shard: Annotated[int, Field(description="First shard of the Job, if the step is render.")] = 0
+    shards: Annotated[
+        int | None, Field(description="Number of shards of the Job. Unset if it renders all, or the step is another.")
+    ] = None
     cpus_per_pod: Annotated[
         str | None, Field(description="CPUs that each pod of the Job requested, such as 2 or 500m.")
     ] = None
@@ -242,6 +251,15 @@ class ChildJob(ContainerUsage):
         SettledPods | None,
         Field(description="Part of podSeconds of pods that ended some minutes ago. Unset until there are any."),
     ] = None
+
+
+class RenderAhead(ApiModel):
+    """The shards that can be rendered while the plan step still reads, and the Job that renders some of them."""
+
+    revision: Annotated[str, Field(description="Pinned revision of the source.")]
+    staging: Annotated[str, Field(description="sha256 that names the staging folder.")]
+    staged_shards: Annotated[int, Field(description="Number of shards that the plan step has staged so far.")]
+    job: Annotated[ChildJob | None, Field(description="The newest Job that renders them.")] = None
 
 
 class DatasetGenerationStatus(ApiModel):
@@ -267,6 +285,9 @@ class DatasetGenerationStatus(ApiModel):
     ] = None
     completion_time: Annotated[Time | None, Field(description="When the resource completed or failed.")] = None
     plan: Annotated[PlanStatus | None, Field(description="What the plan step decided.")] = None
+    ahead: Annotated[
+        RenderAhead | None, Field(description="What is rendered while the plan step still reads. Unset afterwards.")
+    ] = None
     jobs: Annotated[list[ChildJob], Field(description="The last ten Jobs of this resource, oldest first.")] = Field(
         default_factory=list
     )

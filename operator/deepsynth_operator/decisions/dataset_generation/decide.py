@@ -136,7 +136,7 @@ def _take_result(
         plans = [report.plan for report in reports if report.plan is not None and report.plan.digest]
         if not plans:
             return replace_last(status, end_job(over, report_lost(over), now))
-        plan = PlanStatus.model_validate(plans[-1].model_dump(exclude={"rows_read", "waiting"}))
+        plan = PlanStatus.model_validate(plans[-1].model_dump(exclude={"rows_read", "staged_shards", "waiting"}))
         return done.updated(plan=plan, progress=compute_planned(plan, now))
     published = [report.publish for report in reports if report.publish is not None and report.publish.revision]
     if not published:
