@@ -239,6 +239,9 @@ class ChildJob(ContainerUsage):
     shards: Annotated[
         int | None, Field(description="Number of shards of the Job. Unset if it renders all, or the step is another.")
     ] = None
+    staging: Annotated[
+        str, Field(description="sha256 that names the folder of the shards. Empty if it is that of the plan.")
+    ] = ""
     cpus_per_pod: Annotated[
         str | None, Field(description="CPUs that each pod of the Job requested, such as 2 or 500m.")
     ] = None
@@ -288,9 +291,10 @@ class DatasetGenerationStatus(ApiModel):
     ahead: Annotated[
         RenderAhead | None, Field(description="What is rendered while the plan step still reads. Unset afterwards.")
     ] = None
-    jobs: Annotated[list[ChildJob], Field(description="The last ten Jobs of this resource, oldest first.")] = Field(
-        default_factory=list
-    )
+    jobs: Annotated[
+        list[ChildJob],
+        Field(description="The last ten Jobs of each step, in the order in which they ended, the live one last."),
+    ] = Field(default_factory=list)
     progress: Annotated[
         GenerationProgress | None, Field(description="Progress of the rendering: shards, documents, pages.")
     ] = None

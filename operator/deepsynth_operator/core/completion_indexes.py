@@ -33,6 +33,11 @@ def format_indexes(indexes: Iterable[int]) -> str:
     )
 
 
+def shift_indexes(text: str, by: int) -> str:
+    """The same intervals, each index higher by `by`: "5,7-9" for "1,3-5" and 4."""
+    return re.sub(r"\d{1,10}", lambda index: str(int(index[0]) + by), text) if by else text
+
+
 def shorten_indexes(text: str, limit: int = MAX_SHOWN_CHARACTERS) -> str:
     """`text` as it is, or its first intervals and "..." if it is longer than `limit`."""
     return text if len(text) <= limit else f"{text[:limit].rpartition(',')[0]},..."

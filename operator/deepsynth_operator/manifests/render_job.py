@@ -15,7 +15,7 @@ from deepsynth_api.kinds import GROUP
 from deepsynth_api.labels import QUEUE_JOB_ANNOTATION, select_carried
 from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration, Source
-from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, PlanStatus
 from deepsynth_api.workload import PlanReference, RenderWorkload
 from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
 from deepsynth_operator.manifests.child import add_deadline, build_config_map, build_metadata
@@ -163,9 +163,17 @@ def build_render_document(generation: DatasetGeneration, job: ChildJob) -> Rende
         max_refused_percent=spec.max_refused_percent,
         source=source,
         source_name=spec.preset or _name_source(source),
-        plan=PlanReference(digest=plan.digest, revision=plan.revision, shards=plan.shards)
-        if plan is not None and job.step != "plan"
-        else None,
+        plan=_refer_to_plan(plan, job) if plan is not None and job.step != "plan" else None,
+    )
+
+
+def _refer_to_plan(plan: PlanStatus, job: ChildJob) -> PlanReference:
+    return PlanReference(
+        digest=plan.digest,
+        revision=plan.revision,
+        shards=plan.shards,
+        staging=plan.staging or None,
+        first_shard=job.first_shard or None,
     )
 
 
@@ -178,7 +186,7 @@ def _count_completions(generation: DatasetGeneration, job: ChildJob) -> int:
             f"spec.rowsPerShard: must give at most {MAX_SHARDS} shards, got {shards}; "
             f"set it above {generation.spec.rows_per_shard * shards // MAX_SHARDS}"
         )
-    return shards
+    return shards if job.shards is None else job.shards
 
 
 def _resolve_source(generation: DatasetGeneration) -> Source:

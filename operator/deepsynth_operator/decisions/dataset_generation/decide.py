@@ -30,6 +30,7 @@ from deepsynth_operator.decisions.dataset_generation.jobs import (
     drop_start,
     end_job,
     get_live,
+    get_shard_pods,
     observe_job,
     replace_last,
     start_job,
@@ -101,9 +102,10 @@ def _observe(observed: ObservedGeneration, settings: Settings, now: datetime) ->
     if live is None:
         return status
     job, pods = observed.children.find_job(live.name), observed.children.get_pods(live.name)
-    status = status.updated(last_failure=find_last_failure(status.last_failure, live.step, pods, now))
+    shard_pods = get_shard_pods(live, observed.children)
+    status = status.updated(last_failure=find_last_failure(status.last_failure, live.step, shard_pods, now))
     if live.step == "render" and job is not None:
-        status = status.updated(progress=compute_rendering(status, job, pods, now))
+        status = status.updated(progress=compute_rendering(status, live, job, observed.children, now))
     else:
         status = status.updated(progress=compute_waiting(status.progress, pods, now))
     live = price_job(observe_job(live, job, pods, now), job, pods, settings.prices)

@@ -4,13 +4,15 @@ The Job controller retries pods (a failure counts against backoffLimitPerIndex, 
 has failed is the end. A Job that was deleted, that hangs on a lost node, or whose report was lost is replaced.
 """
 
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from datetime import datetime
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationSummary
-from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
 from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE, Cause
 from deepsynth_operator.decisions.shared.obstacles import remember_obstacle
 from deepsynth_operator.manifests.names import build_job_name
@@ -41,9 +43,26 @@ def compute_next_step(status: DatasetGenerationStatus) -> StepName | None:
         return "plan"
     if status.output is not None:
         return None
-    last = status.jobs[-1]
-    done = last.outcome == "Succeeded"
-    return "publish" if last.step == "publish" or (last.step == "render" and done) else "render"
+    is_rendered = count_rendered(status.jobs, status.plan.staging, status.plan.shards) >= max(status.plan.shards, 1)
+    return "publish" if status.jobs[-1].step == "publish" or is_rendered else "render"
+
+
+def count_rendered(jobs: Iterable[ChildJob], staging: str, shards: int) -> int:
+    """How many of `shards` Jobs have rendered that succeeded: each begins where those before it ended.
+
+    staging: what names the folder of the shards. Those of another folder are not part of this dataset.
+    """
+    ends = (
+        job.first_shard + (shards if job.shards is None else job.shards)
+        for job in jobs
+        if job.step == "render" and job.outcome == "Succeeded" and job.staging == staging
+    )
+    return min(max(ends, default=0), shards)
+
+
+def get_shard_pods(entry: ChildJob, children: Children) -> list[ObservedPod]:
+    """The pods of a Job. If it renders, with the number of the shard as their index."""
+    return [replace(pod, index=pod.index + entry.first_shard) for pod in children.get_pods(entry.name)]
 
 
 def start_job(
@@ -52,8 +71,28 @@ def start_job(
     """Add the entry of the next Job of `step`. Its number follows that of the last one, so no name is used twice."""
     number = max((job.number for job in status.jobs if job.step == step), default=0) + 1
     name = build_job_name(generation, step, number)
-    entry = ChildJob(step=step, name=name, number=number, start_time=now, image=image)
-    return status.updated(jobs=[*status.jobs, entry][-MAX_KEPT_JOBS:], start_time=status.start_time or now)
+    entry = ChildJob(step=step, name=name, number=number, start_time=now, image=image, **_choose_shards(status, step))
+    return status.updated(jobs=keep_newest([*status.jobs, entry]), start_time=status.start_time or now)
+
+
+def _choose_shards(status: DatasetGenerationStatus, step: StepName) -> dict[str, Any]:
+    """Fields of the entry of a render Job: the shards that no Job before it has rendered."""
+    plan = status.plan
+    if step != "render" or plan is None:
+        return {}
+    done = count_rendered(status.jobs, plan.staging, plan.shards)
+    return {"staging": plan.staging, **({"first_shard": done, "shards": plan.shards - done} if done else {})}
+
+
+def keep_newest(jobs: Sequence[ChildJob]) -> list[ChildJob]:
+    """The last ten of each step: which numbers are taken, and how far the shards are rendered, is never forgotten."""
+    later: Counter[str] = Counter()
+    kept = []
+    for job in reversed(jobs):
+        later[job.step] += 1
+        if later[job.step] <= MAX_KEPT_JOBS:
+            kept.append(job)
+    return kept[::-1]
 
 
 def observe_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[ObservedPod], now: datetime) -> ChildJob:

@@ -7,29 +7,32 @@ The publish step counts everything once more; its figures are the last word.
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import chain
 
 from deepsynth_api.report import PublishReport, RenderReport
 from deepsynth_api.report_bounds import fold_dropped
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import (
+    ChildJob,
     DroppedRows,
     GenerationProgress,
     PlanStatus,
 )
-from deepsynth_operator.core.completion_indexes import count_indexes, shorten_indexes
-from deepsynth_operator.core.observed import ObservedJob, ObservedPod
-from deepsynth_operator.decisions.dataset_generation.jobs import drop_start
+from deepsynth_operator.core.completion_indexes import count_indexes, shift_indexes, shorten_indexes
+from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
+from deepsynth_operator.decisions.dataset_generation.jobs import drop_start, get_shard_pods
 from deepsynth_operator.decisions.dataset_generation.usage import drop_usage
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number, sum_counts
 from deepsynth_operator.decisions.shared.throttle import drop_undisturbed
 
 
 def compute_rendering(
-    status: DatasetGenerationStatus, job: ObservedJob, pods: Sequence[ObservedPod], now: datetime
+    status: DatasetGenerationStatus, entry: ChildJob, job: ObservedJob, children: Children, now: datetime
 ) -> GenerationProgress:
-    """Progress while the render Job runs. The old progress itself if nothing that is shown has changed."""
+    """Progress while the render Job of `entry` runs. The old progress itself if nothing that is shown has changed."""
     old, plan = status.progress or GenerationProgress(), status.plan
-    reports = list(_collect_reports(pods).values())
+    pods = children.get_pods(entry.name)
+    reports = _collect_reports(status.jobs, children)
     working = [pod.report.render for pod in pods if not pod.has_ended and pod.report and pod.report.render]
     rate = sum(report.pages_per_second for report in working)
     rows, pages = sum_counts(report.documents for report in reports), sum_counts(report.pages for report in reports)
@@ -37,9 +40,9 @@ def compute_rendering(
     rows, pages = max(rows, old.rows), max(pages, old.pages)
     left = _count_rows(plan) - rows - sum(item.rows for report in reports for item in report.dropped)
     new = GenerationProgress(
-        shards_total=job.completions,
-        shards_done=max(count_indexes(job.completed_indexes), old.shards_done),
-        failed_indexes=shorten_indexes(job.failed_indexes),
+        shards_total=plan.shards if plan else job.completions,
+        shards_done=max(entry.first_shard + count_indexes(job.completed_indexes), old.shards_done),
+        failed_indexes=shorten_indexes(shift_indexes(job.failed_indexes, entry.first_shard)),
         rows=rows,
         pages=pages,
         bytes=max(sum_counts(report.bytes for report in reports), old.bytes),
@@ -114,14 +117,14 @@ def _measure_rate(pods: Iterable[ObservedPod]) -> float | None:
     return sum(pages for _, _, pages in done) / max(span.total_seconds(), 1.0)  # a cluster's times are whole seconds
 
 
-def _collect_reports(pods: Iterable[ObservedPod]) -> dict[int, RenderReport]:
-    """The report of each shard, by index. If two pods worked on a shard: the report of the one that got further."""
+def _collect_reports(entries: Iterable[ChildJob], children: Children) -> list[RenderReport]:
+    """The report of each shard. If several pods worked on a shard: the report of the one that got further."""
     best: dict[int, RenderReport] = {}
-    for pod in pods:
+    for pod in chain.from_iterable(get_shard_pods(entry, children) for entry in entries if entry.step == "render"):
         report = pod.report.render if pod.report else None
         if report is not None and (pod.index not in best or report.documents >= best[pod.index].documents):
             best[pod.index] = report
-    return best
+    return list(best.values())
 
 
 def _sum_dropped(lists: Iterable[Iterable[DroppedRows]]) -> list[DroppedRows]:

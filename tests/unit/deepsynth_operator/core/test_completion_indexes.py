@@ -2,7 +2,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from deepsynth_operator.core.completion_indexes import MAX_INDEX, count_indexes, format_indexes, parse_indexes
+from deepsynth_operator.core.completion_indexes import (
+    MAX_INDEX,
+    count_indexes,
+    format_indexes,
+    parse_indexes,
+    shift_indexes,
+)
 
 
 @pytest.mark.parametrize(
@@ -30,6 +36,11 @@ def test_an_interval_without_a_sensible_end_is_cut_off() -> None:
 @given(st.sets(st.integers(0, 60)))
 def test_formatted_indexes_are_parsed_back(indexes: set[int]) -> None:
     assert parse_indexes(format_indexes(indexes)) == indexes
+
+
+def test_indexes_of_a_job_that_begins_later_are_those_of_its_shards() -> None:
+    assert shift_indexes("1,3-5", 4) == "5,7-9"
+    assert (shift_indexes("1,3-5", 0), shift_indexes("", 4)) == ("1,3-5", "")
 
 
 def test_indexes_are_formatted_as_the_job_controller_does() -> None:

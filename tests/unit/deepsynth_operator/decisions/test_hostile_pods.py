@@ -16,8 +16,8 @@ from deepsynth_api.labels import (
 )
 from deepsynth_api.report import Failure, RenderReport, Report, parse_report
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation_status import PlannedSplit, PlanStatus
-from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, ObservedJob, ObservedPod
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, PlannedSplit, PlanStatus
+from deepsynth_operator.core.observed import COMPLETION_INDEX_ANNOTATION, Children, ObservedJob, ObservedPod
 from deepsynth_operator.decisions.dataset_generation.failures import find_last_failure
 from deepsynth_operator.decisions.dataset_generation.progress import compute_rendering
 from deepsynth_operator.decisions.shared.decision import CreateJob, DeleteJob
@@ -51,8 +51,9 @@ def test_a_shard_with_a_vanishing_rate_has_no_estimate() -> None:
     pod = replace(a_pod(0), report=Report(step="render", time=START, render=shard))
     job = ObservedJob(name="j", uid="u", step="render", completions=2)
     planned = PlanStatus(revision="r", digest="d", splits=[PlannedSplit(name="train", rows=100)], shards=2)
-    status = DatasetGenerationStatus(plan=planned)
-    assert compute_rendering(status, job, [pod], START).estimated_completion_time is None
+    entry = ChildJob(step="render", name=pod.job, start_time=START)
+    status = DatasetGenerationStatus(plan=planned, jobs=[entry])
+    assert compute_rendering(status, entry, job, Children((job,), (pod,)), START).estimated_completion_time is None
 
 
 @pytest.mark.parametrize(("seconds", "known"), [(0, True), (3600, True), (1e12, False), (-1, False)])

@@ -46,6 +46,15 @@ def test_only_rendering_has_a_pod_per_shard(step: StepName, completions: int) ->
     assert (spec["completions"], spec["parallelism"]) == (completions, min(4, completions))
 
 
+def test_a_render_job_may_have_only_some_of_the_shards() -> None:
+    builder = a_dataset_generation().with_status(plan=planned(7) | {"staging": "draft"})
+    entry = a_job("render").updated(first_shard=5, shards=2)
+    assert build_render_children(builder.build(), entry)[-1]["spec"]["completions"] == 2
+    plan = build_render_document(builder.build(), entry).plan
+    assert plan is not None
+    assert (plan.digest, plan.shards, plan.staging, plan.first_shard) == ("d1", 7, "draft", 5)
+
+
 def test_a_limit_on_failed_shards_applies_only_to_rendering() -> None:
     builder = a_dataset_generation().with_spec(maxFailedIndexes=2).with_status(plan=planned())
     assert build_job(builder, "render")["spec"]["maxFailedIndexes"] == 2
