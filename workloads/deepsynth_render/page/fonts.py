@@ -159,6 +159,10 @@ class Font:
     def codepoints(self) -> frozenset[int]:
         return frozenset(self._harfbuzz_face.unicodes)
 
+    @property
+    def glyph_count(self) -> int:
+        return int(self._harfbuzz_face.glyph_count)
+
     @cached_property
     def _harfbuzz_face(self) -> uharfbuzz.Face:
         return uharfbuzz.Face(self.data, self.face)

@@ -32,7 +32,7 @@ class GrowingRows:
         self._added.extend(rows)
         return first
 
-    def extend_array(self, rows: Ints) -> int:
+    def extend_array(self, rows: Ints | Ints32) -> int:
         """The same for an array (n, columns)."""
         self._copy_added()
         first = self._count
@@ -53,7 +53,7 @@ class GrowingRows:
             self._copy(np.array(self._added))
             self._added = []
 
-    def _copy(self, rows: Ints) -> None:
+    def _copy(self, rows: Ints | Ints32) -> None:
         first, self._count = self._count, self._count + len(rows)
         if self._count > len(self._rows):
             # Half more than is needed, so that appending n rows copies O(n) of them in total.

@@ -1,14 +1,14 @@
 """New words shaped together: those that one font draws whole, in one script and one direction.
 
 HarfBuzz takes a microsecond for a word; the rest of what a word costs is Python objects, one for each glyph. So the
-compiled core calls HarfBuzz for many words, and arrays hold the result.
+compiled core calls HarfBuzz for many words, and arrays hold the result. Words of usual characters, which most words are
+in most languages of the Latin script, do not even become pieces in Python.
 """
 
 import re
 from collections import defaultdict
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cache
-from itertools import chain
 from typing import NamedTuple
 
 import numpy as np
@@ -17,11 +17,14 @@ from numpy.typing import NDArray
 from deepsynth_render.page.compiled.loading import IS_BUILT, core
 from deepsynth_render.page.fonts import FONTS, Font, FontStyle, load_font
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
-from deepsynth_render.page.growing import Ints
+from deepsynth_render.page.growing import Ints, Ints32
 from deepsynth_render.page.shaping import PLAIN, Shaper, Style, is_fallback
 
 _MAX_CHARACTERS = 1000
 _DASHES = "-\u2010\u2013\u2014"
+_GLYPHS = 4
+"""The column of WordCache.pieces."""
+_USUAL_KIND, _DASH, _WORD, _LETTER = 1, 2, 4, 8
 USUAL = "\x21-\x7e\u00a0-\u00ac\u00ae-\u024f\u2010-\u2026\u2030-\u203a\u20ac"
 """Characters of the Latin script or of none, as the inside of a regular expression; dashes are among them."""
 
@@ -65,6 +68,21 @@ class ShapedPieces(NamedTuple):
     extents: Ints | None
 
 
+class UsualWords(NamedTuple):
+    """Words that were set without a closer look. Each ends with a space.
+
+    known: each word once. counts: (known,) pieces of each. pieces: (pieces, 7), glyphs: (glyphs, 3), extents:
+    (pieces, 2) or None, as WordCache has them. others: words that need a closer look, each once.
+    """
+
+    known: list[str]
+    counts: Ints
+    pieces: Ints32
+    glyphs: Ints32
+    extents: Ints | None
+    others: list[str]
+
+
 class BatchShaper:
     """Shapes pieces of words, each batch in one call."""
 
@@ -77,6 +95,19 @@ class BatchShaper:
         glyphs, counts, advances, inked = self._open(batch.font).shape(pieces, batch)
         extents = self._measure(glyphs, counts) if is_fallback(batch.font) else None
         return ShapedPieces(glyphs, counts, advances, inked, extents)
+
+    def set_usual(self, words: list[str], usual: "Usual", space: int, max_advance: int, first_glyph: int) -> UsualWords:
+        """words: keys of the cache, perhaps several times. space, max_advance: in 1/64 px. first_glyph: row of the
+        first new glyph in WordCache.glyphs.
+        """
+        found = self._open(usual.font).set_usual(words, usual, space, max_advance, first_glyph)
+        known, counts, set_pieces, set_glyphs, others = found
+        pieces = np.frombuffer(set_pieces, np.int32).reshape(-1, 7)
+        glyphs = np.frombuffer(set_glyphs, np.int32).reshape(-1, 3)
+        extents = None
+        if is_fallback(usual.font):
+            extents = self._measure(glyphs.astype(np.int64), pieces[:, _GLYPHS].astype(np.int64))
+        return UsualWords(known, np.frombuffer(counts, np.int64)[: len(known)], pieces, glyphs, extents, others)
 
     def _measure(self, glyphs: Ints, counts: Ints) -> Ints:
         boxes = self._atlas.boxes.take(glyphs[:, 0] * PHASES)  # (glyphs, 5)
@@ -99,8 +130,14 @@ class _FontShaper:
         self._shaper = core.Shaper(library, font.data, font.face, size_px * 64, variations)
         self._font = index
         self._atlas = atlas
-        self._slots = np.zeros(0, np.int32)  # (glyphs of the font up to the last one in use,), -1: not drawn yet
-        self._inked = np.zeros(0, bool)  # the same
+        self._slots = np.full(font.glyph_count, -1, np.int32)  # twice the slot, one more if it has ink; -1: not drawn
+
+    def set_usual(
+        self, words: list[str], usual: "Usual", space: int, max_advance: int, first_glyph: int
+    ) -> tuple[list[str], bytes, bytes, bytes, list[str]]:
+        return self._shaper.set_usual(
+            words, usual.script, usual.kinds, self._slots, self._draw, space, max_advance, first_glyph
+        )
 
     def shape(self, pieces: list[str], batch: Batch) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
         """glyphs, counts, advances, inked; see ShapedPieces."""
@@ -108,23 +145,22 @@ class _FontShaper:
         glyphs = np.frombuffer(found, np.int64).reshape(-1, 3)  # glyph, x, y
         counts, advances = np.frombuffer(measured, np.int64).reshape(-1, 2).T  # (pieces,)
         slots = self._find_slots(glyphs[:, 0])
-        inked = np.append(0, np.cumsum(self._inked[glyphs[:, 0]]))  # (glyphs + 1,) inked glyphs before each glyph
+        inked = np.append(0, np.cumsum(slots & 1))  # (glyphs + 1,) inked glyphs before each glyph
         ends = np.cumsum(counts)  # (pieces,)
-        return np.column_stack([slots, glyphs[:, 1:]]), counts, advances, inked[ends] > inked[ends - counts]
+        return np.column_stack([slots >> 1, glyphs[:, 1:]]), counts, advances, inked[ends] > inked[ends - counts]
 
     def _find_slots(self, ids: Ints) -> Ints:
-        """(glyphs,) int64; new glyphs are drawn."""
-        missing = int(ids.max(initial=-1)) + 1 - len(self._slots)
-        if missing > 0:
-            self._slots = np.append(self._slots, np.full(missing, -1, np.int32))
-            self._inked = np.append(self._inked, np.zeros(missing, bool))
+        """(glyphs,) int64, as in _slots; new glyphs are drawn."""
         slots = self._slots[ids]
         if slots.size and slots.min() < 0:
             for glyph in sorted(set(ids[slots < 0].tolist())):  # np.unique would import numpy.ma in each pod
-                slot = self._slots[glyph] = self._atlas.find_slot(self._font, glyph)
-                self._inked[glyph] = slot not in self._atlas.blank
+                self._slots[glyph] = self._draw(glyph)
             slots = self._slots[ids]
         return np.asarray(slots, np.int64)
+
+    def _draw(self, glyph: int) -> int:
+        slot = self._atlas.find_slot(self._font, glyph)
+        return 2 * slot + (slot not in self._atlas.blank)
 
 
 def build_batch_shaper(size_px: int, atlas: GlyphAtlas, style: FontStyle) -> BatchShaper | None:
@@ -141,54 +177,51 @@ def build_batch_shaper(size_px: int, atlas: GlyphAtlas, style: FontStyle) -> Bat
     return BatchShaper(library, size_px, atlas, style)
 
 
-class WordGrouper:
-    """Finds the batches of new words.
+class Usual(NamedTuple):
+    """The font and script of words of usual characters. kinds: what each code point is."""
 
-    split: a word into its pieces. read_key: a key into its word, how it is set, and whether a space follows.
+    font: int
+    script: str
+    kinds: bytes
+
+
+def find_usual(shaper: Shaper) -> Usual | None:
+    """None if the font of the page lacks the letters of the Latin script."""
+    single = shaper.find_single_run("a", PLAIN)
+    return Usual(*single, _find_kinds(shaper.is_plain)) if single else None
+
+
+def _find_kinds(is_plain: Callable[[str], bool]) -> bytes:
+    kinds = bytearray(0x20AD)
+    for character in re.findall(f"[{USUAL}]", "".join(map(chr, range(len(kinds))))):
+        if is_plain(character):
+            kinds[ord(character)] = (
+                _USUAL_KIND
+                | (_DASH if character in _DASHES else 0)
+                | (_WORD if re.match(r"\w", character) else 0)
+                | (_LETTER if re.match(r"[^\W\d]", character) else 0)
+            )
+    return bytes(kinds)
+
+
+def group_words(
+    keys: Iterable[str],
+    shaper: Shaper,
+    split: Callable[[str], list[str]],
+    read_key: Callable[[str], tuple[str, Style, bool]],
+) -> Iterator[tuple[Batch, Words]]:
+    """The words that may be shaped together; others are skipped.
+
+    keys: without repetitions. split: a word into its pieces. read_key: a key into its word, how it is set, and whether
+    a space follows.
     """
-
-    def __init__(
-        self,
-        shaper: Shaper,
-        split: Callable[[str], list[str]],
-        read_key: Callable[[str], tuple[str, Style, bool]],
-    ) -> None:
-        self._shaper = shaper
-        self._split = split
-        self._read_key = read_key
-        self._first = shaper.find_single_run("a", PLAIN)
-        known = re.findall(f"[{USUAL}]", "".join(map(chr, range(0x20AD))))
-        plain = "".join(letter for letter in known if shaper.is_plain(letter) and letter not in _DASHES)
-        usual = re.escape(plain) or "\n"
-        length = f"{{1,{_MAX_CHARACTERS}}}"
-        self._find_whole = re.compile(f"^[{usual}]{length}$", re.MULTILINE).findall
-        self._find_dashed = re.compile(f"^(?=.*[{_DASHES}])[{_DASHES}{usual}]{length}$", re.MULTILINE).findall
-
-    def group(self, keys: Collection[str]) -> Iterator[tuple[Batch, Words]]:
-        """The words that may be shaped together; others are skipped. keys: without repetitions."""
-        usual = self._find_usual("\n".join(keys))
-        if usual.keys and self._first:
-            yield Batch(*self._first), usual
-        if len(usual.keys) < len(keys):
-            found = set(usual.keys)
-            yield from self._group_others(key for key in keys if key not in found)
-
-    def _find_usual(self, lines: str) -> Words:
-        """The words of Latin text, without a look at each one. lines: a word each."""
-        whole: list[str] = self._find_whole(lines)
-        dashed: list[str] = self._find_dashed(lines)
-        parts = list(map(self._split, dashed))
-        keys = whole + dashed
-        return Words(keys, [*whole, *chain(*parts)], [1] * len(whole) + list(map(len, parts)), [True] * len(keys))
-
-    def _group_others(self, keys: Iterable[str]) -> Iterator[tuple[Batch, Words]]:
-        groups: dict[Batch, Words] = defaultdict(lambda: Words([], [], [], []))
-        for key in keys:
-            word, style, has_space = self._read_key(key)
-            if not 0 < len(word) <= _MAX_CHARACTERS:
-                continue
-            pieces = self._split(word)
-            run, *others = {self._shaper.find_single_run(piece, style) for piece in pieces}
-            if run is not None and not others:
-                groups[Batch(*run, style.right_to_left, style.script == "Hani")].add(key, pieces, has_space=has_space)
-        yield from groups.items()
+    groups: dict[Batch, Words] = defaultdict(lambda: Words([], [], [], []))
+    for key in keys:
+        word, style, has_space = read_key(key)
+        if not 0 < len(word) <= _MAX_CHARACTERS:
+            continue
+        pieces = split(word)
+        run, *others = {shaper.find_single_run(piece, style) for piece in pieces}
+        if run is not None and not others:
+            groups[Batch(*run, style.right_to_left, style.script == "Hani")].add(key, pieces, has_space=has_space)
+    yield from groups.items()

@@ -23,7 +23,15 @@ from deepsynth_render.page.growing import GrowingRows, Ints
 from deepsynth_render.page.scripts.properties import is_extending
 from deepsynth_render.page.scripts.segments import HAN, NO_SPACE, RIGHT_TO_LEFT, is_split_at_spaces, split_text
 from deepsynth_render.page.shaping import PLAIN, ShapedRun, Shaper, Style
-from deepsynth_render.page.word_batches import Batch, BatchShaper, WordGrouper, Words, build_batch_shaper
+from deepsynth_render.page.word_batches import (
+    Batch,
+    BatchShaper,
+    Usual,
+    Words,
+    build_batch_shaper,
+    find_usual,
+    group_words,
+)
 from deepsynth_render.page.word_table import build_table
 from deepsynth_render.reporting.dropped import RefusedDocument
 
@@ -136,7 +144,7 @@ class WordCache:
         self.atlas = GlyphAtlas(FONTS, size_px, font.style, self.shapes.bitmaps)
         self._shaper = Shaper(font.family, size_px, self.atlas, font.style)
         self._batch_shaper = build_batch_shaper(size_px, self.atlas, font.style)
-        self._grouper = WordGrouper(self._shaper, _PIECES.findall, _read_key)
+        self._usual = find_usual(self._shaper)
         self._find_box = cache(self._measure_slot)
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
@@ -198,13 +206,24 @@ class WordCache:
 
     def _add_words(self, keys: list[str]) -> None:
         """keys: as split_text gives them, perhaps several times."""
+        if self._batch_shaper and self._usual:
+            keys = self._add_usual(self._batch_shaper, self._usual, keys)
         unknown = dict.fromkeys(keys)
         if self._batch_shaper:
-            for batch, words in self._grouper.group(unknown):
+            for batch, words in group_words(list(unknown), self._shaper, _PIECES.findall, _read_key):
                 for key in self._add_together(self._batch_shaper, batch, words):
                     del unknown[key]
         for key in unknown:
             self._add_word(key)
+
+    def _add_usual(self, shaper: BatchShaper, usual: Usual, keys: list[str]) -> list[str]:
+        """Add the words of usual characters as _add_word does. Returns the other keys, each once."""
+        found = shaper.set_usual(keys, usual, self._space, self._max_advance, len(self.glyphs))
+        self.glyphs.extend_array(found.glyphs)
+        first = self.pieces.extend_array(found.pieces)
+        self._add_extents(found.extents, len(found.pieces))
+        self._words.add_all(found.known, first, found.counts)
+        return found.others
 
     def _add_together(self, shaper: BatchShaper, batch: Batch, words: Words) -> list[str]:
         """Add words as _add_word does. Returns their keys, but not of those with pieces that need its care to fit."""

@@ -1,5 +1,6 @@
 """Types of the extension module. Buffers are C-contiguous arrays of the type that is named."""
 
+from collections.abc import Callable
 from typing import Final
 
 import numpy as np
@@ -61,6 +62,25 @@ class Shaper:
 
         Of a glyph, from left to right: its index in the font, x and y of its origin from the left end of the word. Of a
         word: the number of its glyphs, 0 if the font lacks one of them or the word is empty, and its advance.
+        """
+
+    def set_usual(
+        self,
+        words: list[str],
+        script: str,
+        kinds: bytes,
+        slots: NDArray[np.int32],
+        draw: Callable[[int], int],
+        space: int,
+        max_advance: int,
+        first_glyph: int,
+        /,
+    ) -> tuple[list[str], bytes, bytes, bytes, list[str]]:
+        """known, counts, pieces, glyphs, others: see word_batches.UsualWords; counts has room for all words.
+
+        kinds: what each code point is, see word_batches. slots: (glyphs of the font,), see word_batches; it is filled
+        from what draw returns. first_glyph: row of the first glyph. Raises what draw raises, and ValueError for a glyph
+        that slots has no place for.
         """
 
 class WordTable:

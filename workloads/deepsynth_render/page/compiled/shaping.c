@@ -1,6 +1,6 @@
 /* Shaper: many words in one call of HarfBuzz, the one in the package uharfbuzz, found by the names of its C functions. */
 
-#include "core.h"
+#include "shaping.h"
 
 #include <dlfcn.h>
 #include <stdlib.h>
@@ -26,6 +26,7 @@ typedef struct {
     void *(*blob_create)(const char *, unsigned, int, void *, void *);
     void (*blob_destroy)(void *);
     void *(*face_create)(void *, unsigned);
+    unsigned (*face_get_glyph_count)(void *);
     void (*face_destroy)(void *);
     void *(*font_create)(void *);
     void (*font_set_scale)(void *, int, int);
@@ -64,6 +65,7 @@ static int find_functions(const char *library) {
     FIND(blob_create)
     FIND(blob_destroy)
     FIND(face_create)
+    FIND(face_get_glyph_count)
     FIND(face_destroy)
     FIND(font_create)
     FIND(font_set_scale)
@@ -88,12 +90,6 @@ static int find_functions(const char *library) {
     return 1;
 }
 
-typedef struct {
-    PyObject_HEAD
-    PyObject *data; /* the font file, which HarfBuzz reads in place */
-    void *font, *buffer;
-} Shaper;
-
 /* Axes of a variable font, as in "wght=400". Returns how many, or -1 with an exception. */
 static int read_variations(PyObject *texts, Variation *variations) {
     Py_ssize_t count = PyList_Size(texts), length;
@@ -113,16 +109,17 @@ static int read_variations(PyObject *texts, Variation *variations) {
     return (int)count;
 }
 
-static void *open_font(PyObject *data, unsigned face_index, int scale, const Variation *variations, int axes) {
-    void *blob = hb.blob_create(PyBytes_AsString(data), (unsigned)PyBytes_Size(data), READONLY, NULL, NULL);
+static void open_font(Shaper *shaper, unsigned face_index, int scale, const Variation *variations, int axes) {
+    const char *bytes = PyBytes_AsString(shaper->data);
+    void *blob = hb.blob_create(bytes, (unsigned)PyBytes_Size(shaper->data), READONLY, NULL, NULL);
     void *face = hb.face_create(blob, face_index);
-    void *font = hb.font_create(face);
-    hb.font_set_scale(font, scale, scale);
+    shaper->glyphs = hb.face_get_glyph_count(face);
+    shaper->font = hb.font_create(face);
+    hb.font_set_scale(shaper->font, scale, scale);
     if (axes)
-        hb.font_set_variations(font, variations, (unsigned)axes);
+        hb.font_set_variations(shaper->font, variations, (unsigned)axes);
     hb.face_destroy(face); /* the font holds it */
     hb.blob_destroy(blob);
-    return font;
 }
 
 static PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywords) {
@@ -146,16 +143,10 @@ static PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywo
     if (shaper == NULL)
         return NULL;
     shaper->data = Py_NewRef(data);
-    shaper->font = open_font(data, (unsigned)face_index, scale, variations, axes);
+    open_font(shaper, (unsigned)face_index, scale, variations, axes);
     shaper->buffer = hb.buffer_create();
     return (PyObject *)shaper;
 }
-
-/* The glyphs of words, growing: glyph, x, y each. */
-typedef struct {
-    int64_t *values;
-    Py_ssize_t count, capacity;
-} Glyphs;
 
 static int reserve(Glyphs *glyphs, Py_ssize_t count) {
     if (count <= glyphs->capacity - glyphs->count)
@@ -171,22 +162,17 @@ static int reserve(Glyphs *glyphs, Py_ssize_t count) {
     return 1;
 }
 
-/* Shape one word. measure: its number of glyphs, or 0 if the font lacks one of them, and its advance. */
-static int shape_word(Shaper *shaper, PyObject *word, uint32_t script, int direction, Glyphs *glyphs,
-                      int64_t *measure) {
-    Py_ssize_t length;
-    const char *text = PyUnicode_AsUTF8AndSize(word, &length);
-    if (text == NULL)
-        return 0;
+int shape_text(Shaper *shaper, const char *text, Py_ssize_t length, const Run *run, Glyphs *glyphs,
+               int64_t *measure) {
     if (length > INT32_MAX / 64) {
         PyErr_SetString(PyExc_ValueError, "a word is too long");
         return 0;
     }
     hb.buffer_clear_contents(shaper->buffer);
     hb.buffer_add_utf8(shaper->buffer, text, (int)length, 0, (int)length);
-    hb.buffer_set_direction(shaper->buffer, direction);
-    hb.buffer_set_script(shaper->buffer, script);
-    hb.buffer_set_language(shaper->buffer, hb.language_from_string("und", -1));
+    hb.buffer_set_direction(shaper->buffer, run->right_to_left ? RIGHT_TO_LEFT : LEFT_TO_RIGHT);
+    hb.buffer_set_script(shaper->buffer, run->script);
+    hb.buffer_set_language(shaper->buffer, run->language);
     hb.shape(shaper->font, shaper->buffer, NULL, 0);
     unsigned count, positioned;
     const GlyphInfo *infos = hb.buffer_get_glyph_infos(shaper->buffer, &count);
@@ -196,7 +182,7 @@ static int shape_word(Shaper *shaper, PyObject *word, uint32_t script, int direc
         return PyErr_Occurred() == NULL;
     int64_t *glyph = glyphs->values + 3 * glyphs->count, advance = 0;
     for (unsigned i = 0; i < count; i++, glyph += 3) {
-        if (infos[i].codepoint == 0)
+        if (infos[i].codepoint == 0 || infos[i].codepoint >= shaper->glyphs)
             return 1;
         glyph[0] = infos[i].codepoint;
         glyph[1] = advance + positions[i].x_offset;
@@ -209,6 +195,10 @@ static int shape_word(Shaper *shaper, PyObject *word, uint32_t script, int direc
     return 1;
 }
 
+Run find_run(const char *script, int right_to_left) {
+    return (Run){hb.script_from_string(script, -1), right_to_left, hb.language_from_string("und", -1)};
+}
+
 static PyObject *shape(PyObject *self, PyObject *arguments) {
     PyObject *words, *result = NULL, *found = NULL;
     const char *script_name;
@@ -219,13 +209,14 @@ static PyObject *shape(PyObject *self, PyObject *arguments) {
     PyObject *measures = PyBytes_FromStringAndSize(NULL, count * 2 * (Py_ssize_t)sizeof(int64_t));
     if (measures == NULL)
         return NULL;
-    uint32_t script = hb.script_from_string(script_name, -1);
+    Run run = find_run(script_name, right_to_left);
     int64_t *measure = (int64_t *)(void *)PyBytes_AsString(measures);
-    int direction = right_to_left ? RIGHT_TO_LEFT : LEFT_TO_RIGHT;
     Glyphs glyphs = {0};
-    for (Py_ssize_t i = 0; i < count; i++, measure += 2)
-        if (!shape_word((Shaper *)self, PyList_GetItem(words, i), script, direction, &glyphs, measure))
+    for (Py_ssize_t i = 0, length; i < count; i++, measure += 2) {
+        const char *word = PyUnicode_AsUTF8AndSize(PyList_GetItem(words, i), &length);
+        if (word == NULL || !shape_text((Shaper *)self, word, length, &run, &glyphs, measure))
             goto done;
+    }
     found = PyBytes_FromStringAndSize((const char *)glyphs.values, glyphs.count * 3 * (Py_ssize_t)sizeof(int64_t));
     if (found != NULL)
         result = PyTuple_Pack(2, found, measures);
@@ -248,6 +239,7 @@ static void destroy(PyObject *self) {
 }
 
 static PyMethodDef methods[] = {
+    {"set_usual", set_usual, METH_VARARGS, "The pieces of words of usual characters."},
     {"shape", shape, METH_VARARGS, "The glyphs of words."},
     {NULL, NULL, 0, NULL},
 };

@@ -1,6 +1,7 @@
 """The compiled table and shaper: equal to their twins in Python."""
 
 import tracemalloc
+from random import Random
 
 import numpy as np
 import pytest
@@ -10,8 +11,10 @@ from hypothesis import strategies as st
 
 from deepsynth_render.page.compiled.loading import core
 from deepsynth_render.page.fonts import FAMILIES, FontStyle, load_font
+from deepsynth_render.page.glyphs import PHASES, WIDTH
 from deepsynth_render.page.scripts.properties import list_characters, list_in_python
 from deepsynth_render.page.word_table import PythonTable
+from deepsynth_render.page.words import FIRST_GLYPH, GLYPHS, WordCache
 
 LIBRARY = str(uharfbuzz._harfbuzz.__file__)
 texts = st.text(st.sampled_from("ab \n\x00\u00e9\u0416\u6587\U0001f600"), max_size=40)
@@ -140,8 +143,66 @@ def test_a_file_that_is_no_font_has_no_glyphs() -> None:
     assert core.Shaper(LIBRARY, b"no font", 0, 64, []).shape(["word"], "Latn", False)[0] == b""
 
 
+_ALPHABET = "ab\u00e9\u00df\u0141_0.'--\u2010\u2013\u2014\u2019\u2020\u1ebf\u2192\u00a0"
+
+
+def _read_words(cache: WordCache, keys: list[str]) -> list[list[tuple[list[int], list[int], list[list[int]]]]]:
+    """Of each word: its pieces without the rows of glyphs, their extents, and their glyphs as boxes, x and y."""
+    rows, counts = cache.find_keys(keys)
+    found = iter(rows.tolist())
+    pieces, glyphs, extents = cache.pieces.read(), cache.glyphs.read(), cache.shapes.extents.read()
+    boxes = cache.atlas.boxes.read()[::PHASES, WIDTH:].tolist()
+
+    def read(row: int) -> tuple[list[int], list[int], list[list[int]]]:
+        piece = pieces[row].tolist()
+        first, count = piece[FIRST_GLYPH], piece[GLYPHS]
+        drawn = [[*boxes[slot], x, y] for slot, x, y in glyphs[first : first + count].tolist()]
+        return piece[:FIRST_GLYPH] + piece[GLYPHS:], extents[row].tolist(), drawn
+
+    return [[read(next(found)) for _ in range(count)] for count in counts.tolist()]
+
+
+@pytest.mark.parametrize("family", ["DejaVu Sans", "DejaVu Sans Mono", "Noto Serif"])
+def test_usual_words_are_set_as_each_word_is_alone(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    random = Random(family)
+    keys = [
+        "",
+        *("".join(random.choices(_ALPHABET, k=random.randint(1, 12))) for _ in range(3000)),
+        "wide" * 200,
+        "a" * 1001,
+    ]
+    together = WordCache(load_font(family), 18, 300, max_glyphs=10**6)
+    monkeypatch.setattr("deepsynth_render.page.words.build_batch_shaper", lambda *_: None)
+    alone = WordCache(load_font(family), 18, 300, max_glyphs=10**6)
+    for start in range(0, len(keys), 100):  # words come in documents, and some of them again
+        part = keys[start : start + 100] + random.choices(keys[: start + 1], k=20)
+        assert _read_words(together, part) == _read_words(alone, part)
+
+
+def test_words_beyond_the_usual_characters_are_shaped_together_next_to_usual_ones(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    cache = WordCache(load_font("DejaVu Sans"), 18, 300, max_glyphs=10**6)
+    monkeypatch.setattr(cache, "_add_word", lambda key: pytest.fail(f"{key} is shaped alone"))
+    assert len(cache.find_pieces("one two three four-five Windows\u2122 nh\u1eefng \u2192").rows) == 8
+
+
+def test_usual_words_need_a_place_for_each_glyph_and_what_draws_it() -> None:
+    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 0, 64, [])
+    kinds, few, many = bytes([1]) * 128, np.full(3, -1, np.int32), np.full(9000, -1, np.int32)
+    with pytest.raises(ValueError, match="slots: has no place for glyph"):
+        shaper.set_usual(["word"], "Latn", kinds, few, lambda _: 0, 1, 9999, 0)
+    with pytest.raises(ValueError, match="draw: must return a slot"):
+        shaper.set_usual(["word"], "Latn", kinds, many, lambda _: -1, 1, 9999, 0)
+    with pytest.raises(ZeroDivisionError):
+        shaper.set_usual(["word"], "Latn", kinds, many, lambda glyph: glyph // 0, 1, 9999, 0)
+    with pytest.raises(UnicodeEncodeError):
+        shaper.set_usual(["\ud800"], "Latn", kinds, many, lambda _: 0, 1, 9999, 0)
+    assert shaper.set_usual(["w\u0600", "", "x", "x"], "Latn", kinds, many, lambda _: 7, 1, 9999, 0)[0] == ["x"]
+
+
 def test_shapers_and_tables_are_freed() -> None:
-    data = load_font("DejaVu Sans").data
+    data, slots = load_font("DejaVu Sans").data, np.full(9000, -1, np.int32)
     tracemalloc.start()
     try:
         for _ in range(3):
@@ -149,6 +210,7 @@ def test_shapers_and_tables_are_freed() -> None:
             tables = [core.WordTable() for _ in range(50)]
             for shaper, table in zip(shapers, tables, strict=True):
                 shaper.shape(["word"], "Latn", False)
+                shaper.set_usual(["word"] * 1000, "Latn", bytes([1]) * 128, slots, lambda _: 0, 1, 9999, 0)
                 table.add("word", 0, 1)
                 table.find("word " * 1000)
             del shapers, tables, shaper, table
