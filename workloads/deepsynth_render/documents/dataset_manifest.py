@@ -121,6 +121,7 @@ class DatasetManifest(ApiModel):
 
     version: Literal[1] = 1
     plan: Annotated[str, Field(description="Digest of the plan.")]
+    draft: Annotated[str | None, Field(description="Digest of what was known of it before rows were read.")] = None
     source: PinnedSource
     look: Look
     documents: int
@@ -171,6 +172,17 @@ class PublishedGeneration:
 
 def find_published(target: DatasetTarget, digest: str) -> PublishedGeneration | None:
     """What the target holds if it was made from this very plan: each step then has nothing left to do."""
+    found = _read_published(target)
+    return found if found and found.manifest.plan == digest else None
+
+
+def find_published_draft(target: DatasetTarget, digest: str) -> PublishedGeneration | None:
+    """What the target holds if it was made from a plan of this draft."""
+    found = _read_published(target)
+    return found if found and found.manifest.draft == digest else None
+
+
+def _read_published(target: DatasetTarget) -> PublishedGeneration | None:
     published = target.published()
     if published is None:
         return None
@@ -178,4 +190,4 @@ def find_published(target: DatasetTarget, digest: str) -> PublishedGeneration | 
         manifest = DatasetManifest.model_validate_json(published.manifest)
     except ValidationError:  # written by another version, so from another plan
         return None
-    return PublishedGeneration(manifest, published.manifest, published.revision) if manifest.plan == digest else None
+    return PublishedGeneration(manifest, published.manifest, published.revision)

@@ -13,16 +13,18 @@ from deepsynth_store import DatasetTarget, StoredFile
 
 
 class Receipt(ApiModel):
-    """plan: the plan's digest. files: by their paths in the dataset, which are their staging paths too.
+    """plan: the digest that names the staging area. files: by their paths in the dataset, which are their staging paths
+    too. rows_sha256: of the planned rows that were rendered.
 
-    dropped_sha256: of the staged file of dropped rows, if there are any. It, page_text and styles are unset in the
-    receipts of earlier versions.
+    dropped_sha256: of the staged file of dropped rows, if there are any. It, rows_sha256, page_text and styles are
+    unset in the receipts of earlier versions.
     """
 
     version: Literal[1] = 1
     plan: str
     shard: int
     split: str
+    rows_sha256: str | None = None
     documents: int
     pages: int
     size: int
@@ -51,25 +53,29 @@ def data_path(split: str, shard: int, number: int) -> str:
     return f"data/{split}-{shard:05d}{f'-{number}' if number else ''}.parquet"
 
 
-def find_receipt(target: DatasetTarget, digest: str, shard: int) -> Receipt | None:
-    """The receipt of a shard, if it belongs to this plan and the files that it lists are staged."""
+def find_receipt(target: DatasetTarget, staging: str, shard: int, rows_sha256: str) -> Receipt | None:
+    """The receipt of a shard, if it is one of these rows and the files that it lists are staged."""
     path = receipt_path(shard)
     if not target.list_staged(path):
         return None
-    receipt = parse_receipt(target.get(path), digest, shard)
+    receipt = parse_receipt(target.get(path), staging, shard, rows_sha256)
     if receipt is None or any(not _is_staged(target, file) for file in receipt.files):
         return None
     dropped = shard_dropped_path(shard)
     return receipt if receipt.dropped_sha256 is None or target.list_staged(dropped) else None
 
 
-def parse_receipt(content: bytes, digest: str, shard: int) -> Receipt | None:
-    """None unless the content is a receipt of this shard and plan; a withdrawn receipt is not."""
+def parse_receipt(content: bytes, staging: str, shard: int, rows_sha256: str) -> Receipt | None:
+    """None unless the content is a receipt of this shard and of these rows; a withdrawn receipt is not.
+
+    Other rows are rendered again: a plan that was begun by another version of the code may have cut other shards.
+    """
     try:
         receipt = Receipt.model_validate_json(content)
     except ValidationError:
         return None
-    return receipt if (receipt.plan, receipt.shard) == (digest, shard) else None
+    is_same = (receipt.plan, receipt.shard) == (staging, shard) and receipt.rows_sha256 in {None, rows_sha256}
+    return receipt if is_same else None
 
 
 def withdraw_receipt(target: DatasetTarget, shard: int) -> None:

@@ -1,7 +1,7 @@
 """RenderPlan: all that the render and publish steps need to know, apart from where the target is.
 
-Its digest names the staging area. So a setting is part of the plan if, and only if, it can change the dataset's bytes:
-two resources with the same plan share their work, and any other resource never sees it.
+Its digest, or that of its draft, names the staging area. So a setting is part of the plan if, and only if, it can
+change the dataset's bytes: two resources with the same plan share their work, and any other resource never sees it.
 """
 
 import hashlib
@@ -21,7 +21,7 @@ from deepsynth_api.v1alpha1.dataset_generation_status import (
     Undrawable,
 )
 from deepsynth_api.v1alpha1.shared.base import ApiModel
-from deepsynth_api.workload import RenderWorkload
+from deepsynth_api.workload import PlanReference, RenderWorkload
 from deepsynth_store import DatasetTarget, OnWait, open_target
 
 PLAN_PATH: Final = "plan/plan.json"
@@ -98,12 +98,18 @@ class PlannedShard(ApiModel):
     rows_sha256: str
 
 
-class RenderPlan(ApiModel):
+class PageInputs(ApiModel):
+    """What the pages of a shard depend on, besides its rows."""
+
     version: Literal[1] = 1
     source: PinnedSource
     look: Look
     filters: Filters
     rows_per_shard: int
+
+
+class RenderPlan(PageInputs):
+    draft: Annotated[str | None, Field(description="Digest of the draft, of which the plan is a function.")] = None
     splits: list[PlannedSplit]
     rows_read: int
     dropped: list[DroppedRows]
@@ -149,7 +155,7 @@ def font_path(digest: str) -> str:
 
 def load_plan(workload: RenderWorkload, target: DatasetTarget) -> RenderPlan:
     """The staged plan that the workload document refers to."""
-    digest = require_digest(workload)
+    digest = require_plan(workload).digest
     if not target.list_staged(PLAN_PATH):
         raise DataError(
             f"{target.uri} holds no staged plan {digest[:12]}; it was deleted, so delete and re-apply the resource",
@@ -158,13 +164,18 @@ def load_plan(workload: RenderWorkload, target: DatasetTarget) -> RenderPlan:
     return RenderPlan.parse(target.get(PLAN_PATH), digest)
 
 
-def open_staging(workload: RenderWorkload, digest: str, on_wait: OnWait) -> DatasetTarget:
+def open_staging(workload: RenderWorkload, staging: str, on_wait: OnWait) -> DatasetTarget:
     """The target of a generation; see open_target. Once there is a plan, the plan step has reached the target."""
     has_answered, output = workload.plan is not None, workload.output
-    return open_target(output.uri, digest, private=output.private, on_wait=on_wait, has_answered=has_answered)
+    return open_target(output.uri, staging, private=output.private, on_wait=on_wait, has_answered=has_answered)
 
 
-def require_digest(workload: RenderWorkload) -> str:
-    if workload.plan is None:
+def name_staging(plan: PlanReference) -> str:
+    """The digest that names the staging area."""
+    return plan.staging or plan.digest
+
+
+def require_plan(workload: RenderWorkload) -> PlanReference:
+    if workload.plan is None or not (workload.plan.digest or workload.plan.staging):
         raise ConfigurationError("plan: missing in the workload document; run the plan step first")
-    return workload.plan.digest
+    return workload.plan

@@ -82,6 +82,8 @@ class RowSelector:
         """The rows of a split, numbered through all configurations."""
         start = 0
         for config in source.configs or [None]:
+            if config is not None:
+                self._cutter.start_config(config, start)
             count = 0
             with contextlib.closing(source.read(split, config)) as groups:  # files behind the limit are not even opened
                 for count, item in enumerate(islice(self._place_rows(groups, start), limit), 1):  # noqa: B007

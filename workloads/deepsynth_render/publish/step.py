@@ -22,7 +22,14 @@ from deepsynth_render.documents.dataset_manifest import (
 from deepsynth_render.documents.dropped_rows import DROPPED_PATH, shard_dropped_path
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.receipt import Receipt, matches, parse_receipt, receipt_path, withdraw_receipt
-from deepsynth_render.documents.render_plan import RenderPlan, load_plan, open_staging, require_digest
+from deepsynth_render.documents.render_plan import (
+    PlannedShard,
+    RenderPlan,
+    load_plan,
+    name_staging,
+    open_staging,
+    require_plan,
+)
 from deepsynth_render.publish.card import build_card
 from deepsynth_render.publish.dropped import join_dropped
 from deepsynth_render.reporting.dropped import add_dropped, explain_dropped, require_drawn
@@ -35,15 +42,16 @@ from deepsynth_store.core.ranged_file import read_parts
 def run_publish(workload: RenderWorkload, reporter: Reporter) -> None:
     """Publish the plan's shards. Repeating it after success, or after a kill at any point, gives the same result."""
     reporter.show(PublishReport(uri=workload.output.uri))
-    digest = require_digest(workload)
-    target = open_staging(workload, digest, reporter.on_wait)
+    planned = require_plan(workload)
+    digest, staging = planned.digest, name_staging(planned)
+    target = open_staging(workload, staging, reporter.on_wait)
     if published := find_published(target, digest):
         reporter.log("published already")
         target.publish({}, {MANIFEST: published.content})  # removes staging that a killed run left, and nothing else
         _report(reporter, workload.output.uri, published)
         return
     plan = load_plan(workload, target)
-    receipts = _gather_receipts(target, digest, len(plan.shards))
+    receipts = _gather_receipts(target, staging, plan.shards)
     _verify(target, receipts)
     copies = {file.path: file.path for receipt in receipts for file in receipt.files}
     with tempfile.TemporaryDirectory(prefix="deepsynth-publish-") as folder, explain_full_disk(Path(folder)):
@@ -66,6 +74,7 @@ def build_manifest(
     page_text = _sum_text(receipts)
     return DatasetManifest(
         plan=digest,
+        draft=plan.draft,
         source=plan.source,
         look=plan.look,
         documents=sum(split.documents for split in splits),
@@ -122,17 +131,17 @@ def _sum_styles(receipts: Sequence[Receipt]) -> list[ManifestStyle]:
     return [total[style] for style in sorted(total)]
 
 
-def _gather_receipts(target: DatasetTarget, digest: str, shards: int) -> list[Receipt]:
+def _gather_receipts(target: DatasetTarget, staging: str, shards: Sequence[PlannedShard]) -> list[Receipt]:
     present = {file.path for file in target.list_staged("receipts/")}
     found = {
-        shard: parse_receipt(target.get(receipt_path(shard)), digest, shard)
-        for shard in range(shards)
-        if receipt_path(shard) in present
+        number: parse_receipt(target.get(receipt_path(number)), staging, number, shard.rows_sha256)
+        for number, shard in enumerate(shards)
+        if receipt_path(number) in present
     }
-    missing = [shard for shard in range(shards) if found.get(shard) is None]
+    missing = [number for number in range(len(shards)) if found.get(number) is None]
     if missing:
         raise DataError(
-            f"{len(missing)} of {shards} shards are not staged in {target.uri} (first: {missing[0]}); "
+            f"{len(missing)} of {len(shards)} shards are not staged in {target.uri} (first: {missing[0]}); "
             "delete and re-apply the resource to render them, finished shards are kept",
             reason=Reason.SHARD_MISSING,
         )

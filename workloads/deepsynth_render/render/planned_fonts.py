@@ -3,16 +3,16 @@
 from hashlib import sha256
 
 from deepsynth_api.errors import DataError
-from deepsynth_render.documents.render_plan import PinnedFont, RenderPlan, font_path
+from deepsynth_render.documents.render_plan import PageInputs, PinnedFont, font_path
 from deepsynth_render.page.fallback import use_fonts
 from deepsynth_render.page.fonts import Font
 from deepsynth_render.page.own_fonts import open_font
 from deepsynth_store import DatasetTarget
 
 
-def use_planned_fonts(plan: RenderPlan, target: DatasetTarget) -> None:
+def use_planned_fonts(inputs: PageInputs, target: DatasetTarget) -> None:
     """Have this process draw with the fonts of the plan, and with no others of users."""
-    use_fonts([_load(font, target) for font in plan.look.own_fonts])
+    use_fonts([_load(font, target) for font in inputs.look.own_fonts])
 
 
 def _load(pinned: PinnedFont, target: DatasetTarget) -> Font:

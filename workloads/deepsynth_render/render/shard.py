@@ -16,7 +16,7 @@ from deepsynth_render.documents.dropped_rows import DroppedRow, DroppedRowWriter
 from deepsynth_render.documents.page_text import PageText
 from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
 from deepsynth_render.documents.receipt import Receipt, data_path, receipt_path
-from deepsynth_render.documents.render_plan import RenderPlan, rows_path
+from deepsynth_render.documents.render_plan import PageInputs, PlannedShard
 from deepsynth_render.page import Page, PageRenderer, PageStyle
 from deepsynth_render.page.characters import normalise
 from deepsynth_render.page.density import estimate_image_tokens, estimate_tokens, measure_text
@@ -25,34 +25,36 @@ from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWrite
 from deepsynth_render.reporting.dropped import RefusedDocument, list_dropped
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_render.sources import Row, TextSource, open_source
-from deepsynth_store import DatasetTarget, StoredFile
-from deepsynth_store.core.download import write_download
-from deepsynth_store.core.ranged_file import read_parts
+from deepsynth_store import DatasetTarget
 
 
 class ShardRenderer:
     """Renders one shard into `folder` and stages its files; the receipt is staged together with the last file.
 
-    digest: of the plan as it is staged; an earlier version may have written it with fewer fields.
+    inputs: the plan or, while it is being made, its draft. staging: the digest that names the staging area. rows: the
+    file of the shard's rows.
 
-    At any time `folder` holds at most two files: the one being written and the one before it, not staged yet.
+    At any time it writes at most two files to `folder`: the current one and the one before it, not staged yet.
     """
 
     def __init__(
         self,
-        plan: RenderPlan,
+        inputs: PageInputs,
+        planned: PlannedShard,
         *,
-        digest: str,
+        staging: str,
         shard: int,
+        rows: Path,
         target: DatasetTarget,
         folder: Path,
         reporter: Reporter,
         build_renderer: Callable[..., PageRenderer] = PageRenderer,
     ) -> None:
-        self._plan = plan
-        self._digest = digest
+        self._inputs = inputs
+        self._planned = planned
+        self._staging = staging
         self._shard = shard
-        self._planned = plan.shards[shard]
+        self._rows = rows
         self._target = target
         self._folder = folder
         self._reporter = reporter
@@ -68,10 +70,10 @@ class ShardRenderer:
 
     def run(self) -> None:
         self._show()
-        renderer = self._build_renderer(self._plan.look.page, self._plan.look.compression)
+        renderer = self._build_renderer(self._inputs.look.page, self._inputs.look.compression)
         self._started = time.monotonic()
-        columns = list_columns(self._plan.look.page, has_configs=self._plan.source.configs is not None)
-        with ShardWriter(self._build_path, self._plan.look.max_shard_bytes, self._take_file, columns) as writer:
+        columns = list_columns(self._inputs.look.page, has_configs=self._inputs.source.configs is not None)
+        with ShardWriter(self._build_path, self._inputs.look.max_shard_bytes, self._take_file, columns) as writer:
             for row, text, summary in self._read_documents():
                 self._render(renderer, writer, row, text, summary)
                 self._show()
@@ -87,9 +89,9 @@ class ShardRenderer:
 
     def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
         name = f"{self._planned.split}-{row.index}"
-        source, split, undrawable = self._plan.source, self._source_split, 0
+        source, split, undrawable = self._inputs.source, self._source_split, 0
         config, index = source.locate(split, row.index)
-        if self._plan.filters.undrawable == "replace":
+        if self._inputs.filters.undrawable == "replace":
             text, undrawable = replace_undrawable(text)
         try:
             pages = renderer.render(text, name, is_normalised=not undrawable)
@@ -108,25 +110,17 @@ class ShardRenderer:
 
     def _read_documents(self) -> Iterator[tuple[PlanRow, str, str]]:
         """Each planned row with its text and summary, normalised. A row group of the source is read once."""
-        for (file, group), rows in groupby(self._load_rows(), key=lambda row: (row.file, row.group)):
+        for (file, group), rows in groupby(read_plan_rows(self._rows), key=lambda row: (row.file, row.group)):
             if group is None:
                 yield from ((row, row.text or "", row.summary or "") for row in rows)
             else:
-                keep_tabs = self._plan.look.page.tab_stop_ems is not None
+                keep_tabs = self._inputs.look.page.tab_stop_ems is not None
                 yield from _pick(rows, self._source.read_again(file, group), file, keep_tabs=keep_tabs)
-
-    def _load_rows(self) -> Iterator[PlanRow]:
-        path, local_path = rows_path(self._shard), self._folder / "rows.parquet"
-        size = next((file.size for file in self._target.list_staged(path)), 0)
-        with self._target.open_staged(path) as file:
-            expected = StoredFile(path, size, self._planned.rows_sha256)
-            write_download(read_parts(file), expected, local_path, self._target.uri, None)
-        return read_plan_rows(local_path)
 
     @cached_property
     def _source(self) -> TextSource:
         """Opened only if the plan does not hold the texts."""
-        pinned, split = self._plan.source, self._source_split
+        pinned, split = self._inputs.source, self._source_split
         asked = Source(
             uri=pinned.uri,
             config=pinned.config,
@@ -156,9 +150,10 @@ class ShardRenderer:
 
     def _build_receipt(self, dropped_sha256: str | None) -> Receipt:
         return Receipt(
-            plan=self._digest,
+            plan=self._staging,
             shard=self._shard,
             split=self._planned.split,
+            rows_sha256=self._planned.rows_sha256,
             documents=self._documents,
             pages=self._pages,
             size=self._bytes,

@@ -4,21 +4,28 @@ from deepsynth_render.documents.dataset_manifest import ManifestFile
 from deepsynth_render.documents.receipt import Receipt, data_path, matches, parse_receipt
 from deepsynth_store import StoredFile
 
-RECEIPT = Receipt(plan="a" * 64, shard=3, split="train", documents=1, pages=2, size=9, files=[])
+RECEIPT = Receipt(plan="a" * 64, shard=3, split="train", rows_sha256="d" * 64, documents=1, pages=2, size=9, files=[])
+OF_EARLIER_VERSION = RECEIPT.updated(rows_sha256=None)
 
 
-def test_a_receipt_is_read_back() -> None:
-    assert parse_receipt(RECEIPT.to_json(), "a" * 64, 3) == RECEIPT
+@pytest.mark.parametrize("receipt", [RECEIPT, OF_EARLIER_VERSION])
+def test_a_receipt_is_read_back(receipt: Receipt) -> None:
+    assert parse_receipt(receipt.to_json(), "a" * 64, 3, "d" * 64) == receipt
 
 
 @pytest.mark.parametrize(
-    ("content", "digest", "shard"),
-    [(RECEIPT.to_json(), "b" * 64, 3), (RECEIPT.to_json(), "a" * 64, 4), (b"withdrawn\n", "a" * 64, 3)],
+    ("content", "staging", "shard", "rows"),
+    [
+        (RECEIPT.to_json(), "b" * 64, 3, "d" * 64),
+        (RECEIPT.to_json(), "a" * 64, 4, "d" * 64),
+        (RECEIPT.to_json(), "a" * 64, 3, "e" * 64),
+        (b"withdrawn\n", "a" * 64, 3, "d" * 64),
+    ],
 )
-def test_a_withdrawn_receipt_or_one_of_another_plan_or_shard_does_not_count(
-    content: bytes, digest: str, shard: int
+def test_a_withdrawn_receipt_or_one_of_another_plan_or_shard_or_of_other_rows_does_not_count(
+    content: bytes, staging: str, shard: int, rows: str
 ) -> None:
-    assert parse_receipt(content, digest, shard) is None
+    assert parse_receipt(content, staging, shard, rows) is None
 
 
 @pytest.mark.parametrize(

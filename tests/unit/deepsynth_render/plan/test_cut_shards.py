@@ -3,10 +3,12 @@ from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
+import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from deepsynth_render.documents.plan_rows import PlanRow, read_plan_rows
+from deepsynth_api.errors import DataError
+from deepsynth_render.documents.plan_rows import PlanRow, RowsHeader, read_plan_rows, read_rows_header
 from deepsynth_render.documents.render_plan import rows_path
 from deepsynth_render.plan.cut_shards import ShardCutter
 
@@ -69,3 +71,62 @@ def test_equal_rows_give_equal_digests(tmp_path: Path) -> None:
         cutter.add_group(group)
     cutter.finish()
     assert cutter.shards[0] == cutter.shards[1]
+
+
+def test_a_file_of_rows_says_what_its_shard_is(tmp_path: Path) -> None:
+    cutter = ShardCutter(tmp_path, rows_per_shard=3)
+    cutter.start_split("train")
+    for number in range(4):
+        cutter.add(PlanRow("a.csv", None, number, number, "text", "summary"), "validation" if number == 1 else None)
+    cutter.finish()
+    headers = [read_rows_header(path) for path in cutter.files.values()]
+    assert headers == [
+        (RowsHeader(split="train"), 3),
+        (RowsHeader(split="validation", source_split="train"), 1),
+    ]
+
+
+@pytest.mark.parametrize("known_ahead", [0, 2])
+def test_configurations_are_counted_up_to_the_last_row_of_a_shard_however_many_are_known(
+    tmp_path: Path, known_ahead: int
+) -> None:
+    """Rows are read ahead of those that are planned, further by several processes. fr has 2 rows, de none, it 4."""
+    cutter = ShardCutter(tmp_path, rows_per_shard=3)
+    cutter.start_split("train")
+    starts = [("fr", 0), ("de", 2), ("it", 2), ("es", 6)]
+    for number in range(6):
+        while starts and starts[0][1] <= number + known_ahead:
+            cutter.start_config(*starts.pop(0))
+        cutter.add(PlanRow("a.csv", None, number, number, "text", "summary"))
+    cutter.finish()
+    counts = [read_rows_header(path)[0].config_rows for path in cutter.files.values()]
+    assert counts == [{"fr": 2, "de": 0, "it": 1}, {"fr": 2, "de": 0, "it": 4}]
+
+
+def test_finished_shards_have_no_gaps_between_them_and_each_is_announced(tmp_path: Path) -> None:
+    """Only two documents are held out, so the shard of the first one is finished last."""
+    seen: list[list[str]] = []
+    cutter = ShardCutter(tmp_path, rows_per_shard=2, on_finish=lambda: seen.append(list(cutter.files)))
+    cutter.start_split("train")
+    for number in range(7):
+        cutter.add(PlanRow("a.csv", None, number, number, "text", "s"), "validation" if number in {0, 6} else None)
+    cutter.finish()
+    assert [len(files) for files in seen] == [1, 2, 3, 4]
+    assert seen[-1] == [rows_path(number) for number in range(4)]
+    assert [shard.split for shard in cutter.shards] == ["train", "train", "validation", "train"]
+
+
+@pytest.mark.parametrize("damage", ["end", "middle", "other"])
+def test_damaged_rows_are_found(tmp_path: Path, damage: str) -> None:
+    cutter = ShardCutter(tmp_path, rows_per_shard=3000)
+    cutter.start_split("train")
+    for number in range(2000):
+        cutter.add(PlanRow("a.csv", None, number, number, f"text {number * 7919 % 1000}", "summary"))
+    cutter.finish()
+    (path,) = cutter.files.values()
+    content = path.read_bytes()
+    path.write_bytes(content[:-9] if damage == "end" else content[:200] + b"\xff" * 1500 + content[1700:])
+    if damage == "other":
+        pq.write_table(pa.table({"file": ["a.csv"]}), path)
+    with pytest.raises(DataError, match=r"rows-00000\.parquet in staging is damaged"):
+        _ = read_rows_header(path), list(read_plan_rows(path))
