@@ -171,6 +171,7 @@ class Reason(StrEnum):
     POD_DELETED = "PodDeleted", "A pod was deleted."
     POD_DISRUPTED = "PodDisrupted", "A pod was disrupted, and Kubernetes does not say why."
     JOB_DELETED = "JobDeleted", "The Job was deleted."
+    PLAN_ENDED = "PlanEnded", "A Job rendered while the plan step read; that has ended, or reads another source now."
     STOPPED = "Stopped", "A pod or a worker process was stopped by SIGTERM."
     PEER_LOST = "PeerLost", "A process lost the connection to the others, and its own pod is not the cause."
     CHECKPOINT_OWNER_LOST = "CheckpointOwnerLost", "A newer attempt or another run took over the checkpoint folder."

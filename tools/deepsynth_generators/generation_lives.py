@@ -24,19 +24,23 @@ from deepsynth_generators.lives import (
     see_common_ends,
     see_waits,
 )
-from deepsynth_operator.core.observed import ObservedGeneration, ObservedJob, ObservedPod, Refusal
+from deepsynth_operator.core.observed import Children, ObservedGeneration, ObservedJob, ObservedPod, Refusal
 from deepsynth_operator.decisions.dataset_generation.decide import decide_generation
 from deepsynth_operator.decisions.dataset_generation.failures import MAX_LOST_REPORTS
 from deepsynth_operator.decisions.dataset_generation.jobs import MAX_JOBS_WITHOUT_PROGRESS as _MAX_FRUITLESS
-from deepsynth_operator.decisions.dataset_generation.jobs import get_last, get_live
+from deepsynth_operator.decisions.dataset_generation.jobs import count_rendered, get_ahead, get_last, get_live
 
 _DEADLINE_SECONDS: Final = 10**6
 _SHARDS: Final = 2
+_DRAFT: Final = "draft"
 _QUEUE_JOB: Final = "pages-queue"
 
 
 def build_generation_world() -> World[DatasetGeneration]:
-    """A generation of two shards: without a queue, with one, and after nine Jobs that made no progress."""
+    """A generation of two shards: without a queue, with one, and after nine Jobs that made no progress.
+
+    The shards may be rendered while the plan is made.
+    """
     spec = {
         "source": {"uri": "docstrings://"},
         "output": {"uri": "pvc://data/pages"},
@@ -73,8 +77,11 @@ def _key(generation: DatasetGeneration) -> object:
     fruitless = _count_last(entry.outcome == "Disrupted" for entry in ended)
     row = fruitless if fruitless >= _MAX_FRUITLESS - 1 else min(fruitless, 1)
     shards = status.plan.shards if status.plan else None
+    staging = status.plan.staging if status.plan else _DRAFT
+    ahead = get_ahead(status)
+    rendered = count_rendered(status.jobs, staging, _SHARDS), ahead and (ahead.outcome, bool(ahead.uid), ahead.shards)
     is_queued = QUEUE_NAME in generation.metadata.labels
-    return generation.spec.suspend, is_queued, status.state, group_reason(status), job, ran, row, lost, shards
+    return generation.spec.suspend, is_queued, status.state, group_reason(status), job, ran, row, lost, shards, rendered
 
 
 def _count_last(holds: Iterable[bool]) -> int:
@@ -128,12 +135,37 @@ def _look_at_steps(generation: DatasetGeneration, now: datetime) -> Iterator[Sig
     seen = [*see_common_ends(live.name, live.step, size, now), *_see_live(live.name, live.step, size, now)]
     for job, pods in seen:
         yield Sight(generation, ObservedGeneration(generation, see_children(job, pods)))
+    if live.step == "plan":
+        yield from _look_ahead(generation, live.name, now)
     working = build_job(live.name, live.step, size, now)
     for obstacle in OBSTACLES:
         stuck = see_children(working, [build_pending_pod(live.name, 0, now, **obstacle)])
         yield Sight(generation, ObservedGeneration(generation, stuck), seconds=1000)
     yield Sight(toggled, ObservedGeneration(toggled, see_children(working)))
     yield Sight(generation, ObservedGeneration(generation, see_children(working)), seconds=_DEADLINE_SECONDS + 1)
+
+
+def _look_ahead(generation: DatasetGeneration, plan: str, now: datetime) -> Iterator[Sight[DatasetGeneration]]:
+    """The plan step stages shards, and what becomes of the Job that renders them meanwhile."""
+    report = PlanReport(revision="r", staging=_DRAFT, staged_shards=_SHARDS)
+    pod = replace(build_pod(plan, 0, now), report=Report(step="plan", time=now, plan=report))
+    reads = build_job(plan, "plan", 1, now)
+    yield Sight(generation, ObservedGeneration(generation, see_children(reads, (pod,))))
+    ahead = get_ahead(generation.status)
+    if ahead is None or ahead.outcome is not None:
+        return
+    long_ago = now - timedelta(seconds=1000)
+    done = replace(reads, is_complete=True, finished=long_ago)
+    made = report.updated(digest="d", shards=_SHARDS)
+    ended = build_ended_pod(plan, 0, long_ago, 0, report=Report(step="plan", time=now, plan=made))
+    renders = build_job(ahead.name, "render", _SHARDS, now)
+    succeeds = replace(renders, is_complete=True, completed_indexes="0-1", finished=long_ago)
+    fails = replace(renders, is_failed=True, failed_indexes="0", finished=long_ago, failure_reason="FailedIndexes")
+    at_work = (build_pod(ahead.name, 0, now),)
+    for job, pods in ((None, ()), (renders, ()), (renders, at_work), (succeeds, ()), (fails, ())):
+        others = () if job is None else (job,)
+        yield Sight(generation, ObservedGeneration(generation, Children((reads, *others), (pod, *pods))))
+        yield Sight(generation, ObservedGeneration(generation, Children((done, *others), (ended, *pods))))
 
 
 def _see_live(

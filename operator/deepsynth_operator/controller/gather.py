@@ -1,9 +1,9 @@
 """Reads everything that a decision about one resource needs. It decides nothing.
 
     from the cache                      Jobs, pods, deleted pods and, for a run that has not started, what it refers to
-    from the API server                 the newest Job in the status if the cache lacks it, and Jobs that should have
-                                        ended, unless the resource is finished
-      and, to confirm a decision        the live Job unless it is finished, and what the run refers to
+    from the API server                 the newest Jobs in the status if the cache lacks them, and Jobs that should
+                                        have ended, unless the resource is finished
+      and, to confirm a decision        the live Jobs unless it is finished, and what the run refers to
     from the API server, of a Job       why its queue holds it
     that is suspended
     from the running pods               their reports
@@ -16,7 +16,7 @@ from the API server. A finished Job needs no confirmation, because it never chan
 """
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Generic, TypeVar
@@ -54,7 +54,10 @@ class Gathered(Generic[T]):
 
 @dataclass(frozen=True, slots=True)
 class NewestJob:
-    """The newest Job in a status. is_live: whether its end is not in the status yet."""
+    """One of the newest Jobs in a status: that of a plan may have one next to it that renders ahead.
+
+    is_live: whether its end is not in the status yet.
+    """
 
     name: str
     is_live: bool
@@ -63,7 +66,7 @@ class NewestJob:
 async def gather_run(cluster: Cluster, run: TrainingRun, now: datetime, *, confirm: bool) -> Gathered[ObservedRun]:
     """A TrainingRun with its children and, until it has started, the resources that it refers to."""
     last = attempts.get_last(run.status)
-    newest = NewestJob(last.job, attempts.get_live(run.status) is not None) if last else None
+    newest = [NewestJob(last.job, attempts.get_live(run.status) is not None)] if last else []
     children = await gather_children(cluster, run, newest, now, confirm=confirm)
     if run.status.start_time is not None:
         return Gathered(ObservedRun(run, children.found), children.is_confirmed)
@@ -80,8 +83,7 @@ async def gather_generation(
     cluster: Cluster, generation: DatasetGeneration, now: datetime, *, confirm: bool
 ) -> Gathered[ObservedGeneration]:
     """A DatasetGeneration with its children."""
-    last = jobs.get_last(generation.status)
-    newest = NewestJob(last.name, jobs.get_live(generation.status) is not None) if last else None
+    newest = [NewestJob(job.name, job.outcome is None) for job in jobs.list_newest(generation.status)]
     queue_job = build_queue_job_name(generation)
     children = await gather_children(cluster, generation, newest, now, confirm=confirm, queue_job=queue_job)
     return Gathered(ObservedGeneration(generation, children.found), children.is_confirmed)
@@ -90,7 +92,7 @@ async def gather_generation(
 async def gather_children(
     cluster: Cluster,
     resource: Resource,
-    newest: NewestJob | None,
+    newest: Sequence[NewestJob],
     now: datetime,
     *,
     confirm: bool,
@@ -100,11 +102,11 @@ async def gather_children(
     namespace, uid = resource.metadata.namespace, resource.metadata.uid
     cached = {job.name: job for job in map(ObservedJob.parse, await cluster.list_jobs(namespace, uid))}
     uncertain = {job.name for job in cached.values() if not job.is_finished}
-    if newest and newest.name not in cached and not is_finished(resource.status.conditions):
-        uncertain.add(newest.name)
+    if not is_finished(resource.status.conditions):
+        uncertain |= {job.name for job in newest} - cached.keys()
     unread = set()
     if not confirm:
-        current = {newest.name} & cached.keys() if newest and newest.is_live else set()
+        current = {job.name for job in newest if job.is_live} & cached.keys()
         unread = uncertain & {*current, queue_job}
     elif queue_job is not None and (QUEUE_NAME in resource.metadata.labels or _uses(queue_job, cached.values())):
         uncertain.add(queue_job)

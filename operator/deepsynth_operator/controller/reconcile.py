@@ -270,8 +270,7 @@ def _get_run_milestone(status: TrainingRunStatus) -> object:
 
 
 def _get_generation_milestone(status: DatasetGenerationStatus) -> object:
-    live = jobs.get_live(status)
-    return live and live.name
+    return tuple(job.name for job in jobs.list_live(status))
 
 
 _FUNCTIONS: Final[Mapping[ResourceKind, _Functions[Any]]] = {

@@ -50,6 +50,9 @@ def _build_job(resource: Resource, name: str, settings: Settings, queue_job: Man
         return [*others, *join_gang(resource, job, settings)]
     if name == build_queue_job_name(resource):
         return [build_queue_job(resource, resource.spec.image or settings.render_image)]
+    ahead = resource.status.ahead
+    if ahead is not None and ahead.job is not None and ahead.job.name == name:
+        return build_render_children(resource, ahead.job, queue_job, ahead)
     entry = next(item for item in resource.status.jobs if item.name == name)
     return build_render_children(resource, entry, queue_job)
 

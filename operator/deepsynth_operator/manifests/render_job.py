@@ -15,7 +15,7 @@ from deepsynth_api.kinds import GROUP
 from deepsynth_api.labels import QUEUE_JOB_ANNOTATION, select_carried
 from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration, Source
-from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, PlanStatus
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, PlanStatus, RenderAhead
 from deepsynth_api.workload import PlanReference, RenderWorkload
 from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
 from deepsynth_operator.manifests.child import add_deadline, build_config_map, build_metadata
@@ -43,17 +43,25 @@ _OF_THE_QUEUE_JOB: Final = frozenset(
 
 
 def build_render_children(
-    generation: DatasetGeneration, job: ChildJob, queue_job: Manifest | None = None
+    generation: DatasetGeneration, job: ChildJob, queue_job: Manifest | None = None, ahead: RenderAhead | None = None
 ) -> list[dict[str, Any]]:
-    """ConfigMap and Job of a step. Render and publish need status.plan. Raises ConfigurationError.
+    """ConfigMap and Job of a step. Render and publish need status.plan, or `ahead`. Raises ConfigurationError.
 
-    queue_job: the admitted Job whose quota the pods use.
+    queue_job: the admitted Job whose quota the pods use. ahead: set if the Job renders while the plan step still reads,
+    whose pod is then one of spec.parallelism.
     """
-    manifest = build_render_job(generation, job)
+    room = generation.spec.parallelism if queue_job is None else _count_room(generation, queue_job)
+    manifest = build_render_job(generation, job, room if ahead is None else room - 1)
     return [
-        build_config_map(generation, job.step, job.name, build_render_document(generation, job)),
+        build_config_map(generation, job.step, job.name, build_render_document(generation, job, ahead)),
         manifest if queue_job is None else _use_quota(manifest, queue_job),
     ]
+
+
+def _count_room(generation: DatasetGeneration, queue_job: Manifest) -> int:
+    """How many pods there may be within the quota of the admitted queue Job."""
+    quota: int = queue_job["spec"]["parallelism"] - queue_job.get("status", {}).get("succeeded", 0)
+    return min(generation.spec.parallelism, max(quota, 1))
 
 
 def build_queue_job(generation: DatasetGeneration, image: str) -> dict[str, Any]:
@@ -87,7 +95,6 @@ def _use_quota(job: Manifest, queue_job: Manifest) -> dict[str, Any]:
     owner = {"apiVersion": "batch/v1", "kind": "Job", "controller": True}
     owner |= {key: queue_job["metadata"][key] for key in ("name", "uid")}
     annotations = _drop(metadata["annotations"], select_carried(metadata["annotations"]))
-    room = queue_job["spec"]["parallelism"] - queue_job.get("status", {}).get("succeeded", 0)
     template = job["spec"]["template"]
     pods = {
         kind: {**_drop(placed["metadata"].get(kind, {}), _OF_THE_QUEUE_JOB), **template["metadata"][kind]}
@@ -102,11 +109,7 @@ def _use_quota(job: Manifest, queue_job: Manifest) -> dict[str, Any]:
             "annotations": {**annotations, QUEUE_JOB_ANNOTATION: owner["name"]},
             "ownerReferences": [owner, *({**other, "controller": False} for other in metadata["ownerReferences"])],
         },
-        "spec": {
-            **job["spec"],
-            "parallelism": max(min(job["spec"]["parallelism"], room), 1),
-            "template": {"metadata": pods, "spec": {**template["spec"], **place}},
-        },
+        "spec": {**job["spec"], "template": {"metadata": pods, "spec": {**template["spec"], **place}}},
     }
 
 
@@ -114,7 +117,8 @@ def _drop(items: Mapping[str, str], keys: Collection[str]) -> dict[str, str]:
     return {key: value for key, value in items.items() if key not in keys}
 
 
-def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, Any]:
+def build_render_job(generation: DatasetGeneration, job: ChildJob, room: int) -> dict[str, Any]:
+    """room: how many pods the Job may have at the same time."""
     spec, completions = generation.spec, _count_completions(generation, job)
     limit = spec.max_failed_indexes if job.step == "render" else None
     manifest = {
@@ -124,7 +128,7 @@ def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, 
         "spec": {
             "completionMode": "Indexed",
             "completions": completions,
-            "parallelism": min(spec.parallelism, completions),
+            "parallelism": min(room, completions),
             "backoffLimitPerIndex": spec.backoff_limit_per_index,
             **({} if limit is None else {"maxFailedIndexes": min(limit, completions)}),
             "podReplacementPolicy": "Failed",
@@ -147,9 +151,14 @@ def build_render_job(generation: DatasetGeneration, job: ChildJob) -> dict[str, 
     return add_deadline(manifest, generation, job.start_time)
 
 
-def build_render_document(generation: DatasetGeneration, job: ChildJob) -> RenderWorkload:
-    """The document that the pods of a step read. For the plan step it holds no plan."""
-    spec, plan = generation.spec, generation.status.plan
+def build_render_document(
+    generation: DatasetGeneration, job: ChildJob, ahead: RenderAhead | None = None
+) -> RenderWorkload:
+    """The document that the pods of a step read. For the plan step it holds no plan.
+
+    ahead: what is known of the plan while it is being made, if the Job renders meanwhile.
+    """
+    spec = generation.spec
     source = _resolve_source(generation)
     return RenderWorkload(
         name=generation.metadata.name,
@@ -163,24 +172,33 @@ def build_render_document(generation: DatasetGeneration, job: ChildJob) -> Rende
         max_refused_percent=spec.max_refused_percent,
         source=source,
         source_name=spec.preset or _name_source(source),
-        plan=_refer_to_plan(plan, job) if plan is not None and job.step != "plan" else None,
+        plan=_refer_to_plan(generation.status.plan, job, ahead),
     )
 
 
-def _refer_to_plan(plan: PlanStatus, job: ChildJob) -> PlanReference:
+def _refer_to_plan(plan: PlanStatus | None, job: ChildJob, ahead: RenderAhead | None) -> PlanReference | None:
+    first = job.first_shard or None
+    if ahead is not None:
+        shards = job.first_shard + (job.shards or 0)
+        return PlanReference(
+            digest="", revision=ahead.revision, shards=shards, staging=ahead.staging, first_shard=first
+        )
+    if plan is None or job.step == "plan":
+        return None
     return PlanReference(
         digest=plan.digest,
         revision=plan.revision,
         shards=plan.shards,
         staging=plan.staging or None,
-        first_shard=job.first_shard or None,
+        first_shard=first,
     )
 
 
 def _count_completions(generation: DatasetGeneration, job: ChildJob) -> int:
-    if job.step != "render" or generation.status.plan is None:
+    if job.step != "render":
         return 1
-    shards = generation.status.plan.shards
+    plan = generation.status.plan
+    shards = plan.shards if plan is not None else job.first_shard + (job.shards or 0)
     if shards > MAX_SHARDS:
         raise ConfigurationError(
             f"spec.rowsPerShard: must give at most {MAX_SHARDS} shards, got {shards}; "

@@ -1,6 +1,6 @@
 """DatasetGeneration: (what was observed, settings, now) -> Decision. Pure: plan, then render, then publish, each a Job.
 
-    observe    take what the Job and its pods report into the status; end it if it is over     END_POLICIES
+    observe    take what the Jobs and their pods report into the status; end those that are over     END_POLICIES
     advance    complete, fail, wait, or start the next Job                        FAILURE_, START_POLICIES
     describe   state, conditions, columns
     act        the Jobs to create, to delete and to resize, from the new status alone
@@ -9,14 +9,16 @@ The order of the policies is in `policies.py`. A failed shard fails the resource
 shards stay staged for the next try.
 """
 
+from collections.abc import Sequence
 from datetime import datetime
 
 from deepsynth_api.counted import counted
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, OutputStatus, PlanStatus
-from deepsynth_operator.core.observed import ObservedGeneration, ObservedPod
+from deepsynth_operator.core.observed import ObservedGeneration, ObservedJob, ObservedPod
 from deepsynth_operator.core.settings import Settings
+from deepsynth_operator.decisions.dataset_generation.ahead import note_staged, settle_ahead, start_ahead, take_ahead
 from deepsynth_operator.decisions.dataset_generation.describe import (
     describe_dropped,
     describe_generation,
@@ -29,8 +31,13 @@ from deepsynth_operator.decisions.dataset_generation.jobs import (
     compute_next_step,
     drop_start,
     end_job,
+    get_ahead,
     get_live,
     get_shard_pods,
+    is_in_folder,
+    list_jobs,
+    list_live,
+    list_newest,
     observe_job,
     replace_last,
     start_job,
@@ -88,7 +95,7 @@ def decide_generation(
     hold = settings.progress_seconds
     status = hold_back_progress(generation.status, status, drop_progress, progress_seconds=hold, now=now)
     wait = min(situation.check_after, compute_deadline_wait(generation, status.start_time, now))
-    created = status.jobs[-1].start_time if status.jobs else None
+    created = max((job.start_time for job in list_newest(status)), default=None)
     status, wait = hold_back_start(generation.status, status, drop_start, created=created, wait=wait, now=now)
     events = compute_generation_events(generation.status, status)
     after = compute_cleanup_wait(generation) if is_finished(status.conditions) else wait
@@ -96,31 +103,61 @@ def decide_generation(
 
 
 def _observe(observed: ObservedGeneration, settings: Settings, now: datetime) -> DatasetGenerationStatus:
-    """The status with what the live Job and its pods say, and that Job's entry ended if it is over."""
-    generation, status = observed.generation, observed.generation.status
+    """The status with what the live Jobs and their pods say, and the entries of those that are over ended."""
+    status, children = observed.generation.status, observed.children
     live = get_live(status)
     if live is None:
         return status
-    job, pods = observed.children.find_job(live.name), observed.children.get_pods(live.name)
-    shard_pods = get_shard_pods(live, observed.children)
-    status = status.updated(last_failure=find_last_failure(status.last_failure, live.step, shard_pods, now))
-    if live.step == "render" and job is not None:
-        status = status.updated(progress=compute_rendering(status, live, job, observed.children, now))
+    pods = children.get_pods(live.name)
+    if live.step == "plan":
+        status = note_staged(status, pods, now)
+    status = _observe_pods(status, observed, now)
+    ahead = get_ahead(status)
+    if ahead is not None and ahead.outcome is None:
+        entry = _observe_job(status, [live, ahead], observed, settings, now)
+        status = take_ahead(status, entry, children.find_job(ahead.name))
+    over = _observe_job(status, [*status.jobs[-2:-1], live], observed, settings, now)
+    if over.outcome == "Succeeded":
+        status = _take_result(status, over, pods, uri=observed.generation.spec.output.uri, now=now)
     else:
-        status = status.updated(progress=compute_waiting(status.progress, pods, now))
+        status = replace_last(status, over)
+    return status if over.outcome is None else settle_ahead(status, now)
+
+
+def _observe_pods(
+    status: DatasetGenerationStatus, observed: ObservedGeneration, now: datetime
+) -> DatasetGenerationStatus:
+    """`status` with the progress that the pods of live Jobs report, and with the newest failure of one of them."""
+    children, live = observed.children, list_live(status)
+    for entry in live:
+        pods = get_shard_pods(entry, children)
+        status = status.updated(last_failure=find_last_failure(status.last_failure, entry.step, pods, now))
+    entry = live[-1]
+    job = children.find_job(entry.name)
+    if entry.step == "render" and job is not None:
+        return status.updated(progress=compute_rendering(status, entry, job, children, now))
+    return status.updated(progress=compute_waiting(status.progress, children.get_pods(live[0].name), now))
+
+
+def _observe_job(
+    status: DatasetGenerationStatus,
+    entries: Sequence[ChildJob],
+    observed: ObservedGeneration,
+    settings: Settings,
+    now: datetime,
+) -> ChildJob:
+    """The last one of `entries` with what its Job and pods say, and ended if it is over."""
+    generation, children, live = observed.generation, observed.children, entries[-1]
+    job, pods = children.find_job(live.name), children.get_pods(live.name)
     live = price_job(observe_job(live, job, pods, now), job, pods, settings.prices)
-    entries = [*generation.status.jobs[-2:-1], live]
-    queue_job = find_queue_job(generation, observed.children)
-    view = LiveStep(generation, live.name, bool(live.uid or pods), job, pods, observed.refusal, now, entries, queue_job)
+    existed, queue_job = bool(live.uid or pods), find_queue_job(generation, children)
+    seen = [*entries[:-1], live]
+    view = LiveStep(generation, live.name, existed, job, pods, observed.refusal, now, seen, queue_job)
     cause = first_match(END_POLICIES, view)
     if cause is None or cause is NOT_OVER:
-        return replace_last(status, live)
+        return live
     over = end_job(live, cause, now)
-    if status.progress is not None:
-        over = over.updated(shards_done=status.progress.shards_done)
-    if over.outcome != "Succeeded":
-        return replace_last(status, over)
-    return _take_result(status, over, pods, uri=generation.spec.output.uri, now=now)
+    return over if status.progress is None else over.updated(shards_done=status.progress.shards_done)
 
 
 def _take_result(
@@ -139,7 +176,8 @@ def _take_result(
         if not plans:
             return replace_last(status, end_job(over, report_lost(over), now))
         plan = PlanStatus.model_validate(plans[-1].model_dump(exclude={"rows_read", "staged_shards", "waiting"}))
-        return done.updated(plan=plan, progress=compute_planned(plan, now))
+        rendered = status.progress if is_in_folder(status, plan.staging) else None
+        return done.updated(plan=plan, progress=compute_planned(rendered, plan, now))
     published = [report.publish for report in reports if report.publish is not None and report.publish.revision]
     if not published:
         return replace_last(status, end_job(over, report_lost(over), now))
@@ -152,8 +190,9 @@ def _advance(
     status: DatasetGenerationStatus, observed: ObservedGeneration, settings: Settings, now: datetime
 ) -> Advance:
     """The next step of the resource's life; `status` holds everything that was observed."""
+    image = observed.generation.spec.image or settings.render_image
     if get_live(status) is not None:
-        return _show_live(status, observed, settings, now)
+        return _show_live(start_ahead(status, observed, image, now), observed, settings, now)
     if status.output is not None:
         counts = (
             f"{counted(status.output.rows, 'document')}, {counted(status.output.pages, 'page')} at {status.output.uri}"
@@ -170,40 +209,51 @@ def _advance(
     step = compute_next_step(status)
     if step is None:
         raise AssertionError("a generation with an output is Complete")
-    image = observed.generation.spec.image or settings.render_image
     return _show_live(start_job(observed.generation, status, step, image, now), observed, settings, now)
 
 
 def _show_live(
     status: DatasetGenerationStatus, observed: ObservedGeneration, settings: Settings, now: datetime
 ) -> Advance:
-    live = status.jobs[-1]
-    job, pods = observed.children.find_job(live.name), observed.children.get_pods(live.name)
-    return status, describe_live(status, job, pods, settings=settings, now=now)
+    return status, describe_live(status, observed.children, settings=settings, now=now)
 
 
 def _compute_actions(status: DatasetGenerationStatus, observed: ObservedGeneration) -> tuple[Action, ...]:
     """What makes the children follow the status. From the status alone, so an action that was lost is repeated."""
-    live, generation = get_live(status), observed.generation
-    listed = {entry.name for entry in status.jobs}
+    live, generation = list_live(status), observed.generation
+    listed = {entry.name for entry in list_jobs(status)}
     queue_job = find_queue_job(generation, observed.children)
     is_active = status.completion_time is None and not generation.spec.suspend
-    wanted_jobs = {live.name if live is not None else None, queue_job.name if queue_job and is_active else None}
+    wanted_jobs = {*(entry.name for entry in live), queue_job.name if queue_job and is_active else None}
     actions: list[Action] = [
         DeleteJob(job.name, job.uid)
         for job in observed.children.jobs
         if job.name not in wanted_jobs and not job.deleting and (not job.is_finished or job.name not in listed)
     ]
-    job = observed.children.find_job(live.name) if live is not None else None
-    if live is not None and job is None:
-        actions.append(CreateJob(live.name, queue_job.name if queue_job is not None else None))
-    wanted = min(generation.spec.parallelism, job.completions, count_room(job, queue_job)) if job is not None else 0
-    if job is not None and job.parallelism != wanted and may_resize(job):
-        actions.append(SetParallelism(job.name, job.uid, wanted))
-    if live is not None:
-        actions += follow_deadline(observed.generation, status.start_time, live.start_time, job)
-    if job is not None and (change := change_queue(generation, job)) is not None:
-        actions.append(change)
+    for number, entry in enumerate(live):
+        actions += _follow_entry(status, entry, observed, queue_job, taken=number)
     if is_active:
         actions += follow_queue(status, observed)
     return tuple(actions)
+
+
+def _follow_entry(
+    status: DatasetGenerationStatus,
+    entry: ChildJob,
+    observed: ObservedGeneration,
+    queue_job: ObservedJob | None,
+    *,
+    taken: int,
+) -> list[Action]:
+    """What makes the Job of a live entry follow it. taken: how many pods of the generation's room others have."""
+    generation, job = observed.generation, observed.children.find_job(entry.name)
+    if job is None:
+        return [CreateJob(entry.name, queue_job.name if queue_job is not None else None)]
+    actions: list[Action] = []
+    wanted = min(max(count_room(generation, job, queue_job) - taken, 0), job.completions)
+    if job.parallelism != wanted and may_resize(job):
+        actions.append(SetParallelism(job.name, job.uid, wanted))
+    actions += follow_deadline(generation, status.start_time, entry.start_time, job)
+    if (change := change_queue(generation, job)) is not None:
+        actions.append(change)
+    return actions

@@ -1,6 +1,5 @@
 """What a DatasetGeneration shows: the situation while a Job is live, then state, conditions and printer columns."""
 
-from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
@@ -8,9 +7,10 @@ from deepsynth_api.conditions import ConditionType
 from deepsynth_api.counted import counted
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
-from deepsynth_api.v1alpha1.dataset_generation_status import GenerationProgress, GenerationSummary
-from deepsynth_operator.core.observed import ObservedJob, ObservedPod
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, GenerationProgress, GenerationSummary
+from deepsynth_operator.core.observed import Children
 from deepsynth_operator.core.settings import PROGRESS_POLLS, Settings
+from deepsynth_operator.decisions.dataset_generation.jobs import get_ahead
 from deepsynth_operator.decisions.dataset_generation.starts import GenerationSituation, name_state
 from deepsynth_operator.decisions.shared.conditions import update_conditions
 from deepsynth_operator.decisions.shared.decision import Situation
@@ -24,15 +24,11 @@ _MAX_REASONS: Final = 3
 
 
 def describe_live(
-    status: DatasetGenerationStatus,
-    job: ObservedJob | None,
-    pods: Sequence[ObservedPod],
-    *,
-    settings: Settings,
-    now: datetime,
+    status: DatasetGenerationStatus, children: Children, *, settings: Settings, now: datetime
 ) -> GenerationSituation:
     """The situation while the last Job of `status` is not over."""
-    entry = status.jobs[-1]
+    entry, ahead = status.jobs[-1], get_ahead(status)
+    job, pods = children.find_job(entry.name), children.get_pods(entry.name)
     state = name_state(status, entry.step)
     if job is None:
         first = entry.step == "plan" and entry.number == 1
@@ -45,7 +41,16 @@ def describe_live(
     if missing := describe_missing(job, pods, now):
         return Situation(state, Reason.PODS_NOT_CREATED, missing, check_after=check_after)
     message = describe_start(pods, now)
+    if ahead is not None and ahead.outcome is None:
+        message = f"{message}; {describe_ahead(ahead)}, {describe_start(children.get_pods(ahead.name), now)}"
     return Situation(state, obstacle.reason if obstacle else state, message, check_after=check_after)
+
+
+def describe_ahead(entry: ChildJob) -> str:
+    """What a Job does while the plan step still reads."""
+    last = entry.first_shard + (entry.shards or 1) - 1
+    shards = f"shard {last}" if last == entry.first_shard else f"shards {entry.first_shard}-{last}"
+    return f"renders {shards} while the plan is made"
 
 
 def describe_dropped(progress: GenerationProgress | None) -> str:

@@ -2,22 +2,29 @@
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
-from deepsynth_operator.decisions.dataset_generation.describe import describe_dropped
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_operator.decisions.dataset_generation.describe import describe_ahead, describe_dropped
+from deepsynth_operator.decisions.dataset_generation.jobs import get_ahead, list_jobs
 from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
 
 
 def compute_generation_events(old: DatasetGenerationStatus, new: DatasetGenerationStatus) -> tuple[Event, ...]:
     """What `new` says and `old` did not."""
-    known = {job.name for job in old.jobs}
-    started = (job for job in new.jobs if job.name not in known)
+    known = {job.name for job in list_jobs(old)}
+    started = (job for job in list_jobs(new) if job.name not in known)
     return (
-        *(Event("Normal", Reason.STEP_STARTED, f"{job.step}: Job {job.name}") for job in started),
+        *(Event("Normal", Reason.STEP_STARTED, _describe_start(job, new)) for job in started),
         *_describe_failure(old, new),
         *describe_obstacle(old.conditions, new.conditions),
         *describe_transitions(old.conditions, new.conditions),
         *_describe_dropped(old, new),
     )
+
+
+def _describe_start(job: ChildJob, status: DatasetGenerationStatus) -> str:
+    ahead = f"; {describe_ahead(job)}" if job == get_ahead(status) else ""
+    return f"{job.step}: Job {job.name}{ahead}"
 
 
 def _describe_failure(old: DatasetGenerationStatus, new: DatasetGenerationStatus) -> list[Event]:

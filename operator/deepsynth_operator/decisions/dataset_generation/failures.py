@@ -7,7 +7,7 @@ from typing import Final
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1.dataset_generation_status import LastFailure
 from deepsynth_operator.core.observed import ObservedPod
-from deepsynth_operator.decisions.dataset_generation.jobs import MAX_JOBS_WITHOUT_PROGRESS
+from deepsynth_operator.decisions.dataset_generation.jobs import MAX_JOBS_WITHOUT_PROGRESS, list_tries
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.decision import MAX_ENTRY_MESSAGE, Verdict
 from deepsynth_operator.decisions.shared.ends import find_deadline_verdict
@@ -34,7 +34,7 @@ def failed_job(view: GenerationView) -> Verdict | None:
 
 
 def lost_reports(view: GenerationView) -> Verdict | None:
-    jobs = view.status.jobs[-MAX_LOST_REPORTS:]
+    jobs = list_tries(view.status)[-MAX_LOST_REPORTS:]
     if len(jobs) < MAX_LOST_REPORTS or any(job.reason != Reason.REPORT_LOST for job in jobs):
         return None
     remedy = "use an image of the operator's own version"
@@ -42,7 +42,7 @@ def lost_reports(view: GenerationView) -> Verdict | None:
 
 
 def no_progress(view: GenerationView) -> Verdict | None:
-    jobs = view.status.jobs[-MAX_JOBS_WITHOUT_PROGRESS:]
+    jobs = list_tries(view.status)[-MAX_JOBS_WITHOUT_PROGRESS:]
     if len(jobs) < MAX_JOBS_WITHOUT_PROGRESS or any(job.outcome != "Disrupted" for job in jobs):
         return None
     if jobs[0].shards_done != jobs[-1].shards_done:

@@ -33,6 +33,39 @@ def get_live(status: DatasetGenerationStatus) -> ChildJob | None:
     return last if last is not None and last.outcome is None else None
 
 
+def get_ahead(status: DatasetGenerationStatus) -> ChildJob | None:
+    """The newest Job that renders ahead of the plan, unless it has succeeded: then it is in status.jobs."""
+    return status.ahead.job if status.ahead is not None else None
+
+
+def list_live(status: DatasetGenerationStatus) -> list[ChildJob]:
+    """The Jobs that are not over: one, or that of the plan and then one that renders ahead of it."""
+    return [job for job in (get_live(status), get_ahead(status)) if job is not None and job.outcome is None]
+
+
+def list_newest(status: DatasetGenerationStatus) -> list[ChildJob]:
+    """The last Job, and the one that renders ahead: the entries that may still change."""
+    return [job for job in (get_last(status), get_ahead(status)) if job is not None]
+
+
+def list_jobs(status: DatasetGenerationStatus) -> list[ChildJob]:
+    """All entries, including that of the Job that renders ahead."""
+    ahead = get_ahead(status)
+    return status.jobs if ahead is None else [*status.jobs, ahead]
+
+
+def list_tries(status: DatasetGenerationStatus) -> list[ChildJob]:
+    """status.jobs, while there is no plan without those that rendered ahead: they are no tries of it."""
+    return [job for job in status.jobs if status.plan is not None or job.step == "plan"]
+
+
+def replace_job(status: DatasetGenerationStatus, job: ChildJob) -> DatasetGenerationStatus:
+    """`status` with the entry of this name, where there is one, replaced."""
+    if status.ahead is not None and status.ahead.job is not None and status.ahead.job.name == job.name:
+        return status.updated(ahead=status.ahead.updated(job=job))
+    return status.updated(jobs=[job if entry.name == job.name else entry for entry in status.jobs])
+
+
 def replace_last(status: DatasetGenerationStatus, job: ChildJob) -> DatasetGenerationStatus:
     return status.updated(jobs=[*status.jobs[:-1], job])
 
@@ -65,14 +98,27 @@ def get_shard_pods(entry: ChildJob, children: Children) -> list[ObservedPod]:
     return [replace(pod, index=pod.index + entry.first_shard) for pod in children.get_pods(entry.name)]
 
 
+def is_in_folder(status: DatasetGenerationStatus, staging: str) -> bool:
+    """Whether the last shards that were rendered, if any, are in the folder that `staging` names."""
+    return next((job.staging == staging for job in reversed(list_jobs(status)) if job.step == "render"), True)
+
+
 def start_job(
     generation: DatasetGeneration, status: DatasetGenerationStatus, step: StepName, image: str, now: datetime
 ) -> DatasetGenerationStatus:
-    """Add the entry of the next Job of `step`. Its number follows that of the last one, so no name is used twice."""
-    number = max((job.number for job in status.jobs if job.step == step), default=0) + 1
-    name = build_job_name(generation, step, number)
-    entry = ChildJob(step=step, name=name, number=number, start_time=now, image=image, **_choose_shards(status, step))
+    """Add the entry of the next Job of `step`."""
+    entry = build_entry(generation, status, step, image, now).updated(**_choose_shards(status, step))
     return status.updated(jobs=keep_newest([*status.jobs, entry]), start_time=status.start_time or now)
+
+
+def build_entry(
+    generation: DatasetGeneration, status: DatasetGenerationStatus, step: StepName, image: str, now: datetime
+) -> ChildJob:
+    """The entry of the next Job of `step`. Its number follows that of the last one, so no name is used twice."""
+    number = max((job.number for job in list_jobs(status) if job.step == step), default=0) + 1
+    return ChildJob(
+        step=step, name=build_job_name(generation, step, number), number=number, start_time=now, image=image
+    )
 
 
 def _choose_shards(status: DatasetGenerationStatus, step: StepName) -> dict[str, Any]:
@@ -106,9 +152,11 @@ def observe_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[Observe
 
 
 def drop_start(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
-    """`status` without what `observe_job` records of the last Job, and without what describes it."""
-    last = [job.updated(uid="", running_time=None, cpus_per_pod=None, price=None) for job in status.jobs[-1:]]
-    return status.updated(jobs=[*status.jobs[:-1], *last], conditions=[], summary=GenerationSummary(), progress=None)
+    """`status` without what `observe_job` records of the newest Jobs, and without what describes them."""
+    for job in list_newest(status):
+        status = replace_job(status, job.updated(uid="", running_time=None, cpus_per_pod=None, price=None))
+    ahead = status.ahead and status.ahead.updated(staged_shards=0)
+    return status.updated(conditions=[], summary=GenerationSummary(), progress=None, ahead=ahead)
 
 
 def end_job(entry: ChildJob, cause: Cause, now: datetime) -> ChildJob:

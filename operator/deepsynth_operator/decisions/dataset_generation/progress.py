@@ -20,7 +20,7 @@ from deepsynth_api.v1alpha1.dataset_generation_status import (
 )
 from deepsynth_operator.core.completion_indexes import count_indexes, shift_indexes, shorten_indexes
 from deepsynth_operator.core.observed import Children, ObservedJob, ObservedPod
-from deepsynth_operator.decisions.dataset_generation.jobs import drop_start, get_shard_pods
+from deepsynth_operator.decisions.dataset_generation.jobs import drop_start, get_shard_pods, list_jobs
 from deepsynth_operator.decisions.dataset_generation.usage import drop_usage
 from deepsynth_operator.decisions.shared.numbers import compute_percentage, estimate_end, format_number, sum_counts
 from deepsynth_operator.decisions.shared.throttle import drop_undisturbed
@@ -32,7 +32,7 @@ def compute_rendering(
     """Progress while the render Job of `entry` runs. The old progress itself if nothing that is shown has changed."""
     old, plan = status.progress or GenerationProgress(), status.plan
     pods = children.get_pods(entry.name)
-    reports = _collect_reports(status.jobs, children)
+    reports = _collect_reports((job for job in list_jobs(status) if job.staging == entry.staging), children)
     working = [pod.report.render for pod in pods if not pod.has_ended and pod.report and pod.report.render]
     rate = sum(report.pages_per_second for report in working)
     rows, pages = sum_counts(report.documents for report in reports), sum_counts(report.pages for report in reports)
@@ -40,7 +40,7 @@ def compute_rendering(
     rows, pages = max(rows, old.rows), max(pages, old.pages)
     left = _count_rows(plan) - rows - sum(item.rows for report in reports for item in report.dropped)
     new = GenerationProgress(
-        shards_total=plan.shards if plan else job.completions,
+        shards_total=plan.shards if plan else status.ahead.staged_shards if status.ahead else job.completions,
         shards_done=max(entry.first_shard + count_indexes(job.completed_indexes), old.shards_done),
         failed_indexes=shorten_indexes(shift_indexes(job.failed_indexes, entry.first_shard)),
         rows=rows,
@@ -50,11 +50,12 @@ def compute_rendering(
         percentage=max(compute_percentage(_count_rows(plan) - left, _count_rows(plan)), old.percentage),
         dropped=dropped if _total(dropped) >= _total(old.dropped) else old.dropped,
         replaced_characters=max(sum_counts(report.replaced_characters for report in reports), old.replaced_characters),
-        waiting=_find_waiting(pods),
+        waiting=_find_waiting(children.pods),
     )
     if new == old.updated(estimated_completion_time=None, updated_time=None):
         return old
-    return new.updated(estimated_completion_time=_estimate(left, rows, pages, rate, now), updated_time=now)
+    end = _estimate(left, rows, pages, rate, now) if plan else None
+    return new.updated(estimated_completion_time=end, updated_time=now)
 
 
 def compute_waiting(
@@ -67,9 +68,17 @@ def compute_waiting(
     return (old or GenerationProgress()).updated(waiting=waiting, updated_time=now)
 
 
-def compute_planned(plan: PlanStatus, now: datetime) -> GenerationProgress:
-    """Progress once the plan is made."""
-    return GenerationProgress(shards_total=plan.shards, dropped=plan.dropped, updated_time=now)
+def compute_planned(old: GenerationProgress | None, plan: PlanStatus, now: datetime) -> GenerationProgress:
+    """Progress once the plan is made. old: of its shards that were rendered meanwhile, if there are any."""
+    old = old or GenerationProgress()
+    done = old.rows + _total(old.dropped)
+    return old.updated(
+        shards_total=plan.shards,
+        dropped=_sum_dropped([plan.dropped, old.dropped]),
+        percentage=compute_percentage(done, _count_rows(plan)),
+        waiting="",
+        updated_time=now,
+    )
 
 
 def compute_published(old: GenerationProgress | None, report: PublishReport, now: datetime) -> GenerationProgress:

@@ -16,6 +16,7 @@ from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
 from deepsynth_operator.core.observed import Children, ObservedGeneration, ObservedJob, ObservedPod
+from deepsynth_operator.decisions.dataset_generation.jobs import count_rendered
 from deepsynth_operator.decisions.shared.decision import Action, CreateJob, SetParallelism, SetPodCounts
 from deepsynth_operator.decisions.shared.queues import change_queue
 from deepsynth_operator.manifests.names import build_queue_job_name
@@ -35,11 +36,11 @@ def needs_queue_job(observed: ObservedGeneration) -> bool:
     return is_labelled or find_queue_job(generation, observed.children) is not None
 
 
-def count_room(job: ObservedJob, queue_job: ObservedJob | None) -> int:
-    """How many pods a Job may have at the same time, by the quota that it uses."""
+def count_room(generation: DatasetGeneration, job: ObservedJob, queue_job: ObservedJob | None) -> int:
+    """How many pods a generation may have at the same time, by its spec and by the quota that `job` uses."""
     if queue_job is None or job.queue_job is None:
-        return job.completions
-    return max(queue_job.parallelism - queue_job.succeeded, 1)
+        return generation.spec.parallelism
+    return min(generation.spec.parallelism, max(queue_job.parallelism - queue_job.succeeded, 1))
 
 
 def follow_queue(status: DatasetGenerationStatus, observed: ObservedGeneration) -> list[Action]:
@@ -89,7 +90,8 @@ def _count_needed(status: DatasetGenerationStatus, job: ObservedJob) -> int:
     step = status.jobs[-1].step if status.jobs else "plan"
     if step in _STEPS_WITH_ONE_POD:
         return 1
-    shards = status.plan.shards if status.plan is not None else job.parallelism
+    plan = status.plan
+    shards = plan.shards - count_rendered(status.jobs, plan.staging, plan.shards) if plan else job.parallelism
     return max(min(job.parallelism, shards), 1)
 
 

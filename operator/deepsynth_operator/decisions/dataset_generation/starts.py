@@ -8,7 +8,7 @@ from typing import Final
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import GenerationState
-from deepsynth_operator.decisions.dataset_generation.jobs import StepName, compute_next_step
+from deepsynth_operator.decisions.dataset_generation.jobs import StepName, compute_next_step, list_tries
 from deepsynth_operator.decisions.dataset_generation.queue_job import get_reason, needs_queue_job
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.decision import Situation
@@ -69,10 +69,11 @@ def blocked(view: GenerationView) -> GenerationSituation | None:
 
 def compute_due_time(status: DatasetGenerationStatus) -> datetime | None:
     """When the next Job may start; None: at once. Each disruption in a row doubles the delay."""
-    disrupted = sum(1 for _ in takewhile(lambda job: job.outcome == "Disrupted", reversed(status.jobs)))
+    tries = list_tries(status)
+    disrupted = sum(1 for _ in takewhile(lambda job: job.outcome == "Disrupted", reversed(tries)))
     if disrupted == 0:
         return None
-    last = status.jobs[-1]
+    last = tries[-1]
     return (last.end_time or last.start_time) + compute_restart_delay(disrupted)
 
 

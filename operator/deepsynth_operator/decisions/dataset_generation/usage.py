@@ -16,7 +16,7 @@ from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, SettledPo
 from deepsynth_api.v1alpha1.shared.usage import ContainerUsage
 from deepsynth_operator.core.observed import ObservedGeneration, ObservedJob, ObservedPod
 from deepsynth_operator.core.prices import PriceTable
-from deepsynth_operator.decisions.dataset_generation.jobs import get_live, replace_last
+from deepsynth_operator.decisions.dataset_generation.jobs import list_jobs, list_live, list_newest, replace_job
 from deepsynth_operator.decisions.shared.numbers import sum_counts
 from deepsynth_operator.decisions.shared.usage import measure_usage, note_price, replace_usage
 
@@ -27,13 +27,15 @@ SETTLE_AFTER: Final = timedelta(minutes=5)
 def account_job(
     observed: ObservedGeneration, status: DatasetGenerationStatus, now: datetime
 ) -> DatasetGenerationStatus:
-    """Count the time of the live Job's pods where something else is new as well: it grows with every second."""
+    """Count the time of the live Jobs' pods where something else is new as well: it grows with every second."""
     before = observed.generation.status
-    if get_live(before) is None or (get_live(status) is not None and before.progress == status.progress):
+    live = {job.name for job in list_live(before)}
+    if live == {job.name for job in list_live(status)} and before.progress == status.progress:
         return status
-    entry = status.jobs[-1]
-    measured = _measure(entry, observed.children.get_pods(entry.name), now)
-    return replace_last(status, measured).updated(usage=replace_usage(status.usage, entry, measured))
+    for entry in [job for job in list_jobs(status) if job.name in live]:
+        measured = _measure(entry, observed.children.get_pods(entry.name), now)
+        status = replace_job(status, measured).updated(usage=replace_usage(status.usage, entry, measured))
+    return status
 
 
 def price_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[ObservedPod], prices: PriceTable) -> ChildJob:
@@ -46,11 +48,10 @@ def price_job(entry: ChildJob, job: ObservedJob | None, pods: Sequence[ObservedP
 
 def drop_usage(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
     """`status` without what grows with every second."""
-    last = [
-        job.updated(pod_seconds=0, lost_pod_seconds=0, settled=None, cpu_seconds=0, lost_cpu_seconds=0, cost=None)
-        for job in status.jobs[-1:]
-    ]
-    return status.updated(jobs=[*status.jobs[:-1], *last], usage=ContainerUsage())
+    unused = ContainerUsage()
+    for job in list_newest(status):
+        status = replace_job(status, job.updated(pod_seconds=0, lost_pod_seconds=0, settled=None, **unused.__dict__))
+    return status.updated(usage=unused)
 
 
 def _measure(entry: ChildJob, pods: Sequence[ObservedPod], now: datetime) -> ChildJob:

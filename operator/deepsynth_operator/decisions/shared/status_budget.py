@@ -128,6 +128,13 @@ _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] =
 )
 
 
+def _shorten_jobs(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
+    ahead = status.ahead
+    if ahead is not None and ahead.job is not None:
+        status = status.updated(ahead=ahead.updated(job=_shorten_all([ahead.job], _SHORT_BYTES)[0]))
+    return status.updated(jobs=_shorten_all(status.jobs, _SHORT_BYTES))
+
+
 def _drop_examples(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
     plan = status.plan
     if plan is None:
@@ -137,7 +144,7 @@ def _drop_examples(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
 
 _GENERATION_CUTS: Final[tuple[Callable[[DatasetGenerationStatus], DatasetGenerationStatus], ...]] = (
     _drop_examples,
-    lambda status: status.updated(jobs=_shorten_all(status.jobs, _SHORT_BYTES)),
+    _shorten_jobs,
     lambda status: _fold_progress(status, 16),
     lambda status: _fold_plan(status, 16),
     lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),

@@ -10,6 +10,7 @@ from deepsynth_api.kinds import ResourceKind
 from deepsynth_api.labels import QUEUE_NAME
 from deepsynth_api.report import PlanReport, PublishReport, RenderReport, Report
 from deepsynth_api.v1alpha1 import DatasetGeneration, DatasetGenerationStatus
+from deepsynth_operator.decisions.dataset_generation.jobs import list_jobs, list_live
 from deepsynth_simulator.object_store import ObjectKey, WatchEvent
 from integration.control.machines.control_machine import LIVES, NODES, ControlMachine
 from integration.control.machines.drawn_lives import check_is_drawn
@@ -59,6 +60,8 @@ class Watcher:
             for field in ("shards_done", "rows", "pages", "bytes", "percentage"):
                 assert getattr(new.progress, field) >= getattr(old.progress, field), field
         assert sum(job.outcome is None for job in new.jobs) <= 1
+        if new.ahead is not None:
+            assert [job.step for job in list_live(new)][:1] == ["plan"], "only while the plan is made"
         known = {job.name: job for job in old.jobs}
         for job in new.jobs:
             before = known.get(job.name)
@@ -74,8 +77,9 @@ class Watcher:
     def _check_new_job(self, name: str) -> None:
         if name == QUEUE_JOB:
             return
-        last = self.status.jobs[-1]
-        assert (last.name, last.outcome) == (name, None), "the status names a Job before it exists"
+        live = {job.name: job for job in list_live(self.status)}
+        assert name in live, "the status names a Job before it exists"
+        last = live[name]
         assert name not in self.jobs or not last.uid, "a Job's name is used once"
         if last.step == "publish":
             assert self.status.progress is not None
@@ -95,6 +99,7 @@ class GenerationMachine(ControlMachine):
         self.watcher = Watcher()
         self.cluster.store.subscribe(self.watcher.receive)
         self.has_failed = self.queued = False
+        self.most = 2
 
     @initialize(queued=st.booleans(), keeps=st.booleans())
     def apply(self, queued: bool, keeps: bool) -> None:
@@ -122,6 +127,15 @@ class GenerationMachine(ControlMachine):
         for pod in self.find_running():
             if "-render-" in pod:
                 self.control.report(pod, self._build_report(pod, documents))
+
+    @precondition(lambda self: any("-plan-" in pod for pod in self.find_running()))
+    @rule(shards=st.integers(1, SHARDS))
+    def stage(self, shards: int) -> None:
+        """The plan step reads, and some shards can be rendered."""
+        plan = PlanReport(revision="r1", staging="draft", staged_shards=shards)
+        for pod in self.find_running():
+            if "-plan-" in pod:
+                self.control.report(pod, Report(step="plan", time=self.control.clock.now(), plan=plan))
 
     # The world.
 
@@ -153,6 +167,7 @@ class GenerationMachine(ControlMachine):
 
     @rule(parallelism=st.integers(1, 4))
     def scale(self, parallelism: int) -> None:
+        self.most = max(self.most, parallelism)
         self._change_spec(parallelism=parallelism)
 
     @precondition(lambda self: self.control.list_living_jobs())
@@ -162,8 +177,13 @@ class GenerationMachine(ControlMachine):
         set_suspended(self.cluster, max(self.control.list_living_jobs(), key=lambda name: name == QUEUE_JOB), suspended)
 
     @invariant()
-    def there_is_at_most_one_living_job(self) -> None:
-        assert len(self._list_steps()) <= 1
+    def there_is_at_most_one_living_job_or_one_that_renders_next_to_the_plan(self) -> None:
+        steps = sorted(name.split("-")[1] for name in self._list_steps())
+        assert len(steps) <= 1 or steps == ["plan", "render"]
+
+    @invariant()
+    def there_are_no_more_pods_than_were_ever_allowed(self) -> None:
+        assert len(self.find_running()) <= self.most
 
     @invariant()
     def no_pod_uses_quota_that_the_queue_has_taken_back(self) -> None:
@@ -206,13 +226,19 @@ class GenerationMachine(ControlMachine):
 
     def _build_report(self, pod: str, documents: int) -> Report:
         now, index = self.control.clock.now(), int(pod.split("-")[3])
+        entries = {job.name: job for job in list_jobs(self.watcher.status)}
         if "-plan-" in pod:
             splits: Any = [{"name": "train", "rows": 10 * SHARDS}]
-            plan = PlanReport(revision="r1", digest="d1", splits=splits, shards=SHARDS, rows_read=40)
+            plan = PlanReport(revision="r1", digest="d1", staging="draft", splits=splits, shards=SHARDS, rows_read=40)
             return Report(step="plan", time=now, plan=plan)
         if "-render-" in pod:
+            entry = entries.get("-".join(pod.split("-")[:3]))
             render = RenderReport(
-                shard=index, documents_total=10, documents=documents, pages=documents, bytes=documents
+                shard=index + (entry.first_shard if entry is not None else 0),
+                documents_total=10,
+                documents=documents,
+                pages=documents,
+                bytes=documents,
             )
             return Report(step="render", time=now, render=render)
         publish = PublishReport(uri="pvc://data/xsum", revision="v1", rows=30, pages=30, bytes=30, manifest_sha256="m")

@@ -59,7 +59,7 @@ def observe(after: timedelta) -> tuple[dict[str, Any], list[str]]:
     """Pods by name, and the nodes that were read."""
     cluster: Any = FourPods()
     run = a_training_run().build()
-    gathered = asyncio.run(gather_children(cluster, run, None, DELETION + after, confirm=False))
+    gathered = asyncio.run(gather_children(cluster, run, [], DELETION + after, confirm=False))
     return {pod.name: pod for pod in gathered.found.pods}, cluster.asked
 
 
@@ -101,16 +101,17 @@ class ThreeJobs(FourPods):
 @pytest.mark.parametrize(
     ("newest", "confirm", "read", "is_confirmed"),
     [
-        (NewestJob("3", is_live=True), False, ["2"], False),
-        (NewestJob("3", is_live=True), True, ["2", "3"], True),
-        (NewestJob("3", is_live=False), False, ["2", "3"], True),
-        (NewestJob("4", is_live=True), False, ["2", "3", "4"], True),
-        (NewestJob("1", is_live=True), False, ["2", "3"], True),
-        (None, False, ["2", "3"], True),
+        ([NewestJob("3", is_live=True)], False, ["2"], False),
+        ([NewestJob("3", is_live=True)], True, ["2", "3"], True),
+        ([NewestJob("3", is_live=False)], False, ["2", "3"], True),
+        ([NewestJob("4", is_live=True)], False, ["2", "3", "4"], True),
+        ([NewestJob("1", is_live=True)], False, ["2", "3"], True),
+        ([NewestJob("3", is_live=True), NewestJob("2", is_live=True)], False, [], False),
+        ([], False, ["2", "3"], True),
     ],
 )
 def test_the_live_job_is_read_only_to_confirm_and_others_that_should_have_ended_always(
-    newest: NewestJob | None, confirm: bool, read: list[str], is_confirmed: bool
+    newest: list[NewestJob], confirm: bool, read: list[str], is_confirmed: bool
 ) -> None:
     run = a_training_run().build()
     cluster: Any = ThreeJobs(run.metadata.uid)
@@ -125,5 +126,5 @@ def test_of_a_finished_run_no_job_is_read() -> None:
     run = a_training_run().with_status(conditions=[complete]).build()
     cluster: Any = FourPods()  # cannot read Jobs
     newest = NewestJob("read-xsum-train-1", is_live=False)
-    gathered = asyncio.run(gather_children(cluster, run, newest, DELETION, confirm=False))
+    gathered = asyncio.run(gather_children(cluster, run, [newest], DELETION, confirm=False))
     assert gathered.found.jobs == ()

@@ -68,7 +68,7 @@ def test_a_job_gets_what_is_left_of_the_deadline(begin: int, left: int) -> None:
     run = a_training_run().with_spec(activeDeadlineSeconds=DEADLINE).with_status(startTime=START).build()
     job = build_train_job(run, Attempt(number=1, start_time=start, job="j", image="i"))
     entry = ChildJob(step="plan", name="j", start_time=start, image="i")
-    for spec in (job["spec"], build_render_job(a_planning_generation(), entry)["spec"]):
+    for spec in (job["spec"], build_render_job(a_planning_generation(), entry, 1)["spec"]):
         assert spec["activeDeadlineSeconds"] == left
 
 
