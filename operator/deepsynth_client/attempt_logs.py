@@ -1,7 +1,8 @@
 """The logs of one process of an attempt, while its pod can be read, and what is kept of them afterwards.
 
     attempts    of a run: status.attempts; of a generation: its Jobs, numbered as they came
-    ranks       of a run: processes, several of which may share a pod; of a generation: shards
+    ranks       of a run: processes, several of which may share a pod; of a generation: shards, of which a Job may have
+                only some
 
 Once a pod is gone, the end of each rank's log is next to the checkpoints (deepsynth_train.launcher writes it).
 """
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 from deepsynth_api.logs import parse_record
 from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_client.entries import list_entries
 from deepsynth_client.interface import Manifest, PodLog, Resources, WaitingPod
 
 _OF_A_RANK: Final = re.compile(r"rank (\d+): ")
@@ -25,7 +27,9 @@ class LoggedAttempt:
     number: int
     job: str
     culprit: int
-    """The rank that failed first, else 0."""
+    """The rank that failed first, else the first one."""
+    first_rank: int = 0
+    """Of its first pod."""
 
 
 def list_attempts(resource: Manifest) -> list[LoggedAttempt]:
@@ -35,20 +39,24 @@ def list_attempts(resource: Manifest) -> list[LoggedAttempt]:
         return [
             LoggedAttempt(item["number"], item["job"], item.get("rank") or 0) for item in status.get("attempts") or []
         ]
+    jobs = list_entries(status)
     failed = (status.get("lastFailure") or {}).get("index") or 0
-    jobs = [*enumerate(status.get("jobs") or [], start=1)]
-    return [LoggedAttempt(number, item["name"], failed if number == len(jobs) else 0) for number, item in jobs]
+    firsts = [int(item.get("firstShard") or 0) for item in jobs]
+    return [
+        LoggedAttempt(number, item["name"], failed if number == len(jobs) and failed > first else first, first)
+        for number, (item, first) in enumerate(zip(jobs, firsts, strict=True), start=1)
+    ]
 
 
 def find_pod_logs(resources: Resources, resource: Manifest, attempt: LoggedAttempt, rank: int) -> list[PodLog]:
     """The pods that had this rank and can still be read: several after a restart of a shard."""
-    index = rank // count_ranks_per_pod(resource)
+    index = rank // count_ranks_per_pod(resource) - attempt.first_rank
     return [log for log in resources.list_logs(resource) if log.job == attempt.job and log.index == index]
 
 
 def find_waiting_pod(resources: Resources, resource: Manifest, attempt: LoggedAttempt, rank: int) -> WaitingPod | None:
     """The pod that will have this rank, while it has not started."""
-    index = rank // count_ranks_per_pod(resource)
+    index = rank // count_ranks_per_pod(resource) - attempt.first_rank
     pods = resources.list_waiting(resource)
     return next((pod for pod in pods if pod.job == attempt.job and pod.index == index), None)
 

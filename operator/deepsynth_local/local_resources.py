@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from deepsynth_api.kinds import KINDS
 from deepsynth_client.changes import find_changes
+from deepsynth_client.entries import list_entries
 from deepsynth_client.errors import NotFoundError
 from deepsynth_client.interface import LISTED, Change, Files, Manifest, Note, Outcome, PodLog, Selection, WaitingPod
 from deepsynth_client.manifest_file import ParsedManifest
@@ -182,8 +183,7 @@ def _pick(resource: Any, path: Sequence[str]) -> Any:
 
 def _list_jobs(resource: Manifest) -> list[str]:
     """The names of its Jobs, oldest first."""
-    status = resource.get("status", {})
-    names = [item.get("job") or item.get("name") for item in status.get("attempts") or status.get("jobs") or []]
+    names = [item.get("job") or item.get("name") for item in list_entries(resource.get("status", {}))]
     return [*dict.fromkeys(filter(None, names))]
 
 

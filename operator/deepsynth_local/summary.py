@@ -63,11 +63,13 @@ def describe_failure(resource: Manifest, runs: RunsFolder) -> str:
 
 def find_log(status: Mapping[str, Any], runs: RunsFolder) -> Path | None:
     """The log of the pod that failed last; if status names a failed shard, of that shard."""
-    jobs = [item.get("job") or item.get("name") for item in status.get("attempts") or status.get("jobs") or []]
-    if not jobs:
+    entries = status.get("attempts") or status.get("jobs") or []
+    if not entries:
         return None
-    index = status.get("lastFailure", {}).get("index")
-    logs = [*runs.path.glob(f"logs/{jobs[-1]}-{'*' if index is None else f'{index}-*'}.log")]
+    job = entries[-1].get("job") or entries[-1].get("name")
+    shard = status.get("lastFailure", {}).get("index")
+    pods = "*" if shard is None else f"{shard - entries[-1].get('firstShard', 0)}-*"
+    logs = [*runs.path.glob(f"logs/{job}-{pods}.log")]
     return max(logs, key=lambda file: file.stat().st_mtime_ns, default=None)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import urlencode
 
 from deepsynth_api.conditions import ConditionType
+from deepsynth_client.entries import list_entries
 from deepsynth_client.errors import InvalidError
 from deepsynth_client.interface import Manifest
 from deepsynth_client.progress import find_wait, get_percentage
@@ -113,7 +114,7 @@ def find_problem(resource: Manifest) -> str:
             return str(conditions[kind].get("message") or conditions[kind].get("reason") or kind)
     if get_state(resource) in _ENDED:
         return ""
-    newest = [*(status.get("attempts") or []), *(status.get("jobs") or [])][-1:]
+    newest = list_entries(status)[-1:]
     return str(newest[0].get("obstacle") or "") if newest else ""
 
 

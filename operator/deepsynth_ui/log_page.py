@@ -17,6 +17,7 @@ from deepsynth_client.attempt_logs import (
     name_kept_log,
     read_rank,
 )
+from deepsynth_client.entries import list_entries
 from deepsynth_client.errors import ClientError, InvalidError, NotFoundError
 from deepsynth_client.interface import Manifest, Resources
 from deepsynth_client.untrusted_files import open_inside
@@ -37,7 +38,7 @@ class LogPage:
     attempts: Sequence[int]
     rank: int
     ranks: int
-    """0 if it is unknown how many there are."""
+    """The last rank is the one before; 0 if it is unknown."""
     word: str
     origin: str
     lines: Sequence[str]
@@ -114,8 +115,10 @@ def _count_ranks(found: Manifest, attempt: LoggedAttempt) -> int:
         item = next(item for item in status["attempts"] if item["number"] == attempt.number)
         nodes = int(item.get("nodes") or found["spec"].get("numNodes") or 1)
         return nodes * count_ranks_per_pod(found)
-    job = next(item for item in status["jobs"] if item["name"] == attempt.job)
-    return int((status.get("plan") or {}).get("shards") or 0) if job["step"] == "render" else 1
+    job = next(item for item in list_entries(status) if item["name"] == attempt.job)
+    if job["step"] != "render":
+        return 1
+    return attempt.first_rank + int(job.get("shards") or (status.get("plan") or {}).get("shards") or 0)
 
 
 def _parse(parameters: Mapping[str, str], name: str, default: int) -> int:

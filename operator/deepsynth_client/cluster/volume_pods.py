@@ -23,6 +23,7 @@ from deepsynth_client.cluster.api import Api, Path
 from deepsynth_client.cluster.kubeconfig import find_own_namespace
 from deepsynth_client.cluster.obstacles import find_obstacle
 from deepsynth_client.cluster.pod_logs import read_log
+from deepsynth_client.entries import list_entries
 from deepsynth_client.errors import ClientError, NotFoundError, UnreachableError
 from deepsynth_client.file_copies import copy_files
 from deepsynth_client.interface import Manifest, is_object, is_remote, warn_of_link
@@ -215,8 +216,7 @@ def _build_environment(resource: Manifest, uris: Sequence[str]) -> dict[str, Any
 
 def _find_image(resource: Manifest) -> str | None:
     """Of its newest pod; None if it has had none."""
-    status = resource.get("status", {})
-    images = [item.get("image") for item in status.get("attempts") or status.get("jobs") or []]
+    images = [item.get("image") for item in list_entries(resource.get("status", {}))]
     image = next(filter(None, reversed(images)), None) or resource["spec"].get("image")
     return str(image) if image else None
 

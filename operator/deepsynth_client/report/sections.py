@@ -69,7 +69,8 @@ def build_generation_section(
     """notes: about the files of the dataset."""
     status, progress, output = generation.status, generation.status.progress, generation.status.output
     counts = output or progress
-    plan = status.plan
+    plan, ahead = status.plan, status.ahead.job if status.ahead else None
+    jobs = sorted([*status.jobs, *([ahead] if ahead else [])], key=lambda job: job.start_time)
     splits = plan.splits if plan else []
     undrawable = plan.undrawable.characters if plan and plan.undrawable else []
     return Section(
@@ -92,10 +93,10 @@ def build_generation_section(
         },
         pages=pages,
         notes=notes,
-        timeline=build_job_line(status.jobs, progress.updated_time if progress else None),
+        timeline=build_job_line(jobs, progress.updated_time if progress else None),
         tables=[
             Table("Documents by split", ["Split", "Documents"], [[split.name, f"{split.rows:,}"] for split in splits]),
-            _build_jobs(status.jobs),
+            _build_jobs(jobs),
             Table("Dropped rows", ["Reason", "Rows"], _list_dropped(progress.dropped if progress else [])),
             Table(
                 "Columns that were read",

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from deepsynth_local.runs.runs_folder import RunsFolder
-from deepsynth_local.summary import describe_result
+from deepsynth_local.summary import describe_result, find_log
 
 
 def describe(tmp_path: Path, kind: str, **status: Any) -> list[str]:
@@ -115,3 +115,15 @@ def test_a_run_ends_with_its_notes_and_the_command_that_uses_the_model(
         "status": {"output": {"rows": 1, "pages": 1, "uri": "pvc://c"}},
     }
     assert "to use" not in describe_result(generation, runs)
+
+
+def test_the_log_of_a_failed_shard_is_that_of_its_pod(tmp_path: Path) -> None:
+    """A render Job may begin with a later shard."""
+    logs = tmp_path / "logs"
+    logs.mkdir()
+    for index in range(2):
+        (logs / f"x-render-2-{index}-abcde.log").write_text(f"pod {index}")
+    jobs = [{"name": "x-plan-1"}, {"name": "x-render-2", "firstShard": 4}]
+    assert (
+        find_log({"jobs": jobs, "lastFailure": {"index": 5}}, RunsFolder(tmp_path)) == logs / "x-render-2-1-abcde.log"
+    )
