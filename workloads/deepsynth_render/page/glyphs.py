@@ -1,6 +1,7 @@
 """Glyph bitmaps of one size, drawn once by FreeType and kept in one array of ink."""
 
 import ctypes
+import struct
 from collections.abc import Sequence
 from functools import cache
 from typing import Any, Final, Literal, NamedTuple
@@ -11,6 +12,7 @@ from freetype import raw
 from numpy.typing import NDArray
 
 from deepsynth_api.reasons import Reason
+from deepsynth_render.page.compiled.loading import IS_BUILT, core
 from deepsynth_render.page.fonts import UPRIGHT, Font, FontStyle, load_font
 from deepsynth_render.page.growing import GrowingRows
 from deepsynth_render.reporting.dropped import RefusedDocument
@@ -37,18 +39,10 @@ OFFSET, WIDTH, HEIGHT, LEFT, TOP = range(5)
 """
 
 
-class _Bitmap(NamedTuple):
-    """ink: (height, width) uint8."""
-
-    ink: NDArray[np.uint8]
-    left: int
-    top: int
-
-
-_UPRIGHT = raw.FT_Matrix(0x10000, 0, 0, 0x10000)
-_SLANTED = raw.FT_Matrix(0x10000, 0x3333, 0, 0x10000)
+_SLANT: Final = 0x3333  # in 1/65536
 # Light hinting moves outlines only vertically: lines of text are crisp and advances stay as designed.
-_LOAD = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
+LOAD: Final = freetype.FT_LOAD_TARGET_LIGHT | freetype.FT_LOAD_NO_BITMAP
+LIBRARY: Final = str(raw._lib._name)  # noqa: SLF001 - the compiled core must use the same one
 
 
 MAX_INK: Final = 2**28
@@ -93,10 +87,15 @@ class Bitmaps:
                 f"its different letters have more than {self._max_ink} pixels; split it, or use a smaller font",
             )
 
-    def append(self, ink: NDArray[np.uint8], left: int, top: int) -> int:
-        """Add a bitmap, (height, width) uint8, and return its row in boxes."""
-        height, width = ink.shape
-        return self.boxes.append(self.add_ink(ink), width, height, left, top)
+    def add_glyph(self, drawn: "Drawn") -> int:
+        """Add a glyph and return its slot."""
+        offset, slot = self.add_ink(np.frombuffer(drawn.ink, np.uint8)), len(self.boxes) // PHASES
+        for width, height, left, top in struct.iter_unpack("4i", drawn.boxes):
+            self.boxes.append(offset, width, height, left, top)
+            offset += width * height
+        if not drawn.ink:
+            self.blank.add(slot)
+        return slot
 
     def add_ink(self, ink: NDArray[np.uint8]) -> int:
         """Add pixels that are no glyph, and return the index of the first."""
@@ -136,36 +135,51 @@ class GlyphAtlas:
         slot = self._slots.get(key)
         if slot is None:
             self.bitmaps.require_room()
-            matrix = _SLANTED if self._load_font(font).is_slanted else _UPRIGHT
-            face, levels = self._open_face(font), self.bitmaps.levels
-            bitmaps = _draw(face, glyph, matrix, levels)
-            slot = self._slots[key] = len(self.boxes) // PHASES
-            for bitmap in bitmaps:
-                self.bitmaps.append(*bitmap)
-            if not any(bitmap.ink.size for bitmap in bitmaps):
-                self.blank.add(slot)
+            slant = _SLANT if self._load_font(font).is_slanted else 0
+            drawn = _draw(self._open_face(font), glyph, slant, self.bitmaps.levels)
+            slot = self._slots[key] = self.bitmaps.add_glyph(drawn)
         return slot
 
 
-def _draw(face: freetype.Face, glyph: int, matrix: raw.FT_Matrix, levels: int) -> list[_Bitmap]:
-    """The glyph in each phase. It is loaded once, because hinting takes as long as drawing."""
-    # FreeType's own functions and fields: the methods of freetype.Face would take eight times as long as the drawing.
-    handle = face._FT_Face  # noqa: SLF001
-    raw.FT_Set_Transform(handle, ctypes.byref(matrix), None)
-    error = raw.FT_Load_Glyph(handle, glyph, _LOAD)
-    slot, bitmaps = handle.contents.glyph, list[_Bitmap]()
-    for _ in range(0 if error else PHASES):
-        if error := raw.FT_Render_Glyph(slot, freetype.FT_RENDER_MODE_LIGHT):
-            break
-        drawn = slot.contents
-        ink = _quantise(drawn.bitmap, levels)
-        bitmaps.append(_Bitmap(ink, drawn.bitmap_left, drawn.bitmap_top) if len(ink) else _Bitmap(ink, 0, 0))
-        drawn.format = freetype.FT_GLYPH_FORMAT_OUTLINE  # the outline is there still, to be drawn in the next phase
-        raw.FT_Outline_Translate(ctypes.byref(drawn.outline), 64 // PHASES, 0)
+class Drawn(NamedTuple):
+    """A glyph. ink: of all phases, one after another, row by row. boxes: (PHASES, 4) int32 width, height, left, top."""
+
+    ink: bytearray
+    boxes: bytes
+
+
+def _draw(face: freetype.Face, glyph: int, slant: int, levels: int) -> Drawn:
+    if IS_BUILT:
+        address = ctypes.cast(face._FT_Face, ctypes.c_void_p).value or 0  # noqa: SLF001 - no other way to FreeType's face
+        error, ink, boxes = core.draw_glyph(LIBRARY, address, glyph, LOAD, slant, levels)
+    else:
+        error, ink, boxes = draw_in_python(face, glyph, slant, levels)
     if error:  # a font of a user, of which other glyphs are whole
         found = freetype.FT_Exception(error)
         raise RefusedDocument(Reason.MISSING_GLYPH, f"glyph {glyph} of a font is damaged ({found})")
-    return bitmaps
+    return Drawn(ink, boxes)
+
+
+def draw_in_python(face: freetype.Face, glyph: int, slant: int, levels: int) -> tuple[int, bytearray, bytes]:
+    """The glyph in each phase: FreeType's error or 0, and what Drawn holds. It is loaded once, because hinting takes as
+    long as drawing.
+    """
+    # FreeType's own functions and fields: the methods of freetype.Face would take eight times as long as the drawing.
+    handle = face._FT_Face  # noqa: SLF001
+    raw.FT_Set_Transform(handle, ctypes.byref(raw.FT_Matrix(0x10000, slant, 0, 0x10000)), None)
+    error = int(raw.FT_Load_Glyph(handle, glyph, LOAD))
+    slot, ink, boxes = handle.contents.glyph, bytearray(), b""
+    for _ in range(0 if error else PHASES):
+        if error := int(raw.FT_Render_Glyph(slot, freetype.FT_RENDER_MODE_LIGHT)):
+            break
+        drawn = slot.contents
+        pixels = _quantise(drawn.bitmap, levels)
+        left, top = (drawn.bitmap_left, drawn.bitmap_top) if len(pixels) else (0, 0)
+        ink += pixels.tobytes()
+        boxes += struct.pack("4i", pixels.shape[1], len(pixels), left, top)
+        drawn.format = freetype.FT_GLYPH_FORMAT_OUTLINE  # the outline is there still, to be drawn in the next phase
+        raw.FT_Outline_Translate(ctypes.byref(drawn.outline), 64 // PHASES, 0)
+    return error, ink, boxes
 
 
 def _quantise(bitmap: Any, levels: int) -> NDArray[np.uint8]:

@@ -14,6 +14,15 @@ def break_lines(
 ) -> bytes:
     """As lines.break_in_python: (lines, 3) int64, the first piece, the piece after the last, and 1 if it is closing."""
 
+def draw_glyph(
+    library: str, face: int, glyph: int, flags: int, slant: int, levels: int, /
+) -> tuple[int, bytearray, bytes]:
+    """As glyphs.draw_in_python: FreeType's error or 0, the ink of all phases, and (phases, 4) int32 boxes.
+
+    library: path of FreeType. face: address of an FT_Face, which must be one of this library. slant: in 1/65536. Raises
+    OSError if the library does not export FreeType's functions.
+    """
+
 def draw_page(
     rows: NDArray[np.uint8], stride: int, atlas: NDArray[np.uint8], bitmaps: NDArray[np.int64], depth: int, /
 ) -> None:

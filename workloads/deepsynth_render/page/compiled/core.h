@@ -44,6 +44,7 @@ static inline int as_small_rows(const Py_buffer *buffer, Py_ssize_t columns, con
 
 PyObject *break_lines(PyObject *module, PyObject *arguments);
 PyObject *list_characters(PyObject *module, PyObject *argument);
+PyObject *draw_glyph(PyObject *module, PyObject *arguments);
 PyObject *draw_page(PyObject *module, PyObject *arguments);
 PyObject *measure_text(PyObject *module, PyObject *argument);
 PyObject *place_bitmaps(PyObject *module, PyObject *arguments);

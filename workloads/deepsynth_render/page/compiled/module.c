@@ -4,6 +4,7 @@
 
 static PyMethodDef methods[] = {
     {"break_lines", break_lines, METH_VARARGS, "The lines of a document."},
+    {"draw_glyph", draw_glyph, METH_VARARGS, "Draw a glyph in all phases."},
     {"draw_page", draw_page, METH_VARARGS, "Draw bitmaps onto a page."},
     {"list_characters", list_characters, METH_O, "The distinct characters of a text."},
     {"measure_text", measure_text, METH_O, "The words and bytes of a text."},
