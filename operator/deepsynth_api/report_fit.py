@@ -35,7 +35,7 @@ _SHORT_SAMPLE_CHARACTERS: Final = 80
 _SIZES: Final = ((64, 512), (32, 256), (16, 192), (8, 128), (4, 96), (2, 64), (1, 48), (0, 32))
 """Items of each list, and bytes of each text, from one attempt to the next."""
 _IDENTITY_BYTES: Final = 128
-_IDENTITIES: Final = frozenset({"digest", "revision", "sha256", "manifest_sha256", "name", "reason"})
+_IDENTITIES: Final = frozenset({"digest", "staging", "revision", "sha256", "manifest_sha256", "name", "reason"})
 """Texts that are useless if they are cut; they are short."""
 _MAX_URI_BYTES: Final = 1024
 

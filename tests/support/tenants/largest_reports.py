@@ -4,7 +4,7 @@ from typing import Any
 
 from deepsynth_api.report import Report
 
-_IDENTITIES = {"digest", "revision", "sha256", "manifestSha256"}
+_IDENTITIES = {"digest", "staging", "revision", "sha256", "manifestSha256"}
 
 
 def build_largest_part(name: str, text: str) -> Any:
