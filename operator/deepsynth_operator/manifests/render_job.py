@@ -16,7 +16,7 @@ from deepsynth_api.labels import QUEUE_JOB_ANNOTATION, select_carried
 from deepsynth_api.presets import resolve_source
 from deepsynth_api.v1alpha1 import DatasetGeneration, Source
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, PlanStatus, RenderAhead
-from deepsynth_api.workload import PlanReference, RenderWorkload
+from deepsynth_api.workload import RENDER_AHEAD_VARIABLE, PlanReference, RenderWorkload
 from deepsynth_operator.core.observed import JOB_NAME_LABEL, Manifest
 from deepsynth_operator.manifests.child import add_deadline, build_config_map, build_metadata
 from deepsynth_operator.manifests.environment import build_environment, build_secret_sources
@@ -228,6 +228,8 @@ def _name_source(source: Source) -> str:
 def _build_container(generation: DatasetGeneration, job: ChildJob) -> Container:
     spec, source = generation.spec, _resolve_source(generation)
     grace = spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS
+    # With one pod at a time, none can render while the plan step reads.
+    own = {RENDER_AHEAD_VARIABLE: "1"} if job.step == "plan" and spec.parallelism > 1 else {}
     locations = [
         Location("spec.source.uri", source.uri),
         *(Location(f"spec.fonts[{number}].uri", font.uri) for number, font in enumerate(spec.fonts)),
@@ -237,7 +239,7 @@ def _build_container(generation: DatasetGeneration, job: ChildJob) -> Container:
         name=job.step,
         image=job.image,
         module=["deepsynth_render", job.step],
-        env=build_environment(spec.template.env, grace, {}),
+        env=build_environment(spec.template.env, grace, own),
         secrets=build_secret_sources([source.secret_ref, spec.output.secret_ref]),
         volumes=[build_document_volume(job.name), *build_scratch_volumes(), *build_claim_volumes(locations)],
         grace_seconds=grace,

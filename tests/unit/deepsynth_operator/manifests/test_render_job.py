@@ -55,6 +55,16 @@ def test_a_render_job_may_have_only_some_of_the_shards() -> None:
     assert (plan.digest, plan.shards, plan.staging, plan.first_shard) == ("d1", 7, "draft", 5)
 
 
+@pytest.mark.parametrize(("step", "parallelism", "value"), [("plan", 2, "1"), ("plan", 1, None), ("render", 2, None)])
+def test_the_plan_step_stages_shards_early_where_a_second_pod_may_render_them(
+    step: StepName, parallelism: int, value: str | None
+) -> None:
+    builder = a_dataset_generation().with_spec(parallelism=parallelism).with_status(plan=planned())
+    container = build_job(builder, step)["spec"]["template"]["spec"]["containers"][0]
+    env = {variable["name"]: variable.get("value") for variable in container["env"]}
+    assert env.get("DEEPSYNTH_RENDER_AHEAD") == value
+
+
 def test_a_limit_on_failed_shards_applies_only_to_rendering() -> None:
     builder = a_dataset_generation().with_spec(maxFailedIndexes=2).with_status(plan=planned())
     assert build_job(builder, "render")["spec"]["maxFailedIndexes"] == 2
