@@ -142,6 +142,10 @@ class RefuseAll(PageRenderer):
 
     def __init__(self, *_: object) -> None: ...
 
+    @property
+    def has_several_styles(self) -> bool:
+        return False
+
     def render(self, text: str, seed_key: str, *, is_normalised: bool = False) -> NoReturn:
         del text, is_normalised
         raise RefusedDocument(Reason.OVERFLOW, seed_key)

@@ -1,6 +1,7 @@
 """What a dataset says about how its pages are set, and how much text they hold."""
 
 import json
+import shutil
 import subprocess
 import sys
 from collections import Counter
@@ -164,3 +165,25 @@ def test_training_reads_pages_with_columns_of_styles(build_steps: Build, source:
         table = pa.ipc.open_file(mapped).read_all()
         assert table.num_rows == len(read_pages(tmp_path / "out"))
         assert "font_family" not in table.column_names
+
+
+def test_pages_and_refusals_do_not_depend_on_the_order_in_which_styles_are_drawn(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = [
+        {"text": "word " * (900 if number % 7 == 3 else 20 + number), "summary": f"Summary {number}."}
+        for number in range(40)
+    ]
+    write_parquet(tmp_path / "source/train.parquet", rows, group_rows=10)
+    settings = {"page": {**PAGE, "maxPages": 4}, "maxRefusedPercent": 50}
+    build_steps(tmp_path / "source", **settings).run_all()
+    together = _read_all(tmp_path / "out")
+    shutil.rmtree(tmp_path / "out")
+    monkeypatch.setattr("deepsynth_render.render.style_order.MAX_DOCUMENTS", 1)
+    build_steps(tmp_path / "source", **settings).run_all()
+    assert _read_all(tmp_path / "out") == together
+    assert read_manifest(tmp_path / "out")["dropped"]
+
+
+def _read_all(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}

@@ -120,6 +120,14 @@ class PageRenderer:
         first_aligned = len(page.font_families) * len(page.font_sizes_px)
         self._styles, self._aligned_styles = self._all_styles[:first_aligned], self._all_styles[first_aligned:]
 
+    @property
+    def has_several_styles(self) -> bool:
+        return len(self._styles) > 1
+
+    def find_style(self, seed_key: str) -> int:
+        """Which of several fonts and sizes a document is drawn in, unless its text or spec.page.fit changes that."""
+        return self._choose_style(self._styles, seed_key).index
+
     def render(self, text: str, seed_key: str, *, is_normalised: bool = False) -> list[Page]:
         """The pages of one document: at least one, and none of them blank.
 

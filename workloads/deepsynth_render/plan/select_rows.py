@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Filters
+from deepsynth_render.documents.batches import cut_batches
 from deepsynth_render.documents.dropped_rows import DroppedRow, DroppedRowWriter
 from deepsynth_render.documents.plan_rows import PlanRow
 from deepsynth_render.plan.cut_shards import ShardCutter
@@ -109,7 +110,7 @@ class RowSelector:
         places: list[list[_Place]] = []
 
         def cut() -> Iterator[list[AskedRow]]:
-            for batch in _cut_batches(rows):
+            for batch in cut_batches(rows, _count_characters, max_items=_BATCH_ROWS, max_size=_BATCH_CHARACTERS):
                 places.append([place for place, _ in batch])
                 yield [row for _, row in batch]
 
@@ -158,15 +159,5 @@ class RowSelector:
         return None
 
 
-def _cut_batches(rows: Iterator[tuple[_Place, AskedRow]]) -> Iterator[list[tuple[_Place, AskedRow]]]:
-    """Batches of limited size, so that the memory is limited too; a longer row is a batch of its own."""
-    batch: list[tuple[_Place, AskedRow]] = []
-    size = 0
-    for item in rows:
-        batch.append(item)
-        size += sum(len(text or "") for text in item[1].row)
-        if len(batch) == _BATCH_ROWS or size >= _BATCH_CHARACTERS:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
+def _count_characters(item: tuple[_Place, AskedRow]) -> int:
+    return sum(len(text or "") for text in item[1].row)

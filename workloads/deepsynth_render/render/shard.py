@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import cached_property
 from itertools import groupby
 from pathlib import Path
+from typing import NamedTuple
 
 from deepsynth_api.counted import counted
 from deepsynth_api.errors import DataError
@@ -22,10 +23,25 @@ from deepsynth_render.page.characters import normalise
 from deepsynth_render.page.density import estimate_image_tokens, estimate_tokens, measure_text
 from deepsynth_render.page.fallback import replace_undrawable
 from deepsynth_render.render.shard_writer import Document, ShardFile, ShardWriter
+from deepsynth_render.render.style_order import draw_in_style_order
 from deepsynth_render.reporting.dropped import RefusedDocument, list_dropped
 from deepsynth_render.reporting.report import Reporter
 from deepsynth_render.sources import Row, TextSource, open_source
 from deepsynth_store import DatasetTarget
+
+
+class _Text(NamedTuple):
+    row: PlanRow
+    text: str
+    summary: str
+
+
+class _Drawn(NamedTuple):
+    """undrawable: how many characters were replaced. refusal: why there are no pages."""
+
+    pages: list[Page]
+    undrawable: int
+    refusal: RefusedDocument | None = None
 
 
 class ShardRenderer:
@@ -74,8 +90,13 @@ class ShardRenderer:
         self._started = time.monotonic()
         columns = list_columns(self._inputs.look.page, has_configs=self._inputs.source.configs is not None)
         with ShardWriter(self._build_path, self._inputs.look.max_shard_bytes, self._take_file, columns) as writer:
-            for row, text, summary in self._read_documents():
-                self._render(renderer, writer, row, text, summary)
+            for document, drawn in draw_in_style_order(
+                self._read_documents(),
+                lambda document: self._draw(renderer, document),
+                find_style=self._find_style_by(renderer),
+                measure=lambda document: len(document.text),
+            ):
+                self._take(writer, document, drawn)
                 self._show()
         self._bytes = sum(file.size for file in self._files)
         dropped_sha256 = self._refused.close()
@@ -87,32 +108,43 @@ class ShardRenderer:
             f"shard {self._shard}: {counted(self._documents, 'document')}, {counted(self._pages, 'page')}"
         )
 
-    def _render(self, renderer: PageRenderer, writer: ShardWriter, row: PlanRow, text: str, summary: str) -> None:
-        name = f"{self._planned.split}-{row.index}"
-        source, split, undrawable = self._inputs.source, self._source_split, 0
-        config, index = source.locate(split, row.index)
+    def _find_style_by(self, renderer: PageRenderer) -> Callable[[_Text], int] | None:
+        return (lambda document: renderer.find_style(self._name(document))) if renderer.has_several_styles else None
+
+    def _name(self, document: _Text) -> str:
+        return f"{self._planned.split}-{document.row.index}"
+
+    def _draw(self, renderer: PageRenderer, document: _Text) -> _Drawn:
+        text, undrawable = document.text, 0
         if self._inputs.filters.undrawable == "replace":
             text, undrawable = replace_undrawable(text)
         try:
-            pages = renderer.render(text, name, is_normalised=not undrawable)
+            return _Drawn(renderer.render(text, self._name(document), is_normalised=not undrawable), undrawable)
         except RefusedDocument as refusal:
-            place = DroppedRow(split, index, row.file, row.group, row.row, refusal.reason)
-            self._refused.add(place, refusal.message)
+            return _Drawn([], undrawable, refusal)
+
+    def _take(self, writer: ShardWriter, document: _Text, drawn: _Drawn) -> None:
+        source, split, row, pages = self._inputs.source, self._source_split, document.row, drawn.pages
+        config, index = source.locate(split, row.index)
+        if drawn.refusal:
+            place = DroppedRow(split, index, row.file, row.group, row.row, drawn.refusal.reason)
+            self._refused.add(place, drawn.refusal.message)
             return
         language, config_name = (config.language, config.name) if config else (source.language, "")
+        name, summary = self._name(document), document.summary
         writer.add(Document(name, summary, language, source.name, split, index, config_name), pages)
         self._documents += 1
-        self._replaced += row.replaced + undrawable
+        self._replaced += row.replaced + drawn.undrawable
         self._pages += len(pages)
         self._bytes += sum(len(page.png) for page in pages)
         self._page_text += _measure_text(pages)
         self._styles[pages[0].style].append(len(pages))
 
-    def _read_documents(self) -> Iterator[tuple[PlanRow, str, str]]:
+    def _read_documents(self) -> Iterator[_Text]:
         """Each planned row with its text and summary, normalised. A row group of the source is read once."""
         for (file, group), rows in groupby(read_plan_rows(self._rows), key=lambda row: (row.file, row.group)):
             if group is None:
-                yield from ((row, row.text or "", row.summary or "") for row in rows)
+                yield from (_Text(row, row.text or "", row.summary or "") for row in rows)
             else:
                 keep_tabs = self._inputs.look.page.tab_stop_ems is not None
                 yield from _pick(rows, self._source.read_again(file, group), file, keep_tabs=keep_tabs)
@@ -201,9 +233,7 @@ def _measure_text(pages: Sequence[Page]) -> PageText:
     )
 
 
-def _pick(
-    wanted: Iterator[PlanRow], rows: Iterator[Row], file: str, *, keep_tabs: bool
-) -> Iterator[tuple[PlanRow, str, str]]:
+def _pick(wanted: Iterator[PlanRow], rows: Iterator[Row], file: str, *, keep_tabs: bool) -> Iterator[_Text]:
     """The wanted rows of a row group with their texts. `wanted` and `rows` are in the order of the file."""
     numbered = enumerate(rows)
     for row in wanted:
@@ -213,4 +243,4 @@ def _pick(
                 f"row {row.row} of row group {row.group} of {file} is missing, but was there when it was planned; "
                 "delete and re-apply the resource"
             )
-        yield row, normalise(text, keep_tabs=keep_tabs), normalise(summary)
+        yield _Text(row, normalise(text, keep_tabs=keep_tabs), normalise(summary))
