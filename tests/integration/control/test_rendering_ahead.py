@@ -317,7 +317,7 @@ def test_an_evicted_pod_is_replaced_by_its_job(control: Controller) -> None:
     assert get_status(control).last_failure is None
 
 
-def test_a_failed_shard_is_judged_when_the_plan_is_made_and_named_by_its_number(control: Controller) -> None:
+def test_a_shard_that_fails_is_named_by_its_number_and_tried_once_more_after_the_plan(control: Controller) -> None:
     apply(control, backoffLimitPerIndex=0)
     stage(control, 2)
     render(control, 1, 0, 1)
@@ -330,6 +330,13 @@ def test_a_failed_shard_is_judged_when_the_plan_is_made_and_named_by_its_number(
     assert status.progress is not None
     assert status.progress.failed_indexes == "3"
     end_plan(control)
+    assert list_ranges(control) == [(0, 2), (2, 2), (2, 4)]
+    for index in range(4):
+        if index == 1:
+            control.end("xsum-render-3-1", 65, Report(step="render", time=control.clock.now(), failure=failure))
+            control.settle()
+        else:
+            render(control, 3, index, first=2)
     assert get_status(control).state == "Failed"
     message = "shards 3 failed, nothing is published; last: BadData: a damaged file"
     assert get_verdict(control) == ("ShardsFailed", message)
@@ -342,7 +349,7 @@ def test_a_job_that_is_refused_does_not_fail_the_generation(control: Controller)
     stage(control, 2)
     ahead = get_ahead(control)
     assert ahead is not None
-    assert (ahead.outcome, ahead.reason) == ("Disrupted", "CreationRefused")
+    assert (ahead.outcome, ahead.reason) == ("Failed", "CreationRefused")
     stage(control, 4)
     end_plan(control)
     assert list_ranges(control) == [(0, 2), (0, None)]

@@ -7,9 +7,10 @@
     render-4                                                                 the rest
 
 At most one such Job is live, next to that of the plan. Its entry is in status.ahead; one that succeeded moves to
-status.jobs, before the entry of the plan. After one that did not succeed there is no other while the plan reads: what
-it was to render is in the next Job after the plan. If the plan ends without a result, the Job is stopped; what it
-has rendered by then stays staged.
+status.jobs, before the entry of the plan. After one that did not succeed there is no other while the plan reads: the
+next Job after the plan renders those shards, and if they fail again, so does the generation. What has failed them may
+be over then: another generation of the same source may have removed what was staged, and the plan stages it again.
+If the plan ends without a result, the Job is stopped; what it has rendered by then stays staged.
 """
 
 from collections.abc import Iterable
@@ -19,7 +20,7 @@ from datetime import datetime, timedelta
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGenerationStatus
 from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, RenderAhead
-from deepsynth_operator.core.observed import ObservedGeneration, ObservedJob, ObservedPod
+from deepsynth_operator.core.observed import ObservedGeneration, ObservedPod
 from deepsynth_operator.decisions.dataset_generation.jobs import (
     build_entry,
     count_rendered,
@@ -35,15 +36,10 @@ from deepsynth_operator.decisions.shared.starts import find_blocker
 from deepsynth_operator.manifests.render_job import MAX_SHARDS
 
 
-def take_ahead(status: DatasetGenerationStatus, entry: ChildJob, job: ObservedJob | None) -> DatasetGenerationStatus:
-    """`status` with the entry of the Job that renders ahead, as it is now.
-
-    What keeps it from being created or from starting may be over when the plan is made: only shards fail for good.
-    """
+def take_ahead(status: DatasetGenerationStatus, entry: ChildJob) -> DatasetGenerationStatus:
+    """`status` with the entry of the Job that renders ahead, as it is now."""
     if status.ahead is None:
         raise AssertionError("nothing is rendered ahead")
-    if entry.outcome == "Failed" and (job is None or not job.is_failed):
-        entry = entry.updated(outcome="Disrupted")
     if entry.outcome == "Succeeded":
         return _insert(status, entry).updated(ahead=status.ahead.updated(job=None))
     return status.updated(ahead=status.ahead.updated(job=entry))
@@ -103,7 +99,7 @@ def settle_ahead(status: DatasetGenerationStatus, now: datetime) -> DatasetGener
         return status
     end = entry.first_shard + (entry.shards or 0)
     is_of_plan = plan is not None and entry.staging == plan.staging and end <= plan.shards
-    if is_of_plan and entry.outcome in {None, "Failed"}:
+    if is_of_plan and entry.outcome is None:
         return status.updated(jobs=keep_newest([*status.jobs, entry]))
     return _insert(status, _stop(entry, f"Job {last.name} has ended, {last.reason}", now))
 

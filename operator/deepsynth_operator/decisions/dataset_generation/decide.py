@@ -114,8 +114,7 @@ def _observe(observed: ObservedGeneration, settings: Settings, now: datetime) ->
     status = _observe_pods(status, observed, now)
     ahead = get_ahead(status)
     if ahead is not None and ahead.outcome is None:
-        entry = _observe_job(status, [live, ahead], observed, settings, now)
-        status = take_ahead(status, entry, children.find_job(ahead.name))
+        status = take_ahead(status, _observe_job(status, [live, ahead], observed, settings, now))
     over = _observe_job(status, [*status.jobs[-2:-1], live], observed, settings, now)
     if over.outcome == "Succeeded":
         status = _take_result(status, over, pods, uri=observed.generation.spec.output.uri, now=now)
