@@ -44,11 +44,20 @@ def check_status(record: Record) -> Iterator[str]:
             if old is not None and (new is None or (isinstance(old, int) and new < old)):
                 yield f"{name} fell from {old} to {new}"
         yield from _check_attempts(before.get("attempts") or [], after.get("attempts") or [])
+        yield from _check_live(after)
         shards = [(status.get("progress") or {}).get("shardsDone", 0) for status in (before, after)]
         if shards[1] < shards[0]:
             yield f"shardsDone fell from {shards[0]} to {shards[1]}"
         if before.get("output") and after.get("output") != before["output"]:
             yield f"output changed from {before['output']} to {after.get('output')}"
+
+
+def _check_live(status: Manifest) -> Iterator[str]:
+    """A generation has one Job at a time, but for one that renders while the plan is made."""
+    jobs = [*(status.get("jobs") or []), (status.get("ahead") or {}).get("job")]
+    steps = [job["step"] for job in jobs if job is not None and not job.get("endTime")]
+    if len(steps) > 1 and steps != ["plan", "render"]:
+        yield f"Jobs are live at once: {', '.join(steps)}"
 
 
 def _check_attempts(before: Sequence[Manifest], after: Sequence[Manifest]) -> Iterator[str]:

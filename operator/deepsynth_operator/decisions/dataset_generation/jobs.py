@@ -95,7 +95,8 @@ def count_rendered(jobs: Iterable[ChildJob], staging: str, shards: int) -> int:
 
 def get_shard_pods(entry: ChildJob, children: Children) -> list[ObservedPod]:
     """The pods of a Job. If it renders, with the number of the shard as their index."""
-    return [replace(pod, index=pod.index + entry.first_shard) for pod in children.get_pods(entry.name)]
+    pods, first = children.get_pods(entry.name), entry.first_shard
+    return [replace(pod, index=pod.index + first) for pod in pods] if first else pods
 
 
 def is_in_folder(status: DatasetGenerationStatus, staging: str) -> bool:

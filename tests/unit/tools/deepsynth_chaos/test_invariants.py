@@ -65,11 +65,26 @@ def test_a_good_history_violates_nothing() -> None:
             "attempt 2 vanished",
         ),
         ({"progress": {"shardsDone": 3}}, {"progress": {"shardsDone": 2}}, "shardsDone fell from 3 to 2"),
+        (
+            {},
+            {"jobs": [{"step": "plan"}, {"step": "render"}, {"step": "render"}]},
+            "Jobs are live at once: plan, render, render",
+        ),
+        (
+            {},
+            {"jobs": [{"step": "render"}], "ahead": {"job": {"step": "render"}}},
+            "Jobs are live at once: render, render",
+        ),
         ({"output": {"rows": 4}}, {"output": {"rows": 5}}, "output changed from {'rows': 4} to {'rows': 5}"),
     ],
 )
 def test_a_status_that_goes_back_is_found(before: dict[str, Any], after: dict[str, Any], problem: str) -> None:
     assert problem in list(check_status(build_record(before, after)))
+
+
+def test_a_job_may_render_while_the_plan_is_made() -> None:
+    reading = {"jobs": [{"step": "render", "endTime": "t"}, {"step": "plan"}], "ahead": {"job": {"step": "render"}}}
+    assert list(check_status(build_record({}, reading))) == []
 
 
 def test_old_attempts_may_leave_the_list() -> None:
