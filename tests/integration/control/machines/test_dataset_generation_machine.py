@@ -101,13 +101,17 @@ class GenerationMachine(ControlMachine):
         self.has_failed = self.queued = False
         self.most = 2
 
-    @initialize(queued=st.booleans(), keeps=st.booleans())
-    def apply(self, queued: bool, keeps: bool) -> None:
-        """keeps: whether the cache takes the controller's own writes before their events."""
+    @initialize(queued=st.booleans(), keeps=st.booleans(), staged=st.integers(0, SHARDS))
+    def apply(self, queued: bool, keeps: bool, staged: int) -> None:
+        """keeps: whether the cache takes the controller's own writes before their events. staged: by the first plan."""
         self.cluster.view.keeps_writes = keeps
         self.queued = queued
         generation = a_dataset_generation(NAME).with_spec(parallelism=2, backoffLimitPerIndex=1)
         self.cluster.apply_resource((generation.labelled({QUEUE_NAME: "team"}) if queued else generation).to_manifest())
+        if staged and not queued:
+            self.control.settle()
+            self._stage(staged)
+            self.control.settle()
 
     @rule(seconds=st.sampled_from(SECONDS))
     def watch(self, seconds: int) -> None:
@@ -132,6 +136,10 @@ class GenerationMachine(ControlMachine):
     @rule(shards=st.integers(1, SHARDS))
     def stage(self, shards: int) -> None:
         """The plan step reads, and some shards can be rendered."""
+        self._stage(shards)
+        self.watch(10)
+
+    def _stage(self, shards: int) -> None:
         plan = PlanReport(revision="r1", staging="draft", staged_shards=shards)
         for pod in self.find_running():
             if "-plan-" in pod:
