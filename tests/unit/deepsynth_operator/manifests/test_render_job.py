@@ -65,6 +65,13 @@ def test_the_plan_step_stages_shards_early_where_a_second_pod_may_render_them(
     assert env.get("DEEPSYNTH_RENDER_AHEAD") == value
 
 
+def test_a_plan_that_is_made_again_uses_the_folder_in_which_shards_are_rendered() -> None:
+    rendered = a_job("render").updated(staging="draft", outcome="Succeeded").to_dict()
+    builder = a_dataset_generation().with_spec(parallelism=1).with_status(jobs=[rendered])
+    container = build_job(builder, "plan")["spec"]["template"]["spec"]["containers"][0]
+    assert {"name": "DEEPSYNTH_RENDER_AHEAD", "value": "1"} in container["env"]
+
+
 def test_a_limit_on_failed_shards_applies_only_to_rendering() -> None:
     builder = a_dataset_generation().with_spec(maxFailedIndexes=2).with_status(plan=planned())
     assert build_job(builder, "render")["spec"]["maxFailedIndexes"] == 2
