@@ -83,7 +83,8 @@ async def gather_generation(
     cluster: Cluster, generation: DatasetGeneration, now: datetime, *, confirm: bool
 ) -> Gathered[ObservedGeneration]:
     """A DatasetGeneration with its children."""
-    newest = [NewestJob(job.name, job.outcome is None) for job in jobs.list_newest(generation.status)]
+    status = generation.status
+    newest = [NewestJob(job.name, job.outcome is None) for job in jobs.list_live(status) or status.jobs[-1:]]
     queue_job = build_queue_job_name(generation)
     children = await gather_children(cluster, generation, newest, now, confirm=confirm, queue_job=queue_job)
     return Gathered(ObservedGeneration(generation, children.found), children.is_confirmed)
