@@ -87,7 +87,7 @@ class AheadSteps:
         """The report of the plan step; what is rendered afterwards is what is left of its shards."""
         report = self.steps.plan()
         assert report.plan is not None
-        self.steps.settings["plan"] |= {"staging": report.plan.staging, "firstShard": self.rendered}
+        self.steps.settings["plan"]["firstShard"] = self.rendered
         return report
 
     def render_staged(self) -> None:

@@ -100,6 +100,7 @@ class Steps:
             "digest": report.plan.digest,
             "revision": report.plan.revision,
             "shards": report.plan.shards,
+            "staging": report.plan.staging or None,
         }
         return report
 

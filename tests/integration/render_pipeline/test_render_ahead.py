@@ -262,6 +262,36 @@ def test_what_is_published_is_neither_staged_nor_rendered_again(
     assert read_tree(tmp_path / "out") == before
 
 
+@pytest.mark.parametrize("where", ["folder", "hub"])
+def test_another_generation_of_the_same_draft_may_publish_meanwhile(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, hub: HubServer, where: str
+) -> None:
+    """It removes the staging folder that both use, in the middle of a plan."""
+    target = "out" if where == "folder" else "hf://datasets/someone/out"
+    settings = write_splits(tmp_path / "source")
+    ahead = AheadSteps(build_steps(tmp_path / "source", target, **settings), monkeypatch)
+    other = build_steps(tmp_path / "source", target, **settings)
+    published: list[Any] = []
+
+    def publish_other() -> None:
+        if len(ahead.reports) >= 2 and not published:
+            published.append(other.run_all().publish)
+            ahead.render_staged()
+
+    ahead.look = publish_other
+    report = ahead.plan().plan
+    assert report is not None
+    assert report.digest == other.settings["plan"]["digest"]
+    assert report.staging == ahead.reports[0].staging == other.settings["plan"]["staging"]
+    ahead.render_rest()
+    assert [ahead.steps.succeed("publish").publish] == published
+    if where == "folder":
+        assert not list((tmp_path / "out").glob(".deepsynth-*"))
+    else:
+        assert [commit.title.split()[0] for commit in hub.repository("someone/out").history()].count("Publish") == 1
+        assert list(hub.repository("someone/out").refs) == ["main"]
+
+
 @pytest.mark.parametrize("damage", ["draft", "no draft", "rows", "no rows"])
 def test_damage_in_staging_is_named(
     build: Callable[..., Steps], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, damage: str
