@@ -28,6 +28,7 @@ MAX_FIELD_BYTES: Final = {
     "config": 128,
     "name": 128,
     "node": 253,
+    "staging": 64,
     "text": 128,
     "summary": 128,
     "examples": 256,

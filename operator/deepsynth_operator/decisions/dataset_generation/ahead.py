@@ -58,7 +58,7 @@ def note_staged(status: DatasetGenerationStatus, pods: Iterable[ObservedPod], no
     if ahead is not None and ahead.staging == report.staging:
         return status.updated(ahead=ahead.updated(staged_shards=max(staged, ahead.staged_shards)))
     if ahead is not None and ahead.job is not None:
-        status = _insert(status, _stop(ahead.job, "the source has changed since the plan step began", now))
+        status = _insert(status, _stop(status, ahead.job, "the source has changed since the plan step began", now))
     begun = RenderAhead(revision=report.revision, staging=report.staging, staged_shards=staged)
     progress = status.progress if is_in_folder(status.updated(ahead=None), report.staging) else None
     return status.updated(ahead=begun, progress=progress)
@@ -101,11 +101,14 @@ def settle_ahead(status: DatasetGenerationStatus, now: datetime) -> DatasetGener
     is_of_plan = plan is not None and entry.staging == plan.staging and end <= plan.shards
     if is_of_plan and entry.outcome is None:
         return status.updated(jobs=keep_newest([*status.jobs, entry]))
-    return _insert(status, _stop(entry, f"Job {last.name} has ended, {last.reason}", now))
+    return _insert(status, _stop(status, entry, f"Job {last.name} has ended, {last.reason}", now))
 
 
-def _stop(entry: ChildJob, message: str, now: datetime) -> ChildJob:
-    return entry if entry.outcome is not None else end_job(entry, Cause("Disrupted", Reason.PLAN_ENDED, message), now)
+def _stop(status: DatasetGenerationStatus, entry: ChildJob, message: str, now: datetime) -> ChildJob:
+    if entry.outcome is not None:
+        return entry
+    done = status.progress.shards_done if status.progress is not None else 0
+    return end_job(entry, Cause("Disrupted", Reason.PLAN_ENDED, message), now).updated(shards_done=done)
 
 
 def _insert(status: DatasetGenerationStatus, entry: ChildJob) -> DatasetGenerationStatus:

@@ -128,11 +128,13 @@ _RUN_CUTS: Final[tuple[Callable[[TrainingRunStatus], TrainingRunStatus], ...]] =
 )
 
 
-def _shorten_jobs(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
+def _shorten_jobs(status: DatasetGenerationStatus, limit: int) -> DatasetGenerationStatus:
+    """Also that of the Job that renders ahead. The last entry says why a generation failed, so it keeps some text."""
+    jobs = [*_shorten_all(status.jobs[:-1], limit), *_shorten_all(status.jobs[-1:], _SHORT_BYTES)]
     ahead = status.ahead
     if ahead is not None and ahead.job is not None:
         status = status.updated(ahead=ahead.updated(job=_shorten_all([ahead.job], _SHORT_BYTES)[0]))
-    return status.updated(jobs=_shorten_all(status.jobs, _SHORT_BYTES))
+    return status.updated(jobs=jobs)
 
 
 def _drop_examples(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
@@ -144,9 +146,10 @@ def _drop_examples(status: DatasetGenerationStatus) -> DatasetGenerationStatus:
 
 _GENERATION_CUTS: Final[tuple[Callable[[DatasetGenerationStatus], DatasetGenerationStatus], ...]] = (
     _drop_examples,
-    _shorten_jobs,
+    lambda status: _shorten_jobs(status, _SHORT_BYTES),
     lambda status: _fold_progress(status, 16),
     lambda status: _fold_plan(status, 16),
     lambda status: status.updated(conditions=_shorten_conditions(status.conditions)),
     lambda status: status.updated(jobs=_shorten_images(status.jobs)),
+    lambda status: _shorten_jobs(status, 0),
 )
