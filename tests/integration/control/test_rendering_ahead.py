@@ -421,8 +421,13 @@ def test_a_source_that_changes_makes_what_was_rendered_void(control: Controller)
 def test_a_plan_of_another_source_than_was_rendered_begins_at_the_first_shard(control: Controller) -> None:
     apply(control)
     stage(control, 2)
+    render(control, 1, 0)
+    control.advance(20)
     end_plan(control, staging="other")
     control.advance(120)
+    progress = get_status(control).progress
+    assert progress is not None
+    assert (progress.rows, progress.shards_done, progress.shards_total) == (0, 0, SHARDS)
     assert list_ends(control)[0] == ("render-1", "Disrupted")
     assert list_ranges(control)[-1] == (0, None)
     assert complete(control).state == "Complete"

@@ -7,7 +7,7 @@ import pytest
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.report import StepName
 from deepsynth_api.v1alpha1 import DatasetGeneration
-from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob
+from deepsynth_api.v1alpha1.dataset_generation_status import ChildJob, RenderAhead
 from deepsynth_api.workload import RenderWorkload
 from deepsynth_operator.manifests.render_job import build_render_children, build_render_document
 from support.resources.builders import ResourceBuilder, a_dataset_generation
@@ -70,6 +70,14 @@ def test_a_plan_that_is_made_again_uses_the_folder_in_which_shards_are_rendered(
     builder = a_dataset_generation().with_spec(parallelism=1).with_status(jobs=[rendered])
     container = build_job(builder, "plan")["spec"]["template"]["spec"]["containers"][0]
     assert {"name": "DEEPSYNTH_RENDER_AHEAD", "value": "1"} in container["env"]
+
+
+def test_the_pod_of_the_plan_is_one_of_those_that_may_run_while_shards_are_rendered() -> None:
+    generation = a_dataset_generation().with_spec(parallelism=3).build()
+    ahead = RenderAhead(revision="r1", staging="draft", staged_shards=5, job=a_job("render").updated(shards=5))
+    assert ahead.job is not None
+    spec = build_render_children(generation, ahead.job, ahead=ahead)[-1]["spec"]
+    assert (spec["completions"], spec["parallelism"]) == (5, 2)
 
 
 def test_a_limit_on_failed_shards_applies_only_to_rendering() -> None:
