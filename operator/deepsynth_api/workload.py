@@ -39,8 +39,8 @@ MAX_RESTARTS_VARIABLE: Final = "DEEPSYNTH_MAX_RESTARTS"
 """How often the launchers may start failed workers again in the same pods. A variable and no field of the document, so
 that an image of before this existed ignores it, and without it, as from an older operator, there is no such restart."""
 RENDER_AHEAD_VARIABLE: Final = "DEEPSYNTH_RENDER_AHEAD"
-"""Set to 1: the plan step stages finished shards while it reads on. A variable for the same reason: without it, the
-staging folder is named by the digest of the plan."""
+"""Set to 1: the plan step stages finished shards while it reads on; 0: all at its end. A variable for the same reason:
+without it, the staging folder is named by the digest of the plan, where an older operator looks for it."""
 COMPLETION_INDEX_VARIABLE: Final = "JOB_COMPLETION_INDEX"
 
 RESERVED_PREFIXES: Final = ("DEEPSYNTH_", "PET_", "TORCHELASTIC_")

@@ -225,15 +225,10 @@ def _name_source(source: Source) -> str:
     return path.rstrip("/").rpartition("/")[2] or scheme
 
 
-def _may_render_ahead(generation: DatasetGeneration) -> bool:
-    """Not with one pod at a time. But a folder in which shards are rendered already is found only by its other name."""
-    return generation.spec.parallelism > 1 or any(job.staging for job in generation.status.jobs)
-
-
 def _build_container(generation: DatasetGeneration, job: ChildJob) -> Container:
     spec, source = generation.spec, _resolve_source(generation)
     grace = spec.template.termination_grace_period_seconds or DEFAULT_GRACE_SECONDS
-    own = {RENDER_AHEAD_VARIABLE: "1"} if job.step == "plan" and _may_render_ahead(generation) else {}
+    own = {RENDER_AHEAD_VARIABLE: "1" if spec.parallelism > 1 else "0"} if job.step == "plan" else {}
     locations = [
         Location("spec.source.uri", source.uri),
         *(Location(f"spec.fonts[{number}].uri", font.uri) for number, font in enumerate(spec.fonts)),

@@ -145,6 +145,24 @@ def test_a_plan_that_is_killed_and_repeated_keeps_what_was_rendered_ahead(
     assert read_tree(tmp_path / "out") == read_tree(tmp_path / "plain")
 
 
+@pytest.mark.parametrize("values", [("1", "0"), ("0", "1")])
+def test_a_plan_that_is_repeated_with_another_number_of_pods_leaves_nothing_in_staging(
+    build: Callable[..., Steps], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, values: tuple[str, str]
+) -> None:
+    build(write_splits, "plain").run_all()
+    ahead = AheadSteps(build(write_splits, "out"), monkeypatch)
+    ahead.look = lambda: None
+    for value in values:
+        monkeypatch.setenv("DEEPSYNTH_RENDER_AHEAD", value)
+        ahead.reports.clear()
+        ahead.plan()
+        assert bool(ahead.reports) == (value == "1")
+    ahead.render_rest()
+    ahead.steps.succeed("publish")
+    assert [path.name for path in tmp_path.glob("out/.*")] == []
+    assert read_tree(tmp_path / "out") == read_tree(tmp_path / "plain")
+
+
 def test_a_shard_that_is_staged_is_not_rendered_ahead_again(
     build: Callable[..., Steps], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

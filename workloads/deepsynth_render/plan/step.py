@@ -46,12 +46,13 @@ def run_plan(
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}{configs}")
     draft = build_draft(workload, source, [fetched.pinned for fetched in fonts])
     own = {font_path(fetched.pinned.sha256): fetched.font.data for fetched in fonts}
-    ahead = _open_ahead(workload, draft, own, reporter, clock) if os.environ.get(RENDER_AHEAD_VARIABLE) == "1" else None
+    may_render_ahead = os.environ.get(RENDER_AHEAD_VARIABLE)
+    draft_staging = "" if may_render_ahead is None else draft.compute_digest()
+    ahead = _open_ahead(workload, draft, own, reporter, clock) if may_render_ahead == "1" else None
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
         plan, files = build_plan(workload, source, draft, Path(name), ahead=ahead, say=reporter.log)
         digest = plan.compute_digest()
-        staging = draft.compute_digest() if ahead else ""
-        target = open_staging(workload, staging or digest, reporter.on_wait)
+        target = open_staging(workload, draft_staging or digest, reporter.on_wait)
         if find_published(target, digest) is None:
             target.prepare()
             first, done = (ahead.inputs, ahead.find_staged()) if ahead else (own, set[str]())
@@ -61,7 +62,7 @@ def run_plan(
         PlanReport(
             revision=source.revision,
             digest=digest,
-            staging=staging,
+            staging=draft_staging,
             splits=plan.splits,
             shards=len(plan.shards),
             rows_read=plan.rows_read,

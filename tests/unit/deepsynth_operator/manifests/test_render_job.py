@@ -55,7 +55,7 @@ def test_a_render_job_may_have_only_some_of_the_shards() -> None:
     assert (plan.digest, plan.shards, plan.staging, plan.first_shard) == ("d1", 7, "draft", 5)
 
 
-@pytest.mark.parametrize(("step", "parallelism", "value"), [("plan", 2, "1"), ("plan", 1, None), ("render", 2, None)])
+@pytest.mark.parametrize(("step", "parallelism", "value"), [("plan", 2, "1"), ("plan", 1, "0"), ("render", 2, None)])
 def test_the_plan_step_stages_shards_early_where_a_second_pod_may_render_them(
     step: StepName, parallelism: int, value: str | None
 ) -> None:
@@ -63,13 +63,6 @@ def test_the_plan_step_stages_shards_early_where_a_second_pod_may_render_them(
     container = build_job(builder, step)["spec"]["template"]["spec"]["containers"][0]
     env = {variable["name"]: variable.get("value") for variable in container["env"]}
     assert env.get("DEEPSYNTH_RENDER_AHEAD") == value
-
-
-def test_a_plan_that_is_made_again_uses_the_folder_in_which_shards_are_rendered() -> None:
-    rendered = a_job("render").updated(staging="draft", outcome="Succeeded").to_dict()
-    builder = a_dataset_generation().with_spec(parallelism=1).with_status(jobs=[rendered])
-    container = build_job(builder, "plan")["spec"]["template"]["spec"]["containers"][0]
-    assert {"name": "DEEPSYNTH_RENDER_AHEAD", "value": "1"} in container["env"]
 
 
 def test_the_pod_of_the_plan_is_one_of_those_that_may_run_while_shards_are_rendered() -> None:
