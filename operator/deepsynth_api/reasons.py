@@ -256,7 +256,7 @@ class Reason(StrEnum):
     BACKOFF_LIMIT_EXCEEDED = (
         "BackoffLimitExceeded",
         "More attempts failed than spec.backoffLimit allows; the message holds the last one's error.",
-        "Fix that error, then raise spec.backoffLimit: the run continues.",
+        "Fix that error: the run continues with a changed setting; raise spec.backoffLimit if the cause was elsewhere.",
     )
     NO_PROGRESS = (
         "NoProgress",

@@ -5,6 +5,7 @@
     selectors.py        label and field selectors, for places without an API server
     manifest_file.py    YAML -> manifests, as kubectl reads it
     tables.py           kubectl's columns
+    remedies.py         what to do about a resource that has failed
     untrusted_files.py  files of folders that others write to
     cluster/            Resources in a namespace of a cluster
     report/             the HTML report

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.counted import counted
+from deepsynth_client.remedies import describe_retry, find_remedy
 from deepsynth_client.report.metrics import LABELS, describe_rank, format_metric
 from deepsynth_client.report.publication import explain_foreign_files
 from deepsynth_local.runs.runs_folder import RunsFolder
@@ -55,9 +56,10 @@ def describe_failure(resource: Manifest, runs: RunsFolder) -> str:
     log = find_log(status, runs)
     if log is not None:
         lines += [f"  log: {log}", *(f"  | {line}" for line in read_tail(log))]
-    delete = f"run `deepsynth delete {kind} {name}{runs.option}`"
-    remedy = f"raise spec.backoffLimit or {delete}" if kind == "trainingrun" else delete
-    lines.append(f"  a failed resource is not retried; fix the cause, {remedy}, then start it again")
+    if remedy := find_remedy(resource):
+        lines.append(f"  {remedy}")
+    delete = f"deepsynth delete {kind} {name}{runs.option}"
+    lines.append(f"  {describe_retry(resource, delete, apply='run this command again')}")
     return "\n".join(lines)
 
 

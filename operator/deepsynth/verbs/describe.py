@@ -11,6 +11,7 @@ from deepsynth_api.kinds import KINDS
 from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import DatasetGeneration, Resource
 from deepsynth_client.interface import Manifest, Note, Resources
+from deepsynth_client.remedies import describe_retry, find_remedy
 from deepsynth_client.report.results import Curves
 from deepsynth_client.report.sections import Section, Table, build_generation_section, build_run_section
 from deepsynth_client.tables import format_age, format_table
@@ -42,20 +43,18 @@ def advise(resource: Manifest, explain_silence: Callable[[], str], now: datetime
     if _is_unseen(resource, now):
         yield explain_silence()
     elif state == "Failed":
-        yield from _find_remedy(resource, "Failed")
+        yield from filter(None, [find_remedy(resource)])
         yield f"`deepsynth logs {name}` shows the process that failed first"
-        again = f"delete it (`deepsynth delete {name}`), then apply the corrected file"
-        is_run = resource["kind"] == "TrainingRun"
-        yield f"fix the cause, then raise spec.backoffLimit, or {again}" if is_run else f"fix the cause, {again}"
+        yield describe_retry(resource, f"deepsynth delete {name}")
     elif state == "Suspended":
         yield f"`deepsynth resume {name}` continues it"
     elif state == "Complete":
         yield from _advise_use(resource, options)
     elif state in {"Running", "Rendering", "Starting"}:
-        yield from _find_remedy(resource, "Complete")
+        yield from _advise_wait(resource)
         yield f"`deepsynth wait {name}` waits for its end, `deepsynth logs -f {name}` shows what it prints"
     else:
-        yield from _find_remedy(resource, "Complete")
+        yield from _advise_wait(resource)
         yield f"`deepsynth wait {name}` waits for its end"
 
 
@@ -69,9 +68,10 @@ def _advise_use(resource: Manifest, options: str) -> Iterator[str]:
     yield f"`deepsynth report {name}` writes a page with curves and samples"
 
 
-def _find_remedy(resource: Manifest, condition: str) -> Iterator[str]:
+def _advise_wait(resource: Manifest) -> Iterator[str]:
+    """The remedy of what keeps it waiting."""
     conditions = {item["type"]: item for item in resource.get("status", {}).get("conditions") or []}
-    word = conditions.get(condition, {}).get("reason", "")
+    word = conditions.get("Complete", {}).get("reason", "")
     reason = next((reason for reason in Reason if reason == word), None)
     if reason is not None and reason.remedy:
         yield f"{reason}: {reason.remedy}"

@@ -1,5 +1,6 @@
 """Why there is no further attempt after the last one, which is over. The order of the policies is in `policies.py`."""
 
+from collections.abc import Mapping
 from typing import Final
 
 from deepsynth_api.counted import counted
@@ -12,10 +13,12 @@ from deepsynth_operator.decisions.training_run.attempts import describe_attempt
 from deepsynth_operator.decisions.training_run.view import RunView
 
 MAX_ATTEMPTS_WITHOUT_PROGRESS: Final = 10
-_NEVER_STARTS: Final = frozenset(
-    {Reason.INVALID_IMAGE_NAME, Reason.ERR_IMAGE_NEVER_PULL, Reason.CREATE_CONTAINER_CONFIG_ERROR}
-)
-"""What no other pod can get past either. A registry that does not answer is not among them: that is temporary."""
+_NEVER_STARTS: Final[Mapping[str, str]] = {
+    Reason.INVALID_IMAGE_NAME: "correct image",
+    Reason.ERR_IMAGE_NEVER_PULL: "change image, or load it onto the nodes and raise backoffLimit",
+    Reason.CREATE_CONTAINER_CONFIG_ERROR: "create what is missing and raise backoffLimit",
+}
+"""What no other pod can get past either, with the remedy. A registry that does not answer is temporary."""
 
 
 def exceeded_deadline(view: RunView) -> Verdict | None:
@@ -33,8 +36,7 @@ def never_starts(view: RunView) -> Verdict | None:
     last = view.last
     if last is None or last.outcome != "Failed" or last.exit_code is not None or last.reason not in _NEVER_STARTS:
         return None
-    remedy = "create what is missing and raise backoffLimit, or change image; the run then continues"
-    return Verdict(last.reason, f"{describe_attempt(last)}; {remedy}")
+    return Verdict(last.reason, f"{describe_attempt(last)}; {_NEVER_STARTS[last.reason]}; the run then continues")
 
 
 def repeated_non_finite_loss(view: RunView) -> Verdict | None:

@@ -106,7 +106,17 @@ def test_a_missing_secret_fails_the_run_at_its_start_timeout_without_a_retry() -
     assert failed is not None
     assert failed.reason == "CreateContainerConfigError"
     assert 'secret "hugging-face" not found' in failed.message
-    assert "create what is missing" in failed.message
+    assert "create what is missing and raise backoffLimit; the run then continues" in failed.message
+
+
+def test_an_image_name_that_cannot_be_parsed_is_not_met_by_more_attempts() -> None:
+    waits = {"waiting_reason": "InvalidImageName", "waiting_message": "the name has no repository"}
+    pods = [a_waiting_pod(0, **waits), a_waiting_pod(1, **waits)]
+    failed = find_condition(
+        decide(a_starting_run(), RUNNING_JOB, pods, after=600).status.conditions, ConditionType.FAILED
+    )
+    assert failed is not None
+    assert failed.message.endswith("; correct image; the run then continues")
 
 
 def test_a_failed_image_pull_is_retried_because_registries_recover() -> None:
