@@ -42,7 +42,7 @@ exit codes:
 
 
 def build_parser(program: str = "deepsynth") -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser: argparse.ArgumentParser = shared.CommandParser(
         prog=program,
         description="Render text into page images and train vision-language models on them, in a cluster or here.",
         epilog=_EXAMPLES,

@@ -3,8 +3,18 @@
 import argparse
 from pathlib import Path
 
+from deepsynth.verbs.suggestions import suggest
 from deepsynth.verbs.waiting import parse_duration
 from deepsynth_local.runs.runs_folder import DEFAULT_RUNS
+
+
+class CommandParser(argparse.ArgumentParser):
+    """A parser that proposes the nearest verb for a mistyped one, as argparse itself does from Python 3.14 on."""
+
+    def _check_value(self, action: argparse.Action, value: object) -> None:
+        if action.choices is not None and value not in action.choices:
+            near = suggest(str(value), map(str, action.choices))
+            raise argparse.ArgumentError(action, f"unknown word {str(value)!r}; {near}")
 
 
 def add_runs(parser: argparse.ArgumentParser, default: Path | None) -> None:

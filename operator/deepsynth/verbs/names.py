@@ -9,6 +9,7 @@ logs read-xsum          -> the run or the generation of this name
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
+from deepsynth.verbs.suggestions import suggest
 from deepsynth_api.kinds import KINDS
 from deepsynth_client.errors import InvalidError, NotFoundError
 from deepsynth_client.interface import Manifest, Resources
@@ -24,7 +25,8 @@ def parse_kinds(text: str) -> list[str]:
         return list(KINDS)
     for word in text.split(","):
         if word.lower() not in KIND_NAMES:
-            raise InvalidError(f"unknown kind {word!r}; choose trun (trainingruns), dsg (datasetgenerations) or all")
+            usual = "choose trun (trainingruns), dsg (datasetgenerations) or all"
+            raise InvalidError(f"unknown kind {word!r}; {suggest(word.lower(), KIND_NAMES, otherwise=usual)}")
     return [KIND_NAMES[word.lower()] for word in text.split(",")]
 
 

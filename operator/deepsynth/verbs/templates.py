@@ -9,6 +9,7 @@ from typing import Any, Final, get_args
 
 import yaml
 
+from deepsynth.verbs.suggestions import suggest
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import API_VERSION
 from deepsynth_api.presets import PRESETS
@@ -80,7 +81,7 @@ def _check_preset(preset: str) -> PresetName:
         if preset == name:
             known: PresetName = name
             return known
-    raise ConfigurationError(f"unknown preset {preset!r}; choose from {', '.join(PRESETS)}")
+    raise ConfigurationError(f"unknown preset {preset!r}; {suggest(preset, PRESETS)}")
 
 
 def _name(preset: str) -> str:

@@ -45,7 +45,11 @@ def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
         ("get --field-selector spec.x=1 --local", 64, "must be FIELD=VALUE or FIELD!=VALUE with metadata.name"),
         ("get -w --local", 64, "--watch: must have one kind"),
         ("apply -f missing.yaml --local", 64, "missing.yaml: cannot be read"),
-        ("completion tcsh", 64, "invalid choice: 'tcsh'"),
+        ("completion tcsh", 64, "unknown word 'tcsh'; choose from bash, zsh, fish"),
+        ("localx -f x.yaml", 64, "argument COMMAND: unknown word 'localx'; did you mean local?"),
+        ("template trainingx xsum", 64, "unknown word 'trainingx'; did you mean training?"),
+        ("template training xsmu", 64, "unknown preset 'xsmu'; did you mean xsum?"),
+        ("get trainingrun,dasetgeneration --local", 64, "'dasetgeneration'; did you mean datasetgeneration?"),
         ("", 64, "required: COMMAND"),
     ],
 )

@@ -37,8 +37,10 @@ def test_all_presets_are_generated_by_one_command() -> None:
 
 
 def test_an_unknown_or_repeated_preset_is_refused_with_the_known_ones() -> None:
-    with pytest.raises(ConfigurationError, match="unknown preset 'xsun'; choose from cnn_dailymail, xsum"):
-        build_generation("xsun", None, {})
+    with pytest.raises(ConfigurationError, match="unknown preset 'nope'; choose from cnn_dailymail, xsum"):
+        build_generation("nope", None, {})
+    with pytest.raises(ConfigurationError, match=r"unknown preset 'xsun'; did you mean xsum\?"):
+        build_run(["xsun"], "hf://a/b", 0, {})
     with pytest.raises(ConfigurationError, match="every preset must be named only once"):
         build_run(["xsum", "xsum"], "hf://a/b", 0, {})
 
