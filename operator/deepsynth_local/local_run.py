@@ -113,7 +113,7 @@ def _conclude(resources: Sequence[Manifest], runs: RunsFolder, display: Display,
     """Print how each resource ended and write the report; returns the exit code."""
     ended_well = [resource for resource in resources if resource["status"]["state"] in {"Complete", "Suspended"}]
     for resource in ended_well:
-        display.show_end(describe_result(resource, runs), resource)
+        display.show_end(describe_result(resource, runs, interrupted=interrupted), resource)
     for resource in resources:
         if resource not in ended_well:
             display.show_end(describe_failure(resource, runs), resource, is_error=True)

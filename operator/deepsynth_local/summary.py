@@ -26,8 +26,8 @@ _TEXT_LINES: Final = 8
 """Lines printed of a text; the report has the rest."""
 
 
-def describe_result(resource: Manifest, runs: RunsFolder) -> str:
-    """State and results of a resource that has not failed."""
+def describe_result(resource: Manifest, runs: RunsFolder, *, interrupted: bool = False) -> str:
+    """State and results of a resource that has not failed. interrupted: whether the command was, by Ctrl-C."""
     name = f"{resource['kind'].lower()}/{resource['metadata']['name']}"
     status = resource.get("status", {})
     results = [f"  {label}: {_resolve(uri, runs)}" for label, uri in _find_results(status)]
@@ -41,6 +41,8 @@ def describe_result(resource: Manifest, runs: RunsFolder) -> str:
     results += [*_describe_metrics(status.get("metrics") or []), *_describe_samples(status.get("samples") or [])]
     results += _describe_next(resource, runs)
     wait = "" if status.get("state") == "Complete" else _find_message(status, "Complete")
+    if interrupted and status.get("state") == "Suspended":
+        wait = "stopped by Ctrl-C; run the same command again to continue"  # the user has set no spec.suspend
     return "\n".join([f"{name} is {status.get('state', 'Pending')}" + (f": {wait}" if wait else ""), *results])
 
 

@@ -202,6 +202,7 @@ def test_ctrl_c_saves_and_the_next_command_continues(workplace: Workplace) -> No
 
     assert command.returncode == 130
     assert "stopping: pods save their progress; press Ctrl-C again to kill them" in said
+    assert "trainingrun/read is Suspended: stopped by Ctrl-C; run the same command again to continue\n" in said
     assert "run the same command again to continue" in error
     assert workplace.load("trainingrun", "read")["status"]["state"] == "Suspended"
 

@@ -12,6 +12,7 @@ from deepsynth_operator.decisions.dataset_generation.jobs import StepName, compu
 from deepsynth_operator.decisions.dataset_generation.queue_job import get_reason, needs_queue_job
 from deepsynth_operator.decisions.dataset_generation.view import GenerationView
 from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.ends import SUSPENDED
 from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker, is_due
 from deepsynth_operator.manifests.names import build_queue_job_name
@@ -28,11 +29,8 @@ _BLOCKED_SECONDS: Final = 5.0
 
 
 def suspended(view: GenerationView) -> GenerationSituation | None:
-    return (
-        Situation("Suspended", Reason.SUSPENDED_BY_USER, "spec.suspend is true")
-        if view.generation.spec.suspend
-        else None
-    )
+    is_suspended = view.generation.spec.suspend
+    return Situation("Suspended", Reason.SUSPENDED_BY_USER, SUSPENDED) if is_suspended else None
 
 
 def delayed(view: GenerationView) -> GenerationSituation | None:

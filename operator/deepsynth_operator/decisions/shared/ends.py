@@ -22,6 +22,8 @@ CLOCK_TOLERANCE: Final = timedelta(seconds=5)
 """How far the clock of the Job controller may be ahead."""
 JOB_DEADLINE: Final = "DeadlineExceeded"
 """The reason of a Job that failed because of its activeDeadlineSeconds."""
+SUSPENDED: Final = "stopped by a user (spec.suspend is true)"
+"""Also by Ctrl-C, where there is no cluster."""
 STALE_CACHE: Final = timedelta(seconds=360)
 """The same while the cache shows a pod running. A finished Job has none (podReplacementPolicy: Failed), so the watch is
 behind and the exit codes are still to come; WatchAudit repairs the cache within this time."""
@@ -69,7 +71,7 @@ def ended_at_its_deadline(live: LiveJob) -> Cause | None:
 
 
 def suspended_by_user(live: LiveJob) -> Cause | None:
-    return Cause("Suspended", Reason.SUSPENDED_BY_USER, "spec.suspend is true") if live.resource.spec.suspend else None
+    return Cause("Suspended", Reason.SUSPENDED_BY_USER, SUSPENDED) if live.resource.spec.suspend else None
 
 
 def deleted(live: LiveJob) -> Cause | None:

@@ -9,6 +9,7 @@ from deepsynth_api.reasons import Reason
 from deepsynth_api.v1alpha1 import Attempt, TrainingRun, TrainingRunStatus
 from deepsynth_api.v1alpha1.training_run_status import RunState
 from deepsynth_operator.decisions.shared.decision import Situation
+from deepsynth_operator.decisions.shared.ends import SUSPENDED
 from deepsynth_operator.decisions.shared.queues import describe_wait
 from deepsynth_operator.decisions.shared.starts import compute_restart_delay, find_blocker, is_due
 from deepsynth_operator.decisions.training_run.attempts import get_grace, is_before_continuation, is_requeued
@@ -26,7 +27,7 @@ def suspended(view: RunView) -> RunSituation | None:
     if not view.run.spec.suspend:
         return None
     is_saving = any(pod.is_at_work for pod in view.observed.children.pods)
-    message = "spec.suspend is true" + ("; its pods still save and end" if is_saving else "")
+    message = SUSPENDED + ("; its pods still save and end" if is_saving else "")
     return Situation("Suspended", Reason.SUSPENDED_BY_USER, message)
 
 

@@ -54,7 +54,9 @@ def test_the_longer_a_run_waits_for_a_node_the_less_often_it_is_looked_at(waited
 def test_a_suspended_run_says_whether_pods_still_save() -> None:
     run = a_live_run(suspend=True)
     saving = decide(run, RUNNING_JOB, [a_pod(0), a_pod(1)], after=100)
-    assert saving.status.conditions[0].message == "spec.suspend is true; its pods still save and end"
+    assert (
+        saving.status.conditions[0].message == "stopped by a user (spec.suspend is true); its pods still save and end"
+    )
     ended = [an_ended_pod(index, 0, after=130) for index in (0, 1)]
     saved = decide(follow(run, saving), RUNNING_JOB, ended, after=131)
-    assert saved.status.conditions[0].message == "spec.suspend is true"
+    assert saved.status.conditions[0].message == "stopped by a user (spec.suspend is true)"
