@@ -1,8 +1,7 @@
 """Compile the C files of this folder into one extension module next to them: `python build.py [compiler option ...]`.
 
-It needs a C compiler and Python's headers, but no package, and it is not imported by the renderer: the wheel
-(hatch_build.py), the images and `make setup` run it as a script. Further options go to the compiler, for example
--fsanitize=address.
+It needs a C compiler and Python's headers, but no package: the wheel (hatch_build.py), the images and `make setup` run
+it as a script. Further options go to the compiler, for example -fsanitize=address.
 """
 
 import hashlib

@@ -37,6 +37,15 @@ def test_the_renderer_can_be_imported_where_the_core_is_not_built() -> None:
     assert done.stdout == "False\n", done.stderr
 
 
+def test_a_core_of_other_sources_is_refused_with_the_remedy() -> None:
+    program = (
+        "import sys, types; core = types.ModuleType('_core'); core.SOURCES = 'older'; "
+        "sys.modules['deepsynth_render.page.compiled._core'] = core; from deepsynth_render.page import PageRenderer"
+    )
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=False)
+    assert "_core.abi3.so was built from other C files; run `make setup`" in done.stderr.splitlines()[-1]
+
+
 def test_without_a_compiler_the_message_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CC", "no-such-compiler")
     with pytest.raises(CompilerError, match=r"no-such-compiler: No such file .*apt-get install gcc"):
