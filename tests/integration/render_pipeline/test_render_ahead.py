@@ -219,6 +219,43 @@ def test_nothing_is_staged_ahead_while_too_many_documents_are_refused(
     assert not (tmp_path / "refused").exists()
 
 
+@pytest.mark.parametrize(
+    ("bad", "remedy"),
+    [
+        ({"text": "\U00017000 cannot be drawn, although it is as long as the others."}, "U+17000"),
+        ({"text": None}, "spec.source.columns"),
+    ],
+)
+def test_what_was_rendered_before_a_plan_failed_is_used_once_the_limit_is_raised(
+    build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, bad: dict[str, Any], remedy: str
+) -> None:
+    """Far too many documents are refused, but only at the end of the source."""
+    rows = [*build_rows(20), *({**row, **bad} for row in build_rows(200, 20))]
+    for number, row in enumerate(rows[20:]):
+        row["text"] = row["text"] and f"{row['text']} {number}"
+    write_parquet(tmp_path / "source/train.parquet", rows, group_rows=5)
+
+    def build(target: str, percent: int) -> Steps:
+        return build_steps(tmp_path / "source", target, rowsPerShard=5, maxRefusedPercent=percent)
+
+    build("plain", 100).run_all()
+    ahead = AheadSteps(build("out", 20), monkeypatch)
+    message = ahead.steps.fail("plan", 65)
+    assert "spec.maxRefusedPercent" in message
+    assert remedy in message
+    assert ahead.rendered >= 3
+    assert not (tmp_path / "out/deepsynth/manifest.json").exists()
+    (staged,) = tmp_path.glob("out/.deepsynth-*/data")
+    before = {path: path.stat().st_mtime_ns for path in staged.iterdir()}
+    ahead.steps.settings["maxRefusedPercent"] = 100
+    ahead.look, ahead.rendered = lambda: None, 0
+    ahead.plan()
+    ahead.render_rest()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    ahead.steps.succeed("publish")
+    assert read_tree(tmp_path / "out") == read_tree(tmp_path / "plain")
+
+
 def test_rows_that_changed_under_the_same_revision_are_rendered_again(
     build_steps: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
