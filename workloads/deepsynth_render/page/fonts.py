@@ -125,6 +125,12 @@ _CHAIN: Final = {
 }
 _SINGLE: Final = {family: _bundled(family) for family in noto.FAMILIES.values()}
 
+KERNS_NEIGHBOURS: Final = frozenset(family for family in [*FAMILIES, *STYLED.values()] if family.startswith("DejaVu"))
+"""Families of which each letter of a Latin word has the glyph and the place that it has after its neighbour alone.
+
+Except in words with a pair of letters that becomes something else, such as a ligature. The tests read it in the files.
+"""
+
 FALLBACK: Final = _CHAIN | _SINGLE
 """Font file of each family that only draws what the families above lack.
 

@@ -14,7 +14,7 @@ class GrowingRows:
 
     def __init__(self, columns: int) -> None:
         self.columns = columns
-        self._rows = np.zeros((256, columns), np.int32)  # (capacity, columns), of which the first _count are in use
+        self._rows = np.empty((256, columns), np.int32)  # (capacity, columns), of which the first _count are in use
         self._count = 0
         self._added: list[Sequence[int]] = []  # not copied yet
 
@@ -57,7 +57,7 @@ class GrowingRows:
         first, self._count = self._count, self._count + len(rows)
         if self._count > len(self._rows):
             # Half more than is needed, so that appending n rows copies O(n) of them in total.
-            larger = np.zeros((self._count + self._count // 2, self._rows.shape[1]), np.int32)
+            larger = np.empty((self._count + self._count // 2, self._rows.shape[1]), np.int32)
             larger[:first] = self._rows[:first]
             self._rows = larger
         self._rows[first : self._count] = rows

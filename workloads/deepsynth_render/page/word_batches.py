@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from deepsynth_render.page.compiled.loading import IS_BUILT, core
-from deepsynth_render.page.fonts import FONTS, Font, FontStyle, load_font
+from deepsynth_render.page.fonts import FONTS, KERNS_NEIGHBOURS, Font, FontStyle, load_font
 from deepsynth_render.page.glyphs import HEIGHT, PHASES, TOP, GlyphAtlas
 from deepsynth_render.page.growing import Ints, Ints32
 from deepsynth_render.page.shaping import PLAIN, Shaper, Style, is_fallback
@@ -127,7 +127,8 @@ class _FontShaper:
 
     def __init__(self, library: str, font: Font, index: int, size_px: int, atlas: GlyphAtlas) -> None:
         variations = [f"{axis}={value}" for axis, value in font.variation.items()]
-        self._shaper = core.Shaper(library, font.data, font.face, size_px * 64, variations)
+        kerns_neighbours = font.family in KERNS_NEIGHBOURS
+        self._shaper = core.Shaper(library, font.data, font.face, size_px * 64, variations, kerns_neighbours)
         self._font = index
         self._atlas = atlas
         self._slots = np.full(font.glyph_count, -1, np.int32)  # twice the slot, one more if it has ink; -1: not drawn
@@ -171,7 +172,7 @@ def build_batch_shaper(size_px: int, atlas: GlyphAtlas, style: FontStyle) -> Bat
 
     library = str(uharfbuzz._harfbuzz.__file__)  # noqa: SLF001
     try:
-        core.Shaper(library, b"", 0, 1, [])
+        core.Shaper(library, b"", 0, 1, [], False)
     except OSError:
         return None
     return BatchShaper(library, size_px, atlas, style)

@@ -59,11 +59,13 @@ def place_bitmaps(
 class Shaper:
     """Shapes words in one font, without the objects that uharfbuzz makes of each glyph."""
 
-    def __init__(self, library: str, data: bytes, face: int, scale: int, variations: list[str], /) -> None:
+    def __init__(
+        self, library: str, data: bytes, face: int, scale: int, variations: list[str], kerns_neighbours: bool, /
+    ) -> None:
         """library: path of a shared object with HarfBuzz. data: the font file. scale: units per em of the results.
 
-        variations: the axes of a variable font, as in "wght=400". Raises OSError if the library does not export
-        HarfBuzz's functions.
+        variations: the axes of a variable font, as in "wght=400". kerns_neighbours: see fonts.KERNS_NEIGHBOURS. Raises
+        OSError if the library does not export HarfBuzz's functions.
         """
 
     def shape(self, words: list[str], script: str, right_to_left: bool, /) -> tuple[bytes, bytes]:

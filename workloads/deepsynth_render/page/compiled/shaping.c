@@ -126,9 +126,10 @@ static PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywo
     (void)keywords;
     const char *library;
     PyObject *data, *texts;
-    int face_index, scale;
+    int face_index, scale, kerns_neighbours;
     Variation variations[MAX_AXES];
-    if (!PyArg_ParseTuple(arguments, "sSiiO!", &library, &data, &face_index, &scale, &PyList_Type, &texts) ||
+    if (!PyArg_ParseTuple(arguments, "sSiiO!p", &library, &data, &face_index, &scale, &PyList_Type, &texts,
+                          &kerns_neighbours) ||
         !find_functions(library))
         return NULL;
     if (face_index < 0 || scale < 1 || PyBytes_Size(data) > INT32_MAX) {
@@ -143,12 +144,16 @@ static PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywo
     if (shaper == NULL)
         return NULL;
     shaper->data = Py_NewRef(data);
+    if (kerns_neighbours && (shaper->kerning = create_kerning()) == NULL) {
+        Py_DECREF(shaper);
+        return NULL;
+    }
     open_font(shaper, (unsigned)face_index, scale, variations, axes);
     shaper->buffer = hb.buffer_create();
     return (PyObject *)shaper;
 }
 
-static int reserve(Glyphs *glyphs, Py_ssize_t count) {
+int reserve_glyphs(Glyphs *glyphs, Py_ssize_t count) {
     if (count <= glyphs->capacity - glyphs->count)
         return 1;
     Py_ssize_t capacity = 2 * glyphs->capacity + count;
@@ -178,7 +183,7 @@ int shape_text(Shaper *shaper, const char *text, Py_ssize_t length, const Run *r
     const GlyphInfo *infos = hb.buffer_get_glyph_infos(shaper->buffer, &count);
     const GlyphPosition *positions = hb.buffer_get_glyph_positions(shaper->buffer, &positioned);
     measure[0] = measure[1] = 0;
-    if (!hb.buffer_allocation_successful(shaper->buffer) || positioned < count || !reserve(glyphs, count))
+    if (!hb.buffer_allocation_successful(shaper->buffer) || positioned < count || !reserve_glyphs(glyphs, count))
         return PyErr_Occurred() == NULL;
     int64_t *glyph = glyphs->values + 3 * glyphs->count, advance = 0;
     for (unsigned i = 0; i < count; i++, glyph += 3) {
@@ -230,8 +235,9 @@ done:
 static void destroy(PyObject *self) {
     Shaper *shaper = (Shaper *)self;
     PyTypeObject *type = Py_TYPE(self);
-    hb.buffer_destroy(shaper->buffer);
+    hb.buffer_destroy(shaper->buffer); /* that of NULL does nothing */
     hb.font_destroy(shaper->font);
+    free(shaper->kerning);
     Py_XDECREF(shaper->data);
     freefunc release = (freefunc)PyType_GetSlot(type, Py_tp_free);
     release(self);

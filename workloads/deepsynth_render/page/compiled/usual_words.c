@@ -12,19 +12,21 @@ enum { USUAL = 1, DASH = 2, WORD = 4, LETTER = 8 };
 /* Columns of a piece, as in words.py. */
 enum { ADVANCE, SPACE, CHARS, FIRST_GLYPH, GLYPHS, INKED, GAP, COLUMNS };
 
-enum { MAX_CHARACTERS = 1000 };
+enum { MAX_CHARACTERS = 1000, GLYPHS_PER_WORD = 12 };
 
-/* Part of a word, between whose end and the next part a line may break. */
+/* A word, and the parts between which a line may break. ends: of the parts, the character after the last one. The
+   characters have one more, for the end. */
 typedef struct {
-    Py_ssize_t end;   /* byte after the last one */
-    int32_t characters;
-} Part;
+    const char *text;
+    Character characters[MAX_CHARACTERS + 1];
+    int ends[MAX_CHARACTERS];
+} Word;
 
 /* Cut a word after its dashes, as the regular expression of words.py does. Returns the number of parts; 0 if a
    character is not usual, or there are none or too many of them. */
-static int cut(const uint8_t *text, Py_ssize_t length, const uint8_t *kinds, Py_ssize_t known, Part *parts) {
+static int cut(Word *word, Py_ssize_t length, const uint8_t *kinds, Py_ssize_t known) {
+    const uint8_t *text = (const uint8_t *)word->text;
     int count = 0, total = 0, after_word = 0; /* after_word: the dashes before follow a letter or digit */
-    int32_t characters = 0;
     uint8_t previous = 0;
     for (Py_ssize_t at = 0; at < length;) {
         uint32_t code = text[at];
@@ -33,20 +35,19 @@ static int cut(const uint8_t *text, Py_ssize_t length, const uint8_t *kinds, Py_
         for (int i = 1; i < size; i++)
             code = code << 6 | (text[at + i] & 0x3F);
         uint8_t kind = (Py_ssize_t)code < known ? kinds[code] : 0;
-        if (!(kind & USUAL) || ++total > MAX_CHARACTERS)
+        if (!(kind & USUAL) || total == MAX_CHARACTERS)
             return 0;
-        if (kind & LETTER && previous & DASH && after_word) {
-            parts[count++] = (Part){at, characters};
-            characters = 0;
-        }
+        if (kind & LETTER && previous & DASH && after_word)
+            word->ends[count++] = total;
         if (kind & DASH && !(previous & DASH))
             after_word = previous & WORD;
         previous = kind;
-        characters++;
+        word->characters[total++] = (Character){code, (int32_t)at};
         at += size;
     }
-    if (characters)
-        parts[count++] = (Part){length, characters};
+    if (total)
+        word->ends[count++] = total;
+    word->characters[total] = (Character){0, (int32_t)length};
     return count;
 }
 
@@ -107,11 +108,15 @@ static int find_slot(const Setting *setting, int64_t glyph, int32_t *slot) {
 
 /* Append a piece. Returns 1; 0 if it needs more care: a glyph is missing, or it is wider than a column; -1 with an
    exception. */
-static int set_piece(const Setting *setting, const char *text, Py_ssize_t length, int32_t characters, Set *set) {
+static int set_piece(const Setting *setting, const Word *word, int start, int end, Set *set) {
     int64_t measure[2];
     Py_ssize_t first = set->glyphs.count;
-    if (!reserve_pieces(set, 1) ||
-        !shape_text(setting->shaper, text, length, &setting->run, &set->glyphs, measure))
+    const Character *from = word->characters + start, *to = word->characters + end;
+    int done = reserve_pieces(set, 1) ? set_letters(setting->shaper, word->text, from, end - start, &setting->run,
+                                                    &set->glyphs, measure)
+                                      : -1;
+    if (done < 0 || (done == 0 && !shape_text(setting->shaper, word->text + from->start, to->start - from->start,
+                                              &setting->run, &set->glyphs, measure)))
         return -1;
     if (measure[0] == 0 || measure[1] > setting->max_advance)
         return 0;
@@ -126,7 +131,7 @@ static int set_piece(const Setting *setting, const char *text, Py_ssize_t length
     int32_t *piece = set->pieces + COLUMNS * set->count++;
     piece[ADVANCE] = (int32_t)measure[1];
     piece[SPACE] = piece[GAP] = 0;
-    piece[CHARS] = characters;
+    piece[CHARS] = end - start;
     piece[FIRST_GLYPH] = (int32_t)(setting->first_glyph + first);
     piece[GLYPHS] = (int32_t)measure[0];
     piece[INKED] = inked;
@@ -135,11 +140,12 @@ static int set_piece(const Setting *setting, const char *text, Py_ssize_t length
 
 /* Append the pieces of a word. Returns their number; 0 if it needs more care; -1 with an exception. */
 static int set_word(const Setting *setting, const char *text, Py_ssize_t length, Set *set) {
-    Part parts[MAX_CHARACTERS];
-    int count = cut((const uint8_t *)text, length, setting->kinds, setting->known, parts);
-    Py_ssize_t pieces = set->count, glyphs = set->glyphs.count, start = 0;
-    for (int i = 0; i < count; start = parts[i++].end) {
-        int done = set_piece(setting, text + start, parts[i].end - start, parts[i].characters, set);
+    Word word;
+    word.text = text;
+    int start = 0, count = cut(&word, length, setting->kinds, setting->known);
+    Py_ssize_t pieces = set->count, glyphs = set->glyphs.count;
+    for (int i = 0; i < count; start = word.ends[i++]) {
+        int done = set_piece(setting, &word, start, word.ends[i], set);
         if (done <= 0) {
             set->count = pieces;
             set->glyphs.count = glyphs;
@@ -193,10 +199,12 @@ static PyObject *pack_glyphs(const Glyphs *glyphs) {
 
 static PyObject *set_all(const Setting *setting, PyObject *words) {
     Set set = {0};
+    Py_ssize_t count = PyList_Size(words);
     PyObject *result = NULL, *pieces = NULL, *glyphs = NULL;
     PyObject *known = PyList_New(0), *others = PyList_New(0);
-    PyObject *counts = PyBytes_FromStringAndSize(NULL, PyList_Size(words) * (Py_ssize_t)sizeof(int64_t));
-    if (known != NULL && others != NULL && counts != NULL &&
+    PyObject *counts = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(int64_t));
+    if (known != NULL && others != NULL && counts != NULL && reserve_pieces(&set, count) &&
+        reserve_glyphs(&set.glyphs, GLYPHS_PER_WORD * count) &&
         set_words(setting, words, known, others, (int64_t *)(void *)PyBytes_AsString(counts), &set)) {
         pieces = PyBytes_FromStringAndSize((const char *)set.pieces, set.count * COLUMNS * (Py_ssize_t)sizeof(int32_t));
         glyphs = pack_glyphs(&set.glyphs);

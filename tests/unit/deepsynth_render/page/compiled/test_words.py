@@ -73,7 +73,7 @@ def test_text_that_is_not_unicode_is_an_error() -> None:
     for call in (lambda: table.find("\ud800"), lambda: table.find_words(["\ud800"]), lambda: table.add("\ud800", 0, 1)):
         with pytest.raises(UnicodeEncodeError):
             call()
-    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 0, 64, [])
+    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 0, 64, [], False)
     with pytest.raises(UnicodeEncodeError):
         shaper.shape(["\ud800"], "Latn", False)
     with pytest.raises(TypeError):
@@ -103,7 +103,7 @@ def test_words_are_shaped_as_uharfbuzz_shapes_them(
 ) -> None:
     font = load_font(family, FontStyle(weight, italic=False))
     variations = [f"{axis}={value}" for axis, value in font.variation.items()]
-    shaper = core.Shaper(LIBRARY, font.data, font.face, 18 * 64, variations)
+    shaper = core.Shaper(LIBRARY, font.data, font.face, 18 * 64, variations, False)
     found, measured = shaper.shape(words, script, right_to_left)
     glyphs = np.frombuffer(found, np.int64).reshape(-1, 3).tolist()
     for word, (count, advance) in zip(words, np.frombuffer(measured, np.int64).reshape(-1, 2).tolist(), strict=True):
@@ -130,17 +130,17 @@ def test_words_are_shaped_as_uharfbuzz_shapes_them(
 )
 def test_a_font_that_cannot_be_opened_so_is_an_error(face: int, scale: int, variations: list[str]) -> None:
     with pytest.raises(ValueError, match=r"scale|axis|axes"):
-        core.Shaper(LIBRARY, load_font("DejaVu Sans").data, face, scale, variations)
+        core.Shaper(LIBRARY, load_font("DejaVu Sans").data, face, scale, variations, False)
 
 
 def test_a_library_without_harfbuzz_is_an_error() -> None:
     for library in ("no-such-library.so", "libc.so.6"):
         with pytest.raises(OSError, match=r"cannot be opened|no function hb_"):
-            core.Shaper(library, b"", 0, 64, [])
+            core.Shaper(library, b"", 0, 64, [], False)
 
 
 def test_a_file_that_is_no_font_has_no_glyphs() -> None:
-    assert core.Shaper(LIBRARY, b"no font", 0, 64, []).shape(["word"], "Latn", False)[0] == b""
+    assert core.Shaper(LIBRARY, b"no font", 0, 64, [], False).shape(["word"], "Latn", False)[0] == b""
 
 
 _ALPHABET = "ab\u00e9\u00df\u0141_0.'--\u2010\u2013\u2014\u2019\u2020\u1ebf\u2192\u00a0"
@@ -162,7 +162,7 @@ def _read_words(cache: WordCache, keys: list[str]) -> list[list[tuple[list[int],
     return [[read(next(found)) for _ in range(count)] for count in counts.tolist()]
 
 
-@pytest.mark.parametrize("family", ["DejaVu Sans", "DejaVu Sans Mono", "Noto Serif"])
+@pytest.mark.parametrize("family", ["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono", "Noto Serif"])
 def test_usual_words_are_set_as_each_word_is_alone(family: str, monkeypatch: pytest.MonkeyPatch) -> None:
     random = Random(family)
     keys = [
@@ -188,7 +188,7 @@ def test_words_beyond_the_usual_characters_are_shaped_together_next_to_usual_one
 
 
 def test_usual_words_need_a_place_for_each_glyph_and_what_draws_it() -> None:
-    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 0, 64, [])
+    shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 0, 64, [], False)
     kinds, few, many = bytes([1]) * 128, np.full(3, -1, np.int32), np.full(9000, -1, np.int32)
     with pytest.raises(ValueError, match="slots: has no place for glyph"):
         shaper.set_usual(["word"], "Latn", kinds, few, lambda _: 0, 1, 9999, 0)
@@ -206,7 +206,7 @@ def test_shapers_and_tables_are_freed() -> None:
     tracemalloc.start()
     try:
         for _ in range(3):
-            shapers = [core.Shaper(LIBRARY, data, 0, 64, []) for _ in range(50)]
+            shapers = [core.Shaper(LIBRARY, data, 0, 64, [], False) for _ in range(50)]
             tables = [core.WordTable() for _ in range(50)]
             for shaper, table in zip(shapers, tables, strict=True):
                 shaper.shape(["word"], "Latn", False)
