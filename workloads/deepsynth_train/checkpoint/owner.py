@@ -8,7 +8,7 @@ them is the later one. So the second one that comes stops, and the next attempt,
 import json
 import os
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Self
 
@@ -26,6 +26,7 @@ class Owner:
     job_uid: metadata.uid of the attempt's Job; empty if it is unknown, as in files and Jobs of earlier versions.
     restart: how often the workers of the attempt's pods were started before. The processes of one start must not
     commit after those of a later one have claimed the folder.
+    run_name: NAMESPACE/NAME of the TrainingRun, for messages; empty in files of earlier versions.
     """
 
     run_uid: str
@@ -33,12 +34,19 @@ class Owner:
     attempt: int
     job_uid: str = ""
     restart: int = 0
+    run_name: str = field(default="", compare=False)
 
     @classmethod
     def of(cls, workload: TrainWorkload) -> Self:
         """The attempt that works on this document in this process."""
         job_uid = os.environ.get(JOB_UID_VARIABLE, "")
-        return cls(workload.uid, workload.fingerprint, workload.attempt, job_uid, workload.restart or 0)
+        name = f"{workload.namespace}/{workload.name}"
+        return cls(workload.uid, workload.fingerprint, workload.attempt, job_uid, workload.restart or 0, name)
+
+    @property
+    def run(self) -> str:
+        """The run for a reader: `demo/read-xsum (uid 5f3...)`."""
+        return f"{self.run_name} (uid {self.run_uid})" if self.run_name else self.run_uid
 
     @property
     def number(self) -> int:
@@ -74,6 +82,7 @@ def parse_owner(data: Mapping[str, Any]) -> Owner:
         attempt=int(data["attempt"]),
         job_uid=str(data.get("job_uid", "")),
         restart=int(data.get("restart", 0)),
+        run_name=str(data.get("run_name", "")),
     )
 
 
@@ -106,10 +115,10 @@ def judge_claim(place: str, current: Owner | None, claimant: Owner, *, has_steps
             raise describe_loss(place, current)
         return None
     if current.fingerprint != claimant.fingerprint:
-        raise refuse_folder(place, f"belongs to another run (uid {current.run_uid}) with different settings")
+        raise refuse_folder(place, f"belongs to another run, {current.run}, which has other settings")
     if not has_steps:
         return None
-    return f"adopted the checkpoints of run {current.run_uid}, which has the same settings"
+    return f"adopted the checkpoints of run {current.run}, which has the same settings"
 
 
 def _find_inner(folder: Path) -> Path | None:
@@ -127,7 +136,7 @@ def check_ownership(folder: Path, owner: Owner) -> None:
 
 def refuse_folder(place: str, why: str) -> ConfigurationError:
     return ConfigurationError(
-        f"spec.checkpoint.uri: {place} {why}; choose an empty folder, or empty this one",
+        f"spec.checkpoint.uri: {place} {why}; choose an empty folder, or empty this one if nothing in it is needed",
         reason=Reason.CHECKPOINT_FOLDER_IN_USE,
     )
 
@@ -144,5 +153,5 @@ def describe_loss(place: str, current: Owner | None) -> PeerLostError:
     holder = "no attempt (its owner is not recorded)"
     if current is not None:
         job = f" (Job {current.job_uid})" if current.job_uid else ""
-        holder = f"attempt {current.attempt}{job} of run {current.run_uid}"
+        holder = f"attempt {current.attempt}{job} of run {current.run}"
     return PeerLostError(f"{place} is now owned by {holder}; this attempt stops", reason=Reason.CHECKPOINT_OWNER_LOST)

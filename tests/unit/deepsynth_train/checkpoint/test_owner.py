@@ -92,6 +92,17 @@ def test_another_run_with_different_settings_is_refused_with_the_remedy(tmp_path
     assert read_owner(tmp_path) == FIRST
 
 
+def test_a_refusal_names_the_run_that_has_the_folder(tmp_path: Path) -> None:
+    claim_folder(tmp_path, Owner.of(build_train_workload(tmp_path).updated(namespace="demo", name="read-xsum")))
+    with pytest.raises(ConfigurationError, match=r"belongs to another run, demo/read-xsum \(uid .+\), which has other"):
+        claim_folder(tmp_path, OTHER_SETTINGS)
+
+
+def test_the_name_of_a_run_does_not_decide_who_owns_a_folder(tmp_path: Path) -> None:
+    claim_folder(tmp_path, replace(FIRST, run_name="demo/read-xsum"))
+    check_ownership(tmp_path, FIRST)
+
+
 def test_checkpoints_without_an_owner_are_refused(tmp_path: Path) -> None:
     (tmp_path / "step-10").mkdir()
     with pytest.raises(ConfigurationError, match=r"no owner\.json"):
