@@ -19,7 +19,7 @@ from deepsynth.command_line.parser import build_parser
 from deepsynth.completing import build_choice, build_script, complete
 from deepsynth.place import PLUGIN, open_resources
 from deepsynth.verbs.names import find_one
-from deepsynth.verbs.templates import build_generations, build_run, format_presets, format_resource
+from deepsynth.verbs.templates import build_generations, build_run, describe_run, format_presets, format_resource
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.exit_codes import ExitCode
 from deepsynth_client.errors import ClientError, CommandExit, InvalidError
@@ -191,6 +191,7 @@ def print_template(chosen: Namespace) -> int:
         resources = build_generations(chosen.presets, chosen.max_rows, os.environ)
     else:
         resources = [build_run(chosen.presets, chosen.model, chosen.gpus, os.environ)]
+        print(describe_run(chosen.model, chosen.gpus), end="")
     print("---\n".join(map(format_resource, resources)), end="")
     return CommandExit.DONE
 

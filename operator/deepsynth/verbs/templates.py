@@ -19,6 +19,14 @@ from deepsynth_client.tables import format_table
 
 DEFAULT_MODEL: Final = "hf://deepseek-community/DeepSeek-OCR-2"
 ALL: Final = "all"
+_COMMENT_WITH_GPUS: Final = """\
+# All weights of this model are trained. `deepsynth fit --compare -f FILE` shows the GPU memory that this needs.
+"""
+_COMMENT_WITHOUT_GPU: Final = """\
+# This model needs a GPU: add --gpus 1 to the command, and train only adapters (lora), as examples/lora.yaml does.
+# Without a GPU, --model config://deepseek-ocr2-tiny shows in minutes that everything works, but is too small to learn
+# to read. examples/demo.yaml trains a small model that does.
+"""
 USERNAME_VARIABLE: Final = "HF_USERNAME"
 
 
@@ -61,6 +69,15 @@ def build_run(presets: Sequence[str], model: str, gpus: int, environment: Mappin
         "checkpoint": {"uri": f"pvc://checkpoints/{name}"},
     }
     return _build("TrainingRun", name, spec)
+
+
+def describe_run(model: str, gpus: int) -> str:
+    """Comments above a TrainingRun: what the default model needs of the machine, and what to use without it."""
+    if model != DEFAULT_MODEL:
+        return ""
+    if gpus:
+        return _COMMENT_WITH_GPUS
+    return _COMMENT_WITHOUT_GPU
 
 
 def format_resource(resource: Manifest) -> str:

@@ -2,7 +2,14 @@ from pathlib import Path
 
 import pytest
 
-from deepsynth.verbs.templates import build_generation, build_generations, build_run, format_resource
+from deepsynth.verbs.templates import (
+    DEFAULT_MODEL,
+    build_generation,
+    build_generations,
+    build_run,
+    describe_run,
+    format_resource,
+)
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.presets import PRESETS
 from deepsynth_client.manifest_file import parse_manifests, read_manifests
@@ -43,6 +50,15 @@ def test_an_unknown_or_repeated_preset_is_refused_with_the_known_ones() -> None:
         build_run(["xsun"], "hf://a/b", 0, {})
     with pytest.raises(ConfigurationError, match="every preset must be named only once"):
         build_run(["xsum", "xsum"], "hf://a/b", 0, {})
+
+
+def test_a_training_template_says_that_its_model_needs_a_gpu_and_what_needs_none() -> None:
+    text = describe_run(DEFAULT_MODEL, 0)
+    assert "needs a GPU: add --gpus 1" in text
+    assert "--model config://deepseek-ocr2-tiny" in text
+    assert all(line.startswith("# ") for line in text.splitlines())
+    assert "deepsynth fit" in describe_run(DEFAULT_MODEL, 8)
+    assert not describe_run("config://deepseek-ocr2-tiny", 0)
 
 
 @pytest.mark.parametrize("file", sorted(EXAMPLES.glob("*.yaml")), ids=lambda file: file.name)
