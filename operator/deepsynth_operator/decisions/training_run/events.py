@@ -2,7 +2,7 @@
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.reasons import Reason
-from deepsynth_api.v1alpha1 import Condition, TrainingRunStatus
+from deepsynth_api.v1alpha1 import Attempt, Condition, TrainingRunStatus
 from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
 from deepsynth_operator.decisions.training_run.attempts import describe_attempt
@@ -46,11 +46,15 @@ def _describe_attempts(old: TrainingRunStatus, new: TrainingRunStatus) -> list[E
         has_ended = attempt.end_time is not None and (before is None or before.end_time is None)
         # The run that this attempt completes says so itself.
         if has_ended and attempt.outcome != "Succeeded":
-            expected = attempt.outcome == "Suspended"
-            events.append(
-                Event("Normal" if expected else "Warning", f"Attempt{attempt.outcome}", describe_attempt(attempt))
-            )
+            name, message = f"Attempt{attempt.outcome}", describe_attempt(attempt)
+            events.append(Event("Normal" if _is_harmless(attempt) else "Warning", name, message))
     return events
+
+
+def _is_harmless(attempt: Attempt) -> bool:
+    """Whether nobody has to do anything about its end: the reason of the disruption has no remedy."""
+    known = next((reason for reason in Reason if reason == attempt.reason), None)
+    return attempt.outcome == "Suspended" or (attempt.outcome == "Disrupted" and known is not None and not known.remedy)
 
 
 def _describe_wait(old: list[Condition], new: list[Condition]) -> list[Event]:
