@@ -348,4 +348,4 @@ def test_what_to_do_names_the_folder(workplace: Workplace, capsys: pytest.Captur
     assert f"`deepsynth delete datasetgeneration pages {option}`" in capsys.readouterr().err
     main(["describe", "pages", "--runs", str(workplace.runs)])
     shown = " ".join(capsys.readouterr().out.split())
-    assert f"delete it (`deepsynth delete datasetgeneration/pages {option}`), then apply the corrected file" in shown
+    assert f"delete it (`deepsynth delete datasetgeneration/pages {option}`), correct the file and apply it" in shown
