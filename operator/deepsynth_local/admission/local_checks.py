@@ -9,7 +9,7 @@ from typing import Final
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.kinds import list_outputs
 from deepsynth_api.presets import PRESETS
-from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_api.v1alpha1 import DatasetGeneration, TrainingRun
 from deepsynth_operator.controller.references import find_references
 from deepsynth_operator.core.observed import Manifest
 from deepsynth_operator.core.resource_key import ResourceKey
@@ -42,30 +42,45 @@ def _name_preset(key: ResourceKey) -> str:
 
 
 def check_folders(resources: Iterable[Manifest]) -> None:
-    """Raise ConfigurationError for a model or dataset in a folder that is neither there nor written by `resources`.
+    """Raise ConfigurationError for a source, model or dataset that is neither there nor written by `resources`.
 
-    A run would find it only after its process has started, and most fields can no longer be changed then.
+    A resource would find it only after its process has started, and most fields can no longer be changed then.
     """
     resources = list(resources)
     written = tuple(uri for resource in resources for uri in list_outputs(resource))
     problems = []
     for resource in resources:
-        if resource["kind"] != "TrainingRun" or resource.get("status", {}).get("completionTime"):
+        status = resource.get("status", {})
+        if status.get("completionTime") or status.get("plan"):  # a plan holds the texts
             continue
-        run = TrainingRun.model_validate(resource)
-        places = [(f"spec.datasets[{dataset.name}].uri", dataset.uri or "") for dataset in run.spec.datasets]
-        for field, uri in (("spec.model.uri", run.spec.model.uri), *places):
+        for field, uri in _list_inputs(resource):
             path = Path(uri.removeprefix("file://"))
-            if uri.startswith("file://") and not path.is_dir() and not uri.startswith(written):
-                near = get_close_matches(path.name, _list_folders(path.parent), n=1)
+            if not uri.startswith("file://") or uri.startswith(written):
+                continue
+            may_be_file = resource["kind"] == "DatasetGeneration"
+            if not (path.exists() if may_be_file else path.is_dir()):
+                near = get_close_matches(path.name, _list_names(path.parent, files=may_be_file), n=1)
                 remedy = f"did you mean file://{path.parent / near[0]}?" if near else "correct the path"
-                problems.append(f'TrainingRun "{run.metadata.name}": {field}: no folder {path}; {remedy}')
+                what = "file or folder" if may_be_file else "folder"
+                problems.append(
+                    f'{resource["kind"]} "{resource["metadata"]["name"]}": {field}: no {what} {path}; {remedy}'
+                )
     if problems:
         raise ConfigurationError("\n".join(problems))
 
 
-def _list_folders(parent: Path) -> list[str]:
-    return [path.name for path in parent.iterdir() if path.is_dir()] if parent.is_dir() else []
+def _list_inputs(resource: Manifest) -> list[tuple[str, str]]:
+    """Fields with the URIs that a resource reads."""
+    if resource["kind"] == "DatasetGeneration":
+        source = DatasetGeneration.model_validate(resource).spec.source
+        return [("spec.source.uri", source.uri)] if source is not None else []
+    spec = TrainingRun.model_validate(resource).spec
+    places = [(f"spec.datasets[{dataset.name}].uri", dataset.uri or "") for dataset in spec.datasets]
+    return [("spec.model.uri", spec.model.uri), *places]
+
+
+def _list_names(parent: Path, *, files: bool) -> list[str]:
+    return [path.name for path in parent.iterdir() if files or path.is_dir()] if parent.is_dir() else []
 
 
 def check_gpus(resource: Manifest, available: int) -> None:

@@ -4,7 +4,7 @@ import pytest
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_local.admission.local_checks import check_disk, check_folders, check_gpus
-from support.resources.builders import a_training_run
+from support.resources.builders import a_dataset_generation, a_training_run
 
 
 def test_too_little_free_disk_is_an_error_with_the_remedy(tmp_path: Path) -> None:
@@ -35,6 +35,17 @@ def test_a_folder_that_does_not_exist_is_refused_with_the_nearest_name(tmp_path:
     (tmp_path / "my-pages").rename(tmp_path / "my-page")
     (tmp_path / "model").mkdir()
     check_folders([run])
+
+
+def test_a_source_that_does_not_exist_is_refused_before_anything_runs(tmp_path: Path) -> None:
+    (tmp_path / "articles.csv").write_text("text,summary\n")
+    source = {"uri": f"file://{tmp_path}/article.csv"}
+    generation = a_dataset_generation().with_spec(source=source).to_manifest()
+    message = rf"spec.source.uri: no file or folder .*/article.csv; did you mean file://{tmp_path}/articles.csv\?"
+    with pytest.raises(ConfigurationError, match=message):
+        check_folders([generation])
+    (tmp_path / "articles.csv").rename(tmp_path / "article.csv")
+    check_folders([generation])
 
 
 def test_a_folder_that_another_resource_writes_need_not_exist(tmp_path: Path) -> None:
