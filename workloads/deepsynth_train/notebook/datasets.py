@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task, list_likely
 from deepsynth_train.data.files.in_memory import Pages, Row
 from deepsynth_train.notebook.arguments import expand_path
 from deepsynth_train.notebook.image_files import (
@@ -174,18 +174,9 @@ def check_columns(columns: Sequence[str], task: Task, where: str) -> None:
     missing = next((name for name in ("image", label) if name not in columns), None)
     if missing is None:
         return
-    remedy = f'rename yours, as in dataset.rename_column("{_guess(columns, missing)}", "{missing}")'
+    likely = next(iter(list_likely(missing, columns)), "my_column")
+    remedy = f'rename yours, as in dataset.rename_column("{likely}", "{missing}")'
     if missing == label and (other := find_other_task(task, columns)):
         remedy = f'set task="{other}" to use the column {LABEL_COLUMNS[other]!r}, or {remedy}'
     need = f", which task={task!r} needs" if missing == label else ""
     raise DataError(f"{where}: no column {missing!r}{need}; the columns are {', '.join(columns)}; {remedy}")
-
-
-def _guess(columns: Sequence[str], missing: str) -> str:
-    """The column that is probably meant, for the example in the message."""
-    usual = {
-        "image": r"im|pic|page|png|file",
-        "text": r"text|transcri|label|ocr|gt|caption|content",
-        "summary": r"summ|abstr|highl|text",
-    }
-    return next((name for name in columns if re.search(usual[missing], name, re.IGNORECASE)), "my_column")

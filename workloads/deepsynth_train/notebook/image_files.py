@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Final, TextIO
 
 from deepsynth_api.errors import DataError
-from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task
+from deepsynth_train.data.files.columns import LABEL_COLUMNS, PAGE_COLUMNS, Task, find_other_task, list_likely
 from deepsynth_train.data.files.in_memory import Pages, Row
 
 METADATA: Final = ("metadata.csv", "metadata.jsonl")
@@ -62,6 +62,9 @@ def _read_metadata(metadata: Path, task: Task) -> Pages:
         if needed not in columns:
             other = find_other_task(task, columns) if needed != FILE_NAME else None
             hint = f'; set task="{other}" to use the column {LABEL_COLUMNS[other]!r}' if other else ""
+            likely = list_likely("image" if needed == FILE_NAME else needed, columns)
+            if not other and len(likely) == 1:
+                hint = f"; if {likely[0]!r} holds that, rename it to {needed!r} in the file"
             raise DataError(
                 f"data: {metadata} has no column {needed!r}; its columns are {', '.join(columns) or 'none'}; "
                 f"task={task!r} needs file_name and {LABEL_COLUMNS[task]}{hint}"

@@ -194,8 +194,23 @@ def test_a_folder_without_metadata_or_with_other_columns_is_refused(tmp_path: Pa
     assert "write one with the columns file_name and text, a line for each image" in refuse(tmp_path)
     write_folder(tmp_path, column="label")
     assert "has no column 'text'; its columns are file_name, label" in refuse(tmp_path)
+    write_folder(tmp_path, column="size")
+    assert refuse(tmp_path).endswith("; task='ocr' needs file_name and text")
     write_folder(tmp_path, column="summary")
     assert refuse(tmp_path).endswith("; set task=\"summarize\" to use the column 'summary'")
+
+
+@pytest.mark.parametrize("column", ["transcription", "ground_truth", "caption", "label", "gt_text"])
+def test_the_column_that_is_probably_the_text_is_proposed(tmp_path: Path, column: str) -> None:
+    write_folder(tmp_path, column=column)
+    assert refuse(tmp_path).endswith(f"; if {column!r} holds that, rename it to 'text' in the file")
+
+
+def test_no_column_is_proposed_where_several_may_be_meant(tmp_path: Path) -> None:
+    write_folder(tmp_path)
+    lines = (tmp_path / "metadata.csv").read_text().replace("file_name,text", "file_name,caption").splitlines()
+    (tmp_path / "metadata.csv").write_text("\n".join([f"{lines[0]},label", *(f"{line},x" for line in lines[1:])]))
+    assert refuse(tmp_path).endswith("; task='ocr' needs file_name and text")
 
 
 def test_a_line_without_its_image_is_refused(tmp_path: Path) -> None:
