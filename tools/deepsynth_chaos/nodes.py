@@ -18,7 +18,7 @@ from kubernetes.client.exceptions import ApiException
 from deepsynth_api.labels import OWNER_UID, STEP
 from deepsynth_api.report import Report
 from deepsynth_api.report_fit import dump_report, fit_report
-from deepsynth_api.workload import REPORT_PORT
+from deepsynth_api.workload import REPORT_PORT, RenderWorkload
 from deepsynth_chaos.cluster_api import UNREACHABLE, ClusterApi, Manifest
 from deepsynth_chaos.work import Process, Work
 
@@ -146,10 +146,18 @@ class StandInNodes:
             owner=metadata["labels"][OWNER_UID],
             job=metadata["labels"]["batch.kubernetes.io/job-name"],
             step=metadata["labels"][STEP],
-            index=int(metadata["annotations"][_INDEX]),
+            index=int(metadata["annotations"][_INDEX]) + self._find_first_shard(metadata),
         )
         self.processes[uid], self._places[uid] = process, node
         self._servers[uid] = _serve(process, address)
+
+    def _find_first_shard(self, pod: Manifest) -> int:
+        """Of a Job that renders the rest of the shards; 0 for all others."""
+        if pod["labels"][STEP] != "render":
+            return 0
+        documents = {item["metadata"]["name"]: item["data"] for item in self._api.list_children("ConfigMap")}
+        plan = RenderWorkload.parse(documents[pod["labels"]["batch.kubernetes.io/job-name"]]["workload.json"]).plan
+        return (plan.first_shard or 0) if plan is not None else 0
 
     def _write_end(self, process: Process, pod: Manifest) -> None:
         message = fit_report(process.report) if process.report and process.exit_code != 137 else ""

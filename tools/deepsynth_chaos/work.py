@@ -21,7 +21,9 @@ INTERVAL: Final = 5
 NODES: Final = 2
 SHARDS: Final = 4
 ROWS: Final = tuple(f"row-{number}" for number in range(40))
-_TICKS: Final = {"plan": 4, "render": 8, "publish": 4}
+_TICKS: Final = {"plan": 8 * SHARDS, "render": 8, "publish": 4}
+_TICKS_PER_STAGED_SHARD: Final = 7
+"""So the plan stages all shards before it is done, one by one."""
 
 
 def train_step(weights: str, step: int) -> str:
@@ -69,7 +71,7 @@ class Conditions:
 
 @dataclass
 class Process:
-    """A container. exit_code: None while it runs."""
+    """A container. index: of the rank or, if it renders, of the shard. exit_code: None while it runs."""
 
     uid: str
     pod: str
@@ -146,8 +148,10 @@ class Work:
         report = Report(step=process.step, time=now)
         match process.step:
             case "plan":
-                splits = [PlannedSplit(name="train", rows=len(ROWS))]
-                plan = PlanReport(revision="r", digest="d", splits=splits, shards=SHARDS)
+                plan = PlanReport(revision="r", staging="s", staged_shards=process.ticks // _TICKS_PER_STAGED_SHARD)
+                if is_done:
+                    splits = [PlannedSplit(name="train", rows=len(ROWS))]
+                    plan = PlanReport(revision="r", digest="d", staging="s", splits=splits, shards=SHARDS)
                 report = report.updated(plan=plan)
             case "render":
                 if is_done:

@@ -70,10 +70,23 @@ def test_a_generation_publishes_every_row_once() -> None:
         [Process(f"r-{index}", "p", "owner", "g-render-1", "render", index) for index in range(SHARDS)],
         [Process("b", "p", "owner", "g-publish-1", "publish", 0)],
     ):
-        advance(work, processes, 10)
+        advance(work, processes, 40)
         assert {process.exit_code for process in processes} == {0}
     volume = work.get_volume("owner")
     assert list(check_rows(volume.shards, volume.published, ROWS)) == []
+
+
+def test_a_plan_stages_all_shards_one_by_one_before_it_is_done() -> None:
+    work, process, staged = Work(), Process("u", "p", "owner", "g-plan-1", "plan", 0), []
+    while process.exit_code is None:
+        advance(work, [process], 1)
+        assert process.report is not None
+        assert process.report.plan is not None
+        staged.append(process.report.plan.staged_shards)
+    assert sorted({*staged[:-1]}) == list(range(SHARDS + 1))
+    assert process.report is not None
+    assert process.report.plan is not None
+    assert (process.report.plan.digest, process.report.plan.shards) == ("d", SHARDS)
 
 
 def test_without_the_hub_a_plan_asks_to_be_tried_again() -> None:
