@@ -77,7 +77,7 @@ class Bitmaps:
 
     def count_bytes(self) -> int:
         """Upper limit for the memory that the bitmaps take."""
-        return 2 * self._pixels + 4 * self.boxes.columns * len(self.boxes)
+        return 2 * self._pixels + 4 * self.boxes.columns * self.boxes.count
 
     def require_room(self) -> None:
         """Raise TooManyGlyphsError if there is none for another glyph."""
@@ -89,7 +89,7 @@ class Bitmaps:
 
     def add_glyph(self, drawn: "Drawn") -> int:
         """Add a glyph and return its slot."""
-        offset, slot = self.add_ink(np.frombuffer(drawn.ink, np.uint8)), len(self.boxes) // PHASES
+        offset, slot = self.add_ink(np.frombuffer(drawn.ink, np.uint8)), self.boxes.count // PHASES
         for width, height, left, top in struct.iter_unpack("4i", drawn.boxes):
             self.boxes.append(offset, width, height, left, top)
             offset += width * height

@@ -117,7 +117,7 @@ class Shapes:
         return BYTES_PER_GLYPH * self._count_glyphs() + self.bitmaps.count_bytes()
 
     def _count_glyphs(self) -> int:
-        return max(len(self.glyphs), GLYPHS_PER_PIECE * len(self.pieces))
+        return max(self.glyphs.count, GLYPHS_PER_PIECE * self.pieces.count)
 
     def _clear(self) -> None:
         self.pieces = GrowingRows(7)
@@ -218,7 +218,7 @@ class WordCache:
 
     def _add_usual(self, shaper: BatchShaper, usual: Usual, keys: list[str]) -> list[str]:
         """Add the words of usual characters as _add_word does. Returns the other keys, each once."""
-        found = shaper.set_usual(keys, usual, self._space, self._max_advance, len(self.glyphs))
+        found = shaper.set_usual(keys, usual, self._space, self._max_advance, self.glyphs.count)
         self.glyphs.extend_array(found.glyphs)
         first = self.pieces.extend_array(found.pieces)
         self._add_extents(found.extents, len(found.pieces))
@@ -259,7 +259,7 @@ class WordCache:
         pieces = (part for piece in _PIECES.findall(word) for part in _slice(piece))
         runs = [run for piece in pieces for run in self._shape_to_fit(piece, style)] or [self._shaper.shape("")]
         is_cjk = style.script == "Hani"
-        first = len(self.pieces)
+        first = self.pieces.count
         for run in runs[:-1]:
             self._add_piece(run, space=0, characters=len(run.text), gap=is_cjk)
         self._add_piece(
