@@ -63,6 +63,10 @@ list-datasets: $(READY) ## List the presets
 bench-render: $(READY) ## Compare the speed of the renderer with Pillow, start-up included [ARGS="--repeats 5"]
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.render_pages $(ARGS)
 
+.PHONY: bench-styles
+bench-styles: $(READY) ## Compare pages in nine styles with pages in each of them alone [ARGS="--repeats 5"]
+	@PYTHONPATH=. $(BIN)/python -m benchmarks.render_pages.styles $(ARGS)
+
 .PHONY: benchmark-plan
 benchmark-plan: $(READY) ## Measure what the plan step takes of a generation, for parquet and JSON lines [ARGS="--megabytes 300"]
 	@PYTHONPATH=. $(BIN)/python -m benchmarks.plan $(ARGS)

@@ -20,7 +20,7 @@ PAGE = {
     "lineHeight": "1.25",
     "maxPages": 1000,
 }
-NINE_STYLES = {
+NINE_STYLES: Mapping[str, Sequence[str | int]] = {
     "fontFamilies": ["DejaVu Sans", "DejaVu Serif", "DejaVu Sans Mono"],
     "fontSizesPx": [17, 18, 19],
 }
