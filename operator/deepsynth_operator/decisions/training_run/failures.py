@@ -19,6 +19,8 @@ _NEVER_STARTS: Final[Mapping[str, str]] = {
     Reason.CREATE_CONTAINER_CONFIG_ERROR: "create what is missing and raise backoffLimit",
 }
 """What no other pod can get past either, with the remedy. A registry that does not answer is temporary."""
+_NOT_THERE: Final = ("not found", "does not exist", "has no such revision")
+"""What the stores say of a dataset, or of its revision, that is not there."""
 
 
 def exceeded_deadline(view: RunView) -> Verdict | None:
@@ -29,7 +31,26 @@ def permanent_exit_code(view: RunView) -> Verdict | None:
     last = view.last
     if last is None or last.outcome != "Failed" or last.exit_code not in PERMANENT:
         return None
-    return Verdict(last.reason, f"{describe_attempt(last)}; another attempt would fail in the same way")
+    remedy = _describe_lost_pages(view, last) or "another attempt would fail in the same way"
+    return Verdict(last.reason, f"{describe_attempt(last)}; {remedy}")
+
+
+def _describe_lost_pages(view: RunView, last: Attempt) -> str:
+    """The remedy where an attempt could not open what a DatasetGeneration had published; else nothing.
+
+    The generation stays Complete: it does not look at its pages again.
+    """
+    uris = {dataset.name: dataset.uri for dataset in view.status.datasets}
+    for dataset in view.run.spec.datasets:
+        uri = uris.get(dataset.name)
+        lost = tuple(f"spec.datasets[{dataset.name}].uri: {uri} {words}" for words in _NOT_THERE)
+        is_lost = last.message.startswith((*lost, f"{uri} has changed: "))
+        if dataset.dataset_generation_ref is not None and is_lost:
+            return (
+                f"DatasetGeneration {dataset.dataset_generation_ref.name} published these pages, and they were deleted "
+                "or changed since: delete it and this run, and apply both again"
+            )
+    return ""
 
 
 def never_starts(view: RunView) -> Verdict | None:

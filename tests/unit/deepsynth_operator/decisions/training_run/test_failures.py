@@ -8,6 +8,8 @@ import pytest
 
 from deepsynth_api.report import Failure
 from deepsynth_api.v1alpha1 import TrainingRun
+from deepsynth_api.v1alpha1.training_run import Dataset
+from deepsynth_api.v1alpha1.training_run_status import PinnedDataset
 from deepsynth_operator.core.observed import ObservedRun
 from deepsynth_operator.decisions.shared.decision import DeleteJob
 from deepsynth_operator.decisions.shared.policies import first_match
@@ -47,6 +49,27 @@ def test_failures_and_attempts_without_progress_fail_a_run_and_disruptions_do_no
     run = with_attempts(*outcomes, backoffLimit=3)
     verdict = first_match(FAILURE_POLICIES, RunView(ObservedRun(run), run.status, START))
     assert (verdict.reason if verdict else None) == reason
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        "spec.datasets[pages].uri: pvc://data/pages has no such revision (404)",
+        "spec.datasets[pages].uri: pvc://data/pages not found (no folder or file /data/pages)",
+        "pvc://data/pages has changed: expected revision a, got b; restore the earlier content",
+    ],
+)
+def test_a_run_whose_pages_were_deleted_names_the_generation_that_published_them(message: str) -> None:
+    dataset = Dataset.model_validate({"name": "pages", "datasetGenerationRef": {"name": "my-articles"}})
+    pinned = PinnedDataset(name="pages", uri="pvc://data/pages", revision="a")
+    for uri, is_named in (("pvc://data/pages", True), ("pvc://data/other", False)):
+        run = a_live_run()
+        run = run.updated(spec=run.spec.updated(datasets=[dataset]), status=run.status.updated(datasets=[pinned]))
+        failure = Failure(reason="BadData", message=message.replace("pvc://data/pages", uri), exit_code=65)
+        decision = decide(run, FAILED_JOB, [an_ended_pod(0, 65, report=a_report(failure=failure))])
+        failed = next(condition for condition in decision.status.conditions if condition.type == "Failed")
+        assert ("DatasetGeneration my-articles published these pages" in failed.message) is is_named
+        assert ("delete it and this run, and apply both again" in failed.message) is is_named
 
 
 @pytest.mark.parametrize(("code", "reason"), [(64, "BadConfiguration"), (65, "BadData"), (70, "InternalError")])
