@@ -40,7 +40,9 @@ _METADATA: Final[Schema] = {
 def check_fields(parsed: ParsedManifest) -> None:
     """Raise ConfigurationError if written fields are unknown or have wrong values. Others may set what is missing."""
     problems = [
-        problem for problem in find_problems(parsed.value, load_schema(parsed.value["kind"])) if problem[1] != MISSING
+        problem
+        for problem in find_problems(parsed.value, load_schema(parsed.value["kind"]))
+        if not problem[1].startswith(MISSING)
     ]
     if problems:
         raise ConfigurationError(describe_problems(parsed, problems))

@@ -60,7 +60,7 @@ def _explain(error: ValidationError) -> str:
     limit: Any = error.validator_value
     match error.validator:
         case "required":
-            return MISSING
+            return MISSING + _describe_missing(error)
         case "type":
             return f"Invalid value: {shown}: must be of type {_name_type(limit)}{_suggest_form(error)}"
         case "enum":
@@ -83,6 +83,15 @@ def _explain(error: ValidationError) -> str:
             return f"Invalid value: must have {bound} {limit} items, has {len(items)}"
         case _:
             return f"Invalid value: {error.message}"
+
+
+def _describe_missing(error: ValidationError) -> str:
+    """What the missing field is for, and the fields that it needs itself."""
+    schema = error.schema if isinstance(error.schema, dict) else {}
+    missing = schema.get("properties", {}).get(_locate(error)[-1], {})
+    description = missing.get("description", "").partition(". ")[0].rstrip(".")
+    needs = [name for name in missing.get("required", []) if description]
+    return (f": {description}" if description else "") + (f"; set its {' and '.join(needs)}" if needs else "")
 
 
 def _name_type(kind: str | list[str]) -> str:

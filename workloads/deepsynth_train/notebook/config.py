@@ -121,7 +121,9 @@ def _describe(error: dict[str, Any]) -> str:
     """A pydantic error as `optimizer.schedule: should be 'cosine', 'linear' or 'constant', got 'cos'`."""
     path = re.sub(r"\.(\d+)", r"[\1]", ".".join(str(part) for part in error["loc"]))
     if error["type"] == "missing":
-        return f"{_rename(path)}: is missing"
+        field = dict(list_fields(TrainConfig)).get(_rename(path))
+        purpose = (field.description or "").partition(". ")[0].rstrip(".") if field is not None else ""
+        return f"{_rename(path)}: is missing" + (f" ({rename_fields(purpose)})" if purpose else "")
     if error["type"] in {"model_type", "model_attributes_type"}:
         return f"{_rename(path)}: {_describe_settings(_rename(path), _quote(error['input']))}"
     if error["type"] == "list_type" and isinstance(error["input"], str):

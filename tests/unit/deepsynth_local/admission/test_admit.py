@@ -113,7 +113,7 @@ def test_a_micro_batch_size_is_a_number_or_auto(size: Any) -> None:
         ("  maxDroppedPercent: 101\n", "must be less than or equal to 100"),
         ("  precision: bf17\n", 'Unsupported value: "bf17": supported values: "bf16", "fp16", "fp32"; did you mean bf'),
         ("  publish: {uri: ftp://x}\n", 'spec.publish.uri: Invalid value: "ftp://x": must be hf://OWNER/NAME, s3://'),
-        ("  publish: {}\n", "spec.publish.uri: Required value"),
+        ("  publish: {}\n", "spec.publish.uri: Required value: Where to publish the final model: "),
         ("  compile: [1]\n", 'spec.compile: Invalid value: "array": must be of type boolean'),
         ("  prompt: " + "x" * 5000 + "\n", "spec.prompt: Too long: may not be more than 4096 characters"),
         ("  optimizer: {betas: ['0.9']}\n", "spec.optimizer.betas: Invalid value: must have at least 2 items, has 1"),
@@ -169,6 +169,10 @@ def test_a_pattern_does_not_accept_a_trailing_newline() -> None:
             'metadata.namespace: Invalid value: "../../etc"',
         ),
         (RUN.split("spec:", maxsplit=1)[0], "spec: Required value"),
+        (
+            RUN.replace("  checkpoint: {uri: pvc://checkpoints/read-xsum}\n", ""),
+            "spec.checkpoint: Required value: Where and how often the training state is saved; set its uri",
+        ),
         (RUN.split("spec:", maxsplit=1)[0] + "spec: 3\n", "spec: Invalid value: 3: must be of type object"),
     ],
 )

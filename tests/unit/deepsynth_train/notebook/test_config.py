@@ -152,7 +152,7 @@ def test_arguments_of_the_trainer_are_those_that_it_has() -> None:
         ({"micro_batch_size": "max"}, "micro_batch_size: must be an integer of at least 1, or auto, got 'max'"),
         ({"max_steps": 0}, "max_steps: should be greater than or equal to 1, got 0"),
         ({"model": "config://none"}, "model.uri: must be hf://OWNER/NAME"),
-        ({"checkpoint": {}}, "checkpoint.uri: is missing"),
+        ({"checkpoint": {}}, "checkpoint.uri: is missing (Where the checkpoints are: "),
         ({"epochs": "x", "precision": "fp8"}, "; "),
         ({"epochs": "x"}, "epochs: must be a whole number, got 'x'"),
         ({"compile": "perhaps"}, "compile: must be True or False, got 'perhaps'"),
