@@ -46,9 +46,10 @@ def test_shards_are_rendered_while_the_plan_reads(installation: Installation) ->
     installation.restore()
     installation.apply_config_map("slow-plan", {"sitecustomize.py": SLOW_PLAN})
     for name, parallelism in {"plain": 1, "ahead": 3}.items():
-        spec = {"rowsPerShard": 6, "parallelism": parallelism}
-        template = {"template": TEMPLATE} if name == "ahead" else {}
-        installation.api.create(build_generation(name, f"pvc://{CLAIM}/{name}", **spec, **template))
+        spec: dict[str, Any] = {"rowsPerShard": 6, "parallelism": parallelism}
+        if name == "ahead":
+            spec["template"] = TEMPLATE
+        installation.api.create(build_generation(name, f"pvc://{CLAIM}/{name}", **spec))
 
     most = 0
 

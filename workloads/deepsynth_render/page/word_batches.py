@@ -69,18 +69,17 @@ class ShapedPieces(NamedTuple):
 
 
 class UsualWords(NamedTuple):
-    """Words that were set without a closer look. Each ends with a space.
+    """Words that were set without a closer look, while a text was looked up. A space follows each.
 
-    known: each word once. counts: (known,) pieces of each. pieces: (pieces, 7), glyphs: (glyphs, 3), extents:
-    (pieces, 2) or None, as WordCache has them. others: words that need a closer look, each once.
+    rows: (pieces of the text,), without those of unknown words. unknown: words that need a closer look.
+    pieces: (pieces, 7), glyphs: (glyphs, 3), extents: (pieces, 2) or None: of new words, as WordCache has them.
     """
 
-    known: list[str]
-    counts: Ints
+    rows: Ints
+    unknown: list[str]
     pieces: Ints32
     glyphs: Ints32
     extents: Ints | None
-    others: list[str]
 
 
 class BatchShaper:
@@ -96,18 +95,18 @@ class BatchShaper:
         extents = self._measure(glyphs, counts) if is_fallback(batch.font) else None
         return ShapedPieces(glyphs, counts, advances, inked, extents)
 
-    def set_usual(self, words: list[str], usual: "Usual", space: int, max_advance: int, first_glyph: int) -> UsualWords:
-        """words: keys of the cache, perhaps several times. space, max_advance: in 1/64 px. first_glyph: row of the
-        first new glyph in WordCache.glyphs.
+    def find_usual(self, text: str, table: "core.WordTable", usual: "Usual", first: tuple[int, int]) -> UsualWords:
+        """Look up the words of a text; new ones that are usual are added to the table.
+
+        first: rows of the first new piece and of its first glyph. If this fails, the table has words without pieces.
         """
-        found = self._open(usual.font).set_usual(words, usual, space, max_advance, first_glyph)
-        known, counts, set_pieces, set_glyphs, others = found
+        (rows, unknown), set_pieces, set_glyphs = self._open(usual.font).find_usual(text, table, usual, first)
         pieces = np.frombuffer(set_pieces, np.int32).reshape(-1, 7)
         glyphs = np.frombuffer(set_glyphs, np.int32).reshape(-1, 3)
         extents = None
         if is_fallback(usual.font):
             extents = self._measure(glyphs.astype(np.int64), pieces[:, _GLYPHS].astype(np.int64))
-        return UsualWords(known, np.frombuffer(counts, np.int64)[: len(known)], pieces, glyphs, extents, others)
+        return UsualWords(np.frombuffer(rows, np.int64), unknown, pieces, glyphs, extents)
 
     def _measure(self, glyphs: Ints, counts: Ints) -> Ints:
         boxes = self._atlas.boxes.take(glyphs[:, 0] * PHASES)  # (glyphs, 5)
@@ -133,11 +132,11 @@ class _FontShaper:
         self._atlas = atlas
         self._slots = np.full(font.glyph_count, -1, np.int32)  # twice the slot, one more if it has ink; -1: not drawn
 
-    def set_usual(
-        self, words: list[str], usual: "Usual", space: int, max_advance: int, first_glyph: int
-    ) -> tuple[list[str], bytes, bytes, bytes, list[str]]:
-        return self._shaper.set_usual(
-            words, usual.script, usual.kinds, self._slots, self._draw, space, max_advance, first_glyph
+    def find_usual(
+        self, text: str, table: "core.WordTable", usual: "Usual", first: tuple[int, int]
+    ) -> tuple[tuple[bytes, list[str]], bytes, bytes]:
+        return self._shaper.find_usual(
+            table, text, usual.script, usual.kinds, self._slots, self._draw, usual.space, usual.max_advance, *first
         )
 
     def shape(self, pieces: list[str], batch: Batch) -> tuple[Ints, Ints, Ints, NDArray[np.bool_]]:
@@ -179,17 +178,22 @@ def build_batch_shaper(size_px: int, atlas: GlyphAtlas, style: FontStyle) -> Bat
 
 
 class Usual(NamedTuple):
-    """The font and script of words of usual characters. kinds: what each code point is."""
+    """How words of usual characters are set. kinds: what each code point is. space: width of the space behind a word.
+
+    max_advance: of a piece, in 1/64 px as space.
+    """
 
     font: int
     script: str
     kinds: bytes
+    space: int
+    max_advance: int
 
 
-def find_usual(shaper: Shaper) -> Usual | None:
+def find_usual(shaper: Shaper, space: int, max_advance: int) -> Usual | None:
     """None if the font of the page lacks the letters of the Latin script."""
     single = shaper.find_single_run("a", PLAIN)
-    return Usual(*single, _find_kinds(shaper.is_plain)) if single else None
+    return Usual(*single, _find_kinds(shaper.is_plain), space, max_advance) if single else None
 
 
 def _find_kinds(is_plain: Callable[[str], bool]) -> bytes:

@@ -12,7 +12,7 @@ import re
 from collections.abc import Iterator
 from functools import cache
 from itertools import compress
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
@@ -32,8 +32,11 @@ from deepsynth_render.page.word_batches import (
     find_usual,
     group_words,
 )
-from deepsynth_render.page.word_table import build_table
+from deepsynth_render.page.word_table import PythonTable, build_table
 from deepsynth_render.reporting.dropped import RefusedDocument
+
+if TYPE_CHECKING:
+    from deepsynth_render.page.compiled.loading import core
 
 LINE_FEED = 0
 """The row of WordCache.pieces that ends a paragraph."""
@@ -144,11 +147,11 @@ class WordCache:
         self.atlas = GlyphAtlas(FONTS, size_px, font.style, self.shapes.bitmaps)
         self._shaper = Shaper(font.family, size_px, self.atlas, font.style)
         self._batch_shaper = build_batch_shaper(size_px, self.atlas, font.style)
-        self._usual = find_usual(self._shaper)
         self._find_box = cache(self._measure_slot)
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
         self._em = size_px * 64
+        self._usual = find_usual(self._shaper, self._space, self._max_advance)
         self._clear()
 
     @property
@@ -167,12 +170,7 @@ class WordCache:
         self.shapes.make_room()
         self._follow_shapes()
         if is_split_at_spaces(text):
-            spaced = text.replace("\t", " ")
-            found, unknown = self._words.find(spaced)
-            if unknown:
-                self._add_words(unknown)
-                found, _ = self._words.find(spaced)
-            return Found(np.frombuffer(found, np.int64), None)
+            return Found(self._find(text.replace("\t", " ")), None)
         keys, directions = split_text(text)
         rows, counts = self.find_keys(keys)
         if directions is None:
@@ -191,7 +189,7 @@ class WordCache:
         self._follow_shapes()
         rows, counts, unknown = self._words.find_words(keys)
         if unknown:
-            self._add_words(unknown)
+            self._find(" ".join(unknown))
             rows, counts, _ = self._words.find_words(keys)
         return np.frombuffer(rows, np.int64), np.frombuffer(counts, np.int64)
 
@@ -204,10 +202,36 @@ class WordCache:
         self._words = build_table()  # keys of split_text -> pieces
         self._words.add("\n", LINE_FEED, 1)
 
+    def _find(self, text: str) -> Ints:
+        """(pieces,) rows of `pieces`. Words are cut at single spaces, and added if they are new."""
+        table, shaper = self._words, self._batch_shaper
+        if shaper and self._usual and not isinstance(table, PythonTable):
+            rows, unknown = self._find_usual(text, table, shaper, self._usual)
+        else:
+            found, unknown = table.find(text)
+            rows = np.frombuffer(found, np.int64)
+        if not unknown:
+            return rows
+        self._add_words(unknown)
+        return np.frombuffer(self._words.find(text)[0], np.int64)
+
+    def _find_usual(
+        self, text: str, table: "core.WordTable", shaper: BatchShaper, usual: Usual
+    ) -> tuple[Ints, list[str]]:
+        """Add the new words of usual characters as _add_word does. Returns the pieces of the text, and other words."""
+        first = self.pieces.count, self.glyphs.count
+        try:
+            found = shaper.find_usual(text, table, usual, first)
+        except BaseException:
+            self._clear()
+            raise
+        self.glyphs.extend_array(found.glyphs)
+        self.pieces.extend_array(found.pieces)
+        self._add_extents(found.extents, len(found.pieces))
+        return found.rows, found.unknown
+
     def _add_words(self, keys: list[str]) -> None:
         """keys: as split_text gives them, perhaps several times."""
-        if self._batch_shaper and self._usual:
-            keys = self._add_usual(self._batch_shaper, self._usual, keys)
         unknown = dict.fromkeys(keys)
         if self._batch_shaper:
             for batch, words in group_words(list(unknown), self._shaper, _PIECES.findall, _read_key):
@@ -215,15 +239,6 @@ class WordCache:
                     del unknown[key]
         for key in unknown:
             self._add_word(key)
-
-    def _add_usual(self, shaper: BatchShaper, usual: Usual, keys: list[str]) -> list[str]:
-        """Add the words of usual characters as _add_word does. Returns the other keys, each once."""
-        found = shaper.set_usual(keys, usual, self._space, self._max_advance, self.glyphs.count)
-        self.glyphs.extend_array(found.glyphs)
-        first = self.pieces.extend_array(found.pieces)
-        self._add_extents(found.extents, len(found.pieces))
-        self._words.add_all(found.known, first, found.counts)
-        return found.others
 
     def _add_together(self, shaper: BatchShaper, batch: Batch, words: Words) -> list[str]:
         """Add words as _add_word does. Returns their keys, but not of those with pieces that need its care to fit."""

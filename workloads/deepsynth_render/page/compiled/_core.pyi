@@ -75,23 +75,26 @@ class Shaper:
         word: the number of its glyphs, 0 if the font lacks one of them or the word is empty, and its advance.
         """
 
-    def set_usual(
+    def find_usual(
         self,
-        words: list[str],
+        table: WordTable,
+        text: str,
         script: str,
         kinds: bytes,
         slots: NDArray[np.int32],
         draw: Callable[[int], int],
         space: int,
         max_advance: int,
+        first_piece: int,
         first_glyph: int,
         /,
-    ) -> tuple[list[str], bytes, bytes, bytes, list[str]]:
-        """known, counts, pieces, glyphs, others: see word_batches.UsualWords; counts has room for all words.
+    ) -> tuple[tuple[bytes, list[str]], bytes, bytes]:
+        """What table.find says after new words of usual characters were set and added to the table; and their pieces,
+        (pieces, 7) int32, and glyphs, (glyphs, 3) int32, as WordCache has them. A space follows each word.
 
         kinds: what each code point is, see word_batches. slots: (glyphs of the font,), see word_batches; it is filled
-        from what draw returns. first_glyph: row of the first glyph. Raises what draw raises, and ValueError for a glyph
-        that slots has no place for.
+        from what draw returns. first_piece, first_glyph: rows of the first ones. Raises what draw raises, and
+        ValueError for a glyph that slots has no place for: then the table has words without pieces.
         """
 
 class WordTable:

@@ -51,4 +51,12 @@ PyObject *place_bitmaps(PyObject *module, PyObject *arguments);
 extern PyType_Spec shaper_type;
 extern PyType_Spec word_table;
 
+/* What sets a word that a table lacks. Returns the number of its pieces, the first of which is *first; 0 if the word stays
+   unknown; -1 with an exception. */
+typedef int (*SetWord)(void *setting, const char *word, Py_ssize_t length, int64_t *first);
+
+/* As WordTable.find, but new words are set. set: NULL if not. */
+PyObject *find_and_set(PyObject *table, PyObject *text, SetWord set, void *setting);
+int is_word_table(PyObject *object);
+
 #endif

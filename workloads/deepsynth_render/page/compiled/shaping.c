@@ -156,7 +156,7 @@ static PyObject *create(PyTypeObject *type, PyObject *arguments, PyObject *keywo
 int reserve_glyphs(Glyphs *glyphs, Py_ssize_t count) {
     if (count <= glyphs->capacity - glyphs->count)
         return 1;
-    Py_ssize_t capacity = 2 * glyphs->capacity + count;
+    Py_ssize_t capacity = 2 * glyphs->capacity + count + 512;
     int64_t *values = realloc(glyphs->values, (size_t)capacity * 3 * sizeof *values);
     if (values == NULL) {
         PyErr_NoMemory();
@@ -245,7 +245,7 @@ static void destroy(PyObject *self) {
 }
 
 static PyMethodDef methods[] = {
-    {"set_usual", set_usual, METH_VARARGS, "The pieces of words of usual characters."},
+    {"find_usual", find_usual, METH_VARARGS, "The pieces of words, those of usual characters set on the way."},
     {"shape", shape, METH_VARARGS, "The glyphs of words."},
     {NULL, NULL, 0, NULL},
 };

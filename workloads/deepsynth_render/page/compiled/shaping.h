@@ -51,6 +51,6 @@ Kerning *create_kerning(void);
 int set_letters(Shaper *shaper, const char *text, const Character *letters, int count, const Run *run, Glyphs *glyphs,
                 int64_t *measure);
 
-PyObject *set_usual(PyObject *self, PyObject *arguments);
+PyObject *find_usual(PyObject *self, PyObject *arguments);
 
 #endif

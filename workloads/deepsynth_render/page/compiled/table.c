@@ -145,11 +145,13 @@ static const char *find_end(const char *at, const char *end) {
     return at;
 }
 
-/* What a text becomes: pieces, and words that the table does not have. */
+/* What a text becomes: pieces, and words that the table does not have. set: NULL if no word is set. */
 typedef struct {
     int64_t *rows;
     Py_ssize_t count, capacity;
     PyObject *unknown;
+    SetWord set;
+    void *setting;
 } Found;
 
 static int append(Found *found, int64_t first, Py_ssize_t count) {
@@ -193,10 +195,14 @@ static void fetch_words(const WordTable *table, const Words *words) {
         __builtin_prefetch(table->bytes + table->entries[words->words[i].hash & mask].start);
 }
 
-static int look_up(const WordTable *table, const Word *word, Found *found) {
+static int look_up(WordTable *table, const Word *word, Found *found) {
     const Entry *entry = table->capacity ? find_entry(table, word->text, word->length, word->hash) : NULL;
     if (entry != NULL && entry->count)
         return append(found, entry->first, entry->count);
+    int64_t first;
+    int count = found->set == NULL ? 0 : found->set(found->setting, word->text, word->length, &first);
+    if (count)
+        return count > 0 && add_word(table, word->text, word->length, first, count) && append(found, first, count);
     PyObject *text = PyUnicode_DecodeUTF8(word->text, word->length, NULL);
     int done = text != NULL && PyList_Append(found->unknown, text) == 0;
     Py_XDECREF(text);
@@ -204,7 +210,7 @@ static int look_up(const WordTable *table, const Word *word, Found *found) {
 }
 
 /* Look up the words that were collected, and make room for others. */
-static int look_up_together(const WordTable *table, Words *words, Found *found) {
+static int look_up_together(WordTable *table, Words *words, Found *found) {
     if (table->capacity)
         fetch_words(table, words);
     for (int i = 0; i < words->count; i++) {
@@ -218,7 +224,7 @@ static int look_up_together(const WordTable *table, Words *words, Found *found) 
     return 1;
 }
 
-static int collect(const WordTable *table, const char *text, Py_ssize_t length, Words *words, Found *found) {
+static int collect(WordTable *table, const char *text, Py_ssize_t length, Words *words, Found *found) {
     if (length > MAX_WORD) {
         PyErr_SetString(PyExc_ValueError, "a word is too long");
         return 0;
@@ -228,7 +234,7 @@ static int collect(const WordTable *table, const char *text, Py_ssize_t length, 
 }
 
 /* Split as text.replace("\n", " \n ").split(" ") does, and look up each part. */
-static int look_up_all(const WordTable *table, const char *text, Py_ssize_t length, Found *found) {
+static int look_up_all(WordTable *table, const char *text, Py_ssize_t length, Found *found) {
     const char *at = text, *end = text + length;
     Words words = {.counts = NULL};
     for (;;) {
@@ -243,14 +249,14 @@ static int look_up_all(const WordTable *table, const char *text, Py_ssize_t leng
     }
 }
 
-static PyObject *find(PyObject *self, PyObject *argument) {
+PyObject *find_and_set(PyObject *table, PyObject *argument, SetWord set, void *setting) {
     Py_ssize_t length;
     const char *text = PyUnicode_AsUTF8AndSize(argument, &length);
     if (text == NULL)
         return NULL;
     PyObject *rows = NULL, *result = NULL;
-    Found found = {.unknown = PyList_New(0)};
-    if (found.unknown != NULL && look_up_all((WordTable *)self, text, length, &found))
+    Found found = {.unknown = PyList_New(0), .set = set, .setting = setting};
+    if (found.unknown != NULL && look_up_all((WordTable *)table, text, length, &found))
         rows = PyBytes_FromStringAndSize((const char *)found.rows, found.count * (Py_ssize_t)sizeof *found.rows);
     if (rows != NULL)
         result = PyTuple_Pack(2, rows, found.unknown);
@@ -260,13 +266,15 @@ static PyObject *find(PyObject *self, PyObject *argument) {
     return result;
 }
 
+static PyObject *find(PyObject *self, PyObject *text) { return find_and_set(self, text, NULL, NULL); }
+
 /* As `find`, for words that are split already: their pieces, how many each has (0: unknown), and the unknown ones. */
 static PyObject *find_words(PyObject *self, PyObject *list) {
     if (!PyList_Check(list)) {
         PyErr_SetString(PyExc_TypeError, "words: must be a list");
         return NULL;
     }
-    const WordTable *table = (WordTable *)self;
+    WordTable *table = (WordTable *)self;
     Py_ssize_t count = PyList_Size(list), length;
     PyObject *rows = NULL, *result = NULL;
     PyObject *counts = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(int64_t));
@@ -309,6 +317,8 @@ static void destroy(PyObject *self) {
     release(self);
     Py_DECREF(type);
 }
+
+int is_word_table(PyObject *object) { return PyType_GetSlot(Py_TYPE(object), Py_tp_dealloc) == (void *)destroy; }
 
 static PyMethodDef methods[] = {
     {"add", add, METH_VARARGS, "Remember the pieces of a word."},

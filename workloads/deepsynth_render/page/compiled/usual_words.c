@@ -12,7 +12,7 @@ enum { USUAL = 1, DASH = 2, WORD = 4, LETTER = 8 };
 /* Columns of a piece, as in words.py. */
 enum { ADVANCE, SPACE, CHARS, FIRST_GLYPH, GLYPHS, INKED, GAP, COLUMNS };
 
-enum { MAX_CHARACTERS = 1000, GLYPHS_PER_WORD = 12 };
+enum { MAX_CHARACTERS = 1000 };
 
 /* A word, and the parts between which a line may break. ends: of the parts, the character after the last one. The
    characters have one more, for the end. */
@@ -61,7 +61,7 @@ typedef struct {
 static int reserve_pieces(Set *set, Py_ssize_t count) {
     if (count <= set->capacity - set->count)
         return 1;
-    Py_ssize_t capacity = 2 * set->capacity + count;
+    Py_ssize_t capacity = 2 * set->capacity + count + 64;
     int32_t *pieces = realloc(set->pieces, (size_t)capacity * COLUMNS * sizeof *pieces);
     if (pieces == NULL) {
         PyErr_NoMemory();
@@ -138,8 +138,17 @@ static int set_piece(const Setting *setting, const Word *word, int start, int en
     return 1;
 }
 
-/* Append the pieces of a word. Returns their number; 0 if it needs more care; -1 with an exception. */
-static int set_word(const Setting *setting, const char *text, Py_ssize_t length, Set *set) {
+/* What sets the words that a table lacks. set: what they become. */
+typedef struct {
+    Setting setting;
+    Set set;
+    int64_t first_piece;
+} Setter;
+
+static int set_word(void *argument, const char *text, Py_ssize_t length, int64_t *first) {
+    Setter *setter = argument;
+    const Setting *setting = &setter->setting;
+    Set *set = &setter->set;
     Word word;
     word.text = text;
     int start = 0, count = cut(&word, length, setting->kinds, setting->known);
@@ -158,32 +167,8 @@ static int set_word(const Setting *setting, const char *text, Py_ssize_t length,
         last[CHARS]++;
         last[GAP] = 1;
     }
+    *first = setter->first_piece + pieces;
     return count;
-}
-
-/* Set each word once. known, others: lists. counts: pieces of each known word. */
-static int set_words(const Setting *setting, PyObject *words, PyObject *known, PyObject *others, int64_t *counts,
-                     Set *set) {
-    PyObject *seen = PySet_New(NULL);
-    int done = seen != NULL;
-    for (Py_ssize_t i = 0; done && i < PyList_Size(words); i++) {
-        PyObject *word = PyList_GetItem(words, i);
-        int is_seen = PySet_Contains(seen, word);
-        Py_ssize_t length;
-        const char *text;
-        if (is_seen > 0)
-            continue;
-        if (is_seen < 0 || PySet_Add(seen, word) < 0 || (text = PyUnicode_AsUTF8AndSize(word, &length)) == NULL) {
-            done = 0;
-            break;
-        }
-        int count = set_word(setting, text, length, set);
-        done = count >= 0 && PyList_Append(count ? known : others, word) == 0;
-        if (count > 0)
-            *counts++ = count;
-    }
-    Py_XDECREF(seen);
-    return done;
 }
 
 /* The glyphs as (glyphs, 3) int32: slot, x, y. */
@@ -197,50 +182,48 @@ static PyObject *pack_glyphs(const Glyphs *glyphs) {
     return packed;
 }
 
-static PyObject *set_all(const Setting *setting, PyObject *words) {
-    Set set = {0};
-    Py_ssize_t count = PyList_Size(words);
+static PyObject *set_all(PyObject *table, PyObject *text, Setter *setter) {
+    Set *set = &setter->set;
     PyObject *result = NULL, *pieces = NULL, *glyphs = NULL;
-    PyObject *known = PyList_New(0), *others = PyList_New(0);
-    PyObject *counts = PyBytes_FromStringAndSize(NULL, count * (Py_ssize_t)sizeof(int64_t));
-    if (known != NULL && others != NULL && counts != NULL && reserve_pieces(&set, count) &&
-        reserve_glyphs(&set.glyphs, GLYPHS_PER_WORD * count) &&
-        set_words(setting, words, known, others, (int64_t *)(void *)PyBytes_AsString(counts), &set)) {
-        pieces = PyBytes_FromStringAndSize((const char *)set.pieces, set.count * COLUMNS * (Py_ssize_t)sizeof(int32_t));
-        glyphs = pack_glyphs(&set.glyphs);
+    PyObject *found = find_and_set(table, text, set_word, setter);
+    if (found != NULL) {
+        pieces = PyBytes_FromStringAndSize((const char *)set->pieces, set->count * COLUMNS * (Py_ssize_t)sizeof(int32_t));
+        glyphs = pack_glyphs(&set->glyphs);
     }
     if (pieces != NULL && glyphs != NULL)
-        result = PyTuple_Pack(5, known, counts, pieces, glyphs, others);
-    free(set.pieces);
-    free(set.glyphs.values);
-    Py_XDECREF(known);
-    Py_XDECREF(others);
-    Py_XDECREF(counts);
+        result = PyTuple_Pack(3, found, pieces, glyphs);
+    free(set->pieces);
+    free(set->glyphs.values);
+    Py_XDECREF(found);
     Py_XDECREF(pieces);
     Py_XDECREF(glyphs);
     return result;
 }
 
-PyObject *set_usual(PyObject *self, PyObject *arguments) {
-    PyObject *words, *result = NULL;
+PyObject *find_usual(PyObject *self, PyObject *arguments) {
+    PyObject *table, *text, *result = NULL;
     Py_buffer kinds, slots;
     const char *script;
-    long long max_advance, first_glyph;
-    Setting setting = {.shaper = (Shaper *)self};
-    if (!PyArg_ParseTuple(arguments, "O!sy*w*OiLL", &PyList_Type, &words, &script, &kinds, &slots, &setting.draw,
-                          &setting.space, &max_advance, &first_glyph))
+    long long max_advance, first_piece, first_glyph;
+    Setter setter = {.setting.shaper = (Shaper *)self};
+    Setting *setting = &setter.setting;
+    if (!PyArg_ParseTuple(arguments, "OOsy*w*OiLLL", &table, &text, &script, &kinds, &slots, &setting->draw,
+                          &setting->space, &max_advance, &first_piece, &first_glyph))
         return NULL;
-    setting.run = find_run(script, 0);
-    setting.kinds = kinds.buf;
-    setting.known = kinds.len;
-    setting.slots = slots.buf;
-    setting.glyphs = slots.len / (Py_ssize_t)sizeof(int32_t);
-    setting.max_advance = max_advance;
-    setting.first_glyph = first_glyph;
-    if ((uintptr_t)slots.buf % sizeof(int32_t))
+    setting->run = find_run(script, 0);
+    setting->kinds = kinds.buf;
+    setting->known = kinds.len;
+    setting->slots = slots.buf;
+    setting->glyphs = slots.len / (Py_ssize_t)sizeof(int32_t);
+    setting->max_advance = max_advance;
+    setting->first_glyph = first_glyph;
+    setter.first_piece = first_piece;
+    if (!is_word_table(table))
+        PyErr_SetString(PyExc_TypeError, "table: must be a WordTable");
+    else if ((uintptr_t)slots.buf % sizeof(int32_t))
         PyErr_SetString(PyExc_ValueError, "slots: must be int32");
     else
-        result = set_all(&setting, words);
+        result = set_all(table, text, &setter);
     PyBuffer_Release(&kinds);
     PyBuffer_Release(&slots);
     return result;

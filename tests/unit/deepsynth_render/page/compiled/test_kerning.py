@@ -37,19 +37,16 @@ APPLIED = {
 FAMILIES = sorted(KERNS_NEIGHBOURS)
 
 
-def set_usual(family: str, words: list[str], size_px: int, *, kerns_neighbours: bool) -> list[tuple[Any, ...]]:
+def set_words(family: str, text: str, size_px: int, *, kerns_neighbours: bool) -> tuple[Any, ...]:
     font = load_font(family)
     shaper = core.Shaper(LIBRARY, font.data, font.face, size_px * 64, [], kerns_neighbours)
     slots = np.full(font.glyph_count, -1, np.int32)
     kinds = bytearray(0x20AD)
     for letter in LETTERS:
         kinds[ord(letter)] = ord(letter) in font.codepoints
-    found = []
-    for start in range(0, len(words), 100):
-        part = words[start : start + 100]
-        known, counts, *rest = shaper.set_usual(part, "Latn", bytes(kinds), slots, lambda glyph: 2 * glyph, 1, 10**6, 0)
-        found.append((known, counts[: 8 * len(known)], *rest))
-    return found
+    return shaper.find_usual(
+        core.WordTable(), text, "Latn", bytes(kinds), slots, lambda glyph: 2 * glyph, 1, 10**6, 0, 0
+    )
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -58,10 +55,11 @@ def test_words_are_put_together_as_harfbuzz_sets_them(family: str) -> None:
     few, many = "fiflAVToyWYaä-\u2013.,jJtTrR\"'", LETTERS
     words = ["".join(random.choices(few if number % 2 else many, k=random.randint(1, 9))) for number in range(6000)]
     words += ["office", "ffi", "AVAVAVAV", "a" * 1000]
-    size_px = random.randint(6, 60)
-    plain = set_usual(family, words, size_px, kerns_neighbours=False)
-    assert set_usual(family, words, size_px, kerns_neighbours=True) == plain
-    assert sum(len(known) for known, *_ in plain) > 3000
+    text, size_px = " ".join(words), random.randint(6, 60)
+    plain = set_words(family, text, size_px, kerns_neighbours=False)
+    assert set_words(family, text, size_px, kerns_neighbours=True) == plain
+    (rows, _), _, _ = plain
+    assert len(rows) > 3000 * 8
 
 
 def test_letters_of_another_script_are_left_to_harfbuzz() -> None:
@@ -69,8 +67,11 @@ def test_letters_of_another_script_are_left_to_harfbuzz() -> None:
     shapers = [core.Shaper(LIBRARY, font.data, 0, 1152, [], flag) for flag in (True, False)]
     slots, kinds = np.full(font.glyph_count, -1, np.int32), bytes([1]) * 128
     for script in ("Latn", "Zyyy", "Latn"):
-        one, other = (shaper.set_usual(["AVA"], script, kinds, slots, lambda _: 2, 1, 9999, 0) for shaper in shapers)
-        assert one[2:4] == other[2:4]
+        one, other = (
+            shaper.find_usual(core.WordTable(), "AVA", script, kinds, slots, lambda _: 2, 1, 9999, 0, 0)
+            for shaper in shapers
+        )
+        assert one == other
 
 
 @pytest.mark.parametrize("family", FAMILIES)

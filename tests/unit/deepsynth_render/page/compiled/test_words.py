@@ -9,12 +9,14 @@ import uharfbuzz
 from hypothesis import given
 from hypothesis import strategies as st
 
+from deepsynth_api.reasons import Reason
 from deepsynth_render.page.compiled.loading import core
 from deepsynth_render.page.fonts import FAMILIES, FontStyle, load_font
-from deepsynth_render.page.glyphs import PHASES, WIDTH
+from deepsynth_render.page.glyphs import PHASES, WIDTH, GlyphAtlas
 from deepsynth_render.page.scripts.properties import list_characters, list_in_python
 from deepsynth_render.page.word_table import PythonTable
 from deepsynth_render.page.words import FIRST_GLYPH, GLYPHS, WordCache
+from deepsynth_render.reporting.dropped import RefusedDocument
 
 LIBRARY = str(uharfbuzz._harfbuzz.__file__)
 texts = st.text(st.sampled_from("ab \n\x00\u00e9\u0416\u6587\U0001f600"), max_size=40)
@@ -190,15 +192,49 @@ def test_words_beyond_the_usual_characters_are_shaped_together_next_to_usual_one
 def test_usual_words_need_a_place_for_each_glyph_and_what_draws_it() -> None:
     shaper = core.Shaper(LIBRARY, load_font("DejaVu Sans").data, 0, 64, [], False)
     kinds, few, many = bytes([1]) * 128, np.full(3, -1, np.int32), np.full(9000, -1, np.int32)
+    table = core.WordTable()
     with pytest.raises(ValueError, match="slots: has no place for glyph"):
-        shaper.set_usual(["word"], "Latn", kinds, few, lambda _: 0, 1, 9999, 0)
+        shaper.find_usual(table, "word", "Latn", kinds, few, lambda _: 0, 1, 9999, 0, 0)
     with pytest.raises(ValueError, match="draw: must return a slot"):
-        shaper.set_usual(["word"], "Latn", kinds, many, lambda _: -1, 1, 9999, 0)
+        shaper.find_usual(table, "word", "Latn", kinds, many, lambda _: -1, 1, 9999, 0, 0)
     with pytest.raises(ZeroDivisionError):
-        shaper.set_usual(["word"], "Latn", kinds, many, lambda glyph: glyph // 0, 1, 9999, 0)
+        shaper.find_usual(table, "word", "Latn", kinds, many, lambda glyph: glyph // 0, 1, 9999, 0, 0)
     with pytest.raises(UnicodeEncodeError):
-        shaper.set_usual(["\ud800"], "Latn", kinds, many, lambda _: 0, 1, 9999, 0)
-    assert shaper.set_usual(["w\u0600", "", "x", "x"], "Latn", kinds, many, lambda _: 7, 1, 9999, 0)[0] == ["x"]
+        shaper.find_usual(table, "\ud800", "Latn", kinds, many, lambda _: 0, 1, 9999, 0, 0)
+    with pytest.raises(TypeError, match="table: must be a WordTable"):
+        shaper.find_usual({}, "word", "Latn", kinds, many, lambda _: 0, 1, 9999, 0, 0)  # type: ignore[arg-type]
+    assert len(table) == 0
+    found, pieces, _ = shaper.find_usual(table, "w\u0600  x x", "Latn", kinds, many, lambda _: 7, 1, 9999, 5, 0)
+    assert found == (np.array([5, 5]).tobytes(), ["w\u0600", ""])
+    assert len(pieces) == 7 * 4
+    assert table.find("x") == (np.array([5]).tobytes(), [])
+
+
+def test_words_are_looked_up_while_others_are_new() -> None:
+    cache, other = (WordCache(load_font("DejaVu Sans"), 18, 300, max_glyphs=10**6) for _ in range(2))
+    texts = [f"the {number:x} well-known\n\u4e00 {number // 3} the  caf\u00e9 " + "e" * number for number in range(200)]
+    rows = [cache.find_pieces(text).rows for text in texts]
+    for text, found in zip(texts, rows, strict=True):
+        assert cache.find_pieces(text).rows.tolist() == found.tolist()
+        assert (cache.pieces.take(found)[:, :3] == other.pieces.take(other.find_pieces(text).rows)[:, :3]).all()
+
+
+def test_a_letter_that_cannot_be_drawn_leaves_no_words_without_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    cache, other = (WordCache(load_font("DejaVu Sans"), 18, 300, max_glyphs=10**6) for _ in range(2))
+    find_slot = GlyphAtlas.find_slot
+
+    def fail(atlas: GlyphAtlas, font: int, glyph: int) -> int:
+        if len(atlas.blank) + atlas.boxes.count > 8 * PHASES:
+            raise RefusedDocument(Reason.MISSING_GLYPH, "damaged")
+        return find_slot(atlas, font, glyph)
+
+    text = "one two\nthree four five six"
+    with monkeypatch.context() as context:
+        context.setattr(GlyphAtlas, "find_slot", fail)
+        with pytest.raises(RefusedDocument):
+            cache.find_pieces(text)
+    pieces, expected = (shown.pieces.take(shown.find_pieces(text).rows) for shown in (cache, other))
+    assert np.delete(pieces, FIRST_GLYPH, 1).tolist() == np.delete(expected, FIRST_GLYPH, 1).tolist()
 
 
 def test_shapers_and_tables_are_freed() -> None:
@@ -210,7 +246,7 @@ def test_shapers_and_tables_are_freed() -> None:
             tables = [core.WordTable() for _ in range(50)]
             for shaper, table in zip(shapers, tables, strict=True):
                 shaper.shape(["word"], "Latn", False)
-                shaper.set_usual(["word"] * 1000, "Latn", bytes([1]) * 128, slots, lambda _: 0, 1, 9999, 0)
+                shaper.find_usual(table, "word " * 1000, "Latn", bytes([1]) * 128, slots, lambda _: 0, 1, 9999, 0, 0)
                 table.add("word", 0, 1)
                 table.find("word " * 1000)
             del shapers, tables, shaper, table
