@@ -92,7 +92,21 @@ def read_pages(path: Path) -> "list[Page]":
         return _draw_pdf(path, content)
     if path.suffix.lower() in TEXT_SUFFIXES:
         return _render_text(path, content)
+    _check_image(path, content)
     return [path]
+
+
+def _check_image(path: Path, content: bytes) -> None:
+    """By its header: the model looks at the rest, after minutes of loading."""
+    from PIL import Image, UnidentifiedImageError
+
+    try:
+        Image.open(io.BytesIO(content)).close()
+    except UnidentifiedImageError as error:
+        kinds = ", ".join(sorted(TEXT_SUFFIXES))
+        raise DataError(f"{path}: must be an image, a PDF file or a text file ({kinds})") from error
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return  # a damaged image is explained where it is read
 
 
 def _draw_pdf(path: Path, content: bytes) -> "list[Page]":

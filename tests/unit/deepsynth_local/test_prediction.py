@@ -65,6 +65,15 @@ def test_an_image_is_read_as_it_is(tmp_path: Path) -> None:
     assert read_pages(path) == [path]
 
 
+def test_a_file_that_is_no_page_is_refused_before_the_model_is_loaded(
+    tmp_path: Path, echo: list[Any], capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.py").write_text("print(1)")
+    assert main(["predict", VIT, str(tmp_path / "a.py")]) == ExitCode.BAD_DATA
+    assert f"error: {tmp_path}/a.py: must be an image, a PDF file or a text file (.csv" in capsys.readouterr().err
+    assert not echo
+
+
 def test_the_pages_of_a_pdf_are_drawn_at_150_dots_per_inch(tmp_path: Path) -> None:
     pytest.importorskip("pypdfium2")
     pages: Any = read_pages(write_pdf(tmp_path / "a.pdf", 3))
