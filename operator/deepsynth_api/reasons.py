@@ -505,7 +505,10 @@ class Reason(StrEnum):
     FAILED = "Failed", "The resource has failed.", "Read the reason and the message of its Failed condition."
     SUSPENDED = "Suspended", "The resource is suspended.", "Set spec.suspend to false to continue."
     DATASET_READY = "DatasetReady", "All datasets of the run exist, and their revisions are fixed."
-    NOTE = "Note", "The trainer reports something to look at, such as a damaged checkpoint that it skipped."
+    NOTE = (
+        "Note",
+        "The trainer reports what it did, or `warning:` and what needs attention, such as a damaged checkpoint.",
+    )
     NAME_TAKEN = (
         "NameTaken",
         "An object of another owner has the name of a child.",

@@ -26,6 +26,8 @@ from deepsynth_api.v1alpha1.training_run_status import (
     SampleText,
 )
 
+WARNING: Final = "warning: "
+"""How a note begins that needs attention; others only say what was done."""
 REPORT_BYTES: Final = 65_536
 """Maximum size of an answer to GET /report; the operator ignores a longer one."""
 
@@ -149,7 +151,7 @@ class TrainReport(ApiModel):
     """Of the last evaluation."""
     dropped: list[DroppedRows] = Field(default_factory=list)
     notes: list[str] = Field(default_factory=list)
-    """What a user should know, such as a damaged checkpoint that was skipped."""
+    """What a user should know, such as `warning: skipped the damaged checkpoint step-20`; see WARNING."""
     output: ModelOutput | None = None
     """The final model, once it is written."""
 

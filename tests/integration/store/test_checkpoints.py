@@ -193,7 +193,7 @@ def test_a_damaged_byte_in_the_newest_checkpoint_is_named_and_the_one_before_it_
     assert step == 1
     assert resumed.weights == before
     (note,) = folder.notes
-    assert note.startswith("skipped the damaged checkpoint step-2: ")
+    assert note.startswith("warning: skipped the damaged checkpoint step-2: ")
     assert name.rpartition("/")[2] in note
     save_steps(folder, resumed, 2)
     assert place.load(attempt=3)[0] == 2

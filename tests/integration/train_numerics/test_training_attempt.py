@@ -211,7 +211,7 @@ def test_with_skip_the_batch_is_skipped_with_a_note(
     recorder = Recorder()
     train(build_quick(tmp_path, on_non_finite="skip"), pages, recorder)
     assert [report.skipped for report in recorder.steps] == [False, True, False]
-    assert recorder.notes == ["step 2 was skipped: its loss is not finite"]
+    assert recorder.notes == ["warning: step 2 was skipped: its loss is not finite"]
 
 
 def test_an_error_of_the_model_about_a_batch_names_its_samples_and_is_not_retried(

@@ -106,7 +106,7 @@ def test_a_killed_worker_and_a_damaged_checkpoint_are_named_and_the_next_attempt
     train = report.train
     assert train is not None
     assert train.resumed_from_step == before
-    assert train.notes[0].startswith(f"skipped the damaged checkpoint step-{newest}: state.json")
+    assert train.notes[0].startswith(f"warning: skipped the damaged checkpoint step-{newest}: state.json")
     assert train.step == train.saved_step == train.checkpoints[0].step
     assert report.failure is not None
     assert report.failure.message == f"saved step {train.saved_step}"

@@ -5,6 +5,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from deepsynth_api.errors import ConfigurationError, TemporaryError
+from deepsynth_api.report import WARNING
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store.cache.files import FileCache
 from deepsynth_store.core.uri import FolderLocation, parse_uri
@@ -30,7 +31,8 @@ def open_cache(workload: TrainWorkload, world: World, progress: Progress) -> Ite
         cache = FileCache(location.path, settings.size_bytes, progress.note)
     except (OSError, TemporaryError) as error:
         progress.note(
-            f"{FIELD}: {settings.uri} cannot be used ({error}), so this attempt fetches everything to its nodes"
+            f"{WARNING}{FIELD}: {settings.uri} cannot be used ({error}), so this attempt fetches everything to its "
+            "nodes"
         )
         yield None
         return

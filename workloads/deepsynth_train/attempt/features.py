@@ -6,6 +6,7 @@ from typing import Final
 
 from deepsynth_api.counted import counted
 from deepsynth_api.errors import ConfigurationError
+from deepsynth_api.report import WARNING
 from deepsynth_api.workload import FeatureCache, TrainWorkload
 from deepsynth_store.core.uri import FolderLocation, parse_uri
 from deepsynth_train.coordination.progress import Progress
@@ -34,12 +35,12 @@ def cache_features(
     if settings is None:
         return model, None
     if is_sharded(workload, world):
-        progress.note(f"{FIELD} has no effect with spec.sharding full")
+        progress.note(f"{WARNING}{FIELD} has no effect with spec.sharding full")
         return model, None
     autocast = build_autocast(workload.precision, world.device)
     cut, why = cut_constant_vision(model, workload, autocast)
     if cut is None:
-        progress.note(f"{FIELD} has no effect: {why}")
+        progress.note(f"{WARNING}{FIELD} has no effect: {why}")
         return model, None
     folder = _find_folder(settings)
     store = FeatureStore(folder, name_vision(model, cut, workload), settings.size_bytes, progress.note)

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Final
 
 from deepsynth_api.counted import counted
+from deepsynth_api.report import WARNING
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store import Waiting
 from deepsynth_store.cache.files import FileCache
@@ -33,7 +34,7 @@ def choose_streamed(
         return lambda *_: True
     if model.family.reads_sizes:
         progress.note(
-            f"{FIELD} has no effect: this model needs the size of all pages before the first step; with "
+            f"{WARNING}{FIELD} has no effect: this model needs the size of all pages before the first step; with "
             "DeepSeek-OCR-2, set spec.imageProcessor.maxTiles to 0; with others, only the first attempt waits, and "
             "with spec.cache.uri only the first run"
         )
@@ -49,8 +50,8 @@ def _may_stream(
     if not validation and not shares.get(dataset):
         return True
     progress.note(
-        f"{FIELD} has no effect on spec.datasets[{dataset}]: what to evaluate on is chosen by its pages; give it a "
-        "validation split, or set spec.evaluation.holdoutPercent to 0"
+        f"{WARNING}{FIELD} has no effect on spec.datasets[{dataset}]: what to evaluate on is chosen by its pages; "
+        "give it a validation split, or set spec.evaluation.holdoutPercent to 0"
     )
     return False
 

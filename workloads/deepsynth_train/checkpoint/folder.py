@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 
 from deepsynth_api.errors import TemporaryError, WorkloadError
+from deepsynth_api.report import WARNING
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_store.core.uri import ObjectLocation, parse_uri
 from deepsynth_train.checkpoint.base import compute_base
@@ -107,7 +108,7 @@ class CheckpointFolder:
                 loaded = found
             else:
                 damage = put_aside(self._store, good.step, found, self._ranks)
-                self.notes.append(damage)
+                self.notes.append(f"{WARNING}{damage}")
         self._ranks.together(self._finish_loading)
         if loaded is None and damage:
             raise TemporaryError(f"spec.checkpoint.uri: {damage}; there is no other, so the next attempt starts again")
@@ -141,7 +142,9 @@ class CheckpointFolder:
         if not isinstance(found, str):  # the weights are half replaced
             note = put_aside(self._store, found.step, damage, self._ranks)
             raise TemporaryError(f"spec.checkpoint.uri: {note}; the next attempt uses another one")
-        self.notes.append(f"the best checkpoint step-{best} is damaged: {damage}; the model is that of step {step}")
+        self.notes.append(
+            f"{WARNING}the best checkpoint step-{best} is damaged: {damage}; the model is that of step {step}"
+        )
         if self._ranks.is_first:
             self._refresh()
         return step
@@ -216,7 +219,7 @@ class CheckpointFolder:
         try:
             action()
         except (OSError, WorkloadError) as error:
-            self.notes.append(f"{note}: {error}")
+            self.notes.append(f"{WARNING}{note}: {error}")
             if self._on_change:
                 self._on_change(self)
 

@@ -6,6 +6,7 @@ from typing import Any
 
 from deepsynth_api.errors import ConfigurationError
 from deepsynth_api.reasons import Reason
+from deepsynth_api.report import WARNING
 from deepsynth_train.checkpoint.layout import METRICS_FILE, STATE_FILE, step_name
 from deepsynth_train.checkpoint.manifest import BaseReference
 from deepsynth_train.checkpoint.ranks import Ranks
@@ -36,7 +37,7 @@ def find_newest_good(store: CheckpointStore, ranks: Ranks) -> tuple[Good | None,
         found = store.verify(step, ranks)
         if isinstance(found, Good):
             return found, notes
-        notes.append(put_aside(store, step, found, ranks))
+        notes.append(f"{WARNING}{put_aside(store, step, found, ranks)}")
     return None, notes
 
 

@@ -24,6 +24,7 @@ from uuid import uuid4
 
 import torch
 
+from deepsynth_api.report import WARNING
 from deepsynth_api.workload import FEATURES_FOLDER
 
 _USED: Final = "used"
@@ -150,7 +151,9 @@ class FeatureStore:
             if self._is_writable and not is_of_entry:
                 self._is_writable = False
                 reason = getattr(error, "strerror", None) or error
-                self._note(f"spec.cache.features: cannot write to {self._root} ({reason}), so features are not kept")
+                self._note(
+                    f"{WARNING}spec.cache.features: cannot write to {self._root} ({reason}), so features are not kept"
+                )
             return False
         return True
 

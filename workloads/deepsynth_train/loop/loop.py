@@ -11,6 +11,7 @@ import torch
 
 from deepsynth_api.errors import DataError
 from deepsynth_api.reasons import Reason
+from deepsynth_api.report import WARNING
 from deepsynth_api.v1alpha1 import TrainingSettings
 from deepsynth_train.checkpoint.content import Snapshot, WriteModel
 from deepsynth_train.checkpoint.folder import CheckpointFolder
@@ -139,7 +140,7 @@ class Loop:
                 "training has diverged; lower spec.optimizer.learningRate or raise spec.optimizer.warmupSteps",
                 reason=Reason.NON_FINITE_LOSS,
             )
-        self.progress.note(f"step {self.step + 1} was skipped: its loss is not finite")
+        self.progress.note(f"{WARNING}step {self.step + 1} was skipped: its loss is not finite")
 
     def _run_step(self, batches: Iterator[Batch]) -> StepOutcome:
         world = self.stepper.world

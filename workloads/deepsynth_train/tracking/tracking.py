@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from queue import SimpleQueue
 from typing import Final
 
+from deepsynth_api.report import WARNING
 from deepsynth_api.workload import TrainWorkload
 from deepsynth_train.coordination.progress import WrittenSample
 from deepsynth_train.tracking.trackers import Tracker, build_tracker
@@ -64,7 +65,7 @@ class TrackingThread(threading.Thread):
             self._report(f"{type(error).__name__}: {error}")
 
     def _report(self, why: str) -> None:
-        self._note(f"{self.name} failed: {why}; from step {self._step} on, values are only in metrics.jsonl")
+        self._note(f"{WARNING}{self.name} failed: {why}; from step {self._step} on, values are only in metrics.jsonl")
 
 
 class Tracking:

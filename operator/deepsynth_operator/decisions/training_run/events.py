@@ -2,6 +2,7 @@
 
 from deepsynth_api.conditions import ConditionType, find_condition
 from deepsynth_api.reasons import Reason
+from deepsynth_api.report import WARNING
 from deepsynth_api.v1alpha1 import Attempt, Condition, TrainingRunStatus
 from deepsynth_operator.decisions.shared.decision import Event
 from deepsynth_operator.decisions.shared.events import describe_obstacle, describe_transitions
@@ -16,11 +17,15 @@ def compute_run_events(old: TrainingRunStatus, new: TrainingRunStatus) -> tuple[
     return (
         *_describe_changes(old, new),
         *_describe_attempts(old, new),
-        *(Event("Warning", Reason.NOTE, note) for note in new.notes if note not in old.notes),
+        *(_describe_note(note) for note in new.notes if note not in old.notes),
         *describe_obstacle(old.conditions, new.conditions),
         *_describe_wait(old.conditions, new.conditions),
         *describe_transitions(old.conditions, new.conditions),
     )
+
+
+def _describe_note(note: str) -> Event:
+    return Event("Warning" if note.startswith(WARNING) else "Normal", Reason.NOTE, note)
 
 
 def _describe_changes(old: TrainingRunStatus, new: TrainingRunStatus) -> list[Event]:

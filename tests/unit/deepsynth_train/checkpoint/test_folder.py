@@ -117,7 +117,9 @@ def test_a_flipped_byte_in_the_newest_checkpoint_is_named_and_the_one_before_it_
     flip_a_byte(tmp_path / "step-2" / name)
     step, _, folder = load(tmp_path)
     assert step == 1
-    assert folder.notes == [f"skipped the damaged checkpoint step-2: {name}: sha256 does not match the manifest"]
+    assert folder.notes == [
+        f"warning: skipped the damaged checkpoint step-2: {name}: sha256 does not match the manifest"
+    ]
     assert steps_in(tmp_path) == ["step-1", "step-2.corrupt-attempt-2"]
 
 
@@ -128,7 +130,7 @@ def test_a_truncated_file_a_missing_file_and_a_bad_manifest_are_distinguished(tm
     (tmp_path / "step-4/metrics.jsonl").write_text("")
     step, _, folder = load(tmp_path)
     assert step == 1
-    assert [note.partition(": ")[2][:41] for note in folder.notes] == [
+    assert [note.removeprefix("warning: ").partition(": ")[2][:41] for note in folder.notes] == [
         "metrics.jsonl: expected 12 bytes, found 0",
         "state.json: cannot be read (No such file ",
         "manifest.json: cannot be read (format mus",

@@ -176,7 +176,7 @@ def test_a_service_that_fails_leaves_a_note_and_the_others_continue(
     tracking.write(3, {"loss": 1.0})
     tracking.write(4, {"loss": 1.0})
     tracking.finish()
-    assert notes == ["spec.tracking[0] failed: KeyError: 3; from step 3 on, values are only in metrics.jsonl"]
+    assert notes == ["warning: spec.tracking[0] failed: KeyError: 3; from step 3 on, values are only in metrics.jsonl"]
     assert len(list((tmp_path / "logs").glob("*/events.*"))) == 1
 
 
@@ -205,6 +205,6 @@ def test_a_service_that_never_answers_does_not_block_the_end() -> None:
     thread.write(1, {"loss": 1.0})
     thread.finish()
     assert len(notes) == 1
-    assert notes[0].startswith("spec.tracking[0] failed: it did not accept all values within")
+    assert notes[0].startswith("warning: spec.tracking[0] failed: it did not accept all values within")
     deaf.heard.set()
     thread.join()

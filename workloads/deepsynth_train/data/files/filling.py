@@ -10,6 +10,7 @@ from typing import Final
 
 from deepsynth_api.errors import WorkloadError
 from deepsynth_api.reasons import Reason
+from deepsynth_api.report import WARNING
 from deepsynth_store import DatasetFolder, OnWait, open_dataset
 from deepsynth_store.cache.files import FileCache
 from deepsynth_store.core.atomic import free_bytes
@@ -82,8 +83,9 @@ class Filling:
                 return
             if not self._fetch(file):
                 self._note(
-                    f"spec.cache.stream: {len(left) - number:,} of {len(self._streams):,} files do not fit on this "
-                    "node and are read from their store all the time; raise spec.cache.sizeLimit to read them once"
+                    f"{WARNING}spec.cache.stream: {len(left) - number:,} of {len(self._streams):,} files do not fit "
+                    "on this node and are read from their store all the time; raise spec.cache.sizeLimit to read them "
+                    "once"
                 )
                 return
             check_arrival(self._streams[file.target])

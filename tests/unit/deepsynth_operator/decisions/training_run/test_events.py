@@ -24,6 +24,16 @@ def test_a_wait_is_one_event() -> None:
     assert [(event.type, event.reason) for event in second.events] == [("Warning", "DatasetFailed")]
 
 
+def test_a_note_is_a_warning_only_where_the_trainer_says_so() -> None:
+    notes = ["2 of 60 documents are used for evaluation", "warning: skipped the damaged checkpoint step-2: a"]
+    status = a_training_run().with_status(notes=notes).build().status
+    events = compute_run_events(TrainingRunStatus(), status)
+    assert [(event.type, event.reason, event.message) for event in events] == [
+        ("Normal", "Note", notes[0]),
+        ("Warning", "Note", notes[1]),
+    ]
+
+
 @pytest.mark.parametrize(
     ("outcome", "reason", "kind"),
     [

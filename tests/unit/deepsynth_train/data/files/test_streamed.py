@@ -217,7 +217,9 @@ def test_what_does_not_fit_stays_in_the_store_with_one_note(pages: Path, tmp_pat
     room = int((pages / "data/train-00000.parquet").stat().st_size * 2.2)
     fill(local, tmp_path / "cache", notes, cache_bytes=used + room).check()
     assert [path.exists() for path in local.train.files] == [True, False, False]
-    assert [note.partition(" on this node")[0] for note in notes] == ["spec.cache.stream: 2 of 3 files do not fit"]
+    assert [note.partition(" on this node")[0] for note in notes] == [
+        "warning: spec.cache.stream: 2 of 3 files do not fit"
+    ]
     assert read_all(local) == read_expected()
 
 
