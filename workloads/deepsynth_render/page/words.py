@@ -223,7 +223,7 @@ class WordCache:
         try:
             found = shaper.find_usual(text, table, usual, first)
         except BaseException:
-            self._clear()
+            self._clear()  # the table has words without pieces
             raise
         self.glyphs.extend_array(found.glyphs)
         self.pieces.extend_array(found.pieces)
