@@ -17,7 +17,7 @@ class ExitCode(IntEnum):
     PEER_LOST = 69
     """Another node is gone, or a later attempt took over. Never the root cause of a failure."""
     INTERNAL = 70
-    """An internal check failed, which is a defect. Never retried."""
+    """An internal check failed, which is a defect. A TrainingRun does not retry it; a DatasetGeneration does."""
     TRY_AGAIN = 75
     """The Hub, the network or a disk did not answer. Another attempt may succeed."""
     HUNG = 79
