@@ -133,7 +133,7 @@ def test_a_second_call_resumes_and_a_changed_configuration_is_refused(pages: Pat
     assert again.started.resumed_from_step == 2
     assert again.steps == []
     changed = config.model_copy(update={"seed": 1})
-    with pytest.raises(ConfigurationError, match=r"^checkpoint: .* different settings"):
+    with pytest.raises(ConfigurationError, match=r"^checkpoint: .* has other settings"):
         train(changed, pages)
 
 
