@@ -6,7 +6,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-/* What a character is, as word_batches.find_kinds says. */
+/* What a character is, as word_batches._find_kinds says. */
 enum { USUAL = 1, DASH = 2, WORD = 4, LETTER = 8 };
 
 /* Columns of a piece, as in words.py. */
@@ -112,11 +112,15 @@ static int set_piece(const Setting *setting, const Word *word, int start, int en
     int64_t measure[2];
     Py_ssize_t first = set->glyphs.count;
     const Character *from = word->characters + start, *to = word->characters + end;
-    int done = reserve_pieces(set, 1) ? set_letters(setting->shaper, word->text, from, end - start, &setting->run,
-                                                    &set->glyphs, measure)
-                                      : -1;
-    if (done < 0 || (done == 0 && !shape_text(setting->shaper, word->text + from->start, to->start - from->start,
-                                              &setting->run, &set->glyphs, measure)))
+    if (!reserve_pieces(set, 1))
+        return -1;
+    int done = set_letters(setting->shaper, word->text, from, end - start, &setting->run, &set->glyphs, measure);
+    if (done == 0)
+        done = shape_text(setting->shaper, word->text + from->start, to->start - from->start, &setting->run,
+                          &set->glyphs, measure)
+                   ? 1
+                   : -1;
+    if (done < 0)
         return -1;
     if (measure[0] == 0 || measure[1] > setting->max_advance)
         return 0;
