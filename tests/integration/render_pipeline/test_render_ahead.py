@@ -117,6 +117,16 @@ def test_a_dataset_has_the_same_bytes_whether_its_shards_were_rendered_ahead_or_
     assert {report.digest for report in ahead.reports} == {""}
 
 
+def finish(ahead: AheadSteps, before: dict[Path, int], folder: Path) -> None:
+    """Plan again, render and publish: files of `before` are kept, and the dataset is that of the plain way."""
+    ahead.look, ahead.rendered = lambda: None, 0
+    ahead.plan()
+    ahead.render_rest()
+    assert {path: path.stat().st_mtime_ns for path in before} == before
+    ahead.steps.succeed("publish")
+    assert read_tree(folder / "out") == read_tree(folder / "plain")
+
+
 def test_a_plan_that_is_killed_and_repeated_keeps_what_was_rendered_ahead(
     build: Callable[..., Steps], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -137,12 +147,7 @@ def test_a_plan_that_is_killed_and_repeated_keeps_what_was_rendered_ahead(
     (staged,) = tmp_path.glob("out/.deepsynth-*/data")
     before = {path: path.stat().st_mtime_ns for path in staged.iterdir()}
     assert len(before) == ahead.rendered >= 3
-    ahead.look, ahead.rendered = lambda: None, 0
-    ahead.plan()
-    ahead.render_rest()
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    ahead.steps.succeed("publish")
-    assert read_tree(tmp_path / "out") == read_tree(tmp_path / "plain")
+    finish(ahead, before, tmp_path)
 
 
 @pytest.mark.parametrize("values", [("1", "0"), ("0", "1")])
@@ -248,12 +253,7 @@ def test_what_was_rendered_before_a_plan_failed_is_used_once_the_limit_is_raised
     (staged,) = tmp_path.glob("out/.deepsynth-*/data")
     before = {path: path.stat().st_mtime_ns for path in staged.iterdir()}
     ahead.steps.settings["maxRefusedPercent"] = 100
-    ahead.look, ahead.rendered = lambda: None, 0
-    ahead.plan()
-    ahead.render_rest()
-    assert {path: path.stat().st_mtime_ns for path in before} == before
-    ahead.steps.succeed("publish")
-    assert read_tree(tmp_path / "out") == read_tree(tmp_path / "plain")
+    finish(ahead, before, tmp_path)
 
 
 def test_rows_that_changed_under_the_same_revision_are_rendered_again(

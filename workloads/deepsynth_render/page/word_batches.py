@@ -190,7 +190,7 @@ class Usual(NamedTuple):
     max_advance: int
 
 
-def find_usual(shaper: Shaper, space: int, max_advance: int) -> Usual | None:
+def build_usual(shaper: Shaper, space: int, max_advance: int) -> Usual | None:
     """None if the font of the page lacks the letters of the Latin script."""
     single = shaper.find_single_run("a", PLAIN)
     return Usual(*single, _find_kinds(shaper.is_plain), space, max_advance) if single else None

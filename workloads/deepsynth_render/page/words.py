@@ -29,7 +29,7 @@ from deepsynth_render.page.word_batches import (
     Usual,
     Words,
     build_batch_shaper,
-    find_usual,
+    build_usual,
     group_words,
 )
 from deepsynth_render.page.word_table import PythonTable, build_table
@@ -151,7 +151,7 @@ class WordCache:
         self._space = self._shaper.shape(" ").advance
         self._max_advance = column_width * 64  # 1/64 px, as all below
         self._em = size_px * 64
-        self._usual = find_usual(self._shaper, self._space, self._max_advance)
+        self._usual = build_usual(self._shaper, self._space, self._max_advance)
         self._clear()
 
     @property

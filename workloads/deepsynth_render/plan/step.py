@@ -46,9 +46,9 @@ def run_plan(
     reporter.log(f"reading {workload.source.uri} at {source.revision}: {', '.join(source.splits)}{configs}")
     draft = build_draft(workload, source, [fetched.pinned for fetched in fonts])
     own = {font_path(fetched.pinned.sha256): fetched.font.data for fetched in fonts}
-    may_render_ahead = os.environ.get(RENDER_AHEAD_VARIABLE)
-    draft_staging = "" if may_render_ahead is None else draft.compute_digest()
-    ahead = _open_ahead(workload, draft, own, reporter, clock) if may_render_ahead == "1" else None
+    render_ahead = os.environ.get(RENDER_AHEAD_VARIABLE)
+    draft_staging = "" if render_ahead is None else draft.compute_digest()
+    ahead = _open_ahead(workload, draft, own, reporter, clock) if render_ahead == "1" else None
     with tempfile.TemporaryDirectory(prefix="deepsynth-plan-") as name, explain_full_disk(Path(name)):
         plan, files = build_plan(workload, source, draft, Path(name), ahead=ahead, say=reporter.log)
         digest = plan.compute_digest()

@@ -213,7 +213,8 @@ def test_usual_words_need_a_place_for_each_glyph_and_what_draws_it() -> None:
 def test_words_are_looked_up_while_others_are_new() -> None:
     cache, other = (WordCache(load_font("DejaVu Sans"), 18, 300, max_glyphs=10**6) for _ in range(2))
     texts = [
-        f"the {number:x} well-known\n\u4e00 {number // 3} the  \u00e9t\u00e9 " + "e" * number for number in range(200)
+        f"the {number:x} well-{'kn' * number}own\n\u2192 {number // 3} the  \u00e9t\u00e9 " + "e" * number
+        for number in range(200)
     ]
     rows = [cache.find_pieces(text).rows for text in texts]
     for text, found in zip(texts, rows, strict=True):
